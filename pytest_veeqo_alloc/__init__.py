@@ -1,0 +1,44 @@
+"""Holds clients and servers against the documented `POST /orders/{order_id}/allocations` of the Veeqo API."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_veeqo_alloc.api import Contract, load_schema
+    from pytest_veeqo_alloc.contract.deviations import Deviation
+    from pytest_veeqo_alloc.contract.findings import Finding, Findings
+    from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
+    from pytest_veeqo_alloc.contract.violation import ContractViolation
+
+__all__ = [
+    "Contract",
+    "ContractViolation",
+    "Deviation",
+    "Finding",
+    "Findings",
+    "Interaction",
+    "Request",
+    "Response",
+    "load_schema",
+]
+
+# pytest imports this module in every run of everybody who has it installed, so it loads nothing until it is asked.
+_HOMES = {
+    "Contract": "api",
+    "ContractViolation": "contract.violation",
+    "Deviation": "contract.deviations",
+    "Finding": "contract.findings",
+    "Findings": "contract.findings",
+    "Interaction": "contract.interaction",
+    "Request": "contract.interaction",
+    "Response": "contract.interaction",
+    "load_schema": "api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,55 @@
+"""Bodies as files store them: text, base64, and compressed as they went over the wire."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_veeqo_alloc.contract.interaction import Headers
+
+MAX_BYTES = 200_000_000
+"""A body that unpacks to more is refused."""
+
+_GZIP = b"\x1f\x8b"
+
+
+def body_bytes(message: Mapping[str, Any]) -> bytes | None:
+    """The body of an interaction file's request or response: `body` as text, or `body_base64`; None for neither."""
+    if (encoded := message.get("body_base64")) is not None:
+        return base64.b64decode(encoded, validate=True)
+    text = message.get("body")
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise TypeError("body is text; a JSON body is written as a string")
+    return text.encode("utf-8", "surrogatepass")
+
+
+def decoded(body: bytes | None, headers: Headers) -> bytes | None:
+    """*body* without the content codings gzip and deflate, where it still has them: a cassette may hold either form.
+
+    ValueError for a coding that the standard library cannot undo, and for what does not unpack or unpacks too far.
+    """
+    if not body:
+        return body
+    coding = ",".join(value for name, value in headers if name.lower() == "content-encoding").strip().lower()
+    if body.startswith(_GZIP):
+        return _unpack(body, zlib.MAX_WBITS | 16)
+    if coding == "deflate" and body[:1] not in (b"{", b"["):
+        return _unpack(body, zlib.MAX_WBITS if body[:1] == b"\x78" else -zlib.MAX_WBITS)
+    if coding in ("br", "zstd") and body[:1] not in (b"{", b"["):
+        raise ValueError(f"a body compressed with {coding}")
+    return body
+
+
+def _unpack(body: bytes, window: int) -> bytes:
+    unpacker = zlib.decompressobj(window)
+    try:
+        unpacked = unpacker.decompress(body, MAX_BYTES)
+    except zlib.error:
+        raise ValueError("a compressed body that does not unpack") from None
+    if unpacker.unconsumed_tail or not unpacker.eof:
+        raise ValueError("a compressed body that is cut off or too large")
+    return unpacked

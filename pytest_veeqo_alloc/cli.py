@@ -1,0 +1,141 @@
+"""The command line `veeqo-alloc`. Exit status: 0 clean, 1 errors found, 2 could not run."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from pytest_veeqo_alloc.api import SIDES, Contract, load_schema, parse_overrides
+from pytest_veeqo_alloc.capture.files import KINDS
+from pytest_veeqo_alloc.contract.rules import CATALOGUE, PROFILES
+from pytest_veeqo_alloc.data import read_text
+from pytest_veeqo_alloc.file_check import check_paths
+from pytest_veeqo_alloc.reporting.checked import Run
+from pytest_veeqo_alloc.reporting.github import github_lines
+from pytest_veeqo_alloc.reporting.machine import json_text
+from pytest_veeqo_alloc.reporting.terminal import printable, terminal_lines
+
+CLEAN, ERRORS_FOUND, COULD_NOT_RUN = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        chosen = _parser().parse_args(arguments)
+        status: int = chosen.command(chosen)
+        sys.stdout.flush()
+        return status
+    except ValueError as error:
+        _complain(str(error))
+        return COULD_NOT_RUN
+    except BrokenPipeError:
+        # Whoever reads our output has seen enough; nothing more may be written, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return COULD_NOT_RUN
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="veeqo-alloc",
+        description="Holds bodies, interactions, cassettes and HAR files against the documented contract.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('pytest-veeqo-alloc')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_check(commands)
+    schema = commands.add_parser("schema", help="print a JSON Schema")
+    schema.add_argument("side", choices=SIDES)
+    schema.add_argument("--profile", help="the schema that rejects what this profile makes an error (default: open)")
+    schema.set_defaults(command=_schema)
+    rules = commands.add_parser("rules", help="print every rule")
+    rules.add_argument("--format", choices=("text", "json"), default="text")
+    rules.set_defaults(command=_rules)
+    example = commands.add_parser("example", help="print the documented example, sanitised")
+    example.add_argument("side", choices=SIDES)
+    example.set_defaults(command=_example)
+    return parser
+
+
+def _add_check(commands: Any) -> None:
+    check = commands.add_parser("check", help="check files and folders")
+    check.add_argument("paths", nargs="+", metavar="PATH", help="a file, a folder, or - for standard input")
+    check.add_argument("--as", dest="kind", choices=KINDS, help="what the files are (default: told from their content)")
+    check.add_argument("--profile", default="documented", help=f"one of {', '.join(PROFILES)} (default: documented)")
+    check.add_argument(
+        "--rule", action="append", default=[], metavar="ID=SEVERITY", help="error, warning or off for one rule"
+    )
+    check.add_argument(
+        "--deviations",
+        action="append",
+        default=[],
+        metavar="D",
+        help="a file of accepted deviations, or the pack observed",
+    )
+    check.add_argument("--expect-status", type=int, metavar="N", help="the status that every response should have")
+    check.add_argument("--format", choices=("text", "json", "github"), default="text")
+    check.set_defaults(command=_check)
+
+
+def _check(chosen: argparse.Namespace) -> int:
+    contract = Contract(chosen.profile, rules=parse_overrides(chosen.rule), deviations=chosen.deviations)
+    run, troubles = check_paths(chosen.paths, contract, kind=chosen.kind, expect_status=chosen.expect_status)
+    _show(run, chosen.format)
+    for trouble in troubles:
+        _complain(trouble)
+    if not run.checked and not troubles:
+        _complain(f"nothing to check: {run.skipped} skipped in {run.files} files, none of them an allocation")
+    if troubles or not run.checked:
+        return COULD_NOT_RUN
+    return ERRORS_FOUND if run.errors else CLEAN
+
+
+def _show(run: Run, format_name: str) -> None:
+    if format_name == "json":
+        print(json_text(run))
+        return
+    for line in github_lines(run) if format_name == "github" else terminal_lines(run):
+        print(line)
+
+
+def _schema(chosen: argparse.Namespace) -> int:
+    print(json.dumps(load_schema(chosen.side, chosen.profile), indent=2))
+    return CLEAN
+
+
+def _rules(chosen: argparse.Namespace) -> int:
+    if chosen.format == "json":
+        rows = [
+            {"id": r.id, "sides": r.sides, "basis": r.basis, "severities": r.severities, "holds_when": r.holds_when,
+             "remedy": r.remedy, "source": r.source}
+            for r in CATALOGUE.values()
+        ]  # fmt: skip
+        print(json.dumps(rows, indent=2))
+        return CLEAN
+    print(f"{'rule':<25} {'side':<8} {'basis':<10} {' / '.join(PROFILES)}: holds when")
+    for rule in CATALOGUE.values():
+        side = rule.sides[0] if len(rule.sides) == 1 else "both"
+        severities = " / ".join(rule.severities[profile] for profile in PROFILES)
+        print(f"{rule.id:<25} {side:<8} {rule.basis:<10} {severities}: {rule.holds_when}")
+    return CLEAN
+
+
+def _example(chosen: argparse.Namespace) -> int:
+    print(read_text(f"schemas/examples/{chosen.side}.json"), end="")
+    return CLEAN
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+def _complain(sentence: str) -> None:
+    print(f"veeqo-alloc: {printable(sentence)}", file=sys.stderr)

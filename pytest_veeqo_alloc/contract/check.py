@@ -1,0 +1,199 @@
+"""The one way from an interaction to findings."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pytest_veeqo_alloc.contract.breach import Breach
+from pytest_veeqo_alloc.contract.describe import NOTHING, describe_openly
+from pytest_veeqo_alloc.contract.deviations import Accepting
+from pytest_veeqo_alloc.contract.echo import echo_breaches, request_line_breaches
+from pytest_veeqo_alloc.contract.equations import number, order_breaches
+from pytest_veeqo_alloc.contract.error_body import error_body_breaches
+from pytest_veeqo_alloc.contract.findings import Accepted, Finding, Findings
+from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
+from pytest_veeqo_alloc.contract.operation import Operation
+from pytest_veeqo_alloc.contract.pointer import split
+from pytest_veeqo_alloc.contract.reading import Reading, read, take
+from pytest_veeqo_alloc.contract.rules import CATALOGUE, Severity, Side
+from pytest_veeqo_alloc.contract.rules_order import EQUATIONS
+from pytest_veeqo_alloc.contract.table import Shape
+from pytest_veeqo_alloc.contract.transport import (
+    key_breaches,
+    location_breaches,
+    media_type_breach,
+    status_breaches,
+    target_breaches,
+)
+from pytest_veeqo_alloc.contract.walk import walk_request, walk_response
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What the schema files say, compiled."""
+
+    operation: Operation
+    request: Shape
+    response: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How bad each rule is, what is accepted, and whether scalars may be quoted."""
+
+    profile: str
+    severities: Mapping[str, Severity]
+    accepting: Accepting
+    today: datetime.date
+    show_values: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the caller knows of an interaction: the status it expects, that it broke the request on purpose, or that
+    headers were filtered before it was stored."""
+
+    expect_status: int | None = None
+    broken_request: bool = False
+    headers_filtered: bool = False
+
+
+Said = tuple[Side, Breach, Any]
+"""A breach, its side, and the body in which it is."""
+
+
+def check_interaction(interaction: Interaction, tables: Tables, settings: Settings, asked: Asked) -> Findings:
+    """Everything wrong with *interaction*."""
+    said: list[Said] = []
+    request, response = interaction.request, interaction.response
+    body = None
+    if request is not None:
+        broken = asked.broken_request or (asked.expect_status is not None and 400 <= asked.expect_status < 500)
+        body = read(request.body)
+        if not broken:
+            said += (("request", b, body.value) for b in _request(request, body, tables, asked))
+    if response is not None:
+        answer = read(response.body) if 200 <= response.status < 300 else None
+        known = (request, body) if request is not None and body is not None else None
+        breaches = _response(response, answer, known, tables, asked)
+        said += (("response", b, answer.value if answer else None) for b in breaches)
+    return conclude(said, tables, settings)
+
+
+def check_value(side: Side, value: Any, tables: Tables, settings: Settings) -> Findings:
+    """Everything wrong with a parsed body."""
+    reading = take(value)
+    breaches = _request_body(reading, tables) if side == "request" else _response_body(reading, tables)
+    return conclude([(side, breach, reading.value) for breach in breaches], tables, settings)
+
+
+def check_bytes(side: Side, body: bytes, tables: Tables, settings: Settings) -> Findings:
+    """Everything wrong with a body as it was sent."""
+    reading = read(body)
+    breaches = _request_body(reading, tables) if side == "request" else _response_body(reading, tables)
+    return conclude([(side, breach, reading.value) for breach in breaches], tables, settings)
+
+
+def _request(request: Request, body: Reading, tables: Tables, asked: Asked) -> Iterable[Breach]:
+    target = target_breaches(request, tables.operation)
+    if any(breach.rule in ("wrong-method", "wrong-path") for breach in target):
+        return target
+    media = media_type_breach(request, "request-media-type") if body.readable else []
+    keys = key_breaches(request, tables.operation, headers_filtered=asked.headers_filtered)
+    return [*target, *keys, *media, *_request_body(body, tables)]
+
+
+def _request_body(body: Reading, tables: Tables) -> list[Breach]:
+    if not body.readable:
+        return list(body.breaches)
+    walked = walk_request(body.value, tables.request)
+    return [*body.breaches, *walked, *request_line_breaches(body.value)]
+
+
+def _response(
+    response: Response,
+    answer: Reading | None,
+    known: tuple[Request, Reading] | None,
+    tables: Tables,
+    asked: Asked,
+) -> Iterable[Breach]:
+    operation = tables.operation
+    status = status_breaches(response.status, operation, expect=asked.expect_status, broken=asked.broken_request)
+    if answer is None:
+        return [*status, *(error_body_breaches(response.body) if response.status >= 400 else [])]
+    if response.status in _BODILESS and not response.body:
+        return status
+    order = answer.value if answer.readable and isinstance(answer.value, dict) else {}
+    media = media_type_breach(response, "response-media-type") if answer.readable else []
+    location: list[Breach] = []
+    if response.status == operation.status:
+        location = location_breaches(response, operation, number(order.get("id")))
+    breaches = [*status, *media, *location, *_response_body(answer, tables)]
+    if known is not None and answer.readable:
+        request, body = known
+        breaches += echo_breaches(order, operation.order_id(request.url), body.value if body.readable else None)
+    return breaches
+
+
+_BODILESS = (204, 205)
+
+
+def _response_body(answer: Reading, tables: Tables) -> list[Breach]:
+    if not answer.readable:
+        return list(answer.breaches)
+    walked = walk_response(answer.value, tables.response)
+    if any(breach.rule in ("too-deep", "not-an-order") for breach in walked):
+        return [*answer.breaches, *walked]
+    return [*answer.breaches, *walked, *order_breaches(answer.value)]
+
+
+def conclude(said: Iterable[Said], tables: Tables, settings: Settings) -> Findings:
+    """What a profile and its deviations make of breaches: findings, in order."""
+    findings, accepted = [], []
+    for side, breach, body in said:
+        severity = settings.severities[breach.rule]
+        if severity == "off":
+            continue
+        finding = _finding(side, breach, severity, body if settings.show_values else None)
+        deviation = settings.accepting.find(finding)
+        if deviation is None:
+            findings.append(finding)
+        elif deviation.expired(settings.today):
+            remedy = f"{finding.remedy}; or renew its deviation, which expired on {deviation.expires}"
+            findings.append(replace(finding, remedy=remedy))
+        else:
+            accepted.append(Accepted(finding, deviation.reason))
+    findings.sort(key=_place)
+    return Findings(findings, accepted=accepted, profile=settings.profile, operation=tables.operation.name)
+
+
+def _finding(side: Side, breach: Breach, severity: Severity, body: Any) -> Finding:
+    rule = CATALOGUE[breach.rule]
+    wanted = _wanted(breach)
+    got = breach.got
+    if body is not None and breach.pointer and got != NOTHING:
+        got = describe_openly(_resolve(body, breach.pointer), breach.pointer)
+    remedy = breach.remedy or rule.remedy.replace("{wanted}", wanted)
+    return Finding(rule.id, rule.basis, severity, side, breach.location, breach.pointer, wanted, got, remedy)
+
+
+def _wanted(breach: Breach) -> str:
+    rule = CATALOGUE[breach.rule]
+    if breach.wanted and breach.rule in EQUATIONS:
+        return f"{breach.wanted} ({rule.holds_when})"
+    return breach.wanted or rule.holds_when
+
+
+def _resolve(body: Any, pointer: str) -> Any:
+    for token in split(pointer):
+        body = body[int(token)] if isinstance(body, list) else body[token]
+    return body
+
+
+def _place(finding: Finding) -> tuple[Any, ...]:
+    tokens = (finding.pointer or "").split("/")
+    natural = tuple((0, int(t), "") if t.isascii() and t.isdigit() and len(t) < 20 else (1, 0, t) for t in tokens)
+    return finding.side, finding.location, natural, finding.rule

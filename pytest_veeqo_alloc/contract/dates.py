@@ -1,0 +1,24 @@
+"""Dates and times as RFC 3339 section 5.6 has them."""
+
+from __future__ import annotations
+
+import calendar
+import re
+
+_DATE_TIME = re.compile(
+    r"([0-9]{4})-(0[1-9]|1[0-2])-([0-9]{2})"
+    r"[Tt](?:(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]|(?:[01][0-9]|2[0-3]):59:60)(?:\.[0-9]+)?"
+    r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])\Z"
+)
+
+
+def is_date_time(text: str) -> bool:
+    """Whether *text* is an RFC 3339 date-time; any fraction and offset, a leap second in minute 59 only."""
+    match = _DATE_TIME.match(text)
+    if match is None:
+        return False
+    year, month, day = match.groups()
+    if "01" <= day <= "28":
+        return True
+    # The calendar repeats every 400 years, and RFC 3339 allows the year 0000, which the calendar module does not.
+    return 1 <= int(day) <= calendar.monthrange(int(year) % 400 + 400, int(month))[1]

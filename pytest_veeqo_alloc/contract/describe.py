@@ -1,0 +1,55 @@
+"""How a value is described: by its kind and size, never by its content."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+NOTHING = "nothing"
+
+_EXACT_BELOW = 10**15
+_QUOTED_CHARACTERS = 60
+_SECRET_WORDS = ("key", "token", "secret", "password", "card", "code")
+
+
+def describe(value: Any) -> str:
+    """The JSON kind of *value* and its size: `string of 5 characters`, `array of 2 items`, `number`, `null`."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, (int, float)):
+        return "number"
+    if isinstance(value, str):
+        return f"string of {_count(len(value), 'character')}"
+    if isinstance(value, list):
+        return f"array of {_count(len(value), 'item')}"
+    if isinstance(value, dict):
+        return f"object with {_count(len(value), 'member')}"
+    return f"Python {type(value).__name__}, which is no JSON value"
+
+
+def describe_number(value: float) -> str:
+    """A number that is no person's: shown where it is short, else by its size."""
+    if isinstance(value, int) and abs(value) >= _EXACT_BELOW:
+        return f"integer of about {math.ceil(value.bit_length() * math.log10(2))} digits"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "a number beyond a double"
+    return f"{round(value, 6):g}" if isinstance(value, float) and abs(value) < 10**5 else f"{value}"
+
+
+def describe_openly(value: Any, pointer: str) -> str:
+    """*value* described and, where it is a scalar that is no credential by its name, quoted in ASCII and cut short."""
+    words = describe(value)
+    name = pointer.rpartition("/")[2].lower()
+    if not isinstance(value, (str, int, float)) or any(word in name for word in _SECRET_WORDS):
+        return words
+    if isinstance(value, int) and abs(value) >= _EXACT_BELOW:
+        return f"{words}: {describe_number(value)}"
+    quoted = json.dumps(value)
+    return f"{words}: {quoted if len(quoted) <= _QUOTED_CHARACTERS else quoted[:_QUOTED_CHARACTERS] + '...'}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,122 @@
+"""Findings: what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, overload
+
+from pytest_veeqo_alloc.contract.pointer import shown, shown_location
+from pytest_veeqo_alloc.contract.rules import Basis, Severity, Side
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Finding:
+    """One place where one rule does not hold.
+
+    `pointer` is an RFC 6901 pointer into the body, or None for what is in no body; then `location` says where it is:
+    `method`, `path`, `path:order_id`, `query:NAME`, `header:NAME` or `status`. `wanted` and `got` describe and never
+    quote. The pointer is exact in memory; `repr`, `str` and pickles mask names that may not be shown.
+    """
+
+    rule: str
+    basis: Basis
+    severity: Severity
+    side: Side
+    location: str
+    pointer: str | None
+    wanted: str
+    got: str
+    remedy: str
+
+    @property
+    def message(self) -> str:
+        """What was wanted and what came, in one line."""
+        return f"wanted {self.wanted}; got {self.got}"
+
+    @property
+    def place(self) -> str:
+        """Where it is, as it may be shown: the pointer, `(whole body)`, or the location."""
+        if self.pointer is None:
+            return shown_location(self.location)
+        return shown(self.pointer) or "(whole body)"
+
+    def masked(self) -> Finding:
+        """The same finding with names that may not be shown masked in pointer and location."""
+        return replace(self, pointer=shown(self.pointer), location=shown_location(self.location))
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.rule} at {self.side} {self.place}: {self.message}"
+
+    def __repr__(self) -> str:
+        return f"<Finding {self}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        safe = self.masked()
+        return Finding, (safe.rule, safe.basis, safe.severity, safe.side, safe.location, safe.pointer, safe.wanted,
+                         safe.got, safe.remedy)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A finding that a deviation covers, and the deviation's reason."""
+
+    finding: Finding
+    reason: str
+
+
+class Findings(Sequence[Finding]):
+    """All findings of one check, ordered by side, location, pointer and rule. Ask `.ok`; there is no truth value."""
+
+    def __init__(
+        self,
+        findings: Iterable[Finding] = (),
+        *,
+        accepted: Iterable[Accepted] = (),
+        profile: str = "documented",
+        operation: str = "",
+    ) -> None:
+        self._all = tuple(findings)
+        self.accepted = tuple(accepted)
+        self.profile = profile
+        self.operation = operation
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that fail a check."""
+        return tuple(finding for finding in self._all if finding.severity == "error")
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """The findings that are counted and shown but fail nothing."""
+        return tuple(finding for finding in self._all if finding.severity == "warning")
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no error."""
+        return not self.errors
+
+    def __bool__(self) -> bool:
+        # `assert contract.check(response)` would pass exactly where it should fail.
+        raise TypeError("use .ok")
+
+    @overload
+    def __getitem__(self, index: int) -> Finding: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Finding, ...]: ...
+    def __getitem__(self, index: int | slice) -> Finding | tuple[Finding, ...]:
+        return self._all[index]
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Findings):
+            return NotImplemented
+        return (self._all, self.accepted) == (other._all, other.accepted)
+
+    def __hash__(self) -> int:
+        return hash((self._all, self.accepted))
+
+    def __repr__(self) -> str:
+        return f"<Findings: {', '.join(map(repr, self._all)) or 'none'}>"

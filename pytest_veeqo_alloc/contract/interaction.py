@@ -1,0 +1,71 @@
+"""An interaction: one HTTP request and, where there was one, its response."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class _Headed:
+    """What a request and a response share: headers, looked up without regard to case."""
+
+    __slots__ = ()
+    headers: Headers
+
+    def header_values(self, name: str) -> list[str]:
+        """Every value of the header *name*, in order (RFC 9110 section 5.1: names ignore case)."""
+        wanted = name.lower()
+        return [value for key, value in self.headers if key.lower() == wanted]
+
+    def header(self, name: str) -> str | None:
+        """The first value of the header *name*, or None."""
+        return next(iter(self.header_values(name)), None)
+
+
+# What is sent and received may hold keys and personal data: no repr shows more than sizes.
+
+
+def _size(body: bytes | None) -> str:
+    return "no body" if body is None else f"body of {len(body)} bytes"
+
+
+@dataclass(frozen=True, repr=False)
+class Request(_Headed):
+    """A request: method, absolute or relative URL, header pairs, body bytes (None: there was none)."""
+
+    method: str
+    url: str
+    headers: Headers = ()
+    body: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"<Request: {len(self.headers)} headers, {_size(self.body)}>"
+
+
+@dataclass(frozen=True, repr=False)
+class Response(_Headed):
+    """A response: status code, header pairs, body bytes after content decoding (None: there was none)."""
+
+    status: int
+    headers: Headers = ()
+    body: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status}: {len(self.headers)} headers, {_size(self.body)}>"
+
+
+@dataclass(frozen=True, repr=False)
+class Interaction:
+    """A request and its response.
+
+    `request` is None where it is not known and so is not checked; `response` is None where none came. `source` says
+    where it was seen, for messages: a file and place, a test.
+    """
+
+    request: Request | None
+    response: Response | None = None
+    source: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Interaction {self.request!r} {self.response!r}>"

@@ -1,0 +1,55 @@
+"""JSON Pointers (RFC 6901), and how much of one may be shown.
+
+A pointer names members, and the name of an undocumented member is data: a hostile body could carry a secret, a
+terminal control sequence or a workflow command in it. What is printed, pickled or written shows such a name only where
+it is harmless by its characters.
+"""
+
+from __future__ import annotations
+
+import re
+
+_HARMLESS = re.compile(r"[A-Za-z0-9_?-]{1,64}\Z")
+
+
+def join(pointer: str, key: str | int) -> str:
+    """*pointer* extended by one member or index."""
+    if isinstance(key, int):
+        return f"{pointer}/{key}"
+    return f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
+
+
+def split(pointer: str) -> list[str]:
+    """The reference tokens of *pointer*, unescaped; ValueError where it is none."""
+    if pointer and not pointer.startswith("/"):
+        raise ValueError("a JSON Pointer is empty or starts with '/'")
+    return [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
+
+
+def shown_name(name: str) -> str:
+    """*name* where its characters are harmless, else its length in words."""
+    if _HARMLESS.match(name):
+        return name
+    return f"(name of {len(name)} character{'' if len(name) == 1 else 's'})"
+
+
+def shown(pointer: str | None) -> str | None:
+    """*pointer* with every name that may not be shown replaced by its length in words; the same again if repeated."""
+    if pointer is None or pointer == "":
+        return pointer
+    return "".join("/" + _shown_token(token) for token in pointer.split("/")[1:])
+
+
+def shown_location(location: str) -> str:
+    """*location* (`query:NAME`, `header:NAME`, …) with a NAME that may not be shown replaced likewise."""
+    kind, colon, name = location.partition(":")
+    return f"{kind}:{_shown_token(name)}" if colon else location
+
+
+_MASKED = re.compile(r"\(name of [0-9]{1,9} characters?\)\Z")
+
+
+def _shown_token(token: str) -> str:
+    if _MASKED.match(token):
+        return token
+    return shown_name(token.replace("~1", "/").replace("~0", "~"))

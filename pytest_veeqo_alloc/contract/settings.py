@@ -1,0 +1,42 @@
+"""Profiles and overrides: how bad each rule is."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+from pytest_veeqo_alloc.contract.rules import CATALOGUE, PROFILES, SEVERITIES, Severity
+
+
+def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict[str, Severity]:
+    """The severity of every rule in *profile*, with single entries replaced by *overrides*.
+
+    ValueError, with the nearest known name, for a profile, rule or severity that does not exist.
+    """
+    if profile not in PROFILES:
+        raise ValueError(unknown("profile", profile, PROFILES))
+    chosen = {rule.id: rule.severities[profile] for rule in CATALOGUE.values()}
+    for rule_id, severity in (overrides or {}).items():
+        if rule_id not in CATALOGUE:
+            raise ValueError(unknown("rule", rule_id, CATALOGUE))
+        if severity not in SEVERITIES:
+            raise ValueError(unknown(f"severity for {rule_id}", severity, SEVERITIES))
+        chosen[rule_id] = cast(Severity, severity)
+    return chosen
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> str:
+    """One sentence: that *name* is no known *kind*, and the nearest that is, or all of them where they are few."""
+    names = list(known)
+    near = difflib.get_close_matches(str(name), names, n=1)
+    if near:
+        return f"unknown {kind} {_quoted(name)}: did you mean {near[0]!r}?"
+    if len(names) <= 8:
+        return f"unknown {kind} {_quoted(name)}: it is one of {', '.join(names)}"
+    return f"unknown {kind} {_quoted(name)}: see 'veeqo-alloc {kind}s' for all of them"
+
+
+def _quoted(name: object) -> str:
+    text = ascii(name)
+    return text if len(text) <= 60 else text[:57] + "..."

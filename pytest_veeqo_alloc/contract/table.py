@@ -1,0 +1,195 @@
+"""The schema files, compiled once into a table that the walker follows.
+
+The table knows the keywords that our schemas use and refuses a schema with any other: a keyword that is not looked at
+would be a promise that nobody keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, Literal
+
+from pytest_veeqo_alloc.contract.dates import is_date_time
+
+JsonType = Literal["string", "number", "boolean", "object", "array"]
+Schema = Mapping[str, Any]
+CleanCheck = Callable[[dict[str, Any], set[str]], bool]
+
+_KNOWN = frozenset({
+    "$schema", "$id", "$ref", "$defs", "title", "description", "type", "properties", "required", "items", "x-rule",
+})  # fmt: skip
+_PYTHON: Mapping[JsonType, type] = {"string": str, "boolean": bool, "object": dict, "array": list}
+_AMOUNTS = frozenset({"price", "cost_price", "price_per_unit", "delivery_cost"})
+_NUMBERS = frozenset({int, float})
+_NULLABLE_TEXT = frozenset({str, type(None)})
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One documented member. `type` is None where the page states none; `shape` is that of an object or of items."""
+
+    name: str
+    type: JsonType | None
+    nullable: bool = False
+    required: bool = False
+    shape: Shape | None = None
+    is_id: bool = False
+    is_quantity: bool = False
+    is_amount: bool = False
+    is_datetime: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One documented object: its members by name, those with members of their own, and a quick look at an instance.
+
+    `rule` is the rule that stands for whatever is wrong with the structure of this shape, where it is not the usual ones.
+    """
+
+    name: str
+    fields: Mapping[str, Field]
+    rule: str | None
+    children: tuple[tuple[str, bool, Shape], ...]
+    is_clean: CleanCheck
+
+
+def compile_schema(schema: Schema, *, root: str) -> Shape:
+    """The table of *schema*, whose root shape is called *root*. ValueError for a keyword that the walker does not know."""
+    return _Compiler(schema).shape(schema, root)
+
+
+class _Compiler:
+    def __init__(self, schema: Schema) -> None:
+        self._defs: Mapping[str, Schema] = schema.get("$defs", {})
+        self._done: dict[str, Shape] = {}
+
+    def shape(self, schema: Schema, name: str) -> Shape:
+        _refuse_unknown(schema)
+        if schema.get("type") != "object":
+            raise ValueError(f"the schema of {name} is no object")
+        required = schema.get("required", ())
+        fields = {key: self._field(name, key, value, key in required) for key, value in schema["properties"].items()}
+        children = tuple((f.name, f.type == "array", f.shape) for f in fields.values() if f.shape)
+        return Shape(name, fields, schema.get("x-rule"), children, _quick_look(fields.values()))
+
+    def _field(self, owner: str, name: str, schema: Schema, required: bool) -> Field:
+        _refuse_unknown(schema)
+        if "$ref" in schema:
+            return Field(name, "object", required=required, shape=self._referred(schema["$ref"]))
+        types = schema.get("type")
+        listed: list[Any] = [types] if isinstance(types, str) else list(types or [])
+        documented: JsonType | None = next((entry for entry in listed if entry != "null"), None)
+        items = schema.get("items")
+        numeric = documented == "number"
+        return Field(
+            name,
+            documented,
+            nullable="null" in listed,
+            required=required,
+            shape=self._referred(items["$ref"]) if items else None,
+            is_id=numeric and (name == "id" or name.endswith("_id")),
+            is_quantity=numeric and name == "quantity",
+            is_amount=numeric and (name in _AMOUNTS or (owner, name) == ("delivery_method", "cost")),
+            is_datetime=documented == "string" and name.endswith("_at"),
+        )
+
+    def _referred(self, reference: str) -> Shape:
+        name = reference.removeprefix("#/$defs/")
+        if name not in self._done:
+            self._done[name] = self.shape(self._defs[name], name)
+        return self._done[name]
+
+
+def _refuse_unknown(schema: Schema) -> None:
+    if strange := sorted(set(schema) - _KNOWN):
+        raise ValueError(f"the walker does not know the schema keyword {strange[0]!r}")
+
+
+def _quick_look(fields: Iterable[Field]) -> CleanCheck:
+    """A function that says of an object, in a few calls into C, that nothing at all is to be said of it and of what is
+    in it.
+
+    False means nothing but that the object must be looked at member by member. The members are fetched in an order
+    that puts those of one kind together; `dates` has the texts already known to be dates, and gets more.
+    """
+    ordered = sorted(fields, key=_group)
+    width = len(ordered)
+    if width < 2:
+        return _never
+    fetch = itemgetter(*(f.name for f in ordered))
+    end = {group: sum(_group(f) <= group for f in ordered) for group in range(_IDS, _PLAIN + 1)}
+    fixed = [_plain_type(f) for f in ordered[: end[_FIXED]]]
+    empty: tuple[list[Any], ...] = ([],) * (end[_OPEN_ARRAYS] - end[_DATES])
+    ids, fixed_end, nullable_end = end[_IDS], end[_FIXED], end[_NULLABLE]
+    dates_at, arrays_at = slice(ids, end[_DATES]), slice(end[_DATES], end[_OPEN_ARRAYS])
+    amounts_at = slice(nullable_end, end[_MONEY])
+    # What a shape does not have is not looked for: this runs once for every object of every body.
+    has_dates, has_arrays = end[_DATES] > ids, end[_OPEN_ARRAYS] > end[_DATES]
+    has_nullable, has_amounts = nullable_end > fixed_end, end[_MONEY] > nullable_end
+    has_numbers = width > nullable_end
+    objects = [(at, f.shape.is_clean) for at, f in enumerate(ordered) if f.shape and f.type == "object"]
+    lists = [(at, f.shape.is_clean) for at, f in enumerate(ordered) if f.shape and f.type == "array"]
+
+    def is_clean(members: dict[str, Any], dates: set[str]) -> bool:
+        if len(members) != width:
+            return False
+        try:
+            values = fetch(members)
+        except KeyError:
+            return False
+        types = [*map(type, values)]
+        if (
+            types[:fixed_end] != fixed
+            or (has_numbers and not _NUMBERS.issuperset(types[nullable_end:]))
+            or (ids and min(values[:ids]) <= 0)
+            or (has_dates and not dates.issuperset(values[dates_at]) and not _all_dates(values[dates_at], dates))
+            or (has_arrays and values[arrays_at] != empty)
+            or (has_amounts and min(values[amounts_at]) < 0)
+            or (has_nullable and not _NULLABLE_TEXT.issuperset(types[fixed_end:nullable_end]))
+        ):
+            return False
+        for at, check in objects:
+            if not check(values[at], dates):
+                return False
+        for at, check in lists:
+            for item in values[at]:
+                if type(item) is not dict or not check(item, dates):
+                    return False
+        return True
+
+    return is_clean
+
+
+def _never(members: dict[str, Any], dates: set[str]) -> bool:
+    return False
+
+
+def _all_dates(texts: tuple[str, ...], dates: set[str]) -> bool:
+    if not all(map(is_date_time, texts)):
+        return False
+    dates.update(texts)
+    return True
+
+
+# Members up to _FIXED have one type each in a clean object; those behind it are text or null, then numbers.
+_IDS, _DATES, _OPEN_ARRAYS, _FIXED, _NULLABLE, _MONEY, _PLAIN = range(7)
+
+
+def _group(f: Field) -> int:
+    if f.type == "number":
+        if f.is_id or f.is_quantity:
+            return _IDS
+        return _MONEY if f.is_amount else _PLAIN
+    if f.type == "array" and f.shape is None:
+        return _OPEN_ARRAYS
+    if f.nullable:
+        return _NULLABLE
+    return _DATES if f.is_datetime else _FIXED
+
+
+def _plain_type(f: Field) -> type:
+    if f.type is None:
+        return type(None)
+    return int if f.type == "number" else _PYTHON[f.type]

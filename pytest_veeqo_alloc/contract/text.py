@@ -1,0 +1,91 @@
+"""The failure as text: pointer first, grouped by rule, at most 25 lines for any number of findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pytest_veeqo_alloc.contract.findings import Finding, Findings
+from pytest_veeqo_alloc.contract.rules import CATALOGUE
+
+MAX_LINES = 25
+
+_PLACES_OF_A_GROUP = 4
+_COLUMN = 44
+
+
+def render(findings: Findings, hint: str = "") -> str:
+    """What is wrong with an interaction, for a person: a heading, then each error with place, rule, wanted, got and
+    what to do, then the warnings by rule. *hint* is a last sentence."""
+    tail = [*_warning_lines(findings.warnings), *([f"  {hint}"] if hint else [])]
+    room = MAX_LINES - 1 - len(tail) - (1 if tail else 0)
+    body = _error_lines(findings.errors, room, both_sides=len({finding.side for finding in findings}) > 1)
+    return "\n".join([heading(findings), *body, *([""] if tail else []), *tail])
+
+
+def heading(findings: Findings) -> str:
+    """`response of POST ...: 2 errors, 1 warning (profile documented)`."""
+    sides = " and ".join(sorted({finding.side for finding in findings})) or "interaction"
+    counts = [_count(len(findings.errors), "error")]
+    if findings.warnings:
+        counts.append(_count(len(findings.warnings), "warning"))
+    if findings.accepted:
+        counts.append(f"{len(findings.accepted)} accepted")
+    return f"{sides} of {findings.operation}: {', '.join(counts)} (profile {findings.profile})"
+
+
+def _error_lines(errors: tuple[Finding, ...], room: int, *, both_sides: bool) -> list[str]:
+    lines: list[str] = []
+    left = len(errors)
+    for group in _groups(errors):
+        block = _block(group, both_sides=both_sides)
+        # Two lines are kept for "and N more", unless this block is the last.
+        if len(lines) + len(block) + (2 if left > len(group) else 0) > room:
+            break
+        lines += block
+        left -= len(group)
+    if left:
+        lines += ["", f"  and {left} more"]
+    return lines
+
+
+def _groups(errors: Iterable[Finding]) -> list[list[Finding]]:
+    """Errors that differ in their place only, put together; groups in the order of their first error."""
+    groups: dict[tuple[str, ...], list[Finding]] = {}
+    for error in errors:
+        groups.setdefault((error.side, error.rule, error.wanted, error.got, error.remedy), []).append(error)
+    by_rule: dict[tuple[str, str], list[list[Finding]]] = {}
+    for group in groups.values():
+        by_rule.setdefault((group[0].side, group[0].rule), []).append(group)
+    return [group for same_rule in by_rule.values() for group in same_rule]
+
+
+def _block(group: list[Finding], *, both_sides: bool) -> list[str]:
+    shown = group if len(group) <= _PLACES_OF_A_GROUP else group[: _PLACES_OF_A_GROUP - 1]
+    lines = [""]
+    for finding in shown:
+        place = f"{finding.side} {finding.place}" if both_sides else finding.place
+        lines.append(f"  {place:<{_COLUMN}} {finding.rule}")
+    if len(group) > len(shown):
+        lines.append(f"  and at {len(group) - len(shown)} more places")
+    first = group[0]
+    return [*lines, f"      wanted  {first.wanted}", f"      got     {first.got}", f"      do      {first.remedy}"]
+
+
+_RULES_OF_WARNINGS = 5
+
+
+def _warning_lines(warnings: tuple[Finding, ...]) -> list[str]:
+    by_rule: dict[str, list[Finding]] = {}
+    for warning in warnings:
+        by_rule.setdefault(warning.rule, []).append(warning)
+    lines = []
+    for rule, found in list(by_rule.items())[:_RULES_OF_WARNINGS]:
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        lines.append(f"  warning: {rule} ({CATALOGUE[rule].holds_when}) at {found[0].place}{more}")
+    if len(by_rule) > _RULES_OF_WARNINGS:
+        lines.append(f"  warning: and {len(by_rule) - _RULES_OF_WARNINGS} more rules")
+    return lines
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

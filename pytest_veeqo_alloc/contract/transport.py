@@ -1,0 +1,132 @@
+"""The request line, the headers and the status."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from pytest_veeqo_alloc.contract.breach import Breach
+from pytest_veeqo_alloc.contract.describe import NOTHING, describe
+from pytest_veeqo_alloc.contract.interaction import Request, Response
+from pytest_veeqo_alloc.contract.operation import Operation, is_integer, path_of
+from pytest_veeqo_alloc.contract.uri import is_uri_reference
+
+_CREDENTIAL = re.compile(
+    r"x?(?:veeqo)?(?:api|access|auth|secret|private|client|session)?(?:key|token|secret)|"
+    r"pass(?:word|wd|phrase)?|pwd|auth(?:orization)?|bearer|jwt|credentials?"
+)
+_MEDIA_TYPE = re.compile(r"application/(?:json|[!#$&^_.+a-z0-9-]+\+json)\Z", re.IGNORECASE)
+_LONG_KEY = 8
+"""A key at least this long is looked for inside other text; a shorter one could stand there by chance."""
+
+
+def target_breaches(request: Request, operation: Operation) -> list[Breach]:
+    """Method and path; what is wrong with these hides all else of a request."""
+    breaches = []
+    if request.method != operation.method:
+        breaches.append(Breach("wrong-method", None, "another method", operation.method, "method"))
+    segment = operation.order_segment(request.url)
+    if segment is None:
+        wanted = f"<base path>{operation.path}"
+        breaches.append(Breach("wrong-path", None, "another path", wanted, "path"))
+    elif not is_integer(segment):
+        got = f"{len(segment)} characters that are no integer"
+        breaches.append(Breach("order-id-not-integer", None, got, "an integer", "path:order_id"))
+    return breaches
+
+
+def key_breaches(request: Request, operation: Operation, *, headers_filtered: bool) -> list[Breach]:
+    """The API key, in the header and nowhere else, and query parameters."""
+    keys = _keys(request, operation)
+    breaches = []
+    if not keys and not headers_filtered:
+        wanted = f"{operation.key_header}, or Authorization: Bearer"
+        breaches.append(Breach("api-key-missing", None, NOTHING, wanted, f"header:{operation.key_header}"))
+    try:
+        parts = urlsplit(request.url)
+    except ValueError:
+        return breaches
+    names = dict.fromkeys(name for name, _ in _query(parts.query))
+    leaking = _leaking_parameters(parts.query, keys)
+    for name in names:
+        if name in leaking:
+            breaches.append(_key_in_url(f"query:{name}"))
+        else:
+            breaches.append(Breach("undocumented-query", None, "a query parameter", NOTHING, f"query:{name}"))
+    elsewhere = [parts.netloc, parts.fragment, *_other_segments(parts.path, operation.order_segment(request.url))]
+    if any(_holds(unquote(text), key) for text in elsewhere for key in keys):
+        breaches.append(_key_in_url("path"))
+    return breaches
+
+
+def media_type_breach(message: Request | Response, rule: str) -> list[Breach]:
+    """Whether the body is declared as JSON; parameters such as charset are ignored (RFC 8259 section 11)."""
+    value = message.header("content-type")
+    essence = (value or "").partition(";")[0].strip()
+    if _MEDIA_TYPE.match(essence):
+        return []
+    got = NOTHING if value is None else "another media type"
+    return [Breach(rule, None, got, "application/json", "header:content-type")]
+
+
+def status_breaches(status: int, operation: Operation, *, expect: int | None, broken: bool) -> list[Breach]:
+    """The status, against the page or against what the caller expects."""
+    if broken and 200 <= status < 300:
+        return [Breach("broken-request-accepted", None, str(status), "a status of 4xx", "status")]
+    if expect is not None:
+        return [] if status == expect else [Breach("unexpected-status", None, str(status), str(expect), "status")]
+    if status == operation.status:
+        return []
+    if 500 <= status < 600:
+        return [Breach("server-error", None, str(status), str(operation.status), "status")]
+    rule = "wrong-status" if 200 <= status < 300 else "undocumented-status"
+    return [Breach(rule, None, str(status), str(operation.status), "status")]
+
+
+def location_breaches(response: Response, operation: Operation, order_id: float | None) -> list[Breach]:
+    """The header Location of a 201: there, a URI reference, and naming the order."""
+    value = response.header(operation.location_header)
+    place = f"header:{operation.location_header.lower()}"
+    if value is None:
+        return [Breach("location-missing", None, NOTHING, "the URL of the order", place)]
+    if not is_uri_reference(value):
+        return [Breach("location-invalid", None, describe(value), "a URI reference", place)]
+    if order_id is None or path_of(value).endswith(f"/orders/{int(order_id)}"):
+        return []
+    return [Breach("location-order", None, "another path", "a path that ends in /orders/{id of the body}", place)]
+
+
+def _keys(request: Request, operation: Operation) -> list[str]:
+    bearers = (value.strip() for value in request.header_values("authorization"))
+    bare = (value.strip() for value in request.header_values(operation.key_header))
+    tokens = (value[7:].strip() for value in bearers if value[:7].lower() == "bearer ")
+    return [key for key in (*bare, *tokens) if key]
+
+
+def _key_in_url(place: str) -> Breach:
+    return Breach("key-in-url", None, "what is a key, or is named like one", "no key in the URL", place)
+
+
+def _query(query: str) -> list[tuple[str, str]]:
+    return parse_qsl(query, keep_blank_values=True, errors="replace", max_num_fields=None)
+
+
+def _leaking_parameters(query: str, keys: list[str]) -> set[str]:
+    return {
+        name
+        for name, value in _query(query)
+        if _CREDENTIAL.fullmatch(re.sub(r"[-_]", "", name).lower())
+        or any(_holds(text, key) for text in (name, value) for key in keys)
+    }
+
+
+def _other_segments(path: str, order_segment: str | None) -> list[str]:
+    """The segments of *path* without the one of the order id, which a short key could equal by chance."""
+    segments = path.split("/")
+    if order_segment is not None:
+        del segments[-2]
+    return segments
+
+
+def _holds(text: str, key: str) -> bool:
+    return key == text or (len(key) >= _LONG_KEY and key in text)

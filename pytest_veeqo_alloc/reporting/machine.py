@@ -1,0 +1,27 @@
+"""Findings for a program: JSON, in ASCII."""
+
+from __future__ import annotations
+
+import json
+
+from pytest_veeqo_alloc.reporting.checked import Run
+
+
+def json_text(run: Run) -> str:
+    """One object: `ok`, `checked`, `skipped`, `findings`. Names that may not be shown are masked in pointers."""
+    findings = [
+        {
+            "rule": safe.rule,
+            "basis": safe.basis,
+            "severity": safe.severity,
+            "side": safe.side,
+            "location": safe.location,
+            "pointer": safe.pointer,
+            "message": safe.message,
+            "file": each.source,
+        }
+        for each in run.checked
+        for safe in (finding.masked() for finding in each.findings)
+    ]
+    outcome = {"ok": not run.errors, "checked": len(run.checked), "skipped": run.skipped, "findings": findings}
+    return json.dumps(outcome, indent=2)

@@ -1,0 +1,42 @@
+"""Findings for a person at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_veeqo_alloc.contract.text import render
+from pytest_veeqo_alloc.reporting.checked import Run
+
+
+def printable(text: str) -> str:
+    """*text* without anything that a terminal could take for more than text: control characters become escapes."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
+def terminal_lines(run: Run) -> Iterator[str]:
+    """Each failure in full, warnings by rule, and one line that counts."""
+    for each in run.checked:
+        if not each.findings.ok:
+            yield f"{printable(each.source)}: {render(each.findings, each.hint)}"
+            yield ""
+    # A failure has told its own warnings.
+    told = {id(each) for each in run.checked if not each.findings.ok}
+    by_rule: dict[str, list[str]] = {}
+    for each, warning in run.warnings:
+        if id(each) not in told:
+            by_rule.setdefault(warning.rule, []).append(f"{printable(each.source)} {warning.place}")
+    for rule, places in by_rule.items():
+        more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+        yield f"warning: {rule} at {places[0]}{more}"
+    yield (
+        f"checked {_count(len(run.checked), 'body or interaction', 'bodies and interactions')} "
+        f"in {_count(run.files, 'file', 'files')}, skipped {run.skipped}: "
+        f"{_count(len(run.errors), 'error', 'errors')}, {_count(len(run.warnings), 'warning', 'warnings')}"
+    )
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
