@@ -15,6 +15,10 @@ MAX_BYTES = 200_000_000
 _GZIP = b"\x1f\x8b"
 
 
+class CodingError(ValueError):
+    """A content coding that cannot be undone, as a noun phrase."""
+
+
 def body_bytes(message: Mapping[str, Any]) -> bytes | None:
     """The body of an interaction file's request or response: `body` as text, or `body_base64`; None for neither."""
     if (encoded := message.get("body_base64")) is not None:
@@ -30,7 +34,7 @@ def body_bytes(message: Mapping[str, Any]) -> bytes | None:
 def decoded(body: bytes | None, headers: Headers) -> bytes | None:
     """*body* without the content codings gzip and deflate, where it still has them: a cassette may hold either form.
 
-    ValueError for a coding that the standard library cannot undo, and for what does not unpack or unpacks too far.
+    CodingError for a coding that the standard library cannot undo, and for what does not unpack or unpacks too far.
     """
     if not body:
         return body
@@ -40,7 +44,7 @@ def decoded(body: bytes | None, headers: Headers) -> bytes | None:
     if coding == "deflate" and body[:1] not in (b"{", b"["):
         return _unpack(body, zlib.MAX_WBITS if body[:1] == b"\x78" else -zlib.MAX_WBITS)
     if coding in ("br", "zstd") and body[:1] not in (b"{", b"["):
-        raise ValueError(f"a body compressed with {coding}")
+        raise CodingError(f"a body compressed with {coding}")
     return body
 
 
@@ -49,7 +53,7 @@ def _unpack(body: bytes, window: int) -> bytes:
     try:
         unpacked = unpacker.decompress(body, MAX_BYTES)
     except zlib.error:
-        raise ValueError("a compressed body that does not unpack") from None
+        raise CodingError("a compressed body that does not unpack") from None
     if unpacker.unconsumed_tail or not unpacker.eof:
-        raise ValueError("a compressed body that is cut off or too large")
+        raise CodingError("a compressed body that is cut off or too large")
     return unpacked

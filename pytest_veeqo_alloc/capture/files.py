@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 import yaml
 
-from pytest_veeqo_alloc.capture.encoding import body_bytes, decoded
+from pytest_veeqo_alloc.capture.encoding import CodingError, body_bytes, decoded
 from pytest_veeqo_alloc.contract.interaction import Headers, Interaction, Request, Response
 
 Kind = Literal["request", "response", "interaction", "cassette", "har"]
 KINDS: tuple[Kind, ...] = ("request", "response", "interaction", "cassette", "har")
 
+_MAX_YAML_DEPTH = 200
 _YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -51,6 +52,8 @@ def load(data: bytes, source: str, *, kind: Kind | None, side_of: Callable[[Any]
         return Loaded(kind, tuple(read(document, source)))
     except UnreadableFileError:
         raise
+    except CodingError as error:
+        raise UnreadableFileError(f"{_ARTICLE[kind]} with {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         raise UnreadableFileError(
             f"{_ARTICLE[kind]} that lacks what every {_WORD[kind]} has, or has it in another form"
@@ -75,6 +78,7 @@ def _parse(data: bytes) -> Any:
         if text.lstrip()[:1] in ("{", "["):
             raise UnreadableFileError(f"not JSON, or cut off: {_plain(error)}") from None
     try:
+        _refuse_depth(text)
         return yaml.load(text, Loader=_YAML)  # noqa: S506  # the safe loader, in C where it is to be had
     except RecursionError:
         raise UnreadableFileError("nests too deep to be read") from None
@@ -86,6 +90,15 @@ def _parse(data: bytes) -> Any:
         raise UnreadableFileError(f"not YAML that can be read safely{_line(error)}") from None
     except (yaml.YAMLError, ValueError) as error:
         raise UnreadableFileError(f"neither JSON nor YAML{_line(error)}") from None
+
+
+def _refuse_depth(text: str) -> None:
+    """The C loader goes down into YAML without a limit and takes the process with it; the event parser does not."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_YAML):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_YAML_DEPTH:
+            raise UnreadableFileError("nests too deep to be read")
 
 
 def _plain(error: ValueError) -> str:

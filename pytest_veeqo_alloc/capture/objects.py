@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from pytest_veeqo_alloc.contract.interaction import Headers, Interaction, Request, Response
@@ -64,11 +63,8 @@ def _explicit(body: bytes | str) -> bytes:
 
 def _headers(message: Any) -> Headers:
     """Header pairs, repeated ones apart where the client keeps them apart."""
-    if hasattr(message, "getheaders"):
-        pairs: Iterable[tuple[Any, Any]] = message.getheaders()
-    else:
-        headers = getattr(message, "headers", None) or {}
-        pairs = headers.multi_items() if hasattr(headers, "multi_items") else headers.items()
+    headers = getattr(message, "headers", None) or {}
+    pairs = headers.multi_items() if hasattr(headers, "multi_items") else headers.items()
     return tuple((_text(name), _text(value)) for name, value in pairs)
 
 
@@ -80,7 +76,8 @@ def _content(response: Any) -> bytes:
     # requests keeps False here until the body is read; .content would read the stream, or fail once it is consumed.
     if getattr(response, "_content", None) is False or getattr(response, "streaming", False):
         raise TypeError(_not_there(response))
-    if hasattr(response, "isclosed") and hasattr(response, "data"):
+    # Asked of the class: asking the response itself would read the stream.
+    if hasattr(type(response), "isclosed") and hasattr(type(response), "data"):
         return _urllib3_content(response)
     try:
         for name in ("content", "data"):

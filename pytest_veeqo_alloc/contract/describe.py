@@ -34,8 +34,6 @@ def describe_number(value: float) -> str:
     """A number that is no person's: shown where it is short, else by its size."""
     if isinstance(value, int) and abs(value) >= _EXACT_BELOW:
         return f"integer of about {math.ceil(value.bit_length() * math.log10(2))} digits"
-    if isinstance(value, float) and not math.isfinite(value):
-        return "a number beyond a double"
     return f"{round(value, 6):g}" if isinstance(value, float) and abs(value) < 10**5 else f"{value}"
 
 

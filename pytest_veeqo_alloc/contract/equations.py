@@ -119,7 +119,11 @@ def _stock(add: Add, here: str, sellable: dict[str, Any], cost: float | None) ->
     for mine, theirs in _COPIES:
         _equal(add, "stock-copies", here, sellable, mine, number(inventory.get(theirs)))
     # A sum needs every entry, and none without end.
-    if listed is None or len(entries) != len(listed) or any(entry.get("infinite") is True for entry in entries):
+    if (
+        not isinstance(listed, list)
+        or len(entries) != len(listed)
+        or any(entry.get("infinite") is True for entry in entries)
+    ):
         return
     for total, part in _TOTALS:
         wanted = _sum([number(entry.get(part)) for entry in entries])

@@ -36,16 +36,13 @@ def target_breaches(request: Request, operation: Operation) -> list[Breach]:
 
 
 def key_breaches(request: Request, operation: Operation, *, headers_filtered: bool) -> list[Breach]:
-    """The API key, in the header and nowhere else, and query parameters."""
+    """The API key, in the header and nowhere else, and query parameters, of a request whose path is right."""
     keys = _keys(request, operation)
     breaches = []
     if not keys and not headers_filtered:
         wanted = f"{operation.key_header}, or Authorization: Bearer"
         breaches.append(Breach("api-key-missing", None, NOTHING, wanted, f"header:{operation.key_header}"))
-    try:
-        parts = urlsplit(request.url)
-    except ValueError:
-        return breaches
+    parts = urlsplit(request.url)
     names = dict.fromkeys(name for name, _ in _query(parts.query))
     leaking = _leaking_parameters(parts.query, keys)
     for name in names:
@@ -53,7 +50,7 @@ def key_breaches(request: Request, operation: Operation, *, headers_filtered: bo
             breaches.append(_key_in_url(f"query:{name}"))
         else:
             breaches.append(Breach("undocumented-query", None, "a query parameter", NOTHING, f"query:{name}"))
-    elsewhere = [parts.netloc, parts.fragment, *_other_segments(parts.path, operation.order_segment(request.url))]
+    elsewhere = [parts.netloc, parts.fragment, *_other_segments(parts.path)]
     if any(_holds(unquote(text), key) for text in elsewhere for key in keys):
         breaches.append(_key_in_url("path"))
     return breaches
@@ -120,12 +117,10 @@ def _leaking_parameters(query: str, keys: list[str]) -> set[str]:
     }
 
 
-def _other_segments(path: str, order_segment: str | None) -> list[str]:
-    """The segments of *path* without the one of the order id, which a short key could equal by chance."""
-    segments = path.split("/")
-    if order_segment is not None:
-        del segments[-2]
-    return segments
+def _other_segments(path: str) -> list[str]:
+    """The segments of *path* without the order id, which a short key could equal by chance."""
+    *before, _, last = path.split("/")
+    return [*before, last]
 
 
 def _holds(text: str, key: str) -> bool:

@@ -49,8 +49,8 @@ def _walk_root(value: Any, root: Shape, go: Callable[[dict[str, Any], Shape, _Wa
         else:
             walk.add(Breach("wrong-type", "", describe(value), "object"))
             walk.undocumented(value, "")
-    except _TooDeepError as deep:
-        return [Breach("too-deep", str(deep), f"more than {MAX_DEPTH} levels")]
+    except _TooDeepError:
+        return [Breach("too-deep", "", f"more than {MAX_DEPTH} levels")]
     return walk.breaches
 
 
@@ -98,7 +98,7 @@ class _Walk:
     def undocumented(self, value: Any, pointer: str) -> None:
         """Look at a value of which no shape is documented: only whether it nests too deep."""
         if isinstance(value, (dict, list)) and nests_deeper(value, MAX_DEPTH - pointer.count("/")):
-            raise _TooDeepError(pointer)
+            raise _TooDeepError
 
     def _items(self, items: list[Any], shape: Shape, pointer: str) -> None:
         for index, item in enumerate(items):
@@ -132,7 +132,7 @@ class _Walk:
         elif value is None:
             if not field.nullable:
                 # Null in the place of a required object is not a field left empty: nothing at all was sent.
-                usual = "wrong-type" if field.required and field.shape else "null-value"
+                usual = "wrong-type" if field.required and field.type == "object" else "null-value"
                 self.add(Breach(rule or usual, here, "null", field.type))
         elif _json_type(value) != field.type:
             self.add(_wrong_type(value, field.type, rule, here))

@@ -1,0 +1,93 @@
+"""Bodies to start from, and ways to change them at a pointer."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pytest_veeqo_alloc import Contract, Findings, load_schema
+from pytest_veeqo_alloc.contract.pointer import split
+from pytest_veeqo_alloc.contract.rules import CATALOGUE
+from pytest_veeqo_alloc.data import read_text
+
+_RESPONSE, _REQUEST = (read_text(f"schemas/examples/{side}.json") for side in ("response", "request"))
+
+
+def order() -> dict[str, Any]:
+    return json.loads(_RESPONSE)
+
+
+def request_body() -> dict[str, Any]:
+    return json.loads(_REQUEST)
+
+
+def at(body: Any, pointer: str) -> Any:
+    for token in split(pointer):
+        body = body[int(token)] if isinstance(body, list) else body[token]
+    return body
+
+
+def put(body: Any, pointer: str, value: Any) -> Any:
+    """A copy of *body* with *value* at *pointer*, which may be new."""
+    changed = copy.deepcopy(body)
+    *path, last = split(pointer)
+    owner = at(changed, "".join(f"/{token}" for token in path))
+    if isinstance(owner, list):
+        owner[int(last)] = value
+    else:
+        owner[last] = value
+    return changed
+
+
+def drop(body: Any, pointer: str) -> Any:
+    """A copy of *body* without the member at *pointer*."""
+    changed = copy.deepcopy(body)
+    *path, last = split(pointer)
+    del at(changed, "".join(f"/{token}" for token in path))[last]
+    return changed
+
+
+def rules_at(findings: Findings) -> list[tuple[str, str | None]]:
+    return [(finding.rule, finding.pointer) for finding in findings]
+
+
+def fields(side: str = "response") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each documented field by the pointer of its first instance in the example, with its schema (references resolved)."""
+    schema = load_schema(side)
+
+    def below(shape: dict[str, Any], pointer: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        for name, field in shape["properties"].items():
+            here = f"{pointer}/{name}"
+            target = schema["$defs"][field["$ref"].rpartition("/")[2]] if "$ref" in field else field
+            yield here, {**target, "required": name in shape.get("required", ())}
+            if "$ref" in field:
+                yield from below(target, here)
+            elif "items" in field:
+                yield from below(schema["$defs"][field["items"]["$ref"].rpartition("/")[2]], f"{here}/0")
+
+    return below(schema, "")
+
+
+def objects(body: Any, pointer: str = "") -> Iterator[str]:
+    """The pointer of every object in *body*."""
+    if isinstance(body, dict):
+        yield pointer
+        for name, value in body.items():
+            yield from objects(value, f"{pointer}/{name}")
+    elif isinstance(body, list):
+        for index, item in enumerate(body):
+            yield from objects(item, f"{pointer}/{index}")
+
+
+def only_structure(profile: str) -> Contract:
+    """A contract of *profile* that looks at nothing but what a schema can say."""
+    off = {rule: "off" for rule in CATALOGUE if rule not in STRUCTURAL}
+    return Contract(profile, rules=off)
+
+
+STRUCTURAL = frozenset({
+    "wrong-type", "null-value", "required-field", "absent-field", "undocumented-field", "not-an-order",
+    "request-not-wrapped", "line-item-shape",
+})  # fmt: skip

@@ -1,0 +1,47 @@
+"""Servers on the loopback that answer allocations, for clients to be watched."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from pytest_veeqo_alloc.data import read_text
+
+ORDER = read_text("schemas/examples/response.json").encode()
+
+
+class Allocating(BaseHTTPRequestHandler):
+    """Answers every POST with the documented order and 201, every GET with an empty object."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:  # noqa: N802  # the name that http.server looks for
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.answer(201, ORDER)
+
+    def do_GET(self) -> None:  # noqa: N802  # the name that http.server looks for
+        self.answer(200, b"{}")
+
+    def answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json;charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Location", "/orders/447452")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def allocating() -> Iterator[str]:
+    """The URL of a running `Allocating` server."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Allocating) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()

@@ -1,0 +1,66 @@
+"""Hand-written bodies: what each of them breaks, and nothing else.
+
+A case has either a whole `body`, or `set` and `remove` by JSON Pointer on the documented response; `expect` lists rule
+and pointer of every finding, in order, and `count` those too many to list.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.bodies import drop, order, put, rules_at
+
+from pytest_veeqo_alloc import Contract
+from pytest_veeqo_alloc.contract import rules_body, rules_order
+
+CASES = {
+    path.stem: json.loads(path.read_text(encoding="utf-8")) for path in Path(__file__).parent.glob("bodies/*.json")
+}
+
+
+def body_of(case: dict[str, Any]) -> Any:
+    if "body" in case:
+        return case["body"]
+    body = order()
+    for pointer in case.get("remove", ()):
+        body = drop(body, pointer)
+    for pointer, value in case.get("set", {}).items():
+        body = put(body, pointer, value)
+    return body
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_a_body_breaks_just_what_its_case_says(name: str) -> None:
+    case = CASES[name]
+    findings = Contract(case["profile"]).check_body(case["side"], body_of(case))
+    counted = case.get("count", {})
+    listed = [[rule, pointer] for rule, pointer in rules_at(findings) if rule not in counted]
+    assert listed == case["expect"], case["why"]
+    assert Counter(finding.rule for finding in findings if finding.rule in counted) == counted
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_bytes_and_parsed_values_get_the_same_findings(name: str) -> None:
+    case = CASES[name]
+    body, contract = body_of(case), Contract(case["profile"])
+    assert contract.check_body(case["side"], json.dumps(body).encode()) == contract.check_body(case["side"], body)
+
+
+def test_there_are_many_bodies() -> None:
+    assert len(CASES) >= 40
+
+
+READ_FROM_BYTES = {
+    "body-missing", "not-json", "not-utf8", "too-deep", "non-finite-number", "byte-order-mark", "duplicate-key",
+}  # fmt: skip
+TOLD_FROM_THE_WHOLE = {"order-echo", "allocation-echo"}
+
+
+def test_every_rule_about_values_and_sums_is_broken_by_some_body() -> None:
+    broken = {rule for case in CASES.values() for rule in [*dict(case["expect"]), *case.get("count", {})]}
+    about_bodies = {row[0] for row in (*rules_body.ROWS, *rules_order.ROWS)}
+    assert broken == about_bodies - READ_FROM_BYTES - TOLD_FROM_THE_WHOLE

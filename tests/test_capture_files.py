@@ -1,0 +1,251 @@
+"""Files: interaction JSON, cassettes and HAR, good ones and bad ones."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import zlib
+from typing import Any
+
+import pytest
+import yaml
+from support.bodies import order, request_body
+
+from pytest_veeqo_alloc.api import side_of
+from pytest_veeqo_alloc.capture.files import KINDS, Loaded, UnreadableFileError, load
+
+URL = "https://api.example.com/orders/447452/allocations"
+SENT, GOT = json.dumps(request_body()), json.dumps(order())
+
+
+def loaded(document: Any, kind: Any = None, source: str = "f") -> Loaded | None:
+    data = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return load(data, source, kind=kind, side_of=side_of)
+
+
+def cassette(body: Any = SENT, string: Any = GOT, **changes: Any) -> dict[str, Any]:
+    response_headers = changes.pop("response_headers", {"Content-Type": ["application/json"]})
+    request = {"method": "POST", "uri": URL, "headers": {"Content-Type": ["application/json"]}, "body": body}
+    response = {"status": {"code": 201, "message": "Created"}, "headers": response_headers, "body": {"string": string}}
+    return {"interactions": [{"request": request, "response": response}], "version": 1, **changes}
+
+
+def har(**changes: Any) -> dict[str, Any]:
+    request = {
+        "method": "POST", "url": URL, "headers": [{"name": "Content-Type", "value": "application/json"}],
+        "postData": {"mimeType": "application/json", "text": SENT},
+    }  # fmt: skip
+    content = {"size": len(GOT), "mimeType": "application/json", "text": GOT}
+    response = {"status": 201, "headers": [{"name": "Content-Type", "value": "application/json"}], "content": content}
+    return {"log": {"version": "1.2", "entries": [{"request": request, "response": response, **changes}]}}
+
+
+INTERACTION = {
+    "request": {"method": "POST", "url": URL, "headers": [["content-type", "application/json"]], "body": SENT},
+    "response": {"status": 201, "headers": [["content-type", "application/json"]], "body": GOT},
+}
+
+
+def test_the_kind_is_told_from_the_content() -> None:
+    kinds = [loaded(document) for document in (request_body(), order(), INTERACTION, cassette(), har())]
+    assert [each.kind for each in kinds if each] == list(KINDS)
+    assert loaded(request_body()["allocation"]) == Loaded(
+        "request", body=json.dumps(request_body()["allocation"]).encode()
+    )
+    assert loaded(yaml.safe_dump(cassette()).encode()) == loaded(cassette())
+
+
+@pytest.mark.parametrize(
+    "document", [{}, [], None, 5, "text", {"status": "x"}, {"name": "package", "version": "1"}, b"- a\n- b", b"words"]
+)
+def test_what_is_nothing_of_ours_is_none(document: Any) -> None:
+    assert loaded(document) is None
+
+
+@pytest.mark.parametrize("document", [INTERACTION, cassette(), har()])
+def test_method_url_headers_bodies_and_status_arrive(document: Any) -> None:
+    result = loaded(document)
+    assert result is not None
+    (interaction,) = result.interactions
+    assert interaction.request is not None
+    assert interaction.response is not None
+    assert (interaction.request.method, interaction.request.url) == ("POST", URL)
+    assert interaction.request.header("Content-Type") == "application/json"
+    assert interaction.response.header("content-type") == "application/json"
+    assert interaction.request.body == SENT.encode()
+    assert interaction.response.body == GOT.encode()
+    assert interaction.response.status == 201
+
+
+def bodies(document: Any) -> tuple[bytes | None, bytes | None]:
+    result = loaded(document)
+    assert result is not None
+    (interaction,) = result.interactions
+    return (
+        interaction.request.body if interaction.request else None,
+        interaction.response.body if interaction.response else None,
+    )
+
+
+def yaml_cassette(**changes: Any) -> bytes:
+    return yaml.dump(cassette(**changes)).encode()
+
+
+def test_a_binary_body_of_a_cassette_arrives_as_it_is() -> None:
+    assert bodies(yaml_cassette(string=b"\xff\x00"))[1] == b"\xff\x00"
+
+
+def test_compressed_bodies_of_a_cassette_are_unpacked() -> None:
+    raw = GOT.encode()
+    bare = zlib.compressobj(wbits=-15)
+    for packed, coding in [
+        (gzip.compress(raw), "gzip"), (gzip.compress(raw), "x-gzip"), (gzip.compress(raw), ""),
+        (zlib.compress(raw), "deflate"), (bare.compress(raw) + bare.flush(), "deflate"), (raw, "gzip"), (raw, "deflate"),
+        (raw, "br"),
+    ]:  # fmt: skip
+        headers = {"Content-Encoding": [coding]}
+        assert bodies(yaml_cassette(string=packed, response_headers=headers))[1] == raw
+
+
+def test_a_json_body_that_a_client_handed_over_as_a_value_is_written_as_json() -> None:
+    assert json.loads(bodies(yaml_cassette(body=request_body()))[0] or b"") == request_body()
+
+
+def test_no_body_is_none() -> None:
+    assert bodies(cassette(body=None, string=None)) == (None, None)
+    bare = cassette()
+    bare["interactions"][0]["response"]["body"] = None
+    assert bodies(bare)[1] is None
+    quiet = {"request": {"method": "POST", "url": URL}, "response": {"status": 201}}
+    assert bodies(quiet) == (None, None)
+
+
+def test_headers_of_a_cassette_may_be_single_texts_or_bytes() -> None:
+    result = loaded(yaml_cassette(response_headers={"X-A": "1", "X-B": [b"2", "3"]}))
+    assert result is not None
+    assert result.interactions[0].response is not None
+    assert result.interactions[0].response.headers == (("X-A", "1"), ("X-B", "2"), ("X-B", "3"))
+
+
+def test_base64_bodies_are_decoded() -> None:
+    encoded = base64.b64encode(GOT.encode()).decode()
+    assert (
+        bodies({**INTERACTION, "response": {"status": 201, "headers": [], "body_base64": encoded}})[1] == GOT.encode()
+    )
+    entry = har()
+    entry["log"]["entries"][0]["response"]["content"] = {"text": encoded, "encoding": "base64"}
+    assert bodies(entry)[1] == GOT.encode()
+
+
+def test_a_har_entry_that_nobody_answered_has_no_response() -> None:
+    entry = har()
+    entry["log"]["entries"][0]["response"]["status"] = 0
+    del entry["log"]["entries"][0]["request"]["postData"]
+    assert bodies(entry) == (None, None)
+
+
+def test_an_interaction_may_lack_request_or_response() -> None:
+    alone = loaded({"request": None, "response": INTERACTION["response"]}, kind="interaction")
+    assert alone is not None
+    assert alone.interactions[0].request is None
+    unanswered = loaded({"request": INTERACTION["request"], "response": None})
+    assert unanswered is not None
+    assert unanswered.interactions[0].response is None
+
+
+def test_each_interaction_knows_its_place() -> None:
+    document = cassette()
+    document["interactions"] *= 2
+    result = loaded(document, source="a.yaml")
+    assert result is not None
+    assert [interaction.source for interaction in result.interactions] == ["a.yaml#1", "a.yaml#2"]
+
+
+def test_an_empty_cassette_holds_nothing() -> None:
+    for nothing in (None, []):
+        assert loaded({"interactions": nothing, "version": 1}) == Loaded("cassette")
+
+
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{chr(98 + level)}: &{chr(98 + level)} [{','.join(['*' + chr(97 + level)] * 10)}]\n" for level in range(8)
+)
+
+BAD: list[tuple[bytes, str]] = [
+    (b"{", "not JSON, or cut off: line 1, column 2"),
+    (json.dumps(har()).encode()[:400], "not JSON, or cut off"),
+    (b'{"a": ' + b"9" * 5000 + b"}", "not JSON, or cut off: a number that is too long"),
+    (b"\xff\xfe", "not UTF-8, so neither JSON nor YAML"),
+    (b"[" * 100_000, "nests too deep to be read"),
+    (b"- " * 1_000_000, "nests too deep to be read"),
+    (b"x: " + b"[" * 1_000_000, "nests too deep to be read"),
+    (b"a: b: c", "neither JSON nor YAML: line 1, column 5"),
+    (b"a: \x1b[2J", "neither JSON nor YAML"),
+    (b"a: !!python/object/apply:os.system ['touch /tmp/owned']", "has a Python-object tag, which is never constructed"),
+    (b"a: !!python/tuple [1]", "has a Python-object tag"),
+    (b"a: !local 1", "not YAML that can be read safely: line 1, column 4"),
+    (b"a: 2016-99-99", "neither JSON nor YAML"),
+    (json.dumps(cassette(version=2)).encode(), "a cassette of version 2; version 1 is the only one"),
+    (json.dumps({"interactions": []}).encode(), "a cassette of no version"),
+    (json.dumps({"interactions": [], "version": "1"}).encode(), "a cassette of no version"),
+    (
+        json.dumps({"interactions": [{}], "version": 1}).encode(),
+        "a VCR cassette that lacks what every VCR cassette has",
+    ),
+    (json.dumps({"interactions": 5, "version": 1}).encode(), "a VCR cassette that lacks"),
+    (json.dumps({"interactions": [5], "version": 1}).encode(), "a VCR cassette that lacks"),
+    (json.dumps({"log": {}}).encode(), "a HAR file that lacks"),
+    (json.dumps({"log": {"entries": [1]}}).encode(), "a HAR file that lacks"),
+    (json.dumps({"request": {"method": "POST"}}).encode(), "an interaction file that lacks"),
+    (json.dumps({"request": {"method": ["POST"], "url": "/"}}).encode(), "an interaction file that lacks"),
+    (json.dumps({"request": {"method": "POST", "url": "/", "body": {}}}).encode(), "an interaction file that lacks"),
+    (
+        json.dumps({"request": {"method": "POST", "url": "/", "body_base64": "!"}}).encode(),
+        "an interaction file that lacks",
+    ),
+    (
+        json.dumps({"request": {"method": "POST", "url": "/"}, "response": {"status": "201"}}).encode(),
+        "an interaction file that lacks",
+    ),
+    (
+        yaml_cassette(string=gzip.compress(GOT.encode())[:50], response_headers={}),
+        "a VCR cassette with a compressed body that is cut off",
+    ),
+    (
+        yaml_cassette(string=b"\x1f\x8bxxxxxxxxxxx", response_headers={}),
+        "a VCR cassette with a compressed body that does not unpack",
+    ),
+    (
+        yaml_cassette(string=b"\x00", response_headers={"content-encoding": ["br"]}),
+        "a VCR cassette with a body compressed with br",
+    ),
+    (
+        BOMB.encode() + yaml_cassette(body="BODY").replace(b"body: BODY", b"body: *i"),
+        "a cassette whose aliases unfold to more than a million values",
+    ),
+]
+
+
+@pytest.mark.parametrize(("data", "sentence"), BAD, ids=[sentence for _, sentence in BAD])
+def test_a_file_that_cannot_be_read_is_one_sentence(data: bytes, sentence: str) -> None:
+    with pytest.raises(UnreadableFileError) as caught:
+        loaded(data)
+    assert sentence in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("kind", ["interaction", "cassette", "har"])
+def test_a_file_that_is_not_what_it_is_said_to_be_is_one_sentence(kind: Any) -> None:
+    for document in ([], 5, None, {}, "x"):
+        with pytest.raises(UnreadableFileError):
+            loaded(document, kind=kind)
+
+
+def test_a_body_is_not_looked_into_when_its_side_is_said() -> None:
+    assert loaded(b"\xff", kind="request") == Loaded("request", body=b"\xff")
+
+
+def test_a_body_that_unpacks_too_far_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_veeqo_alloc.capture.encoding.MAX_BYTES", 1000)
+    with pytest.raises(UnreadableFileError, match="cut off or too large"):
+        loaded(yaml_cassette(string=gzip.compress(b"x" * 1001), response_headers={}))

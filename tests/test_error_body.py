@@ -1,0 +1,103 @@
+"""Bodies of errors: forms that were seen, and internals that leak."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pytest_veeqo_alloc import Contract, Interaction, Response
+
+
+def rules(body: bytes, profile: str = "strict", status: int = 422) -> list[str]:
+    findings = Contract(profile).check(Interaction(None, Response(status, (), body)), expect_status=status)
+    return [finding.rule for finding in findings]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"error_messages": "You're not authorized"},
+        {"error_messages": ["Infinity"]},
+        {"error_messages": []},
+        {"status": "404", "error": "Not Found"},
+        {"status": 404, "error": "Not Found"},
+    ],
+)
+def test_an_observed_form_of_error_is_right(value: Any) -> None:
+    assert rules(json.dumps(value).encode()) == []
+
+
+def test_an_empty_error_is_right() -> None:
+    assert rules(b"") == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>Bad Gateway</html>",
+        b"[]",
+        b"null",
+        b'{"errors": ["x"]}',
+        b'{"error_messages": null}',
+        b'{"error_messages": [1]}',
+        b'{"error_messages": "x", "more": 1}',
+        b'{"status": true, "error": "x"}',
+        b'{"status": 404, "error": null}',
+        b"\xff",
+        b"[" * 100_000,
+        b"[" * 100 + b"]" * 100,
+    ],
+)
+def test_another_form_is_a_warning_in_strict_alone(body: bytes) -> None:
+    assert rules(body) == ["error-body-shape"]
+    assert rules(body, "documented") == []
+    assert rules(body, "lenient") == []
+
+
+LEAKS = [
+    'Traceback (most recent call last):\n  File "/srv/app/x.py", line 3, in f',
+    "app/models/order.rb:12:in `save'",
+    "app/models/order.rb:12:in 'Order#save'",
+    "at com.example.Orders.save(Orders.java:42)",
+    "    at Object.<anonymous> (index.js:1:13)",
+    "Fatal error: Uncaught x in y.php on line 3",
+    "<b>Warning</b>: <br> x on line <b>7</b>",
+    "goroutine 1 [running]:",
+    "at Shop.Orders.Save(Int32 id) in Orders.cs:line 12",
+    "PG::UniqueViolation: ERROR",
+    "ActiveRecord::RecordNotFound",
+    "sqlalchemy.exc.OperationalError",
+    "SQLSTATE[23000]: Integrity constraint violation",
+    "ORA-00942",
+    "You have an error in your SQL syntax",
+    "syntax error at or near",
+    "/usr/src/app/orders.rb",
+    "C:\\inetpub\\shop\\orders.aspx",
+]
+
+
+@pytest.mark.parametrize("text", LEAKS)
+def test_internals_in_an_error_are_one_finding_as_text_and_in_json(text: str) -> None:
+    assert "error-leaks-internals" in rules(text.encode())
+    assert rules(json.dumps({"error_messages": text}).encode()) == ["error-leaks-internals"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Order must have a destination address.",
+        "see https://api.example.com/docs/orders.html",
+        "Not enough stock at warehouse 5 (3:1)",
+        "and/or the path /orders/1/allocations",
+        "Traceback the parcel",
+        "warning: 3 lines",
+    ],
+)
+def test_a_message_for_the_caller_is_no_leak(text: str) -> None:
+    assert rules(json.dumps({"error_messages": text}).encode()) == []
+
+
+def test_several_leaks_are_one_finding() -> None:
+    assert rules(json.dumps({"error_messages": " ".join(LEAKS)}).encode()) == ["error-leaks-internals"]

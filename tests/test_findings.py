@@ -1,0 +1,358 @@
+"""Findings, severities, deviations, and the failure as text."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import pickle
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.bodies import drop, order, put
+
+from pytest_veeqo_alloc import Contract, ContractViolation, Deviation, Finding, Findings
+from pytest_veeqo_alloc.contract.deviations import Accepting, parse
+from pytest_veeqo_alloc.contract.pointer import join, shown, shown_location, split
+from pytest_veeqo_alloc.contract.text import MAX_LINES
+
+
+def broken() -> dict[str, object]:
+    body = drop(order(), "/deliver_to/zip")
+    body = put(body, "/allocations/0/line_items/0/quantity", "1")
+    return put(body, "/total_price", 20)
+
+
+def test_findings_are_a_sequence_with_errors_and_warnings() -> None:
+    findings = Contract().check_body("response", broken())
+    assert [finding.rule for finding in findings] == ["wrong-type", "absent-field", "total"]
+    assert findings.errors == findings[:2]
+    assert findings.warnings == findings[2:]
+    assert not findings.ok
+    assert len(findings) == 3
+
+
+def test_findings_have_no_truth_value() -> None:
+    with pytest.raises(TypeError, match=r"use \.ok"):
+        bool(Contract().check_body("response", order()))
+
+
+def test_findings_of_equal_checks_are_equal() -> None:
+    first, second = (Contract().check_body("response", broken()) for _ in range(2))
+    assert first == second
+    assert hash(first) == hash(second)
+    assert first != Contract().check_body("response", order())
+    assert first != 1
+
+
+def test_validate_returns_the_findings_or_raises_with_them() -> None:
+    warned = put(order(), "/total_price", 20)
+    assert [finding.severity for finding in Contract().validate_body("response", warned)] == ["warning"]
+    with pytest.raises(ContractViolation) as caught:
+        Contract().validate_body("response", broken())
+    assert len(caught.value.findings.errors) == 2
+    assert isinstance(caught.value, AssertionError)
+
+
+def test_the_failure_says_place_rule_wanted_got_and_what_to_do() -> None:
+    with pytest.raises(ContractViolation) as caught:
+        Contract().validate_body("response", broken())
+    assert str(caught.value) == (
+        "response of POST /orders/{order_id}/allocations: 2 errors, 1 warning (profile documented)\n"
+        "\n"
+        "  /allocations/0/line_items/0/quantity         wrong-type\n"
+        "      wanted  number\n"
+        "      got     string of 1 character\n"
+        "      do      send a JSON number, without quotes\n"
+        "\n"
+        "  /deliver_to/zip                              absent-field\n"
+        "      wanted  string, as the documentation lists it\n"
+        "      got     nothing\n"
+        "      do      send the field; if the live API leaves it out, see --veeqo-alloc-deviations observed\n"
+        "\n"
+        "  warning: total (total_price = subtotal_price + total_tax + delivery_cost) at /total_price"
+    )
+
+
+@pytest.mark.parametrize("errors", [1, 4, 5, 30, 475])
+def test_the_failure_has_at_most_25_lines_and_counts_what_it_leaves_out(errors: int) -> None:
+    body = order()
+    for name in [*body][:errors]:
+        body[name] = object()
+    if errors == 475:
+        body["line_items"] = [{}] * 500
+        body["total_price"], body["extra"] = None, 1
+    findings = Contract("strict").check_body("response", body)
+    text = str(ContractViolation(findings, "a hint"))
+    assert len(text.splitlines()) <= MAX_LINES
+    told = text.count("wrong-type\n") + text.count("null-value\n") + text.count("absent-field\n")
+    left = sum(
+        int(line.split()[1]) for line in text.splitlines() if line.startswith("  and ") and line.endswith(" more")
+    )
+    at_more = sum(int(line.split()[2]) for line in text.splitlines() if line.startswith("  and at "))
+    assert told + left + at_more == len(findings.errors)
+
+
+def test_many_warnings_are_told_by_rule() -> None:
+    body = (
+        order()
+        | {f"extra_{number}": 1 for number in range(9)}
+        | {"shipped_at": "x", "subtotal_price": 1, "total_price": 20}
+    )
+    body = put(put(body, "/id", -1), "/updated_at", "x")
+    body = drop(put(body, "/delivery_cost", -1), "/deliver_to/zip")
+    text = str(ContractViolation(Contract().check_body("response", body)))
+    assert "warning: undocumented-field (no other field is there) at /extra_0 and 8 more" in text
+    assert "warning: and " in text
+
+
+def test_the_failure_names_the_side_of_each_place_where_there_are_two() -> None:
+    from pytest_veeqo_alloc import Interaction, Request, Response
+
+    findings = Contract().check(Interaction(Request("POST", "/orders/1/allocations"), Response(201)))
+    text = str(ContractViolation(findings))
+    assert text.startswith("request and response of POST")
+    assert "  request (whole body) " in text
+    assert "  response header:location " in text
+
+
+def test_where_the_live_api_is_known_for_every_error_the_failure_says_so() -> None:
+    known = Contract().violation(Contract().check_body("response", put(order(), "/customer", None)))
+    assert "--veeqo-alloc-deviations observed" in str(known).splitlines()[-1]
+    body = put(put(order(), "/customer", None), "/id", None)
+    unknown = Contract().violation(Contract().check_body("response", body))
+    assert "is a known deviation" not in str(unknown)
+
+
+# Severities
+
+
+def test_single_rules_can_be_made_better_or_worse() -> None:
+    body = put(order(), "/customer", None)
+    for severity in ("error", "warning"):
+        (finding,) = Contract(rules={"null-value": severity}).check_body("response", body)
+        assert finding.severity == severity
+    assert list(Contract(rules={"null-value": "off"}).check_body("response", body)) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"profile": "stict"}, "unknown profile 'stict': did you mean 'strict'?"),
+        ({"profile": "x"}, "unknown profile 'x': it is one of lenient, documented, strict"),
+        ({"rules": {"null-valeu": "off"}}, "unknown rule 'null-valeu': did you mean 'null-value'?"),
+        ({"rules": {"x" * 99: "off"}}, "see 'veeqo-alloc rules' for all of them"),
+        ({"rules": {"null-value": "warn"}}, "unknown severity for null-value 'warn': did you mean 'warning'?"),
+        ({"deviations": ["observd"]}, "unknown deviation pack or file 'observd': did you mean 'observed'?"),
+        ({"deviations": "nowhere.toml"}, "there is no file of deviations 'nowhere.toml'"),
+    ],
+)
+def test_a_setting_that_does_not_exist_is_one_sentence(arguments: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  # the sentence is compared below
+        Contract(**arguments)  # type: ignore[arg-type]  # wrong settings are what is tested
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_side_is_one_sentence() -> None:
+    with pytest.raises(ValueError, match="unknown side 'both': it is one of request, response"):
+        Contract().check_body("both", {})  # type: ignore[arg-type]  # the wrong name is what is tested
+
+
+# Deviations
+
+TODAY = datetime.date(2026, 11, 23)
+
+
+def test_a_deviation_takes_its_finding_out_with_the_reason() -> None:
+    deviation = Deviation(
+        "absent-field", "the partner leaves it out", pointer="/deliver_to/zip", expires=TODAY.replace(year=9999)
+    )
+    findings = Contract(deviations=deviation).check_body("response", broken())  # type: ignore[arg-type]  # one is as good as a list of one
+    assert [finding.rule for finding in findings] == ["wrong-type", "total"]
+    assert [(one.finding.pointer, one.reason) for one in findings.accepted] == [
+        ("/deliver_to/zip", "the partner leaves it out")
+    ]
+    assert "1 accepted" in str(ContractViolation(findings))
+
+
+def test_a_star_stands_for_an_index_and_for_nothing_else() -> None:
+    body = put(put(order(), "/allocations/0/id", "x"), "/channel/id", "x")
+    deviations = [
+        Deviation("wrong-type", "known", pointer="/*/*/id"),
+        Deviation("wrong-type", "known", pointer="/allocations/*/id"),
+    ]
+    findings = Contract(deviations=deviations).check_body("response", body)
+    assert [finding.pointer for finding in findings] == ["/channel/id"]
+
+
+def test_a_literal_index_is_that_index_alone() -> None:
+    body = put(put(order(), "/customer/shipping_addresses/0/id", "x"), "/customer/shipping_addresses/1/id", "x")
+    deviation = Deviation("wrong-type", "known", pointer="/customer/shipping_addresses/1/id")
+    (finding,) = Contract(deviations=[deviation]).check_body("response", body)
+    assert finding.pointer == "/customer/shipping_addresses/0/id"
+
+
+def test_a_deviation_by_location_covers_what_is_in_no_body() -> None:
+    from pytest_veeqo_alloc import Interaction, Response
+
+    deviation = Deviation("location-missing", "behind a gateway", location="header:location")
+    answer = Response(200, (("content-type", "application/json"),), b"{}")
+    created = Response(201, answer.headers, answer.body)
+    assert [f.rule for f in Contract(deviations=[deviation]).check(Interaction(None, created))] == ["not-an-order"]
+
+
+def test_an_expired_deviation_is_an_error_again_and_says_so() -> None:
+    expired = Deviation("null-value", "old", pointer="/customer", expires=datetime.date(2020, 1, 31))
+    (finding,) = Contract(deviations=[expired]).check_body("response", put(order(), "/customer", None))
+    assert finding.severity == "error"
+    assert finding.remedy.endswith("; or renew its deviation, which expired on 2020-01-31")
+
+
+def test_a_deviation_counts_on_its_last_day_and_a_renewed_one_before_an_expired_one() -> None:
+    finding = Finding("null-value", "documented", "error", "response", "body", "/customer", "", "", "")
+    old = Deviation("null-value", "old", pointer="/customer", expires=TODAY - datetime.timedelta(days=1))
+    new = Deviation("null-value", "new", pointer="/customer", expires=TODAY)
+    assert not new.expired(TODAY)
+    assert Accepting([old, new], TODAY).find(finding) is new
+    assert Accepting([old], TODAY).find(finding) is old
+    assert Accepting([], TODAY).find(finding) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "[[deviation]]\nrule = 'null-valeu'\nreason = 'x'\npointer = '/a'",
+            "deviation 1: unknown rule 'null-valeu': did you mean 'null-value'?",
+        ),
+        (
+            "[[deviation]]\nrule = 'null-value'\npointer = '/a'",
+            "deviation 1: the deviation of null-value needs a reason",
+        ),
+        ("[[deviation]]\nrule = 'null-value'\nreason = ' '\npointer = '/a'", "needs a reason"),
+        ("[[deviation]]\nrule = 'null-value'\nreason = 5\npointer = '/a'", "needs a reason"),
+        ("[[deviation]]\nrule = 'null-value'\nreason = 'x'", "needs a pointer or a location, and not both"),
+        ("[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = '/a'\nlocation = 'status'", "and not both"),
+        (
+            "[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = 'a'",
+            "a JSON Pointer is empty or starts with '/'",
+        ),
+        (
+            "[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = 5",
+            "the place of the deviation of null-value is a text",
+        ),
+        (
+            "[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = '/a'\nexpires = '2027-01-31'",
+            "is a date such as 2027-01-31",
+        ),
+        (
+            "[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = '/a'\nexpire = 2027-01-31",
+            "unknown key 'expire': did you mean 'expires'?",
+        ),
+        ("[[deviation]]\nreason = 'x'\npointer = '/a'", "unknown rule ''"),
+        ("deviation = 5", "holds tables [[deviation]] and nothing else"),
+        ("deviation = [5]", "holds tables [[deviation]] and nothing else"),
+        ("[[deviations]]", "holds tables [[deviation]] and nothing else"),
+        ("[[deviation", "not TOML: "),
+    ],
+)
+def test_a_file_of_deviations_that_does_not_do_is_one_sentence_with_its_name(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
+    path = tmp_path / "accepted.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  # the sentence is compared below
+        Contract(deviations=[path])
+    assert sentence in str(caught.value)
+    assert "accepted.toml" in str(caught.value)
+
+
+def test_a_folder_in_the_place_of_a_file_of_deviations_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot be read"):
+        Contract(deviations=[tmp_path])
+
+
+def test_an_empty_file_of_deviations_accepts_nothing(tmp_path: Path) -> None:
+    assert parse("") == ()
+
+
+def test_one_entry_may_list_several_pointers() -> None:
+    listed = parse("[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = ['/a', '/b']")
+    assert [deviation.pointer for deviation in listed] == ["/a", "/b"]
+
+
+# Names that may not be shown
+
+HOSTILE = ["\x1b[2J", "::error::", "</script>", "x" * 1_000_000, "a b", "é", "", "$(id)", "a\nb"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_member_name_is_exact_in_memory_and_masked_everywhere_else(name: str) -> None:
+    (finding,) = Contract("strict").check_body("response", order() | {name: 1})
+    assert finding.pointer == join("", name)
+    texts = [
+        str(finding),
+        repr(finding),
+        repr(Findings([finding])),
+        finding.place,
+        str(ContractViolation(Findings([finding]))),
+    ]
+    unpickled = pickle.loads(pickle.dumps(ContractViolation(Findings([finding]))))
+    texts += [str(unpickled), repr(unpickled.findings), unpickled.findings[0].pointer]
+    for text in texts:
+        assert f"(name of {len(name)} character" in text
+        assert not name or name not in text
+
+
+def test_a_pickled_violation_keeps_its_text_and_its_findings() -> None:
+    violation = Contract().violation(Contract().check_body("response", broken()))
+    again = pickle.loads(pickle.dumps(violation))
+    assert str(again) == str(violation)
+    assert again.findings == violation.findings
+    assert copy.copy(violation.findings) == violation.findings
+
+
+@given(st.lists(st.text()))
+def test_a_pointer_joined_and_split_is_what_it_was(tokens: list[str]) -> None:
+    pointer = ""
+    for token in tokens:
+        pointer = join(pointer, token)
+    assert split(pointer) == tokens
+
+
+@given(st.lists(st.text()))
+def test_masking_twice_is_masking_once_and_leaves_harmless_characters_only(tokens: list[str]) -> None:
+    pointer = "".join(join("", token) for token in tokens)
+    once = shown(pointer)
+    assert shown(once) == once
+    assert once is not None
+    assert all(character.isascii() and (character.isalnum() or character in "/_?-() ") for character in once)
+
+
+def test_a_place_without_a_pointer_is_shown_by_its_location() -> None:
+    assert shown(None) is None
+    assert shown_location("query:a b") == "query:(name of 3 characters)"
+    assert shown_location("query:(name of 3 characters)") == "query:(name of 3 characters)"
+    assert shown_location("path:order_id") == "path:order_id"
+    assert shown_location("status") == "status"
+
+
+# Values, for one's own terminal
+
+
+def test_values_are_quoted_only_where_asked_and_never_of_a_credential() -> None:
+    body = put(put(put(order(), "/updated_at", "soon\x1b[2J"), "/total_tax", "7"), "/payment/order_id", 7)
+    body["allocations"][0]["allocated_by"] |= {"api_key": 123456, "created_at": "x" * 100}
+    body |= {"password": "hunter2", "list": [1], "long": 10**20}
+    findings = {f.pointer: f.got for f in Contract("strict", show_values=True).check_body("response", body)}
+    assert findings["/updated_at"] == r'string of 8 characters: "soon\u001b[2J"'
+    assert findings["/total_tax"] == 'string of 1 character: "7"'
+    assert findings["/allocations/0/allocated_by/api_key"] == "number"
+    assert findings["/password"] == "string of 7 characters"
+    assert findings["/long"] == "number: integer of about 21 digits"
+    assert findings["/list"] == "array of 1 item"
+    assert findings["/allocations/0/allocated_by/created_at"].endswith("...")
+    assert "hunter2" not in str(Contract("strict").check_body("response", body))
+    assert findings["/payment/order_id"] == "number: 7"

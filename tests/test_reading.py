@@ -1,0 +1,155 @@
+"""Bodies as bytes: what can be read, and what is said of what cannot."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.bodies import order, put, request_body, rules_at
+
+from pytest_veeqo_alloc import Contract, Interaction, Request
+from pytest_veeqo_alloc.contract.reading import nests_deeper, read
+
+CONTRACT = Contract("strict")
+EXAMPLE = json.dumps(order()).encode()
+
+
+def one(body: bytes) -> tuple[str, str | None]:
+    (finding,) = CONTRACT.check_body("response", body)
+    return finding.rule, finding.pointer
+
+
+@pytest.mark.parametrize(
+    ("body", "rule"),
+    [
+        (b"", "body-missing"),
+        (b" ", "not-json"),
+        (b"<html></html>", "not-json"),
+        (EXAMPLE[:-5], "not-json"),
+        (EXAMPLE + b"{}", "not-json"),
+        (b"{'id': 1}", "not-json"),
+        (b'{"id": 01}', "not-json"),
+        (EXAMPLE.replace(b"Sam", b"S\xe4m"), "not-utf8"),
+        (EXAMPLE.decode().encode("utf-16"), "not-utf8"),
+        (b"[" * 100_000, "too-deep"),
+        (b"[" * 100_000 + b"]" * 100_000, "too-deep"),
+        (b'{"a":' * 5_000 + b"1" + b"}" * 5_000, "too-deep"),
+    ],
+)
+def test_what_cannot_be_read_is_one_finding_for_the_whole_body(body: bytes, rule: str) -> None:
+    assert one(body) == (rule, "")
+
+
+def test_64_levels_are_read_and_65_are_not() -> None:
+    # The root object and the array of tags are two levels.
+    tags = b'"tags": ' + b"[" * 63 + b"]" * 63
+    assert list(CONTRACT.check_body("response", EXAMPLE.replace(b'"tags": []', tags))) == []
+    assert one(EXAMPLE.replace(b'"tags": []', b'"tags": [' + tags[8:] + b"]")) == ("too-deep", "")
+
+
+@pytest.mark.parametrize("member", ["notes", "extra", "status", "customer", "tags"])
+def test_what_nests_too_deep_is_found_wherever_it_stands(member: str) -> None:
+    deep: list[object] = []
+    for _ in range(100):
+        deep = [deep]
+    body = put(order(), f"/{member}", deep)
+    assert rules_at(CONTRACT.check_body("response", body)) == [("too-deep", "")]
+    assert one(json.dumps(body).encode()) == ("too-deep", "")
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "9" * 4301, "-" + "9" * 4301])
+def test_a_number_that_is_not_finite_is_found_at_its_pointer(text: str) -> None:
+    body = EXAMPLE.replace(b'"total_tax": 0', f'"total_tax": {text}'.encode())
+    assert one(body) == ("non-finite-number", "/total_tax")
+
+
+@pytest.mark.parametrize("text", ["1e308", "0.1e-400", "9" * 400, "9" * 4300, "-0.0"])
+def test_a_large_or_tiny_number_is_no_finding_of_the_reading(text: str) -> None:
+    body = EXAMPLE.replace(b'"total_weight": 0', f'"total_weight": {text}'.encode())
+    assert list(CONTRACT.check_body("response", body)) == []
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_parsed_number_that_is_not_finite_is_found_too(value: float) -> None:
+    assert rules_at(CONTRACT.check_body("response", put(order(), "/price", value))) == [
+        ("non-finite-number", "/price"),
+        ("undocumented-field", "/price"),
+    ]
+
+
+def test_an_id_that_is_not_finite_is_that_and_nothing_else() -> None:
+    assert rules_at(CONTRACT.check_body("response", put(order(), "/customer/id", math.nan))) == [
+        ("non-finite-number", "/customer/id")
+    ]
+
+
+def test_a_repeated_member_is_found_at_its_pointer_and_the_last_one_counts() -> None:
+    body = EXAMPLE.replace(
+        b'"zip": "ZZ99 9ZZ"}, "delivery_cost"', b'"zip": 1, "zip": "x", "zip": "y"}, "delivery_cost"'
+    )
+    assert body != EXAMPLE
+    assert one(body) == ("duplicate-key", "/deliver_to/zip")
+
+
+def test_a_byte_order_mark_is_a_finding_and_the_body_is_read_on() -> None:
+    assert one(b"\xef\xbb\xbf" + EXAMPLE) == ("byte-order-mark", "")
+    body = b"\xef\xbb\xbf" + json.dumps(put(order(), "/id", "x")).encode()
+    assert rules_at(CONTRACT.check_body("response", body)) == [("byte-order-mark", ""), ("wrong-type", "/id")]
+
+
+def test_a_lone_surrogate_is_no_finding() -> None:
+    assert list(CONTRACT.check_body("response", EXAMPLE.replace(b'"Sam"', b'"\\ud800"'))) == []
+
+
+def test_a_string_of_50_megabytes_is_read() -> None:
+    body = EXAMPLE.replace(b'"Sam"', b'"' + b"x" * 50_000_000 + b'"', 1)
+    assert list(CONTRACT.check_body("response", body)) == []
+
+
+def test_an_unreadable_body_hides_its_media_type() -> None:
+    request = Request("POST", "/orders/1/allocations", (("x-api-key", "k"),), b"{")
+    assert [finding.rule for finding in CONTRACT.check(Interaction(request))] == ["not-json"]
+
+
+def test_a_missing_body_is_the_only_finding_of_that_body() -> None:
+    for body in (None, b""):
+        request = Request("POST", "/orders/1/allocations", (("x-api-key", "k"),), body)
+        assert rules_at(CONTRACT.check(Interaction(request))) == [("body-missing", "")]
+
+
+def test_bytes_of_a_request_are_read_as_a_request() -> None:
+    assert list(CONTRACT.check_body("request", json.dumps(request_body()).encode())) == []
+    assert rules_at(CONTRACT.check_body("request", b"[]")) == [("wrong-type", "")]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(JSON)
+def test_what_json_writes_is_read_back_without_a_word(value: object) -> None:
+    reading = read(json.dumps(value).encode())
+    assert (reading.readable, reading.breaches, reading.value) == (True, (), value)
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_at_all_bring_the_reading_down(body: bytes) -> None:
+    CONTRACT.check_body("response", body)
+    CONTRACT.check_body("request", body)
+
+
+@given(JSON, st.integers(min_value=0, max_value=5))
+def test_depth_is_counted_in_levels_of_arrays_and_objects(value: object, more: int) -> None:
+    levels = 0
+    while nests_deeper(value, levels):
+        levels += 1
+    for _ in range(more):
+        value = [value]
+    assert not nests_deeper(value, levels + more)
+    assert levels + more == 0 or nests_deeper(value, levels + more - 1)

@@ -1,0 +1,140 @@
+"""The schema files against the page: counts, traps, and the documented examples."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+from support.bodies import fields, order, request_body
+
+from pytest_veeqo_alloc import load_schema
+from pytest_veeqo_alloc.contract.validators import validator
+from pytest_veeqo_alloc.data import read_text
+
+SIDES = ("request", "response")
+
+
+def documented_type(field: dict[str, Any]) -> str | None:
+    types = field.get("type")
+    return next(kind for kind in types if kind != "null") if isinstance(types, list) else types
+
+
+def test_the_response_has_the_documented_number_of_fields_of_each_type() -> None:
+    kinds = Counter("array of objects" if "items" in field else documented_type(field) for _, field in fields())
+    assert kinds == {
+        "string": 154, "number": 123, None: 122, "boolean": 29, "object": 25, "array": 14, "array of objects": 8,
+    }  # fmt: skip
+    assert kinds.total() == 475
+
+
+def test_the_response_has_24_shapes_of_the_documented_sizes() -> None:
+    schema = load_schema("response")
+    sizes = {name: len(shape["properties"]) for name, shape in schema["$defs"].items()}
+    assert len(schema["properties"]) == 41
+    assert sizes == {
+        "allocation": 10, "allocated_by": 21, "allocation_line_item": 5, "sellable": 34, "inventory": 5,
+        "measurement_attributes": 5, "product": 10, "main_image": 17, "stock_entry": 12, "warehouse": 21,
+        "channel": 37, "active_warehouse": 2, "channel_warehouse": 2, "created_by": 9, "company": 12,
+        "subscription_plan": 4, "customer": 7, "billing_address": 12, "shipping_address": 11, "deliver_to": 11,
+        "delivery_method": 4, "line_item": 8, "payment": 8,
+    }  # fmt: skip
+
+
+def test_eleven_fields_are_marked_required_and_all_are_of_shipping_addresses() -> None:
+    required = [pointer for pointer, field in fields() if field["required"] is True]
+    assert len(required) == 11
+    assert all(pointer.startswith("/customer/shipping_addresses/0/") for pointer in required)
+
+
+def test_two_typed_fields_may_be_null_and_the_example_shows_both() -> None:
+    nullable = {pointer for pointer, field in fields() if isinstance(field.get("type"), list)}
+    assert nullable == {"/customer/shipping_addresses/0/address2", "/customer/shipping_addresses/0/company"}
+
+
+def test_the_untyped_fields_are_those_that_are_null_in_the_example() -> None:
+    body: Any = order()
+
+    def value(pointer: str) -> Any:
+        here = body
+        for token in pointer.split("/")[1:]:
+            here = here[int(token)] if isinstance(here, list) else here[token]
+        return here
+
+    nulls = {
+        pointer for pointer, field in fields() if value(pointer) is None and not isinstance(field.get("type"), list)
+    }
+    assert nulls == {pointer for pointer, field in fields() if documented_type(field) is None}
+
+
+def test_number_is_a_field_and_notes_has_no_type() -> None:
+    root = load_schema("response")["properties"]
+    assert root["number"]["type"] == "string"
+    assert "type" not in root["notes"]
+
+
+def test_the_request_has_what_the_page_shows() -> None:
+    lines = "/allocation/line_items_attributes"
+    assert [(pointer, documented_type(field)) for pointer, field in fields("request")] == [
+        ("/allocation", "object"),
+        ("/allocation/warehouse_id", "number"),
+        (lines, "array"),
+        (f"{lines}/0/sellable_id", "number"),
+        (f"{lines}/0/quantity", "number"),
+    ]
+    assert all(field["required"] for _, field in fields("request"))
+
+
+def test_the_operation_has_parameters_status_and_header_where_openapi_has_them() -> None:
+    operation = json.loads(read_text("schemas/operation.json"))
+    assert (operation["method"], operation["path"]) == ("POST", "/orders/{order_id}/allocations")
+    assert [(p["in"], p["name"], p["required"], p["schema"]["type"]) for p in operation["parameters"]] == [
+        ("path", "order_id", True, "integer"),
+        ("header", "x-api-key", False, "string"),
+    ]
+    assert list(operation["responses"]) == ["201"]
+    assert operation["responses"]["201"]["headers"]["Location"]["schema"] == {"type": "string"}
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("profile", [None, "lenient", "documented", "strict"])
+def test_every_schema_is_valid_and_takes_the_documented_example(side: str, profile: str | None) -> None:
+    body = request_body() if side == "request" else order()
+    assert list(validator(load_schema(side, profile)).iter_errors(body)) == []
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("profile", ["lenient", "documented", "strict"])
+def test_every_profile_refuses_an_empty_object(side: str, profile: str) -> None:
+    assert not validator(load_schema(side, profile)).is_valid({})
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_every_shape_and_field_is_told_in_words(side: str) -> None:
+    schema = load_schema(side)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["$id"] == f"urn:pytest-veeqo-alloc:{side}"
+    for shape in (schema, *schema["$defs"].values()):
+        assert shape["title"]
+        assert shape["description"]
+        assert all(field["description"] for field in shape["properties"].values())
+
+
+def test_a_loaded_schema_is_the_callers_own() -> None:
+    load_schema("response")["properties"].clear()
+    assert len(load_schema("response")["properties"]) == 41
+
+
+def test_an_unknown_side_or_profile_is_told_with_the_nearest_name() -> None:
+    with pytest.raises(ValueError, match=r"unknown side 'respons': did you mean 'response'\?"):
+        load_schema("respons")  # type: ignore[arg-type]  # the wrong name is what is tested
+    with pytest.raises(ValueError, match=r"unknown profile 'strcit': did you mean 'strict'\?"):
+        load_schema("response", "strcit")
+
+
+def test_the_sanitised_examples_hold_no_address_outside_the_example_domains() -> None:
+    text = read_text("schemas/examples/response.json")
+    assert "@example.com" in text
+    assert text.count("@") == text.count("@example.com")
+    assert text.count("https://") == text.count("https://images.example.com/")

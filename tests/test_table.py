@@ -1,0 +1,64 @@
+"""The compiled table: which schemas it takes, and what it knows of the shipped ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.bodies import put
+
+from pytest_veeqo_alloc import Interaction, Request, Response, load_schema
+from pytest_veeqo_alloc.contract.table import Shape, compile_schema
+
+
+def shapes(shape: Shape) -> dict[str, Shape]:
+    found = {shape.name: shape}
+    for _, _, child in shape.children:
+        found |= shapes(child)
+    return found
+
+
+@pytest.mark.parametrize("pointer", ["/properties/id/minimum", "/pattern", "/$defs/channel/additionalProperties"])
+def test_a_keyword_that_the_walker_does_not_know_is_refused(pointer: str) -> None:
+    schema: Any = put(load_schema("response"), pointer, 1)
+    with pytest.raises(ValueError, match=f"the walker does not know the schema keyword '{pointer.rpartition('/')[2]}'"):
+        compile_schema(schema, root="order")
+
+
+def test_a_root_that_is_no_object_is_refused() -> None:
+    with pytest.raises(ValueError, match="the schema of order is no object"):
+        compile_schema({"type": "array"}, root="order")
+
+
+def test_the_table_has_every_shape_once() -> None:
+    found = shapes(compile_schema(load_schema("response"), root="order"))
+    assert len(found) == 24
+    assert set(found) == {"order", *load_schema("response")["$defs"]}
+
+
+def test_conventions_apply_to_fields_by_type_and_name() -> None:
+    found = shapes(compile_schema(load_schema("response"), root="order"))
+    fields = [(shape.name, field) for shape in found.values() for field in shape.fields.values()]
+    amounts = {(shape, field.name) for shape, field in fields if field.is_amount}
+    assert amounts == {
+        ("sellable", "price"), ("sellable", "cost_price"), ("line_item", "price_per_unit"), ("order", "delivery_cost"),
+        ("delivery_method", "cost"),
+    }  # fmt: skip
+    assert {shape for shape, field in fields if field.is_quantity} == {"line_item", "allocation_line_item"}
+    assert all(field.type == "number" for _, field in fields if field.is_id)
+    assert all(field.type == "string" for _, field in fields if field.is_datetime)
+    assert ("order", "cancelled_at") not in {(shape, field.name) for shape, field in fields if field.is_datetime}
+
+
+def test_no_repr_shows_what_was_sent_or_received() -> None:
+    seen = Interaction(
+        Request("POST", "https://h/?key=s3cret", (("x", "s3cret"),), b"s3cret"), Response(201, (("y", "s3cret"),))
+    )
+    assert repr(seen) == "<Interaction <Request: 1 headers, body of 6 bytes> <Response 201: 1 headers, no body>>"
+
+
+def test_headers_are_found_in_any_case_and_in_order() -> None:
+    request = Request("POST", "/", (("X-A", "1"), ("x-a", "2")))
+    assert request.header_values("x-A") == ["1", "2"]
+    assert request.header("X-a") == "1"
+    assert request.header("x-b") is None

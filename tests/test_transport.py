@@ -1,0 +1,267 @@
+"""Request line, headers and status: each rule broken alone, and what comes close."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from support.bodies import order, request_body
+
+from pytest_veeqo_alloc import Contract, Interaction, Request, Response
+from pytest_veeqo_alloc.contract.uri import is_uri_reference
+
+BODY, ORDER = json.dumps(request_body()).encode(), json.dumps(order()).encode()
+JSON_TYPE = ("Content-Type", "application/json;charset=utf-8")
+KEY = ("X-API-Key", "a-long-key-of-a-test")
+CONTRACT = Contract("strict")
+
+
+def request(
+    url: str = "https://api.example.com/orders/447452/allocations", method: str = "POST", **changes: object
+) -> Request:
+    parts: dict[str, object] = {"headers": (JSON_TYPE, KEY), "body": BODY, **changes}
+    return Request(method, url, **parts)  # type: ignore[arg-type]  # the values are of the fields' own types
+
+
+def response(status: int = 201, **changes: object) -> Response:
+    headers = (JSON_TYPE, ("Location", "https://api.example.com/orders/447452"))
+    parts: dict[str, object] = {"headers": headers, "body": ORDER, **changes}
+    return Response(status, **parts)  # type: ignore[arg-type]  # the values are of the fields' own types
+
+
+def of_request(sent: Request) -> list[tuple[str, str]]:
+    return [(finding.rule, finding.location) for finding in CONTRACT.check(Interaction(sent))]
+
+
+def of_response(got: Response, expect_status: int | None = None) -> list[tuple[str, str]]:
+    return [(f.rule, f.location) for f in CONTRACT.check(Interaction(None, got), expect_status=expect_status)]
+
+
+BASE = "https://api.example.com/orders/447452/allocations"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        BASE,
+        "/orders/1/allocations",
+        "http://127.0.0.1:8080/base/path/orders/1/allocations",
+        "https://api.example.com/orders/%31/allocations",
+        "https://api.example.com/orders/-1/allocations#fragment",
+    ],
+)
+def test_the_documented_path_below_any_base_is_right(url: str) -> None:
+    assert of_request(request(url)) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.example.com/orders/1/allocations/",
+        "https://api.example.com/orders/1/allocations.json",
+        "https://api.example.com/orders/1/allocation",
+        "https://api.example.com/orders//allocations",
+        "https://api.example.com/allocations",
+        "https://api.example.com",
+        "http://[broken/orders/1/allocations",
+        "",
+    ],
+)
+def test_another_path_is_the_only_finding_of_the_request(url: str) -> None:
+    assert of_request(request(url, headers=(), body=None)) == [("wrong-path", "path")]
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "post", ""])
+def test_another_method_is_the_only_finding_of_the_request(method: str) -> None:
+    assert of_request(request(method=method, headers=(), body=None)) == [("wrong-method", "method")]
+
+
+@pytest.mark.parametrize("segment", ["P-447452", "1.0", "%23P-1", "٤٢", "1e3", "0x1"])
+def test_an_order_id_that_is_no_integer_is_told_as_such(segment: str) -> None:
+    assert of_request(request(f"https://h/orders/{segment}/allocations")) == [("order-id-not-integer", "path:order_id")]
+
+
+def test_an_order_id_of_5000_digits_is_an_integer_and_brings_nothing_down() -> None:
+    long = f"https://h/orders/{'9' * 5000}/allocations"
+    findings = CONTRACT.check(Interaction(request(long), response(404, body=b"")))
+    assert [finding.rule for finding in findings] == ["undocumented-status"]
+
+
+def test_each_query_parameter_is_a_finding() -> None:
+    assert of_request(request(BASE + "?page=1&sort=&page=2")) == [
+        ("undocumented-query", "query:page"),
+        ("undocumented-query", "query:sort"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["api_key", "x-api-key", "APIKEY", "access_token", "token", "key", "password", "Authorization"]
+)
+def test_a_query_parameter_named_like_a_credential_is_a_key_in_the_url(name: str) -> None:
+    assert of_request(request(f"{BASE}?{name}=1")) == [("key-in-url", f"query:{name}")]
+
+
+@pytest.mark.parametrize("name", ["monkey", "keyword", "tokens", "sort_key_order"])
+def test_a_query_parameter_that_only_sounds_like_one_is_not(name: str) -> None:
+    assert of_request(request(f"{BASE}?{name}=1")) == [("undocumented-query", f"query:{name}")]
+
+
+@pytest.mark.parametrize(
+    ("url", "location"),
+    [
+        (BASE + "?x=a-long-key-of-a-test", "query:x"),
+        (BASE + "?x=prefix-a-long-key-of-a-test-suffix", "query:x"),
+        (BASE + "?x=a%2Dlong%2Dkey%2Dof%2Da%2Dtest", "query:x"),
+        ("https://a-long-key-of-a-test@api.example.com/orders/1/allocations", "path"),
+        ("https://h/a-long-key-of-a-test/orders/1/allocations", "path"),
+        ("https://h/%61-long-key-of-a-test/orders/1/allocations", "path"),
+        (BASE + "#a-long-key-of-a-test", "path"),
+    ],
+)
+def test_the_key_of_the_header_anywhere_in_the_url_is_a_finding(url: str, location: str) -> None:
+    assert of_request(request(url)) == [("key-in-url", location)]
+
+
+def test_a_short_key_that_equals_the_order_id_or_part_of_a_word_is_no_finding() -> None:
+    for key in ("447452", "s", "api"):
+        assert of_request(request(headers=(JSON_TYPE, ("x-api-key", key)))) == []
+    assert of_request(request(BASE + "?x=123", headers=(JSON_TYPE, ("x-api-key", "123")))) == [
+        ("key-in-url", "query:x")
+    ]
+
+
+@pytest.mark.parametrize(
+    "headers", [(JSON_TYPE,), (JSON_TYPE, ("x-api-key", " ")), (JSON_TYPE, ("Authorization", "Basic eA=="))]
+)
+def test_a_request_without_a_key_is_a_finding(headers: object) -> None:
+    assert of_request(request(headers=headers)) == [("api-key-missing", "header:x-api-key")]
+
+
+def test_a_bearer_token_is_a_key() -> None:
+    assert of_request(request(headers=(JSON_TYPE, ("authorization", "bearer abc")))) == []
+
+
+GOOD_TYPES = [
+    "application/json",
+    "APPLICATION/JSON ; charset=latin-1",
+    "application/vnd.api+json",
+    "application/problem+JSON;a=b",
+]
+BAD_TYPES = [
+    "",
+    "text/json",
+    "application/x-www-form-urlencoded",
+    "application/jsonp",
+    "json",
+    "application/+json",
+    "text/html; x=application/json",
+]
+
+
+@pytest.mark.parametrize("value", GOOD_TYPES)
+def test_json_by_any_of_its_media_types_is_right(value: str) -> None:
+    assert of_request(request(headers=(("content-type", value), KEY))) == []
+
+
+@pytest.mark.parametrize("value", BAD_TYPES)
+def test_another_media_type_is_a_finding_on_both_sides(value: str) -> None:
+    assert of_request(request(headers=(("content-type", value), KEY))) == [
+        ("request-media-type", "header:content-type")
+    ]
+    location = ("location", "/orders/447452")
+    assert of_response(response(headers=(("content-type", value), location))) == [
+        ("response-media-type", "header:content-type")
+    ]
+
+
+def test_a_missing_media_type_is_a_finding() -> None:
+    assert of_request(request(headers=(KEY,))) == [("request-media-type", "header:content-type")]
+
+
+@pytest.mark.parametrize(
+    ("status", "rules"),
+    [
+        (200, ["wrong-status"]),
+        (202, ["wrong-status"]),
+        (204, ["wrong-status"]),
+        (302, ["undocumented-status"]),
+        (404, ["undocumented-status"]),
+        (429, ["undocumented-status"]),
+        (500, ["server-error"]),
+        (503, ["server-error"]),
+        (101, ["undocumented-status"]),
+        (999, ["undocumented-status"]),
+    ],
+)
+def test_each_status_but_201_has_its_rule(status: int, rules: list[str]) -> None:
+    body = ORDER if 200 <= status < 204 else b""
+    assert [rule for rule, _ in of_response(response(status, body=body))] == rules
+
+
+def test_an_expected_status_replaces_the_rules_of_the_page() -> None:
+    assert of_response(response(404, body=b""), expect_status=404) == []
+    assert of_response(response(201), expect_status=201) == []
+    assert of_response(response(500, body=b""), expect_status=404) == [("unexpected-status", "status")]
+    assert of_response(response(200), expect_status=200) == []
+
+
+def test_with_an_expected_4xx_the_request_is_not_checked() -> None:
+    broken = Interaction(request(body=b"{", headers=()), response(422, body=b""))
+    assert list(CONTRACT.check(broken, expect_status=422)) == []
+    assert [finding.side for finding in CONTRACT.check(broken, expect_status=201)] == ["request", "request", "response"]
+
+
+def test_success_for_a_request_known_to_be_broken_is_a_finding() -> None:
+    broken = Interaction(request(body=b"{"), response())
+    (finding,) = CONTRACT.check(broken, broken_request=True)
+    assert (finding.rule, finding.location) == ("broken-request-accepted", "status")
+    assert list(CONTRACT.check(Interaction(request(body=b"{"), response(400, body=b"")), broken_request=True)) != []
+
+
+def without_location(*more: tuple[str, str]) -> Response:
+    return response(headers=(JSON_TYPE, *more))
+
+
+def test_a_201_without_location_is_a_finding_and_another_status_needs_none() -> None:
+    assert of_response(without_location()) == [("location-missing", "header:location")]
+    assert of_response(response(200, headers=(JSON_TYPE,)), expect_status=200) == []
+
+
+@pytest.mark.parametrize(
+    "value", ["/orders/447452", "https://h/base/orders/447452?x=1", "../orders/447452", "//h/orders/447452"]
+)
+def test_a_location_that_names_the_order_is_right(value: str) -> None:
+    assert of_response(without_location(("LOCATION", value))) == []
+
+
+@pytest.mark.parametrize("value", ["/orders/447452/allocations/323498", "/orders/44745", "/x", "/allocations/323498"])
+def test_a_location_that_names_something_else_is_a_finding(value: str) -> None:
+    assert of_response(without_location(("location", value))) == [("location-order", "header:location")]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["/orders/447452 ", "http://h/\u00e9/orders/447452", "/orders/%zz/447452", "http://[x/orders/447452", "a\\b"],
+)
+def test_a_location_that_is_no_uri_is_a_finding_and_hides_where_it_leads(value: str) -> None:
+    assert of_response(without_location(("location", value))) == [("location-invalid", "header:location")]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "a/b", "./a:b", "mailto:a@example.com", "http://[::1]:80/x?y=/?#z", "?q", "#f", "//h:1"]
+)
+def test_uri_references_are_known(text: str) -> None:
+    assert is_uri_reference(text)
+
+
+@pytest.mark.parametrize("text", ["1a:b", "a b", "<x>", "http://h:port/", "#a#b", "\x00", "http://h/[", "é"])
+def test_other_text_is_no_uri_reference(text: str) -> None:
+    assert not is_uri_reference(text)
+
+
+def test_a_204_without_a_body_is_a_wrong_status_and_no_more() -> None:
+    assert of_response(response(204, body=None)) == [("wrong-status", "status")]
+
+
+def test_headers_of_an_error_are_not_looked_at() -> None:
+    assert of_response(response(404, headers=(), body=b"<html>"), expect_status=404) == [("error-body-shape", "body")]

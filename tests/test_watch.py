@@ -1,0 +1,81 @@
+"""Watching sessions."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+import requests
+
+from pytest_veeqo_alloc import Contract
+
+PATH = "/orders/447452/allocations"
+GOOD = {"allocation": {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}}
+BARE = GOOD["allocation"]
+HEADERS = {"x-api-key": "test-key"}
+
+
+def test_a_requests_session_is_watched_and_other_calls_are_skipped(server_url: str) -> None:
+    with requests.Session() as session, Contract().watch(session) as watch:
+        session.get(server_url + "/orders/447452")
+        session.post(server_url + "/orders", json={})
+        response = session.post(server_url + PATH, json=BARE, headers=HEADERS)
+        assert response.json()["id"] == 447452
+    assert (len(watch.interactions), watch.skipped) == (1, 2)
+    assert [finding.rule for finding in watch.findings] == ["request-not-wrapped"]
+
+
+def test_an_httpx_client_is_watched_also_while_it_streams(server_url: str) -> None:
+    with httpx.Client(base_url=server_url, headers=HEADERS) as client, Contract().watch(client) as watch:
+        client.get("/orders/447452")
+        client.post(PATH, json=GOOD)
+        with client.stream("POST", PATH, json=BARE) as response:
+            assert b"".join(response.iter_bytes()).startswith(b"{")
+    assert (len(watch.interactions), watch.skipped) == (2, 1)
+    assert [finding.rule for finding in watch.findings] == ["request-not-wrapped"]
+
+
+def test_an_async_httpx_client_is_watched(server_url: str) -> None:
+    async def calls() -> None:
+        async with httpx.AsyncClient(base_url=server_url, headers=HEADERS) as client:
+            watch = Contract().watch(client)
+            await asyncio.gather(*(client.post(PATH, json=GOOD) for _ in range(5)))
+            await client.get("/orders/447452")
+            assert (len(watch.interactions), watch.skipped) == (5, 1)
+            assert watch.findings.ok
+
+    asyncio.run(calls())
+
+
+def test_a_stream_of_requests_can_still_be_read_while_it_is_watched(server_url: str) -> None:
+    with requests.Session() as session, Contract().watch(session) as watch:
+        response = session.post(server_url + PATH, json=GOOD, headers=HEADERS, stream=True)
+        assert b"".join(response.iter_content(100)).startswith(b"{")
+    assert watch.findings.ok
+
+
+def test_what_happens_after_closing_is_not_seen_and_closing_twice_is_fine(server_url: str) -> None:
+    with requests.Session() as session:
+        watch = Contract().watch(session)
+        watch.close()
+        watch.close()
+        session.post(server_url + PATH, json=BARE)
+    assert watch.interactions == []
+    assert list(watch.findings) == []
+
+
+def test_findings_grow_with_the_session(server_url: str) -> None:
+    with requests.Session() as session, Contract().watch(session) as watch:
+        session.post(server_url + PATH, json=BARE, headers=HEADERS)
+        assert len(watch.findings) == 1
+        session.post(server_url + PATH, json=BARE, headers=HEADERS)
+        assert len(watch.findings) == 2
+
+
+@pytest.mark.parametrize("thing", [None, "session", requests, object()])
+def test_what_cannot_be_watched_is_refused_in_one_sentence(thing: object) -> None:
+    with pytest.raises(
+        TypeError, match=r"^cannot watch a .*: it takes a requests\.Session, an httpx\.Client or an httpx\.AsyncClient$"
+    ):
+        Contract().watch(thing)
