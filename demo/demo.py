@@ -25,7 +25,7 @@ ALLOCATION = {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 12
 class Server(BaseHTTPRequestHandler):
     """Answers every POST with the order of the documentation, or with one broken field under /broken."""
 
-    def do_POST(self) -> None:  # noqa: N802  # the name that http.server looks for
+    def do_POST(self) -> None:  # the name that http.server looks for
         """Reads the request and answers it."""
         self.rfile.read(int(self.headers["Content-Length"]))
         order: dict[str, Any] = json.loads(json.dumps(ORDER))
@@ -72,7 +72,9 @@ def main() -> int:
     with serving() as url, requests.Session() as session:
         session.headers.update(headers)
         verdicts = [
-            show("a client and a server as documented", lambda: session.post(url + path, json={"allocation": ALLOCATION})),
+            show(
+                "a client and a server as documented", lambda: session.post(url + path, json={"allocation": ALLOCATION})
+            ),
             show(
                 "the server leaves a documented field out",
                 lambda: session.post(url + "/broken" + path, json={"allocation": ALLOCATION}),

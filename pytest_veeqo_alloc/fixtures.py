@@ -9,20 +9,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from jsonschema import Draft202012Validator
-
     from pytest_veeqo_alloc.api import Contract
     from pytest_veeqo_alloc.capture.watch import Watch
+    from pytest_veeqo_alloc.contract.validators import Validator
 
-WATCHES: pytest.StashKey[list[Watch]] = pytest.StashKey()
+WATCHED: pytest.StashKey[tuple[Contract, list[Watch]]] = pytest.StashKey()
 
 
 @dataclass(frozen=True)
 class Schemas:
     """jsonschema validators for one profile: `.request` and `.response`."""
 
-    request: Draft202012Validator
-    response: Draft202012Validator
+    request: Validator
+    response: Validator
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +49,7 @@ def veeqo_alloc_watch(
     """Call it with a requests.Session, httpx.Client or httpx.AsyncClient: each allocation that it makes is checked, and
     an error fails the test. Returns the `Watch`."""
     watches: list[Watch] = []
-    request.node.stash[WATCHES] = watches
+    request.node.stash[WATCHED] = (veeqo_alloc_contract, watches)
 
     def watch(session: Any) -> Watch:
         watches.append(veeqo_alloc_contract.watch(session))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from pytest_veeqo_alloc.fixtures import (
-    WATCHES,
+    WATCHED,
     veeqo_alloc_contract,
     veeqo_alloc_schemas,
     veeqo_alloc_watch,
@@ -16,7 +16,7 @@ from pytest_veeqo_alloc.fixtures import (
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.api import Contract
-    from pytest_veeqo_alloc.contract.findings import Findings
+    from pytest_veeqo_alloc.contract.violation import ContractViolation
 
 __all__ = ["veeqo_alloc_contract", "veeqo_alloc_schemas", "veeqo_alloc_watch"]
 
@@ -102,18 +102,19 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     try:
         outcome = yield
     except BaseException:
-        if (findings := _watched(item)) is not None and not findings.ok:
-            item.add_report_section("call", "veeqo-alloc", str(contract_of(item.config).violation(findings)))
+        if violation := _violation(item):
+            item.add_report_section("call", "veeqo-alloc", str(violation))
         raise
-    if (findings := _watched(item)) is not None and not findings.ok:
-        from pytest_veeqo_alloc.failure import watched_failure  # defines classes, and so waits until it is needed
+    if violation := _violation(item):
+        from pytest_veeqo_alloc.failure import watched_failure  # needs the core, which most runs never load
 
-        raise watched_failure(contract_of(item.config).violation(findings))
+        raise watched_failure(violation)
     return outcome
 
 
-def _watched(item: pytest.Item) -> Findings | None:
-    watches = item.stash.get(WATCHES, None)
-    if not watches:
+def _violation(item: pytest.Item) -> ContractViolation | None:
+    if WATCHED not in item.stash:
         return None
-    return contract_of(item.config).merge(watch.findings for watch in watches)
+    contract, watches = item.stash[WATCHED]
+    findings = contract.merge(watch.findings for watch in watches)
+    return None if findings.ok else contract.violation(findings)

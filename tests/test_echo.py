@@ -13,7 +13,7 @@ from pytest_veeqo_alloc import Contract, Interaction, Request, Response
 REQUEST = {"allocation": {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}}
 QUANTITY = "/allocation/line_items_attributes/0/quantity"
 CONTRACT = Contract(
-    "documented", rules={rule: "off" for rule in ("duplicate-sellable", "completeness", "stock-entry-sellable")}
+    "documented", rules=dict.fromkeys(("duplicate-sellable", "completeness", "stock-entry-sellable"), "off")
 )
 
 

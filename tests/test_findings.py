@@ -187,6 +187,12 @@ def test_a_star_stands_for_an_index_and_for_nothing_else() -> None:
     assert [finding.pointer for finding in findings] == ["/channel/id"]
 
 
+def test_a_deviation_is_of_one_rule() -> None:
+    (finding,) = Contract().check_body("response", put(order(), "/customer", None))
+    assert Deviation("null-value", "known", pointer="/customer").matches(finding)
+    assert not Deviation("wrong-type", "known", pointer="/customer").matches(finding)
+
+
 def test_a_literal_index_is_that_index_alone() -> None:
     body = put(put(order(), "/customer/shipping_addresses/0/id", "x"), "/customer/shipping_addresses/1/id", "x")
     deviation = Deviation("wrong-type", "known", pointer="/customer/shipping_addresses/1/id")

@@ -19,7 +19,7 @@ _MAX_YAML_DEPTH = 200
 _YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class UnreadableFileError(ValueError):
+class UnreadableFileError(Exception):
     """A file that cannot be read as what it is, in one sentence without the file's name."""
 
 
@@ -50,8 +50,6 @@ def load(data: bytes, source: str, *, kind: Kind | None, side_of: Callable[[Any]
     read = {"interaction": _interaction, "cassette": _cassette, "har": _har}[kind]
     try:
         return Loaded(kind, tuple(read(document, source)))
-    except UnreadableFileError:
-        raise
     except CodingError as error:
         raise UnreadableFileError(f"{_ARTICLE[kind]} with {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):

@@ -17,11 +17,11 @@ class Allocating(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    def do_POST(self) -> None:  # noqa: N802  # the name that http.server looks for
+    def do_POST(self) -> None:  # the name that http.server looks for
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.answer(201, ORDER)
 
-    def do_GET(self) -> None:  # noqa: N802  # the name that http.server looks for
+    def do_GET(self) -> None:  # the name that http.server looks for
         self.answer(200, b"{}")
 
     def answer(self, status: int, body: bytes) -> None:

@@ -1,0 +1,100 @@
+"""Wheel and sdist: what is in them, and that each way of installing finds the data. Builds, so it has an env of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+DATA = {
+    "cassettes/README.md",
+    "schemas/SOURCES.md",
+    "schemas/deviations/observed.toml",
+    "schemas/examples/request.json",
+    "schemas/examples/response.json",
+    "schemas/operation.json",
+    "schemas/request.json",
+    "schemas/response.json",
+}
+"""Every data file that ships. A file that is new in these folders is named here, or it does not ship unnoticed."""
+
+FIND = "from pytest_veeqo_alloc.data import read_text; print(len([read_text(name) for name in {names!r}]), 'found')"
+
+
+def run(*command: str | Path, cwd: Path | None = None) -> str:
+    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The sdist, and the wheel that is built from it."""
+    out = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--outdir", out, ROOT)
+    (sdist,), (wheel,) = out.glob("*.tar.gz"), out.glob("*.whl")
+    return sdist, wheel
+
+
+def code_files() -> set[str]:
+    return {str(path.relative_to(ROOT)) for path in (ROOT / "pytest_veeqo_alloc").rglob("*.py")} | {
+        "pytest_veeqo_alloc/py.typed"
+    }
+
+
+def finds_everything(python: Path | str, cwd: Path) -> bool:
+    return run(python, "-P", "-c", FIND.format(names=sorted(DATA)), cwd=cwd).strip() == f"{len(DATA)} found"
+
+
+def test_the_data_folders_hold_just_what_is_named_here() -> None:
+    files = {
+        str(path.relative_to(ROOT))
+        for folder in ("schemas", "cassettes")
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file()
+    }
+    assert files == DATA
+
+
+def test_the_wheel_holds_the_code_the_data_and_nothing_else(built: tuple[Path, Path]) -> None:
+    names = {name for name in zipfile.ZipFile(built[1]).namelist() if ".dist-info/" not in name}
+    assert names == code_files() | {f"pytest_veeqo_alloc/_shipped/{name}" for name in DATA}
+
+
+def test_the_wheel_registers_plugin_and_command(built: tuple[Path, Path]) -> None:
+    wheel = zipfile.ZipFile(built[1])
+    (entry_points,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
+    text = wheel.read(entry_points).decode()
+    assert "[pytest11]\nveeqo_alloc = pytest_veeqo_alloc.plugin" in text
+    assert "veeqo-alloc = pytest_veeqo_alloc.cli:entry" in text
+
+
+def test_the_sdist_holds_code_data_and_tests(built: tuple[Path, Path]) -> None:
+    with tarfile.open(built[0]) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert names >= code_files() | DATA | {"pyproject.toml", "tox.ini", "README.md", "LICENSE", "tests/conftest.py"}
+    assert not [name for name in names if name.startswith((".venv", ".tox"))]
+
+
+@pytest.mark.parametrize("kind", ["wheel", "editable"])
+def test_an_installation_finds_its_data(built: tuple[Path, Path], kind: str, tmp_path: Path) -> None:
+    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    python = tmp_path / "venv" / "bin" / "python"
+    what = [built[1]] if kind == "wheel" else ["-e", ROOT]
+    run(python, "-m", "pip", "install", "--quiet", "--no-deps", *what)
+    assert finds_everything(python, tmp_path)
+
+
+def test_an_unpacked_sdist_and_a_checkout_find_their_data(built: tuple[Path, Path], tmp_path: Path) -> None:
+    with tarfile.open(built[0]) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (unpacked,) = tmp_path.iterdir()
+    for tree in (unpacked, ROOT):
+        code = f"import sys; sys.path.insert(0, {str(tree)!r}); {FIND.format(names=sorted(DATA))}"
+        assert run(sys.executable, "-P", "-c", code, cwd=tmp_path).strip() == f"{len(DATA)} found"

@@ -1,0 +1,265 @@
+"""The command line, as a process and in one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.bodies import drop, order, put, request_body
+from test_capture_files import INTERACTION, cassette, har
+
+from pytest_veeqo_alloc import load_schema
+from pytest_veeqo_alloc.cli import main
+from pytest_veeqo_alloc.contract.rules import CATALOGUE
+
+Run = tuple[int, str, str]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> Run:
+        try:
+            status = main(arguments)
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return status, out, err
+
+    return call
+
+
+def write(path: str, document: Any) -> str:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    data = document if isinstance(document, bytes) else json.dumps(document).encode()
+    Path(path).write_bytes(data)
+    return path
+
+
+BROKEN = drop(order(), "/deliver_to/zip")
+
+
+def test_clean_files_of_every_kind_exit_0(run: Any) -> None:
+    files = [write("request.json", request_body()), write("response.json", order())]
+    files += [write("cassette.yaml", yaml.safe_dump(clean(cassette())).encode()), write("x.har", clean(har()))]
+    files.append(write("interaction.json", clean(INTERACTION)))
+    status, out, err = run("check", *files)
+    assert (status, err) == (0, "")
+    assert out == "checked 5 bodies and interactions in 5 files, skipped 0: 0 errors, 0 warnings\n"
+
+
+def clean(document: Any) -> Any:
+    """The same document with a request that fits the order and a Location."""
+    sent = put(request_body(), "/allocation/warehouse_id", 1784)
+    text = json.dumps(document).replace(json.dumps(json.dumps(request_body())), json.dumps(json.dumps(sent)))
+    changed = json.loads(text)
+    if "log" in changed:
+        changed["log"]["entries"][0]["response"]["headers"].append({"name": "Location", "value": "/orders/447452"})
+    elif "interactions" in changed:
+        changed["interactions"][0]["response"]["headers"]["Location"] = ["/orders/447452"]
+    else:
+        changed["response"]["headers"].append(["location", "/orders/447452"])
+    return changed
+
+
+def test_an_error_exits_1_and_is_shown_in_full(run: Any) -> None:
+    status, out, err = run("check", write("broken.json", BROKEN))
+    assert (status, err) == (1, "")
+    assert out.splitlines()[0] == (
+        "broken.json: response of POST /orders/{order_id}/allocations: 1 error (profile documented)"
+    )
+    assert "  /deliver_to/zip                              absent-field" in out
+    assert out.splitlines()[-1] == "checked 1 body or interaction in 1 file, skipped 0: 1 error, 0 warnings"
+
+
+def test_a_warning_exits_0_and_is_one_line_for_each_rule(run: Any) -> None:
+    warned = write("a.json", put(order(), "/total_price", 20)), write("b.json", put(order(), "/total_price", 30))
+    status, out, _ = run("check", *warned)
+    assert status == 0
+    assert "warning: total at a.json /total_price and 1 more\n" in out
+
+
+def test_a_folder_is_walked_and_what_is_nothing_of_ours_is_skipped(run: Any) -> None:
+    write("all/bodies/response.json", order())
+    write("all/b/package.json", {"name": "x"})
+    write("all/b/notes.txt", b"\xff")
+    write("all/.hidden/response.json", BROKEN)
+    other = cassette()
+    other["interactions"][0]["request"]["uri"] = "https://api.example.com/products"
+    write("all/other.YAML", yaml.safe_dump(other).encode())
+    status, out, err = run("check", "all")
+    assert (status, err) == (0, "")
+    assert out == "checked 1 body or interaction in 3 files, skipped 2: 0 errors, 0 warnings\n"
+
+
+def test_a_run_that_checked_nothing_exits_2(run: Any) -> None:
+    other = har()
+    other["log"]["entries"][0]["request"]["method"] = "GET"
+    status, _, err = run("check", write("other.har", other))
+    assert status == 2
+    assert err == "veeqo-alloc: nothing to check: 1 skipped in 1 files, none of them an allocation\n"
+    Path("empty").mkdir()
+    assert run("check", "empty")[0] == 2
+
+
+def test_a_file_that_cannot_be_read_exits_2_even_beside_an_error(run: Any) -> None:
+    status, out, err = run(
+        "check", write("broken.json", BROKEN), write("cut.json", b"{"), "nowhere.json", write("odd.json", [1])
+    )
+    assert status == 2
+    assert "1 error" in out
+    assert err.splitlines() == [
+        "veeqo-alloc: cut.json: not JSON, or cut off: line 1, column 2",
+        "veeqo-alloc: nowhere.json: No such file or directory",
+        "veeqo-alloc: odd.json: is neither a body, an interaction, a cassette nor a HAR file; if it is, say so with --as",
+    ]
+
+
+def test_a_kind_that_is_said_is_not_told_from_the_content(run: Any) -> None:
+    assert run("check", "--as", "response", write("empty.json", {}))[0] == 1
+    assert run("check", "--as", "request", write("empty.json", {}))[0] == 1
+    status, out, _ = run("check", "--as", "response", write("cut.json", b"{"))
+    assert status == 1
+    assert "not-json" in out
+
+
+def test_standard_input_is_a_file_called_dash() -> None:
+    command = [sys.executable, "-m", "pytest_veeqo_alloc", "check", "--format", "json", "-"]
+    done = subprocess.run(command, input=json.dumps(BROKEN).encode(), capture_output=True, check=False)
+    assert done.returncode == 1
+    (finding,) = json.loads(done.stdout)["findings"]
+    assert finding["file"] == "-"
+
+
+def test_json_has_the_promised_members(run: Any) -> None:
+    hostile = put(put(BROKEN, "/total_price", 20), "/a\x1b[2J", 1)
+    status, out, _ = run("check", "--format", "json", write("broken.json", hostile))
+    outcome = json.loads(out)
+    assert status == 1
+    assert {key: outcome[key] for key in ("ok", "checked", "skipped")} == {"ok": False, "checked": 1, "skipped": 0}
+    assert outcome["findings"][1] == {
+        "rule": "absent-field",
+        "basis": "documented",
+        "severity": "error",
+        "side": "response",
+        "location": "body",
+        "pointer": "/deliver_to/zip",
+        "message": "wanted string, as the documentation lists it; got nothing",
+        "file": "broken.json",
+    }
+    assert outcome["findings"][0]["pointer"] == "/(name of 5 characters)"
+    assert out.isascii()
+
+
+def test_json_names_the_place_of_an_interaction(run: Any) -> None:
+    _, out, _ = run("check", "--format", "json", write("x.har", har()))
+    assert {finding["file"] for finding in json.loads(out)["findings"]} == {"x.har#1"}
+
+
+def test_github_gets_one_workflow_command_for_each_finding(run: Any) -> None:
+    name = "a,b:c%.json"
+    status, out, _ = run("check", "--format", "github", write(name, put(BROKEN, "/total_price", 20)))
+    assert status == 1
+    assert out.splitlines() == [
+        "::error file=a%2Cb%3Ac%25.json,title=absent-field::response /deliver_to/zip: wanted string, as the documentation "
+        "lists it; got nothing; do: send the field; if the live API leaves it out, see --veeqo-alloc-deviations observed",
+        "::warning file=a%2Cb%3Ac%25.json,title=total::response /total_price: wanted 13.99 (total_price = subtotal_price + "
+        "total_tax + delivery_cost); got 20; do: add tax and delivery to the subtotal",
+    ]
+
+
+@pytest.mark.parametrize("format_name", ["text", "json", "github"])
+def test_no_format_lets_a_control_character_through(run: Any, format_name: str) -> None:
+    names = ["\x1b[2J", "::error::x", "a\nb", "\u202e", "</script>", "x" * 100_000, "\ud800"]
+    body = put(order(), "/id", "\x1b[31m") | dict.fromkeys(names, "\x1b[2J")
+    file = write("evil\x1b[2J\n::error::\u202e.json", body)
+    status, out, err = run("check", "--profile", "strict", "--format", format_name, file)
+    assert status == 1
+    for character in "\x1b\u202e\r\x07":
+        assert character not in out + err
+    assert not [line for line in out.splitlines() if line.startswith("::error::")]
+    assert len(out) < 20_000
+
+
+def test_options_choose_profile_rules_deviations_and_status(run: Any, tmp_path: Path) -> None:
+    file = write("broken.json", BROKEN)
+    assert run("check", "--profile", "lenient", file)[0] == 0
+    assert run("check", "--rule", "absent-field=warning", file)[0] == 0
+    accepted = write("accepted.toml", b"[[deviation]]\nrule='absent-field'\npointer='/deliver_to/zip'\nreason='known'")
+    assert run("check", "--deviations", accepted, "--deviations", "observed", file)[0] == 0
+    refused = put(INTERACTION, "/response", {"status": 422, "headers": [], "body": ""})
+    assert run("check", "--expect-status", "422", write("refused.json", refused))[0] == 0
+    assert run("check", "--expect-status", "400", "refused.json")[0] == 1
+
+
+def test_where_the_live_api_is_known_for_every_error_the_text_says_so(run: Any) -> None:
+    _, out, _ = run("check", write("null.json", put(order(), "/customer", None)))
+    assert "--veeqo-alloc-deviations observed" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["check", "--profile", "strct", "x"], "veeqo-alloc: unknown profile 'strct': did you mean 'strict'?"),
+        (
+            ["check", "--rule", "null-value", "x"],
+            "a rule is set as ID=SEVERITY, such as null-value=warning, not 'null-value'",
+        ),
+        (["check", "--rule", "null-valu=off", "x"], "unknown rule 'null-valu': did you mean 'null-value'?"),
+        (["check", "--deviations", "x.toml", "x"], "there is no file of deviations 'x.toml'"),
+        (["schema", "request", "--profile", "x"], "unknown profile 'x'"),
+        (["check"], "the following arguments are required: PATH"),
+        (["chek"], "invalid choice: 'chek'"),
+        ([], "required: COMMAND"),
+    ],
+)
+def test_a_wrong_use_exits_2_with_one_sentence(run: Any, arguments: list[str], sentence: str) -> None:
+    status, out, err = run(*arguments)
+    assert (status, out) == (2, "")
+    assert sentence in err
+
+
+def test_schema_prints_the_schema(run: Any) -> None:
+    assert json.loads(run("schema", "response")[1]) == load_schema("response")
+    assert json.loads(run("schema", "request", "--profile", "strict")[1]) == load_schema("request", "strict")
+
+
+def test_rules_prints_every_rule(run: Any) -> None:
+    rows = json.loads(run("rules", "--format", "json")[1])
+    assert [row["id"] for row in rows] == list(CATALOGUE)
+    assert rows[0]["severities"] == {"lenient": "error", "documented": "error", "strict": "error"}
+    text = run("rules")[1]
+    assert len(text.splitlines()) == len(CATALOGUE) + 1
+
+
+def test_example_prints_the_documented_example(run: Any) -> None:
+    assert json.loads(run("example", "request")[1]) == request_body()
+    assert json.loads(run("example", "response")[1]) == order()
+
+
+def test_version_and_help_exit_0(run: Any) -> None:
+    assert run("--version")[:2] == (0, "veeqo-alloc 0.1.0\n")
+    assert "check files and folders" in run("--help")[1]
+
+
+def test_a_reader_that_stops_reading_is_no_traceback() -> None:
+    command = f"{sys.executable} -m pytest_veeqo_alloc schema response | head -c 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("{", "")
+
+
+def test_a_terminal_without_unicode_gets_escapes(tmp_path: Path) -> None:
+    file = tmp_path / "größe.json"
+    file.write_text(json.dumps(BROKEN))
+    command = [sys.executable, "-m", "pytest_veeqo_alloc", "check", str(file)]
+    done = subprocess.run(command, capture_output=True, check=False, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 1
+    assert rb"gr\xf6\xdfe.json: response of" in done.stdout

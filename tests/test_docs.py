@@ -1,0 +1,82 @@
+"""The README: its code runs, its commands are there, and what it shows is what comes."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from support.bodies import drop, order, put
+
+from pytest_veeqo_alloc import Contract, ContractViolation
+from pytest_veeqo_alloc.cli import main
+from pytest_veeqo_alloc.contract.deviations import parse
+from pytest_veeqo_alloc.contract.rules import CATALOGUE
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_every_kind_of_block_is_looked_at_here() -> None:
+    kinds = set(re.findall(r"^```(\w+)$", README, flags=re.MULTILINE))
+    assert kinds == {"console", "python", "text", "ini", "toml"}
+
+
+def test_the_tests_of_the_readme_pass(pytester: pytest.Pytester, server_url: str) -> None:
+    tests = [block for block in blocks("python") if "def test_" in block]
+    assert len(tests) == 2
+    pytester.makeconftest(f"import pytest\n\n@pytest.fixture\ndef shop_url():\n    return {server_url!r}\n")
+    pytester.makepyfile(**{f"test_{number}": block for number, block in enumerate(tests)})
+    pytester.runpytest_subprocess("-W", "error").assert_outcomes(passed=2)
+
+
+def test_the_other_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = (block for block in blocks("python") if "def test_" not in block)
+    exec(compile(code, "README.md", "exec"), {})
+    assert "request-not-wrapped" in capsys.readouterr().out
+
+
+def test_the_failure_of_the_readme_is_the_one_that_comes() -> None:
+    body = put(drop(order(), "/deliver_to/zip"), "/allocations/0/line_items/0/quantity", "1")
+    with pytest.raises(ContractViolation) as caught:
+        Contract().validate_body("response", put(body, "/total_price", 20))
+    assert blocks("text") == [f"ContractViolation: {caught.value}\n"]
+
+
+def test_the_deviation_file_of_the_readme_is_taken() -> None:
+    (text,) = blocks("toml")
+    (deviation,) = parse(text)
+    assert deviation.expires == tomllib.loads(text)["deviation"][0]["expires"]
+
+
+def test_the_ini_file_of_the_readme_is_taken(pytester: pytest.Pytester) -> None:
+    (text,) = blocks("ini")
+    pytester.makeini(text)
+    pytester.makepyfile("def test_it(veeqo_alloc_contract): assert veeqo_alloc_contract.profile == 'strict'")
+    pytester.runpytest_subprocess("-W", "error").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"veeqo-alloc (\w+)", README)) - {"documented"}))
+def test_every_command_of_the_readme_exists(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0
+    assert command in capsys.readouterr().out
+
+
+def test_every_rule_that_the_readme_names_exists() -> None:
+    named = set(re.findall(r"(?:rule = \"|rule |\b)([a-z]+(?:-[a-z]+)+)=(?:error|warning|off)", README))
+    assert named
+    assert named <= CATALOGUE.keys()
+
+
+def test_the_profile_table_of_the_readme_is_that_of_the_catalogue() -> None:
+    words = {"error": "error", "warning": "warning", "off": "–"}
+    for row in re.findall(r"^\| `(\w+)`(?: \(default\))? \| (\S+) \| (\S+) \| (\S+) \|$", README, flags=re.MULTILINE):
+        profile, *cells = row
+        rules = ("absent-field", "undocumented-field", "total")
+        assert cells == [words[CATALOGUE[rule].severities[profile]] for rule in rules]

@@ -1,0 +1,35 @@
+"""What loading the plugin costs everybody who has it installed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pytest_veeqo_alloc
+
+HEAVY = ("jsonschema", "vcr", "hypothesis", "requests", "yaml", "jinja2", "http.server", "pytest_veeqo_alloc.api")
+OTHERS = ("-p", "no:recording", "-p", "no:xdist", "-p", "no:pytest_cov", "-p", "no:randomly", "-p", "no:cacheprovider")
+
+
+def test_a_run_that_does_not_use_the_plugin_loads_nothing_heavy(tmp_path: Path) -> None:
+    test = tmp_path / "test_it.py"
+    test.write_text(f"import sys\n\ndef test_it():\n    assert [m for m in {HEAVY!r} if m in sys.modules] == []\n")
+    command = [sys.executable, "-m", "pytest", "-q", *OTHERS, "-c", "/dev/null", "--rootdir", str(tmp_path), str(test)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "1 passed" in done.stdout, done.stdout
+    assert "veeqo" not in done.stdout
+
+
+def test_the_contract_is_used_without_jsonschema() -> None:
+    code = "import sys; from pytest_veeqo_alloc import Contract; Contract('strict').check_body('request', {}); print('jsonschema' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_every_public_name_is_there_and_no_other() -> None:
+    for name in pytest_veeqo_alloc.__all__:
+        assert getattr(pytest_veeqo_alloc, name).__name__ == name
+    with pytest.raises(AttributeError, match="has no attribute 'contrcat'"):
+        _ = pytest_veeqo_alloc.contrcat  # type: ignore[attr-defined]  # the missing name is what is tested

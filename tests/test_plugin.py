@@ -1,0 +1,322 @@
+"""The pytest plugin, in runs of its own."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+STRICTLY = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:randomly")
+
+PREAMBLE = """
+import json
+import httpx
+import pytest
+import requests
+from pytest_veeqo_alloc import Contract, Response
+from pytest_veeqo_alloc.data import read_text
+
+ORDER = json.loads(read_text("schemas/examples/response.json"))
+BARE = {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}
+GOOD = {"allocation": BARE}
+PATH = "/orders/447452/allocations"
+HEADERS = {"x-api-key": "test-key"}
+
+def answer(**changes):
+    headers = (("content-type", "application/json"), ("location", "/orders/447452"))
+    return Response(201, headers, json.dumps(ORDER | changes).encode())
+"""
+
+WATCHED = """
+import os
+URL = os.environ["SERVER_URL"]
+
+def call(watch, body):
+    with requests.Session() as session:
+        watch(session)
+        return session.post(URL + PATH, json=body, headers=HEADERS).status_code
+"""
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, server_url: str) -> pytest.Pytester:
+    monkeypatch.setenv("SERVER_URL", server_url)
+    # What the surrounding run measures is none of the business of the runs in it.
+    monkeypatch.delenv("COV_CORE_SOURCE", raising=False)
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+    return pytester
+
+
+def run(suite: pytest.Pytester, *options: str, tests: str = "") -> pytest.RunResult:
+    suite.makepyfile(test_it=PREAMBLE + WATCHED + tests)
+    return suite.runpytest_subprocess(*STRICTLY, *options)
+
+
+def test_the_contract_fixture_validates_and_its_failure_has_no_frames_of_this_package(suite: pytest.Pytester) -> None:
+    result = run(
+        suite,
+        tests="""
+def test_good(veeqo_alloc_contract):
+    assert veeqo_alloc_contract.validate_response(answer()).ok
+
+def test_bad(veeqo_alloc_contract):
+    veeqo_alloc_contract.validate_response(answer(customer=None))
+""",
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines([
+        "E *pytest_veeqo_alloc.ContractViolation: response of POST /orders/{order_id}/allocations: 1 error (profile documented)",
+        "E *  /customer                                    null-value",
+        "E *    wanted  object",
+        "E *    got     null",
+    ])  # fmt: skip
+    result.stdout.no_fnmatch_line("*api.py*")
+    result.stdout.no_fnmatch_line("*veeqo-alloc: profile*")
+
+
+def test_a_watched_session_fails_its_test_in_the_call_phase(suite: pytest.Pytester) -> None:
+    result = run(
+        suite,
+        "-rA",
+        tests="""
+def test_good(veeqo_alloc_watch):
+    assert call(veeqo_alloc_watch, GOOD) == 201
+
+def test_bad(veeqo_alloc_watch):
+    assert call(veeqo_alloc_watch, BARE) == 201
+
+@pytest.mark.xfail(strict=True)
+def test_expected(veeqo_alloc_watch):
+    assert call(veeqo_alloc_watch, BARE) == 201
+
+@pytest.mark.xfail(strict=True, raises=AssertionError)
+def test_expected_as_an_assertion(veeqo_alloc_watch):
+    assert call(veeqo_alloc_watch, BARE) == 201
+
+def test_fails_by_itself(veeqo_alloc_watch):
+    assert call(veeqo_alloc_watch, BARE) == 202
+
+def test_unused(veeqo_alloc_watch):
+    pass
+""",
+    )
+    result.assert_outcomes(passed=2, failed=2, xfailed=2)
+    result.stdout.fnmatch_lines([
+        "*_ test_bad _*",
+        "request of POST /orders/{order_id}/allocations: 1 error (profile documented)",
+        "",
+        "  (whole body)                                 request-not-wrapped",
+        "*_ test_fails_by_itself _*",
+        "E       AssertionError: assert 201 == 202",
+        "*Captured veeqo-alloc call*",
+        "  (whole body)                                 request-not-wrapped",
+        "FAILED test_it.py::test_bad - pytest_veeqo_alloc.ContractViolation: request o*",
+    ], consecutive=False)  # fmt: skip
+    result.stdout.no_fnmatch_line("*plugin.py*")
+    result.stdout.no_fnmatch_line("*traceback entries are hidden*")
+
+
+def test_an_async_client_is_watched_in_a_test(suite: pytest.Pytester) -> None:
+    result = run(
+        suite,
+        tests="""
+import asyncio
+
+def test_it(veeqo_alloc_watch):
+    async def calls():
+        async with httpx.AsyncClient(base_url=URL) as client:
+            veeqo_alloc_watch(client)
+            await client.post(PATH, json=BARE, headers=HEADERS)
+    asyncio.run(calls())
+""",
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*request-not-wrapped*"])
+
+
+def test_it_works_under_xdist_and_beside_pytest_recording(suite: pytest.Pytester) -> None:
+    result = run(
+        suite,
+        "-n",
+        "2",
+        tests="""
+@pytest.mark.parametrize("number", range(4))
+def test_bad(veeqo_alloc_contract, number):
+    veeqo_alloc_contract.validate_response(answer(customer=None))
+
+def test_watched(veeqo_alloc_watch):
+    call(veeqo_alloc_watch, BARE)
+
+@pytest.mark.vcr
+def test_recorded():
+    pass
+""",
+    )
+    result.assert_outcomes(failed=5, passed=1)
+    result.stdout.fnmatch_lines(["*pytest_veeqo_alloc.ContractViolation: response of POST*"])
+
+
+def test_options_and_ini_keys_set_the_contract_and_show_in_the_header(suite: pytest.Pytester) -> None:
+    suite.makeini("""
+        [pytest]
+        veeqo_alloc_profile = lenient
+        veeqo_alloc_rule =
+            null-value=error
+            total=off
+        veeqo_alloc_deviations = sub/accepted.toml
+    """)
+    suite.mkdir("sub").joinpath("accepted.toml").write_text(
+        "[[deviation]]\nrule='null-value'\npointer='/payment'\nreason='known'", encoding="utf-8"
+    )
+    tests = """
+def test_profile(veeqo_alloc_contract):
+    print("PROFILE", veeqo_alloc_contract.profile)
+    findings = veeqo_alloc_contract.check_response(answer(customer=None, payment=None, total_price=1))
+    print("FOUND", [(f.rule, f.pointer, f.severity) for f in findings], len(findings.accepted))
+"""
+    result = run(suite, "-s", tests=tests)
+    result.stdout.fnmatch_lines([
+        "veeqo-alloc: profile lenient, null-value=error, total=off, deviations sub/accepted.toml",
+        "*PROFILE lenient",
+        "FOUND [[]('null-value', '/customer', 'error')] 1",
+    ])  # fmt: skip
+    result = run(
+        suite,
+        "-s",
+        "--veeqo-alloc-profile=strict",
+        "--veeqo-alloc-rule=null-value=off",
+        "--veeqo-alloc-deviations=observed",
+        tests=tests,
+    )
+    result.stdout.fnmatch_lines([
+        "veeqo-alloc: profile strict, null-value=off, deviations observed",
+        "*PROFILE strict",
+        "FOUND [[]('total', '/total_price', 'error')] 0",
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ("--veeqo-alloc-profile=strct", "ERROR: veeqo-alloc: unknown profile 'strct': did you mean 'strict'?"),
+        (
+            "--veeqo-alloc-rule=x",
+            "ERROR: veeqo-alloc: a rule is set as ID=SEVERITY, such as null-value=warning, not 'x'",
+        ),
+        ("--veeqo-alloc-deviations=no.toml", "ERROR: veeqo-alloc: there is no file of deviations 'no.toml'"),
+    ],
+)
+def test_a_wrong_setting_stops_the_run_at_once_with_one_sentence(
+    suite: pytest.Pytester, option: str, sentence: str
+) -> None:
+    result = run(suite, option, tests="def test_it(): pass")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([sentence])
+    result.stderr.no_fnmatch_line("*Traceback*")
+
+
+def test_values_are_shown_only_where_asked(suite: pytest.Pytester) -> None:
+    tests = """
+def test_it(veeqo_alloc_contract):
+    veeqo_alloc_contract.validate_response(answer(total_tax="seven"))
+"""
+    run(suite, tests=tests).stdout.no_fnmatch_line('*string of 5 characters: "seven"*')
+    result = run(suite, "--veeqo-alloc-show-values", tests=tests)
+    result.stdout.fnmatch_lines(
+        ["veeqo-alloc: profile documented, values shown", '*got     string of 5 characters: "seven"']
+    )
+
+
+def test_ready_validators_are_those_of_the_profile(suite: pytest.Pytester) -> None:
+    tests = """
+def test_it(veeqo_alloc_schemas):
+    assert veeqo_alloc_schemas.response.is_valid(ORDER)
+    print("EXTRA", veeqo_alloc_schemas.response.is_valid(ORDER | {"extra": 1}), veeqo_alloc_schemas.request.is_valid(BARE))
+"""
+    run(suite, "-s", tests=tests).stdout.fnmatch_lines(["*EXTRA True False"])
+    run(suite, "-s", "--veeqo-alloc-profile=strict", tests=tests).stdout.fnmatch_lines(["*EXTRA False False"])
+    run(suite, "-s", "--veeqo-alloc-profile=lenient", tests=tests).stdout.fnmatch_lines(["*EXTRA True True"])
+
+
+def test_the_contract_fixture_can_be_used_in_a_property_test(suite: pytest.Pytester) -> None:
+    result = run(
+        suite,
+        tests="""
+from hypothesis import given, strategies as st
+
+@given(quantity=st.integers())
+def test_it(veeqo_alloc_contract, quantity):
+    line = {"sellable_id": 1, "quantity": quantity}
+    assert veeqo_alloc_contract.check_body("request", {"allocation": {"warehouse_id": 1, "line_items_attributes": [line]}}).ok
+""",
+    )
+    result.assert_outcomes(passed=1)
+
+
+CANARY = "zx9canary"
+SPREAD = f"""
+def canaries(value):
+    if isinstance(value, dict):
+        return {{key: canaries(inner) for key, inner in value.items()}} | {{"{CANARY} name": "{CANARY}"}}
+    if isinstance(value, list):
+        return [canaries(inner) for inner in value]
+    return "{CANARY}" if isinstance(value, str) else value
+
+def poisoned():
+    body = canaries(ORDER)
+    body["id"] = "{CANARY}"
+    body["total_price"] = {{"{CANARY} inside": ["{CANARY}"]}}
+    headers = (("content-type", "text/{CANARY}"), ("location", "/{CANARY} x"), ("x-{CANARY}", "{CANARY}"))
+    return Response(201, headers, json.dumps(body).encode())
+
+def test_response(veeqo_alloc_contract):
+    veeqo_alloc_contract.validate_response(poisoned())
+
+def test_watched(veeqo_alloc_watch):
+    with requests.Session() as session:
+        veeqo_alloc_watch(session)
+        session.headers["x-api-key"] = "{CANARY}-key-of-a-test"
+        session.post(URL + PATH + "?{CANARY}%20q={CANARY}-key-of-a-test", json=canaries(BARE), headers={{"content-type": "text/{CANARY}"}})
+"""
+
+
+def test_no_value_no_header_and_no_odd_name_reaches_any_output(suite: pytest.Pytester) -> None:
+    result = run(suite, "-vv", "--junitxml=out.xml", "--veeqo-alloc-profile=strict", "--tb=long", tests=SPREAD)
+    result.assert_outcomes(failed=2)
+    terminal = [line for line in result.outlines if "ContractViolation" in line or line.startswith(("E  ", "  "))]
+    assert len(terminal) > 30
+    source = PREAMBLE + WATCHED + SPREAD
+    shown = [line for line in result.outlines if CANARY in line and line.lstrip("> ").strip() not in source]
+    assert shown == []
+    failures = list(ET.parse(suite.path / "out.xml").iter("failure"))  # our own file
+    assert len(failures) == 2
+    for failure in failures:
+        assert CANARY not in failure.attrib["message"]
+        lines = (failure.text or "").splitlines()
+        assert [line for line in lines if CANARY in line and line.lstrip("> ").strip() not in source] == []
+
+
+def test_a_user_who_overrides_the_contract_fixture_is_followed_by_the_watch(suite: pytest.Pytester) -> None:
+    result = run(
+        suite,
+        tests="""
+@pytest.fixture(scope="session")
+def veeqo_alloc_contract():
+    return Contract("lenient")
+
+def test_watched(veeqo_alloc_watch):
+    assert call(veeqo_alloc_watch, BARE) == 201
+""",
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_the_package_is_what_is_installed(request: pytest.FixtureRequest) -> None:
+    import os
+
+    import pytest_veeqo_alloc
+
+    if not os.environ.get("VEEQO_ALLOC_TEST_INSTALLED"):
+        pytest.skip("only tox tests the wheel")
+    assert Path(pytest_veeqo_alloc.__file__).is_relative_to(Path(os.environ["VIRTUAL_ENV"]))
