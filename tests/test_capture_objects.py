@@ -188,7 +188,7 @@ def test_what_is_no_request_is_refused_in_one_sentence(thing: Any) -> None:
 
 def test_a_body_that_is_neither_bytes_nor_text_is_refused() -> None:
     response = type("R", (), {"status": 201, "headers": {}})()
-    with pytest.raises(TypeError, match="body= takes the bytes that were read, not builtins.dict"):
+    with pytest.raises(TypeError, match=r"body= takes the bytes that were read, not builtins\.dict"):
         STRICT.check_response(response, body={})  # type: ignore[arg-type]  # the wrong type is what is tested
 
 

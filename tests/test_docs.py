@@ -75,8 +75,9 @@ def test_every_rule_that_the_readme_names_exists() -> None:
 
 
 def test_the_profile_table_of_the_readme_is_that_of_the_catalogue() -> None:
-    words = {"error": "error", "warning": "warning", "off": "–"}
-    for row in re.findall(r"^\| `(\w+)`(?: \(default\))? \| (\S+) \| (\S+) \| (\S+) \|$", README, flags=re.MULTILINE):
-        profile, *cells = row
+    words = {"error": "error", "warning": "warning", "off": "\N{EN DASH}"}
+    rows = re.findall(r"^\| `(\w+)`(?: \(default\))? \| (\S+) \| (\S+) \| (\S+) \|$", README, flags=re.MULTILINE)
+    assert [profile for profile, *_ in rows] == ["lenient", "documented", "strict"]
+    for profile, *cells in rows:
         rules = ("absent-field", "undocumented-field", "total")
         assert cells == [words[CATALOGUE[rule].severities[profile]] for rule in rules]
