@@ -20,7 +20,7 @@ from pytest_veeqo_alloc.contract.interaction import Interaction
 from pytest_veeqo_alloc.contract.operation import operation_of
 from pytest_veeqo_alloc.contract.rules import Side
 from pytest_veeqo_alloc.contract.settings import severities, unknown
-from pytest_veeqo_alloc.contract.table import compile_schema
+from pytest_veeqo_alloc.contract.table import Shape, compile_schema
 from pytest_veeqo_alloc.contract.violation import ContractViolation
 from pytest_veeqo_alloc.data import read_text
 
@@ -201,6 +201,16 @@ def side_of(value: Any) -> Side | None:
     if value.keys() & {*tables.request.fields, *(allocation.fields if allocation else ())}:
         return "request"
     return "response" if value.keys() & (tables.response.fields.keys() - {"status"}) else None
+
+
+def response_shape() -> Shape:
+    """The documented shape of the response, as the core compiled it from the schema."""
+    return _tables().response
+
+
+def request_shape() -> Shape:
+    """The documented shape of the request."""
+    return _tables().request
 
 
 def _known_side(side: str) -> None:

@@ -59,10 +59,9 @@ def _owners(order: dict[str, Any], pointer: str) -> Iterator[tuple[dict[str, Any
     """Each object in *order* that *pointer* leads to the member of, and that member's name."""
     *path, name = split(pointer)
     found: list[Any] = [order]
-    for token in path:
-        found = [
-            inner
-            for outer in found
-            for inner in (outer if token == "*" and isinstance(outer, list) else [outer.get(token)] if isinstance(outer, dict) else [])
-        ]  # fmt: skip
+    for step in path:
+        if step == "*":
+            found = [item for items in found if isinstance(items, list) for item in items]
+        else:
+            found = [owner.get(step) for owner in found if isinstance(owner, dict)]
     return ((owner, name) for owner in found if isinstance(owner, dict))

@@ -22,6 +22,41 @@ Variant = Literal["documented", "observed"]
 
 VARIANTS = ("documented", "observed")
 
+DERIVED: Mapping[str, frozenset[str]] = {
+    "order": frozenset({
+        "allocated_completely", "allocations", "channel", "created_by", "customer", "deliver_to", "delivery_cost",
+        "delivery_method", "id", "line_items", "payment", "subtotal_price", "total_discounts", "total_price",
+        "total_tax",
+    }),
+    "allocation": frozenset({"allocated_by", "id", "line_items", "order_id", "warehouse"}),
+    "allocation_line_item": frozenset({"quantity", "sellable"}),
+    "line_item": frozenset({"price_per_unit", "quantity", "sellable"}),
+    "sellable": frozenset({
+        "allocated_stock_level_at_all_warehouses", "available_stock_level_at_all_warehouses", "cost_price", "id",
+        "inventory", "margin", "measurement_attributes", "on_hand_value", "price", "product", "product_title",
+        "profit", "sellable_title", "stock_entries", "stock_level_at_all_warehouses",
+    }),
+    "inventory": frozenset({
+        "allocated_stock_level_at_all_warehouses", "available_stock_level_at_all_warehouses",
+        "incoming_stock_level_at_all_warehouses", "infinite", "physical_stock_level_at_all_warehouses",
+    }),
+    "product": frozenset({"main_image"}),
+    "main_image": frozenset({"product_id"}),
+    "stock_entry": frozenset({
+        "allocated_stock_level", "available_stock_level", "incoming_stock_level", "infinite", "physical_stock_level",
+        "sellable_id", "sellable_on_hand_value", "warehouse", "warehouse_id",
+    }),
+    "warehouse": frozenset({"id"}),
+    "channel": frozenset({"active_warehouses", "channel_warehouses", "default_warehouse"}),
+    "active_warehouse": frozenset({"id"}),
+    "channel_warehouse": frozenset({"warehouse"}),
+    "created_by": frozenset({"company"}),
+    "company": frozenset({"subscription_plan", "subscription_plan_id"}),
+    "customer": frozenset({"billing_address", "shipping_addresses"}),
+    "payment": frozenset({"order_id"}),
+}  # fmt: skip
+"""The fields of each shape that follow from the story; every other may be set by `leaves`."""
+
 _EVERYWHERE = "stock_level_at_all_warehouses"
 
 _STORY = Story()
@@ -181,6 +216,7 @@ def _sellable(line: Line, reserved: Mapping[tuple[int, int], int], story: Story,
             f"allocated_{_EVERYWHERE}": allocated,
             f"available_{_EVERYWHERE}": physical - allocated,
             f"incoming_{_EVERYWHERE}": sum(s.incoming for s, _ in after),
+            "infinite": any(s.infinite for s, _ in after),
             f"physical_{_EVERYWHERE}": physical,
         },
         "margin": _whole(round((line.price - line.cost) / line.price * 100, 2)) if line.price else 0,
@@ -204,6 +240,7 @@ def _stock_entry(line: Line, stock: Stock, allocated: int, story: Story, t: dict
         "allocated_stock_level": allocated,
         "available_stock_level": stock.physical - allocated,
         "incoming_stock_level": stock.incoming,
+        "infinite": stock.infinite,
         "physical_stock_level": stock.physical,
         "sellable_id": line.sellable_id,
         "sellable_on_hand_value": money(stock.physical * line.cost),
@@ -257,6 +294,11 @@ def _customer(story: Story, t: dict[str, Json]) -> Json:
             {**template, **person, **(later if at else {}), "id": template["id"] + at} for at in range(3)
         ],
     }
+
+
+def example_value(shape: str, name: str) -> Any:
+    """What the documented example has for one field of a shape."""
+    return _example_shapes()[shape][name]
 
 
 def _templates(leaves: Leaves | None) -> dict[str, Json]:

@@ -1,0 +1,149 @@
+"""Payloads with exactly one thing wrong, and the name of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+
+from pytest_veeqo_alloc.api import request_shape
+from pytest_veeqo_alloc.contract.pointer import join
+from pytest_veeqo_alloc.strategies.answers import orders_to_break
+from pytest_veeqo_alloc.strategies.order_breakers import ORDER_BREAKERS
+from pytest_veeqo_alloc.strategies.payloads import Payload, allocation_requests
+from pytest_veeqo_alloc.strategies.wrong import DEEP, NEW_NAMES, NOT_FINITE, NOT_IDS, put, wrong_type
+
+LINES = "/allocation/line_items_attributes"
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A payload that breaks one rule, and no other, at one pointer: exactly one error in the profile `strict`."""
+
+    payload: Any
+    rule: str
+    pointer: str
+
+
+def invalid_allocation_requests() -> st.SearchStrategy[Broken]:
+    """Bodies of requests with exactly one thing wrong. Every rule that the body of a request can break comes."""
+    return _broken(allocation_requests(max_lines=4), REQUEST_BREAKERS)
+
+
+def invalid_allocation_responses() -> st.SearchStrategy[Broken]:
+    """Bodies of responses with exactly one thing wrong. Every rule that such a body can break by itself comes."""
+    return _broken(orders_to_break(), ORDER_BREAKERS)
+
+
+Breaker = Callable[[st.DrawFn, Any], tuple[Any, str]]
+
+
+@st.composite
+def _broken(draw: st.DrawFn, valid: st.SearchStrategy[Any], breakers: Mapping[str, Breaker]) -> Broken:
+    rule = draw(st.sampled_from(list(breakers)))
+    payload, pointer = breakers[rule](draw, draw(valid))
+    return Broken(payload, rule, pointer)
+
+
+def _field(draw: st.DrawFn) -> tuple[str, str]:
+    """One of the documented fields of a request, with its type."""
+    allocation = request_shape().children[0][2]
+    fields = {"/allocation": "object"} | {f"/allocation/{f.name}": str(f.type) for f in allocation.fields.values()}
+    return draw(st.sampled_from(list(fields.items())))
+
+
+def _line(draw: st.DrawFn, body: Payload) -> tuple[dict[str, Any], str]:
+    lines = body["allocation"]["line_items_attributes"]
+    at = draw(st.integers(0, len(lines) - 1))
+    return lines[at], f"{LINES}/{at}"
+
+
+def _wrong_type(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
+    if draw(st.booleans()):
+        pointer, kind = _field(draw)
+        return put(body, pointer, wrong_type(draw, kind)), pointer
+    return draw(st.sampled_from([None, [], [body], "allocation", 0, True])), ""
+
+
+def _null(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
+    name = draw(st.sampled_from(list(body["allocation"])))
+    body["allocation"][name] = None
+    return body, f"/allocation/{name}"
+
+
+def _missing(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
+    pointer, _ = _field(draw)
+    del (body if pointer == "/allocation" else body["allocation"])[pointer.rpartition("/")[2]]
+    return body, pointer
+
+
+def _undocumented(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
+    line, here = _line(draw, body)
+    owner, pointer = draw(st.sampled_from([(body, ""), (body["allocation"], "/allocation"), (line, here)]))
+    name = draw(st.sampled_from(NEW_NAMES))
+    owner[name] = draw(st.sampled_from([None, 0, "x", True]))
+    return body, join(pointer, name)
+
+
+def _line_shape(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
+    line, pointer = _line(draw, body)
+    name = draw(st.sampled_from(["", *line]))
+    if not name:
+        return put(body, pointer, draw(st.sampled_from([None, 1, "1", [], True]))), pointer
+    if draw(st.booleans()):
+        del line[name]
+    else:
+        line[name] = draw(st.sampled_from(["1", None, [], {}, True]))
+    return body, f"{pointer}/{name}"
+
+
+def _quantity(values: list[float]) -> Breaker:
+    def breaker(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
+        line, pointer = _line(draw, body)
+        line["quantity"] = draw(st.sampled_from(values))
+        return body, f"{pointer}/quantity"
+
+    return breaker
+
+
+def _duplicate(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
+    line, _ = _line(draw, body)
+    lines = body["allocation"]["line_items_attributes"]
+    lines.append({"sellable_id": line["sellable_id"], "quantity": draw(st.integers(1, 9))})
+    return body, f"{LINES}/{len(lines) - 1}/sellable_id"
+
+
+def _number(values: list[Any]) -> Breaker:
+    def breaker(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
+        line, pointer = _line(draw, body)
+        owner, here = draw(
+            st.sampled_from([(body["allocation"], "/allocation/warehouse_id"), (line, f"{pointer}/sellable_id")])
+        )
+        owner[here.rpartition("/")[2]] = draw(st.sampled_from(values))
+        return body, here
+
+    return breaker
+
+
+def _deep(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
+    pointer, _ = _field(draw)
+    return put(body, pointer, DEEP()), ""
+
+
+REQUEST_BREAKERS: Mapping[str, Breaker] = {
+    "request-not-wrapped": lambda draw, body: (body["allocation"], ""),
+    "wrong-type": _wrong_type,
+    "null-value": _null,
+    "required-field": _missing,
+    "undocumented-field": _undocumented,
+    "line-item-shape": _line_shape,
+    "line-items-empty": lambda draw, body: (put(body, LINES, []), LINES),
+    "quantity-not-positive": _quantity([0, -1, -1000, 0.0, -1.0]),
+    "quantity-not-integer": _quantity([0.5, 1.5, -0.5, 1e-9]),
+    "duplicate-sellable": _duplicate,
+    "id-not-positive-integer": _number(NOT_IDS),
+    "non-finite-number": _number(NOT_FINITE),
+    "too-deep": _deep,
+}
