@@ -6,11 +6,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_veeqo_alloc.api import Contract, load_schema
+    from pytest_veeqo_alloc.api import Contract
     from pytest_veeqo_alloc.contract.deviations import Deviation
     from pytest_veeqo_alloc.contract.findings import Finding, Findings
     from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
     from pytest_veeqo_alloc.contract.violation import ContractViolation
+    from pytest_veeqo_alloc.description import load_schema
+    from pytest_veeqo_alloc.orders import build_order
+    from pytest_veeqo_alloc.story import Story
 
 __all__ = [
     "Contract",
@@ -21,6 +24,8 @@ __all__ = [
     "Interaction",
     "Request",
     "Response",
+    "Story",
+    "build_order",
     "load_schema",
 ]
 
@@ -34,7 +39,9 @@ _HOMES = {
     "Interaction": "contract.interaction",
     "Request": "contract.interaction",
     "Response": "contract.interaction",
-    "load_schema": "api",
+    "Story": "story",
+    "build_order": "orders",
+    "load_schema": "description",
 }
 
 

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
-from pytest_veeqo_alloc.api import SIDES, Contract, load_schema, parse_overrides
+from pytest_veeqo_alloc.api import Contract, parse_overrides
 from pytest_veeqo_alloc.capture.files import KINDS
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, PROFILES
 from pytest_veeqo_alloc.data import read_text
+from pytest_veeqo_alloc.description import SIDES, load_schema
 from pytest_veeqo_alloc.file_check import check_paths
 from pytest_veeqo_alloc.reporting.checked import Run
 from pytest_veeqo_alloc.reporting.github import github_lines
@@ -32,14 +33,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         chosen = _parser().parse_args(arguments)
         status: int = chosen.command(chosen)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return status
     except ValueError as error:
         _complain(str(error))
         return COULD_NOT_RUN
-    except BrokenPipeError:
-        # Whoever reads our output has seen enough; nothing more may be written, not even at exit.
+    except OSError as error:
+        # Nothing more may be written, not even at exit. A reader who has seen enough is told nothing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            _complain(f"the output cannot be written: {error.strerror}")
         return COULD_NOT_RUN
 
 
@@ -74,6 +78,7 @@ def _add_check(commands: Any) -> None:
     )
     check.add_argument(
         "--deviations",
+        "--veeqo-alloc-deviations",
         action="append",
         default=[],
         metavar="D",
@@ -86,13 +91,15 @@ def _add_check(commands: Any) -> None:
 
 def _check(chosen: argparse.Namespace) -> int:
     contract = Contract(chosen.profile, rules=parse_overrides(chosen.rule), deviations=chosen.deviations)
-    run, troubles = check_paths(chosen.paths, contract, kind=chosen.kind, expect_status=chosen.expect_status)
+    run = check_paths(chosen.paths, contract, kind=chosen.kind, expect_status=chosen.expect_status)
     _show(run, chosen.format)
-    for trouble in troubles:
-        _complain(trouble)
-    if not run.checked and not troubles:
-        _complain(f"nothing to check: {run.skipped} skipped in {run.files} files, none of them an allocation")
-    if troubles or not run.checked:
+    for file, sentence in run.troubles:
+        _complain(f"{file}: {sentence}")
+    for file in run.strangers:
+        _complain(f"{file}: skipped, since it is no body, interaction, cassette or HAR file; if it is one, use --as")
+    if not run.checked and not run.troubles:
+        _complain("nothing was checked: no body and no call of the documented operation was found")
+    if run.troubles or not run.checked:
         return COULD_NOT_RUN
     return ERRORS_FOUND if run.errors else CLEAN
 

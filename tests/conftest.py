@@ -3,10 +3,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.servers import allocating
+from support.servers import serving
 
 
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
-    with allocating() as url:
+    with serving() as url:
         yield url

@@ -12,8 +12,9 @@ import pytest
 import yaml
 from support.bodies import order, request_body
 
-from pytest_veeqo_alloc.api import side_of
-from pytest_veeqo_alloc.capture.files import KINDS, Loaded, UnreadableFileError, load
+from pytest_veeqo_alloc.capture.documents import UnreadableFileError
+from pytest_veeqo_alloc.capture.files import KINDS, Loaded, load
+from pytest_veeqo_alloc.description import operation_means, side_of
 
 URL = "https://api.example.com/orders/447452/allocations"
 SENT, GOT = json.dumps(request_body()), json.dumps(order())
@@ -21,7 +22,7 @@ SENT, GOT = json.dumps(request_body()), json.dumps(order())
 
 def loaded(document: Any, kind: Any = None, source: str = "f") -> Loaded | None:
     data = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return load(data, source, kind=kind, side_of=side_of)
+    return load(data, source, kind=kind, side_of=side_of, means=operation_means)
 
 
 def cassette(body: Any = SENT, string: Any = GOT, **changes: Any) -> dict[str, Any]:
@@ -171,57 +172,71 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{chr(98 + level)}: &{chr(98 + level)} [{','.join(['*' + chr(97 + level)] * 10)}]\n" for level in range(8)
 )
 
+MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 60))
+
 BAD: list[tuple[bytes, str]] = [
+    (MERGES.encode(), "has more than 10 merge keys, which no cassette has"),
+    (b"a: !!bool abc", "YAML with a value that does not fit its tag"),
+    (b"a: !!timestamp abc", "YAML with a value that does not fit its tag"),
+    (b'a: !!int ""', "YAML with a value that does not fit its tag"),
+    (b"a: 1\n---\nb: 2", "neither JSON nor YAML of one document: line 2, column 1"),
+    (yaml_cassette().replace(b"code: 201", b"code: 0x" + b"f" * 5000), "entry 1 of a VCR cassette lacks a member"),
     (b"{", "not JSON, or cut off: line 1, column 2"),
     (json.dumps(har()).encode()[:400], "not JSON, or cut off"),
-    (b'{"a": ' + b"9" * 5000 + b"}", "not JSON, or cut off: a number that is too long"),
+    (b'{"a": ' + b"9" * 5000 + b"}", "has a number of too many digits"),
     (b"\xff\xfe", "not UTF-8, so neither JSON nor YAML"),
     (b"[" * 100_000, "nests too deep to be read"),
     (b"- " * 1_000_000, "nests too deep to be read"),
     (b"x: " + b"[" * 1_000_000, "nests too deep to be read"),
-    (b"a: b: c", "neither JSON nor YAML: line 1, column 5"),
+    (b"a: b: c", "neither JSON nor YAML of one document: line 1, column 5"),
     (b"a: \x1b[2J", "neither JSON nor YAML"),
     (b"a: !!python/object/apply:os.system ['touch /tmp/owned']", "has a Python-object tag, which is never constructed"),
     (b"a: !!python/tuple [1]", "has a Python-object tag"),
-    (b"a: !local 1", "not YAML that can be read safely: line 1, column 4"),
-    (b"a: 2016-99-99", "neither JSON nor YAML"),
-    (json.dumps(cassette(version=2)).encode(), "a cassette of version 2; version 1 is the only one"),
-    (json.dumps({"interactions": []}).encode(), "a cassette of no version"),
-    (json.dumps({"interactions": [], "version": "1"}).encode(), "a cassette of no version"),
+    (b"a: !local 1", "has a tag that is not read: line 1, column 4"),
+    (b"a: 2016-99-99", "YAML with a value that does not fit its tag"),
+    (json.dumps(cassette(version=2)).encode(), "a VCR cassette of another version than 1"),
+    (
+        json.dumps({"interactions": []}).encode(),
+        "a VCR cassette without its version, which stands last: it may be cut off",
+    ),
+    (json.dumps({"interactions": [], "version": "1"}).encode(), "a VCR cassette of another version than 1"),
     (
         json.dumps({"interactions": [{}], "version": 1}).encode(),
-        "a VCR cassette that lacks what every VCR cassette has",
+        "entry 1 of a VCR cassette lacks a member, or has it in another form",
     ),
-    (json.dumps({"interactions": 5, "version": 1}).encode(), "a VCR cassette that lacks"),
-    (json.dumps({"interactions": [5], "version": 1}).encode(), "a VCR cassette that lacks"),
-    (json.dumps({"log": {}}).encode(), "a HAR file that lacks"),
-    (json.dumps({"log": {"entries": [1]}}).encode(), "a HAR file that lacks"),
-    (json.dumps({"request": {"method": "POST"}}).encode(), "an interaction file that lacks"),
-    (json.dumps({"request": {"method": ["POST"], "url": "/"}}).encode(), "an interaction file that lacks"),
-    (json.dumps({"request": {"method": "POST", "url": "/", "body": {}}}).encode(), "an interaction file that lacks"),
+    (json.dumps({"interactions": 5, "version": 1}).encode(), "not what a VCR cassette looks like"),
+    (json.dumps({"interactions": [5], "version": 1}).encode(), "entry 1 of a VCR cassette lacks"),
+    (json.dumps({"log": {"entries": 5}}).encode(), "not what a HAR file looks like"),
+    (json.dumps({"log": {"entries": [1]}}).encode(), "entry 1 of a HAR file lacks"),
+    (json.dumps({"request": {"method": "POST"}}).encode(), "entry 1 of an interaction file lacks"),
+    (json.dumps({"request": {"method": ["POST"], "url": "/"}}).encode(), "entry 1 of an interaction file lacks"),
     (
-        json.dumps({"request": {"method": "POST", "url": "/", "body_base64": "!"}}).encode(),
-        "an interaction file that lacks",
+        json.dumps({"request": {"method": "POST", "url": URL, "body": {}}}).encode(),
+        "entry 1 of an interaction file lacks",
     ),
     (
-        json.dumps({"request": {"method": "POST", "url": "/"}, "response": {"status": "201"}}).encode(),
-        "an interaction file that lacks",
+        json.dumps({"request": {"method": "POST", "url": URL, "body_base64": "!"}}).encode(),
+        "entry 1 of an interaction file lacks",
+    ),
+    (
+        json.dumps({"request": {"method": "POST", "url": URL}, "response": {"status": "201"}}).encode(),
+        "entry 1 of an interaction file lacks",
     ),
     (
         yaml_cassette(string=gzip.compress(GOT.encode())[:50], response_headers={}),
-        "a VCR cassette with a compressed body that is cut off",
+        "entry 1 of a VCR cassette has a compressed body that is cut off",
     ),
     (
         yaml_cassette(string=b"\x1f\x8bxxxxxxxxxxx", response_headers={}),
-        "a VCR cassette with a compressed body that does not unpack",
+        "entry 1 of a VCR cassette has a compressed body that does not unpack",
     ),
     (
         yaml_cassette(string=b"\x00", response_headers={"content-encoding": ["br"]}),
-        "a VCR cassette with a body compressed with br",
+        "entry 1 of a VCR cassette has a body compressed with br, which is not undone here: record it decoded",
     ),
     (
         BOMB.encode() + yaml_cassette(body="BODY").replace(b"body: BODY", b"body: *i"),
-        "a cassette whose aliases unfold to more than a million values",
+        "aliases that unfold to more than 1,000,000 values",
     ),
 ]
 
@@ -239,6 +254,33 @@ def test_a_file_that_is_not_what_it_is_said_to_be_is_one_sentence(kind: Any) -> 
     for document in ([], 5, None, {}, "x"):
         with pytest.raises(UnreadableFileError):
             loaded(document, kind=kind)
+
+
+def test_a_call_of_something_else_is_skipped_however_odd_it_is() -> None:
+    document = cassette()
+    odd = {"request": {"method": "GET", "uri": "https://api.example.com/x"}, "response": None}
+    document["interactions"].append(odd)
+    result = loaded(document)
+    assert result is not None
+    assert (len(result.interactions), result.skipped) == (1, 1)
+
+
+def test_an_order_with_odd_members_is_still_an_order() -> None:
+    for odd in ({"log": {"entries": []}}, {"interactions": []}, {"request": {"method": "x"}}):
+        result = loaded(order() | odd)
+        assert result is not None
+        assert result.kind == "response"
+
+
+@pytest.mark.parametrize(
+    "document", [{"id": 1, "status": "ok"}, {"tags": []}, {"allocation": 5}, {"log": {"level": "x"}}, b"customer: bob"]
+)
+def test_one_familiar_name_does_not_make_a_body(document: Any) -> None:
+    assert loaded(document) is None
+
+
+def test_no_repr_shows_what_a_file_holds() -> None:
+    assert "SECRET" not in repr(Loaded("response", body=b"SECRET"))
 
 
 def test_a_body_is_not_looked_into_when_its_side_is_said() -> None:

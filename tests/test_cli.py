@@ -105,7 +105,7 @@ def test_a_run_that_checked_nothing_exits_2(run: Any) -> None:
     other["log"]["entries"][0]["request"]["method"] = "GET"
     status, _, err = run("check", write("other.har", other))
     assert status == 2
-    assert err == "veeqo-alloc: nothing to check: 1 skipped in 1 files, none of them an allocation\n"
+    assert err == "veeqo-alloc: nothing was checked: no body and no call of the documented operation was found\n"
     Path("empty").mkdir()
     assert run("check", "empty")[0] == 2
 
@@ -119,8 +119,72 @@ def test_a_file_that_cannot_be_read_exits_2_even_beside_an_error(run: Any) -> No
     assert err.splitlines() == [
         "veeqo-alloc: cut.json: not JSON, or cut off: line 1, column 2",
         "veeqo-alloc: nowhere.json: No such file or directory",
-        "veeqo-alloc: odd.json: is neither a body, an interaction, a cassette nor a HAR file; if it is, say so with --as",
+        "veeqo-alloc: odd.json: skipped, since it is no body, interaction, cassette or HAR file; if it is one, use --as",
     ]
+
+
+def test_a_named_file_that_is_nothing_of_ours_is_told_and_fails_nothing(run: Any) -> None:
+    status, out, err = run("check", write("response.json", order()), write("odd.json", [1]))
+    assert (status, err.count("skipped")) == (0, 1)
+    assert "checked 1 body or interaction in 2 files, skipped 1" in out
+
+
+def test_unrelated_files_in_a_folder_are_skipped_but_a_broken_cassette_is_not(run: Any) -> None:
+    write("all/response.json", order())
+    for name, data in {
+        "helm.yaml": b"{{ .Values.x }}",
+        "k8s.yaml": b"a: 1\n---\nb: 2",
+        "cf.yaml": b"a: !Ref x",
+    }.items():
+        write(f"all/{name}", data)
+    assert run("check", "all")[::2] == (0, "")
+    write("all/cut.yaml", yaml.safe_dump(cassette()).encode()[:300])
+    status, _, err = run("check", "all")
+    assert status == 2
+    assert err.startswith("veeqo-alloc: all/cut.yaml: ")
+
+
+def test_linked_folders_are_walked_once_and_pipes_not_at_all(run: Any) -> None:
+    write("real/deep/broken.json", BROKEN)
+    Path("all").mkdir()
+    Path("all/link").symlink_to(Path("real").absolute())
+    Path("real/loop").symlink_to(Path("real").absolute())
+    os.mkfifo("all/pipe.json")
+    status, out, err = run("check", "all")
+    assert (status, err) == (1, "")
+    assert "checked 1 body or interaction in 1 file" in out
+
+
+def test_a_link_to_nowhere_is_told(run: Any) -> None:
+    write("all/response.json", order())
+    Path("all/gone.json").symlink_to("nowhere.json")
+    status, _, err = run("check", "all")
+    assert (status, err) == (2, "veeqo-alloc: all/gone.json: No such file or directory\n")
+
+
+@pytest.mark.parametrize("format_name", ["json", "github"])
+def test_what_cannot_be_read_is_not_ok_in_any_format(run: Any, format_name: str) -> None:
+    status, out, _ = run("check", "--format", format_name, write("cut.json", b"{"))
+    assert status == 2
+    if format_name == "json":
+        assert json.loads(out)["ok"] is False
+    else:
+        assert out == "::error file=cut.json,title=unreadable::not JSON, or cut off: line 1, column 2\n"
+
+
+@pytest.mark.parametrize("closing", [">/dev/full", "<&-"])
+def test_a_stream_that_does_not_do_is_one_sentence(closing: str) -> None:
+    command = f"{sys.executable} -m pytest_veeqo_alloc {'rules' if 'full' in closing else 'check -'} {closing}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_the_advice_of_a_failure_can_be_followed(run: Any) -> None:
+    file = write("null.json", put(order(), "/customer", None))
+    assert "--veeqo-alloc-deviations observed" in run("check", file)[1]
+    assert run("check", file, "--veeqo-alloc-deviations", "observed")[0] == 0
 
 
 def test_a_kind_that_is_said_is_not_told_from_the_content(run: Any) -> None:

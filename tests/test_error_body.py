@@ -63,10 +63,11 @@ LEAKS = [
     "at com.example.Orders.save(Orders.java:42)",
     "    at Object.<anonymous> (index.js:1:13)",
     "Fatal error: Uncaught x in y.php on line 3",
-    "<b>Warning</b>: <br> x on line <b>7</b>",
+    "<b>Warning</b>: Division by zero in <b>/srv/x.php</b> on line <b>7</b>",
     "goroutine 1 [running]:",
     "at Shop.Orders.Save(Int32 id) in Orders.cs:line 12",
     "PG::UniqueViolation: ERROR",
+    "PG::Error",
     "ActiveRecord::RecordNotFound",
     "sqlalchemy.exc.OperationalError",
     "SQLSTATE[23000]: Integrity constraint violation",
@@ -93,6 +94,10 @@ def test_internals_in_an_error_are_one_finding_as_text_and_in_json(text: str) ->
         "and/or the path /orders/1/allocations",
         "Traceback the parcel",
         "warning: 3 lines",
+        "Please upload a JPG.",
+        "AURORA. is down",
+        "Warning: not enough stock on line 2",
+        "No route matches /app/orders/1.json",
     ],
 )
 def test_a_message_for_the_caller_is_no_leak(text: str) -> None:

@@ -86,12 +86,21 @@ def test_the_failure_has_at_most_25_lines_and_counts_what_it_leaves_out(errors: 
     findings = Contract("strict").check_body("response", body)
     text = str(ContractViolation(findings, "a hint"))
     assert len(text.splitlines()) <= MAX_LINES
-    told = text.count("wrong-type\n") + text.count("null-value\n") + text.count("absent-field\n")
-    left = sum(
-        int(line.split()[1]) for line in text.splitlines() if line.startswith("  and ") and line.endswith(" more")
+    rules = {error.rule for error in findings.errors}
+    places = sum(
+        line.endswith(tuple(f" {rule}" for rule in rules)) for line in text.splitlines() if " more" not in line
     )
-    at_more = sum(int(line.split()[2]) for line in text.splitlines() if line.startswith("  and at "))
-    assert told + left + at_more == len(findings.errors)
+    left = [line.split() for line in text.splitlines() if line.startswith("  and ")]
+    assert places + sum(int(words[2] if words[1] == "at" else words[1]) for words in left) == len(findings.errors)
+
+
+def test_what_is_wrong_in_few_places_is_told_before_what_is_missing_in_many() -> None:
+    lines = str(
+        ContractViolation(Contract("strict").check_body("response", b'{"id": NaN, "notes": null}'))
+    ).splitlines()
+    assert lines[2] == "  /id                                          non-finite-number"
+    assert lines[-1].startswith("  and ")
+    assert lines[-1].endswith(" absent-field")
 
 
 def test_many_warnings_are_told_by_rule() -> None:
@@ -140,6 +149,7 @@ def test_single_rules_can_be_made_better_or_worse() -> None:
     ("arguments", "sentence"),
     [
         ({"profile": "stict"}, "unknown profile 'stict': did you mean 'strict'?"),
+        ({"profile": {"secret": 1}}, "unknown profile of type dict: it is one of lenient, documented, strict"),
         ({"profile": "x"}, "unknown profile 'x': it is one of lenient, documented, strict"),
         ({"rules": {"null-valeu": "off"}}, "unknown rule 'null-valeu': did you mean 'null-value'?"),
         ({"rules": {"x" * 99: "off"}}, "see 'veeqo-alloc rules' for all of them"),
@@ -258,6 +268,22 @@ def test_a_deviation_counts_on_its_last_day_and_a_renewed_one_before_an_expired_
             "unknown key 'expire': did you mean 'expires'?",
         ),
         ("[[deviation]]\nreason = 'x'\npointer = '/a'", "unknown rule ''"),
+        ("[[deviation]]\nrule = ['x']\nreason = 'x'\npointer = '/a'", "unknown rule of type list"),
+        (
+            "[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = 0",
+            "the place of the deviation of null-value is a text",
+        ),
+        (
+            "[[deviation]]\nrule = 'null-value'\nreason = 'x'\nlocation = 'boddy'",
+            "is one such as header:location or status",
+        ),
+        ("[[deviation]]\nrule = 'null-value'\nreason = 'x'\nlocation = ''", "is one such as header:location or status"),
+        ("[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = []", "the list of pointers is empty"),
+        (
+            "[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = '/a'\nsource = 7",
+            "source of the deviation of null-value is a text",
+        ),
+        ("a = " + "[" * 50_000, "not TOML: "),
         ("deviation = 5", "holds tables [[deviation]] and nothing else"),
         ("deviation = [5]", "holds tables [[deviation]] and nothing else"),
         ("[[deviations]]", "holds tables [[deviation]] and nothing else"),
@@ -273,6 +299,18 @@ def test_a_file_of_deviations_that_does_not_do_is_one_sentence_with_its_name(
         Contract(deviations=[path])
     assert sentence in str(caught.value)
     assert "accepted.toml" in str(caught.value)
+
+
+def test_a_file_of_deviations_that_is_no_text_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "accepted.toml"
+    path.write_bytes(b"\xff")
+    with pytest.raises(ValueError, match=r"accepted\.toml': not UTF-8, so no TOML"):
+        Contract(deviations=[path])
+
+
+def test_rules_that_are_no_mapping_are_refused() -> None:
+    with pytest.raises(TypeError, match="rules maps rule ids to severities"):
+        Contract(rules=["null-value=off"])  # type: ignore[arg-type]  # the wrong type is what is tested
 
 
 def test_a_folder_in_the_place_of_a_file_of_deviations_is_one_sentence(tmp_path: Path) -> None:
@@ -317,7 +355,11 @@ def test_a_pickled_violation_keeps_its_text_and_its_findings() -> None:
     again = pickle.loads(pickle.dumps(violation))
     assert str(again) == str(violation)
     assert again.findings == violation.findings
-    assert copy.copy(violation.findings) == violation.findings
+
+
+def test_a_copy_in_memory_keeps_the_exact_pointer() -> None:
+    (finding,) = Contract("strict").check_body("response", order() | {"bad name!": 1})
+    assert copy.deepcopy([copy.copy(finding)])[0].pointer == "/bad name!"
 
 
 @given(st.lists(st.text()))

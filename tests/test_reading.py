@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -36,6 +38,10 @@ def one(body: bytes) -> tuple[str, str | None]:
         (EXAMPLE.decode().encode("utf-16"), "not-utf8"),
         (b"[" * 100_000, "too-deep"),
         (b"[" * 100_000 + b"]" * 100_000, "too-deep"),
+        (b"[NaN", "not-json"),
+        (b"[1e400", "not-json"),
+        (b'{"x":{"a":1,"a":2},', "not-json"),
+        (b"[NaN," + b"[" * 100_000, "too-deep"),
         (b'{"a":' * 5_000 + b"1" + b"}" * 5_000, "too-deep"),
     ],
 )
@@ -98,6 +104,47 @@ def test_a_byte_order_mark_is_a_finding_and_the_body_is_read_on() -> None:
     assert one(b"\xef\xbb\xbf" + EXAMPLE) == ("byte-order-mark", "")
     body = b"\xef\xbb\xbf" + json.dumps(put(order(), "/id", "x")).encode()
     assert rules_at(CONTRACT.check_body("response", body)) == [("byte-order-mark", ""), ("wrong-type", "/id")]
+
+
+def test_a_byte_order_mark_is_told_of_a_body_that_cannot_be_read_too() -> None:
+    for rest in (b"{\xff", b"{", b"[" * 100_000):
+        first, second = CONTRACT.check_body("response", b"\xef\xbb\xbf" + rest)
+        assert "byte-order-mark" in (first.rule, second.rule)
+
+
+def test_a_number_that_is_not_finite_is_the_only_finding_of_its_field() -> None:
+    for pointer in ("/status", "/notes", "/deliver_to/zip"):
+        assert rules_at(CONTRACT.check_body("response", put(order(), pointer, math.inf))) == [
+            ("non-finite-number", pointer)
+        ]
+
+
+@pytest.mark.parametrize("limit", [640, 0])
+def test_the_verdict_does_not_hang_on_the_interpreters_own_limit_of_digits(limit: int) -> None:
+    code = (
+        "from pytest_veeqo_alloc import Contract\n"
+        "bodies = [b'[' + b'9' * digits + b']' for digits in (600, 5000)]\n"
+        "print([[f.rule for f in Contract('strict').check_body('response', body)] for body in bodies])\n"
+    )
+    command = [sys.executable, "-X", f"int_max_str_digits={limit}", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "[['wrong-type'], ['wrong-type', 'non-finite-number']]\n"
+
+
+def test_a_member_whose_name_is_no_text_is_refused() -> None:
+    for name in (None, 1, 1.5, b"x", ("a",)):
+        with pytest.raises(TypeError, match="parsed JSON has text as the names of members"):
+            CONTRACT.check_body("response", {**order(), name: 1})
+
+
+def test_too_deep_hides_all_else_of_that_body() -> None:
+    lines = {"warehouse_id": 0, "line_items_attributes": []}
+    for levels in (100, 90_000):
+        body = json.dumps({"allocation": lines})[:-1] + ', "x": ' + "[" * levels + "]" * levels + "}"
+        request = Request(
+            "POST", "/orders/1/allocations", (("x-api-key", "k"), ("content-type", "text/plain")), body.encode()
+        )
+        assert rules_at(CONTRACT.check(Interaction(request))) == [("too-deep", "")]
 
 
 def test_a_lone_surrogate_is_no_finding() -> None:

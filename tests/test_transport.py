@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from typing import Any
 
 import pytest
 from support.bodies import order, request_body
@@ -95,13 +97,28 @@ def test_each_query_parameter_is_a_finding() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["api_key", "x-api-key", "APIKEY", "access_token", "token", "key", "password", "Authorization"]
+    "name",
+    [
+        "api_key",
+        "x-api-key",
+        "APIKEY",
+        "access_token",
+        "token",
+        "key",
+        "password",
+        "Authorization",
+        "refresh_token",
+        "app_key",
+        "api.key",
+        "user_password",
+        "signature",
+    ],
 )
 def test_a_query_parameter_named_like_a_credential_is_a_key_in_the_url(name: str) -> None:
     assert of_request(request(f"{BASE}?{name}=1")) == [("key-in-url", f"query:{name}")]
 
 
-@pytest.mark.parametrize("name", ["monkey", "keyword", "tokens", "sort_key_order"])
+@pytest.mark.parametrize("name", ["monkey", "keyword", "tokens", "sort_key_order", "next_page_token"])
 def test_a_query_parameter_that_only_sounds_like_one_is_not(name: str) -> None:
     assert of_request(request(f"{BASE}?{name}=1")) == [("undocumented-query", f"query:{name}")]
 
@@ -120,6 +137,47 @@ def test_a_query_parameter_that_only_sounds_like_one_is_not(name: str) -> None:
 )
 def test_the_key_of_the_header_anywhere_in_the_url_is_a_finding(url: str, location: str) -> None:
     assert of_request(request(url)) == [("key-in-url", location)]
+
+
+def test_a_key_with_a_plus_is_found_in_the_query() -> None:
+    headers = (JSON_TYPE, ("x-api-key", "abcd+efgh/12=="))
+    for query in ("sig=abcd+efgh/12==", "sig=abcd%2Befgh%2F12%3D%3D"):
+        assert of_request(request(f"{BASE}?{query}", headers=headers)) == [("key-in-url", "query:sig")]
+
+
+def test_a_key_in_the_place_of_the_order_id_is_found() -> None:
+    headers = (JSON_TYPE, ("x-api-key", "supersecretkey"))
+    assert of_request(request("https://h/orders/supersecretkey/allocations", headers=headers)) == [
+        ("key-in-url", "path"),
+        ("order-id-not-integer", "path:order_id"),
+    ]
+
+
+def test_a_wrong_method_hides_an_order_id_that_is_no_integer() -> None:
+    assert of_request(request("https://h/orders/abc/allocations", method="GET")) == [("wrong-method", "method")]
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: Request("POST", b"/"), "url of a Request is str, not bytes"),
+        (lambda: Request("POST", "/", body="text"), "body of a Request is bytes or None, not str"),
+        (lambda: Response("201"), "status of a Response is int, not str"),
+        (lambda: Response(True), "status of a Response is int, not bool"),
+        (lambda: Response(201, None), "headers of a Response are a tuple of pairs of str"),
+        (lambda: Response(201, {"a": "b"}), "headers of a Response are a tuple of pairs of str"),
+        (lambda: Response(201, ((b"a", b"b"),)), "headers of a Response are a tuple of pairs of str"),
+        (lambda: CONTRACT.check(None), "check takes an Interaction, not NoneType"),
+        (lambda: CONTRACT.check(Response(201)), "check takes an Interaction, not Response; for what a client returned"),
+        (
+            lambda: CONTRACT.check(Interaction(None, Response(201)), expect_status="201"),
+            "expect_status is a number such as 404, not str",
+        ),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused_in_one_sentence(make: Any, sentence: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(sentence)):
+        make()
 
 
 def test_a_short_key_that_equals_the_order_id_or_part_of_a_word_is_no_finding() -> None:

@@ -7,6 +7,7 @@ import asyncio
 import httpx
 import pytest
 import requests
+from support.servers import Allocating, serving
 
 from pytest_veeqo_alloc import Contract
 
@@ -79,3 +80,29 @@ def test_what_cannot_be_watched_is_refused_in_one_sentence(thing: object) -> Non
         TypeError, match=r"^cannot watch a .*: it takes a requests\.Session, an httpx\.Client or an httpx\.AsyncClient$"
     ):
         Contract().watch(thing)
+
+
+def test_a_call_with_a_streamed_body_is_seen_and_its_response_checked() -> None:
+    class Broken(Allocating):
+        def do_POST(self) -> None:  # noqa: N802  # the name that http.server looks for
+            self.rfile.read(2)
+            self.close_connection = True
+            self.answer(200, b"{}")
+
+    with serving(Broken) as url:
+        with requests.Session() as session, Contract().watch(session) as watch:
+            session.post(url + PATH, data=iter([b"{}"]))
+        with httpx.Client() as client, Contract().watch(client) as other:
+            client.post(url + PATH, content=iter([b"{}"]))
+    for each in (watch, other):
+        assert (len(each.interactions), each.skipped) == (1, 0)
+        assert [finding.rule for finding in each.findings] == ["not-an-order", "wrong-status"]
+
+
+def test_a_session_with_a_single_function_as_its_hook_is_watched(server_url: str) -> None:
+    seen = []
+    with requests.Session() as session:
+        session.hooks = {"response": lambda response, **_: seen.append(response)}
+        with Contract().watch(session) as watch:
+            session.post(server_url + PATH, json=BARE, headers=HEADERS)
+    assert (len(seen), len(watch.interactions)) == (1, 1)

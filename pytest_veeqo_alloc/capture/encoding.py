@@ -44,7 +44,7 @@ def decoded(body: bytes | None, headers: Headers) -> bytes | None:
     if coding == "deflate" and body[:1] not in (b"{", b"["):
         return _unpack(body, zlib.MAX_WBITS if body[:1] == b"\x78" else -zlib.MAX_WBITS)
     if coding in ("br", "zstd") and body[:1] not in (b"{", b"["):
-        raise CodingError(f"a body compressed with {coding}")
+        raise CodingError(f"a body compressed with {coding}, which is not undone here: record it decoded")
     return body
 
 

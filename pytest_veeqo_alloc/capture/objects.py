@@ -22,7 +22,10 @@ def interaction_of(response: Any, *, body: bytes | str | None = None) -> Interac
         (value for name in ("status_code", "status") if _is_status(value := getattr(response, name, None))), None
     )
     if status is None or isinstance(response, type):
-        raise TypeError(f"{_name(response)} is no HTTP response: it has no numeric status_code or status")
+        raise TypeError(
+            f"{_name(response)} is no HTTP response: it has no numeric status_code or status; "
+            "a body alone is checked with check_body"
+        )
     content = _explicit(body) if body is not None else _content(response)
     return Interaction(_carried_request(response), Response(status, _headers(response), content))
 
@@ -42,6 +45,15 @@ def request_of(request: Any) -> Request:
     if not isinstance(method, str) or url is None:
         raise TypeError(f"{_name(request)} is no HTTP request: it has no method and URL")
     return Request(method, str(url), _headers(request), _request_body(request))
+
+
+def line_of(response: Any) -> Request | None:
+    """Method and URL of the request that *response* carries, whatever its body is; None where it carries none."""
+    try:
+        carried = getattr(response, "request", None)
+        return Request(carried.method, str(carried.url)) if carried is not None else None
+    except (AttributeError, RuntimeError, TypeError):
+        return None
 
 
 def _is_status(value: Any) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from pytest_veeqo_alloc.capture.objects import interaction_of
+from pytest_veeqo_alloc.capture.objects import interaction_of, line_of
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.interaction import Interaction
 
@@ -14,9 +14,9 @@ from pytest_veeqo_alloc.contract.interaction import Interaction
 class Watch:
     """The interactions of one session, and what is wrong with them.
 
-    Only what *means* recognises is kept; the rest is counted in `skipped`. A context manager: leaving it, or `close()`,
-    stops the watching. Hooks that a single call passes to requests replace those of its session, so such a call is not
-    seen.
+    Only what *means* recognises is kept; the rest is counted in `skipped`. A request whose body is a stream cannot be
+    looked at; the response to it is checked alone. A context manager: leaving it, or `close()`, stops the watching.
+    Hooks that a single call passes to requests replace those of its session, so such a call is not seen.
     """
 
     def __init__(
@@ -66,7 +66,9 @@ class Watch:
                 f"cannot watch a {type(session).__module__}.{type(session).__qualname__}: "
                 "it takes a requests.Session, an httpx.Client or an httpx.AsyncClient"
             )
-        hooks: list[Any] = events.setdefault("response", [])
+        hooks = events.setdefault("response", [])
+        if not isinstance(hooks, list):  # requests takes a single function as well
+            hooks = events["response"] = [hooks]
         hooks.append(hook)
         return hooks, hook
 
@@ -86,8 +88,7 @@ class Watch:
             self.interactions.append(interaction_of(response))
 
     def _is_meant(self, response: Any) -> bool:
-        """Whether to keep it, told before its body is read: the body of another call is none of our business."""
-        without_bodies = interaction_of(response, body=b"")
-        meant = self._means(without_bodies)
+        """Whether to keep it, told before any body is read: that of another call is none of our business."""
+        meant = self._means(Interaction(line_of(response)))
         self.skipped += not meant
         return meant

@@ -16,3 +16,7 @@ class Breach(NamedTuple):
     wanted: str = ""
     location: str = "body"
     remedy: str = ""
+
+    def __repr__(self) -> str:
+        # The pointer may name what may not be shown; a finding knows how much of it may.
+        return f"<Breach of {self.rule}>"

@@ -101,16 +101,26 @@ def _request(request: Request, body: Reading, tables: Tables, asked: Asked) -> I
     target = target_breaches(request, tables.operation)
     if any(breach.rule in ("wrong-method", "wrong-path") for breach in target):
         return target
-    media = media_type_breach(request, "request-media-type") if body.readable else []
     keys = key_breaches(request, tables.operation, headers_filtered=asked.headers_filtered)
-    return [*target, *keys, *media, *_request_body(body, tables)]
+    found = _request_body(body, tables)
+    media = [] if _unreadable(found) else media_type_breach(request, "request-media-type")
+    return [*target, *keys, *media, *found]
+
+
+def _unreadable(breaches: Iterable[Breach]) -> bool:
+    """Whether the body could not be read, which hides its media type and all that would be said of its content."""
+    return any(breach.rule in _UNREADABLE for breach in breaches)
+
+
+_UNREADABLE = frozenset({"body-missing", "not-json", "not-utf8", "too-deep"})
 
 
 def _request_body(body: Reading, tables: Tables) -> list[Breach]:
     if not body.readable:
         return list(body.breaches)
     walked = walk_request(body.value, tables.request)
-    return [*body.breaches, *walked, *request_line_breaches(body.value)]
+    lines = [] if _unreadable(walked) else request_line_breaches(body.value)
+    return [*body.breaches, *walked, *lines]
 
 
 def _response(
@@ -126,13 +136,15 @@ def _response(
         return [*status, *(error_body_breaches(response.body) if response.status >= 400 else [])]
     if response.status in _BODILESS and not response.body:
         return status
-    order = answer.value if answer.readable and isinstance(answer.value, dict) else {}
-    media = media_type_breach(response, "response-media-type") if answer.readable else []
+    found = _response_body(answer, tables)
+    readable = not _unreadable(found)
+    media = media_type_breach(response, "response-media-type") if readable else []
+    order = answer.value if readable and isinstance(answer.value, dict) else {}
     location: list[Breach] = []
     if response.status == operation.status:
         location = location_breaches(response, operation, number(order.get("id")))
-    breaches = [*status, *media, *location, *_response_body(answer, tables)]
-    if known is not None and answer.readable:
+    breaches = [*status, *media, *location, *found]
+    if known is not None and readable:
         request, body = known
         breaches += echo_breaches(order, operation.order_id(request.url), body.value if body.readable else None)
     return breaches

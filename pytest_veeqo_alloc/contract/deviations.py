@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pytest_veeqo_alloc.contract.pointer import split
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.contract.settings import unknown
 
+_LOCATION = re.compile(r"method|path|path:order_id|status|(?:query|header):.*", re.DOTALL)
 _KEYS = ("rule", "pointer", "location", "reason", "source", "expires")
 
 
@@ -32,16 +34,20 @@ class Deviation:
     expires: datetime.date | None = None
 
     def __post_init__(self) -> None:
-        if self.rule not in CATALOGUE:
+        if not isinstance(self.rule, str) or self.rule not in CATALOGUE:
             raise ValueError(unknown("rule", self.rule, CATALOGUE))
         if not isinstance(self.reason, str) or not self.reason.strip():
             raise ValueError(f"the deviation of {self.rule} needs a reason: say why it is accepted")
         if (self.pointer is None) == (self.location is None):
             raise ValueError(f"the deviation of {self.rule} needs a pointer or a location, and not both")
-        if not isinstance(self.pointer or self.location or "", str):
+        if not isinstance(self.pointer if self.location is None else self.location, str):
             raise ValueError(f"the place of the deviation of {self.rule} is a text such as '/line_items/*/id'")
         if self.pointer is not None:
             split(self.pointer)
+        elif not _LOCATION.fullmatch(self.location or ""):
+            raise ValueError(f"the location of the deviation of {self.rule} is one such as header:location or status")
+        if not isinstance(self.source, str):
+            raise ValueError(f"source of the deviation of {self.rule} is a text")
         if self.expires is not None and type(self.expires) is not datetime.date:
             raise ValueError(f"expires of the deviation of {self.rule} is a date such as 2027-01-31, without quotes")
 
@@ -74,6 +80,8 @@ def parse(text: str) -> tuple[Deviation, ...]:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"not TOML: {error}") from None
+    except RecursionError:
+        raise ValueError("not TOML: nests too deep") from None
     tables = data.get("deviation", [])
     if set(data) - {"deviation"} or not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
         raise ValueError("a deviation file holds tables [[deviation]] and nothing else")
@@ -86,6 +94,8 @@ def _parse_table(number: int, table: Mapping[str, Any]) -> Iterable[Deviation]:
             raise ValueError(f"deviation {number}: {unknown('key', key, _KEYS)}")
     pointers = table.get("pointer")
     places = pointers if isinstance(pointers, list) else [pointers]
+    if not places:
+        raise ValueError(f"deviation {number}: the list of pointers is empty")
     try:
         for pointer in places:
             rest = {key: value for key, value in table.items() if key != "pointer"}

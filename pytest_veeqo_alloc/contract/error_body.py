@@ -12,19 +12,22 @@ from pytest_veeqo_alloc.contract.reading import MAX_DEPTH, nests_deeper, read
 _LOOKED_AT = 1_000_000
 """Bytes of an error body that are searched; an error is told in its first lines."""
 
+_SOURCE = r"rb|erb|py|js|ts|php|java|jsp|go|cs|cshtml|aspx|dll|exe|exs?|sql|log|conf|ini|env|pem|key"
+
 _INTERNALS = (
     ("a Python stack trace", re.compile(r"Traceback \(most recent call last\)|File \"[^\"\n]{1,300}\", line [0-9]+, in ")),
     ("a Ruby stack trace", re.compile(r"[\w./-]{1,200}\.rb:[0-9]+:in [`']")),
     ("a Java or JavaScript stack trace", re.compile(r"\bat [\w.$<>]{1,200} ?\([^()\n]{1,300}:[0-9]+(?::[0-9]+)?\)")),
-    ("a PHP error", re.compile(r"(?:Fatal error|Warning|Notice|Parse error)(?:</b>)?: [^\n]{1,300} on line (?:<b>)?[0-9]+")),
+    ("a PHP error", re.compile(r"\.php(?:</b>)?(?::[0-9]+\b| on line (?:<b>)?[0-9]+)")),
     ("a Go stack trace", re.compile(r"\bgoroutine [0-9]+ \[[a-z ]{1,40}\]:")),
     ("a .NET stack trace", re.compile(r"\bat [\w.]{1,200}\([^()\n]{0,300}\) in [^\n]{1,300}:line [0-9]+")),
     ("a database error", re.compile(
-        r"(?:PG|Mysql2?|SQLite3|ActiveRecord|psycopg2?|sqlalchemy|java\.sql|ORA)(?:::|\.|-[0-9]{5})|SQLSTATE\[?|"
+        r"\b(?:PG|Mysql2?|SQLite3|ActiveRecord)::|\b(?:psycopg2?|sqlalchemy|java\.sql)\.|\bORA-[0-9]{5}\b|\bSQLSTATE\[|"
         r"You have an error in your SQL syntax|syntax error at or near|duplicate key value violates unique constraint"
     )),
     ("the path of a file on the server", re.compile(
-        r"(?<![\w/.:])/(?:home|usr|var|opt|srv|app|etc|root|tmp)/[\w.-]{1,100}(?:/[\w.-]{1,100}){1,20}\.\w{1,5}\b|\b[A-Z]:\\\\?[\w.-]{1,100}(?:\\\\?[\w .-]{1,100}){1,20}\.\w{1,5}\b"
+        r"(?<![\w/.:])/(?:home|usr|var|opt|srv|app|etc|root|tmp)/[\w./-]{1,300}\.(?:" + _SOURCE + r")\b|"
+        r"\b[A-Z]:\\{1,2}[\w .\\-]{1,300}\.(?:" + _SOURCE + r")\b"
     )),
 )  # fmt: skip
 

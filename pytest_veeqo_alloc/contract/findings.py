@@ -51,6 +51,12 @@ class Finding:
     def __repr__(self) -> str:
         return f"<Finding {self}>"
 
+    def __copy__(self) -> Finding:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Finding:
+        return self
+
     def __reduce__(self) -> tuple[Any, ...]:
         safe = self.masked()
         return Finding, (safe.rule, safe.basis, safe.severity, safe.side, safe.location, safe.pointer, safe.wanted,

@@ -26,6 +26,21 @@ class _Headed:
 # What is sent and received may hold keys and personal data: no repr shows more than sizes.
 
 
+def _refuse(message: Request | Response, **kinds: type) -> None:
+    """TypeError, in one sentence, for a field of another type than the ones written here."""
+    for name, kind in kinds.items():
+        if not isinstance(getattr(message, name), kind) or isinstance(getattr(message, name), bool):
+            got = type(getattr(message, name)).__name__
+            raise TypeError(f"{name} of a {type(message).__name__} is {kind.__name__}, not {got}")
+    if message.body is not None and not isinstance(message.body, bytes):
+        raise TypeError(f"body of a {type(message).__name__} is bytes or None, not {type(message.body).__name__}")
+    if not isinstance(message.headers, tuple) or not all(
+        isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], str)
+        for pair in message.headers
+    ):
+        raise TypeError(f"headers of a {type(message).__name__} are a tuple of pairs of str")
+
+
 def _size(body: bytes | None) -> str:
     return "no body" if body is None else f"body of {len(body)} bytes"
 
@@ -39,6 +54,9 @@ class Request(_Headed):
     headers: Headers = ()
     body: bytes | None = None
 
+    def __post_init__(self) -> None:
+        _refuse(self, method=str, url=str)
+
     def __repr__(self) -> str:
         return f"<Request: {len(self.headers)} headers, {_size(self.body)}>"
 
@@ -50,6 +68,9 @@ class Response(_Headed):
     status: int
     headers: Headers = ()
     body: bytes | None = None
+
+    def __post_init__(self) -> None:
+        _refuse(self, status=int)
 
     def __repr__(self) -> str:
         return f"<Response {self.status}: {len(self.headers)} headers, {_size(self.body)}>"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import json
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Never
@@ -19,7 +20,7 @@ MAX_DEPTH = 64
 MAX_DIGITS = 4300
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Reading:
     """A body that was read. `value` means something only where `readable` is true."""
 
@@ -43,21 +44,27 @@ def read(body: bytes | None) -> Reading:
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
-        return _unreadable("not-utf8", f"bytes that are no UTF-8 from offset {error.start} on")
-    try:
-        value = _FAST.decode(text)
-    except json.JSONDecodeError as error:
-        got = f"text that is no JSON from line {error.lineno}, column {error.colno} on"
-        return _unreadable("not-json", got, *breaches)
-    except RecursionError:
-        return _too_deep(*breaches)
-    except (_OddError, ValueError):
-        return _locate(text, breaches)
-    return Reading(value, tuple(breaches))
+        return _unreadable("not-utf8", f"bytes that are no UTF-8 from offset {error.start} on", *breaches)
+    return _decode(text, breaches)
+
+
+def _decode(text: str, breaches: list[Breach]) -> Reading:
+    for decoder in (_FAST, _SLOW):
+        try:
+            value = decoder.decode(text)
+        except json.JSONDecodeError as error:
+            got = f"text that is no JSON from line {error.lineno}, column {error.colno} on"
+            return _unreadable("not-json", got, *breaches)
+        except RecursionError:
+            return _too_deep(*breaches)
+        except (_OddError, ValueError):
+            continue
+        return Reading(value, tuple(breaches)) if decoder is _FAST else _walk_odd(value, breaches)
+    raise AssertionError  # the second reading takes every oddity
 
 
 def take(value: Any) -> Reading:
-    """A value that somebody else parsed, with its numbers looked at."""
+    """A value that somebody else parsed, with its numbers looked at. TypeError for a member whose name is no text."""
     return _walk_odd(value, [])
 
 
@@ -99,7 +106,20 @@ def _no_constant(name: str) -> Never:
     raise _OddError
 
 
-_FAST = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_constant)
+def _short_integer(text: str) -> int:
+    if len(text.lstrip("-")) > MAX_DIGITS:
+        raise _OddError
+    return int(text)
+
+
+# Where the interpreter keeps to the same limit, as it does unless told otherwise, it need not be kept twice.
+_SAME_LIMIT = sys.get_int_max_str_digits() == MAX_DIGITS
+_FAST = json.JSONDecoder(
+    object_pairs_hook=_unique,
+    parse_float=_finite,
+    parse_int=None if _SAME_LIMIT else _short_integer,
+    parse_constant=_no_constant,
+)
 
 
 class _Repeating(dict[str, Any]):
@@ -118,14 +138,13 @@ def _marking(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(text: str) -> int | float:
-    return int(text) if len(text.lstrip("-")) <= MAX_DIGITS else math.inf
+    try:
+        return _short_integer(text)
+    except (_OddError, ValueError):  # ValueError: an interpreter that was told to take fewer digits
+        return math.inf
 
 
 _SLOW = json.JSONDecoder(object_pairs_hook=_marking, parse_int=_integer)
-
-
-def _locate(text: str, breaches: list[Breach]) -> Reading:
-    return _walk_odd(_SLOW.decode(text), breaches)
 
 
 def _walk_odd(value: Any, breaches: list[Breach]) -> Reading:
@@ -144,5 +163,7 @@ def _plain(value: Any, pointer: str, add: Callable[[Breach], None]) -> Any:
         if isinstance(value, _Repeating):
             for name in value.repeated:
                 add(Breach("duplicate-key", join(pointer, name), "the member more than once"))
+        if not all(isinstance(name, str) for name in value):
+            raise TypeError("parsed JSON has text as the names of members; this object has others")
         return {name: _plain(item, join(pointer, name), add) for name, item in value.items()}
     return value

@@ -29,7 +29,7 @@ ROWS = (
      'wrap the body: {"allocation": {"warehouse_id": ..., "line_items_attributes": [...]}}', _EXAMPLE),
     ("wrong-type", "both", "documented", "eee", "a field has its documented type", "send a JSON {wanted}", _TABLES),
     ("null-value", "both", "documented", "wee", "a field with a documented type is not null",
-     "send a {wanted}; if the live API sends null here, see --veeqo-alloc-deviations observed", _TABLES),
+     "send a JSON {wanted}; if the live API sends null here, see --veeqo-alloc-deviations observed", _TABLES),
     ("required-field", "both", "documented", "eee", "a field marked required is there, and allocation, which holds such",
      "send the field", _TABLES),
     ("absent-field", "both", "documented", "wee", "every other documented field is there",

@@ -16,6 +16,8 @@ def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict
     """
     if profile not in PROFILES:
         raise ValueError(unknown("profile", profile, PROFILES))
+    if overrides is not None and not isinstance(overrides, Mapping):
+        raise TypeError("rules maps rule ids to severities, such as {'null-value': 'warning'}")
     chosen = {rule.id: rule.severities[profile] for rule in CATALOGUE.values()}
     for rule_id, severity in (overrides or {}).items():
         if rule_id not in CATALOGUE:
@@ -38,5 +40,6 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
 
 
 def _quoted(name: object) -> str:
-    text = ascii(name)
+    # What is no text was meant for another argument, and could be a body.
+    text = ascii(name) if isinstance(name, str) else f"of type {type(name).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from pytest_veeqo_alloc.contract.findings import Finding, Findings
@@ -11,6 +12,7 @@ MAX_LINES = 25
 
 _PLACES_OF_A_GROUP = 4
 _COLUMN = 44
+_RULES_OF_MORE = 3
 
 
 def render(findings: Findings, hint: str = "") -> str:
@@ -35,16 +37,20 @@ def heading(findings: Findings) -> str:
 
 def _error_lines(errors: tuple[Finding, ...], room: int, *, both_sides: bool) -> list[str]:
     lines: list[str] = []
+    told: set[int] = set()
     left = len(errors)
     for group in _groups(errors):
         block = _block(group, both_sides=both_sides)
         # Two lines are kept for "and N more", unless this block is the last.
         if len(lines) + len(block) + (2 if left > len(group) else 0) > room:
-            break
+            continue
         lines += block
         left -= len(group)
+        told |= {id(error) for error in group}
     if left:
-        lines += ["", f"  and {left} more"]
+        rules = Counter(error.rule for error in errors if id(error) not in told)
+        named = ", ".join(f"{count} {rule}" for rule, count in rules.most_common(_RULES_OF_MORE))
+        lines += ["", f"  and {left} more: {named}{', ...' if len(rules) > _RULES_OF_MORE else ''}"]
     return lines
 
 
@@ -56,7 +62,9 @@ def _groups(errors: Iterable[Finding]) -> list[list[Finding]]:
     by_rule: dict[tuple[str, str], list[list[Finding]]] = {}
     for group in groups.values():
         by_rule.setdefault((group[0].side, group[0].rule), []).append(group)
-    return [group for same_rule in by_rule.values() for group in same_rule]
+    # What is wrong in few places says more than what is missing in many, and must not be crowded out by it.
+    rare_first = sorted(by_rule.values(), key=lambda same: sum(map(len, same)) > _PLACES_OF_A_GROUP)
+    return [group for same_rule in rare_first for group in same_rule]
 
 
 def _block(group: list[Finding], *, both_sides: bool) -> list[str]:

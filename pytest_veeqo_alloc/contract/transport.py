@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qsl, unquote, urlsplit
+from collections.abc import Iterator
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 from pytest_veeqo_alloc.contract.breach import Breach
 from pytest_veeqo_alloc.contract.describe import NOTHING, describe
@@ -12,10 +13,10 @@ from pytest_veeqo_alloc.contract.operation import Operation, is_integer, path_of
 from pytest_veeqo_alloc.contract.uri import is_uri_reference
 
 _CREDENTIAL = re.compile(
-    r"x?(?:veeqo)?(?:api|access|auth|secret|private|client|session)?(?:key|token|secret)|"
-    r"pass(?:word|wd|phrase)?|pwd|auth(?:orization)?|bearer|jwt|credentials?"
+    r"(?!.*(?:page|next|cursor)).*(?:token|secret|password|passwd|passphrase|signature|(?:api|app|access|auth|client|private)key)"
+    r"|key|pwd|auth|authorization|bearer|jwt|credentials?"
 )
-_MEDIA_TYPE = re.compile(r"application/(?:json|[!#$&^_.+a-z0-9-]+\+json)\Z", re.IGNORECASE)
+_MEDIA_TYPE = re.compile(r"application/json|[!#$&^_.+a-z0-9-]+/[!#$&^_.+a-z0-9-]+\+json", re.IGNORECASE)
 _LONG_KEY = 8
 """A key at least this long is looked for inside other text; a shorter one could stand there by chance."""
 
@@ -29,7 +30,7 @@ def target_breaches(request: Request, operation: Operation) -> list[Breach]:
     if segment is None:
         wanted = f"<base path>{operation.path}"
         breaches.append(Breach("wrong-path", None, "another path", wanted, "path"))
-    elif not is_integer(segment):
+    elif not is_integer(segment) and not breaches:
         got = f"{len(segment)} characters that are no integer"
         breaches.append(Breach("order-id-not-integer", None, got, "an integer", "path:order_id"))
     return breaches
@@ -43,13 +44,15 @@ def key_breaches(request: Request, operation: Operation, *, headers_filtered: bo
         wanted = f"{operation.key_header}, or Authorization: Bearer"
         breaches.append(Breach("api-key-missing", None, NOTHING, wanted, f"header:{operation.key_header}"))
     parts = urlsplit(request.url)
-    names = dict.fromkeys(name for name, _ in _query(parts.query))
-    leaking = _leaking_parameters(parts.query, keys)
-    for name in names:
-        if name in leaking:
-            breaches.append(_key_in_url(f"query:{name}"))
-        else:
-            breaches.append(Breach("undocumented-query", None, "a query parameter", NOTHING, f"query:{name}"))
+    leaking: dict[str, bool] = {}
+    for name, texts in _query(parts.query):
+        leaks = _is_credential(name) or any(_holds(text, key) for text in texts for key in keys)
+        leaking[name] = leaking.get(name, False) or leaks
+    for name, leaks in leaking.items():
+        where = f"query:{name}"
+        breaches.append(
+            _key_in_url(where) if leaks else Breach("undocumented-query", None, "a query parameter", NOTHING, where)
+        )
     elsewhere = [parts.netloc, parts.fragment, *_other_segments(parts.path)]
     if any(_holds(unquote(text), key) for text in elsewhere for key in keys):
         breaches.append(_key_in_url("path"))
@@ -60,7 +63,7 @@ def media_type_breach(message: Request | Response, rule: str) -> list[Breach]:
     """Whether the body is declared as JSON; parameters such as charset are ignored (RFC 8259 section 11)."""
     value = message.header("content-type")
     essence = (value or "").partition(";")[0].strip()
-    if _MEDIA_TYPE.match(essence):
+    if _MEDIA_TYPE.fullmatch(essence):
         return []
     got = NOTHING if value is None else "another media type"
     return [Breach(rule, None, got, "application/json", "header:content-type")]
@@ -104,23 +107,22 @@ def _key_in_url(place: str) -> Breach:
     return Breach("key-in-url", None, "what is a key, or is named like one", "no key in the URL", place)
 
 
-def _query(query: str) -> list[tuple[str, str]]:
-    return parse_qsl(query, keep_blank_values=True, errors="replace", max_num_fields=None)
+def _query(query: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each parameter's name, and every text that it may stand for: a plus is a space to some and itself to others."""
+    for pair in query.split("&"):
+        name, _, value = pair.partition("=")
+        if pair:
+            yield unquote_plus(name), (unquote_plus(name), unquote(name), unquote_plus(value), unquote(value))
 
 
-def _leaking_parameters(query: str, keys: list[str]) -> set[str]:
-    return {
-        name
-        for name, value in _query(query)
-        if _CREDENTIAL.fullmatch(re.sub(r"[-_]", "", name).lower())
-        or any(_holds(text, key) for text in (name, value) for key in keys)
-    }
+def _is_credential(name: str) -> bool:
+    return _CREDENTIAL.fullmatch(re.sub(r"[-_.\[\]\s]", "", name).lower()) is not None
 
 
 def _other_segments(path: str) -> list[str]:
-    """The segments of *path* without the order id, which a short key could equal by chance."""
-    *before, _, last = path.split("/")
-    return [*before, last]
+    """The segments of *path*, but for an order id, which a short key could equal by chance."""
+    *before, order_id, last = path.split("/")
+    return [*before, last] if is_integer(unquote(order_id)) else [*before, order_id, last]
 
 
 def _holds(text: str, key: str) -> bool:

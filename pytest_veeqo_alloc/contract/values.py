@@ -17,9 +17,6 @@ def value_breaches(value: Any, field: Field, here: str, dates: set[str]) -> list
             dates.add(value)
             return []
         return [Breach("datetime-format", here, describe(value), "an RFC 3339 date-time")]
-    if value != value or value in (float("inf"), float("-inf")):
-        # A number that is not finite has its own finding already.
-        return []
     if field.is_id and not (value > 0 and value == int(value)):
         return [Breach("id-not-positive-integer", here, describe_number(value), "a whole number above 0")]
     if field.is_quantity and value != int(value):

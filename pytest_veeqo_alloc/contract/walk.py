@@ -5,6 +5,7 @@ Each departure from it becomes a breach; the profile decides later how bad that 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -125,6 +126,8 @@ class _Walk:
                     self.undocumented(value, here)
 
     def _value(self, value: Any, field: Field, rule: str | None, here: str) -> None:
+        if isinstance(value, float) and not math.isfinite(value):
+            return  # a number that is not finite has its own finding already
         if field.type is None:
             if value is not None:
                 self.add(Breach("untyped-field-value", here, describe(value), "null"))

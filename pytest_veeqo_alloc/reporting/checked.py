@@ -19,11 +19,14 @@ class Checked:
 
 @dataclass(slots=True)
 class Run:
-    """Everything checked, how much was passed over, and how many files there were."""
+    """Everything checked, how much was passed over, how many files there were, what could not be read (a file and one
+    sentence), and the named files that are nothing of ours."""
 
     checked: list[Checked] = field(default_factory=list)
     skipped: int = 0
     files: int = 0
+    troubles: list[tuple[str, str]] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
 
     @property
     def errors(self) -> list[tuple[Checked, Finding]]:

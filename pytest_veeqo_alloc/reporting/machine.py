@@ -23,5 +23,10 @@ def json_text(run: Run) -> str:
         for each in run.checked
         for safe in (finding.masked() for finding in each.findings)
     ]
-    outcome = {"ok": not run.errors, "checked": len(run.checked), "skipped": run.skipped, "findings": findings}
+    outcome = {
+        "ok": not run.errors and not run.troubles,
+        "checked": len(run.checked),
+        "skipped": run.skipped,
+        "findings": findings,
+    }
     return json.dumps(outcome, indent=2)

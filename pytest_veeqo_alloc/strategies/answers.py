@@ -14,11 +14,13 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
-from pytest_veeqo_alloc.api import Contract, response_shape
+from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
 from pytest_veeqo_alloc.contract.table import Field, Shape
+from pytest_veeqo_alloc.description import response_shape
 from pytest_veeqo_alloc.observed import added_types, as_observed, nullable_pointers
-from pytest_veeqo_alloc.orders import DERIVED, VARIANTS, Variant, build_order, example_value
+from pytest_veeqo_alloc.order_shapes import DERIVED, example_value
+from pytest_veeqo_alloc.orders import VARIANTS, Variant, build_order
 from pytest_veeqo_alloc.strategies.arguments import Ids, id_strategy, line_numbers, one_of, whole_number
 from pytest_veeqo_alloc.strategies.palette import ANYTHING, LARGEST_ID, NUMBERS, TEXTS, Palette, value_for
 from pytest_veeqo_alloc.strategies.payloads import MAX_LINES, MAX_QUANTITY, allocation_requests

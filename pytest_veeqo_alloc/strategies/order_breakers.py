@@ -7,9 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pytest_veeqo_alloc.api import response_shape
 from pytest_veeqo_alloc.contract.pointer import join
 from pytest_veeqo_alloc.contract.table import Field, Shape
+from pytest_veeqo_alloc.description import response_shape
 from pytest_veeqo_alloc.strategies.wrong import DEEP, NEW_NAMES, NOT_DATES, NOT_FINITE, NOT_IDS, put, wrong_type
 
 Order = dict[str, Any]

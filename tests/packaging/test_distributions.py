@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DATA = {
     "cassettes/README.md",
     "schemas/SOURCES.md",
+    "schemas/deviations/observed-types.json",
     "schemas/deviations/observed.toml",
     "schemas/examples/request.json",
     "schemas/examples/response.json",

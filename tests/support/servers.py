@@ -37,9 +37,9 @@ class Allocating(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def allocating() -> Iterator[str]:
-    """The URL of a running `Allocating` server."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Allocating) as server:
+def serving(handler: type[BaseHTTPRequestHandler] = Allocating) -> Iterator[str]:
+    """The URL of a server that runs until the block is left."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"

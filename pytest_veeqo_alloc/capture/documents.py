@@ -1,0 +1,69 @@
+"""Text to a document: JSON or else YAML, read so that no content can harm the reader."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import yaml
+
+MAX_DEPTH, MAX_MERGES = 200, 10
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class UnreadableFileError(Exception):
+    """A file that cannot be read as what it is, in one sentence without the file's name."""
+
+
+def parse(data: bytes) -> tuple[Any, bool]:
+    """*data* as JSON, or else as YAML, and whether it was JSON. Only to tell what it is and to find calls in it, never
+    to judge a body. UnreadableFileError where it is neither."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UnreadableFileError("not UTF-8, so neither JSON nor YAML") from None
+    try:
+        return json.loads(text), True
+    except RecursionError:
+        raise UnreadableFileError("nests too deep to be read") from None
+    except json.JSONDecodeError as error:
+        if text.lstrip()[:1] in ("{", "["):
+            where = f"line {error.lineno}, column {error.colno}"
+            raise UnreadableFileError(f"not JSON, or cut off: {where}") from None
+    except ValueError:
+        raise UnreadableFileError("has a number of too many digits") from None
+    return _parse_yaml(text), False
+
+
+def _parse_yaml(text: str) -> Any:
+    try:
+        _refuse_harm(text)
+        return yaml.load(text, Loader=_LOADER)  # noqa: S506  # the safe loader, in C where it is to be had
+    except yaml.constructor.ConstructorError as error:
+        if "python/" in str(error.problem):
+            raise UnreadableFileError("has a Python-object tag, which is never constructed; record it anew") from None
+        raise UnreadableFileError(f"has a tag that is not read{_line(error)}") from None
+    except yaml.YAMLError as error:
+        raise UnreadableFileError(f"neither JSON nor YAML of one document{_line(error)}") from None
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        # Values that contradict their tags escape from PyYAML in many forms.
+        raise UnreadableFileError("YAML with a value that does not fit its tag") from None
+
+
+def _refuse_harm(text: str) -> None:
+    """The C loader goes down without a limit and takes the process with it, and each merge may double the work; the
+    parser of events does neither."""
+    depth = merges = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        merges += isinstance(event, yaml.ScalarEvent) and event.value == "<<"
+        if depth > MAX_DEPTH:
+            raise UnreadableFileError("nests too deep to be read")
+        if merges > MAX_MERGES:
+            raise UnreadableFileError(f"has more than {MAX_MERGES} merge keys, which no cassette has")
+
+
+def _line(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return f": line {mark.line + 1}, column {mark.column + 1}" if mark else ""
