@@ -37,11 +37,15 @@ from pytest_veeqo_alloc.strategies.stories import (
 
 Order = dict[str, Any]
 
-_CHANGES = 48
+_CHANGES = 64
 _BYTES = st.binary(min_size=_CHANGES, max_size=_CHANGES)
 _SHORT = st.binary(min_size=6, max_size=6)
-_FOUR = st.binary(min_size=4, max_size=4)
-_TEXT = st.text(max_size=30)
+# Letters of several scripts, marks, quotes, controls. All of Unicode would cost each fresh checkout a second, for the
+# table of it that Hypothesis makes, in the first example of somebody else's test.
+_TEXT = st.text(
+    "abcXYZ 019.,-_/\\\"'<>&%{}[]\n\t\x00\x7f\u00e4\u00df\u00e9\u0416\u044f\u6f22\u0645\u0631\u0301\u200b\u202e\U0001f4e6\U0001d54f",
+    max_size=30,
+)
 _ID = st.integers(min_value=1, max_value=LARGEST_ID - 16)
 _NUMBER = st.integers(min_value=-(10**9), max_value=10**9).map(lambda hundredths: hundredths / 100)
 # What may be wrong with a request and still leaves no doubt about what it asks for.
@@ -80,6 +84,7 @@ def allocation_responses(
     given = {"order_ids": order_ids, "warehouse_ids": warehouse_ids, "sellable_ids": sellable_ids}
     pools = {name: None if ids is None else id_strategy(name, ids) for name, ids in given.items()}
     terms = Terms(**pools, least_lines=least, most_lines=most, max_quantity=max_quantity, complete=complete)
+    free_leaves()  # the schema is read now rather than in the first example, which has a time to keep to
     return _orders(terms, request, PARTS if request is None else ANSWERING, variant=variant, extra=extra_fields)
 
 
@@ -142,7 +147,8 @@ def _orders(
     # The position counts too, since Hypothesis likes to repeat a byte.
     places = [(at, (code + 37 * at) % 256) for at, code in enumerate(draw(_BYTES)) if code]
     changed = [(at, leaves[place]) for at, place in places if place < len(leaves)]
-    chosen = {parts[(code - 1) % len(parts)] for code in draw(_FOUR) if code}
+    chosen = {parts[(code + 7 * at) % len(parts)] for at, code in enumerate(draw(_SHORT)) if code}
+    chosen |= {parts[(place + at) % len(parts)] for at, place in places if place >= len(leaves)}
     story = documented_story(draw, terms)
     if request is not None:
         story = answered_story(story, request)

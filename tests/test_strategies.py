@@ -1,0 +1,402 @@
+"""The strategies: what they make is valid or broken as they say, varies, and shrinks."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from hypothesis import Phase, find, given, seed, settings
+from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
+from support.bodies import STRUCTURAL, fields, only_structure
+
+from pytest_veeqo_alloc import Contract, build_order, load_schema
+from pytest_veeqo_alloc.contract.rules import CATALOGUE
+from pytest_veeqo_alloc.contract.validators import validator
+from pytest_veeqo_alloc.strategies import (
+    Broken,
+    allocation_interactions,
+    allocation_requests,
+    allocation_responses,
+    invalid_allocation_requests,
+    invalid_allocation_responses,
+    malformed_bodies,
+    order_ids,
+)
+from pytest_veeqo_alloc.strategies.broken import REQUEST_BREAKERS
+from pytest_veeqo_alloc.strategies.order_breakers import ORDER_BREAKERS
+
+STRICT = Contract("strict")
+
+
+def examples(strategy: st.SearchStrategy[Any], count: int, number: int = 0) -> list[Any]:
+    """What *strategy* makes under one seed."""
+    made: list[Any] = []
+
+    @seed(number)
+    @settings(max_examples=count, database=None, deadline=None, phases=[Phase.generate])
+    @given(strategy)
+    def collect(value: Any) -> None:
+        made.append(value)
+
+    collect()
+    return made
+
+
+def lines_of(payload: dict[str, Any]) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = payload["allocation"]["line_items_attributes"]
+    return listed
+
+
+# Valid
+
+
+@given(allocation_requests())
+def test_a_request_has_no_finding_at_all(payload: dict[str, Any]) -> None:
+    assert list(STRICT.check_body("request", payload)) == []
+
+
+@given(allocation_responses())
+def test_a_response_has_no_error(order: dict[str, Any]) -> None:
+    findings = STRICT.check_body("response", order)
+    assert findings.ok, findings
+    assert {finding.rule for finding in findings} <= {"untyped-field-value"}
+
+
+@given(allocation_interactions())
+def test_an_interaction_has_no_error_and_no_echo_amiss(interaction: Any) -> None:
+    assert STRICT.check(interaction).ok
+
+
+@given(st.data())
+def test_a_response_answers_the_request_that_is_given(data: st.DataObject) -> None:
+    sent = data.draw(allocation_requests(unique_sellables=False))
+    order = data.draw(allocation_responses(request=sent, order_ids=[7]))
+    asked = {line["sellable_id"] for line in lines_of(sent)}
+    assert order["id"] == 7
+    assert {line["sellable"]["id"] for line in order["line_items"]} == asked
+    assert any(one["warehouse"]["id"] == sent["allocation"]["warehouse_id"] for one in order["allocations"])
+    assert STRICT.check_body("response", order).ok
+
+
+@given(allocation_responses(variant="observed"))
+def test_the_observed_variant_needs_the_pack_and_is_clean_with_it(order: dict[str, Any]) -> None:
+    assert Contract("documented", deviations="observed").check_body("response", order).ok
+    assert not Contract("documented").check_body("response", order).ok
+
+
+@given(allocation_responses(extra_fields=True))
+def test_extra_fields_are_undocumented_members_and_nothing_else(order: dict[str, Any]) -> None:
+    assert {finding.rule for finding in STRICT.check_body("response", order).errors} <= {"undocumented-field"}
+    assert Contract("documented").check_body("response", order).ok
+
+
+def test_extra_fields_come_at_the_root_and_below() -> None:
+    found = {
+        finding.pointer.count("/") > 1
+        for order in examples(allocation_responses(extra_fields=True), 50)
+        for finding in STRICT.check_body("response", order).errors
+        if finding.pointer
+    }
+    assert found == {True, False}
+
+
+@given(allocation_responses(complete=True), allocation_responses(complete=False))
+def test_complete_says_whether_everything_is_allocated(whole: dict[str, Any], part: dict[str, Any]) -> None:
+    assert whole["allocated_completely"] is True
+    assert part["allocated_completely"] is False
+    assert STRICT.check_body("response", whole).ok
+    assert STRICT.check_body("response", part).ok
+
+
+POOLS: dict[str, Any] = {"warehouse_ids": [5, 6], "sellable_ids": range(100, 104)}
+
+
+@given(allocation_requests(**POOLS, min_lines=2, max_lines=3, max_quantity=4))
+def test_a_request_keeps_to_its_pools_and_limits(payload: dict[str, Any]) -> None:
+    lines = lines_of(payload)
+    assert payload["allocation"]["warehouse_id"] in (5, 6)
+    assert 2 <= len(lines) <= 3
+    assert {line["sellable_id"] for line in lines} <= set(range(100, 104))
+    assert len({line["sellable_id"] for line in lines}) == len(lines)
+    assert all(1 <= line["quantity"] <= 4 for line in lines)
+
+
+@given(allocation_responses(**POOLS, order_ids={9}, min_lines=2, max_lines=3))
+def test_a_response_keeps_to_its_pools_and_limits(order: dict[str, Any]) -> None:
+    assert order["id"] == 9
+    assert 2 <= len(order["line_items"]) <= 3
+    assert {line["sellable"]["id"] for line in order["line_items"]} <= set(range(100, 104))
+    assert {one["warehouse"]["id"] for one in order["allocations"]} <= {5, 6}
+    assert {entry["warehouse_id"] for line in order["line_items"] for entry in line["sellable"]["stock_entries"]} <= {
+        5,
+        6,
+    }
+    assert STRICT.check_body("response", order).ok
+
+
+@given(
+    allocation_interactions(
+        order_ids=st.just(3), warehouse_ids=st.just(4), sellable_ids=st.integers(1, 50), max_quantity=2
+    )
+)
+def test_an_interaction_keeps_to_strategies_given_as_pools(interaction: Any) -> None:
+    sent, order = json.loads(interaction.request.body), json.loads(interaction.response.body)
+    assert interaction.request.url == "https://api.example.com/orders/3/allocations"
+    assert (order["id"], sent["allocation"]["warehouse_id"]) == (3, 4)
+    assert STRICT.check(interaction).ok
+
+
+def test_a_sellable_may_repeat_only_where_that_is_asked_for() -> None:
+    def repeats(payload: dict[str, Any]) -> bool:
+        return len({line["sellable_id"] for line in lines_of(payload)}) < len(lines_of(payload))
+
+    assert any(map(repeats, examples(allocation_requests(unique_sellables=False, min_lines=2), 200)))
+    assert any(map(repeats, examples(allocation_requests(unique_sellables=False, sellable_ids=[1], min_lines=2), 5)))
+    assert not any(map(repeats, examples(allocation_requests(), 200)))
+
+
+def test_ids_go_beyond_32_bits_up_to_the_largest_that_every_reader_keeps() -> None:
+    ids = examples(order_ids(), 300)
+    assert all(1 <= one <= 2**53 - 1 for one in ids)
+    assert any(one > 2**31 for one in ids)
+    sellables = [line["sellable_id"] for payload in examples(allocation_requests(), 300) for line in lines_of(payload)]
+    assert 2**31 < max(sellables) <= 2**53 - 1
+
+
+def test_requests_have_one_to_ten_lines() -> None:
+    assert {len(lines_of(payload)) for payload in examples(allocation_requests(), 500)} == set(range(1, 11))
+
+
+def test_texts_cover_what_breaks_clients() -> None:
+    orders = "".join(json.dumps(order, ensure_ascii=False) for order in examples(allocation_responses(), 300))
+    for piece in ('\\"', "\\\\", "\\n", "\u202e", "\u0645", "\U0001f4e6", "x" * 1000, "</script>", ': ""', "\\u0000"):
+        assert piece in orders
+
+
+# Variety
+
+
+def values_by_field(orders: list[dict[str, Any]]) -> dict[str, set[str]]:
+    seen: dict[str, set[str]] = {}
+
+    def look(value: Any, pointer: str) -> None:
+        seen.setdefault(pointer, set()).add(json.dumps(value)[:100])
+        for name, inner in (
+            value.items()
+            if isinstance(value, dict)
+            else (("*", item) for item in value)
+            if isinstance(value, list)
+            else ()
+        ):
+            look(inner, f"{pointer}/{name}")
+
+    for order in orders:
+        look(order, "")
+    return seen
+
+
+@pytest.mark.parametrize("number", range(20))
+def test_in_300_examples_every_field_varies(number: int) -> None:
+    seen = values_by_field(examples(allocation_responses(), 300, number))
+    for pointer, field in fields():
+        values = seen[pointer.replace("/0", "/*")]
+        if field.get("type") is None:
+            assert values != {"null"}, pointer
+        elif field["type"] == "boolean":
+            assert values == {"true", "false"}, pointer
+        else:
+            assert len(values) >= 2, pointer
+
+
+# Shrinking
+
+
+def differences(order: Any, other: Any, here: str = "") -> set[str]:
+    if isinstance(order, dict) and isinstance(other, dict):
+        return {
+            each
+            for name in order.keys() | other.keys()
+            for each in differences(order.get(name), other.get(name), f"{here}/{name}")
+        }
+    if isinstance(order, list) and isinstance(other, list) and len(order) == len(other):
+        return {each for one, two in zip(order, other, strict=True) for each in differences(one, two, f"{here}/*")}
+    return set() if order == other else {here}
+
+
+# What each part of a story changes in the documented order; sums follow from any of them.
+SUMS = {"/subtotal_price", "/total_price", "/allocated_completely"}
+ALLOCATED = ("stock_level", "stock_entries", "/quantity", "warehouses", "/allocations", "/line_items")
+CAUSES: dict[str, Callable[[str], bool]] = {
+    "units": lambda place: any(word in place for word in ALLOCATED),
+    "price": lambda place: place.rpartition("/")[2] in ("price", "price_per_unit", "profit", "margin"),
+    "tax": lambda place: place == "/total_tax",
+    "delivery": lambda place: place == "/delivery_cost",
+}
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_a_failure_shrinks_to_what_forces_it(number: int) -> None:
+    order = find(
+        allocation_responses(),
+        lambda order: order["total_price"] > 100,
+        random=random.Random(number),
+        settings=settings(database=None, max_examples=2000),
+    )
+    left = differences(order, build_order()) - SUMS
+    causes = {cause for cause, covers in CAUSES.items() if any(map(covers, left))}
+    assert all(any(covers(place) for covers in CAUSES.values()) for place in left), left
+    assert 1 <= len(causes) <= 2
+
+
+def test_without_a_reason_everything_shrinks_to_the_plainest() -> None:
+    assert find(allocation_responses(), lambda order: True, settings=settings(database=None)) == build_order()
+    assert find(allocation_requests(), lambda payload: True, settings=settings(database=None)) == {
+        "allocation": {"warehouse_id": 1, "line_items_attributes": [{"sellable_id": 1, "quantity": 1}]}
+    }
+
+
+# Broken
+
+
+def told(side: Any, broken: Broken) -> list[tuple[str, str | None]]:
+    return [(error.rule, error.pointer) for error in STRICT.check_body(side, broken.payload).errors]
+
+
+@settings(max_examples=500)
+@given(invalid_allocation_requests())
+def test_a_broken_request_has_exactly_the_error_of_its_label(broken: Broken) -> None:
+    assert told("request", broken) == [(broken.rule, broken.pointer)]
+
+
+@settings(max_examples=500)
+@given(invalid_allocation_responses())
+def test_a_broken_response_has_exactly_the_error_of_its_label(broken: Broken) -> None:
+    assert told("response", broken) == [(broken.rule, broken.pointer)]
+
+
+BYTES = {"body-missing", "not-json", "not-utf8", "byte-order-mark", "duplicate-key"}
+"""Rules that bytes can break and values cannot: those of `malformed_bodies`."""
+
+
+def test_every_rule_that_a_body_can_break_is_reachable() -> None:
+    from pytest_veeqo_alloc.contract import rules_body, rules_order
+
+    rows = {row[0]: row[1] for row in (*rules_body.ROWS, *rules_order.ROWS)}
+    # The echo needs a request beside the body, and a field without a type is never an error.
+    bodily = rows.keys() - BYTES - {"order-echo", "allocation-echo", "untyped-field-value"}
+    # All fields of a request are marked required, or hold such.
+    assert set(REQUEST_BREAKERS) == {rule for rule in bodily if rows[rule] != "response"} - {"absent-field"}
+    assert set(ORDER_BREAKERS) == {rule for rule in bodily if rows[rule] != "request"}
+    for strategy, breakers in (
+        (invalid_allocation_requests(), REQUEST_BREAKERS),
+        (invalid_allocation_responses(), ORDER_BREAKERS),
+    ):
+        assert {broken.rule for broken in examples(strategy, 600)} == set(breakers)
+    assert all(CATALOGUE[rule].severities["strict"] == "error" for rule in (*REQUEST_BREAKERS, *ORDER_BREAKERS))
+
+
+def test_malformed_bodies_break_every_rule_of_the_reading() -> None:
+    broken = set()
+    for body in examples(malformed_bodies(), 400):
+        errors = STRICT.check_body("request", body).errors
+        assert errors, body[:100]
+        broken |= {error.rule for error in errors}
+    assert broken >= BYTES | {"too-deep", "non-finite-number"}
+
+
+# Other judges
+
+
+@pytest.mark.parametrize(
+    ("side", "valid", "invalid"),
+    [
+        ("request", allocation_requests(), invalid_allocation_requests()),
+        ("response", allocation_responses(), invalid_allocation_responses()),
+    ],
+)
+def test_jsonschema_and_jsonschema_rs_agree_on_2000_of_each(side: Any, valid: Any, invalid: Any) -> None:
+    schema = load_schema(side, "strict")
+    theirs, third, ours = validator(schema), jsonschema_rs.validator_for(schema), only_structure("strict")
+    for body in examples(valid, 2000):
+        assert third.is_valid(body)
+    for body in examples(valid, 200, number=1):
+        assert theirs.is_valid(body)
+    for number, broken in enumerate(examples(invalid, 2000)):
+        if broken.rule in ("too-deep", "non-finite-number"):
+            continue
+        verdict = broken.rule not in STRUCTURAL
+        assert third.is_valid(broken.payload) is ours.check_body(side, broken.payload).ok is verdict, broken.rule
+        if number % 5 == 0:
+            assert theirs.is_valid(broken.payload) is verdict
+
+
+# Wrong arguments
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: allocation_requests(sellable_ids=[]), "sellable_ids takes a sequence of whole numbers above 0, or a strategy for them; this one is empty"),
+        (lambda: allocation_requests(warehouse_ids="12"), "warehouse_ids takes a sequence of whole numbers above 0, or a strategy for them, not str"),
+        (lambda: allocation_requests(warehouse_ids=5), "warehouse_ids takes a sequence of whole numbers above 0, or a strategy for them, not int"),
+        (lambda: allocation_requests(sellable_ids=[1, "2"]), "sellable_ids takes a sequence of whole numbers above 0, or a strategy for them; str is none"),
+        (lambda: allocation_requests(sellable_ids=[1, True]), "; True is none"),
+        (lambda: allocation_responses(order_ids=[1.5]), "order_ids takes a sequence of whole numbers above 0, or a strategy for them; 1.5 is none"),
+        (lambda: allocation_responses(order_ids=[0]), "; 0 is none"),
+        (lambda: allocation_requests(min_lines=3, max_lines=2), "min_lines=3 is more than max_lines=2"),
+        (lambda: allocation_requests(min_lines=0), "min_lines takes a whole number of 1 or more, not 0"),
+        (lambda: allocation_requests(max_lines=2.5), "max_lines takes a whole number of 1 or more, not 2.5"),
+        (lambda: allocation_requests(max_quantity=0), "max_quantity takes a whole number of 1 or more, not 0"),
+        (lambda: allocation_requests(max_quantity="9"), "max_quantity takes a whole number of 1 or more, not str"),
+        (lambda: allocation_requests(sellable_ids=[1, 2, 2], min_lines=3), "min_lines=3 lines of unique sellables need as many sellable_ids; there are 2"),
+        (lambda: allocation_requests(unique_sellables=None), "unique_sellables is one of True, False, not None"),
+        (lambda: allocation_responses(variant="observd"), "variant is one of 'documented', 'observed', not 'observd'"),
+        (lambda: allocation_responses(complete="yes"), "complete is one of True, False, None, not 'yes'"),
+        (lambda: allocation_responses(extra_fields=1), "extra_fields is one of True, False, not 1"),
+        (lambda: allocation_responses(request={}), "request takes the valid body of a request, as allocation_requests() makes them"),
+        (lambda: allocation_responses(request=5), "request takes the valid body of a request"),
+        (lambda: allocation_interactions(variant=[]), "variant is one of 'documented', 'observed', not list"),
+        (lambda: allocation_interactions(order_ids=[]), "order_ids takes a sequence of whole numbers above 0"),
+    ],
+)  # fmt: skip
+def test_wrong_arguments_are_refused_in_one_sentence_when_the_strategy_is_made(
+    make: Callable[[], object], sentence: str
+) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        make()
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# Health
+
+
+PROPERTY = """
+from hypothesis import given, settings
+from pytest_veeqo_alloc.strategies import *
+
+@given(allocation_requests())
+def test_requests(payload): pass
+
+@given(allocation_responses(extra_fields=True))
+def test_responses(order): pass
+
+@given(allocation_interactions(variant="observed"))
+def test_interactions(interaction): pass
+
+@settings(derandomize=True)
+@given(invalid_allocation_requests(), invalid_allocation_responses(), malformed_bodies())
+def test_broken(request, response, body): pass
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["--hypothesis-seed=7"], ["-n", "2"], ["--hypothesis-profile=ci"]])
+def test_no_health_check_and_no_warning_stands_in_the_way(pytester: pytest.Pytester, options: list[str]) -> None:
+    pytester.makepyfile(PROPERTY)
+    result = pytester.runpytest_subprocess("-W", "error", "-p", "no:randomly", *options)
+    result.assert_outcomes(passed=4)
