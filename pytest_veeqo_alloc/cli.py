@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     rules.set_defaults(command=_rules)
     example = commands.add_parser("example", help="print the documented example, sanitised")
     example.add_argument("side", choices=SIDES)
+    example.add_argument("--seed", type=int, metavar="N", help="another valid one instead, the same for the same N")
     example.set_defaults(command=_example)
     return parser
 
@@ -135,7 +136,12 @@ def _rules(chosen: argparse.Namespace) -> int:
 
 
 def _example(chosen: argparse.Namespace) -> int:
-    print(read_text(f"schemas/examples/{chosen.side}.json"), end="")
+    if chosen.seed is None:
+        print(read_text(f"schemas/examples/{chosen.side}.json"), end="")
+        return CLEAN
+    from pytest_veeqo_alloc.strategies.sampling import sample  # loads Hypothesis, which no other command needs
+
+    print(json.dumps(sample(chosen.side, chosen.seed), indent=2))
     return CLEAN
 
 

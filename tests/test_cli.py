@@ -14,7 +14,7 @@ import yaml
 from support.bodies import drop, order, put, request_body
 from test_capture_files import INTERACTION, cassette, har
 
-from pytest_veeqo_alloc import load_schema
+from pytest_veeqo_alloc import Contract, load_schema
 from pytest_veeqo_alloc.cli import main
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 
@@ -307,6 +307,13 @@ def test_rules_prints_every_rule(run: Any) -> None:
 def test_example_prints_the_documented_example(run: Any) -> None:
     assert json.loads(run("example", "request")[1]) == request_body()
     assert json.loads(run("example", "response")[1]) == order()
+
+
+@pytest.mark.parametrize("side", ["request", "response"])
+def test_example_with_a_seed_prints_another_valid_body_the_same_for_the_same_seed(run: Any, side: Any) -> None:
+    first, again, other = (json.loads(run("example", side, "--seed", number)[1]) for number in ("7", "7", "8"))
+    assert first == again != other
+    assert Contract("strict").check_body(side, first).ok
 
 
 def test_version_and_help_exit_0(run: Any) -> None:
