@@ -44,12 +44,13 @@ def per_example(strategy: st.SearchStrategy[Any], count: int, *, suppress: bool 
 
 
 def peer(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
-    """schemathesis' strategy for the body of an operation that takes *schema*."""
+    """Schemathesis' strategy for the body of an operation that takes *schema*."""
     body = inlined(schema, schema["$defs"])
     operation = {"requestBody": {"required": True, "content": {"application/json": {"schema": body}}}}
     paths = {"/x": {"post": {**operation, "responses": {"200": {"description": "x"}}}}}
     document = {"openapi": "3.1.0", "info": {"title": "x", "version": "1"}, "paths": paths}
-    return schemathesis.openapi.from_dict(document)["/x"]["POST"].as_strategy()
+    strategy: st.SearchStrategy[Any] = schemathesis.openapi.from_dict(document)["/x"]["POST"].as_strategy()
+    return strategy
 
 
 def inlined(schema: Any, defs: dict[str, Any]) -> Any:

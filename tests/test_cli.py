@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import Any
 import pytest
 import yaml
 from support.bodies import drop, order, put, request_body
-from test_capture_files import INTERACTION, cassette, har
+from test_capture_files import INTERACTION, URL, cassette, har
 
 from pytest_veeqo_alloc import Contract, load_schema
+from pytest_veeqo_alloc.capture.files import load
 from pytest_veeqo_alloc.cli import main
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
+from pytest_veeqo_alloc.description import operation_means, side_of
 
 Run = tuple[int, str, str]
 
@@ -334,3 +337,44 @@ def test_a_terminal_without_unicode_gets_escapes(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, check=False, env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert done.returncode == 1
     assert rb"gr\xf6\xdfe.json: response of" in done.stdout
+
+
+def test_no_canary_reaches_any_format_a_repr_or_a_pickle(run: Any) -> None:
+    canary = "zx9canary"
+
+    def spread(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: spread(inner) for name, inner in value.items()} | {f"{canary} name": canary}
+        if isinstance(value, list):
+            return [spread(inner) for inner in value]
+        return canary if isinstance(value, str) else value
+
+    sent, got = spread(request_body()), spread(order()) | {"id": canary, "total_price": [canary]}
+    headers = [
+        ["content-type", f"text/{canary}"],
+        ["location", f"/{canary} x"],
+        [f"x-{canary}", canary],
+        ["x-api-key", canary],
+    ]
+    document = {
+        "request": {
+            "method": "POST",
+            "url": f"{URL}?{canary}%20q={canary}#{canary}",
+            "headers": headers,
+            "body": json.dumps(sent),
+        },
+        "response": {"status": 201, "headers": headers, "body": json.dumps(got)},
+    }
+    file = write("poisoned.json", document)
+    for format_name in ("text", "json", "github"):
+        status, out, err = run("check", "--profile", "strict", "--format", format_name, file)
+        assert status == 1
+        assert canary not in out + err
+    loaded = load(json.dumps(document).encode(), "f", kind=None, side_of=side_of, means=operation_means)
+    assert loaded is not None
+    contract = Contract("strict")
+    findings = contract.check(loaded.interactions[0])
+    assert len({finding.rule for finding in findings}) > 5
+    raised = pickle.dumps(contract.violation(findings))
+    assert canary.encode() not in raised
+    assert canary not in repr(loaded) + repr(loaded.interactions) + repr(findings) + str(contract.violation(findings))

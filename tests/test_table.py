@@ -8,6 +8,8 @@ import pytest
 from support.bodies import put
 
 from pytest_veeqo_alloc import Interaction, Request, Response, load_schema
+from pytest_veeqo_alloc.contract.breach import Breach
+from pytest_veeqo_alloc.contract.reading import read
 from pytest_veeqo_alloc.contract.table import Shape, compile_schema
 
 
@@ -55,6 +57,10 @@ def test_no_repr_shows_what_was_sent_or_received() -> None:
         Request("POST", "https://h/?key=s3cret", (("x", "s3cret"),), b"s3cret"), Response(201, (("y", "s3cret"),))
     )
     assert repr(seen) == "<Interaction <Request: 1 headers, body of 6 bytes> <Response 201: 1 headers, no body>>"
+
+
+def test_no_repr_of_the_core_shows_a_body_or_a_pointer() -> None:
+    assert "s3cret" not in repr(read(b'{"s3cret": "s3cret"}')) + repr(Breach("wrong-type", "/s3cret"))
 
 
 def test_headers_are_found_in_any_case_and_in_order() -> None:

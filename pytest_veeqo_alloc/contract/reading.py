@@ -48,19 +48,17 @@ def read(body: bytes | None) -> Reading:
     return _decode(text, breaches)
 
 
-def _decode(text: str, breaches: list[Breach]) -> Reading:
-    for decoder in (_FAST, _SLOW):
-        try:
-            value = decoder.decode(text)
-        except json.JSONDecodeError as error:
-            got = f"text that is no JSON from line {error.lineno}, column {error.colno} on"
-            return _unreadable("not-json", got, *breaches)
-        except RecursionError:
-            return _too_deep(*breaches)
-        except (_OddError, ValueError):
-            continue
-        return Reading(value, tuple(breaches)) if decoder is _FAST else _walk_odd(value, breaches)
-    raise AssertionError  # the second reading takes every oddity
+def _decode(text: str, breaches: list[Breach], *, locating: bool = False) -> Reading:
+    try:
+        value = (_SLOW if locating else _FAST).decode(text)
+    except json.JSONDecodeError as error:
+        got = f"text that is no JSON from line {error.lineno}, column {error.colno} on"
+        return _unreadable("not-json", got, *breaches)
+    except RecursionError:
+        return _too_deep(*breaches)
+    except (_OddError, ValueError):  # which the second reading takes without a word
+        return _decode(text, breaches, locating=True)
+    return _walk_odd(value, breaches) if locating else Reading(value, tuple(breaches))
 
 
 def take(value: Any) -> Reading:

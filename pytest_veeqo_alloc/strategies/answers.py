@@ -23,7 +23,8 @@ from pytest_veeqo_alloc.order_shapes import DERIVED, example_value
 from pytest_veeqo_alloc.orders import VARIANTS, Variant, build_order
 from pytest_veeqo_alloc.strategies.arguments import Ids, id_strategy, line_numbers, one_of, whole_number
 from pytest_veeqo_alloc.strategies.palette import ANYTHING, LARGEST_ID, NUMBERS, TEXTS, Palette, value_for
-from pytest_veeqo_alloc.strategies.payloads import MAX_LINES, MAX_QUANTITY, allocation_requests
+from pytest_veeqo_alloc.strategies.payloads import MAX_LINES, MAX_QUANTITY, Payload, allocation_requests
+from pytest_veeqo_alloc.strategies.shown import Order
 from pytest_veeqo_alloc.strategies.stories import (
     ANSWERING,
     PARTS,
@@ -34,8 +35,6 @@ from pytest_veeqo_alloc.strategies.stories import (
     documented_story,
     tell,
 )
-
-Order = dict[str, Any]
 
 _CHANGES = 64
 _BYTES = st.binary(min_size=_CHANGES, max_size=_CHANGES)
@@ -120,7 +119,7 @@ def orders_to_break() -> st.SearchStrategy[Order]:
 
 @st.composite
 def _interactions(
-    draw: st.DrawFn, requests: st.SearchStrategy[Order], terms: Terms, variant: Variant, extra: bool
+    draw: st.DrawFn, requests: st.SearchStrategy[Payload], terms: Terms, variant: Variant, extra: bool
 ) -> Interaction:
     sent = draw(requests)
     order = draw(_orders(terms, sent, ANSWERING, variant=variant, extra=extra))
@@ -155,9 +154,9 @@ def _orders(
     story = tell(draw, story, chosen, terms)
     # Drawn after the story: where the last change goes, so do these, and no other draw changes its place.
     values = _values(draw, changed) if changed else None
-    order = build_order(story, leaves=values)
+    order = Order(build_order(story, leaves=values))
     if variant == "observed":
-        order = _observed(draw, order)
+        _observed(draw, order)
     if extra:
         _add_fields(draw, order)
     return order
@@ -172,7 +171,7 @@ def _values(draw: st.DrawFn, changed: list[tuple[int, tuple[str, Field]]]) -> di
     }
 
 
-def _observed(draw: st.DrawFn, order: Order) -> Order:
+def _observed(draw: st.DrawFn, order: Order) -> None:
     """Today's key set; which of its nulls there are, and a value for some of its additions, is drawn."""
     which, what = draw(_SHORT), draw(_SHORT)
     nullable, added = nullable_pointers(), list(added_types().items())
@@ -182,7 +181,7 @@ def _observed(draw: st.DrawFn, order: Order) -> Order:
         pointer, types = added[code % len(added)]
         if code:
             values[pointer] = _of_type(types[code % len(types)], code)
-    return as_observed(order, nulls=nulls, values=values)
+    as_observed(order, nulls=nulls, values=values)
 
 
 def _of_type(kind: str, code: int) -> Any:
@@ -201,7 +200,7 @@ def _add_fields(draw: st.DrawFn, order: Order) -> None:
             owner[name] = ANYTHING[code % len(ANYTHING)]()
 
 
-def _objects(value: Any) -> Iterator[Order]:
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
     """Every object of an order, in a fixed sequence; the root first, to which examples shrink."""
     if isinstance(value, dict):
         yield value
