@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pytest_veeqo_alloc.capture.objects import interaction_of, request_of
 from pytest_veeqo_alloc.capture.watch import Watch
-from pytest_veeqo_alloc.contract.check import Asked, Settings, check_bytes, check_interaction, check_value
+from pytest_veeqo_alloc.contract.check import Asked, Settings, check_body, check_interaction
 from pytest_veeqo_alloc.contract.deviations import Accepting, Deviation
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.interaction import Interaction
@@ -74,9 +74,7 @@ class Contract:
     def check_body(self, side: Literal["request", "response"], value: Any) -> Findings:
         """Everything wrong with a body alone: parsed JSON, or bytes to be read first."""
         known_side(side)
-        if isinstance(value, (bytes, bytearray, memoryview)):
-            return check_bytes(side, bytes(value), tables(), self._settings)
-        return check_value(side, value, tables(), self._settings)
+        return check_body(side, value, tables(), self._settings)
 
     def validate(
         self, interaction: Interaction, *, expect_status: int | None = None, broken_request: bool = False

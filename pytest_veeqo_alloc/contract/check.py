@@ -83,16 +83,9 @@ def check_interaction(interaction: Interaction, tables: Tables, settings: Settin
     return conclude(said, tables, settings)
 
 
-def check_value(side: Side, value: Any, tables: Tables, settings: Settings) -> Findings:
-    """Everything wrong with a parsed body."""
-    reading = take(value)
-    breaches = _request_body(reading, tables) if side == "request" else _response_body(reading, tables)
-    return conclude([(side, breach, reading.value) for breach in breaches], tables, settings)
-
-
-def check_bytes(side: Side, body: bytes, tables: Tables, settings: Settings) -> Findings:
-    """Everything wrong with a body as it was sent."""
-    reading = read(body)
+def check_body(side: Side, value: Any, tables: Tables, settings: Settings) -> Findings:
+    """Everything wrong with a body: bytes as they were sent, or what somebody else parsed."""
+    reading = read(value) if isinstance(value, bytes) else take(value)
     breaches = _request_body(reading, tables) if side == "request" else _response_body(reading, tables)
     return conclude([(side, breach, reading.value) for breach in breaches], tables, settings)
 
