@@ -60,6 +60,8 @@ def templates(leaves: Leaves | None) -> dict[str, Json]:
         return plain
     changed = dict(plain)
     for (shape, name), value in leaves.items():
+        if name not in plain.get(shape, {}):
+            raise ValueError(f"there is no documented field {name!a} of {shape!a} to set")
         if changed[shape] is plain[shape]:
             changed[shape] = dict(plain[shape])
         changed[shape][name] = value

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
+from pytest_veeqo_alloc.contract.settings import unknown
 from pytest_veeqo_alloc.observed import as_observed
 from pytest_veeqo_alloc.order_shapes import Json, Leaves, templates
 from pytest_veeqo_alloc.story import Allocation, Line, Stock, Story, units
@@ -32,13 +33,28 @@ def build_order(
     *leaves* sets single fields by (shape, name) in every place where the shape stands, shapes being the `$defs` of
     the response schema and `order`; fields that follow from the story are not looked up there. *variant* `observed`
     gives the key set that the live API was seen to have. ValueError where an allocation holds what no line orders, and
-    for an unknown variant.
+    for a field or variant that does not exist.
     """
     if variant not in VARIANTS:
         raise ValueError(f"unknown variant {variant!r}: it is one of {', '.join(VARIANTS)}")
+    for name in changes:
+        if name not in _STORY.__dataclass_fields__:
+            raise ValueError(unknown("field of a story", name, _STORY.__dataclass_fields__))
     told = story or _STORY
     order = _order(replace(told, **changes) if changes else told, templates(leaves))
+    if leaves and any(isinstance(value, (dict, list)) for value in leaves.values()):
+        order = _unshared(order)
     return order if variant == "documented" else as_observed(order)
+
+
+_CONTAINERS = (dict, list)
+
+
+def _unshared(value: Any) -> Any:
+    """A copy in which nothing stands in two places: what `leaves` sets would, wherever its shape does."""
+    if isinstance(value, dict):
+        return {name: _unshared(inner) if type(inner) in _CONTAINERS else inner for name, inner in value.items()}
+    return [_unshared(inner) if type(inner) in _CONTAINERS else inner for inner in value]
 
 
 def money(minor: float) -> float:
@@ -110,7 +126,7 @@ def _person(story: Story) -> Json:
         return {}
     return {
         "address1": who.address1, "city": who.city, "country": who.country, "first_name": who.first_name,
-        "last_name": who.last_name, "zip": who.zip,
+        "last_name": who.last_name, "state": who.state, "zip": who.zip,
     }  # fmt: skip
 
 

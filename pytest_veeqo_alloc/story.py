@@ -55,6 +55,7 @@ class Customer:
     city: str = "Exampletown"
     zip: str = "ZZ99 9ZZ"
     country: str = "GB"
+    state: str = "Exampletown"
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,14 @@ def test_an_allocation_of_what_nobody_ordered_is_refused() -> None:
         build_order(allocations=(Allocation(1, ((5, 1),)),))
 
 
+def test_a_field_that_does_not_exist_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ValueError, match="unknown field of a story 'line': did you mean 'lines'"):
+        build_order(line=())
+    for key in (("order", "nope"), ("nope", "id")):
+        with pytest.raises(ValueError, match="there is no documented field"):
+            build_order(leaves={key: 1})
+
+
 def test_an_unknown_variant_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown variant 'observd': it is one of documented, observed"):
         build_order(variant="observd")  # type: ignore[arg-type]  # the wrong name is what is tested

@@ -179,6 +179,72 @@ def test_texts_cover_what_breaks_clients() -> None:
         assert piece in orders
 
 
+@given(allocation_interactions(warehouse_ids=[7], sellable_ids=[1]))
+def test_an_interaction_names_no_warehouse_outside_its_pool(interaction: Any) -> None:
+    order = json.loads(interaction.response.body)
+    stock = {entry["warehouse_id"] for line in order["line_items"] for entry in line["sellable"]["stock_entries"]}
+    assert stock | {one["warehouse"]["id"] for one in order["allocations"]} == {7}
+
+
+def test_an_answer_may_fall_short_of_its_request() -> None:
+    sent = {
+        "allocation": {
+            "warehouse_id": 3,
+            "line_items_attributes": [{"sellable_id": 1, "quantity": 50}, {"sellable_id": 2, "quantity": 7}],
+        }
+    }
+    answers = examples(allocation_responses(request=sent), 300)
+    given_units = {
+        tuple((line["sellable"]["id"], line["quantity"]) for line in order["allocations"][0]["line_items"])
+        for order in answers
+    }
+    assert ((1, 50), (2, 7)) in given_units
+    assert ((2, 7),) in given_units
+    assert len(given_units) > 3
+    assert len({order["id"] for order in answers}) > 3
+
+
+def test_a_long_range_is_a_pool_like_any_other() -> None:
+    (payload,) = examples(allocation_requests(sellable_ids=range(1, 2**50)), 1)
+    assert STRICT.check_body("request", payload).ok
+
+
+@pytest.mark.parametrize("wrong", [st.just(0), st.none(), st.just("x"), st.booleans(), st.just(1.5), st.just(2**53)])
+def test_a_strategy_that_makes_no_ids_is_told_by_the_name_of_its_argument(wrong: Any) -> None:
+    for make in (lambda: allocation_requests(sellable_ids=wrong), lambda: allocation_responses(order_ids=wrong)):
+        with pytest.raises(
+            InvalidArgument, match=r"(sellable|order)_ids takes ids from 1 to 2\*\*53 - 1; this strategy made "
+        ):
+            examples(make(), 1)
+
+
+def test_nothing_in_an_order_stands_in_two_places() -> None:
+    def containers(value: Any) -> list[int]:
+        inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+        own = [id(value)] if isinstance(value, (dict, list)) else []
+        return own + [each for one in inner for each in containers(one)]
+
+    for order in examples(allocation_responses(extra_fields=True), 100):
+        found = containers(order)
+        assert len(found) == len(set(found))
+
+
+def test_what_a_test_does_to_an_example_is_not_seen_by_the_next() -> None:
+    def spoil(value: Any) -> None:
+        for inner in list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ():
+            spoil(inner)
+        if isinstance(value, dict):
+            value["spoilt"] = True
+
+    @settings(max_examples=300, database=None)
+    @given(st.one_of(invalid_allocation_requests(), invalid_allocation_responses()))
+    def run(broken: Broken) -> None:
+        assert "spoilt" not in json.dumps(broken.payload)
+        spoil(broken.payload)
+
+    run()
+
+
 # Variety
 
 
@@ -241,6 +307,7 @@ CAUSES: dict[str, Callable[[str], bool]] = {
     "price": lambda place: place.rpartition("/")[2] in ("price", "price_per_unit", "profit", "margin"),
     "tax": lambda place: place == "/total_tax",
     "delivery": lambda place: place == "/delivery_cost",
+    "order": lambda place: place in ("/id", "/number", "/payment/order_id", "/allocations/*/order_id"),
 }
 
 
@@ -279,7 +346,11 @@ def test_what_differs_is_told_by_pointer_with_what_is_absent_and_what_is_more() 
     del order["id"]
     order["customer"]["phone"] = "x" * 100
     order["a/b"] = {}
-    assert repr(order) == f"<the documented order but /customer/phone: '{'x' * 56}..., /a~1b: {{}}, /id: absent>"
+    order["\x1b[31m"] = 1
+    assert (
+        repr(order)
+        == f"<the documented order but /customer/phone: '{'x' * 56}..., /(name of 3 characters): {{}}, /(name of 5 characters): 1, /id: absent>"
+    )
 
 
 # Broken
@@ -368,27 +439,32 @@ def test_jsonschema_and_jsonschema_rs_agree_on_2000_of_each(side: Any, valid: An
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: allocation_requests(sellable_ids=[]), "sellable_ids takes a sequence of whole numbers above 0, or a strategy for them; this one is empty"),
-        (lambda: allocation_requests(warehouse_ids="12"), "warehouse_ids takes a sequence of whole numbers above 0, or a strategy for them, not str"),
-        (lambda: allocation_requests(warehouse_ids=5), "warehouse_ids takes a sequence of whole numbers above 0, or a strategy for them, not int"),
-        (lambda: allocation_requests(sellable_ids=[1, "2"]), "sellable_ids takes a sequence of whole numbers above 0, or a strategy for them; str is none"),
+        (lambda: allocation_requests(sellable_ids=[]), "sellable_ids takes a sequence of whole numbers from 1 to 2**53 - 1, or a strategy for them; this one is empty"),
+        (lambda: allocation_requests(warehouse_ids="12"), "warehouse_ids takes a sequence of whole numbers from 1 to 2**53 - 1, or a strategy for them, not str"),
+        (lambda: allocation_requests(warehouse_ids=5), "warehouse_ids takes a sequence of whole numbers from 1 to 2**53 - 1, or a strategy for them, not int"),
+        (lambda: allocation_requests(sellable_ids=[1, "2"]), "sellable_ids takes a sequence of whole numbers from 1 to 2**53 - 1, or a strategy for them; str is none"),
         (lambda: allocation_requests(sellable_ids=[1, True]), "; True is none"),
-        (lambda: allocation_responses(order_ids=[1.5]), "order_ids takes a sequence of whole numbers above 0, or a strategy for them; 1.5 is none"),
+        (lambda: allocation_responses(order_ids=[1.5]), "order_ids takes a sequence of whole numbers from 1 to 2**53 - 1, or a strategy for them; 1.5 is none"),
         (lambda: allocation_responses(order_ids=[0]), "; 0 is none"),
-        (lambda: allocation_requests(min_lines=3, max_lines=2), "min_lines=3 is more than max_lines=2"),
-        (lambda: allocation_requests(min_lines=0), "min_lines takes a whole number of 1 or more, not 0"),
-        (lambda: allocation_requests(max_lines=2.5), "max_lines takes a whole number of 1 or more, not 2.5"),
-        (lambda: allocation_requests(max_quantity=0), "max_quantity takes a whole number of 1 or more, not 0"),
-        (lambda: allocation_requests(max_quantity="9"), "max_quantity takes a whole number of 1 or more, not str"),
+        (lambda: allocation_requests(min_lines=3, max_lines=2), "min_lines=3 is more than max_lines=2: give a larger max_lines"),
+        (lambda: allocation_requests(min_lines=0), "min_lines takes a whole number from 1 to 1000, not 0"),
+        (lambda: allocation_requests(max_lines=2.5), "max_lines takes a whole number from 1 to 1000, not 2.5"),
+        (lambda: allocation_requests(max_quantity=0), "max_quantity takes a whole number from 1 to 1000000000, not 0"),
+        (lambda: allocation_requests(max_quantity="9"), "max_quantity takes a whole number from 1 to 1000000000, not str"),
         (lambda: allocation_requests(sellable_ids=[1, 2, 2], min_lines=3), "min_lines=3 lines of unique sellables need as many sellable_ids; there are 2"),
         (lambda: allocation_requests(unique_sellables=None), "unique_sellables is one of True, False, not None"),
         (lambda: allocation_responses(variant="observd"), "variant is one of 'documented', 'observed', not 'observd'"),
         (lambda: allocation_responses(complete="yes"), "complete is one of True, False, None, not 'yes'"),
         (lambda: allocation_responses(extra_fields=1), "extra_fields is one of True, False, not 1"),
         (lambda: allocation_responses(request={}), "request takes the valid body of a request, as allocation_requests() makes them"),
+        (lambda: allocation_requests(sellable_ids=iter([1, 2])), "or a strategy for them, not list_iterator"),
+        (lambda: allocation_requests(warehouse_ids=[2**53]), "; 9007199254740992 is none"),
+        (lambda: allocation_requests(max_lines=2**60), "max_lines takes a whole number from 1 to 1000, not"),
+        (lambda: allocation_requests(max_quantity=-(10**5000)), "max_quantity takes a whole number from 1 to 1000000000, not a larger number"),
+        (lambda: allocation_responses(request=b"{}"), "request takes the valid body of a request"),
         (lambda: allocation_responses(request=5), "request takes the valid body of a request"),
         (lambda: allocation_interactions(variant=[]), "variant is one of 'documented', 'observed', not list"),
-        (lambda: allocation_interactions(order_ids=[]), "order_ids takes a sequence of whole numbers above 0"),
+        (lambda: allocation_interactions(order_ids=[]), "order_ids takes a sequence of whole numbers from 1 to 2**53 - 1"),
     ],
 )  # fmt: skip
 def test_wrong_arguments_are_refused_in_one_sentence_when_the_strategy_is_made(

@@ -21,7 +21,7 @@ from pytest_veeqo_alloc.description import response_shape
 from pytest_veeqo_alloc.observed import added_types, as_observed, nullable_pointers
 from pytest_veeqo_alloc.order_shapes import DERIVED, example_value
 from pytest_veeqo_alloc.orders import VARIANTS, Variant, build_order
-from pytest_veeqo_alloc.strategies.arguments import Ids, id_strategy, line_numbers, one_of, whole_number
+from pytest_veeqo_alloc.strategies.arguments import MOST_UNITS, Ids, id_strategy, line_numbers, one_of, whole_number
 from pytest_veeqo_alloc.strategies.palette import ANYTHING, LARGEST_ID, NUMBERS, TEXTS, Palette, value_for
 from pytest_veeqo_alloc.strategies.payloads import MAX_LINES, MAX_QUANTITY, Payload, allocation_requests
 from pytest_veeqo_alloc.strategies.shown import Order
@@ -67,8 +67,10 @@ def allocation_responses(
 ) -> st.SearchStrategy[Order]:
     """Valid bodies of the 201: full orders in which every field varies and every equation holds.
 
-    *request* is the body of the request that the order answers; without one the order is any. *order_ids*,
-    *warehouse_ids* and *sellable_ids* are sequences or strategies. *complete* asks for orders that are allocated
+    *request* is the body of the request that the order answers; then lines and warehouse are what was asked for, and the
+    sellables and limits given here do not count. *order_ids*, *warehouse_ids* and *sellable_ids* are sequences or
+    strategies. *max_quantity* bounds a quantity at a time; earlier allocations and units that could not be allocated
+    are ordered on top. *complete* asks for orders that are allocated
     completely, or not. *variant* `observed` has the key set that the live API was seen to have in 2026, which the
     contract takes only with the deviations `observed`. *extra_fields* adds undocumented members anywhere, which a
     client must ignore and the profile `strict` refuses. Raises InvalidArgument, at once and in one sentence.
@@ -76,9 +78,11 @@ def allocation_responses(
     one_of("variant", variant, VARIANTS)
     one_of("complete", complete, (True, False, None))
     one_of("extra_fields", extra_fields, (True, False))
-    whole_number("max_quantity", max_quantity, at_least=1)
+    whole_number("max_quantity", max_quantity, MOST_UNITS)
     least, most = line_numbers(min_lines, max_lines, sellable_ids)
-    if request is not None and not Contract("strict", rules=_ANSWERABLE).check_body("request", request).ok:
+    if request is not None and not (
+        isinstance(request, Mapping) and Contract("strict", rules=_ANSWERABLE).check_body("request", request).ok
+    ):
         raise InvalidArgument("request takes the valid body of a request, as allocation_requests() makes them")
     given = {"order_ids": order_ids, "warehouse_ids": warehouse_ids, "sellable_ids": sellable_ids}
     pools = {name: None if ids is None else id_strategy(name, ids) for name, ids in given.items()}
@@ -108,7 +112,8 @@ def allocation_interactions(
     requests = allocation_requests(warehouse_ids=warehouse_ids, sellable_ids=sellable_ids, **limits)  # type: ignore[arg-type]  # the values are of their own types
     allocation_responses(**limits, **answering)  # type: ignore[arg-type]  # made only to refuse wrong arguments at once
     ids = id_strategy("order_ids", order_ids)
-    terms = Terms(ids, None, None, 1, max_lines, max_quantity, complete)
+    warehouses = None if warehouse_ids is None else id_strategy("warehouse_ids", warehouse_ids)
+    terms = Terms(ids, warehouses, None, 1, max_lines, max_quantity, complete)
     return _interactions(requests, terms, variant, extra_fields)
 
 
@@ -148,9 +153,7 @@ def _orders(
     changed = [(at, leaves[place]) for at, place in places if place < len(leaves)]
     chosen = {parts[(code + 7 * at) % len(parts)] for at, code in enumerate(draw(_SHORT)) if code}
     chosen |= {parts[(place + at) % len(parts)] for at, place in places if place >= len(leaves)}
-    story = documented_story(draw, terms)
-    if request is not None:
-        story = answered_story(story, request)
+    story = documented_story(draw, terms) if request is None else answered_story(draw, terms, request)
     story = tell(draw, story, chosen, terms)
     # Drawn after the story: where the last change goes, so do these, and no other draw changes its place.
     values = _values(draw, changed) if changed else None

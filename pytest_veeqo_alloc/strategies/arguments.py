@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -10,66 +10,75 @@ from hypothesis.errors import InvalidArgument
 
 from pytest_veeqo_alloc.strategies.palette import LARGEST_ID
 
+MOST_LINES, MOST_UNITS = 1000, 10**9
+
 Ids = Collection[int] | st.SearchStrategy[int] | None
 
 
 def id_strategy(name: str, given: Ids, *, highest: int = LARGEST_ID) -> st.SearchStrategy[int]:
-    """A strategy for ids: *given* as it is, one of *given*, or any id. InvalidArgument that names the argument."""
+    """A strategy for ids: *given* as it is, one of *given*, or any id. InvalidArgument that names the argument, for a
+    strategy when it draws what is no id."""
     if given is None:
         return st.integers(min_value=1, max_value=highest)
-    if isinstance(given, st.SearchStrategy):
-        return given
-    return st.sampled_from(id_list(name, given))
+    if not isinstance(given, st.SearchStrategy):
+        return st.sampled_from(id_pool(name, given))
+
+    def checked(one: Any) -> int:
+        if not _is_id(one):
+            raise InvalidArgument(f"{name} takes ids from 1 to 2**53 - 1; this strategy made {_shown(one)}")
+        return int(one)
+
+    return given.map(checked)
 
 
-def id_list(name: str, given: Iterable[int]) -> list[int]:
-    """The distinct ids of a sequence, in order."""
-    takes = f"{name} takes a sequence of whole numbers above 0, or a strategy for them"
-    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+def id_pool(name: str, given: Collection[int]) -> Sequence[int]:
+    """The distinct ids of a sequence, in order; a range stays one, however long it is."""
+    takes = f"{name} takes a sequence of whole numbers from 1 to 2**53 - 1, or a strategy for them"
+    if isinstance(given, (str, bytes)) or not isinstance(given, Collection):
         raise InvalidArgument(f"{takes}, not {type(given).__name__}")
-    listed = list(given)
-    if not listed:
+    if not given:
         raise InvalidArgument(f"{takes}; this one is empty")
-    for one in listed:
-        if isinstance(one, bool) or not isinstance(one, int) or one < 1:
-            kind = one if isinstance(one, (int, float)) else type(one).__name__
-            raise InvalidArgument(f"{takes}; {kind} is none")
-    return list(dict.fromkeys(listed))
+    for one in (given[0], given[-1]) if isinstance(given, range) else given:
+        if not _is_id(one):
+            raise InvalidArgument(f"{takes}; {_shown(one)} is none")
+    return given if isinstance(given, range) else list(dict.fromkeys(given))
 
 
-def line_numbers(
-    minimum: int,
-    maximum: int,
-    sellable_ids: Ids,
-    *,
-    unique: bool = True,
-    names: tuple[str, str] = ("min_lines", "max_lines"),
-) -> tuple[int, int]:
+def line_numbers(minimum: int, maximum: int, sellable_ids: Ids, *, unique: bool = True) -> tuple[int, int]:
     """How many lines there may be, no more than there are sellables to tell apart."""
-    low, high = names
-    whole_number(low, minimum, at_least=1)
-    whole_number(high, maximum, at_least=1)
+    whole_number("min_lines", minimum, MOST_LINES)
+    whole_number("max_lines", maximum, MOST_LINES)
     if minimum > maximum:
-        raise InvalidArgument(f"{low}={minimum} is more than {high}={maximum}")
+        raise InvalidArgument(f"min_lines={minimum} is more than max_lines={maximum}: give a larger max_lines")
     if unique and sellable_ids is not None and not isinstance(sellable_ids, st.SearchStrategy):
-        there = len(id_list("sellable_ids", sellable_ids))
+        there = len(id_pool("sellable_ids", sellable_ids))
         if there < minimum:
             raise InvalidArgument(
-                f"{low}={minimum} lines of unique sellables need as many sellable_ids; there are {there}"
+                f"min_lines={minimum} lines of unique sellables need as many sellable_ids; there are {there}"
             )
         maximum = min(maximum, there)
     return minimum, maximum
 
 
-def whole_number(name: str, value: Any, *, at_least: int) -> None:
-    """Refuses what is no whole number of *at_least* or more."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-        shown = value if isinstance(value, (int, float)) else type(value).__name__
-        raise InvalidArgument(f"{name} takes a whole number of {at_least} or more, not {shown}")
+def whole_number(name: str, value: Any, at_most: int) -> None:
+    """Refuses what is no whole number from 1 to *at_most*."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= at_most:
+        raise InvalidArgument(f"{name} takes a whole number from 1 to {at_most}, not {_shown(value)}")
+
+
+def _is_id(one: Any) -> bool:
+    return isinstance(one, int) and not isinstance(one, bool) and 1 <= one <= LARGEST_ID
+
+
+def _shown(value: Any) -> str:
+    """A number as it is, where it is short, and anything else by its type."""
+    if isinstance(value, (int, float)) and abs(value) < 10**20:
+        return str(value)
+    return "a larger number" if isinstance(value, int) else type(value).__name__
 
 
 def one_of(name: str, value: Any, choices: tuple[Any, ...]) -> None:
     """Refuses what is none of *choices*."""
     if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
-        shown = ascii(value) if isinstance(value, (str, int, float, bool)) or value is None else type(value).__name__
+        shown = ascii(value)[:60] if isinstance(value, (str, bool)) or value is None else _shown(value)
         raise InvalidArgument(f"{name} is one of {', '.join(map(repr, choices))}, not {shown}")

@@ -13,7 +13,7 @@ from pytest_veeqo_alloc.description import request_shape
 from pytest_veeqo_alloc.strategies.answers import orders_to_break
 from pytest_veeqo_alloc.strategies.order_breakers import ORDER_BREAKERS
 from pytest_veeqo_alloc.strategies.payloads import Payload, allocation_requests
-from pytest_veeqo_alloc.strategies.wrong import DEEP, NEW_NAMES, NOT_FINITE, NOT_IDS, put, wrong_type
+from pytest_veeqo_alloc.strategies.wrong import DEEP, NEW_NAMES, NOT_FINITE, NOT_IDS, put, wrong_root, wrong_type
 
 LINES = "/allocation/line_items_attributes"
 
@@ -64,9 +64,11 @@ def _line(draw: st.DrawFn, body: Payload) -> tuple[dict[str, Any], str]:
 
 def _wrong_type(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
     if draw(st.booleans()):
-        pointer, kind = _field(draw)
-        return put(body, pointer, wrong_type(draw, kind)), pointer
-    return draw(st.sampled_from([None, [], [body], "allocation", 0, True])), ""
+        return wrong_root(draw, body), ""
+    pointer, kind = _field(draw)
+    # Null instead of the whole allocation is a wrong type, too.
+    nothing = pointer == "/allocation" and draw(st.booleans())
+    return put(body, pointer, None if nothing else wrong_type(draw, kind)), pointer
 
 
 def _null(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:

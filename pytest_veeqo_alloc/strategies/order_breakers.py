@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -10,7 +11,16 @@ from hypothesis import strategies as st
 from pytest_veeqo_alloc.contract.pointer import join
 from pytest_veeqo_alloc.contract.table import Field, Shape
 from pytest_veeqo_alloc.description import response_shape
-from pytest_veeqo_alloc.strategies.wrong import DEEP, NEW_NAMES, NOT_DATES, NOT_FINITE, NOT_IDS, put, wrong_type
+from pytest_veeqo_alloc.strategies.wrong import (
+    DEEP,
+    NEW_NAMES,
+    NOT_DATES,
+    NOT_FINITE,
+    NOT_IDS,
+    put,
+    wrong_root,
+    wrong_type,
+)
 
 Order = dict[str, Any]
 Breaker = Callable[[st.DrawFn, Order], tuple[Any, str]]
@@ -50,6 +60,8 @@ def _typed(place: Place) -> bool:
 
 
 def _wrong_type(draw: st.DrawFn, order: Order) -> tuple[Any, str]:
+    if draw(st.integers(0, 9)) == 9:
+        return wrong_root(draw, order), ""
     pointer, _, field, _ = _one(draw, order, _typed)
     return put(order, pointer, wrong_type(draw, str(field.type))), pointer
 
@@ -113,12 +125,17 @@ def _negative(draw: st.DrawFn, order: Order) -> tuple[Any, str]:
     return _settled(draw, order, owner, field.name, draw(st.sampled_from([-0.01, -1, -1399.5]))), pointer
 
 
-def _changed(shape: str, name: str, *follow: str) -> Breaker:
+_WHOLE: st.SearchStrategy[float] = st.integers(1, 1000)
+_UNITS: st.SearchStrategy[float] = st.sampled_from([1, -1, 1000])
+_MONEY: st.SearchStrategy[float] = st.sampled_from([1, 0.01, -0.01, -250, 0.5])
+
+
+def _changed(shape: str, name: str, *follow: str, by: st.SearchStrategy[float] = _WHOLE) -> Breaker:
     """One side of an equation changed by a number; the root members *follow* change along."""
 
     def breaker(draw: st.DrawFn, order: Order) -> tuple[Any, str]:
         pointer, *_, owner = _one(draw, order, lambda place: place[1] == shape and place[2].name == name)
-        more = draw(st.integers(1, 1000))
+        more = draw(by)
         owner[name] += more
         for other in follow:
             order[other] += more
@@ -159,7 +176,7 @@ def _deep(draw: st.DrawFn, order: Order) -> tuple[Any, str]:
 _NO_ORDERS: list[Any] = [{}, {"status": "created"}, {"error_messages": "Not found"}, {"order": {}}]
 
 ORDER_BREAKERS: Mapping[str, Breaker] = {
-    "not-an-order": lambda draw, order: (dict(draw(st.sampled_from(_NO_ORDERS))), ""),
+    "not-an-order": lambda draw, order: (copy.deepcopy(draw(st.sampled_from(_NO_ORDERS))), ""),
     "wrong-type": _wrong_type,
     "null-value": _null,
     "required-field": _missing(True),
@@ -174,18 +191,18 @@ ORDER_BREAKERS: Mapping[str, Breaker] = {
     "too-deep": _deep,
     "allocation-order": _changed("allocation", "order_id"),
     "payment-order": _changed("payment", "order_id"),
-    "available-stock": _changed("stock_entry", "available_stock_level"),
-    "stock-totals": _changed("inventory", "incoming_stock_level_at_all_warehouses"),
-    "stock-copies": _changed("sellable", "stock_level_at_all_warehouses"),
+    "available-stock": _changed("stock_entry", "available_stock_level", by=_UNITS),
+    "stock-totals": _changed("inventory", "incoming_stock_level_at_all_warehouses", by=_UNITS),
+    "stock-copies": _changed("sellable", "stock_level_at_all_warehouses", by=_UNITS),
     "stock-entry-sellable": _changed("stock_entry", "sellable_id"),
     "stock-entry-warehouse": _changed("stock_entry", "warehouse_id"),
-    "profit": _changed("sellable", "profit"),
-    "margin": _changed("sellable", "margin"),
-    "on-hand-value": _changed("sellable", "on_hand_value"),
+    "profit": _changed("sellable", "profit", by=_MONEY),
+    "margin": _changed("sellable", "margin", by=_MONEY),
+    "on-hand-value": _changed("sellable", "on_hand_value", by=_MONEY),
     "title-copies": _title,
     "main-image-product": _changed("main_image", "product_id"),
-    "subtotal": _changed("order", "subtotal_price", "total_price"),
-    "total": _changed("order", "total_price"),
+    "subtotal": _changed("order", "subtotal_price", "total_price", by=_MONEY),
+    "total": _changed("order", "total_price", by=_MONEY),
     "completeness": _completeness,
     "allocated-sellable": _stranger,
     "subscription-plan": _changed("company", "subscription_plan_id"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pytest_veeqo_alloc.strategies.arguments import Ids, id_strategy, line_numbers, one_of, whole_number
+from pytest_veeqo_alloc.strategies.arguments import MOST_UNITS, Ids, id_strategy, line_numbers, one_of, whole_number
 from pytest_veeqo_alloc.strategies.palette import LARGEST_ID
 
 MAX_LINES, MAX_QUANTITY = 10, 1000
@@ -35,7 +35,7 @@ def allocation_requests(
     `strict` refuses. Raises InvalidArgument, at once and in one sentence, where arguments do not do.
     """
     one_of("unique_sellables", unique_sellables, (True, False))
-    whole_number("max_quantity", max_quantity, at_least=1)
+    whole_number("max_quantity", max_quantity, MOST_UNITS)
     least, most = line_numbers(min_lines, max_lines, sellable_ids, unique=unique_sellables)
     warehouses = id_strategy("warehouse_ids", warehouse_ids)
     if sellable_ids is None:

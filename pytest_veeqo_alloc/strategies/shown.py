@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pytest_veeqo_alloc.contract.pointer import join
+from pytest_veeqo_alloc.contract.pointer import join, shown
 from pytest_veeqo_alloc.orders import build_order
 
 _MOST, _LONGEST = 25, 60
@@ -14,11 +14,11 @@ _MOST, _LONGEST = 25, 60
 class Order(dict[str, Any]):
     """A plain dict whose repr tells, by JSON Pointer, what differs from the documented order.
 
-    Written out, an order of two lines fills ten screens, and Hypothesis warns of it.
+    `dict(order)` is one without it, for what takes no subclass, such as `yaml.safe_dump`. Written out, an order of two lines fills ten screens, and Hypothesis warns of it.
     """
 
     def __repr__(self) -> str:
-        told = [f"{pointer}: {_short(value)}" for pointer, value in differences(self, build_order())]
+        told = [f"{shown(pointer)}: {_short(value)}" for pointer, value in differences(self, build_order())]
         more = f", and {len(told) - _MOST} more" if len(told) > _MOST else ""
         return f"<the documented order{' but ' if told else ''}{', '.join(told[:_MOST])}{more}>"
 

@@ -6,8 +6,9 @@ Hypothesis gets there by putting zeros into one byte string.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -36,9 +37,7 @@ class Terms:
 
 def documented_story(draw: st.DrawFn, terms: Terms) -> Story:
     """The story of the documented example, with ids from where the terms have them come from."""
-    story = Story()
-    if terms.order_ids is not None:
-        story = replace(story, order_id=draw(terms.order_ids))
+    story = _with_order_id(draw, terms)
     warehouse = 1784 if terms.warehouse_ids is None else draw(terms.warehouse_ids)
     count = terms.least_lines
     first = story.lines[0].sellable_id
@@ -59,11 +58,15 @@ def story_of(story: Story, warehouse: int, lines: list[tuple[int, int]]) -> Stor
     )
 
 
-def answered_story(story: Story, request: object) -> Story:
-    """*story* as it answers *request*, the valid body of a request."""
-    allocation = request["allocation"]  # type: ignore[index]  # the caller has checked that it is one
+def answered_story(draw: st.DrawFn, terms: Terms, request: Mapping[str, Any]) -> Story:
+    """The story of an order that answers *request*, the valid body of a request, with all that it asks for."""
+    allocation = request["allocation"]
     lines = [(line["sellable_id"], line["quantity"]) for line in allocation["line_items_attributes"]]
-    return story_of(story, allocation["warehouse_id"], lines)
+    return story_of(_with_order_id(draw, terms), allocation["warehouse_id"], lines)
+
+
+def _with_order_id(draw: st.DrawFn, terms: Terms) -> Story:
+    return Story() if terms.order_ids is None else replace(Story(), order_id=draw(terms.order_ids))
 
 
 def _first_line(story: Story, **changes: object) -> Story:
@@ -196,7 +199,7 @@ def _allocation_id(draw: st.DrawFn, story: Story, terms: Terms) -> Story:
 
 def _customer(draw: st.DrawFn, story: Story, terms: Terms) -> Story:
     text = draw(st.sampled_from(TEXTS))
-    return replace(story, customer=Customer(draw(st.integers(1, LARGEST_ID)), text, text, text, text, text, text, text))
+    return replace(story, customer=Customer(draw(st.integers(1, LARGEST_ID)), *[text] * 8))
 
 
 def _placed_at(draw: st.DrawFn, story: Story, terms: Terms) -> Story:
@@ -210,6 +213,17 @@ def _partly(draw: st.DrawFn, story: Story, terms: Terms) -> Story:
     return _first_line(story, quantity=story.lines[0].quantity + draw(st.integers(1, terms.max_quantity)))
 
 
+def _short(draw: st.DrawFn, story: Story, terms: Terms) -> Story:
+    """Less is allocated than was asked for: fewer units of the first line, or none of it."""
+    (allocation, *others) = story.allocations
+    if terms.complete or not allocation.lines:
+        return story
+    (sellable, many), *rest = allocation.lines
+    fewer = draw(st.integers(0, many - 1))
+    lines = (((sellable, fewer),) if fewer else ()) + tuple(rest)
+    return replace(story, allocations=(replace(allocation, lines=lines), *others))
+
+
 def _nothing(draw: st.DrawFn, story: Story, terms: Terms) -> Story:
     return story if terms.complete else replace(story, allocations=())
 
@@ -219,13 +233,13 @@ Part = Callable[[st.DrawFn, Story, Terms], Story]
 # In this order, so that each finds what it changes: what takes allocations away comes last.
 PARTS: tuple[Part, ...] = (
     _order_id, _warehouse, _quantity, _price, _cost, _paid, _tax, _discount, _delivery, _sellable, _stock, _incoming,
-    _endless, _more_lines, _earlier, _more_stock, _allocation_id, _customer, _placed_at, _partly, _nothing,
+    _endless, _more_lines, _earlier, _more_stock, _allocation_id, _customer, _placed_at, _partly, _short, _nothing,
 )  # fmt: skip
 ANSWERING: tuple[Part, ...] = tuple(
-    part for part in PARTS if part not in (_order_id, _warehouse, _quantity, _sellable, _more_lines, _nothing)
+    part for part in PARTS if part not in (_warehouse, _quantity, _sellable, _more_lines, _nothing)
 )
 """The parts of a story that answers a request: what was asked for stays as it was asked for."""
-SOUND: tuple[Part, ...] = tuple(part for part in PARTS if part not in (_endless, _earlier, _partly, _nothing))
+SOUND: tuple[Part, ...] = tuple(part for part in PARTS if part not in (_endless, _earlier, _partly, _short, _nothing))
 """The parts of a story in which every equation has all its operands."""
 
 

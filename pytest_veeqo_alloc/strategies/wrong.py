@@ -26,6 +26,11 @@ def DEEP() -> list[Any]:  # noqa: N802  # a constant, made anew because lists ca
     return deep
 
 
+def wrong_root(draw: st.DrawFn, body: Any) -> Any:
+    """What is no object in the place of a whole body."""
+    return draw(st.sampled_from([None, [], [body], "text", 0, True]))
+
+
 def wrong_type(draw: st.DrawFn, kind: str) -> Any:
     """A value of another JSON type than *kind*, and not null."""
     other = draw(st.sampled_from([name for name in _OF_TYPE if name != kind]))
