@@ -113,9 +113,8 @@ class Contract:
 
     def hint(self, findings: Findings) -> str:
         """A sentence where the live API is known for every error of the response, else nothing."""
-        pack = observed()
         errors = [error for error in findings.errors if error.side == "response"]
-        known = errors and all(pack.find(error) is not None for error in errors)
+        known = errors and all(observed().find(error) is not None for error in errors)
         return OBSERVED_HINT if known else ""
 
     def watch(self, session: Any) -> Watch:
