@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.contract.violation import ContractViolation
     from pytest_veeqo_alloc.description import load_schema
     from pytest_veeqo_alloc.orders import build_order
+    from pytest_veeqo_alloc.redaction import redact
     from pytest_veeqo_alloc.story import Story
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Story",
     "build_order",
     "load_schema",
+    "redact",
 ]
 
 # pytest imports this module in every run of everybody who has it installed, so it loads nothing until it is asked.
@@ -42,6 +44,7 @@ _HOMES = {
     "Story": "story",
     "build_order": "orders",
     "load_schema": "description",
+    "redact": "redaction",
 }
 
 

@@ -9,10 +9,12 @@ from typing import Any, Literal
 
 from pytest_veeqo_alloc.capture.objects import interaction_of, request_of
 from pytest_veeqo_alloc.capture.watch import Watch
-from pytest_veeqo_alloc.contract.check import Asked, Settings, check_body, check_interaction
+from pytest_veeqo_alloc.contract.breach import Breach
+from pytest_veeqo_alloc.contract.check import Asked, Settings, check_body, check_interaction, conclude
 from pytest_veeqo_alloc.contract.deviations import Accepting, Deviation
 from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.contract.interaction import Interaction
+from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
+from pytest_veeqo_alloc.contract.lint import age_breaches, format_breach, secret_breaches
 from pytest_veeqo_alloc.contract.settings import severities
 from pytest_veeqo_alloc.contract.violation import ContractViolation
 from pytest_veeqo_alloc.description import known_side, load_deviations, observed, tables
@@ -124,6 +126,28 @@ class Contract:
     def check_stored(self, interaction: Interaction, *, expect_status: int | None = None) -> Findings:
         """`check` for what lay in a file, whose headers somebody may have filtered: a missing key is no finding."""
         return self._check(interaction, Asked(expect_status, headers_filtered=True))
+
+    def lint(self, interaction: Interaction) -> Findings:
+        """What seems to be secret in a stored interaction of any call. Not the contract: whether it may be shown."""
+        return self._as_file(secret_breaches(interaction))
+
+    def lint_body(self, side: Literal["request", "response"], body: bytes) -> Findings:
+        """`lint` for a body that is stored alone."""
+        message = (
+            Interaction(Request("", "", (), body)) if side == "request" else Interaction(None, Response(0, (), body))
+        )
+        return self.lint(message)
+
+    def lint_age(self, recorded_on: datetime.date | None, max_age: int) -> Findings:
+        """Whether a recording of that day (None: the file does not say) is older than *max_age* days."""
+        return self._as_file(age_breaches(recorded_on, self._settings.today, max_age))
+
+    def lint_version(self, version: object) -> Findings:
+        """What is to be said of a cassette of another version than 1."""
+        return self._as_file([format_breach(version)])
+
+    def _as_file(self, breaches: Iterable[Breach]) -> Findings:
+        return conclude((("file", breach, None) for breach in breaches), tables(), self._settings)
 
     def merge(self, several: Iterable[Findings]) -> Findings:
         """The findings of several checks as one sequence."""

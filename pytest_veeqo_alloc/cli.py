@@ -16,7 +16,8 @@ from pytest_veeqo_alloc.capture.files import KINDS
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, PROFILES
 from pytest_veeqo_alloc.data import read_text
 from pytest_veeqo_alloc.description import SIDES, load_schema
-from pytest_veeqo_alloc.file_check import check_paths
+from pytest_veeqo_alloc.file_check import Asked, check_paths
+from pytest_veeqo_alloc.file_redact import redact_files, write_back
 from pytest_veeqo_alloc.reporting.checked import Run
 from pytest_veeqo_alloc.reporting.github import github_lines
 from pytest_veeqo_alloc.reporting.machine import json_text
@@ -66,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     example.add_argument("side", choices=SIDES)
     example.add_argument("--seed", type=int, metavar="N", help="another valid one instead, the same for the same N")
     example.set_defaults(command=_example)
+    redact = commands.add_parser("redact", help="replace what may not be shown in cassettes, HAR and interaction files")
+    redact.add_argument("paths", nargs="+", metavar="PATH", help="a file, a folder, or - for standard input")
+    redact.add_argument("--in-place", action="store_true", help="write the files anew (default: print the one file)")
+    redact.set_defaults(command=_redact)
     return parser
 
 
@@ -86,13 +91,24 @@ def _add_check(commands: Any) -> None:
         help="a file of accepted deviations, or the pack observed",
     )
     check.add_argument("--expect-status", type=int, metavar="N", help="the status that every response should have")
+    check.add_argument("--lint", action="store_true", help="also look for secrets and other formats in every call")
+    check.add_argument("--max-age", type=_days, metavar="DAYS", help="with --lint: how old a recording may be")
     check.add_argument("--format", choices=("text", "json", "github"), default="text")
     check.set_defaults(command=_check)
 
 
+def _days(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError("a whole number of days, such as 90")
+    return int(text)
+
+
 def _check(chosen: argparse.Namespace) -> int:
+    if chosen.max_age is not None and not chosen.lint:
+        raise ValueError("--max-age is looked at with --lint only: give both")
     contract = Contract(chosen.profile, rules=parse_overrides(chosen.rule), deviations=chosen.deviations)
-    run = check_paths(chosen.paths, contract, kind=chosen.kind, expect_status=chosen.expect_status)
+    asked = Asked(chosen.kind, chosen.expect_status, lint=chosen.lint, max_age=chosen.max_age)
+    run = check_paths(chosen.paths, contract, asked)
     _show(run, chosen.format)
     for file, sentence in run.troubles:
         _complain(f"{file}: {sentence}")
@@ -143,6 +159,30 @@ def _example(chosen: argparse.Namespace) -> int:
 
     print(json.dumps(sample(chosen.side, chosen.seed), indent=2))
     return CLEAN
+
+
+def _redact(chosen: argparse.Namespace) -> int:
+    troubles: list[tuple[str, str]] = []
+    files = redact_files(chosen.paths, troubles)
+    if not chosen.in_place and len(files) > 1:
+        raise ValueError(f"{len(files)} files cannot be printed as one: give --in-place, or one file at a time")
+    for file in files:
+        if chosen.in_place and file.path != "-":
+            try:
+                write_back(file)
+            except OSError as error:
+                troubles.append((file.path, f"cannot be written: {error.strerror}"))
+                continue
+            print(f"{printable(file.path)}: {'redacted' if file.changed else 'nothing to redact'}")
+        else:
+            print(file.text, end="")
+        if file.dropped:
+            _complain(f"{file.path}: bodies that are neither JSON nor a form were dropped: {file.dropped}")
+    for path, sentence in troubles:
+        _complain(f"{path}: {sentence}")
+    if not files and not troubles:
+        _complain("nothing was redacted: no cassette, HAR file or interaction was found")
+    return COULD_NOT_RUN if troubles or not files else CLEAN
 
 
 def entry() -> None:

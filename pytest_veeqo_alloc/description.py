@@ -14,7 +14,6 @@ from pytest_veeqo_alloc.contract.derive import derive
 from pytest_veeqo_alloc.contract.deviations import Accepting, Deviation, parse
 from pytest_veeqo_alloc.contract.interaction import Interaction
 from pytest_veeqo_alloc.contract.operation import operation_of
-from pytest_veeqo_alloc.contract.rules import Side
 from pytest_veeqo_alloc.contract.settings import unknown
 from pytest_veeqo_alloc.contract.table import Shape, compile_schema
 from pytest_veeqo_alloc.data import read_text
@@ -64,7 +63,7 @@ _ENOUGH_FOR_AN_ORDER = 5
 """Documented members that tell an order from other objects that have an id, a status and tags."""
 
 
-def side_of(value: Any) -> Side | None:
+def side_of(value: Any) -> Literal["request", "response"] | None:
     """Whose body *value* looks like, by its documented members; None where it looks like neither."""
     if not isinstance(value, dict):
         return None

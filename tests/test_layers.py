@@ -13,8 +13,8 @@ import pytest_veeqo_alloc
 
 PACKAGE = Path(pytest_veeqo_alloc.__file__).parent
 ORDER = [
-    ("data",), ("contract",), ("description",), ("story", "order_shapes", "observed", "orders"), ("capture",), ("api",), ("strategies",),
-    ("reporting",), ("file_check",), ("failure", "fixtures", "plugin", "cli", "__main__"),
+    ("data",), ("contract",), ("description",), ("story", "order_shapes", "observed", "orders"), ("redaction",),
+    ("capture",), ("storage",), ("api",), ("strategies",), ("reporting",), ("file_walk",), ("file_check", "file_redact"), ("failure", "fixtures", "plugin", "cli", "__main__"),
 ]  # fmt: skip
 """The parts from the core outwards; a part imports from those before it, and from others of its own row."""
 

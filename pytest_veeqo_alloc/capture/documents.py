@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import yaml
 
 MAX_DEPTH, MAX_MERGES = 200, 10
+MAX_YAML = 64 * 1024 * 1024
+"""Bytes of YAML that are read; a parsed document takes many times as much memory."""
+
+_FEW = 500
+_INDENT = re.compile(r"^[ ?:-]*", re.MULTILINE)
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -33,6 +39,8 @@ def parse(data: bytes) -> tuple[Any, bool]:
             raise UnreadableFileError(f"not JSON, or cut off: {where}") from None
     except ValueError:
         raise UnreadableFileError("has a number of too many digits") from None
+    if len(data) > MAX_YAML:
+        raise UnreadableFileError(f"YAML of more than {MAX_YAML // 1024**2} MB, which is not read")
     return _parse_yaml(text), False
 
 
@@ -54,6 +62,8 @@ def _parse_yaml(text: str) -> Any:
 def _refuse_harm(text: str) -> None:
     """The C loader goes down without a limit and takes the process with it, and each merge may double the work; the
     parser of events does neither."""
+    if _is_harmless(text):
+        return
     depth = merges = 0
     for event in yaml.parse(text, Loader=_LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -62,6 +72,14 @@ def _refuse_harm(text: str) -> None:
             raise UnreadableFileError("nests too deep to be read")
         if merges > MAX_MERGES:
             raise UnreadableFileError(f"has more than {MAX_MERGES} merge keys, which no cassette has")
+
+
+def _is_harmless(text: str) -> bool:
+    """Whether *text* cannot nest deep, by what opens a level: a bracket, or a column of indentation. It spares the
+    cassettes of most users a second parse."""
+    if "<<" in text or text.count("[") + text.count("{") > _FEW:
+        return False
+    return max(map(len, _INDENT.findall(text)), default=0) <= MAX_DEPTH
 
 
 def _line(error: Exception) -> str:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import datetime
+import email.utils
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError, parse
-from pytest_veeqo_alloc.capture.encoding import CodingError, body_bytes, decoded
-from pytest_veeqo_alloc.contract.interaction import Headers, Interaction, Request, Response
+from pytest_veeqo_alloc.capture.values import body_bytes, mapped, named, pairs, raw, status_code, text
+from pytest_veeqo_alloc.contract.coding import CodingError, decoded
+from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
 
 Kind = Literal["request", "response", "interaction", "cassette", "har"]
 KINDS: tuple[Kind, ...] = ("request", "response", "interaction", "cassette", "har")
-
-MAX_NODES = 1_000_000
 
 _MISSHAPEN = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
 
@@ -27,6 +27,21 @@ class Loaded:
     interactions: tuple[Interaction, ...] = ()
     body: bytes = b""
     skipped: int = 0
+    recorded_on: datetime.date | None = None
+    document: Any = None
+    is_json: bool = False
+
+
+class OtherVersionError(UnreadableFileError):
+    """A cassette of another version than 1."""
+
+    def __init__(self, version: object) -> None:
+        super().__init__("a VCR cassette of another version than 1, which is the only one that vcrpy writes")
+        self.version = version
+
+
+STAMP = "veeqo_alloc"
+"""The member of a cassette that says when, how and from what it was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +51,8 @@ class _Format:
     name: str
     entries: Callable[[Any], list[Any]]
     line: Callable[[Any], Request | None]
-    interaction: Callable[[Any, str], Interaction]
+    interaction: Callable[[Any, str, bool], Interaction]
+    recorded_on: Callable[[Any], str | None] = lambda document: None
 
 
 def load(
@@ -46,12 +62,13 @@ def load(
     kind: Kind | None,
     side_of: Callable[[Any], Kind | None],
     means: Callable[[Interaction], bool],
+    decode: bool = True,
 ) -> Loaded | None:
     """What *data*, the content of the file *source*, holds.
 
     *kind* None means to tell it from the content; *side_of* says of parsed JSON whose body it is. Of the calls in a
-    file only those that *means* recognises by method and URL are read; the rest is counted. None is returned where the
-    content is nothing of ours. UnreadableFileError where it is something of ours that cannot be read, or no document.
+    file only those that *means* recognises by method and URL are read; the rest is counted. Without *decode*
+    bodies stay compressed where they are. None is returned where the content is nothing of ours. UnreadableFileError where it is something of ours that cannot be read, or no document.
     """
     if kind in ("request", "response"):
         return Loaded(kind, body=data)
@@ -66,20 +83,37 @@ def load(
         entries = form.entries(document)
     except _MISSHAPEN:
         raise UnreadableFileError(f"not what {form.name} looks like") from None
-    read = [_read(form, number, entry, f"{source}#{number}", means) for number, entry in enumerate(entries, 1)]
+    read = [_read(form, number, entry, f"{source}#{number}", means, decode) for number, entry in enumerate(entries, 1)]
     found = tuple(interaction for interaction in read if interaction is not None)
-    return Loaded(kind, found, skipped=len(read) - len(found))
+    skipped, day = len(read) - len(found), _day(form, document, found)
+    return Loaded(kind, found, skipped=skipped, recorded_on=day, document=document, is_json=is_json)
+
+
+def _day(form: _Format, document: Any, found: tuple[Interaction, ...]) -> datetime.date | None:
+    """The day of the recording: as the file says it, else by the clock of the first server that tells it."""
+    try:
+        if said := form.recorded_on(document):
+            return datetime.date.fromisoformat(said[:10])
+    except (*_MISSHAPEN, IndexError):
+        pass
+    dates = (value for each in found if each.response for value in each.response.header_values("date"))
+    for value in dates:
+        try:
+            return email.utils.parsedate_to_datetime(value).date()
+        except ValueError:
+            continue
+    return None
 
 
 def _read(
-    form: _Format, number: int, entry: Any, source: str, means: Callable[[Interaction], bool]
+    form: _Format, number: int, entry: Any, source: str, means: Callable[[Interaction], bool], decode: bool
 ) -> Interaction | None:
     """One call of a file, or None where it is another than the documented one."""
     try:
         line = form.line(entry)
         if line is not None and not means(Interaction(line)):
             return None
-        return form.interaction(entry, source)
+        return form.interaction(entry, source, decode)
     except CodingError as error:
         raise UnreadableFileError(f"entry {number} of {form.name} has {error}") from None
     except _MISSHAPEN:
@@ -100,56 +134,71 @@ def _kind_of(document: Any) -> Kind | None:
     return "interaction" if known or (request is None and isinstance(response, dict) and "status" in response) else None
 
 
-def _interaction(document: Mapping[str, Any], source: str) -> Interaction:
+def _interaction(document: Mapping[str, Any], source: str, decode: bool) -> Interaction:
     line, response = _line(document), document.get("response")
     request = None if line is None else _with_rest(line, document["request"])
-    answer = None if response is None else Response(_status(response["status"]), _pairs(response), body_bytes(response))
+    answer = (
+        None if response is None else Response(status_code(response["status"]), pairs(response), body_bytes(response))
+    )
     return Interaction(request, answer, source.rpartition("#")[0])
 
 
 def _line(document: Mapping[str, Any]) -> Request | None:
     request = document["request"]
-    return None if request is None else Request(_text(request["method"]), _text(request["url"]))
+    return None if request is None else Request(text(request["method"]), text(request["url"]))
 
 
 def _with_rest(line: Request, request: Mapping[str, Any]) -> Request:
-    return Request(line.method, line.url, _pairs(request), body_bytes(request))
+    return Request(line.method, line.url, pairs(request), body_bytes(request))
 
 
 def _cassette_entries(document: Mapping[str, Any]) -> list[Any]:
     if "version" not in document:
         raise UnreadableFileError("a VCR cassette without its version, which stands last: it may be cut off")
     if document["version"] != 1:
-        raise UnreadableFileError("a VCR cassette of another version than 1, which is the only one that vcrpy writes")
+        raise OtherVersionError(document["version"])
     return list(document["interactions"] or ())
 
 
 def _cassette_line(entry: Mapping[str, Any]) -> Request:
-    return Request(_text(entry["request"]["method"]), _text(entry["request"]["uri"]))
+    return Request(text(entry["request"]["method"]), text(entry["request"]["uri"]))
 
 
-def _cassette_interaction(entry: Mapping[str, Any], source: str) -> Interaction:
+def _stamped(document: Mapping[str, Any]) -> str | None:
+    return str(document[STAMP]["recorded_on"])
+
+
+def cassette_interaction(entry: Mapping[str, Any], source: str, decode: bool) -> Interaction:
+    """One entry of a cassette, as vcrpy has it in memory and on disk, as an interaction; CodingError for a body that
+    cannot be decoded, where *decode* asks for it."""
     line, request, response = _cassette_line(entry), entry["request"], entry["response"]
-    sent, received = _mapped(request), _mapped(response)
-    body = (response.get("body") or {}).get("string")
-    return Interaction(
-        Request(line.method, line.url, sent, decoded(_raw(request.get("body")), sent)),
-        Response(_status(response["status"]["code"]), received, decoded(_raw(body), received)),
-        source,
-    )
+    sent, received = mapped(request), mapped(response)
+    asked, answer = raw(request.get("body")), raw((response.get("body") or {}).get("string"))
+    if decode:
+        asked, answer = decoded(asked, sent), decoded(answer, received)
+    status = status_code(response["status"]["code"])
+    return Interaction(Request(line.method, line.url, sent, asked), Response(status, received, answer), source)
+
+
+def _har_entries(document: Mapping[str, Any]) -> list[Any]:
+    return list(document["log"]["entries"])
+
+
+def _started(document: Mapping[str, Any]) -> str | None:
+    return str(document["log"]["entries"][0]["startedDateTime"])
 
 
 def _har_line(entry: Mapping[str, Any]) -> Request:
-    return Request(_text(entry["request"]["method"]), _text(entry["request"]["url"]))
+    return Request(text(entry["request"]["method"]), text(entry["request"]["url"]))
 
 
-def _har_interaction(entry: Mapping[str, Any], source: str) -> Interaction:
+def _har_interaction(entry: Mapping[str, Any], source: str, decode: bool) -> Interaction:
     line, request, response = _har_line(entry), entry["request"], entry["response"]
     # A browser notes status 0 for a request that nobody answered.
-    status = _status(response["status"])
-    answer = Response(status, _named(response), _har_body(response.get("content"))) if status else None
+    status = status_code(response["status"])
+    answer = Response(status, named(response), _har_body(response.get("content"))) if status else None
     return Interaction(
-        Request(line.method, line.url, _named(request), _har_body(request.get("postData"))), answer, source
+        Request(line.method, line.url, named(request), _har_body(request.get("postData"))), answer, source
     )
 
 
@@ -160,61 +209,8 @@ def _har_body(content: Mapping[str, Any] | None) -> bytes | None:
     return body_bytes({key: content["text"]})
 
 
-def _raw(body: Any) -> bytes | None:
-    """A cassette's body: text, bytes, or for some clients the value that was sent as JSON."""
-    if body is None or isinstance(body, bytes):
-        return body
-    if isinstance(body, str):
-        return body.encode("utf-8", "surrogatepass")
-    if _nodes_beyond(body, MAX_NODES):
-        raise CodingError(f"aliases that unfold to more than {MAX_NODES:,} values")
-    return json.dumps(body).encode()
-
-
-def _nodes_beyond(value: Any, limit: int) -> bool:
-    stack = [value]
-    while stack:
-        limit -= 1
-        if limit < 0:
-            return True
-        inner = stack.pop()
-        if isinstance(inner, (dict, list)):
-            stack.extend(inner.values() if isinstance(inner, dict) else inner)
-    return False
-
-
-def _pairs(message: Mapping[str, Any]) -> Headers:
-    return tuple((_text(name), _text(value)) for name, value in message.get("headers") or ())
-
-
-def _named(message: Mapping[str, Any]) -> Headers:
-    return tuple((_text(header["name"]), _text(header["value"])) for header in message.get("headers") or ())
-
-
-def _mapped(message: Mapping[str, Any]) -> Headers:
-    return tuple(
-        (_text(name), _text(value))
-        for name, values in (message.get("headers") or {}).items()
-        for value in (values if isinstance(values, list) else [values])
-    )
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bytes):
-        return value.decode("latin-1")
-    if isinstance(value, (str, int, float)):
-        return str(value)
-    raise TypeError("text is due")
-
-
-def _status(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 999:
-        raise TypeError("a status is a number of three digits")
-    return value
-
-
 _FORMATS: Mapping[str, _Format] = {
     "interaction": _Format("an interaction file", lambda document: [document], _line, _interaction),
-    "cassette": _Format("a VCR cassette", _cassette_entries, _cassette_line, _cassette_interaction),
-    "har": _Format("a HAR file", lambda document: list(document["log"]["entries"]), _har_line, _har_interaction),
+    "cassette": _Format("a VCR cassette", _cassette_entries, _cassette_line, cassette_interaction, _stamped),
+    "har": _Format("a HAR file", _har_entries, _har_line, _har_interaction, _started),
 }

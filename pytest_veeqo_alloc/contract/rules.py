@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from pytest_veeqo_alloc.contract import rules_body, rules_order, rules_transport
+from pytest_veeqo_alloc.contract import rules_body, rules_file, rules_order, rules_transport
 
 Severity = Literal["error", "warning", "off"]
 Basis = Literal["documented", "rfc", "convention"]
-Side = Literal["request", "response"]
+Side = Literal["request", "response", "file"]
 
 PROFILES = ("lenient", "documented", "strict")
 SEVERITIES = ("error", "warning", "off")
@@ -49,6 +49,6 @@ def _rule(row: tuple[str, str, str, str, str, str, str]) -> Rule:
 
 
 CATALOGUE: Mapping[str, Rule] = {
-    row[0]: _rule(row) for row in (*rules_transport.ROWS, *rules_body.ROWS, *rules_order.ROWS)
+    row[0]: _rule(row) for row in (*rules_transport.ROWS, *rules_body.ROWS, *rules_order.ROWS, *rules_file.ROWS)
 }
-"""Every rule by its id, in the order in which they are told: transport, bodies, the order's own arithmetic."""
+"""Every rule by its id, in the order in which they are told: transport, bodies, the order's own arithmetic, files."""

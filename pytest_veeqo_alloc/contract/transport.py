@@ -46,7 +46,7 @@ def key_breaches(request: Request, operation: Operation, *, headers_filtered: bo
     parts = urlsplit(request.url)
     leaking: dict[str, bool] = {}
     for name, texts in _query(parts.query):
-        leaks = _is_credential(name) or any(_holds(text, key) for text in texts for key in keys)
+        leaks = is_credential(name) or any(_holds(text, key) for text in texts for key in keys)
         leaking[name] = leaking.get(name, False) or leaks
     for name, leaks in leaking.items():
         where = f"query:{name}"
@@ -62,11 +62,15 @@ def key_breaches(request: Request, operation: Operation, *, headers_filtered: bo
 def media_type_breach(message: Request | Response, rule: str) -> list[Breach]:
     """Whether the body is declared as JSON; parameters such as charset are ignored (RFC 8259 section 11)."""
     value = message.header("content-type")
-    essence = (value or "").partition(";")[0].strip()
-    if _MEDIA_TYPE.fullmatch(essence):
+    if is_json_type(value or ""):
         return []
     got = NOTHING if value is None else "another media type"
     return [Breach(rule, None, got, "application/json", "header:content-type")]
+
+
+def is_json_type(value: str) -> bool:
+    """Whether the content type *value* is that of JSON (RFC 8259 section 11, RFC 6839 section 3.1)."""
+    return _MEDIA_TYPE.fullmatch(value.partition(";")[0].strip()) is not None
 
 
 def status_breaches(status: int, operation: Operation, *, expect: int | None, broken: bool) -> list[Breach]:
@@ -115,7 +119,8 @@ def _query(query: str) -> Iterator[tuple[str, tuple[str, ...]]]:
             yield unquote_plus(name), (unquote_plus(name), unquote(name), unquote_plus(value), unquote(value))
 
 
-def _is_credential(name: str) -> bool:
+def is_credential(name: str) -> bool:
+    """Whether a header, parameter or member called *name* holds a key, token or password by its name."""
     return _CREDENTIAL.fullmatch(re.sub(r"[-_.\[\]\s]", "", name).lower()) is not None
 
 

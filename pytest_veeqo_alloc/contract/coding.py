@@ -1,11 +1,8 @@
-"""Bodies as files store them: text, base64, and compressed as they went over the wire."""
+"""Content codings (RFC 9110 section 8.4.1) of bodies, undone as far as the standard library goes."""
 
 from __future__ import annotations
 
-import base64
 import zlib
-from collections.abc import Mapping
-from typing import Any
 
 from pytest_veeqo_alloc.contract.interaction import Headers
 
@@ -13,22 +10,11 @@ MAX_BYTES = 200_000_000
 """A body that unpacks to more is refused."""
 
 _GZIP = b"\x1f\x8b"
+_MAX_LAYERS = 5
 
 
 class CodingError(ValueError):
     """A content coding that cannot be undone, as a noun phrase."""
-
-
-def body_bytes(message: Mapping[str, Any]) -> bytes | None:
-    """The body of an interaction file's request or response: `body` as text, or `body_base64`; None for neither."""
-    if (encoded := message.get("body_base64")) is not None:
-        return base64.b64decode(encoded, validate=True)
-    text = message.get("body")
-    if text is None:
-        return None
-    if not isinstance(text, str):
-        raise TypeError("body is text; a JSON body is written as a string")
-    return text.encode("utf-8", "surrogatepass")
 
 
 def decoded(body: bytes | None, headers: Headers) -> bytes | None:
@@ -39,8 +25,10 @@ def decoded(body: bytes | None, headers: Headers) -> bytes | None:
     if not body:
         return body
     coding = ",".join(value for name, value in headers if name.lower() == "content-encoding").strip().lower()
-    if body.startswith(_GZIP):
-        return _unpack(body, zlib.MAX_WBITS | 16)
+    for _ in range(_MAX_LAYERS):
+        if not body.startswith(_GZIP):
+            break
+        body = _unpack(body, zlib.MAX_WBITS | 16)
     if coding == "deflate" and body[:1] not in (b"{", b"["):
         return _unpack(body, zlib.MAX_WBITS if body[:1] == b"\x78" else -zlib.MAX_WBITS)
     if coding in ("br", "zstd") and body[:1] not in (b"{", b"["):

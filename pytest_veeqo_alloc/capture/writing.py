@@ -1,0 +1,168 @@
+"""Interactions as files: interaction JSON, VCR cassettes and HAR, the reverse of `files.py`."""
+
+from __future__ import annotations
+
+import http
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+
+from pytest_veeqo_alloc.capture.files import STAMP, Kind
+from pytest_veeqo_alloc.contract.dates import is_date_time
+from pytest_veeqo_alloc.contract.interaction import Headers, Interaction, Request, Response
+
+_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_EPOCH = "1970-01-01T00:00:00Z"
+
+
+def cassette_text(interactions: Iterable[Interaction], stamp: Mapping[str, Any], *, comment: str = "") -> str:
+    """A VCR cassette in YAML. *stamp* stands first, where a person sees it and vcrpy passes over it; *comment* goes
+    above it."""
+    document: dict[str, Any] = {STAMP: dict(stamp)} if stamp else {}
+    document |= {"interactions": [_cassette_entry(each) for each in interactions], "version": 1}
+    lines = "".join(f"# {line}\n" for line in comment.splitlines())
+    return lines + str(yaml.dump(document, Dumper=_DUMPER, sort_keys=False, width=120, allow_unicode=False))
+
+
+def rewritten(kind: Kind, document: Any, interactions: Iterable[Interaction], *, as_json: bool) -> str:
+    """The file *document* with *interactions* in the place of those that it holds.
+
+    Only what an interaction tells is kept, and of the rest the stamp of a cassette and the times of a HAR file: what
+    nobody has looked at could hold anything.
+    """
+    several = list(interactions)
+    if kind == "interaction":
+        return _json(_interaction(several[0]))
+    if kind == "har":
+        return _json(_har(document, several))
+    stamp = {name: value for name, value in _members(document, STAMP).items() if _is_stamp(name, value)}
+    if as_json:
+        stamped = {STAMP: stamp} if stamp else {}
+        return _json({**stamped, "interactions": [_cassette_entry(each) for each in several], "version": 1})
+    return cassette_text(several, stamp)
+
+
+_STAMPED = {
+    "recorded_on": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"),
+    "host": re.compile(r"loopback|private|public"),
+    "package": re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,4}){1,3}"),
+}
+
+
+def _is_stamp(name: Any, value: Any) -> bool:
+    return name in _STAMPED and isinstance(value, str) and _STAMPED[name].fullmatch(value) is not None
+
+
+def _members(document: Any, name: str) -> Mapping[str, Any]:
+    inner = document.get(name)
+    return inner if isinstance(inner, dict) else {}
+
+
+def _json(document: Any) -> str:
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _text(body: bytes | None) -> str | None:
+    return None if body is None else body.decode("utf-8")
+
+
+def _cassette_entry(each: Interaction) -> dict[str, Any]:
+    request, response = each.request, each.response
+    if request is None or response is None:
+        raise ValueError("a cassette holds requests with their responses; one of them is missing")
+    return {
+        "request": {
+            "method": request.method,
+            "uri": request.url,
+            "headers": _mapped(request.headers),
+            "body": _text(request.body),
+        },
+        "response": {
+            "status": {"code": response.status, "message": _phrase(response.status)},
+            "headers": _mapped(response.headers),
+            "body": {"string": _text(response.body) or ""},
+        },
+    }
+
+
+def _phrase(status: int) -> str:
+    """The reason phrase of RFC 9110: what a server wrote there instead could be anything."""
+    return http.HTTPStatus(status).phrase if status in set(http.HTTPStatus) else ""
+
+
+def _mapped(headers: Headers) -> dict[str, list[str]]:
+    mapped: dict[str, list[str]] = {}
+    for name, value in headers:
+        mapped.setdefault(name, []).append(value)
+    return mapped
+
+
+def _interaction(each: Interaction) -> dict[str, Any]:
+    request, response = each.request, each.response
+    return {
+        "request": None
+        if request is None
+        else {"method": request.method, "url": request.url, **_message(request.headers, request.body)},
+        "response": None
+        if response is None
+        else {"status": response.status, **_message(response.headers, response.body)},
+    }
+
+
+def _message(headers: Headers, body: bytes | None) -> dict[str, Any]:
+    return {"headers": [list(pair) for pair in headers], "body": _text(body)}
+
+
+def _har(document: Any, several: list[Interaction]) -> dict[str, Any]:
+    entries = _members(document, "log").get("entries", [])
+    return {
+        "log": {
+            "version": "1.2",
+            "creator": {"name": "veeqo-alloc redact", "version": "1"},
+            "entries": [_har_entry(old, each) for old, each in zip(entries, several, strict=True)],
+        }
+    }
+
+
+def _har_entry(old: Any, each: Interaction) -> dict[str, Any]:
+    started, time = old.get("startedDateTime"), old.get("time")
+    return {
+        "startedDateTime": started if isinstance(started, str) and is_date_time(started) else _EPOCH,
+        "time": time if isinstance(time, (int, float)) else 0,
+        "request": _har_request(each.request),
+        "response": _har_response(each.response),
+        "cache": {},
+        "timings": {"send": 0, "wait": 0, "receive": 0},
+    }
+
+
+def _har_request(request: Request | None) -> dict[str, Any]:
+    if request is None:
+        raise ValueError("an entry of a HAR file has a request")
+    about = {"method": request.method, "url": request.url, "httpVersion": "HTTP/1.1", "cookies": [], "queryString": []}
+    body = {"mimeType": request.header("content-type") or "", "text": _text(request.body)}
+    posted = {"postData": body} if request.body else {}
+    return {**about, "headers": _named(request.headers), "headersSize": -1, "bodySize": -1, **posted}
+
+
+def _har_response(response: Response | None) -> dict[str, Any]:
+    # A browser notes status 0 for a request that nobody answered.
+    status, headers, body = (response.status, response.headers, response.body) if response else (0, (), None)
+    kind = (response.header("content-type") if response else None) or ""
+    content = {"size": len(body or b""), "mimeType": kind} | ({} if body is None else {"text": _text(body)})
+    about = {"status": status, "statusText": _phrase(status), "httpVersion": "HTTP/1.1", "cookies": []}
+    return {
+        **about,
+        "headers": _named(headers),
+        "content": content,
+        "redirectURL": "",
+        "headersSize": -1,
+        "bodySize": -1,
+    }
+
+
+def _named(headers: Headers) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in headers]

@@ -1,0 +1,85 @@
+"""What may be shown of strings: closed lists of values that say nothing about a person, an account or a key.
+
+Anything not listed here is replaced by a stand-in. A value counts only under the name that it belongs to, so that an
+address in the member `state` is not taken for the state of a channel.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from pytest_veeqo_alloc.contract.dates import is_date_time
+
+_MAX_NAME = 48
+_WORD = re.compile(r"_?[A-Za-z]+[0-9]{0,2}(?:[_-][A-Za-z]+[0-9]{0,2})*\??")
+_PERSONAL_NUMBER = re.compile(
+    r"(?:.*_)?(?:card|card_?number|iban|account_number|sort_code|phone|phone_?number|mobile|telephone|tel|fax|ssn"
+    r"|vat|vat_(?:id|number|registration)|tax_(?:id|number|code|ref|reference)|eori|ioss|eori_id|ioss_id|uk_ims_id)"
+)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+ERROR_MESSAGES = frozenset({
+    "Feature not available on your current plan", "Infinity", "Internal Server Error", "Not Found", "Not found",
+    "Order must have a destination address.", "Too Many Requests", "Unauthorized", "You're not authorized",
+})  # fmt: skip
+"""Texts of errors that the API was seen to send in 2026, or that are reason phrases of HTTP (RFC 9110 section 15)."""
+
+_LISTED: Mapping[str, frozenset[str]] = {
+    "billing_interval": frozenset({"day", "week", "month", "year"}),
+    "customer_type": frozenset({"retail", "wholesale"}),
+    "dimensions_unit": frozenset({"mm", "cm", "m", "in", "inches", "ft"}),
+    "error": ERROR_MESSAGES,
+    "error_messages": ERROR_MESSAGES,
+    "inventory_type_code": frozenset({"wavg", "fifo", "lifo"}),
+    "payment_type": frozenset({"bank_transfer", "card", "cash", "cheque", "credit_card", "paypal"}),
+    "picked_status": frozenset({"unpicked", "partially_picked", "picked"}),
+    "state": frozenset({"active", "inactive", "passive", "pending"}),
+    "status": frozenset({
+        "awaiting_payment", "awaiting_stock", "awaiting_fulfillment", "shipped", "on_hold", "cancelled", "refunded",
+        *map(str, range(400, 600)),
+    }),
+    "subscription_status": frozenset({"trialing", "active", "past_due", "canceled", "unpaid"}),
+    "type": frozenset({"ProductVariant", "Kit"}),
+    "type_code": frozenset({"direct", "amazon", "amazon_fba", "ebay", "shopify", "woocommerce", "magento"}),
+    "weight_unit": frozenset({"g", "kg", "oz", "lb"}),
+}  # fmt: skip
+
+_CODES: Mapping[str, re.Pattern[str]] = {
+    "country": re.compile(r"[A-Z]{2}"),
+    "country_code": re.compile(r"[A-Z]{2}"),
+    "currency": re.compile(r"[A-Z]{3}"),
+    "currency_code": re.compile(r"[A-Z]{3}"),
+    "marketplace_country": re.compile(r"[A-Z]{2}"),
+    "origin_country": re.compile(r"[A-Z]{2}"),
+}
+
+
+def is_safe_text(name: str, text: str) -> bool:
+    """Whether *text* may be shown as the member *name*: an enumerated value, a unit, a code of a country or currency,
+    or a date (RFC 3339)."""
+    if text in _LISTED.get(name, ()) or is_date_time(text):
+        return True
+    if name in _CODES:
+        return _CODES[name].fullmatch(text) is not None
+    return name.endswith("_date") and "birth" not in name and _DATE.fullmatch(text) is not None
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a member, header, parameter or path segment may be shown: words of letters, with at most two digits
+    behind each. A key or an e-mail address is none."""
+    return len(name) <= _MAX_NAME and _WORD.fullmatch(name) is not None
+
+
+def is_personal_number_name(name: str) -> bool:
+    """Whether a number called *name* is that of a card, a telephone, an account or a tax payer."""
+    return _PERSONAL_NUMBER.fullmatch(name.lower()) is not None
+
+
+def is_card_number(digits: str) -> bool:
+    """Whether *digits* could be the number of a payment card: 13 to 19 of them and the checksum of ISO/IEC 7812."""
+    if not (digits.isascii() and digits.isdigit() and 13 <= len(digits) <= 19):
+        return False
+    doubled = [2 * int(digit) for digit in digits[-2::-2]]
+    total = sum(map(int, digits[-1::-2])) + sum(each - 9 if each > 9 else each for each in doubled)
+    return total % 10 == 0
