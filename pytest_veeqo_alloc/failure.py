@@ -1,6 +1,8 @@
-"""The failure of a test whose watched session broke the contract."""
+"""The failure of a test in which the contract was broken before the eyes of a fixture."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import pytest
 
@@ -10,9 +12,9 @@ from pytest_veeqo_alloc.contract.violation import ContractViolation
 class _WatchedViolation(ContractViolation, pytest.fail.Exception):  # type: ignore[misc,name-defined]  # pytest gives the class as an attribute of a function
     """A ContractViolation that pytest shows without a traceback: the test's own lines are not where it is."""
 
-    def __init__(self, violation: ContractViolation) -> None:
+    def __init__(self, violation: ContractViolation, more: Sequence[str]) -> None:
         ContractViolation.__init__(self, violation.findings, violation.hint)
-        self.msg = str(violation)
+        self.msg = "\n\n".join([str(violation), *more])
         self.pytrace = False
 
 
@@ -21,6 +23,8 @@ _WatchedViolation.__name__ = _WatchedViolation.__qualname__ = ContractViolation.
 _WatchedViolation.__module__ = ContractViolation.__module__
 
 
-def watched_failure(violation: ContractViolation) -> BaseException:
-    """*violation*, to be raised where no frame is worth showing."""
-    return _WatchedViolation(violation)
+def failure(violation: ContractViolation | None, complaints: Sequence[str]) -> BaseException:
+    """*violation* and *complaints* as one failure, to be raised where no frame is worth showing."""
+    if violation is not None:
+        return _WatchedViolation(violation, complaints)
+    return pytest.fail.Exception("veeqo-alloc: " + "\n\n".join(complaints), pytrace=False)

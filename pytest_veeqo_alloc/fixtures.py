@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_veeqo_alloc.watched import watched
+
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.api import Contract
     from pytest_veeqo_alloc.capture.watch import Watch
     from pytest_veeqo_alloc.contract.validators import Validator
-
-WATCHED: pytest.StashKey[tuple[Contract, list[Watch]]] = pytest.StashKey()
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,11 @@ def veeqo_alloc_watch(
     """Call it with a requests.Session, httpx.Client or httpx.AsyncClient: each allocation that it makes is checked, and
     an error fails the test. Returns the `Watch`."""
     watches: list[Watch] = []
-    request.node.stash[WATCHED] = (veeqo_alloc_contract, watches)
+    onlookers = watched(request.node, veeqo_alloc_contract)
 
     def watch(session: Any) -> Watch:
         watches.append(veeqo_alloc_contract.watch(session))
+        onlookers.append(watches[-1])
         return watches[-1]
 
     yield watch

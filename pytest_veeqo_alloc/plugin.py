@@ -3,60 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_veeqo_alloc.fixtures import (
-    WATCHED,
-    veeqo_alloc_contract,
-    veeqo_alloc_schemas,
-    veeqo_alloc_watch,
-)
+from pytest_veeqo_alloc.fixtures import veeqo_alloc_contract, veeqo_alloc_schemas, veeqo_alloc_watch
+from pytest_veeqo_alloc.fixtures_cassette import MARKER, PASSED, USED, veeqo_alloc_cassette
+from pytest_veeqo_alloc.options import OPTIONS, add_options, key_of, setting
+from pytest_veeqo_alloc.watched import failure_of
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.api import Contract
-    from pytest_veeqo_alloc.contract.violation import ContractViolation
 
-__all__ = ["veeqo_alloc_contract", "veeqo_alloc_schemas", "veeqo_alloc_watch"]
+__all__ = ["veeqo_alloc_cassette", "veeqo_alloc_contract", "veeqo_alloc_schemas", "veeqo_alloc_watch"]
 
-_PREFIX = "veeqo_alloc_"
 _CONTRACT: pytest.StashKey[Contract] = pytest.StashKey()
-
-# Name, what it takes, whether it may be given several times, help.
-_OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
-    ("profile", "PROFILE", False, "how strictly to read the documentation: lenient, documented (default) or strict"),
-    ("rule", "ID=SEVERITY", True, "error, warning or off for one rule, such as null-value=warning"),
-    ("deviations", "PACK|FILE", True, "findings to accept: the pack observed, or a TOML file of your own"),
-    ("show-values", None, False, "quote values of bodies in failures; for your own terminal only"),
-)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Every option is also an ini key of the same name with underscores; the command line wins."""
-    group = parser.getgroup("veeqo-alloc", "Veeqo allocation contract")
-    for name, metavar, several, words in _OPTIONS:
-        key = _PREFIX + name.replace("-", "_")
-        if metavar is None:
-            group.addoption(f"--veeqo-alloc-{name}", dest=key, action="store_true", default=None, help=words)
-            parser.addini(key, words, type="bool", default=False)
-        else:
-            action = "append" if several else "store"
-            group.addoption(f"--veeqo-alloc-{name}", dest=key, action=action, default=None, metavar=metavar, help=words)
-            kind: Literal["linelist", "string"] = "linelist" if several else "string"
-            parser.addini(key, words, type=kind, default=[] if several else "")
-
-
-def setting(config: pytest.Config, name: str) -> Any:
-    """The value of an option or, where it was not given, of its ini key."""
-    key = _PREFIX + name.replace("-", "_")
-    given = config.getoption(key)
-    return config.getini(key) if given is None else given
+    """Options and ini keys."""
+    add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """A wrong setting stops the run at once, in one sentence, rather than every test."""
-    if any(setting(config, name) for name, *_ in _OPTIONS):
+    config.addinivalue_line(
+        "markers", f"{MARKER}(name, ...): play this cassette for the whole test; see the fixture of the same name"
+    )
+    if any(setting(config, name) for name, *_ in OPTIONS):
         contract_of(config)
 
 
@@ -79,7 +53,7 @@ def contract_of(config: pytest.Config) -> Contract:
 
 def _deviations(config: pytest.Config, named: str) -> str:
     """A file named in the ini file lies beside it; one named on the command line, where the command was given."""
-    if config.getoption(f"{_PREFIX}deviations") is None and config.inipath is not None:
+    if config.getoption(key_of("deviations")) is None and config.inipath is not None:
         beside = config.inipath.parent / named
         return str(beside) if beside.is_file() else named
     return named
@@ -87,34 +61,56 @@ def _deviations(config: pytest.Config, named: str) -> str:
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     """One line, and only where something was set."""
-    given = {name: setting(config, name) for name, *_ in _OPTIONS}
+    given = {name: setting(config, name) for name, *_ in OPTIONS}
     if not any(given.values()):
         return None
     parts = [f"profile {given['profile'] or 'documented'}", *given["rule"]]
     parts += [f"deviations {ascii(named)[1:-1]}" for named in given["deviations"]]
     parts += ["values shown"] if given["show-values"] else []
+    parts += [f"record mode {ascii(given['record-mode'])[1:-1]}"] if given["record-mode"] else []
     return f"veeqo-alloc: {', '.join(parts)}"
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A test that is marked to play a cassette uses the fixture first, so that its other fixtures play it too."""
+    names = getattr(item, "fixturenames", None)
+    if names is not None and MARKER not in names and item.get_closest_marker(MARKER) is not None:
+        names.insert(0, MARKER)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """What a watched session did wrong fails the test in its call phase, so that xfail and -x see a failed test."""
+    """What was wrong before the eyes of a fixture fails the test in its call phase, so that xfail and -x see a failed
+    test."""
     try:
         outcome = yield
     except BaseException:
-        if violation := _violation(item):
-            item.add_report_section("call", "veeqo-alloc", str(violation))
+        if failure := failure_of(item):
+            item.add_report_section("call", "veeqo-alloc", str(failure))
         raise
-    if violation := _violation(item):
-        from pytest_veeqo_alloc.failure import watched_failure  # needs the core, which most runs never load
-
-        raise watched_failure(violation)
+    if failure := failure_of(item):
+        raise failure
     return outcome
 
 
-def _violation(item: pytest.Item) -> ContractViolation | None:
-    if WATCHED not in item.stash:
-        return None
-    contract, watches = item.stash[WATCHED]
-    findings = contract.merge(watch.findings for watch in watches)
-    return None if findings.ok else contract.violation(findings)
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tells the fixture of cassettes whether the test passed, and the summary what was used."""
+    report = yield
+    if report.when == "call":
+        item.stash[PASSED] = report.passed
+    elif report.when == "teardown" and USED in item.stash:
+        # An attribute of plain data crosses from the processes of pytest-xdist.
+        report.veeqo_alloc_used = item.stash[USED]  # type: ignore[attr-defined]  # reports take attributes of plugins
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """What was left unplayed, and cassettes that no test used; nothing where no cassette was used."""
+    reports = [report for several in terminalreporter.stats.values() for report in several]
+    used = [(report.nodeid, each) for report in reports for each in getattr(report, "veeqo_alloc_used", ())]
+    if used:
+        from pytest_veeqo_alloc.summary import cassette_lines
+
+        for line in cassette_lines(used, config):
+            terminalreporter.write_line(line)

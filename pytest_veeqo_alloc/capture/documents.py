@@ -53,6 +53,8 @@ def _parse_yaml(text: str) -> Any:
             raise UnreadableFileError("has a Python-object tag, which is never constructed; record it anew") from None
         raise UnreadableFileError(f"has a tag that is not read{_line(error)}") from None
     except yaml.YAMLError as error:
+        if "nesting depth" in str(getattr(error, "problem", "")):  # the limit of a libyaml that has one of its own
+            raise UnreadableFileError("nests too deep to be read") from None
         raise UnreadableFileError(f"neither JSON nor YAML of one document{_line(error)}") from None
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         # Values that contradict their tags escape from PyYAML in many forms.

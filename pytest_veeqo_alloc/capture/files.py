@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import email.utils
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError, parse
@@ -28,8 +28,8 @@ class Loaded:
     body: bytes = b""
     skipped: int = 0
     recorded_on: datetime.date | None = None
-    document: Any = None
-    is_json: bool = False
+    document: Any = field(default=None, compare=False)
+    is_json: bool = field(default=False, compare=False)
 
 
 class OtherVersionError(UnreadableFileError):

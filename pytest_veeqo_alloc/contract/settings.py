@@ -31,12 +31,16 @@ def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     """One sentence: that *name* is no known *kind*, and the nearest that is, or all of them where they are few."""
     names = list(known)
-    near = difflib.get_close_matches(str(name), names, n=1)
-    if near:
-        return f"unknown {kind} {_quoted(name)}: did you mean {near[0]!r}?"
+    if near := nearest(name, names):
+        return f"unknown {kind} {_quoted(name)}: did you mean {near!r}?"
     if len(names) <= 8:
         return f"unknown {kind} {_quoted(name)}: it is one of {', '.join(names)}"
     return f"unknown {kind} {_quoted(name)}: see 'veeqo-alloc {kind}s' for all of them"
+
+
+def nearest(name: object, known: Iterable[str]) -> str | None:
+    """The known name that *name* is most likely a slip for, or None."""
+    return next(iter(difflib.get_close_matches(str(name), list(known), n=1)), None)
 
 
 def _quoted(name: object) -> str:

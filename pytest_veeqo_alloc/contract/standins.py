@@ -71,6 +71,16 @@ def is_stand_in(text: str) -> bool:
     return _OWN.fullmatch(text) is not None
 
 
+def has_stand_in(text: str) -> bool:
+    """Whether there is a stand-in anywhere in *text*."""
+    return _OWN_ANYWHERE.search(text) is not None
+
+
+def without_numbers(text: str) -> str:
+    """*text* with every stand-in in it made one and the same: what two sessions redacted apart is equal then."""
+    return _OWN_ANYWHERE.sub("redacted", text)
+
+
 def is_number_stand_in(number: float) -> bool:
     """Whether *number* stands in for a telephone, card or tax number."""
     return NUMBERS_FROM < number < _NUMBERS_BELOW

@@ -1,0 +1,79 @@
+"""The fixture `veeqo_alloc_cassette` and its marker; what they need is imported when one is used."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_veeqo_alloc.options import setting
+from pytest_veeqo_alloc.watched import watched
+
+if TYPE_CHECKING:
+    from pytest_veeqo_alloc.api import Contract
+    from pytest_veeqo_alloc.recording.session import Cassettes
+
+MARKER = "veeqo_alloc_cassette"
+USED: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
+PASSED: pytest.StashKey[bool] = pytest.StashKey()
+
+
+@pytest.fixture
+def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: Contract) -> Iterator[Cassettes]:
+    """`.use(name)` plays a cassette: no network, no key, and every allocation that passes is checked. With
+    `--veeqo-alloc-record-mode once` what is missing is recorded, redacted, and written when the test has passed."""
+    from pytest_veeqo_alloc.recording.session import Cassettes
+
+    config = request.config
+    try:
+        cassettes = Cassettes(
+            veeqo_alloc_contract, folder_of(config), setting(config, "record-mode") or "none", lambda: _live(config)
+        )
+    except ValueError as error:
+        raise pytest.UsageError(f"veeqo-alloc: {error}") from None
+    watched(request.node, veeqo_alloc_contract).append(cassettes)
+    with ExitStack() as stack:
+        if (marker := request.node.get_closest_marker(MARKER)) is not None:
+            _enter(stack, cassettes, marker)
+        yield cassettes
+    request.node.stash[USED] = [vars_of(used) for used in cassettes.used()]
+    if request.node.stash.get(PASSED, False):
+        try:
+            cassettes.save(datetime.date.today())
+        except ValueError as error:
+            pytest.fail(f"veeqo-alloc: {error}", pytrace=False)
+
+
+def _enter(stack: ExitStack, cassettes: Cassettes, marker: pytest.Mark) -> None:
+    try:
+        stack.enter_context(cassettes.use(*marker.args, **marker.kwargs))
+    except TypeError:
+        pytest.fail(
+            f"veeqo-alloc: the marker is used as @pytest.mark.{MARKER}('name'), with the arguments of "
+            f"veeqo_alloc_cassette.use(): relax=, strict_play=, allow_playback_repeats=, allow_hosts=, record_mode=",
+            pytrace=False,
+        )
+    except ValueError as error:
+        pytest.fail(f"veeqo-alloc: {error}", pytrace=False)
+
+
+def vars_of(used: Any) -> dict[str, Any]:
+    """The fields of a `Used`, in a form that crosses to another process."""
+    return {name: getattr(used, name) for name in ("name", "path", "stored", "unplayed")}
+
+
+def folder_of(config: pytest.Config) -> Path:
+    """The user's folder of cassettes: named on the command line from where the command was given, in the ini file from
+    where that lies, else `tests/cassettes` below the root."""
+    if given := config.getoption("veeqo_alloc_cassette_dir"):
+        return config.invocation_params.dir / str(given)
+    beside = config.inipath.parent if config.inipath is not None else config.rootpath
+    return beside / str(setting(config, "cassette-dir") or "tests/cassettes")
+
+
+def _live(config: pytest.Config) -> Any:
+    raise NotImplementedError

@@ -1,0 +1,45 @@
+"""The options of the plugin, each an ini key as well, and how they are read."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pytest
+
+PREFIX = "veeqo_alloc_"
+
+# Name, what it takes, whether it may be given several times, help.
+OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
+    ("profile", "PROFILE", False, "how strictly to read the documentation: lenient, documented (default) or strict"),
+    ("rule", "ID=SEVERITY", True, "error, warning or off for one rule, such as null-value=warning"),
+    ("deviations", "PACK|FILE", True, "findings to accept: the pack observed, or a TOML file of your own"),
+    ("show-values", None, False, "quote values of bodies in failures; for your own terminal only"),
+    ("cassette-dir", "FOLDER", False, "where your cassettes lie (default: tests/cassettes)"),
+    ("record-mode", "MODE", False, "none (default), once, new_episodes or all, as vcrpy has them"),
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Every option is also an ini key of the same name with underscores; the command line wins."""
+    group = parser.getgroup("veeqo-alloc", "Veeqo allocation contract")
+    for name, metavar, several, words in OPTIONS:
+        key = key_of(name)
+        if metavar is None:
+            group.addoption(f"--veeqo-alloc-{name}", dest=key, action="store_true", default=None, help=words)
+            parser.addini(key, words, type="bool", default=False)
+        else:
+            action = "append" if several else "store"
+            group.addoption(f"--veeqo-alloc-{name}", dest=key, action=action, default=None, metavar=metavar, help=words)
+            kind: Literal["linelist", "string"] = "linelist" if several else "string"
+            parser.addini(key, words, type=kind, default=[] if several else "")
+
+
+def key_of(name: str) -> str:
+    """The ini key of an option."""
+    return PREFIX + name.replace("-", "_")
+
+
+def setting(config: pytest.Config, name: str) -> Any:
+    """The value of an option or, where it was not given, of its ini key."""
+    given = config.getoption(key_of(name))
+    return config.getini(key_of(name)) if given is None else given

@@ -1,0 +1,114 @@
+"""The cassettes of one test: what the fixture gives."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_veeqo_alloc.api import Contract
+from pytest_veeqo_alloc.contract.findings import Findings
+from pytest_veeqo_alloc.contract.settings import unknown
+from pytest_veeqo_alloc.recording.matching import PARTS
+from pytest_veeqo_alloc.recording.names import missing, place_of
+from pytest_veeqo_alloc.recording.saving import save
+from pytest_veeqo_alloc.recording.settings import MODES, Live, Settings
+from pytest_veeqo_alloc.recording.tape import Tape
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """For the summary of a run: which cassette a test used, and how much of it was left unplayed."""
+
+    name: str
+    path: str
+    stored: int
+    unplayed: int
+
+
+class Cassettes:
+    """`.use(name)` plays or records a cassette within a block. `.findings` are those of all that passed."""
+
+    def __init__(self, contract: Contract, folder: Path, mode: str, live: Callable[[], Live]) -> None:
+        self._contract, self._folder, self._live = contract, folder, live
+        self._mode = _known_mode(mode)
+        self._tapes: list[Tape] = []
+
+    @contextmanager
+    def use(
+        self,
+        name: str,
+        *,
+        relax: Iterable[str] = (),
+        strict_play: bool = False,
+        allow_playback_repeats: bool = False,
+        allow_hosts: Iterable[str] = (),
+        record_mode: str | None = None,
+    ) -> Iterator[Tape]:
+        """Play the cassette *name* of your folder or of the shipped pack; no call reaches the network.
+
+        *relax* names parts of a request that are not compared: method, host, path, order_id, query, body. With
+        *strict_play* the test fails where an interaction was not played. *allow_hosts* are `host` or `host:port` that the
+        test may call beside it. *record_mode* (vcrpy's none, once, new_episodes or all) replaces that of the run; what
+        is recorded is written when the test has passed. ValueError, in one sentence, for what cannot be used.
+        """
+        __tracebackhide__ = True
+        mode = self._mode if record_mode is None else _known_mode(record_mode)
+        place = place_of(name, self._folder, use_pack=mode in ("none", "once"))
+        if mode == "none" and not place.path.exists():
+            raise missing(place, self._folder)
+        chosen = Settings(mode, _known_parts(relax), strict_play, allow_playback_repeats, _texts(allow_hosts))
+        tape = Tape(place, self._contract, chosen, self._live)
+        self._tapes.append(tape)
+        with tape.running():
+            yield tape
+
+    @property
+    def findings(self) -> Findings:
+        """What is wrong with the allocations that passed through any cassette."""
+        return self._contract.merge(tape.findings for tape in self._tapes)
+
+    @property
+    def complaints(self) -> list[str]:
+        """What fails the test besides findings: requests that nothing was played for, where the client kept that to
+        itself, and with `strict_play` what was not played."""
+        told = [str(error) for tape in self._tapes for error in tape.unmatched]
+        for tape in self._tapes:
+            if tape.settings.strict_play and tape.unplayed:
+                count = f"{len(tape.unplayed)} of {len(tape.stored)} interactions"
+                told.append(
+                    f"the cassette {tape.place.name!a} is not played to its end: {count} are left (strict_play=True)"
+                )
+        return list(dict.fromkeys(told))
+
+    def save(self, today: datetime.date) -> None:
+        """Write what was recorded. ValueError, in one sentence, where that cannot be done."""
+        for tape in self._tapes:
+            if recorded := tape.recorded:
+                save(tape.place, [*tape.stored, *recorded], today)
+
+    def used(self) -> list[Used]:
+        """Which cassettes were used, for the summary."""
+        return [
+            Used(tape.place.name, str(tape.place.path), len(tape.stored), len(tape.unplayed)) for tape in self._tapes
+        ]
+
+
+def _known_mode(mode: str) -> str:
+    if mode not in MODES:
+        raise ValueError(unknown("record mode", mode, MODES))
+    return mode
+
+
+def _known_parts(relax: Iterable[str]) -> frozenset[str]:
+    parts = _texts(relax)
+    for part in parts:
+        if part not in PARTS:
+            raise ValueError(unknown("part of a request to relax", part, PARTS))
+    return frozenset(parts)
+
+
+def _texts(several: Iterable[str]) -> tuple[str, ...]:
+    return (several,) if isinstance(several, str) else tuple(several)

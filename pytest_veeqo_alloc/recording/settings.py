@@ -1,0 +1,41 @@
+"""How a cassette is used, and what lets its requests through to a foreign server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from pytest_veeqo_alloc.contract.interaction import Request, Response
+
+MODES = ("none", "once", "new_episodes", "all")
+PACK_RELAXED = frozenset({"host", "order_id", "body"})
+
+
+class Ticket(Protocol):
+    """Leave to send one request."""
+
+    def finished(self, response: Response | None) -> None:
+        """Tell what came of it."""
+
+
+class Live(Protocol):
+    """What lets requests through to a foreign server, and where that is (`host:port`)."""
+
+    @property
+    def target(self) -> str:
+        """Host and port of the server."""
+
+    def admit(self, request: Request) -> Ticket:
+        """Leave to send *request*, or an exception that says why not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a cassette is used. `relaxed` names parts of a request that are not compared; `allow_hosts` are `host` or
+    `host:port` that the test may call beside the cassette."""
+
+    mode: str = "none"
+    relaxed: frozenset[str] = frozenset()
+    strict_play: bool = False
+    allow_playback_repeats: bool = False
+    allow_hosts: tuple[str, ...] = ()

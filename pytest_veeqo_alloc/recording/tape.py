@@ -1,0 +1,237 @@
+"""One cassette in use: vcrpy plays and records, this decides what may be played, sent and said.
+
+vcrpy calls its hooks several times for each request, so they only look and never change anything. Nothing is saved by
+vcrpy: its files are neither checked nor atomic. `saving.py` writes, once the outcome of the test is known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any
+
+import vcr
+from vcr.persisters.filesystem import CassetteNotFoundError
+
+from pytest_veeqo_alloc.api import Contract
+from pytest_veeqo_alloc.contract.findings import Findings
+from pytest_veeqo_alloc.contract.interaction import Interaction, Request
+from pytest_veeqo_alloc.description import operation_means, tables
+from pytest_veeqo_alloc.recording.entries import load_entries, request_of, response_of, vcr_request, vcr_response
+from pytest_veeqo_alloc.recording.guard import Hosts, guarded
+from pytest_veeqo_alloc.recording.matching import Recorded
+from pytest_veeqo_alloc.recording.names import CassetteError, Place
+from pytest_veeqo_alloc.recording.settings import PACK_RELAXED, Live, Settings, Ticket
+from pytest_veeqo_alloc.recording.unmatched import UnmatchedRequestError, nearest
+
+_MATCHER = "veeqo_alloc"
+_SEEN = "veeqo_alloc_seen"
+_ESCAPED = (
+    "a call left the cassette {name!a} and was stopped before the network: vcrpy plays for several threads only where "
+    "they share one session; a host that the test needs all the same is named in allow_hosts="
+)
+_UNASKED = (
+    "a response was recorded that no admitted request asked for: the client followed a redirect, or its call slipped "
+    "past vcrpy from another thread"
+)
+
+
+_ticket: ContextVar[Ticket | None] = ContextVar("veeqo_alloc_ticket", default=None)
+
+
+class Tape:
+    """A cassette while a test uses it, and afterwards: `.interactions`, `.play_count`, `.unplayed`, `.findings`."""
+
+    def __init__(self, place: Place, contract: Contract, settings: Settings, live: Callable[[], Live]) -> None:
+        self.place, self.settings = place, settings
+        self.stored = [] if settings.mode == "all" else load_entries(place)
+        self.unmatched: list[UnmatchedRequestError] = []
+        self._contract, self._live = contract, live
+        self._relaxed = settings.relaxed | (PACK_RELAXED if place.is_shipped else frozenset())
+        self._cassette: Any = None
+        self._known: dict[int, Recorded] = {}
+        self._candidates: dict[int, Request] = {}
+        self._settled: dict[int, int] = {}
+        self._played: list[tuple[Request, int]] = []
+        self._hosts = Hosts(settings.allow_hosts)
+        self._target: Hosts | None = None
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[Tape]:
+        """Play and record within the block."""
+        engine = vcr.VCR(record_mode=vcr.mode(self.settings.mode), match_on=(_MATCHER,))
+        engine.register_matcher(_MATCHER, self._matches)
+        use = engine.use_cassette(
+            str(self.place.path),
+            persister=self,
+            before_record_request=self._see_request,
+            before_record_response=self._see_response,
+            allow_playback_repeats=self.settings.allow_playback_repeats,
+        )
+        sentence = _ESCAPED.format(name=self.place.name)
+        with _quiet(), use as cassette, guarded(self._may_connect, self._may_look_up, sentence):
+            self._cassette = cassette
+            try:
+                yield self
+            finally:
+                if (ticket := _ticket.get()) is not None:
+                    ticket.finished(None)
+                    _ticket.set(None)
+
+    # vcrpy asks its persister for what is stored and hands it what to save.
+
+    def load_cassette(self, path: str, serializer: object) -> tuple[list[Any], list[Any]]:
+        """The stored requests and responses, for vcrpy."""
+        if not self.stored:
+            raise CassetteNotFoundError
+        return list(map(vcr_request, self.stored)), list(map(vcr_response, self.stored))
+
+    def save_cassette(self, path: str, cassette_dict: object, serializer: object) -> None:
+        """Nothing: see the module."""
+
+    @property
+    def play_count(self) -> int:
+        """How many responses were played."""
+        return 0 if self._cassette is None else int(self._cassette.play_count)
+
+    @property
+    def unplayed(self) -> list[Interaction]:
+        """The stored interactions that were not played."""
+        counts = {} if self._cassette is None else self._cassette.play_counts
+        return [each for index, each in enumerate(self.stored) if not counts.get(index, 0)]
+
+    @property
+    def interactions(self) -> list[Interaction]:
+        """What passed: requests as they were made with the responses that were played, then what was recorded."""
+        self._settle()
+        entries = (
+            [] if self._cassette is None else list(zip(self._cassette.requests, self._cassette.responses, strict=True))
+        )
+        played = [Interaction(now, response_of(entries[index][1]), self._source(index)) for now, index in self._played]
+        return [*played, *self.recorded]
+
+    @property
+    def recorded(self) -> list[Interaction]:
+        """What was recorded, as it passed: not redacted, so not to be shown or stored."""
+        if self._cassette is None:
+            return []
+        entries = list(zip(self._cassette.requests, self._cassette.responses, strict=True))
+        return [
+            Interaction(request_of(request), response_of(response), self._source(index))
+            for index, (request, response) in enumerate(entries)
+            if index >= len(self.stored)
+        ]
+
+    @property
+    def findings(self) -> Findings:
+        """What is wrong with the allocations that passed. The status that was recorded is the expected one."""
+        return self._contract.merge(
+            self._contract.check_stored(
+                each,
+                expect_status=each.response.status if each.response else None,
+                another_request=self.place.is_shipped,
+            )
+            for each in self.interactions
+            if operation_means(each)
+        )
+
+    def _source(self, index: int) -> str:
+        return f"{self.place.name}#{index + 1}"
+
+    def _matches(self, now: Any, stored: Any) -> bool:
+        return not self._recorded(stored).differences(request_of(now), self._relaxed, tables().operation)
+
+    def _recorded(self, stored: Any) -> Recorded:
+        # vcrpy keeps its requests for as long as the cassette is in use, so their ids stay theirs.
+        if id(stored) not in self._known:
+            self._known[id(stored)] = Recorded(request_of(stored))
+        return self._known[id(stored)]
+
+    def _see_request(self, request: Any) -> Any:
+        """Vcrpy's hook on requests. A request that is about to be looked for comes here twice in a chain; one that is
+        played or recorded comes again by itself. So the second of a chain is where it is admitted, once."""
+        if self._cassette is None:
+            return request  # it is being loaded
+        chained = getattr(request, _SEEN, False)
+        now = request_of(request)
+        self._settle()
+        index = self._playable(request)
+        if index is not None:
+            self._candidates[index] = now
+        elif self._cassette.write_protected:
+            raise self._unmatched(now)
+        elif chained:
+            self._admit(now)
+        setattr(request, _SEEN, True)
+        return request
+
+    def _playable(self, request: Any) -> int | None:
+        cassette, repeats = self._cassette, self.settings.allow_playback_repeats
+        if self.settings.mode == "all" or not (cassette.rewound or repeats):
+            return None
+        return next(
+            (
+                index
+                for index, stored in enumerate(cassette.requests)
+                if (repeats or not cassette.play_counts[index]) and self._matches(request, stored)
+            ),
+            None,
+        )
+
+    def _settle(self) -> None:
+        """Note which request each response was played for since the last look: the last one that it matched."""
+        if self._cassette is None:
+            return
+        for index, count in list(self._cassette.play_counts.items()):
+            for _ in range(count - self._settled.get(index, 0)):
+                stored = self._cassette.requests[index]
+                self._played.append((self._candidates.get(index) or request_of(stored), index))
+            self._settled[index] = count
+
+    def _unmatched(self, now: Request) -> UnmatchedRequestError:
+        recorded = [self._recorded(stored) for stored in self._cassette.requests]
+        played = [bool(self._cassette.play_counts[index]) for index in range(len(recorded))]
+        error = UnmatchedRequestError(nearest(now, recorded, played, self._relaxed, self.place))
+        self.unmatched.append(error)
+        return error
+
+    def _admit(self, now: Request) -> None:
+        if (before := _ticket.get()) is not None:
+            before.finished(None)  # its request failed, and the client tries again
+        live = self._live()
+        self._target = Hosts((live.target,))
+        _ticket.set(None)
+        _ticket.set(live.admit(now))
+
+    def _see_response(self, response: Any) -> Any:
+        if self._cassette is None:
+            return response
+        ticket = _ticket.get()
+        if ticket is None:
+            raise CassetteError(_UNASKED)
+        ticket.finished(response_of(response))
+        _ticket.set(None)
+        return response
+
+    def _may_connect(self, host: str, port: int) -> bool:
+        if self._hosts.allow(host, port):
+            return True
+        return self._target is not None and _ticket.get() is not None and self._target.allow(host, port)
+
+    def _may_look_up(self, host: str) -> bool:
+        # Clients look names up in threads of their own, which know nothing of the ticket.
+        return self._hosts.allow_name(host) or (self._target is not None and self._target.allow_name(host))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Vcrpy logs requests and responses as they are, keys included, at INFO."""
+    logger = logging.getLogger("vcr")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,59 @@
+"""The lines on cassettes at the end of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_veeqo_alloc.fixtures_cassette import folder_of
+from pytest_veeqo_alloc.recording.names import files_in
+from pytest_veeqo_alloc.reporting.terminal import printable
+
+_MOST = 5
+_HEAD = 4096
+_OURS = (b"veeqo_alloc:", b'"veeqo_alloc"', b"/allocations")
+
+
+def cassette_lines(used: list[tuple[str, dict[str, Any]]], config: pytest.Config) -> Iterator[str]:
+    """A line for each test that left interactions unplayed, and one for the cassettes that no test used."""
+    left = [(test, each) for test, each in used if each["unplayed"]]
+    for test, each in left[:_MOST]:
+        count = f"{each['unplayed']} of {each['stored']} interactions"
+        yield f"veeqo-alloc: warning: {count} of the cassette {each['name']!a} not played by {printable(test)}"
+    if len(left) > _MOST:
+        yield f"veeqo-alloc: warning: and {len(left) - _MOST} more tests left interactions unplayed"
+    if _is_whole_run(config):
+        orphans = _orphans(folder_of(config), {os.path.realpath(each["path"]) for _, each in used})
+        if orphans:
+            more = f" and {len(orphans) - _MOST} more" if len(orphans) > _MOST else ""
+            names = ", ".join(printable(path.name) for path in orphans[:_MOST])
+            yield f"veeqo-alloc: warning: no test used {names}{more} in {printable(str(folder_of(config)))}"
+
+
+def _is_whole_run(config: pytest.Config) -> bool:
+    """Whether every test that could use a cassette of the folder was to run, as far as the options tell."""
+    if any(config.getoption(name, default=None) for name in ("keyword", "markexpr", "lf", "deselect", "collectonly")):
+        return False
+    if config.args_source != pytest.Config.ArgsSource.ARGS:
+        return True
+    folder = folder_of(config).resolve()
+    return any("::" not in given and folder.is_relative_to(Path(given).resolve()) for given in config.args)
+
+
+def _orphans(folder: Path, used: set[str]) -> list[Path]:
+    """Files of this call below *folder* that are not among *used*; cassettes of other calls are somebody else's."""
+    unused = [path for path in files_in(folder) if os.path.realpath(path) not in used]
+    return [path for path in unused if _is_ours(path)]
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return False
+    return any(mark in head for mark in _OURS)

@@ -1,0 +1,44 @@
+"""What a test is judged by besides its own asserts: everything in it that looked on, and what that has found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_veeqo_alloc.api import Contract
+    from pytest_veeqo_alloc.contract.findings import Findings
+
+
+class Onlooker(Protocol):
+    """Something that looked on. It may have `complaints` as well: texts, each of which fails the test."""
+
+    @property
+    def findings(self) -> Findings:
+        """What is wrong with the interactions that it saw."""
+
+
+_WATCHED: pytest.StashKey[tuple[Contract, list[Onlooker]]] = pytest.StashKey()
+
+
+def watched(node: pytest.Item, contract: Contract) -> list[Onlooker]:
+    """The onlookers of the test *node*, to be added to."""
+    if _WATCHED not in node.stash:
+        node.stash[_WATCHED] = (contract, [])
+    return node.stash[_WATCHED][1]
+
+
+def failure_of(node: pytest.Item) -> BaseException | None:
+    """What fails the test *node*, or None. It is shown without a traceback."""
+    if _WATCHED not in node.stash:
+        return None
+    contract, onlookers = node.stash[_WATCHED]
+    findings = contract.merge(each.findings for each in onlookers)
+    complaints: Sequence[str] = [text for each in onlookers for text in getattr(each, "complaints", ())]
+    if findings.ok and not complaints:
+        return None
+    from pytest_veeqo_alloc.failure import failure  # needs the core, which most runs never load
+
+    return failure(None if findings.ok else contract.violation(findings), complaints)
