@@ -123,13 +123,9 @@ class Contract:
         """Watches a requests.Session, httpx.Client or httpx.AsyncClient; see `Watch`. TypeError for anything else."""
         return Watch(session, means=tables().operation.means, check=self.check, merge=self.merge)
 
-    def check_stored(
-        self, interaction: Interaction, *, expect_status: int | None = None, another_request: bool = False
-    ) -> Findings:
-        """`check` for what lay in a file, whose headers somebody may have filtered: a missing key is no finding. With
-        *another_request* the response was made for another one, so that it need not echo this one."""
-        asked = Asked(expect_status, headers_filtered=True, another_request=another_request)
-        return self._check(interaction, asked)
+    def check_stored(self, interaction: Interaction, *, expect_status: int | None = None) -> Findings:
+        """`check` for what lay in a file, whose headers somebody may have filtered: a missing key is no finding."""
+        return self._check(interaction, Asked(expect_status, headers_filtered=True))
 
     def lint(self, interaction: Interaction) -> Findings:
         """What seems to be secret in a stored interaction of any call. Not the contract: whether it may be shown."""

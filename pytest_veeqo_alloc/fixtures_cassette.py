@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,9 +30,8 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
 
     config = request.config
     try:
-        cassettes = Cassettes(
-            veeqo_alloc_contract, folder_of(config), setting(config, "record-mode") or "none", lambda: _live(config)
-        )
+        mode = setting(config, "record-mode") or "none"
+        cassettes = Cassettes(veeqo_alloc_contract, folder_of(config), mode, lambda: _live(config))
     except ValueError as error:
         raise pytest.UsageError(f"veeqo-alloc: {error}") from None
     watched(request.node, veeqo_alloc_contract).append(cassettes)
@@ -40,25 +39,29 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
         if (marker := request.node.get_closest_marker(MARKER)) is not None:
             _enter(stack, cassettes, marker)
         yield cassettes
-    request.node.stash[USED] = [vars_of(used) for used in cassettes.used()]
-    if request.node.stash.get(PASSED, False):
-        try:
-            cassettes.save(datetime.date.today())
-        except ValueError as error:
-            pytest.fail(f"veeqo-alloc: {error}", pytrace=False)
+    passed = request.node.stash.get(PASSED, False)
+    request.node.stash[USED] = [vars_of(used) for used in cassettes.used(passed=passed)]
+    if passed and (trouble := _trouble(lambda: cassettes.save(datetime.date.today()))):
+        pytest.fail(trouble, pytrace=False)
 
 
 def _enter(stack: ExitStack, cassettes: Cassettes, marker: pytest.Mark) -> None:
+    if trouble := _trouble(lambda: stack.enter_context(cassettes.use(*marker.args, **marker.kwargs))):
+        pytest.fail(trouble, pytrace=False)
+
+
+def _trouble(work: Callable[[], object]) -> str:
+    """What stands in the way of *work*, in one sentence; nothing where it was done."""
     try:
-        stack.enter_context(cassettes.use(*marker.args, **marker.kwargs))
+        work()
     except TypeError:
-        pytest.fail(
+        return (
             f"veeqo-alloc: the marker is used as @pytest.mark.{MARKER}('name'), with the arguments of "
-            f"veeqo_alloc_cassette.use(): relax=, strict_play=, allow_playback_repeats=, allow_hosts=, record_mode=",
-            pytrace=False,
+            "veeqo_alloc_cassette.use(): relax=, strict_play=, allow_playback_repeats=, allow_hosts=, record_mode="
         )
     except ValueError as error:
-        pytest.fail(f"veeqo-alloc: {error}", pytrace=False)
+        return f"veeqo-alloc: {error}"
+    return ""
 
 
 def vars_of(used: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from pytest_veeqo_alloc.fixtures import veeqo_alloc_contract, veeqo_alloc_schemas, veeqo_alloc_watch
 from pytest_veeqo_alloc.fixtures_cassette import MARKER, PASSED, USED, veeqo_alloc_cassette
 from pytest_veeqo_alloc.options import OPTIONS, add_options, key_of, setting
-from pytest_veeqo_alloc.watched import failure_of
+from pytest_veeqo_alloc.watched import failure_of, hide_libraries
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.api import Contract
@@ -84,8 +84,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     test."""
     try:
         outcome = yield
-    except BaseException:
-        if failure := failure_of(item):
+    except BaseException as error:
+        failure = failure_of(item)
+        if failure is not None and str(error) not in str(failure):
             item.add_report_section("call", "veeqo-alloc", str(failure))
         raise
     if failure := failure_of(item):
@@ -94,8 +95,12 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tells the fixture of cassettes whether the test passed, and the summary what was used."""
+    if call.excinfo is not None and getattr(call.excinfo.value, "hides_libraries", False):
+        hide_libraries(call.excinfo.value)
     report = yield
     if report.when == "call":
         item.stash[PASSED] = report.passed

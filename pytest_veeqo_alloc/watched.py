@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sysconfig
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -42,3 +44,17 @@ def failure_of(node: pytest.Item) -> BaseException | None:
     from pytest_veeqo_alloc.failure import failure  # needs the core, which most runs never load
 
     return failure(None if findings.ok else contract.violation(findings), complaints)
+
+
+def hide_libraries(error: BaseException) -> None:
+    """End the traceback of *error* at the last line of the user's own code. Where a call was stopped, the frames of
+    clients and of vcrpy below it have the request as an argument, with its URL and its key."""
+    libraries = tuple(str(sysconfig.get_path(kind)) for kind in ("stdlib", "purelib", "platlib"))
+    hidden = (*libraries, str(Path(__file__).parent))
+    last, entry = None, error.__traceback__
+    while entry is not None:
+        if not entry.tb_frame.f_code.co_filename.startswith(hidden):
+            last = entry
+        entry = entry.tb_next
+    if last is not None:
+        last.tb_next = None

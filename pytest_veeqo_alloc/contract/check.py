@@ -53,13 +53,12 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the caller knows of an interaction: the status it expects, that it broke the request on purpose, that
-    headers were filtered before it was stored, or that the response was made for another request, which it echoes."""
+    """What the caller knows of an interaction: the status it expects, that it broke the request on purpose, or that
+    headers were filtered before it was stored."""
 
     expect_status: int | None = None
     broken_request: bool = False
     headers_filtered: bool = False
-    another_request: bool = False
 
 
 Said = tuple[Side, Breach, Any]
@@ -138,7 +137,7 @@ def _response(
     if response.status == operation.status:
         location = location_breaches(response, operation, number(order.get("id")))
     breaches = [*status, *media, *location, *found]
-    if known is not None and readable and not asked.another_request:
+    if known is not None and readable:
         request, body = known
         breaches += echo_breaches(order, operation.order_id(request.url), body.value if body.readable else None)
     return breaches

@@ -22,6 +22,8 @@ Allows = Callable[[str, int], bool]
 class NetworkBlockedError(RuntimeError):
     """A call that no cassette plays was stopped before the network. Not an OSError: clients would try again."""
 
+    hides_libraries = True
+
 
 @contextmanager
 def guarded(may_connect: Allows, may_look_up: Callable[[str], bool], sentence: str) -> Iterator[None]:

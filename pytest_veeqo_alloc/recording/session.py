@@ -89,10 +89,11 @@ class Cassettes:
             if recorded := tape.recorded:
                 save(tape.place, [*tape.stored, *recorded], today)
 
-    def used(self) -> list[Used]:
-        """Which cassettes were used, for the summary."""
+    def used(self, *, passed: bool) -> list[Used]:
+        """Which cassettes were used, for the summary. A test that did not pass need not have played all."""
         return [
-            Used(tape.place.name, str(tape.place.path), len(tape.stored), len(tape.unplayed)) for tape in self._tapes
+            Used(tape.place.name, str(tape.place.path), len(tape.stored), len(tape.unplayed) if passed else 0)
+            for tape in self._tapes
         ]
 
 

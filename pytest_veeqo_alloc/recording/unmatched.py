@@ -16,6 +16,8 @@ _COLUMN = 44
 class UnmatchedRequestError(Exception):
     """No recorded interaction is left for a request. The text describes what differs and quotes nothing."""
 
+    hides_libraries = True
+
 
 def nearest(
     now: Request, recorded: Sequence[Recorded], played: Sequence[bool], relaxed: frozenset[str], place: Place
