@@ -26,6 +26,7 @@ Fields = Mapping[str, Field]
 
 _NO_FIELDS: Fields = {}
 _FORM = re.compile(rb"[^=&\s{}\[\]<>\"]+=[^&\s{}<>\"]*(?:&[^=&\s{}\[\]<>\"]+=[^&\s{}<>\"]*)*")
+_METHOD = re.compile(r"[A-Za-z]{0,10}")
 _DROPPED = re.compile(rb"\[redacted: [0-9]+ bytes that are no JSON\]")
 
 
@@ -71,7 +72,8 @@ class Redactor:
     def _request(self, request: Request, host: str) -> Request:
         body = self._body(request, "request")
         url = redacted_url(request.url, self._stand_ins, keep_host=True)
-        return Request(request.method, url, self._headers(request.headers, body, host), body)
+        method = request.method if _METHOD.fullmatch(request.method) else self._stand_ins.text(request.method)
+        return Request(method, url, self._headers(request.headers, body, host), body)
 
     def _response(self, response: Response, host: str) -> Response:
         body = self._body(response, "response")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 
-from pytest_veeqo_alloc.contract.safe import is_plain_name
+from pytest_veeqo_alloc.contract.safe import is_plain_name, is_safe_segment
 from pytest_veeqo_alloc.contract.standins import StandIns, is_stand_in
 from pytest_veeqo_alloc.contract.transport import is_json_type
 from pytest_veeqo_alloc.contract.uri import is_uri_reference
@@ -124,12 +124,12 @@ def _quoted(text: str, stand_ins: StandIns) -> str:
 
 
 def _segments(segments: list[str], stand_ins: StandIns) -> list[str]:
-    """Words and ids stay; the id of an order may be of any length that an id can have."""
+    """Names of resources and ids stay; the id of an order may be of any length that an id can have."""
     return [
         segment
         if not segment
         or segment in (".", "..")
-        or is_plain_name(segment)
+        or is_safe_segment(segment)
         or (_ORDER_ID if before == "orders" else _ID).fullmatch(segment)
         else _quoted(segment, stand_ins)
         for before, segment in zip(["", *segments], segments, strict=False)

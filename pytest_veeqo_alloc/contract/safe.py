@@ -11,8 +11,9 @@ from collections.abc import Mapping
 
 from pytest_veeqo_alloc.contract.dates import is_date_time
 
-_MAX_NAME = 48
-_WORD = re.compile(r"_?[A-Za-z]+[0-9]{0,2}(?:[_-][A-Za-z]+[0-9]{0,2})*\??")
+_MAX_NAME = 64
+_PART = r"[A-Za-z]+(?:[0-9][A-Za-z]+)?[0-9]{0,2}"  # address2, api2cart
+_WORD = re.compile(rf"_?{_PART}(?:[_-]{_PART})*\??")
 _PERSONAL_NUMBER = re.compile(
     r"(?:.*_)?(?:card|card_?number|iban|account_number|sort_code|phone|phone_?number|mobile|telephone|tel|fax|ssn"
     r"|vat|vat_(?:id|number|registration)|tax_(?:id|number|code|ref|reference)|eori|ioss|eori_id|ioss_id|uk_ims_id)"
@@ -65,9 +66,22 @@ def is_safe_text(name: str, text: str) -> bool:
     return name.endswith("_date") and "birth" not in name and _DATE.fullmatch(text) is not None
 
 
+_SEGMENTS = frozenset({
+    "allocation_package", "allocations", "api", "carriers", "channels", "current_company", "current_user", "customers",
+    "delivery_methods", "notes", "orders", "products", "purchase_orders", "rates", "returns", "rest", "sellables",
+    "shipments", "shipping", "stock_entries", "stores", "suppliers", "tags", "users", "warehouses",
+})  # fmt: skip
+_VERSION = re.compile(r"v[0-9]{1,2}")
+
+
+def is_safe_segment(segment: str) -> bool:
+    """Whether a segment of a path that is no id may be shown: the name of a resource, or a version."""
+    return segment in _SEGMENTS or _VERSION.fullmatch(segment) is not None
+
+
 def is_plain_name(name: str) -> bool:
-    """Whether a member, header, parameter or path segment may be shown: words of letters, with at most two digits
-    behind each. A key or an e-mail address is none."""
+    """Whether the name of a member, header or parameter may be shown: words of letters, with a digit in or two
+    behind one. A key or an e-mail address is none."""
     return len(name) <= _MAX_NAME and _WORD.fullmatch(name) is not None
 
 
