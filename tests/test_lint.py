@@ -25,7 +25,9 @@ def found(interaction: Interaction) -> list[tuple[str, str | None, str]]:
 
 
 def in_body(body: object) -> list[str]:
-    return [got.partition(", in")[0] for _, _, got in found(Interaction(None, Response(200, (), json.dumps(body).encode())))]
+    return [
+        got.partition(", in")[0] for _, _, got in found(Interaction(None, Response(200, (), json.dumps(body).encode())))
+    ]
 
 
 def in_header(name: str, value: str) -> list[str]:

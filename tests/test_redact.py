@@ -51,7 +51,11 @@ def value(body: Any) -> Any:
 def told(findings: Findings) -> list[tuple[str, list[str], str]]:
     """Rules and places; names that are no words have others after redaction."""
     return sorted(
-        (f.rule, [name if name.isdigit() or is_plain_name(name) else "(odd)" for name in split(f.pointer or "")], f.location)
+        (
+            f.rule,
+            [name if name.isdigit() or is_plain_name(name) else "(odd)" for name in split(f.pointer or "")],
+            f.location,
+        )
         for f in findings
     )
 
@@ -189,7 +193,9 @@ def test_what_a_reader_needs_of_an_order_stays() -> None:
     assert kept["line_items"][0]["sellable"]["measurement_attributes"]["dimensions_unit"] == "cm"
 
 
-@pytest.mark.parametrize("name", ["status", "type", "state", "currency_code", "created_at", "error_messages", "due_date"])
+@pytest.mark.parametrize(
+    "name", ["status", "type", "state", "currency_code", "created_at", "error_messages", "due_date"]
+)
 def test_a_secret_under_a_safe_name_is_replaced(name: str) -> None:
     assert is_stand_in(value({name: "my secret"})[name])
 
@@ -280,7 +286,14 @@ def test_a_compressed_body_comes_back_decoded_and_its_headers_say_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"<html>secret</html>", b"\xff\xfe\x00", b'{"a": "sec', gzip.compress(b"[1]")[:-4], base64.b64encode(b"secret" * 9)]
+    "body",
+    [
+        b"<html>secret</html>",
+        b"\xff\xfe\x00",
+        b'{"a": "sec',
+        gzip.compress(b"[1]")[:-4],
+        base64.b64encode(b"secret" * 9),
+    ],
 )
 def test_what_cannot_be_read_is_dropped_and_said(body: bytes) -> None:
     assert response(body).body == b"[redacted: %d bytes that are no JSON]" % len(body)
@@ -294,7 +307,9 @@ def test_a_form_keeps_its_names() -> None:
 
 
 def test_member_names_that_are_words_stay_and_others_do_not() -> None:
-    kept = value({"is_configured?": 1, "camelCase": 1, "address2": 1, "jane@corp.io": 1, "a8f5f167f44f4964": 1, "x y": 1})
+    kept = value(
+        {"is_configured?": 1, "camelCase": 1, "address2": 1, "jane@corp.io": 1, "a8f5f167f44f4964": 1, "x y": 1}
+    )
     names = list(kept)
     assert names[:3] == ["is_configured?", "camelCase", "address2"]
     assert all(is_stand_in(name) for name in names[3:])

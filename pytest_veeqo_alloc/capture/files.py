@@ -153,6 +153,8 @@ def _with_rest(line: Request, request: Mapping[str, Any]) -> Request:
 
 
 def _cassette_entries(document: Mapping[str, Any]) -> list[Any]:
+    if not isinstance(document, dict):
+        raise TypeError("a cassette is an object")
     if "version" not in document:
         raise UnreadableFileError("a VCR cassette without its version, which stands last: it may be cut off")
     if document["version"] != 1:

@@ -63,7 +63,8 @@ _FORMATS = (
 )
 
 _OWN = re.compile("|".join(f"(?:{form.own.pattern})" for form in _FORMATS))
-_OWN_ANYWHERE = re.compile(rf"{_OWN.pattern}|\b{str(NUMBERS_FROM)[:4]}(\d{{6}})\b")
+_OWN_NUMBER = rf"\b{str(NUMBERS_FROM)[:4]}(\d{{6}})\b"
+_OWN_ANYWHERE = re.compile(rf"{_OWN.pattern}|{_OWN_NUMBER}")
 
 
 def is_stand_in(text: str) -> bool:
@@ -78,7 +79,7 @@ def has_stand_in(text: str) -> bool:
 
 def without_numbers(text: str) -> str:
     """*text* with every stand-in in it made one and the same: what two sessions redacted apart is equal then."""
-    return _OWN_ANYWHERE.sub("redacted", text)
+    return _OWN.sub("redacted", re.sub(_OWN_NUMBER, str(NUMBERS_FROM), text))
 
 
 def is_number_stand_in(number: float) -> bool:

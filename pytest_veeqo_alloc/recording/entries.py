@@ -64,7 +64,17 @@ def _both(interaction: Interaction) -> tuple[Request, Response]:
 def request_of(request: Any) -> Request:
     """A request of vcrpy, whatever form its client gave the body."""
     headers = tuple((str(name), _text(value)) for name, value in request.headers.items())
-    return Request(request.method, request.uri, headers, _body_bytes(read_body(request)))
+    body = read_body(request)
+    if _is_json_value(body) and "content-type" not in request.headers:
+        headers = (*headers, ("Content-Type", "application/json"))
+    return Request(request.method, request.uri, headers, _body_bytes(body))
+
+
+def _is_json_value(body: Any) -> bool:
+    """Whether *body* is what aiohttp was given as `json=`: vcrpy sees it before aiohttp writes it and says what it is.
+    A form, which is a flat object, is not told from JSON so."""
+    inner = body.values() if isinstance(body, dict) else ()
+    return any(isinstance(value, (dict, list)) for value in inner)
 
 
 def response_of(response: Any) -> Response:

@@ -49,6 +49,7 @@ def _checked(method: str, may_connect: Allows, sentence: str) -> Callable[[socke
     def connect(self: socket.socket, address: Any) -> Any:
         inet = self.family in (socket.AF_INET, socket.AF_INET6)
         if inet and not may_connect(_name(address[0]), _port(address[1])):
+            self.close()  # clients close what fails with an OSError alone
             raise NetworkBlockedError(sentence)
         return real(self, address)
 

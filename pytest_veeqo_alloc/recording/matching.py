@@ -100,7 +100,7 @@ def _differences(now: _Parts, recorded: _Parts, relaxed: frozenset[str], operati
     for part in ("method", "host"):
         one, other = getattr(now, part), getattr(recorded, part)
         if part not in relaxed and one != other:
-            yield Difference(part, *((other, one) if part == "method" else ("another host", "this host")))
+            yield Difference(part, *((other, one) if part == "method" else ("another host", "this one")))
     if "path" not in relaxed:
         yield from _path_differences(now.path, recorded.path, operation, any_order="order_id" in relaxed)
     if "query" not in relaxed:

@@ -9,9 +9,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
-from support.bodies import order, request_body
-
 from pytest_veeqo_alloc import Interaction, Request, Response
+from support.bodies import order, request_body
 
 FORMS: tuple[Callable[[int], str], ...] = (
     lambda n: f"canary{n:02d}secret",
@@ -52,7 +51,9 @@ def _created(left: Iterator[str]) -> Interaction:
     body["allocation"]["note"], body[next(left)], body["nested"] = next(left), 1, {"deep": [{"er": next(left)}]}
     body["allocation"]["line_items_attributes"][0]["sellable_id"] = next(left)
     answer = order()
-    answer["status"], answer["customer"]["email"], answer["deliver_to"]["zip"], answer["channel"]["state"] = _take(left, 4)
+    answer["status"], answer["customer"]["email"], answer["deliver_to"]["zip"], answer["channel"]["state"] = _take(
+        left, 4
+    )
     answer["created_at"], answer["allocations"][0]["allocated_by"]["api_key"], answer["currency_code"] = _take(left, 3)
     answer["tags"], answer["notes"] = [next(left), {"text": next(left)}], next(left)
     received = (
@@ -80,7 +81,9 @@ def _form(left: Iterator[str]) -> Interaction:
     name, value, other = _take(left, 3)
     body = f"{quote(name, safe='')}=1&user={quote(value, safe='')}".encode()
     headers = (("Content-Type", "application/x-www-form-urlencoded; charset=utf-8"),)
-    return Interaction(Request("POST", "/login", headers, body), Response(302, (("location", "/" + quote(other)),), b""))
+    return Interaction(
+        Request("POST", "/login", headers, body), Response(302, (("location", "/" + quote(other)),), b"")
+    )
 
 
 def _errors(left: Iterator[str]) -> Iterator[Interaction]:

@@ -1,0 +1,435 @@
+"""Replay: what plays, what does not, and that nothing reaches the network."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import logging
+import runpy
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+import requests
+import yaml
+from support.bodies import order
+from support.clients import BODY, CLIENTS, HEADERS, parsed
+from support.servers import Allocating, serving
+
+from pytest_veeqo_alloc import Contract, Interaction, Request, Response
+from pytest_veeqo_alloc.capture.writing import cassette_text
+from pytest_veeqo_alloc.data import read_text, shipped
+from pytest_veeqo_alloc.recording.guard import NetworkBlockedError
+from pytest_veeqo_alloc.recording.names import CassetteError, shipped_names
+from pytest_veeqo_alloc.recording.session import Cassettes
+from pytest_veeqo_alloc.recording.unmatched import UnmatchedRequestError
+
+URL = "https://shop.example.net/veeqo/orders/99/allocations"
+ROOT = Path(__file__).parents[1]
+
+
+def no_live() -> Any:
+    raise AssertionError("a replay asks for no leave to write")
+
+
+@pytest.fixture
+def cassettes(tmp_path: Path) -> Cassettes:
+    return Cassettes(Contract(), tmp_path, "none", no_live)
+
+
+def created(
+    order_id: int = 447452, *, host: str = "https://api.example.com", body: Any = BODY, **headers: str
+) -> Interaction:
+    request = Request(
+        "POST",
+        f"{host}/orders/{order_id}/allocations",
+        (("Content-Type", "application/json"),),
+        json.dumps(body).encode(),
+    )
+    received = {"Content-Type": "application/json", "Location": f"/orders/{order_id}", **headers}
+    return Interaction(request, Response(201, tuple(received.items()), json.dumps(order() | {"id": order_id}).encode()))
+
+
+def write(folder: Path, name: str, *interactions: Interaction) -> Path:
+    path = folder / f"{name}.yaml"
+    path.write_text(cassette_text(interactions, {}), encoding="utf-8")
+    return path
+
+
+def test_the_pack_is_what_the_command_makes_of_orders_and_known_errors() -> None:
+    pack = runpy.run_path(str(ROOT / "tools" / "make_cassettes.py"))["pack"]()
+    assert {name: read_text(f"cassettes/{name}") for name in pack} == pack
+    assert pack.keys() == {f"{name}.yaml" for name in shipped_names()}
+
+
+def test_the_pack_has_every_promised_cassette() -> None:
+    assert shipped_names() == [
+        "bad-request", "created", "created-observed", "created-partial", "created-several-lines", "created-unicode",
+        "forbidden", "not-found", "rate-limited", "server-error", "unauthorized",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_each_cassette_says_that_it_is_no_recording_and_what_it_rests_on(name: str) -> None:
+    text = read_text(f"cassettes/{name}.yaml")
+    assert text.startswith("# No recording of the live API")
+    basis = yaml.safe_load(text)["veeqo_alloc"]["made_from"]
+    assert any(word in basis for word in ("transcribed", "observed", "synthetic"))
+    assert name in read_text("cassettes/README.md")
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("name", shipped_names())
+def test_each_shipped_cassette_plays_through_each_client(name: str, client: str, cassettes: Cassettes) -> None:
+    stored = yaml.safe_load(read_text(f"cassettes/{name}.yaml"))["interactions"][0]["response"]
+    with cassettes.use(name, strict_play=True) as tape:
+        answer = CLIENTS[client](URL, BODY)
+    assert answer[0] == stored["status"]["code"]
+    assert parsed(answer) == (json.loads(stored["body"]["string"]) if stored["body"]["string"] else None)
+    assert (tape.play_count, tape.unplayed, len(tape.interactions)) == (1, [], 1)
+    assert cassettes.findings.ok
+    assert cassettes.complaints == []
+
+
+def test_the_pack_plays_for_any_order_and_host_and_checks_the_request(cassettes: Cassettes) -> None:
+    with cassettes.use("created"):
+        requests.post(URL, json=BODY["allocation"], headers=HEADERS, timeout=10)
+    assert [finding.rule for finding in cassettes.findings.errors] == ["request-not-wrapped"]
+
+
+def test_the_pack_does_not_play_for_another_call(cassettes: Cassettes) -> None:
+    with cassettes.use("created"), pytest.raises(UnmatchedRequestError, match="another call"):
+        requests.post("https://shop.example.net/products", json=BODY, timeout=10)
+
+
+def test_the_users_folder_goes_before_the_pack(tmp_path: Path, cassettes: Cassettes) -> None:
+    write(tmp_path, "created", created(5))
+    with cassettes.use("created"):
+        answer = requests.post("https://api.example.com/orders/5/allocations", json=BODY, timeout=10)
+    assert answer.json()["id"] == 5
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_the_body_is_compared_as_json(client: str, tmp_path: Path, cassettes: Cassettes) -> None:
+    spaced = created()
+    assert spaced.request is not None
+    body = json.dumps(BODY, indent=3, sort_keys=True).replace("1784", "1784.0").encode()
+    write(tmp_path, "mine", Interaction(Request("POST", spaced.request.url, (), body), spaced.response))
+    with cassettes.use("mine"):
+        assert CLIENTS[client]("https://api.example.com/orders/447452/allocations", BODY)[0] == 201
+
+
+def unmatched(cassettes: Cassettes, name: str, url: str, body: Any, **options: Any) -> str:
+    with cassettes.use(name, **options), pytest.raises(UnmatchedRequestError) as caught:
+        requests.post(url, json=body, headers=HEADERS, timeout=10)
+    return str(caught.value)
+
+
+def test_an_unmatched_request_says_what_differs_and_quotes_nothing(tmp_path: Path, cassettes: Cassettes) -> None:
+    write(tmp_path, "mine", created(), created(7, body={"x": 1}))
+    other = {"allocation": {**BODY["allocation"], "warehouse_id": 5, "note": "canary"}}
+    text = unmatched(cassettes, "mine", "https://canary.example.net/orders/447452/allocations?canary=canary2", other)
+    assert text.splitlines() == [
+        "the cassette 'mine' has no interaction left for POST /orders/{order_id}/allocations; nearest is number 1 of 2",
+        "",
+        "  host                                         recorded another host, got this one",
+        "  query:canary                                 recorded nothing, got a value of 7 characters",
+        "  /allocation/note                             recorded nothing, got string of 6 characters",
+        "  /allocation/warehouse_id                     recorded number 1784, got number 5",
+        "",
+        "  do: send what was recorded, record it anew, or leave it out of the comparison with "
+        "relax=['body', 'host', 'query']",
+    ]  # fmt: skip
+    assert cassettes.complaints == [text]
+
+
+@pytest.mark.parametrize(
+    ("part", "url", "body"),
+    [
+        ("host", "http://other.example.com:81/orders/447452/allocations", BODY),
+        ("query", "https://api.example.com/orders/447452/allocations?page=2", BODY),
+        ("order_id", "https://api.example.com/orders/8/allocations", BODY),
+        ("path", "https://api.example.com/v2/orders/447452/allocations", BODY),
+        ("body", "https://api.example.com/orders/447452/allocations", {"allocation": [True]}),
+    ],
+)
+def test_each_part_is_compared_and_can_be_relaxed_by_name(
+    part: str, url: str, body: Any, tmp_path: Path, cassettes: Cassettes
+) -> None:
+    write(tmp_path, "mine", created())
+    assert f"relax=['{part}']" in unmatched(cassettes, "mine", url, body)
+    with cassettes.use("mine", relax=[part]):
+        assert requests.post(url, json=body, timeout=10).status_code == 201
+
+
+def test_the_method_is_compared_and_can_be_relaxed(tmp_path: Path, cassettes: Cassettes) -> None:
+    write(tmp_path, "mine", created())
+    with cassettes.use("mine", relax="method"):
+        assert requests.put("https://api.example.com/orders/447452/allocations", json=BODY, timeout=10).ok
+
+
+def test_a_played_interaction_plays_again_only_where_asked(tmp_path: Path, cassettes: Cassettes) -> None:
+    write(tmp_path, "mine", created())
+    url = "https://api.example.com/orders/447452/allocations"
+    with cassettes.use("mine"):
+        requests.post(url, json=BODY, timeout=10)
+        with pytest.raises(UnmatchedRequestError, match="1 that matches was played; allow_playback_repeats=True"):
+            requests.post(url, json=BODY, timeout=10)
+    with cassettes.use("mine", allow_playback_repeats=True) as tape:
+        for _ in range(3):
+            requests.post(url, json=BODY, timeout=10)
+    assert tape.play_count == 3
+    assert len(tape.interactions) == 3
+
+
+def test_what_was_redacted_in_the_recording_matches_what_would_be(tmp_path: Path, cassettes: Cassettes) -> None:
+    body = {"allocation": {**BODY["allocation"], "note": "redacted-1", "phone": 7946000002}}
+    write(tmp_path, "mine", created(body=body))
+    url = "https://api.example.com/orders/447452/allocations"
+    for note, phone in (("anything", 2011112222), ("else", 1)):
+        sent = {"allocation": {**BODY["allocation"], "note": note, "phone": phone}}
+        with cassettes.use("mine"):
+            assert requests.post(url, json=sent, timeout=10).ok
+    assert "/allocation/note" in unmatched(
+        cassettes, "mine", url, body | {"allocation": {**body["allocation"], "note": 5}}
+    )
+
+
+def test_unplayed_interactions_are_told(tmp_path: Path, cassettes: Cassettes) -> None:
+    write(tmp_path, "mine", created(1), created(2))
+    with cassettes.use("mine", strict_play=True) as tape:
+        requests.post("https://api.example.com/orders/2/allocations", json=BODY, timeout=10)
+    assert [each.request.url for each in tape.unplayed if each.request] == [
+        "https://api.example.com/orders/1/allocations"
+    ]
+    assert cassettes.complaints == [
+        "the cassette 'mine' is not played to its end: 1 of 2 interactions are left (strict_play=True)"
+    ]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_compressed_response_of_another_client_plays(client: str, tmp_path: Path, cassettes: Cassettes) -> None:
+    entry = created()
+    assert entry.response is not None
+    assert entry.response.body is not None
+    document = yaml.safe_load(cassette_text([entry], {}))
+    response = document["interactions"][0]["response"]
+    response["headers"] |= {"Content-Encoding": ["gzip"], "Content-Length": ["1"]}
+    response["body"]["string"] = gzip.compress(entry.response.body)
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    with cassettes.use("mine"):
+        answer = CLIENTS[client]("https://api.example.com/orders/447452/allocations", BODY)
+    assert parsed(answer)["id"] == 447452
+
+
+class Counting(Allocating):
+    hits = 0
+
+    def do_POST(self) -> None:  # noqa: N802  # the name that http.server looks for
+        type(self).hits += 1
+        super().do_POST()
+
+
+@pytest.fixture
+def live_server() -> Iterator[tuple[str, type[Counting]]]:
+    class Fresh(Counting):
+        hits = 0
+
+    with serving(Fresh) as url:
+        yield url, Fresh
+
+
+def test_eight_threads_never_reach_a_real_socket(
+    live_server: tuple[str, type[Counting]], tmp_path: Path, cassettes: Cassettes
+) -> None:
+    url, server = live_server
+    write(tmp_path, "mine", *(created(number, host=url) for number in range(1, 81)))
+    start = threading.Barrier(8)
+
+    def call(first: int) -> list[object]:
+        start.wait(timeout=10)
+        return [one(number) for number in range(first, first + 10)]
+
+    def one(number: int) -> object:
+        try:
+            return requests.post(f"{url}/orders/{number}/allocations", json=BODY, timeout=10).status_code
+        except NetworkBlockedError as error:
+            return str(error)
+
+    with cassettes.use("mine"), ThreadPoolExecutor(8) as pool:
+        outcomes = [outcome for several in pool.map(call, range(1, 81, 10)) for outcome in several]
+    assert server.hits == 0
+    assert len(outcomes) == 80
+    assert set(outcomes) <= {
+        201,
+        "a call left the cassette 'mine' and was stopped before the network: vcrpy plays for several threads only where "
+        "they share one session; a host that the test needs all the same is named in allow_hosts=",
+    }
+
+
+def test_threads_that_share_a_session_are_played(tmp_path: Path, cassettes: Cassettes) -> None:
+    write(tmp_path, "mine", *(created(number) for number in range(1, 41)))
+    with cassettes.use("mine") as tape, httpx.Client() as client, ThreadPoolExecutor(8) as pool:
+        urls = [f"https://api.example.com/orders/{number}/allocations" for number in range(1, 41)]
+        statuses = list(pool.map(lambda url: client.post(url, json=BODY).status_code, urls))
+    assert statuses == [201] * 40
+    assert tape.unplayed == []
+
+
+@pytest.mark.parametrize("kind", ["httpx", "aiohttp"])
+def test_forty_calls_at_once_in_one_loop_are_played(kind: str, tmp_path: Path, cassettes: Cassettes) -> None:
+    write(tmp_path, "mine", *(created(number) for number in range(1, 41)))
+    urls = [f"https://api.example.com/orders/{number}/allocations" for number in range(1, 41)]
+
+    async def with_httpx() -> list[int]:
+        async with httpx.AsyncClient() as client:
+            return [r.status_code for r in await asyncio.gather(*(client.post(url, json=BODY) for url in urls))]
+
+    async def with_aiohttp() -> list[int]:
+        async with aiohttp.ClientSession() as session:
+            return [r.status for r in await asyncio.gather(*(session.post(url, json=BODY) for url in urls))]
+
+    with cassettes.use("mine") as tape:
+        assert asyncio.run(with_httpx() if kind == "httpx" else with_aiohttp()) == [201] * 40
+    assert (tape.unplayed, len(tape.interactions)) == ([], 40)
+
+
+def test_no_connection_and_no_look_up_is_made_within_a_replay(cassettes: Cassettes) -> None:
+    with cassettes.use("created"):
+        for family in (socket.AF_INET, socket.AF_INET6):
+            with socket.socket(family) as plain, pytest.raises(NetworkBlockedError):
+                plain.connect(("127.0.0.1" if family == socket.AF_INET else "::1", 9))
+        with socket.socket() as plain, pytest.raises(NetworkBlockedError):
+            plain.connect_ex(("127.0.0.1", 9))
+        with pytest.raises(NetworkBlockedError):
+            socket.getaddrinfo("staging.example.com", 443)
+
+
+def test_a_host_that_is_allowed_can_be_called_beside_the_cassette(
+    live_server: tuple[str, type[Counting]], cassettes: Cassettes
+) -> None:
+    url, _ = live_server
+    host, _, port = url.removeprefix("http://").partition(":")
+    with cassettes.use("created", allow_hosts=[f"{host}:{port}"]):
+        with socket.create_connection((host, int(port)), timeout=5):
+            pass
+        with socket.socket() as plain, pytest.raises(NetworkBlockedError):
+            plain.connect((host, int(port) + 1 if int(port) < 65535 else 1))
+    with (
+        cassettes.use("created", allow_hosts="localhost"),
+        socket.create_connection(("localhost", int(port)), timeout=5),
+    ):
+        pass
+
+
+def test_everything_is_as_before_after_a_replay_also_one_that_failed(
+    live_server: tuple[str, type[Counting]], tmp_path: Path, cassettes: Cassettes
+) -> None:
+    url, server = live_server
+    connect, lookup, level = socket.socket.connect, socket.getaddrinfo, logging.getLogger("vcr").level
+    (tmp_path / "bad.yaml").write_text("interactions: [", encoding="utf-8")
+    with pytest.raises(ZeroDivisionError), cassettes.use("created"):
+        raise ZeroDivisionError
+    with pytest.raises(CassetteError), cassettes.use("bad"):
+        pass
+    assert (socket.socket.connect, socket.getaddrinfo, logging.getLogger("vcr").level) == (connect, lookup, level)
+    assert requests.post(f"{url}/orders/1/allocations", json=BODY, timeout=10).ok
+    assert server.hits == 1
+
+
+def test_vcrpy_logs_no_request(cassettes: Cassettes, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO), cassettes.use("created"):
+        requests.post(URL, json=BODY, headers={"x-api-key": "canary"}, timeout=10)
+    assert [record for record in caplog.records if record.name.startswith("vcr")] == []
+
+
+SENTENCES = [
+    ("interactions: [", "cannot be used: neither JSON nor YAML of one document"),
+    ("interactions: !!python/object/apply:os.system [ls]\nversion: 1", "cannot be used: has a Python-object tag"),
+    (
+        "interactions:\n- request: {method: POST, uri: /x}\n  response: {}\nversion: 1",
+        "cannot be used: entry 1 of a VCR",
+    ),
+    ("interactions: []\n", "cannot be used: a VCR cassette without its version, which stands last: it may be cut off"),
+    ("interactions: []\nversion: 2\n", "cannot be used: a VCR cassette of another version than 1"),
+    ("interactions: []\nversion: 1\n", "holds no interaction: record it anew"),
+    ("", "cannot be used: not what a VCR cassette looks like"),
+    ("just words", "cannot be used: not what a VCR cassette looks like"),
+]
+
+
+@pytest.mark.parametrize(("text", "sentence"), SENTENCES)
+def test_what_is_no_cassette_is_one_sentence_with_its_name(
+    text: str, sentence: str, tmp_path: Path, cassettes: Cassettes
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(CassetteError) as caught, cassettes.use("mine"):
+        pass
+    assert str(caught.value).startswith(f"the cassette {path} {sentence}")
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_a_huge_cassette_is_refused_before_it_is_read(tmp_path: Path, cassettes: Cassettes) -> None:
+    with (tmp_path / "mine.yaml").open("wb") as file:
+        file.truncate(100_000_000)
+    with pytest.raises(CassetteError, match="has more than 64 MB, which is not read"), cassettes.use("mine"):
+        pass
+
+
+@pytest.mark.parametrize("name", ["../created", "a/../b", "/etc/passwd", "", ".hidden", "a//b", "a\\b", "a\nb", "a/"])
+def test_a_name_stays_in_its_folder(name: str, cassettes: Cassettes) -> None:
+    with pytest.raises(CassetteError, match="is no name of a cassette"), cassettes.use(name):
+        pass
+
+
+@pytest.mark.parametrize("mode", ["none", "once", "all"])
+def test_a_link_out_of_the_folder_is_not_touched(mode: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    outside = write(tmp_path, "outside", created())
+    (tmp_path / "in" / "mine.yaml").symlink_to(outside)
+    cassettes = Cassettes(Contract(), tmp_path / "in", mode, no_live)
+    with pytest.raises(CassetteError, match="is a link that leads out of"), cassettes.use("mine"):
+        pass
+
+
+def test_a_name_that_is_nowhere_is_told_with_the_nearest(tmp_path: Path, cassettes: Cassettes) -> None:
+    with pytest.raises(CassetteError) as caught, cassettes.use("created-partal"):
+        pass
+    assert str(caught.value) == (
+        f"there is no cassette 'created-partal' in {tmp_path} nor in the shipped pack: did you mean 'created-partial'? "
+        "Else record it with --veeqo-alloc-record-mode once"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"relax": ["bdy"]}, "unknown part of a request to relax 'bdy': did you mean 'body'?"),
+        ({"record_mode": "onec"}, "unknown record mode 'onec': did you mean 'once'?"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(options: dict[str, Any], sentence: str, cassettes: Cassettes) -> None:
+    with pytest.raises(ValueError, match="unknown") as caught, cassettes.use("created", **options):
+        pass
+    assert str(caught.value) == sentence
+
+
+def test_a_json_cassette_and_one_in_a_subfolder_play(tmp_path: Path, cassettes: Cassettes) -> None:
+    (tmp_path / "sub").mkdir()
+    document = yaml.safe_load(cassette_text([created()], {}))
+    (tmp_path / "sub" / "mine.json").write_text(json.dumps(document), encoding="utf-8")
+    for name in ("sub/mine", "sub/mine.json"):
+        with cassettes.use(name):
+            assert requests.post("https://api.example.com/orders/447452/allocations", json=BODY, timeout=10).ok
+
+
+def test_the_pack_lies_where_it_is_installed() -> None:
+    assert shipped("cassettes").joinpath("created.yaml").is_file()
