@@ -29,11 +29,8 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
     from pytest_veeqo_alloc.recording.session import Cassettes
 
     config = request.config
-    try:
-        mode = setting(config, "record-mode") or "none"
-        cassettes = Cassettes(veeqo_alloc_contract, folder_of(config), mode, lambda: _live(config))
-    except ValueError as error:
-        raise pytest.UsageError(f"veeqo-alloc: {error}") from None
+    mode = setting(config, "record-mode") or "none"
+    cassettes = Cassettes(veeqo_alloc_contract, folder_of(config), mode, lambda: _live(config))
     watched(request.node, veeqo_alloc_contract).append(cassettes)
     with ExitStack() as stack:
         if (marker := request.node.get_closest_marker(MARKER)) is not None:

@@ -32,6 +32,13 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     if any(setting(config, name) for name, *_ in OPTIONS):
         contract_of(config)
+    if mode := setting(config, "record-mode"):
+        from pytest_veeqo_alloc.recording.settings import known_mode  # not before somebody records
+
+        try:
+            known_mode(mode)
+        except ValueError as error:
+            raise pytest.UsageError(f"veeqo-alloc: {error}") from None
 
 
 def contract_of(config: pytest.Config) -> Contract:

@@ -14,7 +14,7 @@ from pytest_veeqo_alloc.contract.settings import unknown
 from pytest_veeqo_alloc.recording.matching import PARTS
 from pytest_veeqo_alloc.recording.names import missing, place_of
 from pytest_veeqo_alloc.recording.saving import save
-from pytest_veeqo_alloc.recording.settings import MODES, Live, Settings
+from pytest_veeqo_alloc.recording.settings import Live, Settings, known_mode
 from pytest_veeqo_alloc.recording.tape import Tape
 
 
@@ -33,7 +33,7 @@ class Cassettes:
 
     def __init__(self, contract: Contract, folder: Path, mode: str, live: Callable[[], Live]) -> None:
         self._contract, self._folder, self._live = contract, folder, live
-        self._mode = _known_mode(mode)
+        self._mode = known_mode(mode)
         self._tapes: list[Tape] = []
 
     @contextmanager
@@ -55,7 +55,7 @@ class Cassettes:
         is recorded is written when the test has passed. ValueError, in one sentence, for what cannot be used.
         """
         __tracebackhide__ = True
-        mode = self._mode if record_mode is None else _known_mode(record_mode)
+        mode = self._mode if record_mode is None else known_mode(record_mode)
         place = place_of(name, self._folder, use_pack=mode in ("none", "once"))
         if mode == "none" and not place.path.exists():
             raise missing(place, self._folder)
@@ -95,12 +95,6 @@ class Cassettes:
             Used(tape.place.name, str(tape.place.path), len(tape.stored), len(tape.unplayed) if passed else 0)
             for tape in self._tapes
         ]
-
-
-def _known_mode(mode: str) -> str:
-    if mode not in MODES:
-        raise ValueError(unknown("record mode", mode, MODES))
-    return mode
 
 
 def _known_parts(relax: Iterable[str]) -> frozenset[str]:

@@ -6,8 +6,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pytest_veeqo_alloc.contract.interaction import Request, Response
+from pytest_veeqo_alloc.contract.settings import unknown
 
 MODES = ("none", "once", "new_episodes", "all")
+
+
+def known_mode(mode: str) -> str:
+    """*mode* itself; ValueError, in one sentence, for one that vcrpy does not have."""
+    if mode not in MODES:
+        raise ValueError(unknown("record mode", mode, MODES))
+    return mode
+
+
 PACK_RELAXED = frozenset({"host", "order_id", "body"})
 
 

@@ -1,0 +1,224 @@
+"""The fixture and the marker of cassettes, in runs of their own."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from support.clients import BODY
+from test_cassettes import created, write
+
+STRICTLY = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:randomly")
+
+PREAMBLE = f"""
+import json
+import unittest
+import httpx
+import pytest
+import requests
+
+BODY = {json.dumps(BODY)}
+URL = "https://shop.example.net/orders/99/allocations"
+
+def post(url=URL, body=BODY, **headers):
+    return requests.post(url, json=body, headers=headers, timeout=10)
+"""
+
+
+def run(pytester: pytest.Pytester, tests: str, *options: str) -> pytest.RunResult:
+    pytester.makepyfile(test_it=PREAMBLE + tests)
+    return pytester.runpytest_subprocess(*STRICTLY, *options)
+
+
+TESTS = """
+@pytest.mark.veeqo_alloc_cassette("created")
+def test_marked():
+    assert post().json()["id"] == 447452
+
+@pytest.mark.veeqo_alloc_cassette("created")
+def test_marked_with_the_fixture(veeqo_alloc_cassette):
+    post()
+    with veeqo_alloc_cassette.use("unauthorized"):
+        assert post().status_code == 401
+
+@pytest.fixture
+def ready():
+    return post().status_code
+
+@pytest.mark.veeqo_alloc_cassette("created")
+def test_other_fixtures_play_too(ready):
+    assert ready == 201
+
+@pytest.mark.veeqo_alloc_cassette("created")
+class TestMarkedClass:
+    def test_it(self):
+        assert post().ok
+
+class TestCase(unittest.TestCase):
+    @pytest.mark.veeqo_alloc_cassette("created")
+    def test_it(self):
+        self.assertEqual(post().status_code, 201)
+
+@pytest.mark.veeqo_alloc_cassette("created")
+def test_bad_request():
+    post(body=BODY["allocation"])
+
+@pytest.mark.xfail(strict=True)
+@pytest.mark.veeqo_alloc_cassette("created")
+def test_bad_request_that_is_expected():
+    post(body=BODY["allocation"])
+
+@pytest.mark.vcr
+def test_of_pytest_recording():
+    pass
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_marker_and_fixture_play_and_check(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
+    result = run(pytester, TESTS, *options)
+    result.assert_outcomes(passed=6, failed=1, xfailed=1)
+    result.stdout.fnmatch_lines([
+        "request of POST /orders/{order_id}/allocations: 1 error (profile documented)",
+        "  (whole body)                                 request-not-wrapped",
+    ])  # fmt: skip
+    result.stdout.no_fnmatch_line("*veeqo-alloc: warning*")
+
+
+def test_a_cassette_of_pytest_recording_plays_in_the_same_run(pytester: pytest.Pytester) -> None:
+    folder = pytester.mkdir("cassettes")
+    folder.joinpath("test_it").mkdir()
+    write(folder / "test_it", "test_theirs", created())
+    result = run(
+        pytester,
+        """
+@pytest.mark.vcr
+def test_theirs(vcr):
+    assert requests.post("https://api.example.com/orders/447452/allocations", json=BODY, timeout=10).ok
+    assert vcr.play_count == 1
+
+@pytest.mark.veeqo_alloc_cassette("created")
+def test_ours():
+    assert post().ok
+""",
+    )
+    result.assert_outcomes(passed=2)
+
+
+def test_an_unmatched_request_shows_the_users_line_and_no_frame_below_it(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+@pytest.mark.veeqo_alloc_cassette("created")
+def test_it():
+    requests.post("https://shop.example.net/products?" + "can" + "ary=1", headers={"key": "can" + "ary"}, timeout=10)
+""",
+        "--junitxml=out.xml",
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([
+        ">       requests.post(*",
+        "E       pytest_veeqo_alloc.recording.unmatched.UnmatchedRequestError: the cassette 'created' has no interaction left*",
+        "E         path                                         recorded that of another call, got this one",
+        "E         query:canary                                 recorded nothing, got a value of 1 characters",
+        "test_it.py:*: UnmatchedRequestError",
+    ], consecutive=False)  # fmt: skip
+    result.stdout.no_fnmatch_line("*site-packages*")
+    result.stdout.no_fnmatch_line("*<Request*")
+    result.stdout.no_fnmatch_line("*Captured veeqo-alloc call*")
+    assert "canary=1" not in (pytester.path / "out.xml").read_text(encoding="utf-8")
+
+
+def test_a_client_that_swallows_the_mismatch_fails_all_the_same(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+@pytest.mark.veeqo_alloc_cassette("created")
+def test_it():
+    post()
+    try:
+        post()
+    except Exception:
+        pass
+""",
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([
+        "veeqo-alloc: the cassette 'created' has no interaction left for POST /orders/{order_id}/allocations: 1 that matches "
+        "was played; allow_playback_repeats=True plays it again"
+    ])  # fmt: skip
+
+
+LEFT = """
+@pytest.mark.veeqo_alloc_cassette("mine")
+def test_left():
+    requests.post("https://api.example.com/orders/1/allocations", json=BODY, timeout=10)
+
+@pytest.mark.veeqo_alloc_cassette("mine", strict_play=True)
+def test_strict():
+    requests.post("https://api.example.com/orders/2/allocations", json=BODY, timeout=10)
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_what_is_left_unplayed_is_a_line_in_the_summary_or_a_failure(
+    pytester: pytest.Pytester, options: tuple[str, ...]
+) -> None:
+    write(pytester.mkdir("own"), "mine", created(1), created(2))
+    result = run(pytester, LEFT, "--veeqo-alloc-cassette-dir=own", *options)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines([
+        "veeqo-alloc: the cassette 'mine' is not played to its end: 1 of 2 interactions are left (strict_play=True)",
+        "veeqo-alloc: warning: 1 of 2 interactions of the cassette 'mine' not played by test_it.py::test_left",
+    ])  # fmt: skip
+    result.stdout.no_fnmatch_line("*not played by*test_strict*")
+
+
+ORPHANS = """
+@pytest.mark.veeqo_alloc_cassette("mine")
+def test_one():
+    requests.post("https://api.example.com/orders/447452/allocations", json=BODY, timeout=10)
+
+def test_other():
+    pass
+"""
+
+
+def test_cassettes_that_no_test_used_are_told_where_all_tests_ran(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nveeqo_alloc_cassette_dir = own\n")
+    folder = pytester.mkdir("own")
+    for name in ("mine", "orphan"):
+        write(folder, name, created())
+    (folder / "of-another-call.yaml").write_text("interactions: []\nversion: 1\n", encoding="utf-8")
+    orphans = "veeqo-alloc: warning: no test used orphan.yaml in */own"
+    run(pytester, ORPHANS).stdout.fnmatch_lines([orphans])
+    run(pytester, ORPHANS, "-n", "2").stdout.fnmatch_lines([orphans])
+    run(pytester, ORPHANS, ".").stdout.fnmatch_lines([orphans])
+    for partly in (("-k", "one"), ("test_it.py::test_one",), ("test_it.py",)):
+        result = run(pytester, ORPHANS, *partly)
+        result.stdout.no_fnmatch_line("*no test used*")
+
+
+@pytest.mark.parametrize(
+    ("test", "options", "line"),
+    [
+        ('@pytest.mark.veeqo_alloc_cassette("creatd")\ndef test_it(): pass', (), "veeqo-alloc: there is no cassette 'creatd' in */tests/cassettes nor in the shipped pack: did you mean 'created'?*"),
+        ('@pytest.mark.veeqo_alloc_cassette\ndef test_it(): pass', (), "veeqo-alloc: the marker is used as @pytest.mark.veeqo_alloc_cassette('name')*"),
+        ('@pytest.mark.veeqo_alloc_cassette("created", relaxed=1)\ndef test_it(): pass', (), "veeqo-alloc: the marker is used as*"),
+        ('@pytest.mark.veeqo_alloc_cassette("created", relax=["bdy"])\ndef test_it(): pass', (), "veeqo-alloc: unknown part of a request to relax 'bdy': did you mean 'body'?"),
+    ],
+)  # fmt: skip
+def test_a_marker_that_cannot_be_followed_is_one_sentence(
+    pytester: pytest.Pytester, test: str, options: tuple[str, ...], line: str
+) -> None:
+    result = run(pytester, test, *options)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([line])
+    result.stdout.no_fnmatch_line("*During handling*")
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_wrong_record_mode_stops_the_run_at_once(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "def test_it(): pass", "--veeqo-alloc-record-mode=onec")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: veeqo-alloc: unknown record mode 'onec': did you mean 'once'?"])
