@@ -1,0 +1,113 @@
+"""Replay beside pytest-recording, lint beside plain YAML loading, redaction beside `json.loads`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+from check import compact, timed
+from measure import Row, Timed, rounds
+
+from pytest_veeqo_alloc import Contract, Interaction, Response
+from pytest_veeqo_alloc.data import read_text
+from pytest_veeqo_alloc.file_check import Asked, check_paths
+from pytest_veeqo_alloc.redaction import new_redactor
+
+TESTS, LINTED = 300, 1000
+
+_CALL = """
+import requests
+import pytest
+
+URL = "https://api.example.com/orders/447452/allocations"
+LINE = {{"sellable_id": 1226615, "quantity": 1}}
+BODY = {{"allocation": {{"warehouse_id": 1784, "line_items_attributes": [LINE]}}}}
+HEADERS = {{"x-api-key": "test", "content-type": "application/json"}}
+
+@pytest.mark.parametrize("number", range({tests}))
+{marker}
+def test_it(number):
+    {body}
+"""
+_POST = "assert requests.post(URL, json=BODY, headers=HEADERS, timeout=5).status_code == 201"
+
+
+def replaying() -> list[Row]:
+    """Seconds for one test that replays the documented answer, start-up of the run shared out over 300 tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        cassette = read_text("cassettes/created.yaml")
+        where = Path(folder, "cassettes", "test_recording")
+        where.mkdir(parents=True)
+        (where / "created.yaml").write_text(cassette, encoding="utf-8")
+        recording = '@pytest.mark.default_cassette("created.yaml")\n@pytest.mark.vcr'
+        ours = '@pytest.mark.veeqo_alloc_cassette("created")'
+        rows = {
+            "pytest-recording": _run(folder, "test_recording", recording, _POST),
+            "pytest-recording, again": _run(folder, "test_recording", recording, _POST),
+            "veeqo_alloc_cassette, with the check": _run(folder, "test_ours", ours, _POST),
+            "the same tests without any call": _run(folder, "test_empty", "", "pass"),
+        }
+        return rounds(rows, 7)
+
+
+def _run(folder: str, name: str, marker: str, body: str) -> Timed:
+    test = Path(folder, f"{name}.py")
+    test.write_text(_CALL.format(tests=TESTS, marker=marker, body=body), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", str(test)]
+
+    def run() -> float:
+        start = time.perf_counter()
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        if f"{TESTS} passed" not in done.stdout:
+            raise SystemExit(done.stdout + done.stderr)
+        return (time.perf_counter() - start) / TESTS
+
+    return run
+
+
+def linting() -> list[Row]:
+    """Seconds for 1,000 cassettes of the documented answer."""
+    with tempfile.TemporaryDirectory() as folder:
+        texts = [read_text("cassettes/created.yaml").replace("447452", str(447452 + number)) for number in range(LINTED)]
+        paths = [Path(folder, f"{number}.yaml") for number in range(LINTED)]
+        for path, text in zip(paths, texts, strict=True):
+            path.write_text(text, encoding="utf-8")
+        contract = Contract()
+
+        def load() -> None:
+            for path in paths:
+                yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+
+        def lint() -> None:
+            if len(check_paths([folder], contract, Asked(lint=True)).checked) != LINTED:
+                raise SystemExit("not every cassette was checked")
+
+        return rounds({"yaml.load with the C loader": once(load), "check --lint": once(lint)}, 3)
+
+
+def once(work: Callable[[], object]) -> Timed:
+    """One run of *work*."""
+
+    def run() -> float:
+        start = time.perf_counter()
+        work()
+        return time.perf_counter() - start
+
+    return run
+
+
+def redacting() -> list[Row]:
+    """The documented answer, 12 KB."""
+    body = compact("schemas/examples/response.json")
+    answer = Interaction(None, Response(201, (("content-type", "application/json"),), body))
+    rows: dict[str, Callable[[], object]] = {
+        "json.loads of the body": lambda: json.loads(body),
+        "redaction of the body": lambda: new_redactor().interaction(answer),
+    }
+    return rounds({name: timed(work) for name, work in rows.items()}, 40)
