@@ -74,7 +74,9 @@ def _run(folder: str, name: str, marker: str, body: str) -> Timed:
 def linting() -> list[Row]:
     """Seconds for 1,000 cassettes of the documented answer."""
     with tempfile.TemporaryDirectory() as folder:
-        texts = [read_text("cassettes/created.yaml").replace("447452", str(447452 + number)) for number in range(LINTED)]
+        texts = [
+            read_text("cassettes/created.yaml").replace("447452", str(447452 + number)) for number in range(LINTED)
+        ]
         paths = [Path(folder, f"{number}.yaml") for number in range(LINTED)]
         for path, text in zip(paths, texts, strict=True):
             path.write_text(text, encoding="utf-8")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
 from support.bodies import drop, order, put
+from support.clients import BODY, CLIENTS
+from test_cassettes import created, write
 
 from pytest_veeqo_alloc import Contract, ContractViolation
 from pytest_veeqo_alloc.cli import main
 from pytest_veeqo_alloc.contract.deviations import parse
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
+from pytest_veeqo_alloc.recording.session import Cassettes
+from pytest_veeqo_alloc.recording.unmatched import UnmatchedRequestError
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -35,6 +40,21 @@ def run_readme(pytester: pytest.Pytester, server_url: str, word: str) -> pytest.
 
 def test_the_tests_of_the_readme_pass(pytester: pytest.Pytester, server_url: str) -> None:
     run_readme(pytester, server_url, "shop_url").assert_outcomes(passed=2)
+
+
+def test_the_cassette_tests_of_the_readme_pass(pytester: pytest.Pytester, server_url: str) -> None:
+    run_readme(pytester, server_url, "veeqo_alloc_cassette").assert_outcomes(passed=2)
+
+
+def test_the_unmatched_request_of_the_readme_is_the_one_that_comes(tmp_path: Path) -> None:
+    body = copy.deepcopy(BODY)
+    body["allocation"]["line_items_attributes"][0]["quantity"], body["allocation"]["note"] = 2, "please"
+    write(tmp_path, "mine", created())
+    cassettes = Cassettes(Contract(), tmp_path, "none", lambda: None)
+    with cassettes.use("mine"), pytest.raises(UnmatchedRequestError) as caught:
+        CLIENTS["requests"]("https://api.example.com/orders/447452/allocations", body)
+    (shown,) = (block for block in blocks("text") if block.startswith("the cassette"))
+    assert shown == f"{caught.value}\n"
 
 
 def test_the_property_test_of_the_readme_fails_as_it_is_shown(pytester: pytest.Pytester, server_url: str) -> None:
