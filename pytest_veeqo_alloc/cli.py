@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from pytest_veeqo_alloc.api import Contract, parse_overrides
@@ -71,6 +72,15 @@ def _parser() -> argparse.ArgumentParser:
     redact.add_argument("paths", nargs="+", metavar="PATH", help="a file, a folder, or - for standard input")
     redact.add_argument("--in-place", action="store_true", help="write the files anew (default: print the one file)")
     redact.set_defaults(command=_redact)
+    cleanup = commands.add_parser("cleanup", help="delete what a journal says was allocated, where that is safe")
+    cleanup.add_argument("journal", metavar="JOURNAL")
+    cleanup.add_argument("--base-url", required=True, metavar="URL", help="the server that the journal is of")
+    cleanup.add_argument("--allow-host", action="append", default=[], metavar="HOST[:PORT]", help="say its host again")
+    cleanup.add_argument("--rate", type=float, metavar="R", help="requests a second, at most 5 (default)")
+    cleanup.add_argument(
+        "--trust-env", action="store_true", help="use proxies, .netrc and CA bundles of the environment"
+    )
+    cleanup.set_defaults(command=_cleanup)
     return parser
 
 
@@ -183,6 +193,30 @@ def _redact(chosen: argparse.Namespace) -> int:
     if not files and not troubles:
         _complain("nothing was redacted: no cassette, HAR file or interaction was found")
     return COULD_NOT_RUN if troubles or not files else CLEAN
+
+
+def _cleanup(chosen: argparse.Namespace) -> int:
+    from pytest_veeqo_alloc.live.cleanup import clean_up_file  # loads requests, which no other command needs
+    from pytest_veeqo_alloc.live.errors import LiveError
+    from pytest_veeqo_alloc.live.guard import KEY_VARIABLE, Wishes
+
+    wishes = Wishes(
+        base_url=chosen.base_url,
+        allow_hosts=tuple(chosen.allow_host),
+        api_key=os.environ.get(KEY_VARIABLE, ""),
+        rate=chosen.rate,
+        trust_env=chosen.trust_env,
+    )
+    try:
+        cleaned = clean_up_file(Path(chosen.journal), wishes)
+    except LiveError as error:
+        for sentence in str(error).splitlines():
+            _complain(sentence.replace("--veeqo-alloc-", "--"))
+        return COULD_NOT_RUN
+    for each in cleaned:
+        print(printable(each.sentence))
+    print(f"orders: {len(cleaned)}, with something left: {sum(each.is_left for each in cleaned)}")
+    return ERRORS_FOUND if any(each.is_left for each in cleaned) else CLEAN
 
 
 def entry() -> None:

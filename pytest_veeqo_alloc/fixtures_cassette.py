@@ -15,6 +15,7 @@ from pytest_veeqo_alloc.watched import watched
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.api import Contract
+    from pytest_veeqo_alloc.live.session import Live
     from pytest_veeqo_alloc.recording.session import Cassettes
 
 MARKER = "veeqo_alloc_cassette"
@@ -61,6 +62,12 @@ def _trouble(work: Callable[[], object]) -> str:
     return ""
 
 
+def _live(config: pytest.Config) -> Live:
+    from pytest_veeqo_alloc.live_plugin import live_of
+
+    return live_of(config)
+
+
 def vars_of(used: Any) -> dict[str, Any]:
     """The fields of a `Used`, in a form that crosses to another process."""
     return {name: getattr(used, name) for name in ("name", "path", "stored", "unplayed")}
@@ -73,7 +80,3 @@ def folder_of(config: pytest.Config) -> Path:
         return config.invocation_params.dir / str(given)
     beside = config.inipath.parent if config.inipath is not None else config.rootpath
     return beside / str(setting(config, "cassette-dir") or "tests/cassettes")
-
-
-def _live(config: pytest.Config) -> Any:
-    raise NotImplementedError

@@ -16,6 +16,14 @@ OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
     ("show-values", None, False, "quote values of bodies in failures; for your own terminal only"),
     ("cassette-dir", "FOLDER", False, "where your cassettes lie (default: tests/cassettes)"),
     ("record-mode", "MODE", False, "none (default), once, new_episodes or all, as vcrpy has them"),
+    ("base-url", "URL", False, "a foreign server, such as staging; the key comes from VEEQO_ALLOC_API_KEY"),
+    ("allow-host", "HOST[:PORT]", True, "say again which host may be written to"),
+    ("orders", "FILE|any", False, "the orders that may be written to, in TOML; any: the server makes up what is asked"),
+    ("max-writes", "N", False, "how many writes the whole run may send"),
+    ("rate", "R", False, "requests a second, at most 5 (default) unless the orders are any"),
+    ("journal", "FILE", False, "where every write is noted (default: veeqo-alloc-journal.jsonl)"),
+    ("cleanup", None, False, "delete at the end what the run allocated, where that is safe"),
+    ("trust-env", None, False, "use proxies, .netrc and CA bundles of the environment"),
 )
 
 

@@ -9,13 +9,21 @@ import pytest
 
 from pytest_veeqo_alloc.fixtures import veeqo_alloc_contract, veeqo_alloc_schemas, veeqo_alloc_watch
 from pytest_veeqo_alloc.fixtures_cassette import MARKER, PASSED, USED, veeqo_alloc_cassette
+from pytest_veeqo_alloc.fixtures_live import veeqo_alloc_orders, veeqo_alloc_target
 from pytest_veeqo_alloc.options import OPTIONS, add_options, key_of, setting
 from pytest_veeqo_alloc.watched import failure_of, hide_libraries
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.api import Contract
 
-__all__ = ["veeqo_alloc_cassette", "veeqo_alloc_contract", "veeqo_alloc_schemas", "veeqo_alloc_watch"]
+__all__ = [
+    "veeqo_alloc_cassette",
+    "veeqo_alloc_contract",
+    "veeqo_alloc_orders",
+    "veeqo_alloc_schemas",
+    "veeqo_alloc_target",
+    "veeqo_alloc_watch",
+]
 
 _CONTRACT: pytest.StashKey[Contract] = pytest.StashKey()
 
@@ -32,6 +40,10 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     if any(setting(config, name) for name, *_ in OPTIONS):
         contract_of(config)
+    if setting(config, "base-url"):
+        from pytest_veeqo_alloc.live_plugin import NAME, LivePlugin  # not before a foreign server is named
+
+        config.pluginmanager.register(LivePlugin(config), NAME)
     if mode := setting(config, "record-mode"):
         from pytest_veeqo_alloc.recording.settings import known_mode  # not before somebody records
 
@@ -75,6 +87,8 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     parts += [f"deviations {ascii(named)[1:-1]}" for named in given["deviations"]]
     parts += ["values shown"] if given["show-values"] else []
     parts += [f"record mode {ascii(given['record-mode'])[1:-1]}"] if given["record-mode"] else []
+    # What stands before the host could be a password.
+    parts += [f"target {ascii(given['base-url'].rpartition('@')[2])[1:-1]}"] if given["base-url"] else []
     return f"veeqo-alloc: {', '.join(parts)}"
 
 

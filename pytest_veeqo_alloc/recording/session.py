@@ -11,10 +11,11 @@ from pathlib import Path
 from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.settings import unknown
+from pytest_veeqo_alloc.live.session import Live
 from pytest_veeqo_alloc.recording.matching import PARTS
 from pytest_veeqo_alloc.recording.names import missing, place_of
 from pytest_veeqo_alloc.recording.saving import save
-from pytest_veeqo_alloc.recording.settings import Live, Settings, known_mode
+from pytest_veeqo_alloc.recording.settings import Settings, known_mode
 from pytest_veeqo_alloc.recording.tape import Tape
 
 

@@ -1,11 +1,9 @@
-"""How a cassette is used, and what lets its requests through to a foreign server."""
+"""How a cassette is used."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
-from pytest_veeqo_alloc.contract.interaction import Request, Response
 from pytest_veeqo_alloc.contract.settings import unknown
 
 MODES = ("none", "once", "new_episodes", "all")
@@ -19,24 +17,6 @@ def known_mode(mode: str) -> str:
 
 
 PACK_RELAXED = frozenset({"host", "order_id", "body"})
-
-
-class Ticket(Protocol):
-    """Leave to send one request."""
-
-    def finished(self, response: Response | None) -> None:
-        """Tell what came of it."""
-
-
-class Live(Protocol):
-    """What lets requests through to a foreign server, and where that is (`host:port`)."""
-
-    @property
-    def target(self) -> str:
-        """Host and port of the server."""
-
-    def admit(self, request: Request) -> Ticket:
-        """Leave to send *request*, or an exception that says why not."""
 
 
 @dataclass(frozen=True, slots=True)

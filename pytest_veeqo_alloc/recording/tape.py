@@ -19,11 +19,12 @@ from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request
 from pytest_veeqo_alloc.description import operation_means, tables
+from pytest_veeqo_alloc.live.session import Live, Ticket
 from pytest_veeqo_alloc.recording.entries import load_entries, request_of, response_of, vcr_request, vcr_response
 from pytest_veeqo_alloc.recording.guard import Hosts, guarded
 from pytest_veeqo_alloc.recording.matching import Recorded
 from pytest_veeqo_alloc.recording.names import CassetteError, Place
-from pytest_veeqo_alloc.recording.settings import PACK_RELAXED, Live, Settings, Ticket
+from pytest_veeqo_alloc.recording.settings import PACK_RELAXED, Settings
 from pytest_veeqo_alloc.recording.unmatched import UnmatchedRequestError, nearest
 
 _MATCHER = "veeqo_alloc"

@@ -1,0 +1,129 @@
+"""The HTTP of this package's own requests: no proxy, no .netrc, no redirect, no time without end."""
+
+from __future__ import annotations
+
+import datetime
+import email.utils
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import requests
+
+from pytest_veeqo_alloc.contract.interaction import Headers, Interaction, Request, Response
+from pytest_veeqo_alloc.description import tables
+from pytest_veeqo_alloc.live.errors import SendError
+from pytest_veeqo_alloc.live.guard import Permit
+
+if TYPE_CHECKING:
+    from pytest_veeqo_alloc.live.session import Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long a 429 is waited out, in seconds: at first where the server does not say, at most at a time, and at most
+    in all. Each wait of our own choice is twice the one before."""
+
+    first: float = 1.0
+    longest: float = 30.0
+    in_all: float = 120.0
+    sleep: Callable[[float], None] = time.sleep
+
+
+class Sender:
+    """Sends to the server of *permit*; *timeouts* are seconds to connect and to wait for bytes."""
+
+    def __init__(self, permit: Permit, timeouts: tuple[float, float], waits: Waits) -> None:
+        self._permit, self._timeouts, self._waits = permit, timeouts, waits
+        self._session = requests.Session()
+        # Proxies, .netrc and CA bundles of the environment: somebody else's, unless the user asked for them.
+        self._session.trust_env = permit.trust_env
+
+    def send(
+        self, method: str, path: str, headers: Headers, body: bytes | None, *, admit: Callable[[], Ticket]
+    ) -> Interaction:
+        """Sends, once *admit* lets it; a 429 is waited out, each sending being admitted anew. SendError where no answer
+        came."""
+        operation = tables().operation
+        request = Request(
+            method, f"{self._permit.base_url}{path}", ((operation.key_header, self._permit.api_key), *headers), body
+        )
+        waited, next_wait = 0.0, self._waits.first
+        while True:
+            answer = self._once(request, admit())
+            wait = min(_retry_after(answer, next_wait), self._waits.longest)
+            if answer.status != 429 or waited + wait > self._waits.in_all:
+                return Interaction(request, answer)
+            self._waits.sleep(wait)
+            waited, next_wait = waited + wait, next_wait * 2
+
+    def _once(self, request: Request, ticket: Ticket) -> Response:
+        try:
+            answer = self._session.request(
+                request.method,
+                request.url,
+                headers=dict(request.headers),
+                data=request.body,
+                allow_redirects=False,
+                timeout=self._timeouts,
+            )
+        except requests.RequestException as error:
+            trouble, was_sent = _trouble(error)
+        else:
+            response = Response(answer.status_code, tuple(answer.headers.items()), answer.content)
+            ticket.finished(response)
+            return response
+        if was_sent:
+            ticket.finished(None)
+        else:
+            ticket.not_sent()
+        end = (
+            ""
+            if request.method == "GET" or not was_sent
+            else "; whether it was carried out is UNKNOWN, and it is not sent again"
+        )
+        # Not `from` the error of the client: its request has the key in its headers.
+        raise SendError(f"{request.method} to {self._permit.target} got no answer: {trouble}{end}") from None
+
+
+def _trouble(error: requests.RequestException) -> tuple[str, bool]:
+    """What went wrong, in words of ours, and whether the request may have been sent."""
+    # By name, since the classes are those of whatever urllib3 came with requests.
+    causes = {kind.__name__ for cause in _causes(error) for kind in type(cause).__mro__}
+    if "SSLCertVerificationError" in causes:
+        return "its certificate is not trusted", False
+    if causes & {"NameResolutionError", "gaierror"}:
+        return "its name is not known", False
+    if isinstance(error, requests.ConnectTimeout) or "NewConnectionError" in causes:
+        return "it takes no connection", False
+    if isinstance(error, requests.Timeout):
+        return "it did not answer in time", True
+    if isinstance(error, requests.exceptions.SSLError):
+        return "the encrypted connection broke", True
+    return "the connection broke, or what came was no HTTP", True
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    left: list[object] = [error]
+    while left:
+        cause = left.pop()
+        if isinstance(cause, BaseException) and cause not in found:
+            found.append(cause)
+            left += [*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__]
+    return found
+
+
+def _retry_after(answer: Response, otherwise: float) -> float:
+    """Seconds that the server asks to wait (RFC 9110 section 10.2.3), or *otherwise*."""
+    said = (answer.header("retry-after") or "").strip()
+    if said.isascii() and said.isdigit():
+        return float(said)
+    try:
+        until = email.utils.parsedate_to_datetime(said)
+    except ValueError:
+        return otherwise
+    if until.tzinfo is None:
+        return otherwise
+    return max((until - datetime.datetime.now(datetime.UTC)).total_seconds(), 0)

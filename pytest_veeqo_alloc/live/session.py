@@ -1,0 +1,194 @@
+"""Sending to a foreign server, and letting somebody else's client send: each request is admitted once."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import threading
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from pytest_veeqo_alloc.contract.allocated import Asked, asked_for, held_by
+from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
+from pytest_veeqo_alloc.contract.operation import Operation
+from pytest_veeqo_alloc.description import tables
+from pytest_veeqo_alloc.live.errors import RefusedError
+from pytest_veeqo_alloc.live.guard import KEY_VARIABLE, Permit
+from pytest_veeqo_alloc.live.journal import Entry, Ids, Writer, new_name
+from pytest_veeqo_alloc.live.ownership import made_by
+from pytest_veeqo_alloc.live.sender import Sender, Waits
+from pytest_veeqo_alloc.live.shared import Shared
+
+_READS = ("GET", "HEAD", "OPTIONS")
+
+
+class Ticket:
+    """Leave to send one request. Tell it what came of that, even where nothing did: its slot is free only then."""
+
+    def __init__(self, live: Live, slot: str, entry: Entry | None) -> None:
+        self._live, self._slot, self._entry = live, slot, entry
+
+    def finished(self, response: Response | None) -> None:
+        """The answer, or None where none came: then a write stays UNKNOWN. A second call changes nothing."""
+        if not self._slot:
+            return
+        self._live.shared.ended(self._slot)
+        self._slot = ""
+        if self._entry is not None:
+            self._live.note(self._entry, response)
+
+    def not_sent(self) -> None:
+        """The request never left, and that is known."""
+        if self._entry is not None and self._slot:
+            self._live.writer.outcome(self._entry.name, "not sent")
+            self._entry = None
+        self.finished(None)
+
+
+class Live:
+    """The foreign server of *permit*, with the budget and rate of *shared* and the journal of *writer*."""
+
+    def __init__(
+        self,
+        permit: Permit,
+        shared: Shared,
+        writer: Writer,
+        *,
+        timeouts: tuple[float, float] = (5, 30),
+        waits: Waits | None = None,
+    ) -> None:
+        self.permit, self.shared, self.writer = permit, shared, writer
+        self._sender = Sender(permit, timeouts, waits or Waits())
+        self._known: dict[int, Ids] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def target(self) -> str:
+        """`host:port` of the server."""
+        return self.permit.target
+
+    def admit(self, request: Request) -> Ticket:
+        """Leave for somebody else's client to send *request*, which waits for its slot. RefusedError, in one sentence,
+        for another server, another key, another call that writes, an order beyond the pool, a spent budget."""
+        self._refuse_target(request)
+        if request.method.upper() in _READS:
+            return Ticket(self, self.shared.claim(charged=False, units={}, free={}), None)
+        operation = tables().operation
+        if not operation.means(Interaction(request)):
+            raise RefusedError(f"only {operation.name} may be sent: of other calls nothing is known that is safe")
+        self._refuse_key(request, operation)
+        return self._admit_write(operation.order_id(request.url), asked_for(request.body))
+
+    def post(self, order_id: int, payload: Any) -> Interaction:
+        """Allocates: *payload* is a JSON value, or the bytes of a body. The answer, whatever its status; a 429 is waited
+        out. RefusedError, and nothing sent, as for `admit`; SendError where no answer came, and then nobody knows what
+        became of it: it is in the journal and not sent again."""
+        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        asked = asked_for(body)
+        self._refuse_order(order_id, asked)
+        self._look_before(order_id)
+        operation = tables().operation
+        path = operation.path.replace("{order_id}", str(order_id))
+        headers = (("Content-Type", "application/json"),)
+        return self._sender.send(
+            operation.method, path, headers, body, admit=lambda: self._admit_write(order_id, asked)
+        )
+
+    def read(self, order_id: int) -> Response:
+        """The order. Outside the documented page: other pages of the API document this call. SendError where no answer
+        came."""
+        answer = self._sender.send("GET", f"/orders/{order_id}", (), None, admit=self._admit_read).response
+        if answer is None:
+            raise AssertionError("what is sent has an answer or an exception")
+        return answer
+
+    def delete(self, order_id: int, allocation_id: int, before: Sequence[int]) -> Response:
+        """Deletes an allocation, and by the documentation of that call every other of the order. Only for `cleanup`."""
+        entry = Entry(new_name(), "delete", order_id, before=tuple(before))
+
+        def admit() -> Ticket:
+            ticket = self._ticket(entry, charged=False, units={}, free={})
+            self.writer.intent(entry)
+            return ticket
+
+        path = f"/orders/{order_id}/allocations/{allocation_id}"
+        answer = self._sender.send("DELETE", path, (), None, admit=admit).response
+        if answer is None:
+            raise AssertionError("what is sent has an answer or an exception")
+        return answer
+
+    def note(self, entry: Entry, response: Response | None) -> None:
+        """Writes the outcome of a write, if there is one, and remembers what its order holds now."""
+        answered = response is not None and 200 <= response.status < 300
+        held = held_by(response.body) if response is not None and answered else None
+        if response is not None:
+            self.writer.outcome(entry.name, response.status, made_by(entry, held or ()))
+        with self._lock:
+            if held is not None:
+                self._known[entry.order_id] = tuple(each.id for each in held)
+            elif response is None or answered or response.status >= 500:
+                self._known.pop(entry.order_id, None)
+
+    def _look_before(self, order_id: int) -> None:
+        """Know what the order holds, if it tells: what an intent with no outcome brought about is told from that."""
+        if order_id in self._known:
+            return
+        answer = self.read(order_id)
+        held = held_by(answer.body) if answer.status == 200 else None
+        if held is not None:
+            with self._lock:
+                self._known[order_id] = tuple(each.id for each in held)
+
+    def _admit_read(self) -> Ticket:
+        return Ticket(self, self.shared.claim(charged=False, units={}, free={}), None)
+
+    def _admit_write(self, order_id: int | None, asked: Asked) -> Ticket:
+        self._refuse_order(order_id, asked)
+        if order_id is None:
+            raise RefusedError("the path names no order by a number, so it is in no pool")
+        before = self._known.get(order_id)
+        entry = Entry(new_name(), "post", order_id, asked.warehouse_id, dict(asked.units), before)
+        units, free = self._units(order_id, asked)
+        ticket = self._ticket(entry, charged=True, units=units, free=free)
+        self.writer.intent(entry)
+        return ticket
+
+    def _ticket(self, entry: Entry, *, charged: bool, units: dict[str, float], free: dict[str, float]) -> Ticket:
+        return Ticket(self, self.shared.claim(charged=charged, units=units, free=free), entry)
+
+    def _units(self, order_id: int, asked: Asked) -> tuple[dict[str, float], dict[str, float]]:
+        """Units that a write would use, and how many there are, by a name that the message of a refusal can show."""
+        units: dict[str, float] = {}
+        free: dict[str, float] = {}
+        for sellable, quantity in asked.units.items() if asked.warehouse_id is not None else ():
+            limit = self.permit.pool.free(order_id, asked.warehouse_id or 0, sellable)
+            if limit is not None:
+                name = f"sellable {sellable} in warehouse {asked.warehouse_id} for order {order_id}"
+                units[name], free[name] = max(quantity, 0), limit
+        return units, free
+
+    def _refuse_order(self, order_id: int | None, asked: Asked) -> None:
+        if reason := self.permit.pool.refusal(order_id, asked):
+            raise RefusedError(reason)
+
+    def _refuse_target(self, request: Request) -> None:
+        base, url = urlsplit(self.permit.base_url), urlsplit(request.url)
+        ports = {"http": 80, "https": 443}
+        same = (url.scheme, url.hostname, url.port or ports.get(url.scheme)) == (
+            base.scheme, base.hostname, base.port or ports.get(base.scheme),
+        )  # fmt: skip
+        if not same or not url.path.startswith(f"{base.path.rstrip('/')}/"):
+            raise RefusedError(f"the request goes to another server than {self.target}, the only one that is allowed")
+
+    def _refuse_key(self, request: Request, operation: Operation) -> None:
+        """A key other than the one of the run could be that of production, on the same host."""
+        if not self.permit.api_key:
+            return
+        sent = [*request.header_values(operation.key_header), *request.header_values("authorization")]
+        keys = [value.rpartition(" ")[2].encode("utf-8", "replace") for value in sent]
+        wanted = self.permit.api_key.encode()
+        if not keys or not all(hmac.compare_digest(key, wanted) for key in keys):
+            raise RefusedError(
+                f"the request has no key, or another than that in {KEY_VARIABLE}: it may be another account's"
+            )

@@ -1,0 +1,429 @@
+"""Writing to a foreign server: what is sent, what is not, and how it is taken back. All servers are on the loopback."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from support.servers import Allocating, serving
+from support.staging import Staging, staging
+
+from pytest_veeqo_alloc import Request, Response
+from pytest_veeqo_alloc.cli import main
+from pytest_veeqo_alloc.live.cleanup import Cleaned, clean_up
+from pytest_veeqo_alloc.live.errors import JournalError, RefusedError, SendError
+from pytest_veeqo_alloc.live.guard import Wishes, permit
+from pytest_veeqo_alloc.live.journal import opened, read_journal
+from pytest_veeqo_alloc.live.sender import Waits
+from pytest_veeqo_alloc.live.session import Live
+from pytest_veeqo_alloc.live.shared import Rate, Shared
+
+KEY = "canary-key-of-a-test"
+POOL = "[[order]]\nid = 7\nwarehouse_id = 5\nsellables = { 11 = 3 }\n[[order]]\nid = 8\nwarehouse_id = 5\nsellables = { 11 = 9 }\n"
+
+
+def body(quantity: int = 1, *, warehouse_id: int = 5, sellable_id: int = 11) -> dict[str, Any]:
+    line = {"sellable_id": sellable_id, "quantity": quantity}
+    return {"allocation": {"warehouse_id": warehouse_id, "line_items_attributes": [line]}}
+
+
+@contextmanager
+def live_at(url: str, folder: Path, *, writes: int = 9, orders: str = POOL, rate: float | None = None,
+            waits: Waits | None = None, timeouts: tuple[float, float] = (5, 5), trust_env: bool = False) -> Iterator[Live]:  # fmt: skip
+    folder.mkdir(exist_ok=True)
+    (folder / "pool.toml").write_text(orders, encoding="utf-8")
+    host = url.partition("://")[2]
+    named = "any" if orders == "any" else "pool.toml"
+    granted = permit(Wishes(url, (host,), KEY, writes, named, rate, trust_env, folder))
+    with opened(folder / "journal.jsonl", granted.target) as writer:
+        state = Shared(folder, Rate.per_second(granted.rate), writes)
+        yield Live(granted, state, writer, waits=waits, timeouts=timeouts)
+
+
+@pytest.fixture
+def server() -> Iterator[Staging]:
+    with staging() as each:
+        yield each
+
+
+def test_a_write_carries_the_key_and_is_in_the_journal_without_it(server: Staging, tmp_path: Path) -> None:
+    with live_at(server.url, tmp_path) as live:
+        interaction = live.post(7, body())
+    assert interaction.response is not None
+    assert interaction.response.status == 201
+    ((method, path, headers, sent, _),) = server.posts
+    assert (method, path, json.loads(sent)) == ("POST", "/orders/7/allocations", body())
+    assert headers["x-api-key"] == KEY
+    (entry,) = read_journal(tmp_path / "journal.jsonl").entries
+    assert (entry.order_id, entry.warehouse_id, entry.units, entry.before, entry.outcome, entry.made) == (
+        7, 5, {11: 1}, (), 201, (5001,),
+    )  # fmt: skip
+    assert KEY not in (tmp_path / "journal.jsonl").read_text(encoding="utf-8")
+    assert KEY not in repr(live.permit) + repr(interaction)
+
+
+@pytest.mark.parametrize(
+    ("order_id", "payload", "reason"),
+    [
+        (9, body(), "order 9 is not in the order pool"),
+        (7, body(warehouse_id=6), "the order pool has no warehouse 6 for order 7"),
+        (7, body(sellable_id=12), "the order pool has no sellable 12 for order 7 there"),
+        (7, body(4), "the order pool has no units left of sellable 11 in warehouse 5 for order 7"),
+        (7, body(4)["allocation"], "the order pool has no units left of sellable 11"),
+    ],
+)
+def test_what_the_pool_does_not_have_is_not_sent(
+    order_id: int, payload: Any, reason: str, server: Staging, tmp_path: Path
+) -> None:
+    with live_at(server.url, tmp_path) as live, pytest.raises(RefusedError, match=reason):
+        live.post(order_id, payload)
+    assert server.posts == []
+    assert read_journal(tmp_path / "journal.jsonl").entries == ()
+
+
+def test_a_broken_body_goes_to_an_order_of_the_pool(server: Staging, tmp_path: Path) -> None:
+    server.answers = [(400, ())]
+    with live_at(server.url, tmp_path) as live:
+        answer = live.post(7, b"{ no json").response
+    assert answer is not None
+    assert (answer.status, server.posts[0][3]) == (400, b"{ no json")
+
+
+def test_the_budget_is_charged_for_each_sending(server: Staging, tmp_path: Path) -> None:
+    with live_at(server.url, tmp_path, writes=2) as live:
+        live.post(7, body())
+        live.post(8, body())
+        with pytest.raises(RefusedError, match="the budget of 2 writes is spent"):
+            live.post(8, body())
+    assert len(server.posts) == 2
+
+
+class Redirecting(Allocating):
+    elsewhere = ""
+    seen: list[dict[str, str]] = []  # noqa: RUF012  # each test makes a class of its own
+
+    def do_POST(self) -> None:  # noqa: N802  # the name that http.server looks for
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(307)
+        self.send_header("Location", self.elsewhere)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+def test_a_redirect_is_not_followed_and_takes_the_key_nowhere(server: Staging, tmp_path: Path) -> None:
+    class Fresh(Redirecting):
+        elsewhere = f"{server.url}/orders/7/allocations"
+
+    with serving(Fresh) as url, live_at(url, tmp_path) as live:
+        answer = live.post(7, body()).response
+    assert answer is not None
+    assert answer.status == 307
+    assert server.seen == []
+
+
+def test_proxies_and_netrc_of_the_environment_are_ignored(
+    server: Staging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login joe password secret\n", encoding="utf-8")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with live_at(server.url, tmp_path) as live:
+        live.post(7, body())
+    assert "Authorization" not in server.posts[0][2]
+    with live_at(server.url, tmp_path / "trusting", trust_env=True) as live, pytest.raises(SendError):
+        live.post(7, body())
+
+
+def in_a_minute() -> str:
+    return format_datetime(datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=60), usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("headers", "first"),
+    [
+        ((), [1, 2]),
+        ((("Retry-After", "7"),), [7, 7]),
+        ((("Retry-After", "x"),), [1, 2]),
+        ((("Retry-After", "99"),), [30, 30]),
+    ],
+)
+def test_a_429_is_waited_out_as_the_server_asks_or_longer_each_time(
+    headers: tuple[tuple[str, str], ...], first: list[float], server: Staging, tmp_path: Path
+) -> None:
+    slept: list[float] = []
+    server.answers = [(429, headers)] * 2
+    with live_at(server.url, tmp_path, rate=1000, orders="any", waits=Waits(sleep=slept.append)) as live:
+        answer = live.post(7, body()).response
+    assert answer is not None
+    assert answer.status == 201
+    assert slept == first
+    assert [entry.outcome for entry in read_journal(tmp_path / "journal.jsonl").entries] == [429, 429, 201]
+    assert [entry.before for entry in read_journal(tmp_path / "journal.jsonl").entries] == [()] * 3
+    assert live.shared.charged == 3
+
+
+def test_a_date_to_retry_after_is_understood_and_the_sum_of_waits_has_an_end(server: Staging, tmp_path: Path) -> None:
+    slept: list[float] = []
+    server.answers = [(429, (("Retry-After", in_a_minute()),))] * 9
+    waits = Waits(longest=50, in_all=120, sleep=slept.append)
+    with live_at(server.url, tmp_path, rate=1000, orders="any", waits=waits) as live:
+        answer = live.post(7, body()).response
+    assert answer is not None
+    assert answer.status == 429
+    assert slept == [50, 50]
+
+
+def test_a_server_that_dies_after_the_post_leaves_unknown_and_gets_no_second_one(
+    server: Staging, tmp_path: Path
+) -> None:
+    server.answers = ["die"]
+    with live_at(server.url, tmp_path) as live:
+        with pytest.raises(SendError) as caught:
+            live.post(7, body())
+        assert str(caught.value) == (
+            f"POST to {live.target} got no answer: the connection broke, or what came was no HTTP; whether it was carried "
+            "out is UNKNOWN, and it is not sent again"
+        )
+        assert len(server.posts) == 1
+        journal = read_journal(tmp_path / "journal.jsonl")
+        assert [entry.is_unknown for entry in journal.entries] == [True]
+        assert clean_up(journal, live) == [Cleaned(7, "order 7: deleted 5001", False, 1)]
+    assert server.orders[7] == []
+
+
+def test_a_server_that_does_not_answer_is_given_up(server: Staging, tmp_path: Path) -> None:
+    server.answers = ["hang"]
+    with live_at(server.url, tmp_path, timeouts=(5, 0.2)) as live, pytest.raises(SendError, match="not answer in time"):
+        live.post(7, body())
+    assert [entry.is_unknown for entry in read_journal(tmp_path / "journal.jsonl").entries] == [True]
+
+
+def test_a_server_that_is_down_is_known_not_to_have_got_it(tmp_path: Path) -> None:
+    with staging() as gone:
+        url = gone.url
+    with live_at(url, tmp_path) as live, pytest.raises(SendError, match=r"got no answer: it takes no connection$"):
+        live.post(7, body())
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def tls(authority: trustme.CA) -> Any:
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    with staging(tls(authority)) as server:
+        url = server.url.replace("http://", "https://")
+        with live_at(url, tmp_path) as live, pytest.raises(SendError, match=r"its certificate is not trusted$"):
+            live.post(7, body())
+        assert server.seen == []
+        with live_at(url, tmp_path / "trusting", trust_env=True) as live:
+            assert live.post(7, body()).response is not None
+        assert len(server.posts) == 1
+
+
+CHILD = """
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv[4].split(":")
+from test_live import body, live_at
+with live_at(sys.argv[1], Path(sys.argv[2])) as live:
+    live.post(int(sys.argv[3]), body())
+"""
+
+
+def test_a_run_that_is_killed_in_mid_write_leaves_an_intent_that_cleanup_settles(
+    server: Staging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.answers = ["hang"]
+    paths = ":".join(path for path in sys.path if path)
+    child = subprocess.Popen([sys.executable, "-c", CHILD, server.url, str(tmp_path), "7", paths])
+    assert server.arrived.wait(timeout=30)
+    child.send_signal(signal.SIGKILL)
+    child.wait(timeout=30)
+    server.release.set()
+    journal = tmp_path / "journal.jsonl"
+    assert [(entry.order_id, entry.before, entry.is_unknown) for entry in read_journal(journal).entries] == [
+        (7, (), True)
+    ]
+    wait_until(lambda: len(server.orders.get(7, ())) == 1)
+    monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
+    command = ["cleanup", str(journal), "--base-url", server.url, "--allow-host", server.url.partition("://")[2]]
+    assert main(command) == 0
+    assert capsys.readouterr().out == "order 7: deleted 5001\norders: 1, with something left: 0\n"
+    assert len(server.posts) == 1
+    assert main(command) == 0
+    assert capsys.readouterr().out == "order 7: nothing of this journal is left\norders: 1, with something left: 0\n"
+    assert KEY not in journal.read_text(encoding="utf-8")
+
+
+def wait_until(condition: Any) -> None:
+    """The server carries on with the request of a client that is gone; there is nothing of it to wait on but its work."""
+    deadline = datetime.datetime.now() + datetime.timedelta(seconds=20)
+    pause = __import__("threading").Event()
+    while not condition():
+        assert datetime.datetime.now() < deadline
+        pause.wait(0.01)
+
+
+def test_clean_up_refuses_an_order_that_holds_what_the_journal_does_not_know(server: Staging, tmp_path: Path) -> None:
+    server.allocate(7, 5, ((11, 1),))
+    with live_at(server.url, tmp_path) as live:
+        live.post(7, body())
+        live.post(8, body())
+        cleaned = clean_up(read_journal(tmp_path / "journal.jsonl"), live)
+        assert cleaned == [
+            Cleaned(7, "order 7: left 5002, since it also holds 5001, which this journal does not know as its own, and the "
+                       "deletion would remove all", True),
+            Cleaned(8, "order 8: deleted 5003", False),
+        ]  # fmt: skip
+        assert len(server.orders[7]) == 2
+        server.orders[7] = server.orders[7][1:]
+        again = clean_up(read_journal(tmp_path / "journal.jsonl"), live)
+    assert [each.sentence for each in again] == ["order 7: deleted 5002", "order 8: nothing of this journal is left"]
+    deletes = [path for method, path, *_ in server.seen if method == "DELETE"]
+    assert deletes == ["/orders/8/allocations/5003", "/orders/7/allocations/5002"]
+
+
+def test_clean_up_stays_with_the_server_of_the_journal(
+    server: Staging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with live_at(server.url, tmp_path) as live:
+        live.post(7, body())
+    monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
+    journal = str(tmp_path / "journal.jsonl")
+    with staging() as other:
+        host = other.url.partition("://")[2]
+        assert main(["cleanup", journal, "--base-url", other.url, "--allow-host", host]) == 2
+        assert "is of another server" in capsys.readouterr().err
+        assert other.seen == []
+    monkeypatch.delenv("VEEQO_ALLOC_API_KEY")
+    assert main(["cleanup", journal, "--base-url", server.url]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"veeqo-alloc: say that this host may be written to: --allow-host {server.url.partition('://')[2]}",
+        "veeqo-alloc: put the API key into the environment variable VEEQO_ALLOC_API_KEY",
+    ]
+
+
+def test_clean_up_waits_for_no_run_that_still_writes(
+    server: Staging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
+    host = server.url.partition("://")[2]
+    with live_at(server.url, tmp_path) as live:
+        live.post(7, body())
+        assert main(["cleanup", str(tmp_path / "journal.jsonl"), "--base-url", server.url, "--allow-host", host]) == 2
+    assert "is in use by another run" in capsys.readouterr().err
+    assert [method for method, *_ in server.seen if method == "DELETE"] == []
+
+
+def test_an_order_that_cannot_be_read_is_left(tmp_path: Path, server: Staging) -> None:
+    with live_at(server.url, tmp_path) as live:
+        live.post(7, body())
+        server.order = lambda order_id: b"{}"  # type: ignore[method-assign]  # the server lost it
+        (cleaned,) = clean_up(read_journal(tmp_path / "journal.jsonl"), live)
+    assert cleaned == Cleaned(7, "order 7: cannot be read (status 200), so nothing was deleted", True)
+
+
+def test_a_journal_of_another_server_is_not_cleaned_up(server: Staging, tmp_path: Path) -> None:
+    from pytest_veeqo_alloc.live.journal import Journal
+
+    with live_at(server.url, tmp_path) as live, pytest.raises(JournalError, match="give that as --base-url"):
+        clean_up(Journal("other:1", ()), live)
+
+
+def request(url: str, payload: Any = None, method: str = "POST", key: str = KEY) -> Request:
+    return Request(method, url, (("x-api-key", key),), json.dumps(payload or body()).encode())
+
+
+def test_somebody_elses_client_is_admitted_request_by_request(server: Staging, tmp_path: Path) -> None:
+    with live_at(server.url, tmp_path, writes=1) as live:
+        ticket = live.admit(request(f"{server.url}/orders/7/allocations"))
+        server.allocate(7, 5, ((11, 1),))
+        ticket.finished(Response(201, (), server.order(7)))
+        ticket.finished(None)
+        with pytest.raises(RefusedError, match="the budget of 1 writes is spent"):
+            live.admit(request(f"{server.url}/orders/7/allocations"))
+        live.admit(request(f"{server.url}/orders/7", method="GET")).finished(None)
+        assert server.seen == []
+        (entry,) = read_journal(tmp_path / "journal.jsonl").entries
+        assert (entry.outcome, entry.made) == (201, (5001,))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"url": "http://127.0.0.1:9/orders/7/allocations"}, "goes to another server than"),
+        ({"url": "https://api.example.com/orders/7/allocations"}, "goes to another server than"),
+        ({"method": "PUT"}, "only POST /orders/{order_id}/allocations may be sent"),
+        ({"method": "DELETE"}, "only POST /orders/{order_id}/allocations may be sent"),
+        ({"url": "SERVER/products"}, "only POST /orders/{order_id}/allocations may be sent"),
+        ({"url": "SERVER/orders/9/allocations"}, "order 9 is not in the order pool"),
+        ({"url": "SERVER/orders/x/allocations"}, "order None is not in the order pool"),
+        ({"key": "that-of-production"}, "the request has no key, or another than that in VEEQO_ALLOC_API_KEY"),
+    ],
+)
+def test_what_is_not_admitted_says_why_and_quotes_no_key(
+    change: dict[str, str], reason: str, server: Staging, tmp_path: Path
+) -> None:
+    fields = {"url": "SERVER/orders/7/allocations"} | change
+    fields["url"] = fields["url"].replace("SERVER", server.url)
+    with live_at(server.url, tmp_path) as live, pytest.raises(RefusedError, match=re.escape(reason)) as caught:
+        live.admit(request(**fields))  # type: ignore[arg-type]
+    assert "production" not in str(caught.value)
+    assert read_journal(tmp_path / "journal.jsonl").entries == ()
+
+
+def test_no_window_of_one_second_sees_a_sixth_request(server: Staging, tmp_path: Path) -> None:
+    code = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+sys.path[:0] = sys.argv[3].split(":")
+from test_live import KEY, POOL, Wishes, permit, Shared, Rate, Live
+from pytest_veeqo_alloc.live.journal import Writer
+folder = Path(sys.argv[2])
+granted = permit(Wishes(sys.argv[1], (sys.argv[1].partition("://")[2],), KEY, 99, "pool.toml", None, False, folder))
+live = Live(granted, Shared(folder, Rate.per_second(granted.rate), 99), Writer(folder / "j", "r"))
+list(ThreadPoolExecutor(4).map(lambda _: live.read(7), range(8)))
+"""
+    (tmp_path / "pool.toml").write_text(POOL, encoding="utf-8")
+    command = [sys.executable, "-c", code, server.url, str(tmp_path), ":".join(path for path in sys.path if path)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: subprocess.run(command, check=True), range(2)))
+    arrivals = sorted(time for *_, time in server.seen)
+    assert len(arrivals) == 16
+    assert min(sixth - first for first, sixth in zip(arrivals, arrivals[5:], strict=False)) > 1
+
+
+def test_the_environment_of_this_test_is_on_the_loopback(server: Staging) -> None:
+    assert server.url.startswith("http://127.0.0.1:")
+    assert "VEEQO_ALLOC_API_KEY" not in os.environ

@@ -1,0 +1,186 @@
+"""What must be said before anything is written, and the order pool."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_veeqo_alloc.contract.allocated import Asked
+from pytest_veeqo_alloc.live.errors import NotPermittedError, PoolError
+from pytest_veeqo_alloc.live.guard import Wishes, permit
+from pytest_veeqo_alloc.live.pool import ANY, OrderPool, PoolOrder, load_pool
+
+KEY = "canary-key-of-a-test"
+GOOD = Wishes(
+    base_url="https://staging.example.com/api",
+    allow_hosts=("staging.example.com",),
+    api_key=KEY,
+    max_writes=5,
+    orders="any",
+)
+URL = "--veeqo-alloc-base-url"
+
+
+def test_all_that_is_missing_is_told_at_once() -> None:
+    with pytest.raises(NotPermittedError) as caught:
+        permit(Wishes())
+    assert caught.value.sentences == (
+        "say which server: --veeqo-alloc-base-url https://staging.example.com",
+        "put the API key into the environment variable VEEQO_ALLOC_API_KEY",
+        "say how many writes there may be: --veeqo-alloc-max-writes N, above 0",
+        "say which orders may be written to: --veeqo-alloc-orders pool.toml, or any for a server that makes up whatever "
+        "is asked",
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"base_url": "staging.example.com"}, f"{URL} is http(s)://host[:port][/path], without user, query or fragment"),
+        ({"base_url": "https://u:p@staging.example.com"}, f"{URL} is http(s)://host[:port][/path], without user"),
+        ({"base_url": "https://staging.example.com/?a=b"}, f"{URL} is http(s)://host[:port][/path], without user"),
+        ({"base_url": "https://["}, f"{URL} is http(s)://host[:port][/path], without user"),
+        ({"base_url": "ftp://staging.example.com"}, f"{URL} is http(s)://host[:port][/path], without user"),
+        ({"base_url": "http://staging.example.com", "allow_hosts": ("staging.example.com:80",)},
+         f"{URL} begins with https, unless it is on the loopback"),
+        ({"allow_hosts": ()}, "say that this host may be written to: --veeqo-alloc-allow-host staging.example.com:443"),
+        ({"allow_hosts": ("api.example.com",)}, "say that this host may be written to"),
+        ({"allow_hosts": ("staging.example.com:8443",)}, "say that this host may be written to"),
+        ({"base_url": "https://staging.example.com:8443"}, "say that this host may be written to"),
+        ({"api_key": ""}, "put the API key into the environment variable VEEQO_ALLOC_API_KEY"),
+        ({"api_key": "a\nb"}, "the API key in VEEQO_ALLOC_API_KEY has characters that no header may have"),
+        ({"max_writes": 0}, "say how many writes there may be: --veeqo-alloc-max-writes N, above 0"),
+        ({"orders": ""}, "say which orders may be written to"),
+        ({"orders": "no.toml"}, "the order pool 'no.toml' cannot be read: No such file or directory"),
+        ({"rate": 0.0}, "--veeqo-alloc-rate is a number of requests a second above 0"),
+    ],
+)  # fmt: skip
+def test_each_thing_that_is_missing_or_wrong_has_its_sentence(change: dict[str, object], sentence: str) -> None:
+    with pytest.raises(NotPermittedError) as caught:
+        permit(replace(GOOD, **change))  # type: ignore[arg-type]
+    (told,) = caught.value.sentences
+    assert told.startswith(sentence)
+    assert KEY not in told
+
+
+def test_with_everything_said_it_is_permitted_and_shows_no_key() -> None:
+    granted = permit(replace(GOOD, base_url="https://staging.example.com/api/"))
+    assert (granted.base_url, granted.target) == ("https://staging.example.com/api", "staging.example.com:443")
+    assert granted.rate == 5
+    assert KEY not in repr(granted) + repr(GOOD)
+
+
+@pytest.mark.parametrize(
+    "base", ["http://127.0.0.1:8000", "http://localhost:8000", "http://[::1]:8000", "http://127.9.9.9:8000"]
+)
+def test_the_loopback_needs_no_tls_but_everything_else(base: str) -> None:
+    host = base.removeprefix("http://")
+    assert permit(replace(GOOD, base_url=base, allow_hosts=(host,))).target == host
+    with pytest.raises(NotPermittedError, match="may be written to"):
+        permit(replace(GOOD, base_url=base, allow_hosts=()))
+
+
+def test_a_rate_above_five_needs_a_server_that_makes_up_what_is_asked(tmp_path: Path) -> None:
+    assert permit(replace(GOOD, rate=50.0)).rate == 50
+    (tmp_path / "pool.toml").write_text(POOL, encoding="utf-8")
+    with pytest.raises(NotPermittedError, match="at most 5 requests a second"):
+        permit(replace(GOOD, rate=6.0, orders="pool.toml", folder=tmp_path))
+    assert permit(replace(GOOD, rate=0.5, orders="pool.toml", folder=tmp_path)).rate == 0.5
+
+
+def test_somebody_elses_client_brings_its_own_key_and_cleaning_up_needs_no_budget() -> None:
+    assert permit(replace(GOOD, api_key=""), needs_key=False).api_key == ""
+    assert permit(replace(GOOD, max_writes=0, orders=""), only_cleans_up=True).max_writes == 0
+
+
+POOL = """
+[[order]]
+id = 447452
+warehouse_id = 1784
+sellables = { 1226615 = 3, 1226616 = 1 }
+
+[[order]]
+id = 447452
+warehouse_id = 1785
+sellables = { 1226615 = 2 }
+"""
+
+
+def pool(tmp_path: Path, text: str | bytes) -> OrderPool:
+    (tmp_path / "pool.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    return load_pool("pool.toml", tmp_path)
+
+
+def test_a_pool_lists_orders_warehouses_and_free_units(tmp_path: Path) -> None:
+    known = pool(tmp_path, POOL)
+    assert list(known) == [PoolOrder(447452, 1784, {1226615: 3, 1226616: 1}), PoolOrder(447452, 1785, {1226615: 2})]
+    assert (len(known), known.free(447452, 1785, 1226615), known.free(1, 1, 1)) == (2, 2, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (b"\xff", "the order pool 'pool.toml' is no TOML: not UTF-8"),
+        ("[[order]", "the order pool 'pool.toml' is no TOML: "),
+        ("", "the order pool 'pool.toml': has no order: write [[order]] with id, warehouse_id and sellables"),
+        ("[order]\nid = 1", "the order pool 'pool.toml': has no order: write [[order]]"),
+        ("[[ordr]]", "the order pool 'pool.toml': unknown table 'ordr': did you mean 'order'?"),
+        (POOL.replace("warehouse_id = 1785", "warehose_id = 1785"), "the order pool 'pool.toml': order 2: unknown key 'warehose_id': did you mean 'warehouse_id'?"),
+        (POOL.replace("warehouse_id = 1785", ""), "the order pool 'pool.toml': order 2 has no warehouse_id"),
+        (POOL.replace("1785", "1784"), "the order pool 'pool.toml': order 2 has the id 447452 and the warehouse 1784 of an earlier one"),
+        (POOL.replace("= 2 }", "= 0 }"), "the order pool 'pool.toml': order 2: free units of '1226615' is a whole number above 0"),
+        (POOL.replace("= 2 }", "= -1 }"), "the order pool 'pool.toml': order 2: free units of '1226615' is a whole number above 0"),
+        (POOL.replace("= 2 }", "= 1.5 }"), "the order pool 'pool.toml': order 2: free units of"),
+        (POOL.replace("= 2 }", "= true }"), "the order pool 'pool.toml': order 2: free units of"),
+        (POOL.replace("{ 1226615 = 2 }", "{ x = 2 }"), "the order pool 'pool.toml': order 2: 'x' is no id of a sellable"),
+        (POOL.replace("{ 1226615 = 2 }", "{}"), "the order pool 'pool.toml': order 2: sellables is a table of free units"),
+        (POOL.replace("id = 447452", 'id = "447452"'), "the order pool 'pool.toml': order 1: id is a whole number above 0"),
+    ],
+)  # fmt: skip
+def test_a_wrong_pool_is_one_sentence_with_its_name(text: str | bytes, sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(PoolError) as caught:
+        pool(tmp_path, text)
+    assert str(caught.value).startswith(sentence)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("order_id", "asked", "reason"),
+    [
+        (447452, Asked(1784, {1226615: 1}), None),
+        (447452, Asked(), None),
+        (447452, Asked(None, {1226616: 1}), None),
+        (447453, Asked(), "order 447453 is not in the order pool, and only the orders in it may be written to"),
+        (None, Asked(), "order None is not in the order pool, and only the orders in it may be written to"),
+        (447452, Asked(5), "the order pool has no warehouse 5 for order 447452"),
+        (447452, Asked(1785, {1226616: 1}), "the order pool has no sellable 1226616 for order 447452 there"),
+    ],
+)
+def test_the_pool_says_why_a_request_may_not_be_sent(
+    order_id: int | None, asked: Asked, reason: str | None, tmp_path: Path
+) -> None:
+    assert pool(tmp_path, POOL).refusal(order_id, asked) == reason
+    assert ANY.refusal(order_id, asked) is None
+
+
+IDS = st.integers(1, 2**53 - 1)
+
+
+@given(
+    orders=st.dictionaries(
+        st.tuples(IDS, IDS), st.dictionaries(IDS, IDS, min_size=1, max_size=3), min_size=1, max_size=4
+    )
+)
+def test_a_pool_that_is_written_is_the_pool_that_is_read(
+    orders: dict[tuple[int, int], dict[int, int]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    text = "".join(
+        f"[[order]]\nid = {order}\nwarehouse_id = {place}\nsellables = {{ {', '.join(f'{k} = {v}' for k, v in units.items())} }}\n"
+        for (order, place), units in orders.items()
+    )
+    known = pool(tmp_path_factory.mktemp("pool"), text)
+    assert {(each.id, each.warehouse_id): dict(each.sellables) for each in known} == orders

@@ -1,0 +1,119 @@
+"""The journal: what is in it, what is not, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pytest_veeqo_alloc.live.errors import JournalError
+from pytest_veeqo_alloc.live.journal import Entry, Writer, new_name, opened, read_journal
+
+TARGET = "127.0.0.1:8000"
+
+
+def entry(**changes: object) -> Entry:
+    fields: dict[str, object] = {"name": new_name(), "kind": "post", "order_id": 7, "warehouse_id": 5,
+                                 "units": {1: 2.0}, "before": (3,)}  # fmt: skip
+    return Entry(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "journal.jsonl"
+    one, other, third = entry(), entry(before=None, warehouse_id=None, units={}), entry(kind="delete")
+    with opened(path, TARGET) as writer:
+        for each in (one, other, third):
+            writer.intent(each)
+        writer.outcome(one.name, 201, [4])
+        writer.outcome(third.name, "not sent")
+    journal = read_journal(path)
+    assert journal.target == TARGET
+    assert [(each.name, each.before, each.outcome, each.made, each.is_unknown) for each in journal.entries] == [
+        (one.name, (3,), 201, (4,), False),
+        (other.name, None, None, (), True),
+        (third.name, (3,), "not sent", (), False),
+    ]
+    assert journal.of_run(writer.run).entries == journal.entries
+    assert journal.of_run("another").entries == ()
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_server_error_says_nothing_of_what_was_done() -> None:
+    assert entry(outcome=502).is_unknown
+    assert not entry(outcome=422).is_unknown
+
+
+def test_runs_after_one_another_share_a_journal(tmp_path: Path) -> None:
+    for _ in range(2):
+        with opened(tmp_path / "j", TARGET) as writer:
+            writer.intent(entry())
+    assert len(read_journal(tmp_path / "j").entries) == 2
+    assert len({each.run for each in read_journal(tmp_path / "j").entries}) == 2
+
+
+def test_two_runs_at_once_do_not(tmp_path: Path) -> None:
+    with opened(tmp_path / "j", TARGET):
+        before = (tmp_path / "j").read_bytes()
+        with pytest.raises(JournalError, match="is in use by another run: wait for it"), opened(tmp_path / "j", TARGET):
+            pass
+        assert (tmp_path / "j").read_bytes() == before
+
+
+def test_the_journal_of_another_server_is_not_written_to(tmp_path: Path) -> None:
+    with opened(tmp_path / "j", TARGET):
+        pass
+    with pytest.raises(JournalError, match=f"is of another server, {TARGET}"), opened(tmp_path / "j", "other:1"):
+        pass
+
+
+def header(**changes: object) -> str:
+    return json.dumps({"journal": "veeqo-alloc", "version": 1, "target": TARGET, "run": "r"} | changes) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (
+            header() + '{"intent": "a", "ki',
+            "the last line of the journal PATH is cut off: delete it; what it announced was not",
+        ),
+        (header(version=2), "the journal PATH is from another version of veeqo-alloc: clean up with that one"),
+        (header() + header(version=2), "the journal PATH is from another version of veeqo-alloc"),
+        (header(journal="other"), "PATH is no journal of veeqo-alloc, or a line of it was changed"),
+        ("[1]\n", "PATH is no journal of veeqo-alloc"),
+        ("words\n", "PATH is no journal of veeqo-alloc"),
+        (header() + '{"intent": "a"}\n', "PATH is no journal of veeqo-alloc, or a line of it was changed"),
+        (header() + "[]\n", "PATH is no journal of veeqo-alloc, or a line of it was changed"),
+        (b"\xff\n", "PATH is no journal: it is not UTF-8"),
+    ],
+)
+def test_what_is_no_whole_journal_is_one_sentence_and_stays_as_it_is(
+    content: str | bytes, sentence: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "j"
+    data = content if isinstance(content, bytes) else content.encode()
+    path.write_bytes(data)
+    for use in (lambda: read_journal(path), lambda: opened(path, TARGET).__enter__()):
+        with pytest.raises(JournalError) as caught:
+            use()
+        assert str(caught.value).startswith(sentence.replace("PATH", str(path)))
+        assert "\n" not in str(caught.value)
+    assert path.read_bytes() == data
+
+
+def test_a_journal_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(JournalError, match="cannot be written"), opened(tmp_path / "file" / "j", TARGET):
+        pass
+    with pytest.raises(JournalError, match="cannot be read: No such file"):
+        read_journal(tmp_path / "none")
+
+
+def test_an_intent_is_on_the_disk_before_its_write_is_sent(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    Writer(path, "r").intent(entry())
+    assert path.read_text(encoding="utf-8").endswith("\n")
+    assert set(json.loads(path.read_text(encoding="utf-8"))) == {
+        "intent", "kind", "order_id", "warehouse_id", "before", "units", "at", "run",
+    }  # fmt: skip

@@ -1,0 +1,129 @@
+"""Budget, units and rate, for all processes of a run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_veeqo_alloc.live.errors import RefusedError
+from pytest_veeqo_alloc.live.shared import Rate, Shared, locked
+
+
+class Clock:
+    """Time that passes only where somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def shared(folder: Path, *, rate: float = 5, writes: int = 10**6, clock: Clock | None = None) -> Shared:
+    time = clock or Clock()
+    return Shared(folder, Rate.per_second(rate), writes, clock=time, sleep=time.sleep)
+
+
+def claim(state: Shared, *, charged: bool = False, **units: float) -> str:
+    return state.claim(charged=charged, units=units, free={"a": 3})
+
+
+def test_writes_are_charged_and_reads_are_not(tmp_path: Path) -> None:
+    state = shared(tmp_path, writes=2)
+    for _ in range(2):
+        claim(state, charged=True)
+    claim(state)
+    with pytest.raises(RefusedError, match="the budget of 2 writes is spent"):
+        claim(state, charged=True)
+    assert state.charged == 2
+
+
+def test_units_are_never_used_beyond_what_is_free(tmp_path: Path) -> None:
+    state = shared(tmp_path)
+    claim(state, charged=True, a=2)
+    with pytest.raises(RefusedError, match="the order pool has no units left of a"):
+        claim(state, charged=True, a=2)
+    claim(state, charged=True, a=1, b=100)
+    assert state.charged == 2
+
+
+@pytest.mark.parametrize(("rate", "limit", "window"), [(5, 5, 1), (2.9, 2, 1), (1, 1, 1), (0.5, 1, 2), (50, 50, 1)])
+def test_a_rate_is_whole_requests_in_a_window(rate: float, limit: int, window: float) -> None:
+    assert Rate.per_second(rate) == Rate(limit, window)
+
+
+@given(durations=st.lists(st.floats(0, 3), min_size=6, max_size=30), under_way=st.integers(1, 6))
+def test_no_second_sees_a_sixth_request_wherever_in_its_slot_it_arrives(
+    durations: list[float], under_way: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    clock = Clock()
+    state = shared(tmp_path_factory.mktemp("state"), clock=clock)
+    taken: list[tuple[float, float]] = []
+    open_slots: list[tuple[str, float]] = []
+    for duration in durations:
+        if len(open_slots) >= min(under_way, 5):
+            name, since = open_slots.pop(0)
+            clock.now += duration
+            state.ended(name)
+            taken.append((since, clock.now))
+        open_slots.append((claim(state), clock.now))
+    taken += [(since, clock.now) for _, since in open_slots]
+    taken.sort()
+    # Each arrives somewhere in its slot; the tightest six are the first's end and the sixth's beginning.
+    for first, sixth in zip(taken, taken[5:], strict=False):
+        assert sixth[0] - first[1] > 1 or sixth[0] > first[1] + 1
+
+
+def test_a_request_that_nobody_ended_does_not_block_for_ever(tmp_path: Path) -> None:
+    clock = Clock()
+    state = shared(tmp_path, rate=1, clock=clock)
+    claim(state)
+    claim(state)
+    assert 60 < clock.now - 1000 < 70
+
+
+def test_the_request_of_a_process_that_died_blocks_for_a_second(tmp_path: Path) -> None:
+    code = (
+        "import sys, os; from pathlib import Path; from pytest_veeqo_alloc.live.shared import *; "
+        "Shared(Path(sys.argv[1]), Rate.per_second(1), 9).claim(charged=True, units={}, free={}); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == -9
+    clock = Clock()
+    state = shared(tmp_path, rate=1, clock=clock)
+    claim(state)
+    assert clock.now - 1000 < 2
+    assert state.charged == 1
+
+
+def test_threads_and_processes_together_never_pass_the_budget(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from concurrent.futures import ThreadPoolExecutor; "
+        "from pytest_veeqo_alloc.live.shared import *; from pytest_veeqo_alloc.live.errors import RefusedError\n"
+        "state = Shared(Path(sys.argv[1]), Rate.per_second(10**5), 50)\n"
+        "def one(_):\n"
+        "    try: state.ended(state.claim(charged=True, units={}, free={})); return 1\n"
+        "    except RefusedError: return 0\n"
+        "print(sum(ThreadPoolExecutor(4).map(one, range(40))))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda _: subprocess.run(command, capture_output=True, text=True, check=True), range(2)))
+    assert sum(int(each.stdout) for each in done) == 50
+    assert shared(tmp_path).charged == 50
+
+
+def test_a_lock_is_free_once_its_holder_is_gone(tmp_path: Path) -> None:
+    with locked(tmp_path / "lock"), pytest.raises(BlockingIOError), locked(tmp_path / "lock", wait=False):
+        pass
+    with locked(tmp_path / "lock", wait=False):
+        assert os.path.exists(tmp_path / "lock")
