@@ -1,0 +1,317 @@
+"""A foreign server in a run of pytest: the guards, the budget of all processes, recording, and clean-up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from support.staging import Staging, staging
+
+from pytest_veeqo_alloc.live.journal import read_journal
+
+KEY = "canary-key-of-a-test"
+STRICTLY = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:randomly")
+POOL = "[[order]]\nid = 7\nwarehouse_id = 5\nsellables = { 11 = 50 }\n"
+
+PREAMBLE = """
+import os
+import pytest
+import requests
+
+def body(quantity=1, **more):
+    return {"allocation": {"warehouse_id": 5, "line_items_attributes": [{"sellable_id": 11, "quantity": quantity}], **more}}
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[Staging]:
+    with staging() as each:
+        yield each
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
+    monkeypatch.delenv("COV_CORE_SOURCE", raising=False)
+    (pytester.path / "pool.toml").write_text(POOL, encoding="utf-8")
+    return pytester
+
+
+def options(server: Staging, *more: str) -> tuple[str, ...]:
+    host = server.url.partition("://")[2]
+    return (*STRICTLY, f"--veeqo-alloc-base-url={server.url}", f"--veeqo-alloc-allow-host={host}",
+            "--veeqo-alloc-orders=pool.toml", *more)  # fmt: skip
+
+
+def run(suite: pytest.Pytester, tests: str, *given: str) -> pytest.RunResult:
+    suite.makepyfile(test_it=PREAMBLE + tests)
+    result = suite.runpytest_subprocess(*given)
+    for path in suite.path.rglob("*"):
+        if path.is_file() and path.suffix in (".jsonl", ".yaml", ".xml"):
+            assert KEY not in path.read_text(encoding="utf-8")
+    result.stdout.no_fnmatch_line(f"*{KEY}*")
+    return result
+
+
+def test_without_leave_nothing_is_sent_and_all_that_is_missing_is_told(
+    suite: pytest.Pytester, server: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VEEQO_ALLOC_API_KEY")
+    tests = """
+def test_it(veeqo_alloc_target):
+    veeqo_alloc_target.post(7, body())
+
+def test_that_does_not_write():
+    pass
+"""
+    result = run(suite, tests, *STRICTLY, f"--veeqo-alloc-base-url={server.url}")
+    result.assert_outcomes(errors=1, passed=1)
+    result.stdout.fnmatch_lines([
+        "veeqo-alloc: nothing is sent",
+        "  - say that this host may be written to: --veeqo-alloc-allow-host 127.0.0.1:*",
+        "  - put the API key into the environment variable VEEQO_ALLOC_API_KEY",
+        "  - say how many writes there may be: --veeqo-alloc-max-writes N, above 0",
+        "  - say which orders may be written to: --veeqo-alloc-orders pool.toml, or any*",
+    ])  # fmt: skip
+    assert server.seen == []
+    result = run(suite, tests, *STRICTLY)
+    result.stdout.fnmatch_lines(["  - say which server: --veeqo-alloc-base-url https://staging.example.com"])
+
+
+MANY = """
+@pytest.mark.parametrize("number", range(12))
+def test_it(veeqo_alloc_target, number):
+    assert veeqo_alloc_target.foreign
+    assert veeqo_alloc_target.post(7, body()).response.status == 201
+
+def test_pool(veeqo_alloc_orders):
+    assert [order.id for order in veeqo_alloc_orders] == [7]
+"""
+
+
+@pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_two_processes_together_never_pass_the_budget_by_one(
+    suite: pytest.Pytester, server: Staging, processes: tuple[str, ...]
+) -> None:
+    result = run(suite, MANY, *options(server, "--veeqo-alloc-max-writes=4"), *processes)
+    result.assert_outcomes(passed=5, failed=8)
+    assert len(server.posts) == 4
+    result.stdout.fnmatch_lines([
+        "veeqo-alloc: profile documented, target http://127.0.0.1:*",
+        "E       *RefusedError: the budget of 4 writes is spent (--veeqo-alloc-max-writes)",
+        "veeqo-alloc: 4 of 4 writes to 127.0.0.1:*, journal */veeqo-alloc-journal.jsonl",
+    ])  # fmt: skip
+    entries = read_journal(suite.path / "veeqo-alloc-journal.jsonl").entries
+    assert [entry.outcome for entry in entries] == [201] * 4
+
+
+def test_what_a_run_wrote_is_cleaned_up_at_its_end(suite: pytest.Pytester, server: Staging) -> None:
+    server.answers = ["die"]
+    tests = """
+def test_it(veeqo_alloc_target):
+    with pytest.raises(Exception, match="UNKNOWN"):
+        veeqo_alloc_target.post(7, body())
+    veeqo_alloc_target.post(7, body())
+"""
+    given = options(server, "--veeqo-alloc-max-writes=4", "--veeqo-alloc-cleanup", "--veeqo-alloc-journal=j.jsonl")
+    result = run(suite, tests, *given)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([
+        "veeqo-alloc: 2 of 4 writes to 127.0.0.1:*, journal */j.jsonl",
+        "veeqo-alloc: order 7: deleted 5001",
+    ])  # fmt: skip
+    assert server.orders[7] == []
+
+
+def test_an_unknown_write_is_told_at_the_end(suite: pytest.Pytester, server: Staging) -> None:
+    server.answers = ["die"]
+    tests = """
+def test_it(veeqo_alloc_target):
+    veeqo_alloc_target.post(7, body())
+"""
+    result = run(suite, tests, *options(server, "--veeqo-alloc-max-writes=4"))
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([
+        "E       *SendError: POST to 127.0.0.1:* got no answer: the connection broke*UNKNOWN*",
+        "veeqo-alloc: UNKNOWN whether carried out: writes to order 7; veeqo-alloc cleanup settles it",
+    ])  # fmt: skip
+
+
+def test_a_run_on_a_journal_in_use_or_cut_off_sends_nothing(suite: pytest.Pytester, server: Staging) -> None:
+    journal = suite.path / "veeqo-alloc-journal.jsonl"
+    journal.write_text('{"journal": "veeqo-al', encoding="utf-8")
+    result = run(suite, MANY, *options(server, "--veeqo-alloc-max-writes=4"))
+    result.assert_outcomes(errors=13)
+    result.stdout.fnmatch_lines(["  - the last line of the journal */veeqo-alloc-journal.jsonl is cut off: delete it*"])
+    assert server.seen == []
+    assert journal.read_text(encoding="utf-8") == '{"journal": "veeqo-al'
+
+
+RECORD = """
+CLIENT = os.environ["SERVER_URL"]
+KEY = {"x-api-key": os.environ.get("VEEQO_ALLOC_API_KEY", "any")}
+
+@pytest.mark.veeqo_alloc_cassette("mine")
+def test_it():
+    answer = requests.post(CLIENT + "/orders/7/allocations", json=body(NOTE), headers=KEY, timeout=5)
+    assert answer.status_code == 201
+    assert answer.json()["customer"]["email"].EMAIL
+"""
+
+
+@pytest.fixture
+def recording(suite: pytest.Pytester, server: Staging, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.setenv("SERVER_URL", server.url)
+    return suite
+
+
+def recorded(email: str = "endswith('example.com')", note: str = "1") -> str:
+    return RECORD.replace("EMAIL", email).replace("NOTE", note)
+
+
+def cassette(suite: pytest.Pytester) -> Path:
+    return suite.path / "tests" / "cassettes" / "mine.yaml"
+
+
+def test_what_is_recorded_plays_without_key_and_network(
+    recording: pytest.Pytester, server: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = options(server, "--veeqo-alloc-max-writes=4", "--veeqo-alloc-record-mode=once")
+    run(recording, recorded("startswith('customer')"), *given).assert_outcomes(passed=1)
+    assert len(server.posts) == 1
+    document = yaml.safe_load(cassette(recording).read_text(encoding="utf-8"))
+    assert document["veeqo_alloc"]["host"] == "loopback"
+    assert set(document["veeqo_alloc"]) == {"recorded_on", "host", "package"}
+    body = json.loads(document["interactions"][0]["response"]["body"]["string"])
+    assert body["customer"]["email"].startswith("redacted-")
+    (entry,) = read_journal(recording.path / "veeqo-alloc-journal.jsonl").entries
+    assert (entry.outcome, entry.made) == (201, (5001,))
+    monkeypatch.delenv("VEEQO_ALLOC_API_KEY")
+    run(recording, recorded(), *STRICTLY).assert_outcomes(passed=1)
+    # Once recorded, `once` plays, and needs no leave.
+    run(recording, recorded(), *STRICTLY, "--veeqo-alloc-record-mode=once").assert_outcomes(passed=1)
+    assert len(server.posts) == 1
+
+
+def test_a_recording_without_leave_sends_nothing_and_tells_all_that_is_missing(
+    recording: pytest.Pytester, server: Staging
+) -> None:
+    result = run(recording, recorded(), *STRICTLY, "--veeqo-alloc-record-mode=once")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([
+        ">       answer = requests.post(*",
+        "E       *NotPermittedError: say which server: --veeqo-alloc-base-url https://staging.example.com",
+        "E       say how many writes there may be: --veeqo-alloc-max-writes N, above 0",
+    ])  # fmt: skip
+    result.stdout.no_fnmatch_line("*site-packages*")
+    assert server.seen == []
+    assert not cassette(recording).exists()
+
+
+def test_a_failed_test_keeps_the_old_cassette(recording: pytest.Pytester, server: Staging) -> None:
+    cassette(recording).parent.mkdir(parents=True)
+    cassette(recording).write_text("the old one", encoding="utf-8")
+    given = options(server, "--veeqo-alloc-max-writes=4", "--veeqo-alloc-record-mode=all")
+    run(recording, recorded("startswith('nobody')"), *given).assert_outcomes(failed=1)
+    assert cassette(recording).read_text(encoding="utf-8") == "the old one"
+    run(recording, recorded("startswith('customer')"), *given).assert_outcomes(passed=1)
+    assert cassette(recording).read_text(encoding="utf-8").startswith("# Recorded by pytest-veeqo-alloc and redacted")
+
+
+def test_what_breaks_the_contract_is_not_recorded(recording: pytest.Pytester, server: Staging) -> None:
+    server.order = lambda order_id: json.dumps({"id": order_id, "customer": {"email": "customer"}}).encode()  # type: ignore[method-assign]
+    given = options(server, "--veeqo-alloc-max-writes=4", "--veeqo-alloc-record-mode=once")
+    result = run(recording, recorded("startswith('customer')"), *given)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*absent-field*"])
+    assert not cassette(recording).exists()
+
+
+def test_new_episodes_are_added_to_what_is_stored(recording: pytest.Pytester, server: Staging) -> None:
+    given = options(server, "--veeqo-alloc-max-writes=4")
+    run(recording, recorded("startswith('customer')"), *given, "--veeqo-alloc-record-mode=once").assert_outcomes(
+        passed=1
+    )
+    more = (*given, "--veeqo-alloc-record-mode=new_episodes")
+    run(recording, recorded("startswith('customer')", note="2"), *more).assert_outcomes(passed=1)
+    document = yaml.safe_load(cassette(recording).read_text(encoding="utf-8"))
+    quantities = [
+        json.loads(each["request"]["body"])["allocation"]["line_items_attributes"][0]["quantity"]
+        for each in document["interactions"]
+    ]
+    assert quantities == [1, 2]
+    assert len(server.posts) == 2
+
+
+def test_another_call_that_writes_and_another_order_are_refused_while_recording(
+    recording: pytest.Pytester, server: Staging
+) -> None:
+    tests = recorded() + """
+@pytest.mark.veeqo_alloc_cassette("other")
+@pytest.mark.parametrize("call", [("PUT", "/orders/7"), ("POST", "/orders/8/allocations"), ("DELETE", "/orders/7/allocations/1")])
+def test_refused(call):
+    requests.request(call[0], CLIENT + call[1], json=body(), headers=KEY, timeout=5)
+
+@pytest.mark.veeqo_alloc_cassette("other")
+def test_retried():
+    from requests.adapters import HTTPAdapter, Retry
+    session = requests.Session()
+    session.mount("http://", HTTPAdapter(max_retries=Retry(3, allowed_methods=None, backoff_factor=0)))
+    with pytest.raises(requests.ConnectionError):
+        session.post(CLIENT + "/orders/7/allocations", json=body(), headers=KEY, timeout=5)
+"""  # fmt: skip
+    server.answers = ["die"] * 5
+    given = options(server, "--veeqo-alloc-max-writes=4", "--veeqo-alloc-record-mode=once")
+    result = run(recording, tests, *given, "-k", "refused or retried")
+    result.assert_outcomes(failed=3, passed=1)
+    result.stdout.fnmatch_lines([
+        "E *RefusedError: only POST /orders/{order_id}/allocations may be sent: *",
+        "E *RefusedError: order 8 is not in the order pool, *",
+    ])  # fmt: skip
+    # Each try of the client was admitted by itself, and the budget held.
+    assert len(server.posts) == 4
+    assert len(read_journal(recording.path / "veeqo-alloc-journal.jsonl").entries) == 4
+
+
+def test_calls_of_threads_without_a_shared_session_are_never_sent_unadmitted(
+    recording: pytest.Pytester, server: Staging
+) -> None:
+    tests = recorded() + """
+@pytest.mark.veeqo_alloc_cassette("threads")
+def test_threads():
+    from concurrent.futures import ThreadPoolExecutor
+    def one(number):
+        try:
+            return requests.post(CLIENT + "/orders/7/allocations", json=body(), headers=KEY, timeout=5).status_code
+        except Exception as error:
+            return type(error).__name__
+    with ThreadPoolExecutor(8) as pool:
+        print(list(pool.map(one, range(16))))
+"""  # fmt: skip
+    given = options(server, "--veeqo-alloc-max-writes=3", "--veeqo-alloc-record-mode=once")
+    run(recording, tests, *given, "-k", "threads")
+    assert len(server.posts) <= 3
+    assert len(server.posts) <= len(read_journal(recording.path / "veeqo-alloc-journal.jsonl").entries) <= 3
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ("--veeqo-alloc-max-writes=many", "ERROR: veeqo-alloc: --veeqo-alloc-max-writes is a whole number, not 'many'"),
+        ("--veeqo-alloc-rate=fast", "ERROR: veeqo-alloc: --veeqo-alloc-rate is a number, not 'fast'"),
+    ],
+)
+def test_a_setting_that_is_no_number_stops_the_run(
+    option: str, sentence: str, suite: pytest.Pytester, server: Staging
+) -> None:
+    result = run(suite, MANY, *options(server, option))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([sentence])
+
+
+def test_a_password_in_the_url_is_not_shown(suite: pytest.Pytester) -> None:
+    result = run(suite, MANY, *STRICTLY, f"--veeqo-alloc-base-url=https://joe:{KEY}@staging.example.com")
+    result.stdout.fnmatch_lines(["veeqo-alloc: profile documented, target staging.example.com"])
