@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from support.bodies import drop, order, put
 from support.clients import BODY, CLIENTS
+from support.staging import staging
 from test_cassettes import created, write
+from test_live import KEY, body, live_at
 
 from pytest_veeqo_alloc import Contract, ContractViolation
 from pytest_veeqo_alloc.cli import main
@@ -47,12 +49,12 @@ def test_the_cassette_tests_of_the_readme_pass(pytester: pytest.Pytester, server
 
 
 def test_the_unmatched_request_of_the_readme_is_the_one_that_comes(tmp_path: Path) -> None:
-    body = copy.deepcopy(BODY)
-    body["allocation"]["line_items_attributes"][0]["quantity"], body["allocation"]["note"] = 2, "please"
+    sent = copy.deepcopy(BODY)
+    sent["allocation"]["line_items_attributes"][0]["quantity"], sent["allocation"]["note"] = 2, "please"
     write(tmp_path, "mine", created())
     cassettes = Cassettes(Contract(), tmp_path, "none", lambda: None)
     with cassettes.use("mine"), pytest.raises(UnmatchedRequestError) as caught:
-        CLIENTS["requests"]("https://api.example.com/orders/447452/allocations", body)
+        CLIENTS["requests"]("https://api.example.com/orders/447452/allocations", sent)
     (shown,) = (block for block in blocks("text") if block.startswith("the cassette"))
     assert shown == f"{caught.value}\n"
 
@@ -81,9 +83,23 @@ def test_the_failure_of_the_readme_is_the_one_that_comes() -> None:
 
 
 def test_the_deviation_file_of_the_readme_is_taken() -> None:
-    (text,) = blocks("toml")
+    text, _ = blocks("toml")
     (deviation,) = parse(text)
     assert deviation.expires == tomllib.loads(text)["deviation"][0]["expires"]
+
+
+def test_the_pool_and_the_clean_up_of_the_readme_are_real(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
+    _, pool = blocks("toml")
+    with staging() as server:
+        server.last_id = 323498
+        with live_at(server.url, tmp_path, orders=pool) as live:
+            live.post(447452, body(warehouse_id=1784, sellable_id=1226616))
+        host = server.url.partition("://")[2]
+        main(["cleanup", str(tmp_path / "journal.jsonl"), "--base-url", server.url, "--allow-host", host])
+    assert f"--allow-host staging.example.com\n{capsys.readouterr().out}```" in README
 
 
 def test_the_ini_file_of_the_readme_is_taken(pytester: pytest.Pytester) -> None:

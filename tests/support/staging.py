@@ -31,7 +31,7 @@ class Staging(ThreadingHTTPServer):
         self.answers: list[Any] = []
         self.lock = threading.Lock()
         self.arrived, self.release = threading.Event(), threading.Event()
-        self._next = 5000
+        self.last_id = 5000
 
     @property
     def url(self) -> str:
@@ -42,8 +42,8 @@ class Staging(ThreadingHTTPServer):
         return [each for each in self.seen if each[0] == "POST"]
 
     def allocate(self, order_id: int, warehouse_id: int, lines: tuple[tuple[int, int], ...]) -> None:
-        self._next += 1
-        self.orders.setdefault(order_id, []).append(Allocation(warehouse_id, lines, self._next))
+        self.last_id += 1
+        self.orders.setdefault(order_id, []).append(Allocation(warehouse_id, lines, self.last_id))
 
     def order(self, order_id: int) -> bytes:
         held = tuple(self.orders.get(order_id, ()))

@@ -1,0 +1,211 @@
+"""Recording over the loopback, with each client: admitted once, redacted before the disk, and played by every client."""
+
+from __future__ import annotations
+
+import datetime
+import gzip
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import requests
+import yaml
+from support import canaries
+from support.clients import CLIENTS, HEADERS, parsed
+from support.servers import Allocating, serving
+from support.staging import Staging, staging
+from test_cassettes import created, no_live
+from test_live import body, live_at
+
+from pytest_veeqo_alloc import Contract
+from pytest_veeqo_alloc.live.errors import RefusedError
+from pytest_veeqo_alloc.live.journal import read_journal
+from pytest_veeqo_alloc.live.session import Live
+from pytest_veeqo_alloc.recording.guard import NetworkBlockedError
+from pytest_veeqo_alloc.recording.names import CassetteError, Place
+from pytest_veeqo_alloc.recording.saving import class_of_host, save
+from pytest_veeqo_alloc.recording.session import Cassettes
+
+TODAY = datetime.date(2026, 11, 25)
+
+
+@pytest.fixture
+def server() -> Iterator[Staging]:
+    with staging() as each:
+        yield each
+
+
+@contextmanager
+def recorder(url: str, folder: Path, *, mode: str = "once", writes: int = 9) -> Iterator[tuple[Cassettes, Live]]:
+    """Cassettes that record, with the key that the supported clients send."""
+    with live_at(url, folder / "live", writes=writes, rate=1000, orders="any", key=HEADERS["x-api-key"]) as live:
+        yield Cassettes(Contract(), folder, mode, lambda: live), live
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_each_client_is_admitted_once_a_request_and_every_client_plays_it(
+    client: str, server: Staging, tmp_path: Path
+) -> None:
+    url = f"{server.url}/orders/7/allocations"
+    with recorder(server.url, tmp_path) as (cassettes, live):
+        with cassettes.use("mine") as tape:
+            first = CLIENTS[client](url, body())
+            CLIENTS[client](f"{server.url}/orders/8/allocations", body(2))
+        assert first[0] == 201
+        assert (len(tape.recorded), tape.play_count, len(tape.interactions)) == (2, 0, 2)
+        assert cassettes.findings.ok
+        cassettes.save(TODAY)
+        assert live.shared.charged == 2
+    assert [entry.outcome for entry in read_journal(tmp_path / "live" / "journal.jsonl").entries] == [201, 201]
+    assert [json.loads(sent) for _, _, _, sent, _ in server.posts] == [body(), body(2)]
+    for other in CLIENTS.values():
+        replay = Cassettes(Contract(), tmp_path, "none", no_live)
+        with replay.use("mine", strict_play=True):
+            assert parsed(other(url, body()))["id"] == parsed(first)["id"]
+            assert other(f"{server.url}/orders/8/allocations", body(2))[0] == 201
+        assert replay.findings.ok
+        assert replay.complaints == []
+    assert len(server.posts) == 2
+
+
+def test_the_live_client_gets_the_answer_as_it_is(server: Staging, tmp_path: Path) -> None:
+    with recorder(server.url, tmp_path) as (cassettes, _):
+        with cassettes.use("mine"):
+            answer = CLIENTS["requests"](f"{server.url}/orders/7/allocations", body())
+        cassettes.save(TODAY)
+    assert parsed(answer)["customer"]["email"] == "customer@example.com"
+    assert "customer@example.com" not in (tmp_path / "mine.yaml").read_text(encoding="utf-8")
+
+
+class Leaking(Allocating):
+    """Answers with secrets in its headers and in a compressed body."""
+
+    def do_POST(self) -> None:  # noqa: N802  # the name that http.server looks for
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        secrets = canaries.secrets()[40:]
+        document = {f"member_{chr(97 + at)}": [{"deep": secret}, secret] for at, secret in enumerate(secrets)}
+        answer = gzip.compress(json.dumps(document).encode())
+        self.send_response(422)
+        for name, value in (("Content-Type", "application/json;charset=utf-8"), ("Content-Encoding", "gzip"),
+                            ("Content-Length", str(len(answer))), ("Set-Cookie", f"session={secrets[0]}"),
+                            ("X-Owner", secrets[1]), ("ETag", secrets[2])):  # fmt: skip
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(answer)
+
+
+@pytest.mark.parametrize("client", ["requests", "httpx", "urllib3", "aiohttp"])
+def test_no_canary_of_a_recording_reaches_cassette_journal_or_log(
+    client: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    secrets = canaries.secrets()[:40]
+    sent: dict[str, Any] = body()
+    sent["allocation"]["note"] = secrets
+    sent["allocation"]["nested"] = {f"name_{chr(97 + at % 26)}{at // 26}": secret for at, secret in enumerate(secrets)}
+    with caplog.at_level("DEBUG"), serving(Leaking) as url, recorder(url, tmp_path) as (cassettes, _):
+        with cassettes.use("mine") as tape:
+            CLIENTS[client](f"{url}/orders/7/allocations?email={secrets[2]}&token={secrets[1]}", sent)
+        cassettes.save(TODAY)
+    written = (tmp_path / "mine.yaml").read_text(encoding="utf-8")
+    journal = (tmp_path / "live" / "journal.jsonl").read_text(encoding="utf-8")
+    ours = "\n".join(
+        record.getMessage() for record in caplog.records if not record.name.startswith(("urllib3", "http"))
+    )
+    out = "".join(capfd.readouterr())
+    for text in (written, journal, ours, out, repr(tape.interactions), str(cassettes.findings)):
+        assert re.findall(r"(?i)canary\S*|corp\.io", text) == []
+    assert HEADERS["x-api-key"] not in written + journal
+    entry = yaml.safe_load(written)["interactions"][0]["response"]
+    assert len(json.loads(entry["body"]["string"])) == 20
+    assert "Content-Encoding" not in entry["headers"]
+
+
+def test_a_call_that_fails_is_unknown_and_the_next_is_admitted_anew(server: Staging, tmp_path: Path) -> None:
+    server.answers = ["die", "die"]
+    url = f"{server.url}/orders/7/allocations"
+    with recorder(server.url, tmp_path, writes=2) as (cassettes, live):
+        with cassettes.use("mine"):
+            for client in ("requests", "httpx"):
+                with pytest.raises((requests.ConnectionError, httpx.RemoteProtocolError)):
+                    CLIENTS[client](url, body())
+            with pytest.raises(RefusedError, match="the budget of 2 writes is spent"):
+                CLIENTS["requests"](url, body())
+        assert live.shared.charged == 2
+    assert [entry.is_unknown for entry in read_journal(tmp_path / "live" / "journal.jsonl").entries] == [True, True]
+    assert len(server.posts) == 2
+
+
+def test_only_the_target_is_reached_while_recording(server: Staging, tmp_path: Path) -> None:
+    with staging() as other, recorder(server.url, tmp_path) as (cassettes, _), cassettes.use("mine"):
+        with pytest.raises(RefusedError, match="goes to another server"):
+            CLIENTS["httpx"](f"{other.url}/orders/7/allocations", body())
+        CLIENTS["requests"](f"{server.url}/orders/7/allocations", body())
+        with pytest.raises(NetworkBlockedError):
+            __import__("socket").create_connection(("127.0.0.1", server.server_port))
+        assert other.seen == []
+
+
+def test_a_redirect_that_the_client_follows_does_not_reach_another_server(server: Staging, tmp_path: Path) -> None:
+    class Elsewhere(Allocating):
+        def do_POST(self) -> None:  # noqa: N802  # the name that http.server looks for
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(307)
+            self.send_header("Location", f"{server.url}/orders/7/allocations")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    for client in ("requests", "aiohttp"):
+        with serving(Elsewhere) as url, recorder(url, tmp_path / client) as (cassettes, _):
+            with cassettes.use("mine"), pytest.raises((RefusedError, NetworkBlockedError)):
+                CLIENTS[client](f"{url}/orders/7/allocations", body())
+            assert server.seen == []
+
+
+def test_all_makes_the_cassette_anew_and_keeps_nothing_old(server: Staging, tmp_path: Path) -> None:
+    url = f"{server.url}/orders/7/allocations"
+    for mode in ("once", "all"):
+        with recorder(server.url, tmp_path, mode=mode) as (cassettes, _):
+            with cassettes.use("mine"):
+                CLIENTS["requests"](url, body())
+            cassettes.save(TODAY)
+    document = yaml.safe_load((tmp_path / "mine.yaml").read_text(encoding="utf-8"))
+    assert len(document["interactions"]) == 1
+    assert len(server.posts) == 2
+    assert document["veeqo_alloc"]["recorded_on"] == "2026-11-25"
+
+
+def test_what_still_looks_like_a_secret_after_redaction_is_not_written(tmp_path: Path) -> None:
+    place = Place("mine", tmp_path / "mine.yaml")
+    entry = created(host="https://a8f5f167f44f4964e6c998dee827110c.jane@corp.io".replace("@", "."))
+    save(place, [entry], TODAY)
+    assert place.path.exists()
+    place.path.unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pytest_veeqo_alloc.recording.saving.redact", lambda interactions: interactions)
+        leaking = created(body={"note": "jane@corp.io"})
+        with pytest.raises(CassetteError, match="was not written: an e-mail address, in the request, remains at /note"):
+            save(place, [leaking], TODAY)
+    assert not place.path.exists()
+
+
+def test_a_cassette_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(CassetteError, match="cannot be written: "):
+        save(Place("mine", tmp_path / "file" / "mine.yaml"), [created()], TODAY)
+
+
+@pytest.mark.parametrize(
+    ("host", "kind"),
+    [
+        ("https://127.0.0.1:8000", "loopback"), ("http://[::1]:8000", "loopback"), ("http://localhost", "loopback"),
+        ("http://10.0.0.5", "private"), ("http://staging", "private"), ("http://veeqo.internal", "private"),
+        ("https://api.example.com", "public"), ("https://8.8.8.8", "public"),
+    ],
+)  # fmt: skip
+def test_the_stamp_says_the_class_of_the_host_and_not_the_host(host: str, kind: str) -> None:
+    assert class_of_host(created(host=host)) == kind
