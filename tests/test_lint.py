@@ -108,6 +108,10 @@ def test_a_url_is_looked_at_in_all_its_parts() -> None:
     ]
 
 
+def test_a_url_that_is_none_is_passed_over() -> None:
+    assert found(Interaction(Request("GET", "http://[x"))) == []
+
+
 def test_bodies_that_are_no_json_are_looked_at_as_text_and_forms() -> None:
     form = Request("POST", "/x", (), b"user=a&password=hunter22")
     page = Response(500, (), f"<p>jane@corp.io {KEY}</p>".encode())

@@ -14,6 +14,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 DATA = {
     "cassettes/README.md",
+    "cassettes/bad-request.yaml",
+    "cassettes/created.yaml",
+    "cassettes/created-observed.yaml",
+    "cassettes/created-partial.yaml",
+    "cassettes/created-several-lines.yaml",
+    "cassettes/created-unicode.yaml",
+    "cassettes/forbidden.yaml",
+    "cassettes/not-found.yaml",
+    "cassettes/rate-limited.yaml",
+    "cassettes/server-error.yaml",
+    "cassettes/unauthorized.yaml",
     "schemas/SOURCES.md",
     "schemas/deviations/observed-types.json",
     "schemas/deviations/observed.toml",

@@ -1,0 +1,54 @@
+"""What bodies say of allocations."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+
+import pytest
+from support.bodies import order, request_body
+
+from pytest_veeqo_alloc.contract.allocated import Asked, Held, asked_for, held_by
+from pytest_veeqo_alloc.contract.coding import decoded
+
+
+@pytest.mark.parametrize(
+    ("body", "asked"),
+    [
+        (request_body(), Asked(5, {1226615: 1})),
+        (request_body()["allocation"], Asked(5, {1226615: 1})),
+        ({"allocation": {"line_items_attributes": [{"sellable_id": 1, "quantity": 2}, {"sellable_id": 1, "quantity": 1}]}},
+         Asked(None, {1: 3})),
+        ({"allocation": {"warehouse_id": "5", "line_items_attributes": [5, {"quantity": 1}, {"sellable_id": 2}]}}, Asked(None, {2: 0})),
+        ({"allocation": {"warehouse_id": 5.5, "line_items_attributes": {}}}, Asked()),
+        ({"allocation": None}, Asked()),
+        ([], Asked()),
+    ],
+)  # fmt: skip
+def test_a_request_tells_its_warehouse_and_units_as_far_as_they_can_be_read(body: Any, asked: Asked) -> None:
+    assert asked_for(json.dumps(body).encode()) == asked
+
+
+@pytest.mark.parametrize("body", [None, b"", b"{", b"\xff"])
+def test_a_body_that_cannot_be_read_tells_nothing(body: bytes | None) -> None:
+    assert asked_for(body) == Asked()
+    assert held_by(body) is None
+
+
+def test_an_order_tells_what_it_holds() -> None:
+    assert held_by(json.dumps(order()).encode()) == [Held(323498, 1784, {1226615: 1})]
+    assert held_by(b'{"allocations": []}') == []
+    assert held_by(b'{"allocations": [{"id": 1}]}') == [Held(1)]
+
+
+@pytest.mark.parametrize("listed", [None, {}, [1], [{"id": "1"}], [{"id": 1}, {}]])
+def test_an_order_that_does_not_tell_all_its_allocations_tells_none(listed: Any) -> None:
+    assert held_by(json.dumps({"allocations": listed}).encode()) is None
+
+
+def test_a_body_compressed_more_often_than_anybody_does_stays_compressed() -> None:
+    body = b"[]"
+    for _ in range(6):
+        body = gzip.compress(body)
+    assert gzip.decompress(decoded(body, ()) or b"") == b"[]"
