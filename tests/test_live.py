@@ -91,7 +91,7 @@ def test_what_the_pool_does_not_have_is_not_sent(
     with live_at(server.url, tmp_path) as live, pytest.raises(RefusedError, match=reason):
         live.post(order_id, payload)
     assert server.posts == []
-    assert read_journal(tmp_path / "journal.jsonl").entries == ()
+    assert not (tmp_path / "journal.jsonl").exists()
 
 
 def test_a_broken_body_goes_to_an_order_of_the_pool(server: Staging, tmp_path: Path) -> None:
@@ -399,7 +399,14 @@ def test_what_is_not_admitted_says_why_and_quotes_no_key(
     with live_at(server.url, tmp_path) as live, pytest.raises(RefusedError, match=re.escape(reason)) as caught:
         live.admit(request(**fields))  # type: ignore[arg-type]
     assert "production" not in str(caught.value)
-    assert read_journal(tmp_path / "journal.jsonl").entries == ()
+    assert not (tmp_path / "journal.jsonl").exists()
+
+
+def test_an_order_is_named_by_a_number(server: Staging, tmp_path: Path) -> None:
+    for odd in ("7/../8", True, 7.0):
+        with live_at(server.url, tmp_path, orders="any") as live, pytest.raises(RefusedError, match="is a number, not"):
+            live.post(odd, body())  # type: ignore[arg-type]
+    assert server.seen == []
 
 
 def test_no_window_of_one_second_sees_a_sixth_request(server: Staging, tmp_path: Path) -> None:

@@ -52,6 +52,29 @@ def test_runs_after_one_another_share_a_journal(tmp_path: Path) -> None:
     assert len({each.run for each in read_journal(tmp_path / "j").entries}) == 2
 
 
+def test_a_run_that_writes_nothing_leaves_no_trace(tmp_path: Path) -> None:
+    with opened(tmp_path / "j", TARGET):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    with opened(tmp_path / "j", TARGET) as writer:
+        writer.intent(entry())
+    before = (tmp_path / "j").read_bytes()
+    with opened(tmp_path / "j", TARGET):
+        pass
+    assert (tmp_path / "j").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["j"]
+
+
+def test_a_full_disk_is_one_sentence_and_stops_what_was_to_be_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path / "j", TARGET) as writer:
+        monkeypatch.setattr("os.write", lambda handle, data: len(data) - 1)
+        with pytest.raises(JournalError, match="cannot be written: No space left on device"):
+            writer.intent(entry())
+        monkeypatch.undo()
+
+
 def test_two_runs_at_once_do_not(tmp_path: Path) -> None:
     with opened(tmp_path / "j", TARGET):
         before = (tmp_path / "j").read_bytes()
@@ -61,8 +84,8 @@ def test_two_runs_at_once_do_not(tmp_path: Path) -> None:
 
 
 def test_the_journal_of_another_server_is_not_written_to(tmp_path: Path) -> None:
-    with opened(tmp_path / "j", TARGET):
-        pass
+    with opened(tmp_path / "j", TARGET) as writer:
+        writer.intent(entry())
     with pytest.raises(JournalError, match=f"is of another server, {TARGET}"), opened(tmp_path / "j", "other:1"):
         pass
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import json
 import os
 import threading
@@ -76,7 +77,11 @@ class Writer:
         self._add({"outcome": name, "status": outcome, "made": list(made), "at": _now()})
 
     def _add(self, line: dict[str, Any]) -> None:
-        _append(self.path, line | {"run": self.run}, self._lock)
+        try:
+            with self._lock:
+                _append(self.path, line | {"run": self.run})
+        except OSError as error:
+            raise JournalError(f"the journal {self.path} cannot be written: {error.strerror}") from None
 
 
 def new_name() -> str:
@@ -87,37 +92,46 @@ def new_name() -> str:
 @contextlib.contextmanager
 def opened(path: Path, target: str) -> Iterator[Writer]:
     """Begins a run in the journal *path*, which may hold earlier ones of the same *target*, and keeps every other run out
-    until the block is left. JournalError, and nothing written, for a file that is none or is in use."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.ExitStack() as stack:
-            try:
-                stack.enter_context(locked(path.with_name(path.name + ".lock"), wait=False))
-            except BlockingIOError:
-                raise JournalError(
-                    f"the journal {path} is in use by another run: wait for it, or name another"
-                ) from None
-            if path.exists() and path.stat().st_size and (known := read_journal(path)).target != target:
+    until the block is left. A run that wrote nothing leaves no trace. JournalError, and nothing written, for a file that
+    is no journal or is in use."""
+    with contextlib.ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(path, wait=False))
+            before = path.stat().st_size
+            if before and (known := read_journal(path)).target != target:
                 raise JournalError(f"the journal {path} is of another server, {known.target}: name another")
             run = new_name()
-            _append(
-                path, {"journal": "veeqo-alloc", "version": VERSION, "target": target, "run": run, "at": _now()}, None
-            )
-            yield Writer(path, run)
-    except OSError as error:
-        raise JournalError(f"the journal {path} cannot be written: {error.strerror}") from None
-
-
-def _append(path: Path, line: dict[str, Any], lock: threading.Lock | None) -> None:
-    data = (json.dumps(line) + "\n").encode()
-    with lock or contextlib.nullcontext():
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            _append(path, {"journal": "veeqo-alloc", "version": VERSION, "target": target, "run": run, "at": _now()})
+            begun = path.stat().st_size
+        except BlockingIOError:
+            raise JournalError(f"the journal {path} is in use by another run: wait for it, or name another") from None
+        except OSError as error:
+            raise JournalError(f"the journal {path} cannot be written: {error.strerror}") from None
         try:
-            if os.write(handle, data) != len(data):
-                raise OSError(28, "No space left on device")
-            os.fsync(handle)
+            yield Writer(path, run)
         finally:
-            os.close(handle)
+            _forget(path, before, begun)
+
+
+def _forget(path: Path, before: int, begun: int) -> None:
+    """Takes the first line of a run back where nothing followed it."""
+    with contextlib.suppress(OSError):
+        if path.stat().st_size == begun:
+            os.truncate(path, before)
+            if not before:
+                path.unlink()
+
+
+def _append(path: Path, line: dict[str, Any]) -> None:
+    data = (json.dumps(line) + "\n").encode()
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        if os.write(handle, data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _now() -> str:

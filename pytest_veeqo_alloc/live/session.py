@@ -169,6 +169,8 @@ class Live:
         return units, free
 
     def _refuse_order(self, order_id: int | None, asked: Asked) -> None:
+        if isinstance(order_id, bool) or not isinstance(order_id, int | None):
+            raise RefusedError(f"the id of an order is a number, not {type(order_id).__name__}")
         if reason := self.permit.pool.refusal(order_id, asked):
             raise RefusedError(reason)
 

@@ -123,15 +123,18 @@ class Shared:
     @contextlib.contextmanager
     def _state(self) -> Iterator[dict[str, Any]]:
         """The state, under the lock; what is changed in it is written, unless an exception leaves the block."""
-        with self._thread_lock, locked(self._lock_path):
-            try:
-                state = json.loads(self._path.read_text(encoding="utf-8"))
-            except FileNotFoundError:
-                state = {"charged": 0, "used": {}, "slots": []}
-            yield state
-            temporary = self._path.with_suffix(".tmp")
-            temporary.write_text(json.dumps(state), encoding="utf-8")
-            os.replace(temporary, self._path)
+        try:
+            with self._thread_lock, locked(self._lock_path):
+                try:
+                    state = json.loads(self._path.read_text(encoding="utf-8"))
+                except FileNotFoundError:
+                    state = {"charged": 0, "used": {}, "slots": []}
+                yield state
+                temporary = self._path.with_suffix(".tmp")
+                temporary.write_text(json.dumps(state), encoding="utf-8")
+                os.replace(temporary, self._path)
+        except OSError as error:
+            raise LiveError(f"the state of the run in {self._path.parent} cannot be kept: {error.strerror}") from None
 
 
 def _is_alive(process: int) -> bool:

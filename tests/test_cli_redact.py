@@ -1,0 +1,208 @@
+"""The command `veeqo-alloc redact`."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support import canaries
+
+from pytest_veeqo_alloc import Interaction
+from pytest_veeqo_alloc.capture.writing import cassette_text, rewritten
+from pytest_veeqo_alloc.cli import main
+
+BODY = json.dumps({"allocation": {"warehouse_id": 5, "note": "canary note"}})
+
+
+def cassette(**response: Any) -> dict[str, Any]:
+    request = {
+        "method": "POST",
+        "uri": "https://h/orders/1/allocations?q=canary",
+        "headers": {"x-api-key": ["canary"]},
+        "body": BODY,
+    }
+    answer = {"status": {"code": 201, "message": "canary"}, "headers": {}, "body": {"string": '{"note": "canary"}'}}
+    stamp = {"recorded_on": "2026-01-02", "host": "canary", "canary": "x"}
+    return {"interactions": [{"request": request, "response": answer | response, "canary": 1}], "version": 1,
+            "veeqo_alloc": stamp, "metadata": {"canary": "canary"}}  # fmt: skip
+
+
+HAR = {"log": {"version": "1.2", "creator": {"name": "canary"}, "pages": ["canary"], "entries": [{
+    "startedDateTime": "2026-01-02T03:04:05Z", "time": 12, "serverIPAddress": "canary", "_initiator": "canary",
+    "request": {"method": "POST", "url": "https://h/orders/1/allocations", "headers": [{"name": "Cookie", "value": "canary"}],
+                "cookies": [{"name": "c", "value": "canary"}], "postData": {"mimeType": "application/json", "text": BODY}},
+    "response": {"status": 201, "statusText": "canary", "headers": [], "cookies": [{"name": "c", "value": "canary"}],
+                 "content": {"mimeType": "application/json", "encoding": "base64",
+                             "text": base64.b64encode(b'{"note": "canary"}').decode()}}},
+    {"startedDateTime": "canary", "request": {"method": "GET", "url": "https://h/x/canary", "headers": []},
+     "response": {"status": 0}}]}}  # fmt: skip
+INTERACTION = {"request": {"method": "POST", "url": "/orders/1/allocations", "headers": [["X-Secret", "canary"]], "body": BODY},
+               "response": {"status": 201, "headers": [], "body": '{"note": "canary"}'}, "source": "canary"}  # fmt: skip
+CUT_SHORT = {"request": {"method": "GET", "url": "/x", "headers": [], "body": None}, "response": None}
+
+FILES = [
+    ("a.yaml", yaml.safe_dump(cassette())),
+    ("a.json", json.dumps(cassette())),
+    ("a.har", json.dumps(HAR)),
+    ("b.json", json.dumps(INTERACTION)),
+    ("c.json", json.dumps(CUT_SHORT)),
+    ("d.yaml", yaml.safe_dump(cassette(body={"string": gzip.compress(b'{"note": "canary"}')}))),
+    ("e.yaml", yaml.safe_dump(cassette(body={"string": b"\x8bbrotli canary"}, headers={"Content-Encoding": ["br"]}))),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), FILES, ids=[name for name, _ in FILES])
+def test_a_file_is_printed_without_secrets_and_checks_as_before(
+    name: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    assert main(["redact", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "canary" not in out
+    assert path.read_text(encoding="utf-8") == text
+    path.write_text(out, encoding="utf-8")
+    assert main(["redact", str(path)]) == 0
+    assert capsys.readouterr().out == out
+
+
+@pytest.mark.parametrize(("name", "text"), FILES[:5], ids=[name for name, _ in FILES[:5]])
+def test_a_redacted_file_has_the_findings_of_the_original(
+    name: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+
+    def findings() -> list[tuple[str, str | None]]:
+        main(["check", "--format", "json", "--profile", "strict", str(path)])
+        return sorted((each["rule"], each["pointer"]) for each in json.loads(capsys.readouterr().out)["findings"])
+
+    before = findings()
+    main(["redact", "--in-place", str(path)])
+    capsys.readouterr()
+    assert findings() == before
+
+
+def test_in_place_rewrites_a_folder_in_one_session_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in FILES[:4]:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "package.json").write_text('{"name": "canary"}', encoding="utf-8")
+    assert main(["redact", "--in-place", str(tmp_path)]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [line.rpartition("/")[2] for line in told] == [
+        f"{name}: redacted" for name in ("a.har", "a.json", "a.yaml", "b.json")
+    ]
+    first, second = (yaml.safe_load((tmp_path / name).read_text(encoding="utf-8")) for name in ("a.yaml", "a.json"))
+    assert first == second
+    assert first["veeqo_alloc"] == {"recorded_on": "2026-01-02"}
+    assert first["interactions"][0]["response"]["status"] == {"code": 201, "message": "Created"}
+    assert main(["redact", "--in-place", str(tmp_path)]) == 0
+    assert all(line.endswith(": nothing to redact") for line in capsys.readouterr().out.splitlines())
+
+
+def test_what_is_dropped_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(cassette(body={"string": "<html>canary</html>"})), encoding="utf-8")
+    assert main(["redact", "--in-place", str(tmp_path / "a.yaml")]) == 0
+    assert capsys.readouterr().err == (
+        f"veeqo-alloc: {tmp_path}/a.yaml: bodies that are neither JSON nor a form were dropped: 1\n"
+    )
+
+
+def test_standard_input_goes_to_standard_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Stream:
+        buffer = io.BytesIO(json.dumps(INTERACTION).encode())
+
+    monkeypatch.setattr("sys.stdin", Stream)
+    assert main(["redact", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["request"]["headers"] == [["X-Secret", "redacted-2"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"\xff", "not UTF-8, so neither JSON nor YAML"),
+        (b"{", "not JSON, or cut off"),
+        (b"interactions: []\nversion: 3\n", "a VCR cassette of another version than 1"),
+        (b"interactions: !!python/object/apply:os.system [x]\n", "has a Python-object tag"),
+        (b'{"name": "x"}', "no cassette, HAR file or interaction, and nothing else is redacted here"),
+        (b'{"allocation": {}}', "no cassette, HAR file or interaction, and nothing else is redacted here"),
+    ],
+)
+def test_what_cannot_be_redacted_is_one_sentence_and_stays(
+    content: bytes, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    assert main(["redact", "--in-place", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"veeqo-alloc: {path}: {sentence}")
+    assert path.read_bytes() == content
+
+
+def test_several_files_need_in_place_and_nothing_found_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["redact", str(tmp_path)]) == 2
+    assert (
+        capsys.readouterr().err == "veeqo-alloc: nothing was redacted: no cassette, HAR file or interaction was found\n"
+    )
+    for name, text in FILES[:2]:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert main(["redact", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("veeqo-alloc: 2 files cannot be printed as one: give --in-place")
+
+
+def test_a_file_that_cannot_be_replaced_is_told_and_the_others_are_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in FILES[:2]:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    replace = os.replace
+
+    def refuse(source: Any, target: Any) -> None:
+        if str(target).endswith("a.json"):
+            raise OSError(30, "Read-only file system")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    assert main(["redact", "--in-place", str(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out.endswith("a.yaml: redacted\n")
+    assert captured.err == f"veeqo-alloc: {tmp_path}/a.json: cannot be written: Read-only file system\n"
+    assert "canary" in (tmp_path / "a.json").read_text(encoding="utf-8")
+
+
+def test_a_cassette_of_all_canaries_is_redacted_on_the_disk(tmp_path: Path) -> None:
+    whole = [each for each in canaries.interactions() if each.request and each.response]
+    path = tmp_path / "a.yaml"
+    readable = [each for each in whole if all(_is_text(m.body) for m in (each.request, each.response) if m)]
+    path.write_text(cassette_text(readable, {}), encoding="utf-8")
+    assert "canary" in path.read_text(encoding="utf-8").lower()
+    assert main(["redact", "--in-place", str(path)]) == 0
+    assert "canary" not in path.read_text(encoding="utf-8").lower()
+
+
+def _is_text(body: bytes | None) -> bool:
+    try:
+        (body or b"").decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def test_a_call_without_an_answer_fits_no_cassette(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a cassette holds requests with their responses"):
+        rewritten("cassette", {}, [Interaction(None)], as_json=False)
+    with pytest.raises(ValueError, match="an entry of a HAR file has a request"):
+        rewritten("har", {"log": {"entries": [{}]}}, [Interaction(None)], as_json=True)
