@@ -18,6 +18,7 @@ import aiohttp
 import httpx
 import pytest
 import requests
+import vcr
 import yaml
 from support.bodies import order
 from support.clients import BODY, CLIENTS, HEADERS, parsed
@@ -429,6 +430,12 @@ def test_a_json_cassette_and_one_in_a_subfolder_play(tmp_path: Path, cassettes: 
     for name in ("sub/mine", "sub/mine.json"):
         with cassettes.use(name):
             assert requests.post("https://api.example.com/orders/447452/allocations", json=BODY, timeout=10).ok
+
+
+def test_a_vcrpy_that_would_write_by_itself_is_not_used(cassettes: Cassettes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vcr.VCR, "register_persister", lambda self, persister: None)
+    with pytest.raises(CassetteError, match="this version of vcrpy writes by itself"), cassettes.use("created"):
+        pass
 
 
 def test_the_pack_lies_where_it_is_installed() -> None:

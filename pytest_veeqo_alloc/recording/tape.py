@@ -52,6 +52,7 @@ class Tape:
         self._contract, self._live = contract, live
         self._relaxed = settings.relaxed | (PACK_RELAXED if place.is_shipped else frozenset())
         self._cassette: Any = None
+        self._was_asked = False
         self._known: dict[int, Recorded] = {}
         self._candidates: dict[int, Request] = {}
         self._settled: dict[int, int] = {}
@@ -64,15 +65,17 @@ class Tape:
         """Play and record within the block."""
         engine = vcr.VCR(record_mode=vcr.mode(self.settings.mode), match_on=(_MATCHER,))
         engine.register_matcher(_MATCHER, self._matches)
+        engine.register_persister(self)
         use = engine.use_cassette(
             str(self.place.path),
-            persister=self,
             before_record_request=self._see_request,
             before_record_response=self._see_response,
             allow_playback_repeats=self.settings.allow_playback_repeats,
         )
         sentence = _ESCAPED.format(name=self.place.name)
         with _quiet(), use as cassette, guarded(self._may_connect, self._may_look_up, sentence):
+            if not self._was_asked:
+                raise CassetteError("this version of vcrpy writes by itself what it records: install another")
             self._cassette = cassette
             try:
                 yield self
@@ -85,6 +88,7 @@ class Tape:
 
     def load_cassette(self, path: str, serializer: object) -> tuple[list[Any], list[Any]]:
         """The stored requests and responses, for vcrpy."""
+        self._was_asked = True
         if not self.stored:
             raise CassetteNotFoundError
         return list(map(vcr_request, self.stored)), list(map(vcr_response, self.stored))
