@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -110,3 +112,13 @@ def test_an_unpacked_sdist_and_a_checkout_find_their_data(built: tuple[Path, Pat
     for tree in (unpacked, ROOT):
         code = f"import sys; sys.path.insert(0, {str(tree)!r}); {FIND.format(names=sorted(DATA))}"
         assert run(sys.executable, "-P", "-c", code, cwd=tmp_path).strip() == f"{len(DATA)} found"
+
+
+def test_the_lowest_versions_that_are_tested_are_those_that_are_allowed() -> None:
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    allowed = {re.sub(r"\[.*\]", "", name): bound for name, bound in (each.split(">=") for each in asked)}
+    lines = (ROOT / "tests" / "lowest.txt").read_text(encoding="utf-8").splitlines()
+    pinned = dict(line.split("==") for line in lines if "==" in line)
+    assert {name: (bound + ".0.0").split(".")[:3] for name, bound in allowed.items()} == {
+        name: (pin + ".0.0").split(".")[:3] for name, pin in pinned.items()
+    }
