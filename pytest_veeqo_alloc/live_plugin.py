@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_veeqo_alloc.live.cleanup import clean_up
-from pytest_veeqo_alloc.live.errors import JournalError, LiveError, NotPermittedError
+from pytest_veeqo_alloc.live.errors import JournalError, LiveError
 from pytest_veeqo_alloc.live.guard import KEY_VARIABLE, Permit, Wishes, permit
 from pytest_veeqo_alloc.live.journal import Writer, opened, read_journal
 from pytest_veeqo_alloc.live.session import Live
@@ -37,29 +37,31 @@ class LivePlugin:
         self._live: Live | None = None
         self._trouble: LiveError | None = None
         try:
-            self._permit: Permit | None = permit(wishes_of(config))
+            granted = permit(wishes_of(config))
             if not self._is_worker:
-                self._open(self._permit)
+                self._open(granted)
         except LiveError as error:
             # Told when somebody wants to write: the other tests of the run have no need of it.
             self._trouble = error
+            self._given = self._given or {"trouble": str(error)}
 
     def live(self) -> Live:
         """The one way to the server in this process; NotPermittedError or JournalError where there is none."""
         if self._trouble is not None:
             raise self._trouble
-        if self._permit is None or self._given is None:
-            raise NotPermittedError(["this process of pytest-xdist was given no run folder to share"])
+        if self._given is None or "trouble" in self._given:
+            raise LiveError(self._given["trouble"] if self._given else "this process was given no run folder to share")
         if self._live is None:
-            shared = Shared(Path(self._given["folder"]), Rate.per_second(self._permit.rate), self._permit.max_writes)
-            self._live = Live(self._permit, shared, Writer(journal_of(self._config), self._given["run"]))
+            granted = permit(wishes_of(self._config))
+            shared = Shared(Path(self._given["folder"]), Rate.per_second(granted.rate), granted.max_writes)
+            self._live = Live(granted, shared, Writer(Path(self._given["journal"]), self._given["run"]))
         return self._live
 
     def _open(self, granted: Permit) -> None:
         writer = self._exit.enter_context(opened(journal_of(self._config), granted.target))
         folder = tempfile.mkdtemp(prefix="veeqo-alloc-")
         self._exit.callback(shutil.rmtree, folder, ignore_errors=True)
-        self._given = {"folder": folder, "run": writer.run}
+        self._given = {"folder": folder, "journal": str(writer.path), "run": writer.run}
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -77,7 +79,8 @@ class LivePlugin:
             self._lines = [str(error)]
 
     def _summary(self, run: str) -> Iterator[str]:
-        live, path = self.live(), journal_of(self._config)
+        live = self.live()
+        path = live.writer.path
         journal = read_journal(path).of_run(run)
         if not journal.entries:
             return

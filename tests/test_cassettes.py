@@ -20,11 +20,11 @@ import pytest
 import requests
 import vcr
 import yaml
-from support.bodies import order
+from support.cassettes import created, no_live, write
 from support.clients import BODY, CLIENTS, HEADERS, parsed
 from support.servers import Allocating, serving
 
-from pytest_veeqo_alloc import Contract, Interaction, Request, Response
+from pytest_veeqo_alloc import Contract, Interaction, Request
 from pytest_veeqo_alloc.capture.writing import cassette_text
 from pytest_veeqo_alloc.data import read_text, shipped
 from pytest_veeqo_alloc.recording.guard import NetworkBlockedError
@@ -36,32 +36,9 @@ URL = "https://shop.example.net/veeqo/orders/99/allocations"
 ROOT = Path(__file__).parents[1]
 
 
-def no_live() -> Any:
-    raise AssertionError("a replay asks for no leave to write")
-
-
 @pytest.fixture
 def cassettes(tmp_path: Path) -> Cassettes:
     return Cassettes(Contract(), tmp_path, "none", no_live)
-
-
-def created(
-    order_id: int = 447452, *, host: str = "https://api.example.com", body: Any = BODY, **headers: str
-) -> Interaction:
-    request = Request(
-        "POST",
-        f"{host}/orders/{order_id}/allocations",
-        (("Content-Type", "application/json"),),
-        json.dumps(body).encode(),
-    )
-    received = {"Content-Type": "application/json", "Location": f"/orders/{order_id}", **headers}
-    return Interaction(request, Response(201, tuple(received.items()), json.dumps(order() | {"id": order_id}).encode()))
-
-
-def write(folder: Path, name: str, *interactions: Interaction) -> Path:
-    path = folder / f"{name}.yaml"
-    path.write_text(cassette_text(interactions, {}), encoding="utf-8")
-    return path
 
 
 def test_the_pack_is_what_the_command_makes_of_orders_and_known_errors() -> None:

@@ -6,13 +6,15 @@ import copy
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from support.bodies import drop, order, put
+from support.cassettes import created, write
 from support.clients import BODY, CLIENTS
+from support.live import KEY, body, live_at
 from support.staging import staging
-from test_cassettes import created, write
-from test_live import KEY, body, live_at
 
 from pytest_veeqo_alloc import Contract, ContractViolation
 from pytest_veeqo_alloc.cli import main
@@ -22,6 +24,7 @@ from pytest_veeqo_alloc.recording.session import Cassettes
 from pytest_veeqo_alloc.recording.unmatched import UnmatchedRequestError
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+HOOKS = (Path(__file__).parents[1] / ".pre-commit-hooks.yaml").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
@@ -115,6 +118,17 @@ def test_every_command_of_the_readme_exists(command: str, capsys: pytest.Capture
         main([command, "--help"])
     assert stopped.value.code == 0
     assert command in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("hook", yaml.safe_load(HOOKS), ids=lambda hook: hook["id"])
+def test_each_pre_commit_hook_is_named_in_the_readme_and_runs(hook: dict[str, Any], tmp_path: Path) -> None:
+    assert f"`{hook['id']}`" in README
+    write(tmp_path, "clean", created(**{"X-Token": "REDACTED"}))
+    program, *command = hook["entry"].split()
+    assert program == "veeqo-alloc"
+    assert main([*command, str(tmp_path)]) == 0
+    write(tmp_path, "leaking", created(**{"X-Token": "hunter22"}))
+    assert main([*command, str(tmp_path)]) == int("--lint" in command)
 
 
 def test_every_rule_that_the_readme_names_exists() -> None:

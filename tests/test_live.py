@@ -11,13 +11,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
+from support.live import KEY, POOL, body, live_at
 from support.servers import Allocating, serving
 from support.staging import Staging, staging
 
@@ -25,32 +25,8 @@ from pytest_veeqo_alloc import Request, Response
 from pytest_veeqo_alloc.cli import main
 from pytest_veeqo_alloc.live.cleanup import Cleaned, clean_up
 from pytest_veeqo_alloc.live.errors import JournalError, RefusedError, SendError
-from pytest_veeqo_alloc.live.guard import Wishes, permit
-from pytest_veeqo_alloc.live.journal import opened, read_journal
+from pytest_veeqo_alloc.live.journal import read_journal
 from pytest_veeqo_alloc.live.sender import Waits
-from pytest_veeqo_alloc.live.session import Live
-from pytest_veeqo_alloc.live.shared import Rate, Shared
-
-KEY = "canary-key-of-a-test"
-POOL = "[[order]]\nid = 7\nwarehouse_id = 5\nsellables = { 11 = 3 }\n[[order]]\nid = 8\nwarehouse_id = 5\nsellables = { 11 = 9 }\n"
-
-
-def body(quantity: int = 1, *, warehouse_id: int = 5, sellable_id: int = 11) -> dict[str, Any]:
-    line = {"sellable_id": sellable_id, "quantity": quantity}
-    return {"allocation": {"warehouse_id": warehouse_id, "line_items_attributes": [line]}}
-
-
-@contextmanager
-def live_at(url: str, folder: Path, *, writes: int = 9, orders: str = POOL, rate: float | None = None,
-            waits: Waits | None = None, timeouts: tuple[float, float] = (5, 5), trust_env: bool = False, key: str = KEY) -> Iterator[Live]:  # fmt: skip
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "pool.toml").write_text(orders, encoding="utf-8")
-    host = url.partition("://")[2]
-    named = "any" if orders == "any" else "pool.toml"
-    granted = permit(Wishes(url, (host,), key, writes, named, rate, trust_env, folder))
-    with opened(folder / "journal.jsonl", granted.target) as writer:
-        state = Shared(folder, Rate.per_second(granted.rate), writes)
-        yield Live(granted, state, writer, waits=waits, timeouts=timeouts)
 
 
 @pytest.fixture
@@ -254,7 +230,7 @@ CHILD = """
 import sys
 from pathlib import Path
 sys.path[:0] = sys.argv[4].split(":")
-from test_live import body, live_at
+from support.live import body, live_at
 with live_at(sys.argv[1], Path(sys.argv[2])) as live:
     live.post(int(sys.argv[3]), body())
 """
@@ -415,7 +391,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 sys.path[:0] = sys.argv[3].split(":")
-from test_live import KEY, POOL, Wishes, permit, Shared, Rate, Live
+from support.live import KEY, POOL, Wishes, permit, Shared, Rate, Live
 from pytest_veeqo_alloc.live.journal import Writer
 folder = Path(sys.argv[2])
 granted = permit(Wishes(sys.argv[1], (sys.argv[1].partition("://")[2],), KEY, 99, "pool.toml", None, False, folder))

@@ -140,10 +140,13 @@ def test_it(veeqo_alloc_target):
     ])  # fmt: skip
 
 
-def test_a_run_on_a_journal_in_use_or_cut_off_sends_nothing(suite: pytest.Pytester, server: Staging) -> None:
+@pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_a_run_on_a_journal_that_is_cut_off_sends_nothing(
+    suite: pytest.Pytester, server: Staging, processes: tuple[str, ...]
+) -> None:
     journal = suite.path / "veeqo-alloc-journal.jsonl"
     journal.write_text('{"journal": "veeqo-al', encoding="utf-8")
-    result = run(suite, MANY, *options(server, "--veeqo-alloc-max-writes=4"))
+    result = run(suite, MANY, *options(server, "--veeqo-alloc-max-writes=4"), *processes)
     result.assert_outcomes(errors=13)
     result.stdout.fnmatch_lines(["  - the last line of the journal */veeqo-alloc-journal.jsonl is cut off: delete it*"])
     assert server.seen == []

@@ -16,11 +16,11 @@ import pytest
 import requests
 import yaml
 from support import canaries
+from support.cassettes import created, no_live
 from support.clients import CLIENTS, HEADERS, parsed
+from support.live import body, live_at
 from support.servers import Allocating, serving
 from support.staging import Staging, staging
-from test_cassettes import created, no_live
-from test_live import body, live_at
 
 from pytest_veeqo_alloc import Contract
 from pytest_veeqo_alloc.live.errors import RefusedError

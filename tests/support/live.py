@@ -1,0 +1,35 @@
+"""Leave to write to a server on the loopback, for a test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pytest_veeqo_alloc.live.guard import Wishes, permit
+from pytest_veeqo_alloc.live.journal import opened
+from pytest_veeqo_alloc.live.sender import Waits
+from pytest_veeqo_alloc.live.session import Live
+from pytest_veeqo_alloc.live.shared import Rate, Shared
+
+KEY = "canary-key-of-a-test"
+POOL = "[[order]]\nid = 7\nwarehouse_id = 5\nsellables = { 11 = 3 }\n[[order]]\nid = 8\nwarehouse_id = 5\nsellables = { 11 = 9 }\n"
+
+
+def body(quantity: int = 1, *, warehouse_id: int = 5, sellable_id: int = 11) -> dict[str, Any]:
+    line = {"sellable_id": sellable_id, "quantity": quantity}
+    return {"allocation": {"warehouse_id": warehouse_id, "line_items_attributes": [line]}}
+
+
+@contextmanager
+def live_at(url: str, folder: Path, *, writes: int = 9, orders: str = POOL, rate: float | None = None,
+            waits: Waits | None = None, timeouts: tuple[float, float] = (5, 5), trust_env: bool = False, key: str = KEY) -> Iterator[Live]:  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "pool.toml").write_text(orders, encoding="utf-8")
+    host = url.partition("://")[2]
+    named = "any" if orders == "any" else "pool.toml"
+    granted = permit(Wishes(url, (host,), key, writes, named, rate, trust_env, folder))
+    with opened(folder / "journal.jsonl", granted.target) as writer:
+        state = Shared(folder, Rate.per_second(granted.rate), writes)
+        yield Live(granted, state, writer, waits=waits, timeouts=timeouts)
