@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_veeqo_alloc.watched import watched
+from pytest_veeqo_alloc.watched import unwatch, watched
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.api import Contract
@@ -57,5 +57,6 @@ def veeqo_alloc_watch(
         return watches[-1]
 
     yield watch
+    unwatch(request.node)
     for each in watches:
         each.close()

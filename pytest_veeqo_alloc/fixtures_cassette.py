@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_veeqo_alloc.options import setting
-from pytest_veeqo_alloc.watched import watched
+from pytest_veeqo_alloc.watched import unwatch, watched
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.api import Contract
@@ -33,11 +33,13 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
     mode = setting(config, "record-mode") or "none"
     cassettes = Cassettes(veeqo_alloc_contract, folder_of(config), mode, lambda: _live(config))
     watched(request.node, veeqo_alloc_contract).append(cassettes)
+    request.node.stash[PASSED] = False
     with ExitStack() as stack:
         if (marker := request.node.get_closest_marker(MARKER)) is not None:
             _enter(stack, cassettes, marker)
         yield cassettes
-    passed = request.node.stash.get(PASSED, False)
+    unwatch(request.node)
+    passed = request.node.stash[PASSED]
     request.node.stash[USED] = [vars_of(used) for used in cassettes.used(passed=passed)]
     if passed and (trouble := _trouble(lambda: cassettes.save(datetime.date.today()))):
         pytest.fail(trouble, pytrace=False)

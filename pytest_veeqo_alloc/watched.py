@@ -32,6 +32,12 @@ def watched(node: pytest.Item, contract: Contract) -> list[Onlooker]:
     return node.stash[_WATCHED][1]
 
 
+def unwatch(node: pytest.Item) -> None:
+    """Forget the onlookers of *node*, at the end of the test: it may be run again."""
+    if _WATCHED in node.stash:
+        del node.stash[_WATCHED]
+
+
 def failure_of(node: pytest.Item) -> BaseException | None:
     """What fails the test *node*, or None. It is shown without a traceback."""
     if _WATCHED not in node.stash:

@@ -222,3 +222,20 @@ def test_a_wrong_record_mode_stops_the_run_at_once(pytester: pytest.Pytester) ->
     result = run(pytester, "def test_it(): pass", "--veeqo-alloc-record-mode=onec")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: veeqo-alloc: unknown record mode 'onec': did you mean 'once'?"])
+
+
+def test_a_test_that_is_run_again_is_not_judged_by_its_first_run(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+RUNS = []
+
+@pytest.mark.flaky(reruns=1)
+@pytest.mark.veeqo_alloc_cassette("created")
+def test_it():
+    RUNS.append(1)
+    post(body=BODY if len(RUNS) > 1 else BODY["allocation"])
+""",
+    )
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*1 passed, 1 rerun*"])

@@ -319,3 +319,11 @@ def test_a_session_gives_a_value_the_same_stand_in_in_every_file() -> None:
     redactor = new_redactor()
     one, other = (redactor.interaction(Interaction(None, Response(200, (), b'["same"]'))) for _ in range(2))
     assert one == other
+
+
+@pytest.mark.parametrize("text", ["a@" + "." * 10**6 + " ", "0" * 10**6, " " * 10**6 + "1", "test" + "_" * 10**6 + "b"])
+def test_a_long_hostile_text_takes_no_long_time(text: str) -> None:
+    # Patterns that try again and again would take minutes for each of these.
+    (kept,) = value([text])
+    assert is_stand_in(kept)
+    Contract().lint(Interaction(None, Response(200, (), json.dumps({"api_key": text}).encode())))

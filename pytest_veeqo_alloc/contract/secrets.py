@@ -28,7 +28,7 @@ _PLACEHOLDER = re.compile(
 )
 _TOKEN = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
-_SHORT = 4
+_SHORT, _LONG = 4, 200
 
 
 def kind_of_secret(name: str, text: str) -> str | None:
@@ -61,7 +61,9 @@ def is_secret_number(name: str, number: float) -> bool:
 
 def is_placeholder(text: str) -> bool:
     """Whether *text* is what people put where a secret was: a word such as `REDACTED`, asterisks, zeros."""
-    return len(set(text)) <= 2 or is_stand_in(text) or _PLACEHOLDER.fullmatch(text) is not None
+    if len(set(text)) <= 2 or is_stand_in(text):
+        return True
+    return len(text) <= _LONG and _PLACEHOLDER.fullmatch(text) is not None
 
 
 def _digits(text: str) -> str:

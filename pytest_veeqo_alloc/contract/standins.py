@@ -17,6 +17,7 @@ NUMBERS_FROM = 7_946_000_000
 
 _NUMBERS_BELOW = NUMBERS_FROM + 1_000_000
 _ZEROS = 9
+_LONG = 2048
 
 
 class _Format(NamedTuple):
@@ -125,5 +126,7 @@ class StandIns:
 
 
 def _make(text: str, number: int) -> str:
-    made = (form.make(number, text) for form in _FORMATS if form.has(text))
+    # What is very long has no format, and some patterns would take long to find that out.
+    formats = _FORMATS if len(text) <= _LONG else _FORMATS[-1:]
+    made = (form.make(number, text) for form in formats if form.has(text))
     return next(stand_in for stand_in in made if stand_in is not None)
