@@ -207,6 +207,17 @@ def test_a_compressed_response_of_another_client_plays(client: str, tmp_path: Pa
     assert parsed(answer)["id"] == 447452
 
 
+def test_a_request_that_nothing_matches_does_not_reach_the_server(
+    live_server: tuple[str, type[Counting]], tmp_path: Path, cassettes: Cassettes
+) -> None:
+    url, server = live_server
+    write(tmp_path, "mine", created(1, host=url))
+    for client in CLIENTS.values():
+        with cassettes.use("mine"), pytest.raises(UnmatchedRequestError):
+            client(f"{url}/orders/2/allocations", BODY)
+    assert server.hits == 0
+
+
 class Counting(Allocating):
     hits = 0
 

@@ -13,7 +13,7 @@ import pytest_veeqo_alloc
 
 PACKAGE = Path(pytest_veeqo_alloc.__file__).parent
 ORDER = [
-    ("data",), ("contract",), ("description",), ("story", "order_shapes", "observed", "orders"), ("redaction", "error_answers"),
+    ("data",), ("contract",), ("description",), ("story", "order_shapes", "observed", "orders"), ("redaction",),
     ("capture",), ("storage",), ("api",), ("strategies",), ("live",), ("reporting",), ("file_walk",), ("file_check", "file_redact"), ("recording",),
     ("options", "watched", "failure", "fixtures", "fixtures_cassette", "fixtures_live", "live_plugin", "summary", "plugin", "cli", "__main__"),
 ]  # fmt: skip

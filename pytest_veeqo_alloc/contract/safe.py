@@ -6,10 +6,12 @@ address in the member `state` is not taken for the state of a channel.
 
 from __future__ import annotations
 
+import http
 import re
 from collections.abc import Mapping
 
 from pytest_veeqo_alloc.contract.dates import is_date_time
+from pytest_veeqo_alloc.contract.error_answers import MESSAGES
 
 _MAX_NAME = 64
 _PART = r"[A-Za-z]+(?:[0-9][A-Za-z]+)?[0-9]{0,2}"  # address2, api2cart
@@ -20,18 +22,14 @@ _PERSONAL_NUMBER = re.compile(
 )
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
-ERROR_MESSAGES = frozenset({
-    "Feature not available on your current plan", "Infinity", "Internal Server Error", "Not Found", "Not found",
-    "Order must have a destination address.", "Too Many Requests", "Unauthorized", "You're not authorized",
-})  # fmt: skip
-"""Texts of errors that the API was seen to send in 2026, or that are reason phrases of HTTP (RFC 9110 section 15)."""
+_MESSAGES = MESSAGES | {status.phrase for status in http.HTTPStatus}
 
 _LISTED: Mapping[str, frozenset[str]] = {
     "billing_interval": frozenset({"day", "week", "month", "year"}),
     "customer_type": frozenset({"retail", "wholesale"}),
     "dimensions_unit": frozenset({"mm", "cm", "m", "in", "inches", "ft"}),
-    "error": ERROR_MESSAGES,
-    "error_messages": ERROR_MESSAGES,
+    "error": _MESSAGES,
+    "error_messages": _MESSAGES,
     "inventory_type_code": frozenset({"wavg", "fifo", "lifo"}),
     "payment_type": frozenset({"bank_transfer", "card", "cash", "cheque", "credit_card", "paypal"}),
     "picked_status": frozenset({"unpicked", "partially_picked", "picked"}),

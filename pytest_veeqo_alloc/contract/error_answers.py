@@ -46,6 +46,12 @@ ERROR_ANSWERS: Mapping[str, ErrorAnswer] = {
         seen=True, known_from="GET of a feature that the plan does not have",
     ),
     "not-found": _json(404, {"error_messages": "Not found"}, seen=True, known_from="GET of an unknown order"),
+    "bad-parameter": _json(
+        400, {"error_messages": ["Infinity"]}, seen=True, known_from="GET with a page size that is no number",
+    ),
+    "unknown-route": _json(
+        404, {"status": 404, "error": "Not Found"}, seen=True, known_from="GET of a path that there is not",
+    ),
     "unprocessable": _json(
         422, {"error_messages": ["Unprocessable Content"]}, seen=False, known_from="no 422 of this API was captured",
     ),
@@ -65,3 +71,13 @@ ERROR_ANSWERS: Mapping[str, ErrorAnswer] = {
     ),
 }  # fmt: skip
 """By name. `seen` ones were captured from other calls of the API in 2026 (each says of which)."""
+
+MESSAGES: frozenset[str] = frozenset(
+    text
+    for answer in ERROR_ANSWERS.values()
+    if (dict(answer.response.headers).get("Content-Type") == JSON_TYPE)
+    for value in json.loads(answer.response.body or b"{}").values()
+    for text in (value if isinstance(value, list) else [value])
+    if isinstance(text, str)
+)
+"""Every text in them: none is anybody's secret."""
