@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pytest_veeqo_alloc.live.cleanup import clean_up
+from pytest_veeqo_alloc.live.cleanup import Cleaned, clean_up
 from pytest_veeqo_alloc.live.errors import JournalError, LiveError
 from pytest_veeqo_alloc.live.guard import KEY_VARIABLE, Permit, Wishes, permit
 from pytest_veeqo_alloc.live.journal import Writer, opened, read_journal
@@ -86,20 +86,27 @@ class LivePlugin:
             return
         yield f"{live.shared.charged} of {live.permit.max_writes} writes to {live.target}, journal {path}"
         if setting(self._config, "cleanup"):
-            yield from (cleaned.sentence for cleaned in clean_up(journal, live))
+            yield from _told(clean_up(journal, live))
         elif unknown := [str(entry.order_id) for entry in journal.entries if entry.is_unknown]:
             yield f"UNKNOWN whether carried out: writes to order {', '.join(unknown[:_LINES])}; veeqo-alloc cleanup settles it"
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """A few lines, only where something was written."""
-        for line in self._lines[:_LINES]:
+        for line in self._lines:
             terminalreporter.write_line(f"veeqo-alloc: {printable(line)}")
-        if len(self._lines) > _LINES:
-            terminalreporter.write_line(f"veeqo-alloc: and {len(self._lines) - _LINES} more lines: see the journal")
 
     def pytest_unconfigure(self) -> None:
         """Let go of the journal."""
         self._exit.close()
+
+
+def _told(cleaned: list[Cleaned]) -> Iterator[str]:
+    """What is left in full, and the rest as far as a few lines go."""
+    yield from (each.sentence for each in cleaned if each.is_left)
+    clean = [each.sentence for each in cleaned if not each.is_left]
+    yield from clean[:_LINES]
+    if len(clean) > _LINES:
+        yield f"and {len(clean) - _LINES} more orders of which nothing is left"
 
 
 def wishes_of(config: pytest.Config) -> Wishes:

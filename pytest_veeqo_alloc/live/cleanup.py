@@ -15,7 +15,7 @@ from pytest_veeqo_alloc.contract.allocated import Held, held_by
 from pytest_veeqo_alloc.live.errors import JournalError, LiveError
 from pytest_veeqo_alloc.live.guard import Wishes, permit
 from pytest_veeqo_alloc.live.journal import Entry, Journal, opened, read_journal
-from pytest_veeqo_alloc.live.ownership import owned
+from pytest_veeqo_alloc.live.ownership import owned, suspects
 from pytest_veeqo_alloc.live.session import Live
 from pytest_veeqo_alloc.live.shared import Rate, Shared
 
@@ -54,27 +54,31 @@ def clean_up_file(path: Path, wishes: Wishes) -> list[Cleaned]:
 
 
 def _clean(order_id: int, entries: Sequence[Entry], live: Live) -> Cleaned:
-    unknown = [entry for entry in entries if entry.is_unknown]
     deleted: list[int] = []
     try:
         for _ in range(_MOST_DELETES):
             held = _read(order_id, live)
             if isinstance(held, str):
-                return Cleaned(order_id, f"order {order_id}: {held}", True)
+                return _left(order_id, held)
             ours, settled = owned(entries, held)
             strangers = [each.id for each in held if each.id not in ours]
             if not ours:
-                return _without_ours(order_id, deleted, strangers, unknown)
+                return _without_ours(order_id, deleted, entries, held)
             if strangers:
-                return Cleaned(order_id, _refusal(order_id, ours, strangers), True, settled)
-            target = min(ours)
-            answer = live.delete(order_id, target, [each.id for each in held])
+                return _left(order_id, _refusal(ours, strangers), settled)
+            answer = live.delete(order_id, min(ours), [each.id for each in held])
             if not 200 <= answer.status < 300:
-                return Cleaned(order_id, f"order {order_id}: allocation {target} is left, its deletion was answered with {answer.status}", True)  # fmt: skip
-            deleted.append(target)
+                return _left(
+                    order_id, f"allocation {min(ours)} is left, its deletion was answered with {answer.status}"
+                )
+            deleted.append(min(ours))
     except LiveError as error:
-        return Cleaned(order_id, f"order {order_id}: {error}", True)
-    return Cleaned(order_id, f"order {order_id}: allocations come back after {_MOST_DELETES} deletions", True)
+        return _left(order_id, str(error))
+    return _left(order_id, f"allocations come back after {_MOST_DELETES} deletions")
+
+
+def _left(order_id: int, why: str, settled: int = 0) -> Cleaned:
+    return Cleaned(order_id, f"order {order_id}: {why}", True, settled)
 
 
 def _read(order_id: int, live: Live) -> list[Held] | str:
@@ -85,17 +89,19 @@ def _read(order_id: int, live: Live) -> list[Held] | str:
     return held
 
 
-def _without_ours(order_id: int, deleted: list[int], strangers: list[int], unknown: list[Entry]) -> Cleaned:
-    if strangers and any(entry.before is None for entry in unknown):
-        listed = ", ".join(map(str, strangers))
-        sentence = f"order {order_id}: holds {listed}, which an UNKNOWN write may have made: look at it by hand"
-        return Cleaned(order_id, sentence, True)
-    done = f"deleted {', '.join(map(str, deleted))}" if deleted else "nothing of this journal is left"
-    return Cleaned(order_id, f"order {order_id}: {done}", False, len(unknown))
+def _without_ours(order_id: int, deleted: list[int], entries: Sequence[Entry], held: list[Held]) -> Cleaned:
+    if doubtful := suspects(entries, held):
+        return _left(order_id, f"holds {_listed(doubtful)}, which this journal may have made: look at it by hand")
+    done = f"deleted {_listed(deleted)}" if deleted else "nothing of this journal is left"
+    return Cleaned(order_id, f"order {order_id}: {done}", False, sum(entry.is_unknown for entry in entries))
 
 
-def _refusal(order_id: int, ours: set[int], strangers: list[int]) -> str:
+def _refusal(ours: set[int], strangers: list[int]) -> str:
     return (
-        f"order {order_id}: left {', '.join(map(str, sorted(ours)))}, since it also holds {', '.join(map(str, strangers))}, "
-        "which this journal does not know as its own, and the deletion would remove all"
+        f"left {_listed(sorted(ours))}, since it also holds {_listed(strangers)}, which this journal does not know as its "
+        "own, and the deletion would remove all"
     )
+
+
+def _listed(ids: Sequence[int]) -> str:
+    return ", ".join(map(str, ids))

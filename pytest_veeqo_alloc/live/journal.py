@@ -42,6 +42,11 @@ class Entry:
     run: str = ""
 
     @property
+    def has_succeeded(self) -> bool:
+        """Whether it was answered with a 2xx."""
+        return isinstance(self.outcome, int) and 200 <= self.outcome < 300
+
+    @property
     def is_unknown(self) -> bool:
         """Whether nobody knows if it was carried out: no answer came, or one that a proxy may have made up."""
         return self.outcome is None or (isinstance(self.outcome, int) and self.outcome >= 500)

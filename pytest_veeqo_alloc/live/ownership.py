@@ -11,10 +11,11 @@ from pytest_veeqo_alloc.live.journal import Entry
 def made_by(entry: Entry, held: Sequence[Held]) -> list[int]:
     """The allocations among *held*, from the answer to *entry*, that it made.
 
-    Where it is not known what was there before, as for somebody else's client, that is the newest one, if it fits.
+    That is what was not there before and fits; what does not fit could be that of a person who was quicker. Where it is
+    not known what was there before, as for somebody else's client, it is the newest one, if it fits.
     """
     if entry.before is not None:
-        return [each.id for each in held if each.id not in entry.before]
+        return [each.id for each in held if _fits(each, entry)]
     newest = max(held, key=lambda each: each.id, default=None)
     return [newest.id] if newest is not None and _fits(newest, entry) else []
 
@@ -34,6 +35,18 @@ def owned(entries: Sequence[Entry], held: Sequence[Held]) -> tuple[set[int], int
             if fitting is not None:
                 ours.add(fitting)
     return ours, settled
+
+
+def suspects(entries: Sequence[Entry], held: Sequence[Held]) -> list[int]:
+    """Which of *held* may have been made by *entries* though that cannot be told: they were not known to be there
+    before a write that is UNKNOWN, or that was answered with success and made nothing that fits."""
+    open_ends = [entry for entry in entries if entry.is_unknown or (entry.has_succeeded and not entry.made)]
+    known = {made for entry in entries for made in entry.made}
+    return [
+        each.id
+        for each in held
+        if each.id not in known and any(each.id not in (entry.before or ()) for entry in open_ends)
+    ]
 
 
 def _fits(each: Held, entry: Entry) -> bool:

@@ -13,7 +13,7 @@ from pytest_veeqo_alloc.contract.allocated import Asked, asked_for, held_by
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
 from pytest_veeqo_alloc.contract.operation import Operation
 from pytest_veeqo_alloc.description import tables
-from pytest_veeqo_alloc.live.errors import RefusedError
+from pytest_veeqo_alloc.live.errors import JournalError, RefusedError
 from pytest_veeqo_alloc.live.guard import KEY_VARIABLE, Permit
 from pytest_veeqo_alloc.live.journal import Entry, Ids, Writer, new_name
 from pytest_veeqo_alloc.live.ownership import made_by
@@ -105,12 +105,10 @@ class Live:
 
     def delete(self, order_id: int, allocation_id: int, before: Sequence[int]) -> Response:
         """Deletes an allocation, and by the documentation of that call every other of the order. Only for `cleanup`."""
-        entry = Entry(new_name(), "delete", order_id, before=tuple(before))
 
         def admit() -> Ticket:
-            ticket = self._ticket(entry, charged=False, units={}, free={})
-            self.writer.intent(entry)
-            return ticket
+            entry = Entry(new_name(), "delete", order_id, before=tuple(before))
+            return self._announced(entry, charged=False, units={}, free={})
 
         path = f"/orders/{order_id}/allocations/{allocation_id}"
         answer = self._sender.send("DELETE", path, (), None, admit=admit).response
@@ -150,12 +148,17 @@ class Live:
         before = self._known.get(order_id)
         entry = Entry(new_name(), "post", order_id, asked.warehouse_id, dict(asked.units), before)
         units, free = self._units(order_id, asked)
-        ticket = self._ticket(entry, charged=True, units=units, free=free)
-        self.writer.intent(entry)
-        return ticket
+        return self._announced(entry, charged=True, units=units, free=free)
 
-    def _ticket(self, entry: Entry, *, charged: bool, units: dict[str, float], free: dict[str, float]) -> Ticket:
-        return Ticket(self, self.shared.claim(charged=charged, units=units, free=free), entry)
+    def _announced(self, entry: Entry, *, charged: bool, units: dict[str, float], free: dict[str, float]) -> Ticket:
+        """Leave for a write whose intent is on the disk. Where it cannot be put there, nothing is sent."""
+        slot = self.shared.claim(charged=charged, units=units, free=free)
+        try:
+            self.writer.intent(entry)
+        except JournalError:
+            self.shared.ended(slot)
+            raise
+        return Ticket(self, slot, entry)
 
     def _units(self, order_id: int, asked: Asked) -> tuple[dict[str, float], dict[str, float]]:
         """Units that a write would use, and how many there are, by a name that the message of a refusal can show."""
