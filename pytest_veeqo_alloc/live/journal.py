@@ -168,7 +168,7 @@ def read_journal(path: Path) -> Journal:
         raise JournalError(f"the journal {path} is from another version of veeqo-alloc: clean up with that one")
     try:
         return Journal(str(first["target"]), _entries(lines))
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
         raise JournalError(f"{path} is no journal of veeqo-alloc, or a line of it was changed") from None
 
 
