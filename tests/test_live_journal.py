@@ -107,7 +107,10 @@ def header(**changes: object) -> str:
         ("[1]\n", "PATH is no journal of veeqo-alloc"),
         ("words\n", "PATH is no journal of veeqo-alloc"),
         (header() + '{"intent": "a"}\n', "PATH is no journal of veeqo-alloc, or a line of it was changed"),
-        (header() + '{"intent": "a", "order_id": 1e999, "kind": "post", "warehouse_id": 1, "units": {}}\n', "PATH is no journal"),
+        (
+            header() + '{"intent": "a", "order_id": 1e999, "kind": "post", "warehouse_id": 1, "units": {}}\n',
+            "PATH is no journal",
+        ),
         (header() + "[]\n", "PATH is no journal of veeqo-alloc, or a line of it was changed"),
         (b"\xff\n", "PATH is no journal: it is not UTF-8"),
     ],
