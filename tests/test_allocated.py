@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.bodies import order, request_body
 
-from pytest_veeqo_alloc.contract.allocated import Asked, Held, asked_for, held_by
+from pytest_veeqo_alloc.contract.allocated import Asked, Held, Reach, asked_for, held_by, reach_of
 from pytest_veeqo_alloc.contract.coding import decoded
 
 
@@ -52,3 +52,23 @@ def test_a_body_compressed_more_often_than_anybody_does_stays_compressed() -> No
     for _ in range(6):
         body = gzip.compress(body)
     assert gzip.decompress(decoded(body, ()) or b"") == b"[]"
+
+
+@pytest.mark.parametrize(
+    ("body", "reach"),
+    [
+        (b"", Reach()),
+        (b"{", Reach(is_bounded=False)),
+        (b'{"allocation": {"warehouse_id": 5}, "warehouse_id": "6"}', Reach(frozenset({5, 6}))),
+        (b'{"warehouse_id": [5]}', Reach(is_bounded=False)),
+        (
+            b'{"a": {"0": {"sellable_id": "1", "quantity": "-2"}, "1": {"sellable_id": 1, "quantity": 3}}}',
+            Reach(units={1: 5}),
+        ),
+        (b'{"a": [{"sellable_id": 1}, {"sellable_id": "x"}]}', Reach(units={1: 0}, is_bounded=False)),
+        (b'{"sellable_id": 1, "quantity": {}}', Reach(units={1: 0}, is_bounded=False)),
+        (b'{"sellable_id": 1, "sellable_id": 2}', Reach(units={2: 0}, is_bounded=False)),
+    ],
+)
+def test_a_request_reaches_all_that_a_generous_server_could_read_in_it(body: bytes, reach: Reach) -> None:
+    assert reach_of(body) == reach

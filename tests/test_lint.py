@@ -92,6 +92,7 @@ def test_what_is_obviously_fake_or_no_secret_is_not(body: object) -> None:
         ("X-Request-Id", KEY, []),
         ("From", "jane@corp.io", [MAIL]),
         ("x-api-key", "DUMMY", []),
+        ("Location", "https://h/orders/1?order_id=redacted-23", []),
     ],
 )
 def test_headers_are_looked_at_by_name_and_value(name: str, value: str, kinds: list[str]) -> None:

@@ -51,14 +51,27 @@ def test_a_write_carries_the_key_and_is_in_the_journal_without_it(server: Stagin
     assert KEY not in repr(live.permit) + repr(interaction)
 
 
+def lines(listed: Any) -> dict[str, Any]:
+    return {"allocation": {"warehouse_id": 5, "line_items_attributes": listed}}
+
+
 @pytest.mark.parametrize(
     ("order_id", "payload", "reason"),
     [
         (9, body(), "order 9 is not in the order pool"),
         (7, body(warehouse_id=6), "the order pool has no warehouse 6 for order 7"),
         (7, body(sellable_id=12), "the order pool has no sellable 12 for order 7 there"),
-        (7, body(4), "the order pool has no units left of sellable 11 in warehouse 5 for order 7"),
-        (7, body(4)["allocation"], "the order pool has no units left of sellable 11"),
+        (7, body(4), "the order pool has 3 units of sellable 11 for order 7, and more are asked for"),
+        (7, body(4)["allocation"], "the order pool has 3 units of sellable 11"),
+        (7, lines({"0": {"sellable_id": 11, "quantity": 900}}), "the order pool has 3 units of sellable 11"),
+        (7, lines({"0": {"sellable_id": 99, "quantity": 1}}), "the order pool has no sellable 99"),
+        (7, lines([{"sellable_id": "11", "quantity": "900"}]), "the order pool has 3 units of sellable 11"),
+        (
+            7,
+            lines([{"sellable_id": 11, "quantity": -40}, {"sellable_id": 11, "quantity": 43}]),
+            "the order pool has 3 units",
+        ),
+        (7, {**body(), "warehouse_id": 9}, "the order pool has no warehouse 9"),
     ],
 )
 def test_what_the_pool_does_not_have_is_not_sent(
@@ -402,6 +415,29 @@ def test_an_order_is_named_by_a_number(server: Staging, tmp_path: Path) -> None:
         with live_at(server.url, tmp_path, orders="any") as live, pytest.raises(RefusedError, match="is a number, not"):
             live.post(odd, body())  # type: ignore[arg-type]
     assert server.seen == []
+
+
+@pytest.mark.parametrize(
+    ("url", "headers", "data"),
+    [
+        ("?order_id=9", (), b""),
+        ("?_method=delete", (), b""),
+        ("", (("X-HTTP-Method-Override", "DELETE"),), b""),
+        ("", (("Content-Encoding", "gzip"),), b""),
+        ("", (("Content-Type", "application/x-www-form-urlencoded"),), b"allocation[warehouse_id]=77"),
+        ("", (), b"allocation[warehouse_id]=77"),
+        ("", (), b'{"allocation": {"warehouse_id": 5}, "allocation": {"warehouse_id": 5}}'),
+        ("", (), b'{"allocation": {"warehouse_id": [5]}}'),
+        ("", (), b'{"allocation": {"line_items_attributes": [{"sellable_id": 11, "quantity": NaN}]}}'),
+    ],
+)
+def test_what_cannot_be_told_to_stay_within_the_pool_is_not_admitted(
+    url: str, headers: tuple[tuple[str, str], ...], data: bytes, server: Staging, tmp_path: Path
+) -> None:
+    sent = Request("POST", f"{server.url}/orders/7/allocations{url}", (("x-api-key", KEY), *headers), data or json.dumps(body()).encode())  # fmt: skip
+    with live_at(server.url, tmp_path) as live, pytest.raises(RefusedError, match="stay within the order pool"):
+        live.admit(sent)
+    assert not (tmp_path / "journal.jsonl").exists()
 
 
 def test_no_window_of_one_second_sees_a_sixth_request(server: Staging, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_veeqo_alloc.contract.allocated import Asked
+from pytest_veeqo_alloc.contract.allocated import Reach
 from pytest_veeqo_alloc.live.errors import NotPermittedError, PoolError
 from pytest_veeqo_alloc.live.guard import Wishes, permit
 from pytest_veeqo_alloc.live.pool import ANY, OrderPool, PoolOrder, load_pool
@@ -149,22 +149,25 @@ def test_a_wrong_pool_is_one_sentence_with_its_name(text: str | bytes, sentence:
 
 
 @pytest.mark.parametrize(
-    ("order_id", "asked", "reason"),
+    ("order_id", "reach", "reason"),
     [
-        (447452, Asked(1784, {1226615: 1}), None),
-        (447452, Asked(), None),
-        (447452, Asked(None, {1226616: 1}), None),
-        (447453, Asked(), "order 447453 is not in the order pool, and only the orders in it may be written to"),
-        (None, Asked(), "order None is not in the order pool, and only the orders in it may be written to"),
-        (447452, Asked(5), "the order pool has no warehouse 5 for order 447452"),
-        (447452, Asked(1785, {1226616: 1}), "the order pool has no sellable 1226616 for order 447452 there"),
+        (447452, Reach(frozenset({1784}), {1226615: 1}), None),
+        (447452, Reach(), None),
+        (447452, Reach(units={1226616: 1}), None),
+        (447453, Reach(), "order 447453 is not in the order pool, and only the orders in it may be written to"),
+        (None, Reach(), "order None is not in the order pool, and only the orders in it may be written to"),
+        (447452, Reach(frozenset({5})), "the order pool has no warehouse 5 for order 447452"),
+        (447452, Reach(frozenset({1784, 5})), "the order pool has no warehouse 5 for order 447452"),
+        (447452, Reach(frozenset({1785}), {1226616: 1}), "the order pool has no sellable 1226616 for order 447452 there"),
+        (447452, Reach(frozenset({1784}), {1226615: 4}),
+         "the order pool has 3 units of sellable 1226615 for order 447452, and more are asked for"),
     ],
-)
+)  # fmt: skip
 def test_the_pool_says_why_a_request_may_not_be_sent(
-    order_id: int | None, asked: Asked, reason: str | None, tmp_path: Path
+    order_id: int | None, reach: Reach, reason: str | None, tmp_path: Path
 ) -> None:
-    assert pool(tmp_path, POOL).refusal(order_id, asked) == reason
-    assert ANY.refusal(order_id, asked) is None
+    assert pool(tmp_path, POOL).refusal(order_id, reach) == reason
+    assert ANY.refusal(order_id, reach) is None
 
 
 IDS = st.integers(1, 2**53 - 1)

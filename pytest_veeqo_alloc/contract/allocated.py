@@ -22,6 +22,16 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """What a request could touch by the most generous reading: every warehouse and sellable that it names anywhere, in
+    whatever form, and the most units. `is_bounded` is false where a value cannot be told."""
+
+    warehouses: frozenset[int] = frozenset()
+    units: Units = field(default_factory=dict)
+    is_bounded: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """One allocation that an order holds."""
 
@@ -37,6 +47,45 @@ def asked_for(body: bytes | None) -> Asked:
     if not isinstance(asked, dict):
         return Asked()
     return Asked(_integer(asked.get("warehouse_id")), _units(asked.get("line_items_attributes"), bare=True))
+
+
+def reach_of(body: bytes | None) -> Reach:
+    """What the body of a request could touch. A server may take numbers in quotes, and lines in an object, so those
+    count too; a body that is no JSON is not bounded, unless it is empty."""
+    reading = read(body)
+    if not reading.readable:
+        return Reach(is_bounded=not body)
+    warehouses: set[int] = set()
+    units: Units = {}
+    bounded = not reading.breaches  # a member that stands twice, or a number that is not finite
+    left: list[Any] = [reading.value]
+    while left:
+        value = left.pop()
+        if isinstance(value, list):
+            left += value
+        if not isinstance(value, dict):
+            continue
+        left += value.values()
+        for name, found in (("warehouse_id", value.get("warehouse_id")), ("sellable_id", value.get("sellable_id"))):
+            known = _generously(found)
+            bounded = bounded and (found is None or known is not None)
+            if name == "warehouse_id" and known is not None:
+                warehouses.add(int(known))
+            elif known is not None:
+                quantity = _generously(value.get("quantity", 0))
+                bounded = bounded and quantity is not None
+                units[int(known)] = units.get(int(known), 0) + abs(quantity or 0)
+    return Reach(frozenset(warehouses), units, bounded)
+
+
+def _generously(value: Any) -> float | None:
+    """A number, also one in quotes; None for anything else."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    return number(value)
 
 
 def held_by(body: bytes | None) -> list[Held] | None:

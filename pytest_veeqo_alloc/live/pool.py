@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_veeqo_alloc.contract.allocated import Asked
+from pytest_veeqo_alloc.contract.allocated import Reach
 from pytest_veeqo_alloc.contract.settings import unknown
 from pytest_veeqo_alloc.live.errors import PoolError
 
@@ -39,24 +39,24 @@ class OrderPool:
     def __len__(self) -> int:
         return len(self.orders)
 
-    def refusal(self, order_id: int | None, asked: Asked) -> str | None:
-        """Why a request for *order_id* that asks for *asked* may not be sent, in one sentence; None where it may.
-
-        What the body does not name, or names in a form that cannot be read, is no ground to refuse: the order is the
-        guard, and broken requests are sent on purpose.
-        """
+    def refusal(self, order_id: int | None, reach: Reach) -> str | None:
+        """Why a request for *order_id* that could touch *reach* may not be sent, in one sentence; None where it may."""
         if self.is_any:
             return None
         known = [order for order in self.orders if order.id == order_id]
         if not known:
             return f"order {order_id} is not in the order pool, and only the orders in it may be written to"
-        if asked.warehouse_id is not None:
-            known = [order for order in known if order.warehouse_id == asked.warehouse_id]
-            if not known:
-                return f"the order pool has no warehouse {asked.warehouse_id} for order {order_id}"
-        for sellable in asked.units:
-            if not any(sellable in order.sellables for order in known):
+        for warehouse in sorted(reach.warehouses):
+            if not any(order.warehouse_id == warehouse for order in known):
+                return f"the order pool has no warehouse {warehouse} for order {order_id}"
+        if reach.warehouses:
+            known = [order for order in known if order.warehouse_id in reach.warehouses]
+        for sellable, quantity in reach.units.items():
+            free = [order.sellables[sellable] for order in known if sellable in order.sellables]
+            if not free:
                 return f"the order pool has no sellable {sellable} for order {order_id} there"
+            if quantity > max(free):
+                return f"the order pool has {max(free)} units of sellable {sellable} for order {order_id}, and more are asked for"
         return None
 
     def free(self, order_id: int, warehouse_id: int, sellable_id: int) -> int | None:

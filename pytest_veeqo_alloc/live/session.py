@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from pytest_veeqo_alloc.contract.allocated import Asked, asked_for, held_by
+from pytest_veeqo_alloc.contract.allocated import Asked, Reach, asked_for, held_by, reach_of
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
 from pytest_veeqo_alloc.contract.operation import Operation
+from pytest_veeqo_alloc.contract.transport import is_json_type
 from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.live.errors import JournalError, RefusedError
 from pytest_veeqo_alloc.live.guard import KEY_VARIABLE, Permit
@@ -78,21 +79,24 @@ class Live:
         if not operation.means(Interaction(request)):
             raise RefusedError(f"only {operation.name} may be sent: of other calls nothing is known that is safe")
         self._refuse_key(request, operation)
-        return self._admit_write(operation.order_id(request.url), asked_for(request.body))
+        order_id, reach = operation.order_id(request.url), reach_of(request.body)
+        self._refuse_order(order_id, reach)
+        self._refuse_unbounded(request, reach)
+        return self._admit_write(order_id, asked_for(request.body), reach)
 
     def post(self, order_id: int, payload: Any) -> Interaction:
         """Allocates: *payload* is a JSON value, or the bytes of a body. The answer, whatever its status; a 429 is waited
         out. RefusedError, and nothing sent, as for `admit`; SendError where no answer came, and then nobody knows what
         became of it: it is in the journal and not sent again."""
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        asked = asked_for(body)
-        self._refuse_order(order_id, asked)
+        asked, reach = asked_for(body), reach_of(body)
+        self._refuse_order(order_id, reach)
         self._look_before(order_id)
         operation = tables().operation
         path = operation.path.replace("{order_id}", str(order_id))
         headers = (("Content-Type", "application/json"),)
         return self._sender.send(
-            operation.method, path, headers, body, admit=lambda: self._admit_write(order_id, asked)
+            operation.method, path, headers, body, admit=lambda: self._admit_write(order_id, asked, reach)
         )
 
     def read(self, order_id: int) -> Response:
@@ -141,13 +145,12 @@ class Live:
     def _admit_read(self) -> Ticket:
         return Ticket(self, self.shared.claim(charged=False, units={}, free={}), None)
 
-    def _admit_write(self, order_id: int | None, asked: Asked) -> Ticket:
-        self._refuse_order(order_id, asked)
+    def _admit_write(self, order_id: int | None, asked: Asked, reach: Reach) -> Ticket:
         if order_id is None:
             raise RefusedError("the path names no order by a number, so it is in no pool")
         before = self._known.get(order_id)
         entry = Entry(new_name(), "post", order_id, asked.warehouse_id, dict(asked.units), before)
-        units, free = self._units(order_id, asked)
+        units, free = self._units(order_id, asked.warehouse_id, reach)
         return self._announced(entry, charged=True, units=units, free=free)
 
     def _announced(self, entry: Entry, *, charged: bool, units: dict[str, float], free: dict[str, float]) -> Ticket:
@@ -160,22 +163,35 @@ class Live:
             raise
         return Ticket(self, slot, entry)
 
-    def _units(self, order_id: int, asked: Asked) -> tuple[dict[str, float], dict[str, float]]:
+    def _units(
+        self, order_id: int, warehouse_id: int | None, reach: Reach
+    ) -> tuple[dict[str, float], dict[str, float]]:
         """Units that a write would use, and how many there are, by a name that the message of a refusal can show."""
         units: dict[str, float] = {}
         free: dict[str, float] = {}
-        for sellable, quantity in asked.units.items() if asked.warehouse_id is not None else ():
-            limit = self.permit.pool.free(order_id, asked.warehouse_id or 0, sellable)
+        for sellable, quantity in reach.units.items() if warehouse_id is not None else ():
+            limit = self.permit.pool.free(order_id, warehouse_id or 0, sellable)
             if limit is not None:
-                name = f"sellable {sellable} in warehouse {asked.warehouse_id} for order {order_id}"
-                units[name], free[name] = max(quantity, 0), limit
+                name = f"sellable {sellable} in warehouse {warehouse_id} for order {order_id}"
+                units[name], free[name] = quantity, limit
         return units, free
 
-    def _refuse_order(self, order_id: int | None, asked: Asked) -> None:
+    def _refuse_order(self, order_id: int | None, reach: Reach) -> None:
         if isinstance(order_id, bool) or not isinstance(order_id, int | None):
             raise RefusedError(f"the id of an order is a number, not {type(order_id).__name__}")
-        if reason := self.permit.pool.refusal(order_id, asked):
+        if reason := self.permit.pool.refusal(order_id, reach):
             raise RefusedError(reason)
+
+    def _refuse_unbounded(self, request: Request, reach: Reach) -> None:
+        """What somebody else's client sends in a way that nobody looked at could be more than the pool has."""
+        headers = {name.lower() for name, _ in request.headers}
+        odd = urlsplit(request.url).query or headers & {"content-encoding", "x-http-method-override"}
+        form = request.body and not is_json_type(request.header("content-type") or "application/json")
+        if not self.permit.pool.is_any and (odd or form or not reach.is_bounded):
+            raise RefusedError(
+                "the request has a query, an override of its method, or a body that cannot be told to stay within the "
+                "order pool, so it is not sent"
+            )
 
     def _refuse_target(self, request: Request) -> None:
         base, url = urlsplit(self.permit.base_url), urlsplit(request.url)
