@@ -327,3 +327,38 @@ def test_a_long_hostile_text_takes_no_long_time(text: str) -> None:
     (kept,) = value([text])
     assert is_stand_in(kept)
     Contract().lint(Interaction(None, Response(200, (), json.dumps({"api_key": text}).encode())))
+
+
+@pytest.mark.parametrize("name", ["mobile_number", "telephone_number", "phones", "phone_numbers", "phone2", "customerPhone", "cell", "vatNumber",
+                                  "taxId", "tin", "cpf", "passport_number", "cvv", "uk_ims_id", "accountNumber"])  # fmt: skip
+def test_personal_numbers_are_known_by_many_names(name: str) -> None:
+    assert value({name: 2011112222})[name] != 2011112222
+    assert value({name: [2011112222]})[name] != [2011112222]
+
+
+@pytest.mark.parametrize(
+    "name", ["tax_rate", "total_tax", "vat_rate", "discount", "account_owner", "weight", "quantity"]
+)
+def test_amounts_are_no_personal_numbers(name: str) -> None:
+    assert value({name: 20.5})[name] == 20.5
+
+
+def test_a_card_number_that_is_written_as_a_fraction_is_one_all_the_same() -> None:
+    assert value({"x": 4111111111111111.0})["x"] != 4111111111111111
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("date_of_birth", "1980-05-06T00:00:00Z"), ("dob", "1980-05-06T00:00:00Z"), ("born_date", "1980-05-06"),
+        ("created_at", "2016-03-21T11:42:55.4111111111111111Z"),
+    ],
+)  # fmt: skip
+def test_a_date_of_birth_and_digits_behind_a_second_do_not_pass_for_dates(name: str, text: str) -> None:
+    assert value({name: text})[name] != text
+
+
+def test_a_date_keeps_its_format_where_its_fraction_is_cut() -> None:
+    body = put(order(), "/created_at", "2016-03-21T11:42:55.4111111111111111+01:00")
+    assert value(body)["created_at"] == "2016-03-21T11:42:55+01:00"
+    assert told(STRICT.check_body("response", value(body))) == told(STRICT.check_body("response", body)) == []

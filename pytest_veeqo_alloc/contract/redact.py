@@ -18,7 +18,7 @@ from pytest_veeqo_alloc.contract.interaction import Headers, Interaction, Reques
 from pytest_veeqo_alloc.contract.reading import MAX_DEPTH, nests_deeper, read
 from pytest_veeqo_alloc.contract.redact_line import host_of, redacted_form, redacted_header, redacted_url
 from pytest_veeqo_alloc.contract.rules import Side
-from pytest_veeqo_alloc.contract.safe import is_card_number, is_personal_number_name, is_plain_name, is_safe_text
+from pytest_veeqo_alloc.contract.safe import is_card_value, is_personal_number_name, is_plain_name, shown_text
 from pytest_veeqo_alloc.contract.standins import StandIns
 from pytest_veeqo_alloc.contract.table import Field, Shape
 
@@ -103,7 +103,8 @@ class Redactor:
     def _value(self, value: Any, name: str, field: Field | None, fields: Fields) -> Any:
         """*value*, which stands under *name*; *fields* are the documented members of an object in its place."""
         if isinstance(value, str):
-            return value if is_safe_text(name, value) else self._stand_ins.text(value)
+            shown = shown_text(name, value)
+            return self._stand_ins.text(value) if shown is None else shown
         if isinstance(value, dict):
             return {
                 key if key in fields or is_plain_name(key) else self._stand_ins.text(key): self._value(
@@ -115,7 +116,7 @@ class Redactor:
             return [self._value(item, name, field, fields) for item in value]
         if value is None or isinstance(value, bool) or (field is not None and field.type == "number"):
             return value
-        personal = is_personal_number_name(name) or (isinstance(value, int) and is_card_number(str(value)))
+        personal = is_personal_number_name(name) or is_card_value(value)
         return self._stand_ins.number(value) if personal else value
 
 

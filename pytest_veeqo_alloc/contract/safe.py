@@ -16,10 +16,16 @@ from pytest_veeqo_alloc.contract.error_answers import MESSAGES
 _MAX_NAME = 64
 _PART = r"[A-Za-z]+(?:[0-9][A-Za-z]+)?[0-9]{0,2}"  # address2, api2cart
 _WORD = re.compile(rf"_?{_PART}(?:[_-]{_PART})*\??")
-_PERSONAL_NUMBER = re.compile(
-    r"(?:.*_)?(?:card|card_?number|iban|account_number|sort_code|phone|phone_?number|mobile|telephone|tel|fax|ssn"
-    r"|vat|vat_(?:id|number|registration)|tax_(?:id|number|code|ref|reference)|eori|ioss|eori_id|ioss_id|uk_ims_id)"
-)
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_PERSONAL = frozenset({
+    "card", "cell", "cpf", "cvc", "cvv", "eori", "fax", "iban", "ims", "ioss", "mobile", "pan", "passport", "phone",
+    "ssn", "tel", "telephone", "tin",
+})  # fmt: skip
+_BY_NUMBER = frozenset({"account", "sort", "tax", "vat"})
+_NUMBERED = frozenset({"code", "id", "no", "number", "ref", "reference", "registration"})
+_BIRTH = frozenset({"birth", "birthday", "birthdate", "born", "dob"})
+_LONGEST_DATE_TIME = 35  # nine digits of a second, and an offset
+_LONG_FRACTION = re.compile(r"\.[0-9]{10,}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 _MESSAGES = MESSAGES | {status.phrase for status in http.HTTPStatus}
@@ -57,11 +63,15 @@ _CODES: Mapping[str, re.Pattern[str]] = {
 def is_safe_text(name: str, text: str) -> bool:
     """Whether *text* may be shown as the member *name*: an enumerated value, a unit, a code of a country or currency,
     or a date (RFC 3339)."""
-    if text in _LISTED.get(name, ()) or is_date_time(text):
+    if text in _LISTED.get(name, ()):
         return True
     if name in _CODES:
         return _CODES[name].fullmatch(text) is not None
-    return name.endswith("_date") and "birth" not in name and _DATE.fullmatch(text) is not None
+    if _BIRTH & _words(name):
+        return False
+    if len(text) <= _LONGEST_DATE_TIME and is_date_time(text):
+        return True
+    return name.endswith("_date") and _DATE.fullmatch(text) is not None
 
 
 _SEGMENTS = frozenset({
@@ -77,6 +87,15 @@ def is_safe_segment(segment: str) -> bool:
     return segment in _SEGMENTS or _VERSION.fullmatch(segment) is not None
 
 
+def shown_text(name: str, text: str) -> str | None:
+    """What may be shown of *text* as the member *name*: all of it, or a date without a fraction that is longer than any
+    clock's; None where it is nothing."""
+    if is_safe_text(name, text):
+        return text
+    cut = _LONG_FRACTION.sub("", text)
+    return cut if cut != text and is_safe_text(name, cut) else None
+
+
 def is_plain_name(name: str) -> bool:
     """Whether the name of a member, header or parameter may be shown: words of letters, with a digit in or two
     behind one. A key or an e-mail address is none."""
@@ -85,7 +104,19 @@ def is_plain_name(name: str) -> bool:
 
 def is_personal_number_name(name: str) -> bool:
     """Whether a number called *name* is that of a card, a telephone, an account or a tax payer."""
-    return _PERSONAL_NUMBER.fullmatch(name.lower()) is not None
+    words = _words(name)
+    return bool(_PERSONAL & words or words == {"vat"} or (_BY_NUMBER & words and _NUMBERED & words))
+
+
+def _words(name: str) -> frozenset[str]:
+    """The words of a name in snake or camel case, in lower case, with and without the s of a plural."""
+    words = [word.lower() for word in _WORDS.findall(name[:_MAX_NAME])]
+    return frozenset([*words, *(word[:-1] for word in words if word.endswith("s"))])
+
+
+def is_card_value(number: float) -> bool:
+    """Whether a JSON number, written as an integer or not, could be the number of a payment card."""
+    return 10**12 <= number < 10**19 and number == int(number) and is_card_number(str(int(number)))
 
 
 def is_card_number(digits: str) -> bool:
