@@ -373,7 +373,9 @@ def test_a_huge_cassette_is_refused_before_it_is_read(tmp_path: Path, cassettes:
         pass
 
 
-@pytest.mark.parametrize("name", ["../created", "a/../b", "/etc/passwd", "", ".hidden", "a//b", "a\\b", "a\nb", "a/"])
+@pytest.mark.parametrize(
+    "name", ["../created", "a/../b", "/etc/passwd", "", ".hidden", "a//b", "a\\b", "a\nb", "a/", "ünïcode", None]
+)
 def test_a_name_stays_in_its_folder(name: str, cassettes: Cassettes) -> None:
     with pytest.raises(CassetteError, match="is no name of a cassette"), cassettes.use(name):
         pass

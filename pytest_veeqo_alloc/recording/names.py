@@ -53,9 +53,10 @@ def shipped_names() -> list[str]:
 def place_of(name: str, folder: Path, *, use_pack: bool) -> Place:
     """Where the cassette *name* lies: below *folder*, else (with *use_pack*) in the shipped pack, else where it would be
     written. CassetteError for a name that leads out of the folder."""
-    if not _NAME.fullmatch(name) or ".." in name:
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:
         raise CassetteError(
-            f"{name!a} is no name of a cassette: it has letters, digits, '_', '-', '.' and '/', and stays in its folder"
+            f"{name!a} is no name of a cassette: it has ASCII letters, digits, spaces, '_', '-', '.' and '/', and stays in "
+            "its folder"
         )
     candidates = [folder / name] if name.endswith(SUFFIXES) else [folder / f"{name}{suffix}" for suffix in SUFFIXES]
     found = next((path for path in candidates if os.path.lexists(path)), None)
