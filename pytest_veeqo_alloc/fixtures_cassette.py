@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_veeqo_alloc.options import setting
+from pytest_veeqo_alloc.options import folder_for, setting
 from pytest_veeqo_alloc.watched import unwatch, watched
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
         yield cassettes
     unwatch(request.node)
     passed = request.node.stash[PASSED]
-    request.node.stash[USED] = [vars_of(used) for used in cassettes.used(passed=passed)]
+    request.node.stash[USED] = [dataclasses.asdict(used) for used in cassettes.used(passed=passed)]
     if passed and (trouble := _trouble(lambda: cassettes.save(datetime.date.today()))):
         pytest.fail(trouble, pytrace=False)
 
@@ -70,15 +71,6 @@ def _live(config: pytest.Config) -> Live:
     return live_of(config)
 
 
-def vars_of(used: Any) -> dict[str, Any]:
-    """The fields of a `Used`, in a form that crosses to another process."""
-    return {name: getattr(used, name) for name in ("name", "path", "stored", "unplayed")}
-
-
 def folder_of(config: pytest.Config) -> Path:
-    """The user's folder of cassettes: named on the command line from where the command was given, in the ini file from
-    where that lies, else `tests/cassettes` below the root."""
-    if given := config.getoption("veeqo_alloc_cassette_dir"):
-        return config.invocation_params.dir / str(given)
-    beside = config.inipath.parent if config.inipath is not None else config.rootpath
-    return beside / str(setting(config, "cassette-dir") or "tests/cassettes")
+    """The user's folder of cassettes, by default `tests/cassettes`."""
+    return folder_for(config, "cassette-dir") / str(setting(config, "cassette-dir") or "tests/cassettes")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,8 +10,6 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.contract.interaction import Interaction
     from pytest_veeqo_alloc.live.pool import OrderPool
     from pytest_veeqo_alloc.live.session import Live
-
-Result = TypeVar("Result")
 
 
 class Target:
@@ -48,17 +45,12 @@ def veeqo_alloc_orders(pytestconfig: pytest.Config) -> OrderPool:
 
 
 def live_or_fail(config: pytest.Config) -> Live:
-    """The way to the foreign server, or a failure with a sentence for each thing that is missing."""
+    """The way to the foreign server, or a failure with a sentence for each thing that is missing and no traceback."""
     from pytest_veeqo_alloc.live.errors import LiveError
     from pytest_veeqo_alloc.live_plugin import live_of
 
-    return or_fail(lambda: live_of(config), LiveError)
-
-
-def or_fail(work: Callable[[], Result], trouble: type[Exception]) -> Result:
-    """The result of *work*, or a failure with the text of *trouble* and no traceback."""
     try:
-        return work()
-    except trouble as error:
+        return live_of(config)
+    except LiveError as error:
         sentences = str(error).splitlines()
     pytest.fail("veeqo-alloc: nothing is sent\n" + "\n".join(f"  - {each}" for each in sentences), pytrace=False)

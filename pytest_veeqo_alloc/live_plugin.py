@@ -18,7 +18,7 @@ from pytest_veeqo_alloc.live.guard import KEY_VARIABLE, Permit, Wishes, permit
 from pytest_veeqo_alloc.live.journal import Writer, opened, read_journal
 from pytest_veeqo_alloc.live.session import Live
 from pytest_veeqo_alloc.live.shared import Rate, Shared
-from pytest_veeqo_alloc.options import setting
+from pytest_veeqo_alloc.options import folder_for, setting
 from pytest_veeqo_alloc.reporting.terminal import printable
 
 NAME = "veeqo_alloc_live"
@@ -35,11 +35,12 @@ class LivePlugin:
         self._exit = contextlib.ExitStack()
         self._lines: list[str] = []
         self._live: Live | None = None
+        self._permit: Permit | None = None
         self._trouble: LiveError | None = None
         try:
-            granted = permit(wishes_of(config))
+            self._permit = permit(wishes_of(config))
             if not self._is_worker:
-                self._open(granted)
+                self._open(self._permit)
         except LiveError as error:
             # Told when somebody wants to write: the other tests of the run have no need of it.
             self._trouble = error
@@ -49,12 +50,11 @@ class LivePlugin:
         """The one way to the server in this process; NotPermittedError or JournalError where there is none."""
         if self._trouble is not None:
             raise self._trouble
-        if self._given is None or "trouble" in self._given:
+        if self._permit is None or self._given is None or "trouble" in self._given:
             raise LiveError(self._given["trouble"] if self._given else "this process was given no run folder to share")
         if self._live is None:
-            granted = permit(wishes_of(self._config))
-            shared = Shared(Path(self._given["folder"]), Rate.per_second(granted.rate), granted.max_writes)
-            self._live = Live(granted, shared, Writer(Path(self._given["journal"]), self._given["run"]))
+            shared = Shared(Path(self._given["folder"]), Rate.per_second(self._permit.rate), self._permit.max_writes)
+            self._live = Live(self._permit, shared, Writer(Path(self._given["journal"]), self._given["run"]))
         return self._live
 
     def _open(self, granted: Permit) -> None:
@@ -119,20 +119,13 @@ def wishes_of(config: pytest.Config) -> Wishes:
         orders=setting(config, "orders"),
         rate=_number(config, "rate", float),
         trust_env=bool(setting(config, "trust-env")),
-        folder=_folder(config, "orders"),
+        folder=folder_for(config, "orders"),
     )
 
 
 def journal_of(config: pytest.Config) -> Path:
     """The journal of this run."""
-    return _folder(config, "journal") / (setting(config, "journal") or "veeqo-alloc-journal.jsonl")
-
-
-def _folder(config: pytest.Config, name: str) -> Path:
-    """From where a file is named: the command line's from where it was given, the ini file's from where that lies."""
-    if config.getoption(f"veeqo_alloc_{name}") is not None:
-        return config.invocation_params.dir
-    return config.inipath.parent if config.inipath is not None else config.rootpath
+    return folder_for(config, "journal") / (setting(config, "journal") or "veeqo-alloc-journal.jsonl")
 
 
 def _number(config: pytest.Config, name: str, kind: type[int] | type[float]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -51,3 +52,11 @@ def setting(config: pytest.Config, name: str) -> Any:
     """The value of an option or, where it was not given, of its ini key."""
     given = config.getoption(key_of(name))
     return config.getini(key_of(name)) if given is None else given
+
+
+def folder_for(config: pytest.Config, name: str) -> Path:
+    """From where the file of an option is looked for: one named on the command line from where that was given, one of
+    the ini file from where that lies, else the root."""
+    if config.getoption(key_of(name)):
+        return config.invocation_params.dir
+    return config.inipath.parent if config.inipath is not None else config.rootpath

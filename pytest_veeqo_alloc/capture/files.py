@@ -68,7 +68,8 @@ def load(
 
     *kind* None means to tell it from the content; *side_of* says of parsed JSON whose body it is. Of the calls in a
     file only those that *means* recognises by method and URL are read; the rest is counted. Without *decode*
-    bodies stay compressed where they are. None is returned where the content is nothing of ours. UnreadableFileError where it is something of ours that cannot be read, or no document.
+    bodies stay compressed where they are. None is returned where the content is nothing of ours. UnreadableFileError
+    where it is something of ours that cannot be read, or no document.
     """
     if kind in ("request", "response"):
         return Loaded(kind, body=data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -65,6 +66,19 @@ def mapped(message: Mapping[str, Any]) -> Headers:
         for name, values in (message.get("headers") or {}).items()
         for value in (values if isinstance(values, list) else [values])
     )
+
+
+def grouped(headers: Headers) -> dict[str, list[str]]:
+    """Header pairs as a cassette has them: lists of values by name."""
+    groups: dict[str, list[str]] = {}
+    for name, value in headers:
+        groups.setdefault(name, []).append(value)
+    return groups
+
+
+def reason_phrase(status: int) -> str:
+    """The reason phrase of RFC 9110: what a server wrote there instead could be anything."""
+    return http.HTTPStatus(status).phrase if status in set(http.HTTPStatus) else ""
 
 
 def text(value: Any) -> str:

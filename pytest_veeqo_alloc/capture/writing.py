@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ from typing import Any
 import yaml
 
 from pytest_veeqo_alloc.capture.files import STAMP, Kind
+from pytest_veeqo_alloc.capture.values import grouped, reason_phrase
 from pytest_veeqo_alloc.contract.dates import is_date_time
 from pytest_veeqo_alloc.contract.interaction import Headers, Interaction, Request, Response
 
@@ -77,27 +77,15 @@ def _cassette_entry(each: Interaction) -> dict[str, Any]:
         "request": {
             "method": request.method,
             "uri": request.url,
-            "headers": _mapped(request.headers),
+            "headers": grouped(request.headers),
             "body": _text(request.body),
         },
         "response": {
-            "status": {"code": response.status, "message": _phrase(response.status)},
-            "headers": _mapped(response.headers),
+            "status": {"code": response.status, "message": reason_phrase(response.status)},
+            "headers": grouped(response.headers),
             "body": {"string": _text(response.body) or ""},
         },
     }
-
-
-def _phrase(status: int) -> str:
-    """The reason phrase of RFC 9110: what a server wrote there instead could be anything."""
-    return http.HTTPStatus(status).phrase if status in set(http.HTTPStatus) else ""
-
-
-def _mapped(headers: Headers) -> dict[str, list[str]]:
-    mapped: dict[str, list[str]] = {}
-    for name, value in headers:
-        mapped.setdefault(name, []).append(value)
-    return mapped
 
 
 def _interaction(each: Interaction) -> dict[str, Any]:
@@ -153,7 +141,7 @@ def _har_response(response: Response | None) -> dict[str, Any]:
     status, headers, body = (response.status, response.headers, response.body) if response else (0, (), None)
     kind = (response.header("content-type") if response else None) or ""
     content = {"size": len(body or b""), "mimeType": kind} | ({} if body is None else {"text": _text(body)})
-    about = {"status": status, "statusText": _phrase(status), "httpVersion": "HTTP/1.1", "cookies": []}
+    about = {"status": status, "statusText": reason_phrase(status), "httpVersion": "HTTP/1.1", "cookies": []}
     return {
         **about,
         "headers": _named(headers),

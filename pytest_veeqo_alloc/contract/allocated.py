@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,24 +59,29 @@ def reach_of(body: bytes | None) -> Reach:
     warehouses: set[int] = set()
     units: Units = {}
     bounded = not reading.breaches  # a member that stands twice, or a number that is not finite
-    left: list[Any] = [reading.value]
-    while left:
-        value = left.pop()
-        if isinstance(value, list):
-            left += value
-        if not isinstance(value, dict):
-            continue
-        left += value.values()
-        for name, found in (("warehouse_id", value.get("warehouse_id")), ("sellable_id", value.get("sellable_id"))):
-            known = _generously(found)
-            bounded = bounded and (found is None or known is not None)
-            if name == "warehouse_id" and known is not None:
-                warehouses.add(int(known))
-            elif known is not None:
-                quantity = _generously(value.get("quantity", 0))
-                bounded = bounded and quantity is not None
-                units[int(known)] = units.get(int(known), 0) + abs(quantity or 0)
+    for each in _objects(reading.value):
+        named = (each.get("warehouse_id"), each.get("sellable_id"))
+        warehouse, sellable = known = tuple(map(_generously, named))
+        bounded = bounded and [told is None for told in named] == [value is None for value in known]
+        if warehouse is not None:
+            warehouses.add(int(warehouse))
+        if sellable is not None:
+            quantity = _generously(each.get("quantity", 0))
+            bounded = bounded and quantity is not None
+            units[int(sellable)] = units.get(int(sellable), 0) + abs(quantity or 0)
     return Reach(frozenset(warehouses), units, bounded)
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    """Every object in *value*, at any depth."""
+    left: list[Any] = [value]
+    while left:
+        inner = left.pop()
+        if isinstance(inner, dict):
+            yield inner
+            left += inner.values()
+        elif isinstance(inner, list):
+            left += inner
 
 
 def _generously(value: Any) -> float | None:

@@ -36,6 +36,14 @@ def decoded(body: bytes | None, headers: Headers) -> bytes | None:
     return body
 
 
+def decoded_or_nothing(body: bytes | None, headers: Headers) -> bytes:
+    """*body* without content codings; nothing where there is none, or where they cannot be undone."""
+    try:
+        return decoded(body, headers) or b""
+    except CodingError:
+        return b""
+
+
 def _unpack(body: bytes, window: int) -> bytes:
     unpacker = zlib.decompressobj(window)
     try:

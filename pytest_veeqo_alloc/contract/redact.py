@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_veeqo_alloc.contract.check import Tables
-from pytest_veeqo_alloc.contract.coding import CodingError, decoded
+from pytest_veeqo_alloc.contract.coding import decoded_or_nothing
 from pytest_veeqo_alloc.contract.interaction import Headers, Interaction, Request, Response
 from pytest_veeqo_alloc.contract.reading import MAX_DEPTH, nests_deeper, read
 from pytest_veeqo_alloc.contract.redact_line import host_of, redacted_form, redacted_header, redacted_url
@@ -63,11 +63,7 @@ class Redactor:
                 self._stand_ins.reserve(value)
             if isinstance(message, Request):
                 self._stand_ins.reserve(message.url)
-            self._stand_ins.reserve(_decoded_or_none(message).decode("utf-8", "replace"))
-
-    def value(self, side: Side, value: Any) -> Any:
-        """The parsed JSON body of *side*, redacted; the result shares nothing with *value*."""
-        return self._value(value, "", None, self._fields[side])
+            self._stand_ins.reserve(decoded_or_nothing(message.body, message.headers).decode("utf-8", "replace"))
 
     def _request(self, request: Request, host: str) -> Request:
         body = self._body(request, "request")
@@ -92,10 +88,10 @@ class Redactor:
     def _body(self, message: Request | Response, side: Side) -> bytes | None:
         if not message.body or _DROPPED.fullmatch(message.body):
             return message.body
-        body = _decoded_or_none(message)
+        body = decoded_or_nothing(message.body, message.headers)
         reading = read(body)
         if reading.readable and not nests_deeper(reading.value, MAX_DEPTH):
-            return json.dumps(self.value(side, reading.value)).encode()
+            return json.dumps(self._value(reading.value, "", None, self._fields[side])).encode()
         if _FORM.fullmatch(body):
             return redacted_form(body.decode("latin-1"), self._stand_ins).encode("ascii")
         return b"[redacted: %d bytes that are no JSON]" % len(message.body)
@@ -123,11 +119,3 @@ class Redactor:
 def _below(field: Field | None) -> Fields:
     shape: Shape | None = field.shape if field is not None else None
     return shape.fields if shape is not None else _NO_FIELDS
-
-
-def _decoded_or_none(message: Request | Response) -> bytes:
-    """The body without content codings; nothing where they cannot be undone, which is then dropped."""
-    try:
-        return decoded(message.body, message.headers) or b""
-    except CodingError:
-        return b""

@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pytest_veeqo_alloc.live.errors import NotPermittedError, PoolError
 from pytest_veeqo_alloc.live.pool import OrderPool, load_pool
@@ -69,7 +69,7 @@ def permit(wishes: Wishes, *, needs_key: bool = True, only_cleans_up: bool = Fal
     if sentences:
         raise NotPermittedError(sentences)
     url = urlsplit(wishes.base_url)
-    host, port = url.hostname or "", url.port or _PORTS[url.scheme]
+    host, port = url.hostname or "", port_of(url)
     rate = MAX_RATE if wishes.rate is None else wishes.rate
     base = wishes.base_url.rstrip("/")
     return Permit(base, host, port, wishes.api_key, wishes.max_writes, pool, rate, wishes.trust_env)
@@ -81,7 +81,7 @@ def _target(wishes: Wishes) -> Iterator[str]:
         return
     try:
         url = urlsplit(wishes.base_url)
-        host, port = url.hostname, url.port or _PORTS.get(url.scheme, 0)
+        host, port = url.hostname, port_of(url)
     except ValueError:
         host, port = None, 0
     if not host or not port or url.query or url.fragment or url.username is not None:
@@ -124,6 +124,11 @@ def _rate(wishes: Wishes, pool: OrderPool) -> Iterator[str]:
         yield "--veeqo-alloc-rate is a number of requests a second above 0"
     elif wishes.rate > MAX_RATE and not pool.is_any:
         yield f"--veeqo-alloc-rate is at most {MAX_RATE} requests a second, unless --veeqo-alloc-orders is any"
+
+
+def port_of(url: SplitResult) -> int:
+    """The port of *url*, said or meant; 0 where there is none. ValueError for one that is no port."""
+    return url.port or _PORTS.get(url.scheme, 0)
 
 
 def is_loopback(host: str) -> bool:

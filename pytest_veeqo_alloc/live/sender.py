@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from pytest_veeqo_alloc.contract.interaction import Headers, Interaction, Request, Response
+from pytest_veeqo_alloc.contract.interaction import Headers, Request, Response
 from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.live.errors import SendError
 from pytest_veeqo_alloc.live.guard import Permit
@@ -42,8 +42,8 @@ class Sender:
 
     def send(
         self, method: str, path: str, headers: Headers, body: bytes | None, *, admit: Callable[[], Ticket]
-    ) -> Interaction:
-        """Sends, once *admit* lets it; a 429 is waited out, each sending being admitted anew. SendError where no answer
+    ) -> tuple[Request, Response]:
+        """Sends, once *admit* lets it, and returns what was sent and the answer; a 429 is waited out, each sending being admitted anew. SendError where no answer
         came."""
         operation = tables().operation
         request = Request(
@@ -54,7 +54,7 @@ class Sender:
             answer = self._once(request, admit())
             wait = min(_retry_after(answer, next_wait), self._waits.longest)
             if answer.status != 429 or waited + wait > self._waits.in_all:
-                return Interaction(request, answer)
+                return request, answer
             self._waits.sleep(wait)
             waited, next_wait = waited + wait, next_wait * 2
 

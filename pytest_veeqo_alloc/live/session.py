@@ -15,7 +15,7 @@ from pytest_veeqo_alloc.contract.operation import Operation
 from pytest_veeqo_alloc.contract.transport import is_json_type
 from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.live.errors import JournalError, RefusedError
-from pytest_veeqo_alloc.live.guard import KEY_VARIABLE, Permit
+from pytest_veeqo_alloc.live.guard import KEY_VARIABLE, Permit, port_of
 from pytest_veeqo_alloc.live.journal import Entry, Ids, Writer, new_name
 from pytest_veeqo_alloc.live.ownership import made_by
 from pytest_veeqo_alloc.live.sender import Sender, Waits
@@ -74,7 +74,7 @@ class Live:
         for another server, another key, another call that writes, an order beyond the pool, a spent budget."""
         self._refuse_target(request)
         if request.method.upper() in _READS:
-            return Ticket(self, self.shared.claim(charged=False, units={}, free={}), None)
+            return self._admit_read()
         operation = tables().operation
         if not operation.means(Interaction(request)):
             raise RefusedError(f"only {operation.name} may be sent: of other calls nothing is known that is safe")
@@ -95,17 +95,16 @@ class Live:
         operation = tables().operation
         path = operation.path.replace("{order_id}", str(order_id))
         headers = (("Content-Type", "application/json"),)
-        return self._sender.send(
-            operation.method, path, headers, body, admit=lambda: self._admit_write(order_id, asked, reach)
+        return Interaction(
+            *self._sender.send(
+                operation.method, path, headers, body, admit=lambda: self._admit_write(order_id, asked, reach)
+            )
         )
 
     def read(self, order_id: int) -> Response:
         """The order. Outside the documented page: other pages of the API document this call. SendError where no answer
         came."""
-        answer = self._sender.send("GET", f"/orders/{order_id}", (), None, admit=self._admit_read).response
-        if answer is None:
-            raise AssertionError("what is sent has an answer or an exception")
-        return answer
+        return self._sender.send("GET", f"/orders/{order_id}", (), None, admit=self._admit_read)[1]
 
     def delete(self, order_id: int, allocation_id: int, before: Sequence[int]) -> Response:
         """Deletes an allocation, and by the documentation of that call every other of the order. Only for `cleanup`."""
@@ -115,10 +114,7 @@ class Live:
             return self._announced(entry, charged=False, units={}, free={})
 
         path = f"/orders/{order_id}/allocations/{allocation_id}"
-        answer = self._sender.send("DELETE", path, (), None, admit=admit).response
-        if answer is None:
-            raise AssertionError("what is sent has an answer or an exception")
-        return answer
+        return self._sender.send("DELETE", path, (), None, admit=admit)[1]
 
     def note(self, entry: Entry, response: Response | None) -> None:
         """Writes the outcome of a write, if there is one, and remembers what its order holds now."""
@@ -195,10 +191,7 @@ class Live:
 
     def _refuse_target(self, request: Request) -> None:
         base, url = urlsplit(self.permit.base_url), urlsplit(request.url)
-        ports = {"http": 80, "https": 443}
-        same = (url.scheme, url.hostname, url.port or ports.get(url.scheme)) == (
-            base.scheme, base.hostname, base.port or ports.get(base.scheme),
-        )  # fmt: skip
+        same = (url.scheme, url.hostname, port_of(url)) == (base.scheme, self.permit.host, self.permit.port)
         if not same or not url.path.startswith(f"{base.path.rstrip('/')}/"):
             raise RefusedError(f"the request goes to another server than {self.target}, the only one that is allowed")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import http
 import json
 from typing import Any
 
@@ -12,7 +11,7 @@ from vcr.util import read_body
 
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.files import load
-from pytest_veeqo_alloc.capture.values import mapped, status_code
+from pytest_veeqo_alloc.capture.values import grouped, mapped, reason_phrase, status_code
 from pytest_veeqo_alloc.contract.coding import CodingError, decoded
 from pytest_veeqo_alloc.contract.interaction import Headers, Interaction, Request, Response
 from pytest_veeqo_alloc.recording.names import CassetteError, Place
@@ -44,15 +43,16 @@ def vcr_request(interaction: Interaction) -> VcrRequest:
 def vcr_response(interaction: Interaction) -> dict[str, Any]:
     """The response of *interaction* as vcrpy plays it: decoded, since each client undoes codings in its own way."""
     _, response = _both(interaction)
-    headers: dict[str, list[str]] = {}
-    for name, value in response.headers:
-        if name.lower() not in _DECODED:
-            own = value if name.lower() != "content-length" else str(len(response.body or b""))
-            headers.setdefault(name, []).append(own)
-    known = response.status in set(http.HTTPStatus)
-    phrase = http.HTTPStatus(response.status).phrase if known else ""
-    status = {"code": response.status, "message": phrase}
-    return {"status": status, "headers": headers, "body": {"string": response.body or b""}}
+    body = response.body or b""
+    headers = grouped(
+        tuple(
+            (name, str(len(body)) if name.lower() == "content-length" else value)
+            for name, value in response.headers
+            if name.lower() not in _DECODED
+        )
+    )
+    status = {"code": response.status, "message": reason_phrase(response.status)}
+    return {"status": status, "headers": headers, "body": {"string": body}}
 
 
 def _both(interaction: Interaction) -> tuple[Request, Response]:

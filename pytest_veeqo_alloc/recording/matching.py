@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from pytest_veeqo_alloc.contract.coding import CodingError, decoded
+from pytest_veeqo_alloc.contract.coding import decoded_or_nothing
 from pytest_veeqo_alloc.contract.describe import NOTHING, describe, describe_number
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request
 from pytest_veeqo_alloc.contract.operation import Operation
@@ -72,10 +72,7 @@ def _parts(request: Request) -> _Parts:
 
 
 def _text(request: Request) -> str:
-    try:
-        return (decoded(request.body, request.headers) or b"").decode("utf-8", "replace")
-    except CodingError:
-        return ""
+    return decoded_or_nothing(request.body, request.headers).decode("utf-8", "replace")
 
 
 def _body(request: Request) -> tuple[Any, bool]:

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_veeqo_alloc.capture.documents import MAX_YAML
 from pytest_veeqo_alloc.contract.settings import nearest
 from pytest_veeqo_alloc.data import shipped
 
 SUFFIXES = (".yaml", ".yml", ".json")
-MAX_BYTES = 64 * 1024 * 1024
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 _.-]*(?:/[A-Za-z0-9_][A-Za-z0-9 _.-]*)*")
 
@@ -32,9 +32,9 @@ class Place:
     def read(self) -> bytes | None:
         """Its bytes, or None where there is no file yet. CassetteError where it cannot be read."""
         try:
-            if self.path.stat().st_size > MAX_BYTES:
+            if self.path.stat().st_size > MAX_YAML:
                 raise CassetteError(
-                    f"the cassette {self.path} has more than {MAX_BYTES // 1024**2} MB, which is not read"
+                    f"the cassette {self.path} has more than {MAX_YAML // 1024**2} MB, which is not read"
                 )
             return self.path.read_bytes()
         except FileNotFoundError:

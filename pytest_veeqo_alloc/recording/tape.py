@@ -111,22 +111,17 @@ class Tape:
     def interactions(self) -> list[Interaction]:
         """What passed: requests as they were made with the responses that were played, then what was recorded."""
         self._settle()
-        entries = (
-            [] if self._cassette is None else list(zip(self._cassette.requests, self._cassette.responses, strict=True))
-        )
+        entries = self._entries()
         played = [Interaction(now, response_of(entries[index][1]), self._source(index)) for now, index in self._played]
         return [*played, *self.recorded]
 
     @property
     def recorded(self) -> list[Interaction]:
         """What was recorded, as it passed: not redacted, so not to be shown or stored."""
-        if self._cassette is None:
-            return []
-        entries = list(zip(self._cassette.requests, self._cassette.responses, strict=True))
+        first = len(self.stored)
         return [
             Interaction(request_of(request), response_of(response), self._source(index))
-            for index, (request, response) in enumerate(entries)
-            if index >= len(self.stored)
+            for index, (request, response) in enumerate(self._entries()[first:], first)
         ]
 
     @property
@@ -134,6 +129,12 @@ class Tape:
         """What is wrong with the allocations that passed. The status that was recorded is the expected one; of the
         shipped pack only the requests are looked at, since its responses are ours."""
         return self._contract.merge(map(self._check, filter(operation_means, self.interactions)))
+
+    def _entries(self) -> list[tuple[Any, Any]]:
+        """Requests and responses that vcrpy has: those that were stored, then those that were recorded."""
+        if self._cassette is None:
+            return []
+        return list(zip(self._cassette.requests, self._cassette.responses, strict=True))
 
     def _check(self, each: Interaction) -> Findings:
         status = each.response.status if each.response else None
