@@ -15,6 +15,7 @@ from pytest_veeqo_alloc.contract.deviations import Accepting, Deviation
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
 from pytest_veeqo_alloc.contract.lint import age_breaches, format_breach, secret_breaches
+from pytest_veeqo_alloc.contract.sequence import Seen, sequence_breaches
 from pytest_veeqo_alloc.contract.settings import severities
 from pytest_veeqo_alloc.contract.violation import ContractViolation
 from pytest_veeqo_alloc.description import known_side, load_deviations, observed, tables
@@ -126,6 +127,15 @@ class Contract:
     def check_stored(self, interaction: Interaction, *, expect_status: int | None = None) -> Findings:
         """`check` for what lay in a file, whose headers somebody may have filtered: a missing key is no finding."""
         return self._check(interaction, Asked(expect_status, headers_filtered=True))
+
+    def check_served(self, interaction: Interaction, keys: Iterable[str]) -> Findings:
+        """`check` for what a server sees that takes *keys*, which may stand in no URL."""
+        return self._check(interaction, Asked(known_keys=tuple(keys)))
+
+    def check_sequence(self, seen: Iterable[Seen], keys: Iterable[str] = ()) -> Findings:
+        """What is wrong with requests as they followed upon each other at a server: see `sequence_breaches`."""
+        breaches = sequence_breaches(seen, tables().operation, keys)
+        return conclude((("request", breach, None) for breach in breaches), tables(), self._settings)
 
     def lint(self, interaction: Interaction) -> Findings:
         """What seems to be secret in a stored interaction of any call. Not the contract: whether it may be shown."""

@@ -53,12 +53,13 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the caller knows of an interaction: the status it expects, that it broke the request on purpose, or that
-    headers were filtered before it was stored."""
+    """What the caller knows of an interaction: the status it expects, that it broke the request on purpose, that headers
+    were filtered before it was stored, or keys that stand for themselves wherever they are."""
 
     expect_status: int | None = None
     broken_request: bool = False
     headers_filtered: bool = False
+    known_keys: tuple[str, ...] = ()
 
 
 Said = tuple[Side, Breach, Any]
@@ -94,7 +95,8 @@ def _request(request: Request, body: Reading, tables: Tables, asked: Asked) -> I
     target = target_breaches(request, tables.operation)
     if any(breach.rule in ("wrong-method", "wrong-path") for breach in target):
         return target
-    keys = key_breaches(request, tables.operation, headers_filtered=asked.headers_filtered)
+    filtered, known = asked.headers_filtered, asked.known_keys
+    keys = key_breaches(request, tables.operation, headers_filtered=filtered, known=known)
     found = _request_body(body, tables)
     media = [] if _unreadable(found) else media_type_breach(request, "request-media-type")
     return [*target, *keys, *media, *found]

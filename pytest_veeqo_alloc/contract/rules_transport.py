@@ -50,4 +50,11 @@ ROWS = (
     ("broken-request-accepted", "response", "convention", "eee",
      "a request that the caller knows to be broken is not answered with success",
      "answer 4xx and create nothing", "RFC 9110 section 15.5; asked for by the caller"),
+    ("repeated-post", "request", "convention", "wee",
+     "no POST is sent again after a time-out, a broken answer or a 5xx",
+     "read the order first: the first POST may have been carried out, and a second would allocate twice",
+     "RFC 9110 section 9.2.2, on methods that are not idempotent"),
+    ("key-sent-elsewhere", "request", "convention", "eee", "the key follows no redirect to another host",
+     "do not follow redirects, or take the key out before",
+     "RFC 9110 section 15.4, on headers that a redirected request leaves out"),
 )  # fmt: skip

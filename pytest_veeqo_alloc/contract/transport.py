@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import unquote, unquote_plus, urlsplit
 
 from pytest_veeqo_alloc.contract.breach import Breach
@@ -36,11 +36,15 @@ def target_breaches(request: Request, operation: Operation) -> list[Breach]:
     return breaches
 
 
-def key_breaches(request: Request, operation: Operation, *, headers_filtered: bool) -> list[Breach]:
-    """The API key, in the header and nowhere else, and query parameters, of a request whose path is right."""
-    keys = _keys(request, operation)
+def key_breaches(
+    request: Request, operation: Operation, *, headers_filtered: bool, known: Sequence[str] = ()
+) -> list[Breach]:
+    """The API key, in the header and nowhere else, and query parameters, of a request whose path is right. *known* are
+    keys that a server takes, whether or not they stand in a header."""
+    sent = _keys(request, operation)
+    keys = [*sent, *known]
     breaches = []
-    if not keys and not headers_filtered:
+    if not sent and not headers_filtered:
         wanted = f"{operation.key_header}, or Authorization: Bearer"
         breaches.append(Breach("api-key-missing", None, NOTHING, wanted, f"header:{operation.key_header}"))
     parts = urlsplit(request.url)
@@ -57,6 +61,16 @@ def key_breaches(request: Request, operation: Operation, *, headers_filtered: bo
     if any(_holds(unquote(text), key) for text in elsewhere for key in keys):
         breaches.append(_key_in_url("path"))
     return breaches
+
+
+def credential_places(request: Request, operation: Operation, known: Sequence[str] = ()) -> list[str]:
+    """Every place of *request* that has a credential in it, by the name of the place or as one of the *known* keys."""
+    names = (operation.key_header, "authorization")
+    headers = [name for name in names if any(request.header_values(name))]
+    headers += [name for name, value in request.headers if name.lower() not in names and value in known]
+    places = [f"header:{name.lower()}" for name in headers]
+    leaks = (b for b in key_breaches(request, operation, headers_filtered=True, known=known) if b.rule == "key-in-url")
+    return places + [breach.location for breach in leaks]
 
 
 def media_type_breach(message: Request | Response, rule: str) -> list[Breach]:

@@ -1,0 +1,70 @@
+"""What only a server can see: how one request follows upon another, and that one went to another host."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from pytest_veeqo_alloc.contract.breach import Breach
+from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
+from pytest_veeqo_alloc.contract.operation import Operation, path_of
+from pytest_veeqo_alloc.contract.reading import read
+from pytest_veeqo_alloc.contract.transport import credential_places, is_json_type
+
+Outcome = Literal["answered", "unanswered", "pending", "elsewhere"]
+"""What became of a request: it was answered; the client left, or the connection broke, before the answer was complete;
+it is not known yet; or it came to a host that is not the API."""
+
+Seen = tuple[Interaction, Outcome]
+
+
+def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable[str] = ()) -> Iterator[Breach]:
+    """A POST that is sent again though nobody knows what became of the first, and a key that went to another host.
+
+    *seen* is in the order in which the requests came, and *keys* are those that the API takes. A read of the order, or
+    a call that deletes, in between says that the client has looked, and a POST after a 429 is safe: that was refused
+    before it was carried out.
+    """
+    unknown: dict[tuple[int | None, object], tuple[int, str]] = {}
+    known_keys = tuple(keys)
+    for number, (interaction, outcome) in enumerate(seen, start=1):
+        request = interaction.request
+        if request is None:
+            continue
+        if outcome == "elsewhere":
+            places = credential_places(request, operation, known_keys)
+            yield from (Breach("key-sent-elsewhere", None, "the key, at another host", "", place) for place in places)
+        elif not operation.means(interaction):
+            for same in [one for one in unknown if _names(request, one[0])]:
+                del unknown[same]
+        else:
+            same = operation.order_id(request.url), _content(request)
+            if same in unknown:
+                before, reason = unknown[same]
+                got = f"request {before} again, as request {number}, after {reason}"
+                yield Breach("repeated-post", None, got, "", "method")
+            if reason := _not_known(interaction.response, outcome):
+                unknown[same] = number, reason
+
+
+def _not_known(response: Response | None, outcome: Outcome) -> str:
+    """Why the client cannot know whether its request was carried out; nothing where it can."""
+    if outcome == "unanswered":
+        return "an answer that did not arrive whole"
+    if outcome == "pending" or response is None:
+        return ""
+    if response.status >= 500:
+        return f"a {response.status}"
+    readable = is_json_type(response.header("content-type") or "") and read(response.body).readable
+    return "" if readable or not 200 <= response.status < 300 else "an answer that cannot be read"
+
+
+def _names(request: Request, order_id: int | None) -> bool:
+    return f"/orders/{order_id}/" in f"{path_of(request.url)}/"
+
+
+def _content(request: Request) -> object:
+    """What makes a body the same: its JSON value, or its bytes where it has none."""
+    reading = read(request.body)
+    return json.dumps(reading.value, sort_keys=True) if reading.readable else request.body

@@ -1,0 +1,124 @@
+"""Requests as they follow upon each other, which only a server can see."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from support.bodies import order
+from support.clients import BODY
+
+from pytest_veeqo_alloc import Contract, Interaction, Request, Response
+from pytest_veeqo_alloc.contract.sequence import Outcome, Seen
+
+CREATED = Response(201, (("content-type", "application/json"),), json.dumps(order()).encode())
+FAILED = Response(500, (), b"")
+KEY = "a-key-known-to-the-server"
+
+
+def post(
+    outcome: Outcome = "answered", response: Response | None = CREATED, *, order_id: int = 7, body: object = BODY
+) -> Seen:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Interaction(Request("POST", f"/orders/{order_id}/allocations", (), raw), response), outcome
+
+
+def rules(*seen: Seen, profile: str = "documented") -> list[str]:
+    return [finding.rule for finding in Contract(profile).check_sequence(seen, [KEY])]
+
+
+UNKNOWN = {
+    "5xx": post(response=FAILED),
+    "broken": post("unanswered", None),
+    "truncated": post(response=Response(201, (("content-type", "application/json"),), b'{"id"')),
+    "a page": post(response=Response(200, (("content-type", "text/html"),), b"{}")),
+}
+
+
+@pytest.mark.parametrize("first", UNKNOWN.values(), ids=UNKNOWN)
+def test_a_post_that_is_sent_again_after_an_unknown_outcome_is_found(first: Seen) -> None:
+    assert rules(first, post()) == ["repeated-post"]
+
+
+def test_the_finding_says_which_request_was_repeated_and_after_what() -> None:
+    (finding,) = Contract().check_sequence([post(order_id=8), post(response=FAILED), post()])
+    assert (finding.location, finding.pointer, finding.severity) == ("method", None, "error")
+    assert finding.got == "request 2 again, as request 3, after a 500"
+
+
+def test_the_same_json_written_otherwise_is_the_same_post() -> None:
+    assert rules(post(response=FAILED), post(body=json.dumps(BODY, indent=2).encode())) == ["repeated-post"]
+
+
+def test_a_body_that_is_no_json_is_compared_by_its_bytes() -> None:
+    assert rules(post(response=FAILED, body=b"{"), post(body=b"{")) == ["repeated-post"]
+
+
+SAFE = {
+    "a success before": post(),
+    "a 429 before": post(response=Response(429)),
+    "a refusal before": post(response=Response(422)),
+    "another order before": post(response=FAILED, order_id=8),
+    "another body before": post(response=FAILED, body={}),
+    "one whose outcome is not known yet": post("pending", None),
+}
+
+
+@pytest.mark.parametrize("first", SAFE.values(), ids=SAFE)
+def test_a_post_that_may_be_sent_is_not_found(first: Seen) -> None:
+    assert rules(first, post()) == []
+
+
+def test_a_client_that_reads_the_order_in_between_may_post_again() -> None:
+    read: Seen = (Interaction(Request("GET", "/orders/7"), Response(200, (), b"{}")), "answered")
+    assert rules(post(response=FAILED), read, post()) == []
+
+
+def test_a_read_of_another_order_does_not_help() -> None:
+    read: Seen = (Interaction(Request("GET", "/orders/8"), Response(200, (), b"{}")), "answered")
+    assert rules(post(response=FAILED), read, post()) == ["repeated-post"]
+
+
+def test_a_read_of_an_order_whose_id_begins_alike_does_not_help() -> None:
+    read: Seen = (Interaction(Request("GET", "/orders/77"), Response(200, (), b"{}")), "answered")
+    assert rules(post(response=FAILED), read, post()) == ["repeated-post"]
+
+
+def test_each_repetition_is_found() -> None:
+    assert rules(post(response=FAILED), post(response=FAILED), post()) == ["repeated-post", "repeated-post"]
+
+
+@pytest.mark.parametrize(("headers", "url", "place"), [
+    ((("X-Api-Key", "other"),), "/", "header:x-api-key"),
+    ((("Authorization", "Bearer other"),), "/", "header:authorization"),
+    ((("X-Trace", KEY),), "/", "header:x-trace"),
+    ((), f"/?next={KEY}", "query:next"),
+    ((), "/?api_key=other", "query:api_key"),
+    ((), f"/{KEY}/orders/1", "path"),
+])  # fmt: skip
+def test_a_key_that_went_to_another_host_is_found_wherever_it_stands(
+    headers: tuple[tuple[str, str], ...], url: str, place: str
+) -> None:
+    seen: Seen = (Interaction(Request("GET", url, headers), None), "elsewhere")
+    (finding,) = Contract("lenient").check_sequence([seen], [KEY])
+    assert (finding.rule, finding.location, finding.severity) == ("key-sent-elsewhere", place, "error")
+    assert KEY not in str(finding)
+
+
+def test_a_request_without_a_key_may_go_elsewhere() -> None:
+    assert (
+        rules((Interaction(Request("POST", "/orders/7/allocations", (("accept", "*/*"),), b"{}")), "elsewhere")) == []
+    )
+
+
+def test_an_interaction_whose_request_is_not_known_says_nothing() -> None:
+    assert rules((Interaction(None, FAILED), "answered")) == []
+
+
+def test_a_key_that_the_server_knows_may_not_stand_in_the_url_though_no_header_has_it() -> None:
+    request = Request(
+        "POST", f"/orders/7/allocations?x={KEY}", (("content-type", "application/json"),), json.dumps(BODY).encode()
+    )
+    found = {finding.rule for finding in Contract().check_served(Interaction(request), [KEY])}
+    assert found == {"api-key-missing", "key-in-url"}
+    assert {finding.rule for finding in Contract().check_request(request)} == {"api-key-missing", "undocumented-query"}
