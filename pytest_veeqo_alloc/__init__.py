@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.description import load_schema
     from pytest_veeqo_alloc.orders import build_order
     from pytest_veeqo_alloc.redaction import redact
+    from pytest_veeqo_alloc.server.owner import ServerSettings, serve_fake
+    from pytest_veeqo_alloc.server.policy import Policy
+    from pytest_veeqo_alloc.server.world import World
     from pytest_veeqo_alloc.story import Story
 
 __all__ = [
@@ -23,12 +26,16 @@ __all__ = [
     "Finding",
     "Findings",
     "Interaction",
+    "Policy",
     "Request",
     "Response",
+    "ServerSettings",
     "Story",
+    "World",
     "build_order",
     "load_schema",
     "redact",
+    "serve_fake",
 ]
 
 # pytest imports this module in every run of everybody who has it installed, so it loads nothing until it is asked.
@@ -39,12 +46,16 @@ _HOMES = {
     "Finding": "contract.findings",
     "Findings": "contract.findings",
     "Interaction": "contract.interaction",
+    "Policy": "server.policy",
     "Request": "contract.interaction",
     "Response": "contract.interaction",
+    "ServerSettings": "server.owner",
     "Story": "story",
+    "World": "server.world",
     "build_order": "orders",
     "load_schema": "description",
     "redact": "redaction",
+    "serve_fake": "server.owner",
 }
 
 

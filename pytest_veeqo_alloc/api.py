@@ -10,11 +10,12 @@ from typing import Any, Literal
 from pytest_veeqo_alloc.capture.objects import interaction_of, request_of
 from pytest_veeqo_alloc.capture.watch import Watch
 from pytest_veeqo_alloc.contract.breach import Breach
-from pytest_veeqo_alloc.contract.check import Asked, Settings, check_body, check_interaction, conclude
+from pytest_veeqo_alloc.contract.check import Asked, Settings, breaches_of, check_body, check_interaction, conclude
 from pytest_veeqo_alloc.contract.deviations import Accepting, Deviation
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
 from pytest_veeqo_alloc.contract.lint import age_breaches, format_breach, secret_breaches
+from pytest_veeqo_alloc.contract.rules import Severity
 from pytest_veeqo_alloc.contract.sequence import Seen, sequence_breaches
 from pytest_veeqo_alloc.contract.settings import severities
 from pytest_veeqo_alloc.contract.violation import ContractViolation
@@ -50,6 +51,10 @@ class Contract:
 
     def __repr__(self) -> str:
         return f"<Contract, profile {self.profile}>"
+
+    def severity_of(self, rule: str) -> Severity:
+        """How bad *rule* is; KeyError for one that does not exist."""
+        return self._settings.severities[rule]
 
     def check(
         self, interaction: Interaction, *, expect_status: int | None = None, broken_request: bool = False
@@ -128,9 +133,11 @@ class Contract:
         """`check` for what lay in a file, whose headers somebody may have filtered: a missing key is no finding."""
         return self._check(interaction, Asked(expect_status, headers_filtered=True))
 
-    def check_served(self, interaction: Interaction, keys: Iterable[str]) -> Findings:
-        """`check` for what a server sees that takes *keys*, which may stand in no URL."""
-        return self._check(interaction, Asked(known_keys=tuple(keys)))
+    def check_served(self, request: Request, keys: Iterable[str], *others: Contract) -> list[Findings]:
+        """`check_request` for a server that takes *keys*, which may stand in no URL: what this contract says, and what
+        each of the *others* does, for one reading."""
+        said = breaches_of(Interaction(request), tables(), Asked(known_keys=tuple(keys)))
+        return [conclude(said, tables(), each._settings) for each in (self, *others)]
 
     def check_sequence(self, seen: Iterable[Seen], keys: Iterable[str] = ()) -> Findings:
         """What is wrong with requests as they followed upon each other at a server: see `sequence_breaches`."""

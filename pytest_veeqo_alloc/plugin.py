@@ -10,6 +10,11 @@ import pytest
 from pytest_veeqo_alloc.fixtures import veeqo_alloc_contract, veeqo_alloc_schemas, veeqo_alloc_watch
 from pytest_veeqo_alloc.fixtures_cassette import MARKER, PASSED, USED, veeqo_alloc_cassette
 from pytest_veeqo_alloc.fixtures_live import veeqo_alloc_orders, veeqo_alloc_target
+from pytest_veeqo_alloc.fixtures_server import (
+    veeqo_alloc_server,
+    veeqo_alloc_server_owner,
+    veeqo_alloc_server_settings,
+)
 from pytest_veeqo_alloc.options import OPTIONS, add_options, key_of, setting
 from pytest_veeqo_alloc.watched import failure_of, hide_libraries
 
@@ -21,6 +26,9 @@ __all__ = [
     "veeqo_alloc_contract",
     "veeqo_alloc_orders",
     "veeqo_alloc_schemas",
+    "veeqo_alloc_server",
+    "veeqo_alloc_server_owner",
+    "veeqo_alloc_server_settings",
     "veeqo_alloc_target",
     "veeqo_alloc_watch",
 ]

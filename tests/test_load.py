@@ -11,7 +11,8 @@ import pytest
 import pytest_veeqo_alloc
 
 HEAVY = ("jsonschema", "vcr", "hypothesis", "requests", "yaml", "jinja2", "http.server", "pytest_veeqo_alloc.api")
-OTHERS = ("-p", "no:recording", "-p", "no:xdist", "-p", "no:pytest_cov", "-p", "no:randomly", "-p", "no:cacheprovider")
+OTHERS = ("-p", "no:recording", "-p", "no:xdist", "-p", "no:pytest_cov", "-p", "no:randomly", "-p", "no:cacheprovider",
+          "-p", "no:pytest_httpserver")  # fmt: skip
 
 
 def test_a_run_that_does_not_use_the_plugin_loads_nothing_heavy(tmp_path: Path) -> None:

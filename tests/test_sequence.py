@@ -9,7 +9,7 @@ from support.bodies import order
 from support.clients import BODY
 
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response
-from pytest_veeqo_alloc.contract.sequence import Outcome, Seen
+from pytest_veeqo_alloc.contract.sequence import Ending, Seen
 
 CREATED = Response(201, (("content-type", "application/json"),), json.dumps(order()).encode())
 FAILED = Response(500, (), b"")
@@ -17,10 +17,10 @@ KEY = "a-key-known-to-the-server"
 
 
 def post(
-    outcome: Outcome = "answered", response: Response | None = CREATED, *, order_id: int = 7, body: object = BODY
+    ending: Ending = "answered", response: Response | None = CREATED, *, order_id: int = 7, body: object = BODY
 ) -> Seen:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Interaction(Request("POST", f"/orders/{order_id}/allocations", (), raw), response), outcome
+    return Interaction(Request("POST", f"/orders/{order_id}/allocations", (), raw), response), ending
 
 
 def rules(*seen: Seen, profile: str = "documented") -> list[str]:
@@ -60,7 +60,7 @@ SAFE = {
     "a refusal before": post(response=Response(422)),
     "another order before": post(response=FAILED, order_id=8),
     "another body before": post(response=FAILED, body={}),
-    "one whose outcome is not known yet": post("pending", None),
+    "one whose ending is not known yet": post("pending", None),
 }
 
 
@@ -119,6 +119,6 @@ def test_a_key_that_the_server_knows_may_not_stand_in_the_url_though_no_header_h
     request = Request(
         "POST", f"/orders/7/allocations?x={KEY}", (("content-type", "application/json"),), json.dumps(BODY).encode()
     )
-    found = {finding.rule for finding in Contract().check_served(Interaction(request), [KEY])}
+    found = {finding.rule for finding in Contract().check_served(request, [KEY])[0]}
     assert found == {"api-key-missing", "key-in-url"}
     assert {finding.rule for finding in Contract().check_request(request)} == {"api-key-missing", "undocumented-query"}

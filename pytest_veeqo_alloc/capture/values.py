@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import http
 import json
 from collections.abc import Mapping
@@ -76,6 +77,7 @@ def grouped(headers: Headers) -> dict[str, list[str]]:
     return groups
 
 
+@functools.cache
 def reason_phrase(status: int) -> str:
     """The reason phrase of RFC 9110: what a server wrote there instead could be anything."""
     return http.HTTPStatus(status).phrase if status in set(http.HTTPStatus) else ""

@@ -68,6 +68,11 @@ Said = tuple[Side, Breach, Any]
 
 def check_interaction(interaction: Interaction, tables: Tables, settings: Settings, asked: Asked) -> Findings:
     """Everything wrong with *interaction*."""
+    return conclude(breaches_of(interaction, tables, asked), tables, settings)
+
+
+def breaches_of(interaction: Interaction, tables: Tables, asked: Asked) -> list[Said]:
+    """Every departure of *interaction* from the strict reading, before anybody says how bad that is."""
     said: list[Said] = []
     request, response = interaction.request, interaction.response
     body = None
@@ -81,7 +86,7 @@ def check_interaction(interaction: Interaction, tables: Tables, settings: Settin
         known = (request, body) if request is not None and body is not None else None
         breaches = _response(response, answer, known, tables, asked)
         said += (("response", b, answer.value if answer else None) for b in breaches)
-    return conclude(said, tables, settings)
+    return said
 
 
 def check_body(side: Side, value: Any, tables: Tables, settings: Settings) -> Findings:

@@ -12,11 +12,11 @@ from pytest_veeqo_alloc.contract.operation import Operation, path_of
 from pytest_veeqo_alloc.contract.reading import read
 from pytest_veeqo_alloc.contract.transport import credential_places, is_json_type
 
-Outcome = Literal["answered", "unanswered", "pending", "elsewhere"]
+Ending = Literal["answered", "unanswered", "pending", "elsewhere"]
 """What became of a request: it was answered; the client left, or the connection broke, before the answer was complete;
 it is not known yet; or it came to a host that is not the API."""
 
-Seen = tuple[Interaction, Outcome]
+Seen = tuple[Interaction, Ending]
 
 
 def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable[str] = ()) -> Iterator[Breach]:
@@ -28,11 +28,11 @@ def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable
     """
     unknown: dict[tuple[int | None, object], tuple[int, str]] = {}
     known_keys = tuple(keys)
-    for number, (interaction, outcome) in enumerate(seen, start=1):
+    for number, (interaction, ending) in enumerate(seen, start=1):
         request = interaction.request
         if request is None:
             continue
-        if outcome == "elsewhere":
+        if ending == "elsewhere":
             places = credential_places(request, operation, known_keys)
             yield from (Breach("key-sent-elsewhere", None, "the key, at another host", "", place) for place in places)
         elif not operation.means(interaction):
@@ -44,15 +44,15 @@ def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable
                 before, reason = unknown[same]
                 got = f"request {before} again, as request {number}, after {reason}"
                 yield Breach("repeated-post", None, got, "", "method")
-            if reason := _not_known(interaction.response, outcome):
+            if reason := _not_known(interaction.response, ending):
                 unknown[same] = number, reason
 
 
-def _not_known(response: Response | None, outcome: Outcome) -> str:
+def _not_known(response: Response | None, ending: Ending) -> str:
     """Why the client cannot know whether its request was carried out; nothing where it can."""
-    if outcome == "unanswered":
+    if ending == "unanswered":
         return "an answer that did not arrive whole"
-    if outcome == "pending" or response is None:
+    if ending == "pending" or response is None:
         return ""
     if response.status >= 500:
         return f"a {response.status}"

@@ -41,7 +41,7 @@ def key_breaches(
 ) -> list[Breach]:
     """The API key, in the header and nowhere else, and query parameters, of a request whose path is right. *known* are
     keys that a server takes, whether or not they stand in a header."""
-    sent = _keys(request, operation)
+    sent = keys_of(request, operation)
     keys = [*sent, *known]
     breaches = []
     if not sent and not headers_filtered:
@@ -114,11 +114,16 @@ def location_breaches(response: Response, operation: Operation, order_id: float 
     return [Breach("location-order", None, "another path", "a path that ends in /orders/{id of the body}", place)]
 
 
-def _keys(request: Request, operation: Operation) -> list[str]:
-    bearers = (value.strip() for value in request.header_values("authorization"))
-    bare = (value.strip() for value in request.header_values(operation.key_header))
-    tokens = (value[7:].strip() for value in bearers if value[:7].lower() == "bearer ")
-    return [key for key in (*bare, *tokens) if key]
+def keys_of(request: Request, operation: Operation) -> list[str]:
+    """The keys that the headers of *request* carry, alone or as a bearer token."""
+    keys = []
+    for name, value in request.headers:
+        field = name.lower()
+        if field == operation.key_header:
+            keys.append(value.strip())
+        elif field == "authorization" and value.strip()[:7].lower() == "bearer ":
+            keys.append(value.strip()[7:].strip())
+    return [key for key in keys if key]
 
 
 def _key_in_url(place: str) -> Breach:

@@ -1,0 +1,90 @@
+"""From an outcome to the answer that tells it."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pytest_veeqo_alloc.contract.error_answers import ERROR_ANSWERS, JSON_TYPE
+from pytest_veeqo_alloc.contract.interaction import Headers, Response
+from pytest_veeqo_alloc.description import tables
+from pytest_veeqo_alloc.orders import build_order
+from pytest_veeqo_alloc.server.world import CREATED, METHOD_NOT_ALLOWED, Outcome
+from pytest_veeqo_alloc.story import Allocation, Story
+
+
+def answer_to(outcome: Outcome, base_url: str = "") -> Response:
+    """The whole answer: an order, or an error of the form that the API was seen to send."""
+    if outcome.story is None:
+        return error_answer(outcome.name, outcome.reason)
+    body = order_text(outcome.story).encode()
+    if outcome.name != CREATED:
+        return Response(200, (("Content-Type", JSON_TYPE),), body)
+    operation = tables().operation
+    # The Location of this call names the order, not the allocation.
+    location = (operation.location_header, f"{base_url}/orders/{outcome.story.order_id}")
+    return Response(operation.status, (("Content-Type", JSON_TYPE), location), body)
+
+
+_PLACEHOLDER = 7700770077007700
+"""An id that stands for another in the text of an order; what comes after it, for the allocations."""
+
+
+def order_text(story: Story) -> str:
+    """The order of *story* as JSON. Stories of a test often differ in their ids alone, so the rest is encoded once."""
+    ids = [story.order_id, *(each.id for each in story.allocations)]
+    alike = tuple(
+        Allocation(each.warehouse_id, each.lines, _PLACEHOLDER + at)
+        for at, each in enumerate(story.allocations, start=1)
+    )
+    text = _encoded(replace(story, order_id=_PLACEHOLDER, allocations=alike))
+    for at in reversed(range(len(ids))):
+        text = text.replace(str(_PLACEHOLDER + at), str(ids[at]))
+    return text
+
+
+@functools.lru_cache(maxsize=128)
+def _encoded(story: Story) -> str:
+    return json.dumps(build_order(story), separators=(",", ":"))
+
+
+def injected_answer(status: int, body: object, headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Response:
+    """The answer that a test asks for. ValueError, in one sentence, for what cannot be sent."""
+    if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
+        raise ValueError(f"status= is a final status from 200 to 599, not {status!a}")
+    pairs = tuple(headers.items() if isinstance(headers, Mapping) else headers)
+    for pair in pairs:
+        if len(pair) != 2 or not all(isinstance(text, str) and text.isprintable() and _is_latin(text) for text in pair):
+            raise ValueError("headers= are names and values that are text of one line in Latin-1")
+    if body is None or isinstance(body, bytes):
+        return Response(status, pairs, body or b"")
+    raw = body.encode() if isinstance(body, str) else json.dumps(body, separators=(",", ":")).encode()
+    declared = any(name.lower() == "content-type" for name, _ in pairs)
+    return Response(status, pairs if declared else (("Content-Type", JSON_TYPE), *pairs), raw)
+
+
+def _is_latin(text: str) -> bool:
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def error_answer(name: str, reason: str = "") -> Response:
+    """The error answer *name*; one that nobody has seen may as well say why."""
+    if name == METHOD_NOT_ALLOWED:
+        return json_answer(405, {"status": 405, "error": "Method Not Allowed"}, (("Allow", tables().operation.method),))
+    known = ERROR_ANSWERS[name]
+    if known.seen or not reason:
+        return known.response
+    return json_answer(known.response.status, {"error_messages": [reason]})
+
+
+def json_answer(status: int, value: Any, headers: Headers = ()) -> Response:
+    """*value* as JSON, declared as the API declares it."""
+    body = json.dumps(value, separators=(",", ":")).encode()
+    return Response(status, (("Content-Type", JSON_TYPE), *headers), body)

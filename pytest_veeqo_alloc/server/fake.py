@@ -1,0 +1,216 @@
+"""The fake: takes requests in, holds each against the contract at once, and answers from its world."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_veeqo_alloc.api import Contract
+from pytest_veeqo_alloc.contract.findings import Findings
+from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
+from pytest_veeqo_alloc.contract.operation import path_of
+from pytest_veeqo_alloc.contract.sequence import Ending
+from pytest_veeqo_alloc.description import tables
+from pytest_veeqo_alloc.server.answers import answer_to, injected_answer
+from pytest_veeqo_alloc.server.faults import DoesNotApplyError, Fault, Given, known_fault
+from pytest_veeqo_alloc.server.log import NO_FINDINGS, Interactions, Log, Record
+from pytest_veeqo_alloc.server.policy import Policy
+from pytest_veeqo_alloc.server.routes import is_outside, outcome_of
+from pytest_veeqo_alloc.server.sending import Sending
+from pytest_veeqo_alloc.server.verdict import Expected
+from pytest_veeqo_alloc.server.world import Outcome, World
+
+API_KEY = "fake-key-for-tests"
+
+
+@dataclass(slots=True)
+class _Planned:
+    """What is done to the next *times* allocations, in the place of or to their answer."""
+
+    fault: Fault
+    given: dict[str, Any]
+    times: int
+
+
+@dataclass(slots=True)
+class _Taken:
+    """A request on its way through the fake."""
+
+    log: Log
+    record: Record
+    sending: Sending
+    at_api: bool = True
+
+    @property
+    def over(self) -> threading.Event:
+        return self.log.over
+
+    def finished(self, *, whole: bool) -> None:
+        ending: Ending = "answered" if whole else "unanswered"
+        self.log.ended(self.record, ending if self.at_api else "elsewhere")
+
+
+class Fake:
+    """A stateful stand-in for the API. Every request that comes to `url` is held against the contract at once.
+
+    `world` and `policy` may be set at any time. `interactions` has each request once, with its answer where that was
+    sent whole. `findings` is everything that is wrong with them so far: by themselves, and as they followed upon each
+    other. What a fault or `respond_with` put into an answer is held against nobody.
+    """
+
+    def __init__(
+        self, contract: Contract, policy: Policy | None = None, api_key: str = API_KEY, *, source: str = "the fake"
+    ) -> None:
+        self.contract, self.api_key, self.url = contract, api_key, ""
+        self.open_elsewhere: Callable[[], str] = lambda: ""
+        self._first_policy, self._source = policy or Policy(), source
+        self._lock = threading.Lock()
+        self._log = Log(contract, [api_key], source)
+        self.reset()
+
+    def reset(self) -> None:
+        """An empty world, the policy of the start, and nothing seen, planned or expected. What is still on its way ends
+        first, and belongs to what was before."""
+        self._log.settle()
+        with self._lock:
+            self.world, self.policy = World(), self._first_policy
+            self._log = Log(self.contract, [self.api_key], self._source)
+            self._planned: deque[_Planned] = deque()
+            self._expected = Expected(self.contract)
+            self._complaints: list[str] = []
+
+    @property
+    def policy(self) -> Policy:
+        """What is done where the page is silent."""
+        return self._policy
+
+    @policy.setter
+    def policy(self, policy: Policy) -> None:
+        self._policy, self._refusing = policy, Contract(policy.refuses)
+
+    @property
+    def interactions(self) -> Interactions:
+        """Every request so far, rendered when it is looked at."""
+        return self._log.interactions
+
+    @property
+    def findings(self) -> Findings:
+        """Everything that is wrong so far, expected or not."""
+        return self._log.findings()
+
+    def inject_fault(self, name: str, times: int = 1, **given: Any) -> None:
+        """The next *times* allocations meet the fault *name*, after those that were planned before. ValueError, in one
+        sentence, for a fault or argument that there is not."""
+        fault = known_fault(name, given)
+        if name == "redirect-elsewhere":
+            given["elsewhere"] = self.open_elsewhere()
+        self._plan(fault, given, times)
+
+    def respond_with(
+        self,
+        *,
+        status: int = 201,
+        body: object = None,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        times: int = 1,
+    ) -> None:
+        """The next *times* allocations get this answer, and nothing is carried out. *body* is a JSON value, or bytes or
+        text as they are; None is no body. ValueError for what cannot be sent."""
+        answer = injected_answer(status, body, headers)
+        self._plan(Fault("respond_with", "", lambda sending, given: Sending(answer), carried_out=False), {}, times)
+
+    def expect_finding(self, rule: str) -> None:
+        """The client of this test breaks *rule* on purpose: that fails nothing, and the test fails if it does not.
+        ValueError for a rule that there is not, or that is off."""
+        self._expected.add(rule)
+
+    def settle(self) -> None:
+        """Cut slow answers short and wait until everything on its way has ended."""
+        self._log.settle()
+        self._log.resume()
+
+    @property
+    def unexpected(self) -> Findings:
+        """The findings, once everything has ended, without those that were expected."""
+        self.settle()
+        return self._expected.without(self.findings)
+
+    @property
+    def complaints(self) -> list[str]:
+        """What fails a test besides findings: what was expected and did not come, and faults that could not be put in."""
+        self.settle()
+        return [*self._complaints, *self._expected.missing(self.findings)]
+
+    def take_in(self, request: Request) -> _Taken:
+        """The front's way in. The check comes before the answer."""
+        found, refused = NO_FINDINGS, NO_FINDINGS
+        if not is_outside(request):
+            found, refused = self.contract.check_served(request, [self.api_key], self._refusing)
+        with self._lock:
+            log = self._log
+            record = log.opened(request, found if len(found) or found.accepted else NO_FINDINGS)
+            planned = self._next(request)
+            if planned is None or planned.fault.carried_out:
+                self.world, outcome = outcome_of(request, refused.errors, self.world, self._policy, self.api_key)
+            else:
+                outcome = Outcome(planned.fault.name)
+        sending = self._sending(record, outcome, planned, path_of(request.url))
+        # The client may have its answer before we know, so a plain one counts as arrived until it is known not to.
+        if sending.cut in ("", "after body") and not sending.headers_after and not sending.body_after:
+            record.ending = "answered"
+        return _Taken(log, record, sending)
+
+    def take_in_elsewhere(self, request: Request) -> _Taken:
+        """The way in of the other host, which is none of the API's."""
+        with self._lock:
+            log = self._log
+            record = log.opened(request, NO_FINDINGS)
+        record.source = f"{self._source}, at another host"
+        answer = answer_to(Outcome("unknown-route"))
+        record.answer = lambda: answer
+        return _Taken(log, record, Sending(answer), at_api=False)
+
+    def _plan(self, fault: Fault, given: dict[str, Any], times: int) -> None:
+        if isinstance(times, bool) or not isinstance(times, int) or times < 1:
+            raise ValueError(f"times= is a number of requests from 1 on, not {times!a}")
+        with self._lock:
+            self._planned.append(_Planned(fault, given, times))
+
+    def _next(self, request: Request) -> _Planned | None:
+        if not self._planned or not tables().operation.means(Interaction(request)):
+            return None
+        planned = self._planned[0]
+        planned.times -= 1
+        if not planned.times:
+            self._planned.popleft()
+        return planned
+
+    def _sending(self, record: Record, outcome: Outcome, planned: _Planned | None, path: str) -> Sending:
+        def rendered() -> Sending:
+            carried_out = planned is None or planned.fault.carried_out
+            plain = Sending(answer_to(outcome, self.url) if carried_out else Response(201))
+            return plain if planned is None else planned.fault.change(plain, _given(planned, path))
+
+        # The calls that are not of the page are not held against it.
+        record.is_ours = planned is None and tables().operation.means(Interaction(record.request))
+        record.source += f", {planned.fault.name}" if planned else ""
+        record.answer = lambda: rendered().response
+        try:
+            return rendered()
+        except DoesNotApplyError as error:
+            if planned is not None:
+                self._complaints.append(
+                    f"the fault {planned.fault.name} was not put into the answer to request {record.number}: {error}"
+                )
+        planned, record.is_ours = None, True
+        return rendered()
+
+
+def _given(planned: _Planned, path: str) -> Given:
+    """The arguments of a fault, with the path of the request at the other host."""
+    if "elsewhere" not in planned.given:
+        return planned.given
+    return {**planned.given, "elsewhere": f"{planned.given['elsewhere']}{path}"}

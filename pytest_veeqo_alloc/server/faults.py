@@ -1,0 +1,212 @@
+"""Faults that a test asks for: what each does to an answer. One table; docs and tests are derived from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pytest_veeqo_alloc.contract.error_answers import ERROR_ANSWERS
+from pytest_veeqo_alloc.contract.interaction import Response
+from pytest_veeqo_alloc.contract.pointer import shown, split
+from pytest_veeqo_alloc.contract.settings import nearest
+from pytest_veeqo_alloc.observed import as_observed
+from pytest_veeqo_alloc.orders import build_order
+from pytest_veeqo_alloc.server.sending import Sending
+
+Given = Mapping[str, Any]
+"""What was said with a fault, by name, and `elsewhere`: the URL of the order at another host."""
+
+
+class DoesNotApplyError(ValueError):
+    """The answer has not what the fault would change. The text is a noun phrase."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is done in the place of an answer. Where `carried_out` is true, the world has changed before."""
+
+    name: str
+    does: str
+    change: Callable[[Sending, Given], Sending]
+    carried_out: bool = True
+    needs: tuple[str, ...] = ()
+    may_take: tuple[str, ...] = ()
+
+
+def known_fault(name: str, given: Given) -> Fault:
+    """The fault *name*. ValueError, in one sentence, for a name or argument that it does not have."""
+    if name not in FAULTS:
+        near = nearest(name, FAULTS)
+        hint = f"did you mean {near!r}?" if near else f"it is one of {', '.join(FAULTS)}"
+        raise ValueError(f"unknown fault {name!a}: {hint}")
+    fault = FAULTS[name]
+    for each in given:
+        if each not in (*fault.needs, *fault.may_take):
+            takes = ", ".join(f"{known}=" for known in (*fault.needs, *fault.may_take)) or "no argument"
+            raise ValueError(f"the fault {name!r} has no {each}=: it takes {takes}")
+        if not _ARGUMENTS[each](given[each]):
+            raise ValueError(f"{each}= of the fault {name!r} is {_WORDS[each]}, not {given[each]!a}")
+    if missing := [each for each in fault.needs if each not in given]:
+        raise ValueError(f"the fault {name!r} needs {missing[0]}=, such as {_EXAMPLES[missing[0]]}")
+    if "pointer" in given:
+        try:
+            _at(build_order(), given["pointer"], there=name != "extra-member")
+        except DoesNotApplyError as error:
+            raise ValueError(f"{error} of the documented order") from None
+    return fault
+
+
+_ARGUMENTS: Mapping[str, Callable[[Any], bool]] = {
+    "pointer": lambda value: isinstance(value, str) and value.startswith("/"),
+    "seconds": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 3600,
+    "retry_after": lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 0,
+}
+_WORDS = {
+    "pointer": "a JSON Pointer that begins with /", "seconds": "a number from 0 to 3600",
+    "retry_after": "a whole number of seconds",
+}  # fmt: skip
+_EXAMPLES = {"pointer": "pointer='/deliver_to/zip'"}
+
+
+def _error(name: str) -> Callable[[Sending, Given], Sending]:
+    return lambda sending, given: Sending(ERROR_ANSWERS[name].response)
+
+
+def _rate_limited(sending: Sending, given: Given) -> Sending:
+    answer = ERROR_ANSWERS["rate-limited"].response
+    if "retry_after" in given:
+        answer = replace(answer, headers=(*answer.headers, ("Retry-After", str(given["retry_after"]))))
+    return Sending(answer)
+
+
+def _answer(change: Callable[[Response, Given], Response]) -> Callable[[Sending, Given], Sending]:
+    return lambda sending, given: replace(sending, response=change(sending.response, given))
+
+
+def _truncated(response: Response, given: Given) -> Response:
+    body = response.body or b""
+    return replace(response, body=body[: len(body) // 2])
+
+
+def _without(response: Response, name: str) -> Response:
+    kept = tuple(pair for pair in response.headers if pair[0].lower() != name)
+    if len(kept) == len(response.headers):
+        raise DoesNotApplyError(f"the answer has no header {name}")
+    return replace(response, headers=kept)
+
+
+def _media_type(response: Response, given: Given) -> Response:
+    response = _without(response, "content-type")
+    return replace(response, headers=(("Content-Type", "text/html; charset=utf-8"), *response.headers))
+
+
+def _ok(response: Response, given: Given) -> Response:
+    if response.status != 201:
+        raise DoesNotApplyError("the answer is no success")
+    return replace(response, status=200)
+
+
+def _redirect(response: Response, given: Given) -> Response:
+    return Response(307, (("Location", given["elsewhere"]),), b"")
+
+
+def _member(
+    change: Callable[[dict[str, Any], str], None], *, there: bool = True
+) -> Callable[[Sending, Given], Sending]:
+    def changed(response: Response, given: Given) -> Response:
+        order = _order(response)
+        change(*_at(order, given["pointer"], there=there))
+        return _with_body(response, order)
+
+    return _answer(changed)
+
+
+def _observed(response: Response, given: Given) -> Response:
+    return _with_body(response, as_observed(_order(response)))
+
+
+def _order(response: Response) -> dict[str, Any]:
+    if response.status != 201:
+        raise DoesNotApplyError("the answer is no order")
+    order: dict[str, Any] = json.loads(response.body or b"{}")
+    return order
+
+
+def _with_body(response: Response, order: Any) -> Response:
+    return replace(response, body=json.dumps(order, separators=(",", ":")).encode())
+
+
+def _at(order: dict[str, Any], pointer: str, *, there: bool) -> tuple[dict[str, Any], str]:
+    """The object that has, or is to have, the member that *pointer* leads to, and its name."""
+    *path, name = split(pointer)
+    owner: Any = order
+    for step in path:
+        if isinstance(owner, list):
+            owner = owner[int(step)] if step.isascii() and step.isdigit() and int(step) < len(owner) else None
+        else:
+            owner = owner.get(step) if isinstance(owner, dict) else None
+    if not isinstance(owner, dict) or (name in owner) != there:
+        raise DoesNotApplyError(f"{shown(pointer)} is {'no' if there else 'already a'} member")
+    return owner, name
+
+
+def _null(owner: dict[str, Any], name: str) -> None:
+    owner[name] = None
+
+
+def _absent(owner: dict[str, Any], name: str) -> None:
+    del owner[name]
+
+
+def _extra(owner: dict[str, Any], name: str) -> None:
+    owner[name] = "unexpected"
+
+
+def _wrong_type(owner: dict[str, Any], name: str) -> None:
+    value = owner[name]
+    owner[name] = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 1
+
+
+def _on_the_wire(**changes: Any) -> Callable[[Sending, Given], Sending]:
+    return lambda sending, given: replace(sending, **changes)
+
+
+def _slow(part: str) -> Callable[[Sending, Given], Sending]:
+    return lambda sending, given: replace(sending, **{part: given.get("seconds", 30)})
+
+
+_ERRORS = (
+    ("bad-request", "400"), ("unauthorized", "401"), ("forbidden", "403"), ("not-found", "404"),
+    ("unprocessable", "422"), ("server-error", "500"), ("bad-gateway", "502 with an HTML page"),
+    ("service-unavailable", "503"),
+)  # fmt: skip
+
+_LIST = (
+    *(Fault(name, does, _error(name), carried_out=False) for name, does in _ERRORS),
+    Fault("rate-limited", "429, its body empty", _rate_limited, carried_out=False, may_take=("retry_after",)),
+    Fault("slow-headers", "waits before it answers (30 seconds)", _slow("headers_after"), may_take=("seconds",)),
+    Fault("slow-body", "waits in the middle of the body (30 seconds)", _slow("body_after"), may_take=("seconds",)),
+    Fault("reset-before-headers", "resets the connection and answers nothing", _on_the_wire(cut="before headers")),
+    Fault("reset-before-body", "resets the connection after the headers", _on_the_wire(cut="before body")),
+    Fault("reset-within-body", "resets the connection after half the body", _on_the_wire(cut="within body")),
+    Fault("reset-after-body", "answers, and resets the connection when it is used again", _on_the_wire(cut="after body")),
+    Fault("truncated-json", "a body that ends half way, its length declared so", _answer(_truncated)),
+    Fault("wrong-media-type", "the body declared as text/html", _answer(_media_type)),
+    Fault("gzip", "the body compressed", _on_the_wire(gzipped=True)),
+    Fault("chunked", "the body in chunks, its length not declared", _on_the_wire(chunked=True)),
+    Fault("ok-instead-of-created", "200 instead of 201", _answer(_ok)),
+    Fault("no-location", "no header Location", _answer(lambda response, given: _without(response, "location"))),
+    Fault("null-member", "null at pointer=", _member(_null), needs=("pointer",)),
+    Fault("absent-member", "no member at pointer=", _member(_absent), needs=("pointer",)),
+    Fault(
+        "extra-member", "a member that is not documented at pointer=", _member(_extra, there=False), needs=("pointer",)
+    ),
+    Fault("wrong-type-member", "another type at pointer=", _member(_wrong_type), needs=("pointer",)),
+    Fault("redirect-elsewhere", "307 to another host", _answer(_redirect), carried_out=False),
+    Fault("observed", "the key set that the live API had in 2026", _answer(_observed)),
+)
+
+FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in _LIST}
+"""Every fault by its name."""

@@ -1,0 +1,131 @@
+"""What passed at a server: each request once, in the order in which they came, with what was found at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+from pytest_veeqo_alloc.api import Contract
+from pytest_veeqo_alloc.contract.findings import Findings
+from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
+from pytest_veeqo_alloc.contract.sequence import Ending
+
+NO_FINDINGS = Findings()
+_PATIENCE = 5
+
+
+@dataclass(slots=True, repr=False)
+class Record:
+    """One request. `answer` renders what was answered, which is not kept; `is_ours` says that the answer is held against
+    the contract too: no fault was put into it."""
+
+    number: int
+    request: Request
+    found: Findings
+    source: str = ""
+    ending: Ending = "pending"
+    answer: Callable[[], Response | None] = lambda: None
+    is_ours: bool = False
+    answered: Findings | None = None
+
+    def interaction(self) -> Interaction:
+        """The request, and the answer where it was sent as a whole."""
+        response = self.answer() if self.ending in ("answered", "elsewhere") else None
+        return Interaction(self.request, response, f"request {self.number} of {self.source}")
+
+
+class Log:
+    """The records of one test, or of one run of a server."""
+
+    def __init__(self, contract: Contract, keys: Iterable[str], source: str) -> None:
+        self.over = threading.Event()
+        self._contract, self._keys, self._source = contract, tuple(keys), source
+        self._records: list[Record] = []
+        self._changed = threading.Condition()
+        self._under_way = 0
+
+    def opened(self, request: Request, found: Findings) -> Record:
+        """A request came; tell `ended` what became of it."""
+        with self._changed:
+            record = Record(len(self._records) + 1, request, found, self._source)
+            self._records.append(record)
+            self._under_way += 1
+        return record
+
+    def ended(self, record: Record, ending: Ending) -> None:
+        """*record* is complete."""
+        with self._changed:
+            record.ending = ending
+            self._under_way -= 1
+            self._changed.notify_all()
+
+    def settle(self) -> None:
+        """Cut slow answers short, and wait until every request that came has ended."""
+        self.over.set()
+        until = time.monotonic() + _PATIENCE
+        with self._changed:
+            while self._under_way and (left := until - time.monotonic()) > 0:
+                self._changed.wait(left)
+
+    def resume(self) -> None:
+        """Slow answers are slow again."""
+        self.over.clear()
+
+    @property
+    def records(self) -> list[Record]:
+        """Every request so far."""
+        return list(self._records)
+
+    @property
+    def interactions(self) -> Interactions:
+        """Every request so far, rendered when it is looked at."""
+        return Interactions(self.records)
+
+    def findings(self) -> Findings:
+        """Everything that is wrong with them, by themselves and as they followed upon each other."""
+        records = self.records
+        found = [part for record in records for part in (record.found, self._answered(record))]
+        pairs = ((record.interaction(), record.ending) for record in records)
+        return self._contract.merge([*found, self._contract.check_sequence(pairs, self._keys)])
+
+    def _answered(self, record: Record) -> Findings:
+        """What is wrong with an answer of ours. An error that the policy asks for is no departure from the page."""
+        if record.answered is None and record.ending != "pending":
+            found = Findings()
+            if record.is_ours and record.ending == "answered":
+                interaction = record.interaction()
+                status = interaction.response.status if interaction.response else 0
+                found = self._contract.check(interaction, expect_status=status if status >= 400 else None)
+            record.answered = Findings(
+                (each for each in found if each.side == "response"),
+                accepted=(each for each in found.accepted if each.finding.side == "response"),
+            )
+        return NO_FINDINGS if record.answered is None else record.answered
+
+
+class Interactions(Sequence[Interaction]):
+    """Interactions that are rendered one by one, when they are looked at."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self._records = records
+
+    @overload
+    def __getitem__(self, index: int) -> Interaction: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Interaction]: ...
+    def __getitem__(self, index: int | slice) -> Interaction | list[Interaction]:
+        if isinstance(index, slice):
+            return [record.interaction() for record in self._records[index]]
+        return self._records[index].interaction()
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __iter__(self) -> Iterator[Interaction]:
+        return (record.interaction() for record in self._records)
+
+    def __repr__(self) -> str:
+        return f"<Interactions: {len(self)}>"

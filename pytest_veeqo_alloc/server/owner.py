@@ -1,0 +1,82 @@
+"""Who owns the sockets and threads of a fake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+from pytest_veeqo_alloc.api import Contract
+from pytest_veeqo_alloc.server.fake import API_KEY, Fake
+from pytest_veeqo_alloc.server.front import Front
+from pytest_veeqo_alloc.server.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where a fake listens, which key it takes, and what it does where the page is silent. Port 0 is one that is free."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    api_key: str = API_KEY
+    policy: Policy = field(default_factory=Policy)
+
+
+@contextmanager
+def running(
+    fake: Fake, *, host: str = "127.0.0.1", port: int = 0, names: tuple[str, ...] = (), patience: float = 30
+) -> Iterator[Front]:
+    """*fake* listens until the block is left. The other host, which no key may be sent to, listens from when a test first
+    asks for it. OSError where the port is taken."""
+    with ExitStack() as stack:
+        front = Front((host, port), fake.take_in, names=names, patience=patience)
+        _started(front, stack)
+        fake.url = front.url
+        others: list[Front] = []
+
+        def open_elsewhere() -> str:
+            if not others:
+                others.append(_started(Front(("127.0.0.1", 0), fake.take_in_elsewhere, patience=patience), stack))
+            # Another name as well as another port: some clients look at the one, some at the other.
+            return f"http://localhost:{others[0].port}"
+
+        fake.open_elsewhere = open_elsewhere
+        stack.callback(fake.settle)
+        yield front
+
+
+def _started(front: Front, stack: ExitStack) -> Front:
+    front.start()
+    stack.callback(front.close)
+    return front
+
+
+@contextmanager
+def serve_fake(
+    profile: str = "documented",
+    *,
+    contract: Contract | None = None,
+    policy: Policy | None = None,
+    api_key: str = API_KEY,
+) -> Iterator[Fake]:
+    """A fake on the loopback, for `@given`, unittest and scripts; pytest has the fixture `veeqo_alloc_server`.
+
+    ContractViolation at the end, if a client sent something with an error in it that was not expected; AssertionError
+    where something was expected and did not come. `reset()` begins anew, and forgets what was wrong.
+    """
+    __tracebackhide__ = True
+    fake = Fake(contract or Contract(profile), policy, api_key)
+    with running(fake):
+        yield fake
+        demand(fake)
+
+
+def demand(fake: Fake) -> None:
+    """ContractViolation or AssertionError, if anything was not as it should be."""
+    __tracebackhide__ = True
+    complaints = fake.complaints
+    findings = fake.unexpected
+    if not findings.ok:
+        raise fake.contract.violation(findings)
+    if complaints:
+        raise AssertionError("\n".join(complaints))

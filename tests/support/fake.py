@@ -1,0 +1,54 @@
+"""A fake on the loopback, and raw bytes sent to one."""
+
+from __future__ import annotations
+
+import copy
+import json
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+from support.clients import BODY
+
+from pytest_veeqo_alloc.server.fake import Fake
+
+PATH = "/orders/447452/allocations"
+
+
+def asking(quantity: int = 1, *, sellable_id: int = 1226615, warehouse_id: int = 1784) -> dict[str, Any]:
+    body = copy.deepcopy(BODY)
+    body["allocation"]["warehouse_id"] = warehouse_id
+    body["allocation"]["line_items_attributes"] = [{"sellable_id": sellable_id, "quantity": quantity}]
+    return body
+
+
+def headers(fake: Fake) -> dict[str, str]:
+    return {"x-api-key": fake.api_key}
+
+
+def raw_post(fake: Fake, *, path: str = PATH, body: bytes | None = None, more: str = "") -> bytes:
+    """A POST as bytes, with the headers that are due and those of *more* (lines)."""
+    content = json.dumps(BODY).encode() if body is None else body
+    length = "" if "transfer-encoding" in more.lower() or "content-length" in more.lower() else f"Content-Length: {len(content)}\r\n"
+    host = "" if "host:" in more.lower() else f"Host: {urlsplit(fake.url).netloc}\r\n"
+    return f"POST {path} HTTP/1.1\r\n{host}x-api-key: {fake.api_key}\r\nContent-Type: application/json\r\n{length}{more}\r\n".encode() + content
+
+
+def talk(fake: Fake, data: bytes, *, finish: bool = True, timeout: float = 10) -> bytes:
+    """Everything that comes back for *data*; *finish* says that no more will be sent."""
+    address = urlsplit(fake.url)
+    with socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=timeout) as connection:
+        try:
+            connection.sendall(data)
+            if finish:
+                connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # the server has had enough; its answer is there all the same
+        came = b""
+        while more := connection.recv(1 << 16):
+            came += more
+        return came
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
