@@ -26,7 +26,9 @@ def fake() -> Iterator[Fake]:
 
 
 def with_requests(fake: Fake, timeout: float = 5) -> tuple[int, dict[str, str], bytes]:
-    answer = requests.post(fake.url + PATH, json=asking(), headers=headers(fake), timeout=timeout, allow_redirects=False)
+    answer = requests.post(
+        fake.url + PATH, json=asking(), headers=headers(fake), timeout=timeout, allow_redirects=False
+    )
     return answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, answer.content
 
 
@@ -37,7 +39,12 @@ def with_httpx(fake: Fake, timeout: float = 5) -> tuple[int, dict[str, str], byt
 
 CLIENTS = {"requests": with_requests, "httpx": with_httpx}
 both = pytest.mark.parametrize("call", CLIENTS.values(), ids=CLIENTS)
-BROKEN = (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError, httpx.ReadError, httpx.RemoteProtocolError)
+BROKEN = (
+    requests.exceptions.ConnectionError,
+    requests.exceptions.ChunkedEncodingError,
+    httpx.ReadError,
+    httpx.RemoteProtocolError,
+)
 
 
 def order_after(fake: Fake) -> Any:
@@ -265,7 +272,9 @@ def test_a_fault_is_held_against_nobody(fake: Fake) -> None:
     ("rate-limited", {"retry_after": "soon"}, "retry_after= of the fault 'rate-limited' is a whole number of seconds, not 'soon'"),
     ("gzip", {"level": 9}, "the fault 'gzip' has no level=: it takes no argument"),
 ])  # fmt: skip
-def test_a_fault_that_there_is_not_is_refused_at_once(fake: Fake, name: str, given: dict[str, Any], sentence: str) -> None:
+def test_a_fault_that_there_is_not_is_refused_at_once(
+    fake: Fake, name: str, given: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(ValueError, match="^" + __import__("re").escape(sentence)):
         fake.inject_fault(name, **given)
 
@@ -277,7 +286,13 @@ def test_a_number_of_times_is_one_or_more(fake: Fake, times: Any) -> None:
 
 
 def test_a_fault_that_the_answer_has_no_place_for_is_told() -> None:
-    with pytest.raises(AssertionError, match="the fault ok-instead-of-created was not put into the answer to request 1: the answer is no success"), serve_fake() as fake:
+    with (
+        pytest.raises(
+            AssertionError,
+            match="the fault ok-instead-of-created was not put into the answer to request 1: the answer is no success",
+        ),
+        serve_fake() as fake,
+    ):
         fake.inject_fault("ok-instead-of-created")
         requests.post(fake.url + PATH, json=asking(0), headers=headers(fake), timeout=5)
         fake.expect_finding("quantity-not-positive")

@@ -144,6 +144,10 @@ class Fake:
         self.settle()
         return [*self._complaints, *self._expected.missing(self.findings)]
 
+    def complain(self, sentence: str) -> None:
+        """Something that fails the test besides findings."""
+        self._complaints.append(sentence)
+
     def take_in(self, request: Request) -> _Taken:
         """The front's way in. The check comes before the answer."""
         found, refused = NO_FINDINGS, NO_FINDINGS
@@ -168,7 +172,7 @@ class Fake:
         with self._lock:
             log = self._log
             record = log.opened(request, NO_FINDINGS)
-        record.source = f"{self._source}, at another host"
+        record.source, record.ending = f"{self._source}, at another host", "elsewhere"
         answer = answer_to(Outcome("unknown-route"))
         record.answer = lambda: answer
         return _Taken(log, record, Sending(answer), at_api=False)
@@ -202,9 +206,8 @@ class Fake:
             return rendered()
         except DoesNotApplyError as error:
             if planned is not None:
-                self._complaints.append(
-                    f"the fault {planned.fault.name} was not put into the answer to request {record.number}: {error}"
-                )
+                name = planned.fault.name
+                self.complain(f"the fault {name} was not put into the answer to request {record.number}: {error}")
         planned, record.is_ours = None, True
         return rendered()
 

@@ -191,7 +191,9 @@ _LIST = (
     Fault("reset-before-headers", "resets the connection and answers nothing", _on_the_wire(cut="before headers")),
     Fault("reset-before-body", "resets the connection after the headers", _on_the_wire(cut="before body")),
     Fault("reset-within-body", "resets the connection after half the body", _on_the_wire(cut="within body")),
-    Fault("reset-after-body", "answers, and resets the connection when it is used again", _on_the_wire(cut="after body")),
+    Fault(
+        "reset-after-body", "answers, and resets the connection when it is used again", _on_the_wire(cut="after body")
+    ),
     Fault("truncated-json", "a body that ends half way, its length declared so", _answer(_truncated)),
     Fault("wrong-media-type", "the body declared as text/html", _answer(_media_type)),
     Fault("gzip", "the body compressed", _on_the_wire(gzipped=True)),

@@ -32,7 +32,7 @@ class Front(socketserver.ThreadingTCPServer):
     """Listens, and gives each request that was read as a whole to *app*.
 
     *names* are host names that a request may be for, beside those of the loopback: a page in a browser can have its own
-    name resolve to this machine, but not send another name. *patience* is seconds to wait for bytes of a request.
+    name resolve to this machine, but not send another name. *patience* is seconds to wait for bytes of a request. *complain* is told where the app itself fails.
     OSError where the address cannot be had.
     """
 
@@ -41,12 +41,17 @@ class Front(socketserver.ThreadingTCPServer):
     request_queue_size = 128
 
     def __init__(
-        self, address: tuple[str, int], app: App, *, names: tuple[str, ...] = (), patience: float = 30
+        self,
+        address: tuple[str, int],
+        app: App,
+        *,
+        complain: Callable[[str], object],
+        names: tuple[str, ...] = (),
+        patience: float = 30,
     ) -> None:
-        self.app, self.patience = app, patience
+        self.app, self.complain, self.patience = app, complain, patience
         self.names = frozenset(name.lower().strip("[]") for name in (*_NAMES, address[0], *names))
         self.closing = threading.Event()
-        self.troubles: list[str] = []
         self._open: dict[threading.Thread, socket.socket] = {}
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
@@ -150,7 +155,7 @@ class Handler(socketserver.StreamRequestHandler):
             exchange = self.server.app(request)
         except Exception as error:  # whatever it is, the server stays up and says so
             sentence = f"the server itself failed with {type(error).__name__}, which is a bug in it"
-            self.server.troubles.append(sentence)
+            self.server.complain(sentence)
             raise RefusedRequestError(500, sentence) from None
         whole = False
         try:

@@ -29,14 +29,15 @@ def running(
     """*fake* listens until the block is left. The other host, which no key may be sent to, listens from when a test first
     asks for it. OSError where the port is taken."""
     with ExitStack() as stack:
-        front = Front((host, port), fake.take_in, names=names, patience=patience)
+        front = Front((host, port), fake.take_in, complain=fake.complain, names=names, patience=patience)
         _started(front, stack)
         fake.url = front.url
         others: list[Front] = []
 
         def open_elsewhere() -> str:
             if not others:
-                others.append(_started(Front(("127.0.0.1", 0), fake.take_in_elsewhere, patience=patience), stack))
+                other = Front(("127.0.0.1", 0), fake.take_in_elsewhere, complain=fake.complain, patience=patience)
+                others.append(_started(other, stack))
             # Another name as well as another port: some clients look at the one, some at the other.
             return f"http://localhost:{others[0].port}"
 

@@ -29,9 +29,16 @@ def headers(fake: Fake) -> dict[str, str]:
 def raw_post(fake: Fake, *, path: str = PATH, body: bytes | None = None, more: str = "") -> bytes:
     """A POST as bytes, with the headers that are due and those of *more* (lines)."""
     content = json.dumps(BODY).encode() if body is None else body
-    length = "" if "transfer-encoding" in more.lower() or "content-length" in more.lower() else f"Content-Length: {len(content)}\r\n"
+    length = (
+        ""
+        if "transfer-encoding" in more.lower() or "content-length" in more.lower()
+        else f"Content-Length: {len(content)}\r\n"
+    )
     host = "" if "host:" in more.lower() else f"Host: {urlsplit(fake.url).netloc}\r\n"
-    return f"POST {path} HTTP/1.1\r\n{host}x-api-key: {fake.api_key}\r\nContent-Type: application/json\r\n{length}{more}\r\n".encode() + content
+    return (
+        f"POST {path} HTTP/1.1\r\n{host}x-api-key: {fake.api_key}\r\nContent-Type: application/json\r\n{length}{more}\r\n".encode()
+        + content
+    )
 
 
 def talk(fake: Fake, data: bytes, *, finish: bool = True, timeout: float = 10) -> bytes:

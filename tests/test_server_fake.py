@@ -1,0 +1,365 @@
+"""The fake: what it answers, what it finds, and that it keeps count under load."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import tracemalloc
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from hypothesis import HealthCheck, given, settings
+from support.fake import PATH, asking, headers
+
+from pytest_veeqo_alloc import Contract, ContractViolation, Policy, Story, World, build_order, serve_fake
+from pytest_veeqo_alloc.server.fake import Fake
+from pytest_veeqo_alloc.server.faults import FAULTS
+from pytest_veeqo_alloc.story import Line, Stock
+from pytest_veeqo_alloc.strategies import Broken, allocation_requests, invalid_allocation_requests, malformed_bodies
+
+
+@pytest.fixture
+def fake() -> Iterator[Fake]:
+    with serve_fake() as each:
+        yield each
+
+
+def post(fake: Fake, body: Any = None, *, order_id: int = 447452, **more: Any) -> requests.Response:
+    url = f"{fake.url}/orders/{order_id}/allocations"
+    if isinstance(body, bytes):
+        return requests.post(url, data=body, headers={**headers(fake), "content-type": "application/json"}, timeout=10)
+    return requests.post(url, json=asking() if body is None else body, timeout=10, **{"headers": headers(fake), **more})
+
+
+def test_a_first_call_needs_no_set_up_and_its_answer_is_clean_in_every_profile(fake: Fake) -> None:
+    answer = post(fake)
+    assert answer.status_code == 201
+    assert answer.headers["location"] == f"{fake.url}/orders/447452"
+    assert answer.headers["content-type"] == "application/json;charset=utf-8"
+    Contract("strict").validate_response(answer)
+
+
+def test_the_story_of_the_documented_example_is_answered_with_that_example() -> None:
+    with serve_fake() as fake:
+        fake.world = World.of(replace(Story(), allocations=()))
+        assert post(fake).json() == build_order()
+
+
+def test_what_is_answered_is_remembered(fake: Fake) -> None:
+    made = post(fake).json()["allocations"][0]["id"]
+    url = fake.url + "/orders/447452"
+    assert [each["id"] for each in requests.get(url, headers=headers(fake), timeout=5).json()["allocations"]] == [made]
+    gone = requests.delete(f"{url}/allocations/{made}", headers=headers(fake), timeout=5)
+    assert (gone.status_code, gone.json()["allocations"]) == (200, [])
+    assert requests.delete(f"{url}/allocations/{made}", headers=headers(fake), timeout=5).status_code == 404
+    assert requests.get(fake.url + "/orders/1", headers=headers(fake), timeout=5).status_code == 404
+    assert len(fake.findings) == 0
+
+
+def test_orders_that_differ_in_their_ids_alone_are_told_apart(fake: Fake) -> None:
+    for order_id in (7, 8, 7):
+        order = post(fake, order_id=order_id).json()
+        assert (order["id"], order["payment"]["order_id"], order["number"]) == (order_id, order_id, f"#P-{order_id}")
+    assert len({each["id"] for each in order["allocations"]}) == 2
+
+
+@pytest.mark.parametrize(
+    "given_headers",
+    [{}, {"x-api-key": "another"}, {"Authorization": "Bearer another"}, {"Authorization": "Basic eA=="}],
+)
+def test_another_key_is_not_accepted(given_headers: dict[str, str]) -> None:
+    fake = Fake(Contract(rules={"api-key-missing": "off"}))
+    from pytest_veeqo_alloc.server.owner import running
+
+    with running(fake):
+        answer = post(fake, headers=given_headers)
+        assert (answer.status_code, answer.json()) == (401, {"error_messages": "You're not authorized"})
+        assert fake.findings.ok
+
+
+def test_the_key_may_come_as_a_bearer_token_or_be_any_where_the_policy_says_so(fake: Fake) -> None:
+    assert post(fake, headers={"Authorization": f"Bearer {fake.api_key}"}).status_code == 201
+    fake.policy = Policy(wrong_key="accept")
+    assert post(fake, headers={"x-api-key": "another"}).status_code == 201
+
+
+def test_the_key_of_the_fake_may_stand_in_no_url(fake: Fake) -> None:
+    fake.expect_finding("key-in-url")
+    requests.post(
+        fake.url + PATH, params={"auth_me": fake.api_key}, json=asking(), headers={"x-api-key": fake.api_key}, timeout=5
+    )
+    assert [finding.location for finding in fake.findings.errors] == ["query:auth_me"]
+
+
+def test_a_bare_request_is_answered_and_found(fake: Fake) -> None:
+    fake.expect_finding("request-not-wrapped")
+    assert post(fake, asking()["allocation"]).status_code == 201
+
+
+@pytest.mark.parametrize(("body", "status"), [(b"{", 400), (b"", 400), (b'{"allocation": []}', 422), (b"[1]", 422)])
+def test_what_cannot_be_carried_out_is_refused(body: bytes, status: int) -> None:
+    with pytest.raises(ContractViolation), serve_fake() as fake:
+        assert post(fake, body).status_code == status
+        assert post(fake, body).json().keys() == {"error_messages"}
+
+
+def test_malformed_json_has_the_answer_that_the_policy_says() -> None:
+    with pytest.raises(ContractViolation), serve_fake(policy=Policy(malformed_json="server-error")) as fake:
+        assert post(fake, b"{").status_code == 500
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(broken=invalid_allocation_requests())
+def test_a_strict_fake_refuses_every_request_that_is_wrong_and_says_where(fake: Fake, broken: Broken) -> None:
+    fake.reset()
+    fake.policy = replace(
+        Policy.strict(), unknown_order="make-up", unknown_warehouse="make-up", unknown_sellable="make-up"
+    )
+    fake.expect_finding(broken.rule) if fake.contract.severity_of(broken.rule) != "off" else None
+    raw = broken.payload if isinstance(broken.payload, bytes) else json.dumps(broken.payload).encode()
+    answer = post(fake, raw)
+    assert answer.status_code in (400, 422)
+    assert answer.json()["error_messages"]
+    assert broken.rule in {finding.rule for finding in fake.findings}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=malformed_bodies())
+def test_a_malformed_body_never_brings_the_server_down(fake: Fake, body: bytes) -> None:
+    fake.reset()
+    assert post(fake, body).status_code in (201, 400, 422)
+    fake.reset()
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(payload=allocation_requests())
+def test_every_valid_request_is_answered_in_full(fake: Fake, payload: Any) -> None:
+    fake.reset()
+    answer = post(fake, payload)
+    assert answer.status_code == 201
+    assert len(fake.findings) == 0
+    Contract("strict").validate_response(answer)
+
+
+def test_an_answer_of_ones_own_comes_as_often_as_asked_and_is_held_against_nobody(fake: Fake) -> None:
+    fake.respond_with(status=422, body={"error_messages": "No"}, headers={"X-Reason": "stock"}, times=2)
+    answers = [post(fake) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [422, 422, 201]
+    assert (answers[0].json(), answers[0].headers["x-reason"]) == ({"error_messages": "No"}, "stock")
+    assert len(fake.findings) == 0
+    assert len(fake.world.orders) == 1
+
+
+def test_an_answer_may_be_text_or_bytes_or_nothing(fake: Fake) -> None:
+    fake.respond_with(body="{}")
+    fake.respond_with(body=b"\xff", headers=[("content-type", "text/plain")])
+    fake.respond_with(status=204)
+    one, two, three = (post(fake, order_id=order_id) for order_id in (1, 2, 3))
+    assert (one.text, one.headers["content-type"]) == ("{}", "application/json;charset=utf-8")
+    assert (two.content, two.headers["content-type"]) == (b"\xff", "text/plain")
+    assert (three.status_code, three.content) == (204, b"")
+
+
+@pytest.mark.parametrize(("what", "sentence"), [
+    ({"status": 99}, "status= is a final status from 200 to 599, not 99"),
+    ({"status": True}, "status= is a final status"),
+    ({"headers": {"a": "b\r\nc: d"}}, "headers= are names and values"),
+    ({"headers": {"a": "\u20ac"}}, "headers= are names and values"),
+    ({"times": 0}, "times= is a number of requests from 1 on, not 0"),
+])  # fmt: skip
+def test_an_answer_that_cannot_be_sent_is_refused(fake: Fake, what: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        fake.respond_with(**what)
+
+
+def test_a_finding_that_is_expected_fails_nothing_and_one_that_does_not_come_does() -> None:
+    with serve_fake() as fake:
+        fake.expect_finding("null-value")
+        body = asking()
+        body["allocation"]["warehouse_id"] = None
+        post(fake, body)
+        assert [finding.rule for finding in fake.findings.errors] == ["null-value"]
+    with (
+        pytest.raises(AssertionError, match="^a finding of duplicate-key was expected, and none came: "),
+        serve_fake() as fake,
+    ):
+        fake.expect_finding("duplicate-key")
+        post(fake)
+
+
+def test_a_finding_beside_the_expected_one_still_fails() -> None:
+    with pytest.raises(ContractViolation) as caught, serve_fake() as fake:
+        fake.expect_finding("undocumented-query")
+        requests.post(
+            fake.url + PATH, params={"page": 1}, json=asking()["allocation"], headers=headers(fake), timeout=5
+        )
+    assert {finding.rule for finding in caught.value.findings} == {"request-not-wrapped"}
+
+
+@pytest.mark.parametrize(("rule", "sentence"), [
+    ("null-valeu", "unknown rule 'null-valeu': did you mean 'null-value'"),
+    ("error-body-shape", "the rule error-body-shape is off in profile documented, so it is never found"),
+])  # fmt: skip
+def test_a_finding_that_cannot_come_cannot_be_expected(fake: Fake, rule: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        fake.expect_finding(rule)
+
+
+def test_an_error_that_is_raised_in_the_block_is_the_one_that_comes_out() -> None:
+    with pytest.raises(KeyError), serve_fake() as fake:
+        post(fake, asking()["allocation"])
+        raise KeyError
+
+
+def test_a_post_that_is_repeated_after_a_slow_answer_is_found(fake: Fake) -> None:
+    fake.inject_fault("slow-headers")
+    fake.expect_finding("repeated-post")
+    with pytest.raises(requests.exceptions.ReadTimeout):
+        requests.post(fake.url + PATH, json=asking(), headers=headers(fake), timeout=0.2)
+    assert post(fake).status_code == 201
+    fake.settle()
+    (finding,) = fake.findings.errors
+    assert finding.got == "request 1 again, as request 2, after an answer that did not arrive whole"
+
+
+def test_a_new_start_forgets_everything_and_belongs_to_nobody_before(fake: Fake) -> None:
+    fake.policy = Policy.strict()
+    fake.inject_fault("gzip", times=9)
+    post(fake, asking()["allocation"])
+    fake.reset()
+    assert (len(fake.interactions), len(fake.findings), len(fake.world.orders)) == (0, 0, 0)
+    assert "content-encoding" not in post(fake).headers
+    assert fake.policy == Policy()
+
+
+def test_interactions_are_a_sequence_that_says_where_it_comes_from(fake: Fake) -> None:
+    fake.inject_fault("not-found")
+    post(fake)
+    post(fake)
+    assert [each.source for each in fake.interactions] == ["request 1 of the fake, not-found", "request 2 of the fake"]
+    assert len(fake.interactions[:1]) == 1
+    assert repr(fake.interactions) == "<Interactions: 2>"
+    assert fake.interactions[-1].response is not None
+
+
+def test_a_client_that_never_reads_loses_nothing_but_its_own_answer(fake: Fake) -> None:
+    address = urlsplit(fake.url)
+    connection = http.client.HTTPConnection(str(address.hostname), address.port)
+    connection.request("POST", PATH, json.dumps(asking()), {**headers(fake), "content-type": "application/json"})
+    connection.close()
+    assert post(fake, order_id=8).status_code == 201
+    fake.settle()
+    assert len(fake.interactions) == 2
+
+
+def test_two_threads_that_race_for_the_last_item_never_both_get_it(fake: Fake) -> None:
+    for turn in range(40):
+        fake.reset()
+        fake.world = World.of(
+            *(
+                Story(order_id=order_id, lines=(Line(11, 1, stock=(Stock(5, 1, 0),)),), allocations=())
+                for order_id in (7, 8)
+            )
+        )
+        barrier, got = threading.Barrier(2), []
+
+        def race(order_id: int, barrier: threading.Barrier = barrier, got: list[int] = got) -> None:
+            barrier.wait()
+            got.append(post(fake, asking(sellable_id=11, warehouse_id=5), order_id=order_id).status_code)
+
+        threads = [threading.Thread(target=race, args=(order_id,)) for order_id in (7, 8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(got) == [201, 422], turn
+        assert fake.world.available(5, 11) == 0
+
+
+def test_an_answer_is_not_kept_but_made_again(fake: Fake) -> None:
+    post(fake)  # what is made once is made
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for order_id in range(1, 101):
+        post(fake, order_id=order_id)
+    kept = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    answer = fake.interactions[50].response
+    assert answer is not None
+    assert len(answer.body or b"") > 11_000
+    assert kept < 100 * 6_000
+
+
+CONNECTIONS, EACH = 32, 125
+SLOW = {"slow-headers", "slow-body"}
+LOUD = [name for name in FAULTS if name != "reset-after-body"]  # which also swallows the request after its own
+
+
+def test_under_load_with_every_fault_each_request_is_there_once_and_nothing_is_left() -> None:
+    before = set(threading.enumerate())
+    with serve_fake(contract=Contract(rules={"repeated-post": "off"})) as fake:
+        stock = Story(
+            order_id=1, lines=(Line(11, 10**6, stock=(Stock(5, CONNECTIONS * EACH // 2, 0),)),), allocations=()
+        )
+        fake.world = World.of(stock)
+        plan(fake)
+        statuses = load(fake)
+        fake.settle()
+        sent = [path for each in fake.interactions for path in [each.request.url if each.request else ""]]
+        orders = Counter(int(url.split("/")[-2]) for url in sent)
+        assert set(orders.values()) == {1}
+        assert len(orders) == CONNECTIONS * EACH
+        left = fake.world.available(5, 11)
+        reserved = sum(q for o in fake.world.orders.values() for a in o.allocations for _, q in a.lines)
+        assert left is not None
+        assert left >= 0
+        assert reserved + left == CONNECTIONS * EACH // 2
+        assert {201, 422, 429, 500, 502} <= statuses.keys()
+        assert fake.findings.ok
+    assert set(threading.enumerate()) == before
+
+
+def plan(fake: Fake) -> None:
+    for name in LOUD * 8:
+        fault = FAULTS[name]
+        given: dict[str, Any] = (
+            {"pointer": "/deliver_to/new" if name == "extra-member" else "/deliver_to/zip"} if fault.needs else {}
+        )
+        if name in SLOW:
+            given = {"seconds": 0.05}
+        fake.inject_fault(name, **given)
+        fake.respond_with(status=503)
+
+
+def load(fake: Fake) -> Counter[int]:
+    """Every order id once, whatever becomes of it; the connection is made anew where it broke."""
+    statuses: Counter[int] = Counter()
+    address = urlsplit(fake.url)
+
+    def work(first: int) -> None:
+        connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=20)
+        for order_id in range(first, first + EACH):
+            sent = {**headers(fake), "content-type": "application/json"}
+            try:
+                connection.request(
+                    "POST", f"/orders/{order_id}/allocations", json.dumps(asking(sellable_id=11, warehouse_id=5)), sent
+                )
+                answer = connection.getresponse()
+                answer.read()
+                statuses[answer.status] += 1
+            except (http.client.HTTPException, ConnectionError):
+                connection.close()
+        connection.close()
+
+    threads = [threading.Thread(target=work, args=(10_000 * at,)) for at in range(1, CONNECTIONS + 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return statuses

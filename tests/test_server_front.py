@@ -1,0 +1,253 @@
+"""The HTTP front: what is no good request gets a clear answer, and the server stays up."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import requests
+from support.clients import BODY
+from support.fake import PATH, asking, headers, raw_post, status_of, talk
+
+from pytest_veeqo_alloc import Contract, serve_fake
+from pytest_veeqo_alloc.server.fake import Fake
+from pytest_veeqo_alloc.server.front import Front
+from pytest_veeqo_alloc.server.owner import running
+
+
+@pytest.fixture
+def fake() -> Iterator[Fake]:
+    each = Fake(Contract())
+    with running(each, patience=0.4):
+        yield each
+
+
+def works(fake: Fake) -> bool:
+    return requests.post(fake.url + PATH, json=asking(), headers=headers(fake), timeout=5).status_code == 201
+
+
+LONG = "x" * 70_000
+REFUSED: dict[str, tuple[bytes, int, str]] = {
+    "garbage": (b"\x00\x01\x02garbage\r\n\r\n", 400, "no request of HTTP/1.1"),
+    "half a line": (b"POST /orders", 400, "no request of HTTP/1.1"),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 500 + b"\n", 400, "no request of HTTP/1.1"),
+    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "only HTTP/1.1"),
+    "HTTP/0.9": (b"GET /\r\n", 400, "no request of HTTP/1.1"),
+    "a long line": (f"POST /{LONG} HTTP/1.1\r\n\r\n".encode(), 414, "at most 65536 bytes"),
+    "a long header": (f"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nx: {LONG}\r\n\r\n".encode(), 431, "at most 100 headers"),
+    "10 MB of header": (b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nx: " + b"y" * 10_000_000 + b"\r\n\r\n", 431, "at most 100 headers"),
+    "many headers": (b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"x: y\r\n" * 101 + b"\r\n", 431, "at most 100 headers"),
+    "a header without a colon": (b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nx\r\n\r\n", 400, "a name, a colon and a value"),
+    "a space before the colon": (b"POST / HTTP/1.1\r\nHost : 127.0.0.1\r\n\r\n", 400, "a name, a colon and a value"),
+    "a folded header": (b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nx: y\r\n z\r\n\r\n", 400, "a name, a colon and a value"),
+    "headers that end in the middle": (b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nx: y\r\n", 400, "a name, a colon and a value"),
+    "no host": (b"GET / HTTP/1.1\r\n\r\n", 400, "names its host once"),
+    "two hosts": (b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", 400, "names its host once"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("data", "status", "words"), REFUSED.values(), ids=REFUSED)
+def test_what_is_no_request_is_answered_in_one_sentence(fake: Fake, data: bytes, status: int, words: str) -> None:
+    answer = talk(fake, data)
+    assert status_of(answer) == status
+    assert words in json.loads(answer.partition(b"\r\n\r\n")[2])["error_messages"]
+    assert works(fake)
+    assert len(fake.interactions) == 1
+
+
+MORE = {
+    "a negative length": ("Content-Length: -1\r\n", 400, "one number of bytes"),
+    "a length that is no number": ("Content-Length: ten\r\n", 400, "one number of bytes"),
+    "two lengths": ("Content-Length: 1\r\nContent-Length: 2\r\n", 400, "one number of bytes"),
+    "a length and chunks": ("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", 400, "either a Content-Length or"),
+    "another coding": ("Transfer-Encoding: gzip, chunked\r\n", 400, "either a Content-Length or"),
+    "a large body": ("Content-Length: 100000000\r\n", 413, "at most 10000000 bytes"),
+    "a short body": ("Content-Length: 5000\r\n", 400, "the body ended after 0 of 5000 bytes"),
+    "a page of another name": ("Host: rebound.example.com\r\n", 421, "not the host that the request names"),
+    "a name like the loopback": ("Host: localhost.example.com\r\n", 421, "not the host that the request names"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("more", "status", "words"), MORE.values(), ids=MORE)
+def test_a_request_that_is_not_clear_is_refused(fake: Fake, more: str, status: int, words: str) -> None:
+    answer = talk(fake, raw_post(fake, body=b"", more=more))
+    assert status_of(answer) == status
+    assert words in json.loads(answer.partition(b"\r\n\r\n")[2])["error_messages"]
+    assert works(fake)
+
+
+CHUNKS = {
+    "no size": (b"xyz\r\n", 400),
+    "a negative size": (b"-1\r\n", 400),
+    "a chunk that is too long": (b"1\r\nabc\r\n0\r\n\r\n", 400),
+    "a chunk that ends early": (b"5\r\nabc", 400),
+    "a size beyond every limit": (b"ffffffff\r\n", 413),
+    "chunks without end": (b"1\r\na\r\n" * 3, 400),
+    "trailers without end": (b"0\r\n" + b"x: y\r\n" * 200, 400),
+}
+
+
+@pytest.mark.parametrize(("body", "status"), CHUNKS.values(), ids=CHUNKS)
+def test_chunks_that_are_none_are_refused(fake: Fake, body: bytes, status: int) -> None:
+    assert status_of(talk(fake, raw_post(fake, body=body, more="Transfer-Encoding: chunked\r\n"))) == status
+    assert works(fake)
+
+
+def test_a_body_in_chunks_with_trailers_is_read(fake: Fake) -> None:
+    raw = json.dumps(BODY).encode()
+    chunks = (
+        f"{len(raw[:9]):x};ext=1\r\n".encode()
+        + raw[:9]
+        + f"\r\n{len(raw[9:]):X}\r\n".encode()
+        + raw[9:]
+        + b"\r\n0\r\nx: y\r\n\r\n"
+    )
+    answer = talk(fake, raw_post(fake, body=chunks, more="Transfer-Encoding: Chunked\r\n"))
+    assert status_of(answer) == 201
+    request = fake.interactions[0].request
+    assert request is not None
+    assert request.body == raw
+
+
+def test_a_large_body_that_is_sent_whole_is_refused_and_taken_in(fake: Fake) -> None:
+    answer = requests.post(fake.url + PATH, data=b"x" * 100_000_000, headers=headers(fake), timeout=30)
+    assert answer.status_code == 413
+    assert works(fake)
+
+
+def test_a_large_body_is_refused_before_it_is_sent_where_the_client_asks_first(fake: Fake) -> None:
+    answer = talk(fake, raw_post(fake, body=b"", more="Content-Length: 100000000\r\nExpect: 100-continue\r\n"))
+    assert status_of(answer) == 413
+
+
+def test_a_client_that_asks_first_is_told_to_go_on(fake: Fake) -> None:
+    answer = talk(fake, raw_post(fake, more="Expect: 100-continue\r\n"))
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 ")
+
+
+def test_a_body_that_does_not_come_is_waited_for_no_longer_than_patience_lasts(fake: Fake) -> None:
+    answer = talk(fake, raw_post(fake, body=b"{", more="Content-Length: 50\r\n"), finish=False)
+    assert status_of(answer) == 408
+    assert works(fake)
+
+
+def test_a_client_that_sends_nothing_is_let_go(fake: Fake) -> None:
+    assert talk(fake, b"", finish=False) == b""
+    assert talk(fake, b"POST / HT", finish=False) == b""
+    assert works(fake)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:99", "[::1]:80"])
+def test_every_name_of_the_loopback_is_ours(fake: Fake, host: str) -> None:
+    assert status_of(talk(fake, raw_post(fake, more=f"Host: {host}\r\n"))) == 201
+
+
+def test_a_name_that_was_given_is_ours() -> None:
+    fake = Fake(Contract())
+    with running(fake, names=("veeqo.example.com",)):
+        assert status_of(talk(fake, raw_post(fake, more="Host: Veeqo.example.com:8080\r\n"))) == 201
+
+
+def test_a_target_in_absolute_form_is_taken_for_its_path(fake: Fake) -> None:
+    assert status_of(talk(fake, raw_post(fake, path=f"http://127.0.0.1{PATH}"))) == 201
+
+
+def test_an_old_client_gets_its_answer_and_a_close(fake: Fake) -> None:
+    data = (
+        raw_post(fake).replace(b"HTTP/1.1", b"HTTP/1.0").replace(f"Host: {urlsplit(fake.url).netloc}\r\n".encode(), b"")
+    )
+    fake.inject_fault("chunked")
+    answer = talk(fake, data, finish=False)
+    assert b"Connection: close" in answer
+    assert b"Content-Length: " in answer
+
+
+def test_a_connection_is_kept_until_the_client_says_close(fake: Fake) -> None:
+    answer = talk(
+        fake,
+        raw_post(fake) + raw_post(fake) + raw_post(fake, more="Connection: close\r\n") + raw_post(fake),
+        finish=False,
+    )
+    assert answer.count(b"HTTP/1.1 201 ") == 3
+
+
+def test_a_line_too_many_after_a_body_does_no_harm(fake: Fake) -> None:
+    assert talk(fake, raw_post(fake) + b"\r\n" + raw_post(fake)).count(b"HTTP/1.1 201 ") == 2
+
+
+UNKNOWN = {
+    "another path": ("POST", "/orders/7/shipments", 404, "wrong-path"),
+    "the root": ("GET", "/", 404, "wrong-method"),
+    "a GET of the documented path": ("GET", PATH, 405, "wrong-method"),
+    "a PUT of it": ("PUT", PATH, 405, "wrong-method"),
+    "a DELETE of it": ("DELETE", PATH, 405, "wrong-method"),
+    "a call of another page": ("PUT", f"{PATH}/1", 404, "wrong-path"),
+    "an order id that is none": ("POST", "/orders/P-1/allocations", 404, "order-id-not-integer"),
+}
+
+
+@pytest.mark.parametrize(("method", "path", "status", "rule"), UNKNOWN.values(), ids=UNKNOWN)
+def test_another_call_is_answered_and_found(fake: Fake, method: str, path: str, status: int, rule: str) -> None:
+    answer = httpx.request(method, fake.url + path, json=asking(), headers=headers(fake))
+    assert answer.status_code == status
+    assert rule in [finding.rule for finding in fake.findings.errors]
+    assert fake.findings.operation == "POST /orders/{order_id}/allocations"
+
+
+def test_a_405_says_what_is_allowed(fake: Fake) -> None:
+    assert httpx.put(fake.url + PATH, json=asking()).headers["allow"] == "POST"
+
+
+def test_an_answer_to_head_has_no_body(fake: Fake) -> None:
+    answer = talk(fake, raw_post(fake).replace(b"POST", b"HEAD"))
+    assert answer.endswith(b"\r\n\r\n")
+    assert b"Content-Length: 43" in answer
+
+
+def test_a_204_has_no_length(fake: Fake) -> None:
+    fake.respond_with(status=204, body={"ignored": True})
+    answer = talk(fake, raw_post(fake))
+    assert answer.endswith(b"\r\n\r\n")
+    assert b"Content-Length" not in answer
+
+
+def test_a_port_that_is_taken_is_an_error_of_the_system(fake: Fake) -> None:
+    with pytest.raises(OSError, match="in use"), running(Fake(Contract()), port=int(urlsplit(fake.url).port or 0)):
+        pass
+
+
+def test_a_server_that_fails_itself_says_so_and_stays_up() -> None:
+    def broken(request: object) -> None:
+        raise RuntimeError("secret")
+
+    told: list[str] = []
+    front = Front(("127.0.0.1", 0), broken, complain=told.append)  # type: ignore[arg-type]  # it breaks before it answers
+    front.start()
+    try:
+        for _ in range(2):
+            answer = requests.post(front.url, timeout=5)
+            assert (answer.status_code, "secret" in answer.text) == (500, False)
+        assert told == ["the server itself failed with RuntimeError, which is a bug in it"] * 2
+    finally:
+        front.close()
+
+
+def test_closing_leaves_no_thread_and_no_socket_though_clients_are_connected_and_answers_slow() -> None:
+    before = set(threading.enumerate())
+    with serve_fake() as fake:
+        fake.inject_fault("slow-body")
+        host, port = str(urlsplit(fake.url).hostname), int(urlsplit(fake.url).port or 0)
+        idle, slow = (socket.create_connection((host, port), timeout=10) for _ in range(2))
+        slow.sendall(raw_post(fake))
+        assert slow.recv(20).startswith(b"HTTP/1.1 201")
+    assert set(threading.enumerate()) == before
+    assert idle.recv(1) == b""
+    idle.close()
+    slow.close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, port), timeout=1)
