@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_veeqo_alloc.fixtures_server import FAKES
 from pytest_veeqo_alloc.options import folder_for, setting
 from pytest_veeqo_alloc.watched import unwatch, watched
 
@@ -32,7 +33,8 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
 
     config = request.config
     mode = setting(config, "record-mode") or "none"
-    cassettes = Cassettes(veeqo_alloc_contract, folder_of(config), mode, lambda: _live(config))
+    fakes = config.stash.setdefault(FAKES, [])
+    cassettes = Cassettes(veeqo_alloc_contract, folder_of(config), mode, lambda: _live(config), lambda: fakes)
     watched(request.node, veeqo_alloc_contract).append(cassettes)
     request.node.stash[PASSED] = False
     with ExitStack() as stack:

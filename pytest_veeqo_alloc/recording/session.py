@@ -30,10 +30,18 @@ class Used:
 
 
 class Cassettes:
-    """`.use(name)` plays or records a cassette within a block. `.findings` are those of all that passed."""
+    """`.use(name)` plays or records a cassette within a block. `.findings` are those of all that passed. *own_servers*
+    gives `host:port` of servers of this process, which may always be called."""
 
-    def __init__(self, contract: Contract, folder: Path, mode: str, live: Callable[[], Live]) -> None:
-        self._contract, self._folder, self._live = contract, folder, live
+    def __init__(
+        self,
+        contract: Contract,
+        folder: Path,
+        mode: str,
+        live: Callable[[], Live],
+        own_servers: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
+        self._contract, self._folder, self._live, self._own_servers = contract, folder, live, own_servers
         self._mode = known_mode(mode)
         self._tapes: list[Tape] = []
 
@@ -61,7 +69,7 @@ class Cassettes:
         if mode == "none" and not place.path.exists():
             raise missing(place, self._folder)
         chosen = Settings(mode, _known_parts(relax), strict_play, allow_playback_repeats, _texts(allow_hosts))
-        tape = Tape(place, self._contract, chosen, self._live)
+        tape = Tape(place, self._contract, chosen, self._live, self._own_servers)
         self._tapes.append(tape)
         with tape.running():
             yield tape

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any
+from urllib.parse import urlsplit
 
 import vcr
 from vcr.persisters.filesystem import CassetteNotFoundError
@@ -19,6 +20,7 @@ from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request
 from pytest_veeqo_alloc.description import operation_means, tables
+from pytest_veeqo_alloc.live.guard import port_of
 from pytest_veeqo_alloc.live.session import Live, Ticket
 from pytest_veeqo_alloc.recording.entries import load_entries, request_of, response_of, vcr_request, vcr_response
 from pytest_veeqo_alloc.recording.guard import Hosts, guarded
@@ -45,7 +47,15 @@ _ticket: ContextVar[Ticket | None] = ContextVar("veeqo_alloc_ticket", default=No
 class Tape:
     """A cassette while a test uses it, and afterwards: `.interactions`, `.play_count`, `.unplayed`, `.findings`."""
 
-    def __init__(self, place: Place, contract: Contract, settings: Settings, live: Callable[[], Live]) -> None:
+    def __init__(
+        self,
+        place: Place,
+        contract: Contract,
+        settings: Settings,
+        live: Callable[[], Live],
+        own_servers: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
+        self._own_servers = own_servers
         self.place, self.settings = place, settings
         self.stored = [] if settings.mode == "all" else load_entries(place)
         self.unmatched: list[UnmatchedRequestError] = []
@@ -161,6 +171,8 @@ class Tape:
             return request  # it is being loaded
         chained = getattr(request, _SEEN, False)
         now = request_of(request)
+        if self._passes_by(now):
+            return None
         self._settle()
         index = self._playable(request)
         if index is not None:
@@ -171,6 +183,14 @@ class Tape:
             self._admit(now)
         setattr(request, _SEEN, True)
         return request
+
+    def _passes_by(self, now: Request) -> bool:
+        """Whether a request is for a host that may be called beside the cassette: nothing of it is played or kept."""
+        url = urlsplit(now.url)
+        return self._is_beside(url.hostname or "", port_of(url))
+
+    def _is_beside(self, host: str, port: int) -> bool:
+        return self._hosts.allow(host, port) or f"{host}:{port}" in self._own_servers()
 
     def _playable(self, request: Any) -> int | None:
         cassette, repeats = self._cassette, self.settings.allow_playback_repeats
@@ -221,7 +241,7 @@ class Tape:
         return response
 
     def _may_connect(self, host: str, port: int) -> bool:
-        if self._hosts.allow(host, port):
+        if self._is_beside(host, port):
             return True
         return self._target is not None and _ticket.get() is not None and self._target.allow(host, port)
 

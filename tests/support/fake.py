@@ -8,9 +8,8 @@ import socket
 from typing import Any
 from urllib.parse import urlsplit
 
-from support.clients import BODY
-
 from pytest_veeqo_alloc.server.fake import Fake
+from support.clients import BODY
 
 PATH = "/orders/447452/allocations"
 

@@ -1,0 +1,209 @@
+"""The fixture of the fake server, in runs of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+STRICTLY = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:randomly")
+
+PREAMBLE = """
+import asyncio
+import threading
+import httpx
+import pytest
+import requests
+
+BARE = {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}
+GOOD = {"allocation": BARE}
+
+def call(server, body=GOOD, order_id=447452):
+    url = f"{server.url}/orders/{order_id}/allocations"
+    return requests.post(url, json=body, headers={"x-api-key": server.api_key}, timeout=5)
+"""
+
+
+def run(pytester: pytest.Pytester, tests: str, *options: str) -> pytest.RunResult:
+    pytester.makepyfile(test_it=PREAMBLE + tests)
+    return pytester.runpytest_subprocess(*STRICTLY, *options)
+
+
+@pytest.fixture(autouse=True)
+def _no_coverage_within(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COV_CORE_SOURCE", raising=False)
+
+
+MIXED = """
+def test_good(veeqo_alloc_server):
+    assert call(veeqo_alloc_server).status_code == 201
+
+def test_bad(veeqo_alloc_server):
+    assert call(veeqo_alloc_server, BARE).status_code == 201
+
+def test_fresh(veeqo_alloc_server):
+    assert len(veeqo_alloc_server.interactions) == 0
+    assert len(veeqo_alloc_server.world.orders) == 0
+    veeqo_alloc_server.inject_fault("server-error")
+
+def test_no_fault_is_left():
+    pass
+
+def test_after(veeqo_alloc_server):
+    assert call(veeqo_alloc_server).status_code == 201
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_a_request_with_an_error_fails_its_test_in_the_call_phase(
+    pytester: pytest.Pytester, options: tuple[str, ...]
+) -> None:
+    result = run(pytester, MIXED, *options)
+    result.assert_outcomes(passed=4, failed=1)
+    result.stdout.fnmatch_lines([
+        "request of POST /orders/{order_id}/allocations: 1 error (profile documented)",
+        "",
+        "  (whole body)  *request-not-wrapped",
+        "      wanted  an object with the one member allocation",
+    ])  # fmt: skip
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_an_expected_finding_passes_and_one_that_does_not_come_fails(pytester: pytest.Pytester) -> None:
+    result = run(pytester, """
+def test_expected(veeqo_alloc_server):
+    veeqo_alloc_server.expect_finding("request-not-wrapped")
+    call(veeqo_alloc_server, BARE)
+
+def test_missed(veeqo_alloc_server):
+    veeqo_alloc_server.expect_finding("request-not-wrapped")
+    call(veeqo_alloc_server)
+""")  # fmt: skip
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["veeqo-alloc: a finding of request-not-wrapped was expected, and none came: *"])
+
+
+def test_in_a_test_that_failed_already_the_findings_are_a_section_of_its_report(pytester: pytest.Pytester) -> None:
+    result = run(pytester, """
+def test_it(veeqo_alloc_server):
+    call(veeqo_alloc_server, BARE)
+    assert 1 == 2
+""")  # fmt: skip
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [">       assert 1 == 2", "*- Captured veeqo-alloc call -*", "request of POST*1 error*"]
+    )
+
+
+def test_xfail_sees_a_failed_test(pytester: pytest.Pytester) -> None:
+    result = run(pytester, """
+@pytest.mark.xfail(strict=True)
+def test_it(veeqo_alloc_server):
+    call(veeqo_alloc_server, BARE)
+""")  # fmt: skip
+    result.assert_outcomes(xfailed=1)
+
+
+def test_async_clients_and_threads_work(pytester: pytest.Pytester) -> None:
+    result = run(pytester, """
+def test_async(veeqo_alloc_server):
+    async def work():
+        url, headers = veeqo_alloc_server.url, {"x-api-key": veeqo_alloc_server.api_key}
+        async with httpx.AsyncClient(base_url=url, headers=headers) as client:
+            calls = (client.post(f"/orders/{number}/allocations", json=GOOD) for number in range(1, 21))
+            return [answer.status_code for answer in await asyncio.gather(*calls)]
+
+    assert asyncio.run(work()) == [201] * 20
+    assert len(veeqo_alloc_server.interactions) == 20
+
+def test_threads(veeqo_alloc_server):
+    threads = [threading.Thread(target=call, args=(veeqo_alloc_server, GOOD, number)) for number in range(1, 21)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert len(veeqo_alloc_server.interactions) == 20
+""")  # fmt: skip
+    result.assert_outcomes(passed=2)
+
+
+def test_the_settings_may_be_overridden_and_the_profile_is_that_of_the_run(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("""
+import pytest
+from pytest_veeqo_alloc import Policy, ServerSettings
+
+@pytest.fixture(scope="session")
+def veeqo_alloc_server_settings():
+    return ServerSettings(api_key="another-fake-key", policy=Policy.strict())
+""")  # fmt: skip
+    result = run(pytester, """
+def test_it(veeqo_alloc_server):
+    assert veeqo_alloc_server.api_key == "another-fake-key"
+    assert call(veeqo_alloc_server).status_code == 404
+
+def test_strict(veeqo_alloc_server):
+    call(veeqo_alloc_server, {**GOOD, "more": 1})
+""", "--veeqo-alloc-profile=strict")  # fmt: skip
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["  /more  *undocumented-field"])
+
+
+def test_a_port_that_is_taken_is_one_sentence(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("""
+import socket
+import pytest
+from pytest_veeqo_alloc import ServerSettings
+
+@pytest.fixture(scope="session")
+def veeqo_alloc_server_settings():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        yield ServerSettings(port=taken.getsockname()[1])
+""")  # fmt: skip
+    result = run(pytester, "\ndef test_it(veeqo_alloc_server):\n    pass\n")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["veeqo-alloc: the fake cannot listen on 127.0.0.1:*: Address already in use"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_cassette_may_play_beside_the_fake(pytester: pytest.Pytester) -> None:
+    result = run(pytester, """
+@pytest.mark.veeqo_alloc_cassette("created")
+def test_it(veeqo_alloc_server):
+    assert call(veeqo_alloc_server).status_code == 201
+    url = "https://api.example.com/orders/447452/allocations"
+    assert requests.post(url, json=GOOD, headers={"x-api-key": "any"}, timeout=5).status_code == 201
+    assert len(veeqo_alloc_server.interactions) == 1
+""")  # fmt: skip
+    result.assert_outcomes(passed=1)
+
+
+def test_the_block_works_for_unittest_and_for_given(pytester: pytest.Pytester) -> None:
+    result = run(pytester, """
+import unittest
+from hypothesis import given
+from pytest_veeqo_alloc import ContractViolation, serve_fake
+from pytest_veeqo_alloc.strategies import allocation_requests
+
+class Shop(unittest.TestCase):
+    def setUp(self):
+        self.server = self.enterContext(serve_fake())
+
+    def test_good(self):
+        self.assertEqual(call(self.server).status_code, 201)
+
+    def test_bad(self):
+        with self.assertRaises(ContractViolation), serve_fake() as server:
+            call(server, BARE)
+
+def test_property():
+    with serve_fake() as server:
+        @given(allocation_requests())
+        def holds(payload):
+            server.reset()
+            assert call(server, payload).status_code == 201
+            assert server.findings.ok
+        holds()
+""")  # fmt: skip
+    result.assert_outcomes(passed=3)
+
+
+def test_a_run_is_silent_where_nothing_is_wrong(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "\ndef test_it(veeqo_alloc_server):\n    call(veeqo_alloc_server)\n")
+    result.assert_outcomes(passed=1)
+    assert "veeqo" not in result.stdout.str().partition("collected")[2]
