@@ -14,6 +14,7 @@ from typing import Any
 
 from pytest_veeqo_alloc.api import Contract, parse_overrides
 from pytest_veeqo_alloc.capture.files import KINDS
+from pytest_veeqo_alloc.cli_serve import add_serve
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, PROFILES
 from pytest_veeqo_alloc.data import read_text
 from pytest_veeqo_alloc.description import SIDES, load_schema
@@ -39,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return status
     except ValueError as error:
-        _complain(str(error))
+        for sentence in str(error).splitlines():
+            _complain(sentence)
         return COULD_NOT_RUN
     except OSError as error:
         # Nothing more may be written, not even at exit. A reader who has seen enough is told nothing.
@@ -81,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         "--trust-env", action="store_true", help="use proxies, .netrc and CA bundles of the environment"
     )
     cleanup.set_defaults(command=_cleanup)
+    add_serve(commands)
     return parser
 
 

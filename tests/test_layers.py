@@ -14,8 +14,8 @@ import pytest_veeqo_alloc
 PACKAGE = Path(pytest_veeqo_alloc.__file__).parent
 ORDER = [
     ("data",), ("contract",), ("description",), ("story", "order_shapes", "observed", "orders"), ("redaction",),
-    ("capture",), ("storage",), ("api",), ("strategies",), ("live",), ("server",), ("reporting",), ("file_walk",), ("file_check", "file_redact"), ("recording",),
-    ("options", "watched", "failure", "fixtures", "fixtures_cassette", "fixtures_live", "fixtures_server", "live_plugin", "summary", "plugin", "cli", "__main__"),
+    ("capture",), ("storage",), ("api",), ("strategies",), ("live",), ("server",), ("reporting",), ("file_walk",), ("file_check", "file_redact", "serving"), ("recording",),
+    ("options", "watched", "failure", "fixtures", "fixtures_cassette", "fixtures_live", "fixtures_server", "live_plugin", "summary", "plugin", "cli_serve", "cli", "__main__"),
 ]  # fmt: skip
 """The parts from the core outwards; a part imports from those before it, and from others of its own row."""
 

@@ -35,7 +35,7 @@ def rewritten(kind: Kind, document: Any, interactions: Iterable[Interaction], *,
     """
     several = list(interactions)
     if kind == "interaction":
-        return _json(_interaction(several[0]))
+        return _json(interaction_document(several[0]))
     if kind == "har":
         return _json(_har(document, several))
     stamp = {name: value for name, value in _members(document, STAMP).items() if _is_stamp(name, value)}
@@ -88,7 +88,8 @@ def _cassette_entry(each: Interaction) -> dict[str, Any]:
     }
 
 
-def _interaction(each: Interaction) -> dict[str, Any]:
+def interaction_document(each: Interaction) -> dict[str, Any]:
+    """*each* as it stands in a file of its own. UnicodeDecodeError for a body that is no text."""
     request, response = each.request, each.response
     return {
         "request": None

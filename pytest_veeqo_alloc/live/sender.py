@@ -69,7 +69,7 @@ class Sender:
                 timeout=self._timeouts,
             )
         except requests.RequestException as error:
-            trouble, was_sent = _trouble(error)
+            trouble, was_sent = trouble_of(error)
         else:
             response = Response(answer.status_code, tuple(answer.headers.items()), answer.content)
             ticket.finished(response)
@@ -87,7 +87,7 @@ class Sender:
         raise SendError(f"{request.method} to {self._permit.target} got no answer: {trouble}{end}") from None
 
 
-def _trouble(error: requests.RequestException) -> tuple[str, bool]:
+def trouble_of(error: Exception) -> tuple[str, bool]:
     """What went wrong, in words of ours, and whether the request may have been sent."""
     # By name, since the classes are those of whatever urllib3 came with requests.
     causes = {kind.__name__ for cause in _causes(error) for kind in type(cause).__mro__}

@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pytest_veeqo_alloc.contract.allocated import Asked, Reach, asked_for, held_by, reach_of
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
@@ -192,7 +192,9 @@ class Live:
     def _refuse_target(self, request: Request) -> None:
         base, url = urlsplit(self.permit.base_url), urlsplit(request.url)
         same = (url.scheme, url.hostname, port_of(url)) == (base.scheme, self.permit.host, self.permit.port)
-        if not same or not url.path.startswith(f"{base.path.rstrip('/')}/"):
+        # Clients resolve dot segments after this was looked at, and may end up beside the base path.
+        moves = any(unquote(segment) in (".", "..") for segment in url.path.split("/"))
+        if not same or moves or not url.path.startswith(f"{base.path.rstrip('/')}/"):
             raise RefusedError(f"the request goes to another server than {self.target}, the only one that is allowed")
 
     def _refuse_key(self, request: Request, operation: Operation) -> None:

@@ -12,11 +12,10 @@ from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
 from pytest_veeqo_alloc.contract.operation import path_of
-from pytest_veeqo_alloc.contract.sequence import Ending
 from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.server.answers import answer_to, injected_answer
 from pytest_veeqo_alloc.server.faults import DoesNotApplyError, Fault, Given, known_fault
-from pytest_veeqo_alloc.server.log import NO_FINDINGS, Interactions, Log, Record
+from pytest_veeqo_alloc.server.log import NO_FINDINGS, Interactions, Log, Record, Taken
 from pytest_veeqo_alloc.server.policy import Policy
 from pytest_veeqo_alloc.server.routes import is_outside, outcome_of
 from pytest_veeqo_alloc.server.sending import Sending
@@ -24,6 +23,7 @@ from pytest_veeqo_alloc.server.verdict import Expected
 from pytest_veeqo_alloc.server.world import Outcome, World
 
 API_KEY = "fake-key-for-tests"
+_SOURCE = "the fake"
 
 
 @dataclass(slots=True)
@@ -35,24 +35,6 @@ class _Planned:
     times: int
 
 
-@dataclass(slots=True)
-class _Taken:
-    """A request on its way through the fake."""
-
-    log: Log
-    record: Record
-    sending: Sending
-    at_api: bool = True
-
-    @property
-    def over(self) -> threading.Event:
-        return self.log.over
-
-    def finished(self, *, whole: bool) -> None:
-        ending: Ending = "answered" if whole else "unanswered"
-        self.log.ended(self.record, ending if self.at_api else "elsewhere")
-
-
 class Fake:
     """A stateful stand-in for the API. Every request that comes to `url` is held against the contract at once.
 
@@ -62,22 +44,28 @@ class Fake:
     """
 
     def __init__(
-        self, contract: Contract, policy: Policy | None = None, api_key: str = API_KEY, *, source: str = "the fake"
+        self,
+        contract: Contract,
+        policy: Policy | None = None,
+        api_key: str = API_KEY,
+        *,
+        world: World | None = None,
+        tell: Callable[[Record], object] | None = None,
     ) -> None:
         self.contract, self.api_key, self.url = contract, api_key, ""
         self.open_elsewhere: Callable[[], str] = lambda: ""
-        self._first_policy, self._source = policy or Policy(), source
+        self._first_policy, self._first_world, self._tell = policy or Policy(), world or World(), tell
         self._lock = threading.Lock()
-        self._log = Log(contract, [api_key], source)
+        self._log = Log(contract, [api_key], _SOURCE)
         self.reset()
 
     def reset(self) -> None:
-        """An empty world, the policy of the start, and nothing seen, planned or expected. What is still on its way ends
+        """The world and the policy of the start, and nothing seen, planned or expected. What is still on its way ends
         first, and belongs to what was before."""
         self._log.settle()
         with self._lock:
-            self.world, self.policy = World(), self._first_policy
-            self._log = Log(self.contract, [self.api_key], self._source)
+            self.world, self.policy = self._first_world, self._first_policy
+            self._log = Log(self.contract, [self.api_key], _SOURCE, self._tell)
             self._planned: deque[_Planned] = deque()
             self._expected = Expected(self.contract)
             self._complaints: list[str] = []
@@ -100,6 +88,11 @@ class Fake:
     def findings(self) -> Findings:
         """Everything that is wrong so far, expected or not."""
         return self._log.findings()
+
+    @property
+    def log(self) -> Log:
+        """What was seen since the start."""
+        return self._log
 
     def inject_fault(self, name: str, times: int = 1, **given: Any) -> None:
         """The next *times* allocations meet the fault *name*, after those that were planned before. ValueError, in one
@@ -148,7 +141,7 @@ class Fake:
         """Something that fails the test besides findings."""
         self._complaints.append(sentence)
 
-    def take_in(self, request: Request) -> _Taken:
+    def take_in(self, request: Request) -> Taken:
         """The front's way in. The check comes before the answer."""
         found, refused = NO_FINDINGS, NO_FINDINGS
         if not is_outside(request):
@@ -165,17 +158,17 @@ class Fake:
         # The client may have its answer before we know, so a plain one counts as arrived until it is known not to.
         if sending.cut in ("", "after body") and not sending.headers_after and not sending.body_after:
             record.ending = "answered"
-        return _Taken(log, record, sending)
+        return Taken(log, record, sending)
 
-    def take_in_elsewhere(self, request: Request) -> _Taken:
+    def take_in_elsewhere(self, request: Request) -> Taken:
         """The way in of the other host, which is none of the API's."""
         with self._lock:
             log = self._log
             record = log.opened(request, NO_FINDINGS)
-        record.source, record.ending = f"{self._source}, at another host", "elsewhere"
+        record.source, record.ending = f"{_SOURCE}, at another host", "elsewhere"
         answer = answer_to(Outcome("unknown-route"))
         record.answer = lambda: answer
-        return _Taken(log, record, Sending(answer), at_api=False)
+        return Taken(log, record, Sending(answer), ending="elsewhere")
 
     def _plan(self, fault: Fault, given: dict[str, Any], times: int) -> None:
         if isinstance(times, bool) or not isinstance(times, int) or times < 1:

@@ -12,6 +12,7 @@ from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
 from pytest_veeqo_alloc.contract.sequence import Ending
+from pytest_veeqo_alloc.server.sending import Sending
 
 NO_FINDINGS = Findings()
 _PATIENCE = 5
@@ -37,11 +38,33 @@ class Record:
         return Interaction(self.request, response, f"request {self.number} of {self.source}")
 
 
+@dataclass(slots=True)
+class Taken:
+    """A request on its way: to be sent what *sending* says. *ending* is what has become of it if that arrives whole."""
+
+    log: Log
+    record: Record
+    sending: Sending
+    ending: Ending = "answered"
+
+    @property
+    def over(self) -> threading.Event:
+        """Set where nobody waits for the answer any more."""
+        return self.log.over
+
+    def finished(self, *, whole: bool) -> None:
+        """Whether the answer was sent as a whole."""
+        self.log.ended(self.record, self.ending if whole or self.ending == "elsewhere" else "unanswered")
+
+
 class Log:
     """The records of one test, or of one run of a server."""
 
-    def __init__(self, contract: Contract, keys: Iterable[str], source: str) -> None:
+    def __init__(
+        self, contract: Contract, keys: Iterable[str], source: str, tell: Callable[[Record], object] | None = None
+    ) -> None:
         self.over = threading.Event()
+        self._tell = tell
         self._contract, self._keys, self._source = contract, tuple(keys), source
         self._records: list[Record] = []
         self._changed = threading.Condition()
@@ -60,6 +83,8 @@ class Log:
         with self._changed:
             record.ending = ending
             self._under_way -= 1
+            if self._tell is not None:
+                self._tell(record)
             self._changed.notify_all()
 
     def settle(self) -> None:
@@ -86,10 +111,16 @@ class Log:
 
     def findings(self) -> Findings:
         """Everything that is wrong with them, by themselves and as they followed upon each other."""
-        records = self.records
-        found = [part for record in records for part in (record.found, self._answered(record))]
-        pairs = ((record.interaction(), record.ending) for record in records)
-        return self._contract.merge([*found, self._contract.check_sequence(pairs, self._keys)])
+        return self._contract.merge([*(self.findings_of(record) for record in self.records), self.in_sequence()])
+
+    def findings_of(self, record: Record) -> Findings:
+        """What is wrong with one of them by itself."""
+        return self._contract.merge([record.found, self._answered(record)])
+
+    def in_sequence(self) -> Findings:
+        """What is wrong with them as they followed upon each other."""
+        pairs = ((record.interaction(), record.ending) for record in self.records)
+        return self._contract.check_sequence(pairs, self._keys)
 
     def _answered(self, record: Record) -> Findings:
         """What is wrong with an answer of ours. An error that the policy asks for is no departure from the page."""
@@ -99,11 +130,16 @@ class Log:
                 interaction = record.interaction()
                 status = interaction.response.status if interaction.response else 0
                 found = self._contract.check(interaction, expect_status=status if status >= 400 else None)
-            record.answered = Findings(
-                (each for each in found if each.side == "response"),
-                accepted=(each for each in found.accepted if each.finding.side == "response"),
-            )
+            record.answered = responses_of(found)
         return NO_FINDINGS if record.answered is None else record.answered
+
+
+def responses_of(found: Findings) -> Findings:
+    """What of *found* is about responses."""
+    return Findings(
+        (each for each in found if each.side == "response"),
+        accepted=(each for each in found.accepted if each.finding.side == "response"),
+    )
 
 
 class Interactions(Sequence[Interaction]):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.server.fake import API_KEY, Fake
-from pytest_veeqo_alloc.server.front import Front
+from pytest_veeqo_alloc.server.front import App, Front
 from pytest_veeqo_alloc.server.policy import Policy
+
+if TYPE_CHECKING:
+    from pytest_veeqo_alloc.server.proxy import Proxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,31 +28,43 @@ class ServerSettings:
 
 @contextmanager
 def running(
-    fake: Fake, *, host: str = "127.0.0.1", port: int = 0, names: tuple[str, ...] = (), patience: float = 30
+    served: Fake | Proxy,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    names: tuple[str, ...] = (),
+    patience: float = 30,
+    take_in: App | None = None,
 ) -> Iterator[Front]:
-    """*fake* listens until the block is left. The other host, which no key may be sent to, listens from when a test first
-    asks for it. OSError where the port is taken."""
+    """*served* listens until the block is left; *take_in* replaces its own way in. OSError where the port is taken."""
     with ExitStack() as stack:
-        front = Front((host, port), fake.take_in, complain=fake.complain, names=names, patience=patience)
+        if isinstance(served, Fake):
+            served.open_elsewhere = _elsewhere(served, stack, patience)
+        way_in = take_in or served.take_in
+        front = Front((host, port), way_in, complain=served.complain, names=names, patience=patience)
+        served.url = front.url
         _started(front, stack)
-        fake.url = front.url
-        others: list[Front] = []
-
-        def open_elsewhere() -> str:
-            if not others:
-                other = Front(("127.0.0.1", 0), fake.take_in_elsewhere, complain=fake.complain, patience=patience)
-                others.append(_started(other, stack))
-            # Another name as well as another port: some clients look at the one, some at the other.
-            return f"http://localhost:{others[0].port}"
-
-        fake.open_elsewhere = open_elsewhere
-        stack.callback(fake.settle)
+        stack.callback(served.settle)
         yield front
 
 
+def _elsewhere(fake: Fake, stack: ExitStack, patience: float) -> Callable[[], str]:
+    """The URL of the other host, which no key may be sent to. It listens from when a test first asks for it."""
+    others: list[Front] = []
+
+    def open_elsewhere() -> str:
+        if not others:
+            other = Front(("127.0.0.1", 0), fake.take_in_elsewhere, complain=fake.complain, patience=patience)
+            others.append(_started(other, stack))
+        # Another name as well as another port: some clients look at the one, some at the other.
+        return f"http://localhost:{others[0].port}"
+
+    return open_elsewhere
+
+
 def _started(front: Front, stack: ExitStack) -> Front:
-    front.start()
     stack.callback(front.close)
+    front.start()
     return front
 
 

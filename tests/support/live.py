@@ -24,12 +24,12 @@ def body(quantity: int = 1, *, warehouse_id: int = 5, sellable_id: int = 11) -> 
 
 @contextmanager
 def live_at(url: str, folder: Path, *, writes: int = 9, orders: str = POOL, rate: float | None = None,
-            waits: Waits | None = None, timeouts: tuple[float, float] = (5, 5), trust_env: bool = False, key: str = KEY) -> Iterator[Live]:  # fmt: skip
+            waits: Waits | None = None, timeouts: tuple[float, float] = (5, 5), trust_env: bool = False, key: str = KEY, needs_key: bool = True) -> Iterator[Live]:  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "pool.toml").write_text(orders, encoding="utf-8")
     host = url.partition("://")[2]
     named = "any" if orders == "any" else "pool.toml"
-    granted = permit(Wishes(url, (host,), key, writes, named, rate, trust_env, folder))
+    granted = permit(Wishes(url, (host,), key, writes, named, rate, trust_env, folder), needs_key=needs_key)
     with opened(folder / "journal.jsonl", granted.target) as writer:
         state = Shared(folder, Rate.per_second(granted.rate), writes)
         yield Live(granted, state, writer, waits=waits, timeouts=timeouts)

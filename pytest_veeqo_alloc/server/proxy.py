@@ -1,0 +1,147 @@
+"""The proxy in front of somebody else's server: both directions are checked, and every write goes through `live`."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+
+from pytest_veeqo_alloc.api import Contract
+from pytest_veeqo_alloc.contract.coding import decoded_or_nothing
+from pytest_veeqo_alloc.contract.findings import Findings
+from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
+from pytest_veeqo_alloc.contract.transport import keys_of
+from pytest_veeqo_alloc.description import tables
+from pytest_veeqo_alloc.live.errors import LiveError, SendError
+from pytest_veeqo_alloc.live.forward import Forwarder, NotSentError
+from pytest_veeqo_alloc.live.guard import is_loopback
+from pytest_veeqo_alloc.live.session import Live
+from pytest_veeqo_alloc.server.log import NO_FINDINGS, Interactions, Log, Record, Taken, responses_of
+from pytest_veeqo_alloc.server.sending import Sending
+
+_READS = ("GET", "HEAD", "OPTIONS")
+_SOURCE = "the proxy"
+
+
+class Proxy:
+    """Passes the documented call on to the server of *live*, and with *reads* what only reads as well.
+
+    The client's key is passed, and none is added, kept or shown. Where the guards of `live` refuse a request it is
+    answered with 403 and not passed on; where the server gives no answer, with 502.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        live: Live,
+        *,
+        reads: bool = False,
+        tell: Callable[[Record], object] | None = None,
+        timeouts: tuple[float, float] = (5, 30),
+    ) -> None:
+        self.contract, self.url = contract, ""
+        self._live, self._reads, self._tell = live, reads, tell
+        self._forwarder = Forwarder(live.permit, f"veeqo-alloc-{uuid.uuid4().hex}", timeouts)
+        self._lock = threading.Lock()
+        self._complaints: list[str] = []
+        self._log = Log(contract, [], _SOURCE, tell)
+
+    def reset(self) -> None:
+        """Nothing seen."""
+        self._log.settle()
+        self._complaints, self._log = [], Log(self.contract, [], _SOURCE, self._tell)
+
+    def leads_to(self, own: str) -> bool:
+        """Whether the server behind is at `host:port` *own*, which is where this proxy listens."""
+        host, _, port = self._live.target.rpartition(":")
+        own_host, _, own_port = own.rpartition(":")
+        return port == own_port and (
+            host == own_host or (is_loopback(host.strip("[]")) and is_loopback(own_host.strip("[]")))
+        )
+
+    @property
+    def log(self) -> Log:
+        """What was seen since the start."""
+        return self._log
+
+    @property
+    def interactions(self) -> Interactions:
+        """Every request so far."""
+        return self._log.interactions
+
+    @property
+    def findings(self) -> Findings:
+        """Everything that is wrong so far, in both directions."""
+        return self._log.findings()
+
+    unexpected = findings
+
+    @property
+    def complaints(self) -> list[str]:
+        """What is wrong besides findings."""
+        return list(self._complaints)
+
+    def complain(self, sentence: str) -> None:
+        """Something that is wrong besides findings."""
+        self._complaints.append(sentence)
+
+    def settle(self) -> None:
+        """Wait until everything on its way has ended."""
+        self._log.settle()
+        self._log.resume()
+
+    def take_in(self, request: Request) -> Taken:
+        """The front's way in."""
+        target = replace(request, url=self._forwarder.target_of(request.url.removeprefix(self.url)))
+        is_read = self._reads and request.method in _READS
+        keys = keys_of(request, tables().operation)
+        found = NO_FINDINGS if is_read else self.contract.check_served(request, keys)[0]
+        log = self._log
+        record = log.opened(request, found)
+        if any(self._forwarder.via in value for value in request.header_values("via")):
+            self.complain("the upstream leads back to this proxy")
+            return _refused(log, record, 508, "the upstream leads back to this proxy")
+        if not is_read and not tables().operation.means(Interaction(request)):
+            return _refused(log, record, 403, f"only {tables().operation.name} is passed on{_hint(request)}")
+        try:
+            return self._passed_on(log, record, target, is_read=is_read)
+        except NotSentError as error:
+            return _refused(log, record, 502, str(error))
+        except SendError as error:
+            return Taken(log, record, _sentence(502, str(error)), ending="unanswered")
+        except LiveError as error:
+            return _refused(log, record, 403, f"not passed on: {error}")
+
+    def _passed_on(self, log: Log, record: Record, target: Request, *, is_read: bool) -> Taken:
+        ticket = self._live.admit(target)
+        try:
+            answer = self._forwarder.send(target)
+        except NotSentError:
+            ticket.not_sent()
+            raise
+        except SendError:
+            ticket.finished(None)
+            raise
+        plain = replace(answer, body=decoded_or_nothing(answer.body, answer.headers))
+        ticket.finished(plain)
+        record.answer, record.ending = lambda: plain, "answered"
+        if not is_read:
+            record.answered = responses_of(self.contract.check(Interaction(target, plain)))
+        return Taken(log, record, Sending(answer))
+
+
+def _hint(request: Request) -> str:
+    return "; give --allow-reads to read through it" if request.method in _READS else ""
+
+
+def _refused(log: Log, record: Record, status: int, sentence: str) -> Taken:
+    """An answer of the proxy's own to what it did not pass on: nobody's but ours, so the interaction has none."""
+    record.source += ", not passed on"
+    return Taken(log, record, _sentence(status, sentence))
+
+
+def _sentence(status: int, sentence: str) -> Sending:
+    body = json.dumps({"error_messages": sentence}).encode()
+    return Sending(Response(status, (("Content-Type", "application/json"),), body))

@@ -1,0 +1,133 @@
+"""`veeqo-alloc serve`: a fake or a proxy that runs until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from pytest_veeqo_alloc.api import Contract
+from pytest_veeqo_alloc.contract.findings import Findings
+from pytest_veeqo_alloc.contract.interaction import Interaction
+from pytest_veeqo_alloc.contract.operation import path_of
+from pytest_veeqo_alloc.contract.text import render
+from pytest_veeqo_alloc.description import tables
+from pytest_veeqo_alloc.live.guard import Wishes, is_loopback, permit
+from pytest_veeqo_alloc.live.journal import opened
+from pytest_veeqo_alloc.live.pool import OrderPool
+from pytest_veeqo_alloc.live.session import Live
+from pytest_veeqo_alloc.live.shared import Rate, Shared
+from pytest_veeqo_alloc.reporting.terminal import printable
+from pytest_veeqo_alloc.server.control import Served, controlled
+from pytest_veeqo_alloc.server.fake import Fake
+from pytest_veeqo_alloc.server.front import Front
+from pytest_veeqo_alloc.server.log import Record
+from pytest_veeqo_alloc.server.owner import running
+from pytest_veeqo_alloc.server.proxy import Proxy
+from pytest_veeqo_alloc.server.world import World
+from pytest_veeqo_alloc.story import Line, Stock, Story
+
+
+def world_of(pool: OrderPool) -> World:
+    """A world with the orders of *pool*: each orders its free units, and they are in stock."""
+    orders: dict[int, list[Line]] = {}
+    for order in pool:
+        stock = ((sellable, units, Stock(order.warehouse_id, units, 0)) for sellable, units in order.sellables.items())
+        orders.setdefault(order.id, []).extend(
+            Line(sellable, units, stock=(entry,)) for sellable, units, entry in stock
+        )
+    return World.of(
+        *(Story(order_id=order_id, lines=tuple(lines), allocations=()) for order_id, lines in orders.items())
+    )
+
+
+@contextmanager
+def proxied(contract: Contract, wishes: Wishes, journal: Path, *, reads: bool) -> Iterator[Proxy]:
+    """A proxy, with leave to write. LiveError, with a sentence for each thing that is missing. It has no key of its own:
+    the client's is passed on."""
+    granted = permit(wishes, needs_key=False)
+    with ExitStack() as stack:
+        writer = stack.enter_context(opened(journal, granted.target))
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="veeqo-alloc-"))
+        shared = Shared(Path(folder), Rate.per_second(granted.rate), granted.max_writes)
+        yield Proxy(contract, Live(granted, shared, writer), reads=reads, tell=say)
+
+
+def serve(served: Fake | Proxy, *, host: str, port: int, names: tuple[str, ...], stop: threading.Event) -> bool:
+    """Runs *served* until *stop* is set, telling each interaction in a line. Whether nothing was wrong. OSError where the
+    address cannot be had."""
+    if not is_loopback(host):
+        complain = f"{host} is no address of the loopback: whoever reaches this machine can use the server"
+        print(f"veeqo-alloc: warning: {complain}", file=sys.stderr, flush=True)
+    with listening(served, host=host, port=port, names=names) as front:
+        print(front.url, flush=True)
+        while not stop.wait(1):  # a signal is handled between two waits on every system
+            pass
+        served.settle()
+        findings, complaints = served.unexpected, served.complaints
+    for line in summary(served, findings, complaints):
+        print(line, flush=True)
+    return findings.ok and not complaints
+
+
+@contextmanager
+def listening(served: Fake | Proxy, *, host: str, port: int, names: tuple[str, ...]) -> Iterator[Front]:
+    """*served*, with its control path, listens until the block is left. ValueError, in one sentence, where it cannot."""
+    with ExitStack() as stack:
+        try:
+            front = stack.enter_context(running(served, host=host, port=port, names=names, take_in=controlled(served)))
+        except OSError as error:
+            raise ValueError(f"cannot listen at {host}:{port}: {error.strerror or error}") from None
+        if isinstance(served, Proxy) and served.leads_to(front.netloc):
+            raise ValueError("the upstream is this proxy itself: name the server behind it")
+        yield front
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set, within the block."""
+    stop = threading.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
+    try:
+        yield stop
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def say(record: Record) -> None:
+    """A line for *record*: method, path, status, and what was wrong with it."""
+    print(line_of(record), flush=True)
+
+
+def line_of(record: Record) -> str:
+    """`POST /orders/447452/allocations 201`, with the fault that was put in, and the errors in it by rule and place. The
+    path of a call that is not the documented one could hold anything, so it is not told."""
+    request = record.request
+    is_known = tables().operation.means(Interaction(request)) and tables().operation.order_id(request.url) is not None
+    path = path_of(request.url).rpartition("/orders/")[2] if is_known else ""
+    place = f"/orders/{path}" if path else "(another path)"
+    method = request.method if request.method.isalpha() and len(request.method) < 10 else "(another method)"
+    response = record.interaction().response
+    parts = [f"{method} {place}", str(response.status) if response else "no answer"]
+    _, _, done = record.source.partition(", ")
+    parts += [f"({done})"] if done else []
+    found = [*record.found.errors, *(record.answered.errors if record.answered is not None else ())]
+    told = "; ".join(f"{error.rule} at {error.side} {error.place}" for error in found[:3])
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    return printable(" ".join(parts) + (f" error: {told}{more}" if found else ""))
+
+
+def summary(served: Served, findings: Findings, complaints: list[str]) -> Iterator[str]:
+    """What is left to say at the end."""
+    count = len(served.log.records)
+    yield f"requests: {count}, errors: {len(findings.errors)}, warnings: {len(findings.warnings)}"
+    if len(findings):
+        yield render(findings, served.contract.hint(findings))
+    for complaint in complaints:
+        yield printable(complaint)

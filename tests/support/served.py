@@ -1,0 +1,49 @@
+"""`veeqo-alloc serve` as a process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class Process:
+    """A served fake or proxy: its URL, and what it prints."""
+
+    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
+        self._process, self.url = process, url
+        self.out = self.err = ""
+
+    def line(self) -> str:
+        """The next line that it prints; waits for it."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().rstrip("\n")
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Its exit status, once it was told to stop."""
+        self._process.send_signal(number)
+        self.out, self.err = self._process.communicate(timeout=20)
+        return self._process.returncode
+
+
+@contextmanager
+def served(folder: Path, *options: str) -> Iterator[Process]:
+    command = [sys.executable, "-m", "pytest_veeqo_alloc", "serve", *options]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder, env=environment
+    ) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        if not url:
+            raise AssertionError(process.communicate()[1])
+        try:
+            yield Process(process, url)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()

@@ -1,0 +1,347 @@
+"""The proxy: what passes it is checked in both directions, and nothing passes that the guards do not let."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import requests
+import trustme
+from support.clients import BODY
+from support.fake import PATH, asking, talk
+from support.live import live_at
+from support.served import served
+from support.staging import staging
+
+from pytest_veeqo_alloc import Contract, serve_fake
+from pytest_veeqo_alloc.cli import main
+from pytest_veeqo_alloc.live.sender import Waits
+from pytest_veeqo_alloc.server.fake import Fake
+from pytest_veeqo_alloc.server.owner import running
+from pytest_veeqo_alloc.server.proxy import Proxy
+
+KEY = "canary-key-of-the-client"
+HEADERS = {"x-api-key": KEY}
+
+
+@pytest.fixture
+def upstream() -> Iterator[Fake]:
+    fake = Fake(Contract(), api_key=KEY)
+    with running(fake):
+        yield fake
+
+
+@contextmanager
+def proxy_before(
+    url: str, folder: Path, *, reads: bool = False, timeouts: tuple[float, float] = (5, 5), **more: Any
+) -> Iterator[Proxy]:
+    more = {"orders": "any", "rate": 1000, "key": "", "waits": Waits(sleep=_never), **more}
+    with live_at(url, folder, needs_key=False, **more) as live:
+        proxy = Proxy(Contract(), live, reads=reads, timeouts=timeouts)
+        with running(proxy):
+            yield proxy
+
+
+def _never(seconds: float) -> None:
+    raise AssertionError("the proxy waited")
+
+
+@pytest.fixture
+def proxy(upstream: Fake, tmp_path: Path) -> Iterator[Proxy]:
+    with proxy_before(upstream.url, tmp_path) as each:
+        yield each
+
+
+def post(proxy: Proxy, body: Any = BODY, path: str = PATH, *, headers: dict[str, str] = HEADERS) -> requests.Response:
+    with requests.Session() as session:
+        session.trust_env = False  # the client has no .netrc of its own
+        return session.post(proxy.url + path, json=body, headers=headers, timeout=10, allow_redirects=False)
+
+
+def rules(proxy: Proxy) -> list[str]:
+    return [finding.rule for finding in proxy.findings.errors]
+
+
+def test_what_is_as_documented_passes_unchanged(proxy: Proxy, upstream: Fake) -> None:
+    answer = post(proxy)
+    assert answer.status_code == 201
+    assert answer.headers["location"] == f"{upstream.url}/orders/447452"
+    assert answer.json() == json.loads(
+        (upstream.interactions[0].response.body if upstream.interactions[0].response else b"") or b""
+    )
+    assert rules(proxy) == []
+    assert len(proxy.interactions) == len(upstream.interactions) == 1
+
+
+def test_a_defect_of_the_client_and_one_of_the_server_are_both_found(proxy: Proxy, upstream: Fake) -> None:
+    upstream.inject_fault("absent-member", pointer="/deliver_to/zip")
+    post(proxy)
+    post(proxy, BODY["allocation"], "/orders/8/allocations")
+    assert [(finding.side, finding.rule, finding.pointer) for finding in proxy.findings.errors] == [
+        ("response", "absent-field", "/deliver_to/zip"), ("request", "request-not-wrapped", ""),
+    ]  # fmt: skip
+
+
+def test_the_key_of_the_client_is_passed_and_none_is_added(
+    proxy: Proxy, upstream: Fake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login x password netrc-secret\n", encoding="utf-8")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
+    post(proxy)
+    assert post(proxy, headers={}).status_code == 401
+    with_key, without = (each.request for each in upstream.interactions)
+    assert with_key is not None
+    assert without is not None
+    assert with_key.header_values("x-api-key") == [KEY]
+    assert [name for name, value in without.headers if KEY in value or name.lower() == "authorization"] == []
+
+
+def test_no_netrc_is_read_where_the_environment_is_trusted(
+    upstream: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login x password netrc-secret\n", encoding="utf-8")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    with proxy_before(upstream.url, tmp_path, trust_env=True) as proxy:
+        post(proxy)
+    assert upstream.interactions[0].request is not None
+    assert upstream.interactions[0].request.header("authorization") is None
+
+
+def test_headers_of_one_connection_stay_behind(proxy: Proxy, upstream: Fake) -> None:
+    sent = {**HEADERS, "Connection": "x-mine, keep-alive", "X-Mine": "1", "Keep-Alive": "1", "TE": "gzip", "Upgrade": "h2c",
+            "Proxy-Authorization": "Basic eA==", "X-Other": "2", "Via": "1.0 other"}  # fmt: skip
+    post(proxy, headers=sent)
+    request = upstream.interactions[0].request
+    assert request is not None
+    came = {name.lower(): value for name, value in request.headers}
+    assert came["x-other"] == "2"
+    assert not came.keys() & {"x-mine", "keep-alive", "te", "upgrade", "proxy-authorization"}
+    assert came["connection"] == "close"
+    assert came["host"] == urlsplit(upstream.url).netloc
+    assert re.fullmatch(r"1\.0 other, 1\.1 veeqo-alloc-[0-9a-f]{32}", came["via"])
+
+
+@pytest.mark.parametrize("name", ["rate-limited", "redirect-elsewhere", "server-error", "not-found", "bad-gateway"])
+def test_an_answer_of_the_server_comes_to_the_client_as_it_is_and_nothing_is_repeated(
+    proxy: Proxy, upstream: Fake, name: str
+) -> None:
+    upstream.inject_fault(name, **({"retry_after": 9} if name == "rate-limited" else {}))
+    answer = post(proxy)
+    response = upstream.interactions[0].response
+    assert response is not None
+    assert (answer.status_code, answer.content) == (response.status, response.body)
+    for header in ("retry-after", "location", "content-type"):
+        assert answer.headers.get(header) == response.header(header)
+    assert len(upstream.interactions) == 1
+
+
+@pytest.mark.parametrize("name", ["gzip", "chunked"])
+def test_a_coded_answer_is_passed_as_it_came_and_checked_decoded(proxy: Proxy, upstream: Fake, name: str) -> None:
+    upstream.inject_fault(name)
+    answer = post(proxy, headers={**HEADERS, "Accept-Encoding": "br, gzip, zstd"})
+    assert answer.json()["id"] == 447452
+    assert answer.headers.get("content-encoding") == ("gzip" if name == "gzip" else None)
+    assert rules(proxy) == []
+
+
+@pytest.mark.parametrize("name", ["reset-before-headers", "reset-within-body"])
+def test_an_answer_that_breaks_off_is_502_and_a_post_after_it_a_finding(
+    proxy: Proxy, upstream: Fake, name: str
+) -> None:
+    upstream.inject_fault(name)
+    answer = post(proxy)
+    assert answer.status_code == 502
+    assert answer.json()["error_messages"].startswith(
+        f"the upstream {urlsplit(upstream.url).netloc} gave no answer: the connection broke"
+    )
+    post(proxy)
+    assert rules(proxy) == ["repeated-post"]
+
+
+def test_a_server_that_is_too_slow_is_502(upstream: Fake, tmp_path: Path) -> None:
+    upstream.inject_fault("slow-headers")
+    with proxy_before(upstream.url, tmp_path, timeouts=(5, 0.2)) as proxy:
+        assert "it did not answer in time" in post(proxy).json()["error_messages"]
+
+
+def test_a_server_that_is_down_is_502_and_the_client_may_try_again(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    with proxy_before(url, tmp_path) as proxy:
+        for _ in range(2):
+            answer = post(proxy)
+            assert (answer.status_code, answer.json()["error_messages"]) == (
+                502,
+                f"the upstream {url[7:]} gave no answer: it takes no connection",
+            )
+        assert rules(proxy) == []
+
+
+def test_a_certificate_that_nobody_vouches_for_is_502_and_nothing_was_sent(tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with staging(context) as server, proxy_before(server.url.replace("http:", "https:"), tmp_path) as proxy:
+        assert post(proxy).json()["error_messages"].endswith("gave no answer: its certificate is not trusted")
+        assert server.seen == []
+        assert rules(proxy) == []
+
+
+REFUSED = {
+    "another path": ("POST", "/orders/7/shipments", "only POST /orders/{order_id}/allocations is passed on"),
+    "a read": ("GET", "/orders/7", "only POST /orders/{order_id}/allocations is passed on; give --allow-reads to read through it"),
+    "a delete": ("DELETE", "/orders/7/allocations/1", "only POST /orders/{order_id}/allocations is passed on"),
+    "a way out": ("POST", "/../orders/7/allocations", "not passed on: the request goes to another server than"),
+    "a hidden way out": ("POST", "/%2e%2E/orders/7/allocations", "not passed on: the request goes to another server than"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path", "sentence"), REFUSED.values(), ids=REFUSED)
+def test_what_is_not_the_documented_call_is_not_passed_on(
+    proxy: Proxy, upstream: Fake, method: str, path: str, sentence: str
+) -> None:
+    raw = json.dumps(BODY)
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nx-api-key: {KEY}\r\nContent-Type: application/json\r\nContent-Length: {len(raw)}\r\nConnection: close\r\n\r\n"
+    answer = talk(proxy, (head + raw).encode())  # type: ignore[arg-type]  # it has a URL
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error_messages"].startswith(sentence)
+    assert len(upstream.interactions) == 0
+
+
+def test_reads_pass_where_that_is_allowed_and_are_no_finding(upstream: Fake, tmp_path: Path) -> None:
+    with proxy_before(upstream.url, tmp_path, reads=True) as proxy:
+        post(proxy)
+        assert requests.get(proxy.url + "/orders/447452", headers=HEADERS, timeout=5).json()["id"] == 447452
+        assert requests.head(proxy.url + "/orders/447452", headers=HEADERS, timeout=5).status_code == 404
+        assert requests.delete(proxy.url + "/orders/447452", headers=HEADERS, timeout=5).status_code == 403
+        assert [finding.location for finding in proxy.findings.errors] == ["method", "path"]
+
+
+def test_the_budget_and_the_pool_hold_for_the_client(upstream: Fake, tmp_path: Path) -> None:
+    pool = "[[order]]\nid = 7\nwarehouse_id = 5\nsellables = { 11 = 3 }\n"
+    with proxy_before(upstream.url, tmp_path, orders=pool, writes=1, rate=None) as proxy:
+        fits = asking(1, sellable_id=11, warehouse_id=5)
+        assert "order 8 is not in the order pool" in post(proxy, fits, "/orders/8/allocations").json()["error_messages"]
+        assert (
+            "more are asked for"
+            in post(proxy, asking(4, sellable_id=11, warehouse_id=5), "/orders/7/allocations").json()["error_messages"]
+        )
+        assert post(proxy, fits, "/orders/7/allocations").status_code == 201
+        assert post(proxy, fits, "/orders/7/allocations").status_code == 403
+    assert len(upstream.interactions) == 1
+
+
+def test_every_write_is_in_the_journal(proxy: Proxy, tmp_path: Path) -> None:
+    post(proxy)
+    lines = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [line["status"] for line in lines if "status" in line] == [201]
+
+
+def test_a_loop_is_found_at_the_first_request(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with live_at(f"http://127.0.0.1:{port}", tmp_path, orders="any", rate=1000, key="", needs_key=False) as live:
+        proxy = Proxy(Contract(), live)
+        with running(proxy, port=port) as front:
+            assert proxy.leads_to(front.netloc)
+            answer = post(proxy)
+            assert answer.status_code == 508
+            assert proxy.complaints == ["the upstream leads back to this proxy"]
+
+
+def test_a_client_that_leaves_does_not_stop_the_check_of_the_answer(proxy: Proxy, upstream: Fake) -> None:
+    upstream.inject_fault("absent-member", pointer="/deliver_to/zip")
+    upstream.inject_fault("slow-headers", seconds=0.3)
+    with pytest.raises(httpx.ReadTimeout):
+        for _ in range(2):
+            httpx.post(proxy.url + PATH, json=BODY, headers=HEADERS, timeout=0.1 if len(upstream.interactions) else 5)
+    proxy.settle()
+    assert rules(proxy) == ["absent-field"]
+
+
+POOL = "[[order]]\nid = 447452\nwarehouse_id = 1784\nsellables = { 1226615 = 9 }\n"
+
+
+def test_a_client_a_proxy_and_a_server_as_processes_and_no_key_in_any_output(tmp_path: Path) -> None:
+    (tmp_path / "pool.toml").write_text(POOL, encoding="utf-8")
+    with serve_fake(api_key=KEY) as upstream:
+        upstream.inject_fault("wrong-type-member", pointer="/total_tax")
+        host = urlsplit(upstream.url).netloc
+        options = ("--upstream", upstream.url, "--allow-host", host, "--orders", "pool.toml", "--max-writes", "3")
+        with served(tmp_path, *options) as process:
+            assert requests.post(process.url + PATH, json=BODY, headers=HEADERS, timeout=5).status_code == 201
+            assert process.line() == "POST /orders/447452/allocations 201 error: wrong-type at response /total_tax"
+            twice = {**BODY, "allocation": {**BODY["allocation"], "warehouse_id": "1784"}}
+            assert requests.post(process.url + PATH, json=twice, headers=HEADERS, timeout=5).status_code == 422
+            told = [
+                requests.get(f"{process.url}/__veeqo_alloc__/{each}", timeout=5).text
+                for each in ("findings", "interactions")
+            ]
+            found = json.loads(told[0])["findings"]
+            assert {(each["side"], each["rule"]) for each in found if each["severity"] == "error"} == {
+                ("response", "wrong-type"), ("request", "wrong-type"),
+            }  # fmt: skip
+            assert (
+                requests.post(f"{process.url}/__veeqo_alloc__/faults", json={"name": "gzip"}, timeout=5).status_code
+                == 404
+            )
+            assert process.stop() == 1
+        upstream.expect_finding("wrong-type")
+        written = (tmp_path / "veeqo-alloc-journal.jsonl").read_text(encoding="utf-8")
+        assert KEY not in "".join([process.out, process.err, written, *told])
+
+
+WRONG = {
+    "not https": (["--upstream", "http://staging.example.com"], "--upstream begins with https, unless it is on the loopback"),
+    "no leave": (["--upstream", "https://staging.example.com"], "say that this host may be written to: --allow-host staging.example.com:443"),
+    "no budget": (["--upstream", "https://staging.example.com"], "say how many writes there may be: --max-writes N, above 0"),
+    "no pool": (["--upstream", "https://staging.example.com"], "say which orders may be written to: --orders pool.toml"),
+    "no URL": (["--upstream", "staging.example.com"], "--upstream is http(s)://host[:port][/path]"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "sentence"), WRONG.values(), ids=WRONG)
+def test_what_is_missing_is_told_before_anything_listens(
+    capsys: pytest.CaptureFixture[str], options: list[str], sentence: str
+) -> None:
+    assert main(["serve", *options]) == 2
+    told = capsys.readouterr()
+    assert f"veeqo-alloc: {sentence}" in told.err
+    assert "VEEQO_ALLOC_API_KEY" not in told.err
+    assert told.out == ""
+
+
+def test_a_proxy_that_is_its_own_upstream_does_not_start(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = threading.active_count()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    given = [
+        "--upstream",
+        f"http://localhost:{port}",
+        "--allow-host",
+        f"localhost:{port}",
+        "--orders",
+        "any",
+        "--max-writes",
+        "1",
+    ]
+    assert main(["serve", "--port", str(port), *given]) == 2
+    assert capsys.readouterr().err == "veeqo-alloc: the upstream is this proxy itself: name the server behind it\n"
+    assert threading.active_count() == before

@@ -1,0 +1,224 @@
+"""`veeqo-alloc serve`, from other languages and in other processes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from support.clients import BODY
+from support.fake import PATH, asking
+from support.served import served
+
+from pytest_veeqo_alloc.cli import main
+from pytest_veeqo_alloc.server.fake import API_KEY
+
+HEADERS = {"x-api-key": API_KEY}
+BARE = BODY["allocation"]
+CONTROL = "/__veeqo_alloc__/"
+
+
+def post(url: str, body: Any = BODY, path: str = PATH) -> requests.Response:
+    return requests.post(url + path, json=body, headers=HEADERS, timeout=5)
+
+
+def test_each_interaction_is_a_line_and_a_clean_run_ends_with_0(tmp_path: Path) -> None:
+    with served(tmp_path) as process:
+        assert post(process.url).status_code == 201
+        assert process.line() == "POST /orders/447452/allocations 201"
+        assert process.stop() == 0
+        assert process.out == "requests: 1, errors: 0, warnings: 0\n"
+        assert process.err == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_with_an_error_ends_with_1_and_the_designed_text(tmp_path: Path, number: int) -> None:
+    with served(tmp_path) as process:
+        assert post(process.url, BARE).status_code == 201
+        assert (
+            process.line() == "POST /orders/447452/allocations 201 error: request-not-wrapped at request (whole body)"
+        )
+        assert process.stop(number) == 1
+        assert process.out.splitlines()[:2] == [
+            "requests: 1, errors: 1, warnings: 0",
+            "request of POST /orders/{order_id}/allocations: 1 error (profile documented)",
+        ]
+        assert API_KEY not in process.out + process.err
+
+
+def test_curl_is_checked(tmp_path: Path) -> None:
+    curl = shutil.which("curl")
+    if curl is None:
+        pytest.skip("curl is not installed")
+    with served(tmp_path) as process:
+        command = [curl, "-sS", "-o", str(tmp_path / "out.json"), "-w", "%{http_code}", "-H", f"x-api-key: {API_KEY}",
+                   "-H", "content-type: application/json", "-d", json.dumps(BODY), process.url + PATH]  # fmt: skip
+        assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "201"
+        assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["id"] == 447452
+        assert process.stop() == 0
+
+
+NODE = """
+const [url, key] = process.argv.slice(2);
+const allocation = {warehouse_id: 1784, line_items_attributes: [{sellable_id: 1226615, quantity: 1}]};
+const headers = {"x-api-key": key, "content-type": "application/json"};
+const fault = await fetch(url + "/__veeqo_alloc__/faults", {method: "POST", headers, body: '{"name": "unprocessable"}'});
+const answers = [];
+for (const body of [{allocation}, {allocation}, allocation]) {
+  const answer = await fetch(url + "/orders/447452/allocations", {method: "POST", headers, body: JSON.stringify(body)});
+  answers.push(answer.status);
+}
+const found = await (await fetch(url + "/__veeqo_alloc__/findings")).json();
+console.log(JSON.stringify([fault.status, answers, found.ok, found.findings.map(each => [each.rule, each.request])]));
+"""
+
+
+def test_node_is_checked_and_asks_for_faults(tmp_path: Path) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    (tmp_path / "client.mjs").write_text(NODE, encoding="utf-8")
+    with served(tmp_path) as process:
+        command = [node, str(tmp_path / "client.mjs"), process.url, API_KEY]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+        assert json.loads(done.stdout) == [200, [422, 201, 201], False, [["request-not-wrapped", 3]]]
+        assert process.stop() == 1
+
+
+def test_the_control_path_tells_interactions_redacted_and_begins_anew(tmp_path: Path) -> None:
+    with served(tmp_path) as process:
+        requests.post(
+            process.url + PATH, params={"who": "customer@example.com"}, json=asking(), headers=HEADERS, timeout=5
+        )
+        told = requests.get(process.url + CONTROL + "interactions", timeout=5)
+        (each,) = told.json()["interactions"]
+        assert (each["number"], each["source"], each["response"]["status"]) == (1, "request 1 of the fake", 201)
+        assert "customer@example.com" not in told.text
+        assert API_KEY not in told.text
+        assert requests.get(process.url + CONTROL + "findings", timeout=5).json()["checked"] == 1
+        assert control(process.url, "reset").json() == {"ok": True}
+        assert requests.get(process.url + CONTROL + "findings", timeout=5).json() == {
+            "ok": True, "checked": 0, "findings": [], "complaints": [],
+        }  # fmt: skip
+        assert process.stop() == 0
+
+
+def control(url: str, path: str, **arguments: Any) -> requests.Response:
+    return requests.post(url + CONTROL + path, json=arguments, timeout=5)
+
+
+def test_faults_answers_and_expectations_are_asked_for_over_the_control_path(tmp_path: Path) -> None:
+    with served(tmp_path) as process:
+        assert control(process.url, "faults", name="rate-limited", retry_after=3).ok
+        assert control(process.url, "responses", status=418, body={"a": 1}).ok
+        assert control(process.url, "expect", rule="request-not-wrapped").ok
+        assert post(process.url).headers["retry-after"] == "3"
+        assert process.line() == "POST /orders/447452/allocations 429 (rate-limited)"
+        assert post(process.url).status_code == 418
+        post(process.url, BARE)
+        assert process.stop() == 0
+
+
+def test_an_expectation_that_is_not_met_is_told(tmp_path: Path) -> None:
+    with served(tmp_path) as process:
+        control(process.url, "expect", rule="null-value")
+        assert not requests.get(process.url + CONTROL + "findings", timeout=5).json()["ok"]
+        assert process.stop() == 1
+        assert "a finding of null-value was expected, and none came" in process.out
+
+
+@pytest.mark.parametrize(("method", "name", "body", "content_type", "status", "words"), [
+    ("POST", "faults", '{"name": "gzipp"}', "application/json", 400, "did you mean 'gzip'"),
+    ("POST", "faults", "{}", "application/json", 400, "POST faults takes name, times, given"),
+    ("POST", "faults", "[]", "application/json", 400, "the body is an object"),
+    ("POST", "faults", "{", "application/json", 400, "the body is no JSON"),
+    ("POST", "faults", '{"name": "gzip"}', "text/plain", 400, "send content-type: application/json"),
+    ("POST", "world", "{}", "application/json", 404, "GET findings, GET interactions, POST reset, POST faults"),
+    ("DELETE", "findings", "", "application/json", 404, "GET findings"),
+])  # fmt: skip
+def test_what_the_control_path_does_not_know_is_one_sentence(
+    tmp_path: Path, method: str, name: str, body: str, content_type: str, status: int, words: str
+) -> None:
+    with served(tmp_path) as process:
+        sent = {"content-type": content_type}
+        answer = requests.request(method, process.url + CONTROL + name, data=body, headers=sent, timeout=5)
+        assert answer.status_code == status
+        assert words in answer.json()["error_messages"]
+        assert process.stop() == 0
+
+
+def test_the_orders_of_a_file_are_those_that_there_are(tmp_path: Path) -> None:
+    (tmp_path / "pool.toml").write_text(
+        "[[order]]\nid = 7\nwarehouse_id = 5\nsellables = { 11 = 2 }\n", encoding="utf-8"
+    )
+    with served(tmp_path, "--policy", "strict", "--orders", "pool.toml", "--profile", "strict") as process:
+        assert post(process.url).status_code == 404
+        ask = asking(2, sellable_id=11, warehouse_id=5)
+        assert post(process.url, ask, "/orders/7/allocations").status_code == 201
+        assert post(process.url, ask, "/orders/7/allocations").status_code == 422
+        assert process.stop() == 0
+
+
+def test_a_path_that_could_hold_anything_is_not_told(tmp_path: Path) -> None:
+    with served(tmp_path) as process:
+        post(process.url, path="/secret-in-path/orders/secret/allocations?token=secret")
+        assert process.line().startswith("POST (another path) 404 error: ")
+        post(process.url, path="/secret/orders/7/allocations")
+        assert process.line().startswith("POST /orders/7/allocations 201")
+        assert process.stop() == 1
+        assert "secret" not in process.out
+
+
+def test_a_stranger_is_refused_by_the_name_of_the_host(tmp_path: Path) -> None:
+    with served(tmp_path, "--name", "veeqo.example.com") as process:
+        for host, status in (("veeqo.example.com", 201), ("rebound.example.com", 421)):
+            answer = requests.post(process.url + PATH, json=BODY, headers={**HEADERS, "Host": host}, timeout=5)
+            assert answer.status_code == status
+        assert (
+            requests.get(
+                process.url + CONTROL + "findings", headers={"Host": "rebound.example.com"}, timeout=5
+            ).status_code
+            == 421
+        )
+
+
+def test_an_address_that_others_can_reach_is_warned_of(tmp_path: Path) -> None:
+    with served(tmp_path, "--host", "0.0.0.0") as process:
+        assert process.url.startswith("http://127.0.0.1:")
+        assert process.stop() == 0
+        assert process.err == (
+            "veeqo-alloc: warning: 0.0.0.0 is no address of the loopback: whoever reaches this machine can use the server\n"
+        )
+
+
+def test_a_port_that_is_taken_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["serve", "--port", str(port)]) == 2
+    assert capsys.readouterr().err == f"veeqo-alloc: cannot listen at 127.0.0.1:{port}: Address already in use\n"
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    (["--profile", "stric"], "unknown profile 'stric': did you mean 'strict'?"),
+    (["--orders", "nowhere.toml"], "the order pool 'nowhere.toml' cannot be read: No such file or directory"),
+    (["--allow-host", "x"], "--allow-host, --max-writes and --allow-reads are for the proxy: give --upstream URL"),
+    (["--upstream", "https://x.example.com", "--policy", "strict"], "--policy is for the fake; with --upstream the server behind decides"),
+])  # fmt: skip
+def test_a_wrong_option_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
+    assert main(["serve", *arguments]) == 2
+    assert capsys.readouterr().err == f"veeqo-alloc: {sentence}\n"
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "http"])
+def test_a_port_is_a_number(capsys: pytest.CaptureFixture[str], port: str) -> None:
+    with pytest.raises(SystemExit):
+        main(["serve", f"--port={port}"])
+    assert "a number from 0 to 65535" in capsys.readouterr().err
