@@ -11,11 +11,22 @@ from pathlib import Path
 import check
 import generate
 import replay
+import serve
 from hypothesis.errors import HypothesisWarning
 from measure import Row, table
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-PEERS = ("hypothesis", "schemathesis", "jsonschema", "pytest", "vcrpy", "pytest-recording", "PyYAML")
+FAKE = "the fake, every request checked"
+PEERS = (
+    "hypothesis",
+    "schemathesis",
+    "jsonschema",
+    "pytest",
+    "vcrpy",
+    "pytest-recording",
+    "pytest-httpserver",
+    "PyYAML",
+)
 
 
 def beside(rows: list[Row], ours: str, theirs: str) -> str:
@@ -31,6 +42,7 @@ def main() -> None:
     checking, responses = check.checking(), generate.responses()
     requests, building = generate.requests(), generate.building()
     median, worst = generate.shrinking()
+    one, sixteen = serve.serving(1), serve.serving(16)
     versions = ", ".join(f"{name} {version(name)}" for name in PEERS)
     sections = [
         "# Results",
@@ -58,6 +70,17 @@ def main() -> None:
         table(replay.linting(), "s", 1),
         "## Redacting",
         table(replay.redacting(), "us", 1e6),
+        "## Serving",
+        "Seconds for one full answer to a client in another process, over one connection and over 16, kept alive where the\n"
+        "server does so. Ours checks each request and keeps what it saw; pytest-httpserver answers the same bytes.",
+        "One connection:",
+        table(one, "us", 1e6),
+        beside(one, FAKE, "pytest-httpserver"),
+        "16 connections:",
+        table(sixteen, "us", 1e6),
+        beside(sixteen, FAKE, "pytest-httpserver"),
+        "What the fixture `veeqo_alloc_server` adds to a test, after the first one of a process:",
+        table(serve.fixture_cost(), "us", 1e6),
         "## Shrinking",
         "`find(allocation_responses(), lambda order: order['total_price'] > 100)`, ten seeds: "
         f"median {median:.2f} s, worst {worst:.2f} s.",

@@ -25,6 +25,7 @@ THIRD_PARTY = {
     "yaml": "capture",
     "pytest": "options watched failure fixtures fixtures_cassette fixtures_live fixtures_server live_plugin summary plugin",
     "requests": "live",
+    "urllib3": "live",  # comes with requests
     "vcr": "recording",
 }
 LEVEL = {part: level for level, row in enumerate(ORDER) for part in row}
