@@ -42,7 +42,7 @@ def key_breaches(
     """The API key, in the header and nowhere else, and query parameters, of a request whose path is right. *known* are
     keys that a server takes, whether or not they stand in a header."""
     sent = keys_of(request, operation)
-    keys = [*sent, *known]
+    keys = list(dict.fromkeys([*sent, *known]))
     breaches = []
     if not sent and not headers_filtered:
         wanted = f"{operation.key_header}, or Authorization: Bearer"
@@ -57,8 +57,8 @@ def key_breaches(
         breaches.append(
             _key_in_url(where) if leaks else Breach("undocumented-query", None, "a query parameter", NOTHING, where)
         )
-    elsewhere = [parts.netloc, parts.fragment, *_other_segments(parts.path)]
-    if any(_holds(unquote(text), key) for text in elsewhere for key in keys):
+    elsewhere = [unquote(text) for text in (parts.netloc, parts.fragment, *_other_segments(parts.path))]
+    if any(_holds(text, key) for text in elsewhere for key in keys):
         breaches.append(_key_in_url("path"))
     return breaches
 

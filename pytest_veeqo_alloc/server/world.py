@@ -98,7 +98,7 @@ def allocate(world: World, policy: Policy, order_id: int, asked: Asked) -> tuple
     story = world.orders.get(order_id)
     if story is None and policy.unknown_order != MAKE_UP:
         return world, Outcome(policy.unknown_order, reason="there is no such order")
-    story = _with_lines(story or Story(order_id=order_id, lines=(), allocations=()), wanted, policy)
+    story = _ordering(story, order_id, wanted, policy)
     warehouse = asked.warehouse_id or 0
     if (refusal := _refused(world, policy, story, warehouse, wanted)) is not None:
         return world, refusal
@@ -141,12 +141,14 @@ def _unclear(asked: Asked, wanted: Mapping[int, int], policy: Policy) -> Outcome
     return None
 
 
-def _with_lines(story: Story, wanted: Mapping[int, int], policy: Policy) -> Story:
-    """*story* with a line for everything that is wanted, where lines may be made up."""
-    if story.lines and policy.unknown_sellable != MAKE_UP:
-        return story
+def _ordering(story: Story | None, order_id: int, wanted: Mapping[int, int], policy: Policy) -> Story:
+    """The order with a line for everything that is wanted, where orders and lines may be made up."""
+    if story is None:
+        return Story(order_id, tuple(Line(sellable, quantity, stock=()) for sellable, quantity in wanted.items()), ())
     ordered = {line.sellable_id for line in story.lines}
-    more = tuple(Line(sellable, quantity, stock=()) for sellable, quantity in wanted.items() if sellable not in ordered)
+    if policy.unknown_sellable != MAKE_UP or ordered >= wanted.keys():
+        return story
+    more = (Line(sellable, quantity, stock=()) for sellable, quantity in wanted.items() if sellable not in ordered)
     return replace(story, lines=(*story.lines, *more))
 
 
