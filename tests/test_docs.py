@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
+import shlex
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from support.bodies import drop, order, put
 from support.cassettes import created, write
 from support.clients import BODY, CLIENTS
 from support.live import KEY, body, live_at
+from support.served import served
 from support.staging import staging
 
 from pytest_veeqo_alloc import Contract, ContractViolation
@@ -22,6 +26,7 @@ from pytest_veeqo_alloc.contract.deviations import parse
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.recording.session import Cassettes
 from pytest_veeqo_alloc.recording.unmatched import UnmatchedRequestError
+from pytest_veeqo_alloc.server.faults import FAULTS
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 HOOKS = (Path(__file__).parents[1] / ".pre-commit-hooks.yaml").read_text(encoding="utf-8")
@@ -51,6 +56,30 @@ def test_the_cassette_tests_of_the_readme_pass(pytester: pytest.Pytester, server
     run_readme(pytester, server_url, "veeqo_alloc_cassette").assert_outcomes(passed=2)
 
 
+def test_the_server_tests_of_the_readme_pass(pytester: pytest.Pytester, server_url: str) -> None:
+    run_readme(pytester, server_url, "veeqo_alloc_server").assert_outcomes(passed=2)
+    run_readme(pytester, server_url, "serve_fake").assert_outcomes(passed=1)
+
+
+def test_the_served_fake_of_the_readme_says_what_it_is_shown_to_say(tmp_path: Path) -> None:
+    (shown,) = (block for block in blocks("console") if "requests: 3" in block)
+    (told,) = (block for block in blocks("console") if "__veeqo_alloc__/faults" in block)
+    post, fault, look = (
+        shlex.split(line) for line in re.split(r"^\$ ", told.replace("\\\n", " "), flags=re.MULTILINE)[1:]
+    )
+    bare = [json.dumps(json.loads(part)["allocation"]) if part.startswith('{"allocation') else part for part in post]
+    with served(tmp_path) as process:
+        for command in (post, fault, post, bare, look):
+            here = [part.replace("http://127.0.0.1:8080", process.url) for part in command]
+            subprocess.run([*here, "-sS"], check=True, capture_output=True)
+        assert process.stop() == 1
+    assert shown == f"$ veeqo-alloc serve --port 8080\nhttp://127.0.0.1:8080\n{process.out}"
+
+
+def test_the_readme_names_every_fault() -> None:
+    assert [name for name in FAULTS if f"`{name}`" not in README] == []
+
+
 def test_the_unmatched_request_of_the_readme_is_the_one_that_comes(tmp_path: Path) -> None:
     sent = copy.deepcopy(BODY)
     sent["allocation"]["line_items_attributes"][0]["quantity"], sent["allocation"]["note"] = 2, "please"
@@ -63,7 +92,7 @@ def test_the_unmatched_request_of_the_readme_is_the_one_that_comes(tmp_path: Pat
 
 
 def test_the_property_test_of_the_readme_fails_as_it_is_shown(pytester: pytest.Pytester, server_url: str) -> None:
-    result = run_readme(pytester, server_url, "@given")
+    result = run_readme(pytester, server_url, "class Recorder")
     result.assert_outcomes(failed=1)
     (shown,) = (block for block in blocks("text") if "Failing test case" in block)
     failure, case = shown.splitlines()[:7], shown.splitlines()[7:]
