@@ -24,6 +24,8 @@ OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
     ("rate", "R", False, "requests a second, at most 5 (default) unless the orders are any"),
     ("journal", "FILE", False, "where every write is noted (default: veeqo-alloc-journal.jsonl)"),
     ("cleanup", None, False, "delete at the end what the run allocated, where that is safe"),
+    ("client", "MODULE:CALLABLE", False, "the client that the conformance suite judges"),
+    ("client-timeout", "SECONDS", False, "how long a client may take to give up (default: 5)"),
     ("trust-env", None, False, "use proxies, .netrc and CA bundles of the environment"),
 )
 

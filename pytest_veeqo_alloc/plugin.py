@@ -9,6 +9,14 @@ import pytest
 
 from pytest_veeqo_alloc.fixtures import veeqo_alloc_contract, veeqo_alloc_schemas, veeqo_alloc_watch
 from pytest_veeqo_alloc.fixtures_cassette import MARKER, PASSED, USED, veeqo_alloc_cassette
+from pytest_veeqo_alloc.fixtures_conformance import (
+    explained,
+    names_a_client,
+    veeqo_alloc_client,
+    veeqo_alloc_client_judge,
+    veeqo_alloc_judge,
+    veeqo_alloc_subject,
+)
 from pytest_veeqo_alloc.fixtures_live import veeqo_alloc_orders, veeqo_alloc_target
 from pytest_veeqo_alloc.fixtures_server import (
     veeqo_alloc_server,
@@ -23,12 +31,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "veeqo_alloc_cassette",
+    "veeqo_alloc_client",
+    "veeqo_alloc_client_judge",
     "veeqo_alloc_contract",
+    "veeqo_alloc_judge",
     "veeqo_alloc_orders",
     "veeqo_alloc_schemas",
     "veeqo_alloc_server",
     "veeqo_alloc_server_owner",
     "veeqo_alloc_server_settings",
+    "veeqo_alloc_subject",
     "veeqo_alloc_target",
     "veeqo_alloc_watch",
 ]
@@ -41,10 +53,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """The hook for a client under test."""
+    from pytest_veeqo_alloc import hooks
+
+    pluginmanager.add_hookspecs(hooks)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """A wrong setting stops the run at once, in one sentence, rather than every test."""
     config.addinivalue_line(
         "markers", f"{MARKER}(name, ...): play this cassette for the whole test; see the fixture of the same name"
+    )
+    config.addinivalue_line(
+        "markers",
+        "veeqo_alloc_basis(basis): what a test of the conformance suite rests on: documented, rfc or convention",
     )
     if any(setting(config, name) for name, *_ in OPTIONS):
         contract_of(config)
@@ -89,7 +112,8 @@ def _deviations(config: pytest.Config, named: str) -> str:
 def pytest_report_header(config: pytest.Config) -> str | None:
     """One line, and only where something was set."""
     given = {name: setting(config, name) for name, *_ in OPTIONS}
-    if not any(given.values()):
+    suite = any("pytest_veeqo_alloc.conformance" in str(argument) for argument in config.invocation_params.args)
+    if not any(given.values()) and not suite:
         return None
     parts = [f"profile {given['profile'] or 'documented'}", *given["rule"]]
     parts += [f"deviations {ascii(named)[1:-1]}" for named in given["deviations"]]
@@ -97,6 +121,11 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     parts += [f"record mode {ascii(given['record-mode'])[1:-1]}"] if given["record-mode"] else []
     # What stands before the host could be a password.
     parts += [f"target {ascii(given['base-url'].rpartition('@')[2])[1:-1]}"] if given["base-url"] else []
+    if suite:
+        client = given["client"] or ("of the hook" if names_a_client(config) else "")
+        parts += [] if given["base-url"] or client else ["server our own fake, judged strictly"]
+        parts += [f"client {ascii(client)[1:-1]}"] if client else []
+        parts += [] if any(given.values()) or client else ["client the reference client"]
     return f"veeqo-alloc: {', '.join(parts)}"
 
 
@@ -114,6 +143,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     try:
         outcome = yield
     except BaseException as error:
+        if getattr(error, "is_of_conformance", False) and (instead := explained(item, error)) is not None:
+            raise instead from None
         failure = failure_of(item)
         if failure is not None and str(error) not in str(failure):
             item.add_report_section("call", "veeqo-alloc", str(failure))
@@ -140,8 +171,16 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """What was left unplayed, and cassettes that no test used; nothing where no cassette was used."""
+    """What was left unplayed, cassettes that no test used, and what the conformance suite could not cover or warns of;
+    nothing where nothing of it was used."""
     reports = [report for several in terminalreporter.stats.values() for report in several]
+    if any(
+        "veeqo_alloc_" in getattr(report, "nodeid", "") or getattr(report, "user_properties", ()) for report in reports
+    ):
+        from pytest_veeqo_alloc.summary import conformance_lines
+
+        for line in conformance_lines(reports):
+            terminalreporter.write_line(line)
     used = [(report.nodeid, each) for report in reports for each in getattr(report, "veeqo_alloc_used", ())]
     if used:
         from pytest_veeqo_alloc.summary import cassette_lines

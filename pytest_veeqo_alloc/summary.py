@@ -1,8 +1,9 @@
-"""The lines on cassettes at the end of a run."""
+"""The lines at the end of a run: on cassettes, and on the conformance suite."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_veeqo_alloc.fixtures_cassette import folder_of
+from pytest_veeqo_alloc.fixtures_conformance import NOT_COVERED, WARNED
 from pytest_veeqo_alloc.recording.names import files_in
 from pytest_veeqo_alloc.reporting.terminal import printable
 
@@ -57,3 +59,28 @@ def _is_ours(path: Path) -> bool:
     except OSError:
         return False
     return any(mark in head for mark in _OURS)
+
+
+def conformance_lines(reports: list[Any]) -> Iterator[str]:
+    """A line for each warning that a test of the suite had, and INCOMPLETE with what was not covered and why."""
+    warned = Counter(
+        text
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for name, text in report.user_properties
+        if name == WARNED
+    )
+    for text, count in list(warned.items())[:_MOST]:
+        yield f"veeqo-alloc: warning: {printable(text)}{f', in {count} tests' if count > 1 else ''}"
+    if len(warned) > _MOST:
+        yield f"veeqo-alloc: warning: and {len(warned) - _MOST} more"
+    missing: dict[str, list[str]] = {}
+    for report in reports:
+        reason = report.longrepr[2] if getattr(report, "skipped", False) and isinstance(report.longrepr, tuple) else ""
+        if NOT_COVERED in reason:
+            missing.setdefault(reason.partition(NOT_COVERED)[2], []).append(report.nodeid.rpartition("::")[2])
+    if missing:
+        yield f"veeqo-alloc: INCOMPLETE: {sum(map(len, missing.values()))} tests could not be run against this server"
+    for reason, tests in list(missing.items())[:_MOST]:
+        more = f" and {len(tests) - 2} more" if len(tests) > 2 else ""
+        yield f"veeqo-alloc:   {printable(reason)}: {printable(', '.join(tests[:2]))}{more}"

@@ -41,14 +41,21 @@ class Sender:
         self._session.trust_env = permit.trust_env
 
     def send(
-        self, method: str, path: str, headers: Headers, body: bytes | None, *, admit: Callable[[], Ticket]
+        self,
+        method: str,
+        path: str,
+        headers: Headers,
+        body: bytes | None,
+        *,
+        admit: Callable[[], Ticket],
+        key: str | None = None,
     ) -> tuple[Request, Response]:
-        """Sends, once *admit* lets it, and returns what was sent and the answer; a 429 is waited out, each sending being admitted anew. SendError where no answer
+        """Sends, once *admit* lets it, and returns what was sent and the answer; a 429 is waited out, each sending being
+        admitted anew. *key* takes the place of that of the run, and an empty one is not sent. SendError where no answer
         came."""
-        operation = tables().operation
-        request = Request(
-            method, f"{self._permit.base_url}{path}", ((operation.key_header, self._permit.api_key), *headers), body
-        )
+        sent = self._permit.api_key if key is None else key
+        credentials = ((tables().operation.key_header, sent),) if sent else ()
+        request = Request(method, f"{self._permit.base_url}{path}", (*credentials, *headers), body)
         waited, next_wait = 0.0, self._waits.first
         while True:
             answer = self._once(request, admit())

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pytest_veeqo_alloc.contract.allocated import Asked, Reach, asked_for, held_by, reach_of
-from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
+from pytest_veeqo_alloc.contract.interaction import Headers, Interaction, Request, Response
 from pytest_veeqo_alloc.contract.operation import Operation
 from pytest_veeqo_alloc.contract.transport import is_json_type
 from pytest_veeqo_alloc.description import tables
@@ -21,6 +21,7 @@ from pytest_veeqo_alloc.live.ownership import made_by
 from pytest_veeqo_alloc.live.sender import Sender, Waits
 from pytest_veeqo_alloc.live.shared import Shared
 
+JSON_HEADERS: Headers = (("Content-Type", "application/json"),)
 _READS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -84,22 +85,32 @@ class Live:
         self._refuse_unbounded(request, reach)
         return self._admit_write(order_id, asked_for(request.body), reach)
 
-    def post(self, order_id: int, payload: Any) -> Interaction:
+    def post(
+        self, order_id: int, payload: Any, *, headers: Headers = JSON_HEADERS, key: str | None = None
+    ) -> Interaction:
         """Allocates: *payload* is a JSON value, or the bytes of a body. The answer, whatever its status; a 429 is waited
-        out. RefusedError, and nothing sent, as for `admit`; SendError where no answer came, and then nobody knows what
-        became of it: it is in the journal and not sent again."""
+        out. *headers* and *key* are for requests that are broken on purpose. RefusedError, and nothing sent, as for
+        `admit`; SendError where no answer came, and then nobody knows what became of it: it is in the journal and not
+        sent again."""
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         asked, reach = asked_for(body), reach_of(body)
         self._refuse_order(order_id, reach)
         self._look_before(order_id)
         operation = tables().operation
         path = operation.path.replace("{order_id}", str(order_id))
-        headers = (("Content-Type", "application/json"),)
-        return Interaction(
-            *self._sender.send(
-                operation.method, path, headers, body, admit=lambda: self._admit_write(order_id, asked, reach)
-            )
-        )
+        admit = lambda: self._admit_write(order_id, asked, reach)  # noqa: E731  # what the sender calls for each sending
+        return Interaction(*self._sender.send(operation.method, path, headers, body, admit=admit, key=key))
+
+    def try_out(self, method: str, path: str, body: bytes | None, headers: Headers = JSON_HEADERS) -> Interaction:
+        """Sends any request below the base URL, charged as a write: only to a server that makes up what is asked, since
+        nothing is known of it that is safe. RefusedError where the orders are not `any`."""
+        if not self.permit.pool.is_any:
+            raise RefusedError("such a request is sent only to a server that may be written to freely (orders any)")
+
+        def admit() -> Ticket:
+            return self._announced(Entry(new_name(), "post", 0), charged=True, units={}, free={})
+
+        return Interaction(*self._sender.send(method, path, headers, body, admit=admit))
 
     def read(self, order_id: int) -> Response:
         """The order. Outside the documented page: other pages of the API document this call. SendError where no answer

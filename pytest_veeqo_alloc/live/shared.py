@@ -57,6 +57,14 @@ class Shared:
         self._clock, self._sleep = clock, sleep
         self._thread_lock = threading.Lock()
 
+    def is_first(self, name: str) -> bool:
+        """Whether nobody in the run has asked for *name* before."""
+        try:
+            os.close(os.open(self._path.parent / f"taken-{name}", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except FileExistsError:
+            return False
+        return True
+
     def claim(self, *, charged: bool, units: Mapping[str, float], free: Mapping[str, float]) -> str:
         """Wait for a slot and take it; returns its name. With *charged* it is a write, and *units* are added to those
         used, none of which may pass what is *free*. RefusedError where budget or units do not suffice."""

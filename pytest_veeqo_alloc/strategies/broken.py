@@ -29,19 +29,20 @@ class Broken:
 
 def invalid_allocation_requests() -> st.SearchStrategy[Broken]:
     """Bodies of requests with exactly one thing wrong. Every rule that the body of a request can break comes."""
-    return _broken(allocation_requests(max_lines=4), REQUEST_BREAKERS)
+    return broken(allocation_requests(max_lines=4), REQUEST_BREAKERS)
 
 
 def invalid_allocation_responses() -> st.SearchStrategy[Broken]:
     """Bodies of responses with exactly one thing wrong. Every rule that such a body can break by itself comes."""
-    return _broken(orders_to_break(), ORDER_BREAKERS)
+    return broken(orders_to_break(), ORDER_BREAKERS)
 
 
 Breaker = Callable[[st.DrawFn, Any], tuple[Any, str]]
 
 
 @st.composite
-def _broken(draw: st.DrawFn, valid: st.SearchStrategy[Any], breakers: Mapping[str, Breaker]) -> Broken:
+def broken(draw: st.DrawFn, valid: st.SearchStrategy[Any], breakers: Mapping[str, Breaker]) -> Broken:
+    """A payload of *valid*, broken by one of *breakers*."""
     # The rule comes last: Hypothesis likes to keep what it drew first, and would dwell on a few rules.
     payload = draw(valid)
     rule = draw(st.sampled_from(list(breakers)))

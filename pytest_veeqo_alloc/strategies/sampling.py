@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
 
 from pytest_veeqo_alloc.strategies.answers import allocation_responses
+from pytest_veeqo_alloc.strategies.broken import REQUEST_BREAKERS, Broken, broken
 from pytest_veeqo_alloc.strategies.payloads import allocation_requests
 
 _TRIES = 20
@@ -31,3 +34,43 @@ def sample(side: str, number: int) -> Any:
 
     collect()
     return made[-1]
+
+
+def broken_requests(rule: str, count: int, warehouse_id: int, sellable_ids: Sequence[int], units: int) -> list[Broken]:
+    """*count* bodies of requests that break *rule* and no other, for a warehouse and sellables that exist."""
+    valid = allocation_requests(
+        warehouse_ids=[warehouse_id], sellable_ids=sellable_ids, max_lines=len(sellable_ids), max_quantity=units
+    )
+    return _samples(broken(valid, {rule: REQUEST_BREAKERS[rule]}), count)
+
+
+def _samples(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
+    made: list[Any] = []
+
+    @settings(
+        max_examples=_TRIES + count,
+        database=None,
+        deadline=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
+    def collect(value: Any) -> None:
+        made.append(value)
+
+    collect()
+    return made[-count:]
+
+
+def valid_requests(count: int, warehouse_id: int, sellable_ids: Sequence[int], units: int) -> list[Any]:
+    """*count* valid bodies of requests for a warehouse and sellables that exist."""
+    strategy = allocation_requests(
+        warehouse_ids=[warehouse_id], sellable_ids=sellable_ids, max_lines=len(sellable_ids), max_quantity=units
+    )
+    return _samples(strategy, count)
+
+
+def any_requests(count: int) -> list[Any]:
+    """*count* valid bodies of requests."""
+    return _samples(allocation_requests(), count)

@@ -1,0 +1,40 @@
+"""Collects the suite whatever the user's `python_files` and `python_functions` say."""
+
+from __future__ import annotations
+
+import fnmatch
+from pathlib import Path
+
+import pytest
+
+_HERE = Path(__file__).parent
+
+
+class ConformanceModule(pytest.Module):
+    """A module of the suite, whose tests are called `test_*`."""
+
+    def funcnamefilter(self, name: str) -> bool:
+        """Whether *name* is that of a test."""
+        return name.startswith("test_")
+
+
+def _is_ours(path: Path) -> bool:
+    return path.parent == _HERE and path.name.startswith("test_veeqo_alloc_") and path.suffix == ".py"
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """A module of ours that pytest itself would pass over."""
+    patterns = parent.config.getini("python_files")
+    known = any(fnmatch.fnmatch(file_path.name, pattern) for pattern in patterns)
+    if not _is_ours(file_path) or known or parent.session.isinitpath(file_path):
+        return None
+    module: pytest.Module = ConformanceModule.from_parent(parent, path=file_path)
+    return module
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """A module of ours that pytest itself would take."""
+    if not _is_ours(module_path):
+        return None
+    module: pytest.Module = ConformanceModule.from_parent(parent, path=module_path)
+    return module

@@ -1,0 +1,101 @@
+"""Driving the client under test: within bounds, whatever it does."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_veeqo_alloc.server.fake import Fake
+
+MakeClient = Callable[[str, str], Any]
+_MARGIN = 1.0
+"""Seconds that a client may take beyond its time-out, on a slow machine."""
+
+
+class ClientError(Exception):
+    """The client cannot be driven, for the reason that the text gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """What came of a call: what was returned, or what was raised, and how long it took. `ended` is false where the client
+    did not come back."""
+
+    returned: Any = None
+    raised: BaseException | None = None
+    seconds: float = 0.0
+    ended: bool = True
+
+
+def named_client(named: str, folder: str) -> MakeClient:
+    """`module:callable`, looked for in *folder* too. ClientError, in one sentence."""
+    module, _, attribute = named.partition(":")
+    if not module or not attribute:
+        raise ClientError(f"--veeqo-alloc-client is module:callable, such as shop.veeqo:make_client, not {named!a}")
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        found = importlib.import_module(module)
+    except BaseException as error:
+        raise ClientError(f"the client {named!a} cannot be imported: {type(error).__name__}") from None
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise ClientError(f"the client {named!a} cannot be imported: there is no {part!a} in it")
+        found = getattr(found, part)
+    return checked(found)
+
+
+def checked(make_client: Any) -> MakeClient:
+    """*make_client*, if it can be called as it should be; ClientError else."""
+    if not callable(make_client):
+        raise ClientError(f"the client is make_client(base_url, api_key), not {type(make_client).__name__}")
+    _refuse_signature(make_client, ("http://127.0.0.1", "key"), "make_client(base_url, api_key)")
+    made: MakeClient = make_client
+    return made
+
+
+def _refuse_signature(function: Callable[..., Any], arguments: tuple[Any, ...], wanted: str) -> None:
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError as error:
+        raise ClientError(f"the client has another signature than {wanted}: {error}") from None
+    except ValueError:
+        pass  # a builtin that does not tell
+
+
+def drive(make_client: MakeClient, fake: Fake, order_id: int, body: dict[str, Any], timeout: float) -> Driven:
+    """One allocation by a client of its own; waits no longer than *timeout* seconds and a margin."""
+    allocation = body["allocation"]
+    lines = [dict(line) for line in allocation["line_items_attributes"]]
+    arguments = (order_id, allocation["warehouse_id"], lines)
+    outcome: list[Driven] = []
+
+    def work() -> None:
+        start = time.monotonic()
+        try:
+            allocate = make_client(fake.url, fake.api_key)
+            if not callable(allocate):
+                raise ClientError(f"make_client returned no function allocate, but {type(allocate).__name__}")
+            _refuse_signature(allocate, arguments, "allocate(order_id, warehouse_id, line_items)")
+            returned = allocate(*arguments)
+            if inspect.isawaitable(returned):
+                returned = asyncio.run(_awaited(returned))
+            outcome.append(Driven(returned=returned, seconds=time.monotonic() - start))
+        except BaseException as error:  # whatever it is, it is what the client did
+            outcome.append(Driven(raised=error, seconds=time.monotonic() - start))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(timeout + _MARGIN)
+    return outcome[0] if outcome else Driven(seconds=timeout + _MARGIN, ended=False)
+
+
+async def _awaited(returned: Any) -> Any:
+    return await returned

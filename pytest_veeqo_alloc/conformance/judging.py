@@ -1,0 +1,105 @@
+"""How a test of the suite judges, and what it says where nothing can be judged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from pytest_veeqo_alloc.api import Contract
+from pytest_veeqo_alloc.conformance.subject import SHAPES, Subject, asking
+from pytest_veeqo_alloc.contract.findings import Findings
+from pytest_veeqo_alloc.contract.interaction import Interaction
+from pytest_veeqo_alloc.contract.rules import CATALOGUE
+from pytest_veeqo_alloc.live.pool import PoolOrder
+
+__all__ = ["SHAPES", "Judge", "by_rule"]
+
+
+class Judge:
+    """Judges what a subject answered. Warnings are handed to *warn*."""
+
+    def __init__(self, subject: Subject, warn: Callable[[Findings], object]) -> None:
+        self.subject, self._warn = subject, warn
+
+    @property
+    def contract(self) -> Contract:
+        """What it is judged by."""
+        return self.subject.contract
+
+    def asking(self, order: PoolOrder) -> dict[str, Any]:
+        """A valid body for one line of *order*."""
+        return asking(order)
+
+    def body(self, interaction: Interaction) -> Any:
+        """The order that was answered; the test fails where there is none."""
+        __tracebackhide__ = True
+        try:
+            return json.loads((interaction.response.body if interaction.response else None) or b"")
+        except ValueError:
+            pytest.fail("the answer is no JSON", pytrace=False)
+
+    def generated(self, number: int) -> tuple[PoolOrder, Any]:
+        """An order, and a generated body for it."""
+        from pytest_veeqo_alloc.strategies.sampling import valid_requests  # loads Hypothesis
+
+        order = self.subject.take()
+        return order, valid_requests(
+            number + 1, order.warehouse_id, list(order.sellables), min(order.sellables.values())
+        )[-1]
+
+    def demand(self, interaction: Interaction, *, only: str = "") -> None:
+        """Fails the test where *interaction* has an error, of one rule or of any."""
+        __tracebackhide__ = True
+        self._conclude(_only(self.contract.check(interaction), only))
+
+    def demand_refusal(self, interaction: Interaction) -> None:
+        """Fails the test where a broken request was not answered with a readable 4xx that shows nothing internal."""
+        __tracebackhide__ = True
+        found = self.contract.check(interaction, broken_request=True)
+        self._conclude(_without(found, "undocumented-status"))
+        status = interaction.response.status if interaction.response else 0
+        if not 400 <= status < 500:
+            pytest.fail(f"a broken request is answered with {status}, where a 4xx is due", pytrace=False)
+
+    def demand_no_failure(self, interaction: Interaction) -> None:
+        """Fails the test where the server failed, or said that it succeeded with an answer that is not as documented."""
+        __tracebackhide__ = True
+        status = interaction.response.status if interaction.response else 0
+        if 200 <= status < 300:
+            answer = Interaction(None, interaction.response)  # whether the request was right is not asked here
+            self._conclude(self.contract.check(answer))
+        else:
+            self.demand_refusal(interaction)
+
+    def _conclude(self, findings: Findings) -> None:
+        __tracebackhide__ = True
+        self._warn(findings)
+        if not findings.ok:
+            pytest.fail(f"the server: {self.contract.violation(findings)}", pytrace=False)
+
+
+def by_rule(rules: Iterable[str]) -> list[Any]:
+    """Parameters of tests by rule, each with its basis."""
+    return [
+        pytest.param(rule, id=rule, marks=pytest.mark.veeqo_alloc_basis(basis=CATALOGUE[rule].basis)) for rule in rules
+    ]
+
+
+def _only(findings: Findings, rule: str) -> Findings:
+    return findings if not rule else _filtered(findings, lambda each: each == rule)
+
+
+def _without(findings: Findings, rule: str) -> Findings:
+    return _filtered(findings, lambda each: each != rule)
+
+
+def _filtered(findings: Findings, keeps: Callable[[str], bool]) -> Findings:
+    return Findings(
+        (each for each in findings if keeps(each.rule)),
+        accepted=(each for each in findings.accepted if keeps(each.finding.rule)),
+        profile=findings.profile,
+        operation=findings.operation,
+    )

@@ -1,0 +1,150 @@
+"""The server under test: what may be asked of it, and what it answered."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pytest_veeqo_alloc.api import Contract
+from pytest_veeqo_alloc.contract.interaction import Headers, Interaction
+from pytest_veeqo_alloc.contract.transport import is_json_type
+from pytest_veeqo_alloc.live.errors import RefusedError, SendError
+from pytest_veeqo_alloc.live.guard import Wishes, permit
+from pytest_veeqo_alloc.live.journal import opened
+from pytest_veeqo_alloc.live.pool import PoolOrder
+from pytest_veeqo_alloc.live.session import JSON_HEADERS, Live
+from pytest_veeqo_alloc.live.shared import Rate, Shared
+from pytest_veeqo_alloc.server.fake import Fake
+from pytest_veeqo_alloc.server.owner import running
+from pytest_veeqo_alloc.server.policy import Policy
+from pytest_veeqo_alloc.server.world import World
+from pytest_veeqo_alloc.story import Line, Stock, Story
+
+SHAPES: Mapping[str, tuple[int, int]] = {"one line": (1, 1), "several lines": (2, 1), "several units": (1, 2)}
+"""What a happy path asks for: lines, and units of each."""
+
+_FIRST_ANY = 7_000_001
+_WAREHOUSE, _SELLABLES, _UNITS = 1784, (1226615, 1226616), 3
+_ORDERS = 2000
+
+
+class UncoveredError(Exception):
+    """Something cannot be looked at in this run, for the reason that the text gives."""
+
+    is_of_conformance = True
+
+
+class TargetError(Exception):
+    """Nothing can be said of the target, for the reason that the text gives: the run may as well stop."""
+
+    is_of_conformance = True
+
+
+class Subject:
+    """The server of *live*, judged by *contract*. *orders* are those that there are, in the order in which they are
+    used; *is_free* says that it may be written to freely."""
+
+    def __init__(
+        self, live: Live, contract: Contract, orders: Iterator[PoolOrder], *, name: str, is_free: bool
+    ) -> None:
+        self.contract, self.name, self.is_free = contract, name, is_free
+        self._live, self._orders = live, orders
+        self._happy: dict[str, Interaction] = {}
+
+    def take(self, lines: int = 1, units: int = 1) -> PoolOrder:
+        """An order that nobody has used in this run, with as many sellables that have as many units free."""
+        for order in self._orders:
+            if not self._live.shared.is_first(f"order-{order.id}-{order.warehouse_id}"):
+                continue
+            fitting = {sellable: free for sellable, free in order.sellables.items() if free >= units}
+            if len(fitting) >= lines:
+                return PoolOrder(order.id, order.warehouse_id, fitting)
+        raise UncoveredError(f"the order pool has no order left with {lines} sellables of {units} units")
+
+    def any_order(self) -> PoolOrder:
+        """Some order, for a request that is to be refused."""
+        pool = self._live.permit.pool
+        return next(iter(pool)) if len(pool) else self.take(2, 1)
+
+    def happy(self, shape: str) -> Interaction:
+        """An allocation as documented, made once for all tests. TargetError where its answer is no success, UncoveredError
+        where it cannot be made."""
+        if shape not in self._happy:
+            lines, units = SHAPES[shape]
+            order = self.take(lines, units)
+            self._happy[shape] = self.post(order.id, asking(order, lines, units))
+            self._refuse_no_api(self._happy[shape], order.id)
+        return self._happy[shape]
+
+    def post(
+        self, order_id: int, payload: Any, *, headers: Headers = JSON_HEADERS, key: str | None = None
+    ) -> Interaction:
+        """An allocation, whatever its answer."""
+        return self._told(lambda: self._live.post(order_id, payload, headers=headers, key=key))
+
+    def try_out(self, method: str, path: str, body: bytes | None) -> Interaction:
+        """Any request, where the server may be written to freely."""
+        return self._told(lambda: self._live.try_out(method, path, body))
+
+    def _told(self, send: Callable[[], Interaction]) -> Interaction:
+        try:
+            return send()
+        except RefusedError as error:
+            raise UncoveredError(str(error)) from None
+        except SendError as error:
+            raise TargetError(str(error)) from None
+
+    def _refuse_no_api(self, interaction: Interaction, order_id: int) -> None:
+        response = interaction.response
+        if response is None or 200 <= response.status < 300:
+            return
+        kind = response.header("content-type")
+        what = "" if kind is None or is_json_type(kind) else " and a body that is no JSON"
+        hint = (
+            "a redirect is not followed"
+            if response.status < 400
+            else "is it an API of this kind, with this order and key?"
+        )
+        raise TargetError(
+            f"{self._live.target} answers an allocation to order {order_id} as documented with {response.status}{what}: {hint}"
+        )
+
+
+def asking(order: PoolOrder, lines: int = 1, units: int = 1) -> dict[str, Any]:
+    """A valid body for *order*."""
+    attributes = [{"sellable_id": sellable, "quantity": units} for sellable in list(order.sellables)[:lines]]
+    return {"allocation": {"warehouse_id": order.warehouse_id, "line_items_attributes": attributes}}
+
+
+def foreign(live: Live, contract: Contract) -> Subject:
+    """The server that the options of a run name."""
+    pool = live.permit.pool
+    orders = _made_up() if pool.is_any else iter(pool)
+    return Subject(live, contract, orders, name=live.target, is_free=pool.is_any)
+
+
+def _made_up() -> Iterator[PoolOrder]:
+    units = dict.fromkeys(_SELLABLES, _UNITS)
+    return (PoolOrder(order_id, _WAREHOUSE, units) for order_id in range(_FIRST_ANY, _FIRST_ANY + _ORDERS))
+
+
+@contextmanager
+def own_fake() -> Iterator[Subject]:
+    """Our own fake, judged strictly: it makes nothing up, and refuses whatever is wrong."""
+    orders = list(_made_up())
+    told = (Line(sellable, _UNITS, stock=(Stock(_WAREHOUSE, 10**6, 0),)) for sellable in _SELLABLES)
+    lines = tuple(told)
+    world = World.of(*(Story(order_id=order.id, lines=lines, allocations=()) for order in orders))
+    contract = Contract("strict")
+    fake = Fake(contract, Policy.strict(), world=world)
+    with tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as folder, running(fake) as front:
+        host = urlsplit(front.url).netloc
+        wishes = Wishes(front.url, (host,), fake.api_key, 10**6, "any", 10**5)
+        granted = permit(wishes)
+        with opened(Path(folder, "journal.jsonl"), granted.target) as writer:
+            live = Live(granted, Shared(Path(folder), Rate.per_second(granted.rate), granted.max_writes), writer)
+            yield Subject(live, contract, iter(orders), name="our own fake", is_free=True)

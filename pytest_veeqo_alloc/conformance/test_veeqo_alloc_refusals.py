@@ -1,0 +1,113 @@
+"""What the server does with requests that are broken: a readable 4xx, never a success, never a 5xx, nothing internal."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pytest_veeqo_alloc.conformance.judging import Judge, by_rule
+from pytest_veeqo_alloc.strategies.broken import REQUEST_BREAKERS
+from pytest_veeqo_alloc.strategies.sampling import broken_requests
+
+PATH = "/orders/{order_id}/allocations"
+
+
+@pytest.mark.parametrize("rule", by_rule(REQUEST_BREAKERS))
+def test_a_body_is_refused_that_breaks(rule: str, veeqo_alloc_judge: Judge) -> None:
+    """Generated bodies with exactly one thing wrong, of the rules that are errors in the profile of the run."""
+    judge = veeqo_alloc_judge
+    if judge.contract.severity_of(rule) != "error":
+        pytest.skip(f"{rule} is no error in the profile {judge.contract.profile}, so a server may take it")
+    order = judge.subject.any_order()
+    for each in broken_requests(rule, 3 if judge.subject.is_free else 1, order.warehouse_id, list(order.sellables), 1):
+        judge.demand_refusal(judge.subject.post(order.id, json.dumps(each.payload).encode()))
+
+
+GOOD = '{"allocation": {"warehouse_id": %d, "line_items_attributes": [{"sellable_id": %d, "quantity": 1}]}}'
+MALFORMED = {
+    "an empty body": b"",
+    "a truncated body": b'{"allocation": {"warehouse_id": 1, "line_items_attributes": [{"sel',
+    "no JSON": b"allocation[warehouse_id]=1&allocation[line_items_attributes][][sellable_id]=1",
+    "no UTF-8": b'{"allocation": {"warehouse_id": 1, "line_items_attributes": [{"sellable_id": 1, "quantity": 1, "\xff": 1}]}}',
+    "UTF-16": '{"allocation": {}}'.encode("utf-16"),
+    "NaN": b'{"allocation": {"warehouse_id": 1, "line_items_attributes": [{"sellable_id": 1, "quantity": NaN}]}}',
+    "an array": b"[]",
+    "a text": b'"allocation"',
+    "a number": b"1",
+    "null": b"null",
+    "deep nesting": b'{"allocation": ' + b"[" * 10_000 + b"]" * 10_000 + b"}",
+    "a huge number": b'{"allocation": {"warehouse_id": 1, "line_items_attributes": [{"sellable_id": 1, "quantity": 1%s}]}}' % (b"0" * 400),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_what_is_no_body_is_refused(name: str, veeqo_alloc_judge: Judge) -> None:
+    """RFC 8259: bytes that are no JSON text, or not an object."""
+    order = veeqo_alloc_judge.subject.any_order()
+    veeqo_alloc_judge.demand_refusal(veeqo_alloc_judge.subject.post(order.id, MALFORMED[name]))
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""],
+                         ids=["text", "form", "multipart", "none"])  # fmt: skip
+def test_json_that_is_declared_as_something_else_brings_nothing_down(
+    content_type: str, veeqo_alloc_judge: Judge
+) -> None:
+    """Refused or taken: the page does not say. A 5xx it is not."""
+    order = veeqo_alloc_judge.subject.take()
+    headers = (("Content-Type", content_type),) if content_type else ()
+    interaction = veeqo_alloc_judge.subject.post(order.id, veeqo_alloc_judge.asking(order), headers=headers)
+    veeqo_alloc_judge.demand_no_failure(interaction)
+
+
+@pytest.mark.parametrize("key", ["", "not-the-key-of-anybody"], ids=["missing", "wrong"])
+def test_a_request_with_another_key_is_refused(key: str, veeqo_alloc_judge: Judge) -> None:
+    """401 or 403, and nothing is allocated."""
+    order = veeqo_alloc_judge.subject.any_order()
+    interaction = veeqo_alloc_judge.subject.post(order.id, veeqo_alloc_judge.asking(order), key=key)
+    veeqo_alloc_judge.demand_refusal(interaction)
+    assert interaction.response is not None
+    assert interaction.response.status in (401, 403), "a request without the right key is not told so"
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
+def test_another_method_of_the_path_is_no_success(method: str, veeqo_alloc_judge: Judge) -> None:
+    """RFC 9110 section 15.5.6: 405, or a 404 where nothing is known of it."""
+    order = veeqo_alloc_judge.subject.any_order()
+    body = None if method in ("GET", "DELETE") else json.dumps(veeqo_alloc_judge.asking(order)).encode()
+    interaction = veeqo_alloc_judge.subject.try_out(method, PATH.replace("{order_id}", str(order.id)), body)
+    veeqo_alloc_judge.demand_refusal(interaction)
+
+
+@pytest.mark.parametrize("order_id", ["0", "-1", "P-447452", "1.5", "9" * 40, "%00", "1%27%20OR%201=1"],
+                         ids=["zero", "negative", "a number of an order", "a fraction", "huge", "a NUL", "SQL"])  # fmt: skip
+def test_an_order_id_that_is_none_is_refused(order_id: str, veeqo_alloc_judge: Judge) -> None:
+    """No such order can be."""
+    body = json.dumps(veeqo_alloc_judge.asking(veeqo_alloc_judge.subject.any_order())).encode()
+    veeqo_alloc_judge.demand_refusal(
+        veeqo_alloc_judge.subject.try_out("POST", PATH.replace("{order_id}", order_id), body)
+    )
+
+
+@pytest.mark.parametrize("size", ["1 MB in a member", "10,000 lines"])
+def test_a_large_body_brings_nothing_down(size: str, veeqo_alloc_judge: Judge) -> None:
+    """Refused or taken, but no 5xx."""
+    order = veeqo_alloc_judge.subject.any_order()
+    body = veeqo_alloc_judge.asking(order)
+    if size == "10,000 lines":
+        body["allocation"]["line_items_attributes"] *= 10_000
+    else:
+        body["note"] = "x" * 1_000_000
+    path = PATH.replace("{order_id}", str(order.id))
+    veeqo_alloc_judge.demand_no_failure(veeqo_alloc_judge.subject.try_out("POST", path, json.dumps(body).encode()))
+
+
+@pytest.mark.parametrize("what", ["warehouse_id", "sellable_id"])
+def test_something_that_does_not_exist_is_no_server_error(what: str, veeqo_alloc_judge: Judge) -> None:
+    """An id that nobody has: refused, or made up by a server that does so, but no 5xx."""
+    order = veeqo_alloc_judge.subject.take()
+    body = veeqo_alloc_judge.asking(order)
+    owner = body["allocation"] if what == "warehouse_id" else body["allocation"]["line_items_attributes"][0]
+    owner[what] = 2**53 - 1
+    path = PATH.replace("{order_id}", str(order.id))
+    veeqo_alloc_judge.demand_no_failure(veeqo_alloc_judge.subject.try_out("POST", path, json.dumps(body).encode()))

@@ -1,0 +1,120 @@
+"""The fixtures of the packaged suite; what they need is imported when one is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_veeqo_alloc.options import OPTIONS, setting
+
+if TYPE_CHECKING:
+    from pytest_veeqo_alloc.api import Contract
+    from pytest_veeqo_alloc.conformance.client import ClientJudge
+    from pytest_veeqo_alloc.conformance.judging import Judge
+    from pytest_veeqo_alloc.conformance.subject import Subject
+    from pytest_veeqo_alloc.contract.findings import Findings
+
+NOT_COVERED = "veeqo-alloc: not covered: "
+WARNED = "veeqo_alloc_warning"
+
+
+@pytest.fixture(scope="session")
+def veeqo_alloc_subject(pytestconfig: pytest.Config) -> Iterator[Subject | str]:
+    """The server under test, or why there is none."""
+    from pytest_veeqo_alloc.conformance.subject import foreign, own_fake
+
+    with ExitStack() as stack:
+        if setting(pytestconfig, "base-url"):
+            from pytest_veeqo_alloc.fixtures_live import live_or_fail
+            from pytest_veeqo_alloc.plugin import contract_of  # the plugin imports this module
+
+            yield foreign(live_or_fail(pytestconfig), contract_of(pytestconfig))
+        elif names_a_client(pytestconfig):
+            yield "no server is named: --veeqo-alloc-base-url does, as the README says under 'Against staging'"
+        else:
+            yield stack.enter_context(own_fake())
+
+
+@pytest.fixture
+def veeqo_alloc_judge(request: pytest.FixtureRequest, veeqo_alloc_subject: Subject | str) -> Judge:
+    """What judges the server under test in this test."""
+    from pytest_veeqo_alloc.conformance.judging import Judge
+
+    if isinstance(veeqo_alloc_subject, str):
+        pytest.skip(veeqo_alloc_subject)
+    return Judge(veeqo_alloc_subject, lambda findings: warn(request.node, findings))
+
+
+@pytest.fixture(scope="session")
+def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
+    """`make_client` of the client under test: of the hook, of the option, or the reference client where nothing at all
+    was said; else why there is none."""
+    from pytest_veeqo_alloc.conformance.driving import ClientError, checked, named_client
+
+    config = request.config
+    try:
+        named = setting(config, "client")
+        made = config.hook.pytest_veeqo_alloc_client(request=request)
+        if made is not None:
+            return checked(made)
+        if named:
+            return named_client(named, str(config.invocation_params.dir))
+    except ClientError as error:
+        request.session.shouldfail = f"veeqo-alloc: {error}"
+        return str(error)
+    if any(setting(config, name) for name, *_ in OPTIONS):
+        return (
+            "no client is named: implement the hook pytest_veeqo_alloc_client(request) in a conftest.py, or give "
+            "--veeqo-alloc-client module:make_client"
+        )
+    from pytest_veeqo_alloc.conformance.reference import make_client
+
+    return make_client
+
+
+@pytest.fixture
+def veeqo_alloc_client_judge(
+    request: pytest.FixtureRequest, veeqo_alloc_client: Any, veeqo_alloc_contract: Contract
+) -> Iterator[ClientJudge]:
+    """What judges the client under test in this test: a fake that is fresh, and not watched by itself."""
+    from pytest_veeqo_alloc.conformance.client import ClientJudge
+
+    if isinstance(veeqo_alloc_client, str):
+        if request.session.shouldfail:
+            pytest.fail(f"veeqo-alloc: {veeqo_alloc_client}", pytrace=False)
+        pytest.skip(veeqo_alloc_client)
+    fake = request.getfixturevalue("veeqo_alloc_server_owner")
+    fake.reset()
+    timeout = float(setting(request.config, "client-timeout") or 5)
+    yield ClientJudge(veeqo_alloc_client, fake, timeout, lambda findings: warn(request.node, findings))
+    fake.settle()
+
+
+def warn(node: pytest.Item, findings: Findings) -> None:
+    """Remember the warnings among *findings* for the summary."""
+    for each in findings.warnings:
+        text = f"{each.rule} at {each.side} {each.place}"
+        if (WARNED, text) not in node.user_properties:
+            node.user_properties.append((WARNED, text))
+
+
+def names_a_client(config: pytest.Config) -> bool:
+    """Whether somebody said which client is to be judged."""
+    implementations = config.hook.pytest_veeqo_alloc_client.get_hookimpls()
+    return bool(setting(config, "client") or implementations)
+
+
+def explained(item: pytest.Item, error: BaseException) -> BaseException | None:
+    """What is raised in the place of *error*: a skip where something is not covered, one sentence and a stop where the
+    target is no target."""
+    from pytest_veeqo_alloc.conformance.subject import TargetError, UncoveredError
+
+    if isinstance(error, UncoveredError):
+        return pytest.skip.Exception(f"{NOT_COVERED}{error}")
+    if isinstance(error, TargetError):
+        item.session.shouldfail = f"veeqo-alloc: {error}"
+        return pytest.fail.Exception(f"veeqo-alloc: {error}", pytrace=False)
+    return None
