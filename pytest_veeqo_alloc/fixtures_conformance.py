@@ -22,8 +22,8 @@ WARNED = "veeqo_alloc_warning"
 
 
 @pytest.fixture(scope="session")
-def veeqo_alloc_subject(pytestconfig: pytest.Config) -> Iterator[Subject | str]:
-    """The server under test, or why there is none."""
+def veeqo_alloc_subject(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Iterator[Subject | str]:
+    """The server under test, or why there is none. Where it may not be written to, the run stops."""
     from pytest_veeqo_alloc.conformance.subject import foreign, own_fake
 
     with ExitStack() as stack:
@@ -31,7 +31,12 @@ def veeqo_alloc_subject(pytestconfig: pytest.Config) -> Iterator[Subject | str]:
             from pytest_veeqo_alloc.fixtures_live import live_or_fail
             from pytest_veeqo_alloc.plugin import contract_of  # the plugin imports this module
 
-            yield foreign(live_or_fail(pytestconfig), contract_of(pytestconfig))
+            try:
+                live = live_or_fail(pytestconfig)
+            except pytest.fail.Exception:
+                request.session.shouldfail = "veeqo-alloc: the server under test may not be written to"
+                raise
+            yield foreign(live, contract_of(pytestconfig))
         elif names_a_client(pytestconfig):
             yield "no server is named: --veeqo-alloc-base-url does, as the README says under 'Against staging'"
         else:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,21 +50,23 @@ class Subject:
     used; *is_free* says that it may be written to freely."""
 
     def __init__(
-        self, live: Live, contract: Contract, orders: Iterator[PoolOrder], *, name: str, is_free: bool
+        self, live: Live, contract: Contract, orders: Iterable[PoolOrder], *, name: str, is_free: bool
     ) -> None:
         self.contract, self.name, self.is_free = contract, name, is_free
-        self._live, self._orders = live, orders
+        self._live, self._left = live, deque(orders)
         self._happy: dict[str, Interaction] = {}
 
     def take(self, lines: int = 1, units: int = 1) -> PoolOrder:
         """An order that nobody has used in this run, with as many sellables that have as many units free."""
-        for order in self._orders:
-            if not self._live.shared.is_first(f"order-{order.id}-{order.warehouse_id}"):
-                continue
+        for order in self._left:
             fitting = {sellable: free for sellable, free in order.sellables.items() if free >= units}
             if len(fitting) >= lines:
-                return PoolOrder(order.id, order.warehouse_id, fitting)
-        raise UncoveredError(f"the order pool has no order left with {lines} sellables of {units} units")
+                self._left.remove(order)
+                # Another process may have used it.
+                if self._live.shared.is_first(f"order-{order.id}-{order.warehouse_id}"):
+                    return PoolOrder(order.id, order.warehouse_id, fitting)
+                return self.take(lines, units)
+        raise UncoveredError(f"the order pool has no order left with {lines} sellable(s) of {units} unit(s)")
 
     def any_order(self) -> PoolOrder:
         """Some order, for a request that is to be refused."""
@@ -79,6 +82,18 @@ class Subject:
             self._happy[shape] = self.post(order.id, asking(order, lines, units))
             self._refuse_no_api(self._happy[shape], order.id)
         return self._happy[shape]
+
+    def happy_ones(self) -> list[Interaction]:
+        """The happy paths that this run can make. UncoveredError where there is none."""
+        made, reason = [], ""
+        for shape in SHAPES:
+            try:
+                made.append(self.happy(shape))
+            except UncoveredError as error:
+                reason = reason or str(error)
+        if not made:
+            raise UncoveredError(reason)
+        return made
 
     def post(
         self, order_id: int, payload: Any, *, headers: Headers = JSON_HEADERS, key: str | None = None
@@ -147,4 +162,4 @@ def own_fake() -> Iterator[Subject]:
         granted = permit(wishes)
         with opened(Path(folder, "journal.jsonl"), granted.target) as writer:
             live = Live(granted, Shared(Path(folder), Rate.per_second(granted.rate), granted.max_writes), writer)
-            yield Subject(live, contract, iter(orders), name="our own fake", is_free=True)
+            yield Subject(live, contract, orders, name="our own fake", is_free=True)

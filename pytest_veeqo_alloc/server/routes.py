@@ -46,8 +46,8 @@ def outcome_of(
     if errors:
         return world, _refusal(errors, policy)
     order_id = operation.order_id(request.url)
-    if order_id is None:
-        return world, Outcome("not-found")
+    if order_id is None or order_id < 1:
+        return world, Outcome("not-found", reason="there is no such order")
     return allocate(world, policy, order_id, asked_for(request.body))
 
 
