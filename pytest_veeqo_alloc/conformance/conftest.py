@@ -28,13 +28,15 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Mod
     known = any(fnmatch.fnmatch(file_path.name, pattern) for pattern in patterns)
     if not _is_ours(file_path) or known or parent.session.isinitpath(file_path):
         return None
-    module: pytest.Module = ConformanceModule.from_parent(parent, path=file_path)
-    return module
+    return _module(file_path, parent)
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
     """A module of ours that pytest itself would take."""
-    if not _is_ours(module_path):
-        return None
-    module: pytest.Module = ConformanceModule.from_parent(parent, path=module_path)
+    return _module(module_path, parent) if _is_ours(module_path) else None
+
+
+def _module(path: Path, parent: pytest.Collector) -> pytest.Module:
+    # The ids are those of the documentation, from wherever the suite is run.
+    module: pytest.Module = ConformanceModule.from_parent(parent, path=path, nodeid=path.name)
     return module

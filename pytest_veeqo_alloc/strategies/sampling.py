@@ -41,10 +41,11 @@ def broken_requests(rule: str, count: int, warehouse_id: int, sellable_ids: Sequ
     valid = allocation_requests(
         warehouse_ids=[warehouse_id], sellable_ids=sellable_ids, max_lines=len(sellable_ids), max_quantity=units
     )
-    return _samples(broken(valid, {rule: REQUEST_BREAKERS[rule]}), count)
+    return samples(broken(valid, {rule: REQUEST_BREAKERS[rule]}), count)
 
 
-def _samples(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
+def samples(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
+    """*count* values of *strategy*, the same each time."""
     made: list[Any] = []
 
     @settings(
@@ -68,9 +69,9 @@ def valid_requests(count: int, warehouse_id: int, sellable_ids: Sequence[int], u
     strategy = allocation_requests(
         warehouse_ids=[warehouse_id], sellable_ids=sellable_ids, max_lines=len(sellable_ids), max_quantity=units
     )
-    return _samples(strategy, count)
+    return samples(strategy, count)
 
 
 def any_requests(count: int) -> list[Any]:
     """*count* valid bodies of requests."""
-    return _samples(allocation_requests(), count)
+    return samples(allocation_requests(), count)
