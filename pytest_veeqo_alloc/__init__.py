@@ -17,19 +17,22 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.server.owner import ServerSettings, serve_fake
     from pytest_veeqo_alloc.server.policy import Policy
     from pytest_veeqo_alloc.server.world import World
-    from pytest_veeqo_alloc.story import Story
+    from pytest_veeqo_alloc.story import Allocation, Line, Stock, Story
 
 __all__ = [
+    "Allocation",
     "Contract",
     "ContractViolation",
     "Deviation",
     "Finding",
     "Findings",
     "Interaction",
+    "Line",
     "Policy",
     "Request",
     "Response",
     "ServerSettings",
+    "Stock",
     "Story",
     "World",
     "build_order",
@@ -40,16 +43,19 @@ __all__ = [
 
 # pytest imports this module in every run of everybody who has it installed, so it loads nothing until it is asked.
 _HOMES = {
+    "Allocation": "story",
     "Contract": "api",
     "ContractViolation": "contract.violation",
     "Deviation": "contract.deviations",
     "Finding": "contract.findings",
     "Findings": "contract.findings",
     "Interaction": "contract.interaction",
+    "Line": "story",
     "Policy": "server.policy",
     "Request": "contract.interaction",
     "Response": "contract.interaction",
     "ServerSettings": "server.owner",
+    "Stock": "story",
     "Story": "story",
     "World": "server.world",
     "build_order": "orders",

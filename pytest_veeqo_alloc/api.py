@@ -10,7 +10,15 @@ from typing import Any, Literal
 from pytest_veeqo_alloc.capture.objects import interaction_of, request_of
 from pytest_veeqo_alloc.capture.watch import Watch
 from pytest_veeqo_alloc.contract.breach import Breach
-from pytest_veeqo_alloc.contract.check import Asked, Settings, breaches_of, check_body, check_interaction, conclude
+from pytest_veeqo_alloc.contract.check import (
+    Asked,
+    Settings,
+    breaches_of,
+    check_body,
+    check_interaction,
+    conclude,
+    without_keys,
+)
 from pytest_veeqo_alloc.contract.deviations import Accepting, Deviation
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
@@ -136,8 +144,10 @@ class Contract:
     def check_served(self, request: Request, keys: Iterable[str], *others: Contract) -> list[Findings]:
         """`check_request` for a server that takes *keys*, which may stand in no URL: what this contract says, and what
         each of the *others* does, for one reading."""
-        said = breaches_of(Interaction(request), tables(), Asked(known_keys=tuple(keys)))
-        return [conclude(said, tables(), each._settings) for each in (self, *others)]
+        asked = Asked(known_keys=tuple(keys))
+        said = breaches_of(Interaction(request), tables(), asked)
+        found = (conclude(said, tables(), each._settings) for each in (self, *others))
+        return [without_keys(each, request, tables(), asked) for each in found]
 
     def check_sequence(self, seen: Iterable[Seen], keys: Iterable[str] = ()) -> Findings:
         """What is wrong with requests as they followed upon each other at a server: see `sequence_breaches`."""

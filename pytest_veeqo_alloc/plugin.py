@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,9 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     """The hook for a client under test."""
-    from pytest_veeqo_alloc import hooks
-
-    pluginmanager.add_hookspecs(hooks)
+    pluginmanager.add_hookspecs(import_module("pytest_veeqo_alloc.hooks"))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -228,7 +228,10 @@ def test_reads_pass_where_that_is_allowed_and_are_no_finding(upstream: Fake, tmp
         assert requests.get(proxy.url + "/orders/447452", headers=HEADERS, timeout=5).json()["id"] == 447452
         assert requests.head(proxy.url + "/orders/447452", headers=HEADERS, timeout=5).status_code == 404
         assert requests.delete(proxy.url + "/orders/447452", headers=HEADERS, timeout=5).status_code == 403
-        assert [finding.location for finding in proxy.findings.errors] == ["method", "path"]
+        assert rules(proxy) == []
+        assert proxy.complaints == [
+            "request 4 was answered with 403: only POST /orders/{order_id}/allocations is passed on"
+        ]
 
 
 def test_the_budget_and_the_pool_hold_for_the_client(upstream: Fake, tmp_path: Path) -> None:
@@ -243,6 +246,22 @@ def test_the_budget_and_the_pool_hold_for_the_client(upstream: Fake, tmp_path: P
         assert post(proxy, fits, "/orders/7/allocations").status_code == 201
         assert post(proxy, fits, "/orders/7/allocations").status_code == 403
     assert len(upstream.interactions) == 1
+
+
+def test_what_is_not_passed_on_is_told_in_a_line_and_fails_the_run(tmp_path: Path) -> None:
+    (tmp_path / "pool.toml").write_text(POOL, encoding="utf-8")
+    with serve_fake(api_key=KEY) as upstream:
+        host = urlsplit(upstream.url).netloc
+        options = ("--upstream", upstream.url, "--allow-host", host, "--orders", "pool.toml", "--max-writes", "1")
+        with served(tmp_path, *options) as process:
+            requests.post(process.url + "/orders/8/allocations", json=BODY, headers=HEADERS, timeout=5)
+            assert process.line() == (
+                "POST /orders/8/allocations no answer (answered here with 403: not passed on: order 8 is not in the order "
+                "pool, and only the orders in it may be written to)"
+            )
+            requests.get(process.url + "/orders/8", headers=HEADERS, timeout=5)
+            assert process.stop() == 1
+            assert "request 1 was answered with 403: not passed on: order 8" in process.out
 
 
 def test_every_write_is_in_the_journal(proxy: Proxy, tmp_path: Path) -> None:
@@ -260,7 +279,7 @@ def test_a_loop_is_found_at_the_first_request(tmp_path: Path) -> None:
             assert proxy.leads_to(front.netloc)
             answer = post(proxy)
             assert answer.status_code == 508
-            assert proxy.complaints == ["the upstream leads back to this proxy"]
+            assert proxy.complaints[-1:] == ["request 2 was answered with 508: the upstream leads back to this proxy"]
 
 
 def test_a_client_that_leaves_does_not_stop_the_check_of_the_answer(proxy: Proxy, upstream: Fake) -> None:

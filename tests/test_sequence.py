@@ -84,6 +84,21 @@ def test_a_read_of_an_order_whose_id_begins_alike_does_not_help() -> None:
     assert rules(post(response=FAILED), read, post()) == ["repeated-post"]
 
 
+@pytest.mark.parametrize(("status", "found"), [(404, []), (401, ["repeated-post"]), (500, ["repeated-post"])])
+def test_a_read_counts_only_where_its_answer_tells_something(status: int, found: list[str]) -> None:
+    read: Seen = (Interaction(Request("GET", "/orders/7"), Response(status)), "answered")
+    assert rules(post(response=FAILED), read, post()) == found
+
+
+def test_a_repetition_that_was_answered_is_the_end_of_it() -> None:
+    assert rules(post(response=FAILED), post(), post(), post()) == ["repeated-post"]
+
+
+def test_the_same_number_written_otherwise_is_the_same_post() -> None:
+    body = json.dumps(BODY).replace('"quantity": 1', '"quantity": 1.0').encode()
+    assert rules(post(response=FAILED), post(body=body)) == ["repeated-post"]
+
+
 def test_each_repetition_is_found() -> None:
     assert rules(post(response=FAILED), post(response=FAILED), post()) == ["repeated-post", "repeated-post"]
 

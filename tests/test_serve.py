@@ -135,12 +135,13 @@ def test_an_expectation_that_is_not_met_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("method", "name", "body", "content_type", "status", "words"), [
     ("POST", "faults", '{"name": "gzipp"}', "application/json", 400, "did you mean 'gzip'"),
-    ("POST", "faults", "{}", "application/json", 400, "POST faults takes name, times, given"),
+    ("POST", "faults", "{}", "application/json", 400, "POST faults takes name, times"),
     ("POST", "faults", "[]", "application/json", 400, "the body is an object"),
     ("POST", "faults", "{", "application/json", 400, "the body is no JSON"),
     ("POST", "faults", '{"name": "gzip"}', "text/plain", 400, "send content-type: application/json"),
     ("POST", "world", "{}", "application/json", 404, "GET findings, GET interactions, POST reset, POST faults"),
     ("DELETE", "findings", "", "application/json", 404, "GET findings"),
+    ("POST", "reset", "{}", "text/plain", 400, "send content-type: application/json"),
 ])  # fmt: skip
 def test_what_the_control_path_does_not_know_is_one_sentence(
     tmp_path: Path, method: str, name: str, body: str, content_type: str, status: int, words: str
@@ -150,6 +151,19 @@ def test_what_the_control_path_does_not_know_is_one_sentence(
         answer = requests.request(method, process.url + CONTROL + name, data=body, headers=sent, timeout=5)
         assert answer.status_code == status
         assert words in answer.json()["error_messages"]
+        assert process.stop() == 0
+
+
+def test_begin_anew_needs_no_body_but_a_page_in_a_browser_may_not_ask(tmp_path: Path) -> None:
+    with served(tmp_path) as process:
+        post(process.url, BARE)
+        assert (
+            requests.post(
+                process.url + CONTROL + "reset", headers={"Origin": "http://x.example.com"}, timeout=5
+            ).status_code
+            == 400
+        )
+        assert requests.post(process.url + CONTROL + "reset", timeout=5).status_code == 200
         assert process.stop() == 0
 
 

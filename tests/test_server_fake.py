@@ -58,6 +58,8 @@ def test_what_is_answered_is_remembered(fake: Fake) -> None:
     gone = requests.delete(f"{url}/allocations/{made}", headers=headers(fake), timeout=5)
     assert (gone.status_code, gone.json()["allocations"]) == (200, [])
     assert requests.delete(f"{url}/allocations/{made}", headers=headers(fake), timeout=5).status_code == 404
+    assert requests.get(fake.url + "/orders/1", headers=headers(fake), timeout=5).json()["allocations"] == []
+    fake.policy = Policy.strict()
     assert requests.get(fake.url + "/orders/1", headers=headers(fake), timeout=5).status_code == 404
     assert len(fake.findings) == 0
 
@@ -153,7 +155,7 @@ def test_an_answer_of_ones_own_comes_as_often_as_asked_and_is_held_against_nobod
     assert [answer.status_code for answer in answers] == [422, 422, 201]
     assert (answers[0].json(), answers[0].headers["x-reason"]) == ({"error_messages": "No"}, "stock")
     assert len(fake.findings) == 0
-    assert len(fake.world.orders) == 1
+    assert len(fake.world.orders[447452].allocations) == 1
 
 
 def test_an_answer_may_be_text_or_bytes_or_nothing(fake: Fake) -> None:
@@ -171,6 +173,8 @@ def test_an_answer_may_be_text_or_bytes_or_nothing(fake: Fake) -> None:
     ({"status": True}, "status= is a final status"),
     ({"headers": {"a": "b\r\nc: d"}}, "headers= are names and values"),
     ({"headers": {"a": "\u20ac"}}, "headers= are names and values"),
+    ({"headers": {"x y": "1"}}, "it is no name of a header"),
+    ({"headers": {"Transfer-Encoding": "chunked"}}, "or the server sets it itself"),
     ({"times": 0}, "times= is a number of requests from 1 on, not 0"),
 ])  # fmt: skip
 def test_an_answer_that_cannot_be_sent_is_refused(fake: Fake, what: dict[str, Any], sentence: str) -> None:
@@ -228,9 +232,35 @@ def test_a_post_that_is_repeated_after_a_slow_answer_is_found(fake: Fake) -> Non
     assert finding.got == "request 1 again, as request 2, after an answer that did not arrive whole"
 
 
+def test_a_client_that_looks_at_the_order_after_a_failure_finds_it_and_may_post_again(fake: Fake) -> None:
+    fake.inject_fault("server-error")
+    assert post(fake).status_code == 500
+    looked = requests.get(fake.url + "/orders/447452", headers=headers(fake), timeout=5)
+    assert looked.json()["allocations"] == []
+    assert post(fake).status_code == 201
+    assert len(fake.findings) == 0
+
+
+def test_a_key_in_the_place_of_a_name_is_shown_nowhere(fake: Fake) -> None:
+    body = {**asking(), fake.api_key: 1}
+    requests.post(f"{fake.url}{PATH}?{fake.api_key}=1", json=body, headers=headers(fake), timeout=5)
+    found = fake.findings
+    assert {finding.rule for finding in found} == {"key-in-url", "undocumented-field"}
+    assert fake.api_key not in str(found) + str(fake.contract.violation(found))
+    assert fake.api_key not in "".join(f"{each.pointer} {each.location}" for each in found)
+    fake.reset()
+
+
+@pytest.mark.parametrize(("name", "value"), [("world", None), ("policy", "strict")])
+def test_a_world_or_policy_that_is_none_is_refused_at_once(fake: Fake, name: str, value: object) -> None:
+    with pytest.raises(TypeError, match=f"the {name} of a fake is a"):
+        setattr(fake, name, value)
+
+
 def test_a_new_start_forgets_everything_and_belongs_to_nobody_before(fake: Fake) -> None:
     fake.policy = Policy.strict()
     fake.inject_fault("gzip", times=9)
+    fake.api_key = "another-key"
     post(fake, asking()["allocation"])
     fake.reset()
     assert (len(fake.interactions), len(fake.findings), len(fake.world.orders)) == (0, 0, 0)

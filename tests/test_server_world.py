@@ -30,7 +30,7 @@ def test_an_order_that_nobody_told_of_orders_what_is_asked_for() -> None:
     assert outcome.story is not None
     assert outcome.story.allocated_completely
     assert {line.sellable_id: line.quantity for line in outcome.story.lines} == {11: 2, 12: 1}
-    assert read(world, 7).story == outcome.story
+    assert read(world, Policy(), 7).story == outcome.story
 
 
 def test_made_up_stock_always_suffices() -> None:
@@ -127,7 +127,7 @@ def test_an_allocation_that_is_not_there_cannot_be_deleted(order_id: int, alloca
 
 
 def test_an_order_that_is_not_there_cannot_be_read() -> None:
-    assert read(World(), 7).name == "not-found"
+    assert read(World(), STRICT, 7).name == "not-found"
 
 
 def test_an_order_told_again_takes_the_place_of_the_first() -> None:
@@ -151,7 +151,7 @@ def test_infinite_stock_never_ends() -> None:
 
 
 def test_the_documented_example_is_what_comes_of_its_story() -> None:
-    assert build_order(read(World.of(Story()), 447452).story) == build_order()
+    assert build_order(read(World.of(Story()), STRICT, 447452).story) == build_order()
 
 
 @pytest.mark.parametrize(("field", "value", "hint"), [

@@ -22,7 +22,9 @@ from pytest_veeqo_alloc.contract.rules import CATALOGUE, Severity, Side
 from pytest_veeqo_alloc.contract.rules_order import EQUATIONS
 from pytest_veeqo_alloc.contract.table import Shape
 from pytest_veeqo_alloc.contract.transport import (
+    LONG_KEY,
     key_breaches,
+    keys_of,
     location_breaches,
     media_type_breach,
     status_breaches,
@@ -68,7 +70,21 @@ Said = tuple[Side, Breach, Any]
 
 def check_interaction(interaction: Interaction, tables: Tables, settings: Settings, asked: Asked) -> Findings:
     """Everything wrong with *interaction*."""
-    return conclude(breaches_of(interaction, tables, asked), tables, settings)
+    findings = conclude(breaches_of(interaction, tables, asked), tables, settings)
+    return without_keys(findings, interaction.request, tables, asked)
+
+
+def without_keys(findings: Findings, request: Request | None, tables: Tables, asked: Asked) -> Findings:
+    """*findings* with every name masked that is, or holds, a key that *request* sent: such a name is shown nowhere."""
+    if request is None or not (len(findings) or findings.accepted):
+        return findings
+    keys = [key for key in (*keys_of(request, tables.operation), *asked.known_keys) if len(key) >= LONG_KEY]
+    return Findings(
+        (each.without(keys) for each in findings),
+        accepted=(Accepted(each.finding.without(keys), each.reason) for each in findings.accepted),
+        profile=findings.profile,
+        operation=findings.operation,
+    )
 
 
 def breaches_of(interaction: Interaction, tables: Tables, asked: Asked) -> list[Said]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
-from pytest_veeqo_alloc.contract.pointer import shown, shown_location
+from pytest_veeqo_alloc.contract.pointer import hidden, shown, shown_location
 from pytest_veeqo_alloc.contract.rules import Basis, Severity, Side
 
 
@@ -44,6 +44,17 @@ class Finding:
     def masked(self) -> Finding:
         """The same finding with names that may not be shown masked in pointer and location."""
         return replace(self, pointer=shown(self.pointer), location=shown_location(self.location))
+
+    def without(self, keys: Iterable[str]) -> Finding:
+        """The same finding with every name masked that holds one of *keys*: somebody put a key in the place of a name."""
+        pointer, location = self.pointer, self.location
+        for key in keys:
+            pointer, location = hidden(pointer, key), hidden(location, key) or location
+        return (
+            self
+            if (pointer, location) == (self.pointer, self.location)
+            else replace(self, pointer=pointer, location=location)
+        )
 
     def __str__(self) -> str:
         return f"{self.severity}: {self.rule} at {self.side} {self.place}: {self.message}"

@@ -46,6 +46,13 @@ def shown_location(location: str) -> str:
     return f"{kind}:{_shown_token(name)}" if colon else location
 
 
+def hidden(place: str | None, key: str) -> str | None:
+    """*place*, a pointer or a location, with every name that holds *key* replaced by its length in words."""
+    if place is None or key not in place:
+        return place
+    return re.sub(r"[^/:]*" + re.escape(key) + r"[^/:]*", lambda match: f"(name of {len(match[0])} characters)", place)
+
+
 _MASKED = re.compile(r"\(name of [0-9]{1,9} characters?\)\Z")
 
 

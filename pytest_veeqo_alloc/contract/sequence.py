@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
@@ -26,7 +25,7 @@ def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable
     a call that deletes, in between says that the client has looked, and a POST after a 429 is safe: that was refused
     before it was carried out.
     """
-    unknown: dict[tuple[int | None, object], tuple[int, str]] = {}
+    unknown: dict[int | None, list[tuple[object, int, str]]] = {}
     known_keys = tuple(keys)
     for number, (interaction, ending) in enumerate(seen, start=1):
         request = interaction.request
@@ -36,16 +35,17 @@ def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable
             places = credential_places(request, operation, known_keys)
             yield from (Breach("key-sent-elsewhere", None, "the key, at another host", "", place) for place in places)
         elif not operation.means(interaction):
-            for same in [one for one in unknown if _names(request, one[0])]:
-                del unknown[same]
+            if _tells(interaction.response):
+                for order_id in [one for one in unknown if _names(request, one)]:
+                    del unknown[order_id]
         else:
-            same = operation.order_id(request.url), _content(request)
-            if same in unknown:
-                before, reason = unknown[same]
-                got = f"request {before} again, as request {number}, after {reason}"
+            same, content = unknown.setdefault(operation.order_id(request.url), []), _content(request)
+            for entry in [one for one in same if one[0] == content]:
+                same.remove(entry)
+                got = f"request {entry[1]} again, as request {number}, after {entry[2]}"
                 yield Breach("repeated-post", None, got, "", "method")
             if reason := _not_known(interaction.response, ending):
-                unknown[same] = number, reason
+                same.append((content, number, reason))
 
 
 def _not_known(response: Response | None, ending: Ending) -> str:
@@ -60,6 +60,11 @@ def _not_known(response: Response | None, ending: Ending) -> str:
     return "" if readable or not 200 <= response.status < 300 else "an answer that cannot be read"
 
 
+def _tells(response: Response | None) -> bool:
+    """Whether an answer says what became of an order: it is there, or it is not."""
+    return response is not None and (200 <= response.status < 300 or response.status == 404)
+
+
 def _names(request: Request, order_id: int | None) -> bool:
     return f"/orders/{order_id}/" in f"{path_of(request.url)}/"
 
@@ -67,4 +72,4 @@ def _names(request: Request, order_id: int | None) -> bool:
 def _content(request: Request) -> object:
     """What makes a body the same: its JSON value, or its bytes where it has none."""
     reading = read(request.body)
-    return json.dumps(reading.value, sort_keys=True) if reading.readable else request.body
+    return reading.value if reading.readable else request.body

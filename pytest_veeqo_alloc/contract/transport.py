@@ -17,7 +17,7 @@ _CREDENTIAL = re.compile(
     r"|key|pwd|auth|authorization|bearer|jwt|credentials?"
 )
 _MEDIA_TYPE = re.compile(r"application/json|[!#$&^_.+a-z0-9-]+/[!#$&^_.+a-z0-9-]+\+json", re.IGNORECASE)
-_LONG_KEY = 8
+LONG_KEY = 8
 """A key at least this long is looked for inside other text; a shorter one could stand there by chance."""
 
 
@@ -150,4 +150,4 @@ def _other_segments(path: str) -> list[str]:
 
 
 def _holds(text: str, key: str) -> bool:
-    return key == text or (len(key) >= _LONG_KEY and key in text)
+    return key == text or (len(key) >= LONG_KEY and key in text)

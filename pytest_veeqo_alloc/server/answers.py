@@ -62,6 +62,10 @@ def _encoded(
     return tuple(int(part) - _PLACEHOLDER if at % 2 else part for at, part in enumerate(parts))
 
 
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FRAMING = ("content-length", "transfer-encoding", "connection")
+
+
 def injected_answer(status: int, body: object, headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Response:
     """The answer that a test asks for. ValueError, in one sentence, for what cannot be sent."""
     if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
@@ -70,6 +74,8 @@ def injected_answer(status: int, body: object, headers: Mapping[str, str] | Iter
     for pair in pairs:
         if len(pair) != 2 or not all(isinstance(text, str) and text.isprintable() and _is_latin(text) for text in pair):
             raise ValueError("headers= are names and values that are text of one line in Latin-1")
+        if _TOKEN.fullmatch(pair[0]) is None or pair[0].lower() in _FRAMING:
+            raise ValueError(f"headers= has {pair[0]!a}: it is no name of a header, or the server sets it itself")
     if body is None or isinstance(body, bytes):
         return Response(status, pairs, body or b"")
     raw = body.encode() if isinstance(body, str) else json.dumps(body, separators=(",", ":")).encode()

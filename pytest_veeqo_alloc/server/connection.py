@@ -141,8 +141,7 @@ class Handler(socketserver.StreamRequestHandler):
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
     def _wait(self, seconds: float, over: threading.Event, *, until_more: bool = False) -> bool:
-        """Waits, until that is *over*, or with *until_more* until the client sends more; False once the client has
-        left."""
+        """Waits, or with *until_more* until the client sends more; False once the client has left or it is *over*."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             self.connection.settimeout(min(left, _SLICE))
@@ -159,7 +158,7 @@ class Handler(socketserver.StreamRequestHandler):
             finally:
                 self.connection.settimeout(self.server.patience)
             if over.is_set():
-                break
+                return False
         return True
 
     def _reset(self) -> bool:

@@ -90,7 +90,7 @@ def _answer(served: Served, method: str, name: str, request: Request) -> Any:
         try:
             call(**arguments)
         except TypeError:
-            takes = ", ".join(inspect.signature(call).parameters) or "no argument"
+            takes = ", ".join(each for each in inspect.signature(call).parameters if each != "given") or "no argument"
             raise ValueError(f"POST {name} takes {takes}") from None
         return {"ok": True}
     known = [f"GET {each}" for each in reads] + [
@@ -101,10 +101,14 @@ def _answer(served: Served, method: str, name: str, request: Request) -> Any:
 
 def _arguments(request: Request) -> dict[str, Any]:
     """The members of the body. Only JSON that is declared so is taken: a page in a browser can send any other."""
+    if request.header("origin") is not None:
+        raise ValueError("a page in a browser has no business here")
+    if not request.body:
+        return {}
     if not is_json_type(request.header("content-type") or ""):
         raise ValueError("send content-type: application/json")
     try:
-        members = json.loads(request.body or b"{}")
+        members = json.loads(request.body)
     except ValueError:
         raise ValueError("the body is no JSON") from None
     if not isinstance(members, dict):

@@ -17,7 +17,7 @@ from pytest_veeqo_alloc.server.answers import answer_to, injected_answer
 from pytest_veeqo_alloc.server.faults import DoesNotApplyError, Fault, Given, known_fault
 from pytest_veeqo_alloc.server.log import NO_FINDINGS, Interactions, Log, Record, Taken
 from pytest_veeqo_alloc.server.policy import Policy
-from pytest_veeqo_alloc.server.routes import is_outside, outcome_of
+from pytest_veeqo_alloc.server.routes import is_outside, known, outcome_of
 from pytest_veeqo_alloc.server.sending import Sending
 from pytest_veeqo_alloc.server.verdict import Expected
 from pytest_veeqo_alloc.server.world import Outcome, World
@@ -52,7 +52,8 @@ class Fake:
         world: World | None = None,
         tell: Callable[[Record], object] | None = None,
     ) -> None:
-        self.contract, self.api_key, self.url = contract, api_key, ""
+        self.contract, self.url = contract, ""
+        self._first_key = self.api_key = api_key
         self.open_elsewhere: Callable[[], str] = lambda: ""
         self._first_policy, self._first_world, self._tell = policy or Policy(), world or World(), tell
         self._lock = threading.Lock()
@@ -64,11 +65,22 @@ class Fake:
         first, and belongs to what was before."""
         self._log.settle()
         with self._lock:
-            self.world, self.policy = self._first_world, self._first_policy
+            self.world, self.policy, self.api_key = self._first_world, self._first_policy, self._first_key
             self._log = Log(self.contract, [self.api_key], _SOURCE, self._tell)
             self._planned: deque[_Planned] = deque()
             self._expected = Expected(self.contract)
             self._complaints: list[str] = []
+
+    @property
+    def world(self) -> World:
+        """What there is: orders, stock, allocations."""
+        return self._world
+
+    @world.setter
+    def world(self, world: World) -> None:
+        if not isinstance(world, World):
+            raise TypeError(f"the world of a fake is a World, such as World.of(Story(...)), not {type(world).__name__}")
+        self._world = world
 
     @property
     def policy(self) -> Policy:
@@ -77,6 +89,8 @@ class Fake:
 
     @policy.setter
     def policy(self, policy: Policy) -> None:
+        if not isinstance(policy, Policy):
+            raise TypeError(f"the policy of a fake is a Policy, such as Policy.strict(), not {type(policy).__name__}")
         self._policy, self._refusing = policy, Contract(policy.refuses)
 
     @property
@@ -153,6 +167,8 @@ class Fake:
             if planned is None or planned.fault.carried_out:
                 self.world, outcome = outcome_of(request, refused.errors, self.world, self._policy, self.api_key)
             else:
+                # Nothing is allocated, but a client that looks at the order afterwards finds it.
+                self.world = known(request, self.world, self._policy)
                 outcome = Outcome(planned.fault.name)
         sending = self._sending(record, outcome, planned, path_of(request.url))
         # The client may have its answer before we know, so a plain one counts as arrived until it is known not to.

@@ -37,7 +37,7 @@ class Fault:
 
 def known_fault(name: str, given: Given) -> Fault:
     """The fault *name*. ValueError, in one sentence, for a name or argument that it does not have."""
-    if name not in FAULTS:
+    if not isinstance(name, str) or name not in FAULTS:
         near = nearest(name, FAULTS)
         hint = f"did you mean {near!r}?" if near else f"it is one of {', '.join(FAULTS)}"
         raise ValueError(f"unknown fault {name!a}: {hint}")

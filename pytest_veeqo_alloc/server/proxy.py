@@ -97,22 +97,31 @@ class Proxy:
         target = replace(request, url=self._forwarder.target_of(request.url.removeprefix(self.url)))
         is_read = self._reads and request.method in _READS
         keys = keys_of(request, tables().operation)
-        found = NO_FINDINGS if is_read else self.contract.check_served(request, keys)[0]
+        is_meant = tables().operation.means(Interaction(request))
+        found = self.contract.check_served(request, keys)[0] if is_meant else NO_FINDINGS
         log = self._log
         record = log.opened(request, found)
         if any(self._forwarder.via in value for value in request.header_values("via")):
-            self.complain("the upstream leads back to this proxy")
-            return _refused(log, record, 508, "the upstream leads back to this proxy")
-        if not is_read and not tables().operation.means(Interaction(request)):
-            return _refused(log, record, 403, f"only {tables().operation.name} is passed on{_hint(request)}")
+            return self._refused(log, record, 508, "the upstream leads back to this proxy")
+        if not is_read and not is_meant:
+            return self._refused(log, record, 403, f"only {tables().operation.name} is passed on{_hint(request)}")
         try:
             return self._passed_on(log, record, target, is_read=is_read)
         except NotSentError as error:
-            return _refused(log, record, 502, str(error))
+            return self._refused(log, record, 502, str(error))
         except SendError as error:
+            self.complain(f"request {record.number}: {error}")
             return Taken(log, record, _sentence(502, str(error)), ending="unanswered")
         except LiveError as error:
-            return _refused(log, record, 403, f"not passed on: {error}")
+            return self._refused(log, record, 403, f"not passed on: {str(error).replace('--veeqo-alloc-', '--')}")
+
+    def _refused(self, log: Log, record: Record, status: int, sentence: str) -> Taken:
+        """An answer of the proxy's own to what it did not pass on: nobody's but ours, so the interaction has none. That
+        counts, but for a read: a client may look, and nothing was lost."""
+        if record.request.method not in _READS:
+            self.complain(f"request {record.number} was answered with {status}: {sentence}")
+        record.source += f", answered here with {status}: {sentence}"
+        return Taken(log, record, _sentence(status, sentence))
 
     def _passed_on(self, log: Log, record: Record, target: Request, *, is_read: bool) -> Taken:
         ticket = self._live.admit(target)
@@ -134,12 +143,6 @@ class Proxy:
 
 def _hint(request: Request) -> str:
     return "; give --allow-reads to read through it" if request.method in _READS else ""
-
-
-def _refused(log: Log, record: Record, status: int, sentence: str) -> Taken:
-    """An answer of the proxy's own to what it did not pass on: nobody's but ours, so the interaction has none."""
-    record.source += ", not passed on"
-    return Taken(log, record, _sentence(status, sentence))
 
 
 def _sentence(status: int, sentence: str) -> Sending:

@@ -11,7 +11,7 @@ from pytest_veeqo_alloc.contract.operation import path_of
 from pytest_veeqo_alloc.contract.transport import keys_of
 from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.server.policy import ACCEPT, Policy
-from pytest_veeqo_alloc.server.world import METHOD_NOT_ALLOWED, Outcome, World, allocate, read, release
+from pytest_veeqo_alloc.server.world import METHOD_NOT_ALLOWED, Outcome, World, allocate, read, release, with_made_up
 
 _ORDER = re.compile(r"/orders/([0-9]{1,18})\Z")
 _ALLOCATION = re.compile(r"/orders/([0-9]{1,18})/allocations/([0-9]{1,18})\Z")
@@ -42,13 +42,19 @@ def outcome_of(
         return world, Outcome(policy.wrong_key, reason="the key is not the one of this server")
     if outside is not None:
         order, allocation = outside
-        return (world, read(world, order)) if allocation is None else release(world, order, allocation)
+        return (world, read(world, policy, order)) if allocation is None else release(world, order, allocation)
     if errors:
         return world, _refusal(errors, policy)
     order_id = operation.order_id(request.url)
     if order_id is None or order_id < 1:
         return world, Outcome("not-found", reason="there is no such order")
     return allocate(world, policy, order_id, asked_for(request.body))
+
+
+def known(request: Request, world: World, policy: Policy) -> World:
+    """The world in which the order of *request* is known, if the policy makes it up."""
+    order_id = tables().operation.order_id(request.url)
+    return world if order_id is None or order_id < 1 else with_made_up(world, policy, order_id, asked_for(request.body))
 
 
 def _outside(request: Request) -> tuple[int, int | None] | None:

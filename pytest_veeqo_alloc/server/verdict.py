@@ -22,7 +22,7 @@ class Expected:
 
     def add(self, rule: str) -> None:
         """Expect *rule* to be broken; ValueError where it cannot be found at all."""
-        if rule not in CATALOGUE:
+        if not isinstance(rule, str) or rule not in CATALOGUE:
             raise ValueError(unknown("rule", rule, CATALOGUE))
         if self._contract.severity_of(rule) == "off":
             raise ValueError(

@@ -112,9 +112,19 @@ def allocate(world: World, policy: Policy, order_id: int, asked: Asked) -> tuple
     return world, Outcome(CREATED, world.order(order_id))
 
 
-def read(world: World, order_id: int) -> Outcome:
-    """The order. Outside the documented page."""
+def with_made_up(world: World, policy: Policy, order_id: int, asked: Asked) -> World:
+    """*world* with an order of what is asked for, nothing of it allocated, where the policy makes up what nobody told of."""
+    wanted = {sellable: int(quantity) for sellable, quantity in asked.units.items() if quantity >= 1}
+    if order_id in world.orders or policy.unknown_order != MAKE_UP or not wanted:
+        return world
+    return replace(world, orders=world.orders.having(order_id, _ordering(None, order_id, wanted, policy)))
+
+
+def read(world: World, policy: Policy, order_id: int) -> Outcome:
+    """The order, made up like that of the documented example where the policy says so. Outside the documented page."""
     story = world.order(order_id)
+    if story is None and policy.unknown_order == MAKE_UP:
+        story = Story(order_id=order_id, allocations=())
     return Outcome("not-found", reason="there is no such order") if story is None else Outcome(FOUND, story)
 
 
@@ -137,7 +147,7 @@ def _unclear(asked: Asked, wanted: Mapping[int, int], policy: Policy) -> Outcome
         return Outcome("unprocessable", reason="a quantity is no whole number")
     if len(wanted) < len(asked.units) and (policy.quantity_below_one != SKIP or not wanted):
         name = "unprocessable" if policy.quantity_below_one == SKIP else policy.quantity_below_one
-        return Outcome(name, reason="a quantity is below 1")
+        return Outcome(name, reason="a quantity is below 1, or too large to be counted")
     return None
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aiohttp import web
+
 from battery.app import Shop
 
 

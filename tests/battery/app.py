@@ -18,7 +18,7 @@ KEY = "key-of-the-battery"
 Answer = tuple[int, dict[str, str], bytes]
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     def __init__(self, status: int, message: str = "no") -> None:
         self.status, self.message = status, message
 
@@ -38,28 +38,28 @@ class Shop:
         try:
             self.authorise(headers)
             return self.created(self.allocate(self.order_id(method, path), self.parsed(headers, body)))
-        except Refused as refusal:
+        except RefusedError as refusal:
             return self.refusal(refusal.status, refusal.message)
 
     def authorise(self, headers: dict[str, str]) -> None:
         if headers.get("HTTP_X_API_KEY") != KEY:
-            raise Refused(401)
+            raise RefusedError(401)
 
     def order_id(self, method: str, path: str) -> int:
         parts = path.strip("/").split("/")
         if len(parts) != 3 or parts[0] != "orders" or parts[2] != "allocations":
-            raise Refused(404)
+            raise RefusedError(404)
         if method != "POST":
-            raise Refused(405)
+            raise RefusedError(405)
         if not parts[1].isascii() or not parts[1].isdigit() or not 0 < len(parts[1]) < 16 or int(parts[1]) < 1:
-            raise Refused(404)
+            raise RefusedError(404)
         return int(parts[1])
 
     def parsed(self, headers: dict[str, str], body: bytes) -> Any:
         if headers.get("CONTENT_TYPE", "").split(";")[0].strip().lower() != "application/json":
-            raise Refused(415)
+            raise RefusedError(415)
         if not self.strict.check_body("request", body).ok:
-            raise Refused(422)
+            raise RefusedError(422)
         return json.loads(body)["allocation"]
 
     def allocate(self, order_id: int, asked: Any) -> Story:
@@ -107,7 +107,7 @@ class _Threading(ThreadingMixIn, WSGIServer):
 
 
 class _Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *args: object) -> None:
         pass
 
 

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from battery.app import Answer, Refused, Shop
-
+from battery.app import Answer, RefusedError, Shop
 from pytest_veeqo_alloc.contract.reading import read
 from pytest_veeqo_alloc.story import Story
 
@@ -23,7 +22,9 @@ def answer(**changes: Any) -> Callable[[], Shop]:
     class Defect(Shop):
         def created(self, story: Story) -> Answer:
             status, headers, body = super().created(story)
-            headers = {name: value for name, value in {**headers, **changes.get("headers", {})}.items() if value is not None}
+            headers = {
+                name: value for name, value in {**headers, **changes.get("headers", {})}.items() if value is not None
+            }
             return changes.get("status", status), headers, changes["body"](body) if "body" in changes else body
 
     return Defect
@@ -55,7 +56,7 @@ def failing(*rules: str) -> Callable[[], Shop]:
 
     def parsed(self: Shop, headers: dict[str, str], body: bytes) -> Any:
         if any(error.rule in rules for error in self.strict.check_body("request", body).errors):
-            raise Refused(500)
+            raise RefusedError(500)
         return Shop.parsed(self, headers, body)
 
     return override(parsed=parsed)
@@ -74,7 +75,7 @@ def keeps(rule: str) -> str:
 
 def _anybody(self: Shop, headers: dict[str, str]) -> None:
     if not headers.get("HTTP_X_API_KEY"):
-        raise Refused(401)
+        raise RefusedError(401)
 
 
 def _nobody(self: Shop, headers: dict[str, str]) -> None:
@@ -87,7 +88,7 @@ def _method(*methods: str, status: int = 0) -> Callable[..., int]:
     def order_id(self: Shop, method: str, path: str) -> int:
         if method in methods and path.endswith("/allocations"):
             if status:
-                raise Refused(status)
+                raise RefusedError(status)
             method = "POST"
         return Shop.order_id(self, method, path)
 
@@ -99,7 +100,7 @@ def _any_id(pattern: str, status: int = 0) -> Callable[..., int]:
         segment = path.strip("/").split("/")[1]
         if re.fullmatch(pattern, segment, re.DOTALL):
             if status:
-                raise Refused(status)
+                raise RefusedError(status)
             return 7
         return Shop.order_id(self, method, path)
 
@@ -109,7 +110,7 @@ def _any_id(pattern: str, status: int = 0) -> Callable[..., int]:
 def _takes(kinds: Callable[[str], bool], status: int) -> Callable[..., Any]:
     def parsed(self: Shop, headers: dict[str, str], body: bytes) -> Any:
         if kinds(headers.get("CONTENT_TYPE", "")):
-            raise Refused(status)
+            raise RefusedError(status)
         return Shop.parsed(self, headers, body)
 
     return parsed
@@ -119,7 +120,7 @@ def _when(condition: Callable[[Any, bytes], bool]) -> Callable[..., Any]:
     def parsed(self: Shop, headers: dict[str, str], body: bytes) -> Any:
         reading = read(body)
         if condition(reading.value if reading.readable else None, body):
-            raise Refused(500)
+            raise RefusedError(500)
         return Shop.parsed(self, headers, body)
 
     return parsed
@@ -141,7 +142,7 @@ def _same_id(self: Shop, order_id: int, asked: Any) -> Story:
 
 def _second_fails(self: Shop, order_id: int, asked: Any) -> Story:
     if order_id in self.held:
-        raise Refused(500)
+        raise RefusedError(500)
     return Shop.allocate(self, order_id, asked)
 
 
@@ -169,7 +170,9 @@ def _one_unit(self: Shop, order_id: int, asked: Any) -> Story:
 
 
 HTML = {"Content-Type": "text/html"}
-TRACE = b'{"error_messages": "Traceback (most recent call last):\\n  File \\"/srv/app/models/order.py\\", line 3, in x"}'
+TRACE = (
+    b'{"error_messages": "Traceback (most recent call last):\\n  File \\"/srv/app/models/order.py\\", line 3, in x"}'
+)
 SQL = b'{"error_messages": "PG::UniqueViolation: ERROR: duplicate key value violates unique constraint"}'
 
 PLANTED: dict[str, Planted] = {

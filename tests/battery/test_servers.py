@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from battery.aio import aiohttp_server
 from battery.app import KEY, Shop, running
 from battery.defects import PLANTED, accepting, body_of, breaks, keeps
-
 from pytest_veeqo_alloc.strategies.answers import orders_to_break
 from pytest_veeqo_alloc.strategies.broken import REQUEST_BREAKERS, broken
 from pytest_veeqo_alloc.strategies.order_breakers import ORDER_BREAKERS
@@ -32,7 +32,9 @@ def judge(url: str, folder: Path, *tests: str, profile: str = "strict") -> subpr
                "--veeqo-alloc-orders=any", "--veeqo-alloc-max-writes=500", "--veeqo-alloc-rate=1000"]  # fmt: skip
     environment = {**os.environ, "VEEQO_ALLOC_API_KEY": KEY}
     environment.pop("COV_CORE_SOURCE", None)
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
 
 
 def caught(server: Callable[[], Any], folder: Path, test: str) -> None:
