@@ -114,12 +114,13 @@ def names_a_client(config: pytest.Config) -> bool:
 
 def explained(item: pytest.Item, error: BaseException) -> BaseException | None:
     """What is raised in the place of *error*: a skip where something is not covered, one sentence and a stop where the
-    target is no target."""
+    target is no target or the client is none."""
+    from pytest_veeqo_alloc.conformance.driving import ClientError
     from pytest_veeqo_alloc.conformance.subject import TargetError, UncoveredError
 
     if isinstance(error, UncoveredError):
         return pytest.skip.Exception(f"{NOT_COVERED}{error}")
-    if isinstance(error, TargetError):
+    if isinstance(error, (TargetError, ClientError)):
         item.session.shouldfail = f"veeqo-alloc: {error}"
         return pytest.fail.Exception(f"veeqo-alloc: {error}", pytrace=False)
     return None

@@ -58,6 +58,9 @@ def test_the_cassette_tests_of_the_readme_pass(pytester: pytest.Pytester, server
 
 def test_the_server_tests_of_the_readme_pass(pytester: pytest.Pytester, server_url: str) -> None:
     run_readme(pytester, server_url, "veeqo_alloc_server").assert_outcomes(passed=3)
+
+
+def test_the_block_of_the_readme_that_serves_a_fake_passes(pytester: pytest.Pytester, server_url: str) -> None:
     run_readme(pytester, server_url, "serve_fake").assert_outcomes(passed=1)
 
 

@@ -28,9 +28,9 @@ class ClientJudge:
         __tracebackhide__ = True
         driven = drive(self._make_client, self.fake, order_id, body or BODY, self.timeout)
         if isinstance(driven.raised, ClientError):
-            pytest.fail(f"veeqo-alloc: {driven.raised}", pytrace=False)
+            raise driven.raised
         if isinstance(driven.raised, (SystemExit, KeyboardInterrupt)):
-            pytest.fail(f"veeqo-alloc: the client ends the process ({type(driven.raised).__name__})", pytrace=False)
+            raise ClientError(f"the client ends the process ({type(driven.raised).__name__})") from None
         if not driven.ended:
             pytest.fail(
                 f"veeqo-alloc: the client did not give up within {self.timeout:g} seconds (--veeqo-alloc-client-timeout): "

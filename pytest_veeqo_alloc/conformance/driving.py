@@ -20,7 +20,9 @@ _MARGIN = 1.0
 
 
 class ClientError(Exception):
-    """The client cannot be driven, for the reason that the text gives."""
+    """The client cannot be driven, for the reason that the text gives: the run may as well stop."""
+
+    is_of_conformance = True
 
 
 @dataclass(frozen=True, slots=True)
