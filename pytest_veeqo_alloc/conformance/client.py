@@ -53,6 +53,12 @@ class ClientJudge:
             kind = type(driven.returned).__name__
             pytest.fail(f"the client returns (a value of type {kind}) after {what}: it should raise", pytrace=False)
 
+    def demand_no_key(self, text: str, sentence: str) -> None:
+        """Fails the test with *sentence* where *text* has the key in it; no assertion shows it."""
+        __tracebackhide__ = True
+        if self.fake.api_key in text:
+            pytest.fail(sentence, pytrace=False)
+
     def demand_sent(self, only: str = "") -> None:
         """Fails the test where what the client sent has an error, of one rule or of any."""
         __tracebackhide__ = True

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.interaction import Headers, Interaction
+from pytest_veeqo_alloc.contract.reading import read
 from pytest_veeqo_alloc.contract.transport import is_json_type
 from pytest_veeqo_alloc.live.errors import RefusedError, SendError
 from pytest_veeqo_alloc.live.guard import Wishes, permit
@@ -115,13 +116,16 @@ class Subject:
 
     def _refuse_no_api(self, interaction: Interaction, order_id: int) -> None:
         response = interaction.response
-        if response is None or 200 <= response.status < 300:
+        if response is None:
             return
         kind = response.header("content-type")
-        what = "" if kind is None or is_json_type(kind) else " and a body that is no JSON"
+        is_json = kind is None or is_json_type(kind) or read(response.body).readable
+        if 200 <= response.status < 300 and is_json:
+            return
+        what = "" if is_json else " and a body that is no JSON"
         hint = (
             "a redirect is not followed"
-            if response.status < 400
+            if 300 <= response.status < 400
             else "is it an API of this kind, with this order and key?"
         )
         raise TargetError(

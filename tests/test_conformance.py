@@ -1,0 +1,259 @@
+"""The packaged suite as users run it, and what it says where it cannot judge."""
+
+from __future__ import annotations
+
+import http.server
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import trustme
+import yaml
+from support.servers import serving
+from support.staging import staging
+
+from pytest_veeqo_alloc import serve_fake
+
+SUITE = "pytest_veeqo_alloc.conformance"
+KEY = "canary-key-of-a-test"
+EXAMPLES = Path(__file__).parents[1] / "examples"
+STRICTLY = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:cacheprovider")
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COV_CORE_SOURCE", raising=False)
+    monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
+
+
+def run(pytester: pytest.Pytester, *options: str, tests: str = SUITE) -> pytest.RunResult:
+    result = pytester.runpytest_subprocess("--pyargs", tests, *STRICTLY, *options, timeout=120)
+    result.stdout.no_fnmatch_line(f"*{KEY}*")
+    return result
+
+
+def at(url: str, *more: str, orders: str = "any", writes: int = 500) -> tuple[str, ...]:
+    host = url.partition("://")[2].partition("/")[0]
+    return (f"--veeqo-alloc-base-url={url}", f"--veeqo-alloc-allow-host={host}", f"--veeqo-alloc-orders={orders}",
+            f"--veeqo-alloc-max-writes={writes}", *more)  # fmt: skip
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_with_no_options_our_own_fake_and_the_reference_client_pass(
+    pytester: pytest.Pytester, options: tuple[str, ...]
+) -> None:
+    result = run(pytester, *options)
+    outcomes = result.parseoutcomes()
+    assert outcomes.keys() == {"passed"}
+    assert outcomes["passed"] >= 60
+    result.stdout.fnmatch_lines(["veeqo-alloc: *server our own fake, judged strictly, client the reference client"])
+    result.stdout.no_fnmatch_line("veeqo-alloc: warning*")
+
+
+def test_what_the_users_patterns_say_of_files_and_functions_does_not_matter(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\npython_files = check_*.py\npython_functions = check_*\n")
+    for named in (SUITE, f"{SUITE}.test_veeqo_alloc_state"):
+        assert run(pytester, tests=named).parseoutcomes().keys() == {"passed"}
+
+
+def test_the_ids_are_the_same_however_the_suite_is_named(pytester: pytest.Pytester) -> None:
+    one = "test_veeqo_alloc_state.py::test_a_repeated_allocation_is_made_again_or_refused"
+    for named in (SUITE, f"{SUITE}.test_veeqo_alloc_state"):
+        assert one in run(pytester, "--collect-only", "-q", tests=named).outlines
+
+
+def test_the_basis_selects(pytester: pytest.Pytester) -> None:
+    if tuple(map(int, pytest.__version__.split(".")[:2])) < (8, 3):
+        pytest.skip("this pytest selects by the names of markers alone")
+    lines = run(pytester, "--collect-only", "-q", "-m", "veeqo_alloc_basis(basis='rfc')").outlines
+    assert any("test_an_answer_keeps[not-json]" in line for line in lines)
+    assert not any("test_an_answer_keeps[total]" in line for line in lines)
+
+
+def test_a_server_in_another_process_is_judged_through_the_guards(pytester: pytest.Pytester) -> None:
+    with serve_fake(api_key=KEY) as server:
+        result = run(pytester, *at(server.url, "--veeqo-alloc-rate=1000", "-p", "no:randomly"))
+        server.reset()
+    outcomes = result.parseoutcomes()
+    assert outcomes["failed"] == 1, "the fake takes a bare request where it is not strict"
+    result.stdout.fnmatch_lines([
+        "veeqo-alloc: profile documented, target http://127.0.0.1:*",
+        "*FAILED *test_a_body_is_refused_that_breaks?request-not-wrapped?*",
+    ])  # fmt: skip
+    assert (pytester.path / "veeqo-alloc-journal.jsonl").exists()
+
+
+def test_what_budget_and_pool_do_not_cover_is_skipped_and_told(pytester: pytest.Pytester) -> None:
+    (pytester.path / "pool.toml").write_text(
+        "[[order]]\nid = 447452\nwarehouse_id = 1784\nsellables = { 1226615 = 3 }\n", encoding="utf-8"
+    )
+    with serve_fake(api_key=KEY) as server:
+        result = run(pytester, *at(server.url, "-p", "no:randomly", orders="pool.toml", writes=2))
+        assert sum(each.request is not None and each.request.method == "POST" for each in server.interactions) == 2
+        server.reset()
+    result.stdout.fnmatch_lines([
+        "veeqo-alloc: INCOMPLETE: * tests could not be run against this server",
+        "veeqo-alloc:   the order pool has no order left with 2 sellable(s) of 1 unit(s): *",
+        "veeqo-alloc:   the budget of 2 writes is spent (--veeqo-alloc-max-writes): *",
+    ])  # fmt: skip
+
+
+def test_without_a_client_its_half_is_skipped_with_one_sentence(pytester: pytest.Pytester) -> None:
+    with serve_fake(api_key=KEY) as server:
+        result = run(pytester, "-rs", *at(server.url), tests=f"{SUITE}.test_veeqo_alloc_client")
+    assert result.parseoutcomes().keys() == {"skipped"}
+    result.stdout.fnmatch_lines([
+        "SKIPPED * no client is named: implement the hook pytest_veeqo_alloc_client(request) in a conftest.py, or give "
+        "--veeqo-alloc-client module:make_client"
+    ])  # fmt: skip
+
+
+class _Page(http.server.BaseHTTPRequestHandler):
+    status, location = 200, ""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(self.status)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", "13")
+        if self.location:
+            self.send_header("Location", self.location)
+        self.end_headers()
+        self.wfile.write(b"<html></html>")
+
+    def do_GET(self) -> None:
+        self.do_POST()
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+class _Circle(_Page):
+    status, location = 302, "/orders/7000001/allocations"
+
+
+class _Reset(_Page):
+    def do_POST(self) -> None:
+        self.connection.close()
+
+
+@contextmanager
+def nobody() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def untrusted() -> Iterator[str]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with staging(context) as server:
+        yield server.url.replace("http:", "https:")
+
+
+NO_TARGETS = {
+    "down": (nobody, "GET to 127.0.0.1:* got no answer: it takes no connection"),
+    "resets": (lambda: serving(_Reset), "GET to 127.0.0.1:* got no answer: the connection broke, or what came was no HTTP"),
+    "a page": (lambda: serving(_Page), "*answers an allocation to order 7000001 as documented with 200 and a body that is no JSON: is it an API*"),
+    "a circle": (lambda: serving(_Circle), "*answers an allocation to order 7000001 as documented with 302 and a body that is no JSON: a redirect is not followed"),
+    "a bad certificate": (untrusted, "GET to 127.0.0.1:* got no answer: its certificate is not trusted"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", NO_TARGETS)
+def test_a_target_that_is_none_is_one_sentence_and_a_stop(pytester: pytest.Pytester, what: str) -> None:
+    target, sentence = NO_TARGETS[what]
+    with target() as url:  # type: ignore[operator]  # a context manager
+        result = run(pytester, *at(url, "-p", "no:randomly"))
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"veeqo-alloc: {sentence}"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_server_that_may_not_be_written_to_stops_the_run(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "--veeqo-alloc-base-url=https://staging.example.com", "-p", "no:randomly")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["  - say how many writes there may be: *", "*the server under test may not be written to*"]
+    )
+
+
+def copied(pytester: pytest.Pytester, name: str) -> None:
+    for path in (EXAMPLES / name).iterdir():
+        if path.is_file():
+            shutil.copy(path, pytester.path)
+
+
+def test_the_example_in_requests_passes_its_own_test_and_the_suite(pytester: pytest.Pytester) -> None:
+    copied(pytester, "client_requests")
+    pytester.runpytest_subprocess(*STRICTLY).assert_outcomes(passed=2)
+    result = run(pytester)
+    assert result.parseoutcomes().keys() == {"passed", "skipped"}
+    result.stdout.fnmatch_lines(["veeqo-alloc: *client of the hook"])
+
+
+def test_the_example_in_httpx_passes_the_suite(pytester: pytest.Pytester) -> None:
+    copied(pytester, "client_httpx")
+    result = run(pytester)
+    assert result.parseoutcomes().keys() == {"passed", "skipped"}
+    result.stdout.fnmatch_lines(["veeqo-alloc: *client shop_async:make_client"])
+
+
+def test_the_example_with_a_file_of_its_own_passes(pytester: pytest.Pytester) -> None:
+    copied(pytester, "own_file")
+    result = pytester.runpytest_subprocess("-v", *STRICTLY, timeout=120)
+    assert result.parseoutcomes().keys() == {"passed", "xfailed"}
+    result.stdout.fnmatch_lines(["test_contract.py::test_a_client_takes_the_key_to_no_other_host PASSED*"])
+
+
+@pytest.mark.parametrize("options", [(), ("--fixed",)], ids=["bug", "fixed"])
+def test_the_example_of_a_server_is_caught_until_it_is_mended(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("VEEQO_ALLOC_API_KEY", "example-key")
+    copied(pytester, "server_wsgi")
+    with subprocess.Popen(
+        [sys.executable, "app.py", "0", *options],
+        cwd=pytester.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as server:
+        try:
+            assert server.stdout is not None
+            url = server.stdout.readline().strip()
+            result = run(pytester, *at(url, "--veeqo-alloc-rate=1000", "--veeqo-alloc-profile=strict"))
+        finally:
+            server.kill()
+    if options:
+        assert "failed" not in result.parseoutcomes()
+    else:
+        result.stdout.fnmatch_lines(["*FAILED *test_an_answer_keeps?wrong-type?*"])
+
+
+def test_the_job_for_staging_keeps_its_promises() -> None:
+    job = yaml.safe_load((EXAMPLES / "ci" / "staging.yml").read_text(encoding="utf-8"))
+    assert job[True].keys() == {"schedule", "workflow_dispatch"}, (
+        "no run for a pull request: a fork must not see the key"
+    )
+    assert job["concurrency"] == {"group": "staging-contract", "cancel-in-progress": False}
+    *_, clean_up, keep = job["jobs"]["judge"]["steps"]
+    assert (clean_up["if"], keep["if"]) == ("always()", "always()")
+    assert "cleanup journal.jsonl" in clean_up["run"]
+    assert {"journal.jsonl", "report.xml"} == set(keep["with"]["path"].split())
+
+
+def test_the_commands_of_the_examples_name_options_that_exist(pytester: pytest.Pytester) -> None:
+    text = (EXAMPLES / "README.md").read_text(encoding="utf-8") + (EXAMPLES / "ci" / "staging.yml").read_text(
+        encoding="utf-8"
+    )
+    known = pytester.runpytest_subprocess("--help").stdout.str()
+    assert [option for option in set(re.findall(r"--veeqo-alloc-[a-z-]+", text)) if option not in known] == []
