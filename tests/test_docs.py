@@ -20,7 +20,7 @@ from support.live import KEY, body, live_at
 from support.served import served
 from support.staging import staging
 
-from pytest_veeqo_alloc import Contract, ContractViolation
+from pytest_veeqo_alloc import Contract, ContractViolation, serve_fake
 from pytest_veeqo_alloc.cli import main
 from pytest_veeqo_alloc.contract.deviations import parse
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
@@ -105,7 +105,7 @@ def test_the_property_test_of_the_readme_fails_as_it_is_shown(pytester: pytest.P
 
 
 def test_the_other_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (code,) = (block for block in blocks("python") if "def test_" not in block)
+    (code,) = (block for block in blocks("python") if "def test_" not in block and "import shop" not in block)
     exec(compile(code, "README.md", "exec"), {})
     assert "request-not-wrapped" in capsys.readouterr().out
 
@@ -115,6 +115,36 @@ def test_the_failure_of_the_readme_is_the_one_that_comes() -> None:
     with pytest.raises(ContractViolation) as caught:
         Contract().validate_body("response", put(body, "/total_price", 20))
     assert blocks("text")[0] == f"ContractViolation: {caught.value}\n"
+
+
+def test_the_hook_of_the_readme_names_a_client(pytester: pytest.Pytester) -> None:
+    (hook,) = (block for block in blocks("python") if "import shop.veeqo" in block)
+    pytester.makeconftest(hook)
+    shop = pytester.mkpydir("shop")
+    (shop / "veeqo.py").write_text(
+        "from pytest_veeqo_alloc.conformance.reference import make_client\n", encoding="utf-8"
+    )
+    named = "pytest_veeqo_alloc.conformance.test_veeqo_alloc_client"
+    result = pytester.runpytest_subprocess("--pyargs", named, "-W", "error", "-k", "keeps")
+    assert result.parseoutcomes().keys() == {"passed", "deselected"}
+
+
+def test_the_incomplete_run_of_the_readme_is_like_one_that_comes(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
+    (shown,) = (block for block in blocks("text") if "INCOMPLETE" in block)
+    (pytester.path / "pool.toml").write_text(blocks("toml")[1], encoding="utf-8")
+    with serve_fake(api_key=KEY) as server:
+        host = server.url.partition("://")[2]
+        result = pytester.runpytest_subprocess(
+            "--pyargs", "pytest_veeqo_alloc.conformance", "-p", "no:randomly", f"--veeqo-alloc-base-url={server.url}",
+            f"--veeqo-alloc-allow-host={host}", "--veeqo-alloc-orders=pool.toml", "--veeqo-alloc-max-writes=2",
+        )  # fmt: skip
+        server.reset()
+    told = result.stdout.str().replace(host, "staging.example.com:443").replace(f"{pytester.path}/", "")
+    for line in shown.splitlines():
+        assert line in told.splitlines(), line
 
 
 def test_the_deviation_file_of_the_readme_is_taken() -> None:
