@@ -74,6 +74,8 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_veeqo_alloc.live_plugin import NAME, LivePlugin  # not before a foreign server is named
 
         config.pluginmanager.register(LivePlugin(config), NAME)
+    if (timeout := setting(config, "client-timeout")) and not timeout.replace(".", "", 1).isdecimal():
+        raise pytest.UsageError(f"veeqo-alloc: --veeqo-alloc-client-timeout is a number of seconds, not {timeout!a}")
     if mode := setting(config, "record-mode"):
         from pytest_veeqo_alloc.recording.settings import known_mode  # not before somebody records
 
@@ -121,10 +123,11 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     # What stands before the host could be a password.
     parts += [f"target {ascii(given['base-url'].rpartition('@')[2])[1:-1]}"] if given["base-url"] else []
     if suite:
-        client = given["client"] or ("of the hook" if names_a_client(config) else "")
-        parts += [] if given["base-url"] or client else ["server our own fake, judged strictly"]
-        parts += [f"client {ascii(client)[1:-1]}"] if client else []
-        parts += [] if any(given.values()) or client else ["client the reference client"]
+        client = ascii(given["client"] or ("of the hook" if names_a_client(config) else ""))[1:-1]
+        own = not any(given.values()) and not client
+        if not given["base-url"]:
+            parts.append("server none" if client else "server our own fake, judged strictly")
+        parts.append(f"client {client or ('the reference client' if own else 'none')}")
     return f"veeqo-alloc: {', '.join(parts)}"
 
 

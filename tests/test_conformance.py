@@ -168,6 +168,20 @@ NO_TARGETS = {
 }  # fmt: skip
 
 
+def test_a_time_out_is_a_number(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "--veeqo-alloc-client-timeout=soon")
+    result.stderr.fnmatch_lines(["ERROR: veeqo-alloc: --veeqo-alloc-client-timeout is a number of seconds, not 'soon'"])
+
+
+def test_every_test_says_what_it_rests_on(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("""
+def pytest_collection_modifyitems(items):
+    bare = [item.nodeid for item in items if item.get_closest_marker("veeqo_alloc_basis") is None]
+    assert bare == []
+""")  # fmt: skip
+    assert run(pytester, "--collect-only", "-q", "--rootdir=.").ret == 0
+
+
 @pytest.mark.parametrize("what", NO_TARGETS)
 def test_a_target_that_is_none_is_one_sentence_and_a_stop(pytester: pytest.Pytester, what: str) -> None:
     target, sentence = NO_TARGETS[what]

@@ -22,6 +22,7 @@ def test_an_answer_keeps(rule: str, veeqo_alloc_judge: Judge) -> None:
         veeqo_alloc_judge.demand(interaction, only=rule)
 
 
+@pytest.mark.veeqo_alloc_basis(basis="documented")
 @pytest.mark.parametrize("shape", SHAPES)
 def test_an_allocation_is_created(shape: str, veeqo_alloc_judge: Judge) -> None:
     """The whole answer is as documented, and a success."""
@@ -31,6 +32,7 @@ def test_an_allocation_is_created(shape: str, veeqo_alloc_judge: Judge) -> None:
     veeqo_alloc_judge.demand(interaction)
 
 
+@pytest.mark.veeqo_alloc_basis(basis="rfc")
 @pytest.mark.parametrize(
     "content_type", ["application/json; charset=utf-8", "APPLICATION/JSON"], ids=["charset", "capitals"]
 )
@@ -43,6 +45,7 @@ def test_a_json_request_is_taken_however_it_is_declared(content_type: str, veeqo
     assert interaction.response.status == 201
 
 
+@pytest.mark.veeqo_alloc_basis(basis="documented")
 def test_valid_payloads_are_allocated(veeqo_alloc_judge: Judge) -> None:
     """Eight generated payloads, each for an order of its own, as far as pool and budget go."""
     for number in range(PAYLOADS):
@@ -50,6 +53,7 @@ def test_valid_payloads_are_allocated(veeqo_alloc_judge: Judge) -> None:
         veeqo_alloc_judge.demand(veeqo_alloc_judge.subject.post(order.id, body))
 
 
+@pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_two_orders_have_answers_of_their_own(veeqo_alloc_judge: Judge) -> None:
     """Each answer has ids of its own."""
     subject = veeqo_alloc_judge.subject

@@ -9,6 +9,8 @@ import pytest
 from pytest_veeqo_alloc.conformance.client import BODY, ClientJudge
 from pytest_veeqo_alloc.conformance.judging import by_rule
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
+from pytest_veeqo_alloc.observed import as_observed, nullable_pointers
+from pytest_veeqo_alloc.orders import build_order
 from pytest_veeqo_alloc.server.world import World
 from pytest_veeqo_alloc.story import Customer, Line, Stock, Story
 from pytest_veeqo_alloc.strategies.sampling import any_requests
@@ -27,6 +29,7 @@ def test_a_client_keeps(rule: str, veeqo_alloc_client_judge: ClientJudge) -> Non
     judge.demand_sent(only=rule)
 
 
+@pytest.mark.veeqo_alloc_basis(basis="documented")
 def test_a_client_asks_for_what_it_was_told_to(veeqo_alloc_client_judge: ClientJudge) -> None:
     """Warehouse, sellables and quantities arrive as they were given."""
     judge = veeqo_alloc_client_judge
@@ -41,6 +44,7 @@ def test_a_client_asks_for_what_it_was_told_to(veeqo_alloc_client_judge: ClientJ
         assert dict(allocation.lines) == wanted
 
 
+@pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_a_client_does_not_print_the_key(
     veeqo_alloc_client_judge: ClientJudge, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -63,6 +67,7 @@ COPES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("what", COPES)
 def test_a_client_copes_with(what: str, veeqo_alloc_client_judge: ClientJudge) -> None:
     """A documented answer, or one that differs in what a client may not depend on."""
@@ -93,11 +98,30 @@ def _big() -> World:
 WORLDS = {"an allocation in part": _short, "any Unicode": _unicode, "large numbers": _big}
 
 
+@pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("what", WORLDS)
 def test_a_client_copes_with_an_order_of(what: str, veeqo_alloc_client_judge: ClientJudge) -> None:
     """A documented answer of a less usual content."""
     veeqo_alloc_client_judge.fake.world = WORLDS[what]()
     veeqo_alloc_client_judge.demand_success(veeqo_alloc_client_judge.call(), what)
+
+
+@pytest.mark.veeqo_alloc_basis(basis="convention")
+def test_a_client_copes_with_large_ids(veeqo_alloc_client_judge: ClientJudge) -> None:
+    """Ids up to 2**53 - 1, which every JSON reader can hold."""
+    big = 2**53 - 1
+    line = {"sellable_id": big, "quantity": 1}
+    body = {"allocation": {"warehouse_id": big, "line_items_attributes": [line]}}
+    veeqo_alloc_client_judge.demand_success(veeqo_alloc_client_judge.call(body, order_id=big), "large ids")
+    veeqo_alloc_client_judge.demand_sent()
+
+
+@pytest.mark.veeqo_alloc_basis(basis="convention")
+def test_a_client_copes_with_the_nulls_of_2026(veeqo_alloc_client_judge: ClientJudge) -> None:
+    """Documented members that the live API was seen to leave null."""
+    order = as_observed(build_order(), nulls=nullable_pointers())
+    veeqo_alloc_client_judge.fake.respond_with(body=order, headers={"location": "/orders/447452"})
+    veeqo_alloc_client_judge.demand_success(veeqo_alloc_client_judge.call(), "members that are null")
 
 
 STATUSES = {
@@ -107,6 +131,7 @@ STATUSES = {
 BROKEN = ("truncated-json", "reset-before-headers", "reset-before-body", "reset-within-body")
 
 
+@pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("status", STATUSES)
 def test_a_client_reports_a_status_of(status: int, veeqo_alloc_client_judge: ClientJudge) -> None:
     """A failure is a failure, whatever its body. A 429 may be waited out, and is then no failure."""
@@ -115,6 +140,7 @@ def test_a_client_reports_a_status_of(status: int, veeqo_alloc_client_judge: Cli
     judge.demand_failure(judge.call(), f"a {status}")
 
 
+@pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_client_reports_an_answer_that_is_broken_by(name: str, veeqo_alloc_client_judge: ClientJudge) -> None:
     """An answer that cannot be read is no success."""
@@ -122,6 +148,7 @@ def test_a_client_reports_an_answer_that_is_broken_by(name: str, veeqo_alloc_cli
     veeqo_alloc_client_judge.demand_failure(veeqo_alloc_client_judge.call(), name)
 
 
+@pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_a_client_reports_a_page_in_the_place_of_json(veeqo_alloc_client_judge: ClientJudge) -> None:
     """A proxy, or a log-in page, answers with 200 and HTML."""
     page = {"content-type": "text/html"}
@@ -133,6 +160,7 @@ UNSAFE = ("slow-headers", "slow-body", "reset-before-headers", "reset-within-bod
           "bad-gateway", "service-unavailable")  # fmt: skip
 
 
+@pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("name", UNSAFE)
 def test_a_client_does_not_repeat_the_post_after(name: str, veeqo_alloc_client_judge: ClientJudge) -> None:
     """Nobody knows whether the first was carried out. A client may look, and then allocate."""
@@ -142,6 +170,7 @@ def test_a_client_does_not_repeat_the_post_after(name: str, veeqo_alloc_client_j
     judge.demand_sent(only="repeated-post")
 
 
+@pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_a_client_takes_the_key_to_no_other_host(veeqo_alloc_client_judge: ClientJudge) -> None:
     """A redirect to another host is not followed, or without the key."""
     judge = veeqo_alloc_client_judge
@@ -150,6 +179,7 @@ def test_a_client_takes_the_key_to_no_other_host(veeqo_alloc_client_judge: Clien
     judge.demand_sent(only="key-sent-elsewhere")
 
 
+@pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("name", ["slow-headers", "slow-body"])
 def test_a_client_gives_up_within_its_time_out_on(name: str, veeqo_alloc_client_judge: ClientJudge) -> None:
     """A server that does not answer holds nobody up."""

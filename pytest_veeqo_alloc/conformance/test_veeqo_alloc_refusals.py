@@ -41,6 +41,7 @@ MALFORMED = {
 """Bytes that name no order, warehouse or sellable, so they can be sent anywhere."""
 
 
+@pytest.mark.veeqo_alloc_basis(basis="rfc")
 @pytest.mark.parametrize("name", MALFORMED)
 def test_what_is_no_body_is_refused(name: str, veeqo_alloc_judge: Judge) -> None:
     """RFC 8259: bytes that are no JSON text, or not an object."""
@@ -48,6 +49,7 @@ def test_what_is_no_body_is_refused(name: str, veeqo_alloc_judge: Judge) -> None
     veeqo_alloc_judge.demand_refusal(veeqo_alloc_judge.subject.post(order.id, MALFORMED[name]))
 
 
+@pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""],
                          ids=["text", "form", "multipart", "none"])  # fmt: skip
 def test_json_that_is_declared_as_something_else_brings_nothing_down(
@@ -60,6 +62,7 @@ def test_json_that_is_declared_as_something_else_brings_nothing_down(
     veeqo_alloc_judge.demand_no_failure(interaction)
 
 
+@pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("key", ["", "not-the-key-of-anybody"], ids=["missing", "wrong"])
 def test_a_request_with_another_key_is_refused(key: str, veeqo_alloc_judge: Judge) -> None:
     """401 or 403, and nothing is allocated."""
@@ -70,6 +73,7 @@ def test_a_request_with_another_key_is_refused(key: str, veeqo_alloc_judge: Judg
     assert interaction.response.status in (401, 403), "a request without the right key is not told so"
 
 
+@pytest.mark.veeqo_alloc_basis(basis="rfc")
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
 def test_another_method_of_the_path_is_no_success(method: str, veeqo_alloc_judge: Judge) -> None:
     """RFC 9110 section 15.5.6: 405, or a 404 where nothing is known of it."""
@@ -79,6 +83,7 @@ def test_another_method_of_the_path_is_no_success(method: str, veeqo_alloc_judge
     veeqo_alloc_judge.demand_refusal(interaction)
 
 
+@pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("order_id", ["0", "-1", "P-447452", "1.5", "9" * 40, "%00", "1%27%20OR%201=1"],
                          ids=["zero", "negative", "a number of an order", "a fraction", "huge", "a NUL", "SQL"])  # fmt: skip
 def test_an_order_id_that_is_none_is_refused(order_id: str, veeqo_alloc_judge: Judge) -> None:
@@ -89,6 +94,7 @@ def test_an_order_id_that_is_none_is_refused(order_id: str, veeqo_alloc_judge: J
     )
 
 
+@pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("size", ["1 MB in a member", "10,000 lines"])
 def test_a_large_body_brings_nothing_down(size: str, veeqo_alloc_judge: Judge) -> None:
     """Refused or taken, but no 5xx."""
@@ -102,6 +108,7 @@ def test_a_large_body_brings_nothing_down(size: str, veeqo_alloc_judge: Judge) -
     veeqo_alloc_judge.demand_no_failure(veeqo_alloc_judge.subject.try_out("POST", path, json.dumps(body).encode()))
 
 
+@pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("what", ["warehouse_id", "sellable_id"])
 def test_something_that_does_not_exist_is_no_server_error(what: str, veeqo_alloc_judge: Judge) -> None:
     """An id that nobody has: refused, or made up by a server that does so, but no 5xx."""

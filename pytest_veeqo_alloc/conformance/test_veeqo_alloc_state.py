@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from pytest_veeqo_alloc.conformance.judging import Judge
-from pytest_veeqo_alloc.contract.allocated import held_by
+from pytest_veeqo_alloc.contract.allocated import Asked, held_by
 from pytest_veeqo_alloc.contract.interaction import Interaction
+from pytest_veeqo_alloc.server.policy import Policy
+from pytest_veeqo_alloc.server.world import CREATED, World, allocate
+from pytest_veeqo_alloc.story import units
 
 RACERS, MACHINES, STEPS = 4, 5, 6
 """How many requests race, and how many machines make how many steps."""
@@ -31,10 +34,17 @@ def _units(interaction: Interaction, sellable: int) -> float:
     return sum(each.units.get(sellable, 0) for each in held)
 
 
+def _held(world: World, order_id: int, sellable: int) -> int:
+    """Units of *sellable* that an order of *world* holds."""
+    story = world.order(order_id)
+    return units(pair for each in (story.allocations if story else ()) for pair in each.lines).get(sellable, 0)
+
+
 def _is_made(interaction: Interaction) -> bool:
     return interaction.response is not None and 200 <= interaction.response.status < 300
 
 
+@pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_a_repeated_allocation_is_made_again_or_refused(veeqo_alloc_judge: Judge) -> None:
     """Which of the two the page does not say; an answer is as documented, and never a 5xx."""
     judge = _free(veeqo_alloc_judge)
@@ -43,6 +53,7 @@ def test_a_repeated_allocation_is_made_again_or_refused(veeqo_alloc_judge: Judge
         judge.demand_no_failure(judge.subject.post(order.id, judge.asking(order)))
 
 
+@pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_racing_allocations_allocate_what_was_asked_for_and_no_more(veeqo_alloc_judge: Judge) -> None:
     """As many units are held in the end as successes were told."""
     judge = _free(veeqo_alloc_judge)
@@ -59,15 +70,16 @@ def test_racing_allocations_allocate_what_was_asked_for_and_no_more(veeqo_alloc_
     )
 
 
+@pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_any_sequence_of_allocations_adds_up(veeqo_alloc_judge: Judge) -> None:
-    """A machine allocates to orders in turn, and reckons what each must hold."""
+    """A machine allocates to orders in turn, and a world of ours beside it says what each must hold."""
     judge = _free(veeqo_alloc_judge)
 
     class Allocating(RuleBasedStateMachine):
         @initialize()
         def begin(self) -> None:
             self.orders = [judge.subject.take(2) for _ in range(2)]
-            self.held: dict[tuple[int, int], float] = {}
+            self.world = World()
 
         @rule(at=st.integers(0, 1), line=st.integers(0, 1), quantity=st.integers(1, 2))
         def allocate(self, at: int, line: int, quantity: int) -> None:
@@ -78,10 +90,11 @@ def test_any_sequence_of_allocations_adds_up(veeqo_alloc_judge: Judge) -> None:
             interaction = judge.subject.post(order.id, json.dumps(body).encode())
             judge.demand_no_failure(interaction)
             if _is_made(interaction):
-                before = self.held.get((at, line), 0)
-                held = _units(interaction, sellable)
+                held, before = _units(interaction, sellable), _held(self.world, order.id, sellable)
                 assert before < held <= before + quantity, "the order holds other than what was allocated to it"
-                self.held[at, line] = held
+                asked = Asked(order.warehouse_id, {sellable: held - before})
+                self.world, outcome = allocate(self.world, Policy(), order.id, asked)
+                assert outcome.name == CREATED
 
     quick = settings(max_examples=MACHINES, stateful_step_count=STEPS, database=None, deadline=None, derandomize=True,
                      phases=[Phase.generate], suppress_health_check=list(HealthCheck))  # fmt: skip
