@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_veeqo_alloc.options import OPTIONS, setting
+from pytest_veeqo_alloc.watched import warn
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.api import Contract
     from pytest_veeqo_alloc.conformance.client import ClientJudge
     from pytest_veeqo_alloc.conformance.judging import Judge
     from pytest_veeqo_alloc.conformance.subject import Subject
-    from pytest_veeqo_alloc.contract.findings import Findings
 
 NOT_COVERED = "veeqo-alloc: not covered: "
-WARNED = "veeqo_alloc_warning"
 
 
 @pytest.fixture(scope="session")
@@ -96,14 +95,6 @@ def veeqo_alloc_client_judge(
     timeout = float(setting(request.config, "client-timeout") or 5)
     yield ClientJudge(veeqo_alloc_client, fake, timeout, lambda findings: warn(request.node, findings))
     fake.settle()
-
-
-def warn(node: pytest.Item, findings: Findings) -> None:
-    """Remember the warnings among *findings* for the summary."""
-    for each in findings.warnings:
-        text = f"{each.rule} at {each.side} {each.place}"
-        if (WARNED, text) not in node.user_properties:
-            node.user_properties.append((WARNED, text))
 
 
 def names_a_client(config: pytest.Config) -> bool:

@@ -46,6 +46,9 @@ __all__ = [
     "veeqo_alloc_watch",
 ]
 
+# Where the plugin is named by hand and not found by its entry point, the suite's assertions would tell nothing.
+pytest.register_assert_rewrite("pytest_veeqo_alloc.conformance")
+
 _CONTRACT: pytest.StashKey[Contract] = pytest.StashKey()
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from pytest_veeqo_alloc.fixtures_cassette import folder_of
-from pytest_veeqo_alloc.fixtures_conformance import NOT_COVERED, WARNED
+from pytest_veeqo_alloc.fixtures_conformance import NOT_COVERED
 from pytest_veeqo_alloc.recording.names import files_in
 from pytest_veeqo_alloc.reporting.terminal import printable
+from pytest_veeqo_alloc.watched import WARNED
 
 _MOST = 5
 _HEAD = 4096

@@ -22,6 +22,9 @@ class Onlooker(Protocol):
         """What is wrong with the interactions that it saw."""
 
 
+WARNED = "veeqo_alloc_warning"
+"""The property of a report that has a warning in it; it crosses from the processes of pytest-xdist."""
+
 _WATCHED: pytest.StashKey[tuple[Contract, list[Onlooker]]] = pytest.StashKey()
 
 
@@ -39,17 +42,26 @@ def unwatch(node: pytest.Item) -> None:
 
 
 def failure_of(node: pytest.Item) -> BaseException | None:
-    """What fails the test *node*, or None. It is shown without a traceback."""
+    """What fails the test *node*, or None. It is shown without a traceback. Warnings are kept for the summary."""
     if _WATCHED not in node.stash:
         return None
     contract, onlookers = node.stash[_WATCHED]
     findings = contract.merge(each.findings for each in onlookers)
     complaints: Sequence[str] = [text for each in onlookers for text in getattr(each, "complaints", ())]
+    warn(node, findings)
     if findings.ok and not complaints:
         return None
     from pytest_veeqo_alloc.failure import failure  # needs the core, which most runs never load
 
     return failure(None if findings.ok else contract.violation(findings), complaints)
+
+
+def warn(node: pytest.Item, findings: Findings) -> None:
+    """Remember the warnings among *findings* for the summary, each once for a test."""
+    for each in findings.warnings:
+        text = f"{each.rule} at {each.side} {each.place}"
+        if (WARNED, text) not in node.user_properties:
+            node.user_properties.append((WARNED, text))
 
 
 def hide_libraries(error: BaseException) -> None:

@@ -203,6 +203,23 @@ def test_property():
     result.assert_outcomes(passed=3)
 
 
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_warnings_of_passing_tests_are_lines_in_the_summary(
+    pytester: pytest.Pytester, options: tuple[str, ...]
+) -> None:
+    result = run(pytester, """
+def test_query(veeqo_alloc_server):
+    requests.post(f"{veeqo_alloc_server.url}/orders/7/allocations?page=1", json=GOOD,
+                  headers={"x-api-key": veeqo_alloc_server.api_key}, timeout=5)
+
+def test_again(veeqo_alloc_server):
+    requests.post(f"{veeqo_alloc_server.url}/orders/7/allocations?page=1", json=GOOD,
+                  headers={"x-api-key": veeqo_alloc_server.api_key}, timeout=5)
+""", *options)  # fmt: skip
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["veeqo-alloc: warning: undocumented-query at request query:page, in 2 tests"])
+
+
 def test_a_run_is_silent_where_nothing_is_wrong(pytester: pytest.Pytester) -> None:
     result = run(pytester, "\ndef test_it(veeqo_alloc_server):\n    call(veeqo_alloc_server)\n")
     result.assert_outcomes(passed=1)

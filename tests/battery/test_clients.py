@@ -22,9 +22,9 @@ def judge(folder: Path, *options: str, tests: tuple[str, ...] = (), hook: str = 
         (folder / "tests").mkdir()
         (folder / "tests" / "conftest.py").write_text(hook, encoding="utf-8")
     named = [f"{SUITE}.{MODULE}::{test}" for test in tests] or [f"{SUITE}.{MODULE}"]
-    command = [sys.executable, "-m", "pytest", "--pyargs", *named, "-q", "-W", "error", "-p", "no:cacheprovider", "-p", "no:randomly",
+    command = [sys.executable, "-m", "pytest", "--pyargs", *named, "-q", "-p", "pytest_veeqo_alloc.plugin", "-W", "error", "-p", "no:cacheprovider",
                "--veeqo-alloc-profile=strict", "--veeqo-alloc-client-timeout=1", *options]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
     environment.pop("COV_CORE_SOURCE", None)
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120

@@ -27,10 +27,10 @@ OTHER_CONTROL = "test_veeqo_alloc_answers::test_an_answer_keeps[location-missing
 def judge(url: str, folder: Path, *tests: str, profile: str = "strict") -> subprocess.CompletedProcess[str]:
     host = url.partition("://")[2]
     named = [f"{SUITE}.{test}" for test in tests] or [SUITE]
-    command = [sys.executable, "-m", "pytest", "--pyargs", *named, "-q", "-W", "error", "-p", "no:cacheprovider", "-p", "no:randomly",
+    command = [sys.executable, "-m", "pytest", "--pyargs", *named, "-q", "-p", "pytest_veeqo_alloc.plugin", "-W", "error", "-p", "no:cacheprovider",
                f"--veeqo-alloc-profile={profile}", f"--veeqo-alloc-base-url={url}", f"--veeqo-alloc-allow-host={host}",
                "--veeqo-alloc-orders=any", "--veeqo-alloc-max-writes=500", "--veeqo-alloc-rate=1000"]  # fmt: skip
-    environment = {**os.environ, "VEEQO_ALLOC_API_KEY": KEY}
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "VEEQO_ALLOC_API_KEY": KEY}
     environment.pop("COV_CORE_SOURCE", None)
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
