@@ -20,6 +20,7 @@ from support.fake import PATH, asking, headers
 from pytest_veeqo_alloc import Contract, ContractViolation, Policy, Story, World, build_order, serve_fake
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.faults import FAULTS
+from pytest_veeqo_alloc.server.owner import running
 from pytest_veeqo_alloc.story import Line, Stock
 from pytest_veeqo_alloc.strategies import Broken, allocation_requests, invalid_allocation_requests, malformed_bodies
 
@@ -77,8 +78,6 @@ def test_orders_that_differ_in_their_ids_alone_are_told_apart(fake: Fake) -> Non
 )
 def test_another_key_is_not_accepted(given_headers: dict[str, str]) -> None:
     fake = Fake(Contract(rules={"api-key-missing": "off"}))
-    from pytest_veeqo_alloc.server.owner import running
-
     with running(fake):
         answer = post(fake, headers=given_headers)
         assert (answer.status_code, answer.json()) == (401, {"error_messages": "You're not authorized"})
@@ -225,7 +224,7 @@ def test_a_post_that_is_repeated_after_a_slow_answer_is_found(fake: Fake) -> Non
     fake.inject_fault("slow-headers")
     fake.expect_finding("repeated-post")
     with pytest.raises(requests.exceptions.ReadTimeout):
-        requests.post(fake.url + PATH, json=asking(), headers=headers(fake), timeout=0.2)
+        requests.post(fake.url + PATH, json=asking(), headers=headers(fake), timeout=0.7)
     assert post(fake).status_code == 201
     fake.settle()
     (finding,) = fake.findings.errors
@@ -278,14 +277,17 @@ def test_interactions_are_a_sequence_that_says_where_it_comes_from(fake: Fake) -
     assert fake.interactions[-1].response is not None
 
 
-def test_a_client_that_never_reads_loses_nothing_but_its_own_answer(fake: Fake) -> None:
-    address = urlsplit(fake.url)
-    connection = http.client.HTTPConnection(str(address.hostname), address.port)
-    connection.request("POST", PATH, json.dumps(asking()), {**headers(fake), "content-type": "application/json"})
-    connection.close()
-    assert post(fake, order_id=8).status_code == 201
-    fake.settle()
-    assert len(fake.interactions) == 2
+def test_a_client_that_never_reads_loses_nothing_but_its_own_answer() -> None:
+    ended = threading.Semaphore(0)
+    fake = Fake(Contract(), tell=lambda record: ended.release())
+    with running(fake):
+        address = urlsplit(fake.url)
+        connection = http.client.HTTPConnection(str(address.hostname), address.port)
+        connection.request("POST", PATH, json.dumps(asking()), {**headers(fake), "content-type": "application/json"})
+        connection.close()
+        assert ended.acquire(timeout=20)
+        assert post(fake, order_id=8).status_code == 201
+        assert len(fake.interactions) == 2
 
 
 def test_two_threads_that_race_for_the_last_item_never_both_get_it(fake: Fake) -> None:

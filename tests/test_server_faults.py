@@ -91,7 +91,7 @@ def test_a_502_is_a_page(fake: Fake, call: Any) -> None:
 def test_a_slow_answer_runs_into_the_time_out_of_the_client(fake: Fake, call: Any, name: str) -> None:
     fake.inject_fault(name)
     with pytest.raises((requests.exceptions.Timeout, requests.exceptions.ConnectionError, httpx.TimeoutException)):
-        call(fake, timeout=0.2)
+        call(fake, timeout=0.7)
     fake.settle()
     assert fake.interactions[0].response is None
     assert len(fake.world.orders) == 1
