@@ -8,7 +8,7 @@ def make_client(base_url, api_key):
 
     async def allocate(order_id, warehouse_id, line_items):
         body = {"allocation": {"warehouse_id": warehouse_id, "line_items_attributes": line_items}}
-        async with httpx.AsyncClient(base_url=base_url, headers={"x-api-key": api_key}, timeout=2) as client:
+        async with httpx.AsyncClient(base_url=base_url, headers={"x-api-key": api_key}, timeout=1) as client:
             answer = await client.post(f"/orders/{order_id}/allocations", json=body)
         if answer.status_code != httpx.codes.CREATED:
             raise RuntimeError(f"no allocation was made: {answer.status_code}")

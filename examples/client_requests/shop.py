@@ -10,7 +10,7 @@ class ShopError(Exception):
 class Shop:
     """Allocates stock at *base_url*."""
 
-    def __init__(self, base_url, api_key, timeout=2):
+    def __init__(self, base_url, api_key, timeout=1):
         self.base_url, self.timeout = base_url, timeout
         self.session = requests.Session()
         self.session.headers["x-api-key"] = api_key
