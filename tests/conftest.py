@@ -15,3 +15,10 @@ settings.load_profile("suite")
 def server_url() -> Iterator[str]:
     with serving() as url:
         yield url
+
+
+@pytest.fixture(autouse=True)
+def _no_stale_bytecode(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that is written anew within a second, as long as before, is to Python the same file."""
+    if "pytester" in request.fixturenames:
+        monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
