@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import functools
 import gzip
 import json
 import socket
@@ -128,7 +129,7 @@ class Handler(socketserver.StreamRequestHandler):
         response = sending.response
         lines = [f"HTTP/1.1 {response.status} {reason_phrase(response.status)}"]
         if not response.header_values("date"):
-            lines.append(f"Date: {email.utils.formatdate(usegmt=True)}")
+            lines.append(f"Date: {_date(int(time.time()))}")
         lines += [f"{name}: {value}" for name, value in response.headers if name.lower() != "content-length"]
         if sending.gzipped:
             lines.append("Content-Encoding: gzip")
@@ -182,6 +183,12 @@ class Handler(socketserver.StreamRequestHandler):
                 taken += len(data)
         except OSError:
             pass  # it has left
+
+
+@functools.lru_cache(maxsize=2)
+def _date(second: int) -> str:
+    """A second since the epoch, as RFC 9110 section 5.6.7 writes it."""
+    return email.utils.formatdate(second, usegmt=True)
 
 
 def failed(error: BaseException) -> str:

@@ -160,16 +160,19 @@ class Fake:
         found, refused = NO_FINDINGS, NO_FINDINGS
         if not is_outside(request):
             found, refused = self.contract.check_served(request, [self.api_key], self._refusing)
+        is_meant = tables().operation.means(Interaction(request))
         with self._lock:
             log = self._log
             record = log.opened(request, found if len(found) or found.accepted else NO_FINDINGS)
-            planned = self._next(request)
+            planned = self._next() if is_meant else None
             if planned is None or planned.fault.carried_out:
                 self.world, outcome = outcome_of(request, refused.errors, self.world, self._policy, self.api_key)
             else:
                 # Nothing is allocated, but a client that looks at the order afterwards finds it.
                 self.world = known(request, self.world, self._policy)
                 outcome = Outcome(planned.fault.name)
+        # The calls that are not of the page are not held against it.
+        record.is_ours = planned is None and is_meant
         sending = self._sending(record, outcome, planned, path_of(request.url))
         # The client may have its answer before we know, so a plain one counts as arrived until it is known not to.
         if sending.cut in ("", "after body") and not sending.headers_after and not sending.body_after:
@@ -192,8 +195,8 @@ class Fake:
         with self._lock:
             self._planned.append(_Planned(fault, given, times))
 
-    def _next(self, request: Request) -> _Planned | None:
-        if not self._planned or not tables().operation.means(Interaction(request)):
+    def _next(self) -> _Planned | None:
+        if not self._planned:
             return None
         planned = self._planned[0]
         planned.times -= 1
@@ -207,8 +210,6 @@ class Fake:
             plain = Sending(answer_to(outcome, self.url) if carried_out else Response(201))
             return plain if planned is None else planned.fault.change(plain, _given(planned, path))
 
-        # The calls that are not of the page are not held against it.
-        record.is_ours = planned is None and tables().operation.means(Interaction(record.request))
         record.source += f", {planned.fault.name}" if planned else ""
         record.answer = lambda: rendered().response
         try:

@@ -106,7 +106,9 @@ def allocate(world: World, policy: Policy, order_id: int, asked: Asked) -> tuple
     if not given:
         return world, Outcome("unprocessable", reason="no stock is left of what was asked for")
     allocation = Allocation(warehouse, tuple(given.items()), world.next_id)
-    story = replace(story, allocations=(*story.allocations, allocation))
+    allocations = (*story.allocations, allocation)
+    facts = (story.discount, story.delivery, story.customer, story.placed_at)
+    story = Story(order_id, story.lines, allocations, *facts)
     stock = _reserved(world, (allocation,)).stock
     world = World(world.orders.having(order_id, story), stock, world.warehouses, world.next_id + 1)
     return world, Outcome(CREATED, world.order(order_id))
