@@ -103,6 +103,12 @@ def names_a_client(config: pytest.Config) -> bool:
     return bool(setting(config, "client") or implementations)
 
 
+def skipped_for(report: Any) -> str:
+    """Why the suite could not cover the test of *report*; nothing where it did, or where it is another's test."""
+    skipped = getattr(report, "skipped", False) and isinstance(report.longrepr, tuple)
+    return str(report.longrepr[2]).partition(NOT_COVERED)[2] if skipped else ""
+
+
 def explained(item: pytest.Item, error: BaseException) -> BaseException | None:
     """What is raised in the place of *error*: a skip where something is not covered, one sentence and a stop where the
     target is no target or the client is none."""

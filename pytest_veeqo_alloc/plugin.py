@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
 
+import pytest_veeqo_alloc.hooks as hooks
 from pytest_veeqo_alloc.fixtures import veeqo_alloc_contract, veeqo_alloc_schemas, veeqo_alloc_watch
 from pytest_veeqo_alloc.fixtures_cassette import MARKER, PASSED, USED, veeqo_alloc_cassette
 from pytest_veeqo_alloc.fixtures_conformance import (
     explained,
     names_a_client,
+    skipped_for,
     veeqo_alloc_client,
     veeqo_alloc_client_judge,
     veeqo_alloc_judge,
@@ -25,7 +26,7 @@ from pytest_veeqo_alloc.fixtures_server import (
     veeqo_alloc_server_settings,
 )
 from pytest_veeqo_alloc.options import OPTIONS, add_options, key_of, setting
-from pytest_veeqo_alloc.watched import failure_of, hide_libraries
+from pytest_veeqo_alloc.watched import failure_of, hide_libraries, warnings_of
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.api import Contract
@@ -59,7 +60,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     """The hook for a client under test."""
-    pluginmanager.add_hookspecs(import_module("pytest_veeqo_alloc.hooks"))
+    pluginmanager.add_hookspecs(hooks)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -179,9 +180,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """What was left unplayed, cassettes that no test used, and what the conformance suite could not cover or warns of;
     nothing where nothing of it was used."""
     reports = [report for several in terminalreporter.stats.values() for report in several]
-    if any(
-        "veeqo_alloc_" in getattr(report, "nodeid", "") or getattr(report, "user_properties", ()) for report in reports
-    ):
+    if any(warnings_of(report) or skipped_for(report) for report in reports):
         from pytest_veeqo_alloc.summary import conformance_lines
 
         for line in conformance_lines(reports):

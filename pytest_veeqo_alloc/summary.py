@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from pytest_veeqo_alloc.fixtures_cassette import folder_of
-from pytest_veeqo_alloc.fixtures_conformance import NOT_COVERED
+from pytest_veeqo_alloc.fixtures_conformance import skipped_for
 from pytest_veeqo_alloc.recording.names import files_in
 from pytest_veeqo_alloc.reporting.terminal import printable
-from pytest_veeqo_alloc.watched import WARNED
+from pytest_veeqo_alloc.watched import warnings_of
 
 _MOST = 5
 _HEAD = 4096
@@ -64,22 +64,15 @@ def _is_ours(path: Path) -> bool:
 
 def conformance_lines(reports: list[Any]) -> Iterator[str]:
     """A line for each warning that a test of the suite had, and INCOMPLETE with what was not covered and why."""
-    warned = Counter(
-        text
-        for report in reports
-        if getattr(report, "when", "") == "call"
-        for name, text in report.user_properties
-        if name == WARNED
-    )
+    warned = Counter(text for report in reports for text in warnings_of(report))
     for text, count in list(warned.items())[:_MOST]:
         yield f"veeqo-alloc: warning: {printable(text)}{f', in {count} tests' if count > 1 else ''}"
     if len(warned) > _MOST:
         yield f"veeqo-alloc: warning: and {len(warned) - _MOST} more"
     missing: dict[str, list[str]] = {}
     for report in reports:
-        reason = report.longrepr[2] if getattr(report, "skipped", False) and isinstance(report.longrepr, tuple) else ""
-        if NOT_COVERED in reason:
-            missing.setdefault(reason.partition(NOT_COVERED)[2], []).append(report.nodeid.rpartition("::")[2])
+        if reason := skipped_for(report):
+            missing.setdefault(reason, []).append(report.nodeid.rpartition("::")[2])
     if missing:
         yield f"veeqo-alloc: INCOMPLETE: {sum(map(len, missing.values()))} tests could not be run against this server"
     for reason, tests in list(missing.items())[:_MOST]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
@@ -62,6 +62,13 @@ def warn(node: pytest.Item, findings: Findings) -> None:
         text = f"{each.rule} at {each.side} {each.place}"
         if (WARNED, text) not in node.user_properties:
             node.user_properties.append((WARNED, text))
+
+
+def warnings_of(report: Any) -> list[str]:
+    """The warnings that *report* of a test carries."""
+    if getattr(report, "when", "") != "call":
+        return []
+    return [text for name, text in report.user_properties if name == WARNED]
 
 
 def hide_libraries(error: BaseException) -> None:

@@ -24,6 +24,31 @@ def test_a_run_that_does_not_use_the_plugin_loads_nothing_heavy(tmp_path: Path) 
     assert "veeqo" not in done.stdout
 
 
+def test_a_run_whose_tests_record_properties_of_their_own_loads_nothing_heavy_at_its_end_either(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "def test_it(record_property):\n    record_property('a', 'b')\n", encoding="utf-8"
+    )
+    hook = f"import sys\n\ndef pytest_unconfigure():\n    print('HEAVY', [m for m in {HEAVY!r} if m in sys.modules])\n"
+    (tmp_path / "conftest.py").write_text(hook, encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        *OTHERS,
+        "-p",
+        "no:hypothesispytest",
+        "-c",
+        "/dev/null",
+        "--rootdir",
+        str(tmp_path),
+        str(tmp_path),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "1 passed" in done.stdout, done.stdout
+    assert "HEAVY []" in done.stdout, done.stdout
+
+
 def test_the_contract_is_used_without_jsonschema() -> None:
     code = "import sys; from pytest_veeqo_alloc import Contract; Contract('strict').check_body('request', {}); print('jsonschema' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
