@@ -12,8 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pytest_veeqo_alloc.api import Contract, parse_overrides
 from pytest_veeqo_alloc.capture.files import KINDS
+from pytest_veeqo_alloc.cli_contract import add_contract, contract_of
 from pytest_veeqo_alloc.cli_serve import add_serve
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, PROFILES
 from pytest_veeqo_alloc.data import read_text
@@ -91,18 +91,7 @@ def _add_check(commands: Any) -> None:
     check = commands.add_parser("check", help="check files and folders")
     check.add_argument("paths", nargs="+", metavar="PATH", help="a file, a folder, or - for standard input")
     check.add_argument("--as", dest="kind", choices=KINDS, help="what the files are (default: told from their content)")
-    check.add_argument("--profile", default="documented", help=f"one of {', '.join(PROFILES)} (default: documented)")
-    check.add_argument(
-        "--rule", action="append", default=[], metavar="ID=SEVERITY", help="error, warning or off for one rule"
-    )
-    check.add_argument(
-        "--deviations",
-        "--veeqo-alloc-deviations",
-        action="append",
-        default=[],
-        metavar="D",
-        help="a file of accepted deviations, or the pack observed",
-    )
+    add_contract(check)
     check.add_argument("--expect-status", type=int, metavar="N", help="the status that every response should have")
     check.add_argument("--lint", action="store_true", help="also look for secrets and other formats in every call")
     check.add_argument("--max-age", type=_days, metavar="DAYS", help="with --lint: how old a recording may be")
@@ -119,7 +108,7 @@ def _days(text: str) -> int:
 def _check(chosen: argparse.Namespace) -> int:
     if chosen.max_age is not None and not chosen.lint:
         raise ValueError("--max-age is looked at with --lint only: give both")
-    contract = Contract(chosen.profile, rules=parse_overrides(chosen.rule), deviations=chosen.deviations)
+    contract = contract_of(chosen)
     asked = Asked(chosen.kind, chosen.expect_status, lint=chosen.lint, max_age=chosen.max_age)
     run = check_paths(chosen.paths, contract, asked)
     _show(run, chosen.format)
@@ -213,9 +202,7 @@ def _cleanup(chosen: argparse.Namespace) -> int:
     try:
         cleaned = clean_up_file(Path(chosen.journal), wishes)
     except LiveError as error:
-        for sentence in str(error).splitlines():
-            _complain(sentence.replace("--veeqo-alloc-", "--"))
-        return COULD_NOT_RUN
+        raise ValueError(str(error).replace("--veeqo-alloc-", "--")) from None
     for each in cleaned:
         print(printable(each.sentence))
     print(f"orders: {len(cleaned)}, with something left: {sum(each.is_left for each in cleaned)}")

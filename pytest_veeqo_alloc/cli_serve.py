@@ -7,14 +7,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_veeqo_alloc.api import Contract, parse_overrides
-from pytest_veeqo_alloc.contract.rules import PROFILES
+from pytest_veeqo_alloc.cli_contract import add_contract, contract_of
+from pytest_veeqo_alloc.live.journal import JOURNAL
 
 if TYPE_CHECKING:
-    from pytest_veeqo_alloc.server.fake import Fake
-    from pytest_veeqo_alloc.server.proxy import Proxy
-
-_JOURNAL = "veeqo-alloc-journal.jsonl"
+    from pytest_veeqo_alloc.api import Contract
+    from pytest_veeqo_alloc.server.served import Served
 
 
 def add_serve(commands: Any) -> None:
@@ -30,13 +28,7 @@ def add_serve(commands: Any) -> None:
     serve.add_argument(
         "--name", action="append", default=[], help="a host name that requests may be for, beside localhost"
     )
-    serve.add_argument("--profile", default="documented", help=f"one of {', '.join(PROFILES)} (default: documented)")
-    serve.add_argument(
-        "--rule", action="append", default=[], metavar="ID=SEVERITY", help="error, warning or off for one rule"
-    )
-    serve.add_argument(
-        "--deviations", action="append", default=[], metavar="D", help="accepted deviations, or the pack observed"
-    )
+    add_contract(serve)
     serve.add_argument(
         "--orders", default="", metavar="FILE", help="the orders that there are, or that may be written to (TOML)"
     )
@@ -48,7 +40,7 @@ def add_serve(commands: Any) -> None:
     proxy.add_argument("--max-writes", type=int, default=0, metavar="N", help="how many writes may be passed on")
     proxy.add_argument("--rate", type=float, metavar="R", help="requests a second, at most 5 (default)")
     proxy.add_argument(
-        "--journal", default=_JOURNAL, metavar="FILE", help=f"where every write is noted (default: {_JOURNAL})"
+        "--journal", default=JOURNAL, metavar="FILE", help=f"where every write is noted (default: {JOURNAL})"
     )
     proxy.add_argument("--allow-reads", action="store_true", help="pass on GET, HEAD and OPTIONS of any path as well")
     proxy.add_argument("--trust-env", action="store_true", help="use proxies and CA bundles of the environment")
@@ -65,7 +57,7 @@ def _serve(chosen: argparse.Namespace) -> int:
     from pytest_veeqo_alloc.live.errors import LiveError  # loads requests, which few commands need
     from pytest_veeqo_alloc.serving import serve, stop_on_signals
 
-    contract = Contract(chosen.profile, rules=parse_overrides(chosen.rule), deviations=chosen.deviations)
+    contract = contract_of(chosen)
     try:
         with ExitStack() as stack:
             served = _served(chosen, contract, stack)
@@ -78,7 +70,7 @@ def _serve(chosen: argparse.Namespace) -> int:
     return 0 if is_fine else 1
 
 
-def _served(chosen: argparse.Namespace, contract: Contract, stack: ExitStack) -> Fake | Proxy:
+def _served(chosen: argparse.Namespace, contract: Contract, stack: ExitStack) -> Served:
     from pytest_veeqo_alloc.live.guard import Wishes
     from pytest_veeqo_alloc.live.pool import load_pool
     from pytest_veeqo_alloc.server.fake import Fake

@@ -15,7 +15,7 @@ import pytest
 from pytest_veeqo_alloc.live.cleanup import Cleaned, clean_up
 from pytest_veeqo_alloc.live.errors import JournalError, LiveError
 from pytest_veeqo_alloc.live.guard import KEY_VARIABLE, Permit, Wishes, permit
-from pytest_veeqo_alloc.live.journal import Writer, opened, read_journal
+from pytest_veeqo_alloc.live.journal import JOURNAL, Writer, opened, read_journal
 from pytest_veeqo_alloc.live.session import Live
 from pytest_veeqo_alloc.live.shared import Rate, Shared
 from pytest_veeqo_alloc.options import folder_for, setting
@@ -125,7 +125,7 @@ def wishes_of(config: pytest.Config) -> Wishes:
 
 def journal_of(config: pytest.Config) -> Path:
     """The journal of this run."""
-    return folder_for(config, "journal") / (setting(config, "journal") or "veeqo-alloc-journal.jsonl")
+    return folder_for(config, "journal") / (setting(config, "journal") or JOURNAL)
 
 
 def _number(config: pytest.Config, name: str, kind: type[int] | type[float]) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,17 +16,15 @@ from pytest_veeqo_alloc.contract.operation import path_of
 from pytest_veeqo_alloc.contract.text import render
 from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.live.guard import Wishes, is_loopback, permit
-from pytest_veeqo_alloc.live.journal import opened
 from pytest_veeqo_alloc.live.pool import OrderPool
-from pytest_veeqo_alloc.live.session import Live
-from pytest_veeqo_alloc.live.shared import Rate, Shared
+from pytest_veeqo_alloc.live.session import live_alone
 from pytest_veeqo_alloc.reporting.terminal import printable
-from pytest_veeqo_alloc.server.control import Served, controlled
-from pytest_veeqo_alloc.server.fake import Fake
+from pytest_veeqo_alloc.server.control import controlled
 from pytest_veeqo_alloc.server.front import Front
 from pytest_veeqo_alloc.server.log import Record
 from pytest_veeqo_alloc.server.owner import running
 from pytest_veeqo_alloc.server.proxy import Proxy
+from pytest_veeqo_alloc.server.served import Served
 from pytest_veeqo_alloc.server.world import World
 from pytest_veeqo_alloc.story import Line, Stock, Story
 
@@ -49,17 +46,12 @@ def world_of(pool: OrderPool) -> World:
 def proxied(contract: Contract, wishes: Wishes, journal: Path, *, reads: bool) -> Iterator[Proxy]:
     """A proxy, with leave to write. LiveError, with a sentence for each thing that is missing. It has no key of its own:
     the client's is passed on."""
-    granted = permit(wishes, needs_key=False)
-    with ExitStack() as stack:
-        writer = stack.enter_context(opened(journal, granted.target))
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="veeqo-alloc-"))
-        shared = Shared(Path(folder), Rate.per_second(granted.rate), granted.max_writes)
-        yield Proxy(contract, Live(granted, shared, writer), reads=reads, tell=say)
+    with live_alone(permit(wishes, needs_key=False), journal) as live:
+        yield Proxy(contract, live, reads=reads, tell=say)
 
 
-def serve(served: Fake | Proxy, *, host: str, port: int, names: tuple[str, ...], stop: threading.Event) -> bool:
-    """Runs *served* until *stop* is set, telling each interaction in a line. Whether nothing was wrong. OSError where the
-    address cannot be had."""
+def serve(served: Served, *, host: str, port: int, names: tuple[str, ...], stop: threading.Event) -> bool:
+    """Runs *served* until *stop* is set. Whether nothing was wrong. ValueError, in one sentence, where it cannot listen."""
     if not is_loopback(host):
         complain = f"{host} is no address of the loopback: whoever reaches this machine can use the server"
         print(f"veeqo-alloc: warning: {complain}", file=sys.stderr, flush=True)
@@ -75,7 +67,7 @@ def serve(served: Fake | Proxy, *, host: str, port: int, names: tuple[str, ...],
 
 
 @contextmanager
-def listening(served: Fake | Proxy, *, host: str, port: int, names: tuple[str, ...]) -> Iterator[Front]:
+def listening(served: Served, *, host: str, port: int, names: tuple[str, ...]) -> Iterator[Front]:
     """*served*, with its control path, listens until the block is left. ValueError, in one sentence, where it cannot."""
     with ExitStack() as stack:
         try:

@@ -66,8 +66,7 @@ class ClientJudge:
         found = self.fake.findings
         if not len(self.fake.interactions):
             pytest.fail("veeqo-alloc: the client sent nothing to the URL that it was given", pytrace=False)
-        kept = [each for each in found if each.side == "request" and only in ("", each.rule)]
-        findings = Findings(kept, profile=found.profile, operation=found.operation)
+        findings = found.carrying(each for each in found if each.side == "request" and only in ("", each.rule))
         self._warn(findings)
         if not findings.ok:
             pytest.fail(f"the client: {self.fake.contract.violation(findings)}", pytrace=False)

@@ -97,9 +97,7 @@ def _without(findings: Findings, rule: str) -> Findings:
 
 
 def _filtered(findings: Findings, keeps: Callable[[str], bool]) -> Findings:
-    return Findings(
+    return findings.carrying(
         (each for each in findings if keeps(each.rule)),
-        accepted=(each for each in findings.accepted if keeps(each.finding.rule)),
-        profile=findings.profile,
-        operation=findings.operation,
+        (each for each in findings.accepted if keeps(each.finding.rule)),
     )

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.interaction import Headers, Interaction
@@ -16,10 +15,9 @@ from pytest_veeqo_alloc.contract.reading import read
 from pytest_veeqo_alloc.contract.transport import is_json_type
 from pytest_veeqo_alloc.live.errors import RefusedError, SendError
 from pytest_veeqo_alloc.live.guard import Wishes, permit
-from pytest_veeqo_alloc.live.journal import opened
+from pytest_veeqo_alloc.live.journal import JOURNAL
 from pytest_veeqo_alloc.live.pool import PoolOrder
-from pytest_veeqo_alloc.live.session import JSON_HEADERS, Live
-from pytest_veeqo_alloc.live.shared import Rate, Shared
+from pytest_veeqo_alloc.live.session import JSON_HEADERS, Live, live_alone
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.owner import running
 from pytest_veeqo_alloc.server.policy import Policy
@@ -50,10 +48,8 @@ class Subject:
     """The server of *live*, judged by *contract*. *orders* are those that there are, in the order in which they are
     used; *is_free* says that it may be written to freely."""
 
-    def __init__(
-        self, live: Live, contract: Contract, orders: Iterable[PoolOrder], *, name: str, is_free: bool
-    ) -> None:
-        self.contract, self.name, self.is_free = contract, name, is_free
+    def __init__(self, live: Live, contract: Contract, orders: Iterable[PoolOrder], *, is_free: bool) -> None:
+        self.contract, self.is_free = contract, is_free
         self._live, self._left = live, deque(orders)
         self._happy: dict[str, Interaction] = {}
 
@@ -143,7 +139,7 @@ def foreign(live: Live, contract: Contract) -> Subject:
     """The server that the options of a run name."""
     pool = live.permit.pool
     orders = _made_up() if pool.is_any else iter(pool)
-    return Subject(live, contract, orders, name=live.target, is_free=pool.is_any)
+    return Subject(live, contract, orders, is_free=pool.is_any)
 
 
 def _made_up() -> Iterator[PoolOrder]:
@@ -155,15 +151,11 @@ def _made_up() -> Iterator[PoolOrder]:
 def own_fake() -> Iterator[Subject]:
     """Our own fake, judged strictly: it makes nothing up, and refuses whatever is wrong."""
     orders = list(_made_up())
-    told = (Line(sellable, _UNITS, stock=(Stock(_WAREHOUSE, 10**6, 0),)) for sellable in _SELLABLES)
-    lines = tuple(told)
+    lines = tuple(Line(sellable, _UNITS, stock=(Stock(_WAREHOUSE, 10**6, 0),)) for sellable in _SELLABLES)
     world = World.of(*(Story(order_id=order.id, lines=lines, allocations=()) for order in orders))
     contract = Contract("strict")
     fake = Fake(contract, Policy.strict(), world=world)
     with tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as folder, running(fake) as front:
-        host = urlsplit(front.url).netloc
-        wishes = Wishes(front.url, (host,), fake.api_key, 10**6, "any", 10**5)
-        granted = permit(wishes)
-        with opened(Path(folder, "journal.jsonl"), granted.target) as writer:
-            live = Live(granted, Shared(Path(folder), Rate.per_second(granted.rate), granted.max_writes), writer)
-            yield Subject(live, contract, orders, name="our own fake", is_free=True)
+        granted = permit(Wishes(front.url, (front.netloc,), fake.api_key, 10**6, "any", 10**5))
+        with live_alone(granted, Path(folder, JOURNAL)) as live:
+            yield Subject(live, contract, orders, is_free=True)

@@ -79,11 +79,9 @@ def without_keys(findings: Findings, request: Request | None, tables: Tables, as
     if request is None or not (len(findings) or findings.accepted):
         return findings
     keys = [key for key in (*keys_of(request, tables.operation), *asked.known_keys) if len(key) >= LONG_KEY]
-    return Findings(
+    return findings.carrying(
         (each.without(keys) for each in findings),
-        accepted=(Accepted(each.finding.without(keys), each.reason) for each in findings.accepted),
-        profile=findings.profile,
-        operation=findings.operation,
+        (Accepted(each.finding.without(keys), each.reason) for each in findings.accepted),
     )
 
 

@@ -45,6 +45,14 @@ class Finding:
         """The same finding with names that may not be shown masked in pointer and location."""
         return replace(self, pointer=shown(self.pointer), location=shown_location(self.location))
 
+    def as_row(self) -> dict[str, str | None]:
+        """What a program is told of it. Names that may not be shown are masked."""
+        safe = self.masked()
+        return {
+            "rule": safe.rule, "basis": safe.basis, "severity": safe.severity, "side": safe.side,
+            "location": safe.location, "pointer": safe.pointer, "message": safe.message,
+        }  # fmt: skip
+
     def without(self, keys: Iterable[str]) -> Finding:
         """The same finding with every name masked that holds one of *keys*: somebody put a key in the place of a name."""
         pointer, location = self.pointer, self.location
@@ -97,6 +105,10 @@ class Findings(Sequence[Finding]):
         self.accepted = tuple(accepted)
         self.profile = profile
         self.operation = operation
+
+    def carrying(self, findings: Iterable[Finding], accepted: Iterable[Accepted] = ()) -> Findings:
+        """Other findings of the same check: of its profile and operation."""
+        return Findings(findings, accepted=accepted, profile=self.profile, operation=self.operation)
 
     @property
     def errors(self) -> tuple[Finding, ...]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 Headers = tuple[tuple[str, str], ...]
 
 
-class _Headed:
-    """What a request and a response share: headers, looked up without regard to case."""
+class Headed:
+    """What has headers, which are looked up without regard to case."""
 
     __slots__ = ()
     headers: Headers
@@ -46,7 +46,7 @@ def _size(body: bytes | None) -> str:
 
 
 @dataclass(frozen=True, repr=False)
-class Request(_Headed):
+class Request(Headed):
     """A request: method, absolute or relative URL, header pairs, body bytes (None: there was none)."""
 
     method: str
@@ -62,7 +62,7 @@ class Request(_Headed):
 
 
 @dataclass(frozen=True, repr=False)
-class Response(_Headed):
+class Response(Headed):
     """A response: status code, header pairs, body bytes after content decoding (None: there was none)."""
 
     status: int

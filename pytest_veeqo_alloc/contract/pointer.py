@@ -30,6 +30,10 @@ def shown_name(name: str) -> str:
     """*name* where its characters are harmless, else its length in words."""
     if _HARMLESS.match(name):
         return name
+    return _length_of(name)
+
+
+def _length_of(name: str) -> str:
     return f"(name of {len(name)} character{'' if len(name) == 1 else 's'})"
 
 
@@ -50,7 +54,7 @@ def hidden(place: str | None, key: str) -> str | None:
     """*place*, a pointer or a location, with every name that holds *key* replaced by its length in words."""
     if place is None or key not in place:
         return place
-    return re.sub(r"[^/:]*" + re.escape(key) + r"[^/:]*", lambda match: f"(name of {len(match[0])} characters)", place)
+    return re.sub(r"[^/:]*" + re.escape(key) + r"[^/:]*", lambda match: _length_of(match[0]), place)
 
 
 _MASKED = re.compile(r"\(name of [0-9]{1,9} characters?\)\Z")

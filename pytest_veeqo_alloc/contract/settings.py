@@ -29,13 +29,13 @@ def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
-    """One sentence: that *name* is no known *kind*, and the nearest that is, or all of them where they are few."""
+    """One sentence: that *name* is no known *kind*, and the nearest that is, or all of them; rules have a command."""
     names = list(known)
     if near := nearest(name, names):
         return f"unknown {kind} {_quoted(name)}: did you mean {near!r}?"
-    if len(names) <= 8:
-        return f"unknown {kind} {_quoted(name)}: it is one of {', '.join(names)}"
-    return f"unknown {kind} {_quoted(name)}: see 'veeqo-alloc {kind}s' for all of them"
+    if kind == "rule":
+        return f"unknown rule {_quoted(name)}: see 'veeqo-alloc rules' for all of them"
+    return f"unknown {kind} {_quoted(name)}: it is one of {', '.join(names)}"
 
 
 def nearest(name: object, known: Iterable[str]) -> str | None:

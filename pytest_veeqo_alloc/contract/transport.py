@@ -116,10 +116,10 @@ def location_breaches(response: Response, operation: Operation, order_id: float 
 
 def keys_of(request: Request, operation: Operation) -> list[str]:
     """The keys that the headers of *request* carry, alone or as a bearer token."""
-    keys = []
+    keys, key_header = [], operation.key_header.lower()
     for name, value in request.headers:
         field = name.lower()
-        if field == operation.key_header:
+        if field == key_header:
             keys.append(value.strip())
         elif field == "authorization" and value.strip()[:7].lower() == "bearer ":
             keys.append(value.strip()[7:].strip())

@@ -6,7 +6,6 @@ the journal does not know as its own is left as it is, and told.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,9 @@ from pathlib import Path
 from pytest_veeqo_alloc.contract.allocated import Held, held_by
 from pytest_veeqo_alloc.live.errors import JournalError, LiveError
 from pytest_veeqo_alloc.live.guard import Wishes, permit
-from pytest_veeqo_alloc.live.journal import Entry, Journal, opened, read_journal
+from pytest_veeqo_alloc.live.journal import Entry, Journal, read_journal
 from pytest_veeqo_alloc.live.ownership import owned, suspects
-from pytest_veeqo_alloc.live.session import Live
-from pytest_veeqo_alloc.live.shared import Rate, Shared
+from pytest_veeqo_alloc.live.session import Live, live_alone
 
 _MOST_DELETES = 50
 
@@ -49,8 +47,8 @@ def clean_up_file(path: Path, wishes: Wishes) -> list[Cleaned]:
     thing that is missing, where nothing can be done; then nothing was sent."""
     journal = read_journal(path)
     granted = permit(wishes, only_cleans_up=True)
-    with tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as folder, opened(path, granted.target) as writer:
-        return clean_up(journal, Live(granted, Shared(Path(folder), Rate.per_second(granted.rate), 0), writer))
+    with live_alone(granted, path) as live:
+        return clean_up(journal, live)
 
 
 def _clean(order_id: int, entries: Sequence[Entry], live: Live) -> Cleaned:

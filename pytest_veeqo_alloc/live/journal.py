@@ -21,6 +21,9 @@ from typing import Any, Literal
 from pytest_veeqo_alloc.live.errors import JournalError
 from pytest_veeqo_alloc.live.shared import locked
 
+JOURNAL = "veeqo-alloc-journal.jsonl"
+"""Where writes are noted unless somebody says otherwise."""
+
 VERSION = 1
 Kind = Literal["post", "delete"]
 Ids = tuple[int, ...]

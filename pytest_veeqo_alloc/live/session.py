@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hmac
 import json
+import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -16,13 +19,13 @@ from pytest_veeqo_alloc.contract.transport import is_json_type
 from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.live.errors import JournalError, RefusedError
 from pytest_veeqo_alloc.live.guard import KEY_VARIABLE, Permit, port_of
-from pytest_veeqo_alloc.live.journal import Entry, Ids, Writer, new_name
+from pytest_veeqo_alloc.live.journal import Entry, Ids, Writer, new_name, opened
 from pytest_veeqo_alloc.live.ownership import made_by
 from pytest_veeqo_alloc.live.sender import Sender, Waits
-from pytest_veeqo_alloc.live.shared import Shared
+from pytest_veeqo_alloc.live.shared import Rate, Shared
 
 JSON_HEADERS: Headers = (("Content-Type", "application/json"),)
-_READS = ("GET", "HEAD", "OPTIONS")
+READS = ("GET", "HEAD", "OPTIONS")
 
 
 class Ticket:
@@ -74,7 +77,7 @@ class Live:
         """Leave for somebody else's client to send *request*, which waits for its slot. RefusedError, in one sentence,
         for another server, another key, another call that writes, an order beyond the pool, a spent budget."""
         self._refuse_target(request)
-        if request.method.upper() in _READS:
+        if request.method.upper() in READS:
             return self._admit_read()
         operation = tables().operation
         if not operation.means(Interaction(request)):
@@ -219,3 +222,11 @@ class Live:
             raise RefusedError(
                 f"the request has no key, or another than that in {KEY_VARIABLE}: it may be another account's"
             )
+
+
+@contextmanager
+def live_alone(granted: Permit, journal: Path) -> Iterator[Live]:
+    """The one way to the server of *granted* for a run that is a single process. JournalError where *journal* cannot be
+    used."""
+    with opened(journal, granted.target) as writer, tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as folder:
+        yield Live(granted, Shared(Path(folder), Rate.per_second(granted.rate), granted.max_writes), writer)

@@ -9,20 +9,7 @@ from pytest_veeqo_alloc.reporting.checked import Run
 
 def json_text(run: Run) -> str:
     """One object: `ok`, `checked`, `skipped`, `findings`. Names that may not be shown are masked in pointers."""
-    findings = [
-        {
-            "rule": safe.rule,
-            "basis": safe.basis,
-            "severity": safe.severity,
-            "side": safe.side,
-            "location": safe.location,
-            "pointer": safe.pointer,
-            "message": safe.message,
-            "file": each.source,
-        }
-        for each in run.checked
-        for safe in (finding.masked() for finding in each.findings)
-    ]
+    findings = [{**finding.as_row(), "file": each.source} for each in run.checked for finding in each.findings]
     outcome = {
         "ok": not run.errors and not run.troubles,
         "checked": len(run.checked),

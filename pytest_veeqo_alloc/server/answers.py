@@ -12,6 +12,7 @@ from pytest_veeqo_alloc.contract.error_answers import ERROR_ANSWERS, JSON_TYPE
 from pytest_veeqo_alloc.contract.interaction import Headers, Response
 from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.orders import build_order
+from pytest_veeqo_alloc.server.head import TOKEN
 from pytest_veeqo_alloc.server.world import CREATED, METHOD_NOT_ALLOWED, Outcome
 from pytest_veeqo_alloc.story import Allocation, Customer, Line, Story
 
@@ -62,7 +63,6 @@ def _encoded(
     return tuple(int(part) - _PLACEHOLDER if at % 2 else part for at, part in enumerate(parts))
 
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FRAMING = ("content-length", "transfer-encoding", "connection")
 
 
@@ -74,7 +74,7 @@ def injected_answer(status: int, body: object, headers: Mapping[str, str] | Iter
     for pair in pairs:
         if len(pair) != 2 or not all(isinstance(text, str) and text.isprintable() and _is_latin(text) for text in pair):
             raise ValueError("headers= are names and values that are text of one line in Latin-1")
-        if _TOKEN.fullmatch(pair[0]) is None or pair[0].lower() in _FRAMING:
+        if re.fullmatch(TOKEN, pair[0]) is None or pair[0].lower() in _FRAMING:
             raise ValueError(f"headers= has {pair[0]!a}: it is no name of a header, or the server sets it itself")
     if body is None or isinstance(body, bytes):
         return Response(status, pairs, body or b"")

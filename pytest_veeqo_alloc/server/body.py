@@ -18,8 +18,8 @@ _MAX_TRAILERS = 100
 def length_of(head: Head) -> int | None:
     """The declared length; None for chunks, and 0 where nothing is declared. RefusedRequestError where that is not
     clear: what two parties read differently is how requests are smuggled."""
-    lengths = head.values("content-length")
-    coding = ",".join(head.values("transfer-encoding")).lower()
+    lengths = head.header_values("content-length")
+    coding = ",".join(head.header_values("transfer-encoding")).lower()
     if coding:
         if lengths or coding != "chunked":
             raise RefusedRequestError(400, "a body has either a Content-Length or Transfer-Encoding: chunked")
@@ -34,15 +34,11 @@ def length_of(head: Head) -> int | None:
     return length
 
 
-def read_body(stream: BufferedIOBase, head: Head) -> bytes | None:
-    """The body, or None where none is declared. RefusedRequestError for one that is too large, too short or no chunks."""
-    length = length_of(head)
+def read_body(stream: BufferedIOBase, length: int | None) -> bytes:
+    """The body of that *length*, or in chunks where it is None. RefusedRequestError for one that is too large, too short
+    or no chunks."""
     try:
-        if length is None:
-            return _chunks(stream)
-        if length == 0:
-            return b"" if head.values("content-length") else None
-        return _exactly(stream.read, length)
+        return _chunks(stream) if length is None else _exactly(stream.read, length)
     except TimeoutError:
         raise RefusedRequestError(408, "the body did not come in time") from None
 

@@ -63,10 +63,11 @@ class Handler(socketserver.StreamRequestHandler):
 
     def _take_in(self, head: Head) -> None:
         self._refuse_stranger(head)
-        length_of(head)  # refuses a body that is too large before it is asked for
-        if head.minor and any(value.lower() == "100-continue" for value in head.values("expect")):
+        length = length_of(head)  # refuses a body that is too large before it is asked for
+        if head.minor and any(value.lower() == "100-continue" for value in head.header_values("expect")):
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        body = read_body(self.rfile, head)
+        # A body of no bytes that was not declared is none at all.
+        body = read_body(self.rfile, length) if length != 0 or head.header("content-length") else None
         target = head.target
         if not target.startswith("/"):  # the absolute form, RFC 9112 section 3.2.2
             target = f"/{target.partition('://')[2].partition('/')[2]}"
@@ -88,7 +89,7 @@ class Handler(socketserver.StreamRequestHandler):
 
     def _refuse_stranger(self, head: Head) -> None:
         """RFC 9112 section 3.2: a request for another host, or for none, is not answered here."""
-        hosts = head.values("host")
+        hosts = head.header_values("host")
         if len(hosts) != 1 and (hosts or head.minor):
             raise RefusedRequestError(400, "a request names its host once")
         name = hosts[0].lower() if hosts else "localhost"

@@ -4,52 +4,20 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.capture.writing import interaction_document
-from pytest_veeqo_alloc.contract.findings import Finding, Findings
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
 from pytest_veeqo_alloc.contract.operation import path_of
 from pytest_veeqo_alloc.contract.transport import is_json_type
 from pytest_veeqo_alloc.redaction import redact
 from pytest_veeqo_alloc.server.answers import json_answer
-from pytest_veeqo_alloc.server.log import Log, Record, Taken
+from pytest_veeqo_alloc.server.log import Log, Record
 from pytest_veeqo_alloc.server.sending import Exchange, Sending
+from pytest_veeqo_alloc.server.served import Served
 
 PREFIX = "/__veeqo_alloc__/"
-
-
-class Served(Protocol):
-    """A fake or a proxy."""
-
-    url: str
-    contract: Contract
-
-    @property
-    def log(self) -> Log:
-        """What was seen."""
-
-    @property
-    def unexpected(self) -> Findings:
-        """The findings that count."""
-
-    @property
-    def complaints(self) -> list[str]:
-        """What is wrong besides findings."""
-
-    def complain(self, sentence: str) -> None:
-        """Something that is wrong besides findings."""
-
-    def reset(self) -> None:
-        """Begin anew."""
-
-    def settle(self) -> None:
-        """Wait for what is on its way."""
-
-    def take_in(self, request: Request) -> Taken:
-        """A request came."""
 
 
 class _Told:
@@ -119,19 +87,11 @@ def _arguments(request: Request) -> dict[str, Any]:
 def _findings(served: Served) -> dict[str, Any]:
     served.settle()
     listed = [(record.number, finding) for record in served.log.records for finding in served.log.findings_of(record)]
-    rows = [_row(finding, number) for number, finding in listed]
-    rows += [_row(finding, None) for finding in served.log.in_sequence()]
+    in_sequence = ((None, finding) for finding in served.log.in_sequence())
+    rows = [{**finding.as_row(), "request": number} for number, finding in (*listed, *in_sequence)]
     complaints = served.complaints
     return {"ok": served.unexpected.ok and not complaints, "checked": len(served.log.records), "findings": rows,
             "complaints": complaints}  # fmt: skip
-
-
-def _row(finding: Finding, number: int | None) -> Mapping[str, Any]:
-    safe = finding.masked()
-    return {
-        "rule": safe.rule, "basis": safe.basis, "severity": safe.severity, "side": safe.side,
-        "location": safe.location, "pointer": safe.pointer, "message": safe.message, "request": number,
-    }  # fmt: skip
 
 
 def _interactions(served: Served) -> dict[str, Any]:

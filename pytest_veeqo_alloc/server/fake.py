@@ -15,15 +15,15 @@ from pytest_veeqo_alloc.contract.operation import path_of
 from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.server.answers import answer_to, injected_answer
 from pytest_veeqo_alloc.server.faults import DoesNotApplyError, Fault, Given, known_fault
-from pytest_veeqo_alloc.server.log import NO_FINDINGS, Interactions, Log, Record, Taken
+from pytest_veeqo_alloc.server.log import NO_FINDINGS, Record, Taken
 from pytest_veeqo_alloc.server.policy import Policy
 from pytest_veeqo_alloc.server.routes import is_outside, known, outcome_of
 from pytest_veeqo_alloc.server.sending import Sending
+from pytest_veeqo_alloc.server.served import Served
 from pytest_veeqo_alloc.server.verdict import Expected
 from pytest_veeqo_alloc.server.world import Outcome, World
 
 API_KEY = "fake-key-for-tests"
-_SOURCE = "the fake"
 
 
 @dataclass(slots=True)
@@ -35,13 +35,15 @@ class _Planned:
     times: int
 
 
-class Fake:
+class Fake(Served):
     """A stateful stand-in for the API. Every request that comes to `url` is held against the contract at once.
 
     `world` and `policy` may be set at any time. `interactions` has each request once, with its answer where that was
     sent whole. `findings` is everything that is wrong with them so far: by themselves, and as they followed upon each
     other. What a fault or `respond_with` put into an answer is held against nobody.
     """
+
+    source = "the fake"
 
     def __init__(
         self,
@@ -52,12 +54,10 @@ class Fake:
         world: World | None = None,
         tell: Callable[[Record], object] | None = None,
     ) -> None:
-        self.contract, self.url = contract, ""
-        self._first_key = self.api_key = api_key
+        super().__init__(contract, tell)
         self.open_elsewhere: Callable[[], str] = lambda: ""
-        self._first_policy, self._first_world, self._tell = policy or Policy(), world or World(), tell
+        self._first_policy, self._first_world, self._first_key = policy or Policy(), world or World(), api_key
         self._lock = threading.Lock()
-        self._log = Log(contract, [api_key], _SOURCE)
         self.reset()
 
     def reset(self) -> None:
@@ -66,10 +66,9 @@ class Fake:
         self._log.settle()
         with self._lock:
             self.world, self.policy, self.api_key = self._first_world, self._first_policy, self._first_key
-            self._log = Log(self.contract, [self.api_key], _SOURCE, self._tell)
+            self._begin([self.api_key])
             self._planned: deque[_Planned] = deque()
             self._expected = Expected(self.contract)
-            self._complaints: list[str] = []
 
     @property
     def world(self) -> World:
@@ -92,21 +91,6 @@ class Fake:
         if not isinstance(policy, Policy):
             raise TypeError(f"the policy of a fake is a Policy, such as Policy.strict(), not {type(policy).__name__}")
         self._policy, self._refusing = policy, Contract(policy.refuses)
-
-    @property
-    def interactions(self) -> Interactions:
-        """Every request so far, rendered when it is looked at."""
-        return self._log.interactions
-
-    @property
-    def findings(self) -> Findings:
-        """Everything that is wrong so far, expected or not."""
-        return self._log.findings()
-
-    @property
-    def log(self) -> Log:
-        """What was seen since the start."""
-        return self._log
 
     def inject_fault(self, name: str, times: int = 1, **given: Any) -> None:
         """The next *times* allocations meet the fault *name*, after those that were planned before. ValueError, in one
@@ -134,11 +118,6 @@ class Fake:
         ValueError for a rule that there is not, or that is off."""
         self._expected.add(rule)
 
-    def settle(self) -> None:
-        """Cut slow answers short and wait until everything on its way has ended."""
-        self._log.settle()
-        self._log.resume()
-
     @property
     def unexpected(self) -> Findings:
         """The findings, once everything has ended, without those that were expected."""
@@ -149,11 +128,9 @@ class Fake:
     def complaints(self) -> list[str]:
         """What fails a test besides findings: what was expected and did not come, and faults that could not be put in."""
         self.settle()
-        return [*self._complaints, *self._expected.missing(self.findings)]
-
-    def complain(self, sentence: str) -> None:
-        """Something that fails the test besides findings."""
-        self._complaints.append(sentence)
+        # To reckon the findings takes time, and mostly nothing is expected.
+        missing = self._expected.missing(self.findings) if self._expected.rules else []
+        return [*self._complaints, *missing]
 
     def take_in(self, request: Request) -> Taken:
         """The front's way in. The check comes before the answer."""
@@ -184,7 +161,7 @@ class Fake:
         with self._lock:
             log = self._log
             record = log.opened(request, NO_FINDINGS)
-        record.source, record.ending = f"{_SOURCE}, at another host", "elsewhere"
+        record.source, record.ending = f"{self.source}, at another host", "elsewhere"
         answer = answer_to(Outcome("unknown-route"))
         record.answer = lambda: answer
         return Taken(log, record, Sending(answer), ending="elsewhere")

@@ -10,7 +10,7 @@ from typing import Any
 from pytest_veeqo_alloc.contract.error_answers import ERROR_ANSWERS
 from pytest_veeqo_alloc.contract.interaction import Response
 from pytest_veeqo_alloc.contract.pointer import shown, split
-from pytest_veeqo_alloc.contract.settings import nearest
+from pytest_veeqo_alloc.contract.settings import unknown
 from pytest_veeqo_alloc.observed import as_observed
 from pytest_veeqo_alloc.orders import build_order
 from pytest_veeqo_alloc.server.sending import Sending
@@ -38,9 +38,7 @@ class Fault:
 def known_fault(name: str, given: Given) -> Fault:
     """The fault *name*. ValueError, in one sentence, for a name or argument that it does not have."""
     if not isinstance(name, str) or name not in FAULTS:
-        near = nearest(name, FAULTS)
-        hint = f"did you mean {near!r}?" if near else f"it is one of {', '.join(FAULTS)}"
-        raise ValueError(f"unknown fault {name!a}: {hint}")
+        raise ValueError(unknown("fault", name, FAULTS))
     fault = FAULTS[name]
     for each in given:
         if each not in (*fault.needs, *fault.may_take):

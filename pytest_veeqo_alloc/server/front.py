@@ -23,8 +23,8 @@ class Front(socketserver.ThreadingTCPServer):
     """Listens, and gives each request that was read as a whole to *app*.
 
     *names* are host names that a request may be for, beside those of the loopback: a page in a browser can have its own
-    name resolve to this machine, but not send another name. *patience* is seconds to wait for bytes of a request, and *complain* is told where the app itself fails.
-    OSError where the address cannot be had.
+    name resolve to this machine, but not send another name. *patience* is seconds to wait for bytes of a request, and
+    *complain* is told where the app itself fails. OSError where the address cannot be had.
     """
 
     daemon_threads = True

@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass
 from io import BufferedIOBase
 
-from pytest_veeqo_alloc.contract.interaction import Headers
+from pytest_veeqo_alloc.contract.interaction import Headed, Headers
 
 _MAX_LINE = 65536
 _MAX_FIELDS = 100
-_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105  # the word of RFC 9110 section 5.6.2
-_LINE = re.compile(rf"({_TOKEN}) ([^\s]+) HTTP/([0-9])\.([0-9])\r?\n")
-_FIELD = re.compile(rf"({_TOKEN}):[ \t]*(.*?)[ \t]*\r?\n")
+TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105  # the word of RFC 9110 section 5.6.2
+_LINE = re.compile(rf"({TOKEN}) ([^\s]+) HTTP/([0-9])\.([0-9])\r?\n")
+_FIELD = re.compile(rf"({TOKEN}):[ \t]*(.*?)[ \t]*\r?\n")
 
 
 class RefusedRequestError(Exception):
@@ -24,7 +24,7 @@ class RefusedRequestError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class Head(Headed):
     """Method, target, minor version of HTTP/1, and header pairs in the order in which they came."""
 
     method: str
@@ -32,14 +32,10 @@ class Head:
     minor: int
     headers: Headers
 
-    def values(self, name: str) -> list[str]:
-        """Every value of a header, its *name* in lower case."""
-        return [value for key, value in self.headers if key.lower() == name]
-
     @property
     def keeps_alive(self) -> bool:
         """Whether another request may follow (RFC 9112 section 9.3)."""
-        return self.minor > 0 and not any("close" in value.lower() for value in self.values("connection"))
+        return self.minor > 0 and not any("close" in value.lower() for value in self.header_values("connection"))
 
 
 def read_head(stream: BufferedIOBase) -> Head | None:

@@ -136,9 +136,9 @@ class Log:
 
 def responses_of(found: Findings) -> Findings:
     """What of *found* is about responses."""
-    return Findings(
+    return found.carrying(
         (each for each in found if each.side == "response"),
-        accepted=(each for each in found.accepted if each.finding.side == "response"),
+        (each for each in found.accepted if each.finding.side == "response"),
     )
 
 

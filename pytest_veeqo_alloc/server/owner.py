@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.server.fake import API_KEY, Fake
 from pytest_veeqo_alloc.server.front import App, Front
 from pytest_veeqo_alloc.server.policy import Policy
-
-if TYPE_CHECKING:
-    from pytest_veeqo_alloc.server.proxy import Proxy
+from pytest_veeqo_alloc.server.served import Served
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +25,7 @@ class ServerSettings:
 
 @contextmanager
 def running(
-    served: Fake | Proxy,
+    served: Served,
     *,
     host: str = "127.0.0.1",
     port: int = 0,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from pytest_veeqo_alloc.contract.error_answers import ERROR_ANSWERS
-from pytest_veeqo_alloc.contract.settings import nearest, severities
+from pytest_veeqo_alloc.contract.settings import severities, unknown
 
 MAKE_UP, PARTIAL, ADD, SKIP, ACCEPT = "make-up", "partial", "add", "skip", "accept"
 
@@ -47,10 +47,7 @@ class Policy:
         for name, word in _WORDS.items():
             value = getattr(self, name)
             if value not in (word, *ERROR_ANSWERS):
-                known = [*([word] if word else []), *ERROR_ANSWERS]
-                near = nearest(value, known)
-                hint = f"did you mean {near!r}?" if near else f"it is one of {', '.join(known)}"
-                raise ValueError(f"unknown answer for {name} {value!a}: {hint}")
+                raise ValueError(unknown(f"answer for {name}", value, [*([word] if word else []), *ERROR_ANSWERS]))
 
     @classmethod
     def strict(cls) -> Self:

@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import json
-import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
 
 from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.coding import decoded_or_nothing
-from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
 from pytest_veeqo_alloc.contract.transport import keys_of
 from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.live.errors import LiveError, SendError
 from pytest_veeqo_alloc.live.forward import Forwarder, NotSentError
 from pytest_veeqo_alloc.live.guard import is_loopback
-from pytest_veeqo_alloc.live.session import Live
-from pytest_veeqo_alloc.server.log import NO_FINDINGS, Interactions, Log, Record, Taken, responses_of
+from pytest_veeqo_alloc.live.session import READS, Live
+from pytest_veeqo_alloc.server.log import NO_FINDINGS, Log, Record, Taken, responses_of
 from pytest_veeqo_alloc.server.sending import Sending
-
-_READS = ("GET", "HEAD", "OPTIONS")
-_SOURCE = "the proxy"
+from pytest_veeqo_alloc.server.served import Served
 
 
-class Proxy:
+class Proxy(Served):
     """Passes the documented call on to the server of *live*, and with *reads* what only reads as well.
 
     The client's key is passed, and none is added, kept or shown. Where the guards of `live` refuse a request it is
     answered with 403 and not passed on; where the server gives no answer, with 502.
     """
+
+    source = "the proxy"
 
     def __init__(
         self,
@@ -41,17 +39,14 @@ class Proxy:
         tell: Callable[[Record], object] | None = None,
         timeouts: tuple[float, float] = (5, 30),
     ) -> None:
-        self.contract, self.url = contract, ""
-        self._live, self._reads, self._tell = live, reads, tell
+        super().__init__(contract, tell)
+        self._live, self._reads = live, reads
         self._forwarder = Forwarder(live.permit, f"veeqo-alloc-{uuid.uuid4().hex}", timeouts)
-        self._lock = threading.Lock()
-        self._complaints: list[str] = []
-        self._log = Log(contract, [], _SOURCE, tell)
 
     def reset(self) -> None:
         """Nothing seen."""
         self._log.settle()
-        self._complaints, self._log = [], Log(self.contract, [], _SOURCE, self._tell)
+        self._begin()
 
     def leads_to(self, own: str) -> bool:
         """Whether the server behind is at `host:port` *own*, which is where this proxy listens."""
@@ -61,41 +56,10 @@ class Proxy:
             host == own_host or (is_loopback(host.strip("[]")) and is_loopback(own_host.strip("[]")))
         )
 
-    @property
-    def log(self) -> Log:
-        """What was seen since the start."""
-        return self._log
-
-    @property
-    def interactions(self) -> Interactions:
-        """Every request so far."""
-        return self._log.interactions
-
-    @property
-    def findings(self) -> Findings:
-        """Everything that is wrong so far, in both directions."""
-        return self._log.findings()
-
-    unexpected = findings
-
-    @property
-    def complaints(self) -> list[str]:
-        """What is wrong besides findings."""
-        return list(self._complaints)
-
-    def complain(self, sentence: str) -> None:
-        """Something that is wrong besides findings."""
-        self._complaints.append(sentence)
-
-    def settle(self) -> None:
-        """Wait until everything on its way has ended."""
-        self._log.settle()
-        self._log.resume()
-
     def take_in(self, request: Request) -> Taken:
         """The front's way in."""
         target = replace(request, url=self._forwarder.target_of(request.url.removeprefix(self.url)))
-        is_read = self._reads and request.method in _READS
+        is_read = self._reads and request.method in READS
         keys = keys_of(request, tables().operation)
         is_meant = tables().operation.means(Interaction(request))
         found = self.contract.check_served(request, keys)[0] if is_meant else NO_FINDINGS
@@ -118,7 +82,7 @@ class Proxy:
     def _refused(self, log: Log, record: Record, status: int, sentence: str) -> Taken:
         """An answer of the proxy's own to what it did not pass on: nobody's but ours, so the interaction has none. That
         counts, but for a read: a client may look, and nothing was lost."""
-        if record.request.method not in _READS:
+        if record.request.method not in READS:
             self.complain(f"request {record.number} was answered with {status}: {sentence}")
         record.source += f", answered here with {status}: {sentence}"
         return Taken(log, record, _sentence(status, sentence))
@@ -142,7 +106,7 @@ class Proxy:
 
 
 def _hint(request: Request) -> str:
-    return "; give --allow-reads to read through it" if request.method in _READS else ""
+    return "; give --allow-reads to read through it" if request.method in READS else ""
 
 
 def _sentence(status: int, sentence: str) -> Sending:

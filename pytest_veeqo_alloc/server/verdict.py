@@ -18,7 +18,7 @@ class Expected:
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
-        self._rules: list[str] = []
+        self.rules: list[str] = []
 
     def add(self, rule: str) -> None:
         """Expect *rule* to be broken; ValueError where it cannot be found at all."""
@@ -29,23 +29,18 @@ class Expected:
                 f"the rule {rule} is off in profile {self._contract.profile}, so it is never found: "
                 f"turn it on with --veeqo-alloc-rule {rule}=warning"
             )
-        self._rules.append(rule)
+        self.rules.append(rule)
 
     def without(self, findings: Findings) -> Findings:
         """*findings* but for those that are expected."""
-        return Findings(
-            (each for each in findings if each.rule not in self._rules),
-            accepted=findings.accepted,
-            profile=findings.profile,
-            operation=findings.operation,
-        )
+        return findings.carrying((each for each in findings if each.rule not in self.rules), findings.accepted)
 
     def missing(self, findings: Findings) -> list[str]:
         """A sentence for each rule that was expected and kept."""
         found = {each.rule for each in findings} | {each.finding.rule for each in findings.accepted}
         return [
             f"a finding of {rule} was expected, and none came: {CATALOGUE[rule].holds_when}"
-            for rule in dict.fromkeys(self._rules)
+            for rule in dict.fromkeys(self.rules)
             if rule not in found
         ]
 
