@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import os
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, Self
 
 from pytest_veeqo_alloc.capture.objects import interaction_of, request_of
 from pytest_veeqo_alloc.capture.watch import Watch
 from pytest_veeqo_alloc.contract.breach import Breach
 from pytest_veeqo_alloc.contract.check import (
     Asked,
+    Examined,
     Settings,
-    breaches_of,
-    check_body,
-    check_interaction,
     conclude,
+    examine,
+    examine_body,
+    findings_of,
     without_keys,
 )
+from pytest_veeqo_alloc.contract.coverage import Coverage, Origin, look_at
 from pytest_veeqo_alloc.contract.deviations import Accepting, Deviation
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
@@ -27,7 +30,11 @@ from pytest_veeqo_alloc.contract.rules import Severity
 from pytest_veeqo_alloc.contract.sequence import Seen, sequence_breaches
 from pytest_veeqo_alloc.contract.settings import severities
 from pytest_veeqo_alloc.contract.violation import ContractViolation
-from pytest_veeqo_alloc.description import known_side, load_deviations, observed, tables
+from pytest_veeqo_alloc.description import charts, known_side, load_deviations, observed, tables
+
+Tell = Callable[[Origin | None, Interaction | None, Findings, Callable[[str], Coverage]], object]
+"""Hears of a check: where the interaction came from (None: whoever checked handed it over), the interaction (None: a body
+alone), its findings, and a function from the name of a test to what the check showed."""
 
 OBSERVED_HINT = (
     "every error of the response is a known deviation of the live API: "
@@ -56,6 +63,7 @@ class Contract:
         today = datetime.date.today()
         accepting = Accepting([one for each in named for one in load_deviations(each)], today)
         self._settings = Settings(profile, severities(profile, rules), accepting, today, show_values)
+        self._tell: Tell | None = None
 
     def __repr__(self) -> str:
         return f"<Contract, profile {self.profile}>"
@@ -63,6 +71,37 @@ class Contract:
     def severity_of(self, rule: str) -> Severity:
         """How bad *rule* is; KeyError for one that does not exist."""
         return self._settings.severities[rule]
+
+    @property
+    def deviations(self) -> tuple[Deviation, ...]:
+        """What is accepted, packs included."""
+        return self._settings.accepting.all
+
+    @property
+    def today(self) -> datetime.date:
+        """The day by which deviations expire."""
+        return self._settings.today
+
+    def telling(self, tell: Tell | None) -> Self:
+        """The same contract, which tells *tell* of every check; None: nobody."""
+        other = copy.copy(self)
+        other._tell = tell
+        return other
+
+    def show(
+        self,
+        origin: Origin,
+        interaction: Interaction,
+        findings: Findings,
+        *,
+        expect_status: int | None = None,
+        keys: Iterable[str] = (),
+        watched: bool = False,
+    ) -> None:
+        """Tells of an *interaction* whose *findings* are known already. *watched*: the order of requests was looked at."""
+        if self._tell is not None:
+            asked = Asked(expect_status, headers_filtered=origin == "cassette", known_keys=tuple(keys), watched=watched)
+            self._told(origin, interaction, examine(interaction, tables(), asked), findings, asked)
 
     def check(
         self, interaction: Interaction, *, expect_status: int | None = None, broken_request: bool = False
@@ -90,7 +129,10 @@ class Contract:
     def check_body(self, side: Literal["request", "response"], value: Any) -> Findings:
         """Everything wrong with a body alone: parsed JSON, or bytes to be read first."""
         known_side(side)
-        return check_body(side, value, tables(), self._settings)
+        examined = examine_body(side, value, tables())
+        findings = conclude(examined.said, tables(), self._settings)
+        self._told(None, None, examined, findings, Asked())
+        return findings
 
     def validate(
         self, interaction: Interaction, *, expect_status: int | None = None, broken_request: bool = False
@@ -145,7 +187,7 @@ class Contract:
         """`check_request` for a server that takes *keys*, which may stand in no URL: what this contract says, and what
         each of the *others* does, for one reading."""
         asked = Asked(known_keys=tuple(keys))
-        said = breaches_of(Interaction(request), tables(), asked)
+        said = examine(Interaction(request), tables(), asked).said
         found = (conclude(said, tables(), each._settings) for each in (self, *others))
         return [without_keys(each, request, tables(), asked) for each in found]
 
@@ -189,7 +231,24 @@ class Contract:
     def _check(self, interaction: Interaction, asked: Asked) -> Findings:
         if asked.expect_status is not None and not isinstance(asked.expect_status, int):
             raise TypeError(f"expect_status is a number such as 404, not {type(asked.expect_status).__name__}")
-        return check_interaction(interaction, tables(), self._settings, asked)
+        examined = examine(interaction, tables(), asked)
+        findings = findings_of(examined, interaction, tables(), self._settings, asked)
+        self._told(None, interaction, examined, findings, asked)
+        return findings
+
+    def _told(
+        self,
+        origin: Origin | None,
+        interaction: Interaction | None,
+        examined: Examined,
+        findings: Findings,
+        asked: Asked,
+    ) -> None:
+        if self._tell is not None:
+            look = lambda test: look_at(  # noqa: E731  # what is looked at only where somebody counts
+                interaction, examined, findings, (tables(), charts()), self._settings, asked, test
+            )
+            self._tell(origin, interaction, findings, look)
 
 
 def parse_overrides(settings: Iterable[str]) -> dict[str, str]:

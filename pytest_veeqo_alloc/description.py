@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytest_veeqo_alloc.contract.check import Tables
+from pytest_veeqo_alloc.contract.coverage import Charts, charts_of
 from pytest_veeqo_alloc.contract.derive import derive
 from pytest_veeqo_alloc.contract.deviations import Accepting, Deviation, parse
 from pytest_veeqo_alloc.contract.interaction import Interaction
@@ -99,6 +100,12 @@ def tables() -> Tables:
         compile_schema(load_schema("request"), root="request"),
         compile_schema(load_schema("response"), root="order"),
     )
+
+
+@functools.cache
+def charts() -> Charts:
+    """Every place of the documented bodies, for those who count."""
+    return charts_of(tables())
 
 
 @functools.cache

@@ -56,21 +56,36 @@ class Settings:
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What the caller knows of an interaction: the status it expects, that it broke the request on purpose, that headers
-    were filtered before it was stored, or keys that stand for themselves wherever they are."""
+    were filtered before it was stored, keys that stand for themselves wherever they are, or that it watched the order in
+    which requests came."""
 
     expect_status: int | None = None
     broken_request: bool = False
     headers_filtered: bool = False
     known_keys: tuple[str, ...] = ()
+    watched: bool = False
 
 
 Said = tuple[Side, Breach, Any]
 """A breach, its side, and the body in which it is."""
 
 
-def check_interaction(interaction: Interaction, tables: Tables, settings: Settings, asked: Asked) -> Findings:
-    """Everything wrong with *interaction*."""
-    findings = conclude(breaches_of(interaction, tables, asked), tables, settings)
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """Every departure of an interaction from the strict reading, before anybody says how bad that is, and the bodies that
+    were looked at: `sent` is None where the request is not known or broken on purpose, `answer` where there is none or it
+    is no success."""
+
+    said: list[Said]
+    sent: Reading | None = None
+    answer: Reading | None = None
+
+
+def findings_of(
+    examined: Examined, interaction: Interaction, tables: Tables, settings: Settings, asked: Asked
+) -> Findings:
+    """Everything wrong with *interaction*, as it was examined."""
+    findings = conclude(examined.said, tables, settings)
     return without_keys(findings, interaction.request, tables, asked)
 
 
@@ -85,13 +100,13 @@ def without_keys(findings: Findings, request: Request | None, tables: Tables, as
     )
 
 
-def breaches_of(interaction: Interaction, tables: Tables, asked: Asked) -> list[Said]:
-    """Every departure of *interaction* from the strict reading, before anybody says how bad that is."""
+def examine(interaction: Interaction, tables: Tables, asked: Asked) -> Examined:
+    """Holds *interaction* against the strict reading."""
     said: list[Said] = []
     request, response = interaction.request, interaction.response
-    body = None
+    body = answer = None
+    broken = asked.broken_request or (asked.expect_status is not None and 400 <= asked.expect_status < 500)
     if request is not None:
-        broken = asked.broken_request or (asked.expect_status is not None and 400 <= asked.expect_status < 500)
         body = read(request.body)
         if not broken:
             said += (("request", b, body.value) for b in _request(request, body, tables, asked))
@@ -100,14 +115,15 @@ def breaches_of(interaction: Interaction, tables: Tables, asked: Asked) -> list[
         known = (request, body) if request is not None and body is not None else None
         breaches = _response(response, answer, known, tables, asked)
         said += (("response", b, answer.value if answer else None) for b in breaches)
-    return said
+    return Examined(said, None if broken else body, answer)
 
 
-def check_body(side: Side, value: Any, tables: Tables, settings: Settings) -> Findings:
-    """Everything wrong with a body: bytes as they were sent, or what somebody else parsed."""
+def examine_body(side: Side, value: Any, tables: Tables) -> Examined:
+    """Holds a body against it: bytes as they were sent, or what somebody else parsed."""
     reading = read(value) if isinstance(value, bytes) else take(value)
-    breaches = _request_body(reading, tables) if side == "request" else _response_body(reading, tables)
-    return conclude([(side, breach, reading.value) for breach in breaches], tables, settings)
+    if side == "request":
+        return Examined([(side, breach, reading.value) for breach in _request_body(reading, tables)], reading)
+    return Examined([(side, breach, reading.value) for breach in _response_body(reading, tables)], None, reading)
 
 
 def _request(request: Request, body: Reading, tables: Tables, asked: Asked) -> Iterable[Breach]:
@@ -123,10 +139,10 @@ def _request(request: Request, body: Reading, tables: Tables, asked: Asked) -> I
 
 def _unreadable(breaches: Iterable[Breach]) -> bool:
     """Whether the body could not be read, which hides its media type and all that would be said of its content."""
-    return any(breach.rule in _UNREADABLE for breach in breaches)
+    return any(breach.rule in UNREADABLE for breach in breaches)
 
 
-_UNREADABLE = frozenset({"body-missing", "not-json", "not-utf8", "too-deep"})
+UNREADABLE = frozenset({"body-missing", "not-json", "not-utf8", "too-deep"})
 
 
 def _request_body(body: Reading, tables: Tables) -> list[Breach]:

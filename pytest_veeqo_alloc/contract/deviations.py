@@ -109,20 +109,22 @@ class Accepting:
 
     def __init__(self, deviations: Iterable[Deviation], today: datetime.date) -> None:
         self._today = today
+        self.all = tuple(deviations)
         self._by_place: dict[tuple[str, str], list[Deviation]] = {}
-        for deviation in deviations:
-            key = (deviation.rule, _generalised(deviation.pointer, deviation.location))
+        for deviation in self.all:
+            key = (deviation.rule, generalised(deviation.pointer, deviation.location))
             self._by_place.setdefault(key, []).append(deviation)
 
     def find(self, finding: Finding) -> Deviation | None:
         """The deviation that covers *finding*, one that has not expired before one that has; None where none does."""
-        key = (finding.rule, _generalised(finding.pointer, finding.location))
+        key = (finding.rule, generalised(finding.pointer, finding.location))
         matching = [deviation for deviation in self._by_place.get(key, ()) if deviation.matches(finding)]
         matching.sort(key=lambda deviation: deviation.expired(self._today))
         return matching[0] if matching else None
 
 
-def _generalised(pointer: str | None, location: str | None) -> str:
+def generalised(pointer: str | None, location: str | None) -> str:
+    """The place of a finding or deviation, with `*` for every index."""
     if pointer is None:
         return location or ""
     return "/".join("*" if _is_index(token) else token for token in pointer.split("/"))

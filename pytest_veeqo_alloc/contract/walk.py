@@ -137,7 +137,7 @@ class _Walk:
                 # Null in the place of a required object is not a field left empty: nothing at all was sent.
                 usual = "wrong-type" if field.required and field.type == "object" else "null-value"
                 self.add(Breach(rule or usual, here, "null", field.type))
-        elif _json_type(value) != field.type:
+        elif json_type(value) != field.type:
             self.add(_wrong_type(value, field.type, rule, here))
             self.undocumented(value, here)
         elif field.shape is None and field.type == "array":
@@ -146,7 +146,7 @@ class _Walk:
             self.breaches += value_breaches(value, field, here, self._dates)
 
 
-def _json_type(value: Any) -> JsonType | None:
+def json_type(value: Any) -> JsonType | None:
     """The JSON type of *value*; subclasses count as what they derive from, but a boolean is no number."""
     return next((_JSON_TYPES[kind] for kind in type(value).__mro__ if kind in _JSON_TYPES), None)
 

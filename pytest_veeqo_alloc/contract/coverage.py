@@ -1,0 +1,190 @@
+"""What interactions showed: which stages they reached, what their bodies held, what was found. Counts, never values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pytest_veeqo_alloc.contract import looked
+from pytest_veeqo_alloc.contract.check import UNREADABLE, Asked, Examined, Settings, Tables
+from pytest_veeqo_alloc.contract.counting import MOST, OTHERS, Bodies, Node, chart
+from pytest_veeqo_alloc.contract.deviations import Deviation, generalised
+from pytest_veeqo_alloc.contract.findings import Finding, Findings
+from pytest_veeqo_alloc.contract.interaction import Interaction
+from pytest_veeqo_alloc.contract.pointer import shown
+from pytest_veeqo_alloc.contract.transport import keys_of
+from pytest_veeqo_alloc.contract.walk import wrapped_allocation
+
+Origin = Literal["target", "fake", "cassette"]
+ORIGINS: tuple[Origin, ...] = ("target", "fake", "cassette")
+"""Where an interaction came from: the server under test, our fake, a cassette."""
+
+_STRUCTURAL = frozenset({
+    "wrong-type", "null-value", "required-field", "absent-field", "undocumented-field", "not-an-order",
+    "untyped-field-value", "line-item-shape", "request-not-wrapped", "non-finite-number", *UNREADABLE,
+})  # fmt: skip
+"""The rules by which a body may depart from the documented structure; where all of them hold, it need not be walked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charts:
+    """Every place of the documented bodies."""
+
+    request: Node
+    response: Node
+
+
+def charts_of(tables: Tables) -> Charts:
+    """The places of the documented bodies."""
+    return Charts(chart(tables.request), chart(tables.response))
+
+
+@dataclass(slots=True)
+class Coverage:
+    """Counts of interactions. Keys are texts, so that they cross from one process to another: `findings` has `SEVERITY RULE
+    SIDE PLACE`, `calls` has `STATUS ERRORS WARNINGS TEST`, `deviations` has `RULE PLACE`."""
+
+    interactions: int = 0
+    stages: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[str] = field(default_factory=Counter)
+    calls: Counter[str] = field(default_factory=Counter)
+    findings: Counter[str] = field(default_factory=Counter)
+    deviations: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+    request: Bodies = field(default_factory=Bodies)
+    response: Bodies = field(default_factory=Bodies)
+
+    def add(self, other: Coverage) -> None:
+        """Adds the counts of *other*."""
+        self.interactions += other.interactions
+        for name in _COUNTERS:
+            getattr(self, name).update(getattr(other, name))
+        for key, count in other.findings.items():
+            self._find(key, count, other.examples[key])
+        self.request.add(other.request)
+        self.response.add(other.response)
+
+    def _find(self, key: str, count: int, example: str) -> None:
+        if key not in self.findings and len(self.findings) >= MOST:
+            key = f"{key.rpartition(' ')[0] if key.endswith(OTHERS) else ' '.join(key.split(' ', 3)[:3])} {OTHERS}"
+        self.findings[key] += count
+        self.examples.setdefault(key, example)
+
+    def find(self, finding: Finding) -> None:
+        """Counts a finding at its place, with one pointer for an example."""
+        place = shown(generalised(finding.pointer, None)) if finding.pointer else finding.place
+        self._find(f"{finding.severity} {finding.rule} {finding.side} {place}", 1, finding.place)
+
+    def as_row(self) -> dict[str, Any]:
+        """What another process is told: what is not nothing, as JSON has it."""
+        row: dict[str, Any] = {"interactions": self.interactions, "examples": self.examples}
+        row |= {name: getattr(self, name) for name in (*_COUNTERS, "findings")}
+        for side, bodies in (("request", self.request), ("response", self.response)):
+            row |= {f"{side} {name}": getattr(bodies, name) for name in _BODIES}
+        return {name: value for name, value in row.items() if value}
+
+
+_COUNTERS = ("stages", "statuses", "calls", "deviations")
+_BODIES = ("clean", "walked", "odd", "extra")
+
+
+def coverage_of_row(row: Mapping[str, Any]) -> Coverage:
+    """What `as_row` told."""
+    counted = Coverage(row.get("interactions", 0), examples=row.get("examples", {}))
+    for name in (*_COUNTERS, "findings"):
+        getattr(counted, name).update(row.get(name, {}))
+    for side, bodies in (("request", counted.request), ("response", counted.response)):
+        for name in _BODIES:
+            getattr(bodies, name).update(row.get(f"{side} {name}", {}))
+    return counted
+
+
+def look_at(
+    interaction: Interaction | None,
+    examined: Examined,
+    findings: Findings,
+    described: tuple[Tables, Charts],
+    settings: Settings,
+    asked: Asked,
+    test: str = "",
+) -> Coverage:
+    """What one check showed: of *interaction*, or of a body alone where that is None."""
+    tables, charts = described
+    counted = Coverage(1)
+    counted.stages.update(_stages(interaction, examined, tables, asked))
+    request = interaction.request if interaction else None
+    keys = (*keys_of(request, tables.operation), *asked.known_keys) if request else asked.known_keys
+    _count(counted.request, "request", examined, charts.request, keys)
+    _count(counted.response, "response", examined, charts.response, keys)
+    status = str(interaction.response.status) if interaction and interaction.response else "none"
+    if interaction is not None:
+        counted.statuses[status] += 1
+    counted.calls[f"{status} {len(findings.errors)} {len(findings.warnings)} {test}"] += 1
+    for finding in findings:
+        counted.find(finding)
+    for accepted in findings.accepted:
+        if (deviation := settings.accepting.find(accepted.finding)) is not None:
+            counted.deviations[key_of(deviation)] += 1
+    return counted
+
+
+def key_of(deviation: Deviation) -> str:
+    """What a deviation is counted under."""
+    place = deviation.location if deviation.pointer is None else deviation.pointer
+    return f"{deviation.rule} {place}"
+
+
+def _count(bodies: Bodies, side: str, examined: Examined, node: Node, keys: tuple[str, ...]) -> None:
+    reading = examined.sent if side == "request" else examined.answer
+    if reading is None or not reading.readable or not isinstance(reading.value, dict):
+        return
+    broken = {breach.rule for where, breach, _ in examined.said if where == side}
+    if not broken & _STRUCTURAL:
+        bodies.count_clean(reading.value, node)
+    elif not broken & {"not-an-order", "too-deep"}:
+        value = reading.value
+        if side == "request" and "request-not-wrapped" in broken:
+            value = {"allocation": wrapped_allocation(value)[0]}
+        bodies.count(value, node, keys)
+
+
+def _stages(interaction: Interaction | None, examined: Examined, tables: Tables, asked: Asked) -> Iterator[str]:
+    sent, answer = examined.sent, examined.answer
+    yield from (looked.SEQUENCE,) if asked.watched else ()
+    broken = {(side, breach.rule) for side, breach, _ in examined.said}
+    is_call = not broken & {("request", "wrong-method"), ("request", "wrong-path")}
+    if sent is not None:
+        if interaction is not None:
+            yield looked.LINE
+        if is_call:
+            yield from (looked.CALL,) if interaction is not None else ()
+            yield looked.REQUEST
+            yield from (looked.REQUEST_JSON,) if sent.readable else ()
+    is_order = answer is not None and answer.readable and isinstance(answer.value, dict)
+    if answer is not None:
+        yield looked.RESPONSE
+        yield from (looked.RESPONSE_JSON,) if answer.readable else ()
+        yield from (looked.ORDER,) if is_order and ("response", "not-an-order") not in broken else ()
+    if interaction is not None and interaction.response is not None:
+        yield from _status_stages(interaction, tables, asked)
+        if is_order and sent is not None:
+            yield looked.ECHO
+
+
+def _status_stages(interaction: Interaction, tables: Tables, asked: Asked) -> Iterator[str]:
+    response = interaction.response
+    if response is None:
+        return
+    if asked.broken_request:
+        yield looked.BROKEN
+    if asked.expect_status is not None:
+        yield looked.EXPECTED
+    elif not asked.broken_request or response.status >= 300:
+        yield looked.STATUS
+    if response.status == tables.operation.status:
+        yield looked.CREATED
+        yield from (looked.LOCATED,) if response.header(tables.operation.location_header) is not None else ()
+    if response.status >= 400:
+        yield looked.REFUSAL
