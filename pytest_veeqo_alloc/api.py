@@ -6,7 +6,7 @@ import copy
 import datetime
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 from pytest_veeqo_alloc.capture.objects import interaction_of, request_of
 from pytest_veeqo_alloc.capture.watch import Watch
@@ -21,7 +21,7 @@ from pytest_veeqo_alloc.contract.check import (
     findings_of,
     without_keys,
 )
-from pytest_veeqo_alloc.contract.coverage import Coverage, Origin, look_at
+from pytest_veeqo_alloc.contract.coverage import Coverage, Origin, look_at, only_found
 from pytest_veeqo_alloc.contract.deviations import Accepting, Deviation
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
@@ -32,9 +32,24 @@ from pytest_veeqo_alloc.contract.settings import severities
 from pytest_veeqo_alloc.contract.violation import ContractViolation
 from pytest_veeqo_alloc.description import charts, known_side, load_deviations, observed, tables
 
-Tell = Callable[[Origin | None, Interaction | None, Findings, Callable[[str], Coverage]], object]
-"""Hears of a check: where the interaction came from (None: whoever checked handed it over), the interaction (None: a body
-alone), its findings, and a function from the name of a test to what the check showed."""
+
+class Listener(Protocol):
+    """Hears of every check of a contract."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it wants to know what interactions showed that were checked already: they are read again for that."""
+
+    def tell(
+        self,
+        origin: Origin | None,
+        interaction: Interaction | None,
+        findings: Findings,
+        look: Callable[[str], Coverage],
+    ) -> None:
+        """Of one check: where the interaction came from (None: whoever checked handed it over), the interaction (None: a
+        body alone), its findings, and a function from the name of a test to what the check showed."""
+
 
 OBSERVED_HINT = (
     "every error of the response is a known deviation of the live API: "
@@ -63,7 +78,7 @@ class Contract:
         today = datetime.date.today()
         accepting = Accepting([one for each in named for one in load_deviations(each)], today)
         self._settings = Settings(profile, severities(profile, rules), accepting, today, show_values)
-        self._tell: Tell | None = None
+        self._listener: Listener | None = None
 
     def __repr__(self) -> str:
         return f"<Contract, profile {self.profile}>"
@@ -82,26 +97,29 @@ class Contract:
         """The day by which deviations expire."""
         return self._settings.today
 
-    def telling(self, tell: Tell | None) -> Self:
-        """The same contract, which tells *tell* of every check; None: nobody."""
+    def telling(self, listener: Listener | None) -> Self:
+        """The same contract, which tells *listener* of every check; None: nobody."""
         other = copy.copy(self)
-        other._tell = tell
+        other._listener = listener
         return other
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether somebody counts what interactions show."""
+        return self._listener is not None and self._listener.counts
+
     def show(
-        self,
-        origin: Origin,
-        interaction: Interaction,
-        findings: Findings,
-        *,
-        expect_status: int | None = None,
-        keys: Iterable[str] = (),
-        watched: bool = False,
+        self, origin: Origin, interaction: Interaction, findings: Findings, *, keys: Iterable[str] = (), watched: bool
     ) -> None:
-        """Tells of an *interaction* whose *findings* are known already. *watched*: the order of requests was looked at."""
-        if self._tell is not None:
-            asked = Asked(expect_status, headers_filtered=origin == "cassette", known_keys=tuple(keys), watched=watched)
+        """Tells of an *interaction* whose *findings* are known already. *watched*: so was the order of the requests."""
+        if self._listener is not None:
+            asked = Asked(headers_filtered=origin == "cassette", known_keys=tuple(keys), watched=watched)
             self._told(origin, interaction, examine(interaction, tables(), asked), findings, asked)
+
+    def show_more(self, origin: Origin, findings: Findings) -> None:
+        """Tells of *findings* about several interactions together, each of which is told of by itself."""
+        if self._listener is not None and len(findings):
+            self._listener.tell(origin, None, findings, lambda test: only_found(findings))
 
     def check(
         self, interaction: Interaction, *, expect_status: int | None = None, broken_request: bool = False
@@ -244,11 +262,11 @@ class Contract:
         findings: Findings,
         asked: Asked,
     ) -> None:
-        if self._tell is not None:
+        if self._listener is not None:
             look = lambda test: look_at(  # noqa: E731  # what is looked at only where somebody counts
                 interaction, examined, findings, (tables(), charts()), self._settings, asked, test
             )
-            self._tell(origin, interaction, findings, look)
+            self._listener.tell(origin, interaction, findings, look)
 
 
 def parse_overrides(settings: Iterable[str]) -> dict[str, str]:

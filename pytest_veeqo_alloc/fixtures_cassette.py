@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_veeqo_alloc.fixtures_server import FAKES
-from pytest_veeqo_alloc.options import folder_for, setting
+from pytest_veeqo_alloc.options import FAKES, folder_for, setting
+from pytest_veeqo_alloc.told import told_in
 from pytest_veeqo_alloc.watched import unwatch, watched
 
 if TYPE_CHECKING:
@@ -36,11 +36,13 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
     fakes = config.stash.setdefault(FAKES, [])
     cassettes = Cassettes(veeqo_alloc_contract, folder_of(config), mode, lambda: _live(config), lambda: fakes)
     watched(request.node, veeqo_alloc_contract).append(cassettes)
+    told_in(config).played.append(lambda: cassettes.interactions)
     request.node.stash[PASSED] = False
     with ExitStack() as stack:
         if (marker := request.node.get_closest_marker(MARKER)) is not None:
             _enter(stack, cassettes, marker)
         yield cassettes
+    cassettes.show()
     unwatch(request.node)
     passed = request.node.stash[PASSED]
     request.node.stash[USED] = [dataclasses.asdict(used) for used in cassettes.used(passed=passed)]

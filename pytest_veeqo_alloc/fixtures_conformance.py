@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_veeqo_alloc.options import OPTIONS, setting
+from pytest_veeqo_alloc.told import told_in
 from pytest_veeqo_alloc.watched import warn
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def veeqo_alloc_subject(request: pytest.FixtureRequest, pytestconfig: pytest.Con
         elif names_a_client(pytestconfig):
             yield "no server is named: --veeqo-alloc-base-url does, as the README says under 'Against staging'"
         else:
-            yield stack.enter_context(own_fake())
+            yield stack.enter_context(own_fake(told_in(pytestconfig)))
 
 
 @pytest.fixture
@@ -95,6 +96,7 @@ def veeqo_alloc_client_judge(
     timeout = float(setting(request.config, "client-timeout") or 5)
     yield ClientJudge(veeqo_alloc_client, fake, timeout, lambda findings: warn(request.node, findings))
     fake.settle()
+    fake.show()
 
 
 def names_a_client(config: pytest.Config) -> bool:

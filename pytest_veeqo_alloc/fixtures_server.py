@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_veeqo_alloc.options import FAKES
 from pytest_veeqo_alloc.watched import unwatch, watched
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.api import Contract
     from pytest_veeqo_alloc.server.fake import Fake
     from pytest_veeqo_alloc.server.owner import ServerSettings
-
-FAKES: pytest.StashKey[list[str]] = pytest.StashKey()
-"""`host:port` of every server of ours that listens in this process."""
 
 
 @pytest.fixture(scope="session")
@@ -62,4 +60,6 @@ def veeqo_alloc_server(
     veeqo_alloc_server_owner.reset()
     watched(request.node, veeqo_alloc_contract).append(Judge(veeqo_alloc_server_owner))
     yield veeqo_alloc_server_owner
+    veeqo_alloc_server_owner.settle()
+    veeqo_alloc_server_owner.show()
     unwatch(request.node)

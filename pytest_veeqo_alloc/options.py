@@ -8,6 +8,9 @@ from typing import Any, Literal
 import pytest
 
 PREFIX = "veeqo_alloc_"
+SUITE = "pytest_veeqo_alloc.conformance"
+FAKES: pytest.StashKey[list[str]] = pytest.StashKey()
+"""`host:port` of every server of ours that listens in this process."""
 
 # Name, what it takes, whether it may be given several times, help.
 OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
@@ -26,6 +29,8 @@ OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
     ("cleanup", None, False, "delete at the end what the run allocated, where that is safe"),
     ("client", "MODULE:CALLABLE", False, "the client that the conformance suite judges"),
     ("client-timeout", "SECONDS", False, "how long a client may take to give up (default: 5)"),
+    ("report", "FILE", True, "write what was covered and found: a .json or .html file"),
+    ("coverage-min", "PERCENT", False, "fail where fewer of the documented fields were seen from the target"),
     ("trust-env", None, False, "use proxies, .netrc and CA bundles of the environment"),
 )
 
@@ -54,6 +59,12 @@ def setting(config: pytest.Config, name: str) -> Any:
     """The value of an option or, where it was not given, of its ini key."""
     given = config.getoption(key_of(name))
     return config.getini(key_of(name)) if given is None else given
+
+
+def runs_suite(config: pytest.Config) -> bool:
+    """Whether the packaged suite was named; a process of pytest-xdist is told by its controller."""
+    given: dict[str, object] = getattr(config, "workerinput", {})
+    return SUITE in given or any(SUITE in str(argument) for argument in config.invocation_params.args)
 
 
 def folder_for(config: pytest.Config, name: str) -> Path:

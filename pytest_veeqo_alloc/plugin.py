@@ -25,7 +25,8 @@ from pytest_veeqo_alloc.fixtures_server import (
     veeqo_alloc_server_owner,
     veeqo_alloc_server_settings,
 )
-from pytest_veeqo_alloc.options import OPTIONS, add_options, key_of, setting
+from pytest_veeqo_alloc.options import OPTIONS, add_options, key_of, runs_suite, setting
+from pytest_veeqo_alloc.told import told_in
 from pytest_veeqo_alloc.watched import failure_of, hide_libraries, warnings_of
 
 if TYPE_CHECKING:
@@ -78,6 +79,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_veeqo_alloc.live_plugin import NAME, LivePlugin  # not before a foreign server is named
 
         config.pluginmanager.register(LivePlugin(config), NAME)
+    if setting(config, "report") or setting(config, "coverage-min") or runs_suite(config):
+        from pytest_veeqo_alloc.report_plugin import register  # not before somebody counts
+
+        register(config)
     if (timeout := setting(config, "client-timeout")) and not timeout.replace(".", "", 1).isdecimal():
         raise pytest.UsageError(f"veeqo-alloc: --veeqo-alloc-client-timeout is a number of seconds, not {timeout!a}")
     if mode := setting(config, "record-mode"):
@@ -100,7 +105,7 @@ def contract_of(config: pytest.Config) -> Contract:
                 rules=parse_overrides(setting(config, "rule")),
                 deviations=[_deviations(config, named) for named in setting(config, "deviations")],
                 show_values=bool(setting(config, "show-values")),
-            )
+            ).telling(told_in(config))
         except ValueError as error:
             raise pytest.UsageError(f"veeqo-alloc: {error}") from None
     return config.stash[_CONTRACT]
@@ -117,7 +122,7 @@ def _deviations(config: pytest.Config, named: str) -> str:
 def pytest_report_header(config: pytest.Config) -> str | None:
     """One line, and only where something was set."""
     given = {name: setting(config, name) for name, *_ in OPTIONS}
-    suite = any("pytest_veeqo_alloc.conformance" in str(argument) for argument in config.invocation_params.args)
+    suite = runs_suite(config)
     if not any(given.values()) and not suite:
         return None
     parts = [f"profile {given['profile'] or 'documented'}", *given["rule"]]
@@ -135,6 +140,12 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     return f"veeqo-alloc: {', '.join(parts)}"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What is checked from here on belongs to this test."""
+    told_in(item.config).begin(item.nodeid)
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """A test that is marked to play a cassette uses the fixture first, so that its other fixtures play it too."""
     names = getattr(item, "fixturenames", None)
@@ -149,12 +160,14 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     try:
         outcome = yield
     except BaseException as error:
+        told_in(item.config).property_of(item)
         if getattr(error, "is_of_conformance", False) and (instead := explained(item, error)) is not None:
             raise instead from None
         failure = failure_of(item)
         if failure is not None and str(error) not in str(failure):
             item.add_report_section("call", "veeqo-alloc", str(failure))
         raise
+    told_in(item.config).property_of(item)
     if failure := failure_of(item):
         raise failure
     return outcome

@@ -56,6 +56,12 @@ def failure_of(node: pytest.Item) -> BaseException | None:
     return failure(None if findings.ok else contract.violation(findings), complaints)
 
 
+def checked_by_onlookers(node: pytest.Item) -> int:
+    """How many interactions those looked at that check by themselves."""
+    _, onlookers = node.stash.get(_WATCHED, (None, []))
+    return sum(getattr(each, "checked", 0) for each in onlookers)
+
+
 def warn(node: pytest.Item, findings: Findings) -> None:
     """Remember the warnings among *findings* for the summary, each once for a test."""
     for each in findings.warnings:

@@ -14,8 +14,8 @@ import pytest_veeqo_alloc
 PACKAGE = Path(pytest_veeqo_alloc.__file__).parent
 ORDER = [
     ("data",), ("contract",), ("description",), ("story", "order_shapes", "observed", "orders"), ("redaction",),
-    ("capture",), ("storage",), ("api",), ("strategies",), ("live",), ("server",), ("reporting",), ("file_walk",), ("file_check", "file_redact", "serving"), ("recording",), ("conformance",),
-    ("options", "watched", "failure", "fixtures", "fixtures_cassette", "fixtures_live", "fixtures_server", "fixtures_conformance", "hooks", "live_plugin", "summary", "plugin", "cli_contract", "cli_serve", "cli", "__main__"),
+    ("capture",), ("storage",), ("recorder",), ("api",), ("strategies",), ("live",), ("server",), ("reporting",), ("file_walk",), ("file_check", "file_redact", "serving"), ("recording",), ("conformance",),
+    ("options", "watched", "told", "failure", "fixtures", "fixtures_cassette", "fixtures_live", "fixtures_server", "fixtures_conformance", "hooks", "live_plugin", "report_plugin", "summary", "plugin", "cli_contract", "cli_serve", "cli", "__main__"),
 ]  # fmt: skip
 """The parts from the core outwards; a part imports from those before it, and from others of its own row."""
 
@@ -23,7 +23,8 @@ THIRD_PARTY = {
     "hypothesis": "strategies conformance",
     "jsonschema": "contract",
     "yaml": "capture",
-    "pytest": "options watched failure fixtures fixtures_cassette fixtures_live fixtures_server fixtures_conformance hooks conformance live_plugin summary plugin",
+    "jinja2": "reporting",
+    "pytest": "options watched told report_plugin failure fixtures fixtures_cassette fixtures_live fixtures_server fixtures_conformance hooks conformance live_plugin summary plugin",
     "requests": "live conformance",
     "urllib3": "live",  # comes with requests
     "vcr": "recording",

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pytest_veeqo_alloc.api import Contract
+from pytest_veeqo_alloc.api import Contract, Listener
 from pytest_veeqo_alloc.contract.interaction import Headers, Interaction
 from pytest_veeqo_alloc.contract.reading import read
 from pytest_veeqo_alloc.contract.transport import is_json_type
@@ -148,8 +148,8 @@ def _made_up() -> Iterator[PoolOrder]:
 
 
 @contextmanager
-def own_fake() -> Iterator[Subject]:
-    """Our own fake, judged strictly: it makes nothing up, and refuses whatever is wrong."""
+def own_fake(listener: Listener | None = None) -> Iterator[Subject]:
+    """Our own fake, judged strictly: it makes nothing up, and refuses whatever is wrong. *listener* hears of every check."""
     orders = list(_made_up())
     lines = tuple(Line(sellable, _UNITS, stock=(Stock(_WAREHOUSE, 10**6, 0),)) for sellable in _SELLABLES)
     world = World.of(*(Story(order_id=order.id, lines=lines, allocations=()) for order in orders))
@@ -158,4 +158,4 @@ def own_fake() -> Iterator[Subject]:
     with tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as folder, running(fake) as front:
         granted = permit(Wishes(front.url, (front.netloc,), fake.api_key, 10**6, "any", 10**5))
         with live_alone(granted, Path(folder, JOURNAL)) as live:
-            yield Subject(live, contract, orders, is_free=True)
+            yield Subject(live, contract.telling(listener), orders, is_free=True)

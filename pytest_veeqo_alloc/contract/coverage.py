@@ -21,6 +21,9 @@ Origin = Literal["target", "fake", "cassette"]
 ORIGINS: tuple[Origin, ...] = ("target", "fake", "cassette")
 """Where an interaction came from: the server under test, our fake, a cassette."""
 
+OUR_SERVER = "pytest-veeqo-alloc"
+"""The header Server (RFC 9110 section 10.2.4) of our fake's answers."""
+
 _STRUCTURAL = frozenset({
     "wrong-type", "null-value", "required-field", "absent-field", "undocumented-field", "not-an-order",
     "untyped-field-value", "line-item-shape", "request-not-wrapped", "non-finite-number", *UNREADABLE,
@@ -128,6 +131,20 @@ def look_at(
         if (deviation := settings.accepting.find(accepted.finding)) is not None:
             counted.deviations[key_of(deviation)] += 1
     return counted
+
+
+def origin_of(interaction: Interaction | None) -> Origin:
+    """Where an interaction came from that somebody handed over: our fake says so in its answers."""
+    response = interaction.response if interaction is not None else None
+    return "fake" if response is not None and response.header("server") == OUR_SERVER else "target"
+
+
+def only_found(findings: Findings) -> Coverage:
+    """What findings show that are about several interactions together."""
+    coverage = Coverage()
+    for finding in findings:
+        coverage.find(finding)
+    return coverage
 
 
 def key_of(deviation: Deviation) -> str:

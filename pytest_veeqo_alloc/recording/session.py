@@ -10,7 +10,9 @@ from pathlib import Path
 
 from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.findings import Findings
+from pytest_veeqo_alloc.contract.interaction import Interaction
 from pytest_veeqo_alloc.contract.settings import unknown
+from pytest_veeqo_alloc.description import operation_means
 from pytest_veeqo_alloc.live.session import Live
 from pytest_veeqo_alloc.recording.matching import PARTS
 from pytest_veeqo_alloc.recording.names import missing, place_of
@@ -78,6 +80,21 @@ class Cassettes:
     def findings(self) -> Findings:
         """What is wrong with the allocations that passed through any cassette."""
         return self._contract.merge(tape.findings for tape in self._tapes)
+
+    @property
+    def interactions(self) -> list[Interaction]:
+        """Everything that passed through any cassette."""
+        return [each for tape in self._tapes for each in tape.interactions]
+
+    @property
+    def checked(self) -> int:
+        """How many allocations passed."""
+        return sum(map(operation_means, self.interactions))
+
+    def show(self) -> None:
+        """Tells whoever counts of what passed."""
+        for tape in self._tapes:
+            tape.show()
 
     @property
     def complaints(self) -> list[str]:

@@ -17,6 +17,7 @@ import vcr
 from vcr.persisters.filesystem import CassetteNotFoundError
 
 from pytest_veeqo_alloc.api import Contract
+from pytest_veeqo_alloc.contract.coverage import Origin
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request
 from pytest_veeqo_alloc.description import operation_means, tables
@@ -59,7 +60,7 @@ class Tape:
         self.place, self.settings = place, settings
         self.stored = [] if settings.mode == "all" else load_entries(place)
         self.unmatched: list[UnmatchedRequestError] = []
-        self._contract, self._live = contract, live
+        self._telling, self._contract, self._live = contract, contract.telling(None), live
         self._relaxed = settings.relaxed | (PACK_RELAXED if place.is_shipped else frozenset())
         self._cassette: Any = None
         self._was_asked = False
@@ -140,6 +141,16 @@ class Tape:
         shipped pack only the requests are looked at, since its responses are ours."""
         return self._contract.merge(map(self._check, filter(operation_means, self.interactions)))
 
+    def show(self) -> None:
+        """Tells whoever counts of the allocations that passed: what was recorded came from the target."""
+        if not self._telling.is_counted:
+            return
+        passed, recorded = self.interactions, len(self.recorded)
+        for left, each in zip(range(len(passed), 0, -1), passed, strict=True):
+            if operation_means(each):
+                origin: Origin = "target" if left <= recorded else "cassette"
+                self._telling.show(origin, self._looked_at(each), self._check(each), watched=False)
+
     def _entries(self) -> list[tuple[Any, Any]]:
         """Requests and responses that vcrpy has: those that were stored, then those that were recorded."""
         if self._cassette is None:
@@ -148,8 +159,10 @@ class Tape:
 
     def _check(self, each: Interaction) -> Findings:
         status = each.response.status if each.response else None
-        looked_at = Interaction(each.request, None, each.source) if self.place.is_shipped else each
-        return self._contract.check_stored(looked_at, expect_status=status)
+        return self._contract.check_stored(self._looked_at(each), expect_status=status)
+
+    def _looked_at(self, each: Interaction) -> Interaction:
+        return Interaction(each.request, None, each.source) if self.place.is_shipped else each
 
     def _source(self, index: int) -> str:
         return f"{self.place.name}#{index + 1}"

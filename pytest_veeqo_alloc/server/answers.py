@@ -6,8 +6,10 @@ import functools
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from pytest_veeqo_alloc.contract.coverage import OUR_SERVER
 from pytest_veeqo_alloc.contract.error_answers import ERROR_ANSWERS, JSON_TYPE
 from pytest_veeqo_alloc.contract.interaction import Headers, Response
 from pytest_veeqo_alloc.description import tables
@@ -23,11 +25,15 @@ def answer_to(outcome: Outcome, base_url: str = "") -> Response:
         return error_answer(outcome.name, outcome.reason)
     body = order_text(outcome.story).encode()
     if outcome.name != CREATED:
-        return Response(200, (("Content-Type", JSON_TYPE),), body)
+        return Response(200, _HEADERS, body)
     operation = tables().operation
     # The Location of this call names the order, not the allocation.
     location = (operation.location_header, f"{base_url}/orders/{outcome.story.order_id}")
-    return Response(operation.status, (("Content-Type", JSON_TYPE), location), body)
+    return Response(operation.status, (*_HEADERS, location), body)
+
+
+_NAME = ("Server", OUR_SERVER)
+_HEADERS: Headers = (("Content-Type", JSON_TYPE), _NAME)
 
 
 _PLACEHOLDER = 7700770077007700
@@ -97,11 +103,11 @@ def error_answer(name: str, reason: str = "") -> Response:
         return json_answer(405, {"status": 405, "error": "Method Not Allowed"}, (("Allow", tables().operation.method),))
     known = ERROR_ANSWERS[name]
     if known.seen or not reason:
-        return known.response
+        return replace(known.response, headers=(*known.response.headers, _NAME))
     return json_answer(known.response.status, {"error_messages": [reason]})
 
 
 def json_answer(status: int, value: Any, headers: Headers = ()) -> Response:
     """*value* as JSON, declared as the API declares it."""
     body = json.dumps(value, separators=(",", ":")).encode()
-    return Response(status, (("Content-Type", JSON_TYPE), *headers), body)
+    return Response(status, (*_HEADERS, *headers), body)

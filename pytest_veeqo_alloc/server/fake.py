@@ -43,7 +43,7 @@ class Fake(Served):
     other. What a fault or `respond_with` put into an answer is held against nobody.
     """
 
-    source = "the fake"
+    source, origin = "the fake", "fake"
 
     def __init__(
         self,
@@ -57,13 +57,14 @@ class Fake(Served):
         super().__init__(contract, tell)
         self.open_elsewhere: Callable[[], str] = lambda: ""
         self._first_policy, self._first_world, self._first_key = policy or Policy(), world or World(), api_key
-        self._lock = threading.Lock()
+        self._lock, self._expected = threading.Lock(), Expected(self.contract)
         self.reset()
 
     def reset(self) -> None:
         """The world and the policy of the start, and nothing seen, planned or expected. What is still on its way ends
         first, and belongs to what was before."""
         self._log.settle()
+        self.show()
         with self._lock:
             self.world, self.policy, self.api_key = self._first_world, self._first_policy, self._first_key
             self._begin([self.api_key])
@@ -122,7 +123,11 @@ class Fake(Served):
     def unexpected(self) -> Findings:
         """The findings, once everything has ended, without those that were expected."""
         self.settle()
-        return self._expected.without(self.findings)
+        return self.counting(self.findings)
+
+    def counting(self, findings: Findings) -> Findings:
+        """Those of *findings* that were not expected."""
+        return self._expected.without(findings)
 
     @property
     def complaints(self) -> list[str]:

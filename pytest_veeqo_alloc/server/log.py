@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import overload
 
 from pytest_veeqo_alloc.api import Contract
+from pytest_veeqo_alloc.contract.coverage import Origin
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
 from pytest_veeqo_alloc.contract.sequence import Ending
+from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.server.sending import Sending
 
 NO_FINDINGS = Findings()
@@ -61,11 +63,17 @@ class Log:
     """The records of one test, or of one run of a server."""
 
     def __init__(
-        self, contract: Contract, keys: Iterable[str], source: str, tell: Callable[[Record], object] | None = None
+        self,
+        contract: Contract,
+        keys: Iterable[str],
+        source: str,
+        tell: Callable[[Record], object] | None = None,
+        origin: Origin = "fake",
     ) -> None:
         self.over = threading.Event()
         self._tell = tell
-        self._contract, self._keys, self._source = contract, tuple(keys), source
+        self._contract, self._keys, self._source = contract.telling(None), tuple(keys), source
+        self._show, self._origin, self._shown = contract, origin, 0
         self._records: list[Record] = []
         self._changed = threading.Condition()
         self._under_way = 0
@@ -98,6 +106,20 @@ class Log:
     def resume(self) -> None:
         """Slow answers are slow again."""
         self.over.clear()
+
+    def show(self, counting: Callable[[Findings], Findings]) -> None:
+        """Tells whoever counts of the documented calls that are new since the last time; *counting* says which findings
+        count. What was put into an answer on purpose is not the server's."""
+        records, self._shown = self._records[self._shown :], len(self._records)
+        means = tables().operation.means
+        for record in records:
+            found = counting(self.findings_of(record))
+            whole = record.interaction()
+            if means(whole) or len(found):
+                shown = whole if record.is_ours else Interaction(record.request, None, whole.source)
+                self._show.show(self._origin, shown, found, keys=self._keys, watched=True)
+        if records:
+            self._show.show_more(self._origin, counting(self.in_sequence()))
 
     @property
     def records(self) -> list[Record]:

@@ -28,7 +28,7 @@ class Proxy(Served):
     answered with 403 and not passed on; where the server gives no answer, with 502.
     """
 
-    source = "the proxy"
+    source, origin = "the proxy", "target"
 
     def __init__(
         self,
@@ -46,6 +46,7 @@ class Proxy(Served):
     def reset(self) -> None:
         """Nothing seen."""
         self._log.settle()
+        self.show()
         self._begin()
 
     def leads_to(self, own: str) -> bool:
@@ -100,7 +101,8 @@ class Proxy(Served):
         plain = replace(answer, body=decoded_or_nothing(answer.body, answer.headers))
         ticket.finished(plain)
         record.answer, record.ending = lambda: plain, "answered"
-        if not is_read:
+        record.is_ours = not is_read
+        if record.is_ours:
             record.answered = responses_of(self.contract.check(Interaction(target, plain)))
         return Taken(log, record, Sending(answer))
 

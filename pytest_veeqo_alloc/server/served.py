@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from pytest_veeqo_alloc.api import Contract
+from pytest_veeqo_alloc.contract.coverage import Origin
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.interaction import Request
 from pytest_veeqo_alloc.server.log import Interactions, Log, Record, Taken
@@ -16,14 +17,15 @@ class Served(ABC):
     """Something that takes requests in at `url` and holds them against *contract*. *tell* hears of each that ended."""
 
     source: ClassVar[str]
+    origin: ClassVar[Origin]
 
     def __init__(self, contract: Contract, tell: Callable[[Record], object] | None) -> None:
-        self.contract, self.url, self._tell = contract, "", tell
+        self._telling, self.contract, self.url, self._tell = contract, contract.telling(None), "", tell
         self._begin()
 
     def _begin(self, keys: Iterable[str] = ()) -> None:
         """Nothing seen. *keys* are those that are taken here."""
-        self._log = Log(self.contract, keys, self.source, self._tell)
+        self._log = Log(self._telling, keys, self.source, self._tell, self.origin)
         self._complaints: list[str] = []
 
     @abstractmethod
@@ -58,6 +60,15 @@ class Served(ABC):
     def complaints(self) -> list[str]:
         """What is wrong besides findings."""
         return list(self._complaints)
+
+    def counting(self, findings: Findings) -> Findings:
+        """Those of *findings* that count."""
+        return findings
+
+    def show(self) -> None:
+        """Tells whoever counts of what was seen since the last time."""
+        if self._telling.is_counted:
+            self._log.show(self.counting)
 
     def complain(self, sentence: str) -> None:
         """Something that is wrong besides findings."""

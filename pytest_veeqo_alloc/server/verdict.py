@@ -57,6 +57,11 @@ class Judge:
         return self._fake.unexpected
 
     @property
+    def checked(self) -> int:
+        """How many requests came."""
+        return len(self._fake.interactions)
+
+    @property
     def complaints(self) -> list[str]:
         """Sentences, each of which fails the test."""
         return self._fake.complaints

@@ -1,0 +1,119 @@
+"""What a run that counts coverage needs of pytest. Registered only where a report or a minimum is asked for, or the packaged
+suite runs."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_veeqo_alloc.options import SUITE, folder_for, runs_suite, setting
+from pytest_veeqo_alloc.recorder import Recorder, noted
+from pytest_veeqo_alloc.reporting.report_file import known_path, save
+from pytest_veeqo_alloc.reporting.run_text import run_lines
+from pytest_veeqo_alloc.reporting.running import about_run, finished_run
+from pytest_veeqo_alloc.told import told_in
+
+NAME = "veeqo_alloc_report"
+
+
+def register(config: pytest.Config) -> None:
+    """Count from here on. UsageError, in one sentence, for an option that cannot be."""
+    config.pluginmanager.register(ReportPlugin(config), NAME)
+
+
+class ReportPlugin:
+    """Holds the run folder for all processes of the run, adds up at its end, and writes the reports."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._minimum = _minimum(config)
+        self._paths = [_path(config, each) for each in setting(config, "report")]
+        self._started = datetime.datetime.now(datetime.UTC)
+        self._lines: list[str] = []
+        self._passed_of_suite = False
+        given = getattr(config, "workerinput", {}).get(NAME)
+        self._is_worker = hasattr(config, "workerinput")
+        self._folder = Path(given) if given else Path(tempfile.mkdtemp(prefix="veeqo-alloc-"))
+        self._recorder = Recorder(self._folder)
+        told_in(config).notebook = self._recorder
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """A process of pytest-xdist writes into the same folder."""
+        node.workerinput[NAME] = str(self._folder)
+        if runs_suite(self._config):
+            node.workerinput[SUITE] = True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Whether the packaged suite judged anything."""
+        if report.when == "call" and report.passed and "test_veeqo_alloc_" in report.nodeid:
+            self._passed_of_suite = True
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Add up, write, and fail the run where too little was seen. A verdict that is bad already stays."""
+        if self._is_worker or self._config.option.collectonly:
+            return
+        for status, line in self._conclude():
+            self._lines.append(line)
+            if status and session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = status
+
+    def _conclude(self) -> Iterator[tuple[int, str]]:
+        """Lines for the summary, each with the exit status that it asks for, or 0."""
+        from pytest_veeqo_alloc.plugin import contract_of  # the plugin imports this module
+
+        about = about_run(contract_of(self._config), f"pytest {pytest.__version__}", self._started, uuid.uuid4().hex)
+        run = finished_run(about, noted(self._folder))
+        yield from ((0, line) for line in run_lines(run))
+        if self._minimum is not None and run.percent < self._minimum:
+            yield 1, f"{run.percent:.1f} % of the fields is less than --veeqo-alloc-coverage-min {self._minimum:g}"
+        if self._passed_of_suite and runs_suite(self._config) and not run.interactions:
+            yield 1, "the conformance suite checked nothing at all, so its verdict means nothing"
+        for path in self._paths:
+            try:
+                save(run.report, path)
+            except ValueError as error:
+                yield 2, str(error)
+            else:
+                yield 0, f"report written to {path}"
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """A few lines."""
+        for line in self._lines:
+            terminalreporter.write_line(f"veeqo-alloc: {line}")
+
+    def pytest_unconfigure(self) -> None:
+        """Nothing is left behind."""
+        told_in(self._config).notebook = None
+        self._recorder.close()
+        if not self._is_worker:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _minimum(config: pytest.Config) -> float | None:
+    given = setting(config, "coverage-min")
+    if given in (None, ""):
+        return None
+    try:
+        percent = float(given)
+    except ValueError:
+        percent = -1
+    if not 0 <= percent <= 100:
+        raise pytest.UsageError(f"veeqo-alloc: --veeqo-alloc-coverage-min is a percentage from 0 to 100, not {given!a}")
+    return percent
+
+
+def _path(config: pytest.Config, given: str) -> Path:
+    try:
+        known_path(given)
+    except ValueError as error:
+        raise pytest.UsageError(f"veeqo-alloc: {error}") from None
+    return folder_for(config, "report") / given

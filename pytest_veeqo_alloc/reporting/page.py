@@ -1,0 +1,144 @@
+"""A report as one page of HTML that needs nothing beside it: no network, no other file, and no JavaScript to be read."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import jinja2
+
+from pytest_veeqo_alloc.contract.counting import Node, Place, Tally
+from pytest_veeqo_alloc.contract.coverage import Origin
+from pytest_veeqo_alloc.contract.report import Document, field_counts
+from pytest_veeqo_alloc.contract.rules import CATALOGUE
+from pytest_veeqo_alloc.contract.totals import RULE_COUNTS, SIDES, Drift, Side, Totals, drift_of, totals_of
+from pytest_veeqo_alloc.description import charts
+
+MOST_CALLS = 1000
+"""Rows of interactions on the page; the JSON has all."""
+_ENVIRONMENT = jinja2.Environment(
+    loader=jinja2.PackageLoader("pytest_veeqo_alloc.reporting"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(slots=True)
+class Leaf:
+    """A documented member on the page: what is documented of it, what was seen by origin, and how it drifted."""
+
+    pointer: str
+    name: str
+    documented: str
+    seen: list[tuple[Origin, Tally]]
+    drift: list[str]
+    branch: Branch | None = None
+
+
+@dataclass(slots=True)
+class Branch:
+    """A documented object, with how many of the fields in and below it were seen at all, and how many drifted."""
+
+    leaves: list[Leaf] = field(default_factory=list)
+    seen: int = 0
+    fields: int = 0
+    drifted: int = 0
+
+
+def page(report: Document) -> str:
+    """The whole page."""
+    totals, drift = totals_of(report), drift_of(report, charts())
+    style, script = (_ENVIRONMENT.get_template(name).render() for name in ("report.css", "report.js"))
+    response_fields, request_fields = field_counts(charts())
+    return _ENVIRONMENT.get_template("report.html").render(
+        runs=report["runs"],
+        totals=totals,
+        seen=totals["target"].seen if "target" in totals else 0,
+        trees={side: _branch(side, getattr(charts(), side), totals, drift) for side in SIDES},
+        field_counts={"response": response_fields, "request": request_fields},
+        drift=[(each, count, looked_at) for each, (count, looked_at) in drift.items()],
+        findings=sorted(_findings(totals), key=lambda row: (row["severity"], row["rule"], row["place"])),
+        rules=list(_rules(totals)),
+        calls=_calls(totals),
+        most_calls=MOST_CALLS,
+        deviations=[row for run in report["runs"] for row in run["deviations"]],
+        style=style,
+        script=script,
+        hashes={"style": _hash(style), "script": _hash(script)},
+    )
+
+
+def _hash(text: str) -> str:
+    """As a content security policy names an inline script or style."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _branch(side: Side, node: Node, totals: dict[Origin, Totals], drift: dict[Drift, tuple[int, int]]) -> Branch:
+    by_pointer: dict[str, list[str]] = {}
+    for each in drift:
+        if each.side == side:
+            words = f"{each.kind} ({each.type})" if each.type else each.kind
+            by_pointer.setdefault(each.pointer, []).append(f"{each.origin}: {words}")
+
+    def descend(node: Node) -> Branch:
+        branch = Branch()
+        for place in node.places:
+            leaf = _leaf(side, place, totals, by_pointer.pop(place.pointer, []))
+            branch.leaves.append(leaf)
+            branch.fields += 1
+            branch.seen += any(tally.present for _, tally in leaf.seen)
+            branch.drifted += bool(leaf.drift)
+            if (child := node.children.get(place.field.name)) is not None:
+                inner = leaf.branch = descend(child)
+                branch.fields += inner.fields
+                branch.seen += inner.seen
+                branch.drifted += inner.drifted
+        for pointer in [each for each in by_pointer if each.rpartition("/")[0] == node.pointer and each[:1] == "/"]:
+            name = pointer.rpartition("/")[2]
+            branch.leaves.append(Leaf(pointer, name, "not documented", [], by_pointer.pop(pointer)))
+            branch.drifted += 1
+        return branch
+
+    return descend(node)
+
+
+def _leaf(side: Side, place: Place, totals: dict[Origin, Totals], drift: list[str]) -> Leaf:
+    about = place.field
+    documented: str = about.type or "no type documented"
+    documented += ", required" if about.required else ""
+    documented += ", may be null" if about.nullable else ""
+    seen = [
+        (origin, each.fields[side, place.pointer])
+        for origin, each in totals.items()
+        if (side, place.pointer) in each.fields
+    ]
+    return Leaf(place.pointer, about.name, documented, seen, drift)
+
+
+def _findings(totals: dict[Origin, Totals]) -> Iterator[dict[str, Any]]:
+    for origin, each in totals.items():
+        for row in each.findings.values():
+            yield {**row, "origin": origin}
+
+
+def _rules(totals: dict[Origin, Totals]) -> Iterator[tuple[str, str, str, dict[str, int]]]:
+    for rule in CATALOGUE.values():
+        counted = [each.rules[rule.id] for each in totals.values() if rule.id in each.rules]
+        if counted:
+            yield (
+                rule.id,
+                rule.basis,
+                rule.holds_when,
+                {name: sum(each[name] for each in counted) for name in RULE_COUNTS},
+            )
+
+
+def _calls(totals: dict[Origin, Totals]) -> list[tuple[Origin, tuple[str, str, int, int], int]]:
+    """Interactions by test and outcome: those with errors first, then those with warnings."""
+    rows = [(origin, call, count) for origin, each in totals.items() for call, count in each.calls.items()]
+    return sorted(rows, key=lambda row: (-row[1][2], -row[1][3], row[1][0]))

@@ -1,0 +1,72 @@
+"""A report in a few lines, and the difference between two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_veeqo_alloc.contract.report import field_counts
+from pytest_veeqo_alloc.contract.totals import Difference, Drift
+from pytest_veeqo_alloc.description import charts
+from pytest_veeqo_alloc.reporting.running import Finished
+from pytest_veeqo_alloc.reporting.terminal import printable
+
+_MOST = 8
+
+
+def run_lines(run: Finished) -> Iterator[str]:
+    """Interactions, rules and fields; errors and warnings by rule with one place each; deviations."""
+    by_origin = ", ".join(f"{each.interactions} from the {origin}" for origin, each in run.totals.items())
+    rules: dict[str, bool] = {}
+    for each in run.totals.values():
+        for rule, counts in each.rules.items():
+            rules[rule] = rules.get(rule, False) or counts["looked_at"] > 0
+    yield (
+        f"{_count(run.interactions, 'interaction')}{f' ({by_origin})' if by_origin else ''}, "
+        f"{sum(rules.values())} of {len(rules)} rules exercised, "
+        f"{run.seen} of {field_counts(charts())[0]} fields seen from the target"
+    )
+    yield from _findings(run)
+    yield from _deviations(run)
+
+
+def _findings(run: Finished) -> Iterator[str]:
+    told: dict[tuple[str, str], tuple[str, int]] = {}
+    for each in run.totals.values():
+        for row in each.findings.values():
+            key = (row["severity"], row["rule"])
+            place, count = told.get(key, (f"{row['side']} {row['example']}", 0))
+            told[key] = (place, count + row["count"])
+    ordered = sorted(told.items(), key=lambda item: (item[0][0], -item[1][1], item[0][1]))
+    for (severity, rule), (place, count) in ordered[:_MOST]:
+        yield printable(f"{severity}: {rule} at {place}{f', and {count - 1} more' if count > 1 else ''}")
+    if len(ordered) > _MOST:
+        yield f"and {len(ordered) - _MOST} more rules with findings"
+
+
+def _deviations(run: Finished) -> Iterator[str]:
+    rows = [row for each in run.report["runs"] for row in each["deviations"]]
+    if not rows:
+        return
+    parts = []
+    for state in ("used", "stale", "expired"):
+        of_state = [row for row in rows if row["state"] == state]
+        named = f" (such as {of_state[0]['rule']} at {of_state[0]['place']})" if of_state and state != "used" else ""
+        parts.append(f"{len(of_state)} {state}{named}")
+    yield printable(f"deviations: {', '.join(parts)}")
+
+
+def difference_lines(difference: Difference) -> Iterator[str]:
+    """New drift first, then what is gone, then how far the later run looked."""
+    yield from (f"new: {_drift(each)}" for each in sorted(difference.new))
+    yield from (f"gone: {_drift(each)}" for each in sorted(difference.gone))
+    if difference.unseen:
+        yield f"note: {_count(difference.unseen, 'field')} of the earlier report not looked at in the later one"
+    yield f"{_count(len(difference.new), 'new drift')}, {len(difference.gone)} gone"
+
+
+def _drift(each: Drift) -> str:
+    return printable(f"{each.sentence}, from the {each.origin}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,22 @@
+"use strict";
+// Without this the page is whole; with it, what does not match the search is put away.
+(function () {
+  const box = document.getElementById("search"), told = document.getElementById("matches");
+  const rows = Array.from(document.querySelectorAll("[data-find]"));
+  const folds = Array.from(document.querySelectorAll("details"));
+  const open = folds.map((fold) => fold.open);
+  document.getElementById("searching").hidden = false;
+  function filter() {
+    const wanted = box.value.trim().toLowerCase();
+    let count = 0;
+    for (const row of rows) {
+      const fits = row.dataset.find.toLowerCase().includes(wanted);
+      row.dataset.fits = fits;
+      count += fits;
+    }
+    for (const row of rows) row.hidden = row.dataset.fits === "false" && !row.querySelector('[data-fits="true"]');
+    folds.forEach((fold, at) => { fold.open = wanted ? !!fold.querySelector('[data-fits="true"]') : open[at]; });
+    told.textContent = wanted ? count + (count === 1 ? " match" : " matches") : "";
+  }
+  box.addEventListener("input", filter);
+})();

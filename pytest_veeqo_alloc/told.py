@@ -1,0 +1,112 @@
+"""What the checks of this process tell: how many there were in a test, and more where somebody counts."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+import pytest
+
+from pytest_veeqo_alloc.options import FAKES
+from pytest_veeqo_alloc.watched import checked_by_onlookers
+
+if TYPE_CHECKING:
+    from pytest_veeqo_alloc.contract.coverage import Coverage, Origin
+    from pytest_veeqo_alloc.contract.findings import Findings
+    from pytest_veeqo_alloc.contract.interaction import Interaction
+
+CHECKED = "veeqo_alloc_interactions"
+"""The property of a report that says how many interactions its test checked; it crosses from pytest-xdist's processes."""
+
+
+class Notebook(Protocol):
+    """Where it is written down what checks showed."""
+
+    def note(self, origin: Origin, coverage: Coverage) -> None:
+        """What one check showed."""
+
+
+class Told:
+    """Hears of every check. Set `test` to the one that runs, and `notebook` where coverage is asked for."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.test = ""
+        self.notebook: Notebook | None = None
+        self.played: list[Callable[[], Iterable[Interaction]]] = []
+        self._direct = 0
+        self._config = config
+        self._known: weakref.WeakValueDictionary[int, Interaction] = weakref.WeakValueDictionary()
+
+    @property
+    def counts(self) -> bool:
+        """Whether coverage was asked for."""
+        return self.notebook is not None
+
+    def begin(self, test: str) -> None:
+        """Another test runs."""
+        self.test, self._direct = test, 0
+        self.played.clear()
+
+    def tell(
+        self,
+        origin: Origin | None,
+        interaction: Interaction | None,
+        findings: Findings,
+        look: Callable[[str], Coverage],
+    ) -> None:
+        """Of one check."""
+        if origin is None:
+            if interaction is not None and self._is_told_elsewhere(interaction):
+                return
+            from pytest_veeqo_alloc.contract.coverage import origin_of  # not before something is checked
+
+            origin = origin_of(interaction)
+            self._direct += 1
+        if self.notebook is not None:
+            self.notebook.note(origin, look(self.test))
+
+    def _is_told_elsewhere(self, interaction: Interaction) -> bool:
+        """Whether it was checked before, or a fake or a cassette of this test tells of it itself."""
+        if self._known.get(id(interaction)) is interaction:
+            return True
+        self._known[id(interaction)] = interaction
+        if interaction.request is not None and _netloc(interaction.request.url) in self._config.stash.get(FAKES, ()):
+            return True
+        response = interaction.response
+        return any(
+            response is not None and each.response is not None and each.response.body == response.body
+            for played in self.played
+            for each in played()
+        )
+
+    def property_of(self, item: pytest.Item) -> None:
+        """Gives the reports of *item* the number of what its test checked."""
+        if checked := self._direct + checked_by_onlookers(item):
+            item.user_properties[:] = [each for each in item.user_properties if each[0] != CHECKED]
+            item.user_properties.append((CHECKED, checked))
+
+
+_TOLD: pytest.StashKey[Told] = pytest.StashKey()
+
+
+def told_in(config: pytest.Config) -> Told:
+    """The one that hears of every check of this process."""
+    if _TOLD not in config.stash:
+        config.stash[_TOLD] = Told(config)
+    return config.stash[_TOLD]
+
+
+def checked_in(report: Any) -> int:
+    """How many interactions the test of *report* checked."""
+    if getattr(report, "when", "") != "call":
+        return 0
+    return sum(int(value) for name, value in report.user_properties if name == CHECKED)
+
+
+def _netloc(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
