@@ -14,6 +14,7 @@ from typing import Any
 
 from pytest_veeqo_alloc.capture.files import KINDS
 from pytest_veeqo_alloc.cli_contract import add_contract, contract_of
+from pytest_veeqo_alloc.cli_report import add_report
 from pytest_veeqo_alloc.cli_serve import add_serve
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, PROFILES
 from pytest_veeqo_alloc.data import read_text
@@ -84,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     cleanup.set_defaults(command=_cleanup)
     add_serve(commands)
+    add_report(commands)
     return parser
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import datetime
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +34,9 @@ def add_serve(commands: Any) -> None:
     serve.add_argument(
         "--orders", default="", metavar="FILE", help="the orders that there are, or that may be written to (TOML)"
     )
+    serve.add_argument(
+        "--report", action="append", default=[], metavar="FILE", help="write what was seen: a .json or .html file"
+    )
     fake = serve.add_argument_group("the fake")
     fake.add_argument("--policy", choices=("default", "strict"), help="what it does where the page is silent")
     proxy = serve.add_argument_group("the proxy")
@@ -55,9 +60,14 @@ def _port(text: str) -> int:
 
 def _serve(chosen: argparse.Namespace) -> int:
     from pytest_veeqo_alloc.live.errors import LiveError  # loads requests, which few commands need
-    from pytest_veeqo_alloc.serving import serve, stop_on_signals
+    from pytest_veeqo_alloc.recorder import Counted
+    from pytest_veeqo_alloc.reporting.report_file import known_path
+    from pytest_veeqo_alloc.serving import serve, stop_on_signals, write_reports
 
-    contract = contract_of(chosen)
+    for path in chosen.report:
+        known_path(path)
+    counted, started = Counted(), datetime.datetime.now(datetime.UTC)
+    contract = contract_of(chosen).telling(counted if chosen.report else None)
     try:
         with ExitStack() as stack:
             served = _served(chosen, contract, stack)
@@ -67,7 +77,11 @@ def _serve(chosen: argparse.Namespace) -> int:
         raise ValueError(
             str(error).replace("--veeqo-alloc-base-url", "--upstream").replace("--veeqo-alloc-", "--")
         ) from None
-    return 0 if is_fine else 1
+    trouble = write_reports(contract, counted, started, chosen.report)
+    for sentence in trouble:
+        print(f"veeqo-alloc: {sentence}", file=sys.stderr, flush=True)
+    # What was found is told before what could not be written.
+    return 1 if not is_fine else 2 if trouble else 0
 
 
 def _served(chosen: argparse.Namespace, contract: Contract, stack: ExitStack) -> Served:

@@ -26,7 +26,7 @@ from pytest_veeqo_alloc.fixtures_server import (
     veeqo_alloc_server_settings,
 )
 from pytest_veeqo_alloc.options import OPTIONS, add_options, key_of, runs_suite, setting
-from pytest_veeqo_alloc.told import told_in
+from pytest_veeqo_alloc.told import checked_in, told_in
 from pytest_veeqo_alloc.watched import failure_of, hide_libraries, warnings_of
 
 if TYPE_CHECKING:
@@ -127,6 +127,8 @@ def pytest_report_header(config: pytest.Config) -> str | None:
         return None
     parts = [f"profile {given['profile'] or 'documented'}", *given["rule"]]
     parts += [f"deviations {ascii(named)[1:-1]}" for named in given["deviations"]]
+    parts += [f"report {ascii(path)[1:-1]}" for path in given["report"]]
+    parts += [f"coverage at least {ascii(given['coverage-min'])[1:-1]} %"] if given["coverage-min"] else []
     parts += ["values shown"] if given["show-values"] else []
     parts += [f"record mode {ascii(given['record-mode'])[1:-1]}"] if given["record-mode"] else []
     # What stands before the host could be a password.
@@ -190,17 +192,15 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """What was left unplayed, cassettes that no test used, and what the conformance suite could not cover or warns of;
-    nothing where nothing of it was used."""
+    """How much was checked and what is to be warned of, what was left unplayed, cassettes that no test used, and what the
+    conformance suite could not cover; nothing where nothing of it was used."""
     reports = [report for several in terminalreporter.stats.values() for report in several]
-    if any(warnings_of(report) or skipped_for(report) for report in reports):
-        from pytest_veeqo_alloc.summary import conformance_lines
-
-        for line in conformance_lines(reports):
-            terminalreporter.write_line(line)
     used = [(report.nodeid, each) for report in reports for each in getattr(report, "veeqo_alloc_used", ())]
-    if used:
-        from pytest_veeqo_alloc.summary import cassette_lines
+    checked = not told_in(config).counts and any(checked_in(report) or warnings_of(report) for report in reports)
+    if not (used or checked or any(map(skipped_for, reports))):
+        return
+    from pytest_veeqo_alloc.summary import cassette_lines, checked_lines, conformance_lines
 
-        for line in cassette_lines(used, config):
-            terminalreporter.write_line(line)
+    lines = [*(checked_lines(reports) if checked else ()), *conformance_lines(reports)]
+    for line in [*lines, *(cassette_lines(used, config) if used else ())]:
+        terminalreporter.write_line(line)

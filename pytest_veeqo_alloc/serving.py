@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import signal
 import sys
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,6 +20,9 @@ from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.live.guard import Wishes, is_loopback, permit
 from pytest_veeqo_alloc.live.pool import OrderPool
 from pytest_veeqo_alloc.live.session import live_alone
+from pytest_veeqo_alloc.recorder import Counted
+from pytest_veeqo_alloc.reporting.report_file import save
+from pytest_veeqo_alloc.reporting.running import about_run, finished_run
 from pytest_veeqo_alloc.reporting.terminal import printable
 from pytest_veeqo_alloc.server.control import controlled
 from pytest_veeqo_alloc.server.front import Front
@@ -61,9 +66,25 @@ def serve(served: Served, *, host: str, port: int, names: tuple[str, ...], stop:
             pass
         served.settle()
         findings, complaints = served.unexpected, served.complaints
+        served.show()
     for line in summary(served, findings, complaints):
         print(line, flush=True)
     return findings.ok and not complaints
+
+
+def write_reports(contract: Contract, counted: Counted, started: datetime.datetime, paths: list[str]) -> list[str]:
+    """Writes what was counted into each of *paths*; a sentence for each that cannot be written."""
+    if not paths:
+        return []
+    about = about_run(contract, "veeqo-alloc serve", started, uuid.uuid4().hex)
+    report = finished_run(about, counted.by_origin).report
+    troubles = []
+    for path in paths:
+        try:
+            save(report, Path(path))
+        except ValueError as error:
+            troubles.append(printable(str(error)))
+    return troubles
 
 
 @contextmanager

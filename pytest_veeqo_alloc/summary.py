@@ -14,6 +14,7 @@ from pytest_veeqo_alloc.fixtures_cassette import folder_of
 from pytest_veeqo_alloc.fixtures_conformance import skipped_for
 from pytest_veeqo_alloc.recording.names import files_in
 from pytest_veeqo_alloc.reporting.terminal import printable
+from pytest_veeqo_alloc.told import checked_in
 from pytest_veeqo_alloc.watched import warnings_of
 
 _MOST = 5
@@ -62,13 +63,19 @@ def _is_ours(path: Path) -> bool:
     return any(mark in head for mark in _OURS)
 
 
-def conformance_lines(reports: list[Any]) -> Iterator[str]:
-    """A line for each warning that a test of the suite had, and INCOMPLETE with what was not covered and why."""
+def checked_lines(reports: list[Any]) -> Iterator[str]:
+    """How much was checked, and a line for each warning that a test had."""
+    checked = sum(map(checked_in, reports))
+    yield f"veeqo-alloc: {checked} interaction{'' if checked == 1 else 's'} checked"
     warned = Counter(text for report in reports for text in warnings_of(report))
     for text, count in list(warned.items())[:_MOST]:
         yield f"veeqo-alloc: warning: {printable(text)}{f', in {count} tests' if count > 1 else ''}"
     if len(warned) > _MOST:
         yield f"veeqo-alloc: warning: and {len(warned) - _MOST} more"
+
+
+def conformance_lines(reports: list[Any]) -> Iterator[str]:
+    """INCOMPLETE, with what the suite did not cover and why."""
     missing: dict[str, list[str]] = {}
     for report in reports:
         if reason := skipped_for(report):

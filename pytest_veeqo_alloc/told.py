@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from pytest_veeqo_alloc.options import FAKES
-from pytest_veeqo_alloc.watched import checked_by_onlookers
+from pytest_veeqo_alloc.watched import MOST_WARNED, checked_by_onlookers, warn
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.contract.coverage import Coverage, Origin
@@ -36,6 +36,7 @@ class Told:
         self.notebook: Notebook | None = None
         self.played: list[Callable[[], Iterable[Interaction]]] = []
         self._direct = 0
+        self._warned: list[Findings] = []
         self._config = config
         self._known: weakref.WeakValueDictionary[int, Interaction] = weakref.WeakValueDictionary()
 
@@ -48,6 +49,7 @@ class Told:
         """Another test runs."""
         self.test, self._direct = test, 0
         self.played.clear()
+        self._warned.clear()
 
     def tell(
         self,
@@ -64,6 +66,8 @@ class Told:
 
             origin = origin_of(interaction)
             self._direct += 1
+            if len(self._warned) < MOST_WARNED and findings.warnings:
+                self._warned.append(findings)
         if self.notebook is not None:
             self.notebook.note(origin, look(self.test))
 
@@ -82,7 +86,9 @@ class Told:
         )
 
     def property_of(self, item: pytest.Item) -> None:
-        """Gives the reports of *item* the number of what its test checked."""
+        """Gives the reports of *item* the number of what its test checked, and the warnings in it."""
+        for findings in self._warned:
+            warn(item, findings)
         if checked := self._direct + checked_by_onlookers(item):
             item.user_properties[:] = [each for each in item.user_properties if each[0] != CHECKED]
             item.user_properties.append((CHECKED, checked))

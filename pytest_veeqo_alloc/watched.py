@@ -25,6 +25,8 @@ class Onlooker(Protocol):
 WARNED = "veeqo_alloc_warning"
 """The property of a report that has a warning in it; it crosses from the processes of pytest-xdist."""
 
+MOST_WARNED = 20
+
 _WATCHED: pytest.StashKey[tuple[Contract, list[Onlooker]]] = pytest.StashKey()
 
 
@@ -63,10 +65,12 @@ def checked_by_onlookers(node: pytest.Item) -> int:
 
 
 def warn(node: pytest.Item, findings: Findings) -> None:
-    """Remember the warnings among *findings* for the summary, each once for a test."""
+    """Remember the warnings among *findings* for the summary, each once for a test, and no more than can be read."""
+    known = [text for name, text in node.user_properties if name == WARNED]
     for each in findings.warnings:
         text = f"{each.rule} at {each.side} {each.place}"
-        if (WARNED, text) not in node.user_properties:
+        if text not in known and len(known) < MOST_WARNED:
+            known.append(text)
             node.user_properties.append((WARNED, text))
 
 

@@ -15,7 +15,7 @@ PACKAGE = Path(pytest_veeqo_alloc.__file__).parent
 ORDER = [
     ("data",), ("contract",), ("description",), ("story", "order_shapes", "observed", "orders"), ("redaction",),
     ("capture",), ("storage",), ("recorder",), ("api",), ("strategies",), ("live",), ("server",), ("reporting",), ("file_walk",), ("file_check", "file_redact", "serving"), ("recording",), ("conformance",),
-    ("options", "watched", "told", "failure", "fixtures", "fixtures_cassette", "fixtures_live", "fixtures_server", "fixtures_conformance", "hooks", "live_plugin", "report_plugin", "summary", "plugin", "cli_contract", "cli_serve", "cli", "__main__"),
+    ("options", "watched", "told", "failure", "fixtures", "fixtures_cassette", "fixtures_live", "fixtures_server", "fixtures_conformance", "hooks", "live_plugin", "report_plugin", "summary", "plugin", "cli_contract", "cli_serve", "cli_report", "cli", "__main__"),
 ]  # fmt: skip
 """The parts from the core outwards; a part imports from those before it, and from others of its own row."""
 

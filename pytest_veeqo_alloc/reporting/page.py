@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 
-from pytest_veeqo_alloc.contract.counting import Node, Place, Tally
+from pytest_veeqo_alloc.contract.counting import Node, Place
 from pytest_veeqo_alloc.contract.coverage import Origin
 from pytest_veeqo_alloc.contract.report import Document, field_counts
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
@@ -30,12 +30,13 @@ _ENVIRONMENT = jinja2.Environment(
 
 @dataclass(slots=True)
 class Leaf:
-    """A documented member on the page: what is documented of it, what was seen by origin, and how it drifted."""
+    """A member on the page: what is documented of it, how often it was there of how often it was looked at, with the types
+    that are not the documented one, by origin, and how it drifted."""
 
     pointer: str
     name: str
     documented: str
-    seen: list[tuple[Origin, Tally]]
+    seen: list[tuple[Origin, int, int, str]]
     drift: list[str]
     branch: Branch | None = None
 
@@ -91,7 +92,7 @@ def _branch(side: Side, node: Node, totals: dict[Origin, Totals], drift: dict[Dr
             leaf = _leaf(side, place, totals, by_pointer.pop(place.pointer, []))
             branch.leaves.append(leaf)
             branch.fields += 1
-            branch.seen += any(tally.present for _, tally in leaf.seen)
+            branch.seen += any(present for _, present, *_ in leaf.seen)
             branch.drifted += bool(leaf.drift)
             if (child := node.children.get(place.field.name)) is not None:
                 inner = leaf.branch = descend(child)
@@ -112,11 +113,11 @@ def _leaf(side: Side, place: Place, totals: dict[Origin, Totals], drift: list[st
     documented: str = about.type or "no type documented"
     documented += ", required" if about.required else ""
     documented += ", may be null" if about.nullable else ""
-    seen = [
-        (origin, each.fields[side, place.pointer])
-        for origin, each in totals.items()
-        if (side, place.pointer) in each.fields
-    ]
+    seen = []
+    for origin, each in totals.items():
+        if (tally := each.fields.get((side, place.pointer))) is not None:
+            other = ", ".join(f"{kind} {count}" for kind, count in tally.types.items() if kind != place.expected)
+            seen.append((origin, tally.present, tally.looked_at, other))
     return Leaf(place.pointer, about.name, documented, seen, drift)
 
 

@@ -64,6 +64,11 @@ def difference_lines(difference: Difference) -> Iterator[str]:
     yield f"{_count(len(difference.new), 'new drift')}, {len(difference.gone)} gone"
 
 
+def difference_rows(drifts: list[Drift]) -> list[dict[str, str]]:
+    """The same for a program."""
+    return [{name: printable(value) for name, value in each._asdict().items()} for each in sorted(drifts)]
+
+
 def _drift(each: Drift) -> str:
     return printable(f"{each.sentence}, from the {each.origin}")
 
