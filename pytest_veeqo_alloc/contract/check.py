@@ -139,10 +139,10 @@ def _request(request: Request, body: Reading, tables: Tables, asked: Asked) -> I
 
 def _unreadable(breaches: Iterable[Breach]) -> bool:
     """Whether the body could not be read, which hides its media type and all that would be said of its content."""
-    return any(breach.rule in UNREADABLE for breach in breaches)
+    return any(breach.rule in _UNREADABLE for breach in breaches)
 
 
-UNREADABLE = frozenset({"body-missing", "not-json", "not-utf8", "too-deep"})
+_UNREADABLE = frozenset({"body-missing", "not-json", "not-utf8", "too-deep"})
 
 
 def _request_body(body: Reading, tables: Tables) -> list[Breach]:

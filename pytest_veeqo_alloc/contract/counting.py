@@ -7,7 +7,7 @@ objects in arrays are counted, and the few texts that may be null. Any other is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,14 +38,19 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A documented object at one place: its members, the objects in it, and what has to be counted of a clean one."""
+    """A documented object at one place: its members, the objects in it, and what has to be counted of a clean body.
+
+    That is the items of `arrays` and the nulls of `texts`, each a path through objects and the slot that it is counted
+    in; `slots` says what every slot is for, as `KIND POINTER`.
+    """
 
     pointer: str
     places: tuple[Place, ...]
     children: Mapping[str, Node]
     rows: tuple[tuple[str, str, str, Node | None], ...]
-    arrays: tuple[tuple[tuple[str, ...], Node], ...]
-    texts: tuple[tuple[tuple[str, ...], str, str], ...]
+    arrays: tuple[tuple[tuple[str, ...], int, Node], ...]
+    texts: tuple[tuple[tuple[str, ...], int], ...]
+    slots: Sequence[str]
 
     def nodes(self) -> Iterator[Node]:
         """It and every one below it."""
@@ -54,58 +59,83 @@ class Node:
             yield from child.nodes()
 
 
-def chart(shape: Shape, pointer: str = "") -> Node:
+def chart(shape: Shape, pointer: str = "", slots: list[str] | None = None) -> Node:
     """Every place of *shape*, whose instances stand at *pointer*."""
+    slots = ["object "] if slots is None else slots
     places = tuple(Place(f"{pointer}/{name}", pointer, shape.name, each) for name, each in shape.fields.items())
     children: dict[str, Node] = {}
-    arrays: list[tuple[tuple[str, ...], Node]] = []
-    texts = [((), each.field.name, each.pointer) for each in places if each.field.type and each.field.nullable]
+    arrays: list[tuple[tuple[str, ...], int, Node]] = []
+    texts: list[tuple[tuple[str, ...], int]] = []
+    for place in places:
+        if place.field.type and place.field.nullable:
+            texts.append(((place.field.name,), len(slots)))
+            slots.append(f"{NULL} {place.pointer}")
     for name, is_array, inner in shape.children:
-        child = children[name] = chart(inner, f"{pointer}/{name}/*" if is_array else f"{pointer}/{name}")
         if is_array:
-            arrays.append(((name,), child))
+            slot = len(slots)
+            slots.append(f"object {pointer}/{name}/*")
+            children[name] = chart(inner, f"{pointer}/{name}/*", slots)
+            arrays.append(((name,), slot, children[name]))
         else:
-            arrays += (((name, *path), node) for path, node in child.arrays)
-            texts += (((name, *path), text, where) for path, text, where in child.texts)  # type: ignore[misc]  # paths of any length
+            child = children[name] = chart(inner, f"{pointer}/{name}", slots)
+            arrays += (((name, *path), slot, node) for path, slot, node in child.arrays)
+            texts += (((name, *path), slot) for path, slot in child.texts)
     rows = tuple((p.field.name, p.pointer, p.expected, children.get(p.field.name)) for p in places)
-    return Node(pointer, places, children, rows, tuple(arrays), tuple(texts))
+    return Node(pointer, places, children, rows, tuple(arrays), tuple(texts), slots)
+
+
+Counts = dict[str, int]
+"""Numbers by what was counted. A check makes several, and a Counter costs ten times as much to make."""
+
+
+def bump(counted: Counts, key: str, by: int = 1) -> None:
+    """Counts *key* once more."""
+    counted[key] = counted.get(key, 0) + by
+
+
+def add(counted: Counts, more: Mapping[str, int]) -> None:
+    """Adds *more* to what was counted."""
+    for key, count in more.items():
+        bump(counted, key, count)
 
 
 @dataclass(slots=True)
 class Bodies:
-    """Counts of bodies of one side. `clean` and `walked` have objects by their place, `odd` what was not as documented
-    (`KIND POINTER`, KIND being a JSON type or `absent`), `extra` undocumented members likewise."""
+    """Counts of bodies of one side. `clean` has the numbers in the slots of a body in which all is as documented, `walked`
+    the objects of others by their place, `odd` what was not as documented in them (`KIND POINTER`, KIND being a JSON type
+    or `absent`), `extra` undocumented members likewise."""
 
-    clean: Counter[str] = field(default_factory=Counter)
-    walked: Counter[str] = field(default_factory=Counter)
-    odd: Counter[str] = field(default_factory=Counter)
-    extra: Counter[str] = field(default_factory=Counter)
+    clean: Counts = field(default_factory=dict)
+    walked: Counts = field(default_factory=dict)
+    odd: Counts = field(default_factory=dict)
+    extra: Counts = field(default_factory=dict)
 
     def add(self, other: Bodies) -> None:
         """Adds the counts of *other*."""
-        self.clean.update(other.clean)
-        self.walked.update(other.walked)
-        self.odd.update(other.odd)
+        add(self.clean, other.clean)
+        add(self.walked, other.walked)
+        add(self.odd, other.odd)
         for key, count in other.extra.items():
             self._extra(key, count)
 
-    def count_clean(self, members: dict[str, Any], node: Node) -> None:
+    def count_clean(self, members: dict[str, Any], root: Node) -> None:
         """Counts a body that departs in nothing from what is documented."""
-        self.clean[node.pointer] += 1
-        self._count_clean(members, node)
+        numbers = [1, *[0] * (len(root.slots) - 1)]
+        _fill(numbers, members, root)
+        bump(self.clean, " ".join(map(str, numbers)))
 
     def count(self, members: dict[str, Any], node: Node, keys: Iterable[str] = ()) -> None:
         """Counts any other body. A name that holds one of *keys* is masked, as is one that may not be shown."""
-        self.walked[node.pointer] += 1
+        bump(self.walked, node.pointer)
         known = 0
         for name, pointer, expected, child in node.rows:
             if name not in members:
-                self.odd[f"{ABSENT} {pointer}"] += 1
+                bump(self.odd, f"{ABSENT} {pointer}")
                 continue
             known += 1
             kind = _kind(members[name])
             if kind != expected:
-                self.odd[f"{kind} {pointer}"] += 1
+                bump(self.odd, f"{kind} {pointer}")
             elif child is not None:
                 self._count_inner(members[name], child, keys)
         if len(members) > known:
@@ -114,44 +144,52 @@ class Bodies:
 
     def _count_inner(self, value: Any, child: Node, keys: Iterable[str]) -> None:
         for item in value if isinstance(value, list) else (value,):
-            if isinstance(item, dict):
+            if isinstance(item, dict):  # one that is not has its finding, and no members to be counted
                 self.count(item, child, keys)
-            else:
-                self.odd[f"{_kind(item)} {child.pointer}"] += 1
-
-    def _count_clean(self, members: dict[str, Any], node: Node) -> None:
-        for path, inner in node.arrays:
-            items: Any = members
-            for name in path:
-                items = items[name]
-            self.clean[inner.pointer] += len(items)
-            if inner.arrays or inner.texts:
-                for item in items:
-                    self._count_clean(item, inner)
-        for path, name, pointer in node.texts:
-            holder: Any = members
-            for step in path:
-                holder = holder[step]
-            if holder[name] is None:
-                self.odd[f"{NULL} {pointer}"] += 1
 
     def _extra(self, key: str, count: int) -> None:
         if key not in self.extra and len(self.extra) >= MOST:
             key = f"{key.partition(' ')[0]} {OTHERS}"
-        self.extra[key] += count
+        bump(self.extra, key, count)
+
+    def slots(self, root: Node) -> Counts:
+        """What the slots of all clean bodies add up to."""
+        found: Counts = {}
+        for key, count in self.clean.items():
+            for slot, number in zip(root.slots, key.split(), strict=True):
+                bump(found, slot, int(number) * count)
+        return found
 
     def instances(self, root: Node) -> dict[str, int]:
         """How many objects there were at each place."""
         found: dict[str, int] = {}
+        slots = self.slots(root)
 
         def descend(node: Node, clean: int) -> None:
             # In a clean body, what is no item of an array stands wherever its holder does.
-            found[node.pointer] = clean + self.walked[node.pointer]
+            clean = slots.get(f"object {node.pointer}", clean)
+            found[node.pointer] = clean + self.walked.get(node.pointer, 0)
             for child in node.children.values():
-                descend(child, self.clean[child.pointer] if child.pointer.endswith("*") else clean)
+                descend(child, clean)
 
-        descend(root, self.clean[root.pointer])
+        descend(root, 0)
         return found
+
+
+def _fill(numbers: list[int], members: dict[str, Any], node: Node) -> None:
+    for path, slot, inner in node.arrays:
+        items: Any = members
+        for name in path:
+            items = items[name]
+        numbers[slot] += len(items)
+        if inner.arrays or inner.texts:
+            for item in items:
+                _fill(numbers, item, inner)
+    for path, slot in node.texts:
+        value: Any = members
+        for name in path:
+            value = value[name]
+        numbers[slot] += value is None
 
 
 @dataclass(slots=True)
@@ -169,9 +207,11 @@ def tallies(bodies: Bodies, root: Node) -> dict[str, Tally]:
     instances = bodies.instances(root)
     found: dict[str, Tally] = {}
     odd: dict[str, dict[str, int]] = {}
-    for key, count in bodies.odd.items():
-        kind, _, pointer = key.partition(" ")
-        odd.setdefault(pointer, {})[kind] = count
+    for source in (bodies.odd, bodies.slots(root)):
+        for key, count in source.items():
+            kind, _, pointer = key.partition(" ")
+            kinds = odd.setdefault(pointer, {})
+            kinds[kind] = kinds.get(kind, 0) + count
     for node in root.nodes():
         for place in node.places:
             looked_at = instances[node.pointer]

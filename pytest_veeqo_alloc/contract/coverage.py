@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pytest_veeqo_alloc.contract import looked
-from pytest_veeqo_alloc.contract.check import UNREADABLE, Asked, Examined, Settings, Tables
-from pytest_veeqo_alloc.contract.counting import MOST, OTHERS, Bodies, Node, chart
+from pytest_veeqo_alloc.contract.check import Asked, Examined, Settings, Tables
+from pytest_veeqo_alloc.contract.counting import MOST, OTHERS, Bodies, Counts, Node, add, bump, chart
 from pytest_veeqo_alloc.contract.deviations import Deviation, generalised
 from pytest_veeqo_alloc.contract.findings import Finding, Findings
-from pytest_veeqo_alloc.contract.interaction import Interaction
+from pytest_veeqo_alloc.contract.interaction import Interaction, Response
 from pytest_veeqo_alloc.contract.pointer import shown
 from pytest_veeqo_alloc.contract.transport import keys_of
 from pytest_veeqo_alloc.contract.walk import wrapped_allocation
@@ -26,9 +25,12 @@ OUR_SERVER = "pytest-veeqo-alloc"
 
 _STRUCTURAL = frozenset({
     "wrong-type", "null-value", "required-field", "absent-field", "undocumented-field", "not-an-order",
-    "untyped-field-value", "line-item-shape", "request-not-wrapped", "non-finite-number", *UNREADABLE,
+    "untyped-field-value", "line-item-shape", "request-not-wrapped", "non-finite-number",
 })  # fmt: skip
 """The rules by which a body may depart from the documented structure; where all of them hold, it need not be walked."""
+
+_NOT_LOOKED_INTO = frozenset({"not-an-order", "too-deep", "wrong-method", "wrong-path"})
+"""Those that hide whatever a body holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +48,15 @@ def charts_of(tables: Tables) -> Charts:
 
 @dataclass(slots=True)
 class Coverage:
-    """Counts of interactions. Keys are texts, so that they cross from one process to another: `findings` has `SEVERITY RULE
-    SIDE PLACE`, `calls` has `STATUS ERRORS WARNINGS TEST`, `deviations` has `RULE PLACE`."""
+    """Counts of interactions. Keys are texts, so that they cross from one process to another: `stages` has
+    all that an interaction reached, `findings` has `SEVERITY RULE SIDE PLACE`, `calls` has `STATUS ERRORS WARNINGS TEST`, `deviations` has `RULE PLACE`."""
 
     interactions: int = 0
-    stages: Counter[str] = field(default_factory=Counter)
-    statuses: Counter[str] = field(default_factory=Counter)
-    calls: Counter[str] = field(default_factory=Counter)
-    findings: Counter[str] = field(default_factory=Counter)
-    deviations: Counter[str] = field(default_factory=Counter)
+    stages: Counts = field(default_factory=dict)
+    statuses: Counts = field(default_factory=dict)
+    calls: Counts = field(default_factory=dict)
+    findings: Counts = field(default_factory=dict)
+    deviations: Counts = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
     request: Bodies = field(default_factory=Bodies)
     response: Bodies = field(default_factory=Bodies)
@@ -63,7 +65,7 @@ class Coverage:
         """Adds the counts of *other*."""
         self.interactions += other.interactions
         for name in _COUNTERS:
-            getattr(self, name).update(getattr(other, name))
+            add(getattr(self, name), getattr(other, name))
         for key, count in other.findings.items():
             self._find(key, count, other.examples[key])
         self.request.add(other.request)
@@ -72,8 +74,16 @@ class Coverage:
     def _find(self, key: str, count: int, example: str) -> None:
         if key not in self.findings and len(self.findings) >= MOST:
             key = f"{key.rpartition(' ')[0] if key.endswith(OTHERS) else ' '.join(key.split(' ', 3)[:3])} {OTHERS}"
-        self.findings[key] += count
+        bump(self.findings, key, count)
         self.examples.setdefault(key, example)
+
+    def reached(self) -> dict[str, int]:
+        """How many interactions reached each stage."""
+        found: Counts = {}
+        for stages, count in self.stages.items():
+            for stage in stages.split(", "):
+                bump(found, stage, count)
+        return found
 
     def find(self, finding: Finding) -> None:
         """Counts a finding at its place, with one pointer for an example."""
@@ -82,10 +92,11 @@ class Coverage:
 
     def as_row(self) -> dict[str, Any]:
         """What another process is told: what is not nothing, as JSON has it."""
-        row: dict[str, Any] = {"interactions": self.interactions, "examples": self.examples}
-        row |= {name: getattr(self, name) for name in (*_COUNTERS, "findings")}
+        row: dict[str, Any] = {"interactions": self.interactions, "examples": self.examples, "findings": self.findings}
+        row |= {name: getattr(self, name) for name in _COUNTERS}
         for side, bodies in (("request", self.request), ("response", self.response)):
-            row |= {f"{side} {name}": getattr(bodies, name) for name in _BODIES}
+            if bodies.clean or bodies.walked:
+                row |= {f"{side} {name}": getattr(bodies, name) for name in _BODIES}
         return {name: value for name, value in row.items() if value}
 
 
@@ -97,10 +108,10 @@ def coverage_of_row(row: Mapping[str, Any]) -> Coverage:
     """What `as_row` told."""
     counted = Coverage(row.get("interactions", 0), examples=row.get("examples", {}))
     for name in (*_COUNTERS, "findings"):
-        getattr(counted, name).update(row.get(name, {}))
+        add(getattr(counted, name), row.get(name, {}))
     for side, bodies in (("request", counted.request), ("response", counted.response)):
         for name in _BODIES:
-            getattr(bodies, name).update(row.get(f"{side} {name}", {}))
+            add(getattr(bodies, name), row.get(f"{side} {name}", {}))
     return counted
 
 
@@ -116,20 +127,19 @@ def look_at(
     """What one check showed: of *interaction*, or of a body alone where that is None."""
     tables, charts = described
     counted = Coverage(1)
-    counted.stages.update(_stages(interaction, examined, tables, asked))
+    bump(counted.stages, ", ".join(_stages(interaction, examined, tables, asked)))
     request = interaction.request if interaction else None
     keys = (*keys_of(request, tables.operation), *asked.known_keys) if request else asked.known_keys
     _count(counted.request, "request", examined, charts.request, keys)
     _count(counted.response, "response", examined, charts.response, keys)
     status = str(interaction.response.status) if interaction and interaction.response else "none"
     if interaction is not None:
-        counted.statuses[status] += 1
-    counted.calls[f"{status} {len(findings.errors)} {len(findings.warnings)} {test}"] += 1
+        bump(counted.statuses, status)
+    bump(counted.calls, f"{status} {len(findings.errors)} {len(findings.warnings)} {test}")
     for finding in findings:
         counted.find(finding)
-    for accepted in findings.accepted:
-        if (deviation := settings.accepting.find(accepted.finding)) is not None:
-            counted.deviations[key_of(deviation)] += 1
+    for deviation in filter(None, (settings.accepting.find(accepted.finding) for accepted in findings.accepted)):
+        bump(counted.deviations, key_of(deviation))
     return counted
 
 
@@ -158,9 +168,11 @@ def _count(bodies: Bodies, side: str, examined: Examined, node: Node, keys: tupl
     if reading is None or not reading.readable or not isinstance(reading.value, dict):
         return
     broken = {breach.rule for where, breach, _ in examined.said if where == side}
-    if not broken & _STRUCTURAL:
+    if not broken.isdisjoint(_NOT_LOOKED_INTO):
+        return
+    if broken.isdisjoint(_STRUCTURAL):
         bodies.count_clean(reading.value, node)
-    elif not broken & {"not-an-order", "too-deep"}:
+    else:
         value = reading.value
         if side == "request" and "request-not-wrapped" in broken:
             value = {"allocation": wrapped_allocation(value)[0]}
@@ -185,15 +197,12 @@ def _stages(interaction: Interaction | None, examined: Examined, tables: Tables,
         yield from (looked.RESPONSE_JSON,) if answer.readable else ()
         yield from (looked.ORDER,) if is_order and ("response", "not-an-order") not in broken else ()
     if interaction is not None and interaction.response is not None:
-        yield from _status_stages(interaction, tables, asked)
+        yield from _status_stages(interaction.response, tables, asked)
         if is_order and sent is not None:
             yield looked.ECHO
 
 
-def _status_stages(interaction: Interaction, tables: Tables, asked: Asked) -> Iterator[str]:
-    response = interaction.response
-    if response is None:
-        return
+def _status_stages(response: Response, tables: Tables, asked: Asked) -> Iterator[str]:
     if asked.broken_request:
         yield looked.BROKEN
     if asked.expect_status is not None:

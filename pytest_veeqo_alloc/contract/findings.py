@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
@@ -138,6 +138,9 @@ class Findings(Sequence[Finding]):
 
     def __len__(self) -> int:
         return len(self._all)
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self._all)  # a sequence without it is walked until an IndexError, which costs more than a check may
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Findings):

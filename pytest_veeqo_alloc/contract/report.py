@@ -68,7 +68,7 @@ def merged(reports: Iterable[Document]) -> Document:
 def _origin(coverage: Coverage, about: About, charts: Charts) -> dict[str, Any]:
     response = tallies(coverage.response, charts.response)
     request = tallies(coverage.request, charts.request)
-    looked = looked_at(coverage.stages, (charts.response, response), (charts.request, request))
+    looked = looked_at(coverage.reached(), (charts.response, response), (charts.request, request))
     return {
         "interactions": coverage.interactions,
         "statuses": dict(coverage.statuses),
@@ -77,7 +77,7 @@ def _origin(coverage: Coverage, about: About, charts: Charts) -> dict[str, Any]:
         "undocumented": {"request": _extra(coverage.request), "response": _extra(coverage.response)},
         "rules": _rules(coverage, looked, about),
         "findings": [_finding(key, count, coverage.examples[key]) for key, count in coverage.findings.items()],
-        "calls": [_call(key, count) for key, count in coverage.calls.items()],
+        "calls": _calls(coverage),
     }
 
 
@@ -128,9 +128,16 @@ def _finding(key: str, count: int, example: str) -> dict[str, Any]:
     return {**row, "example": example, "count": count}
 
 
-def _call(key: str, count: int) -> dict[str, Any]:
-    status, errors, warnings, test = key.split(" ", 3)
-    return {"test": test, "status": status, "errors": int(errors), "warnings": int(warnings), "count": count}
+def _calls(coverage: Coverage) -> list[dict[str, Any]]:
+    """Tests by outcome, since many tests have the same."""
+    found: dict[tuple[str, int, int], dict[str, int]] = {}
+    for key, count in coverage.calls.items():
+        status, errors, warnings, test = key.split(" ", 3)
+        found.setdefault((status, int(errors), int(warnings)), {})[test] = count
+    return [
+        {"status": status, "errors": errors, "warnings": warnings, "tests": tests}
+        for (status, errors, warnings), tests in found.items()
+    ]
 
 
 def _deviations(

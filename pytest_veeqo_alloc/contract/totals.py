@@ -32,11 +32,6 @@ class Totals:
         """How many fields of the response were there at least once."""
         return sum(side == "response" and tally.present > 0 for (side, _), tally in self.fields.items())
 
-    @property
-    def exercised(self) -> int:
-        """How many rules had something to look at."""
-        return sum(counts["looked_at"] > 0 for counts in self.rules.values())
-
     def add(self, row: Mapping[str, Any]) -> None:
         """Adds what one run showed."""
         self.interactions += row["interactions"]
@@ -55,7 +50,8 @@ class Totals:
             else:
                 self.findings[key] = dict(each)
         for call in row["calls"]:
-            self.calls[call["test"], call["status"], call["errors"], call["warnings"]] += call["count"]
+            for test, count in call["tests"].items():
+                self.calls[test, call["status"], call["errors"], call["warnings"]] += count
 
 
 def _add(tally: Tally, counts: Mapping[str, Any]) -> None:

@@ -1,0 +1,67 @@
+"""Coverage and reports made in this process."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pytest_veeqo_alloc import Contract, Findings, Interaction
+from pytest_veeqo_alloc.contract.coverage import Coverage, Origin
+from pytest_veeqo_alloc.contract.report import Document
+from pytest_veeqo_alloc.contract.totals import Totals
+from pytest_veeqo_alloc.recorder import Counted
+from pytest_veeqo_alloc.reporting.running import about_run, finished_run
+
+DAY = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)
+
+
+class Last:
+    """Keeps what the last check showed."""
+
+    counts = True
+
+    def __init__(self) -> None:
+        self.coverage = Coverage()
+
+    def tell(
+        self,
+        origin: Origin | None,
+        interaction: Interaction | None,
+        findings: Findings,
+        look: Callable[[str], Coverage],
+    ) -> None:
+        self.coverage = look("tests/test_it.py::test_it")
+
+
+def coverage_of(check: Callable[[Contract], object], contract: Contract | None = None) -> Coverage:
+    """What one check shows."""
+    last = Last()
+    check((contract or Contract()).telling(last))
+    return last.coverage
+
+
+def report_of_bodies(
+    *bodies: Any, contract: Contract | None = None, run: str = "a" * 32, started: datetime.datetime = DAY
+) -> Document:
+    """The report of a run that checked *bodies* of responses."""
+    counted = Counted()
+    contract = (contract or Contract()).telling(counted)
+    for body in bodies:
+        contract.check_body("response", body)
+    return report_of(counted, contract, run=run, started=started)
+
+
+def report_of(
+    counted: Counted, contract: Contract, *, run: str = "a" * 32, started: datetime.datetime = DAY
+) -> Document:
+    return finished_run(about_run(contract, "pytest 9", started, run), counted.by_origin).report
+
+
+def of_rules(totals: Totals, counts: str = "looked_at") -> dict[str, int]:
+    """The rules that have such a count."""
+    return {rule: each[counts] for rule, each in totals.rules.items() if each[counts]}
+
+
+def kinds(drifts: Iterable[Any]) -> set[tuple[str, str, str]]:
+    return {(each.pointer, each.kind, each.type) for each in drifts}

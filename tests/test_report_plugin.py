@@ -1,0 +1,358 @@
+"""Coverage and reports of a pytest run, in runs of their own."""
+
+from __future__ import annotations
+
+import os
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_veeqo_alloc.contract.totals import totals_of
+from pytest_veeqo_alloc.reporting.report_file import load
+
+STRICTLY = ("-W", "error", "-p", "no:randomly")
+TESTS = """
+import pytest
+import requests
+from pytest_veeqo_alloc import build_order
+
+GOOD = {"allocation": {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}}
+
+def post(server, path="/orders/447452/allocations"):
+    return requests.post(server.url + path, json=GOOD, headers={"x-api-key": server.api_key}, timeout=5)
+
+def test_client(veeqo_alloc_server):
+    assert post(veeqo_alloc_server, "/orders/447452/allocations?page=1").status_code == 201
+
+def test_server(veeqo_alloc_contract):
+    order = build_order()
+    del order["payment"], order["number"]
+    assert not veeqo_alloc_contract.check_body("response", order | {"colour": "red"}).ok
+"""
+SUMMARY = "veeqo-alloc: 2 interactions (1 from the target, 1 from the fake), 58 of 61 rules exercised, 466 of 475 fields seen from the target"
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.delenv("COV_CORE_SOURCE", raising=False)
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+    # So that what a run leaves behind can be seen.
+    folder = pytester.path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return pytester
+
+
+def run(suite: pytest.Pytester, *options: str, tests: str = TESTS) -> pytest.RunResult:
+    suite.makepyfile(test_it=tests)
+    return suite.runpytest_subprocess(*STRICTLY, *options)
+
+
+def told(result: pytest.RunResult) -> list[str]:
+    return [line for line in result.outlines if line.startswith("veeqo-alloc:")]
+
+
+def target(path: Path) -> Any:
+    return totals_of(load(str(path)))["target"]
+
+
+def test_a_run_that_uses_nothing_of_it_says_nothing(suite: pytest.Pytester) -> None:
+    assert told(run(suite, tests="def test_nothing(): pass")) == []
+
+
+def test_a_run_that_uses_a_fixture_is_told_how_much_was_checked_and_warned_of(suite: pytest.Pytester) -> None:
+    assert told(run(suite)) == [
+        "veeqo-alloc: 2 interactions checked",
+        "veeqo-alloc: warning: undocumented-query at request query:page",
+        "veeqo-alloc: warning: undocumented-field at response /colour",
+    ]
+
+
+@pytest.mark.parametrize("spread", [(), ("-n", "2"), ("-n", "2", "--dist=each")], ids=["alone", "-n 2", "each"])
+def test_the_summary_and_the_report_add_up_over_processes(suite: pytest.Pytester, spread: tuple[str, ...]) -> None:
+    result = run(suite, "--veeqo-alloc-report", "out/report.json", "--veeqo-alloc-report", "out/report.html", *spread)
+    times = 2 if "each" in str(spread) else 1
+    lines = told(result)
+    assert lines[0].startswith("veeqo-alloc: profile documented, report out/report.json, report out/report.html")
+    if times == 1:
+        assert lines[1:-2] == [
+            SUMMARY,
+            "veeqo-alloc: error: absent-field at response /number, and 1 more",
+            "veeqo-alloc: warning: undocumented-field at response /colour",
+            "veeqo-alloc: warning: undocumented-query at request query:page",
+        ]
+    assert lines[-2:] == [f"veeqo-alloc: report written to {suite.path}/out/report.{kind}" for kind in ("json", "html")]
+    assert result.ret == 0
+    totals = target(suite.path / "out" / "report.json")
+    assert totals.interactions == times
+    assert totals.calls == {("test_it.py::test_server", "none", 2, 1): times}
+    assert totals.fields["response", "/id"].present == times
+    assert list((suite.path / "temporary").glob("veeqo-alloc-*")) == []
+
+
+def test_what_a_killed_process_had_checked_is_in_the_report(suite: pytest.Pytester) -> None:
+    killed = """
+import os
+def test_dies(veeqo_alloc_contract):
+    for _ in range(5):
+        veeqo_alloc_contract.check_body("response", build_order())
+    os.kill(os.getpid(), 9)
+"""
+    result = run(suite, "-n", "1", "--veeqo-alloc-report", "out.json", tests=TESTS + killed)
+    assert result.ret == 1
+    assert target(suite.path / "out.json").interactions == 6
+
+
+@pytest.mark.parametrize(("minimum", "status"), [("98.1", 0), ("98.2", 1)])
+def test_a_minimum_fails_a_run_that_saw_less_from_the_target(suite: pytest.Pytester, minimum: str, status: int) -> None:
+    result = run(suite, "--veeqo-alloc-coverage-min", minimum)
+    assert result.ret == status
+    complaint = f"veeqo-alloc: 98.1 % of the fields is less than --veeqo-alloc-coverage-min {minimum}"
+    assert (complaint in result.outlines) is bool(status)
+    result.assert_outcomes(passed=2)
+
+
+def test_a_minimum_fails_a_run_that_checked_nothing_but_not_one_that_only_collects(suite: pytest.Pytester) -> None:
+    tests = "def test_nothing(): pass"
+    assert run(suite, "--veeqo-alloc-coverage-min", "1", tests=tests).ret == 1
+    assert run(suite, "--veeqo-alloc-coverage-min", "1", "--collect-only", tests=tests).ret == 0
+
+
+def test_a_minimum_is_not_met_by_what_a_fake_answers(suite: pytest.Pytester) -> None:
+    result = run(suite, "--veeqo-alloc-coverage-min", "1", "-k", "client")
+    assert result.ret == 1
+    assert "veeqo-alloc: 0.0 % of the fields is less than --veeqo-alloc-coverage-min 1" in result.outlines
+
+
+@pytest.mark.parametrize("minimum", ["x", "-1", "101", "nan"])
+def test_a_minimum_that_is_no_percentage_is_one_sentence(suite: pytest.Pytester, minimum: str) -> None:
+    result = run(suite, f"--veeqo-alloc-coverage-min={minimum}")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(
+        [f"ERROR: veeqo-alloc: --veeqo-alloc-coverage-min is a percentage from 0 to 100, not '{minimum}'"]
+    )
+
+
+def test_a_report_of_an_unknown_kind_stops_the_run_before_a_test(suite: pytest.Pytester) -> None:
+    result = run(suite, "--veeqo-alloc-report", "out.txt")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: veeqo-alloc: a report is a file that ends in .json or .html, not 'out.txt'"])
+
+
+@pytest.mark.parametrize(("tests", "status"), [(TESTS, 2), (TESTS + "\ndef test_bad(): assert 0\n", 1)])
+def test_a_report_that_cannot_be_written_does_not_lose_the_verdict(
+    suite: pytest.Pytester, tests: str, status: int
+) -> None:
+    (suite.path / "file").touch()
+    result = run(suite, "--veeqo-alloc-report", "file/out.json", tests=tests)
+    assert result.ret == status
+    assert any(
+        line.startswith("veeqo-alloc: the report ") and "cannot be written: " in line for line in result.outlines
+    )
+    assert result.parseoutcomes()["passed"] == 2
+
+
+def test_ini_keys_do_as_well_and_name_files_beside_the_ini_file(suite: pytest.Pytester) -> None:
+    suite.makeini("[pytest]\nveeqo_alloc_report = out.json\nveeqo_alloc_coverage_min = 99")
+    inner = suite.mkdir("inner")
+    os.chdir(inner)
+    suite.makepyfile(test_it=TESTS)
+    result = suite.runpytest_subprocess(*STRICTLY, "..")
+    assert result.ret == 1
+    assert target(suite.path / "out.json").interactions == 1
+
+
+def test_junit_has_what_a_test_checked_and_was_warned_of_as_properties(suite: pytest.Pytester) -> None:
+    run(suite, "--junit-xml", "junit.xml")
+    cases = ET.parse(suite.path / "junit.xml").getroot().iter("testcase")
+    assert {
+        case.attrib["name"]: [(each.attrib["name"], each.attrib["value"]) for each in case.iter("property")]
+        for case in cases
+    } == {
+        "test_client": [
+            ("veeqo_alloc_interactions", "1"),
+            ("veeqo_alloc_warning", "undocumented-query at request query:page"),
+        ],
+        "test_server": [
+            ("veeqo_alloc_warning", "undocumented-field at response /colour"),
+            ("veeqo_alloc_interactions", "1"),
+        ],
+    }
+
+
+def test_what_a_fault_put_into_an_answer_is_not_counted(suite: pytest.Pytester) -> None:
+    tests = (
+        TESTS
+        + """
+def test_fault(veeqo_alloc_server, veeqo_alloc_contract):
+    veeqo_alloc_server.respond_with(body={"id": 1, "colour": "red"})
+    answer = post(veeqo_alloc_server)
+    assert not veeqo_alloc_contract.check_response(answer).ok
+"""
+    )
+    run(suite, "--veeqo-alloc-report", "out.json", "-k", "fault", tests=tests)
+    (run_,) = load(str(suite.path / "out.json"))["runs"]
+    assert list(run_["origins"]) == ["fake"]
+    assert run_["origins"]["fake"]["response_fields"] == {}
+    assert run_["origins"]["fake"]["request_fields"]["/allocation"]["present"] == 1
+    assert run_["origins"]["fake"]["findings"] == []
+
+
+def test_a_watched_session_that_calls_the_fake_is_counted_once_and_as_the_fakes(suite: pytest.Pytester) -> None:
+    tests = (
+        TESTS
+        + """
+def test_watched(veeqo_alloc_server, veeqo_alloc_watch, veeqo_alloc_contract):
+    with requests.Session() as session:
+        watch = veeqo_alloc_watch(session)
+        answer = session.post(
+            veeqo_alloc_server.url + "/orders/1/allocations", json=GOOD, headers={"x-api-key": veeqo_alloc_server.api_key}
+        )
+    veeqo_alloc_contract.validate_response(answer)
+
+def test_elsewhere(veeqo_alloc_contract):
+    from pytest_veeqo_alloc import serve_fake
+    with serve_fake() as fake:
+        veeqo_alloc_contract.validate_response(post(fake))
+"""
+    )
+    run(suite, "--veeqo-alloc-report", "out.json", "-k", "watched or elsewhere", tests=tests)
+    assert {
+        origin: totals.interactions for origin, totals in totals_of(load(str(suite.path / "out.json"))).items()
+    } == {"fake": 2}
+
+
+def test_a_cassette_is_counted_apart_and_once(suite: pytest.Pytester) -> None:
+    tests = (
+        TESTS
+        + """
+def test_played(veeqo_alloc_cassette, veeqo_alloc_contract):
+    with veeqo_alloc_cassette.use("created-full"):
+        answer = requests.post("https://api.example.com/orders/447452/allocations", json=GOOD, timeout=5)
+    veeqo_alloc_contract.check_response(answer)
+"""
+    )
+    result = run(suite, "--veeqo-alloc-report", "out.json", "-k", "played", tests=tests)
+    assert result.ret == 0, result.outlines
+    assert {
+        origin: totals.interactions for origin, totals in totals_of(load(str(suite.path / "out.json"))).items()
+    } == {"cassette": 1}
+
+
+def test_a_finding_that_was_expected_is_not_in_the_report(suite: pytest.Pytester) -> None:
+    tests = (
+        TESTS
+        + """
+def test_expected(veeqo_alloc_server):
+    veeqo_alloc_server.expect_finding("undocumented-query")
+    post(veeqo_alloc_server, "/orders/447452/allocations?page=1")
+"""
+    )
+    run(suite, "--veeqo-alloc-report", "out.json", "-k", "expected", tests=tests)
+    assert totals_of(load(str(suite.path / "out.json")))["fake"].findings == {}
+
+
+def test_a_finding_about_several_requests_is_in_the_report(suite: pytest.Pytester) -> None:
+    tests = (
+        TESTS
+        + """
+def test_repeated(veeqo_alloc_server):
+    veeqo_alloc_server.inject_fault("server-error")
+    for _ in range(2):
+        post(veeqo_alloc_server)
+"""
+    )
+    result = run(suite, "--veeqo-alloc-report", "out.json", "-k", "repeated", tests=tests)
+    assert result.ret == 1
+    fake = totals_of(load(str(suite.path / "out.json")))["fake"]
+    assert [row["rule"] for row in fake.findings.values()] == ["repeated-post"]
+    assert fake.rules["repeated-post"]["looked_at"] == fake.interactions == 2
+
+
+def test_deviations_are_told_in_the_summary(suite: pytest.Pytester) -> None:
+    suite.path.joinpath("known.toml").write_text(
+        '[[deviation]]\nrule = "absent-field"\npointer = ["/number", "/notes"]\nreason = "ours"\n'
+        '[[deviation]]\nrule = "null-value"\npointer = "/id"\nreason = "past"\nexpires = 2020-01-01\n',
+        encoding="utf-8",
+    )
+    result = run(suite, "--veeqo-alloc-report", "out.json", "--veeqo-alloc-deviations", "known.toml")
+    assert (
+        "veeqo-alloc: deviations: 1 used, 1 stale (such as absent-field at /notes), 1 expired (such as null-value at /id)"
+        in result.outlines
+    )
+
+
+# The packaged suite
+
+
+def test_a_run_of_the_suite_says_what_it_covered(suite: pytest.Pytester) -> None:
+    only = "server_answers or answer_is_a_whole"
+    result = suite.runpytest_subprocess(
+        *STRICTLY, "--pyargs", "pytest_veeqo_alloc.conformance", "-n", "2", "-k", "state"
+    )
+    assert result.ret == 0, only
+    assert any("interactions (" in line and "from the fake), " in line for line in told(result))
+
+
+NOTHING = """
+import pytest
+
+@pytest.fixture
+def veeqo_alloc_judge():
+    class Nothing:
+        def __getattr__(self, name):
+            return lambda *args, **kwargs: self
+        def __iter__(self):
+            return iter(())
+    return Nothing()
+"""
+
+
+def test_a_run_of_the_suite_that_checked_nothing_fails(suite: pytest.Pytester) -> None:
+    suite.makeconftest(NOTHING)
+    named = ("--pyargs", "pytest_veeqo_alloc.conformance", "-k", "answers and wrong-status")
+    result = suite.runpytest_subprocess(*STRICTLY, *named)
+    result.assert_outcomes(passed=1)
+    assert result.ret == 1
+    assert "veeqo-alloc: the conformance suite checked nothing at all, so its verdict means nothing" in result.outlines
+    assert suite.runpytest_subprocess(*STRICTLY, *named, "--collect-only").ret == 0
+
+
+# Beside others
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--html=other.html", "--self-contained-html"),
+        ("--json-report", "--json-report-file=other.json"),
+        ("--cov=test_it", "--cov-report=term"),
+    ],
+    ids=["pytest-html", "pytest-json-report", "pytest-cov"],
+)
+def test_reports_of_other_plugins_and_ours_are_both_written(suite: pytest.Pytester, options: tuple[str, ...]) -> None:
+    result = run(suite, "-n", "2", "--veeqo-alloc-report", "out.json", *options)
+    assert result.ret == 0, [*result.outlines, *result.errlines]
+    assert SUMMARY in result.outlines
+    assert target(suite.path / "out.json").interactions == 1
+
+
+def test_a_secret_of_a_response_is_in_no_report(suite: pytest.Pytester) -> None:
+    secret = "hunter2-" + "x" * 20
+    tests = (
+        TESTS
+        + f"""
+def test_secret(veeqo_alloc_contract):
+    order = build_order()
+    order["customer"]["email"] = "{secret}"
+    order["due_date"] = "{secret}"
+    order["{secret} of somebody"] = 1
+    veeqo_alloc_contract.check_body("response", order)
+"""
+    )
+    result = run(suite, "--veeqo-alloc-report", "out.json", "--veeqo-alloc-report", "out.html", tests=tests)
+    written = [(suite.path / f"out.{kind}").read_text(encoding="utf-8") for kind in ("json", "html")]
+    assert "(name of 39 characters)" in written[0]
+    assert not any(secret in text for text in [*written, *result.outlines])

@@ -1,0 +1,332 @@
+"""Reports as data and as files: what they hold, how they merge, and what is drift."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.bodies import drop, order, put
+from support.reports import DAY, kinds, of_rules, report_of, report_of_bodies
+
+from pytest_veeqo_alloc import Contract
+from pytest_veeqo_alloc.cli import main
+from pytest_veeqo_alloc.contract.deviations import Deviation
+from pytest_veeqo_alloc.contract.findings import Findings
+from pytest_veeqo_alloc.contract.report import merged
+from pytest_veeqo_alloc.contract.totals import difference, drift_of, totals_of
+from pytest_veeqo_alloc.contract.validators import validator
+from pytest_veeqo_alloc.data import read_text
+from pytest_veeqo_alloc.description import charts
+from pytest_veeqo_alloc.recorder import Counted
+from pytest_veeqo_alloc.reporting import page as pages
+from pytest_veeqo_alloc.reporting.page import page
+from pytest_veeqo_alloc.reporting.report_file import load, save
+
+HOSTILE = '</script><script>alert(1)</script>\x1b[31m&"'
+PLANTED = {
+    ("/customer/colour", "undocumented", "string"): put(order(), "/customer/colour", "red"),
+    ("/deliver_to/zip", "never seen", ""): drop(order(), "/deliver_to/zip"),
+    ("/deliver_to/phone", "null", ""): put(order(), "/deliver_to/phone", None),
+    ("/due_date", "type of an untyped field", "string"): put(order(), "/due_date", "2026-01-31"),
+    ("/channel/id", "wrong type", "string"): put(order(), "/channel/id", "7"),
+}
+
+
+def drifted(*bodies: Any) -> set[tuple[str, str, str]]:
+    return kinds(drift_of(report_of_bodies(*bodies), charts()))
+
+
+def test_a_report_is_as_its_published_schema_has_it() -> None:
+    schema = json.loads(read_text("schemas/report.json"))
+    contract = Contract(deviations=["observed"])
+    validator(schema).validate(report_of_bodies(order(), *PLANTED.values(), b"{", contract=contract))
+
+
+def test_a_clean_order_is_no_drift_and_shows_every_field() -> None:
+    report = report_of_bodies(order())
+    assert drifted(order()) == set()
+    assert totals_of(report)["target"].seen == 475
+    assert list(totals_of(report)) == ["target"]
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: f"{planted[1]} {planted[0]}")
+def test_drift_is_told_with_its_place_and_type_and_nowhere_else(planted: tuple[str, str, str]) -> None:
+    assert drifted(PLANTED[planted]) == {planted}
+
+
+def test_a_field_that_is_there_sometimes_is_told_apart_from_one_that_is_never() -> None:
+    assert drifted(order(), drop(order(), "/deliver_to/zip")) == {("/deliver_to/zip", "sometimes absent", "")}
+
+
+def test_only_what_is_new_is_news() -> None:
+    lost = drop(order(), "/deliver_to/zip")
+    old, new = (
+        report_of_bodies(lost, PLANTED["/due_date", "type of an untyped field", "string"]),
+        report_of_bodies(order(), lost, PLANTED["/channel/id", "wrong type", "string"]),
+    )
+    found = difference(old, new, charts())
+    assert kinds(found.new) == {("/channel/id", "wrong type", "string")}
+    assert kinds(found.gone) == {("/due_date", "type of an untyped field", "string")}
+
+
+def test_what_was_not_looked_at_again_is_neither_gone_nor_hidden() -> None:
+    old = report_of_bodies(
+        PLANTED["/deliver_to/phone", "null", ""], PLANTED["/customer/colour", "undocumented", "string"]
+    )
+    new = report_of_bodies(drop(drop(order(), "/deliver_to"), "/customer"))
+    found = difference(old, new, charts())
+    assert found.gone == []
+    assert found.unseen == 11 + 7 + 12 + 11
+
+
+def test_merging_is_a_union_of_runs_in_any_order_and_twice() -> None:
+    later = DAY + datetime.timedelta(days=1)
+    one, other = report_of_bodies(order()), report_of_bodies(order(), run="b" * 32, started=later)
+    both = merged([one, other])
+    assert merged([other, one, both, one]) == both
+    assert [run["id"][0] for run in both["runs"]] == ["a", "b"]
+    assert totals_of(both)["target"].interactions == 2
+    assert totals_of(both)["target"].fields["response", "/id"].types == {"number": 2}
+
+
+def test_two_runs_of_one_id_that_differ_are_refused() -> None:
+    with pytest.raises(ValueError, match="two runs with the same id differ"):
+        merged([report_of_bodies(order()), report_of_bodies(order(), order())])
+
+
+def test_findings_and_rules_add_up_over_runs() -> None:
+    bad = PLANTED["/deliver_to/phone", "null", ""]
+    both = totals_of(merged([report_of_bodies(bad), report_of_bodies(bad, bad, run="b" * 32)]))["target"]
+    assert [row["count"] for row in both.findings.values()] == [3]
+    assert of_rules(both, "errors") == {"null-value": 3}
+    assert both.rules["null-value"]["looked_at"] == 3
+
+
+def test_a_rule_that_is_off_is_not_counted_as_looked_at() -> None:
+    contract = Contract(rules={"margin": "off"})
+    assert "margin" not in totals_of(report_of_bodies(order(), contract=contract))["target"].rules
+
+
+def states(contract: Contract, *bodies: Any) -> list[tuple[str, str, int]]:
+    (run,) = report_of_bodies(*bodies, contract=contract)["runs"]
+    return [(row["place"], row["state"], row["count"]) for row in run["deviations"]]
+
+
+def test_deviations_are_used_stale_or_expired() -> None:
+    yesterday = datetime.date.today() - datetime.timedelta(days=1)
+    contract = Contract(
+        deviations=[
+            Deviation("null-value", "as live", pointer="/deliver_to/phone"),
+            Deviation("null-value", "mended long ago", pointer="/channel/id"),
+            Deviation("null-value", "over", pointer="/id", expires=yesterday),
+            Deviation("null-value", "never looked for", pointer="/payment/id"),
+            Deviation("location-missing", "no response was checked", location="header:location"),
+            Deviation("undocumented-field", "of nothing documented", pointer="/a/b"),
+            Deviation("not-an-order", "whole", pointer=""),
+        ]
+    )
+    body = drop(PLANTED["/deliver_to/phone", "null", ""], "/payment")
+    assert states(contract, body) == [
+        ("/deliver_to/phone", "used", 1),
+        ("/channel/id", "stale", 0),
+        ("/id", "expired", 0),
+        ("/a/b", "stale", 0),
+        ("(whole body)", "stale", 0),
+    ]
+
+
+def test_deviations_of_a_pack_are_never_stale() -> None:
+    assert states(Contract(deviations=["observed"]), order()) == []
+    used = states(Contract(deviations=["observed"]), drop(order(), "/allocated_completely"))
+    assert {state for _, state, _ in used} <= {"used"}
+
+
+def test_findings_about_several_interactions_count_without_one() -> None:
+    counted = Counted()
+    contract = Contract().telling(counted)
+    contract.show_more("fake", Findings())
+    contract.show_more("fake", Contract().check_body("response", PLANTED["/deliver_to/phone", "null", ""]))
+    assert counted.by_origin["fake"].interactions == 0
+    assert list(counted.by_origin["fake"].findings) == ["error null-value response /deliver_to/phone"]
+
+
+# Files
+
+
+def test_a_report_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    report = report_of_bodies(order())
+    save(report, tmp_path / "made" / "out.json")
+    assert load(str(tmp_path / "made" / "out.json")) == report
+
+
+def cut(text: str) -> str:
+    return text[: len(text) // 2]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (cut, "not JSON, or cut off"),
+        (lambda text: "", "not JSON, or cut off"),
+        (lambda text: "[" * 100_000, "not JSON, or cut off"),
+        (lambda text: "[1]", "no report of pytest-veeqo-alloc"),
+        (lambda text: text.replace('"version":1', '"version":2', 1), "a report of another version than 1"),
+        (lambda text: text.replace('"interactions":1', '"interactions":-1'), "not as schemas/report.json has it"),
+        (
+            lambda text: text.replace('"target"', f'"{"x" * 99}"'),
+            "not as schemas/report.json has it, at /runs/*/origins",
+        ),
+    ],
+    ids=["cut off", "empty", "deep", "another file", "another version", "another value", "another name"],
+)
+def test_what_is_no_report_is_one_sentence_and_exit_2(
+    change: Any, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "out.json"
+    save(report_of_bodies(order()), path)
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+    for command in (["report", "merge", str(path)], ["report", "diff", str(path), str(path)]):
+        assert main(command) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert sentence in line
+
+
+def test_a_report_that_is_not_there_or_cannot_be_written_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "out.json"
+    save(report_of_bodies(order()), path)
+    assert main(["report", "merge", str(tmp_path / "other.json")]) == 2
+    assert main(["report", "merge", str(path), "-o", str(path / "below.json")]) == 2
+    assert main(["report", "merge", str(path), "-o", "out.txt"]) == 2
+    missing, unwritable, unknown = capsys.readouterr().err.splitlines()
+    assert "cannot be read: No such file or directory" in missing
+    assert "cannot be written" in unwritable
+    assert "ends in .json or .html, not 'out.txt'" in unknown
+
+
+def test_reports_are_merged_to_standard_output_or_to_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [tmp_path / "one.json", tmp_path / "other.json"]
+    for path, run in zip(paths, "ab", strict=True):
+        save(report_of_bodies(order(), run=run * 32), path)
+    assert main(["report", "merge", *map(str, paths), str(paths[0])]) == 0
+    assert len(json.loads(capsys.readouterr().out)["runs"]) == 2
+    assert main(["report", "merge", *map(str, paths), "-o", str(tmp_path / "out.html")]) == 0
+    assert "<!doctype html>" in (tmp_path / "out.html").read_text(encoding="utf-8")
+
+
+def test_new_drift_is_exit_1_and_told_line_by_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    save(report_of_bodies(PLANTED["/due_date", "type of an untyped field", "string"]), old)
+    save(report_of_bodies(put(PLANTED["/deliver_to/zip", "never seen", ""], "/colour", "red")), new)
+    assert main(["report", "diff", str(old), str(new)]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "new: response /colour: undocumented (string), from the target",
+        "new: response /deliver_to/zip: never seen, from the target",
+        "gone: response /due_date: type of an untyped field (string), from the target",
+        "2 new drifts, 1 gone",
+    ]
+    assert main(["report", "diff", str(old), str(new), "--format", "json"]) == 1
+    assert [row["pointer"] for row in json.loads(capsys.readouterr().out)["new"]] == ["/colour", "/deliver_to/zip"]
+    assert main(["report", "diff", str(new), str(new)]) == 0
+
+
+def test_what_is_no_longer_looked_at_is_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    save(report_of_bodies(order()), old)
+    save(report_of_bodies(drop(order(), "/payment")), new)
+    assert main(["report", "diff", str(old), str(new)]) == 1
+    assert "note: 8 fields of the earlier report not looked at in the later one" in capsys.readouterr().out
+
+
+def test_a_report_without_interactions_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    save(report_of_bodies(order()), old)
+    save(report_of_bodies(), new)
+    assert main(["report", "diff", str(old), str(new)]) == 2
+    assert "no interaction was seen in it, so there is nothing to compare" in capsys.readouterr().err
+
+
+# The page
+
+
+class Reader(HTMLParser):
+    """The elements of a page, and its text by element."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def read(html: str) -> Reader:
+    reader = Reader()
+    reader.feed(html)
+    return reader
+
+
+def test_the_page_needs_nothing_beside_itself() -> None:
+    reader = read(page(report_of_bodies(order())))
+    addresses = [value for _, each in reader.elements for name, value in each.items() if name in ("src", "href")]
+    assert all(str(address).startswith(("#", "data:,")) for address in addresses)
+    (policy,) = [each["content"] for _, each in reader.elements if each.get("http-equiv") == "Content-Security-Policy"]
+    assert str(policy).startswith("default-src 'none'; img-src data:; style-src 'sha256-")
+
+
+def test_the_page_shows_every_documented_field_in_a_tree() -> None:
+    reader = read(page(report_of_bodies(order())))
+    found = {str(each["data-find"]) for tag, each in reader.elements if tag == "li" and "data-find" in each}
+    assert len(found) == 475 + 5
+    assert sum(tag == "details" for tag, _ in reader.elements) == 33 + 1 + 2 + 1
+
+
+def test_every_place_of_the_page_escapes_what_is_hostile() -> None:
+    report = report_of_bodies(put(PLANTED["/deliver_to/phone", "null", ""], "/colour", 1))
+    (run,) = report["runs"]
+    origin = run["origins"]["target"]
+    run["by"] = run["profile"] = HOSTILE
+    for row in origin["findings"]:
+        row.update(place=HOSTILE, example=HOSTILE + "1")
+    for row in origin["calls"]:
+        row["tests"] = {HOSTILE: 1}
+    origin["undocumented"]["response"] = {f"/{HOSTILE}": {HOSTILE: 1}}
+    run["deviations"] = [{"rule": HOSTILE, "place": HOSTILE, "reason": HOSTILE, "count": 1, "state": "used"}]
+    reader = read(page(report))
+    assert sum(tag == "script" for tag, _ in reader.elements) == 1
+    assert sum("alert(1)" in text for text in reader.text) >= 8
+
+
+def test_the_page_of_many_interactions_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "MOST_CALLS", 3)
+    report = report_of_bodies(order())
+    report["runs"][0]["origins"]["target"]["calls"] = [
+        {"status": "201", "errors": errors, "warnings": 0, "tests": {f"test_{number}": 1 for number in range(5)}}
+        for errors in (0, 2)
+    ]
+    html = page(report)
+    assert "The first 3 of 10 rows, errors first" in html
+    assert html.count('<td class="name">test_') == 3
+
+
+def test_a_report_of_no_run_is_a_page_too() -> None:
+    assert "no run" in page(merged([]))
+
+
+def test_what_a_fake_showed_is_kept_apart() -> None:
+    counted = Counted()
+    contract = Contract().telling(counted)
+    contract.check_body("response", order())
+    found = contract.check_body("response", order())
+    counted.tell("fake", None, found, lambda test: counted.by_origin["target"])
+    report = report_of(counted, contract)
+    assert {origin: totals.interactions for origin, totals in totals_of(report).items()} == {"target": 2, "fake": 2}
