@@ -31,7 +31,7 @@ def test_server(veeqo_alloc_contract):
     del order["payment"], order["number"]
     assert not veeqo_alloc_contract.check_body("response", order | {"colour": "red"}).ok
 """
-SUMMARY = "veeqo-alloc: 2 interactions (1 from the target, 1 from the fake), 58 of 61 rules exercised, 466 of 475 fields seen from the target"
+SUMMARY = "veeqo-alloc: 2 interactions (1 from the target, 1 from the fake), 58 of 61 rules exercised, 465 of 475 fields seen from the target"
 
 
 @pytest.fixture
@@ -105,11 +105,11 @@ def test_dies(veeqo_alloc_contract):
     assert target(suite.path / "out.json").interactions == 6
 
 
-@pytest.mark.parametrize(("minimum", "status"), [("98.1", 0), ("98.2", 1)])
+@pytest.mark.parametrize(("minimum", "status"), [("97.8", 0), ("97.9", 1)])
 def test_a_minimum_fails_a_run_that_saw_less_from_the_target(suite: pytest.Pytester, minimum: str, status: int) -> None:
     result = run(suite, "--veeqo-alloc-coverage-min", minimum)
     assert result.ret == status
-    complaint = f"veeqo-alloc: 98.1 % of the fields is less than --veeqo-alloc-coverage-min {minimum}"
+    complaint = f"veeqo-alloc: 97.9 % of the fields is less than --veeqo-alloc-coverage-min {minimum}"
     assert (complaint in result.outlines) is bool(status)
     result.assert_outcomes(passed=2)
 
@@ -229,7 +229,7 @@ def test_a_cassette_is_counted_apart_and_once(suite: pytest.Pytester) -> None:
         TESTS
         + """
 def test_played(veeqo_alloc_cassette, veeqo_alloc_contract):
-    with veeqo_alloc_cassette.use("created-full"):
+    with veeqo_alloc_cassette.use("created"):
         answer = requests.post("https://api.example.com/orders/447452/allocations", json=GOOD, timeout=5)
     veeqo_alloc_contract.check_response(answer)
 """
@@ -288,11 +288,10 @@ def test_deviations_are_told_in_the_summary(suite: pytest.Pytester) -> None:
 
 
 def test_a_run_of_the_suite_says_what_it_covered(suite: pytest.Pytester) -> None:
-    only = "server_answers or answer_is_a_whole"
     result = suite.runpytest_subprocess(
         *STRICTLY, "--pyargs", "pytest_veeqo_alloc.conformance", "-n", "2", "-k", "state"
     )
-    assert result.ret == 0, only
+    assert result.ret == 0
     assert any("interactions (" in line and "from the fake), " in line for line in told(result))
 
 
@@ -303,7 +302,9 @@ import pytest
 def veeqo_alloc_judge():
     class Nothing:
         def __getattr__(self, name):
-            return lambda *args, **kwargs: self
+            return self
+        def __call__(self, *args, **kwargs):
+            return self
         def __iter__(self):
             return iter(())
     return Nothing()
@@ -354,5 +355,5 @@ def test_secret(veeqo_alloc_contract):
     )
     result = run(suite, "--veeqo-alloc-report", "out.json", "--veeqo-alloc-report", "out.html", tests=tests)
     written = [(suite.path / f"out.{kind}").read_text(encoding="utf-8") for kind in ("json", "html")]
-    assert "(name of 39 characters)" in written[0]
+    assert "(name of 40 characters)" in written[0]
     assert not any(secret in text for text in [*written, *result.outlines])

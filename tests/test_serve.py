@@ -15,6 +15,7 @@ import requests
 from support.clients import BODY
 from support.fake import PATH, asking
 from support.served import served
+from support.servers import ORDER, Allocating, serving
 
 from pytest_veeqo_alloc.cli import main
 from pytest_veeqo_alloc.server.fake import API_KEY
@@ -236,3 +237,86 @@ def test_a_port_is_a_number(capsys: pytest.CaptureFixture[str], port: str) -> No
     with pytest.raises(SystemExit):
         main(["serve", f"--port={port}"])
     assert "a number from 0 to 65535" in capsys.readouterr().err
+
+
+# Reports
+
+
+@pytest.fixture(scope="module")
+def clean_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clean")
+    return reported(folder, ORDER)
+
+
+def reported(folder: Path, order: bytes) -> Path:
+    """The report of a proxy before an upstream that answers *order*."""
+
+    class Upstream(Allocating):
+        def do_POST(self) -> None:  # noqa: N802  # the name that http.server looks for
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.answer(201, order)
+
+    with serving(Upstream) as upstream:
+        limits = (
+            "--allow-host",
+            upstream.removeprefix("http://"),
+            "--max-writes",
+            "5",
+            "--orders",
+            "any",
+            "--rate",
+            "1000",
+        )
+        with served(folder, "--upstream", upstream, *limits, "--report", "out.json", "--report", "out.html") as proxy:
+            assert post(proxy.url).status_code == 201
+            proxy.stop()
+            assert proxy.err == ""
+    assert "Contract report" in (folder / "out.html").read_text(encoding="utf-8")
+    return folder / "out.json"
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda order: order["customer"].update(colour="red"), "response /customer/colour: undocumented (string)"),
+        (lambda order: order["deliver_to"].pop("zip"), "response /deliver_to/zip: never seen"),
+        (lambda order: order["deliver_to"].update(phone=None), "response /deliver_to/phone: null"),
+        (lambda order: order["channel"].update(id="7"), "response /channel/id: wrong type (string)"),
+        (lambda order: order.update(due_date="x"), "response /due_date: type of an untyped field (string)"),
+    ],
+    ids=["new field", "lost field", "null", "type", "type of an untyped field"],
+)
+def test_what_an_upstream_changes_is_in_the_difference_of_two_reports_and_nothing_else_is(
+    change: Any, line: str, clean_report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order = json.loads(ORDER)
+    change(order)
+    report = reported(tmp_path, json.dumps(order).encode())
+    assert main(["report", "diff", str(clean_report), str(report)]) == 1
+    assert capsys.readouterr().out.splitlines() == [f"new: {line}, from the target", "1 new drift, 0 gone"]
+    assert main(["report", "diff", str(clean_report), str(clean_report)]) == 0
+
+
+def test_what_a_fake_served_is_reported_as_the_fakes(tmp_path: Path) -> None:
+    with served(tmp_path, "--report", "out.json") as process:
+        post(process.url, BARE)
+        requests.post(process.url + f"{CONTROL}reset", headers=HEADERS, timeout=5)
+        post(process.url)
+        assert process.stop() == 0
+    ((origin, counts),) = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["runs"][0]["origins"].items()
+    assert (origin, counts["interactions"]) == ("fake", 2)
+    assert [row["rule"] for row in counts["findings"]] == ["request-not-wrapped"]
+
+
+def test_a_report_that_cannot_be_written_is_told_after_what_was_found(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for body, status in ((BODY, 2), (BARE, 1)):
+        with served(tmp_path, "--report", "file/out.json") as process:
+            post(process.url, body)
+            assert process.stop() == status
+            assert "the report 'file/out.json' cannot be written" in process.err
+
+
+def test_a_report_of_an_unknown_kind_is_told_before_anything_is_served(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--report", "out.txt"]) == 2
+    assert "ends in .json or .html" in capsys.readouterr().err

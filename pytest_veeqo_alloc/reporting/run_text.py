@@ -15,6 +15,9 @@ _MOST = 8
 
 def run_lines(run: Finished) -> Iterator[str]:
     """Interactions, rules and fields; errors and warnings by rule with one place each; deviations."""
+    if not run.interactions:
+        yield "0 interactions, so nothing was checked"
+        return
     by_origin = ", ".join(f"{each.interactions} from the {origin}" for origin, each in run.totals.items())
     rules: dict[str, bool] = {}
     for each in run.totals.values():
