@@ -17,6 +17,7 @@ from support.bodies import drop, order, put
 from support.cassettes import created, write
 from support.clients import BODY, CLIENTS
 from support.live import KEY, body, live_at
+from support.reports import report_of_bodies
 from support.served import served
 from support.staging import staging
 
@@ -26,6 +27,7 @@ from pytest_veeqo_alloc.contract.deviations import parse
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.recording.session import Cassettes
 from pytest_veeqo_alloc.recording.unmatched import UnmatchedRequestError
+from pytest_veeqo_alloc.reporting.report_file import save
 from pytest_veeqo_alloc.server.faults import FAULTS
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -206,3 +208,54 @@ def test_the_profile_table_of_the_readme_is_that_of_the_catalogue() -> None:
     for profile, *cells in rows:
         rules = ("absent-field", "undocumented-field", "total")
         assert cells == [words[CATALOGUE[rule].severities[profile]] for rule in rules]
+
+
+COVERED = """
+import pytest
+import requests
+from pytest_veeqo_alloc import build_order
+
+GOOD = {"allocation": {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}}
+
+def test_client(veeqo_alloc_server):
+    url = veeqo_alloc_server.url + "/orders/447452/allocations?page=1"
+    requests.post(url, json=GOOD, headers={"x-api-key": veeqo_alloc_server.api_key}, timeout=5)
+
+@pytest.mark.parametrize("changed", [{}, {"colour": "red"}])
+def test_server(veeqo_alloc_contract, changed):
+    order = build_order() | changed
+    if changed:
+        order["deliver_to"]["zip"] = None
+        del order["number"]
+    veeqo_alloc_contract.check_body("response", order)
+"""
+
+
+def test_the_summary_of_the_readme_is_the_one_that_comes(pytester: pytest.Pytester) -> None:
+    (pytester.path / "known.toml").write_text(
+        '[[deviation]]\nrule = "absent-field"\npointer = ["/number", "/notes"]\nreason = "ours"\n', encoding="utf-8"
+    )
+    pytester.makeini("[pytest]\nveeqo_alloc_deviations = known.toml")
+    pytester.makepyfile(test_it=COVERED)
+    (command,) = (block for block in blocks("console") if "--veeqo-alloc-coverage-min" in block)
+    result = pytester.runpytest_subprocess("-p", "no:randomly", *shlex.split(command.removeprefix("$ pytest ")))
+    assert result.ret == 0
+    (shown,) = (block for block in blocks("text") if "report written" in block)
+    told = [line.replace(f"{pytester.path}/", "") for line in result.outlines if line.startswith("veeqo-alloc: ")]
+    assert told[1:] == shown.splitlines()
+
+
+def test_the_difference_of_the_readme_is_the_one_that_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    months = {
+        "october": [put(order(), "/due_date", "2026-01-31")],
+        "november": [order(), put(drop(order(), "/deliver_to/zip"), "/colour", "red")],
+    }
+    for month, bodies in months.items():
+        save(report_of_bodies(*bodies), Path(f"{month}.json"))
+    (block,) = (block for block in blocks("console") if "report diff" in block)
+    command, _, shown = block.partition("\n")
+    assert main(shlex.split(command)[2:]) == 1
+    assert capsys.readouterr().out == shown

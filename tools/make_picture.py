@@ -1,0 +1,42 @@
+"""Makes docs/report.png anew: the page of a report in headless Chromium, on demand with `tox run -e picture`."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import tempfile
+from pathlib import Path
+
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+
+from pytest_veeqo_alloc import Contract, build_order
+from pytest_veeqo_alloc.recorder import Counted
+from pytest_veeqo_alloc.reporting.report_file import save
+from pytest_veeqo_alloc.reporting.running import about_run, finished_run
+
+PICTURE = Path(__file__).parents[1] / "docs" / "report.png"
+
+
+def main() -> None:
+    """Opens a report with a few findings and takes the picture."""
+    counted = Counted()
+    contract = Contract().telling(counted)
+    order = build_order()
+    contract.check_body("response", order)
+    contract.check_body("response", {**order, "colour": "red", "deliver_to": {**order["deliver_to"], "zip": None}})
+    about = about_run(contract, "pytest 9.2.0", datetime.datetime(2026, 1, 31, 6, tzinfo=datetime.UTC), "1ad3173f" * 4)
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--window-size=1000,1020"):
+        options.add_argument(argument)
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder, "report.html")
+        save(finished_run(about, counted.by_origin).report, page)
+        with webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver"))) as browser:
+            browser.get(page.as_uri())
+            browser.save_screenshot(str(PICTURE))
+
+
+if __name__ == "__main__":
+    main()
