@@ -19,9 +19,9 @@ def compact(path: str) -> bytes:
     return json.dumps(json.loads(read_text(path)), separators=(",", ":")).encode()
 
 
-def timed(work: Callable[[], object]) -> Timed:
+def timed(work: Callable[[], object], repeats: int = REPEATS) -> Timed:
     """The best of three runs of *work*, per call."""
-    return lambda: min(timeit.repeat(work, number=REPEATS, repeat=3)) / REPEATS
+    return lambda: min(timeit.repeat(work, number=repeats, repeat=3)) / repeats
 
 
 def checking() -> list[Row]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+from support.plugins import blocking
 from support.servers import serving
 
 # The same examples in every run, and no example judged by the clock: a busy machine is no failure.
@@ -18,7 +19,16 @@ def server_url() -> Iterator[str]:
 
 
 @pytest.fixture(autouse=True)
-def _no_stale_bytecode(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test that is written anew within a second, as long as before, is to Python the same file."""
-    if "pytester" in request.fixturenames:
-        monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+def _runs_of_pytester(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run of its own starts with. Plugins of others take five times as long to load as the rest of such a run, so
+    only those are loaded that the marker `beside` names."""
+    if "pytester" not in request.fixturenames:
+        return
+    # A test that is written anew within a second, as long as before, is to Python the same file.
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    marker = request.node.get_closest_marker("beside")
+    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(blocking(*(marker.args if marker else ()))))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "beside(*names): plugins of others, by entry point, for runs of pytester")

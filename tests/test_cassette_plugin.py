@@ -74,6 +74,7 @@ def test_of_pytest_recording():
 """
 
 
+@pytest.mark.beside("xdist")
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_marker_and_fixture_play_and_check(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
     result = run(pytester, TESTS, *options)
@@ -160,6 +161,7 @@ def test_strict():
 """
 
 
+@pytest.mark.beside("xdist")
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_what_is_left_unplayed_is_a_line_in_the_summary_or_a_failure(
     pytester: pytest.Pytester, options: tuple[str, ...]
@@ -184,6 +186,7 @@ def test_other():
 """
 
 
+@pytest.mark.beside("xdist")
 def test_cassettes_that_no_test_used_are_told_where_all_tests_ran(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nveeqo_alloc_cassette_dir = own\n")
     folder = pytester.mkdir("own")
@@ -224,6 +227,7 @@ def test_a_wrong_record_mode_stops_the_run_at_once(pytester: pytest.Pytester) ->
     result.stderr.fnmatch_lines(["ERROR: veeqo-alloc: unknown record mode 'onec': did you mean 'once'?"])
 
 
+@pytest.mark.beside("rerunfailures")
 def test_a_test_that_is_run_again_is_not_judged_by_its_first_run(pytester: pytest.Pytester) -> None:
     result = run(
         pytester,

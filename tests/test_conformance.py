@@ -45,6 +45,7 @@ def at(url: str, *more: str, orders: str = "any", writes: int = 500) -> tuple[st
             f"--veeqo-alloc-max-writes={writes}", *more)  # fmt: skip
 
 
+@pytest.mark.beside("xdist")
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_with_no_options_our_own_fake_and_the_reference_client_pass(
     pytester: pytest.Pytester, options: tuple[str, ...]

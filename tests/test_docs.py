@@ -96,6 +96,7 @@ def test_the_unmatched_request_of_the_readme_is_the_one_that_comes(tmp_path: Pat
     assert shown == f"{caught.value}\n"
 
 
+@pytest.mark.beside("hypothesispytest")
 def test_the_property_test_of_the_readme_fails_as_it_is_shown(pytester: pytest.Pytester, server_url: str) -> None:
     result = run_readme(pytester, server_url, "class Recorder")
     result.assert_outcomes(failed=1)

@@ -92,6 +92,7 @@ def test_pool(veeqo_alloc_orders):
 """
 
 
+@pytest.mark.beside("xdist")
 @pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_two_processes_together_never_pass_the_budget_by_one(
     suite: pytest.Pytester, server: Staging, processes: tuple[str, ...]
@@ -140,6 +141,7 @@ def test_it(veeqo_alloc_target):
     ])  # fmt: skip
 
 
+@pytest.mark.beside("xdist")
 @pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_a_run_on_a_journal_that_is_cut_off_sends_nothing(
     suite: pytest.Pytester, server: Staging, processes: tuple[str, ...]

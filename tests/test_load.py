@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.plugins import blocking
 
 import pytest_veeqo_alloc
 
 HEAVY = ("jsonschema", "vcr", "hypothesis", "requests", "yaml", "jinja2", "http.server", "pytest_veeqo_alloc.api")
-OTHERS = ("-p", "no:recording", "-p", "no:xdist", "-p", "no:pytest_cov", "-p", "no:randomly", "-p", "no:cacheprovider",
-          "-p", "no:pytest_httpserver")  # fmt: skip
+OTHERS = (*blocking(), "-p", "no:cacheprovider")
 
 
 def test_a_run_that_does_not_use_the_plugin_loads_nothing_heavy(tmp_path: Path) -> None:
@@ -36,8 +36,6 @@ def test_a_run_whose_tests_record_properties_of_their_own_loads_nothing_heavy_at
         "pytest",
         "-q",
         *OTHERS,
-        "-p",
-        "no:hypothesispytest",
         "-c",
         "/dev/null",
         "--rootdir",

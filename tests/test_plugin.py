@@ -135,6 +135,7 @@ def test_it(veeqo_alloc_watch):
     result.stdout.fnmatch_lines(["*request-not-wrapped*"])
 
 
+@pytest.mark.beside("xdist", "recording")
 def test_it_works_under_xdist_and_beside_pytest_recording(suite: pytest.Pytester) -> None:
     result = run(
         suite,
@@ -239,6 +240,7 @@ def test_it(veeqo_alloc_schemas):
     run(suite, "-s", "--veeqo-alloc-profile=lenient", tests=tests).stdout.fnmatch_lines(["*EXTRA True True"])
 
 
+@pytest.mark.beside("hypothesispytest")
 def test_the_contract_fixture_can_be_used_in_a_property_test(suite: pytest.Pytester) -> None:
     result = run(
         suite,

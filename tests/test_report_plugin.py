@@ -70,6 +70,7 @@ def test_a_run_that_uses_a_fixture_is_told_how_much_was_checked_and_warned_of(su
     ]
 
 
+@pytest.mark.beside("xdist")
 @pytest.mark.parametrize("spread", [(), ("-n", "2"), ("-n", "2", "--dist=each")], ids=["alone", "-n 2", "each"])
 def test_the_summary_and_the_report_add_up_over_processes(suite: pytest.Pytester, spread: tuple[str, ...]) -> None:
     result = run(suite, "--veeqo-alloc-report", "out/report.json", "--veeqo-alloc-report", "out/report.html", *spread)
@@ -92,6 +93,7 @@ def test_the_summary_and_the_report_add_up_over_processes(suite: pytest.Pytester
     assert list((suite.path / "temporary").glob("veeqo-alloc-*")) == []
 
 
+@pytest.mark.beside("xdist")
 def test_what_a_killed_process_had_checked_is_in_the_report(suite: pytest.Pytester) -> None:
     killed = """
 import os
@@ -287,6 +289,7 @@ def test_deviations_are_told_in_the_summary(suite: pytest.Pytester) -> None:
 # The packaged suite
 
 
+@pytest.mark.beside("xdist")
 def test_a_run_of_the_suite_says_what_it_covered(suite: pytest.Pytester) -> None:
     result = suite.runpytest_subprocess(
         *STRICTLY, "--pyargs", "pytest_veeqo_alloc.conformance", "-n", "2", "-k", "state"
@@ -324,6 +327,7 @@ def test_a_run_of_the_suite_that_checked_nothing_fails(suite: pytest.Pytester) -
 # Beside others
 
 
+@pytest.mark.beside("xdist", "html", "html_fixtures", "metadata", "pytest_jsonreport", "pytest_cov")
 @pytest.mark.parametrize(
     "options",
     [

@@ -273,7 +273,14 @@ def test_success_for_a_request_known_to_be_broken_is_a_finding() -> None:
     broken = Interaction(request(body=b"{"), response())
     (finding,) = CONTRACT.check(broken, broken_request=True)
     assert (finding.rule, finding.location) == ("broken-request-accepted", "status")
-    assert list(CONTRACT.check(Interaction(request(body=b"{"), response(400, body=b"")), broken_request=True)) != []
+
+
+def test_a_request_known_to_be_broken_is_to_be_refused_with_4xx_and_nothing_else() -> None:
+    def found(status: int) -> list[str]:
+        answered = Interaction(request(body=b"{"), response(status, body=b""))
+        return [finding.rule for finding in CONTRACT.check(answered, broken_request=True)]
+
+    assert [found(status) for status in (400, 404, 302, 500)] == [[], [], ["undocumented-status"], ["server-error"]]
 
 
 def without_location(*more: tuple[str, str]) -> Response:
