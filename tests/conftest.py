@@ -24,6 +24,7 @@ def _runs_of_pytester(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
     only those are loaded that the marker `beside` names."""
     if "pytester" not in request.fixturenames:
         return
+    request.getfixturevalue("pytester")  # which takes PYTEST_ADDOPTS away
     # A test that is written anew within a second, as long as before, is to Python the same file.
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     marker = request.node.get_closest_marker("beside")

@@ -74,7 +74,7 @@ def test_of_pytest_recording():
 """
 
 
-@pytest.mark.beside("xdist")
+@pytest.mark.beside("xdist", "recording")
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_marker_and_fixture_play_and_check(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
     result = run(pytester, TESTS, *options)
@@ -86,6 +86,7 @@ def test_marker_and_fixture_play_and_check(pytester: pytest.Pytester, options: t
     result.stdout.no_fnmatch_line("*veeqo-alloc: warning*")
 
 
+@pytest.mark.beside("recording")
 def test_a_cassette_of_pytest_recording_plays_in_the_same_run(pytester: pytest.Pytester) -> None:
     folder = pytester.mkdir("cassettes")
     folder.joinpath("test_it").mkdir()

@@ -286,44 +286,6 @@ def test_deviations_are_told_in_the_summary(suite: pytest.Pytester) -> None:
     )
 
 
-# The packaged suite
-
-
-@pytest.mark.beside("xdist")
-def test_a_run_of_the_suite_says_what_it_covered(suite: pytest.Pytester) -> None:
-    result = suite.runpytest_subprocess(
-        *STRICTLY, "--pyargs", "pytest_veeqo_alloc.conformance", "-n", "2", "-k", "state"
-    )
-    assert result.ret == 0
-    assert any("interactions (" in line and "from the fake), " in line for line in told(result))
-
-
-NOTHING = """
-import pytest
-
-@pytest.fixture
-def veeqo_alloc_judge():
-    class Nothing:
-        def __getattr__(self, name):
-            return self
-        def __call__(self, *args, **kwargs):
-            return self
-        def __iter__(self):
-            return iter(())
-    return Nothing()
-"""
-
-
-def test_a_run_of_the_suite_that_checked_nothing_fails(suite: pytest.Pytester) -> None:
-    suite.makeconftest(NOTHING)
-    named = ("--pyargs", "pytest_veeqo_alloc.conformance", "-k", "answers and wrong-status")
-    result = suite.runpytest_subprocess(*STRICTLY, *named)
-    result.assert_outcomes(passed=1)
-    assert result.ret == 1
-    assert "veeqo-alloc: the conformance suite checked nothing at all, so its verdict means nothing" in result.outlines
-    assert suite.runpytest_subprocess(*STRICTLY, *named, "--collect-only").ret == 0
-
-
 # Beside others
 
 

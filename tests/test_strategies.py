@@ -498,6 +498,7 @@ def test_broken(request, response, body): pass
 """
 
 
+@pytest.mark.beside("xdist", "hypothesispytest")
 @pytest.mark.parametrize("options", [[], ["--hypothesis-seed=7"], ["-n", "2"], ["--hypothesis-profile=ci"]])
 def test_no_health_check_and_no_warning_stands_in_the_way(pytester: pytest.Pytester, options: list[str]) -> None:
     pytester.makepyfile(PROPERTY)

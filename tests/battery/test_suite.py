@@ -23,7 +23,7 @@ from pytest_veeqo_alloc import serve_fake
 
 SUITE = "pytest_veeqo_alloc.conformance"
 KEY = "canary-key-of-a-test"
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 STRICTLY = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:cacheprovider")
 
 
@@ -272,3 +272,39 @@ def test_the_commands_of_the_examples_name_options_that_exist(pytester: pytest.P
     )
     known = pytester.runpytest_subprocess("--help").stdout.str()
     assert [option for option in set(re.findall(r"--veeqo-alloc-[a-z-]+", text)) if option not in known] == []
+
+
+# What it covered
+
+
+@pytest.mark.beside("xdist")
+def test_a_run_of_the_suite_says_what_it_covered(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_subprocess(*STRICTLY, "--pyargs", SUITE, "-n", "2", "-k", "state")
+    assert result.ret == 0
+    assert any("interactions (" in line and "from the fake), " in line for line in result.outlines)
+
+
+NOTHING = """
+import pytest
+
+@pytest.fixture
+def veeqo_alloc_judge():
+    class Nothing:
+        def __getattr__(self, name):
+            return self
+        def __call__(self, *args, **kwargs):
+            return self
+        def __iter__(self):
+            return iter(())
+    return Nothing()
+"""
+
+
+def test_a_run_of_the_suite_that_checked_nothing_fails(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(NOTHING)
+    named = ("--pyargs", SUITE, "-k", "answers and wrong-status")
+    result = pytester.runpytest_subprocess(*STRICTLY, *named)
+    result.assert_outcomes(passed=1)
+    assert result.ret == 1
+    assert "veeqo-alloc: the conformance suite checked nothing at all, so its verdict means nothing" in result.outlines
+    assert pytester.runpytest_subprocess(*STRICTLY, *named, "--collect-only").ret == 0
