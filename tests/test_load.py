@@ -52,6 +52,19 @@ def test_the_contract_is_used_without_jsonschema() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
+def test_a_run_that_writes_a_report_does_not_load_jsonschema_and_a_page_alone_loads_jinja2(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "def test_it(veeqo_alloc_contract):\n    veeqo_alloc_contract.check_body('request', {})\n", encoding="utf-8"
+    )
+    hook = f"import sys\n\ndef pytest_unconfigure():\n    print('HEAVY', [m for m in {HEAVY!r} if m in sys.modules])\n"
+    (tmp_path / "conftest.py").write_text(hook, encoding="utf-8")
+    for kind, loaded in (("json", []), ("html", ["jinja2"])):
+        report = ("--veeqo-alloc-report", str(tmp_path / f"out.{kind}"))
+        command = [sys.executable, "-m", "pytest", "-q", *OTHERS, "-c", "/dev/null", "--rootdir", str(tmp_path)]
+        done = subprocess.run([*command, *report, str(tmp_path)], capture_output=True, text=True, check=False)
+        assert f"HEAVY {[*loaded, 'pytest_veeqo_alloc.api']}" in done.stdout, done.stdout
+
+
 def test_every_public_name_is_there_and_no_other() -> None:
     for name in pytest_veeqo_alloc.__all__:
         assert getattr(pytest_veeqo_alloc, name).__name__ == name

@@ -10,7 +10,6 @@ from typing import Any
 
 from pytest_veeqo_alloc.contract.pointer import shown_name
 from pytest_veeqo_alloc.contract.report import FORMAT, VERSION, Document
-from pytest_veeqo_alloc.contract.validators import validator
 from pytest_veeqo_alloc.data import read_text
 from pytest_veeqo_alloc.storage import write_atomically
 
@@ -68,6 +67,8 @@ def _trouble(report: Any) -> str:
         return (
             f"a report of another version than {VERSION}: make it anew, or use the version of the package that made it"
         )
+    from pytest_veeqo_alloc.contract.validators import validator  # takes a second to load, which writing has no need of
+
     try:
         error = next(validator(json.loads(read_text("schemas/report.json"))).iter_errors(report), None)
     except RecursionError:

@@ -1,0 +1,120 @@
+"""The strategies over thousands of examples and many seeds."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from hypothesis import find, settings
+from support.bodies import STRUCTURAL, fields, only_structure
+from support.examples import examples
+
+from pytest_veeqo_alloc import build_order, load_schema
+from pytest_veeqo_alloc.contract.validators import validator
+from pytest_veeqo_alloc.strategies import (
+    allocation_requests,
+    allocation_responses,
+    invalid_allocation_requests,
+    invalid_allocation_responses,
+)
+
+
+def values_by_field(orders: list[dict[str, Any]]) -> dict[str, set[str]]:
+    seen: dict[str, set[str]] = {}
+
+    def look(value: Any, pointer: str) -> None:
+        found = seen.setdefault(pointer, set())
+        if isinstance(value, dict):
+            found.add("an object")
+            for name, inner in value.items():
+                look(inner, f"{pointer}/{name}")
+        elif isinstance(value, list):
+            found.add(f"{len(value)} items")
+            for inner in value:
+                look(inner, f"{pointer}/*")
+        else:
+            found.add(json.dumps(value)[:100])
+
+    for order in orders:
+        look(order, "")
+    return seen
+
+
+@pytest.mark.parametrize("number", range(20))
+def test_in_300_examples_every_field_varies(number: int) -> None:
+    seen = values_by_field(examples(allocation_responses(), 300, number))
+    for pointer, field in fields():
+        values = seen[pointer.replace("/0", "/*")]
+        if field.get("type") == "object" or "items" in field:
+            continue  # no leaf; what is in it is looked at for itself
+        if field.get("type") is None:
+            assert values - {"null"}, pointer
+        elif field["type"] == "boolean":
+            assert values == {"true", "false"}, pointer
+        else:
+            assert len(values) >= 2, pointer
+
+
+def differences(order: Any, other: Any, here: str = "") -> set[str]:
+    if isinstance(order, dict) and isinstance(other, dict):
+        return {
+            each
+            for name in order.keys() | other.keys()
+            for each in differences(order.get(name), other.get(name), f"{here}/{name}")
+        }
+    if isinstance(order, list) and isinstance(other, list) and len(order) == len(other):
+        return {each for one, two in zip(order, other, strict=True) for each in differences(one, two, f"{here}/*")}
+    return set() if order == other else {here}
+
+
+# What each part of a story changes in the documented order; sums follow from any of them.
+SUMS = {"/subtotal_price", "/total_price", "/allocated_completely"}
+ALLOCATED = ("stock_level", "stock_entries", "/quantity", "warehouses", "/allocations", "/line_items")
+CAUSES: dict[str, Callable[[str], bool]] = {
+    "units": lambda place: any(word in place for word in ALLOCATED),
+    "price": lambda place: place.rpartition("/")[2] in ("price", "price_per_unit", "profit", "margin"),
+    "tax": lambda place: place == "/total_tax",
+    "delivery": lambda place: place == "/delivery_cost",
+    "order": lambda place: place in ("/id", "/number", "/payment/order_id", "/allocations/*/order_id"),
+}
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_a_failure_shrinks_to_what_forces_it(number: int) -> None:
+    order = find(
+        allocation_responses(),
+        lambda order: order["total_price"] > 100,
+        random=random.Random(number),
+        settings=settings(database=None, max_examples=2000),
+    )
+    left = differences(order, build_order()) - SUMS
+    causes = {cause for cause, covers in CAUSES.items() if any(map(covers, left))}
+    assert all(any(covers(place) for covers in CAUSES.values()) for place in left), left
+    assert 1 <= len(causes) <= 2
+
+
+@pytest.mark.parametrize(
+    ("side", "valid", "invalid"),
+    [
+        ("request", allocation_requests(), invalid_allocation_requests()),
+        ("response", allocation_responses(), invalid_allocation_responses()),
+    ],
+)
+def test_jsonschema_and_jsonschema_rs_agree_on_2000_of_each(side: Any, valid: Any, invalid: Any) -> None:
+    schema = load_schema(side, "strict")
+    theirs, third, ours = validator(schema), jsonschema_rs.validator_for(schema), only_structure("strict")
+    for body in examples(valid, 2000):
+        assert third.is_valid(body)
+    for body in examples(valid, 200, number=1):
+        assert theirs.is_valid(body)
+    for number, broken in enumerate(examples(invalid, 2000)):
+        if broken.rule in ("too-deep", "non-finite-number"):
+            continue
+        verdict = broken.rule not in STRUCTURAL
+        assert third.is_valid(broken.payload) is ours.check_body(side, broken.payload).ok is verdict, broken.rule
+        if number % 5 == 0:
+            assert theirs.is_valid(broken.payload) is verdict
