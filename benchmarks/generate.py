@@ -66,6 +66,18 @@ def inlined(schema: Any, defs: dict[str, Any]) -> Any:
     }
 
 
+def hypothesis_jsonschema() -> str:
+    """What becomes of the strict schema in the hands of hypothesis-jsonschema."""
+    from hypothesis_jsonschema import from_schema
+
+    try:
+        strategy = from_schema(inlined(load_schema("request", "strict"), load_schema("request", "strict")["$defs"]))
+        seconds = per_example(strategy, 20, suppress=True)()
+    except Exception as error:  # whatever it is, that is the result
+        return f"hypothesis-jsonschema does not run beside this Hypothesis: {type(error).__name__}."
+    return f"hypothesis-jsonschema, strict schema of the request: {seconds * 1e3:.1f} ms."
+
+
 def responses() -> list[Row]:
     """Full orders."""
     return rounds(

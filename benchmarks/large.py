@@ -11,7 +11,7 @@ from check import timed
 from measure import Row, rounds
 
 from pytest_veeqo_alloc import Contract, ContractViolation, Story, build_order
-from pytest_veeqo_alloc.story import Line
+from pytest_veeqo_alloc.story import Allocation, Line
 
 LINES = 1000
 ROUNDS = 9
@@ -24,7 +24,9 @@ def encoded(order: Any) -> bytes:
 
 def large_order() -> dict[str, Any]:
     """An order of 1,000 lines, each with a sellable of its own: about 5 MB."""
-    return build_order(Story(lines=tuple(Line(1_000_000 + number) for number in range(LINES)), allocations=()))
+    lines = tuple(Line(1_000_000 + number) for number in range(LINES))
+    allocated = Allocation(1784, tuple((line.sellable_id, 1) for line in lines), 323498)
+    return build_order(Story(lines=lines, allocations=(allocated,)))
 
 
 def with_errors(count: int) -> bytes:

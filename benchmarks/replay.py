@@ -23,8 +23,10 @@ TESTS, LINTED = 300, 1000
 
 _CALL = """
 import requests
+import responses
 import pytest
 
+ANSWER = {answer!r}
 URL = "https://api.example.com/orders/447452/allocations"
 LINE = {{"sellable_id": 1226615, "quantity": 1}}
 BODY = {{"allocation": {{"warehouse_id": 1784, "line_items_attributes": [LINE]}}}}
@@ -35,6 +37,7 @@ HEADERS = {{"x-api-key": "test", "content-type": "application/json"}}
 def test_it(number):
     {body}
 """
+_BY_HAND = "responses.post(URL, status=201, body=ANSWER)\n    "
 _POST = "assert requests.post(URL, json=BODY, headers=HEADERS, timeout=5).status_code == 201"
 
 
@@ -51,6 +54,9 @@ def replaying() -> list[Row]:
             "pytest-recording": _run(folder, "test_recording", recording, _POST),
             "pytest-recording, again": _run(folder, "test_recording", recording, _POST),
             "veeqo_alloc_cassette, with the check": _run(folder, "test_ours", ours, _POST),
+            "responses, the answer written by hand": _run(
+                folder, "test_responses", "@responses.activate", _BY_HAND + _POST
+            ),
             "the same tests without any call": _run(folder, "test_empty", "", "pass"),
         }
         return rounds(rows, 7)
@@ -58,7 +64,10 @@ def replaying() -> list[Row]:
 
 def _run(folder: str, name: str, marker: str, body: str) -> Timed:
     test = Path(folder, f"{name}.py")
-    test.write_text(_CALL.format(tests=TESTS, marker=marker, body=body), encoding="utf-8")
+    test.write_text(
+        _CALL.format(tests=TESTS, answer=compact("schemas/examples/response.json").decode(), marker=marker, body=body),
+        encoding="utf-8",
+    )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", str(test)]
 
     def run() -> float:

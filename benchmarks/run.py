@@ -10,8 +10,12 @@ from pathlib import Path
 
 import check
 import generate
+import large
 import replay
+import report
 import serve
+import startup
+import validate
 from hypothesis.errors import HypothesisWarning
 from measure import Row, table
 
@@ -26,6 +30,10 @@ PEERS = (
     "pytest-recording",
     "pytest-httpserver",
     "PyYAML",
+    "jsonschema-rs",
+    "fastjsonschema",
+    "responses",
+    "pact-python",
 )
 
 
@@ -52,11 +60,29 @@ def main() -> None:
         "schemathesis runs with its health checks suppressed, ours without.",
         "## Checking the documented example",
         table(checking, "us", 1e6),
+        "A whole interaction is the request, the response, the headers, and each held against the other. What it costs above\n"
+        "the two bodies is mostly that the second body finds the caches full of the first.",
+        report.reporting(),
+        "### The verdict alone",
+        "Bytes in, a verdict out; each row parses first. The validators get the strict schema.",
+        table(validate.validating(), "us", 1e6),
+        "The same with four errors, every one told:",
+        table(validate.explaining(), "us", 1e6),
+        "### Large bodies",
+        "1,000 lines in one allocation. Findings with pointers, messages and the failure text are part of it.",
+        *(f"{name}:\n\n{table(rows, 'ms', 1e3)}" for name, rows in large.sections()),
+        f"Peak memory of the check of the clean one: {large.peak():.1f} times the body.",
+        "## Starting up",
+        f"The import of the plugin, where pytest is loaded, takes {startup.own_import() * 1e3:.1f} ms of its own. From where the\n"
+        f"contract is first asked for to the first finding it is {startup.first_finding() * 1e3:.0f} ms, without jsonschema.",
+        table(startup.importing(), "ms", 1e3),
+        startup.heavy_modules(),
         "## Generating responses",
         table(responses, "ms", 1e3),
         beside(responses, "allocation_responses()", "schemathesis, strict schema"),
         "## Generating requests",
         table(requests, "ms", 1e3),
+        generate.hypothesis_jsonschema(),
         beside(requests, "allocation_requests()", "schemathesis, open schema")
         + "\n"
         + beside(requests, "allocation_requests()", "schemathesis, strict schema with maxItems 10"),

@@ -237,5 +237,5 @@ def _resolve(body: Any, pointer: str) -> Any:
 
 def _place(finding: Finding) -> tuple[Any, ...]:
     tokens = (finding.pointer or "").split("/")
-    natural = tuple((0, int(t), "") if t.isascii() and t.isdigit() and len(t) < 20 else (1, 0, t) for t in tokens)
+    natural = [(0, int(t)) if t.isdecimal() and t.isascii() and len(t) < 20 else (1, t) for t in tokens]
     return finding.side, finding.location, natural, finding.rule

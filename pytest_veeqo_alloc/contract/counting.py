@@ -224,18 +224,7 @@ def tallies(bodies: Bodies, root: Node) -> dict[str, Tally]:
 
 
 def _kind(value: Any) -> str:
-    return _KINDS.get(type(value)) or json_type(value) or "number"
-
-
-_KINDS = {
-    type(None): NULL,
-    str: "string",
-    int: "number",
-    float: "number",
-    bool: "boolean",
-    dict: "object",
-    list: "array",
-}
+    return NULL if value is None else json_type(value) or "number"
 
 
 def _masked(pointer: str, keys: Iterable[str]) -> str:

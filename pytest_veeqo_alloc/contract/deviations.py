@@ -117,6 +117,8 @@ class Accepting:
 
     def find(self, finding: Finding) -> Deviation | None:
         """The deviation that covers *finding*, one that has not expired before one that has; None where none does."""
+        if not self._by_place:
+            return None
         key = (finding.rule, generalised(finding.pointer, finding.location))
         matching = [deviation for deviation in self._by_place.get(key, ()) if deviation.matches(finding)]
         matching.sort(key=lambda deviation: deviation.expired(self._today))

@@ -148,7 +148,8 @@ class _Walk:
 
 def json_type(value: Any) -> JsonType | None:
     """The JSON type of *value*; subclasses count as what they derive from, but a boolean is no number."""
-    return next((_JSON_TYPES[kind] for kind in type(value).__mro__ if kind in _JSON_TYPES), None)
+    plain = _JSON_TYPES.get(type(value))
+    return plain or next((_JSON_TYPES[kind] for kind in type(value).__mro__ if kind in _JSON_TYPES), None)
 
 
 def _wrong_type(value: Any, wanted: JsonType, rule: str | None, here: str) -> Breach:

@@ -1,0 +1,63 @@
+"""A report of 10,000 interactions: adding them up and writing it, and what it weighs."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from check import Noting, compact
+
+from pytest_veeqo_alloc import Contract, Findings, Interaction
+from pytest_veeqo_alloc.contract.coverage import Coverage, Origin
+from pytest_veeqo_alloc.recorder import Recorder, noted
+from pytest_veeqo_alloc.reporting.report_file import save
+from pytest_veeqo_alloc.reporting.running import about_run, finished_run
+
+INTERACTIONS = 10_000
+
+
+class _Numbered(Noting):
+    """As many tests as interactions, which is the worst for a report."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__(recorder)
+        self._number = 0
+
+    def tell(
+        self,
+        origin: Origin | None,
+        interaction: Interaction | None,
+        findings: Findings,
+        look: Callable[[str], Coverage],
+    ) -> None:
+        """Of one check."""
+        self._number += 1
+        self._recorder.note("target", look(f"tests/test_shop.py::test_allocation[{self._number}]"))
+
+
+def reporting() -> str:
+    """In words: one in ten responses has an undocumented field and a null."""
+    clean = compact("schemas/examples/response.json")
+    order = json.loads(clean)
+    order["colour"], order["deliver_to"]["zip"] = "red", None
+    odd = json.dumps(order).encode()
+    with tempfile.TemporaryDirectory() as folder:
+        contract = Contract().telling(_Numbered(Recorder(Path(folder))))
+        for number in range(INTERACTIONS):
+            contract.check_body("response", clean if number % 10 else odd)
+        start = time.perf_counter()
+        about = about_run(contract, "the bench", datetime.datetime.now(datetime.UTC), "0" * 32)
+        run = finished_run(about, noted(Path(folder)))
+        told = []
+        for kind in ("json", "html"):
+            path = Path(folder, f"out.{kind}")
+            save(run.report, path)
+            told.append(f"{path.stat().st_size / 1e6:.2f} MB of {kind.upper()}")
+        seconds = time.perf_counter() - start
+    return (
+        f"A report of {INTERACTIONS:,} interactions, each of a test of its own: {seconds:.2f} s, {' and '.join(told)}."
+    )
