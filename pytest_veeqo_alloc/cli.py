@@ -21,6 +21,7 @@ from pytest_veeqo_alloc.data import read_text
 from pytest_veeqo_alloc.description import SIDES, load_schema
 from pytest_veeqo_alloc.file_check import Asked, check_paths
 from pytest_veeqo_alloc.file_redact import redact_files, write_back
+from pytest_veeqo_alloc.openapi import openapi_document
 from pytest_veeqo_alloc.reporting.checked import Run
 from pytest_veeqo_alloc.reporting.github import github_lines
 from pytest_veeqo_alloc.reporting.machine import json_text
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        chosen = _parser().parse_args(arguments)
+        chosen = parser().parse_args(arguments)
         status: int = chosen.command(chosen)
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -52,18 +53,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return COULD_NOT_RUN
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The parser of every command and option."""
+    whole = argparse.ArgumentParser(
         prog="veeqo-alloc",
         description="Holds bodies, interactions, cassettes and HAR files against the documented contract.",
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {version('pytest-veeqo-alloc')}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    whole.add_argument("--version", action="version", version=f"%(prog)s {version('pytest-veeqo-alloc')}")
+    commands = whole.add_subparsers(required=True, metavar="COMMAND")
     _add_check(commands)
     schema = commands.add_parser("schema", help="print a JSON Schema")
     schema.add_argument("side", choices=SIDES)
     schema.add_argument("--profile", help="the schema that rejects what this profile makes an error (default: open)")
     schema.set_defaults(command=_schema)
+    openapi = commands.add_parser("openapi", help="print the call as an OpenAPI 3.1 document")
+    openapi.add_argument("--profile", help="with the schemas of this profile (default: open)")
+    openapi.set_defaults(command=_openapi)
     rules = commands.add_parser("rules", help="print every rule")
     rules.add_argument("--format", choices=("text", "json"), default="text")
     rules.set_defaults(command=_rules)
@@ -86,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     cleanup.set_defaults(command=_cleanup)
     add_serve(commands)
     add_report(commands)
-    return parser
+    return whole
 
 
 def _add_check(commands: Any) -> None:
@@ -135,6 +140,11 @@ def _show(run: Run, format_name: str) -> None:
 
 def _schema(chosen: argparse.Namespace) -> int:
     print(json.dumps(load_schema(chosen.side, chosen.profile), indent=2))
+    return CLEAN
+
+
+def _openapi(chosen: argparse.Namespace) -> int:
+    print(json.dumps(openapi_document(chosen.profile), indent=2))
     return CLEAN
 
 

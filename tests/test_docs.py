@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from make_reference import PAGES as PAGES_OF_CODE
 from support.bodies import drop, order, put
 from support.cassettes import created, write
 from support.clients import BODY, CLIENTS
@@ -30,17 +31,74 @@ from pytest_veeqo_alloc.recording.unmatched import UnmatchedRequestError
 from pytest_veeqo_alloc.reporting.report_file import save
 from pytest_veeqo_alloc.server.faults import FAULTS
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-HOOKS = (Path(__file__).parents[1] / ".pre-commit-hooks.yaml").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+FRONT = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted(
+    path for path in (ROOT / "docs").rglob("*.md") if path.parent.name != "reference" or path.stem == "python"
+)
+README = "\n".join([FRONT, *(path.read_text(encoding="utf-8") for path in PAGES)])
+"""The front page and every page that people wrote, as one text."""
+HOOKS = (ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    """Blocks of code that stand alone; those of a tutorial begin with the name of a file."""
+    found = re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    return [block for block in found if not block.startswith("# ")]
 
 
 def test_every_kind_of_block_is_looked_at_here() -> None:
     kinds = set(re.findall(r"^```(\w+)$", README, flags=re.MULTILINE))
     assert kinds == {"console", "python", "text", "ini", "toml"}
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "right"),
+    [
+        ("tutorial-client.md", "body = {", 'body = {"allocation": {"warehouse_id": warehouse_id, "line_items_attributes": attributes}}'),
+        ("tutorial-server.md", 'order["line_items"][0]["quantity"] = str', "pass"),
+    ],
+)  # fmt: skip
+def test_a_tutorial_fails_as_it_is_shown_and_passes_once_its_bug_is_mended(
+    pytester: pytest.Pytester, name: str, wrong: str, right: str
+) -> None:
+    files = re.findall(r"^```python\n# (\S+)\n(.*?)^```$", page(name), flags=re.MULTILINE | re.DOTALL)
+    for file, code in files:
+        (pytester.path / file).write_text(code, encoding="utf-8")
+    broken = pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider")
+    broken.assert_outcomes(failed=1)
+    (shown,) = re.findall(r"^```text\n(.*?)^```$", page(name), flags=re.MULTILINE | re.DOTALL)
+    told = [line.removeprefix("E").strip() for line in broken.outlines]
+    assert [line for line in shown.splitlines() if not any(each.endswith(line.strip()) for each in told)] == []
+    (file, code) = files[0]
+    mended = [f"    {right}" if line.strip().startswith(wrong) else line for line in code.splitlines()]
+    (pytester.path / file).write_text("\n".join(mended), encoding="utf-8")
+    pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+@pytest.mark.beside("requests_mock")
+def test_every_recipe_passes(pytester: pytest.Pytester) -> None:
+    recipes = blocks("python", page("howto/recipes.md"))
+    pytester.makepyfile(**{f"test_{number}": code for number, code in enumerate(recipes)})
+    result = pytester.runpytest_subprocess("-W", "error", "-W", "ignore::DeprecationWarning", "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=len(recipes))
+    assert len(recipes) == 6
+
+
+@pytest.mark.parametrize("made", PAGES_OF_CODE)
+def test_the_pages_of_the_reference_are_what_the_code_says(made: str) -> None:
+    assert page(f"reference/{made}.md") == PAGES_OF_CODE[made]()
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES], ids=lambda path: path.name)
+def test_every_link_to_a_file_leads_to_one(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+    files = [link for link in links if "://" not in link]
+    assert [link for link in files if not (path.parent / link).exists()] == []
 
 
 def run_readme(pytester: pytest.Pytester, server_url: str, word: str) -> pytest.RunResult:
@@ -177,7 +235,7 @@ def test_the_ini_file_of_the_readme_is_taken(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess("-W", "error").assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"veeqo-alloc (\w+)", README)) - {"documented"}))
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"(?:\$ |`)veeqo-alloc (\w+)", README))))
 def test_every_command_of_the_readme_exists(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])

@@ -8,17 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from layers import ORDER, PICTURE, picture
 
 import pytest_veeqo_alloc
 
 PACKAGE = Path(pytest_veeqo_alloc.__file__).parent
-ORDER = [
-    ("data",), ("contract",), ("description",), ("story", "order_shapes", "observed", "orders"), ("redaction",),
-    ("capture",), ("storage",), ("recorder",), ("api",), ("strategies",), ("live",), ("server",), ("reporting",), ("file_walk",), ("file_check", "file_redact", "serving"), ("recording",), ("conformance",),
-    ("options", "watched", "told", "failure", "fixtures", "fixtures_cassette", "fixtures_live", "fixtures_server", "fixtures_conformance", "hooks", "live_plugin", "report_plugin", "summary", "plugin", "cli_contract", "cli_serve", "cli_report", "cli", "__main__"),
-]  # fmt: skip
-"""The parts from the core outwards; a part imports from those before it, and from others of its own row."""
-
 THIRD_PARTY = {
     "hypothesis": "strategies conformance",
     "jsonschema": "contract",
@@ -90,3 +84,7 @@ def test_every_part_has_its_place() -> None:
 def test_modules_stay_small() -> None:
     sizes = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
     assert {name: size for name, size in sizes.items() if size > 280} == {}
+
+
+def test_the_picture_of_the_architecture_is_that_of_these_imports() -> None:
+    assert PICTURE.read_text(encoding="utf-8") == picture()

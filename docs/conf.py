@@ -1,0 +1,15 @@
+"""The documentation site: `tox run -e docs` builds it, and a warning fails the build."""
+
+from importlib.metadata import version as version_of
+
+project = "pytest-veeqo-alloc"
+author = "The pytest-veeqo-alloc authors"
+copyright = "2026, the pytest-veeqo-alloc authors"  # noqa: A001  # the name that Sphinx looks for
+version = release = version_of("pytest-veeqo-alloc")
+extensions = ["myst_parser"]
+myst_heading_anchors = 3
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = "pytest-veeqo-alloc"
+# Links to files of the repository lead nowhere inside the site; tests/test_docs.py looks whether the files are there.
+suppress_warnings = ["myst.xref_missing"]

@@ -1,0 +1,67 @@
+"""The OpenAPI document: valid by a third party, complete, and of one piece with the schemas."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from support.bodies import drop, order, put, request_body
+
+from pytest_veeqo_alloc import load_schema
+from pytest_veeqo_alloc.cli import main
+from pytest_veeqo_alloc.contract.rules import PROFILES
+from pytest_veeqo_alloc.contract.validators import validator
+from pytest_veeqo_alloc.openapi import openapi_document
+
+PROFILES_AND_NONE = (None, *PROFILES)
+BODIES = {
+    "request": [request_body(), request_body()["allocation"], {}, drop(request_body(), "/allocation/warehouse_id")],
+    "response": [order(), {}, drop(order(), "/id"), put(order(), "/channel/id", "7"), put(order(), "/deliver_to/zip", None),
+                 put(order(), "/colour", "red")],
+}  # fmt: skip
+
+
+def body_schema(document: dict[str, Any], side: str) -> dict[str, Any]:
+    """The schema of a body, with the components that it refers to."""
+    (item,) = document["paths"].values()
+    holder = item["post"]["requestBody"] if side == "request" else item["post"]["responses"]["201"]
+    (content,) = holder["content"].values()
+    return {**content["schema"], "components": document["components"]}
+
+
+@pytest.mark.parametrize("profile", PROFILES_AND_NONE)
+def test_the_document_is_valid_openapi(profile: str | None) -> None:
+    OpenAPIV31SpecValidator(openapi_document(profile)).validate()
+
+
+@pytest.mark.parametrize("profile", PROFILES_AND_NONE)
+@pytest.mark.parametrize("side", ["request", "response"])
+def test_its_schemas_take_and_refuse_what_the_shipped_ones_do(side: str, profile: str | None) -> None:
+    theirs = validator(body_schema(openapi_document(profile), side))
+    ours = validator(load_schema(side, profile))
+    verdicts = [ours.is_valid(body) for body in BODIES[side]]
+    assert [theirs.is_valid(body) for body in BODIES[side]] == verdicts
+    assert True in verdicts
+
+
+def test_it_has_the_parameters_the_header_and_both_examples() -> None:
+    ((path, item),) = openapi_document()["paths"].items()
+    operation = item["post"]
+    assert path == "/orders/{order_id}/allocations"
+    assert [(each["name"], each["in"]) for each in operation["parameters"]] == [
+        ("order_id", "path"),
+        ("x-api-key", "header"),
+    ]
+    assert list(operation["responses"]) == ["201"]
+    assert list(operation["responses"]["201"]["headers"]) == ["Location"]
+    assert operation["requestBody"]["content"]["application/json"]["examples"]["documented"]["value"] == request_body()
+    assert operation["responses"]["201"]["content"]["application/json"]["examples"]["documented"]["value"] == order()
+
+
+def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["openapi", "--profile", "strict"]) == 0
+    assert json.loads(capsys.readouterr().out) == openapi_document("strict")
+    assert main(["openapi", "--profile", "strct"]) == 2
+    assert "did you mean 'strict'" in capsys.readouterr().err
