@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -208,7 +208,7 @@ def conclude(said: Iterable[Said], tables: Tables, settings: Settings) -> Findin
             findings.append(replace(finding, remedy=remedy))
         else:
             accepted.append(Accepted(finding, deviation.reason))
-    findings.sort(key=_place)
+    findings.sort(key=_by_place())
     return Findings(findings, accepted=accepted, profile=settings.profile, operation=tables.operation.name)
 
 
@@ -235,7 +235,21 @@ def _resolve(body: Any, pointer: str) -> Any:
     return body
 
 
-def _place(finding: Finding) -> tuple[Any, ...]:
-    tokens = (finding.pointer or "").split("/")
-    natural = [(0, int(t)) if t.isdecimal() and t.isascii() and len(t) < 20 else (1, t) for t in tokens]
-    return finding.side, finding.location, natural, finding.rule
+def _by_place() -> Callable[[Finding], tuple[Any, ...]]:
+    """A key to sort by: indices as numbers, everything else as text. Many pointers have what is before their last part in
+    common, so that is looked at once."""
+    known: dict[str, list[tuple[int, int | str]]] = {"": []}
+
+    def natural(pointer: str) -> list[tuple[int, int | str]]:
+        before, _, last = pointer.rpartition("/")
+        if before not in known:
+            known[before] = natural(before)
+        is_index = last.isdecimal() and last.isascii() and len(last) < 20
+        return [*known[before], (0, int(last)) if is_index else (1, last)]
+
+    return lambda finding: (
+        finding.side,
+        finding.location,
+        natural(finding.pointer) if finding.pointer else [],
+        finding.rule,
+    )

@@ -15,14 +15,14 @@ _SECRET_WORDS = ("key", "token", "secret", "password", "card", "code")
 
 def describe(value: Any) -> str:
     """The JSON kind of *value* and its size: `string of 5 characters`, `array of 2 items`, `number`, `null`."""
+    if isinstance(value, str):
+        return f"string of {_count(len(value), 'character')}"
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, (int, float)):
         return "number"
-    if isinstance(value, str):
-        return f"string of {_count(len(value), 'character')}"
     if isinstance(value, list):
         return f"array of {_count(len(value), 'item')}"
     if isinstance(value, dict):
