@@ -94,7 +94,26 @@ def test_the_pages_of_the_reference_are_what_the_code_says(made: str) -> None:
     assert page(f"reference/{made}.md") == PAGES_OF_CODE[made]()
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES], ids=lambda path: path.name)
+OTHERS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
+
+
+@pytest.mark.parametrize("path", [*OTHERS, *PAGES], ids=lambda path: path.name)
+def test_every_file_of_the_repository_that_a_page_names_is_there(path: Path) -> None:
+    named = re.findall(
+        r"`((?:tests|tools|benchmarks|schemas|docs|examples)/[\w./-]+\.\w+)`", path.read_text(encoding="utf-8")
+    )
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(re.findall(r"tox run (?:-q )?-e ([a-z]\w*)", "".join(map(Path.read_text, OTHERS)))))
+)
+def test_every_tox_environment_that_a_page_names_exists(name: str) -> None:
+    tox = (ROOT / "tox.ini").read_text(encoding="utf-8")
+    assert f"[testenv:{name}]" in tox or name.startswith("py")
+
+
+@pytest.mark.parametrize("path", [*OTHERS, *PAGES], ids=lambda path: path.name)
 def test_every_link_to_a_file_leads_to_one(path: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
     files = [link for link in links if "://" not in link]

@@ -33,6 +33,7 @@ DATA = {
     "schemas/examples/request.json",
     "schemas/examples/response.json",
     "schemas/operation.json",
+    "schemas/report.json",
     "schemas/request.json",
     "schemas/response.json",
 }
@@ -58,7 +59,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def code_files() -> set[str]:
     return {str(path.relative_to(ROOT)) for path in (ROOT / "pytest_veeqo_alloc").rglob("*.py")} | {
-        "pytest_veeqo_alloc/py.typed"
+        "pytest_veeqo_alloc/py.typed",
+        *(str(path.relative_to(ROOT)) for path in (ROOT / "pytest_veeqo_alloc/reporting/templates").iterdir()),
     }
 
 
