@@ -10,9 +10,9 @@ from pathlib import Path
 
 from measure import Row, Timed, rounds
 
-from pytest_veeqo_alloc import Contract, Findings, Interaction, Request, Response
-from pytest_veeqo_alloc.contract.coverage import Coverage, Origin
+from pytest_veeqo_alloc import Contract, Interaction, Request, Response
 from pytest_veeqo_alloc.data import read_text
+from pytest_veeqo_alloc.listener import Shown
 from pytest_veeqo_alloc.recorder import Recorder
 
 ROUNDS, REPEATS = 40, 25
@@ -52,15 +52,9 @@ class Noting:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
-    def tell(
-        self,
-        origin: Origin | None,
-        interaction: Interaction | None,
-        findings: Findings,
-        look: Callable[[str], Coverage],
-    ) -> None:
+    def tell(self, shown: Shown) -> None:
         """Of one check."""
-        self._recorder.note(origin or "target", look("tests/test_shop.py::test_allocation"))
+        self._recorder.note(shown.origin or "target", shown.look("tests/test_shop.py::test_allocation"))
 
 
 def _rows(response: bytes, request: bytes, interaction: Interaction, contract: Contract, noting: Contract) -> list[Row]:

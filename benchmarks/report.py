@@ -6,13 +6,12 @@ import datetime
 import json
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from check import Noting, compact
 
-from pytest_veeqo_alloc import Contract, Findings, Interaction
-from pytest_veeqo_alloc.contract.coverage import Coverage, Origin
+from pytest_veeqo_alloc import Contract
+from pytest_veeqo_alloc.listener import Shown
 from pytest_veeqo_alloc.recorder import Recorder, noted
 from pytest_veeqo_alloc.reporting.report_file import save
 from pytest_veeqo_alloc.reporting.running import about_run, finished_run
@@ -27,16 +26,10 @@ class _Numbered(Noting):
         super().__init__(recorder)
         self._number = 0
 
-    def tell(
-        self,
-        origin: Origin | None,
-        interaction: Interaction | None,
-        findings: Findings,
-        look: Callable[[str], Coverage],
-    ) -> None:
+    def tell(self, shown: Shown) -> None:
         """Of one check."""
         self._number += 1
-        self._recorder.note("target", look(f"tests/test_shop.py::test_allocation[{self._number}]"))
+        self._recorder.note("target", shown.look(f"tests/test_shop.py::test_allocation[{self._number}]"))
 
 
 def reporting() -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import datetime
 import os
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, Protocol, Self
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, Self
 
 from pytest_veeqo_alloc.capture.objects import interaction_of, request_of
 from pytest_veeqo_alloc.capture.watch import Watch
@@ -21,7 +21,7 @@ from pytest_veeqo_alloc.contract.check import (
     findings_of,
     without_keys,
 )
-from pytest_veeqo_alloc.contract.coverage import Coverage, Origin, look_at, only_found
+from pytest_veeqo_alloc.contract.coverage import Origin, look_at, only_found
 from pytest_veeqo_alloc.contract.deviations import Accepting, Deviation
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
@@ -31,25 +31,7 @@ from pytest_veeqo_alloc.contract.sequence import Seen, sequence_breaches
 from pytest_veeqo_alloc.contract.settings import severities
 from pytest_veeqo_alloc.contract.violation import ContractViolation
 from pytest_veeqo_alloc.description import charts, known_side, load_deviations, observed, tables
-
-
-class Listener(Protocol):
-    """Hears of every check of a contract."""
-
-    @property
-    def counts(self) -> bool:
-        """Whether it wants to know what interactions showed that were checked already: they are read again for that."""
-
-    def tell(
-        self,
-        origin: Origin | None,
-        interaction: Interaction | None,
-        findings: Findings,
-        look: Callable[[str], Coverage],
-    ) -> None:
-        """Of one check: where the interaction came from (None: whoever checked handed it over), the interaction (None: a
-        body alone), its findings, and a function from the name of a test to what the check showed."""
-
+from pytest_veeqo_alloc.listener import Listener, Shown
 
 OBSERVED_HINT = (
     "every error of the response is a known deviation of the live API: "
@@ -119,7 +101,7 @@ class Contract:
     def show_more(self, origin: Origin, findings: Findings) -> None:
         """Tells of *findings* about several interactions together, each of which is told of by itself."""
         if self._listener is not None and len(findings):
-            self._listener.tell(origin, None, findings, lambda test: only_found(findings))
+            self._listener.tell(Shown(origin, None, findings, lambda test: only_found(findings)))
 
     def check(
         self, interaction: Interaction, *, expect_status: int | None = None, broken_request: bool = False
@@ -266,7 +248,7 @@ class Contract:
             look = lambda test: look_at(  # noqa: E731  # what is looked at only where somebody counts
                 interaction, examined, findings, (tables(), charts()), self._settings, asked, test
             )
-            self._listener.tell(origin, interaction, findings, look)
+            self._listener.tell(Shown(origin, interaction, findings, look))
 
 
 def parse_overrides(settings: Iterable[str]) -> dict[str, str]:

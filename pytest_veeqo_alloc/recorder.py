@@ -8,14 +8,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from pytest_veeqo_alloc.contract.coverage import ORIGINS, Coverage, Origin, coverage_of_row, origin_of
-from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.contract.interaction import Interaction
+from pytest_veeqo_alloc.contract.coverage import ORIGINS, Coverage, Origin, coverage_of_row
 
 
 class Recorder:
@@ -33,27 +30,6 @@ class Recorder:
     def close(self) -> None:
         """Nothing more is written."""
         os.close(self._file)
-
-
-class Counted:
-    """Adds up in memory what the checks of a single process show: a listener of a contract."""
-
-    counts = True
-
-    def __init__(self) -> None:
-        self.by_origin: dict[Origin, Coverage] = {origin: Coverage() for origin in ORIGINS}
-        self._lock = threading.Lock()
-
-    def tell(
-        self,
-        origin: Origin | None,
-        interaction: Interaction | None,
-        findings: Findings,
-        look: Callable[[str], Coverage],
-    ) -> None:
-        """Of one check."""
-        with self._lock:
-            self.by_origin[origin or origin_of(interaction)].add(look(""))
 
 
 def noted(folder: Path) -> dict[Origin, Coverage]:

@@ -18,6 +18,7 @@ from pytest_veeqo_alloc.recorder import Recorder, noted
 from pytest_veeqo_alloc.reporting.report_file import known_path, save
 from pytest_veeqo_alloc.reporting.run_text import run_lines
 from pytest_veeqo_alloc.reporting.running import about_run, finished_run
+from pytest_veeqo_alloc.reporting.terminal import printable
 from pytest_veeqo_alloc.told import told_in
 
 NAME = "veeqo_alloc_report"
@@ -81,9 +82,9 @@ class ReportPlugin:
             try:
                 save(run.report, path)
             except ValueError as error:
-                yield 2, str(error)
+                yield 2, printable(str(error))
             else:
-                yield 0, f"report written to {path}"
+                yield 0, f"report written to {printable(str(path))}"
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """A few lines."""

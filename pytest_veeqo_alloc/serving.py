@@ -20,7 +20,7 @@ from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.live.guard import Wishes, is_loopback, permit
 from pytest_veeqo_alloc.live.pool import OrderPool
 from pytest_veeqo_alloc.live.session import live_alone
-from pytest_veeqo_alloc.recorder import Counted
+from pytest_veeqo_alloc.reporting.counted import Counted
 from pytest_veeqo_alloc.reporting.report_file import save
 from pytest_veeqo_alloc.reporting.running import about_run, finished_run
 from pytest_veeqo_alloc.reporting.terminal import printable

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.contract.coverage import Coverage, Origin
     from pytest_veeqo_alloc.contract.findings import Findings
     from pytest_veeqo_alloc.contract.interaction import Interaction
+    from pytest_veeqo_alloc.listener import Shown
 
 CHECKED = "veeqo_alloc_interactions"
 """The property of a report that says how many interactions its test checked; it crosses from pytest-xdist's processes."""
@@ -51,14 +52,9 @@ class Told:
         self.played.clear()
         self._warned.clear()
 
-    def tell(
-        self,
-        origin: Origin | None,
-        interaction: Interaction | None,
-        findings: Findings,
-        look: Callable[[str], Coverage],
-    ) -> None:
+    def tell(self, shown: Shown) -> None:
         """Of one check."""
+        origin, interaction = shown.origin, shown.interaction
         if origin is None:
             if interaction is not None and self._is_told_elsewhere(interaction):
                 return
@@ -66,10 +62,10 @@ class Told:
 
             origin = origin_of(interaction)
             self._direct += 1
-            if len(self._warned) < MOST_WARNED and findings.warnings:
-                self._warned.append(findings)
+            if len(self._warned) < MOST_WARNED and shown.findings.warnings:
+                self._warned.append(shown.findings)
         if self.notebook is not None:
-            self.notebook.note(origin, look(self.test))
+            self.notebook.note(origin, shown.look(self.test))
 
     def _is_told_elsewhere(self, interaction: Interaction) -> bool:
         """Whether it was checked before, or a fake or a cassette of this test tells of it itself."""

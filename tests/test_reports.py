@@ -21,8 +21,9 @@ from pytest_veeqo_alloc.contract.totals import difference, drift_of, totals_of
 from pytest_veeqo_alloc.contract.validators import validator
 from pytest_veeqo_alloc.data import read_text
 from pytest_veeqo_alloc.description import charts
-from pytest_veeqo_alloc.recorder import Counted
+from pytest_veeqo_alloc.listener import Shown
 from pytest_veeqo_alloc.reporting import page as pages
+from pytest_veeqo_alloc.reporting.counted import Counted
 from pytest_veeqo_alloc.reporting.page import page
 from pytest_veeqo_alloc.reporting.report_file import load, save
 
@@ -327,6 +328,6 @@ def test_what_a_fake_showed_is_kept_apart() -> None:
     contract = Contract().telling(counted)
     contract.check_body("response", order())
     found = contract.check_body("response", order())
-    counted.tell("fake", None, found, lambda test: counted.by_origin["target"])
+    counted.tell(Shown("fake", None, found, lambda test: counted.by_origin["target"]))
     report = report_of(counted, contract)
     assert {origin: totals.interactions for origin, totals in totals_of(report).items()} == {"target": 2, "fake": 2}

@@ -8,7 +8,7 @@ from pathlib import Path
 PICTURE = Path(__file__).parents[1] / "docs" / "architecture.svg"
 ORDER = [
     ("data",), ("contract",), ("description",), ("openapi",), ("story", "order_shapes", "observed", "orders"), ("redaction",),
-    ("capture",), ("storage",), ("recorder",), ("api",), ("strategies",), ("live",), ("server",), ("reporting",), ("file_walk",), ("file_check", "file_redact", "serving"), ("recording",), ("conformance",),
+    ("capture",), ("storage",), ("recorder",), ("listener",), ("api",), ("strategies",), ("live",), ("server",), ("reporting",), ("file_walk",), ("file_check", "file_redact", "serving"), ("recording",), ("conformance",),
     ("options", "watched", "told", "failure", "fixtures", "fixtures_cassette", "fixtures_live", "fixtures_server", "fixtures_conformance", "hooks", "live_plugin", "report_plugin", "summary", "plugin", "cli_contract", "cli_serve", "cli_report", "cli", "__main__"),
 ]  # fmt: skip
 """The parts from the core outwards; a part imports from those before it, and from others of its own row."""

@@ -36,8 +36,8 @@ def licence_of(name: str) -> str:
     """What the package says of itself, in one line."""
     about = distribution(name).metadata
     classifiers = [each for each in about.get_all("Classifier") or [] if each.startswith("License")]
-    said = [about.get("License-Expression") or "", *classifiers]
-    return "; ".join(filter(None, said)) or (about.get("License") or "").partition("\n")[0]
+    said = [*(about.get_all("License-Expression") or []), *classifiers]
+    return "; ".join(said) or next(iter(about.get_all("License") or []), "").partition("\n")[0]
 
 
 def main() -> int:

@@ -6,11 +6,12 @@ import datetime
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pytest_veeqo_alloc import Contract, Findings, Interaction
-from pytest_veeqo_alloc.contract.coverage import Coverage, Origin
+from pytest_veeqo_alloc import Contract
+from pytest_veeqo_alloc.contract.coverage import Coverage
 from pytest_veeqo_alloc.contract.report import Document
 from pytest_veeqo_alloc.contract.totals import Totals
-from pytest_veeqo_alloc.recorder import Counted
+from pytest_veeqo_alloc.listener import Shown
+from pytest_veeqo_alloc.reporting.counted import Counted
 from pytest_veeqo_alloc.reporting.running import about_run, finished_run
 
 DAY = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)
@@ -24,14 +25,8 @@ class Last:
     def __init__(self) -> None:
         self.coverage = Coverage()
 
-    def tell(
-        self,
-        origin: Origin | None,
-        interaction: Interaction | None,
-        findings: Findings,
-        look: Callable[[str], Coverage],
-    ) -> None:
-        self.coverage = look("tests/test_it.py::test_it")
+    def tell(self, shown: Shown) -> None:
+        self.coverage = shown.look("tests/test_it.py::test_it")
 
 
 def coverage_of(check: Callable[[Contract], object], contract: Contract | None = None) -> Coverage:
