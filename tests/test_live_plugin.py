@@ -10,7 +10,10 @@ import pytest
 import yaml
 from support.staging import Staging, staging
 
+from pytest_veeqo_alloc.cli import main
+from pytest_veeqo_alloc.contract.totals import totals_of
 from pytest_veeqo_alloc.live.journal import read_journal
+from pytest_veeqo_alloc.reporting.report_file import load
 
 KEY = "canary-key-of-a-test"
 STRICTLY = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:randomly")
@@ -320,3 +323,27 @@ def test_a_setting_that_is_no_number_stops_the_run(
 def test_a_password_in_the_url_is_not_shown(suite: pytest.Pytester) -> None:
     result = run(suite, MANY, *STRICTLY, f"--veeqo-alloc-base-url=https://joe:{KEY}@staging.example.com")
     result.stdout.fnmatch_lines(["veeqo-alloc: profile documented, target staging.example.com"])
+
+
+SHARD = """
+def test_it(veeqo_alloc_target, veeqo_alloc_orders, veeqo_alloc_contract):
+    (order,) = veeqo_alloc_orders
+    veeqo_alloc_contract.validate(veeqo_alloc_target.post(order.id, body()))
+"""
+
+
+def test_two_machines_with_pools_budgets_and_reports_of_their_own_are_put_together(
+    suite: pytest.Pytester, server: Staging
+) -> None:
+    for number in (1, 2):
+        (suite.path / f"pool-{number}.toml").write_text(POOL.replace("7", str(number)), encoding="utf-8")
+        given = [each for each in options(server) if not each.startswith("--veeqo-alloc-orders")]
+        run(
+            suite, SHARD, *given, f"--veeqo-alloc-orders=pool-{number}.toml", "--veeqo-alloc-max-writes=1",
+            "--veeqo-alloc-rate=2.5", f"--veeqo-alloc-report=report-{number}.json", f"--veeqo-alloc-journal={number}.jsonl",
+        ).assert_outcomes(passed=1)  # fmt: skip
+    reports = [str(suite.path / f"report-{number}.json") for number in (1, 2)]
+    assert main(["report", "merge", *reports, reports[0], "-o", str(suite.path / "report.json")]) == 0
+    assert main(["report", "merge", *reports, "-o", str(suite.path / "report.html")]) == 0
+    totals = totals_of(load(str(suite.path / "report.json")))["target"]
+    assert (totals.interactions, totals.seen, len(server.posts)) == (2, 475, 2)
