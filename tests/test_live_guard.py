@@ -126,6 +126,8 @@ def test_a_pool_lists_orders_warehouses_and_free_units(tmp_path: Path) -> None:
     [
         (b"\xff", "the order pool 'pool.toml' is no TOML: not UTF-8"),
         ("[[order]", "the order pool 'pool.toml' is no TOML: "),
+        ("id = " + "9" * 5000, "the order pool 'pool.toml' is no TOML: Exceeds the limit (4300 digits)"),
+        ("id = " + "[" * 100_000, "the order pool 'pool.toml' is no TOML: nests too deep"),
         ("", "the order pool 'pool.toml': has no order: write [[order]] with id, warehouse_id and sellables"),
         ("[order]\nid = 1", "the order pool 'pool.toml': has no order: write [[order]]"),
         ("[[ordr]]", "the order pool 'pool.toml': unknown table 'ordr': did you mean 'order'?"),

@@ -101,6 +101,7 @@ def header(**changes: object) -> str:
             header() + '{"intent": "a", "ki',
             "the last line of the journal PATH is cut off: delete it; what it announced was not",
         ),
+        (header(version=[1]), "the journal PATH is from another version of veeqo-alloc: clean up with that one"),
         (header(version=2), "the journal PATH is from another version of veeqo-alloc: clean up with that one"),
         (header() + header(version=2), "the journal PATH is from another version of veeqo-alloc"),
         (header(journal="other"), "PATH is no journal of veeqo-alloc, or a line of it was changed"),

@@ -14,14 +14,23 @@ ORDER = [
 """The parts from the core outwards; a part imports from those before it, and from others of its own row."""
 
 _HINTS = {
+    "data": "finds what ships",
     "contract": "what is right: pure, no file, no clock",
     "description": "the shipped schemas, compiled",
+    "openapi": "the call as an OpenAPI document",
+    "orders": "full orders from a few facts",
+    "redaction": "takes out what may not be shown",
     "capture": "anything becomes an Interaction",
+    "storage": "writes files in one move",
+    "recorder": "notes what checks showed",
+    "listener": "who hears of checks",
     "api": "Contract",
+    "strategies": "for Hypothesis",
     "live": "the one way to write to a foreign server",
     "server": "the fake, the proxy",
-    "recording": "cassettes in use",
     "reporting": "lines, JSON, GitHub, a page",
+    "file_walk": "folders of files",
+    "recording": "cassettes in use",
     "conformance": "the packaged suite",
 }
 _WIDTH, _ROW, _GAP, _CHARACTERS = 760, 46, 10, 88

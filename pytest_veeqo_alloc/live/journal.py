@@ -166,8 +166,7 @@ def read_journal(path: Path) -> Journal:
             raise ValueError
     except (ValueError, LookupError, TypeError, RecursionError):
         raise JournalError(f"{path} is no journal of veeqo-alloc, or a line of it was changed") from None
-    versions = {line.get("version") for line in lines if "journal" in line}
-    if versions != {VERSION}:
+    if any(line.get("version") != VERSION for line in lines if "journal" in line):
         raise JournalError(f"the journal {path} is from another version of veeqo-alloc: clean up with that one")
     try:
         return Journal(str(first["target"]), _entries(lines))

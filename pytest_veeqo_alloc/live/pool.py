@@ -79,7 +79,9 @@ def load_pool(named: str, folder: Path) -> OrderPool:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise PoolError(f"the order pool {named!a} cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except RecursionError:
+        raise PoolError(f"the order pool {named!a} is no TOML: nests too deep") from None
+    except ValueError as error:  # no UTF-8, no TOML, or an integer that Python does not take
         what = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         raise PoolError(f"the order pool {named!a} is no TOML: {what}") from None
     try:

@@ -1,0 +1,204 @@
+"""Throws changed inputs at every parser of outside data: `tox run -e fuzz [-- COUNT SEED]`.
+
+Each parser may refuse in its own words and nothing else: any other exception, or an input that takes more than a few seconds, is
+a defect, which is printed with what is needed to have it again.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import random
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pytest_veeqo_alloc import Contract, Interaction, Request, Response
+from pytest_veeqo_alloc.capture.documents import UnreadableFileError
+from pytest_veeqo_alloc.capture.files import load
+from pytest_veeqo_alloc.contract.deviations import parse
+from pytest_veeqo_alloc.data import read_text
+from pytest_veeqo_alloc.description import side_of
+from pytest_veeqo_alloc.live.errors import LiveError
+from pytest_veeqo_alloc.live.journal import read_journal
+from pytest_veeqo_alloc.live.pool import load_pool
+from pytest_veeqo_alloc.redaction import new_redactor
+from pytest_veeqo_alloc.reporting.report_file import load as load_report
+from pytest_veeqo_alloc.server.body import length_of, read_body
+from pytest_veeqo_alloc.server.head import RefusedRequestError, read_head
+
+SECONDS = 5
+ORDER, ASKED = (read_text(f"schemas/examples/{side}.json").encode() for side in ("response", "request"))
+CASSETTE = read_text("cassettes/created-partial.yaml").encode()
+HAR = json.dumps({"log": {"entries": [{
+    "startedDateTime": "2026-01-31T00:00:00Z",
+    "request": {"method": "POST", "url": "https://api.example.com/orders/1/allocations", "headers": [{"name": "a", "value": "b"}],
+                "postData": {"mimeType": "application/json", "text": ASKED.decode()}},
+    "response": {"status": 201, "headers": [{"name": "Date", "value": "Sat, 31 Jan 2026 00:00:00 GMT"}],
+                 "content": {"text": ORDER.decode(), "encoding": ""}},
+}]}}).encode()  # fmt: skip
+POOL = b"[[order]]\nid = 447452\nwarehouse_id = 1784\nsellables = { 1226615 = 3, 1226616 = 1 }\n"
+DEVIATIONS = b'[[deviation]]\nrule = "absent-field"\npointer = "/a/*/b"\nreason = "x"\nexpires = 2027-06-30\n'
+HEAD = (
+    b"POST /orders/1/allocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+)
+CHUNKED = b"POST /orders/1/allocations HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+JOURNAL = b"\n".join(json.dumps(each).encode() for each in (
+    {"journal": "veeqo-alloc", "version": 1, "run": "a", "target": "127.0.0.1:80", "at": "2026-01-31T00:00:00Z"},
+    {"intent": "b", "run": "a", "kind": "post", "order_id": 1, "warehouse_id": 5, "units": {"11": 1}, "before": [1]},
+    {"outcome": "b", "run": "a", "status": 201, "made": [7]},
+)) + b"\n"  # fmt: skip
+TOKENS = [b'"', b"{", b"}", b"[", b"]", b":", b",", b"\\", b"\n", b"\r\n", b"\0", b"\xff", b"\xef\xbb\xbf", b"- ", b"&a ", b"*a",
+          b"!!python/object:os.system", b"<<: ", b"1e400", b"-", b"0" * 30, b"NaN", b"null", b"\xed\xa0\x80", b"\\ud800", b"[" * 200,
+          b"{" + b'"a":{' * 80, b"=", b"'''", b"9" * 5000, b"\x1b[31m", b"%0a", b"A" * 70_000]  # fmt: skip
+VALUES: list[Any] = [
+    None,
+    True,
+    -1,
+    0,
+    1.5,
+    10**400,
+    1e308,
+    "",
+    "x",
+    "\ud800",
+    [],
+    {},
+    [[]],
+    {"a": 1},
+    "\x00",
+    float("inf"),
+]
+
+
+def _changed(data: bytes, source: random.Random) -> bytes:
+    """*data* with a few pieces cut, doubled, moved, or replaced."""
+    for _ in range(source.choice([1, 1, 2, 3, 8])):
+        at = source.randrange(len(data) + 1)
+        to = min(len(data), at + source.choice([0, 1, 2, 8, 64, 1000]))
+        piece = source.choice([b"", source.choice(TOKENS), data[at:to] * 2, bytes([source.randrange(256)])])
+        data = data[:at] + piece + data[to:]
+    return data
+
+
+def _rearranged(data: bytes, source: random.Random) -> bytes:
+    """JSON *data* with a few of its values replaced by others; other data as it is."""
+    try:
+        document = json.loads(data)
+    except ValueError:
+        return data
+    for _ in range(source.choice([1, 1, 2, 5])):
+        owner: Any = None
+        key: Any = None
+        value = document
+        while isinstance(value, (dict, list)) and value and (owner is None or source.random() < 0.8):
+            owner, key = value, source.choice(list(value) if isinstance(value, dict) else range(len(value)))
+            value = owner[key]
+        if owner is not None:
+            owner[key] = copy.deepcopy(source.choice(VALUES))
+    return json.dumps(document).encode()
+
+
+def _of_file(data: bytes, folder: Path) -> None:
+    loaded = load(data, "x", kind=None, side_of=side_of, means=lambda interaction: True)
+    contract = Contract("strict")
+    for interaction in loaded.interactions if loaded else ():
+        contract.check_stored(interaction)
+        contract.lint(interaction)
+        new_redactor().interaction(interaction)
+
+
+def _of_body(data: bytes, folder: Path) -> None:
+    contract = Contract("strict")
+    contract.check_body("response", data)
+    contract.check_body("request", data)
+    headers = (("content-type", "application/json"), ("x-api-key", "k" * 20))
+    interaction = Interaction(Request("POST", "/orders/1/allocations?a=b", headers, data), Response(422, headers, data))
+    str(contract.violation(contract.check(interaction)))
+
+
+def _of_request(data: bytes, folder: Path) -> None:
+    stream = io.BytesIO(data)
+    while (head := read_head(stream)) is not None:
+        read_body(stream, length_of(head))
+
+
+def _in_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes, Path], None]:
+    def work(data: bytes, folder: Path) -> None:
+        path = folder / name
+        path.write_bytes(data)
+        read(path)
+
+    return work
+
+
+def _parsed(data: bytes, folder: Path) -> None:
+    parse(data.decode("utf-8"))
+
+
+def _report() -> bytes:
+    tally = {"looked_at": 1, "present": 1, "non_null": 1, "types": {"number": 1}}
+    origin = {
+        "interactions": 1, "statuses": {"201": 1}, "request_fields": {}, "response_fields": {"/id": tally},
+        "undocumented": {"request": {}, "response": {}}, "rules": {}, "findings": [], "calls": [],
+    }  # fmt: skip
+    run = {
+        "id": "a" * 32, "started": "2026-01-31T00:00:00Z", "by": "x", "version": "0", "profile": "strict",
+        "origins": {"target": origin}, "deviations": [],
+    }  # fmt: skip
+    return json.dumps({"format": "pytest-veeqo-alloc report", "version": 1, "runs": [run]}).encode()
+
+
+PARSERS: dict[str, tuple[list[bytes], Callable[[bytes, Path], None], tuple[type[Exception], ...], int]] = {
+    "bodies": ([ORDER, ASKED], _of_body, (), 30),
+    "cassettes, HAR and interaction files": ([CASSETTE, HAR], _of_file, (UnreadableFileError,), 25),
+    "requests": ([HEAD, CHUNKED], _of_request, (RefusedRequestError, OSError), 20),
+    "order pools": ([POOL], _in_file("pool.toml", lambda path: load_pool(path.name, path.parent)), (LiveError,), 10),
+    "deviations": ([DEVIATIONS], _parsed, (ValueError,), 5),
+    "journals": ([JOURNAL], _in_file("journal.jsonl", read_journal), (LiveError,), 8),
+    "reports": ([_report()], _in_file("report.json", lambda path: load_report(str(path))), (ValueError,), 2),
+}
+"""Inputs to start from, the parser, what it may raise, and how many of a hundred inputs it gets."""
+
+
+def _hangs(*_: object) -> None:
+    raise TimeoutError(f"more than {SECONDS} seconds")
+
+
+def fuzz(count: int, seed: int) -> int:
+    """How many inputs of *count* were taken in another way than they may be."""
+    source, defects = random.Random(seed), 0  # noqa: S311  # no secret is made of it
+    signal.signal(signal.SIGALRM, _hangs)
+    with tempfile.TemporaryDirectory() as name:
+        for what, (seeds, parser, allowed, share) in PARSERS.items():
+            start, number = time.perf_counter(), count * share // 100
+            for _ in range(number):
+                data = (
+                    _changed(source.choice(seeds), source)
+                    if source.random() < 0.6
+                    else _rearranged(source.choice(seeds), source)
+                )
+                signal.alarm(SECONDS)
+                try:
+                    parser(data, Path(name))
+                except allowed:
+                    pass
+                except Exception:
+                    defects += 1
+                    print(f"{what}: {data[:2000]!a}\n{traceback.format_exc()}", file=sys.stderr)
+                finally:
+                    signal.alarm(0)
+            print(f"{what}: {number:,} inputs in {time.perf_counter() - start:.0f} s", flush=True)
+    print(f"{defects} defects, seed {seed}")
+    return defects
+
+
+if __name__ == "__main__":
+    given = [int(text) for text in sys.argv[1:]]
+    sys.exit(bool(fuzz(*[*given, *(100_000, 1)[len(given) :]])))
