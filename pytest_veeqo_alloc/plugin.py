@@ -79,7 +79,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_veeqo_alloc.live_plugin import NAME, LivePlugin  # not before a foreign server is named
 
         config.pluginmanager.register(LivePlugin(config), NAME)
-    if setting(config, "report") or setting(config, "coverage-min") or runs_suite(config):
+    asked = (
+        setting(config, "report") or setting(config, "coverage-min") or config.getoption(key_of("coverage-min")) == ""
+    )
+    if asked or runs_suite(config):
         from pytest_veeqo_alloc.report_plugin import register  # not before somebody counts
 
         register(config)

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from pytest_veeqo_alloc.options import SUITE, folder_for, runs_suite, setting
+from pytest_veeqo_alloc.options import SUITE, folder_for, key_of, runs_suite, setting
 from pytest_veeqo_alloc.recorder import Recorder, noted
 from pytest_veeqo_alloc.reporting.report_file import known_path, save
-from pytest_veeqo_alloc.reporting.run_text import run_lines
+from pytest_veeqo_alloc.reporting.run_text import run_lines, too_few
 from pytest_veeqo_alloc.reporting.running import about_run, finished_run
 from pytest_veeqo_alloc.reporting.terminal import printable
 from pytest_veeqo_alloc.told import told_in
@@ -35,10 +35,10 @@ class ReportPlugin:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._minimum = _minimum(config)
-        self._paths = [_path(config, each) for each in setting(config, "report")]
+        self._paths = list(dict.fromkeys(_path(config, each) for each in setting(config, "report")))
         self._started = datetime.datetime.now(datetime.UTC)
         self._lines: list[str] = []
-        self._passed_of_suite = False
+        self._ran_any = self._passed_of_suite = False
         given = getattr(config, "workerinput", {}).get(NAME)
         self._is_worker = hasattr(config, "workerinput")
         self._folder = Path(given) if given else Path(tempfile.mkdtemp(prefix="veeqo-alloc-"))
@@ -53,14 +53,16 @@ class ReportPlugin:
             node.workerinput[SUITE] = True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Whether the packaged suite judged anything."""
+        """Whether any test ran, and whether the packaged suite judged anything."""
+        self._ran_any = True
         if report.when == "call" and report.passed and "test_veeqo_alloc_" in report.nodeid:
             self._passed_of_suite = True
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Add up, write, and fail the run where too little was seen. A verdict that is bad already stays."""
-        if self._is_worker or self._config.option.collectonly:
+        # A run without tests (a list of fixtures, an error of use) has nothing to say, and must not replace a report that has.
+        if self._is_worker or not self._ran_any:
             return
         for status, line in self._conclude():
             self._lines.append(line)
@@ -74,8 +76,8 @@ class ReportPlugin:
         about = about_run(contract_of(self._config), f"pytest {pytest.__version__}", self._started, uuid.uuid4().hex)
         run = finished_run(about, noted(self._folder))
         yield from ((0, line) for line in run_lines(run))
-        if self._minimum is not None and run.percent < self._minimum:
-            yield 1, f"{run.percent:.1f} % of the fields is less than --veeqo-alloc-coverage-min {self._minimum:g}"
+        if self._minimum is not None and (run.percent < self._minimum or not run.interactions):
+            yield 1, f"{too_few(run)} --veeqo-alloc-coverage-min {self._minimum:g} %"
         if self._passed_of_suite and runs_suite(self._config) and not run.interactions:
             yield 1, "the conformance suite checked nothing at all, so its verdict means nothing"
         for path in self._paths:
@@ -101,7 +103,7 @@ class ReportPlugin:
 
 def _minimum(config: pytest.Config) -> float | None:
     given = setting(config, "coverage-min")
-    if given in (None, ""):
+    if not given and config.getoption(key_of("coverage-min")) is None:
         return None
     try:
         percent = float(given)
@@ -117,4 +119,4 @@ def _path(config: pytest.Config, given: str) -> Path:
         known_path(given)
     except ValueError as error:
         raise pytest.UsageError(f"veeqo-alloc: {error}") from None
-    return folder_for(config, "report") / given
+    return folder_for(config, "report") / Path(given).expanduser()

@@ -128,6 +128,22 @@ def test_no_name_that_may_not_be_shown_is_kept() -> None:
     assert hostile not in json.dumps(found.as_row())
 
 
+def test_a_finding_and_an_undocumented_member_in_an_array_are_told_with_a_star_for_their_index() -> None:
+    body = put(put(order(), "/line_items/0/quantity", "1"), "/line_items/0/colour", 1)
+    found = coverage_of(lambda contract: contract.check_body("response", body))
+    assert sorted(found.findings) == [
+        "error wrong-type response /line_items/*/quantity",
+        "warning undocumented-field response /line_items/*/colour",
+    ]
+    assert found.response.extra == {"number /line_items/*/colour": 1}
+
+
+def test_a_name_of_digits_that_could_be_a_telephone_number_is_told_by_its_length() -> None:
+    found = coverage_of(lambda contract: contract.check_body("response", put(order(), "/deliver_to/442079460000", 1)))
+    assert found.response.extra == {"number /deliver_to/(name of 12 characters)": 1}
+    assert "442079460000" not in json.dumps(found.as_row())
+
+
 def test_no_key_that_was_sent_is_kept_where_a_name_holds_it() -> None:
     interaction = call()
     body = json.dumps(put(order(), f"/x{KEY}", 1)).encode()

@@ -111,24 +111,28 @@ def test_dies(veeqo_alloc_contract):
 def test_a_minimum_fails_a_run_that_saw_less_from_the_target(suite: pytest.Pytester, minimum: str, status: int) -> None:
     result = run(suite, "--veeqo-alloc-coverage-min", minimum)
     assert result.ret == status
-    complaint = f"veeqo-alloc: 97.9 % of the fields is less than --veeqo-alloc-coverage-min {minimum}"
+    complaint = f"veeqo-alloc: 465 of 475 fields seen from the target: less than --veeqo-alloc-coverage-min {minimum} %"
     assert (complaint in result.outlines) is bool(status)
     result.assert_outcomes(passed=2)
 
 
 def test_a_minimum_fails_a_run_that_checked_nothing_but_not_one_that_only_collects(suite: pytest.Pytester) -> None:
     tests = "def test_nothing(): pass"
-    assert run(suite, "--veeqo-alloc-coverage-min", "1", tests=tests).ret == 1
+    for minimum in ("1", "0"):
+        assert run(suite, "--veeqo-alloc-coverage-min", minimum, tests=tests).ret == 1
     assert run(suite, "--veeqo-alloc-coverage-min", "1", "--collect-only", tests=tests).ret == 0
 
 
 def test_a_minimum_is_not_met_by_what_a_fake_answers(suite: pytest.Pytester) -> None:
     result = run(suite, "--veeqo-alloc-coverage-min", "1", "-k", "client")
     assert result.ret == 1
-    assert "veeqo-alloc: 0.0 % of the fields is less than --veeqo-alloc-coverage-min 1" in result.outlines
+    assert (
+        "veeqo-alloc: 0 of 475 fields seen from the target; what our fake and cassettes answer does not count: less than "
+        "--veeqo-alloc-coverage-min 1 %" in result.outlines
+    )
 
 
-@pytest.mark.parametrize("minimum", ["x", "-1", "101", "nan"])
+@pytest.mark.parametrize("minimum", ["x", "-1", "101", "nan", ""])
 def test_a_minimum_that_is_no_percentage_is_one_sentence(suite: pytest.Pytester, minimum: str) -> None:
     result = run(suite, f"--veeqo-alloc-coverage-min={minimum}")
     assert result.ret == 4
@@ -154,6 +158,16 @@ def test_a_report_that_cannot_be_written_does_not_lose_the_verdict(
         line.startswith("veeqo-alloc: the report ") and "cannot be written: " in line for line in result.outlines
     )
     assert result.parseoutcomes()["passed"] == 2
+
+
+@pytest.mark.parametrize("options", [("--fixtures",), ("--collect-only",), ("nowhere.py",), ("-k", "nothing")])
+def test_a_run_without_a_test_leaves_the_report_of_the_last_one(
+    suite: pytest.Pytester, options: tuple[str, ...]
+) -> None:
+    run(suite, "--veeqo-alloc-report", "out.json")
+    before = (suite.path / "out.json").read_bytes()
+    run(suite, "--veeqo-alloc-report", "out.json", *options)
+    assert (suite.path / "out.json").read_bytes() == before
 
 
 def test_ini_keys_do_as_well_and_name_files_beside_the_ini_file(suite: pytest.Pytester) -> None:

@@ -176,13 +176,26 @@ def cut(text: str) -> str:
         (lambda text: "[" * 100_000, "not JSON, or cut off"),
         (lambda text: "[1]", "no report of pytest-veeqo-alloc"),
         (lambda text: text.replace('"version":1', '"version":2', 1), "a report of another version than 1"),
+        (
+            lambda text: text.replace('{"string":1}', '{"script":1}'),
+            "not as schemas/report.json has it, at /runs/*/origins/target",
+        ),
         (lambda text: text.replace('"interactions":1', '"interactions":-1'), "not as schemas/report.json has it"),
         (
             lambda text: text.replace('"target"', f'"{"x" * 99}"'),
             "not as schemas/report.json has it, at /runs/*/origins",
         ),
     ],
-    ids=["cut off", "empty", "deep", "another file", "another version", "another value", "another name"],
+    ids=[
+        "cut off",
+        "empty",
+        "deep",
+        "another file",
+        "another version",
+        "another type",
+        "another value",
+        "another name",
+    ],
 )
 def test_what_is_no_report_is_one_sentence_and_exit_2(
     change: Any, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -242,6 +255,22 @@ def test_what_is_no_longer_looked_at_is_a_note(tmp_path: Path, capsys: pytest.Ca
     save(report_of_bodies(drop(order(), "/payment")), new)
     assert main(["report", "diff", str(old), str(new)]) == 1
     assert "note: 8 fields of the earlier report not looked at in the later one" in capsys.readouterr().out
+
+
+def test_an_origin_that_is_missing_is_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    report = report_of_bodies(order())
+    save(report, old)
+    report["runs"][0]["origins"] = {"fake": report["runs"][0]["origins"]["target"]}
+    save(report, new)
+    assert main(["report", "diff", str(old), str(new)]) == 0
+    assert "note: no interaction from the target in the later report" in capsys.readouterr().out.splitlines()
+
+
+def test_the_page_has_no_control_character_of_a_report() -> None:
+    report = report_of_bodies(order())
+    report["runs"][0]["by"] = "\x1b[2J\x00"
+    assert not any(character in page(report) for character in "\x1b\x00")
 
 
 def test_a_report_without_interactions_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -140,7 +140,7 @@ class Bodies:
                 self._count_inner(members[name], child, keys)
         if len(members) > known:
             for name in members.keys() - {row[0] for row in node.rows}:
-                self._extra(f"{_kind(members[name])} {_masked(join(node.pointer, name), keys)}", 1)
+                self._extra(f"{_kind(members[name])} {node.pointer}{_masked(name, keys)}", 1)
 
     def _count_inner(self, value: Any, child: Node, keys: Iterable[str]) -> None:
         for item in value if isinstance(value, list) else (value,):
@@ -227,7 +227,9 @@ def _kind(value: Any) -> str:
     return NULL if value is None else json_type(value) or "number"
 
 
-def _masked(pointer: str, keys: Iterable[str]) -> str:
+def _masked(name: str, keys: Iterable[str]) -> str:
+    """*name* as the last part of a pointer, as far as it may be shown."""
+    pointer = join("", name)
     for key in keys:
         pointer = hidden(pointer, key) or pointer
     return shown(pointer) or pointer

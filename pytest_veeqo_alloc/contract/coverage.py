@@ -12,7 +12,6 @@ from pytest_veeqo_alloc.contract.counting import MOST, OTHERS, Bodies, Counts, N
 from pytest_veeqo_alloc.contract.deviations import Deviation, generalised
 from pytest_veeqo_alloc.contract.findings import Finding, Findings
 from pytest_veeqo_alloc.contract.interaction import Interaction, Response
-from pytest_veeqo_alloc.contract.pointer import shown
 from pytest_veeqo_alloc.contract.transport import keys_of
 from pytest_veeqo_alloc.contract.walk import wrapped_allocation
 
@@ -87,7 +86,8 @@ class Coverage:
 
     def find(self, finding: Finding) -> None:
         """Counts a finding at its place, with one pointer for an example."""
-        place = shown(generalised(finding.pointer, None)) if finding.pointer else finding.place
+        # Masked before indices become `*`, which is no name that may be shown.
+        place = generalised(finding.place, None) if finding.pointer else finding.place
         self._find(f"{finding.severity} {finding.rule} {finding.side} {place}", 1, finding.place)
 
     def as_row(self) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 
-_HARMLESS = re.compile(r"[A-Za-z0-9_?-]{1,64}\Z")
+# A name of digits alone could be somebody's telephone number; indices of arrays are shorter.
+_HARMLESS = re.compile(r"(?![0-9]{6,}\Z)[A-Za-z0-9_?-]{1,64}\Z")
 
 
 def join(pointer: str, key: str | int) -> str:

@@ -126,12 +126,13 @@ def _departures(place: Place, tally: Tally) -> Iterator[tuple[Kind, str, int]]:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a later report shows and an earlier one does not, what it no longer shows where it looked, and how many fields
-    it no longer looked at."""
+    """What a later report shows and an earlier one does not, what it no longer shows where it looked, how many fields it no
+    longer looked at, and origins from which it has nothing."""
 
     new: list[Drift]
     gone: list[Drift]
     unseen: int
+    lost: list[Origin]
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any], charts: Charts) -> Difference:
@@ -144,7 +145,8 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any], charts: Charts) -
     unseen = [
         key for origin, totals in totals_of(old).items() for key in totals.fields.keys() - looked.get(origin, {}).keys()
     ]
-    return Difference([drift for drift in after if drift not in known], gone, len(unseen))
+    lost = [origin for origin in totals_of(old) if origin not in looked]
+    return Difference([drift for drift in after if drift not in known], gone, len(unseen), lost)
 
 
 def _was_looked_at(drift: Drift, looked: Mapping[Origin, Mapping[tuple[Side, str], Tally]]) -> bool:

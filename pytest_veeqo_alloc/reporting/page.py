@@ -16,6 +16,7 @@ from pytest_veeqo_alloc.contract.report import Document, field_counts
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.contract.totals import RULE_COUNTS, SIDES, Drift, Side, Totals, drift_of, totals_of
 from pytest_veeqo_alloc.description import charts
+from pytest_veeqo_alloc.reporting.terminal import printable
 
 MOST_CALLS = 1000
 """Rows of interactions on the page; the JSON has all."""
@@ -23,6 +24,7 @@ _ENVIRONMENT = jinja2.Environment(
     loader=jinja2.PackageLoader("pytest_veeqo_alloc.reporting"),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
+    finalize=lambda value: printable(value) if type(value) is str else value,  # what is markup already is none of it
     trim_blocks=True,
     lstrip_blocks=True,
 )

@@ -76,5 +76,5 @@ def _trouble(report: Any) -> str:
     if error is None:
         return ""
     # What is wrong could be anything of anybody's, so only its place is told, as far as that is ours.
-    place = "/".join("*" if isinstance(step, int) else shown_name(step) for step in list(error.absolute_path)[:3])
+    place = "/".join("*" if isinstance(step, int) else shown_name(step) for step in list(error.absolute_path)[:8])
     return f"not as schemas/report.json has it, at /{place}"

@@ -32,6 +32,12 @@ def run_lines(run: Finished) -> Iterator[str]:
     yield from _deviations(run)
 
 
+def too_few(run: Finished) -> str:
+    """How much was seen, where that is less than was asked for."""
+    of_fakes = "" if "target" in run.totals else "; what our fake and cassettes answer does not count"
+    return f"{run.seen} of {field_counts(charts())[0]} fields seen from the target{of_fakes}: less than"
+
+
 def _findings(run: Finished) -> Iterator[str]:
     told: dict[tuple[str, str], tuple[str, int]] = {}
     for each in run.totals.values():
@@ -62,6 +68,7 @@ def difference_lines(difference: Difference) -> Iterator[str]:
     """New drift first, then what is gone, then how far the later run looked."""
     yield from (f"new: {_drift(each)}" for each in sorted(difference.new))
     yield from (f"gone: {_drift(each)}" for each in sorted(difference.gone))
+    yield from (f"note: no interaction from the {origin} in the later report" for origin in difference.lost)
     if difference.unseen:
         yield f"note: {_count(difference.unseen, 'field')} of the earlier report not looked at in the later one"
     yield f"{_count(len(difference.new), 'new drift')}, {len(difference.gone)} gone"
