@@ -47,8 +47,9 @@ def charts_of(tables: Tables) -> Charts:
 
 @dataclass(slots=True)
 class Coverage:
-    """Counts of interactions. Keys are texts, so that they cross from one process to another: `stages` has
-    all that an interaction reached, `findings` has `SEVERITY RULE SIDE PLACE`, `calls` has `STATUS ERRORS WARNINGS TEST`, `deviations` has `RULE PLACE`."""
+    """Counts of interactions. Keys are texts, so that they cross from one process to another: `stages` has all that an
+    interaction reached, `findings` has `SEVERITY RULE SIDE PLACE`, `calls` has `STATUS ERRORS WARNINGS TEST`, `deviations`
+    has `RULE PLACE`."""
 
     interactions: int = 0
     stages: Counts = field(default_factory=dict)
@@ -72,7 +73,7 @@ class Coverage:
 
     def _find(self, key: str, count: int, example: str) -> None:
         if key not in self.findings and len(self.findings) >= MOST:
-            key = f"{key.rpartition(' ')[0] if key.endswith(OTHERS) else ' '.join(key.split(' ', 3)[:3])} {OTHERS}"
+            key = " ".join((*key.split(" ", 3)[:3], OTHERS))
         bump(self.findings, key, count)
         self.examples.setdefault(key, example)
 
