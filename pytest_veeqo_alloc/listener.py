@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pytest_veeqo_alloc.contract.coverage import Coverage, Origin
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.interaction import Interaction
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(NamedTuple):
     """One check: where the interaction came from (None: whoever checked handed it over), the interaction (None: a body
     alone), its findings, and a function from the name of a test to what the check showed."""
 

@@ -78,6 +78,7 @@ def test_what_two_checks_show_adds_up_and_crosses_as_json(clean: Any, broken: An
     for each in shown:
         together.add(coverage_of_row(json.loads(json.dumps(each.as_row()))))
     assert together.interactions == 2
+    assert coverage_of_row(json.loads(json.dumps(together.as_row()))) == together
     one, other, both = (tallies(each.response, charts().response) for each in (*shown, together))
     assert all(both[pointer].present == one[pointer].present + other[pointer].present for pointer in both)
 

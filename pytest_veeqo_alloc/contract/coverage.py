@@ -93,15 +93,20 @@ class Coverage:
 
     def as_row(self) -> dict[str, Any]:
         """What another process is told: what is not nothing, as JSON has it."""
-        row: dict[str, Any] = {"interactions": self.interactions, "examples": self.examples, "findings": self.findings}
-        row |= {name: getattr(self, name) for name in _COUNTERS}
+        row: dict[str, Any] = {"interactions": self.interactions}
+        for name in _OF_A_ROW:
+            if counted := getattr(self, name):
+                row[name] = counted
         for side, bodies in (("request", self.request), ("response", self.response)):
-            if bodies.clean or bodies.walked:
+            if bodies.clean:
+                row[f"{side} clean"] = bodies.clean
+            if bodies.walked:
                 row |= {f"{side} {name}": getattr(bodies, name) for name in _BODIES}
-        return {name: value for name, value in row.items() if value}
+        return row
 
 
 _COUNTERS = ("stages", "statuses", "calls", "deviations")
+_OF_A_ROW = (*_COUNTERS, "findings", "examples")
 _BODIES = ("clean", "walked", "odd", "extra")
 
 
