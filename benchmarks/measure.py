@@ -1,6 +1,6 @@
 """Interleaved rounds and their ratios.
 
-Every round runs each row once, so that a slow moment of the machine slows them alike, and gives one ratio to the base
+Every round runs each row once, beginning with another one each time, so that a slow moment of the machine slows them alike, and gives one ratio to the base
 row of its section. What is told is the median of these ratios and their spread (10th to 90th percentile). A row `again`
 is the base against itself: how far it is from 1.00 is the noise.
 """
@@ -32,10 +32,12 @@ def rounds(rows: dict[str, Timed], count: int) -> list[Row]:
     times: dict[str, list[float]] = {name: [] for name in rows}
     for row in rows.values():
         row()
-    for _ in range(count):
+    names = list(rows)
+    for turn in range(count):
         gc.collect()
-        for name, row in rows.items():
-            times[name].append(row())
+        first = turn % len(names)  # what comes first after the collector is slower, so each row does in its turn
+        for name in names[first:] + names[:first]:
+            times[name].append(rows[name]())
     base = times[next(iter(rows))]
     return [_row(name, taken, base) for name, taken in times.items()]
 
