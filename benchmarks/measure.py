@@ -1,8 +1,8 @@
 """Interleaved rounds and their ratios.
 
-Every round runs each row once, beginning with another one each time, so that a slow moment of the machine slows them alike, and gives one ratio to the base
-row of its section. What is told is the median of these ratios and their spread (10th to 90th percentile). A row `again`
-is the base against itself: how far it is from 1.00 is the noise.
+Every round runs each row once, beginning with another one each time, so that a slow moment of the machine slows them
+alike, and gives one ratio to the base row of its section. What is told is the median of these ratios and their spread
+(10th to 90th percentile). A row `again` is the base against itself: how far it is from 1.00 is the noise.
 """
 
 from __future__ import annotations
