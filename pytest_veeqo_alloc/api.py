@@ -21,7 +21,7 @@ from pytest_veeqo_alloc.contract.check import (
     findings_of,
     without_keys,
 )
-from pytest_veeqo_alloc.contract.coverage import Origin, look_at, only_found
+from pytest_veeqo_alloc.contract.coverage import Coverage, Origin, look_at, only_found
 from pytest_veeqo_alloc.contract.deviations import Accepting, Deviation
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
@@ -245,9 +245,11 @@ class Contract:
         asked: Asked,
     ) -> None:
         if self._listener is not None:
-            look = lambda test: look_at(  # noqa: E731  # what is looked at only where somebody counts
-                interaction, examined, findings, (tables(), charts()), self._settings, asked, test
-            )
+
+            def look(test: str) -> Coverage:  # which is called only where somebody counts
+                described = (tables(), charts())
+                return look_at(interaction, examined, findings, described, self._settings, asked, test)
+
             self._listener.tell(Shown(origin, interaction, findings, look))
 
 

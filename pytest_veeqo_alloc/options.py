@@ -61,6 +61,11 @@ def setting(config: pytest.Config, name: str) -> Any:
     return config.getini(key_of(name)) if given is None else given
 
 
+def is_given(config: pytest.Config, name: str) -> bool:
+    """Whether an option was given at all, be it empty, or its ini key says something."""
+    return config.getoption(key_of(name)) is not None or bool(config.getini(key_of(name)))
+
+
 def runs_suite(config: pytest.Config) -> bool:
     """Whether the packaged suite was named; a process of pytest-xdist is told by its controller."""
     given: dict[str, object] = getattr(config, "workerinput", {})

@@ -25,7 +25,7 @@ from pytest_veeqo_alloc.fixtures_server import (
     veeqo_alloc_server_owner,
     veeqo_alloc_server_settings,
 )
-from pytest_veeqo_alloc.options import OPTIONS, add_options, key_of, runs_suite, setting
+from pytest_veeqo_alloc.options import OPTIONS, add_options, is_given, key_of, runs_suite, setting
 from pytest_veeqo_alloc.told import checked_in, told_in
 from pytest_veeqo_alloc.watched import failure_of, hide_libraries, warnings_of
 
@@ -79,10 +79,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_veeqo_alloc.live_plugin import NAME, LivePlugin  # not before a foreign server is named
 
         config.pluginmanager.register(LivePlugin(config), NAME)
-    asked = (
-        setting(config, "report") or setting(config, "coverage-min") or config.getoption(key_of("coverage-min")) == ""
-    )
-    if asked or runs_suite(config):
+    if is_given(config, "report") or is_given(config, "coverage-min") or runs_suite(config):
         from pytest_veeqo_alloc.report_plugin import register  # not before somebody counts
 
         register(config)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pytest_veeqo_alloc.options import SUITE, folder_for, key_of, runs_suite, setting
+from pytest_veeqo_alloc.options import SUITE, folder_for, is_given, runs_suite, setting
 from pytest_veeqo_alloc.recorder import Recorder, noted
 from pytest_veeqo_alloc.reporting.report_file import known_path, save
 from pytest_veeqo_alloc.reporting.run_text import run_lines, too_few
@@ -102,9 +102,9 @@ class ReportPlugin:
 
 
 def _minimum(config: pytest.Config) -> float | None:
-    given = setting(config, "coverage-min")
-    if not given and config.getoption(key_of("coverage-min")) is None:
+    if not is_given(config, "coverage-min"):
         return None
+    given = setting(config, "coverage-min")
     try:
         percent = float(given)
     except ValueError:

@@ -13,7 +13,7 @@ import pytest
 from pytest_veeqo_alloc.fixtures_cassette import folder_of
 from pytest_veeqo_alloc.fixtures_conformance import skipped_for
 from pytest_veeqo_alloc.recording.names import files_in
-from pytest_veeqo_alloc.reporting.terminal import printable
+from pytest_veeqo_alloc.reporting.terminal import count_of, printable
 from pytest_veeqo_alloc.told import checked_in
 from pytest_veeqo_alloc.watched import warnings_of
 
@@ -65,8 +65,7 @@ def _is_ours(path: Path) -> bool:
 
 def checked_lines(reports: list[Any]) -> Iterator[str]:
     """How much was checked, and a line for each warning that a test had."""
-    checked = sum(map(checked_in, reports))
-    yield f"veeqo-alloc: {checked} interaction{'' if checked == 1 else 's'} checked"
+    yield f"veeqo-alloc: {count_of(sum(map(checked_in, reports)), 'interaction')} checked"
     warned = Counter(text for report in reports for text in warnings_of(report))
     for text, count in list(warned.items())[:_MOST]:
         yield f"veeqo-alloc: warning: {printable(text)}{f', in {count} tests' if count > 1 else ''}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,20 +13,13 @@ from pytest_veeqo_alloc.options import FAKES
 from pytest_veeqo_alloc.watched import MOST_WARNED, checked_by_onlookers, warn
 
 if TYPE_CHECKING:
-    from pytest_veeqo_alloc.contract.coverage import Coverage, Origin
     from pytest_veeqo_alloc.contract.findings import Findings
     from pytest_veeqo_alloc.contract.interaction import Interaction
     from pytest_veeqo_alloc.listener import Shown
+    from pytest_veeqo_alloc.recorder import Recorder
 
 CHECKED = "veeqo_alloc_interactions"
 """The property of a report that says how many interactions its test checked; it crosses from pytest-xdist's processes."""
-
-
-class Notebook(Protocol):
-    """Where it is written down what checks showed."""
-
-    def note(self, origin: Origin, coverage: Coverage) -> None:
-        """What one check showed."""
 
 
 class Told:
@@ -34,7 +27,7 @@ class Told:
 
     def __init__(self, config: pytest.Config) -> None:
         self.test = ""
-        self.notebook: Notebook | None = None
+        self.notebook: Recorder | None = None
         self.played: list[Callable[[], Iterable[Interaction]]] = []
         self._direct = 0
         self._warned: list[Findings] = []

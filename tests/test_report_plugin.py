@@ -58,6 +58,11 @@ def target(path: Path) -> Any:
     return totals_of(load(str(path)))["target"]
 
 
+def by_origin(suite: pytest.Pytester) -> dict[Any, int]:
+    totals = totals_of(load(str(suite.path / "out.json")))
+    return {origin: each.interactions for origin, each in totals.items()}
+
+
 def test_a_run_that_uses_nothing_of_it_says_nothing(suite: pytest.Pytester) -> None:
     assert told(run(suite, tests="def test_nothing(): pass")) == []
 
@@ -235,9 +240,7 @@ def test_elsewhere(veeqo_alloc_contract):
 """
     )
     run(suite, "--veeqo-alloc-report", "out.json", "-k", "watched or elsewhere", tests=tests)
-    assert {
-        origin: totals.interactions for origin, totals in totals_of(load(str(suite.path / "out.json"))).items()
-    } == {"fake": 2}
+    assert by_origin(suite) == {"fake": 2}
 
 
 def test_a_cassette_is_counted_apart_and_once(suite: pytest.Pytester) -> None:
@@ -252,9 +255,7 @@ def test_played(veeqo_alloc_cassette, veeqo_alloc_contract):
     )
     result = run(suite, "--veeqo-alloc-report", "out.json", "-k", "played", tests=tests)
     assert result.ret == 0, result.outlines
-    assert {
-        origin: totals.interactions for origin, totals in totals_of(load(str(suite.path / "out.json"))).items()
-    } == {"cassette": 1}
+    assert by_origin(suite) == {"cassette": 1}
 
 
 def test_a_finding_that_was_expected_is_not_in_the_report(suite: pytest.Pytester) -> None:

@@ -128,7 +128,7 @@ def look_at(
     described: tuple[Tables, Charts],
     settings: Settings,
     asked: Asked,
-    test: str = "",
+    test: str,
 ) -> Coverage:
     """What one check showed: of *interaction*, or of a body alone where that is None."""
     tables, charts = described

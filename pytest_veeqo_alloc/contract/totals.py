@@ -12,7 +12,6 @@ from pytest_veeqo_alloc.contract.coverage import ORIGINS, Charts, Origin
 
 Side = Literal["request", "response"]
 SIDES: tuple[Side, ...] = ("request", "response")
-RULE_COUNTS = ("looked_at", "errors", "warnings", "accepted")
 
 
 @dataclass(slots=True)
@@ -71,6 +70,15 @@ def totals_of(report: Mapping[str, Any]) -> dict[Origin, Totals]:
     return found
 
 
+def rules_of(totals: Mapping[Origin, Totals]) -> dict[str, Counter[str]]:
+    """The counts of every rule that was on, over all origins."""
+    found: dict[str, Counter[str]] = {}
+    for each in totals.values():
+        for rule, counts in each.rules.items():
+            found.setdefault(rule, Counter()).update(counts)
+    return found
+
+
 Kind = Literal["undocumented", "never seen", "sometimes absent", "null", "wrong type", "type of an untyped field"]
 
 
@@ -84,10 +92,14 @@ class Drift(NamedTuple):
     type: str
 
     @property
+    def what(self) -> str:
+        """Kind and type in words."""
+        return f"{self.kind} ({self.type})" if self.type else self.kind
+
+    @property
     def sentence(self) -> str:
         """In words: place, kind and type."""
-        words = f"{self.kind} ({self.type})" if self.type else self.kind
-        return f"{self.side} {self.pointer}: {words}"
+        return f"{self.side} {self.pointer}: {self.what}"
 
 
 def drift_of(report: Mapping[str, Any], charts: Charts) -> dict[Drift, tuple[int, int]]:

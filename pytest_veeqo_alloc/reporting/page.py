@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from pytest_veeqo_alloc.contract.counting import Node, Place
 from pytest_veeqo_alloc.contract.coverage import Origin
 from pytest_veeqo_alloc.contract.report import Document, field_counts
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
-from pytest_veeqo_alloc.contract.totals import RULE_COUNTS, SIDES, Drift, Side, Totals, drift_of, totals_of
+from pytest_veeqo_alloc.contract.totals import SIDES, Drift, Side, Totals, drift_of, rules_of, totals_of
 from pytest_veeqo_alloc.description import charts
 from pytest_veeqo_alloc.reporting.terminal import printable
 
@@ -85,8 +86,7 @@ def _branch(side: Side, node: Node, totals: dict[Origin, Totals], drift: dict[Dr
     by_pointer: dict[str, list[str]] = {}
     for each in drift:
         if each.side == side:
-            words = f"{each.kind} ({each.type})" if each.type else each.kind
-            by_pointer.setdefault(each.pointer, []).append(f"{each.origin}: {words}")
+            by_pointer.setdefault(each.pointer, []).append(f"{each.origin}: {each.what}")
 
     def descend(node: Node) -> Branch:
         branch = Branch()
@@ -129,16 +129,11 @@ def _findings(totals: dict[Origin, Totals]) -> Iterator[dict[str, Any]]:
             yield {**row, "origin": origin}
 
 
-def _rules(totals: dict[Origin, Totals]) -> Iterator[tuple[str, str, str, dict[str, int]]]:
+def _rules(totals: dict[Origin, Totals]) -> Iterator[tuple[str, str, str, Counter[str]]]:
+    counted = rules_of(totals)
     for rule in CATALOGUE.values():
-        counted = [each.rules[rule.id] for each in totals.values() if rule.id in each.rules]
-        if counted:
-            yield (
-                rule.id,
-                rule.basis,
-                rule.holds_when,
-                {name: sum(each[name] for each in counted) for name in RULE_COUNTS},
-            )
+        if rule.id in counted:
+            yield rule.id, rule.basis, rule.holds_when, counted[rule.id]
 
 
 def _calls(totals: dict[Origin, Totals]) -> list[tuple[Origin, tuple[str, str, int, int], int]]:

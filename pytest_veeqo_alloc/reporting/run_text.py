@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_veeqo_alloc.contract.report import field_counts
-from pytest_veeqo_alloc.contract.totals import Difference, Drift
+from pytest_veeqo_alloc.contract.totals import Difference, Drift, rules_of
 from pytest_veeqo_alloc.description import charts
 from pytest_veeqo_alloc.reporting.running import Finished
-from pytest_veeqo_alloc.reporting.terminal import printable
+from pytest_veeqo_alloc.reporting.terminal import count_of, printable
 
 _MOST = 8
 
@@ -19,13 +19,10 @@ def run_lines(run: Finished) -> Iterator[str]:
         yield "0 interactions, so nothing was checked"
         return
     by_origin = ", ".join(f"{each.interactions} from the {origin}" for origin, each in run.totals.items())
-    rules: dict[str, bool] = {}
-    for each in run.totals.values():
-        for rule, counts in each.rules.items():
-            rules[rule] = rules.get(rule, False) or counts["looked_at"] > 0
+    looked_at = [counts["looked_at"] for counts in rules_of(run.totals).values()]
     yield (
-        f"{_count(run.interactions, 'interaction')}{f' ({by_origin})' if by_origin else ''}, "
-        f"{sum(rules.values())} of {len(rules)} rules exercised, "
+        f"{count_of(run.interactions, 'interaction')}{f' ({by_origin})' if by_origin else ''}, "
+        f"{sum(map(bool, looked_at))} of {len(looked_at)} rules exercised, "
         f"{run.seen} of {field_counts(charts())[0]} fields seen from the target"
     )
     yield from _findings(run)
@@ -70,8 +67,8 @@ def difference_lines(difference: Difference) -> Iterator[str]:
     yield from (f"gone: {_drift(each)}" for each in sorted(difference.gone))
     yield from (f"note: no interaction from the {origin} in the later report" for origin in difference.lost)
     if difference.unseen:
-        yield f"note: {_count(difference.unseen, 'field')} of the earlier report not looked at in the later one"
-    yield f"{_count(len(difference.new), 'new drift')}, {len(difference.gone)} gone"
+        yield f"note: {count_of(difference.unseen, 'field')} of the earlier report not looked at in the later one"
+    yield f"{count_of(len(difference.new), 'new drift')}, {len(difference.gone)} gone"
 
 
 def difference_rows(drifts: list[Drift]) -> list[dict[str, str]]:
@@ -81,7 +78,3 @@ def difference_rows(drifts: list[Drift]) -> list[dict[str, str]]:
 
 def _drift(each: Drift) -> str:
     return printable(f"{each.sentence}, from the {each.origin}")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

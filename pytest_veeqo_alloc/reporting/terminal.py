@@ -32,11 +32,12 @@ def terminal_lines(run: Run) -> Iterator[str]:
         more = f" and {len(places) - 1} more" if len(places) > 1 else ""
         yield f"warning: {rule} at {places[0]}{more}"
     yield (
-        f"checked {_count(len(run.checked), 'body or interaction', 'bodies and interactions')} "
-        f"in {_count(run.files, 'file', 'files')}, skipped {run.skipped}: "
-        f"{_count(len(run.errors), 'error', 'errors')}, {_count(len(run.warnings), 'warning', 'warnings')}"
+        f"checked {count_of(len(run.checked), 'body or interaction', 'bodies and interactions')} "
+        f"in {count_of(run.files, 'file')}, skipped {run.skipped}: "
+        f"{count_of(len(run.errors), 'error')}, {count_of(len(run.warnings), 'warning')}"
     )
 
 
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
+def count_of(number: int, one: str, many: str = "") -> str:
+    """*number* with its noun, whose plural is *many* or has an s."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
