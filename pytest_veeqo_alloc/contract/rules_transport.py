@@ -55,6 +55,6 @@ ROWS = (
      "read the order first: the first POST may have been carried out, and a second would allocate twice",
      "RFC 9110 section 9.2.2, on methods that are not idempotent"),
     ("key-sent-elsewhere", "request", "convention", "eee", "the key follows no redirect to another host",
-     "do not follow redirects, or take the key out before",
+     "take the key out before you follow a redirect, or follow none",
      "RFC 9110 section 15.4, on headers that a redirected request leaves out"),
 )  # fmt: skip

@@ -1,0 +1,167 @@
+"""What a finding says, word for word: `words.txt` has what was read by a person and found to be clear.
+
+After a change of words, `python tests/test_words.py` writes the file anew; read what it changed.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+from support.bodies import order, put, request_body
+from test_bodies import CASES, body_of
+
+from pytest_veeqo_alloc import Contract, Findings, Interaction, Request, Response
+from pytest_veeqo_alloc.contract.rules import CATALOGUE
+from pytest_veeqo_alloc.contract.sequence import Ending, Seen
+
+STRICT = Contract("strict")
+APPROVED = Path(__file__).parent / "words.txt"
+URL = "https://api.example.com/orders/447452/allocations"
+KEY = "a-long-key-of-a-test"
+JSON_TYPE = ("content-type", "application/json")
+
+
+def request(url: str = URL, method: str = "POST", **changes: Any) -> Request:
+    body = json.dumps(request_body()).encode()
+    return Request(method, url, **{"headers": (JSON_TYPE, ("x-api-key", KEY)), "body": body, **changes})
+
+
+def response(status: int = 201, **changes: Any) -> Response:
+    headers = (JSON_TYPE, ("location", "https://api.example.com/orders/447452"))
+    return Response(status, **{"headers": headers, "body": json.dumps(order()).encode(), **changes})
+
+
+REQUESTS = {
+    "another method": request(method="PUT"),
+    "another path": request("https://api.example.com/orders/447452"),
+    "the number of an order in the path": request("https://api.example.com/orders/P-1/allocations"),
+    "a query parameter": request(f"{URL}?page=1"),
+    "a key in the query": request(f"{URL}?next={KEY}"),
+    "a parameter named like a key": request(f"{URL}?api_key=1"),
+    "a key in the path": request(f"https://api.example.com/{KEY}/orders/447452/allocations"),
+    "no key": request(headers=(JSON_TYPE,)),
+    "no media type": request(headers=(("x-api-key", KEY),)),
+    "a form": request(headers=(("content-type", "application/x-www-form-urlencoded"), ("x-api-key", KEY))),
+    "no body": request(body=b""),
+    "a number that is not finite": request(body=b'{"allocation": {"warehouse_id": NaN, "line_items_attributes": 1e999}}'),
+    "a member twice": request(body=b'{"allocation": {}, "allocation": {}, "allocation": {"line_items_attributes": []}}'),
+    "a byte order mark": request(body=b"\xef\xbb\xbf[]"),
+}  # fmt: skip
+
+PLAIN = (("content-type", "text/plain"), ("location", "/orders/447452"))
+RESPONSES = {
+    "200": response(200),
+    "302": response(302),
+    "422": response(422, body=b""),
+    "500": response(500, body=b""),
+    "an error that is a page": response(500, body=b"<html>"),
+    "an error of another form": response(422, body=b'{"errors": ["x", "y"]}'),
+    "a stack trace": response(500, body=b'{"error_messages": "app.py\\", line 3, in f\\nTraceback (most recent call last):"}'),
+    "a database error": response(500, body=b'{"error_messages": "PG::UniqueViolation"}'),
+    "a path of the server": response(500, body=b'{"error_messages": "no such file /home/app/orders.rb"}'),
+    "no media type": response(headers=(("location", "/orders/447452"),)),
+    "another media type": response(headers=PLAIN),
+    "no location": response(headers=(JSON_TYPE,)),
+    "a location that is no URI": response(headers=(JSON_TYPE, ("location", "/orders/447452 or so"))),
+    "the location of another order": response(headers=(JSON_TYPE, ("location", "/orders/1"))),
+    "no body": response(body=b""),
+    "text that is no JSON": response(body=b'{"id": 1,\n "number": }'),
+    "bytes that are no UTF-8": response(body=b'{"id": "\xff"}'),
+    "65 levels": response(body=b"[" * 65 + b"]" * 65),
+    "a list": response(body=b"[1]"),
+}  # fmt: skip
+
+PAIRS = {
+    "another order than the one asked for": Interaction(request("/orders/5/allocations"), response()),
+    "no allocation that answers": Interaction(
+        request(body=json.dumps(put(request_body(), "/allocation/warehouse_id", 5)).encode()), response()
+    ),
+}
+
+SENT_AGAIN: dict[str, tuple[Response | None, Ending]] = {
+    "after a 5xx": (response(503), "answered"),
+    "after an answer that was cut off": (None, "unanswered"),
+    "after an answer that is no JSON": (response(body=b"{"), "answered"),
+}
+
+FILES = {
+    "an old recording": STRICT.lint_age(STRICT.today - datetime.timedelta(days=8), 7),
+    "a recording without a date": STRICT.lint_age(None, 7),
+    "a cassette of version 2": STRICT.lint_version(2),
+    "a cassette of no version": STRICT.lint_version("v1"),
+    "secrets": STRICT.lint(
+        Interaction(
+            request(
+                f"https://me:hunter2pass@api.example.com/orders/1/allocations?next=a&mail=person@company.co.uk&api_key={KEY}",
+                headers=(("cookie", "session=8c1f2a9be07d44c3"), ("x-api-key", "8c1f2a9be07d44c3a1")),
+                body=b'{"phone": 442071234567, "note": "8c1f2a9be07d44c3a1b2c3d4e5f60718", "card": "4242424242424242"}',
+            ),
+            response(headers=(), body=b"contact=person@company.co.uk"),
+        )
+    ),
+}
+
+
+def said() -> Iterator[tuple[str, Findings]]:
+    """Every case by its name, with its findings."""
+    for name, sent in REQUESTS.items():
+        yield f"request: {name}", STRICT.check(Interaction(sent))
+    for name, answer in RESPONSES.items():
+        yield f"response: {name}", STRICT.check(Interaction(None, answer))
+    yield (
+        "response: 404 where 422 was expected",
+        STRICT.check(Interaction(None, response(404, body=b"")), expect_status=422),
+    )
+    yield "response: 201 to a broken request", STRICT.check(Interaction(None, response()), broken_request=True)
+    yield (
+        "response: 500 to a broken request",
+        STRICT.check(Interaction(None, response(500, body=b"")), broken_request=True),
+    )
+    yield "response: 302 to a broken request", STRICT.check(Interaction(None, response(302)), broken_request=True)
+    for name, pair in PAIRS.items():
+        yield f"pair: {name}", STRICT.check(pair)
+    for name, (answer, ending) in SENT_AGAIN.items():
+        both: list[Seen] = [(Interaction(request(), answer), ending), (Interaction(request(), response()), "answered")]
+        yield f"sequence: sent again {name}", STRICT.check_sequence(both)
+    yield "sequence: a key at another host", STRICT.check_sequence([(Interaction(request()), "elsewhere")])
+    for name, findings in FILES.items():
+        yield f"file: {name}", findings
+    for name in sorted(CASES):
+        yield f"body: {name}", Contract(CASES[name]["profile"]).check_body(CASES[name]["side"], body_of(CASES[name]))
+
+
+def words() -> str:
+    """Places of one case that say the same stand together, so that three hundred missing fields are one line."""
+    lines = []
+    for name, findings in said():
+        lines.append(name)
+        places: dict[tuple[str, ...], list[str]] = {}
+        for f in findings:
+            key = (f"{f.severity} {f.rule} ({f.basis})", f"wanted {f.wanted}", f"got {f.got}", f"do {f.remedy}")
+            places.setdefault(key, []).append(f"{f.side} {f.place}")
+        for key, found in places.items():
+            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+            lines += [f"    {found[0]}{more}", *(f"        {part}" for part in key)]
+    return "\n".join(lines) + "\n"
+
+
+def test_every_finding_says_what_was_approved() -> None:
+    approved = APPROVED.read_text(encoding="utf-8")
+    changes = difflib.unified_diff(approved.splitlines(), words().splitlines(), "approved", "said", lineterm="")
+    assert "\n".join(changes) == ""
+
+
+def test_every_rule_has_words_that_were_approved() -> None:
+    assert {finding.rule for _, findings in said() for finding in findings} == set(CATALOGUE)
+
+
+if __name__ == "__main__":
+    APPROVED.write_text(words(), encoding="utf-8")
