@@ -214,7 +214,7 @@ def _cleanup(chosen: argparse.Namespace) -> int:
     try:
         cleaned = clean_up_file(Path(chosen.journal), wishes)
     except LiveError as error:
-        raise ValueError(str(error).replace("--veeqo-alloc-", "--")) from None
+        raise ValueError(error.for_command()) from None
     for each in cleaned:
         print(printable(each.sentence))
     print(f"orders: {len(cleaned)}, with something left: {sum(each.is_left for each in cleaned)}")

@@ -74,9 +74,7 @@ def _serve(chosen: argparse.Namespace) -> int:
             stop = stack.enter_context(stop_on_signals())
             is_fine = serve(served, host=chosen.host, port=chosen.port, names=tuple(chosen.name), stop=stop)
     except LiveError as error:
-        raise ValueError(
-            str(error).replace("--veeqo-alloc-base-url", "--upstream").replace("--veeqo-alloc-", "--")
-        ) from None
+        raise ValueError(error.for_command().replace("--base-url", "--upstream")) from None
     trouble = write_reports(contract, counted, started, chosen.report)
     for sentence in trouble:
         print(f"veeqo-alloc: {sentence}", file=sys.stderr, flush=True)

@@ -13,7 +13,6 @@ from pytest_veeqo_alloc.told import told_in
 from pytest_veeqo_alloc.watched import warn
 
 if TYPE_CHECKING:
-    from pytest_veeqo_alloc.api import Contract
     from pytest_veeqo_alloc.conformance.client import ClientJudge
     from pytest_veeqo_alloc.conformance.judging import Judge
     from pytest_veeqo_alloc.conformance.subject import Subject
@@ -38,7 +37,7 @@ def veeqo_alloc_subject(request: pytest.FixtureRequest, pytestconfig: pytest.Con
                 raise
             yield foreign(live, contract_of(pytestconfig))
         elif names_a_client(pytestconfig):
-            yield "no server is named: --veeqo-alloc-base-url does, as the README says under 'Against staging'"
+            yield "no server is named: --veeqo-alloc-base-url does, as docs/howto/staging.md says"
         else:
             yield stack.enter_context(own_fake(told_in(pytestconfig)))
 
@@ -81,9 +80,7 @@ def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
-def veeqo_alloc_client_judge(
-    request: pytest.FixtureRequest, veeqo_alloc_client: Any, veeqo_alloc_contract: Contract
-) -> Iterator[ClientJudge]:
+def veeqo_alloc_client_judge(request: pytest.FixtureRequest, veeqo_alloc_client: Any) -> Iterator[ClientJudge]:
     """What judges the client under test in this test: a fake that is fresh, and not watched by itself."""
     from pytest_veeqo_alloc.conformance.client import ClientJudge
 

@@ -47,7 +47,7 @@ class LivePlugin:
             self._given = self._given or {"trouble": str(error)}
 
     def live(self) -> Live:
-        """The one way to the server in this process; NotPermittedError or JournalError where there is none."""
+        """The one way to the server in this process; LiveError where there is none."""
         if self._trouble is not None:
             raise self._trouble
         if self._permit is None or self._given is None or "trouble" in self._given:

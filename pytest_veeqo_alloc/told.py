@@ -23,10 +23,10 @@ CHECKED = "veeqo_alloc_interactions"
 
 
 class Told:
-    """Hears of every check. Set `test` to the one that runs, and `notebook` where coverage is asked for."""
+    """Hears of every check. Set `notebook` where coverage is asked for."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self.test = ""
+        self._test = ""
         self.notebook: Recorder | None = None
         self.played: list[Callable[[], Iterable[Interaction]]] = []
         self._direct = 0
@@ -41,7 +41,7 @@ class Told:
 
     def begin(self, test: str) -> None:
         """Another test runs."""
-        self.test, self._direct = test, 0
+        self._test, self._direct = test, 0
         self.played.clear()
         self._warned.clear()
 
@@ -58,7 +58,7 @@ class Told:
             if len(self._warned) < MOST_WARNED and shown.findings.warnings:
                 self._warned.append(shown.findings)
         if self.notebook is not None:
-            self.notebook.note(origin, shown.look(self.test))
+            self.notebook.note(origin, shown.look(self._test))
 
     def _is_told_elsewhere(self, interaction: Interaction) -> bool:
         """Whether it was checked before, or a fake or a cassette of this test tells of it itself."""

@@ -29,7 +29,6 @@ from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.recording.session import Cassettes
 from pytest_veeqo_alloc.recording.unmatched import UnmatchedRequestError
 from pytest_veeqo_alloc.reporting.report_file import save
-from pytest_veeqo_alloc.server.faults import FAULTS
 
 ROOT = Path(__file__).parents[1]
 FRONT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -156,10 +155,6 @@ def test_the_served_fake_of_the_readme_says_what_it_is_shown_to_say(tmp_path: Pa
             subprocess.run([*here, "-sS"], check=True, capture_output=True)
         assert process.stop() == 1
     assert shown == f"$ veeqo-alloc serve --port 8080\nhttp://127.0.0.1:8080\n{process.out}"
-
-
-def test_the_readme_names_every_fault() -> None:
-    assert [name for name in FAULTS if f"`{name}`" not in README] == []
 
 
 def test_the_unmatched_request_of_the_readme_is_the_one_that_comes(tmp_path: Path) -> None:

@@ -193,7 +193,7 @@ def test_a_server_that_dies_after_the_post_leaves_unknown_and_gets_no_second_one
         assert len(server.posts) == 1
         journal = read_journal(tmp_path / "journal.jsonl")
         assert [entry.is_unknown for entry in journal.entries] == [True]
-        assert clean_up(journal, live) == [Cleaned(7, "order 7: deleted 5001", False, 1)]
+        assert clean_up(journal, live) == [Cleaned("order 7: deleted 5001", False)]
     assert server.orders[7] == []
 
 
@@ -290,9 +290,9 @@ def test_clean_up_refuses_an_order_that_holds_what_the_journal_does_not_know(ser
         live.post(8, body())
         cleaned = clean_up(read_journal(tmp_path / "journal.jsonl"), live)
         assert cleaned == [
-            Cleaned(7, "order 7: left 5002, since it also holds 5001, which this journal does not know as its own, and the "
+            Cleaned("order 7: left 5002, since it also holds 5001, which this journal does not know as its own, and the "
                        "deletion would remove all", True),
-            Cleaned(8, "order 8: deleted 5003", False),
+            Cleaned("order 8: deleted 5003", False),
         ]  # fmt: skip
         assert len(server.orders[7]) == 2
         server.orders[7] = server.orders[7][1:]
@@ -317,7 +317,7 @@ def test_what_does_not_fit_a_write_is_left_for_a_person_to_look_at(server: Stagi
     with live_at(server.url, tmp_path) as live:
         live.post(7, body())
         cleaned = clean_up(read_journal(tmp_path / "journal.jsonl"), live)
-    assert cleaned == [Cleaned(7, "order 7: holds 5001, which this journal may have made: look at it by hand", True)]
+    assert cleaned == [Cleaned("order 7: holds 5001, which this journal may have made: look at it by hand", True)]
     assert [method for method, *_ in server.seen if method == "DELETE"] == []
 
 
@@ -358,7 +358,7 @@ def test_an_order_that_cannot_be_read_is_left(tmp_path: Path, server: Staging) -
         live.post(7, body())
         server.order = lambda order_id: b"{}"  # type: ignore[method-assign]  # the server lost it
         (cleaned,) = clean_up(read_journal(tmp_path / "journal.jsonl"), live)
-    assert cleaned == Cleaned(7, "order 7: cannot be read (status 200), so nothing was deleted", True)
+    assert cleaned == Cleaned("order 7: cannot be read (status 200), so nothing was deleted", True)
 
 
 def test_a_journal_of_another_server_is_not_cleaned_up(server: Staging, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from pytest_veeqo_alloc import plugin
 from pytest_veeqo_alloc.cli import parser
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, PROFILES
-from pytest_veeqo_alloc.options import OPTIONS, PREFIX
+from pytest_veeqo_alloc.options import OPTIONS, key_of
+from pytest_veeqo_alloc.server.faults import FAULTS
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 _PLUGIN = Path(plugin.__file__).parent
@@ -62,7 +63,7 @@ def options() -> str:
     for name, takes, several, words in OPTIONS:
         option = f"`--veeqo-alloc-{name}{f' {takes}' if takes else ''}`".replace("|", "\\|")
         more = "; may be given several times" if several else ""
-        lines.append(f"| {option} | `{PREFIX}{name.replace('-', '_')}` | {_cell(words)}{more} |")
+        lines.append(f"| {option} | `{key_of(name)}` | {_cell(words)}{more} |")
     return "\n".join(lines) + "\n"
 
 
@@ -133,7 +134,24 @@ def commands() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"rules": rules, "options": options, "fixtures": fixtures, "commands": commands}
+def faults() -> str:
+    """Every fault of the fake, with what it takes."""
+    lines = [
+        "# Faults of the fake",
+        "",
+        "For `veeqo_alloc_server.inject_fault(name, ...)` and `POST faults` of the control path.",
+        "",
+        "| fault | does | takes | the allocation is made |",
+        "| --- | --- | --- | --- |",
+    ]
+    for fault in FAULTS.values():
+        takes = [f"`{name}=`" for name in fault.needs] + [f"`{name}=`, if you like" for name in fault.may_take]
+        made = "yes" if fault.carried_out else "no"
+        lines.append(f"| `{fault.name}` | {_cell(fault.does)} | {'; '.join(takes)} | {made} |")
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"rules": rules, "options": options, "fixtures": fixtures, "commands": commands, "faults": faults}
 
 
 def main() -> None:

@@ -7,7 +7,6 @@ import importlib
 import inspect
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -27,12 +26,11 @@ class ClientError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Driven:
-    """What came of a call: what was returned, or what was raised, and how long it took. `ended` is false where the client
+    """What came of a call: what was returned, or what was raised. `ended` is false where the client
     did not come back."""
 
     returned: Any = None
     raised: BaseException | None = None
-    seconds: float = 0.0
     ended: bool = True
 
 
@@ -80,7 +78,6 @@ def drive(make_client: MakeClient, fake: Fake, order_id: int, body: dict[str, An
     outcome: list[Driven] = []
 
     def work() -> None:
-        start = time.monotonic()
         try:
             allocate = make_client(fake.url, fake.api_key)
             if not callable(allocate):
@@ -89,14 +86,14 @@ def drive(make_client: MakeClient, fake: Fake, order_id: int, body: dict[str, An
             returned = allocate(*arguments)
             if inspect.isawaitable(returned):
                 returned = asyncio.run(_awaited(returned))
-            outcome.append(Driven(returned=returned, seconds=time.monotonic() - start))
+            outcome.append(Driven(returned=returned))
         except BaseException as error:  # whatever it is, it is what the client did
-            outcome.append(Driven(raised=error, seconds=time.monotonic() - start))
+            outcome.append(Driven(raised=error))
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join(timeout + _MARGIN)
-    return outcome[0] if outcome else Driven(seconds=timeout + _MARGIN, ended=False)
+    return outcome[0] if outcome else Driven(ended=False)
 
 
 async def _awaited(returned: Any) -> Any:

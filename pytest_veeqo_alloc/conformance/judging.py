@@ -67,8 +67,7 @@ class Judge:
     def demand_no_failure(self, interaction: Interaction) -> None:
         """Fails the test where the server failed, or said that it succeeded with an answer that is not as documented."""
         __tracebackhide__ = True
-        status = interaction.response.status if interaction.response else 0
-        if 200 <= status < 300:
+        if interaction.response is not None and interaction.response.is_success:
             answer = Interaction(None, interaction.response)  # whether the request was right is not asked here
             self._conclude(self.contract.check(answer))
         else:

@@ -117,7 +117,7 @@ class Subject:
             return
         kind = response.header("content-type")
         is_json = kind is None or is_json_type(kind) or read(response.body).readable
-        if 200 <= response.status < 300 and is_json:
+        if response.is_success and is_json:
             return
         what = "" if is_json else " and a body that is no JSON"
         hint = (

@@ -42,7 +42,7 @@ def _held(world: World, order_id: int, sellable: int) -> int:
 
 
 def _is_made(interaction: Interaction) -> bool:
-    return interaction.response is not None and 200 <= interaction.response.status < 300
+    return interaction.response is not None and interaction.response.is_success
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")

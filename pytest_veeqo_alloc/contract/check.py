@@ -111,7 +111,7 @@ def examine(interaction: Interaction, tables: Tables, asked: Asked) -> Examined:
         if not broken:
             said += (("request", b, body.value) for b in _request(request, body, tables, asked))
     if response is not None:
-        answer = read(response.body) if 200 <= response.status < 300 else None
+        answer = read(response.body) if response.is_success else None
         known = (request, body) if request is not None and body is not None else None
         breaches = _response(response, answer, known, tables, asked)
         said += (("response", b, answer.value if answer else None) for b in breaches)
@@ -139,10 +139,11 @@ def _request(request: Request, body: Reading, tables: Tables, asked: Asked) -> I
 
 def _unreadable(breaches: Iterable[Breach]) -> bool:
     """Whether the body could not be read, which hides its media type and all that would be said of its content."""
-    return any(breach.rule in _UNREADABLE for breach in breaches)
+    return any(breach.rule in UNREADABLE for breach in breaches)
 
 
-_UNREADABLE = frozenset({"body-missing", "not-json", "not-utf8", "too-deep"})
+UNREADABLE = frozenset({"body-missing", "not-json", "not-utf8", "too-deep"})
+"""The rules of a body that cannot be read."""
 
 
 def _request_body(body: Reading, tables: Tables) -> list[Breach]:

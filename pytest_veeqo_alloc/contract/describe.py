@@ -16,7 +16,7 @@ _SECRET_WORDS = ("key", "token", "secret", "password", "card", "code")
 def describe(value: Any) -> str:
     """The JSON kind of *value* and its size: `string of 5 characters`, `array of 2 items`, `number`, `null`."""
     if isinstance(value, str):
-        return f"string of {_count(len(value), 'character')}"
+        return f"string of {count_of(len(value), 'character')}"
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -24,9 +24,9 @@ def describe(value: Any) -> str:
     if isinstance(value, (int, float)):
         return "number"
     if isinstance(value, list):
-        return f"array of {_count(len(value), 'item')}"
+        return f"array of {count_of(len(value), 'item')}"
     if isinstance(value, dict):
-        return f"object with {_count(len(value), 'member')}"
+        return f"object with {count_of(len(value), 'member')}"
     return f"Python {type(value).__name__}, which is no JSON value"
 
 
@@ -49,5 +49,6 @@ def describe_openly(value: Any, pointer: str) -> str:
     return f"{words}: {quoted if len(quoted) <= _QUOTED_CHARACTERS else quoted[:_QUOTED_CHARACTERS] + '...'}"
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def count_of(number: int, one: str, many: str = "") -> str:
+    """*number* with its noun, whose plural is *many* or has an s."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"

@@ -93,8 +93,8 @@ def _sellable(add: Add, here: str, sellable: dict[str, Any]) -> None:
             _equal(add, "margin", here, sellable, "margin", (price - cost) / price * 100)
     _stock(add, here, sellable, cost)
     product = _object(sellable.get("product"))
-    _same_text(add, "title-copies", here, sellable, "sellable_title", sellable.get("title"))
-    _same_text(add, "title-copies", here, sellable, "product_title", product.get("title"))
+    _same_title(add, here, sellable, "sellable_title", sellable.get("title"))
+    _same_title(add, here, sellable, "product_title", product.get("title"))
     image = _object(product.get("main_image"))
     _same(add, "main-image-product", f"{here}/product/main_image", image, "product_id", product.get("id"))
 
@@ -209,7 +209,7 @@ def _same(add: Add, rule: str, here: str, owner: dict[str, Any], name: str, want
         add(Breach(rule, f"{here}/{name}", describe_number(have), describe_number(want)))
 
 
-def _same_text(add: Add, rule: str, here: str, owner: dict[str, Any], name: str, want: Any) -> None:
+def _same_title(add: Add, here: str, owner: dict[str, Any], name: str, want: Any) -> None:
     have = owner.get(name)
     if isinstance(have, str) and isinstance(want, str) and have != want:
-        add(Breach(rule, f"{here}/{name}", f"another {describe(have)}", f"the same {describe(want)}"))
+        add(Breach("title-copies", f"{here}/{name}", f"another {describe(have)}", f"the same {describe(want)}"))

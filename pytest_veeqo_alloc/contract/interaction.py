@@ -45,6 +45,11 @@ def _size(body: bytes | None) -> str:
     return "no body" if body is None else f"body of {len(body)} bytes"
 
 
+def is_success(status: int) -> bool:
+    """Whether *status* is 2xx (RFC 9110 section 15.3)."""
+    return 200 <= status < 300
+
+
 @dataclass(frozen=True, repr=False)
 class Request(Headed):
     """A request: method, absolute or relative URL, header pairs, body bytes (None: there was none)."""
@@ -71,6 +76,11 @@ class Response(Headed):
 
     def __post_init__(self) -> None:
         _refuse(self, status=int)
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx (RFC 9110 section 15.3)."""
+        return is_success(self.status)
 
     def __repr__(self) -> str:
         return f"<Response {self.status}: {len(self.headers)} headers, {_size(self.body)}>"

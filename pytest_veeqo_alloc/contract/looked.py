@@ -16,10 +16,6 @@ LINE, CALL, REQUEST, REQUEST_JSON = "request line", "call", "request body", "req
 STATUS, EXPECTED, BROKEN = "status", "expected status", "broken request"
 RESPONSE, RESPONSE_JSON, ORDER = "response body", "response JSON", "order"
 CREATED, LOCATED, REFUSAL, ECHO, SEQUENCE = "created", "located", "refusal", "echo", "sequence"
-STAGES = (
-    LINE, CALL, REQUEST, REQUEST_JSON, STATUS, EXPECTED, BROKEN, RESPONSE, RESPONSE_JSON, ORDER, CREATED, LOCATED,
-    REFUSAL, ECHO, SEQUENCE,
-)  # fmt: skip
 
 _BYTES = (REQUEST, RESPONSE)
 _JSON = (REQUEST_JSON, RESPONSE_JSON)

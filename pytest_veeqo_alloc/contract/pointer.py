@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from pytest_veeqo_alloc.contract.describe import count_of
+
 # A name of digits alone could be somebody's telephone number; indices of arrays are shorter.
 _HARMLESS = re.compile(r"(?![0-9]{6,}\Z)[A-Za-z0-9_?-]{1,64}\Z")
 
@@ -35,7 +37,7 @@ def shown_name(name: str) -> str:
 
 
 def _length_of(name: str) -> str:
-    return f"(name of {len(name)} character{'' if len(name) == 1 else 's'})"
+    return f"(name of {count_of(len(name), 'character')})"
 
 
 def shown(pointer: str | None) -> str | None:

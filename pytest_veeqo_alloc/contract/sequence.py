@@ -57,12 +57,12 @@ def _not_known(response: Response | None, ending: Ending) -> str:
     if response.status >= 500:
         return f"a {response.status}"
     readable = is_json_type(response.header("content-type") or "") and read(response.body).readable
-    return "" if readable or not 200 <= response.status < 300 else "an answer that cannot be read"
+    return "" if readable or not response.is_success else "an answer that cannot be read"
 
 
 def _tells(response: Response | None) -> bool:
     """Whether an answer says what became of an order: it is there, or it is not."""
-    return response is not None and (200 <= response.status < 300 or response.status == 404)
+    return response is not None and (response.is_success or response.status == 404)
 
 
 def _names(request: Request, order_id: int | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from pytest_veeqo_alloc.contract.describe import count_of
 from pytest_veeqo_alloc.contract.findings import Finding, Findings
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 
@@ -27,9 +28,9 @@ def render(findings: Findings, hint: str = "") -> str:
 def heading(findings: Findings) -> str:
     """`response of POST ...: 2 errors, 1 warning (profile documented)`."""
     sides = " and ".join(sorted({finding.side for finding in findings})) or "interaction"
-    counts = [_count(len(findings.errors), "error")]
+    counts = [count_of(len(findings.errors), "error")]
     if findings.warnings:
-        counts.append(_count(len(findings.warnings), "warning"))
+        counts.append(count_of(len(findings.warnings), "warning"))
     if findings.accepted:
         counts.append(f"{len(findings.accepted)} accepted")
     return f"{sides} of {findings.operation}: {', '.join(counts)} (profile {findings.profile})"
@@ -93,7 +94,3 @@ def _warning_lines(warnings: tuple[Finding, ...]) -> list[str]:
     if len(by_rule) > _RULES_OF_WARNINGS:
         lines.append(f"  warning: and {len(by_rule) - _RULES_OF_WARNINGS} more rules")
     return lines
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -8,7 +8,7 @@ from urllib.parse import unquote, unquote_plus, urlsplit
 
 from pytest_veeqo_alloc.contract.breach import Breach
 from pytest_veeqo_alloc.contract.describe import NOTHING, describe
-from pytest_veeqo_alloc.contract.interaction import Request, Response
+from pytest_veeqo_alloc.contract.interaction import Request, Response, is_success
 from pytest_veeqo_alloc.contract.operation import Operation, is_integer, path_of
 from pytest_veeqo_alloc.contract.uri import is_uri_reference
 
@@ -90,7 +90,7 @@ def is_json_type(value: str) -> bool:
 def status_breaches(status: int, operation: Operation, *, expect: int | None, broken: bool) -> list[Breach]:
     """The status, against the page or against what the caller expects."""
     wanted = "a status of 4xx" if broken else str(operation.status)
-    if broken and 200 <= status < 300:
+    if broken and is_success(status):
         return [Breach("broken-request-accepted", None, str(status), wanted, "status")]
     if expect is not None:
         return [] if status == expect else [Breach("unexpected-status", None, str(status), str(expect), "status")]
@@ -98,7 +98,7 @@ def status_breaches(status: int, operation: Operation, *, expect: int | None, br
         return []
     if 500 <= status < 600:
         return [Breach("server-error", None, str(status), wanted, "status")]
-    rule = "wrong-status" if 200 <= status < 300 else "undocumented-status"
+    rule = "wrong-status" if is_success(status) else "undocumented-status"
     return [Breach(rule, None, str(status), wanted, "status")]
 
 

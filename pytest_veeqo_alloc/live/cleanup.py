@@ -10,25 +10,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_veeqo_alloc.contract.allocated import Held, held_by
+from pytest_veeqo_alloc.contract.allocated import Held
 from pytest_veeqo_alloc.live.errors import JournalError, LiveError
 from pytest_veeqo_alloc.live.guard import Wishes, permit
 from pytest_veeqo_alloc.live.journal import Entry, Journal, read_journal
 from pytest_veeqo_alloc.live.ownership import owned, suspects
-from pytest_veeqo_alloc.live.session import Live, live_alone
+from pytest_veeqo_alloc.live.session import Live, held_in, live_alone
 
 _MOST_DELETES = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """What became of one order: a sentence, whether anything that the journal wrote is left or may be, and how many
-    UNKNOWN writes were settled by reading it."""
+    """What became of one order: a sentence, and whether anything that the journal wrote is left or may be."""
 
-    order_id: int
     sentence: str
     is_left: bool
-    settled: int = 0
 
 
 def clean_up(journal: Journal, live: Live) -> list[Cleaned]:
@@ -58,14 +55,14 @@ def _clean(order_id: int, entries: Sequence[Entry], live: Live) -> Cleaned:
             held = _read(order_id, live)
             if isinstance(held, str):
                 return _left(order_id, held)
-            ours, settled = owned(entries, held)
+            ours = owned(entries, held)
             strangers = [each.id for each in held if each.id not in ours]
             if not ours:
                 return _without_ours(order_id, deleted, entries, held)
             if strangers:
-                return _left(order_id, _refusal(ours, strangers), settled)
+                return _left(order_id, _refusal(ours, strangers))
             answer = live.delete(order_id, min(ours), [each.id for each in held])
-            if not 200 <= answer.status < 300:
+            if not answer.is_success:
                 return _left(
                     order_id, f"allocation {min(ours)} is left, its deletion was answered with {answer.status}"
                 )
@@ -75,13 +72,13 @@ def _clean(order_id: int, entries: Sequence[Entry], live: Live) -> Cleaned:
     return _left(order_id, f"allocations come back after {_MOST_DELETES} deletions")
 
 
-def _left(order_id: int, why: str, settled: int = 0) -> Cleaned:
-    return Cleaned(order_id, f"order {order_id}: {why}", True, settled)
+def _left(order_id: int, why: str) -> Cleaned:
+    return Cleaned(f"order {order_id}: {why}", True)
 
 
 def _read(order_id: int, live: Live) -> list[Held] | str:
     answer = live.read(order_id)
-    held = held_by(answer.body) if answer.status == 200 else None
+    held = held_in(answer)
     if held is None:
         return f"cannot be read (status {answer.status}), so nothing was deleted"
     return held
@@ -91,7 +88,7 @@ def _without_ours(order_id: int, deleted: list[int], entries: Sequence[Entry], h
     if doubtful := suspects(entries, held):
         return _left(order_id, f"holds {_listed(doubtful)}, which this journal may have made: look at it by hand")
     done = f"deleted {_listed(deleted)}" if deleted else "nothing of this journal is left"
-    return Cleaned(order_id, f"order {order_id}: {done}", False, sum(entry.is_unknown for entry in entries))
+    return Cleaned(f"order {order_id}: {done}", False)
 
 
 def _refusal(ours: set[int], strangers: list[int]) -> str:

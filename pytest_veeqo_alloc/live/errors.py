@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 
 class LiveError(Exception):
     """Something about a foreign server. The text never has a key or a body in it."""
 
     hides_libraries = True
 
+    def for_command(self) -> str:
+        """The text with the options of the command, where it names those of pytest."""
+        return str(self).replace("--veeqo-alloc-", "--")
+
 
 class NotPermittedError(LiveError):
-    """The run may not write to a foreign server. `sentences` has one for each thing that is missing."""
-
-    def __init__(self, sentences: Sequence[str]) -> None:
-        super().__init__("\n".join(sentences))
-        self.sentences = tuple(sentences)
+    """The run may not write to a foreign server. The text has a line for each thing that is missing."""
 
 
 class RefusedError(LiveError):

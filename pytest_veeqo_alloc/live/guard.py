@@ -67,7 +67,7 @@ def permit(wishes: Wishes, *, needs_key: bool = True, only_cleans_up: bool = Fal
             sentences.append(str(error))
     sentences += _rate(wishes, pool)
     if sentences:
-        raise NotPermittedError(sentences)
+        raise NotPermittedError("\n".join(sentences))
     url = urlsplit(wishes.base_url)
     host, port = url.hostname or "", port_of(url)
     rate = MAX_RATE if wishes.rate is None else wishes.rate

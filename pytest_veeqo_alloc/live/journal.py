@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pytest_veeqo_alloc.contract.interaction import is_success
 from pytest_veeqo_alloc.live.errors import JournalError
 from pytest_veeqo_alloc.live.shared import locked
 
@@ -47,7 +48,7 @@ class Entry:
     @property
     def has_succeeded(self) -> bool:
         """Whether it was answered with a 2xx."""
-        return isinstance(self.outcome, int) and 200 <= self.outcome < 300
+        return isinstance(self.outcome, int) and is_success(self.outcome)
 
     @property
     def is_unknown(self) -> bool:

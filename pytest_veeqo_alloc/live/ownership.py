@@ -20,21 +20,19 @@ def made_by(entry: Entry, held: Sequence[Held]) -> list[int]:
     return [newest.id] if newest is not None and _fits(newest, entry) else []
 
 
-def owned(entries: Sequence[Entry], held: Sequence[Held]) -> tuple[set[int], int]:
-    """Which of *held*, what an order holds now, were made by *entries*, and how many UNKNOWN ones that settles.
+def owned(entries: Sequence[Entry], held: Sequence[Held]) -> set[int]:
+    """Which of *held*, what an order holds now, were made by *entries*.
 
     Certain are those that an answer showed. An UNKNOWN write is taken to have made one allocation that was not there
     before it, in its warehouse and with nothing beyond what it asked for.
     """
     ours = {made for entry in entries for made in entry.made} & {each.id for each in held}
-    settled = 0
     for entry in entries:
         if entry.is_unknown and entry.before is not None:
-            settled += 1
             fitting = next((each.id for each in held if each.id not in ours and _fits(each, entry)), None)
             if fitting is not None:
                 ours.add(fitting)
-    return ours, settled
+    return ours
 
 
 def suspects(entries: Sequence[Entry], held: Sequence[Held]) -> list[int]:

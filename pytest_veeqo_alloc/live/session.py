@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pytest_veeqo_alloc.contract.allocated import Asked, Reach, asked_for, held_by, reach_of
+from pytest_veeqo_alloc.contract.allocated import Asked, Held, Reach, asked_for, held_by, reach_of
 from pytest_veeqo_alloc.contract.interaction import Headers, Interaction, Request, Response
 from pytest_veeqo_alloc.contract.operation import Operation
 from pytest_veeqo_alloc.contract.transport import is_json_type
@@ -104,7 +104,7 @@ class Live:
         admit = lambda: self._admit_write(order_id, asked, reach)  # noqa: E731  # what the sender calls for each sending
         return Interaction(*self._sender.send(operation.method, path, headers, body, admit=admit, key=key))
 
-    def try_out(self, method: str, path: str, body: bytes | None, headers: Headers = JSON_HEADERS) -> Interaction:
+    def try_out(self, method: str, path: str, body: bytes | None) -> Interaction:
         """Sends any request below the base URL, charged as a write: only to a server that makes up what is asked, since
         nothing is known of it that is safe. RefusedError where the orders are not `any`."""
         if not self.permit.pool.is_any:
@@ -113,7 +113,7 @@ class Live:
         def admit() -> Ticket:
             return self._announced(Entry(new_name(), "post", 0), charged=True, units={}, free={})
 
-        return Interaction(*self._sender.send(method, path, headers, body, admit=admit))
+        return Interaction(*self._sender.send(method, path, JSON_HEADERS, body, admit=admit))
 
     def read(self, order_id: int) -> Response:
         """The order. Outside the documented page: other pages of the API document this call. SendError where no answer
@@ -132,7 +132,7 @@ class Live:
 
     def note(self, entry: Entry, response: Response | None) -> None:
         """Writes the outcome of a write, if there is one, and remembers what its order holds now."""
-        answered = response is not None and 200 <= response.status < 300
+        answered = response is not None and response.is_success
         held = held_by(response.body) if response is not None and answered else None
         if response is not None:
             self.writer.outcome(entry.name, response.status, made_by(entry, held or ()))
@@ -146,8 +146,7 @@ class Live:
         """Know what the order holds, if it tells: what an intent with no outcome brought about is told from that."""
         if order_id in self._known:
             return
-        answer = self.read(order_id)
-        held = held_by(answer.body) if answer.status == 200 else None
+        held = held_in(self.read(order_id))
         if held is not None:
             with self._lock:
                 self._known[order_id] = tuple(each.id for each in held)
@@ -222,6 +221,11 @@ class Live:
             raise RefusedError(
                 f"the request has no key, or another than that in {KEY_VARIABLE}: it may be another account's"
             )
+
+
+def held_in(answer: Response) -> list[Held] | None:
+    """What an order that was read holds; None where the answer does not tell."""
+    return held_by(answer.body) if answer.status == 200 else None
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pytest_veeqo_alloc.capture.writing import cassette_text
 from pytest_veeqo_alloc.contract.interaction import Interaction
 from pytest_veeqo_alloc.contract.lint import secret_breaches
 from pytest_veeqo_alloc.contract.pointer import shown, shown_location
+from pytest_veeqo_alloc.live.guard import is_loopback
 from pytest_veeqo_alloc.recording.names import CassetteError, Place
 from pytest_veeqo_alloc.redaction import redact
 from pytest_veeqo_alloc.storage import write_atomically
@@ -40,14 +41,10 @@ def save(place: Place, interactions: list[Interaction], today: datetime.date) ->
 def class_of_host(interaction: Interaction) -> str:
     """`loopback`, `private` or `public`: what kind of host was recorded, told from its name alone."""
     host = (urlsplit(interaction.request.url).hostname or "") if interaction.request else ""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        if host == "localhost" or host.endswith(".localhost"):
-            return "loopback"
-        return (
-            "private" if "." not in host or host.endswith((".local", ".internal", ".lan", ".home.arpa")) else "public"
-        )
-    if address.is_loopback:
+    if is_loopback(host):
         return "loopback"
-    return "private" if address.is_private else "public"
+    try:
+        is_private = ipaddress.ip_address(host).is_private
+    except ValueError:
+        is_private = "." not in host or host.endswith((".local", ".internal", ".lan", ".home.arpa"))
+    return "private" if is_private else "public"

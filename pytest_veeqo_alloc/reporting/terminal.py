@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pytest_veeqo_alloc.contract.describe import count_of
 from pytest_veeqo_alloc.contract.text import render
 from pytest_veeqo_alloc.reporting.checked import Run
 
@@ -36,8 +37,3 @@ def terminal_lines(run: Run) -> Iterator[str]:
         f"in {count_of(run.files, 'file')}, skipped {run.skipped}: "
         f"{count_of(len(run.errors), 'error')}, {count_of(len(run.warnings), 'warning')}"
     )
-
-
-def count_of(number: int, one: str, many: str = "") -> str:
-    """*number* with its noun, whose plural is *many* or has an s."""
-    return f"{number} {one if number == 1 else many or f'{one}s'}"

@@ -57,7 +57,7 @@ class Fake(Served):
         super().__init__(contract, tell)
         self.open_elsewhere: Callable[[], str] = lambda: ""
         self._first_policy, self._first_world, self._first_key = policy or Policy(), world or World(), api_key
-        self._lock, self._expected = threading.Lock(), Expected(self.contract)
+        self._lock = threading.Lock()
         self.reset()
 
     def reset(self) -> None:

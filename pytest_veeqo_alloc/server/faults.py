@@ -1,4 +1,4 @@
-"""Faults that a test asks for: what each does to an answer. One table; docs and tests are derived from it."""
+"""Faults that a test asks for: what each does to an answer. One table; the page of the reference is made from it."""
 
 from __future__ import annotations
 

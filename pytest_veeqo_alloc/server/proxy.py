@@ -78,7 +78,7 @@ class Proxy(Served):
             self.complain(f"request {record.number}: {error}")
             return Taken(log, record, _sentence(502, str(error)), ending="unanswered")
         except LiveError as error:
-            return self._refused(log, record, 403, f"not passed on: {str(error).replace('--veeqo-alloc-', '--')}")
+            return self._refused(log, record, 403, f"not passed on: {error.for_command()}")
 
     def _refused(self, log: Log, record: Record, status: int, sentence: str) -> Taken:
         """An answer of the proxy's own to what it did not pass on: nobody's but ours, so the interaction has none. That

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from pytest_veeqo_alloc.contract.allocated import asked_for
+from pytest_veeqo_alloc.contract.check import UNREADABLE
 from pytest_veeqo_alloc.contract.findings import Finding
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request
 from pytest_veeqo_alloc.contract.operation import path_of
@@ -20,7 +21,6 @@ _REFUSALS = {
     "order-id-not-integer": "not-found", "api-key-missing": "unauthorized", "request-media-type": "bad-request",
     "byte-order-mark": "bad-request", "duplicate-key": "bad-request", "non-finite-number": "bad-request",
 }  # fmt: skip
-_UNREADABLE = frozenset({"body-missing", "not-json", "not-utf8", "too-deep"})
 
 
 def is_outside(request: Request) -> bool:
@@ -70,7 +70,7 @@ def _refusal(errors: tuple[Finding, ...], policy: Policy) -> Outcome:
     """The answer for the first of *errors* that says more than that the body is not as documented."""
     rules = [error.rule for error in errors]
     reason = f"{errors[0].place}: {errors[0].message}"
-    if not _UNREADABLE.isdisjoint(rules):
+    if not UNREADABLE.isdisjoint(rules):
         return Outcome(policy.malformed_json, reason=reason)
     name = next((_REFUSALS[rule] for rule in _REFUSALS if rule in rules), "unprocessable")
     return Outcome(name, reason=reason)

@@ -15,11 +15,11 @@ MOST_LINES, MOST_UNITS = 1000, 10**9
 Ids = Collection[int] | st.SearchStrategy[int] | None
 
 
-def id_strategy(name: str, given: Ids, *, highest: int = LARGEST_ID) -> st.SearchStrategy[int]:
+def id_strategy(name: str, given: Ids) -> st.SearchStrategy[int]:
     """A strategy for ids: *given* as it is, one of *given*, or any id. InvalidArgument that names the argument, for a
     strategy when it draws what is no id."""
     if given is None:
-        return st.integers(min_value=1, max_value=highest)
+        return st.integers(min_value=1, max_value=LARGEST_ID)
     if not isinstance(given, st.SearchStrategy):
         return st.sampled_from(id_pool(name, given))
 

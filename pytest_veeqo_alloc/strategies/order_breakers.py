@@ -95,7 +95,7 @@ def _field_of(fits: Callable[[Place], bool], values: list[Any]) -> Breaker:
     return breaker
 
 
-def _settled(draw: st.DrawFn, order: Order, owner: dict[str, Any], name: str, value: float) -> Order:
+def _settled(order: Order, owner: dict[str, Any], name: str, value: float) -> Order:
     """*order* with one operand changed, and all that follows from it."""
     owner[name] = value
     lines = order["line_items"]
@@ -114,7 +114,7 @@ def _settled(draw: st.DrawFn, order: Order, owner: dict[str, Any], name: str, va
 def _quantity(values: list[float]) -> Breaker:
     def breaker(draw: st.DrawFn, order: Order) -> tuple[Any, str]:
         pointer, _, _, owner = _one(draw, order, lambda place: place[2].is_quantity)
-        return _settled(draw, order, owner, "quantity", draw(st.sampled_from(values))), pointer
+        return _settled(order, owner, "quantity", draw(st.sampled_from(values))), pointer
 
     return breaker
 
@@ -122,7 +122,7 @@ def _quantity(values: list[float]) -> Breaker:
 def _negative(draw: st.DrawFn, order: Order) -> tuple[Any, str]:
     # Prices of a sellable stand in several equations at once; what is charged and for delivery does not.
     pointer, _, field, owner = _one(draw, order, lambda place: place[2].is_amount and place[1] != "sellable")
-    return _settled(draw, order, owner, field.name, draw(st.sampled_from([-0.01, -1, -1399.5]))), pointer
+    return _settled(order, owner, field.name, draw(st.sampled_from([-0.01, -1, -1399.5]))), pointer
 
 
 _WHOLE: st.SearchStrategy[float] = st.integers(1, 1000)
