@@ -66,13 +66,13 @@ def _created(left: Iterator[str]) -> Interaction:
 
 def _gzipped(left: Iterator[str]) -> Interaction:
     headers = (("Content-Type", "application/json;charset=utf-8"), ("Content-Encoding", "gzip"))
-    sent, received = (gzip.compress(json.dumps({"note": secret}).encode()) for secret in _take(left, 2))
+    sent, received = (gzip.compress(json.dumps({"note": secret}).encode(), mtime=0) for secret in _take(left, 2))
     return Interaction(Request("POST", "/orders/1/allocations", headers, sent), Response(201, headers, received))
 
 
 def _deflated(left: Iterator[str]) -> Interaction:
     headers = (("content-encoding", "deflate"), ("content-type", "application/vnd.api+json; charset=UTF-8"))
-    twice = gzip.compress(gzip.compress(json.dumps([next(left)]).encode()))
+    twice = gzip.compress(gzip.compress(json.dumps([next(left)]).encode(), mtime=0), mtime=0)
     received = zlib.compress(json.dumps({"note": next(left)}).encode())
     return Interaction(Request("PUT", "/x", (), twice), Response(200, headers, received))
 
