@@ -54,18 +54,18 @@ def veeqo_alloc_judge(request: pytest.FixtureRequest, veeqo_alloc_subject: Subje
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
-    """`make_client` of the client under test: of the hook, of the option, or the reference client where nothing at all
+    """`make_client` of the client under test: of the option, of the hook, or the reference client where nothing at all
     was said; else why there is none."""
     from pytest_veeqo_alloc.conformance.driving import ClientError, checked, named_client
 
     config = request.config
     try:
         named = setting(config, "client")
+        if named:  # an option wins over what a conftest.py says
+            return named_client(named, str(config.invocation_params.dir))
         made = config.hook.pytest_veeqo_alloc_client(request=request)
         if made is not None:
             return checked(made)
-        if named:
-            return named_client(named, str(config.invocation_params.dir))
     except ClientError as error:
         request.session.shouldfail = f"veeqo-alloc: {error}"
         return str(error)

@@ -31,15 +31,18 @@ def veeqo_alloc_server_owner(
 ) -> Iterator[Fake]:
     """The one server of this process, for all tests in turn."""
     from pytest_veeqo_alloc.server.fake import Fake
-    from pytest_veeqo_alloc.server.owner import running
+    from pytest_veeqo_alloc.server.owner import ServerSettings, running
 
     given = veeqo_alloc_server_settings
+    if not isinstance(given, ServerSettings):
+        what = f"it returns {type(given).__name__}, not ServerSettings"
+        pytest.fail(f"veeqo-alloc: the fixture veeqo_alloc_server_settings is overridden, but {what}", pytrace=False)
     fake = Fake(veeqo_alloc_contract, given.policy, given.api_key)
     with ExitStack() as stack:
         try:
             front = stack.enter_context(running(fake, host=given.host, port=given.port))
         except OSError as error:
-            trouble = f"the fake cannot listen on {given.host}:{given.port}: {error.strerror}"
+            trouble = f"the fake cannot listen on {given.host}:{given.port}: {error.strerror}; without port= each process takes one that is free"
         else:
             trouble = ""
         if trouble:

@@ -162,15 +162,16 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     try:
         outcome = yield
     except BaseException as error:
+        failure = failure_of(item)  # which checks what was only watched until now
         told_in(item.config).property_of(item)
         if getattr(error, "is_of_conformance", False) and (instead := explained(item, error)) is not None:
             raise instead from None
-        failure = failure_of(item)
         if failure is not None and str(error) not in str(failure):
             item.add_report_section("call", "veeqo-alloc", str(failure))
         raise
+    failure = failure_of(item)
     told_in(item.config).property_of(item)
-    if failure := failure_of(item):
+    if failure is not None:
         raise failure
     return outcome
 

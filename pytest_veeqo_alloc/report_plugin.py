@@ -77,14 +77,14 @@ class ReportPlugin:
         run = finished_run(about, noted(self._folder))
         yield from ((0, line) for line in run_lines(run))
         if self._minimum is not None and (run.percent < self._minimum or not run.interactions):
-            yield 1, f"{too_few(run)} --veeqo-alloc-coverage-min {self._minimum:g} %"
+            yield 1, f"error: {too_few(run)} --veeqo-alloc-coverage-min {self._minimum:g} %"
         if self._passed_of_suite and runs_suite(self._config) and not run.interactions:
-            yield 1, "the conformance suite checked nothing at all, so its verdict means nothing"
+            yield 1, "error: the conformance suite checked nothing at all, so its verdict means nothing"
         for path in self._paths:
             try:
                 save(run.report, path)
             except ValueError as error:
-                yield 2, printable(str(error))
+                yield 2, f"error: {printable(str(error))}"
             else:
                 yield 0, f"report written to {printable(str(path))}"
 

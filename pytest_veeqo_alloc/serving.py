@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import signal
 import sys
 import threading
@@ -94,7 +95,8 @@ def listening(served: Served, *, host: str, port: int, names: tuple[str, ...]) -
         try:
             front = stack.enter_context(running(served, host=host, port=port, names=names, take_in=controlled(served)))
         except OSError as error:
-            raise ValueError(f"cannot listen at {host}:{port}: {error.strerror or error}") from None
+            hint = "; name another --port, or none for one that is free" if error.errno == errno.EADDRINUSE else ""
+            raise ValueError(f"cannot listen at {host}:{port}: {error.strerror or error}{hint}") from None
         if isinstance(served, Proxy) and served.leads_to(front.netloc):
             raise ValueError("the upstream is this proxy itself: name the server behind it")
         yield front

@@ -24,13 +24,17 @@ _OURS = (b"veeqo_alloc:", b'"veeqo_alloc"', b"/allocations")
 
 
 def cassette_lines(used: list[tuple[str, dict[str, Any]]], config: pytest.Config) -> Iterator[str]:
-    """A line for each test that left interactions unplayed, and one for the cassettes that no test used."""
+    """A line for each test that left interactions unplayed, one for shipped cassettes where a recording was asked for, and
+    one for the cassettes that no test used."""
     left = [(test, each) for test, each in used if each["unplayed"]]
     for test, each in left[:_MOST]:
         count = f"{each['unplayed']} of {each['stored']} interactions"
         yield f"veeqo-alloc: warning: {count} of the cassette {each['name']!a} not played by {printable(test)}"
     if len(left) > _MOST:
         yield f"veeqo-alloc: warning: and {len(left) - _MOST} more tests left interactions unplayed"
+    if shipped := sorted({each["name"] for _, each in used if each["in_place_of_recording"]}):
+        names = ", ".join(map(ascii, shipped[:_MOST]))
+        yield f"veeqo-alloc: warning: nothing was recorded for {names}: shipped with the package, so played; name yours otherwise"
     if _is_whole_run(config):
         orphans = _orphans(folder_of(config), {os.path.realpath(each["path"]) for _, each in used})
         if orphans:

@@ -49,14 +49,15 @@ class Told:
         """Of one check."""
         origin, interaction = shown.origin, shown.interaction
         if origin is None:
+            # Who checks an answer is warned of it, whoever else checked it.
+            if len(self._warned) < MOST_WARNED and shown.findings.warnings:
+                self._warned.append(shown.findings)
             if interaction is not None and self._is_told_elsewhere(interaction):
                 return
             from pytest_veeqo_alloc.contract.coverage import origin_of  # not before something is checked
 
             origin = origin_of(interaction)
             self._direct += 1
-            if len(self._warned) < MOST_WARNED and shown.findings.warnings:
-                self._warned.append(shown.findings)
         if self.notebook is not None:
             self.notebook.note(origin, shown.look(self._test))
 

@@ -222,6 +222,28 @@ def test_a_marker_that_cannot_be_followed_is_one_sentence(
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
+def test_a_cassette_that_was_never_entered_fails_the_test(pytester: pytest.Pytester) -> None:
+    result = run(pytester, """
+def test_forgotten(veeqo_alloc_cassette):
+    veeqo_alloc_cassette.use("created")
+""")  # fmt: skip
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*nothing was played of 'created': write `with veeqo_alloc_cassette.use(...):`"])
+
+
+def test_a_shipped_cassette_where_one_was_to_be_recorded_is_told(pytester: pytest.Pytester) -> None:
+    tests = """
+@pytest.mark.veeqo_alloc_cassette("created")
+def test_it():
+    assert post().status_code == 201
+"""
+    told = "veeqo-alloc: warning: nothing was recorded for 'created': shipped with the package, so played; *"
+    result = run(pytester, tests, "--veeqo-alloc-record-mode", "once")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([told])
+    run(pytester, tests).stdout.no_fnmatch_line(told)
+
+
 def test_a_wrong_record_mode_stops_the_run_at_once(pytester: pytest.Pytester) -> None:
     result = run(pytester, "def test_it(): pass", "--veeqo-alloc-record-mode=onec")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

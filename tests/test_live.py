@@ -290,8 +290,8 @@ def test_clean_up_refuses_an_order_that_holds_what_the_journal_does_not_know(ser
         live.post(8, body())
         cleaned = clean_up(read_journal(tmp_path / "journal.jsonl"), live)
         assert cleaned == [
-            Cleaned("order 7: left 5002, since it also holds 5001, which this journal does not know as its own, and the "
-                       "deletion would remove all", True),
+            Cleaned("order 7: left 5002, since it also holds 5001, which none of these writes is known to have made, "
+                       "and the deletion would remove all", True),
             Cleaned("order 8: deleted 5003", False),
         ]  # fmt: skip
         assert len(server.orders[7]) == 2

@@ -116,7 +116,9 @@ def test_dies(veeqo_alloc_contract):
 def test_a_minimum_fails_a_run_that_saw_less_from_the_target(suite: pytest.Pytester, minimum: str, status: int) -> None:
     result = run(suite, "--veeqo-alloc-coverage-min", minimum)
     assert result.ret == status
-    complaint = f"veeqo-alloc: 465 of 475 fields seen from the target: less than --veeqo-alloc-coverage-min {minimum} %"
+    complaint = (
+        f"veeqo-alloc: error: 465 of 475 fields seen from the target: less than --veeqo-alloc-coverage-min {minimum} %"
+    )
     assert (complaint in result.outlines) is bool(status)
     result.assert_outcomes(passed=2)
 
@@ -132,7 +134,7 @@ def test_a_minimum_is_not_met_by_what_a_fake_answers(suite: pytest.Pytester) -> 
     result = run(suite, "--veeqo-alloc-coverage-min", "1", "-k", "client")
     assert result.ret == 1
     assert (
-        "veeqo-alloc: 0 of 475 fields seen from the target; what our fake and cassettes answer does not count: less than "
+        "veeqo-alloc: error: 0 of 475 fields seen from the target; what our fake and cassettes answer does not count: less than "
         "--veeqo-alloc-coverage-min 1 %" in result.outlines
     )
 
@@ -160,7 +162,7 @@ def test_a_report_that_cannot_be_written_does_not_lose_the_verdict(
     result = run(suite, "--veeqo-alloc-report", "file/out.json", tests=tests)
     assert result.ret == status
     assert any(
-        line.startswith("veeqo-alloc: the report ") and "cannot be written: " in line for line in result.outlines
+        line.startswith("veeqo-alloc: error: the report ") and "cannot be written: " in line for line in result.outlines
     )
     assert result.parseoutcomes()["passed"] == 2
 
@@ -193,8 +195,8 @@ def test_junit_has_what_a_test_checked_and_was_warned_of_as_properties(suite: py
         for case in cases
     } == {
         "test_client": [
-            ("veeqo_alloc_interactions", "1"),
             ("veeqo_alloc_warning", "undocumented-query at request query:page"),
+            ("veeqo_alloc_interactions", "1"),
         ],
         "test_server": [
             ("veeqo_alloc_warning", "undocumented-field at response /colour"),
@@ -241,6 +243,39 @@ def test_elsewhere(veeqo_alloc_contract):
     )
     run(suite, "--veeqo-alloc-report", "out.json", "-k", "watched or elsewhere", tests=tests)
     assert by_origin(suite) == {"fake": 2}
+
+
+def test_what_is_only_watched_is_counted_where_nobody_reports(suite: pytest.Pytester) -> None:
+    result = run(suite, tests="""
+import requests
+import responses
+GOOD = {"allocation": {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}}
+
+@responses.activate
+def test_watched(veeqo_alloc_watch):
+    responses.post("https://shop.example.net/orders/447452/allocations", status=202, json={})
+    with requests.Session() as session:
+        veeqo_alloc_watch(session)
+        session.post("https://shop.example.net/orders/447452/allocations", json=GOOD, headers={"x-api-key": "any"}, timeout=5)
+""")  # fmt: skip
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["veeqo-alloc: 1 interaction checked"])
+
+
+def test_who_checks_an_answer_of_the_fake_is_warned_of_it(suite: pytest.Pytester) -> None:
+    result = run(suite, "--veeqo-alloc-profile", "lenient", "--veeqo-alloc-rule", "undocumented-status=warning", tests="""
+import requests
+GOOD = {"allocation": {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}}
+
+def test_refused(veeqo_alloc_server, veeqo_alloc_contract):
+    url = veeqo_alloc_server.url + "/orders/447452/allocations"
+    response = requests.post(url, json=GOOD, headers={"x-api-key": "another"}, timeout=5)
+    veeqo_alloc_contract.validate_response(response)
+""")  # fmt: skip
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        ["veeqo-alloc: 1 interaction checked", "veeqo-alloc: warning: undocumented-status at response status"]
+    )
 
 
 def test_a_cassette_is_counted_apart_and_once(suite: pytest.Pytester) -> None:

@@ -216,7 +216,10 @@ def test_a_port_that_is_taken_is_one_sentence(capsys: pytest.CaptureFixture[str]
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main(["serve", "--port", str(port)]) == 2
-    assert capsys.readouterr().err == f"veeqo-alloc: cannot listen at 127.0.0.1:{port}: Address already in use\n"
+    assert (
+        capsys.readouterr().err
+        == f"veeqo-alloc: cannot listen at 127.0.0.1:{port}: Address already in use; name another --port, or none for one that is free\n"
+    )
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [

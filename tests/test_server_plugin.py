@@ -42,7 +42,8 @@ def test_bad(veeqo_alloc_server):
 def test_fresh(veeqo_alloc_server):
     assert len(veeqo_alloc_server.interactions) == 0
     assert len(veeqo_alloc_server.world.orders) == 0
-    veeqo_alloc_server.inject_fault("server-error")
+    veeqo_alloc_server.inject_fault("server-error", times=2)
+    assert call(veeqo_alloc_server).status_code == 500
 
 def test_no_fault_is_left():
     pass
@@ -158,8 +159,38 @@ def veeqo_alloc_server_settings():
 """)  # fmt: skip
     result = run(pytester, "\ndef test_it(veeqo_alloc_server):\n    pass\n")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["veeqo-alloc: the fake cannot listen on 127.0.0.1:*: Address already in use"])
+    result.stdout.fnmatch_lines(
+        ["veeqo-alloc: the fake cannot listen on 127.0.0.1:*: Address already in use; without port= *"]
+    )
     result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_settings_of_another_kind_are_one_sentence(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("""
+import pytest
+
+@pytest.fixture(scope="session")
+def veeqo_alloc_server_settings():
+    return {"port": 0}
+""")  # fmt: skip
+    result = run(pytester, "\ndef test_it(veeqo_alloc_server):\n    pass\n")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["veeqo-alloc: the fixture veeqo_alloc_server_settings is overridden, but it returns dict, not ServerSettings"]
+    )
+
+
+def test_a_fault_that_no_request_met_fails_the_test_that_planned_it(pytester: pytest.Pytester) -> None:
+    result = run(pytester, """
+def test_unmet(veeqo_alloc_server):
+    veeqo_alloc_server.inject_fault("rate-limited")
+
+def test_met_once_of_twice(veeqo_alloc_server):
+    veeqo_alloc_server.inject_fault("rate-limited", times=2)
+    assert call(veeqo_alloc_server).status_code == 429
+""")  # fmt: skip
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*no request met rate-limited, which was planned*"])
 
 
 def test_a_cassette_may_play_beside_the_fake(pytester: pytest.Pytester) -> None:

@@ -44,12 +44,21 @@ def named_client(named: str, folder: str) -> MakeClient:
     try:
         found = importlib.import_module(module)
     except BaseException as error:
-        raise ClientError(f"the client {named!a} cannot be imported: {type(error).__name__}") from None
+        raise ClientError(f"the client {named!a} cannot be imported: {_reason(error)}") from None
     for part in attribute.split("."):
         if not hasattr(found, part):
             raise ClientError(f"the client {named!a} cannot be imported: there is no {part!a} in it")
         found = getattr(found, part)
     return checked(found)
+
+
+def _reason(error: BaseException) -> str:
+    """What stands in the way of an import, by names of modules and files alone: its own text could have anything in it."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"there is no module {error.name!a}"
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"SyntaxError in {error.filename!a}, line {error.lineno}"
+    return type(error).__name__
 
 
 def checked(make_client: Any) -> MakeClient:

@@ -127,7 +127,7 @@ class Findings(Sequence[Finding]):
 
     def __bool__(self) -> bool:
         # `assert contract.check(response)` would pass exactly where it should fail.
-        raise TypeError("use .ok")
+        raise TypeError("findings have no truth value: use .ok, or validate() instead of check()")
 
     @overload
     def __getitem__(self, index: int) -> Finding: ...

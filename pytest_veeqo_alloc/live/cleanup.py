@@ -93,8 +93,8 @@ def _without_ours(order_id: int, deleted: list[int], entries: Sequence[Entry], h
 
 def _refusal(ours: set[int], strangers: list[int]) -> str:
     return (
-        f"left {_listed(sorted(ours))}, since it also holds {_listed(strangers)}, which this journal does not know as its "
-        "own, and the deletion would remove all"
+        f"left {_listed(sorted(ours))}, since it also holds {_listed(strangers)}, which none of these writes is known "
+        "to have made, and the deletion would remove all"
     )
 
 

@@ -208,7 +208,9 @@ class Live:
         # Clients resolve dot segments after this was looked at, and may end up beside the base path.
         moves = any(unquote(segment) in (".", "..") for segment in url.path.split("/"))
         if not same or moves or not url.path.startswith(f"{base.path.rstrip('/')}/"):
-            raise RefusedError(f"the request goes to another server than {self.target}, the only one that is allowed")
+            raise RefusedError(
+                f"the request goes to another server than {base.scheme}://{self.target}, the only one that is allowed"
+            )
 
     def _refuse_key(self, request: Request, operation: Operation) -> None:
         """A key other than the one of the run could be that of production, on the same host."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +23,14 @@ from pytest_veeqo_alloc.recording.tape import Tape
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """For the summary of a run: which cassette a test used, and how much of it was left unplayed."""
+    """For the summary of a run: which cassette a test used, how much of it was left unplayed, and whether one of the
+    shipped pack stood in for a recording that was asked for."""
 
     name: str
     path: str
     stored: int
     unplayed: int
+    in_place_of_recording: bool = False
 
 
 class Cassettes:
@@ -46,8 +48,8 @@ class Cassettes:
         self._contract, self._folder, self._live, self._own_servers = contract, folder, live, own_servers
         self._mode = known_mode(mode)
         self._tapes: list[Tape] = []
+        self._not_entered: list[Tape] = []
 
-    @contextmanager
     def use(
         self,
         name: str,
@@ -57,7 +59,7 @@ class Cassettes:
         allow_playback_repeats: bool = False,
         allow_hosts: Iterable[str] = (),
         record_mode: str | None = None,
-    ) -> Iterator[Tape]:
+    ) -> AbstractContextManager[Tape]:
         """Play the cassette *name* of your folder or of the shipped pack; no call reaches the network.
 
         *relax* names parts of a request that are not compared: method, host, path, order_id, query, body. With
@@ -73,6 +75,13 @@ class Cassettes:
         chosen = Settings(mode, _known_parts(relax), strict_play, allow_playback_repeats, _texts(allow_hosts))
         tape = Tape(place, self._contract, chosen, self._live, self._own_servers)
         self._tapes.append(tape)
+        self._not_entered.append(tape)
+        return self._running(tape)
+
+    @contextmanager
+    def _running(self, tape: Tape) -> Iterator[Tape]:
+        __tracebackhide__ = True
+        self._not_entered.remove(tape)
         with tape.running():
             yield tape
 
@@ -99,8 +108,10 @@ class Cassettes:
     @property
     def complaints(self) -> list[str]:
         """What fails the test besides findings: requests that nothing was played for, where the client kept that to
-        itself, and with `strict_play` what was not played."""
+        itself, cassettes whose block was never entered, and with `strict_play` what was not played."""
         told = [str(error) for tape in self._tapes for error in tape.unmatched]
+        for tape in self._not_entered:
+            told.append(f"nothing was played of {tape.place.name!a}: write `with veeqo_alloc_cassette.use(...):`")
         for tape in self._tapes:
             if tape.settings.strict_play and tape.unplayed:
                 count = f"{len(tape.unplayed)} of {len(tape.stored)} interactions"
@@ -118,7 +129,13 @@ class Cassettes:
     def used(self, *, passed: bool) -> list[Used]:
         """Which cassettes were used, for the summary. A test that did not pass need not have played all."""
         return [
-            Used(tape.place.name, str(tape.place.path), len(tape.stored), len(tape.unplayed) if passed else 0)
+            Used(
+                name=tape.place.name,
+                path=str(tape.place.path),
+                stored=len(tape.stored),
+                unplayed=len(tape.unplayed) if passed else 0,
+                in_place_of_recording=tape.place.is_shipped and tape.settings.mode != "none",
+            )
             for tape in self._tapes
         ]
 

@@ -33,6 +33,7 @@ class _Planned:
     fault: Fault
     given: dict[str, Any]
     times: int
+    is_met: bool = False
 
 
 class Fake(Served):
@@ -131,11 +132,18 @@ class Fake(Served):
 
     @property
     def complaints(self) -> list[str]:
-        """What fails a test besides findings: what was expected and did not come, and faults that could not be put in."""
+        """What fails a test besides findings: what was expected and did not come, and faults that could not be put in or that no
+        request met."""
         self.settle()
         # To reckon the findings takes time, and mostly nothing is expected.
         missing = self._expected.missing(self.findings) if self._expected.rules else []
-        return [*self._complaints, *missing]
+        with self._lock:
+            unmet = [
+                f"no request met {planned.fault.name}, which was planned"
+                for planned in self._planned
+                if not planned.is_met
+            ]
+        return [*self._complaints, *missing, *unmet]
 
     def take_in(self, request: Request) -> Taken:
         """The front's way in. The check comes before the answer."""
@@ -181,7 +189,7 @@ class Fake(Served):
         if not self._planned:
             return None
         planned = self._planned[0]
-        planned.times -= 1
+        planned.times, planned.is_met = planned.times - 1, True
         if not planned.times:
             self._planned.popleft()
         return planned

@@ -22,6 +22,10 @@ class ServerSettings:
     api_key: str = API_KEY
     policy: Policy = field(default_factory=Policy)
 
+    def __post_init__(self) -> None:
+        if isinstance(self.port, bool) or not isinstance(self.port, int) or not 0 <= self.port < 2**16:
+            raise ValueError(f"port= is a number from 0 to 65535, not {self.port!a}")
+
 
 @contextmanager
 def running(

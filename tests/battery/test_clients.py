@@ -50,7 +50,7 @@ def test_a_defect_is_caught(what: str, tmp_path: Path) -> None:
 
 
 UNFIT = {
-    "no module": ("nowhere:make_client", "the client 'nowhere:make_client' cannot be imported: ModuleNotFoundError"),
+    "no module": ("nowhere:make_client", "the client 'nowhere:make_client' cannot be imported: there is no module 'nowhere'"),
     "no callable named": ("battery.clients", "--veeqo-alloc-client is module:callable, such as shop.veeqo:make_client, not 'battery.clients'"),
     "nothing of that name": ("battery.clients:make", "the client 'battery.clients:make' cannot be imported: there is no 'make' in it"),
     "no function": ("battery.clients:number", "the client is make_client(base_url, api_key), not int"),

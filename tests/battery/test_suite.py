@@ -306,5 +306,8 @@ def test_a_run_of_the_suite_that_checked_nothing_fails(pytester: pytest.Pytester
     result = pytester.runpytest_subprocess(*STRICTLY, *named)
     result.assert_outcomes(passed=1)
     assert result.ret == 1
-    assert "veeqo-alloc: the conformance suite checked nothing at all, so its verdict means nothing" in result.outlines
+    assert (
+        "veeqo-alloc: error: the conformance suite checked nothing at all, so its verdict means nothing"
+        in result.outlines
+    )
     assert pytester.runpytest_subprocess(*STRICTLY, *named, "--collect-only").ret == 0
