@@ -131,11 +131,11 @@ def test_the_tests_of_the_readme_pass(pytester: pytest.Pytester, server_url: str
 
 
 def test_the_cassette_tests_of_the_readme_pass(pytester: pytest.Pytester, server_url: str) -> None:
-    run_readme(pytester, server_url, "veeqo_alloc_cassette").assert_outcomes(passed=2)
+    run_readme(pytester, server_url, "created-partial").assert_outcomes(passed=2)
 
 
 def test_the_server_tests_of_the_readme_pass(pytester: pytest.Pytester, server_url: str) -> None:
-    run_readme(pytester, server_url, "veeqo_alloc_server").assert_outcomes(passed=3)
+    run_readme(pytester, server_url, "(veeqo_alloc_server").assert_outcomes(passed=3)
 
 
 def test_the_block_of_the_readme_that_serves_a_fake_passes(pytester: pytest.Pytester, server_url: str) -> None:
@@ -180,7 +180,11 @@ def test_the_property_test_of_the_readme_fails_as_it_is_shown(pytester: pytest.P
 
 
 def test_the_other_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (code,) = (block for block in blocks("python") if "def test_" not in block and "import shop" not in block)
+    (code,) = (
+        block
+        for block in blocks("python")
+        if not any(word in block for word in ("def test_", "import shop", "pytest.fixture"))
+    )
     exec(compile(code, "README.md", "exec"), {})
     assert "request-not-wrapped" in capsys.readouterr().out
 
@@ -192,16 +196,95 @@ def test_the_failure_of_the_readme_is_the_one_that_comes() -> None:
     assert blocks("text")[0] == f"ContractViolation: {caught.value}\n"
 
 
-def test_the_hook_of_the_readme_names_a_client(pytester: pytest.Pytester) -> None:
-    (hook,) = (block for block in blocks("python") if "import shop.veeqo" in block)
-    pytester.makeconftest(hook)
-    shop = pytester.mkpydir("shop")
-    (shop / "veeqo.py").write_text(
-        "from pytest_veeqo_alloc.conformance.reference import make_client\n", encoding="utf-8"
+@pytest.fixture
+def shop(pytester: pytest.Pytester) -> pytest.Pytester:
+    """The folder of somebody who has the client of the page on the suite."""
+    (code,) = re.findall(
+        r"^```python\n# shop/veeqo.py\n(.*?)^```$", page("howto/conformance.md"), re.MULTILINE | re.DOTALL
     )
-    named = "pytest_veeqo_alloc.conformance.test_veeqo_alloc_client"
-    result = pytester.runpytest_subprocess("--pyargs", named, "-W", "error", "-k", "keeps")
+    (pytester.mkpydir("shop") / "veeqo.py").write_text(code, encoding="utf-8")
+    return pytester
+
+
+CLIENT_SUITE = "pytest_veeqo_alloc.conformance.test_veeqo_alloc_client"
+
+
+def test_the_client_of_the_page_passes_the_suite(shop: pytest.Pytester) -> None:
+    (command,) = (block for block in blocks("console") if "--veeqo-alloc-client shop.veeqo:make_client" in block)
+    _, *options = shlex.split(command.removeprefix("$ "))
+    options[1] = CLIENT_SUITE
+    result = shop.runpytest_subprocess(*options, "-W", "error", "-p", "no:randomly")
+    assert result.parseoutcomes().keys() == {"passed"}
+
+
+def test_the_hook_of_the_page_names_a_client_also_for_an_imported_suite(shop: pytest.Pytester) -> None:
+    (hook,) = (block for block in blocks("python") if "import shop.veeqo" in block)
+    shop.makeconftest(hook)
+    (imported,) = re.findall(r"`(from \S+ import \*)`", page("howto/conformance.md"))
+    shop.makepyfile(test_mine=imported)
+    result = shop.runpytest_subprocess("-W", "error", "-k", "keeps")
     assert result.parseoutcomes().keys() == {"passed", "deselected"}
+
+
+def test_an_option_names_the_client_before_the_hook_does(shop: pytest.Pytester) -> None:
+    (hook,) = (block for block in blocks("python") if "import shop.veeqo" in block)
+    shop.makeconftest(hook)
+    result = shop.runpytest_subprocess("--pyargs", CLIENT_SUITE, "--veeqo-alloc-client", "shop.nowhere:make_client")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*there is no module 'shop.nowhere'*"])
+
+
+def on_staging(command: str, url: str) -> list[str]:
+    """The options of a command of a page, for a server of ours in the place of the page's."""
+    host = url.partition("://")[2]
+    _, *options = shlex.split(command.replace("https://staging.example.com", url).replace("staging.example.com", host))
+    return [*options, "-W", "error", "-p", "no:randomly"]
+
+
+def test_a_cassette_is_recorded_and_played_as_the_page_says(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (code,) = (block for block in blocks("python") if "SHOP_VEEQO_URL" in block)
+    (block,) = (block for block in blocks("console") if "-k one_unit" in block)
+    _, record, play = block.replace("\\\n", " ").removesuffix("\n").split("\n")
+    pytester.makepyfile(test_it=code)
+    (pytester.path / "pool.toml").write_text(blocks("toml")[1], encoding="utf-8")
+    with serve_fake(api_key=KEY) as server:
+        monkeypatch.setenv("SHOP_VEEQO_URL", server.url)
+        with monkeypatch.context() as now:
+            now.setenv("VEEQO_ALLOC_API_KEY", KEY)
+            result = pytester.runpytest_subprocess(*on_staging(record.removeprefix("$ "), server.url))
+        result.assert_outcomes(passed=1)
+        assert (pytester.path / "tests" / "cassettes" / "one-unit.yaml").exists()
+    pytester.runpytest_subprocess(*on_staging(play.removeprefix("$ "), server.url)).assert_outcomes(passed=1)
+
+
+def test_a_test_writes_to_staging_as_the_page_says(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
+    (code,) = (block for block in blocks("python") if "veeqo_alloc_target" in block)
+    (block,) = (block for block in blocks("console") if "-k staging" in block)
+    pytester.makepyfile(test_it=code)
+    (pytester.path / "pool.toml").write_text(blocks("toml")[1], encoding="utf-8")
+    with serve_fake(api_key=KEY) as server:
+        command = block.replace("\\\n", " ").removeprefix("$ ")
+        result = pytester.runpytest_subprocess(*on_staging(command, server.url))
+        server.reset()
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["veeqo-alloc: order 447452: deleted *", "veeqo-alloc: 1 interaction checked"])
+
+
+def test_the_settings_of_the_page_are_taken(pytester: pytest.Pytester) -> None:
+    (code,) = (block for block in blocks("python") if "def veeqo_alloc_server_settings" in block)
+    pytester.makeconftest(code)
+    pytester.makepyfile(
+        "def test_it(veeqo_alloc_server): assert veeqo_alloc_server.api_key == 'the key of my settings'"
+    )
+    pytester.runpytest_subprocess("-W", "error").assert_outcomes(passed=1)
+
+
+@pytest.mark.beside("hypothesispytest")
+def test_the_broken_payloads_of_the_page_are_found(pytester: pytest.Pytester, server_url: str) -> None:
+    run_readme(pytester, server_url, "invalid_allocation_requests").assert_outcomes(passed=1)
 
 
 def test_the_incomplete_run_of_the_readme_is_like_one_that_comes(
@@ -243,10 +326,17 @@ def test_the_pool_and_the_clean_up_of_the_readme_are_real(
 
 
 def test_the_ini_file_of_the_readme_is_taken(pytester: pytest.Pytester) -> None:
-    (text,) = blocks("ini")
+    (text,) = (block for block in blocks("ini") if "profile" in block)
     pytester.makeini(text)
     pytester.makepyfile("def test_it(veeqo_alloc_contract): assert veeqo_alloc_contract.profile == 'strict'")
     pytester.runpytest_subprocess("-W", "error").assert_outcomes(passed=1)
+
+
+def test_the_ini_file_of_several_machines_is_taken(pytester: pytest.Pytester) -> None:
+    (text,) = (block for block in blocks("ini") if "base_url" in block)
+    pytester.makeini(text)
+    result = pytester.runpytest_subprocess("-W", "error")
+    result.stdout.fnmatch_lines(["veeqo-alloc: profile documented, target https://staging.example.com"])
 
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"(?:\$ |`)veeqo-alloc (\w+)", README))))
@@ -328,7 +418,7 @@ def test_the_difference_of_the_readme_is_the_one_that_comes(
     }
     for month, bodies in months.items():
         save(report_of_bodies(*bodies), Path(f"{month}.json"))
-    (block,) = (block for block in blocks("console") if "report diff" in block)
+    (block,) = (block for block in blocks("console") if "new drifts" in block)
     command, _, shown = block.partition("\n")
     assert main(shlex.split(command)[2:]) == 1
     assert capsys.readouterr().out == shown

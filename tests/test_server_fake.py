@@ -18,10 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from support.fake import PATH, asking, headers
 
 from pytest_veeqo_alloc import Contract, ContractViolation, Policy, Story, World, build_order, serve_fake
+from pytest_veeqo_alloc.server.answers import PLACEHOLDER, order_text
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.faults import FAULTS
 from pytest_veeqo_alloc.server.owner import running
-from pytest_veeqo_alloc.story import Line, Stock
+from pytest_veeqo_alloc.story import Allocation, Customer, Line, Stock
 from pytest_veeqo_alloc.strategies import Broken, allocation_requests, invalid_allocation_requests, malformed_bodies
 
 
@@ -70,6 +71,34 @@ def test_orders_that_differ_in_their_ids_alone_are_told_apart(fake: Fake) -> Non
         order = post(fake, order_id=order_id).json()
         assert (order["id"], order["payment"]["order_id"], order["number"]) == (order_id, order_id, f"#P-{order_id}")
     assert len({each["id"] for each in order["allocations"]}) == 2
+
+
+@pytest.mark.parametrize("allocations", [0, 1, 3])
+def test_orders_that_differ_in_their_ids_alone_are_encoded_once(
+    allocations: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = Story(order_id=7, allocations=tuple(Allocation(id=each + 1) for each in range(allocations)))
+    order_text(story)
+    other = replace(story, order_id=8, allocations=tuple(replace(each, id=each.id + 9) for each in story.allocations))
+    expected = build_order(other)
+    monkeypatch.setattr("pytest_veeqo_alloc.server.answers.build_order", None)
+    assert json.loads(order_text(other)) == expected
+
+
+@pytest.mark.parametrize("at", [-1, 0, 1, 21, 99])
+def test_no_id_of_a_request_is_taken_for_one_that_stands_in_for_others(fake: Fake, at: int) -> None:
+    body = asking()
+    body["allocation"]["warehouse_id"] = PLACEHOLDER + at
+    body["allocation"]["line_items_attributes"][0]["sellable_id"] = PLACEHOLDER + at
+    order = post(fake, body, order_id=7).json()
+    assert (order["id"], order["allocations"][0]["warehouse"]["id"]) == (7, PLACEHOLDER + at)
+    assert order["allocations"][0]["line_items"][0]["sellable"]["id"] == PLACEHOLDER + at
+    assert fake.complaints == []
+
+
+def test_a_customer_may_be_called_as_an_id_that_stands_in_for_others() -> None:
+    story = Story(order_id=7, customer=Customer(first_name=f"{PLACEHOLDER + 1}"))
+    assert json.loads(order_text(story)) == build_order(story)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ _NAME = ("Server", OUR_SERVER)
 _HEADERS: Headers = (("Content-Type", JSON_TYPE), _NAME)
 
 
-_PLACEHOLDER = 7700770077007700
+PLACEHOLDER = 7700770077007700
 """An id that stands for another in the text of an order: the order's own, and those after it for the allocations."""
 _PLACEHOLDERS = re.compile(r"(77007700770077[0-9]{2})")
 
@@ -48,7 +48,10 @@ def order_text(story: Story) -> str:
     alike = tuple((each.warehouse_id, each.lines) for each in story.allocations)
     facts = (story.lines, story.discount, story.delivery, story.customer, story.placed_at)
     ids = (str(story.order_id), *(str(each.id) for each in story.allocations))
-    return "".join(part if isinstance(part, str) else ids[part] for part in _encoded(alike, *facts))
+    parts = _encoded(alike, *facts)
+    if not parts:
+        return json.dumps(build_order(story), separators=(",", ":"))
+    return "".join(part if isinstance(part, str) else ids[part] for part in parts)
 
 
 @functools.lru_cache(maxsize=128)
@@ -60,13 +63,17 @@ def _encoded(
     customer: Customer,
     placed_at: str,
 ) -> tuple[str | int, ...]:
-    """The text of an order, cut where its ids stand; each of these is told by its number."""
+    """The text of an order, cut where its ids stand; each of these is told by its number. Nothing where something else in
+    the order looks like a placeholder."""
     allocations = tuple(
-        Allocation(warehouse, units, _PLACEHOLDER + at) for at, (warehouse, units) in enumerate(alike, start=1)
+        Allocation(warehouse, units, PLACEHOLDER + at) for at, (warehouse, units) in enumerate(alike, start=1)
     )
-    story = Story(_PLACEHOLDER, lines, allocations, discount, delivery, customer, placed_at)
+    story = Story(PLACEHOLDER, lines, allocations, discount, delivery, customer, placed_at)
     parts = _PLACEHOLDERS.split(json.dumps(build_order(story), separators=(",", ":")))
-    return tuple(int(part) - _PLACEHOLDER if at % 2 else part for at, part in enumerate(parts))
+    # The order's own id stands in three places, and each allocation has one more of it beside its own.
+    if len(parts) // 2 != 3 + 2 * len(alike):
+        return ()
+    return tuple(int(part) - PLACEHOLDER if at % 2 else part for at, part in enumerate(parts))
 
 
 _FRAMING = ("content-length", "transfer-encoding", "connection")
