@@ -6,7 +6,7 @@ import copy
 import datetime
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pytest_veeqo_alloc.capture.objects import interaction_of, request_of
 from pytest_veeqo_alloc.capture.watch import Watch
@@ -26,7 +26,7 @@ from pytest_veeqo_alloc.contract.deviations import Accepting, Deviation
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
 from pytest_veeqo_alloc.contract.lint import age_breaches, format_breach, secret_breaches
-from pytest_veeqo_alloc.contract.rules import Severity
+from pytest_veeqo_alloc.contract.rules import BodySide, Severity
 from pytest_veeqo_alloc.contract.sequence import Seen, sequence_breaches
 from pytest_veeqo_alloc.contract.settings import severities
 from pytest_veeqo_alloc.contract.violation import ContractViolation
@@ -57,9 +57,8 @@ class Contract:
     ) -> None:
         self.profile = profile
         named = [deviations] if isinstance(deviations, (str, os.PathLike, Deviation)) else deviations
-        today = datetime.date.today()
-        accepting = Accepting([one for each in named for one in load_deviations(each)], today)
-        self._settings = Settings(profile, severities(profile, rules), accepting, today, show_values)
+        accepting = Accepting([one for each in named for one in load_deviations(each)], datetime.date.today())
+        self._settings = Settings(profile, severities(profile, rules), accepting, show_values)
         self._listener: Listener | None = None
 
     def __repr__(self) -> str:
@@ -77,7 +76,7 @@ class Contract:
     @property
     def today(self) -> datetime.date:
         """The day by which deviations expire."""
-        return self._settings.today
+        return self._settings.accepting.today
 
     def telling(self, listener: Listener | None) -> Self:
         """The same contract, which tells *listener* of every check; None: nobody."""
@@ -126,7 +125,7 @@ class Contract:
         clients whose responses do not keep it. With an *expect_status* of 4xx the request is not checked."""
         return self._check(interaction_of(response, body=body), Asked(expect_status))
 
-    def check_body(self, side: Literal["request", "response"], value: Any) -> Findings:
+    def check_body(self, side: BodySide, value: Any) -> Findings:
         """Everything wrong with a body alone: parsed JSON, or bytes to be read first."""
         known_side(side)
         examined = examine_body(side, value, tables())
@@ -153,7 +152,7 @@ class Contract:
         __tracebackhide__ = True
         return self.demand(self.check_response(response, expect_status=expect_status, body=body))
 
-    def validate_body(self, side: Literal["request", "response"], value: Any) -> Findings:
+    def validate_body(self, side: BodySide, value: Any) -> Findings:
         """`check_body`, but ContractViolation if there is an error."""
         __tracebackhide__ = True
         return self.demand(self.check_body(side, value))
@@ -200,7 +199,7 @@ class Contract:
         """What seems to be secret in a stored interaction of any call. Not the contract: whether it may be shown."""
         return self._as_file(secret_breaches(interaction))
 
-    def lint_body(self, side: Literal["request", "response"], body: bytes) -> Findings:
+    def lint_body(self, side: BodySide, body: bytes) -> Findings:
         """`lint` for a body that is stored alone."""
         message = (
             Interaction(Request("", "", (), body)) if side == "request" else Interaction(None, Response(0, (), body))
@@ -209,7 +208,7 @@ class Contract:
 
     def lint_age(self, recorded_on: datetime.date | None, max_age: int) -> Findings:
         """Whether a recording of that day (None: the file does not say) is older than *max_age* days."""
-        return self._as_file(age_breaches(recorded_on, self._settings.today, max_age))
+        return self._as_file(age_breaches(recorded_on, self._settings.accepting.today, max_age))
 
     def lint_version(self, version: object) -> Findings:
         """What is to be said of a cassette of another version than 1."""

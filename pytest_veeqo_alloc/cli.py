@@ -16,9 +16,9 @@ from pytest_veeqo_alloc.capture.files import KINDS
 from pytest_veeqo_alloc.cli_contract import add_contract, contract_of
 from pytest_veeqo_alloc.cli_report import add_report
 from pytest_veeqo_alloc.cli_serve import add_serve
-from pytest_veeqo_alloc.contract.rules import CATALOGUE, PROFILES
+from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, PROFILES
 from pytest_veeqo_alloc.data import read_text
-from pytest_veeqo_alloc.description import SIDES, load_schema
+from pytest_veeqo_alloc.description import load_schema
 from pytest_veeqo_alloc.file_check import Asked, check_paths
 from pytest_veeqo_alloc.file_redact import redact_files, write_back
 from pytest_veeqo_alloc.openapi import openapi_document
@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
     _add_check(commands)
     schema = commands.add_parser("schema", help="print a JSON Schema")
-    schema.add_argument("side", choices=SIDES)
+    schema.add_argument("side", choices=BODY_SIDES)
     schema.add_argument("--profile", help="the schema that rejects what this profile makes an error (default: open)")
     schema.set_defaults(command=_schema)
     openapi = commands.add_parser("openapi", help="print the call as an OpenAPI 3.1 document")
@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     rules.add_argument("--format", choices=("text", "json"), default="text")
     rules.set_defaults(command=_rules)
     example = commands.add_parser("example", help="print the documented example, sanitised")
-    example.add_argument("side", choices=SIDES)
+    example.add_argument("side", choices=BODY_SIDES)
     example.add_argument("--seed", type=int, metavar="N", help="another valid one instead, the same for the same N")
     example.set_defaults(command=_example)
     redact = commands.add_parser("redact", help="replace what may not be shown in cassettes, HAR and interaction files")

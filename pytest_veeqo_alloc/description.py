@@ -7,7 +7,7 @@ import functools
 import json
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pytest_veeqo_alloc.contract.check import Tables
 from pytest_veeqo_alloc.contract.coverage import Charts, charts_of
@@ -15,15 +15,15 @@ from pytest_veeqo_alloc.contract.derive import derive
 from pytest_veeqo_alloc.contract.deviations import Accepting, Deviation, parse
 from pytest_veeqo_alloc.contract.interaction import Interaction
 from pytest_veeqo_alloc.contract.operation import operation_of
+from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide
 from pytest_veeqo_alloc.contract.settings import unknown
 from pytest_veeqo_alloc.contract.table import Shape, compile_schema
 from pytest_veeqo_alloc.data import read_text
 
-SIDES = ("request", "response")
 PACKS = ("observed",)
 
 
-def load_schema(side: Literal["request", "response"], profile: str | None = None) -> dict[str, Any]:
+def load_schema(side: BodySide, profile: str | None = None) -> dict[str, Any]:
     """The JSON Schema 2020-12 of *side*, a fresh copy.
 
     Without a profile it is the shipped file: the open reading of the page. With one it is the schema that rejects just
@@ -64,7 +64,7 @@ _ENOUGH_FOR_AN_ORDER = 5
 """Documented members that tell an order from other objects that have an id, a status and tags."""
 
 
-def side_of(value: Any) -> Literal["request", "response"] | None:
+def side_of(value: Any) -> BodySide | None:
     """Whose body *value* looks like, by its documented members; None where it looks like neither."""
     if not isinstance(value, dict):
         return None
@@ -87,8 +87,8 @@ def request_shape() -> Shape:
 
 def known_side(side: str) -> None:
     """Refuses what is neither `request` nor `response`."""
-    if side not in SIDES:
-        raise ValueError(unknown("side", side, SIDES))
+    if side not in BODY_SIDES:
+        raise ValueError(unknown("side", side, BODY_SIDES))
 
 
 @functools.cache

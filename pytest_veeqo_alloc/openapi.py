@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Any
 
+from pytest_veeqo_alloc.contract.rules import BodySide
 from pytest_veeqo_alloc.data import read_text
 from pytest_veeqo_alloc.description import load_schema
 
-_NAMES: dict[Literal["request", "response"], str] = {"request": "allocation_request", "response": "order"}
+_NAMES: dict[BodySide, str] = {"request": "allocation_request", "response": "order"}
 _OF_THE_FILE = ("$schema", "$id", "$defs", "x-rule")
 
 
@@ -40,7 +41,7 @@ def openapi_document(profile: str | None = None) -> dict[str, Any]:
     }
 
 
-def _components(schema: dict[str, Any], side: Literal["request", "response"]) -> dict[str, Any]:
+def _components(schema: dict[str, Any], side: BodySide) -> dict[str, Any]:
     """The schemas of one side under names that the other does not use."""
     names = {f"#/$defs/{name}": f"{side}_{name}" for name in schema["$defs"]}
     found = {_NAMES[side]: _moved(schema, names)}

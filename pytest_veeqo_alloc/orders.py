@@ -36,7 +36,7 @@ def build_order(
     for a field or variant that does not exist.
     """
     if variant not in VARIANTS:
-        raise ValueError(f"unknown variant {variant!r}: it is one of {', '.join(VARIANTS)}")
+        raise ValueError(unknown("variant", variant, VARIANTS))
     for name in changes:
         if name not in _STORY.__dataclass_fields__:
             raise ValueError(unknown("field of a story", name, _STORY.__dataclass_fields__))

@@ -113,7 +113,7 @@ def test_a_field_that_does_not_exist_is_refused_with_the_nearest() -> None:
 
 
 def test_an_unknown_variant_is_refused() -> None:
-    with pytest.raises(ValueError, match="unknown variant 'observd': it is one of documented, observed"):
+    with pytest.raises(ValueError, match="unknown variant 'observd': did you mean 'observed'"):
         build_order(variant="observd")  # type: ignore[arg-type]  # the wrong name is what is tested
 
 

@@ -10,10 +10,9 @@ import pytest
 from support.bodies import fields, order, request_body
 
 from pytest_veeqo_alloc import load_schema
+from pytest_veeqo_alloc.contract.rules import BODY_SIDES
 from pytest_veeqo_alloc.contract.validators import validator
 from pytest_veeqo_alloc.data import read_text
-
-SIDES = ("request", "response")
 
 
 def documented_type(field: dict[str, Any]) -> str | None:
@@ -97,20 +96,20 @@ def test_the_operation_has_parameters_status_and_header_where_openapi_has_them()
     assert operation["responses"]["201"]["headers"]["Location"]["schema"] == {"type": "string"}
 
 
-@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("side", BODY_SIDES)
 @pytest.mark.parametrize("profile", [None, "lenient", "documented", "strict"])
 def test_every_schema_is_valid_and_takes_the_documented_example(side: str, profile: str | None) -> None:
     body = request_body() if side == "request" else order()
     assert list(validator(load_schema(side, profile)).iter_errors(body)) == []
 
 
-@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("side", BODY_SIDES)
 @pytest.mark.parametrize("profile", ["lenient", "documented", "strict"])
 def test_every_profile_refuses_an_empty_object(side: str, profile: str) -> None:
     assert not validator(load_schema(side, profile)).is_valid({})
 
 
-@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("side", BODY_SIDES)
 def test_every_shape_and_field_is_told_in_words(side: str) -> None:
     schema = load_schema(side)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytest_veeqo_alloc.capture.values import text_of
 from pytest_veeqo_alloc.contract.interaction import Headers, Interaction, Request, Response
 
 
@@ -77,11 +78,7 @@ def _headers(message: Any) -> Headers:
     """Header pairs, repeated ones apart where the client keeps them apart."""
     headers = getattr(message, "headers", None) or {}
     pairs = headers.multi_items() if hasattr(headers, "multi_items") else headers.items()
-    return tuple((_text(name), _text(value)) for name, value in pairs)
-
-
-def _text(value: Any) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    return tuple((text_of(name), text_of(value)) for name, value in pairs)
 
 
 def _content(response: Any) -> bytes:

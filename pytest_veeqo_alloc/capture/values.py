@@ -27,6 +27,11 @@ def body_bytes(message: Mapping[str, Any]) -> bytes | None:
     return text.encode("utf-8", "surrogatepass")
 
 
+def text_of(value: Any) -> str:
+    """Text, or bytes of a header as text."""
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
 def raw(body: Any) -> bytes | None:
     """A cassette's body: text, bytes, or for some clients the value that was sent as JSON."""
     if body is None or isinstance(body, bytes):

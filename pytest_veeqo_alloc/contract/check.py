@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -49,7 +48,6 @@ class Settings:
     profile: str
     severities: Mapping[str, Severity]
     accepting: Accepting
-    today: datetime.date
     show_values: bool = False
 
 
@@ -204,7 +202,7 @@ def conclude(said: Iterable[Said], tables: Tables, settings: Settings) -> Findin
         deviation = settings.accepting.find(finding)
         if deviation is None:
             findings.append(finding)
-        elif deviation.expired(settings.today):
+        elif deviation.expired(settings.accepting.today):
             remedy = f"{finding.remedy}; or renew its deviation, which expired on {deviation.expires}"
             findings.append(replace(finding, remedy=remedy))
         else:

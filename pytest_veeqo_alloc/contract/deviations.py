@@ -108,7 +108,7 @@ class Accepting:
     """Deviations arranged so that looking one up costs the same for many of them as for few."""
 
     def __init__(self, deviations: Iterable[Deviation], today: datetime.date) -> None:
-        self._today = today
+        self.today = today
         self.all = tuple(deviations)
         self._by_place: dict[tuple[str, str], list[Deviation]] = {}
         for deviation in self.all:
@@ -121,7 +121,7 @@ class Accepting:
             return None
         key = (finding.rule, generalised(finding.pointer, finding.location))
         matching = [deviation for deviation in self._by_place.get(key, ()) if deviation.matches(finding)]
-        matching.sort(key=lambda deviation: deviation.expired(self._today))
+        matching.sort(key=lambda deviation: deviation.expired(self.today))
         return matching[0] if matching else None
 
 

@@ -66,6 +66,11 @@ def take(value: Any) -> Reading:
     return _walk_odd(value, [])
 
 
+def too_deep() -> Breach:
+    """A body that nests deeper than `MAX_DEPTH`."""
+    return Breach("too-deep", "", f"more than {MAX_DEPTH} levels")
+
+
 def nests_deeper(value: Any, levels: int) -> bool:
     """Whether *value* has more than *levels* levels of arrays and objects; stops at the first branch that does."""
     stack = [(value, 1)]
@@ -83,7 +88,7 @@ def _unreadable(rule: str, got: str, *before: Breach) -> Reading:
 
 
 def _too_deep(*before: Breach) -> Reading:
-    return _unreadable("too-deep", f"more than {MAX_DEPTH} levels", *before)
+    return Reading(None, (*before, too_deep()), readable=False)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

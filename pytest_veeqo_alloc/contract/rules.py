@@ -10,7 +10,10 @@ from pytest_veeqo_alloc.contract import rules_body, rules_file, rules_order, rul
 
 Severity = Literal["error", "warning", "off"]
 Basis = Literal["documented", "rfc", "convention"]
+BodySide = Literal["request", "response"]
 Side = Literal["request", "response", "file"]
+
+BODY_SIDES: tuple[BodySide, ...] = ("request", "response")
 
 PROFILES = ("lenient", "documented", "strict")
 SEVERITIES = ("error", "warning", "off")

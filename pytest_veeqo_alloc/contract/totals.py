@@ -9,9 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from pytest_veeqo_alloc.contract.counting import NULL, OTHERS, Place, Tally
 from pytest_veeqo_alloc.contract.coverage import ORIGINS, Charts, Origin
-
-Side = Literal["request", "response"]
-SIDES: tuple[Side, ...] = ("request", "response")
+from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide
 
 
 @dataclass(slots=True)
@@ -20,8 +18,8 @@ class Totals:
 
     interactions: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
-    fields: dict[tuple[Side, str], Tally] = field(default_factory=dict)
-    undocumented: dict[tuple[Side, str], Counter[str]] = field(default_factory=dict)
+    fields: dict[tuple[BodySide, str], Tally] = field(default_factory=dict)
+    undocumented: dict[tuple[BodySide, str], Counter[str]] = field(default_factory=dict)
     rules: dict[str, Counter[str]] = field(default_factory=dict)
     findings: dict[tuple[str, str, str, str], dict[str, Any]] = field(default_factory=dict)
     calls: Counter[tuple[str, str, int, int]] = field(default_factory=Counter)
@@ -35,7 +33,7 @@ class Totals:
         """Adds what one run showed."""
         self.interactions += row["interactions"]
         self.statuses.update(row["statuses"])
-        for side in SIDES:
+        for side in BODY_SIDES:
             for pointer, counts in row[f"{side}_fields"].items():
                 _add(self.fields.setdefault((side, pointer), Tally()), counts)
             for pointer, kinds in row["undocumented"][side].items():
@@ -58,6 +56,11 @@ def _add(tally: Tally, counts: Mapping[str, Any]) -> None:
     tally.present += counts["present"]
     tally.non_null += counts["non_null"]
     tally.types.update(counts["types"])
+
+
+def seen_from_target(totals: Mapping[Origin, Totals]) -> int:
+    """How many fields of the response were there at least once in what the target answered."""
+    return totals["target"].seen if "target" in totals else 0
 
 
 def totals_of(report: Mapping[str, Any]) -> dict[Origin, Totals]:
@@ -86,7 +89,7 @@ class Drift(NamedTuple):
     """One way in which what was seen is not what is documented. `type` is a JSON type, or empty."""
 
     origin: Origin
-    side: Side
+    side: BodySide
     pointer: str
     kind: Kind
     type: str
@@ -116,8 +119,8 @@ def drift_of(report: Mapping[str, Any], charts: Charts) -> dict[Drift, tuple[int
     return found
 
 
-def _places(charts: Charts) -> Iterator[tuple[Side, Place]]:
-    for side in SIDES:
+def _places(charts: Charts) -> Iterator[tuple[BodySide, Place]]:
+    for side in BODY_SIDES:
         for node in getattr(charts, side).nodes():
             yield from ((side, place) for place in node.places)
 
@@ -161,7 +164,7 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any], charts: Charts) -
     return Difference([drift for drift in after if drift not in known], gone, len(unseen), lost)
 
 
-def _was_looked_at(drift: Drift, looked: Mapping[Origin, Mapping[tuple[Side, str], Tally]]) -> bool:
+def _was_looked_at(drift: Drift, looked: Mapping[Origin, Mapping[tuple[BodySide, str], Tally]]) -> bool:
     fields = looked.get(drift.origin, {})
     if drift.kind != "undocumented" or drift.pointer == OTHERS:
         return (drift.side, drift.pointer) in fields

@@ -12,7 +12,7 @@ from typing import Any
 from pytest_veeqo_alloc.contract.breach import Breach
 from pytest_veeqo_alloc.contract.describe import NOTHING, describe
 from pytest_veeqo_alloc.contract.pointer import join
-from pytest_veeqo_alloc.contract.reading import MAX_DEPTH, nests_deeper
+from pytest_veeqo_alloc.contract.reading import MAX_DEPTH, nests_deeper, too_deep
 from pytest_veeqo_alloc.contract.table import Field, JsonType, Shape
 from pytest_veeqo_alloc.contract.values import value_breaches
 
@@ -51,7 +51,7 @@ def _walk_root(value: Any, root: Shape, go: Callable[[dict[str, Any], Shape, _Wa
             walk.add(Breach("wrong-type", "", describe(value), "object"))
             walk.undocumented(value, "")
     except _TooDeepError:
-        return [Breach("too-deep", "", f"more than {MAX_DEPTH} levels")]
+        return [too_deep()]
     return walk.breaches
 
 

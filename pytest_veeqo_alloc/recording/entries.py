@@ -11,7 +11,7 @@ from vcr.util import read_body
 
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.files import load
-from pytest_veeqo_alloc.capture.values import grouped, mapped, reason_phrase, status_code
+from pytest_veeqo_alloc.capture.values import grouped, mapped, reason_phrase, status_code, text_of
 from pytest_veeqo_alloc.contract.coding import CodingError, decoded
 from pytest_veeqo_alloc.contract.interaction import Headers, Interaction, Request, Response
 from pytest_veeqo_alloc.recording.names import CassetteError, Place
@@ -63,7 +63,7 @@ def _both(interaction: Interaction) -> tuple[Request, Response]:
 
 def request_of(request: Any) -> Request:
     """A request of vcrpy, whatever form its client gave the body."""
-    headers = tuple((str(name), _text(value)) for name, value in request.headers.items())
+    headers = tuple((str(name), text_of(value)) for name, value in request.headers.items())
     body = read_body(request)
     if _is_json_value(body) and "content-type" not in request.headers:
         headers = (*headers, ("Content-Type", "application/json"))
@@ -84,10 +84,6 @@ def response_of(response: Any) -> Response:
     with contextlib.suppress(CodingError):  # redaction drops what it cannot read, and says so
         body = decoded(body, headers)
     return Response(status_code(response["status"]["code"]), headers, body)
-
-
-def _text(value: Any) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def _body_bytes(body: Any) -> bytes | None:

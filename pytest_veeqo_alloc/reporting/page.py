@@ -14,8 +14,8 @@ import jinja2
 from pytest_veeqo_alloc.contract.counting import Node, Place
 from pytest_veeqo_alloc.contract.coverage import Origin
 from pytest_veeqo_alloc.contract.report import Document, field_counts
-from pytest_veeqo_alloc.contract.rules import CATALOGUE
-from pytest_veeqo_alloc.contract.totals import SIDES, Drift, Side, Totals, drift_of, rules_of, totals_of
+from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, BodySide
+from pytest_veeqo_alloc.contract.totals import Drift, Totals, drift_of, rules_of, seen_from_target, totals_of
 from pytest_veeqo_alloc.description import charts
 from pytest_veeqo_alloc.reporting.terminal import printable
 
@@ -62,8 +62,8 @@ def page(report: Document) -> str:
     return _ENVIRONMENT.get_template("report.html").render(
         runs=report["runs"],
         totals=totals,
-        seen=totals["target"].seen if "target" in totals else 0,
-        trees={side: _branch(side, getattr(charts(), side), totals, drift) for side in SIDES},
+        seen=seen_from_target(totals),
+        trees={side: _branch(side, getattr(charts(), side), totals, drift) for side in BODY_SIDES},
         field_counts={"response": response_fields, "request": request_fields},
         drift=[(each, count, looked_at) for each, (count, looked_at) in drift.items()],
         findings=sorted(_findings(totals), key=lambda row: (row["severity"], row["rule"], row["place"])),
@@ -82,7 +82,7 @@ def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _branch(side: Side, node: Node, totals: dict[Origin, Totals], drift: dict[Drift, tuple[int, int]]) -> Branch:
+def _branch(side: BodySide, node: Node, totals: dict[Origin, Totals], drift: dict[Drift, tuple[int, int]]) -> Branch:
     by_pointer: dict[str, list[str]] = {}
     for each in drift:
         if each.side == side:
@@ -110,7 +110,7 @@ def _branch(side: Side, node: Node, totals: dict[Origin, Totals], drift: dict[Dr
     return descend(node)
 
 
-def _leaf(side: Side, place: Place, totals: dict[Origin, Totals], drift: list[str]) -> Leaf:
+def _leaf(side: BodySide, place: Place, totals: dict[Origin, Totals], drift: list[str]) -> Leaf:
     about = place.field
     documented: str = about.type or "no type documented"
     documented += ", required" if about.required else ""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_veeqo_alloc.contract.describe import count_of
-from pytest_veeqo_alloc.contract.report import field_counts
 from pytest_veeqo_alloc.contract.totals import Difference, Drift, rules_of
-from pytest_veeqo_alloc.description import charts
 from pytest_veeqo_alloc.reporting.running import Finished
 from pytest_veeqo_alloc.reporting.terminal import printable
 
@@ -24,7 +22,7 @@ def run_lines(run: Finished) -> Iterator[str]:
     yield (
         f"{count_of(run.interactions, 'interaction')}{f' ({by_origin})' if by_origin else ''}, "
         f"{sum(map(bool, looked_at))} of {len(looked_at)} rules exercised, "
-        f"{run.seen} of {field_counts(charts())[0]} fields seen from the target"
+        f"{run.seen} of {run.fields} fields seen from the target"
     )
     yield from _findings(run)
     yield from _deviations(run)
@@ -33,7 +31,7 @@ def run_lines(run: Finished) -> Iterator[str]:
 def too_few(run: Finished) -> str:
     """How much was seen, where that is less than was asked for."""
     of_fakes = "" if "target" in run.totals else "; what our fake and cassettes answer does not count"
-    return f"{run.seen} of {field_counts(charts())[0]} fields seen from the target{of_fakes}: less than"
+    return f"{run.seen} of {run.fields} fields seen from the target{of_fakes}: less than"
 
 
 def _findings(run: Finished) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.coverage import Coverage, Origin
 from pytest_veeqo_alloc.contract.report import About, Document, field_counts, report_of
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
-from pytest_veeqo_alloc.contract.totals import Totals, totals_of
+from pytest_veeqo_alloc.contract.totals import Totals, seen_from_target, totals_of
 from pytest_veeqo_alloc.description import PACKS, charts, load_deviations
 
 
@@ -30,12 +30,17 @@ class Finished:
     @property
     def seen(self) -> int:
         """How many fields of the response were seen from the target."""
-        return self.totals["target"].seen if "target" in self.totals else 0
+        return seen_from_target(self.totals)
 
     @property
     def percent(self) -> float:
         """The same as a percentage of all."""
-        return 100 * self.seen / field_counts(charts())[0]
+        return 100 * self.seen / self.fields
+
+    @property
+    def fields(self) -> int:
+        """How many fields a response has."""
+        return field_counts(charts())[0]
 
 
 def about_run(contract: Contract, by: str, started: datetime.datetime, run: str) -> About:
