@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_veeqo_alloc.capture.files import KINDS
-from pytest_veeqo_alloc.cli_contract import add_contract, contract_of
+from pytest_veeqo_alloc.cli_contract import CLEAN, COULD_NOT_RUN, ERRORS_FOUND, add_contract, contract_of
 from pytest_veeqo_alloc.cli_report import add_report
 from pytest_veeqo_alloc.cli_serve import add_serve
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, PROFILES
@@ -25,9 +25,7 @@ from pytest_veeqo_alloc.openapi import openapi_document
 from pytest_veeqo_alloc.reporting.checked import Run
 from pytest_veeqo_alloc.reporting.github import github_lines
 from pytest_veeqo_alloc.reporting.machine import json_text
-from pytest_veeqo_alloc.reporting.terminal import printable, terminal_lines
-
-CLEAN, ERRORS_FOUND, COULD_NOT_RUN = 0, 1, 2
+from pytest_veeqo_alloc.reporting.terminal import complain, printable, terminal_lines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,13 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status
     except ValueError as error:
         for sentence in str(error).splitlines():
-            _complain(sentence)
+            complain(sentence)
         return COULD_NOT_RUN
     except OSError as error:
         # Nothing more may be written, not even at exit. A reader who has seen enough is told nothing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
-            _complain(f"the output cannot be written: {error.strerror}")
+            complain(f"the output cannot be written: {error.strerror}")
         return COULD_NOT_RUN
 
 
@@ -120,11 +118,11 @@ def _check(chosen: argparse.Namespace) -> int:
     run = check_paths(chosen.paths, contract, asked)
     _show(run, chosen.format)
     for file, sentence in run.troubles:
-        _complain(f"{file}: {sentence}")
+        complain(f"{file}: {sentence}")
     for file in run.strangers:
-        _complain(f"{file}: skipped, since it is no body, interaction, cassette or HAR file; if it is one, use --as")
+        complain(f"{file}: skipped, since it is no body, interaction, cassette or HAR file; if it is one, use --as")
     if not run.checked and not run.troubles:
-        _complain("nothing was checked: no body and no call of the documented operation was found")
+        complain("nothing was checked: no body and no call of the documented operation was found")
     if run.troubles or not run.checked:
         return COULD_NOT_RUN
     return ERRORS_FOUND if run.errors else CLEAN
@@ -191,11 +189,11 @@ def _redact(chosen: argparse.Namespace) -> int:
         else:
             print(file.text, end="")
         if file.dropped:
-            _complain(f"{file.path}: bodies that are neither JSON nor a form were dropped: {file.dropped}")
+            complain(f"{file.path}: bodies that are neither JSON nor a form were dropped: {file.dropped}")
     for path, sentence in troubles:
-        _complain(f"{path}: {sentence}")
+        complain(f"{path}: {sentence}")
     if not files and not troubles:
-        _complain("nothing was redacted: no cassette, HAR file or interaction was found")
+        complain("nothing was redacted: no cassette, HAR file or interaction was found")
     return COULD_NOT_RUN if troubles or not files else CLEAN
 
 
@@ -224,7 +222,3 @@ def _cleanup(chosen: argparse.Namespace) -> int:
 def entry() -> None:
     """The console script."""
     sys.exit(main())
-
-
-def _complain(sentence: str) -> None:
-    print(f"veeqo-alloc: {printable(sentence)}", file=sys.stderr)

@@ -7,6 +7,9 @@ import argparse
 from pytest_veeqo_alloc.api import Contract, parse_overrides
 from pytest_veeqo_alloc.contract.rules import PROFILES
 
+CLEAN, ERRORS_FOUND, COULD_NOT_RUN = 0, 1, 2
+"""What a command ends with."""
+
 
 def add_contract(command: argparse.ArgumentParser) -> None:
     """Profile, single rules and deviations."""

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pytest_veeqo_alloc.cli_contract import CLEAN, ERRORS_FOUND
+
 
 def add_report(commands: Any) -> None:
     """The options of `report`."""
@@ -39,7 +41,7 @@ def _merge(chosen: argparse.Namespace) -> int:
         save(report, Path(chosen.output))
     else:
         print(json.dumps(report, separators=(",", ":")))
-    return 0
+    return CLEAN
 
 
 def _diff(chosen: argparse.Namespace) -> int:
@@ -58,4 +60,4 @@ def _diff(chosen: argparse.Namespace) -> int:
     else:
         for line in difference_lines(found):
             print(line)
-    return 1 if found.new else 0
+    return ERRORS_FOUND if found.new else CLEAN

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_veeqo_alloc.cli_contract import add_contract, contract_of
+from pytest_veeqo_alloc.cli_contract import CLEAN, COULD_NOT_RUN, ERRORS_FOUND, add_contract, contract_of
 from pytest_veeqo_alloc.live.journal import JOURNAL
+from pytest_veeqo_alloc.reporting.terminal import complain
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.api import Contract
@@ -77,9 +77,9 @@ def _serve(chosen: argparse.Namespace) -> int:
         raise ValueError(error.for_command().replace("--base-url", "--upstream")) from None
     trouble = write_reports(contract, counted, started, chosen.report)
     for sentence in trouble:
-        print(f"veeqo-alloc: {sentence}", file=sys.stderr, flush=True)
+        complain(sentence)
     # What was found is told before what could not be written.
-    return 1 if not is_fine else 2 if trouble else 0
+    return ERRORS_FOUND if not is_fine else COULD_NOT_RUN if trouble else CLEAN
 
 
 def _served(chosen: argparse.Namespace, contract: Contract, stack: ExitStack) -> Served:

@@ -80,9 +80,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
         config.pluginmanager.register(LivePlugin(config), NAME)
     if is_given(config, "report") or is_given(config, "coverage-min") or runs_suite(config):
-        from pytest_veeqo_alloc.report_plugin import register  # not before somebody counts
+        from pytest_veeqo_alloc.report_plugin import COUNTING, ReportPlugin  # not before somebody counts
 
-        register(config)
+        config.pluginmanager.register(ReportPlugin(config), COUNTING)
     if (timeout := setting(config, "client-timeout")) and not timeout.replace(".", "", 1).isdecimal():
         raise pytest.UsageError(f"veeqo-alloc: --veeqo-alloc-client-timeout is a number of seconds, not {timeout!a}")
     if mode := setting(config, "record-mode"):

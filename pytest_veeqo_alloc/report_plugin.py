@@ -21,12 +21,7 @@ from pytest_veeqo_alloc.reporting.running import about_run, finished_run
 from pytest_veeqo_alloc.reporting.terminal import printable
 from pytest_veeqo_alloc.told import told_in
 
-NAME = "veeqo_alloc_report"
-
-
-def register(config: pytest.Config) -> None:
-    """Count from here on. UsageError, in one sentence, for an option that cannot be."""
-    config.pluginmanager.register(ReportPlugin(config), NAME)
+COUNTING = "veeqo_alloc_report"
 
 
 class ReportPlugin:
@@ -39,7 +34,7 @@ class ReportPlugin:
         self._started = datetime.datetime.now(datetime.UTC)
         self._lines: list[str] = []
         self._ran_any = self._passed_of_suite = False
-        given = getattr(config, "workerinput", {}).get(NAME)
+        given = getattr(config, "workerinput", {}).get(COUNTING)
         self._is_worker = hasattr(config, "workerinput")
         self._folder = Path(given) if given else Path(tempfile.mkdtemp(prefix="veeqo-alloc-"))
         self._recorder = Recorder(self._folder)
@@ -48,7 +43,7 @@ class ReportPlugin:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """A process of pytest-xdist writes into the same folder."""
-        node.workerinput[NAME] = str(self._folder)
+        node.workerinput[COUNTING] = str(self._folder)
         if runs_suite(self._config):
             node.workerinput[SUITE] = True
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import errno
 import signal
-import sys
 import threading
 import uuid
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.interaction import Interaction
 from pytest_veeqo_alloc.contract.operation import path_of
+from pytest_veeqo_alloc.contract.pointer import shown_method
 from pytest_veeqo_alloc.contract.text import render
 from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.live.guard import Wishes, is_loopback, permit
@@ -24,7 +24,7 @@ from pytest_veeqo_alloc.live.session import live_alone
 from pytest_veeqo_alloc.reporting.counted import Counted
 from pytest_veeqo_alloc.reporting.report_file import save
 from pytest_veeqo_alloc.reporting.running import about_run, finished_run
-from pytest_veeqo_alloc.reporting.terminal import printable
+from pytest_veeqo_alloc.reporting.terminal import complain, printable
 from pytest_veeqo_alloc.server.control import controlled
 from pytest_veeqo_alloc.server.front import Front
 from pytest_veeqo_alloc.server.log import Record
@@ -59,8 +59,7 @@ def proxied(contract: Contract, wishes: Wishes, journal: Path, *, reads: bool) -
 def serve(served: Served, *, host: str, port: int, names: tuple[str, ...], stop: threading.Event) -> bool:
     """Runs *served* until *stop* is set. Whether nothing was wrong. ValueError, in one sentence, where it cannot listen."""
     if not is_loopback(host):
-        complain = f"{host} is no address of the loopback: whoever reaches this machine can use the server"
-        print(f"veeqo-alloc: warning: {complain}", file=sys.stderr, flush=True)
+        complain(f"warning: {host} is no address of the loopback: whoever reaches this machine can use the server")
     with listening(served, host=host, port=port, names=names) as front:
         print(front.url, flush=True)
         while not stop.wait(1):  # a signal is handled between two waits on every system
@@ -127,7 +126,7 @@ def line_of(record: Record) -> str:
     is_known = tables().operation.means(Interaction(request)) and tables().operation.order_id(request.url) is not None
     path = path_of(request.url).rpartition("/orders/")[2] if is_known else ""
     place = f"/orders/{path}" if path else "(another path)"
-    method = request.method if request.method.isalpha() and len(request.method) < 10 else "(another method)"
+    method = shown_method(request.method) or "(another method)"
     response = record.interaction().response
     parts = [f"{method} {place}", str(response.status) if response else "no answer"]
     _, _, done = record.source.partition(", ")

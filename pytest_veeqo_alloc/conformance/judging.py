@@ -9,13 +9,11 @@ from typing import Any
 import pytest
 
 from pytest_veeqo_alloc.api import Contract
-from pytest_veeqo_alloc.conformance.subject import SHAPES, Subject, asking
+from pytest_veeqo_alloc.conformance.subject import Subject
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.interaction import Interaction
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.live.pool import PoolOrder
-
-__all__ = ["SHAPES", "Judge", "by_rule"]
 
 
 class Judge:
@@ -28,10 +26,6 @@ class Judge:
     def contract(self) -> Contract:
         """What it is judged by."""
         return self.subject.contract
-
-    def asking(self, order: PoolOrder) -> dict[str, Any]:
-        """A valid body for one line of *order*."""
-        return asking(order)
 
     def body(self, interaction: Interaction) -> Any:
         """The order that was answered; the test fails where there is none."""
@@ -53,7 +47,8 @@ class Judge:
     def demand(self, interaction: Interaction, *, only: str = "") -> None:
         """Fails the test where *interaction* has an error, of one rule or of any."""
         __tracebackhide__ = True
-        self._conclude(_only(self.contract.check(interaction), only))
+        found = self.contract.check(interaction)
+        self._conclude(found.where(lambda each: each.rule == only) if only else found)
 
     def demand_refusal(self, interaction: Interaction) -> None:
         """Fails the test where a broken request was not answered with a readable 4xx that shows nothing internal."""
@@ -85,12 +80,3 @@ def by_rule(rules: Iterable[str]) -> list[Any]:
     return [
         pytest.param(rule, id=rule, marks=pytest.mark.veeqo_alloc_basis(basis=CATALOGUE[rule].basis)) for rule in rules
     ]
-
-
-def _only(findings: Findings, rule: str) -> Findings:
-    if not rule:
-        return findings
-    return findings.carrying(
-        (each for each in findings if each.rule == rule),
-        (each for each in findings.accepted if each.finding.rule == rule),
-    )

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pytest_veeqo_alloc.conformance.judging import SHAPES, Judge, by_rule
+from pytest_veeqo_alloc.conformance.judging import Judge, by_rule
+from pytest_veeqo_alloc.conformance.subject import SHAPES, asking
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 
 _OF_ERRORS = ("undocumented-status", "server-error", "unexpected-status", "error-body-shape", "error-leaks-internals",
@@ -37,7 +38,7 @@ def test_an_allocation_is_created(shape: str, veeqo_alloc_judge: Judge) -> None:
 def test_a_json_request_is_taken_however_it_is_declared(content_type: str, veeqo_alloc_judge: Judge) -> None:
     """RFC 8259 section 11 and RFC 9110 section 8.3.1: case and charset say nothing."""
     order = veeqo_alloc_judge.subject.take()
-    body = veeqo_alloc_judge.asking(order)
+    body = asking(order)
     interaction = veeqo_alloc_judge.subject.post(order.id, body, headers=(("Content-Type", content_type),))
     assert interaction.response is not None
     assert interaction.response.is_success

@@ -6,18 +6,19 @@ from typing import Any
 
 import pytest
 
-from pytest_veeqo_alloc.conformance.client import BODY, ClientJudge
+from pytest_veeqo_alloc.conformance.client import ClientJudge
 from pytest_veeqo_alloc.conformance.judging import by_rule
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
+from pytest_veeqo_alloc.contract.sequence import SEQUENCE_RULES
 from pytest_veeqo_alloc.observed import as_observed, nullable_pointers
 from pytest_veeqo_alloc.orders import build_order
 from pytest_veeqo_alloc.server.world import World
 from pytest_veeqo_alloc.story import Customer, Line, Stock, Story
+from pytest_veeqo_alloc.strategies.palette import LARGEST_ID
 from pytest_veeqo_alloc.strategies.sampling import any_requests
 
 PAYLOADS = 10
-_IN_SEQUENCE = ("repeated-post", "key-sent-elsewhere")
-REQUEST_RULES = [rule for rule, each in CATALOGUE.items() if "request" in each.sides and rule not in _IN_SEQUENCE]
+REQUEST_RULES = [rule for rule, each in CATALOGUE.items() if "request" in each.sides and rule not in SEQUENCE_RULES]
 
 
 @pytest.mark.parametrize("rule", by_rule(REQUEST_RULES))
@@ -90,7 +91,7 @@ def _unicode() -> World:
 
 
 def _big() -> World:
-    big = 2**53 - 1
+    big = LARGEST_ID
     line = Line(stock=(Stock(),))
     return World.of(Story(order_id=447452, lines=(line, Line(big, big, stock=(Stock(physical=big),))), allocations=()))
 
@@ -109,7 +110,7 @@ def test_a_client_copes_with_an_order_of(what: str, veeqo_alloc_client_judge: Cl
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_a_client_copes_with_large_ids(veeqo_alloc_client_judge: ClientJudge) -> None:
     """Ids up to 2**53 - 1, which every JSON reader can hold."""
-    big = 2**53 - 1
+    big = LARGEST_ID
     line = {"sellable_id": big, "quantity": 1}
     body = {"allocation": {"warehouse_id": big, "line_items_attributes": [line]}}
     veeqo_alloc_client_judge.demand_success(veeqo_alloc_client_judge.call(body, order_id=big), "large ids")
@@ -185,4 +186,4 @@ def test_a_client_gives_up_within_its_time_out_on(name: str, veeqo_alloc_client_
     """A server that does not answer holds nobody up."""
     judge = veeqo_alloc_client_judge
     judge.fake.inject_fault(name, times=20)
-    judge.demand_failure(judge.call(BODY), name)
+    judge.demand_failure(judge.call(), name)

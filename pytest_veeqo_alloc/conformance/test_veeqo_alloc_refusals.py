@@ -7,10 +7,12 @@ import json
 import pytest
 
 from pytest_veeqo_alloc.conformance.judging import Judge, by_rule
+from pytest_veeqo_alloc.conformance.subject import asking
+from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.strategies.broken import REQUEST_BREAKERS
 from pytest_veeqo_alloc.strategies.sampling import broken_requests
 
-PATH = "/orders/{order_id}/allocations"
+PATH_FOR = tables().operation.path_for
 
 
 @pytest.mark.parametrize("rule", by_rule(REQUEST_BREAKERS))
@@ -58,7 +60,7 @@ def test_json_that_is_declared_as_something_else_brings_nothing_down(
     """Refused or taken: the page does not say. A 5xx it is not."""
     order = veeqo_alloc_judge.subject.take()
     headers = (("Content-Type", content_type),) if content_type else ()
-    interaction = veeqo_alloc_judge.subject.post(order.id, veeqo_alloc_judge.asking(order), headers=headers)
+    interaction = veeqo_alloc_judge.subject.post(order.id, asking(order), headers=headers)
     veeqo_alloc_judge.demand_no_failure(interaction)
 
 
@@ -67,7 +69,7 @@ def test_json_that_is_declared_as_something_else_brings_nothing_down(
 def test_a_request_with_another_key_is_refused(key: str, veeqo_alloc_judge: Judge) -> None:
     """401 or 403, and nothing is allocated."""
     order = veeqo_alloc_judge.subject.any_order()
-    interaction = veeqo_alloc_judge.subject.post(order.id, veeqo_alloc_judge.asking(order), key=key)
+    interaction = veeqo_alloc_judge.subject.post(order.id, asking(order), key=key)
     veeqo_alloc_judge.demand_refusal(interaction)
     assert interaction.response is not None
     assert interaction.response.status in (401, 403), "a request without the right key is not told so"
@@ -78,8 +80,8 @@ def test_a_request_with_another_key_is_refused(key: str, veeqo_alloc_judge: Judg
 def test_another_method_of_the_path_is_no_success(method: str, veeqo_alloc_judge: Judge) -> None:
     """RFC 9110 section 15.5.6: 405, or a 404 where nothing is known of it."""
     order = veeqo_alloc_judge.subject.any_order()
-    body = None if method in ("GET", "DELETE") else json.dumps(veeqo_alloc_judge.asking(order)).encode()
-    interaction = veeqo_alloc_judge.subject.try_out(method, PATH.replace("{order_id}", str(order.id)), body)
+    body = None if method in ("GET", "DELETE") else json.dumps(asking(order)).encode()
+    interaction = veeqo_alloc_judge.subject.try_out(method, PATH_FOR(order.id), body)
     veeqo_alloc_judge.demand_refusal(interaction)
 
 
@@ -88,10 +90,8 @@ def test_another_method_of_the_path_is_no_success(method: str, veeqo_alloc_judge
                          ids=["zero", "negative", "a number of an order", "a fraction", "huge", "a NUL", "SQL"])  # fmt: skip
 def test_an_order_id_that_is_none_is_refused(order_id: str, veeqo_alloc_judge: Judge) -> None:
     """No such order can be."""
-    body = json.dumps(veeqo_alloc_judge.asking(veeqo_alloc_judge.subject.any_order())).encode()
-    veeqo_alloc_judge.demand_refusal(
-        veeqo_alloc_judge.subject.try_out("POST", PATH.replace("{order_id}", order_id), body)
-    )
+    body = json.dumps(asking(veeqo_alloc_judge.subject.any_order())).encode()
+    veeqo_alloc_judge.demand_refusal(veeqo_alloc_judge.subject.try_out("POST", PATH_FOR(order_id), body))
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
@@ -99,12 +99,12 @@ def test_an_order_id_that_is_none_is_refused(order_id: str, veeqo_alloc_judge: J
 def test_a_large_body_brings_nothing_down(size: str, veeqo_alloc_judge: Judge) -> None:
     """Refused or taken, but no 5xx."""
     order = veeqo_alloc_judge.subject.any_order()
-    body = veeqo_alloc_judge.asking(order)
+    body = asking(order)
     if size == "10,000 lines":
         body["allocation"]["line_items_attributes"] *= 10_000
     else:
         body["note"] = "x" * 1_000_000
-    path = PATH.replace("{order_id}", str(order.id))
+    path = PATH_FOR(order.id)
     veeqo_alloc_judge.demand_no_failure(veeqo_alloc_judge.subject.try_out("POST", path, json.dumps(body).encode()))
 
 
@@ -113,8 +113,8 @@ def test_a_large_body_brings_nothing_down(size: str, veeqo_alloc_judge: Judge) -
 def test_something_that_does_not_exist_is_no_server_error(what: str, veeqo_alloc_judge: Judge) -> None:
     """An id that nobody has: refused, or made up by a server that does so, but no 5xx."""
     order = veeqo_alloc_judge.subject.take()
-    body = veeqo_alloc_judge.asking(order)
+    body = asking(order)
     owner = body["allocation"] if what == "warehouse_id" else body["allocation"]["line_items_attributes"][0]
     owner[what] = 2**53 - 1
-    path = PATH.replace("{order_id}", str(order.id))
+    path = PATH_FOR(order.id)
     veeqo_alloc_judge.demand_no_failure(veeqo_alloc_judge.subject.try_out("POST", path, json.dumps(body).encode()))

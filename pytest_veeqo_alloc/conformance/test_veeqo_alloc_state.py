@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from pytest_veeqo_alloc.conformance.judging import Judge
-from pytest_veeqo_alloc.conformance.subject import UncoveredError
+from pytest_veeqo_alloc.conformance.subject import UncoveredError, asking
 from pytest_veeqo_alloc.contract.allocated import Asked, held_by
 from pytest_veeqo_alloc.contract.interaction import Interaction
 from pytest_veeqo_alloc.server.policy import Policy
@@ -51,7 +51,7 @@ def test_a_repeated_allocation_is_made_again_or_refused(veeqo_alloc_judge: Judge
     judge = _free(veeqo_alloc_judge)
     order = judge.subject.take()
     for _ in range(2):
-        judge.demand_no_failure(judge.subject.post(order.id, judge.asking(order)))
+        judge.demand_no_failure(judge.subject.post(order.id, asking(order)))
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
@@ -61,7 +61,7 @@ def test_racing_allocations_allocate_what_was_asked_for_and_no_more(veeqo_alloc_
     order = judge.subject.take()
     sellable = next(iter(order.sellables))
     with ThreadPoolExecutor(RACERS) as racers:
-        made = list(racers.map(lambda _: judge.subject.post(order.id, judge.asking(order)), range(RACERS)))
+        made = list(racers.map(lambda _: judge.subject.post(order.id, asking(order)), range(RACERS)))
     for interaction in made:
         judge.demand_no_failure(interaction)
     successes = [interaction for interaction in made if _is_made(interaction)]
@@ -86,7 +86,7 @@ def test_any_sequence_of_allocations_adds_up(veeqo_alloc_judge: Judge) -> None:
         def allocate(self, at: int, line: int, quantity: int) -> None:
             order = self.orders[at]
             sellable = list(order.sellables)[line]
-            body: Any = judge.asking(order)
+            body: Any = asking(order)
             body["allocation"]["line_items_attributes"] = [{"sellable_id": sellable, "quantity": quantity}]
             interaction = judge.subject.post(order.id, json.dumps(body).encode())
             judge.demand_no_failure(interaction)

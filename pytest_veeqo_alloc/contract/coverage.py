@@ -165,8 +165,7 @@ def only_found(findings: Findings) -> Coverage:
 
 def key_of(deviation: Deviation) -> str:
     """What a deviation is counted under."""
-    place = deviation.location if deviation.pointer is None else deviation.pointer
-    return f"{deviation.rule} {place}"
+    return f"{deviation.rule} {deviation.place}"
 
 
 def _count(bodies: Bodies, side: str, examined: Examined, node: Node, keys: tuple[str, ...]) -> None:

@@ -51,6 +51,11 @@ class Deviation:
         if self.expires is not None and type(self.expires) is not datetime.date:
             raise ValueError(f"expires of the deviation of {self.rule} is a date such as 2027-01-31, without quotes")
 
+    @property
+    def place(self) -> str:
+        """The pointer, or the location of what is in no body."""
+        return (self.location if self.pointer is None else self.pointer) or ""
+
     def expired(self, today: datetime.date) -> bool:
         """Whether its last day is over on *today*."""
         return self.expires is not None and today > self.expires

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
-from pytest_veeqo_alloc.contract.pointer import hidden, shown, shown_location
+from pytest_veeqo_alloc.contract.pointer import WHOLE_BODY, hidden, shown, shown_location
 from pytest_veeqo_alloc.contract.rules import Basis, Severity, Side
 
 
@@ -39,7 +39,7 @@ class Finding:
         """Where it is, as it may be shown: the pointer, `(whole body)`, or the location."""
         if self.pointer is None:
             return shown_location(self.location)
-        return shown(self.pointer) or "(whole body)"
+        return shown(self.pointer) or WHOLE_BODY
 
     def masked(self) -> Finding:
         """The same finding with names that may not be shown masked in pointer and location."""
@@ -109,6 +109,10 @@ class Findings(Sequence[Finding]):
     def carrying(self, findings: Iterable[Finding], accepted: Iterable[Accepted] = ()) -> Findings:
         """Other findings of the same check: of its profile and operation."""
         return Findings(findings, accepted=accepted, profile=self.profile, operation=self.operation)
+
+    def where(self, keeps: Callable[[Finding], bool]) -> Findings:
+        """Those that *keeps* says, accepted ones too."""
+        return self.carrying(filter(keeps, self), (each for each in self.accepted if keeps(each.finding)))
 
     @property
     def errors(self) -> tuple[Finding, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 
 from pytest_veeqo_alloc.contract.counting import Node, Tally
+from pytest_veeqo_alloc.contract.sequence import SEQUENCE_RULES
 from pytest_veeqo_alloc.contract.table import Field
 
 # What an interaction may reach.
@@ -37,7 +38,7 @@ _STAGES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("location-invalid", "location-order"), (LOCATED,)),
     **dict.fromkeys(("error-body-shape", "error-leaks-internals"), (REFUSAL,)),
     **dict.fromkeys(("order-echo", "allocation-echo"), (ECHO,)),
-    **dict.fromkeys(("repeated-post", "key-sent-elsewhere"), (SEQUENCE,)),
+    **dict.fromkeys(SEQUENCE_RULES, (SEQUENCE,)),
 }
 
 _SELLABLE = ("sellable.available_stock_level_at_all_warehouses", "inventory.available_stock_level_at_all_warehouses")

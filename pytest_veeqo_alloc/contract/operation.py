@@ -29,6 +29,10 @@ class Operation:
         """`METHOD /path/{parameter}`, as the page writes it."""
         return f"{self.method} {self.path}"
 
+    def path_for(self, order_id: object) -> str:
+        """The path of a call with *order_id*, whatever that is, in the place of the order's."""
+        return re.sub(r"\{\w+\}", lambda match: str(order_id), self.path)
+
     def order_segment(self, url: str) -> str | None:
         """What stands for the order id in the path of *url*, decoded; None where the path is another."""
         match = self.pattern.search(path_of(url))

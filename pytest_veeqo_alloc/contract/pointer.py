@@ -47,6 +47,11 @@ def shown(pointer: str | None) -> str | None:
     return "".join("/" + _shown_token(token) for token in pointer.split("/")[1:])
 
 
+def shown_method(method: str) -> str | None:
+    """A method that is a short word of letters, and so may be shown; None for any other text."""
+    return method if re.fullmatch(r"[A-Za-z]{1,10}", method) else None
+
+
 def shown_location(location: str) -> str:
     """*location* (`query:NAME`, `header:NAME`, …) with a NAME that may not be shown replaced likewise."""
     kind, colon, name = location.partition(":")
@@ -59,6 +64,9 @@ def hidden(place: str | None, key: str) -> str | None:
         return place
     return re.sub(r"[^/:]*" + re.escape(key) + r"[^/:]*", lambda match: _length_of(match[0]), place)
 
+
+WHOLE_BODY = "(whole body)"
+"""How the pointer of a whole body, which is empty, is shown."""
 
 _MASKED = re.compile(r"\(name of [0-9]{1,9} characters?\)\Z")
 

@@ -15,6 +15,7 @@ from typing import Any
 from pytest_veeqo_alloc.contract.check import Tables
 from pytest_veeqo_alloc.contract.coding import decoded_or_nothing
 from pytest_veeqo_alloc.contract.interaction import Headers, Interaction, Request, Response
+from pytest_veeqo_alloc.contract.pointer import shown_method
 from pytest_veeqo_alloc.contract.reading import MAX_DEPTH, nests_deeper, read
 from pytest_veeqo_alloc.contract.redact_line import host_of, redacted_form, redacted_header, redacted_url
 from pytest_veeqo_alloc.contract.rules import Side
@@ -26,7 +27,6 @@ Fields = Mapping[str, Field]
 
 _NO_FIELDS: Fields = {}
 _FORM = re.compile(rb"[^=&\s{}\[\]<>\"]+=[^&\s{}<>\"]*(?:&[^=&\s{}\[\]<>\"]+=[^&\s{}<>\"]*)*")
-_METHOD = re.compile(r"[A-Za-z]{0,10}")
 _DROPPED = re.compile(rb"\[redacted: [0-9]+ bytes that are no JSON\]")
 
 
@@ -68,7 +68,7 @@ class Redactor:
     def _request(self, request: Request, host: str) -> Request:
         body = self._body(request, "request")
         url = redacted_url(request.url, self._stand_ins, keep_host=True)
-        method = request.method if _METHOD.fullmatch(request.method) else self._stand_ins.text(request.method)
+        method = shown_method(request.method) or self._stand_ins.text(request.method)
         return Request(method, url, self._headers(request.headers, body, host), body)
 
     def _response(self, response: Response, host: str) -> Response:

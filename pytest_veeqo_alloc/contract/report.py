@@ -15,6 +15,7 @@ from pytest_veeqo_alloc.contract.counting import Bodies, Node, Tally, tallies
 from pytest_veeqo_alloc.contract.coverage import Charts, Coverage, Origin, key_of
 from pytest_veeqo_alloc.contract.deviations import Deviation, generalised
 from pytest_veeqo_alloc.contract.looked import looked_at
+from pytest_veeqo_alloc.contract.pointer import WHOLE_BODY
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, Severity
 
 FORMAT, VERSION = "pytest-veeqo-alloc report", 1
@@ -165,7 +166,7 @@ def _deviations(
             continue
         yield {
             "rule": deviation.rule,
-            "place": (deviation.location if deviation.pointer is None else deviation.pointer) or "(whole body)",
+            "place": deviation.place or WHOLE_BODY,
             "reason": deviation.reason,
             "count": count,
             "state": state,

@@ -15,6 +15,9 @@ Ending = Literal["answered", "unanswered", "pending", "elsewhere"]
 """What became of a request: it was answered; the client left, or the connection broke, before the answer was complete;
 it is not known yet; or it came to a host that is not the API."""
 
+SEQUENCE_RULES = ("repeated-post", "key-sent-elsewhere")
+"""The rules about requests as they follow upon each other."""
+
 Seen = tuple[Interaction, Ending]
 
 

@@ -100,7 +100,7 @@ class Live:
         self._refuse_order(order_id, reach)
         self._look_before(order_id)
         operation = tables().operation
-        path = operation.path.replace("{order_id}", str(order_id))
+        path = operation.path_for(order_id)
         admit = lambda: self._admit_write(order_id, asked, reach)  # noqa: E731  # what the sender calls for each sending
         return Interaction(*self._sender.send(operation.method, path, headers, body, admit=admit, key=key))
 

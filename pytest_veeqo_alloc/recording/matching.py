@@ -15,7 +15,7 @@ from pytest_veeqo_alloc.contract.coding import decoded_or_nothing
 from pytest_veeqo_alloc.contract.describe import NOTHING, describe, describe_number
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request
 from pytest_veeqo_alloc.contract.operation import Operation
-from pytest_veeqo_alloc.contract.pointer import join, shown, shown_location
+from pytest_veeqo_alloc.contract.pointer import WHOLE_BODY, join, shown, shown_location
 from pytest_veeqo_alloc.contract.standins import has_stand_in, without_numbers
 from pytest_veeqo_alloc.redaction import new_redactor
 
@@ -153,7 +153,7 @@ def _json_differences(now: Any, recorded: Any, here: str) -> Iterator[Difference
         for index, (one, other) in enumerate(zip(now, recorded, strict=True)):
             yield from _json_differences(one, other, join(here, index))
     elif now != recorded or isinstance(now, bool) != isinstance(recorded, bool):
-        yield Difference(shown(here) or "(whole body)", _described(recorded), _described(now))
+        yield Difference(shown(here) or WHOLE_BODY, _described(recorded), _described(now))
 
 
 def _described(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_veeqo_alloc.contract.interaction import Interaction, Request
+from pytest_veeqo_alloc.contract.pointer import shown_method
 from pytest_veeqo_alloc.description import operation_means, tables
 from pytest_veeqo_alloc.recording.matching import Difference, Recorded
 from pytest_veeqo_alloc.recording.names import Place
@@ -24,7 +25,11 @@ def nearest(
 ) -> str:
     """The text of the failure."""
     operation = tables().operation
-    what = operation.name if operation_means(Interaction(now)) else f"a {_method(now)} of another call"
+    what = (
+        operation.name
+        if operation_means(Interaction(now))
+        else f"a {shown_method(now.method) or 'request'} of another call"
+    )
     head = f"the cassette {place.name!a} has no interaction left for {what}"
     compared = [each.differences(now, relaxed, operation) for each in recorded]
     if not compared:
@@ -41,10 +46,6 @@ def nearest(
     if len(compared[at]) > _MOST:
         lines.append(f"  and at {len(compared[at]) - _MOST} more places")
     return "\n".join([*lines, "", f"  do: {_remedy(compared[at])}"])
-
-
-def _method(now: Request) -> str:
-    return now.method if now.method.isascii() and now.method.isalpha() and len(now.method) <= 10 else "request"
 
 
 def _line(difference: Difference) -> str:

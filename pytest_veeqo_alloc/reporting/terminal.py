@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 from pytest_veeqo_alloc.contract.describe import count_of
 from pytest_veeqo_alloc.contract.text import render
 from pytest_veeqo_alloc.reporting.checked import Run
+
+
+def complain(sentence: str) -> None:
+    """One line on standard error."""
+    print(f"veeqo-alloc: {printable(sentence)}", file=sys.stderr, flush=True)
 
 
 def printable(text: str) -> str:

@@ -158,10 +158,7 @@ class Log:
 
 def responses_of(found: Findings) -> Findings:
     """What of *found* is about responses."""
-    return found.carrying(
-        (each for each in found if each.side == "response"),
-        (each for each in found.accepted if each.finding.side == "response"),
-    )
+    return found.where(lambda each: each.side == "response")
 
 
 class Interactions(Sequence[Interaction]):
