@@ -57,6 +57,16 @@ PHONE, RANDOM = "a telephone, card or tax number", "a string that looks random"
         ({"a": [{"b": KEY}, {"b": "x"}]}, [RANDOM]),
         ({"url": f"https://cdn.corp.io/{KEY}.png"}, []),
         ({"url": f"https://cdn.corp.io/a.png?sig={KEY}"}, [RANDOM]),
+        ({"url": f"http://cdn.corp.io/a.png?sig={KEY}"}, [RANDOM]),
+        ({"token": "a1b2"}, [KEY_LIKE]),
+        ({"token": "test" * 51}, [KEY_LIKE]),
+        ({"note": "4111-1111-1111-1111"}, [CARD]),
+        ({"ref": "4111111111111111"}, [CARD]),
+        ({"mobile": 2011112}, [PHONE]),
+        ({"ref": 378282246310005}, [PHONE]),
+        ({"ref": 5555555555554444}, [PHONE]),
+        ({"ref": 6011111111111117}, [PHONE]),
+        ({"note": "a1B2c3D4e5F6g7H8i9J0"}, [RANDOM]),
     ],
 )
 def test_what_looks_like_a_secret_in_a_body_is_found(body: object, kinds: list[str]) -> None:
@@ -72,6 +82,11 @@ def test_what_looks_like_a_secret_in_a_body_is_found(body: object, kinds: list[s
         {"phone": "+44 20 7946 0000"}, {"phone": "020 7946 0123"}, {"phone": "555-555-0123"}, {"phone": 7946000001},
         {"id": 4111111111111111}, {"remote_id": "4111111111111111"}, {"upc_code": "4006381333931"},
         {"note": "BUSINESS_MONTHLY_20160309"}, {"note": "9f8e7d6c-5b4a-4321-8765-0123456789ab"},
+        {"token": "a1b"}, {"token": "test" * 50}, {"token": "abababab"}, {"mobile": 201111}, {"mobile": 2011112222.5},
+        {"ref": 4111111111111112}, {"ref": 30569309025904}, {"ref": 2223003122003222}, {"ref": 4111111111111111.5},
+        {"ref": True}, {"refId": 4111111111111111}, {"refId": "4111 1111 1111 1111"}, {"mobile": 10**21},
+        {"note": "+1 212 555 0123"}, {"note": "a1B2c3D4e5F6g7H8i9J"}, {"note": "abcDEFghiJKLmnoPQRst1"},
+        {"note": "1111111111aaaaaaaaaabbbbbbbbbb"}, {"note": "a1a1a1a1a1a1a1a1a1a1a1a1"},
         {"created_at": "2016-04-06T12:25:40Z"}, {"note": "a perfectly ordinary sentence of some length"},
     ],
 )  # fmt: skip
@@ -93,6 +108,14 @@ def test_what_is_obviously_fake_or_no_secret_is_not(body: object) -> None:
         ("From", "jane@corp.io", [MAIL]),
         ("x-api-key", "DUMMY", []),
         ("Location", "https://h/orders/1?order_id=redacted-23", []),
+        ("Location", f"https://h/orders/{KEY}", []),
+        ("Location", f"https://h/orders/1?sig={KEY}", [RANDOM]),
+        ("Authorization", "a1b2c3d4", [KEY_LIKE]),
+        ("Authorization", "Basic REDACTED", []),
+        ("Proxy-Authorization", "Basic a1b2c3d4", [KEY_LIKE]),
+        ("Set-Cookie", "a=b; Path=/", [KEY_LIKE]),
+        ("User-Agent", KEY, []),
+        ("traceparent", f"00-{KEY}-00f067aa0ba902b7-01", []),
     ],
 )
 def test_headers_are_looked_at_by_name_and_value(name: str, value: str, kinds: list[str]) -> None:

@@ -18,11 +18,11 @@ if __name__ == "__main__":
 from support.bodies import order, put, request_body
 from test_bodies import CASES, body_of
 
-from pytest_veeqo_alloc import Contract, Findings, Interaction, Request, Response
+from pytest_veeqo_alloc import Contract, ContractViolation, Deviation, Findings, Interaction, Request, Response
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.contract.sequence import Ending, Seen
 
-STRICT = Contract("strict")
+STRICT, DOCUMENTED = Contract("strict"), Contract()
 APPROVED = Path(__file__).parent / "words.txt"
 URL = "https://api.example.com/orders/447452/allocations"
 KEY = "a-long-key-of-a-test"
@@ -92,22 +92,24 @@ SENT_AGAIN: dict[str, tuple[Response | None, Ending]] = {
     "after an answer that is no JSON": (response(body=b"{"), "answered"),
 }
 
-FILES = {
-    "an old recording": STRICT.lint_age(STRICT.today - datetime.timedelta(days=8), 7),
-    "a recording without a date": STRICT.lint_age(None, 7),
-    "a cassette of version 2": STRICT.lint_version(2),
-    "a cassette of no version": STRICT.lint_version("v1"),
-    "secrets": STRICT.lint(
-        Interaction(
-            request(
-                f"https://me:hunter2pass@api.example.com/orders/1/allocations?next=a&mail=person@company.co.uk&api_key={KEY}",
-                headers=(("cookie", "session=8c1f2a9be07d44c3"), ("x-api-key", "8c1f2a9be07d44c3a1")),
-                body=b'{"phone": 442071234567, "note": "8c1f2a9be07d44c3a1b2c3d4e5f60718", "card": "4242424242424242"}',
-            ),
-            response(headers=(), body=b"contact=person@company.co.uk"),
-        )
-    ),
-}
+
+def files() -> dict[str, Findings]:
+    return {
+        "an old recording": STRICT.lint_age(STRICT.today - datetime.timedelta(days=8), 7),
+        "a recording without a date": STRICT.lint_age(None, 7),
+        "a cassette of version 2": STRICT.lint_version(2),
+        "a cassette of no version": STRICT.lint_version("v1"),
+        "secrets": STRICT.lint(
+            Interaction(
+                request(
+                    f"https://me:hunter2pass@api.example.com/orders/1/allocations?next=a&mail=person@company.co.uk&api_key={KEY}",
+                    headers=(("cookie", "session=8c1f2a9be07d44c3"), ("x-api-key", "8c1f2a9be07d44c3a1")),
+                    body=b'{"phone": 442071234567, "note": "8c1f2a9be07d44c3a1b2c3d4e5f60718", "card": "4242424242424242"}',
+                ),
+                response(headers=(), body=b"contact=person@company.co.uk"),
+            )
+        ),
+    }
 
 
 def said() -> Iterator[tuple[str, Findings]]:
@@ -132,10 +134,46 @@ def said() -> Iterator[tuple[str, Findings]]:
         both: list[Seen] = [(Interaction(request(), answer), ending), (Interaction(request(), response()), "answered")]
         yield f"sequence: sent again {name}", STRICT.check_sequence(both)
     yield "sequence: a key at another host", STRICT.check_sequence([(Interaction(request()), "elsewhere")])
-    for name, findings in FILES.items():
+    for name, findings in files().items():
         yield f"file: {name}", findings
     for name in sorted(CASES):
         yield f"body: {name}", Contract(CASES[name]["profile"]).check_body(CASES[name]["side"], body_of(CASES[name]))
+
+
+def failures() -> Iterator[tuple[str, ContractViolation]]:
+    """Whole failures: what is left out where there is too much, and what stands at the end."""
+    everything: Any = {name: object() for name in order()} | {"line_items": [{}] * 500, "extra": 1}
+    warned = order() | {f"extra_{number}": 1 for number in range(9)} | {"shipped_at": "x", "total_price": 20, "id": -1}
+    warned = put(put(warned, "/updated_at", "x"), "/delivery_cost", -1)
+    known = Deviation("null-value", "the partner sends it", pointer="/customer")
+    bare = json.dumps(request_body()["allocation"]).encode()
+    yield "one of many fields", STRICT.violation(STRICT.check_body("response", b'{"id": NaN, "notes": null}'))
+    yield "everything", ContractViolation(STRICT.check_body("response", everything), "a last sentence")
+    yield "both sides", STRICT.violation(STRICT.check(Interaction(request(body=bare), response(headers=()))))
+    yield "many warnings", DOCUMENTED.violation(Contract().check_body("response", warned))
+    yield (
+        "what is known",
+        DOCUMENTED.violation(DOCUMENTED.check_body("response", put(order(), "/customer", None))),
+    )
+    accepting = Contract(deviations=[known])
+    yield (
+        "what is accepted",
+        accepting.violation(accepting.check_body("response", put(put(order(), "/customer", None), "/id", "x"))),
+    )
+    for places in (4, 5):
+        lines = [{"sellable_id": number} for number in range(1, places + 1)]
+        body = {"allocation": {"warehouse_id": 5, "line_items_attributes": lines}}
+        yield f"one thing in {places} places", STRICT.violation(STRICT.check_body("request", body))
+
+
+def rows() -> Iterator[str]:
+    """What a program is told."""
+    sent = request(
+        f"{URL}?{'x' * 99}=1",
+        body=b'{"allocation": {"warehouse_id": 5, "line_items_attributes": [{"sellable_id": "7"}]}}',
+    )
+    for finding in STRICT.check(Interaction(sent)):
+        yield json.dumps(finding.as_row())
 
 
 def words() -> str:
@@ -150,6 +188,9 @@ def words() -> str:
         for key, found in places.items():
             more = f" and {len(found) - 1} more" if len(found) > 1 else ""
             lines += [f"    {found[0]}{more}", *(f"        {part}" for part in key)]
+    for name, failure in failures():
+        lines += [f"failure: {name}", *(f"    {line}".rstrip() for line in str(failure).splitlines())]
+    lines += ["rows", *(f"    {row}" for row in rows())]
     return "\n".join(lines) + "\n"
 
 
