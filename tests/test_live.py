@@ -7,6 +7,8 @@ import json
 import os
 import re
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import trustme
+import urllib3
 from support.live import KEY, POOL, body, live_at
 from support.servers import Allocating, serving
 from support.staging import Staging, staging
@@ -26,7 +30,7 @@ from pytest_veeqo_alloc.cli import main
 from pytest_veeqo_alloc.live.cleanup import Cleaned, clean_up
 from pytest_veeqo_alloc.live.errors import JournalError, RefusedError, SendError
 from pytest_veeqo_alloc.live.journal import read_journal
-from pytest_veeqo_alloc.live.sender import Waits
+from pytest_veeqo_alloc.live.sender import Waits, trouble_of
 
 
 @pytest.fixture
@@ -370,6 +374,62 @@ def test_a_journal_of_another_server_is_not_cleaned_up(server: Staging, tmp_path
 
 def request(url: str, payload: Any = None, method: str = "POST", key: str = KEY) -> Request:
     return Request(method, url, (("x-api-key", key),), json.dumps(payload or body()).encode())
+
+
+def _reached(reason: Exception) -> requests.ConnectionError:
+    """What requests raises where urllib3 gave up for *reason*."""
+    return requests.ConnectionError(urllib3.exceptions.MaxRetryError(urllib3.HTTPConnectionPool("h"), "/", reason))
+
+
+def _after(cause: Exception) -> requests.ConnectionError:
+    error = requests.ConnectionError("x")
+    error.__cause__ = cause
+    return error
+
+
+CONNECTION = urllib3.connection.HTTPConnection("h")
+
+
+@pytest.mark.parametrize(
+    ("error", "trouble"),
+    [
+        (requests.exceptions.SSLError(ssl.SSLCertVerificationError(1, "x")), ("its certificate is not trusted", False)),
+        (_reached(urllib3.exceptions.NameResolutionError("h", CONNECTION, socket.gaierror())), ("its name is not known", False)),
+        (_after(socket.gaierror()), ("its name is not known", False)),
+        (_reached(urllib3.exceptions.NewConnectionError(CONNECTION, "x")), ("it takes no connection", False)),
+        (requests.ConnectTimeout(), ("it takes no connection", False)),
+        (requests.ReadTimeout(), ("it did not answer in time", True)),
+        (requests.exceptions.SSLError("x"), ("the encrypted connection broke", True)),
+        (requests.ConnectionError(OSError()), ("the connection broke, or what came was no HTTP", True)),
+    ],
+    ids=lambda each: each[0] if isinstance(each, tuple) else type(each).__name__,
+)  # fmt: skip
+def test_what_went_wrong_says_whether_the_request_may_have_been_sent(
+    error: Exception, trouble: tuple[str, bool]
+) -> None:
+    assert trouble_of(error) == trouble
+
+
+def test_any_request_is_tried_out_only_where_everything_may_be_written(server: Staging, tmp_path: Path) -> None:
+    with (
+        live_at(server.url, tmp_path / "pool") as live,
+        pytest.raises(
+            RefusedError,
+            match=r"^such a request is sent only to a server that may be written to freely \(orders any\)$",
+        ),
+    ):
+        live.try_out("PUT", "/orders/7/allocations", b"{}")
+    assert server.seen == []
+    with live_at(server.url, tmp_path / "any", orders="any", writes=1) as live:
+        tried = live.try_out("PUT", "/orders/7/allocations", b"{}")
+        assert tried.request is not None
+        assert (tried.request.method, tried.request.body) == ("PUT", b"{}")
+        assert tried.request.url == f"{server.url}/orders/7/allocations"
+        assert tried.request.header("content-type") == "application/json"
+        with pytest.raises(RefusedError, match="the budget of 1 writes is spent"):
+            live.try_out("PUT", "/orders/7/allocations", b"{}")
+        (entry,) = read_journal(tmp_path / "any" / "journal.jsonl").entries
+        assert (entry.kind, entry.order_id) == ("post", 0)
 
 
 def test_somebody_elses_client_is_admitted_request_by_request(server: Staging, tmp_path: Path) -> None:

@@ -16,11 +16,15 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent))
 from support.bodies import order, put, request_body
+from support.reports import report_of
 from test_bodies import CASES, body_of
 
 from pytest_veeqo_alloc import Contract, ContractViolation, Deviation, Findings, Interaction, Request, Response
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.contract.sequence import Ending, Seen
+from pytest_veeqo_alloc.contract.totals import drift_of
+from pytest_veeqo_alloc.description import charts
+from pytest_veeqo_alloc.reporting.counted import Counted
 
 STRICT, DOCUMENTED = Contract("strict"), Contract()
 APPROVED = Path(__file__).parent / "words.txt"
@@ -176,6 +180,39 @@ def rows() -> Iterator[str]:
         yield json.dumps(finding.as_row())
 
 
+def counted() -> Iterator[str]:
+    """What a report says of all these cases together: rules by how often they were looked at, findings, calls, drift."""
+    notebook = Counted()
+    contract = Contract("strict", deviations=[Deviation("null-value", "known", pointer="/customer")]).telling(notebook)
+    for sent in REQUESTS.values():
+        contract.check(Interaction(sent))
+    for answer in RESPONSES.values():
+        contract.check(Interaction(request(), answer))
+    for status in (299, 300, 399, 400, 404, 499, 500):
+        for expected in (None, 201, 404):
+            contract.check(Interaction(None, response(status)), expect_status=expected)
+            contract.check(Interaction(request(), response(status, headers=())), broken_request=True)
+    for body in (
+        put(order(), "/customer", None),
+        put(order(), "/due_date", "x"),
+        put(order(), "/colour", [1]),
+        {"id": "x"},
+    ):
+        contract.check_body("response", body)
+    document = report_of(notebook, contract)
+    (run,) = document["runs"]
+    for origin, row in run["origins"].items():
+        yield f"{origin}: {row['interactions']} interactions, statuses {json.dumps(row['statuses'])}"
+        yield from (f"    {rule} {json.dumps(counts)}" for rule, counts in row["rules"].items())
+        yield from (f"    {json.dumps(finding)}" for finding in row["findings"])
+        yield from (f"    {json.dumps(call)}" for call in row["calls"])
+        yield f"    {json.dumps(row['undocumented'])}"
+    yield from (f"deviation {json.dumps(each)}" for each in run["deviations"])
+    for drift, (met, looked) in drift_of(document, charts()).items():
+        if drift.kind != "sometimes absent":
+            yield f"drift {drift.origin} {drift.sentence}: {met} of {looked}"
+
+
 def words() -> str:
     """Places of one case that say the same stand together, so that three hundred missing fields are one line."""
     lines = []
@@ -191,6 +228,7 @@ def words() -> str:
     for name, failure in failures():
         lines += [f"failure: {name}", *(f"    {line}".rstrip() for line in str(failure).splitlines())]
     lines += ["rows", *(f"    {row}" for row in rows())]
+    lines += ["report", *(f"    {line}" for line in counted())]
     return "\n".join(lines) + "\n"
 
 
