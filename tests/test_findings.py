@@ -14,7 +14,7 @@ from support.bodies import drop, order, put
 
 from pytest_veeqo_alloc import Contract, ContractViolation, Deviation, Finding, Findings
 from pytest_veeqo_alloc.contract.deviations import Accepting, parse
-from pytest_veeqo_alloc.contract.pointer import join, shown, shown_location, split
+from pytest_veeqo_alloc.contract.pointer import join, shown, shown_location, shown_method, split
 from pytest_veeqo_alloc.contract.text import MAX_LINES
 
 
@@ -386,6 +386,22 @@ def test_a_place_without_a_pointer_is_shown_by_its_location() -> None:
     assert shown_location("query:(name of 3 characters)") == "query:(name of 3 characters)"
     assert shown_location("path:order_id") == "path:order_id"
     assert shown_location("status") == "status"
+
+
+@pytest.mark.parametrize(
+    ("method", "shown"),
+    [
+        ("POST", "POST"),
+        ("a" * 10, "a" * 10),
+        ("a" * 11, None),
+        ("", None),
+        ("P0ST", None),
+        ("P\u00d6ST", None),
+        ("GET ", None),
+    ],
+)
+def test_a_method_is_shown_where_it_is_a_short_word(method: str, shown: str | None) -> None:
+    assert shown_method(method) == shown
 
 
 # Values, for one's own terminal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 
@@ -36,7 +37,9 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     ]
     assert journal.of_run(writer.run).entries == journal.entries
     assert journal.of_run("another").entries == ()
-    assert path.stat().st_mode & 0o077 == 0
+    assert path.stat().st_mode & 0o777 == 0o600
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert all(datetime.datetime.fromisoformat(line["at"]).utcoffset() == datetime.timedelta() for line in lines)
 
 
 def test_a_server_error_says_nothing_of_what_was_done() -> None:

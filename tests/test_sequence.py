@@ -128,6 +128,7 @@ def test_a_request_without_a_key_may_go_elsewhere() -> None:
 
 def test_an_interaction_whose_request_is_not_known_says_nothing() -> None:
     assert rules((Interaction(None, FAILED), "answered")) == []
+    assert rules((Interaction(None, FAILED), "answered"), post(response=FAILED), post()) == ["repeated-post"]
 
 
 def test_a_key_that_the_server_knows_may_not_stand_in_the_url_though_no_header_has_it() -> None:

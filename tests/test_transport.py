@@ -195,6 +195,17 @@ def test_a_request_without_a_key_is_a_finding(headers: object) -> None:
     assert of_request(request(headers=headers)) == [("api-key-missing", "header:x-api-key")]
 
 
+def test_a_bearer_token_is_looked_for_in_the_url_as_a_whole() -> None:
+    bearer = (JSON_TYPE, ("Authorization", "Bearer 1234567"))
+    assert of_request(request(BASE + "?x=1234567", headers=bearer)) == [("key-in-url", "query:x")]
+    assert of_request(request(BASE + "?x=234567", headers=bearer)) == [("undocumented-query", "query:x")]
+
+
+def test_a_key_of_eight_characters_is_found_within_other_text() -> None:
+    key = (JSON_TYPE, ("x-api-key", "12345678"))
+    assert of_request(request(BASE + "?x=a12345678b", headers=key)) == [("key-in-url", "query:x")]
+
+
 def test_a_bearer_token_is_a_key() -> None:
     assert of_request(request(headers=(JSON_TYPE, ("authorization", "bearer abc")))) == []
 
