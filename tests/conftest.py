@@ -27,6 +27,8 @@ def _runs_of_pytester(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
     request.getfixturevalue("pytester")  # which takes PYTEST_ADDOPTS away
     # A test that is written anew within a second, as long as before, is to Python the same file.
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    # What the surrounding run measures is none of the business of the runs in it.
+    monkeypatch.delenv("COV_CORE_SOURCE", raising=False)
     marker = request.node.get_closest_marker("beside")
     monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(blocking(*(marker.args if marker else ()))))
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_veeqo_alloc.contract.allocated import Reach
 from pytest_veeqo_alloc.live.errors import NotPermittedError, PoolError
-from pytest_veeqo_alloc.live.guard import Wishes, permit
+from pytest_veeqo_alloc.live.guard import Wishes, host_and_port, permit
 from pytest_veeqo_alloc.live.pool import ANY, OrderPool, PoolOrder, load_pool
 
 KEY = "canary-key-of-a-test"
@@ -65,6 +65,23 @@ def test_each_thing_that_is_missing_or_wrong_has_its_sentence(change: dict[str, 
     (told,) = str(caught.value).splitlines()
     assert told.startswith(sentence)
     assert KEY not in told
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("Staging.Example.com", "staging.example.com", None),
+        (" staging.example.com:8443 ", "staging.example.com", 8443),
+        ("[::1]:8443", "::1", 8443),
+        ("[::1]", "::1", None),
+        ("::1", "::1", None),
+        ("staging.example.com:https", "staging.example.com:https", None),
+        ("staging.example.com:\u00b2", "staging.example.com:\u00b2", None),
+        (":80", ":80", None),
+    ],
+)
+def test_a_host_is_told_with_its_port_if_it_has_one(text: str, host: str, port: int | None) -> None:
+    assert host_and_port(text) == (host, port)
 
 
 def test_with_everything_said_it_is_permitted_and_shows_no_key() -> None:

@@ -38,7 +38,6 @@ def server() -> Iterator[Staging]:
 @pytest.fixture
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
-    monkeypatch.delenv("COV_CORE_SOURCE", raising=False)
     (pytester.path / "pool.toml").write_text(POOL, encoding="utf-8")
     return pytester
 

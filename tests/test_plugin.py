@@ -42,8 +42,6 @@ def call(watch, body):
 @pytest.fixture
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, server_url: str) -> pytest.Pytester:
     monkeypatch.setenv("SERVER_URL", server_url)
-    # What the surrounding run measures is none of the business of the runs in it.
-    monkeypatch.delenv("COV_CORE_SOURCE", raising=False)
     monkeypatch.delenv("PYTHONHASHSEED", raising=False)
     return pytester
 

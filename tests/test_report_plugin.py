@@ -36,7 +36,6 @@ SUMMARY = "veeqo-alloc: 2 interactions (1 from the target, 1 from the fake), 58 
 
 @pytest.fixture
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    monkeypatch.delenv("COV_CORE_SOURCE", raising=False)
     monkeypatch.delenv("PYTHONHASHSEED", raising=False)
     # So that what a run leaves behind can be seen.
     folder = pytester.path / "temporary"

@@ -27,11 +27,6 @@ def run(pytester: pytest.Pytester, tests: str, *options: str) -> pytest.RunResul
     return pytester.runpytest_subprocess(*STRICTLY, *options)
 
 
-@pytest.fixture(autouse=True)
-def _no_coverage_within(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("COV_CORE_SOURCE", raising=False)
-
-
 MIXED = """
 def test_good(veeqo_alloc_server):
     assert call(veeqo_alloc_server).status_code == 201

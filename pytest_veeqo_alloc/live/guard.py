@@ -95,10 +95,17 @@ def _target(wishes: Wishes) -> Iterator[str]:
 
 
 def _means(entry: str, host: str, port: int, scheme: str) -> bool:
-    name, colon, given = entry.strip().rpartition(":")
-    if not colon or not given.isdigit():
-        name, given = entry.strip(), str(_PORTS.get(scheme, 0))
-    return name.strip("[]").lower() == host.lower() and int(given) == port
+    name, given = host_and_port(entry)
+    return name == host.lower() and (_PORTS.get(scheme, 0) if given is None else given) == port
+
+
+def host_and_port(text: str) -> tuple[str, int | None]:
+    """The host of `host`, `host:port`, `[address]:port` or an address alone, in lower case, and the port if it is said."""
+    name, _, port = text.strip().rpartition(":")
+    is_said = port.isascii() and port.isdecimal() and (":" not in name or name.endswith("]"))
+    if not name or not is_said:
+        name, port = text.strip(), ""
+    return name.strip("[]").lower(), int(port) if port else None
 
 
 def _key(wishes: Wishes, needs_key: bool) -> Iterator[str]:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
+from pytest_veeqo_alloc.live.guard import host_and_port
+
 Allows = Callable[[str, int], bool]
 """Says of a host (a name or an address) and a port whether a connection may be made to it."""
 
@@ -67,12 +69,12 @@ class Hosts:
         """Whether a connection may be made to the name or address *host*."""
         return any(
             wanted in (None, port) and (host == name or host in self._addresses_of(name))
-            for name, wanted in map(_entry, self.entries)
+            for name, wanted in map(host_and_port, self.entries)
         )
 
     def allow_name(self, host: str) -> bool:
         """Whether the name *host* may be looked up."""
-        return any(host == name for name, _ in map(_entry, self.entries))
+        return any(host == name for name, _ in map(host_and_port, self.entries))
 
     def _addresses_of(self, name: str) -> frozenset[str]:
         if name not in self._addresses:
@@ -82,13 +84,6 @@ class Hosts:
                 found = frozenset()
             self._addresses[name] = found
         return self._addresses[name]
-
-
-def _entry(entry: str) -> tuple[str, int | None]:
-    name, colon, port = entry.rpartition(":")
-    if not colon or not port.isdigit():
-        name, port = entry, ""
-    return name.strip("[]").lower(), int(port) if port else None
 
 
 def _is_address(host: Any) -> bool:

@@ -29,7 +29,6 @@ STRICTLY = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:cach
 
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("COV_CORE_SOURCE", raising=False)
     monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
 
 
