@@ -67,6 +67,13 @@ PHONE, RANDOM = "a telephone, card or tax number", "a string that looks random"
         ({"ref": 5555555555554444}, [PHONE]),
         ({"ref": 6011111111111117}, [PHONE]),
         ({"note": "a1B2c3D4e5F6g7H8i9J0"}, [RANDOM]),
+        # Kinds of characters next to each other, the fewest digits, changes and bits of entropy that there may be.
+        ({"note": "aBcDeFgHiJkLmNoPqRs12"}, [RANDOM]),
+        ({"note": "abcd/efg/hij/klm/no12"}, [RANDOM]),
+        ({"note": "AB-CD-EF-GH-IJ-KL-12M"}, [RANDOM]),
+        ({"note": "12-34-56-78-90-13-24ab"}, [RANDOM]),
+        ({"note": "abcdefgh12IJKLmn34OP"}, [RANDOM]),
+        ({"note": "aB1cD2eFaB1cD2eFaB1cD2eF"}, [RANDOM]),
     ],
 )
 def test_what_looks_like_a_secret_in_a_body_is_found(body: object, kinds: list[str]) -> None:
@@ -87,6 +94,7 @@ def test_what_looks_like_a_secret_in_a_body_is_found(body: object, kinds: list[s
         {"ref": True}, {"refId": 4111111111111111}, {"refId": "4111 1111 1111 1111"}, {"mobile": 10**21},
         {"note": "+1 212 555 0123"}, {"note": "a1B2c3D4e5F6g7H8i9J"}, {"note": "abcDEFghiJKLmnoPQRst1"},
         {"note": "1111111111aaaaaaaaaabbbbbbbbbb"}, {"note": "a1a1a1a1a1a1a1a1a1a1a1a1"},
+        {"note": "ab12CD34ab12CD34ab12"}, {"note": "abcdef12ABCDEFghijklmn"},
         {"created_at": "2016-04-06T12:25:40Z"}, {"note": "a perfectly ordinary sentence of some length"},
     ],
 )  # fmt: skip
@@ -112,6 +120,9 @@ def test_what_is_obviously_fake_or_no_secret_is_not(body: object) -> None:
         ("Location", f"https://h/orders/1?sig={KEY}", [RANDOM]),
         ("Authorization", "a1b2c3d4", [KEY_LIKE]),
         ("Authorization", "Basic REDACTED", []),
+        ("Authorization", "Digest REDACTED", []),
+        ("Authorization", "Digest hunter22 REDACTED", [KEY_LIKE]),
+        ("Location", f"/orders/{KEY}", []),
         ("Proxy-Authorization", "Basic a1b2c3d4", [KEY_LIKE]),
         ("Set-Cookie", "a=b; Path=/", [KEY_LIKE]),
         ("User-Agent", KEY, []),
@@ -130,6 +141,14 @@ def test_a_url_is_looked_at_in_all_its_parts() -> None:
         ("query:mail", f"{MAIL}, in the request"),
         ("query:token", f"{KEY_LIKE}, in the request"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("user", "is_told"), [("a@b:hunter22", True), ("aa:bbb", False), (":hunter22", True), ("joe", True)]
+)
+def test_a_user_of_a_url_is_looked_at_in_its_parts(user: str, is_told: bool) -> None:
+    told = [("path", None, "a user name or password, in the request")] if is_told else []
+    assert found(Interaction(Request("GET", f"https://{user}@h/x"))) == told
 
 
 def test_a_url_that_is_none_is_passed_over() -> None:

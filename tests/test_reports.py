@@ -74,6 +74,16 @@ def test_only_what_is_new_is_news() -> None:
     assert kinds(found.gone) == {("/due_date", "type of an untyped field", "string")}
 
 
+@pytest.mark.parametrize("pointer", ["/colour", "/customer/colour", "/allocations/0/colour"])
+def test_an_undocumented_member_is_gone_where_its_object_was_looked_at_again(pointer: str) -> None:
+    old = report_of_bodies(put(order(), pointer, "red"))
+    place = pointer.replace("/0/", "/*/")
+    assert kinds(difference(old, report_of_bodies(order()), charts()).gone) == {(place, "undocumented", "string")}
+    if pointer != "/colour":
+        elsewhere = drop(order(), pointer.rpartition("/")[0].removesuffix("/0"))
+        assert difference(old, report_of_bodies(elsewhere), charts()).gone == []
+
+
 def test_what_was_not_looked_at_again_is_neither_gone_nor_hidden() -> None:
     old = report_of_bodies(
         PLANTED["/deliver_to/phone", "null", ""], PLANTED["/customer/colour", "undocumented", "string"]

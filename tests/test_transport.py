@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from support.bodies import order, request_body
+from support.bodies import order, put, request_body
 
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response
 from pytest_veeqo_alloc.contract.uri import is_uri_reference
@@ -199,6 +199,15 @@ def test_a_bearer_token_is_looked_for_in_the_url_as_a_whole() -> None:
     bearer = (JSON_TYPE, ("Authorization", "Bearer 1234567"))
     assert of_request(request(BASE + "?x=1234567", headers=bearer)) == [("key-in-url", "query:x")]
     assert of_request(request(BASE + "?x=234567", headers=bearer)) == [("undocumented-query", "query:x")]
+
+
+def test_a_key_in_the_place_of_a_name_is_masked_in_pointer_and_location() -> None:
+    key = KEY[1]
+    body = put(request_body(), f"/allocation/{key}", 1)
+    sent = request(f"{BASE}?{key}=1", body=json.dumps(body).encode())
+    places = [(finding.location, finding.pointer) for finding in CONTRACT.check(Interaction(sent))]
+    masked = f"(name of {len(key)} characters)"
+    assert places == [("body", f"/allocation/{masked}"), (f"query:{masked}", None)]
 
 
 def test_a_key_of_eight_characters_is_found_within_other_text() -> None:
