@@ -1,36 +1,15 @@
-"""Hand-written bodies: what each of them breaks, and nothing else.
-
-A case has either a whole `body`, or `set` and `remove` by JSON Pointer on the documented response; `expect` lists rule
-and pointer of every finding, in order, and `count` those too many to list.
-"""
+"""Hand-written bodies: what each of them breaks, and nothing else."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
-from typing import Any
 
 import pytest
-from support.bodies import drop, order, put, rules_at
+from support.bodies import CASES, body_of, rules_at
 
 from pytest_veeqo_alloc import Contract
 from pytest_veeqo_alloc.contract import rules_body, rules_order
-
-CASES = {
-    path.stem: json.loads(path.read_text(encoding="utf-8")) for path in Path(__file__).parent.glob("bodies/*.json")
-}
-
-
-def body_of(case: dict[str, Any]) -> Any:
-    if "body" in case:
-        return case["body"]
-    body = order()
-    for pointer in case.get("remove", ()):
-        body = drop(body, pointer)
-    for pointer, value in case.get("set", {}).items():
-        body = put(body, pointer, value)
-    return body
 
 
 @pytest.mark.parametrize("name", sorted(CASES))

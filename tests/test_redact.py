@@ -231,6 +231,14 @@ def test_a_card_number_under_a_documented_number_stays_a_documented_number() -> 
         ("http://[bad/x", "https%3A%2F%2Fexample.com%2Fredacted-1"),
         ("mailto:jane@corp.io", "redacted-1%40example.com"),
         ("/customers/02011112222", "/customers/%2B44%2020%207946%200001"),
+        ("http://shop.example.net/orders/1/allocations", "http://shop.example.net/orders/1/allocations"),
+        ("//shop.example.net/orders/1/allocations", "//shop.example.net/orders/1/allocations"),
+        ("https://a:b:c@h/orders/1", "https://redacted-1:redacted-2@h/orders/1"),
+        ("http:/orders/1", "redacted-1"),
+        ("/orders/00123456789012345/allocations", "/orders/00123456789012345/allocations"),
+        ("/products/00123456789012345", "/products/00000000000000001"),
+        ("/orders/./1/../2//3", "/orders/./1/../2//3"),
+        ("/x/jane%2Fdoe", "/redacted-1/redacted-2"),
     ],
 )
 def test_a_url_keeps_its_host_resources_and_ids(url: str, redacted: str) -> None:
@@ -275,6 +283,24 @@ def test_a_location_has_the_same_findings_and_another_host(location: str, rule: 
     assert "corp.io" not in str(kept.headers)
     found = [f.rule for f in STRICT.check(Interaction(None, kept))]
     assert found == ([rule] if rule else [])
+
+
+@pytest.mark.parametrize(
+    ("header", "kept"),
+    [
+        (("Location", "<jane doe>"), ("Location", "<redacted-1>")),
+        (("Location", "jane doe"), ("Location", "<redacted-1>")),
+        (("x-redacted-1", "v"), ("x-redacted-1", "redacted-1")),
+        (("x-a8f5f167", "secret"), ("x-redacted-1", "redacted-2")),
+        (("Content-Type", "application/json; charset=x; y=z"), ("Content-Type", "application/json")),
+        (("Location", "https://redacted-1.example.com/orders/1"), ("Location", "https://redacted-1.example.com/orders/1")),
+        (("Location", "https://jane@h/orders/1"), ("Location", "https://redacted-1@h/orders/1")),
+        (("Location", "https://jane.example.com/orders/1"), ("Location", "https://redacted-1.example.com/orders/1")),
+        (("Location", "https://redacted-1.corp.io/orders/1"), ("Location", "https://redacted-2.example.com/orders/1")),
+    ],
+)  # fmt: skip
+def test_a_header_is_redacted_to_this(header: tuple[str, str], kept: tuple[str, str]) -> None:
+    assert request("https://h/orders/1", header).headers == (kept,)
 
 
 def test_a_compressed_body_comes_back_decoded_and_its_headers_say_so() -> None:

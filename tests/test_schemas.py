@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from support.bodies import fields, order, request_body
+from support.bodies import CASES, body_of, fields, only_structure, order, request_body
 
 from pytest_veeqo_alloc import load_schema
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES
@@ -107,6 +107,14 @@ def test_every_schema_is_valid_and_takes_the_documented_example(side: str, profi
 @pytest.mark.parametrize("profile", ["lenient", "documented", "strict"])
 def test_every_profile_refuses_an_empty_object(side: str, profile: str) -> None:
     assert not validator(load_schema(side, profile)).is_valid({})
+
+
+@pytest.mark.parametrize("profile", ["lenient", "documented", "strict"])
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_a_schema_of_a_profile_and_the_walker_say_the_same_of_a_body(name: str, profile: str) -> None:
+    side, body = CASES[name]["side"], body_of(CASES[name])
+    is_right = only_structure(profile).check_body(side, body).ok
+    assert validator(load_schema(side, profile)).is_valid(body) == is_right
 
 
 @pytest.mark.parametrize("side", BODY_SIDES)

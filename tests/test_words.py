@@ -15,9 +15,8 @@ from typing import Any
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent))
-from support.bodies import order, put, request_body
+from support.bodies import CASES, body_of, order, put, request_body
 from support.reports import report_of
-from test_bodies import CASES, body_of
 
 from pytest_veeqo_alloc import Contract, ContractViolation, Deviation, Findings, Interaction, Request, Response
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
