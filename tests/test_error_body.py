@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_veeqo_alloc import Contract, Interaction, Response
+from pytest_veeqo_alloc.contract.error_answers import ERROR_ANSWERS
 
 
 def rules(body: bytes, profile: str = "strict", status: int = 422) -> list[str]:
@@ -98,10 +99,34 @@ def test_internals_in_an_error_are_one_finding_as_text_and_in_json(text: str) ->
         "AURORA. is down",
         "Warning: not enough stock on line 2",
         "No route matches /app/orders/1.json",
+        "look at Foo() in the\nmanual:line 3",
     ],
 )
 def test_a_message_for_the_caller_is_no_leak(text: str) -> None:
     assert rules(json.dumps({"error_messages": text}).encode()) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [rb'{"error_messages": "File \"app.py\", line 3, in f"}', rb'{"error_messages": "see \/home\/app\/orders.rb"}'],
+)
+def test_what_json_escapes_is_seen_through(body: bytes) -> None:
+    assert rules(body) == ["error-leaks-internals"]
+
+
+def test_findings_of_an_error_are_about_its_whole_body() -> None:
+    for body in (b"[]", b"PG::Error", b'{"error_messages": "PG::Error"}'):
+        found = Contract("strict").check(Interaction(None, Response(422, (), body)), expect_status=422)
+        assert {finding.pointer for finding in found} == {""}
+
+
+@pytest.mark.parametrize("name", [name for name, each in ERROR_ANSWERS.items() if each.response.body[:1] == b"{"])
+def test_an_error_answer_in_json_declares_itself_and_its_length(name: str) -> None:
+    answer = ERROR_ANSWERS[name].response
+    assert answer.headers == (
+        ("Content-Type", "application/json;charset=utf-8"), ("Content-Length", str(len(answer.body or b""))),
+    )  # fmt: skip
+    assert rules(answer.body or b"") == []
 
 
 def test_several_leaks_are_one_finding() -> None:

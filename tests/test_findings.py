@@ -33,6 +33,17 @@ def test_findings_are_a_sequence_with_errors_and_warnings() -> None:
     assert len(findings) == 3
 
 
+def test_findings_by_a_condition_are_those_accepted_too() -> None:
+    known = Deviation("wrong-type", "known", pointer="/id")
+    findings = Contract(deviations=[known]).check_body("response", put(broken(), "/id", "x"))
+    only = findings.where(lambda each: each.rule == "wrong-type")
+    assert [finding.pointer for finding in only] == ["/allocations/0/line_items/0/quantity"]
+    assert [each.finding.pointer for each in only.accepted] == ["/id"]
+    none = findings.where(lambda each: each.rule == "total")
+    assert ([finding.rule for finding in none], none.accepted) == (["total"], ())
+    assert (none.profile, none.operation) == (findings.profile, findings.operation)
+
+
 def test_findings_have_no_truth_value() -> None:
     with pytest.raises(TypeError, match=r"use \.ok"):
         bool(Contract().check_body("response", order()))

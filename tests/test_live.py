@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,11 @@ from pytest_veeqo_alloc import Request, Response
 from pytest_veeqo_alloc.cli import main
 from pytest_veeqo_alloc.live.cleanup import Cleaned, clean_up
 from pytest_veeqo_alloc.live.errors import JournalError, RefusedError, SendError
+from pytest_veeqo_alloc.live.forward import Forwarder
+from pytest_veeqo_alloc.live.guard import Wishes, permit
 from pytest_veeqo_alloc.live.journal import read_journal
 from pytest_veeqo_alloc.live.sender import Waits, trouble_of
+from pytest_veeqo_alloc.live.session import live_alone
 
 
 @pytest.fixture
@@ -470,6 +474,62 @@ def test_what_is_not_admitted_says_why_and_quotes_no_key(
     assert not (tmp_path / "journal.jsonl").exists()
 
 
+@pytest.mark.parametrize("name", ["x-api-key", "Authorization"])
+def test_the_key_may_come_in_either_header_and_must_be_that_of_the_run(
+    name: str, server: Staging, tmp_path: Path
+) -> None:
+    sent = request(f"{server.url}/orders/7/allocations")
+    scheme = "Bearer " if name == "Authorization" else ""
+    with live_at(server.url, tmp_path) as live:
+        live.admit(replace(sent, headers=((name, f"{scheme}{KEY}"),))).finished(None)
+        with pytest.raises(RefusedError, match="the request has no key, or another"):
+            live.admit(replace(sent, headers=(("x-api-key", KEY), (name, f"{scheme}\udc80nother"))))
+
+
+@pytest.mark.parametrize(
+    ("path", "is_admitted"),
+    [
+        ("/api/orders/7/allocations", True),
+        ("/apix/orders/7/allocations", False),
+        ("/api/./orders/7/allocations", False),
+        ("/api/../api/orders/7/allocations", False),
+        ("/orders/7/allocations", False),
+    ],
+)
+def test_nothing_beside_the_base_path_is_admitted(
+    path: str, is_admitted: bool, server: Staging, tmp_path: Path
+) -> None:
+    host = server.url.partition("://")[2]
+    (tmp_path / "pool.toml").write_text(POOL, encoding="utf-8")
+    granted = permit(Wishes(f"{server.url}/api/", (host,), KEY, 9, "pool.toml", None, False, tmp_path))
+    with live_alone(granted, tmp_path / "journal.jsonl") as live:
+        if is_admitted:
+            live.admit(request(server.url + path)).finished(None)
+        else:
+            with pytest.raises(RefusedError, match=rf"goes to another server than http://{host}, the only one"):
+                live.admit(request(server.url + path))
+
+
+def test_what_is_passed_on_has_the_headers_of_the_client_and_ours(server: Staging, tmp_path: Path) -> None:
+    with live_at(server.url, tmp_path) as live:
+        forwarder = Forwarder(live.permit, "proxy-of-a-test")
+    sent = Request(
+        "POST",
+        f"{server.url}/orders/7/allocations",
+        (("X-Trace", "a"), ("x-trace", "b"), ("Via", "1.0 first"), ("Accept-Encoding", "BR, GZIP"), ("Host", "h"),
+         ("Connection", "X-Hop"), ("X-Hop", "1"), ("Expect", "100-continue")),
+        json.dumps(body()).encode(),
+    )  # fmt: skip
+    assert forwarder.send(sent).status == 201
+    headers = server.seen[-1][2]
+    assert headers == {
+        "X-Trace": "a, b", "Accept-Encoding": "gzip", "Connection": "close", "Via": "1.0 first, 1.1 proxy-of-a-test",
+        "Host": server.url.partition("://")[2], "Content-Length": str(len(sent.body or b"")),
+    }  # fmt: skip
+    forwarder.send(replace(sent, headers=(("Accept-Encoding", "br"),)))
+    assert server.seen[-1][2]["Accept-Encoding"] == "identity"
+
+
 def test_an_order_is_named_by_a_number(server: Staging, tmp_path: Path) -> None:
     for odd in ("7/../8", True, 7.0):
         with live_at(server.url, tmp_path, orders="any") as live, pytest.raises(RefusedError, match="is a number, not"):
@@ -485,6 +545,7 @@ def test_an_order_is_named_by_a_number(server: Staging, tmp_path: Path) -> None:
         ("", (("X-HTTP-Method-Override", "DELETE"),), b""),
         ("", (("Content-Encoding", "gzip"),), b""),
         ("", (("Content-Type", "application/x-www-form-urlencoded"),), b"allocation[warehouse_id]=77"),
+        ("", (("Content-Type", "application/x-www-form-urlencoded"),), b""),
         ("", (), b"allocation[warehouse_id]=77"),
         ("", (), b'{"allocation": {"warehouse_id": 5}, "allocation": {"warehouse_id": 5}}'),
         ("", (), b'{"allocation": {"warehouse_id": [5]}}'),
@@ -504,6 +565,7 @@ def test_no_window_of_one_second_sees_a_sixth_request(server: Staging, tmp_path:
     code = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 sys.path[:0] = sys.argv[3].split(":")
 from support.live import KEY, POOL, Wishes, permit, Shared, Rate, Live

@@ -163,6 +163,16 @@ def failures() -> Iterator[tuple[str, ContractViolation]]:
         "what is accepted",
         accepting.violation(accepting.check_body("response", put(put(order(), "/customer", None), "/id", "x"))),
     )
+    full: Any = order()
+    texts, flags, numbers = (
+        [name for name, value in full.items() if type(value) in kinds][:4] for kinds in ((str,), (bool,), (int, float))
+    )
+    full |= dict.fromkeys(texts, 1) | dict.fromkeys(flags, "x") | dict.fromkeys(numbers, "xy")
+    yield "as much as there is room for", STRICT.violation(STRICT.check_body("response", full))
+    yield "one line more", ContractViolation(STRICT.check_body("response", full), "a last sentence")
+    many = put(put(put(order(), "/updated_at", "x"), "/customer", None), "/extra", 1)
+    many = put(put(put(many, "/id", -1), "/delivery_cost", -1), "/line_items/0/quantity", 0.5)
+    yield "many rules", STRICT.violation(STRICT.check_body("response", many))
     for places in (4, 5):
         lines = [{"sellable_id": number} for number in range(1, places + 1)]
         body = {"allocation": {"warehouse_id": 5, "line_items_attributes": lines}}

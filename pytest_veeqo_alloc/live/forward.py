@@ -76,6 +76,8 @@ class Forwarder:
         accepted = ",".join(request.header_values("accept-encoding")).lower()
         via = [value for name, value in passed.items() if name.lower() == "via"]
         passed = {name: value for name, value in passed.items() if name.lower() != "via"}
+        if not any(name.lower() == "user-agent" for name in passed):
+            passed["User-Agent"] = urllib3.util.SKIP_HEADER  # which urllib3 would add
         return {
             **passed,
             "Accept-Encoding": "gzip" if "gzip" in accepted else "identity",
