@@ -33,6 +33,15 @@ def test_findings_are_a_sequence_with_errors_and_warnings() -> None:
     assert len(findings) == 3
 
 
+def test_findings_stand_in_the_order_of_their_indices() -> None:
+    lines = [{"sellable_id": number + 1, "quantity": "1"} for number in range(12)]
+    body = {"allocation": {"warehouse_id": "5", "line_items_attributes": lines}}
+    findings = Contract().check_body("request", body)
+    assert [finding.pointer for finding in findings] == [
+        *(f"/allocation/line_items_attributes/{number}/quantity" for number in range(12)), "/allocation/warehouse_id",
+    ]  # fmt: skip
+
+
 def test_findings_by_a_condition_are_those_accepted_too() -> None:
     known = Deviation("wrong-type", "known", pointer="/id")
     findings = Contract(deviations=[known]).check_body("response", put(broken(), "/id", "x"))
