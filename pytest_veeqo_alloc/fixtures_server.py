@@ -42,7 +42,8 @@ def veeqo_alloc_server_owner(
         try:
             front = stack.enter_context(running(fake, host=given.host, port=given.port))
         except OSError as error:
-            trouble = f"the fake cannot listen on {given.host}:{given.port}: {error.strerror}; without port= each process takes one that is free"
+            where = f"the fake cannot listen on {given.host}:{given.port}"
+            trouble = f"{where}: {error.strerror}; without port= each process takes one that is free"
         else:
             trouble = ""
         if trouble:

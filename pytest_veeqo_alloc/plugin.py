@@ -162,18 +162,22 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     try:
         outcome = yield
     except BaseException as error:
-        failure = failure_of(item)  # which checks what was only watched until now
-        told_in(item.config).property_of(item)
+        failure = _verdict(item)
         if getattr(error, "is_of_conformance", False) and (instead := explained(item, error)) is not None:
             raise instead from None
         if failure is not None and str(error) not in str(failure):
             item.add_report_section("call", "veeqo-alloc", str(failure))
         raise
-    failure = failure_of(item)
-    told_in(item.config).property_of(item)
-    if failure is not None:
+    if failure := _verdict(item):
         raise failure
     return outcome
+
+
+def _verdict(item: pytest.Item) -> BaseException | None:
+    """What fails the test, or None; its reports get their properties."""
+    failure = failure_of(item)  # first, since it checks what was only watched until now
+    told_in(item.config).property_of(item)
+    return failure
 
 
 @pytest.hookimpl(wrapper=True)

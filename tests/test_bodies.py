@@ -6,7 +6,8 @@ import json
 from collections import Counter
 
 import pytest
-from support.bodies import CASES, body_of, rules_at
+from support.bodies import rules_at
+from support.cases import CASES, body_of
 
 from pytest_veeqo_alloc import Contract
 from pytest_veeqo_alloc.contract import rules_body, rules_order

@@ -46,6 +46,9 @@ def blocks(language: str, text: str = README) -> list[str]:
     return [block for block in found if not block.startswith("# ")]
 
 
+DEVIATIONS, POOL = blocks("toml")
+
+
 def test_every_kind_of_block_is_looked_at_here() -> None:
     kinds = set(re.findall(r"^```(\w+)$", README, flags=re.MULTILINE))
     assert kinds == {"console", "python", "text", "ini", "toml"}
@@ -196,6 +199,9 @@ def test_the_failure_of_the_readme_is_the_one_that_comes() -> None:
     assert blocks("text")[0] == f"ContractViolation: {caught.value}\n"
 
 
+(HOOK,) = (block for block in blocks("python") if "import shop.veeqo" in block)
+
+
 @pytest.fixture
 def shop(pytester: pytest.Pytester) -> pytest.Pytester:
     """The folder of somebody who has the client of the page on the suite."""
@@ -218,8 +224,7 @@ def test_the_client_of_the_page_passes_the_suite(shop: pytest.Pytester) -> None:
 
 
 def test_the_hook_of_the_page_names_a_client_also_for_an_imported_suite(shop: pytest.Pytester) -> None:
-    (hook,) = (block for block in blocks("python") if "import shop.veeqo" in block)
-    shop.makeconftest(hook)
+    shop.makeconftest(HOOK)
     (imported,) = re.findall(r"`(from \S+ import \*)`", page("howto/conformance.md"))
     shop.makepyfile(test_mine=imported)
     result = shop.runpytest_subprocess("-W", "error", "-k", "keeps")
@@ -227,8 +232,7 @@ def test_the_hook_of_the_page_names_a_client_also_for_an_imported_suite(shop: py
 
 
 def test_an_option_names_the_client_before_the_hook_does(shop: pytest.Pytester) -> None:
-    (hook,) = (block for block in blocks("python") if "import shop.veeqo" in block)
-    shop.makeconftest(hook)
+    shop.makeconftest(HOOK)
     result = shop.runpytest_subprocess("--pyargs", CLIENT_SUITE, "--veeqo-alloc-client", "shop.nowhere:make_client")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*there is no module 'shop.nowhere'*"])
@@ -248,7 +252,7 @@ def test_a_cassette_is_recorded_and_played_as_the_page_says(
     (block,) = (block for block in blocks("console") if "-k one_unit" in block)
     _, record, play = block.replace("\\\n", " ").removesuffix("\n").split("\n")
     pytester.makepyfile(test_it=code)
-    (pytester.path / "pool.toml").write_text(blocks("toml")[1], encoding="utf-8")
+    (pytester.path / "pool.toml").write_text(POOL, encoding="utf-8")
     with serve_fake(api_key=KEY) as server:
         monkeypatch.setenv("SHOP_VEEQO_URL", server.url)
         with monkeypatch.context() as now:
@@ -264,7 +268,7 @@ def test_a_test_writes_to_staging_as_the_page_says(pytester: pytest.Pytester, mo
     (code,) = (block for block in blocks("python") if "veeqo_alloc_target" in block)
     (block,) = (block for block in blocks("console") if "-k staging" in block)
     pytester.makepyfile(test_it=code)
-    (pytester.path / "pool.toml").write_text(blocks("toml")[1], encoding="utf-8")
+    (pytester.path / "pool.toml").write_text(POOL, encoding="utf-8")
     with serve_fake(api_key=KEY) as server:
         command = block.replace("\\\n", " ").removeprefix("$ ")
         result = pytester.runpytest_subprocess(*on_staging(command, server.url))
@@ -292,7 +296,7 @@ def test_the_incomplete_run_of_the_readme_is_like_one_that_comes(
 ) -> None:
     monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
     (shown,) = (block for block in blocks("text") if "INCOMPLETE" in block)
-    (pytester.path / "pool.toml").write_text(blocks("toml")[1], encoding="utf-8")
+    (pytester.path / "pool.toml").write_text(POOL, encoding="utf-8")
     with serve_fake(api_key=KEY) as server:
         host = server.url.partition("://")[2]
         result = pytester.runpytest_subprocess(
@@ -306,19 +310,17 @@ def test_the_incomplete_run_of_the_readme_is_like_one_that_comes(
 
 
 def test_the_deviation_file_of_the_readme_is_taken() -> None:
-    text, _ = blocks("toml")
-    (deviation,) = parse(text)
-    assert deviation.expires == tomllib.loads(text)["deviation"][0]["expires"]
+    (deviation,) = parse(DEVIATIONS)
+    assert deviation.expires == tomllib.loads(DEVIATIONS)["deviation"][0]["expires"]
 
 
 def test_the_pool_and_the_clean_up_of_the_readme_are_real(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
-    _, pool = blocks("toml")
     with staging() as server:
         server.last_id = 323498
-        with live_at(server.url, tmp_path, orders=pool) as live:
+        with live_at(server.url, tmp_path, orders=POOL) as live:
             live.post(447452, body(warehouse_id=1784, sellable_id=1226616))
         host = server.url.partition("://")[2]
         main(["cleanup", str(tmp_path / "journal.jsonl"), "--base-url", server.url, "--allow-host", host])

@@ -8,7 +8,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from support.bodies import CASES, body_of, fields, only_structure, order, request_body
+from support.bodies import fields, only_structure, order, request_body
+from support.cases import CASES, body_of
 
 from pytest_veeqo_alloc import load_schema
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES

@@ -7,28 +7,13 @@ import re
 from typing import Any
 
 import pytest
-from support.bodies import order, put, request_body
+from support.bodies import put, request_body
+from support.messages import JSON_TYPE, KEY, ORDER, request, response
 
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response
 from pytest_veeqo_alloc.contract.uri import is_uri_reference
 
-BODY, ORDER = json.dumps(request_body()).encode(), json.dumps(order()).encode()
-JSON_TYPE = ("Content-Type", "application/json;charset=utf-8")
-KEY = ("X-API-Key", "a-long-key-of-a-test")
 CONTRACT = Contract("strict")
-
-
-def request(
-    url: str = "https://api.example.com/orders/447452/allocations", method: str = "POST", **changes: object
-) -> Request:
-    parts: dict[str, object] = {"headers": (JSON_TYPE, KEY), "body": BODY, **changes}
-    return Request(method, url, **parts)  # type: ignore[arg-type]  # the values are of the fields' own types
-
-
-def response(status: int = 201, **changes: object) -> Response:
-    headers = (JSON_TYPE, ("Location", "https://api.example.com/orders/447452"))
-    parts: dict[str, object] = {"headers": headers, "body": ORDER, **changes}
-    return Response(status, **parts)  # type: ignore[arg-type]  # the values are of the fields' own types
 
 
 def of_request(sent: Request) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +27,7 @@ _OF_CONTRACT = (
     "lint redact coverage reports openapi server_world cli cassettes capture_files cli_redact"
 )
 _OF_LIVE = "live_guard live_journal live_shared live proxy recording"
-_QUIET = "-x -q --tb=no --no-header -p no:randomly -p no:cacheprovider -p no:xdist -p no:cov -p no:html"
+_QUIET = ("-x", "-q", "--tb=no", "--no-header", "-p", "no:randomly")
 _PATIENCE = 240
 
 
@@ -38,12 +39,20 @@ def first_look() -> dict[str, int | None]:
     return found
 
 
+def _options() -> list[str]:
+    """The options of pytest that mutmut's own run has."""
+    options: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mutmut"][
+        "pytest_add_cli_args"
+    ]
+    return options
+
+
 def second_look(name: str) -> int:
     """The exit status of the tests in a process in which everything, imports too, is done by the mutant *name*."""
     tests = _OF_LIVE if ".live." in name else _OF_CONTRACT
     files = [f"tests/test_{each}.py" for each in tests.split()]
     environment = {**os.environ, "PYTHONPATH": str(MUTANTS), "MUTANT_UNDER_TEST": name}
-    command = [sys.executable, "-m", "pytest", *_QUIET.split(), *files]
+    command = [sys.executable, "-m", "pytest", *_QUIET, *_options(), *files]
     try:
         done = subprocess.run(  # noqa: S603  # ours
             command, cwd=MUTANTS, env=environment, capture_output=True, timeout=_PATIENCE, check=False
@@ -102,6 +111,7 @@ def main() -> None:
     subprocess.run(["mutmut", "run"], cwd=ROOT, check=True)  # noqa: S607  # ours
     head, mark, _ = REPORT.read_text(encoding="utf-8").partition("## Figures\n")
     REPORT.write_text(f"{head}{mark}\n" + "\n".join(report(judged())), encoding="utf-8")
+    SECOND.unlink(missing_ok=True)  # what survived is looked at anew in the next run, which has other tests
 
 
 if __name__ == "__main__":

@@ -26,8 +26,7 @@ class ClientError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Driven:
-    """What came of a call: what was returned, or what was raised. `ended` is false where the client
-    did not come back."""
+    """What came of a call: what was returned, or what was raised. `ended` is false where the client did not come back."""
 
     returned: Any = None
     raised: BaseException | None = None

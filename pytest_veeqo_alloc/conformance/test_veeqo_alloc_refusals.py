@@ -10,9 +10,12 @@ from pytest_veeqo_alloc.conformance.judging import Judge, by_rule
 from pytest_veeqo_alloc.conformance.subject import asking
 from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.strategies.broken import REQUEST_BREAKERS
+from pytest_veeqo_alloc.strategies.palette import LARGEST_ID
 from pytest_veeqo_alloc.strategies.sampling import broken_requests
 
-PATH_FOR = tables().operation.path_for
+
+def _path(order_id: object) -> str:
+    return tables().operation.path_for(order_id)
 
 
 @pytest.mark.parametrize("rule", by_rule(REQUEST_BREAKERS))
@@ -81,7 +84,7 @@ def test_another_method_of_the_path_is_no_success(method: str, veeqo_alloc_judge
     """RFC 9110 section 15.5.6: 405, or a 404 where nothing is known of it."""
     order = veeqo_alloc_judge.subject.any_order()
     body = None if method in ("GET", "DELETE") else json.dumps(asking(order)).encode()
-    interaction = veeqo_alloc_judge.subject.try_out(method, PATH_FOR(order.id), body)
+    interaction = veeqo_alloc_judge.subject.try_out(method, _path(order.id), body)
     veeqo_alloc_judge.demand_refusal(interaction)
 
 
@@ -91,7 +94,7 @@ def test_another_method_of_the_path_is_no_success(method: str, veeqo_alloc_judge
 def test_an_order_id_that_is_none_is_refused(order_id: str, veeqo_alloc_judge: Judge) -> None:
     """No such order can be."""
     body = json.dumps(asking(veeqo_alloc_judge.subject.any_order())).encode()
-    veeqo_alloc_judge.demand_refusal(veeqo_alloc_judge.subject.try_out("POST", PATH_FOR(order_id), body))
+    veeqo_alloc_judge.demand_refusal(veeqo_alloc_judge.subject.try_out("POST", _path(order_id), body))
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
@@ -104,7 +107,7 @@ def test_a_large_body_brings_nothing_down(size: str, veeqo_alloc_judge: Judge) -
         body["allocation"]["line_items_attributes"] *= 10_000
     else:
         body["note"] = "x" * 1_000_000
-    path = PATH_FOR(order.id)
+    path = _path(order.id)
     veeqo_alloc_judge.demand_no_failure(veeqo_alloc_judge.subject.try_out("POST", path, json.dumps(body).encode()))
 
 
@@ -115,6 +118,6 @@ def test_something_that_does_not_exist_is_no_server_error(what: str, veeqo_alloc
     order = veeqo_alloc_judge.subject.take()
     body = asking(order)
     owner = body["allocation"] if what == "warehouse_id" else body["allocation"]["line_items_attributes"][0]
-    owner[what] = 2**53 - 1
-    path = PATH_FOR(order.id)
+    owner[what] = LARGEST_ID
+    path = _path(order.id)
     veeqo_alloc_judge.demand_no_failure(veeqo_alloc_judge.subject.try_out("POST", path, json.dumps(body).encode()))

@@ -9,7 +9,7 @@ import codecs
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Never
 
@@ -36,7 +36,7 @@ class _OddError(Exception):
 def read(body: bytes | None) -> Reading:
     """Read *body* once; arrays and objects that no schema describes are not looked into here (see `nests_deeper`)."""
     if not body:
-        return _unreadable("body-missing", "nothing")
+        return _unreadable(Breach("body-missing", ""))
     breaches = []
     if body.startswith(codecs.BOM_UTF8):
         breaches.append(Breach("byte-order-mark", "", "a byte order mark before the JSON text"))
@@ -44,7 +44,8 @@ def read(body: bytes | None) -> Reading:
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
-        return _unreadable("not-utf8", f"bytes that are no UTF-8 from offset {error.start} on", *breaches)
+        got = f"bytes that are no UTF-8 from offset {error.start} on"
+        return _unreadable(Breach("not-utf8", "", got), breaches)
     return _decode(text, breaches)
 
 
@@ -53,9 +54,9 @@ def _decode(text: str, breaches: list[Breach], *, locating: bool = False) -> Rea
         value = (_SLOW if locating else _FAST).decode(text)
     except json.JSONDecodeError as error:
         got = f"text that is no JSON from line {error.lineno}, column {error.colno} on"
-        return _unreadable("not-json", got, *breaches)
+        return _unreadable(Breach("not-json", "", got), breaches)
     except RecursionError:
-        return _too_deep(*breaches)
+        return _unreadable(too_deep(), breaches)
     except (_OddError, ValueError):  # which the second reading takes without a word
         return _decode(text, breaches, locating=True)
     return _walk_odd(value, breaches) if locating else Reading(value, tuple(breaches))
@@ -83,12 +84,8 @@ def nests_deeper(value: Any, levels: int) -> bool:
     return False
 
 
-def _unreadable(rule: str, got: str, *before: Breach) -> Reading:
-    return Reading(None, (*before, Breach(rule, "", got)), readable=False)
-
-
-def _too_deep(*before: Breach) -> Reading:
-    return Reading(None, (*before, too_deep()), readable=False)
+def _unreadable(breach: Breach, before: Iterable[Breach] = ()) -> Reading:
+    return Reading(None, (*before, breach), readable=False)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -152,7 +149,7 @@ _SLOW = json.JSONDecoder(object_pairs_hook=_marking, parse_int=_integer)
 
 def _walk_odd(value: Any, breaches: list[Breach]) -> Reading:
     if nests_deeper(value, MAX_DEPTH):
-        return _too_deep(*breaches)
+        return _unreadable(too_deep(), breaches)
     return Reading(_plain(value, "", breaches.append), tuple(breaches))
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class Used:
     path: str
     stored: int
     unplayed: int
-    in_place_of_recording: bool = False
+    in_place_of_recording: bool
 
 
 class Cassettes:
@@ -48,7 +48,6 @@ class Cassettes:
         self._contract, self._folder, self._live, self._own_servers = contract, folder, live, own_servers
         self._mode = known_mode(mode)
         self._tapes: list[Tape] = []
-        self._not_entered: list[Tape] = []
 
     def use(
         self,
@@ -75,15 +74,7 @@ class Cassettes:
         chosen = Settings(mode, _known_parts(relax), strict_play, allow_playback_repeats, _texts(allow_hosts))
         tape = Tape(place, self._contract, chosen, self._live, self._own_servers)
         self._tapes.append(tape)
-        self._not_entered.append(tape)
-        return self._running(tape)
-
-    @contextmanager
-    def _running(self, tape: Tape) -> Iterator[Tape]:
-        __tracebackhide__ = True
-        self._not_entered.remove(tape)
-        with tape.running():
-            yield tape
+        return tape.running()
 
     @property
     def findings(self) -> Findings:
@@ -110,9 +101,9 @@ class Cassettes:
         """What fails the test besides findings: requests that nothing was played for, where the client kept that to
         itself, cassettes whose block was never entered, and with `strict_play` what was not played."""
         told = [str(error) for tape in self._tapes for error in tape.unmatched]
-        for tape in self._not_entered:
-            told.append(f"nothing was played of {tape.place.name!a}: write `with veeqo_alloc_cassette.use(...):`")
         for tape in self._tapes:
+            if not tape.was_entered:
+                told.append(f"nothing was played of {tape.place.name!a}: write `with veeqo_alloc_cassette.use(...):`")
             if tape.settings.strict_play and tape.unplayed:
                 count = f"{len(tape.unplayed)} of {len(tape.stored)} interactions"
                 told.append(

@@ -63,7 +63,7 @@ class Tape:
         self._telling, self._contract, self._live = contract, contract.telling(None), live
         self._relaxed = settings.relaxed | (PACK_RELAXED if place.is_shipped else frozenset())
         self._cassette: Any = None
-        self._was_asked = False
+        self.was_entered = self._was_asked = False
         self._known: dict[int, Recorded] = {}
         self._candidates: dict[int, Request] = {}
         self._settled: dict[int, int] = {}
@@ -74,6 +74,8 @@ class Tape:
     @contextlib.contextmanager
     def running(self) -> Iterator[Tape]:
         """Play and record within the block."""
+        __tracebackhide__ = True
+        self.was_entered = True
         engine = vcr.VCR(record_mode=vcr.mode(self.settings.mode), match_on=(_MATCHER,))
         engine.register_matcher(_MATCHER, self._matches)
         engine.register_persister(self)

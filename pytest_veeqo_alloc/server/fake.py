@@ -132,8 +132,8 @@ class Fake(Served):
 
     @property
     def complaints(self) -> list[str]:
-        """What fails a test besides findings: what was expected and did not come, and faults that could not be put in or that no
-        request met."""
+        """What fails a test besides findings: what was expected and did not come, and faults that could not be put in or
+        that no request met."""
         self.settle()
         # To reckon the findings takes time, and mostly nothing is expected.
         missing = self._expected.missing(self.findings) if self._expected.rules else []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from pytest_veeqo_alloc import Contract, Findings, load_schema
@@ -92,23 +91,3 @@ STRUCTURAL = frozenset({
     "wrong-type", "null-value", "required-field", "absent-field", "undocumented-field", "not-an-order",
     "request-not-wrapped", "line-item-shape",
 })  # fmt: skip
-
-
-CASES = {
-    path.stem: json.loads(path.read_text(encoding="utf-8"))
-    for path in (Path(__file__).parents[1] / "bodies").glob("*.json")
-}
-"""Hand-written bodies by name. `expect` lists rule and pointer of every finding, in order, and `count` those too many to
-list."""
-
-
-def body_of(case: dict[str, Any]) -> Any:
-    """The body of a case: whole, or the documented response with `set` and `remove` by JSON Pointer."""
-    if "body" in case:
-        return case["body"]
-    body = order()
-    for pointer in case.get("remove", ()):
-        body = drop(body, pointer)
-    for pointer, value in case.get("set", {}).items():
-        body = put(body, pointer, value)
-    return body

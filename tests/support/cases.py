@@ -1,0 +1,28 @@
+"""Hand-written bodies: what each of them breaks, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from support.bodies import drop, order, put
+
+CASES = {
+    path.stem: json.loads(path.read_text(encoding="utf-8"))
+    for path in (Path(__file__).parents[1] / "bodies").glob("*.json")
+}
+"""Hand-written bodies by name. `expect` lists rule and pointer of every finding, in order, and `count` those too many to
+list."""
+
+
+def body_of(case: dict[str, Any]) -> Any:
+    """The body of a case: whole, or the documented response with `set` and `remove` by JSON Pointer."""
+    if "body" in case:
+        return case["body"]
+    body = order()
+    for pointer in case.get("remove", ()):
+        body = drop(body, pointer)
+    for pointer, value in case.get("set", {}).items():
+        body = put(body, pointer, value)
+    return body
