@@ -24,12 +24,12 @@ from pytest_veeqo_alloc.contract.check import (
 from pytest_veeqo_alloc.contract.coverage import Coverage, Origin, look_at, only_found
 from pytest_veeqo_alloc.contract.deviations import Accepting, Deviation
 from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
 from pytest_veeqo_alloc.contract.lint import age_breaches, format_breach, secret_breaches
 from pytest_veeqo_alloc.contract.rules import BodySide, Severity
 from pytest_veeqo_alloc.contract.sequence import Seen, sequence_breaches
 from pytest_veeqo_alloc.contract.settings import severities
 from pytest_veeqo_alloc.contract.violation import ContractViolation
+from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.description import charts, known_side, load_deviations, observed, tables
 from pytest_veeqo_alloc.listener import Listener, Shown
 

@@ -17,6 +17,7 @@ from pytest_veeqo_alloc.cli_contract import CLEAN, COULD_NOT_RUN, ERRORS_FOUND, 
 from pytest_veeqo_alloc.cli_report import add_report
 from pytest_veeqo_alloc.cli_serve import add_serve
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, PROFILES
+from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.data import read_text
 from pytest_veeqo_alloc.description import load_schema
 from pytest_veeqo_alloc.file_check import Asked, check_paths
@@ -25,7 +26,7 @@ from pytest_veeqo_alloc.openapi import openapi_document
 from pytest_veeqo_alloc.reporting.checked import Run
 from pytest_veeqo_alloc.reporting.github import github_lines
 from pytest_veeqo_alloc.reporting.machine import json_text
-from pytest_veeqo_alloc.reporting.terminal import complain, printable, terminal_lines
+from pytest_veeqo_alloc.reporting.terminal import complain, terminal_lines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.files import Kind, Loaded, OtherVersionError, load
 from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.contract.interaction import Interaction
+from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.description import operation_means, side_of
 from pytest_veeqo_alloc.file_walk import walk
 from pytest_veeqo_alloc.reporting.checked import Checked, Run

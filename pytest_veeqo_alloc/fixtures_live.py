@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_veeqo_alloc.contract.interaction import Interaction
+    from pytest_veeqo_alloc.core.http import Interaction
     from pytest_veeqo_alloc.live.pool import OrderPool
     from pytest_veeqo_alloc.live.session import Live
 

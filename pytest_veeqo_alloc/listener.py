@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from pytest_veeqo_alloc.contract.coverage import Coverage, Origin
 from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.contract.interaction import Interaction
+from pytest_veeqo_alloc.core.http import Interaction
 
 
 class Shown(NamedTuple):

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.live.cleanup import Cleaned, clean_up
 from pytest_veeqo_alloc.live.errors import JournalError, LiveError
 from pytest_veeqo_alloc.live.guard import KEY_VARIABLE, Permit, Wishes, permit
@@ -19,7 +20,6 @@ from pytest_veeqo_alloc.live.journal import JOURNAL, Writer, opened, read_journa
 from pytest_veeqo_alloc.live.session import Live
 from pytest_veeqo_alloc.live.shared import Rate, Shared
 from pytest_veeqo_alloc.options import folder_for, setting
-from pytest_veeqo_alloc.reporting.terminal import printable
 
 NAME = "veeqo_alloc_live"
 _LINES = 10

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from pytest_veeqo_alloc.contract.settings import unknown
+from pytest_veeqo_alloc.core.text import unknown
 from pytest_veeqo_alloc.observed import as_observed
 from pytest_veeqo_alloc.order_shapes import Json, Leaves, templates
 from pytest_veeqo_alloc.story import Allocation, Line, Stock, Story, units

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import overload
 
-from pytest_veeqo_alloc.contract.interaction import Interaction
 from pytest_veeqo_alloc.contract.redact import Redactor
+from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.description import tables
 
 

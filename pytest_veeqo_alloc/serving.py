@@ -13,10 +13,11 @@ from pathlib import Path
 
 from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.contract.interaction import Interaction
 from pytest_veeqo_alloc.contract.operation import path_of
-from pytest_veeqo_alloc.contract.pointer import shown_method
 from pytest_veeqo_alloc.contract.text import render
+from pytest_veeqo_alloc.core.http import Interaction
+from pytest_veeqo_alloc.core.json_pointer import shown_method
+from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.live.guard import Wishes, is_loopback, permit
 from pytest_veeqo_alloc.live.pool import OrderPool
@@ -24,7 +25,7 @@ from pytest_veeqo_alloc.live.session import live_alone
 from pytest_veeqo_alloc.reporting.counted import Counted
 from pytest_veeqo_alloc.reporting.report_file import save
 from pytest_veeqo_alloc.reporting.running import about_run, finished_run
-from pytest_veeqo_alloc.reporting.terminal import complain, printable
+from pytest_veeqo_alloc.reporting.terminal import complain
 from pytest_veeqo_alloc.server.control import controlled
 from pytest_veeqo_alloc.server.front import Front
 from pytest_veeqo_alloc.server.log import Record

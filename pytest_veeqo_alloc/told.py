@@ -14,7 +14,7 @@ from pytest_veeqo_alloc.watched import MOST_WARNED, checked_by_onlookers, warn
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.contract.findings import Findings
-    from pytest_veeqo_alloc.contract.interaction import Interaction
+    from pytest_veeqo_alloc.core.http import Interaction
     from pytest_veeqo_alloc.listener import Shown
     from pytest_veeqo_alloc.recorder import Recorder
 

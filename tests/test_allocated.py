@@ -10,7 +10,7 @@ import pytest
 from support.bodies import order, request_body
 
 from pytest_veeqo_alloc.contract.allocated import Asked, Held, Reach, asked_for, held_by, reach_of
-from pytest_veeqo_alloc.contract.coding import decoded
+from pytest_veeqo_alloc.core.http import decoded
 
 
 @pytest.mark.parametrize(

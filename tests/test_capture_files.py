@@ -290,6 +290,6 @@ def test_a_body_is_not_looked_into_when_its_side_is_said() -> None:
 
 
 def test_a_body_that_unpacks_too_far_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_veeqo_alloc.contract.coding.MAX_BYTES", 1000)
+    monkeypatch.setattr("pytest_veeqo_alloc.core.http.MAX_BYTES", 1000)
     with pytest.raises(UnreadableFileError, match="cut off or too large"):
         loaded(yaml_cassette(string=gzip.compress(b"x" * 1001, mtime=0), response_headers={}))

@@ -14,8 +14,8 @@ from support.bodies import drop, order, put
 
 from pytest_veeqo_alloc import Contract, ContractViolation, Deviation, Finding, Findings
 from pytest_veeqo_alloc.contract.deviations import Accepting, parse
-from pytest_veeqo_alloc.contract.pointer import join, shown, shown_location, shown_method, split
 from pytest_veeqo_alloc.contract.text import MAX_LINES
+from pytest_veeqo_alloc.core.json_pointer import join, shown, shown_location, shown_method, split
 
 
 def broken() -> dict[str, object]:

@@ -11,7 +11,7 @@ from support.bodies import put, request_body
 from support.messages import JSON_TYPE, KEY, ORDER, request, response
 
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response
-from pytest_veeqo_alloc.contract.uri import is_uri_reference
+from pytest_veeqo_alloc.core.formats import is_uri_reference
 
 CONTRACT = Contract("strict")
 

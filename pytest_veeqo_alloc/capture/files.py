@@ -10,8 +10,7 @@ from typing import Any, Literal
 
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError, parse
 from pytest_veeqo_alloc.capture.values import body_bytes, mapped, named, pairs, raw, status_code, text
-from pytest_veeqo_alloc.contract.coding import CodingError, decoded
-from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
+from pytest_veeqo_alloc.core.http import CodingError, Interaction, Request, Response, decoded
 
 Kind = Literal["request", "response", "interaction", "cassette", "har"]
 KINDS: tuple[Kind, ...] = ("request", "response", "interaction", "cassette", "har")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_veeqo_alloc.capture.values import text_of
-from pytest_veeqo_alloc.contract.interaction import Headers, Interaction, Request, Response
+from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response
 
 
 def interaction_of(response: Any, *, body: bytes | str | None = None) -> Interaction:

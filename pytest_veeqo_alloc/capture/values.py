@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import base64
-import functools
-import http
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_veeqo_alloc.contract.coding import CodingError
-from pytest_veeqo_alloc.contract.interaction import Headers
+from pytest_veeqo_alloc.core.http import CodingError, Headers
 
 MAX_NODES = 1_000_000
 
@@ -80,12 +77,6 @@ def grouped(headers: Headers) -> dict[str, list[str]]:
     for name, value in headers:
         groups.setdefault(name, []).append(value)
     return groups
-
-
-@functools.cache
-def reason_phrase(status: int) -> str:
-    """The reason phrase of RFC 9110: what a server wrote there instead could be anything."""
-    return http.HTTPStatus(status).phrase if status in set(http.HTTPStatus) else ""
 
 
 def text(value: Any) -> str:

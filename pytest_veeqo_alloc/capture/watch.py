@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pytest_veeqo_alloc.capture.objects import interaction_of, line_of
 from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.contract.interaction import Interaction
+from pytest_veeqo_alloc.core.http import Interaction
 
 
 class Watch:

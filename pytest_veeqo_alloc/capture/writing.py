@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 from pytest_veeqo_alloc.capture.files import STAMP, Kind
-from pytest_veeqo_alloc.capture.values import grouped, reason_phrase
-from pytest_veeqo_alloc.contract.dates import is_date_time
-from pytest_veeqo_alloc.contract.interaction import Headers, Interaction, Request, Response
+from pytest_veeqo_alloc.capture.values import grouped
+from pytest_veeqo_alloc.core.formats import is_date_time
+from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response, reason_phrase
 
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _EPOCH = "1970-01-01T00:00:00Z"

@@ -11,8 +11,8 @@ import pytest
 from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.conformance.subject import Subject
 from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.contract.interaction import Interaction
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
+from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.live.pool import PoolOrder
 
 

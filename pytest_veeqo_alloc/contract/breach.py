@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pytest_veeqo_alloc.contract.describe import NOTHING
+from pytest_veeqo_alloc.core.text import NOTHING
 
 
 class Breach(NamedTuple):

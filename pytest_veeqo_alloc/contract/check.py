@@ -7,15 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_veeqo_alloc.contract.breach import Breach
-from pytest_veeqo_alloc.contract.describe import NOTHING, describe_openly
 from pytest_veeqo_alloc.contract.deviations import Accepting
 from pytest_veeqo_alloc.contract.echo import echo_breaches, request_line_breaches
 from pytest_veeqo_alloc.contract.equations import number, order_breaches
 from pytest_veeqo_alloc.contract.error_body import error_body_breaches
 from pytest_veeqo_alloc.contract.findings import Accepted, Finding, Findings
-from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
 from pytest_veeqo_alloc.contract.operation import Operation
-from pytest_veeqo_alloc.contract.pointer import split
 from pytest_veeqo_alloc.contract.reading import Reading, read, take
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, Severity, Side
 from pytest_veeqo_alloc.contract.rules_order import EQUATIONS
@@ -30,6 +27,9 @@ from pytest_veeqo_alloc.contract.transport import (
     target_breaches,
 )
 from pytest_veeqo_alloc.contract.walk import walk_request, walk_response
+from pytest_veeqo_alloc.core.http import Interaction, Request, Response
+from pytest_veeqo_alloc.core.json_pointer import split
+from pytest_veeqo_alloc.core.text import NOTHING, describe_openly
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_veeqo_alloc.contract.pointer import hidden, join, shown
 from pytest_veeqo_alloc.contract.table import Field, Shape
 from pytest_veeqo_alloc.contract.walk import json_type
+from pytest_veeqo_alloc.core.json_pointer import hidden, join, shown
 
 ABSENT, NULL = "absent", "null"
 OTHERS = "(others)"

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_veeqo_alloc.contract.findings import Finding
-from pytest_veeqo_alloc.contract.pointer import split
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
-from pytest_veeqo_alloc.contract.settings import unknown
+from pytest_veeqo_alloc.core.json_pointer import split
+from pytest_veeqo_alloc.core.text import unknown
 
 _LOCATION = re.compile(r"method|path|path:order_id|status|(?:query|header):.*", re.DOTALL)
 _KEYS = ("rule", "pointer", "location", "reason", "source", "expires")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_veeqo_alloc.contract.breach import Breach
-from pytest_veeqo_alloc.contract.describe import describe_number
 from pytest_veeqo_alloc.contract.equations import number, quantities, sellable_id_of
-from pytest_veeqo_alloc.contract.pointer import join
 from pytest_veeqo_alloc.contract.walk import wrapped_allocation
+from pytest_veeqo_alloc.core.json_pointer import join
+from pytest_veeqo_alloc.core.text import describe_number
 
 
 def request_line_breaches(body: Any) -> list[Breach]:

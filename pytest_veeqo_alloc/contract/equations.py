@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pytest_veeqo_alloc.contract.breach import Breach
-from pytest_veeqo_alloc.contract.describe import describe, describe_number
+from pytest_veeqo_alloc.core.text import describe, describe_number
 
 _TOLERANCE = 0.005
 _LARGEST = 1e150

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_veeqo_alloc.contract.interaction import Headers, Response
+from pytest_veeqo_alloc.core.http import Headers, Response
 
 JSON_TYPE = "application/json;charset=utf-8"
 """The content type of JSON answers, as it was seen."""

@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from pytest_veeqo_alloc.contract.breach import Breach
-from pytest_veeqo_alloc.contract.describe import describe
 from pytest_veeqo_alloc.contract.reading import MAX_DEPTH, nests_deeper, read
+from pytest_veeqo_alloc.core.text import describe
 
 _LOOKED_AT = 1_000_000
 """Bytes of an error body that are searched; an error is told in its first lines."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
-from pytest_veeqo_alloc.contract.pointer import WHOLE_BODY, hidden, shown, shown_location
 from pytest_veeqo_alloc.contract.rules import Basis, Severity, Side
+from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY, hidden, shown, shown_location
 
 
 @dataclass(frozen=True, slots=True, repr=False)

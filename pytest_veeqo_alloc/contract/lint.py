@@ -8,10 +8,10 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pytest_veeqo_alloc.contract.breach import Breach
-from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
-from pytest_veeqo_alloc.contract.pointer import join
 from pytest_veeqo_alloc.contract.reading import MAX_DEPTH, nests_deeper, read
 from pytest_veeqo_alloc.contract.secrets import is_placeholder, is_secret_number, kind_of_secret
+from pytest_veeqo_alloc.core.http import Interaction, Request, Response
+from pytest_veeqo_alloc.core.json_pointer import join
 
 _WANTED = "nothing that must not be shown"
 _COOKIES = ("cookie", "set-cookie", "proxy-authorization")

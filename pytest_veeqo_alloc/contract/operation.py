@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pytest_veeqo_alloc.contract.interaction import Interaction
+from pytest_veeqo_alloc.core.http import Interaction
 
 _LONGEST_ID = 30
 

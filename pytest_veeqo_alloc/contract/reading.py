@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Never
 
 from pytest_veeqo_alloc.contract.breach import Breach
-from pytest_veeqo_alloc.contract.pointer import join
+from pytest_veeqo_alloc.core.json_pointer import join
 
 MAX_DEPTH = 64
 MAX_DIGITS = 4300

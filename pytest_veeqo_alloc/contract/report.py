@@ -15,8 +15,8 @@ from pytest_veeqo_alloc.contract.counting import Bodies, Node, Tally, tallies
 from pytest_veeqo_alloc.contract.coverage import Charts, Coverage, Origin, key_of
 from pytest_veeqo_alloc.contract.deviations import Deviation, generalised
 from pytest_veeqo_alloc.contract.looked import looked_at
-from pytest_veeqo_alloc.contract.pointer import WHOLE_BODY
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, Severity
+from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY
 
 FORMAT, VERSION = "pytest-veeqo-alloc report", 1
 Document = dict[str, Any]

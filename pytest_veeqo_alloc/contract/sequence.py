@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from pytest_veeqo_alloc.contract.breach import Breach
-from pytest_veeqo_alloc.contract.interaction import Interaction, Request, Response
 from pytest_veeqo_alloc.contract.operation import Operation, path_of
 from pytest_veeqo_alloc.contract.reading import read
 from pytest_veeqo_alloc.contract.transport import credential_places, is_json_type
+from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 
 Ending = Literal["answered", "unanswered", "pending", "elsewhere"]
 """What became of a request: it was answered; the client left, or the connection broke, before the answer was complete;

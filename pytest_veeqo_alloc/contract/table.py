@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Literal
 
-from pytest_veeqo_alloc.contract.dates import is_date_time
+from pytest_veeqo_alloc.core.formats import is_date_time
 
 JsonType = Literal["string", "number", "boolean", "object", "array"]
 Schema = Mapping[str, Any]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from pytest_veeqo_alloc.contract.describe import count_of
 from pytest_veeqo_alloc.contract.findings import Finding, Findings
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
+from pytest_veeqo_alloc.core.text import count_of
 
 MAX_LINES = 25
 

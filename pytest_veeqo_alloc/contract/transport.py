@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import unquote, unquote_plus, urlsplit
 
 from pytest_veeqo_alloc.contract.breach import Breach
-from pytest_veeqo_alloc.contract.describe import NOTHING, describe
-from pytest_veeqo_alloc.contract.interaction import Request, Response, is_success
 from pytest_veeqo_alloc.contract.operation import Operation, is_integer, path_of
-from pytest_veeqo_alloc.contract.uri import is_uri_reference
+from pytest_veeqo_alloc.core.formats import is_uri_reference
+from pytest_veeqo_alloc.core.http import Request, Response, is_success
+from pytest_veeqo_alloc.core.text import NOTHING, describe
 
 _CREDENTIAL = re.compile(
     r"(?!.*(?:page|next|cursor)).*(?:token|secret|password|passwd|passphrase|signature|(?:api|app|access|auth|client|private)key)"

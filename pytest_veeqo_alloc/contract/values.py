@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_veeqo_alloc.contract.breach import Breach
-from pytest_veeqo_alloc.contract.dates import is_date_time
-from pytest_veeqo_alloc.contract.describe import describe, describe_number
 from pytest_veeqo_alloc.contract.table import Field
+from pytest_veeqo_alloc.core.formats import is_date_time
+from pytest_veeqo_alloc.core.text import describe, describe_number
 
 
 def value_breaches(value: Any, field: Field, here: str, dates: set[str]) -> list[Breach]:

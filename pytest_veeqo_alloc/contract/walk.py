@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from pytest_veeqo_alloc.contract.breach import Breach
-from pytest_veeqo_alloc.contract.describe import NOTHING, describe
-from pytest_veeqo_alloc.contract.pointer import join
 from pytest_veeqo_alloc.contract.reading import MAX_DEPTH, nests_deeper, too_deep
 from pytest_veeqo_alloc.contract.table import Field, JsonType, Shape
 from pytest_veeqo_alloc.contract.values import value_breaches
+from pytest_veeqo_alloc.core.json_pointer import join
+from pytest_veeqo_alloc.core.text import NOTHING, describe
 
 _JSON_TYPES: dict[type, JsonType] = {
     str: "string", int: "number", float: "number", bool: "boolean", dict: "object", list: "array",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import requests
 import urllib3
 
-from pytest_veeqo_alloc.contract.interaction import Headers, Request, Response
+from pytest_veeqo_alloc.core.http import Headers, Request, Response
 from pytest_veeqo_alloc.live.errors import SendError
 from pytest_veeqo_alloc.live.guard import Permit
 from pytest_veeqo_alloc.live.sender import trouble_of

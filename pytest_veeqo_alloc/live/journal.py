@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pytest_veeqo_alloc.contract.interaction import is_success
+from pytest_veeqo_alloc.core.http import is_success
 from pytest_veeqo_alloc.live.errors import JournalError
 from pytest_veeqo_alloc.live.shared import locked
 

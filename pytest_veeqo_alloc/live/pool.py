@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_veeqo_alloc.contract.allocated import Reach
-from pytest_veeqo_alloc.contract.settings import unknown
+from pytest_veeqo_alloc.core.text import unknown
 from pytest_veeqo_alloc.live.errors import PoolError
 
 _KEYS = ("id", "warehouse_id", "sellables")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from pytest_veeqo_alloc.contract.interaction import Headers, Request, Response
+from pytest_veeqo_alloc.core.http import Headers, Request, Response
 from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.live.errors import SendError
 from pytest_veeqo_alloc.live.guard import Permit

@@ -11,9 +11,8 @@ from vcr.util import read_body
 
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.files import load
-from pytest_veeqo_alloc.capture.values import grouped, mapped, reason_phrase, status_code, text_of
-from pytest_veeqo_alloc.contract.coding import CodingError, decoded
-from pytest_veeqo_alloc.contract.interaction import Headers, Interaction, Request, Response
+from pytest_veeqo_alloc.capture.values import grouped, mapped, status_code, text_of
+from pytest_veeqo_alloc.core.http import CodingError, Headers, Interaction, Request, Response, decoded, reason_phrase
 from pytest_veeqo_alloc.recording.names import CassetteError, Place
 
 _DECODED = ("content-encoding", "transfer-encoding")

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from pytest_veeqo_alloc.contract.coding import decoded_or_nothing
-from pytest_veeqo_alloc.contract.describe import NOTHING, describe, describe_number
-from pytest_veeqo_alloc.contract.interaction import Interaction, Request
 from pytest_veeqo_alloc.contract.operation import Operation
-from pytest_veeqo_alloc.contract.pointer import WHOLE_BODY, join, shown, shown_location
 from pytest_veeqo_alloc.contract.standins import has_stand_in, without_numbers
+from pytest_veeqo_alloc.core.http import Interaction, Request, decoded_or_nothing
+from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY, join, shown, shown_location
+from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number
 from pytest_veeqo_alloc.redaction import new_redactor
 
 PARTS = ("method", "host", "path", "order_id", "query", "body")

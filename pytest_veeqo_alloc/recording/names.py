@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_veeqo_alloc.capture.documents import MAX_YAML
-from pytest_veeqo_alloc.contract.settings import nearest
+from pytest_veeqo_alloc.core.text import nearest
 from pytest_veeqo_alloc.data import shipped
 
 SUFFIXES = (".yaml", ".yml", ".json")

@@ -8,9 +8,9 @@ from importlib.metadata import version
 from urllib.parse import urlsplit
 
 from pytest_veeqo_alloc.capture.writing import cassette_text
-from pytest_veeqo_alloc.contract.interaction import Interaction
 from pytest_veeqo_alloc.contract.lint import secret_breaches
-from pytest_veeqo_alloc.contract.pointer import shown, shown_location
+from pytest_veeqo_alloc.core.http import Interaction
+from pytest_veeqo_alloc.core.json_pointer import shown, shown_location
 from pytest_veeqo_alloc.live.guard import is_loopback
 from pytest_veeqo_alloc.recording.names import CassetteError, Place
 from pytest_veeqo_alloc.redaction import redact

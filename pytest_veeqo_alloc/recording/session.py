@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.contract.interaction import Interaction
-from pytest_veeqo_alloc.contract.settings import unknown
+from pytest_veeqo_alloc.core.http import Interaction
+from pytest_veeqo_alloc.core.text import unknown
 from pytest_veeqo_alloc.description import operation_means
 from pytest_veeqo_alloc.live.session import Live
 from pytest_veeqo_alloc.recording.matching import PARTS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_veeqo_alloc.contract.settings import unknown
+from pytest_veeqo_alloc.core.text import unknown
 
 MODES = ("none", "once", "new_episodes", "all")
 

@@ -19,7 +19,7 @@ from vcr.persisters.filesystem import CassetteNotFoundError
 from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.coverage import Origin
 from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.contract.interaction import Interaction, Request
+from pytest_veeqo_alloc.core.http import Interaction, Request
 from pytest_veeqo_alloc.description import operation_means, tables
 from pytest_veeqo_alloc.live.guard import port_of
 from pytest_veeqo_alloc.live.session import Live, Ticket

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_veeqo_alloc.contract.interaction import Interaction, Request
-from pytest_veeqo_alloc.contract.pointer import shown_method
+from pytest_veeqo_alloc.core.http import Interaction, Request
+from pytest_veeqo_alloc.core.json_pointer import shown_method
 from pytest_veeqo_alloc.description import operation_means, tables
 from pytest_veeqo_alloc.recording.matching import Difference, Recorded
 from pytest_veeqo_alloc.recording.names import Place

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.reporting.checked import Run
-from pytest_veeqo_alloc.reporting.terminal import printable
 
 _MESSAGE = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _PROPERTY = {**_MESSAGE, ":": "%3A", ",": "%2C"}

@@ -16,8 +16,8 @@ from pytest_veeqo_alloc.contract.coverage import Origin
 from pytest_veeqo_alloc.contract.report import Document, field_counts
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, BodySide
 from pytest_veeqo_alloc.contract.totals import Drift, Totals, drift_of, rules_of, seen_from_target, totals_of
+from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.description import charts
-from pytest_veeqo_alloc.reporting.terminal import printable
 
 MOST_CALLS = 1000
 """Rows of interactions on the page; the JSON has all."""

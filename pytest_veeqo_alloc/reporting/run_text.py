@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_veeqo_alloc.contract.describe import count_of
 from pytest_veeqo_alloc.contract.totals import Difference, Drift, rules_of
+from pytest_veeqo_alloc.core.text import count_of, printable
 from pytest_veeqo_alloc.reporting.running import Finished
-from pytest_veeqo_alloc.reporting.terminal import printable
 
 _MOST = 8
 

@@ -5,22 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from pytest_veeqo_alloc.contract.describe import count_of
 from pytest_veeqo_alloc.contract.text import render
+from pytest_veeqo_alloc.core.text import count_of, printable
 from pytest_veeqo_alloc.reporting.checked import Run
 
 
 def complain(sentence: str) -> None:
     """One line on standard error."""
     print(f"veeqo-alloc: {printable(sentence)}", file=sys.stderr, flush=True)
-
-
-def printable(text: str) -> str:
-    """*text* without anything that a terminal could take for more than text: control characters become escapes."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )
 
 
 def terminal_lines(run: Run) -> Iterator[str]:

@@ -13,8 +13,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from pytest_veeqo_alloc.capture.values import reason_phrase
-from pytest_veeqo_alloc.contract.interaction import Request
+from pytest_veeqo_alloc.core.http import Request, reason_phrase
 from pytest_veeqo_alloc.server.body import length_of, read_body
 from pytest_veeqo_alloc.server.head import Head, RefusedRequestError, read_head
 from pytest_veeqo_alloc.server.sending import Sending

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_veeqo_alloc.contract.error_answers import ERROR_ANSWERS
-from pytest_veeqo_alloc.contract.interaction import Response
-from pytest_veeqo_alloc.contract.pointer import shown, split
-from pytest_veeqo_alloc.contract.settings import unknown
+from pytest_veeqo_alloc.core.http import Response
+from pytest_veeqo_alloc.core.json_pointer import shown, split
+from pytest_veeqo_alloc.core.text import unknown
 from pytest_veeqo_alloc.observed import as_observed
 from pytest_veeqo_alloc.orders import build_order
 from pytest_veeqo_alloc.server.sending import Sending

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from pytest_veeqo_alloc.contract.interaction import Request
+from pytest_veeqo_alloc.core.http import Request
 from pytest_veeqo_alloc.server.connection import Handler, failed
 from pytest_veeqo_alloc.server.sending import Exchange
 

@@ -6,11 +6,10 @@ import re
 from dataclasses import dataclass
 from io import BufferedIOBase
 
-from pytest_veeqo_alloc.contract.interaction import Headed, Headers
+from pytest_veeqo_alloc.core.http import TOKEN, Headed, Headers
 
 _MAX_LINE = 65536
 _MAX_FIELDS = 100
-TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105  # the word of RFC 9110 section 5.6.2
 _LINE = re.compile(rf"({TOKEN}) ([^\s]+) HTTP/([0-9])\.([0-9])\r?\n")
 _FIELD = re.compile(rf"({TOKEN}):[ \t]*(.*?)[ \t]*\r?\n")
 

@@ -7,9 +7,9 @@ import re
 from pytest_veeqo_alloc.contract.allocated import asked_for
 from pytest_veeqo_alloc.contract.check import UNREADABLE
 from pytest_veeqo_alloc.contract.findings import Finding
-from pytest_veeqo_alloc.contract.interaction import Interaction, Request
 from pytest_veeqo_alloc.contract.operation import path_of
 from pytest_veeqo_alloc.contract.transport import keys_of
+from pytest_veeqo_alloc.core.http import Interaction, Request
 from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.server.policy import ACCEPT, Policy
 from pytest_veeqo_alloc.server.world import METHOD_NOT_ALLOWED, Outcome, World, allocate, read, release, with_made_up

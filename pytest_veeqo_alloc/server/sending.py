@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from pytest_veeqo_alloc.contract.interaction import Response
+from pytest_veeqo_alloc.core.http import Response
 
 Cut = Literal["", "before headers", "before body", "within body", "after body"]
 """Where the connection is reset."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
-from pytest_veeqo_alloc.contract.settings import unknown
+from pytest_veeqo_alloc.core.text import unknown
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.server.fake import Fake

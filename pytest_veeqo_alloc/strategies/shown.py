@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pytest_veeqo_alloc.contract.pointer import join, shown
+from pytest_veeqo_alloc.core.json_pointer import join, shown
 from pytest_veeqo_alloc.orders import build_order
 
 _MOST, _LONGEST = 25, 60

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from pytest_veeqo_alloc import Contract, Findings, load_schema
-from pytest_veeqo_alloc.contract.pointer import split
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
+from pytest_veeqo_alloc.core.json_pointer import split
 from pytest_veeqo_alloc.data import read_text
 
 _RESPONSE, _REQUEST = (read_text(f"schemas/examples/{side}.json") for side in ("response", "request"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from pytest_veeqo_alloc.contract.describe import count_of
+from pytest_veeqo_alloc.core.text import count_of
 
 # A name of digits alone could be somebody's telephone number; indices of arrays are shorter.
 _HARMLESS = re.compile(r"(?![0-9]{6,}\Z)[A-Za-z0-9_?-]{1,64}\Z")

@@ -22,3 +22,23 @@ def is_date_time(text: str) -> bool:
         return True
     # The calendar repeats every 400 years, and RFC 3339 allows the year 0000, which the calendar module does not.
     return 1 <= int(day) <= calendar.monthrange(int(year) % 400 + 400, int(month))[1]
+
+
+_ESCAPED = r"%[0-9A-Fa-f]{2}"
+_CHARACTER = rf"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|{_ESCAPED})"
+_NO_COLON = rf"(?:[A-Za-z0-9._~!$&'()*+,;=@-]|{_ESCAPED})"
+_USER = rf"(?:[A-Za-z0-9._~!$&'()*+,;=:-]|{_ESCAPED})*@"
+_HOST = rf"(?:\[[0-9A-Fa-fv:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|{_ESCAPED})*)"
+_SEGMENTS = rf"(?:/{_CHARACTER}*)*"
+_AUTHORITY = rf"//(?:{_USER})?{_HOST}(?::[0-9]*)?{_SEGMENTS}"
+_ROOTED = rf"/(?:{_CHARACTER}+{_SEGMENTS})?"
+_REFERENCE = re.compile(
+    rf"(?:[A-Za-z][A-Za-z0-9+.-]*:(?:{_AUTHORITY}|{_ROOTED}|{_CHARACTER}+{_SEGMENTS}|)"
+    rf"|{_AUTHORITY}|{_ROOTED}|{_NO_COLON}+{_SEGMENTS}|)"
+    rf"(?:\?(?:{_CHARACTER}|[/?])*)?(?:#(?:{_CHARACTER}|[/?])*)?\Z"
+)
+
+
+def is_uri_reference(text: str) -> bool:
+    """Whether *text* is a URI or a relative reference, by its characters and their order."""
+    return _REFERENCE.match(text) is not None

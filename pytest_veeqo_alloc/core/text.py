@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
+from collections.abc import Iterable
 from typing import Any
 
 NOTHING = "nothing"
@@ -52,3 +54,32 @@ def describe_openly(value: Any, pointer: str) -> str:
 def count_of(number: int, one: str, many: str = "") -> str:
     """*number* with its noun, whose plural is *many* or has an s."""
     return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> str:
+    """One sentence: that *name* is no known *kind*, and the nearest that is, or all of them; rules have a command."""
+    names = list(known)
+    if near := nearest(name, names):
+        return f"unknown {kind} {_quoted(name)}: did you mean {near!r}?"
+    if kind == "rule":
+        return f"unknown rule {_quoted(name)}: see 'veeqo-alloc rules' for all of them"
+    return f"unknown {kind} {_quoted(name)}: it is one of {', '.join(names)}"
+
+
+def nearest(name: object, known: Iterable[str]) -> str | None:
+    """The known name that *name* is most likely a slip for, or None."""
+    return next(iter(difflib.get_close_matches(str(name), list(known), n=1)), None)
+
+
+def _quoted(name: object) -> str:
+    # What is no text was meant for another argument, and could be a body.
+    text = ascii(name) if isinstance(name, str) else f"of type {type(name).__name__}"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def printable(text: str) -> str:
+    """*text* without anything that a terminal could take for more than text: control characters become escapes."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
