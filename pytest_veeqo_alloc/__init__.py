@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.api import Contract
     from pytest_veeqo_alloc.contract.deviations import Deviation
+    from pytest_veeqo_alloc.contract.failure import ContractViolation
     from pytest_veeqo_alloc.contract.findings import Finding, Findings
-    from pytest_veeqo_alloc.contract.violation import ContractViolation
     from pytest_veeqo_alloc.core.http import Interaction, Request, Response
     from pytest_veeqo_alloc.description import load_schema
     from pytest_veeqo_alloc.orders import build_order

@@ -10,8 +10,7 @@ from typing import Any, Self
 
 from pytest_veeqo_alloc.capture.objects import interaction_of, request_of
 from pytest_veeqo_alloc.capture.watch import Watch
-from pytest_veeqo_alloc.contract.breach import Breach
-from pytest_veeqo_alloc.contract.check import (
+from pytest_veeqo_alloc.contract.checker import (
     Asked,
     Examined,
     Settings,
@@ -23,12 +22,11 @@ from pytest_veeqo_alloc.contract.check import (
 )
 from pytest_veeqo_alloc.contract.coverage import Coverage, Origin, look_at, only_found
 from pytest_veeqo_alloc.contract.deviations import Accepting, Deviation
-from pytest_veeqo_alloc.contract.findings import Findings
+from pytest_veeqo_alloc.contract.failure import ContractViolation
+from pytest_veeqo_alloc.contract.findings import Breach, Findings
+from pytest_veeqo_alloc.contract.http_rules import Seen, sequence_breaches
 from pytest_veeqo_alloc.contract.lint import age_breaches, format_breach, secret_breaches
-from pytest_veeqo_alloc.contract.rules import BodySide, Severity
-from pytest_veeqo_alloc.contract.sequence import Seen, sequence_breaches
-from pytest_veeqo_alloc.contract.settings import severities
-from pytest_veeqo_alloc.contract.violation import ContractViolation
+from pytest_veeqo_alloc.contract.rules import BodySide, Severity, severities
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.description import charts, known_side, load_deviations, observed, tables
 from pytest_veeqo_alloc.listener import Listener, Shown

@@ -9,13 +9,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pytest_veeqo_alloc.contract.check import Tables
+from pytest_veeqo_alloc.contract.checker import Tables
 from pytest_veeqo_alloc.contract.coverage import Charts, charts_of
 from pytest_veeqo_alloc.contract.derive import derive
 from pytest_veeqo_alloc.contract.deviations import Accepting, Deviation, parse
-from pytest_veeqo_alloc.contract.operation import operation_of
+from pytest_veeqo_alloc.contract.field_table import Shape, compile_schema
+from pytest_veeqo_alloc.contract.http_rules import operation_of
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide
-from pytest_veeqo_alloc.contract.table import Shape, compile_schema
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.text import unknown
 from pytest_veeqo_alloc.data import read_text

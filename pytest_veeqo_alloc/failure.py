@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from pytest_veeqo_alloc.contract.violation import ContractViolation
+from pytest_veeqo_alloc.contract.failure import ContractViolation
 
 
 class _WatchedViolation(ContractViolation, pytest.fail.Exception):  # type: ignore[misc,name-defined]  # pytest gives the class as an attribute of a function

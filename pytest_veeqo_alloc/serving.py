@@ -12,9 +12,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pytest_veeqo_alloc.api import Contract
+from pytest_veeqo_alloc.contract.failure import render
 from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.contract.operation import path_of
-from pytest_veeqo_alloc.contract.text import render
+from pytest_veeqo_alloc.contract.http_rules import path_of
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.json_pointer import shown_method
 from pytest_veeqo_alloc.core.text import printable

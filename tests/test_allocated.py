@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.bodies import order, request_body
 
-from pytest_veeqo_alloc.contract.allocated import Asked, Held, Reach, asked_for, held_by, reach_of
+from pytest_veeqo_alloc.contract.allocations import Asked, Held, Reach, asked_for, held_by, reach_of
 from pytest_veeqo_alloc.core.http import decoded
 
 

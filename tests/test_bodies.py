@@ -10,7 +10,8 @@ from support.bodies import rules_at
 from support.cases import CASES, body_of
 
 from pytest_veeqo_alloc import Contract
-from pytest_veeqo_alloc.contract import rules_body, rules_order
+from pytest_veeqo_alloc.contract import rules as rules_body
+from pytest_veeqo_alloc.contract import rules as rules_order
 
 
 @pytest.mark.parametrize("name", sorted(CASES))

@@ -10,7 +10,7 @@ import pytest
 from support.bodies import at, order, put, rules_at
 
 from pytest_veeqo_alloc import Contract
-from pytest_veeqo_alloc.contract.equations import number, order_breaches
+from pytest_veeqo_alloc.contract.arithmetic import number, order_breaches
 
 STRICT = Contract("strict")
 ALL = "stock_level_at_all_warehouses"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_veeqo_alloc import Contract, Interaction, Response
-from pytest_veeqo_alloc.contract.error_answers import ERROR_ANSWERS
+from pytest_veeqo_alloc.contract.error_responses import ERROR_ANSWERS
 
 
 def rules(body: bytes, profile: str = "strict", status: int = 422) -> list[str]:

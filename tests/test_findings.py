@@ -14,7 +14,7 @@ from support.bodies import drop, order, put
 
 from pytest_veeqo_alloc import Contract, ContractViolation, Deviation, Finding, Findings
 from pytest_veeqo_alloc.contract.deviations import Accepting, parse
-from pytest_veeqo_alloc.contract.text import MAX_LINES
+from pytest_veeqo_alloc.contract.failure import MAX_LINES
 from pytest_veeqo_alloc.core.json_pointer import join, shown, shown_location, shown_method, split
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_veeqo_alloc.contract.allocated import Reach
+from pytest_veeqo_alloc.contract.allocations import Reach
 from pytest_veeqo_alloc.live.errors import NotPermittedError, PoolError
 from pytest_veeqo_alloc.live.guard import Wishes, host_and_port, permit
 from pytest_veeqo_alloc.live.pool import ANY, OrderPool, PoolOrder, load_pool

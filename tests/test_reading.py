@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.bodies import order, put, request_body, rules_at
 
 from pytest_veeqo_alloc import Contract, Interaction, Request
-from pytest_veeqo_alloc.contract.reading import nests_deeper, read
+from pytest_veeqo_alloc.contract.json_reader import nests_deeper, read
 
 CONTRACT = Contract("strict")
 EXAMPLE = json.dumps(order()).encode()

@@ -9,7 +9,7 @@ from support.bodies import order
 from support.clients import BODY
 
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response
-from pytest_veeqo_alloc.contract.sequence import Ending, Seen
+from pytest_veeqo_alloc.contract.http_rules import Ending, Seen
 
 CREATED = Response(201, (("content-type", "application/json"),), json.dumps(order()).encode())
 FAILED = Response(500, (), b"")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_veeqo_alloc import Contract, Story
-from pytest_veeqo_alloc.contract.allocated import Asked
+from pytest_veeqo_alloc.contract.allocations import Asked
 from pytest_veeqo_alloc.orders import build_order
 from pytest_veeqo_alloc.server.answers import answer_to
 from pytest_veeqo_alloc.server.policy import Policy

@@ -8,9 +8,9 @@ import pytest
 from support.bodies import put
 
 from pytest_veeqo_alloc import Interaction, Request, Response, load_schema
-from pytest_veeqo_alloc.contract.breach import Breach
-from pytest_veeqo_alloc.contract.reading import read
-from pytest_veeqo_alloc.contract.table import Shape, compile_schema
+from pytest_veeqo_alloc.contract.field_table import Shape, compile_schema
+from pytest_veeqo_alloc.contract.findings import Breach
+from pytest_veeqo_alloc.contract.json_reader import read
 
 
 def shapes(shape: Shape) -> dict[str, Shape]:

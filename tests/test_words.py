@@ -21,8 +21,8 @@ from support.messages import JSON_TYPE, KEY, request, response
 from support.reports import report_of
 
 from pytest_veeqo_alloc import Contract, ContractViolation, Deviation, Findings, Interaction, Response
+from pytest_veeqo_alloc.contract.http_rules import Ending, Seen
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
-from pytest_veeqo_alloc.contract.sequence import Ending, Seen
 from pytest_veeqo_alloc.contract.totals import drift_of
 from pytest_veeqo_alloc.description import charts
 from pytest_veeqo_alloc.reporting.counted import Counted

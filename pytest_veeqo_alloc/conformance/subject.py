@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_veeqo_alloc.api import Contract
-from pytest_veeqo_alloc.contract.reading import read
-from pytest_veeqo_alloc.contract.transport import is_json_type
+from pytest_veeqo_alloc.contract.http_rules import is_json_type
+from pytest_veeqo_alloc.contract.json_reader import read
 from pytest_veeqo_alloc.core.http import Headers, Interaction
 from pytest_veeqo_alloc.listener import Listener
 from pytest_veeqo_alloc.live.errors import RefusedError, SendError

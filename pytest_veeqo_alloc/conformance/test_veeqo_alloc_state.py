@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from pytest_veeqo_alloc.conformance.judging import Judge
 from pytest_veeqo_alloc.conformance.subject import UncoveredError, asking
-from pytest_veeqo_alloc.contract.allocated import Asked, held_by
+from pytest_veeqo_alloc.contract.allocations import Asked, held_by
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.server.policy import Policy
 from pytest_veeqo_alloc.server.world import CREATED, World, allocate

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_veeqo_alloc.contract.table import Field, Shape
-from pytest_veeqo_alloc.contract.walk import json_type
+from pytest_veeqo_alloc.contract.field_table import Field, Shape
+from pytest_veeqo_alloc.contract.structure import json_type
 from pytest_veeqo_alloc.core.json_pointer import hidden, join, shown
 
 ABSENT, NULL = "absent", "null"

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pytest_veeqo_alloc.contract import looked
-from pytest_veeqo_alloc.contract.check import Asked, Examined, Settings, Tables
+from pytest_veeqo_alloc.contract.checker import Asked, Examined, Settings, Tables
 from pytest_veeqo_alloc.contract.counting import MOST, OTHERS, Bodies, Counts, Node, add, bump, chart
 from pytest_veeqo_alloc.contract.deviations import Deviation, generalised
 from pytest_veeqo_alloc.contract.findings import Finding, Findings
-from pytest_veeqo_alloc.contract.transport import keys_of
-from pytest_veeqo_alloc.contract.walk import wrapped_allocation
+from pytest_veeqo_alloc.contract.http_rules import keys_of
+from pytest_veeqo_alloc.contract.structure import wrapped_allocation
 from pytest_veeqo_alloc.core.http import Interaction, Response
 
 Origin = Literal["target", "fake", "cassette"]

@@ -6,8 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_veeqo_alloc.contract.rules import Side
-from pytest_veeqo_alloc.contract.settings import severities
+from pytest_veeqo_alloc.contract.rules import Side, severities
 
 Schema = dict[str, Any]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pytest_veeqo_alloc.contract.breach import Breach
-from pytest_veeqo_alloc.contract.reading import MAX_DEPTH, nests_deeper, read
+from pytest_veeqo_alloc.contract.findings import Breach
+from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, nests_deeper, read
 from pytest_veeqo_alloc.contract.secrets import is_placeholder, is_secret_number, kind_of_secret
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.core.json_pointer import join

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 
 from pytest_veeqo_alloc.contract.counting import Node, Tally
-from pytest_veeqo_alloc.contract.sequence import SEQUENCE_RULES
-from pytest_veeqo_alloc.contract.table import Field
+from pytest_veeqo_alloc.contract.field_table import Field
+from pytest_veeqo_alloc.contract.http_rules import SEQUENCE_RULES
 
 # What an interaction may reach.
 LINE, CALL, REQUEST, REQUEST_JSON = "request line", "call", "request body", "request JSON"

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pytest_veeqo_alloc.contract.check import Tables
-from pytest_veeqo_alloc.contract.reading import MAX_DEPTH, nests_deeper, read
+from pytest_veeqo_alloc.contract.checker import Tables
+from pytest_veeqo_alloc.contract.field_table import Field, Shape
+from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, nests_deeper, read
 from pytest_veeqo_alloc.contract.redact_line import host_of, redacted_form, redacted_header, redacted_url
 from pytest_veeqo_alloc.contract.rules import Side
 from pytest_veeqo_alloc.contract.safe import is_card_value, is_personal_number_name, is_plain_name, shown_text
 from pytest_veeqo_alloc.contract.standins import StandIns
-from pytest_veeqo_alloc.contract.table import Field, Shape
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response, decoded_or_nothing
 from pytest_veeqo_alloc.core.json_pointer import shown_method
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 
+from pytest_veeqo_alloc.contract.http_rules import is_json_type
 from pytest_veeqo_alloc.contract.safe import is_plain_name, is_safe_segment
 from pytest_veeqo_alloc.contract.standins import StandIns, is_stand_in
-from pytest_veeqo_alloc.contract.transport import is_json_type
 from pytest_veeqo_alloc.core.formats import is_uri_reference
 
 _HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])?(?::[0-9]{1,5})?")

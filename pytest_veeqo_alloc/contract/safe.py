@@ -10,7 +10,7 @@ import http
 import re
 from collections.abc import Mapping
 
-from pytest_veeqo_alloc.contract.error_answers import MESSAGES
+from pytest_veeqo_alloc.contract.error_responses import MESSAGES
 from pytest_veeqo_alloc.core.formats import is_date_time
 
 _MAX_NAME = 64

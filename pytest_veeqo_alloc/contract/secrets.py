@@ -7,9 +7,9 @@ import math
 import re
 from collections import Counter
 
+from pytest_veeqo_alloc.contract.http_rules import is_credential
 from pytest_veeqo_alloc.contract.safe import is_card_number, is_personal_number_name, is_safe_text
 from pytest_veeqo_alloc.contract.standins import is_number_stand_in, is_stand_in, without_numbers
-from pytest_veeqo_alloc.contract.transport import is_credential
 
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@((?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24})")
 # RFC 2606 and RFC 6761: names that nobody can own.

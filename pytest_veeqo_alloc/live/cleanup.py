@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_veeqo_alloc.contract.allocated import Held
+from pytest_veeqo_alloc.contract.allocations import Held
 from pytest_veeqo_alloc.live.errors import JournalError, LiveError
 from pytest_veeqo_alloc.live.guard import Wishes, permit
 from pytest_veeqo_alloc.live.journal import Entry, Journal, read_journal

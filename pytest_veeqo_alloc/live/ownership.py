@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_veeqo_alloc.contract.allocated import Held
+from pytest_veeqo_alloc.contract.allocations import Held
 from pytest_veeqo_alloc.live.journal import Entry
 
 

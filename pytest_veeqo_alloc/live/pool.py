@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_veeqo_alloc.contract.allocated import Reach
+from pytest_veeqo_alloc.contract.allocations import Reach
 from pytest_veeqo_alloc.core.text import unknown
 from pytest_veeqo_alloc.live.errors import PoolError
 

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pytest_veeqo_alloc.contract.allocated import Asked, Held, Reach, asked_for, held_by, reach_of
-from pytest_veeqo_alloc.contract.operation import Operation
-from pytest_veeqo_alloc.contract.transport import is_json_type
+from pytest_veeqo_alloc.contract.allocations import Asked, Held, Reach, asked_for, held_by, reach_of
+from pytest_veeqo_alloc.contract.http_rules import Operation, is_json_type
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response
 from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.live.errors import JournalError, RefusedError

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from pytest_veeqo_alloc.contract.operation import Operation
+from pytest_veeqo_alloc.contract.http_rules import Operation
 from pytest_veeqo_alloc.contract.standins import has_stand_in, without_numbers
 from pytest_veeqo_alloc.core.http import Interaction, Request, decoded_or_nothing
 from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY, join, shown, shown_location

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from pytest_veeqo_alloc.contract.text import render
+from pytest_veeqo_alloc.contract.failure import render
 from pytest_veeqo_alloc.core.text import count_of, printable
 from pytest_veeqo_alloc.reporting.checked import Run
 

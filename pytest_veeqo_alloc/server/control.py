@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from pytest_veeqo_alloc.capture.writing import interaction_document
-from pytest_veeqo_alloc.contract.operation import path_of
-from pytest_veeqo_alloc.contract.transport import is_json_type
+from pytest_veeqo_alloc.contract.http_rules import is_json_type, path_of
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.redaction import redact
 from pytest_veeqo_alloc.server.answers import json_answer

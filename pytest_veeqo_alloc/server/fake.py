@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.contract.operation import path_of
+from pytest_veeqo_alloc.contract.http_rules import path_of
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.server.answers import answer_to, injected_answer

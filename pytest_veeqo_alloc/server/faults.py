@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pytest_veeqo_alloc.contract.error_answers import ERROR_ANSWERS
+from pytest_veeqo_alloc.contract.error_responses import ERROR_ANSWERS
 from pytest_veeqo_alloc.core.http import Response
 from pytest_veeqo_alloc.core.json_pointer import shown, split
 from pytest_veeqo_alloc.core.text import unknown

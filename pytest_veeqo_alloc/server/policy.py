@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from pytest_veeqo_alloc.contract.error_answers import ERROR_ANSWERS
-from pytest_veeqo_alloc.contract.settings import severities
+from pytest_veeqo_alloc.contract.error_responses import ERROR_ANSWERS
+from pytest_veeqo_alloc.contract.rules import severities
 from pytest_veeqo_alloc.core.text import unknown
 
 MAKE_UP, PARTIAL, ADD, SKIP, ACCEPT = "make-up", "partial", "add", "skip", "accept"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pytest_veeqo_alloc.api import Contract
-from pytest_veeqo_alloc.contract.transport import keys_of
+from pytest_veeqo_alloc.contract.http_rules import keys_of
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response, decoded_or_nothing
 from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.live.errors import LiveError, SendError

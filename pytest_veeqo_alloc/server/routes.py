@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 
-from pytest_veeqo_alloc.contract.allocated import asked_for
-from pytest_veeqo_alloc.contract.check import UNREADABLE
+from pytest_veeqo_alloc.contract.allocations import asked_for
+from pytest_veeqo_alloc.contract.checker import UNREADABLE
 from pytest_veeqo_alloc.contract.findings import Finding
-from pytest_veeqo_alloc.contract.operation import path_of
-from pytest_veeqo_alloc.contract.transport import keys_of
+from pytest_veeqo_alloc.contract.http_rules import keys_of, path_of
 from pytest_veeqo_alloc.core.http import Interaction, Request
 from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.server.policy import ACCEPT, Policy

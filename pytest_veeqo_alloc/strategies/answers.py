@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from pytest_veeqo_alloc.api import Contract
-from pytest_veeqo_alloc.contract.table import Field, Shape
+from pytest_veeqo_alloc.contract.field_table import Field, Shape
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.description import response_shape
 from pytest_veeqo_alloc.observed import added_types, as_observed, nullable_pointers

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pytest_veeqo_alloc.contract.table import Field, Shape
+from pytest_veeqo_alloc.contract.field_table import Field, Shape
 from pytest_veeqo_alloc.core.json_pointer import join
 from pytest_veeqo_alloc.description import response_shape
 from pytest_veeqo_alloc.strategies.wrong import (

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_veeqo_alloc.contract.table import Field
+from pytest_veeqo_alloc.contract.field_table import Field
 
 LARGEST_ID = 2**53 - 1
 """The largest whole number that every JSON reader keeps apart from its neighbours."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from battery.app import Answer, RefusedError, Shop
-from pytest_veeqo_alloc.contract.reading import read
+from pytest_veeqo_alloc.contract.json_reader import read
 from pytest_veeqo_alloc.story import Story
 
 ANSWERS, REFUSALS, STATE = ("test_veeqo_alloc_answers", "test_veeqo_alloc_refusals", "test_veeqo_alloc_state")

@@ -1,7 +1,4 @@
-"""The one walk over a body: the strict reading, in which every documented field is there and no other.
-
-Each departure from it becomes a breach; the profile decides later how bad that is.
-"""
+"""What a single value of the right type may still have wrong: conventions of ids, quantities, amounts and dates."""
 
 from __future__ import annotations
 
@@ -9,12 +6,31 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from pytest_veeqo_alloc.contract.breach import Breach
-from pytest_veeqo_alloc.contract.reading import MAX_DEPTH, nests_deeper, too_deep
-from pytest_veeqo_alloc.contract.table import Field, JsonType, Shape
-from pytest_veeqo_alloc.contract.values import value_breaches
+from pytest_veeqo_alloc.contract.field_table import Field, JsonType, Shape
+from pytest_veeqo_alloc.contract.findings import Breach
+from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, nests_deeper, too_deep
+from pytest_veeqo_alloc.core.formats import is_date_time
 from pytest_veeqo_alloc.core.json_pointer import join
-from pytest_veeqo_alloc.core.text import NOTHING, describe
+from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number
+
+
+def value_breaches(value: Any, field: Field, here: str, dates: set[str]) -> list[Breach]:
+    """The conventions that *value*, which has its documented type, does not meet. Adds to *dates* what is a date."""
+    if field.is_datetime:
+        if value in dates or is_date_time(value):
+            dates.add(value)
+            return []
+        return [Breach("datetime-format", here, describe(value), "an RFC 3339 date-time")]
+    if field.is_id and not (value > 0 and value == int(value)):
+        return [Breach("id-not-positive-integer", here, describe_number(value), "a whole number above 0")]
+    if field.is_quantity and value != int(value):
+        return [Breach("quantity-not-integer", here, describe_number(value), "a whole number")]
+    if field.is_quantity and value <= 0:
+        return [Breach("quantity-not-positive", here, describe_number(value), "1 or more")]
+    if field.is_amount and value < 0:
+        return [Breach("negative-amount", here, describe_number(value), "0 or more")]
+    return []
+
 
 _JSON_TYPES: dict[type, JsonType] = {
     str: "string", int: "number", float: "number", bool: "boolean", dict: "object", list: "array",

@@ -6,19 +6,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pytest_veeqo_alloc.contract.breach import Breach
+from pytest_veeqo_alloc.contract.allocations import echo_breaches, request_line_breaches
+from pytest_veeqo_alloc.contract.arithmetic import number, order_breaches
 from pytest_veeqo_alloc.contract.deviations import Accepting
-from pytest_veeqo_alloc.contract.echo import echo_breaches, request_line_breaches
-from pytest_veeqo_alloc.contract.equations import number, order_breaches
-from pytest_veeqo_alloc.contract.error_body import error_body_breaches
-from pytest_veeqo_alloc.contract.findings import Accepted, Finding, Findings
-from pytest_veeqo_alloc.contract.operation import Operation
-from pytest_veeqo_alloc.contract.reading import Reading, read, take
-from pytest_veeqo_alloc.contract.rules import CATALOGUE, Severity, Side
-from pytest_veeqo_alloc.contract.rules_order import EQUATIONS
-from pytest_veeqo_alloc.contract.table import Shape
-from pytest_veeqo_alloc.contract.transport import (
+from pytest_veeqo_alloc.contract.error_responses import error_body_breaches
+from pytest_veeqo_alloc.contract.field_table import Shape
+from pytest_veeqo_alloc.contract.findings import Accepted, Breach, Finding, Findings
+from pytest_veeqo_alloc.contract.http_rules import (
     LONG_KEY,
+    Operation,
     key_breaches,
     keys_of,
     location_breaches,
@@ -26,7 +22,9 @@ from pytest_veeqo_alloc.contract.transport import (
     status_breaches,
     target_breaches,
 )
-from pytest_veeqo_alloc.contract.walk import walk_request, walk_response
+from pytest_veeqo_alloc.contract.json_reader import Reading, read, take
+from pytest_veeqo_alloc.contract.rules import CATALOGUE, EQUATIONS, Severity, Side
+from pytest_veeqo_alloc.contract.structure import walk_request, walk_response
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.core.json_pointer import split
 from pytest_veeqo_alloc.core.text import NOTHING, describe_openly

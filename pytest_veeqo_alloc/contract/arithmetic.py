@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from pytest_veeqo_alloc.contract.breach import Breach
+from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.core.text import describe, describe_number
 
 _TOLERANCE = 0.005

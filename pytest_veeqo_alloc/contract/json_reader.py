@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Never
 
-from pytest_veeqo_alloc.contract.breach import Breach
+from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.core.json_pointer import join
 
 MAX_DEPTH = 64

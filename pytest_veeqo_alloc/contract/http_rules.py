@@ -1,16 +1,90 @@
-"""The request line, the headers and the status."""
+"""The documented operation: which requests it means, told from `schemas/operation.json`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 from urllib.parse import unquote, unquote_plus, urlsplit
 
-from pytest_veeqo_alloc.contract.breach import Breach
-from pytest_veeqo_alloc.contract.operation import Operation, is_integer, path_of
+from pytest_veeqo_alloc.contract.findings import Breach
+from pytest_veeqo_alloc.contract.json_reader import read
 from pytest_veeqo_alloc.core.formats import is_uri_reference
-from pytest_veeqo_alloc.core.http import Request, Response, is_success
+from pytest_veeqo_alloc.core.http import Interaction, Request, Response, is_success
 from pytest_veeqo_alloc.core.text import NOTHING, describe
+
+_LONGEST_ID = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Method, path template, the header that carries the key, the status and the header of the answer."""
+
+    method: str
+    path: str
+    key_header: str
+    status: int
+    location_header: str
+    pattern: re.Pattern[str]
+
+    @property
+    def name(self) -> str:
+        """`METHOD /path/{parameter}`, as the page writes it."""
+        return f"{self.method} {self.path}"
+
+    def path_for(self, order_id: object) -> str:
+        """The path of a call with *order_id*, whatever that is, in the place of the order's."""
+        return re.sub(r"\{\w+\}", lambda match: str(order_id), self.path)
+
+    def order_segment(self, url: str) -> str | None:
+        """What stands for the order id in the path of *url*, decoded; None where the path is another."""
+        match = self.pattern.search(path_of(url))
+        return unquote(match[1]) if match else None
+
+    def order_id(self, url: str) -> int | None:
+        """The order id in the path of *url*; None where there is none."""
+        segment = self.order_segment(url)
+        return int(segment) if segment and len(segment) < _LONGEST_ID and is_integer(segment) else None
+
+    def means(self, interaction: Interaction) -> bool:
+        """Whether *interaction* is a call of this operation: by method and path, whatever stands for the order id."""
+        request = interaction.request
+        return (
+            request is not None
+            and request.method.upper() == self.method
+            and self.order_segment(request.url) is not None
+        )
+
+
+def operation_of(description: Mapping[str, Any]) -> Operation:
+    """The operation that *description* (an OpenAPI operation with `method` and `path`) tells of."""
+    path = description["path"]
+    parameters = {parameter["in"]: parameter["name"] for parameter in description["parameters"]}
+    (status, response), *_ = description["responses"].items()
+    before, after = path.split("{" + parameters["path"] + "}")
+    return Operation(
+        method=description["method"],
+        path=path,
+        key_header=parameters["header"],
+        status=int(status),
+        location_header=next(iter(response["headers"])),
+        pattern=re.compile(f"{re.escape(before)}([^/]+){re.escape(after)}\\Z"),
+    )
+
+
+def path_of(url: str) -> str:
+    """The path of *url*, also where the rest of it is no URL."""
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        return ""
+
+
+def is_integer(text: str) -> bool:
+    """Whether *text* is an integer as JSON writes one."""
+    return re.fullmatch(r"-?[0-9]+", text) is not None
+
 
 _CREDENTIAL = re.compile(
     r"(?!.*(?:page|next|cursor)).*(?:token|secret|password|passwd|passphrase|signature|(?:api|app|access|auth|client|private)key)"
@@ -152,3 +226,70 @@ def _other_segments(path: str) -> list[str]:
 
 def _holds(text: str, key: str) -> bool:
     return key == text or (len(key) >= LONG_KEY and key in text)
+
+
+Ending = Literal["answered", "unanswered", "pending", "elsewhere"]
+"""What became of a request: it was answered; the client left, or the connection broke, before the answer was complete;
+it is not known yet; or it came to a host that is not the API."""
+
+SEQUENCE_RULES = ("repeated-post", "key-sent-elsewhere")
+"""The rules about requests as they follow upon each other."""
+
+Seen = tuple[Interaction, Ending]
+
+
+def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable[str] = ()) -> Iterator[Breach]:
+    """A POST that is sent again though nobody knows what became of the first, and a key that went to another host.
+
+    *seen* is in the order in which the requests came, and *keys* are those that the API takes. A read of the order, or
+    a call that deletes, in between says that the client has looked, and a POST after a 429 is safe: that was refused
+    before it was carried out.
+    """
+    unknown: dict[int | None, list[tuple[object, int, str]]] = {}
+    known_keys = tuple(keys)
+    for number, (interaction, ending) in enumerate(seen, start=1):
+        request = interaction.request
+        if request is None:
+            continue
+        if ending == "elsewhere":
+            places = credential_places(request, operation, known_keys)
+            yield from (Breach("key-sent-elsewhere", None, "the key, at another host", "", place) for place in places)
+        elif not operation.means(interaction):
+            if _tells(interaction.response):
+                for order_id in [one for one in unknown if _names(request, one)]:
+                    del unknown[order_id]
+        else:
+            same, content = unknown.setdefault(operation.order_id(request.url), []), _content(request)
+            for entry in [one for one in same if one[0] == content]:
+                same.remove(entry)
+                got = f"request {entry[1]} again, as request {number}, after {entry[2]}"
+                yield Breach("repeated-post", None, got, "", "method")
+            if reason := _not_known(interaction.response, ending):
+                same.append((content, number, reason))
+
+
+def _not_known(response: Response | None, ending: Ending) -> str:
+    """Why the client cannot know whether its request was carried out; nothing where it can."""
+    if ending == "unanswered":
+        return "an answer that did not arrive whole"
+    if ending == "pending" or response is None:
+        return ""
+    if response.status >= 500:
+        return f"a {response.status}"
+    readable = is_json_type(response.header("content-type") or "") and read(response.body).readable
+    return "" if readable or not response.is_success else "an answer that cannot be read"
+
+
+def _tells(response: Response | None) -> bool:
+    """Whether an answer says what became of an order: it is there, or it is not."""
+    return response is not None and (response.is_success or response.status == 404)
+
+
+def _names(request: Request, order_id: int | None) -> bool:
+    return f"/orders/{order_id}/" in f"{path_of(request.url)}/"
+
+
+def _content(request: Request) -> object:
+    """What makes a body the same: its JSON value, or its bytes where it has none."""
+    reading = read(request.body)
+    return reading.value if reading.readable else request.body
