@@ -11,9 +11,8 @@ from pathlib import Path
 from measure import Row, Timed, rounds
 
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response
+from pytest_veeqo_alloc.coverage.listeners import Recorder, Shown
 from pytest_veeqo_alloc.data import read_text
-from pytest_veeqo_alloc.listener import Shown
-from pytest_veeqo_alloc.recorder import Recorder
 
 ROUNDS, REPEATS = 40, 25
 

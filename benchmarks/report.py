@@ -11,8 +11,7 @@ from pathlib import Path
 from check import Noting, compact
 
 from pytest_veeqo_alloc import Contract
-from pytest_veeqo_alloc.listener import Shown
-from pytest_veeqo_alloc.recorder import Recorder, noted
+from pytest_veeqo_alloc.coverage.listeners import Recorder, Shown, noted
 from pytest_veeqo_alloc.reporting.report_file import save
 from pytest_veeqo_alloc.reporting.running import about_run, finished_run
 

@@ -20,7 +20,6 @@ from pytest_veeqo_alloc.contract.checker import (
     findings_of,
     without_keys,
 )
-from pytest_veeqo_alloc.contract.coverage import Coverage, Origin, look_at, only_found
 from pytest_veeqo_alloc.contract.deviations import Accepting, Deviation
 from pytest_veeqo_alloc.contract.failure import ContractViolation
 from pytest_veeqo_alloc.contract.findings import Breach, Findings
@@ -28,8 +27,9 @@ from pytest_veeqo_alloc.contract.http_rules import Seen, sequence_breaches
 from pytest_veeqo_alloc.contract.lint import age_breaches, format_breach, secret_breaches
 from pytest_veeqo_alloc.contract.rules import BodySide, Severity, severities
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
+from pytest_veeqo_alloc.coverage.collector import Coverage, Origin, look_at, only_found
+from pytest_veeqo_alloc.coverage.listeners import Listener, Shown
 from pytest_veeqo_alloc.description import charts, known_side, load_deviations, observed, tables
-from pytest_veeqo_alloc.listener import Listener, Shown
 
 OBSERVED_HINT = (
     "every error of the response is a known deviation of the live API: "

@@ -31,7 +31,7 @@ def add_report(commands: Any) -> None:
 
 
 def _merge(chosen: argparse.Namespace) -> int:
-    from pytest_veeqo_alloc.contract.report import merged  # not before somebody reports
+    from pytest_veeqo_alloc.coverage.report_model import merged  # not before somebody reports
     from pytest_veeqo_alloc.reporting.report_file import known_path, load, save
 
     if chosen.output:
@@ -45,7 +45,7 @@ def _merge(chosen: argparse.Namespace) -> int:
 
 
 def _diff(chosen: argparse.Namespace) -> int:
-    from pytest_veeqo_alloc.contract.totals import difference
+    from pytest_veeqo_alloc.coverage.report_model import difference
     from pytest_veeqo_alloc.description import charts
     from pytest_veeqo_alloc.reporting.report_file import load
     from pytest_veeqo_alloc.reporting.run_text import difference_lines, difference_rows

@@ -59,8 +59,8 @@ def _port(text: str) -> int:
 
 
 def _serve(chosen: argparse.Namespace) -> int:
+    from pytest_veeqo_alloc.coverage.listeners import Counted
     from pytest_veeqo_alloc.live.errors import LiveError  # loads requests, which few commands need
-    from pytest_veeqo_alloc.reporting.counted import Counted
     from pytest_veeqo_alloc.reporting.report_file import known_path
     from pytest_veeqo_alloc.serving import serve, stop_on_signals, write_reports
 

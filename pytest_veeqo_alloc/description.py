@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from pytest_veeqo_alloc.contract.checker import Tables
-from pytest_veeqo_alloc.contract.coverage import Charts, charts_of
 from pytest_veeqo_alloc.contract.derive import derive
 from pytest_veeqo_alloc.contract.deviations import Accepting, Deviation, parse
 from pytest_veeqo_alloc.contract.field_table import Shape, compile_schema
@@ -18,6 +17,7 @@ from pytest_veeqo_alloc.contract.http_rules import operation_of
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.text import unknown
+from pytest_veeqo_alloc.coverage.collector import Charts, charts_of
 from pytest_veeqo_alloc.data import read_text
 
 PACKS = ("observed",)

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from pytest_veeqo_alloc.core.text import printable
+from pytest_veeqo_alloc.coverage.listeners import Recorder, noted
 from pytest_veeqo_alloc.options import SUITE, folder_for, is_given, runs_suite, setting
-from pytest_veeqo_alloc.recorder import Recorder, noted
 from pytest_veeqo_alloc.reporting.report_file import known_path, save
 from pytest_veeqo_alloc.reporting.run_text import run_lines, too_few
 from pytest_veeqo_alloc.reporting.running import about_run, finished_run

@@ -18,11 +18,11 @@ from pytest_veeqo_alloc.contract.http_rules import path_of
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.json_pointer import shown_method
 from pytest_veeqo_alloc.core.text import printable
+from pytest_veeqo_alloc.coverage.listeners import Counted
 from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.live.guard import Wishes, is_loopback, permit
 from pytest_veeqo_alloc.live.pool import OrderPool
 from pytest_veeqo_alloc.live.session import live_alone
-from pytest_veeqo_alloc.reporting.counted import Counted
 from pytest_veeqo_alloc.reporting.report_file import save
 from pytest_veeqo_alloc.reporting.running import about_run, finished_run
 from pytest_veeqo_alloc.reporting.terminal import complain

@@ -15,8 +15,7 @@ from pytest_veeqo_alloc.watched import MOST_WARNED, checked_by_onlookers, warn
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.contract.findings import Findings
     from pytest_veeqo_alloc.core.http import Interaction
-    from pytest_veeqo_alloc.listener import Shown
-    from pytest_veeqo_alloc.recorder import Recorder
+    from pytest_veeqo_alloc.coverage.listeners import Recorder, Shown
 
 CHECKED = "veeqo_alloc_interactions"
 """The property of a report that says how many interactions its test checked; it crosses from pytest-xdist's processes."""
@@ -54,7 +53,7 @@ class Told:
                 self._warned.append(shown.findings)
             if interaction is not None and self._is_told_elsewhere(interaction):
                 return
-            from pytest_veeqo_alloc.contract.coverage import origin_of  # not before something is checked
+            from pytest_veeqo_alloc.coverage.collector import origin_of  # not before something is checked
 
             origin = origin_of(interaction)
             self._direct += 1

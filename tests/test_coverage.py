@@ -11,13 +11,21 @@ from support.bodies import drop, order, put, request_body
 from support.reports import coverage_of
 
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response
-from pytest_veeqo_alloc.contract import looked as what_is_looked_at
-from pytest_veeqo_alloc.contract.counting import MOST, Bodies, Tally, tallies
-from pytest_veeqo_alloc.contract.coverage import OUR_SERVER, Coverage, coverage_of_row, origin_of
 from pytest_veeqo_alloc.contract.deviations import Deviation
-from pytest_veeqo_alloc.contract.looked import _FIELDS, _STAGES, MEANT, looked_at
-from pytest_veeqo_alloc.contract.report import field_counts
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
+from pytest_veeqo_alloc.coverage import collector as what_is_looked_at
+from pytest_veeqo_alloc.coverage.collector import (
+    _FIELDS,
+    _STAGES,
+    MEANT,
+    OUR_SERVER,
+    Coverage,
+    coverage_of_row,
+    looked_at,
+    origin_of,
+)
+from pytest_veeqo_alloc.coverage.field_counts import MOST, Bodies, Tally, tallies
+from pytest_veeqo_alloc.coverage.report_model import field_counts
 from pytest_veeqo_alloc.description import charts
 from pytest_veeqo_alloc.strategies import allocation_responses, invalid_allocation_responses
 

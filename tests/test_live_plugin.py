@@ -11,7 +11,7 @@ import yaml
 from support.staging import Staging, staging
 
 from pytest_veeqo_alloc.cli import main
-from pytest_veeqo_alloc.contract.totals import totals_of
+from pytest_veeqo_alloc.coverage.report_model import totals_of
 from pytest_veeqo_alloc.live.journal import read_journal
 from pytest_veeqo_alloc.reporting.report_file import load
 

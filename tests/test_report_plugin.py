@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_veeqo_alloc.contract.totals import totals_of
+from pytest_veeqo_alloc.coverage.report_model import totals_of
 from pytest_veeqo_alloc.reporting.report_file import load
 
 STRICTLY = ("-W", "error", "-p", "no:randomly")

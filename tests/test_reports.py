@@ -16,14 +16,12 @@ from pytest_veeqo_alloc import Contract
 from pytest_veeqo_alloc.cli import main
 from pytest_veeqo_alloc.contract.deviations import Deviation
 from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.contract.report import merged
-from pytest_veeqo_alloc.contract.totals import difference, drift_of, totals_of
 from pytest_veeqo_alloc.contract.validators import validator
+from pytest_veeqo_alloc.coverage.listeners import Counted, Shown
+from pytest_veeqo_alloc.coverage.report_model import difference, drift_of, merged, totals_of
 from pytest_veeqo_alloc.data import read_text
 from pytest_veeqo_alloc.description import charts
-from pytest_veeqo_alloc.listener import Shown
 from pytest_veeqo_alloc.reporting import page as pages
-from pytest_veeqo_alloc.reporting.counted import Counted
 from pytest_veeqo_alloc.reporting.page import page
 from pytest_veeqo_alloc.reporting.report_file import load, save
 

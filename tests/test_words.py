@@ -23,9 +23,9 @@ from support.reports import report_of
 from pytest_veeqo_alloc import Contract, ContractViolation, Deviation, Findings, Interaction, Response
 from pytest_veeqo_alloc.contract.http_rules import Ending, Seen
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
-from pytest_veeqo_alloc.contract.totals import drift_of
+from pytest_veeqo_alloc.coverage.listeners import Counted
+from pytest_veeqo_alloc.coverage.report_model import drift_of
 from pytest_veeqo_alloc.description import charts
-from pytest_veeqo_alloc.reporting.counted import Counted
 
 STRICT, DOCUMENTED = Contract("strict"), Contract()
 APPROVED = Path(__file__).parent / "words.txt"

@@ -11,7 +11,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
 from pytest_veeqo_alloc import Contract, build_order
-from pytest_veeqo_alloc.reporting.counted import Counted
+from pytest_veeqo_alloc.coverage.listeners import Counted
 from pytest_veeqo_alloc.reporting.report_file import save
 from pytest_veeqo_alloc.reporting.running import about_run, finished_run
 

@@ -13,7 +13,7 @@ from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.http_rules import is_json_type
 from pytest_veeqo_alloc.contract.json_reader import read
 from pytest_veeqo_alloc.core.http import Headers, Interaction
-from pytest_veeqo_alloc.listener import Listener
+from pytest_veeqo_alloc.coverage.listeners import Listener
 from pytest_veeqo_alloc.live.errors import RefusedError, SendError
 from pytest_veeqo_alloc.live.guard import Wishes, permit
 from pytest_veeqo_alloc.live.journal import JOURNAL

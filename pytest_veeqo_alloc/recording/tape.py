@@ -17,9 +17,9 @@ import vcr
 from vcr.persisters.filesystem import CassetteNotFoundError
 
 from pytest_veeqo_alloc.api import Contract
-from pytest_veeqo_alloc.contract.coverage import Origin
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Interaction, Request
+from pytest_veeqo_alloc.coverage.collector import Origin
 from pytest_veeqo_alloc.description import operation_means, tables
 from pytest_veeqo_alloc.live.guard import port_of
 from pytest_veeqo_alloc.live.session import Live, Ticket

@@ -11,12 +11,20 @@ from typing import Any
 
 import jinja2
 
-from pytest_veeqo_alloc.contract.counting import Node, Place
-from pytest_veeqo_alloc.contract.coverage import Origin
-from pytest_veeqo_alloc.contract.report import Document, field_counts
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, BodySide
-from pytest_veeqo_alloc.contract.totals import Drift, Totals, drift_of, rules_of, seen_from_target, totals_of
 from pytest_veeqo_alloc.core.text import printable
+from pytest_veeqo_alloc.coverage.collector import Origin
+from pytest_veeqo_alloc.coverage.field_counts import Node, Place
+from pytest_veeqo_alloc.coverage.report_model import (
+    Document,
+    Drift,
+    Totals,
+    drift_of,
+    field_counts,
+    rules_of,
+    seen_from_target,
+    totals_of,
+)
 from pytest_veeqo_alloc.description import charts
 
 MOST_CALLS = 1000

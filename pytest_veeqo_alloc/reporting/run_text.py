@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_veeqo_alloc.contract.totals import Difference, Drift, rules_of
 from pytest_veeqo_alloc.core.text import count_of, printable
+from pytest_veeqo_alloc.coverage.report_model import Difference, Drift, rules_of
 from pytest_veeqo_alloc.reporting.running import Finished
 
 _MOST = 8

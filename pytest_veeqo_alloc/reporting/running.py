@@ -8,10 +8,17 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 
 from pytest_veeqo_alloc.api import Contract
-from pytest_veeqo_alloc.contract.coverage import Coverage, Origin
-from pytest_veeqo_alloc.contract.report import About, Document, field_counts, report_of
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
-from pytest_veeqo_alloc.contract.totals import Totals, seen_from_target, totals_of
+from pytest_veeqo_alloc.coverage.collector import Coverage, Origin
+from pytest_veeqo_alloc.coverage.report_model import (
+    About,
+    Document,
+    Totals,
+    field_counts,
+    report_of,
+    seen_from_target,
+    totals_of,
+)
 from pytest_veeqo_alloc.description import PACKS, charts, load_deviations
 
 

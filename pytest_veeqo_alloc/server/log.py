@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import overload
 
 from pytest_veeqo_alloc.api import Contract
-from pytest_veeqo_alloc.contract.coverage import Origin
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import Ending
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
+from pytest_veeqo_alloc.coverage.collector import Origin
 from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.server.sending import Sending
 

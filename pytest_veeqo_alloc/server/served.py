@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from pytest_veeqo_alloc.api import Contract
-from pytest_veeqo_alloc.contract.coverage import Origin
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Request
+from pytest_veeqo_alloc.coverage.collector import Origin
 from pytest_veeqo_alloc.server.log import Interactions, Log, Record, Taken
 
 

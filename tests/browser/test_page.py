@@ -18,8 +18,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from pytest_veeqo_alloc import Contract, build_order
-from pytest_veeqo_alloc.contract.report import Document
-from pytest_veeqo_alloc.reporting.counted import Counted
+from pytest_veeqo_alloc.coverage.listeners import Counted
+from pytest_veeqo_alloc.coverage.report_model import Document
 from pytest_veeqo_alloc.reporting.report_file import save
 from pytest_veeqo_alloc.reporting.running import about_run, finished_run
 

@@ -7,11 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from pytest_veeqo_alloc import Contract
-from pytest_veeqo_alloc.contract.coverage import Coverage
-from pytest_veeqo_alloc.contract.report import Document
-from pytest_veeqo_alloc.contract.totals import Totals
-from pytest_veeqo_alloc.listener import Shown
-from pytest_veeqo_alloc.reporting.counted import Counted
+from pytest_veeqo_alloc.coverage.collector import Coverage
+from pytest_veeqo_alloc.coverage.listeners import Counted, Shown
+from pytest_veeqo_alloc.coverage.report_model import Document, Totals
 from pytest_veeqo_alloc.reporting.running import about_run, finished_run
 
 DAY = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)

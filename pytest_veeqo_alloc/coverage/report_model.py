@@ -1,0 +1,350 @@
+"""The report of a run as data: what `schemas/report.json` describes, and how reports become one.
+
+A report keeps its runs apart, each under its own id, so that merging is a union: what is merged twice counts once.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from pytest_veeqo_alloc.contract.deviations import Deviation, generalised
+from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, BodySide, Severity
+from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY
+from pytest_veeqo_alloc.coverage.collector import ORIGINS, Charts, Coverage, Origin, key_of, looked_at
+from pytest_veeqo_alloc.coverage.field_counts import NULL, OTHERS, Bodies, Node, Place, Tally, tallies
+
+FORMAT, VERSION = "pytest-veeqo-alloc report", 1
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """A run: its id, when it began (RFC 3339), what made it, with which version, and what it was judged by. `of_packs` are
+    deviations that ship with us, which nobody could take out for being stale."""
+
+    id: str
+    started: str
+    by: str
+    version: str
+    profile: str
+    severities: Mapping[str, Severity]
+    deviations: Iterable[Deviation]
+    of_packs: frozenset[Deviation]
+    today: datetime.date
+
+
+def report_of(about: About, counted: Mapping[Origin, Coverage], charts: Charts) -> Document:
+    """The report of one run."""
+    origins = {
+        origin: _origin(coverage, about, charts) for origin, coverage in counted.items() if coverage.interactions
+    }
+    run = {
+        "id": about.id,
+        "started": about.started,
+        "by": about.by,
+        "version": about.version,
+        "profile": about.profile,
+        "origins": origins,
+        "deviations": list(_deviations(about, counted.values(), origins, charts)),
+    }
+    return {"format": FORMAT, "version": VERSION, "runs": [run]}
+
+
+def merged(reports: Iterable[Document]) -> Document:
+    """Every run of *reports* once, by the time at which it began. ValueError where two runs of one id differ."""
+    runs: dict[str, Any] = {}
+    for report in reports:
+        for run in report["runs"]:
+            if runs.setdefault(run["id"], run) != run:
+                raise ValueError("two runs with the same id differ, so one of them was changed by hand")
+    ordered = sorted(runs.values(), key=lambda run: (run["started"], run["id"]))
+    return {"format": FORMAT, "version": VERSION, "runs": ordered}
+
+
+def _origin(coverage: Coverage, about: About, charts: Charts) -> dict[str, Any]:
+    response = tallies(coverage.response, charts.response)
+    request = tallies(coverage.request, charts.request)
+    looked = looked_at(coverage.reached(), (charts.response, response), (charts.request, request))
+    return {
+        "interactions": coverage.interactions,
+        "statuses": dict(coverage.statuses),
+        "request_fields": _fields(request),
+        "response_fields": _fields(response),
+        "undocumented": {"request": _extra(coverage.request), "response": _extra(coverage.response)},
+        "rules": _rules(coverage, looked, about),
+        "findings": [_finding(key, count, coverage.examples[key]) for key, count in coverage.findings.items()],
+        "calls": _calls(coverage),
+    }
+
+
+def _fields(found: Mapping[str, Tally]) -> dict[str, Any]:
+    return {
+        pointer: {
+            "looked_at": tally.looked_at,
+            "present": tally.present,
+            "non_null": tally.non_null,
+            "types": dict(tally.types),
+        }
+        for pointer, tally in found.items()
+        if tally.looked_at
+    }
+
+
+def _extra(bodies: Bodies) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for key, count in bodies.extra.items():
+        kind, _, pointer = key.partition(" ")
+        found.setdefault(pointer, {})[kind] = count
+    return found
+
+
+def _rules(coverage: Coverage, looked: Mapping[str, int], about: About) -> dict[str, dict[str, int]]:
+    accepted: Counter[str] = Counter()
+    for key, count in coverage.deviations.items():
+        accepted[key.partition(" ")[0]] += count
+    found: Counter[tuple[str, str]] = Counter()
+    for key, count in coverage.findings.items():
+        severity, rule, *_ = key.split(" ", 2)
+        found[severity, rule] += count
+    return {
+        rule: {
+            "looked_at": count,
+            "errors": found["error", rule],
+            "warnings": found["warning", rule],
+            "accepted": accepted[rule],
+        }
+        for rule, count in looked.items()
+        if about.severities[rule] != "off"
+    }
+
+
+def _finding(key: str, count: int, example: str) -> dict[str, Any]:
+    severity, rule, side, place = key.split(" ", 3)
+    row = {"severity": severity, "rule": rule, "basis": CATALOGUE[rule].basis, "side": side, "place": place}
+    return {**row, "example": example, "count": count}
+
+
+def _calls(coverage: Coverage) -> list[dict[str, Any]]:
+    """Tests by outcome, since many tests have the same."""
+    found: dict[tuple[str, int, int], dict[str, int]] = {}
+    for key, count in coverage.calls.items():
+        status, errors, warnings, test = key.split(" ", 3)
+        found.setdefault((status, int(errors), int(warnings)), {})[test] = count
+    return [
+        {"status": status, "errors": errors, "warnings": warnings, "tests": tests}
+        for (status, errors, warnings), tests in found.items()
+    ]
+
+
+def _deviations(
+    about: About, counted: Iterable[Coverage], origins: Mapping[Origin, dict[str, Any]], charts: Charts
+) -> Iterator[dict[str, Any]]:
+    """Those that were used, have expired, or were not needed where they were looked for."""
+    used: Counter[str] = Counter()
+    there: Counter[str] = Counter()
+    for coverage in counted:
+        used.update(coverage.deviations)
+        for bodies, root in ((coverage.response, charts.response), (coverage.request, charts.request)):
+            there.update(bodies.instances(root))
+    holders = {node.pointer for root in (charts.response, charts.request) for node in root.nodes()}
+    looked: Counter[str] = Counter()
+    for origin in origins.values():
+        looked.update({rule: counts["looked_at"] for rule, counts in origin["rules"].items()})
+    for deviation in about.deviations:
+        count = used[key_of(deviation)]
+        state = "used" if count else "stale"
+        if deviation.expired(about.today):
+            state = "expired"
+        elif state == "stale" and (
+            deviation in about.of_packs or not _was_looked_for(deviation, looked, there, holders)
+        ):
+            continue
+        yield {
+            "rule": deviation.rule,
+            "place": deviation.place or WHOLE_BODY,
+            "reason": deviation.reason,
+            "count": count,
+            "state": state,
+        }
+
+
+def _was_looked_for(
+    deviation: Deviation, looked: Mapping[str, int], there: Mapping[str, int], holders: set[str]
+) -> bool:
+    if not looked.get(deviation.rule, 0):
+        return False
+    holder = generalised(deviation.pointer, None).rpartition("/")[0]
+    return deviation.pointer is None or holder not in holders or there.get(holder, 0) > 0
+
+
+def field_counts(charts: Charts) -> tuple[int, int]:
+    """How many fields a response and a request have."""
+
+    def count(root: Node) -> int:
+        return sum(len(node.places) for node in root.nodes())
+
+    return count(charts.response), count(charts.request)
+
+
+@dataclass(slots=True)
+class Totals:
+    """What all runs of a report showed of one origin."""
+
+    interactions: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    fields: dict[tuple[BodySide, str], Tally] = field(default_factory=dict)
+    undocumented: dict[tuple[BodySide, str], Counter[str]] = field(default_factory=dict)
+    rules: dict[str, Counter[str]] = field(default_factory=dict)
+    findings: dict[tuple[str, str, str, str], dict[str, Any]] = field(default_factory=dict)
+    calls: Counter[tuple[str, str, int, int]] = field(default_factory=Counter)
+
+    @property
+    def seen(self) -> int:
+        """How many fields of the response were there at least once."""
+        return sum(side == "response" and tally.present > 0 for (side, _), tally in self.fields.items())
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Adds what one run showed."""
+        self.interactions += row["interactions"]
+        self.statuses.update(row["statuses"])
+        for side in BODY_SIDES:
+            for pointer, counts in row[f"{side}_fields"].items():
+                _add(self.fields.setdefault((side, pointer), Tally()), counts)
+            for pointer, kinds in row["undocumented"][side].items():
+                self.undocumented.setdefault((side, pointer), Counter()).update(kinds)
+        for rule, counts in row["rules"].items():
+            self.rules.setdefault(rule, Counter()).update(counts)
+        for each in row["findings"]:
+            key = (each["severity"], each["rule"], each["side"], each["place"])
+            if key in self.findings:
+                self.findings[key]["count"] += each["count"]
+            else:
+                self.findings[key] = dict(each)
+        for call in row["calls"]:
+            for test, count in call["tests"].items():
+                self.calls[test, call["status"], call["errors"], call["warnings"]] += count
+
+
+def _add(tally: Tally, counts: Mapping[str, Any]) -> None:
+    tally.looked_at += counts["looked_at"]
+    tally.present += counts["present"]
+    tally.non_null += counts["non_null"]
+    tally.types.update(counts["types"])
+
+
+def seen_from_target(totals: Mapping[Origin, Totals]) -> int:
+    """How many fields of the response were there at least once in what the target answered."""
+    return totals["target"].seen if "target" in totals else 0
+
+
+def totals_of(report: Mapping[str, Any]) -> dict[Origin, Totals]:
+    """The totals of every origin that there is in *report*, the target first."""
+    found: dict[Origin, Totals] = {}
+    for origin in ORIGINS:
+        for run in report["runs"]:
+            if origin in run["origins"]:
+                found.setdefault(origin, Totals()).add(run["origins"][origin])
+    return found
+
+
+def rules_of(totals: Mapping[Origin, Totals]) -> dict[str, Counter[str]]:
+    """The counts of every rule that was on, over all origins."""
+    found: dict[str, Counter[str]] = {}
+    for each in totals.values():
+        for rule, counts in each.rules.items():
+            found.setdefault(rule, Counter()).update(counts)
+    return found
+
+
+Kind = Literal["undocumented", "never seen", "sometimes absent", "null", "wrong type", "type of an untyped field"]
+
+
+class Drift(NamedTuple):
+    """One way in which what was seen is not what is documented. `type` is a JSON type, or empty."""
+
+    origin: Origin
+    side: BodySide
+    pointer: str
+    kind: Kind
+    type: str
+
+    @property
+    def what(self) -> str:
+        """Kind and type in words."""
+        return f"{self.kind} ({self.type})" if self.type else self.kind
+
+    @property
+    def sentence(self) -> str:
+        """In words: place, kind and type."""
+        return f"{self.side} {self.pointer}: {self.what}"
+
+
+def drift_of(report: Mapping[str, Any], charts: Charts) -> dict[Drift, tuple[int, int]]:
+    """All drift in *report*: how often it was met, and how often the place was looked at; 0 where that is not known."""
+    found: dict[Drift, tuple[int, int]] = {}
+    for origin, totals in totals_of(report).items():
+        for (side, pointer), kinds in totals.undocumented.items():
+            for kind, count in kinds.items():
+                found[Drift(origin, side, pointer, "undocumented", kind)] = (count, 0)
+        for side, place in _places(charts):
+            tally = totals.fields.get((side, place.pointer), Tally())
+            for what, type_name, count in _departures(place, tally):
+                found[Drift(origin, side, place.pointer, what, type_name)] = (count, tally.looked_at)
+    return found
+
+
+def _places(charts: Charts) -> Iterator[tuple[BodySide, Place]]:
+    for side in BODY_SIDES:
+        for node in getattr(charts, side).nodes():
+            yield from ((side, place) for place in node.places)
+
+
+def _departures(place: Place, tally: Tally) -> Iterator[tuple[Kind, str, int]]:
+    if absent := tally.looked_at - tally.present:
+        yield "sometimes absent" if tally.present else "never seen", "", absent
+    for kind, count in tally.types.items():
+        if place.field.type is None:
+            if kind != NULL:
+                yield "type of an untyped field", kind, count
+        elif kind == NULL:
+            if not place.field.nullable:
+                yield "null", "", count
+        elif kind != place.field.type:
+            yield "wrong type", kind, count
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a later report shows and an earlier one does not, what it no longer shows where it looked, how many fields it no
+    longer looked at, and origins from which it has nothing."""
+
+    new: list[Drift]
+    gone: list[Drift]
+    unseen: int
+    lost: list[Origin]
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any], charts: Charts) -> Difference:
+    """*new* held against *old*."""
+    before, after = drift_of(old, charts), drift_of(new, charts)
+    looked = {origin: totals.fields for origin, totals in totals_of(new).items()}
+    # Absent sometimes is less than absent always, and no news after it.
+    known = before.keys() | {drift._replace(kind="sometimes absent") for drift in before if drift.kind == "never seen"}
+    gone = [drift for drift in before if drift not in after and _was_looked_at(drift, looked)]
+    unseen = [
+        key for origin, totals in totals_of(old).items() for key in totals.fields.keys() - looked.get(origin, {}).keys()
+    ]
+    lost = [origin for origin in totals_of(old) if origin not in looked]
+    return Difference([drift for drift in after if drift not in known], gone, len(unseen), lost)
+
+
+def _was_looked_at(drift: Drift, looked: Mapping[Origin, Mapping[tuple[BodySide, str], Tally]]) -> bool:
+    fields = looked.get(drift.origin, {})
+    if drift.kind != "undocumented" or drift.pointer == OTHERS:
+        return (drift.side, drift.pointer) in fields
+    holder = drift.pointer.rpartition("/")[0]
+    return any(side == drift.side and pointer.rpartition("/")[0] == holder for side, pointer in fields)
