@@ -8,8 +8,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
-from pytest_veeqo_alloc.capture.objects import interaction_of, request_of
-from pytest_veeqo_alloc.capture.watch import Watch
+from pytest_veeqo_alloc.capture.client_objects import Watch, interaction_of, request_of
 from pytest_veeqo_alloc.contract.checker import (
     Asked,
     Examined,
@@ -113,7 +112,7 @@ class Contract:
         return self._check(interaction, Asked(expect_status, broken_request))
 
     def check_request(self, request: Any) -> Findings:
-        """Everything wrong with a request (see `pytest_veeqo_alloc.capture.objects.request_of` for what it may be)."""
+        """Everything wrong with a request (see `pytest_veeqo_alloc.capture.client_objects.request_of` for what it may be)."""
         return self._check(Interaction(request_of(request)), Asked())
 
     def check_response(

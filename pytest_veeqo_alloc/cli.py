@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pytest_veeqo_alloc.capture.files import KINDS
+from pytest_veeqo_alloc.capture.readers import KINDS
 from pytest_veeqo_alloc.cli_contract import CLEAN, COULD_NOT_RUN, ERRORS_FOUND, add_contract, contract_of
 from pytest_veeqo_alloc.cli_report import add_report
 from pytest_veeqo_alloc.cli_serve import add_serve

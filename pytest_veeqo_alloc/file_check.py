@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
-from pytest_veeqo_alloc.capture.files import Kind, Loaded, OtherVersionError, load
+from pytest_veeqo_alloc.capture.readers import Kind, Loaded, OtherVersionError, load
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.description import operation_means, side_of

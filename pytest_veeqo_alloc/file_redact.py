@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
-from pytest_veeqo_alloc.capture.files import Loaded, load
-from pytest_veeqo_alloc.capture.writing import rewritten
+from pytest_veeqo_alloc.capture.readers import Loaded, load
+from pytest_veeqo_alloc.capture.writers import rewritten, write_atomically
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.description import side_of
 from pytest_veeqo_alloc.file_walk import walk
 from pytest_veeqo_alloc.redaction import new_redactor
-from pytest_veeqo_alloc.storage import write_atomically
 
 
 @dataclass(frozen=True, slots=True)

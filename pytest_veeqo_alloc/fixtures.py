@@ -12,7 +12,7 @@ from pytest_veeqo_alloc.watched import unwatch, watched
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.api import Contract
-    from pytest_veeqo_alloc.capture.watch import Watch
+    from pytest_veeqo_alloc.capture.client_objects import Watch
     from pytest_veeqo_alloc.contract.validators import Validator
 
 

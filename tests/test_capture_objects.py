@@ -15,7 +15,7 @@ import urllib3
 from support.bodies import order, request_body
 
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response
-from pytest_veeqo_alloc.capture.objects import interaction_of, request_of
+from pytest_veeqo_alloc.capture.client_objects import interaction_of, request_of
 
 PATH = "/orders/447452/allocations"
 LINES = [{"sellable_id": 1226615, "quantity": 1}]

@@ -25,7 +25,7 @@ from support.clients import BODY, CLIENTS, HEADERS, parsed
 from support.servers import Allocating, serving
 
 from pytest_veeqo_alloc import Contract, Interaction, Request
-from pytest_veeqo_alloc.capture.writing import cassette_text
+from pytest_veeqo_alloc.capture.writers import cassette_text
 from pytest_veeqo_alloc.data import read_text, shipped
 from pytest_veeqo_alloc.recording.guard import NetworkBlockedError
 from pytest_veeqo_alloc.recording.names import CassetteError, shipped_names

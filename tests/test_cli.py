@@ -16,7 +16,7 @@ from support.bodies import drop, order, put, request_body
 from test_capture_files import INTERACTION, URL, cassette, har
 
 from pytest_veeqo_alloc import Contract, load_schema
-from pytest_veeqo_alloc.capture.files import load
+from pytest_veeqo_alloc.capture.readers import load
 from pytest_veeqo_alloc.cli import main
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.description import operation_means, side_of

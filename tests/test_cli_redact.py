@@ -15,7 +15,7 @@ import yaml
 from support import canaries
 
 from pytest_veeqo_alloc import Interaction
-from pytest_veeqo_alloc.capture.writing import cassette_text, rewritten
+from pytest_veeqo_alloc.capture.writers import cassette_text, rewritten
 from pytest_veeqo_alloc.cli import main
 
 BODY = json.dumps({"allocation": {"warehouse_id": 5, "note": "canary note"}})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_veeqo_alloc.storage import write_atomically
+from pytest_veeqo_alloc.capture.writers import write_atomically
 
 
 def test_a_file_and_its_folders_are_made_readable(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
-from pytest_veeqo_alloc.capture.files import load
+from pytest_veeqo_alloc.capture.readers import load
 from pytest_veeqo_alloc.contract.deviations import parse
 from pytest_veeqo_alloc.data import read_text
 from pytest_veeqo_alloc.description import side_of

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_veeqo_alloc import Interaction, Request, Response, Story, build_order
-from pytest_veeqo_alloc.capture.writing import cassette_text
+from pytest_veeqo_alloc.capture.writers import cassette_text
 from pytest_veeqo_alloc.contract.error_responses import ERROR_ANSWERS, JSON_TYPE
 from pytest_veeqo_alloc.data import read_text
 from pytest_veeqo_alloc.story import Allocation, Customer, Line, Stock

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pytest_veeqo_alloc.capture.writing import interaction_document
+from pytest_veeqo_alloc.capture.writers import interaction_document
 from pytest_veeqo_alloc.contract.http_rules import is_json_type, path_of
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.redaction import redact

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_veeqo_alloc import Interaction, Request, Response
-from pytest_veeqo_alloc.capture.writing import cassette_text
+from pytest_veeqo_alloc.capture.writers import cassette_text
 from support.bodies import order
 from support.clients import BODY
 

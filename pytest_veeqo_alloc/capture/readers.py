@@ -8,8 +8,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pytest_veeqo_alloc.capture.documents import UnreadableFileError, parse
-from pytest_veeqo_alloc.capture.values import body_bytes, mapped, named, pairs, raw, status_code, text
+from pytest_veeqo_alloc.capture.documents import (
+    UnreadableFileError,
+    body_bytes,
+    mapped,
+    named,
+    pairs,
+    parse,
+    raw,
+    status_code,
+    text,
+)
 from pytest_veeqo_alloc.core.http import CodingError, Interaction, Request, Response, decoded
 
 Kind = Literal["request", "response", "interaction", "cassette", "har"]
