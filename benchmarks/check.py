@@ -12,7 +12,7 @@ from measure import Row, Timed, rounds
 
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response
 from pytest_veeqo_alloc.coverage.listeners import Recorder, Shown
-from pytest_veeqo_alloc.data import read_text
+from pytest_veeqo_alloc.spec.loader import read_text
 
 ROUNDS, REPEATS = 40, 25
 

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.contract.failure import ContractViolation
     from pytest_veeqo_alloc.contract.findings import Finding, Findings
     from pytest_veeqo_alloc.core.http import Interaction, Request, Response
-    from pytest_veeqo_alloc.description import load_schema
     from pytest_veeqo_alloc.orders import build_order
     from pytest_veeqo_alloc.redaction import redact
     from pytest_veeqo_alloc.server.owner import ServerSettings, serve_fake
     from pytest_veeqo_alloc.server.policy import Policy
     from pytest_veeqo_alloc.server.world import World
+    from pytest_veeqo_alloc.spec.loader import load_schema
     from pytest_veeqo_alloc.story import Allocation, Line, Stock, Story
 
 __all__ = [
@@ -45,21 +45,21 @@ __all__ = [
 _HOMES = {
     "Allocation": "story",
     "Contract": "api",
-    "ContractViolation": "contract.violation",
+    "ContractViolation": "contract.failure",
     "Deviation": "contract.deviations",
     "Finding": "contract.findings",
     "Findings": "contract.findings",
-    "Interaction": "contract.interaction",
+    "Interaction": "core.http",
     "Line": "story",
     "Policy": "server.policy",
-    "Request": "contract.interaction",
-    "Response": "contract.interaction",
+    "Request": "core.http",
+    "Response": "core.http",
     "ServerSettings": "server.owner",
     "Stock": "story",
     "Story": "story",
     "World": "server.world",
     "build_order": "orders",
-    "load_schema": "description",
+    "load_schema": "spec.loader",
     "redact": "redaction",
     "serve_fake": "server.owner",
 }

@@ -28,7 +28,7 @@ from pytest_veeqo_alloc.contract.rules import BodySide, Severity, severities
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.coverage.collector import Coverage, Origin, look_at, only_found
 from pytest_veeqo_alloc.coverage.listeners import Listener, Shown
-from pytest_veeqo_alloc.description import charts, known_side, load_deviations, observed, tables
+from pytest_veeqo_alloc.spec.loader import charts, known_side, load_deviations, observed, tables
 
 OBSERVED_HINT = (
     "every error of the response is a known deviation of the live API: "

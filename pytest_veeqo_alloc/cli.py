@@ -18,15 +18,13 @@ from pytest_veeqo_alloc.cli_report import add_report
 from pytest_veeqo_alloc.cli_serve import add_serve
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, PROFILES
 from pytest_veeqo_alloc.core.text import printable
-from pytest_veeqo_alloc.data import read_text
-from pytest_veeqo_alloc.description import load_schema
 from pytest_veeqo_alloc.file_check import Asked, check_paths
 from pytest_veeqo_alloc.file_redact import redact_files, write_back
-from pytest_veeqo_alloc.openapi import openapi_document
 from pytest_veeqo_alloc.reporting.checked import Run
 from pytest_veeqo_alloc.reporting.github import github_lines
 from pytest_veeqo_alloc.reporting.machine import json_text
 from pytest_veeqo_alloc.reporting.terminal import complain, terminal_lines
+from pytest_veeqo_alloc.spec.loader import load_schema, openapi_document, read_text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

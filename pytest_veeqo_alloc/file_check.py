@@ -9,9 +9,9 @@ from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import Kind, Loaded, OtherVersionError, load
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Interaction
-from pytest_veeqo_alloc.description import operation_means, side_of
 from pytest_veeqo_alloc.file_walk import walk
 from pytest_veeqo_alloc.reporting.checked import Checked, Run
+from pytest_veeqo_alloc.spec.loader import operation_means, side_of
 
 _OURS = (b"interactions", b"allocation", b"sellable")
 

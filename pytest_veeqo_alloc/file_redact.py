@@ -10,9 +10,9 @@ from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import Loaded, load
 from pytest_veeqo_alloc.capture.writers import rewritten, write_atomically
 from pytest_veeqo_alloc.core.http import Interaction
-from pytest_veeqo_alloc.description import side_of
 from pytest_veeqo_alloc.file_walk import walk
 from pytest_veeqo_alloc.redaction import new_redactor
+from pytest_veeqo_alloc.spec.loader import side_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ def veeqo_alloc_contract(pytestconfig: pytest.Config) -> Contract:
 def veeqo_alloc_schemas(veeqo_alloc_contract: Contract) -> Schemas:
     """Ready jsonschema validators that reject what the profile of this run makes an error."""
     from pytest_veeqo_alloc.contract.validators import validator
-    from pytest_veeqo_alloc.description import load_schema
+    from pytest_veeqo_alloc.spec.loader import load_schema
 
     profile = veeqo_alloc_contract.profile
     return Schemas(validator(load_schema("request", profile)), validator(load_schema("response", profile)))

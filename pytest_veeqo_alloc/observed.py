@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_veeqo_alloc.contract.deviations import parse
 from pytest_veeqo_alloc.core.json_pointer import split
-from pytest_veeqo_alloc.data import read_text
+from pytest_veeqo_alloc.spec.loader import read_text
 
 _EXAMPLES: Mapping[str, Any] = {"null": None, "boolean": False, "number": 0, "string": "", "object": {}, "array": []}
 

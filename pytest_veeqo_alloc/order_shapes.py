@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_veeqo_alloc.data import read_text
+from pytest_veeqo_alloc.spec.loader import read_text
 
 Json = dict[str, Any]
 Leaves = Mapping[tuple[str, str], Any]

@@ -7,7 +7,7 @@ from typing import overload
 
 from pytest_veeqo_alloc.contract.redact import Redactor
 from pytest_veeqo_alloc.core.http import Interaction
-from pytest_veeqo_alloc.description import tables
+from pytest_veeqo_alloc.spec.loader import tables
 
 
 @overload

@@ -19,7 +19,6 @@ from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.json_pointer import shown_method
 from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.coverage.listeners import Counted
-from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.live.guard import Wishes, is_loopback, permit
 from pytest_veeqo_alloc.live.pool import OrderPool
 from pytest_veeqo_alloc.live.session import live_alone
@@ -33,6 +32,7 @@ from pytest_veeqo_alloc.server.owner import running
 from pytest_veeqo_alloc.server.proxy import Proxy
 from pytest_veeqo_alloc.server.served import Served
 from pytest_veeqo_alloc.server.world import World
+from pytest_veeqo_alloc.spec.loader import tables
 from pytest_veeqo_alloc.story import Line, Stock, Story
 
 

@@ -14,7 +14,7 @@ from support.bodies import order, request_body
 
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import KINDS, Loaded, load
-from pytest_veeqo_alloc.description import operation_means, side_of
+from pytest_veeqo_alloc.spec.loader import operation_means, side_of
 
 URL = "https://api.example.com/orders/447452/allocations"
 SENT, GOT = json.dumps(request_body()), json.dumps(order())

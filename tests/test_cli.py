@@ -19,7 +19,7 @@ from pytest_veeqo_alloc import Contract, load_schema
 from pytest_veeqo_alloc.capture.readers import load
 from pytest_veeqo_alloc.cli import main
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
-from pytest_veeqo_alloc.description import operation_means, side_of
+from pytest_veeqo_alloc.spec.loader import operation_means, side_of
 
 Run = tuple[int, str, str]
 

@@ -26,7 +26,7 @@ from pytest_veeqo_alloc.coverage.collector import (
 )
 from pytest_veeqo_alloc.coverage.field_counts import MOST, Bodies, Tally, tallies
 from pytest_veeqo_alloc.coverage.report_model import field_counts
-from pytest_veeqo_alloc.description import charts
+from pytest_veeqo_alloc.spec.loader import charts
 from pytest_veeqo_alloc.strategies import allocation_responses, invalid_allocation_responses
 
 JSON = ("Content-Type", "application/json")

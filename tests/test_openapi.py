@@ -13,7 +13,7 @@ from pytest_veeqo_alloc import load_schema
 from pytest_veeqo_alloc.cli import main
 from pytest_veeqo_alloc.contract.rules import PROFILES
 from pytest_veeqo_alloc.contract.validators import validator
-from pytest_veeqo_alloc.openapi import openapi_document
+from pytest_veeqo_alloc.spec.loader import openapi_document
 
 PROFILES_AND_NONE = (None, *PROFILES)
 BODIES = {

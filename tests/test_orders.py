@@ -180,7 +180,7 @@ def test_the_additions_are_those_of_the_pack_with_the_types_that_were_seen() -> 
 def test_the_types_file_and_the_pack_name_the_same_members() -> None:
     import tomllib
 
-    from pytest_veeqo_alloc.data import read_text
+    from pytest_veeqo_alloc.spec.loader import read_text
 
     pack = {
         table["rule"]: set(table["pointer"])

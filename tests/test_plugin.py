@@ -15,7 +15,7 @@ import httpx
 import pytest
 import requests
 from pytest_veeqo_alloc import Contract, Response
-from pytest_veeqo_alloc.data import read_text
+from pytest_veeqo_alloc.spec.loader import read_text
 
 ORDER = json.loads(read_text("schemas/examples/response.json"))
 BARE = {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}

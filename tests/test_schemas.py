@@ -14,7 +14,7 @@ from support.cases import CASES, body_of
 from pytest_veeqo_alloc import load_schema
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES
 from pytest_veeqo_alloc.contract.validators import Validator, validator
-from pytest_veeqo_alloc.data import read_text
+from pytest_veeqo_alloc.spec.loader import read_text
 
 
 def documented_type(field: dict[str, Any]) -> str | None:

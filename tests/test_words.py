@@ -25,7 +25,7 @@ from pytest_veeqo_alloc.contract.http_rules import Ending, Seen
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.coverage.listeners import Counted
 from pytest_veeqo_alloc.coverage.report_model import drift_of
-from pytest_veeqo_alloc.description import charts
+from pytest_veeqo_alloc.spec.loader import charts
 
 STRICT, DOCUMENTED = Contract("strict"), Contract()
 APPROVED = Path(__file__).parent / "words.txt"

@@ -23,8 +23,6 @@ from pytest_veeqo_alloc import Contract, Interaction, Request, Response
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import load
 from pytest_veeqo_alloc.contract.deviations import parse
-from pytest_veeqo_alloc.data import read_text
-from pytest_veeqo_alloc.description import side_of
 from pytest_veeqo_alloc.live.errors import LiveError
 from pytest_veeqo_alloc.live.journal import read_journal
 from pytest_veeqo_alloc.live.pool import load_pool
@@ -32,6 +30,7 @@ from pytest_veeqo_alloc.redaction import new_redactor
 from pytest_veeqo_alloc.reporting.report_file import load as load_report
 from pytest_veeqo_alloc.server.body import length_of, read_body
 from pytest_veeqo_alloc.server.head import RefusedRequestError, read_head
+from pytest_veeqo_alloc.spec.loader import read_text, side_of
 
 SECONDS = 5
 ORDER, ASKED = (read_text(f"schemas/examples/{side}.json").encode() for side in ("response", "request"))

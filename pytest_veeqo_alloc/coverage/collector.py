@@ -279,36 +279,36 @@ def _count(bodies: Bodies, side: str, examined: Examined, node: Node, keys: tupl
 
 def _stages(interaction: Interaction | None, examined: Examined, tables: Tables, asked: Asked) -> Iterator[str]:
     sent, answer = examined.sent, examined.answer
-    yield from (looked.SEQUENCE,) if asked.watched else ()
+    yield from (SEQUENCE,) if asked.watched else ()
     broken = {(side, breach.rule) for side, breach, _ in examined.said}
     is_call = not broken & {("request", "wrong-method"), ("request", "wrong-path")}
     if sent is not None:
         if interaction is not None:
-            yield looked.LINE
+            yield LINE
         if is_call:
-            yield from (looked.CALL,) if interaction is not None else ()
-            yield looked.REQUEST
-            yield from (looked.REQUEST_JSON,) if sent.readable else ()
+            yield from (CALL,) if interaction is not None else ()
+            yield REQUEST
+            yield from (REQUEST_JSON,) if sent.readable else ()
     is_order = answer is not None and answer.readable and isinstance(answer.value, dict)
     if answer is not None:
-        yield looked.RESPONSE
-        yield from (looked.RESPONSE_JSON,) if answer.readable else ()
-        yield from (looked.ORDER,) if is_order and ("response", "not-an-order") not in broken else ()
+        yield RESPONSE
+        yield from (RESPONSE_JSON,) if answer.readable else ()
+        yield from (ORDER,) if is_order and ("response", "not-an-order") not in broken else ()
     if interaction is not None and interaction.response is not None:
         yield from _status_stages(interaction.response, tables, asked)
         if is_order and sent is not None:
-            yield looked.ECHO
+            yield ECHO
 
 
 def _status_stages(response: Response, tables: Tables, asked: Asked) -> Iterator[str]:
     if asked.broken_request:
-        yield looked.BROKEN
+        yield BROKEN
     if asked.expect_status is not None:
-        yield looked.EXPECTED
+        yield EXPECTED
     elif not asked.broken_request or response.status >= 300:
-        yield looked.STATUS
+        yield STATUS
     if response.status == tables.operation.status:
-        yield looked.CREATED
-        yield from (looked.LOCATED,) if response.header(tables.operation.location_header) is not None else ()
+        yield CREATED
+        yield from (LOCATED,) if response.header(tables.operation.location_header) is not None else ()
     if response.status >= 400:
-        yield looked.REFUSAL
+        yield REFUSAL

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import requests
 
 from pytest_veeqo_alloc.core.http import Headers, Request, Response
-from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.live.errors import SendError
 from pytest_veeqo_alloc.live.guard import Permit
+from pytest_veeqo_alloc.spec.loader import tables
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.live.session import Ticket

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pytest_veeqo_alloc.capture.documents import MAX_YAML
 from pytest_veeqo_alloc.core.text import nearest
-from pytest_veeqo_alloc.data import shipped
+from pytest_veeqo_alloc.spec.loader import shipped
 
 SUFFIXES = (".yaml", ".yml", ".json")
 

@@ -12,13 +12,13 @@ from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.text import unknown
-from pytest_veeqo_alloc.description import operation_means
 from pytest_veeqo_alloc.live.session import Live
 from pytest_veeqo_alloc.recording.matching import PARTS
 from pytest_veeqo_alloc.recording.names import missing, place_of
 from pytest_veeqo_alloc.recording.saving import save
 from pytest_veeqo_alloc.recording.settings import Settings, known_mode
 from pytest_veeqo_alloc.recording.tape import Tape
+from pytest_veeqo_alloc.spec.loader import operation_means
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Interaction, Request
 from pytest_veeqo_alloc.coverage.collector import Origin
-from pytest_veeqo_alloc.description import operation_means, tables
 from pytest_veeqo_alloc.live.guard import port_of
 from pytest_veeqo_alloc.live.session import Live, Ticket
 from pytest_veeqo_alloc.recording.entries import load_entries, request_of, response_of, vcr_request, vcr_response
@@ -29,6 +28,7 @@ from pytest_veeqo_alloc.recording.matching import Recorded
 from pytest_veeqo_alloc.recording.names import CassetteError, Place
 from pytest_veeqo_alloc.recording.settings import PACK_RELAXED, Settings
 from pytest_veeqo_alloc.recording.unmatched import UnmatchedRequestError, nearest
+from pytest_veeqo_alloc.spec.loader import operation_means, tables
 
 _MATCHER = "veeqo_alloc"
 _SEEN = "veeqo_alloc_seen"

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from pytest_veeqo_alloc.core.http import Interaction, Request
 from pytest_veeqo_alloc.core.json_pointer import shown_method
-from pytest_veeqo_alloc.description import operation_means, tables
 from pytest_veeqo_alloc.recording.matching import Difference, Recorded
 from pytest_veeqo_alloc.recording.names import Place
+from pytest_veeqo_alloc.spec.loader import operation_means, tables
 
 _MOST = 8
 _COLUMN = 44

@@ -25,7 +25,7 @@ from pytest_veeqo_alloc.coverage.report_model import (
     seen_from_target,
     totals_of,
 )
-from pytest_veeqo_alloc.description import charts
+from pytest_veeqo_alloc.spec.loader import charts
 
 MOST_CALLS = 1000
 """Rows of interactions on the page; the JSON has all."""

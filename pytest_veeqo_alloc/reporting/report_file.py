@@ -11,7 +11,7 @@ from typing import Any
 from pytest_veeqo_alloc.capture.writers import write_atomically
 from pytest_veeqo_alloc.core.json_pointer import shown_name
 from pytest_veeqo_alloc.coverage.report_model import FORMAT, VERSION, Document
-from pytest_veeqo_alloc.data import read_text
+from pytest_veeqo_alloc.spec.loader import read_text
 
 SUFFIXES = (".json", ".html")
 _MOST_BYTES = 200_000_000

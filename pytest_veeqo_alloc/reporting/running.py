@@ -19,7 +19,7 @@ from pytest_veeqo_alloc.coverage.report_model import (
     seen_from_target,
     totals_of,
 )
-from pytest_veeqo_alloc.description import PACKS, charts, load_deviations
+from pytest_veeqo_alloc.spec.loader import PACKS, charts, load_deviations
 
 
 @dataclass(frozen=True, slots=True)

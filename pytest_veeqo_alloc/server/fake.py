@@ -12,7 +12,6 @@ from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import path_of
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
-from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.server.answers import answer_to, injected_answer
 from pytest_veeqo_alloc.server.faults import DoesNotApplyError, Fault, Given, known_fault
 from pytest_veeqo_alloc.server.log import NO_FINDINGS, Record, Taken
@@ -22,6 +21,7 @@ from pytest_veeqo_alloc.server.sending import Sending
 from pytest_veeqo_alloc.server.served import Served
 from pytest_veeqo_alloc.server.verdict import Expected
 from pytest_veeqo_alloc.server.world import Outcome, World
+from pytest_veeqo_alloc.spec.loader import tables
 
 API_KEY = "fake-key-for-tests"
 

@@ -13,8 +13,8 @@ from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import Ending
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.coverage.collector import Origin
-from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.server.sending import Sending
+from pytest_veeqo_alloc.spec.loader import tables
 
 NO_FINDINGS = Findings()
 _PATIENCE = 5

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.http_rules import keys_of
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response, decoded_or_nothing
-from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.live.errors import LiveError, SendError
 from pytest_veeqo_alloc.live.forward import Forwarder, NotSentError
 from pytest_veeqo_alloc.live.guard import is_loopback
@@ -18,6 +17,7 @@ from pytest_veeqo_alloc.live.session import READS, Live
 from pytest_veeqo_alloc.server.log import NO_FINDINGS, Log, Record, Taken, responses_of
 from pytest_veeqo_alloc.server.sending import Sending
 from pytest_veeqo_alloc.server.served import Served
+from pytest_veeqo_alloc.spec.loader import tables
 
 
 class Proxy(Served):

@@ -9,9 +9,9 @@ from pytest_veeqo_alloc.contract.checker import UNREADABLE
 from pytest_veeqo_alloc.contract.findings import Finding
 from pytest_veeqo_alloc.contract.http_rules import keys_of, path_of
 from pytest_veeqo_alloc.core.http import Interaction, Request
-from pytest_veeqo_alloc.description import tables
 from pytest_veeqo_alloc.server.policy import ACCEPT, Policy
 from pytest_veeqo_alloc.server.world import METHOD_NOT_ALLOWED, Outcome, World, allocate, read, release, with_made_up
+from pytest_veeqo_alloc.spec.loader import tables
 
 _ORDER = re.compile(r"/orders/([0-9]{1,18})\Z")
 _ALLOCATION = re.compile(r"/orders/([0-9]{1,18})/allocations/([0-9]{1,18})\Z")

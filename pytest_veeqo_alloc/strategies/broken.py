@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from pytest_veeqo_alloc.core.json_pointer import join
-from pytest_veeqo_alloc.description import request_shape
+from pytest_veeqo_alloc.spec.loader import request_shape
 from pytest_veeqo_alloc.strategies.answers import orders_to_break
 from pytest_veeqo_alloc.strategies.order_breakers import ORDER_BREAKERS
 from pytest_veeqo_alloc.strategies.payloads import Payload, allocation_requests

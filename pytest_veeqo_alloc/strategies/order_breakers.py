@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pytest_veeqo_alloc.contract.field_table import Field, Shape
 from pytest_veeqo_alloc.core.json_pointer import join
-from pytest_veeqo_alloc.description import response_shape
+from pytest_veeqo_alloc.spec.loader import response_shape
 from pytest_veeqo_alloc.strategies.wrong import (
     DEEP,
     NEW_NAMES,

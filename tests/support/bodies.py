@@ -10,7 +10,7 @@ from typing import Any
 from pytest_veeqo_alloc import Contract, Findings, load_schema
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.core.json_pointer import split
-from pytest_veeqo_alloc.data import read_text
+from pytest_veeqo_alloc.spec.loader import read_text
 
 _RESPONSE, _REQUEST = (read_text(f"schemas/examples/{side}.json") for side in ("response", "request"))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from pytest_veeqo_alloc.data import read_text
+from pytest_veeqo_alloc.spec.loader import read_text
 
 ORDER = read_text("schemas/examples/response.json").encode()
 

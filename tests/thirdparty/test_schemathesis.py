@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pytest_veeqo_alloc import build_order, serve_fake
-from pytest_veeqo_alloc.openapi import openapi_document
+from pytest_veeqo_alloc.spec.loader import openapi_document
 
 CHECKS = "not_a_server_error,content_type_conformance,response_headers_conformance,response_schema_conformance"
 MISTYPED = {**build_order(), "id": "447452"}
