@@ -6,9 +6,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from pytest_veeqo_alloc.capture.documents import text_of
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response
+from pytest_veeqo_alloc.core.text import text_of
 
 
 def interaction_of(response: Any, *, body: bytes | str | None = None) -> Interaction:

@@ -13,8 +13,7 @@ from typing import Any
 
 import yaml
 
-from pytest_veeqo_alloc.capture.documents import grouped
-from pytest_veeqo_alloc.capture.readers import STAMP, Kind
+from pytest_veeqo_alloc.capture.readers import STAMP, Kind, grouped
 from pytest_veeqo_alloc.core.formats import is_date_time
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response, reason_phrase
 

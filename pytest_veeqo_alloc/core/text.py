@@ -83,3 +83,8 @@ def printable(text: str) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
         for character in text
     )
+
+
+def text_of(value: Any) -> str:
+    """Text, or bytes of a header as text."""
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)

@@ -9,9 +9,10 @@ from typing import Any
 from vcr.request import Request as VcrRequest
 from vcr.util import read_body
 
-from pytest_veeqo_alloc.capture.documents import UnreadableFileError, grouped, mapped, status_code, text_of
-from pytest_veeqo_alloc.capture.readers import load
+from pytest_veeqo_alloc.capture.documents import UnreadableFileError
+from pytest_veeqo_alloc.capture.readers import grouped, load, mapped, status_code
 from pytest_veeqo_alloc.core.http import CodingError, Headers, Interaction, Request, Response, decoded, reason_phrase
+from pytest_veeqo_alloc.core.text import text_of
 from pytest_veeqo_alloc.recording.names import CassetteError, Place
 
 _DECODED = ("content-encoding", "transfer-encoding")
