@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.contract.findings import Finding, Findings
     from pytest_veeqo_alloc.core.http import Interaction, Request, Response
     from pytest_veeqo_alloc.orders import build_order
-    from pytest_veeqo_alloc.redaction import redact
+    from pytest_veeqo_alloc.redaction.redactor import redact
     from pytest_veeqo_alloc.server.owner import ServerSettings, serve_fake
     from pytest_veeqo_alloc.server.policy import Policy
     from pytest_veeqo_alloc.server.world import World
@@ -60,7 +60,7 @@ _HOMES = {
     "World": "server.world",
     "build_order": "orders",
     "load_schema": "spec.loader",
-    "redact": "redaction",
+    "redact": "redaction.redactor",
     "serve_fake": "server.owner",
 }
 

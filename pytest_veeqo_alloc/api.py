@@ -23,11 +23,11 @@ from pytest_veeqo_alloc.contract.deviations import Accepting, Deviation
 from pytest_veeqo_alloc.contract.failure import ContractViolation
 from pytest_veeqo_alloc.contract.findings import Breach, Findings
 from pytest_veeqo_alloc.contract.http_rules import Seen, sequence_breaches
-from pytest_veeqo_alloc.contract.lint import age_breaches, format_breach, secret_breaches
 from pytest_veeqo_alloc.contract.rules import BodySide, Severity, severities
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.coverage.collector import Coverage, Origin, look_at, only_found
 from pytest_veeqo_alloc.coverage.listeners import Listener, Shown
+from pytest_veeqo_alloc.redaction.lint import age_breaches, format_breach, secret_breaches
 from pytest_veeqo_alloc.spec.loader import charts, known_side, load_deviations, observed, tables
 
 OBSERVED_HINT = (

@@ -11,7 +11,7 @@ from pytest_veeqo_alloc.capture.readers import Loaded, load
 from pytest_veeqo_alloc.capture.writers import rewritten, write_atomically
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.file_walk import walk
-from pytest_veeqo_alloc.redaction import new_redactor
+from pytest_veeqo_alloc.redaction.redactor import new_redactor
 from pytest_veeqo_alloc.spec.loader import side_of
 
 

@@ -12,11 +12,11 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from pytest_veeqo_alloc.contract.http_rules import Operation
-from pytest_veeqo_alloc.contract.standins import has_stand_in, without_numbers
 from pytest_veeqo_alloc.core.http import Interaction, Request, decoded_or_nothing
 from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY, join, shown, shown_location
 from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number
-from pytest_veeqo_alloc.redaction import new_redactor
+from pytest_veeqo_alloc.redaction.placeholders import has_stand_in, without_numbers
+from pytest_veeqo_alloc.redaction.redactor import new_redactor
 
 PARTS = ("method", "host", "path", "order_id", "query", "body")
 """What is compared, and can be relaxed by name. Without `order_id` any order and any base path will do."""

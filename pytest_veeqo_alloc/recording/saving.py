@@ -8,12 +8,12 @@ from importlib.metadata import version
 from urllib.parse import urlsplit
 
 from pytest_veeqo_alloc.capture.writers import cassette_text, write_atomically
-from pytest_veeqo_alloc.contract.lint import secret_breaches
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.json_pointer import shown, shown_location
 from pytest_veeqo_alloc.live.guard import is_loopback
 from pytest_veeqo_alloc.recording.names import CassetteError, Place
-from pytest_veeqo_alloc.redaction import redact
+from pytest_veeqo_alloc.redaction.lint import secret_breaches
+from pytest_veeqo_alloc.redaction.redactor import redact
 
 _COMMENT = "Recorded by pytest-veeqo-alloc and redacted: every text that is not known to be safe is a stand-in."
 
