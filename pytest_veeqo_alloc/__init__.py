@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.contract.failure import ContractViolation
     from pytest_veeqo_alloc.contract.findings import Finding, Findings
     from pytest_veeqo_alloc.core.http import Interaction, Request, Response
-    from pytest_veeqo_alloc.orders import build_order
+    from pytest_veeqo_alloc.orders.builder import build_order
+    from pytest_veeqo_alloc.orders.story import Allocation, Line, Stock, Story
     from pytest_veeqo_alloc.redaction.redactor import redact
     from pytest_veeqo_alloc.server.owner import ServerSettings, serve_fake
     from pytest_veeqo_alloc.server.policy import Policy
     from pytest_veeqo_alloc.server.world import World
     from pytest_veeqo_alloc.spec.loader import load_schema
-    from pytest_veeqo_alloc.story import Allocation, Line, Stock, Story
 
 __all__ = [
     "Allocation",
@@ -43,22 +43,22 @@ __all__ = [
 
 # pytest imports this module in every run of everybody who has it installed, so it loads nothing until it is asked.
 _HOMES = {
-    "Allocation": "story",
+    "Allocation": "orders.story",
     "Contract": "api",
     "ContractViolation": "contract.failure",
     "Deviation": "contract.deviations",
     "Finding": "contract.findings",
     "Findings": "contract.findings",
     "Interaction": "core.http",
-    "Line": "story",
+    "Line": "orders.story",
     "Policy": "server.policy",
     "Request": "core.http",
     "Response": "core.http",
     "ServerSettings": "server.owner",
-    "Stock": "story",
-    "Story": "story",
+    "Stock": "orders.story",
+    "Story": "orders.story",
     "World": "server.world",
-    "build_order": "orders",
+    "build_order": "orders.builder",
     "load_schema": "spec.loader",
     "redact": "redaction.redactor",
     "serve_fake": "server.owner",

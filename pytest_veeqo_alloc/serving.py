@@ -22,6 +22,7 @@ from pytest_veeqo_alloc.coverage.listeners import Counted
 from pytest_veeqo_alloc.live.guard import Wishes, is_loopback, permit
 from pytest_veeqo_alloc.live.pool import OrderPool
 from pytest_veeqo_alloc.live.session import live_alone
+from pytest_veeqo_alloc.orders.story import Line, Stock, Story
 from pytest_veeqo_alloc.reporting.report_file import save
 from pytest_veeqo_alloc.reporting.running import about_run, finished_run
 from pytest_veeqo_alloc.reporting.terminal import complain
@@ -33,7 +34,6 @@ from pytest_veeqo_alloc.server.proxy import Proxy
 from pytest_veeqo_alloc.server.served import Served
 from pytest_veeqo_alloc.server.world import World
 from pytest_veeqo_alloc.spec.loader import tables
-from pytest_veeqo_alloc.story import Line, Stock, Story
 
 
 def world_of(pool: OrderPool) -> World:

@@ -6,13 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from pytest_veeqo_alloc.orders.builder.builder import DERIVED, example_value, money
+from pytest_veeqo_alloc.orders.builder.observed import added_types, as_observed, nullable_pointers
+from pytest_veeqo_alloc.orders.builder.story import Allocation, Customer, Line, Stock
 from support.bodies import at, fields, order
 
 from pytest_veeqo_alloc import Contract, Story, build_order, load_schema
-from pytest_veeqo_alloc.observed import added_types, as_observed, nullable_pointers
-from pytest_veeqo_alloc.order_shapes import DERIVED, example_value
-from pytest_veeqo_alloc.orders import money
-from pytest_veeqo_alloc.story import Allocation, Customer, Line, Stock
 from pytest_veeqo_alloc.strategies.answers import free_leaves
 
 STRICT = Contract("strict")

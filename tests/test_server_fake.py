@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from hypothesis import HealthCheck, given, settings
+from pytest_veeqo_alloc.orders.builder.story import Allocation, Customer, Line, Stock
 from support.fake import PATH, asking, headers
 
 from pytest_veeqo_alloc import Contract, ContractViolation, Policy, Story, World, build_order, serve_fake
@@ -22,7 +23,6 @@ from pytest_veeqo_alloc.server.answers import PLACEHOLDER, order_text
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.faults import FAULTS
 from pytest_veeqo_alloc.server.owner import running
-from pytest_veeqo_alloc.story import Allocation, Customer, Line, Stock
 from pytest_veeqo_alloc.strategies import Broken, allocation_requests, invalid_allocation_requests, malformed_bodies
 
 

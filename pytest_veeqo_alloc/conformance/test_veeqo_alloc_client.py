@@ -10,10 +10,10 @@ from pytest_veeqo_alloc.conformance.client import ClientJudge
 from pytest_veeqo_alloc.conformance.judging import by_rule
 from pytest_veeqo_alloc.contract.http_rules import SEQUENCE_RULES
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
-from pytest_veeqo_alloc.observed import as_observed, nullable_pointers
-from pytest_veeqo_alloc.orders import build_order
+from pytest_veeqo_alloc.orders.builder import build_order
+from pytest_veeqo_alloc.orders.observed import as_observed, nullable_pointers
+from pytest_veeqo_alloc.orders.story import Customer, Line, Stock, Story
 from pytest_veeqo_alloc.server.world import World
-from pytest_veeqo_alloc.story import Customer, Line, Stock, Story
 from pytest_veeqo_alloc.strategies.palette import LARGEST_ID
 from pytest_veeqo_alloc.strategies.sampling import any_requests
 

@@ -12,10 +12,10 @@ from typing import Any
 from pytest_veeqo_alloc.contract.error_responses import ERROR_ANSWERS, JSON_TYPE
 from pytest_veeqo_alloc.core.http import TOKEN, Headers, Response
 from pytest_veeqo_alloc.coverage.collector import OUR_SERVER
-from pytest_veeqo_alloc.orders import build_order
+from pytest_veeqo_alloc.orders.builder import build_order
+from pytest_veeqo_alloc.orders.story import Allocation, Customer, Line, Story
 from pytest_veeqo_alloc.server.world import CREATED, METHOD_NOT_ALLOWED, Outcome
 from pytest_veeqo_alloc.spec.loader import tables
-from pytest_veeqo_alloc.story import Allocation, Customer, Line, Story
 
 
 def answer_to(outcome: Outcome, base_url: str = "") -> Response:

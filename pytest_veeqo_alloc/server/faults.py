@@ -11,8 +11,8 @@ from pytest_veeqo_alloc.contract.error_responses import ERROR_ANSWERS
 from pytest_veeqo_alloc.core.http import Response
 from pytest_veeqo_alloc.core.json_pointer import shown, split
 from pytest_veeqo_alloc.core.text import unknown
-from pytest_veeqo_alloc.observed import as_observed
-from pytest_veeqo_alloc.orders import build_order
+from pytest_veeqo_alloc.orders.builder import build_order
+from pytest_veeqo_alloc.orders.observed import as_observed
 from pytest_veeqo_alloc.server.sending import Sending
 
 Given = Mapping[str, Any]

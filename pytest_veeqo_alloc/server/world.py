@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pytest_veeqo_alloc.contract.allocations import Asked
+from pytest_veeqo_alloc.orders.story import Allocation, Line, Stock, Story, units
 from pytest_veeqo_alloc.server.policy import ADD, MAKE_UP, PARTIAL, SKIP, Policy
 from pytest_veeqo_alloc.server.shelf import Shelf
-from pytest_veeqo_alloc.story import Allocation, Line, Stock, Story, units
 
 CREATED = "created"
 FOUND = "found"

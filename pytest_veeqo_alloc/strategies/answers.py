@@ -17,9 +17,8 @@ from hypothesis.errors import InvalidArgument
 from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.field_table import Field, Shape
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
-from pytest_veeqo_alloc.observed import added_types, as_observed, nullable_pointers
-from pytest_veeqo_alloc.order_shapes import DERIVED, example_value
-from pytest_veeqo_alloc.orders import VARIANTS, Variant, build_order
+from pytest_veeqo_alloc.orders.builder import DERIVED, VARIANTS, Variant, build_order, example_value
+from pytest_veeqo_alloc.orders.observed import added_types, as_observed, nullable_pointers
 from pytest_veeqo_alloc.spec.loader import response_shape
 from pytest_veeqo_alloc.strategies.arguments import MOST_UNITS, Ids, id_strategy, line_numbers, one_of, whole_number
 from pytest_veeqo_alloc.strategies.palette import ANYTHING, LARGEST_ID, NUMBERS, TEXTS, Palette, value_for

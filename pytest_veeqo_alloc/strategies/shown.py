@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pytest_veeqo_alloc.core.json_pointer import join, shown
-from pytest_veeqo_alloc.orders import build_order
+from pytest_veeqo_alloc.orders.builder import build_order
 
 _MOST, _LONGEST = 25, 60
 

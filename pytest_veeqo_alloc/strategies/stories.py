@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pytest_veeqo_alloc.story import Allocation, Customer, Line, Stock, Story, units
+from pytest_veeqo_alloc.orders.story import Allocation, Customer, Line, Stock, Story, units
 from pytest_veeqo_alloc.strategies.palette import DATES, LARGEST_ID, TEXTS
 from pytest_veeqo_alloc.strategies.payloads import quantity
 
