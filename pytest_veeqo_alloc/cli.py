@@ -197,9 +197,9 @@ def _redact(chosen: argparse.Namespace) -> int:
 
 
 def _cleanup(chosen: argparse.Namespace) -> int:
+    from pytest_veeqo_alloc.live import LiveError
     from pytest_veeqo_alloc.live.cleanup import clean_up_file  # loads requests, which no other command needs
-    from pytest_veeqo_alloc.live.errors import LiveError
-    from pytest_veeqo_alloc.live.guard import KEY_VARIABLE, Wishes
+    from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, Wishes
 
     wishes = Wishes(
         base_url=chosen.base_url,

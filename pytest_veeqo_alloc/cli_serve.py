@@ -60,7 +60,7 @@ def _port(text: str) -> int:
 
 def _serve(chosen: argparse.Namespace) -> int:
     from pytest_veeqo_alloc.coverage.listeners import Counted
-    from pytest_veeqo_alloc.live.errors import LiveError  # loads requests, which few commands need
+    from pytest_veeqo_alloc.live import LiveError  # loads requests, which few commands need
     from pytest_veeqo_alloc.reporting.report_file import known_path
     from pytest_veeqo_alloc.serving import serve, stop_on_signals, write_reports
 
@@ -83,8 +83,7 @@ def _serve(chosen: argparse.Namespace) -> int:
 
 
 def _served(chosen: argparse.Namespace, contract: Contract, stack: ExitStack) -> Served:
-    from pytest_veeqo_alloc.live.guard import Wishes
-    from pytest_veeqo_alloc.live.pool import load_pool
+    from pytest_veeqo_alloc.live.permission import Wishes, load_pool
     from pytest_veeqo_alloc.server.fake import Fake
     from pytest_veeqo_alloc.server.policy import POLICIES
     from pytest_veeqo_alloc.serving import proxied, say, world_of

@@ -17,7 +17,7 @@ from pytest_veeqo_alloc.watched import unwatch, watched
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.api import Contract
-    from pytest_veeqo_alloc.live.session import Live
+    from pytest_veeqo_alloc.live.client import Live
     from pytest_veeqo_alloc.recording.session import Cassettes
 
 MARKER = "veeqo_alloc_cassette"

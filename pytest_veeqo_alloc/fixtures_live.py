@@ -8,8 +8,8 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.core.http import Interaction
-    from pytest_veeqo_alloc.live.pool import OrderPool
-    from pytest_veeqo_alloc.live.session import Live
+    from pytest_veeqo_alloc.live.client import Live
+    from pytest_veeqo_alloc.live.permission import OrderPool
 
 
 class Target:
@@ -46,7 +46,7 @@ def veeqo_alloc_orders(pytestconfig: pytest.Config) -> OrderPool:
 
 def live_or_fail(config: pytest.Config) -> Live:
     """The way to the foreign server, or a failure with a sentence for each thing that is missing and no traceback."""
-    from pytest_veeqo_alloc.live.errors import LiveError
+    from pytest_veeqo_alloc.live import LiveError
     from pytest_veeqo_alloc.live_plugin import live_of
 
     try:

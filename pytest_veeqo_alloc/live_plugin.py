@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from pytest_veeqo_alloc.core.text import printable
+from pytest_veeqo_alloc.live import JournalError, LiveError
 from pytest_veeqo_alloc.live.cleanup import Cleaned, clean_up
-from pytest_veeqo_alloc.live.errors import JournalError, LiveError
-from pytest_veeqo_alloc.live.guard import KEY_VARIABLE, Permit, Wishes, permit
+from pytest_veeqo_alloc.live.client import Live
 from pytest_veeqo_alloc.live.journal import JOURNAL, Writer, opened, read_journal
-from pytest_veeqo_alloc.live.session import Live
-from pytest_veeqo_alloc.live.shared import Rate, Shared
+from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, Permit, Wishes, permit
+from pytest_veeqo_alloc.live.run_state import Rate, Shared
 from pytest_veeqo_alloc.options import folder_for, setting
 
 NAME = "veeqo_alloc_live"

@@ -19,9 +19,8 @@ from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.json_pointer import shown_method
 from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.coverage.listeners import Counted
-from pytest_veeqo_alloc.live.guard import Wishes, is_loopback, permit
-from pytest_veeqo_alloc.live.pool import OrderPool
-from pytest_veeqo_alloc.live.session import live_alone
+from pytest_veeqo_alloc.live.client import live_alone
+from pytest_veeqo_alloc.live.permission import OrderPool, Wishes, is_loopback, permit
 from pytest_veeqo_alloc.orders.story import Line, Stock, Story
 from pytest_veeqo_alloc.reporting.report_file import save
 from pytest_veeqo_alloc.reporting.running import about_run, finished_run

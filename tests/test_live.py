@@ -28,13 +28,12 @@ from support.staging import Staging, staging
 
 from pytest_veeqo_alloc import Request, Response
 from pytest_veeqo_alloc.cli import main
+from pytest_veeqo_alloc.live import JournalError, RefusedError, SendError
 from pytest_veeqo_alloc.live.cleanup import Cleaned, clean_up
-from pytest_veeqo_alloc.live.errors import JournalError, RefusedError, SendError
-from pytest_veeqo_alloc.live.forward import Forwarder
-from pytest_veeqo_alloc.live.guard import Wishes, permit
+from pytest_veeqo_alloc.live.client import live_alone
 from pytest_veeqo_alloc.live.journal import read_journal
-from pytest_veeqo_alloc.live.sender import Waits, trouble_of
-from pytest_veeqo_alloc.live.session import live_alone
+from pytest_veeqo_alloc.live.permission import Wishes, permit
+from pytest_veeqo_alloc.live.transport import Forwarder, Waits, trouble_of
 
 
 @pytest.fixture

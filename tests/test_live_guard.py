@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_veeqo_alloc.contract.allocations import Reach
-from pytest_veeqo_alloc.live.errors import NotPermittedError, PoolError
-from pytest_veeqo_alloc.live.guard import Wishes, host_and_port, permit
-from pytest_veeqo_alloc.live.pool import ANY, OrderPool, PoolOrder, load_pool
+from pytest_veeqo_alloc.live import NotPermittedError, PoolError
+from pytest_veeqo_alloc.live.permission import ANY, OrderPool, PoolOrder, Wishes, host_and_port, load_pool, permit
 
 KEY = "canary-key-of-a-test"
 GOOD = Wishes(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_veeqo_alloc.live.errors import JournalError
+from pytest_veeqo_alloc.live import JournalError
 from pytest_veeqo_alloc.live.journal import Entry, Writer, new_name, opened, read_journal
 
 TARGET = "127.0.0.1:8000"

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_veeqo_alloc.live.errors import RefusedError
-from pytest_veeqo_alloc.live.shared import Rate, Shared, locked
+from pytest_veeqo_alloc.live import RefusedError
+from pytest_veeqo_alloc.live.run_state import Rate, Shared, locked
 
 
 class Clock:
@@ -94,7 +94,7 @@ def test_a_request_that_nobody_ended_does_not_block_for_ever(tmp_path: Path) -> 
 
 def test_the_request_of_a_process_that_died_blocks_for_a_second(tmp_path: Path) -> None:
     code = (
-        "import sys, os; from pathlib import Path; from pytest_veeqo_alloc.live.shared import *; "
+        "import sys, os; from pathlib import Path; from pytest_veeqo_alloc.live.run_state import *; "
         "Shared(Path(sys.argv[1]), Rate.per_second(1), 9).claim(charged=True, units={}, free={}); os.kill(os.getpid(), 9)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == -9
@@ -108,7 +108,7 @@ def test_the_request_of_a_process_that_died_blocks_for_a_second(tmp_path: Path) 
 def test_threads_and_processes_together_never_pass_the_budget(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from concurrent.futures import ThreadPoolExecutor; "
-        "from pytest_veeqo_alloc.live.shared import *; from pytest_veeqo_alloc.live.errors import RefusedError\n"
+        "from pytest_veeqo_alloc.live.run_state import *; from pytest_veeqo_alloc.live import RefusedError\n"
         "state = Shared(Path(sys.argv[1]), Rate.per_second(10**5), 50)\n"
         "def one(_):\n"
         "    try: state.ended(state.claim(charged=True, units={}, free={})); return 1\n"

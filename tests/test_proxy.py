@@ -25,7 +25,7 @@ from support.staging import staging
 
 from pytest_veeqo_alloc import Contract, serve_fake
 from pytest_veeqo_alloc.cli import main
-from pytest_veeqo_alloc.live.sender import Waits
+from pytest_veeqo_alloc.live.transport import Waits
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.owner import running
 from pytest_veeqo_alloc.server.proxy import Proxy

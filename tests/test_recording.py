@@ -23,9 +23,9 @@ from support.servers import Allocating, serving
 from support.staging import Staging, staging
 
 from pytest_veeqo_alloc import Contract
-from pytest_veeqo_alloc.live.errors import RefusedError
+from pytest_veeqo_alloc.live import RefusedError
+from pytest_veeqo_alloc.live.client import Live
 from pytest_veeqo_alloc.live.journal import read_journal
-from pytest_veeqo_alloc.live.session import Live
 from pytest_veeqo_alloc.recording.guard import NetworkBlockedError
 from pytest_veeqo_alloc.recording.names import CassetteError, Place
 from pytest_veeqo_alloc.recording.saving import class_of_host, save

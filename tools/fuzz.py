@@ -25,9 +25,9 @@ from pytest_veeqo_alloc import Contract, Interaction, Request, Response
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import load
 from pytest_veeqo_alloc.contract.deviations import parse
-from pytest_veeqo_alloc.live.errors import LiveError
+from pytest_veeqo_alloc.live import LiveError
 from pytest_veeqo_alloc.live.journal import read_journal
-from pytest_veeqo_alloc.live.pool import load_pool
+from pytest_veeqo_alloc.live.permission import load_pool
 from pytest_veeqo_alloc.reporting.report_file import load as load_report
 from pytest_veeqo_alloc.server.body import length_of, read_body
 from pytest_veeqo_alloc.server.head import RefusedRequestError, read_head

@@ -13,7 +13,7 @@ from pytest_veeqo_alloc.conformance.subject import Subject
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.core.http import Interaction
-from pytest_veeqo_alloc.live.pool import PoolOrder
+from pytest_veeqo_alloc.live.permission import PoolOrder
 
 
 class Judge:

@@ -14,11 +14,10 @@ from pytest_veeqo_alloc.contract.http_rules import is_json_type
 from pytest_veeqo_alloc.contract.json_reader import read
 from pytest_veeqo_alloc.core.http import Headers, Interaction
 from pytest_veeqo_alloc.coverage.listeners import Listener
-from pytest_veeqo_alloc.live.errors import RefusedError, SendError
-from pytest_veeqo_alloc.live.guard import Wishes, permit
+from pytest_veeqo_alloc.live import RefusedError, SendError
+from pytest_veeqo_alloc.live.client import JSON_HEADERS, Live, live_alone
 from pytest_veeqo_alloc.live.journal import JOURNAL
-from pytest_veeqo_alloc.live.pool import PoolOrder
-from pytest_veeqo_alloc.live.session import JSON_HEADERS, Live, live_alone
+from pytest_veeqo_alloc.live.permission import PoolOrder, Wishes, permit
 from pytest_veeqo_alloc.orders.story import Line, Stock, Story
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.owner import running

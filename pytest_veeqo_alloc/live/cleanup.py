@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_veeqo_alloc.contract.allocations import Held
-from pytest_veeqo_alloc.live.errors import JournalError, LiveError
-from pytest_veeqo_alloc.live.guard import Wishes, permit
-from pytest_veeqo_alloc.live.journal import Entry, Journal, read_journal
-from pytest_veeqo_alloc.live.ownership import owned, suspects
-from pytest_veeqo_alloc.live.session import Live, held_in, live_alone
+from pytest_veeqo_alloc.live import JournalError, LiveError
+from pytest_veeqo_alloc.live.client import Live, held_in, live_alone
+from pytest_veeqo_alloc.live.journal import Entry, Journal, owned, read_journal, suspects
+from pytest_veeqo_alloc.live.permission import Wishes, permit
 
 _MOST_DELETES = 50
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
-from pytest_veeqo_alloc.live.guard import host_and_port
+from pytest_veeqo_alloc.live.permission import host_and_port
 
 Allows = Callable[[str, int], bool]
 """Says of a host (a name or an address) and a port whether a connection may be made to it."""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pytest_veeqo_alloc.capture.writers import cassette_text, write_atomically
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.json_pointer import shown, shown_location
-from pytest_veeqo_alloc.live.guard import is_loopback
+from pytest_veeqo_alloc.live.permission import is_loopback
 from pytest_veeqo_alloc.recording.names import CassetteError, Place
 from pytest_veeqo_alloc.redaction.lint import secret_breaches
 from pytest_veeqo_alloc.redaction.redactor import redact

@@ -12,7 +12,7 @@ from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.text import unknown
-from pytest_veeqo_alloc.live.session import Live
+from pytest_veeqo_alloc.live.client import Live
 from pytest_veeqo_alloc.recording.matching import PARTS
 from pytest_veeqo_alloc.recording.names import missing, place_of
 from pytest_veeqo_alloc.recording.saving import save

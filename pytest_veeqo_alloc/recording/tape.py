@@ -20,8 +20,8 @@ from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Interaction, Request
 from pytest_veeqo_alloc.coverage.collector import Origin
-from pytest_veeqo_alloc.live.guard import port_of
-from pytest_veeqo_alloc.live.session import Live, Ticket
+from pytest_veeqo_alloc.live.client import Live, Ticket
+from pytest_veeqo_alloc.live.permission import port_of
 from pytest_veeqo_alloc.recording.entries import load_entries, request_of, response_of, vcr_request, vcr_response
 from pytest_veeqo_alloc.recording.guard import Hosts, guarded
 from pytest_veeqo_alloc.recording.matching import Recorded

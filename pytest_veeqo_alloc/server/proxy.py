@@ -10,10 +10,10 @@ from dataclasses import replace
 from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.http_rules import keys_of
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response, decoded_or_nothing
-from pytest_veeqo_alloc.live.errors import LiveError, SendError
-from pytest_veeqo_alloc.live.forward import Forwarder, NotSentError
-from pytest_veeqo_alloc.live.guard import is_loopback
-from pytest_veeqo_alloc.live.session import READS, Live
+from pytest_veeqo_alloc.live import LiveError, SendError
+from pytest_veeqo_alloc.live.client import READS, Live
+from pytest_veeqo_alloc.live.permission import is_loopback
+from pytest_veeqo_alloc.live.transport import Forwarder, NotSentError
 from pytest_veeqo_alloc.server.log import NO_FINDINGS, Log, Record, Taken, responses_of
 from pytest_veeqo_alloc.server.sending import Sending
 from pytest_veeqo_alloc.server.served import Served

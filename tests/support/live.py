@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pytest_veeqo_alloc.live.guard import Wishes, permit
+from pytest_veeqo_alloc.live.client import Live
 from pytest_veeqo_alloc.live.journal import opened
-from pytest_veeqo_alloc.live.sender import Waits
-from pytest_veeqo_alloc.live.session import Live
-from pytest_veeqo_alloc.live.shared import Rate, Shared
+from pytest_veeqo_alloc.live.permission import Wishes, permit
+from pytest_veeqo_alloc.live.run_state import Rate, Shared
+from pytest_veeqo_alloc.live.transport import Waits
 
 KEY = "canary-key-of-a-test"
 POOL = "[[order]]\nid = 7\nwarehouse_id = 5\nsellables = { 11 = 3 }\n[[order]]\nid = 8\nwarehouse_id = 5\nsellables = { 11 = 9 }\n"

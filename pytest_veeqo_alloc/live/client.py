@@ -15,12 +15,11 @@ from urllib.parse import unquote, urlsplit
 from pytest_veeqo_alloc.contract.allocations import Asked, Held, Reach, asked_for, held_by, reach_of
 from pytest_veeqo_alloc.contract.http_rules import Operation, is_json_type
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response
-from pytest_veeqo_alloc.live.errors import JournalError, RefusedError
-from pytest_veeqo_alloc.live.guard import KEY_VARIABLE, Permit, port_of
-from pytest_veeqo_alloc.live.journal import Entry, Ids, Writer, new_name, opened
-from pytest_veeqo_alloc.live.ownership import made_by
-from pytest_veeqo_alloc.live.sender import Sender, Waits
-from pytest_veeqo_alloc.live.shared import Rate, Shared
+from pytest_veeqo_alloc.live import JournalError, RefusedError
+from pytest_veeqo_alloc.live.journal import Entry, Ids, Writer, made_by, new_name, opened
+from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, Permit, port_of
+from pytest_veeqo_alloc.live.run_state import Rate, Shared
+from pytest_veeqo_alloc.live.transport import Sender, Waits
 from pytest_veeqo_alloc.spec.loader import tables
 
 JSON_HEADERS: Headers = (("Content-Type", "application/json"),)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_veeqo_alloc.live.errors import LiveError, RefusedError
+from pytest_veeqo_alloc.live import LiveError, RefusedError
 
 _MARGIN = 0.05
 """Seconds by which the window is longer than it need be."""
