@@ -12,7 +12,7 @@ from pytest_veeqo_alloc.orders.builder.story import Allocation, Customer, Line, 
 from support.bodies import at, fields, order
 
 from pytest_veeqo_alloc import Contract, Story, build_order, load_schema
-from pytest_veeqo_alloc.strategies.answers import free_leaves
+from pytest_veeqo_alloc.strategies.responses import free_leaves
 
 STRICT = Contract("strict")
 

@@ -24,9 +24,9 @@ from pytest_veeqo_alloc.strategies import (
     malformed_bodies,
     order_ids,
 )
-from pytest_veeqo_alloc.strategies.broken import REQUEST_BREAKERS
-from pytest_veeqo_alloc.strategies.order_breakers import ORDER_BREAKERS
-from pytest_veeqo_alloc.strategies.shown import Order
+from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_BREAKERS
+from pytest_veeqo_alloc.strategies.invalid_responses import ORDER_BREAKERS
+from pytest_veeqo_alloc.strategies.responses import Order
 
 STRICT = Contract("strict")
 

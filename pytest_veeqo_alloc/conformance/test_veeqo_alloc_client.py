@@ -14,8 +14,8 @@ from pytest_veeqo_alloc.orders.builder import build_order
 from pytest_veeqo_alloc.orders.observed import as_observed, nullable_pointers
 from pytest_veeqo_alloc.orders.story import Customer, Line, Stock, Story
 from pytest_veeqo_alloc.server.world import World
-from pytest_veeqo_alloc.strategies.palette import LARGEST_ID
 from pytest_veeqo_alloc.strategies.sampling import any_requests
+from pytest_veeqo_alloc.strategies.values import LARGEST_ID
 
 PAYLOADS = 10
 REQUEST_RULES = [rule for rule, each in CATALOGUE.items() if "request" in each.sides and rule not in SEQUENCE_RULES]

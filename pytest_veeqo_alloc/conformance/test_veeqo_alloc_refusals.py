@@ -9,9 +9,9 @@ import pytest
 from pytest_veeqo_alloc.conformance.judging import Judge, by_rule
 from pytest_veeqo_alloc.conformance.subject import asking
 from pytest_veeqo_alloc.spec.loader import tables
-from pytest_veeqo_alloc.strategies.broken import REQUEST_BREAKERS
-from pytest_veeqo_alloc.strategies.palette import LARGEST_ID
+from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_BREAKERS
 from pytest_veeqo_alloc.strategies.sampling import broken_requests
+from pytest_veeqo_alloc.strategies.values import LARGEST_ID
 
 
 def _path(order_id: object) -> str:

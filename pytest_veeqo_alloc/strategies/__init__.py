@@ -1,9 +1,13 @@
 """Hypothesis strategies: valid payloads, orders and interactions, and broken ones that say what is broken."""
 
-from pytest_veeqo_alloc.strategies.answers import allocation_interactions, allocation_responses
-from pytest_veeqo_alloc.strategies.broken import Broken, invalid_allocation_requests, invalid_allocation_responses
-from pytest_veeqo_alloc.strategies.malformed import malformed_bodies
-from pytest_veeqo_alloc.strategies.payloads import allocation_requests, order_ids
+from pytest_veeqo_alloc.strategies.invalid_requests import (
+    Broken,
+    invalid_allocation_requests,
+    invalid_allocation_responses,
+    malformed_bodies,
+)
+from pytest_veeqo_alloc.strategies.requests import allocation_requests, order_ids
+from pytest_veeqo_alloc.strategies.responses import allocation_interactions, allocation_responses
 
 __all__ = [
     "Broken",

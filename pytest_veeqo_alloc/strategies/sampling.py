@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from pytest_veeqo_alloc.strategies.answers import allocation_responses
-from pytest_veeqo_alloc.strategies.broken import REQUEST_BREAKERS, Broken, broken
-from pytest_veeqo_alloc.strategies.payloads import allocation_requests
+from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_BREAKERS, Broken, broken
+from pytest_veeqo_alloc.strategies.requests import allocation_requests
+from pytest_veeqo_alloc.strategies.responses import allocation_responses
 
 _TRIES = 20
 

@@ -14,9 +14,9 @@ import pytest
 from battery.aio import aiohttp_server
 from battery.app import KEY, Shop, running
 from battery.defects import PLANTED, accepting, body_of, breaks, keeps
-from pytest_veeqo_alloc.strategies.answers import orders_to_break
-from pytest_veeqo_alloc.strategies.broken import REQUEST_BREAKERS, broken
-from pytest_veeqo_alloc.strategies.order_breakers import ORDER_BREAKERS
+from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_BREAKERS, broken
+from pytest_veeqo_alloc.strategies.invalid_responses import ORDER_BREAKERS
+from pytest_veeqo_alloc.strategies.responses import orders_to_break
 from pytest_veeqo_alloc.strategies.sampling import samples
 
 SUITE = "pytest_veeqo_alloc.conformance"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pytest_veeqo_alloc.contract.field_table import Field, Shape
 from pytest_veeqo_alloc.core.json_pointer import join
 from pytest_veeqo_alloc.spec.loader import response_shape
-from pytest_veeqo_alloc.strategies.wrong import (
+from pytest_veeqo_alloc.strategies.values import (
     DEEP,
     NEW_NAMES,
     NOT_DATES,

@@ -13,8 +13,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from pytest_veeqo_alloc.orders.story import Allocation, Customer, Line, Stock, Story, units
-from pytest_veeqo_alloc.strategies.palette import DATES, LARGEST_ID, TEXTS
-from pytest_veeqo_alloc.strategies.payloads import quantity
+from pytest_veeqo_alloc.strategies.requests import quantity
+from pytest_veeqo_alloc.strategies.values import DATES, LARGEST_ID, TEXTS
 
 Ids = st.SearchStrategy[int]
 
