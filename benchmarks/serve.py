@@ -21,7 +21,7 @@ from measure import Row, rounds
 
 from pytest_veeqo_alloc import Contract
 from pytest_veeqo_alloc.server.fake import Fake
-from pytest_veeqo_alloc.server.owner import running
+from pytest_veeqo_alloc.server.runner import running
 
 SECONDS = 1.5
 KEY = "bench-key"

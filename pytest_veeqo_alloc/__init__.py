@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.orders.builder import build_order
     from pytest_veeqo_alloc.orders.story import Allocation, Line, Stock, Story
     from pytest_veeqo_alloc.redaction.redactor import redact
-    from pytest_veeqo_alloc.server.owner import ServerSettings, serve_fake
-    from pytest_veeqo_alloc.server.policy import Policy
-    from pytest_veeqo_alloc.server.world import World
+    from pytest_veeqo_alloc.server.runner import ServerSettings, serve_fake
+    from pytest_veeqo_alloc.server.state import Policy, World
     from pytest_veeqo_alloc.spec.loader import load_schema
 
 __all__ = [
@@ -51,17 +50,17 @@ _HOMES = {
     "Findings": "contract.findings",
     "Interaction": "core.http",
     "Line": "orders.story",
-    "Policy": "server.policy",
+    "Policy": "server.state",
     "Request": "core.http",
     "Response": "core.http",
-    "ServerSettings": "server.owner",
+    "ServerSettings": "server.runner",
     "Stock": "orders.story",
     "Story": "orders.story",
-    "World": "server.world",
+    "World": "server.state",
     "build_order": "orders.builder",
     "load_schema": "spec.loader",
     "redact": "redaction.redactor",
-    "serve_fake": "server.owner",
+    "serve_fake": "server.runner",
 }
 
 

@@ -14,7 +14,7 @@ from pytest_veeqo_alloc.reporting.terminal import complain
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.api import Contract
-    from pytest_veeqo_alloc.server.served import Served
+    from pytest_veeqo_alloc.server.request_log import Served
 
 
 def add_serve(commands: Any) -> None:
@@ -85,7 +85,7 @@ def _serve(chosen: argparse.Namespace) -> int:
 def _served(chosen: argparse.Namespace, contract: Contract, stack: ExitStack) -> Served:
     from pytest_veeqo_alloc.live.permission import Wishes, load_pool
     from pytest_veeqo_alloc.server.fake import Fake
-    from pytest_veeqo_alloc.server.policy import POLICIES
+    from pytest_veeqo_alloc.server.state import POLICIES
     from pytest_veeqo_alloc.serving import proxied, say, world_of
 
     if not chosen.upstream:

@@ -14,13 +14,13 @@ from pytest_veeqo_alloc.watched import unwatch, watched
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.api import Contract
     from pytest_veeqo_alloc.server.fake import Fake
-    from pytest_veeqo_alloc.server.owner import ServerSettings
+    from pytest_veeqo_alloc.server.runner import ServerSettings
 
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_server_settings() -> ServerSettings:
     """Override it in your conftest.py for another address, key or policy."""
-    from pytest_veeqo_alloc.server.owner import ServerSettings
+    from pytest_veeqo_alloc.server.runner import ServerSettings
 
     return ServerSettings()
 
@@ -31,7 +31,7 @@ def veeqo_alloc_server_owner(
 ) -> Iterator[Fake]:
     """The one server of this process, for all tests in turn."""
     from pytest_veeqo_alloc.server.fake import Fake
-    from pytest_veeqo_alloc.server.owner import ServerSettings, running
+    from pytest_veeqo_alloc.server.runner import ServerSettings, running
 
     given = veeqo_alloc_server_settings
     if not isinstance(given, ServerSettings):
@@ -59,7 +59,7 @@ def veeqo_alloc_server(
 ) -> Iterator[Fake]:
     """A stand-in for the API on the loopback: give your client its `.url` and `.api_key`. Each request is checked, and an
     error in one fails the test. The world is empty at first, and what a client asks for is made up."""
-    from pytest_veeqo_alloc.server.verdict import Judge
+    from pytest_veeqo_alloc.server.fake import Judge
 
     veeqo_alloc_server_owner.reset()
     watched(request.node, veeqo_alloc_contract).append(Judge(veeqo_alloc_server_owner))

@@ -25,13 +25,12 @@ from pytest_veeqo_alloc.orders.story import Line, Stock, Story
 from pytest_veeqo_alloc.reporting.report_file import save
 from pytest_veeqo_alloc.reporting.running import about_run, finished_run
 from pytest_veeqo_alloc.reporting.terminal import complain
-from pytest_veeqo_alloc.server.control import controlled
-from pytest_veeqo_alloc.server.front import Front
-from pytest_veeqo_alloc.server.log import Record
-from pytest_veeqo_alloc.server.owner import running
+from pytest_veeqo_alloc.server.control_api import controlled
+from pytest_veeqo_alloc.server.http_server import Front
 from pytest_veeqo_alloc.server.proxy import Proxy
-from pytest_veeqo_alloc.server.served import Served
-from pytest_veeqo_alloc.server.world import World
+from pytest_veeqo_alloc.server.request_log import Record, Served
+from pytest_veeqo_alloc.server.runner import running
+from pytest_veeqo_alloc.server.state import World
 from pytest_veeqo_alloc.spec.loader import tables
 
 

@@ -27,8 +27,8 @@ from pytest_veeqo_alloc import Contract, serve_fake
 from pytest_veeqo_alloc.cli import main
 from pytest_veeqo_alloc.live.transport import Waits
 from pytest_veeqo_alloc.server.fake import Fake
-from pytest_veeqo_alloc.server.owner import running
 from pytest_veeqo_alloc.server.proxy import Proxy
+from pytest_veeqo_alloc.server.runner import running
 
 KEY = "canary-key-of-the-client"
 HEADERS = {"x-api-key": KEY}

@@ -19,10 +19,9 @@ from pytest_veeqo_alloc.orders.builder.story import Allocation, Customer, Line, 
 from support.fake import PATH, asking, headers
 
 from pytest_veeqo_alloc import Contract, ContractViolation, Policy, Story, World, build_order, serve_fake
-from pytest_veeqo_alloc.server.answers import PLACEHOLDER, order_text
 from pytest_veeqo_alloc.server.fake import Fake
-from pytest_veeqo_alloc.server.faults import FAULTS
-from pytest_veeqo_alloc.server.owner import running
+from pytest_veeqo_alloc.server.responses import FAULTS, PLACEHOLDER, order_text
+from pytest_veeqo_alloc.server.runner import running
 from pytest_veeqo_alloc.strategies import Broken, allocation_requests, invalid_allocation_requests, malformed_bodies
 
 
@@ -81,7 +80,7 @@ def test_orders_that_differ_in_their_ids_alone_are_encoded_once(
     order_text(story)
     other = replace(story, order_id=8, allocations=tuple(replace(each, id=each.id + 9) for each in story.allocations))
     expected = build_order(other)
-    monkeypatch.setattr("pytest_veeqo_alloc.server.answers.build_order", None)
+    monkeypatch.setattr("pytest_veeqo_alloc.server.responses.build_order", None)
     assert json.loads(order_text(other)) == expected
 
 

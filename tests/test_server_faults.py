@@ -16,7 +16,7 @@ from support.servers import ORDER
 
 from pytest_veeqo_alloc import Contract, serve_fake
 from pytest_veeqo_alloc.server.fake import Fake
-from pytest_veeqo_alloc.server.faults import FAULTS
+from pytest_veeqo_alloc.server.responses import FAULTS
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from support.fake import PATH, asking, headers, raw_post, status_of, talk
 
 from pytest_veeqo_alloc import Contract, serve_fake
 from pytest_veeqo_alloc.server.fake import Fake
-from pytest_veeqo_alloc.server.front import Front
-from pytest_veeqo_alloc.server.owner import running
+from pytest_veeqo_alloc.server.http_server import Front
+from pytest_veeqo_alloc.server.runner import running
 
 
 @pytest.fixture

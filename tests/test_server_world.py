@@ -12,9 +12,8 @@ from pytest_veeqo_alloc.orders.builder.story import Allocation, Line, Stock
 
 from pytest_veeqo_alloc import Contract, Story
 from pytest_veeqo_alloc.contract.allocations import Asked
-from pytest_veeqo_alloc.server.answers import answer_to
-from pytest_veeqo_alloc.server.policy import Policy
-from pytest_veeqo_alloc.server.world import Outcome, World, allocate, read, release
+from pytest_veeqo_alloc.server.responses import answer_to
+from pytest_veeqo_alloc.server.state import Outcome, Policy, World, allocate, read, release
 
 STRICT = Policy.strict()
 TWO_LEFT = World.of(Story(order_id=7, lines=(Line(11, 3, stock=(Stock(5, 2, 0),)),), allocations=()))

@@ -29,8 +29,7 @@ from pytest_veeqo_alloc.live import LiveError
 from pytest_veeqo_alloc.live.journal import read_journal
 from pytest_veeqo_alloc.live.permission import load_pool
 from pytest_veeqo_alloc.reporting.report_file import load as load_report
-from pytest_veeqo_alloc.server.body import length_of, read_body
-from pytest_veeqo_alloc.server.head import RefusedRequestError, read_head
+from pytest_veeqo_alloc.server.http_server import RefusedRequestError, length_of, read_body, read_head
 from pytest_veeqo_alloc.spec.loader import read_text, side_of
 
 SECONDS = 5

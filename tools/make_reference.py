@@ -11,7 +11,7 @@ from pytest_veeqo_alloc import plugin
 from pytest_veeqo_alloc.cli import parser
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, PROFILES
 from pytest_veeqo_alloc.options import OPTIONS, key_of
-from pytest_veeqo_alloc.server.faults import FAULTS
+from pytest_veeqo_alloc.server.responses import FAULTS
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 _PLUGIN = Path(plugin.__file__).parent

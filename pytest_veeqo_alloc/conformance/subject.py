@@ -20,9 +20,8 @@ from pytest_veeqo_alloc.live.journal import JOURNAL
 from pytest_veeqo_alloc.live.permission import PoolOrder, Wishes, permit
 from pytest_veeqo_alloc.orders.story import Line, Stock, Story
 from pytest_veeqo_alloc.server.fake import Fake
-from pytest_veeqo_alloc.server.owner import running
-from pytest_veeqo_alloc.server.policy import Policy
-from pytest_veeqo_alloc.server.world import World
+from pytest_veeqo_alloc.server.runner import running
+from pytest_veeqo_alloc.server.state import Policy, World
 
 SHAPES: Mapping[str, tuple[int, int]] = {"one line": (1, 1), "several lines": (2, 1), "several units": (1, 2)}
 """What a happy path asks for: lines, and units of each."""

@@ -13,7 +13,7 @@ from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.orders.builder import build_order
 from pytest_veeqo_alloc.orders.observed import as_observed, nullable_pointers
 from pytest_veeqo_alloc.orders.story import Customer, Line, Stock, Story
-from pytest_veeqo_alloc.server.world import World
+from pytest_veeqo_alloc.server.state import World
 from pytest_veeqo_alloc.strategies.sampling import any_requests
 from pytest_veeqo_alloc.strategies.values import LARGEST_ID
 

@@ -16,8 +16,7 @@ from pytest_veeqo_alloc.conformance.subject import UncoveredError, asking
 from pytest_veeqo_alloc.contract.allocations import Asked, held_by
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.orders.story import units
-from pytest_veeqo_alloc.server.policy import Policy
-from pytest_veeqo_alloc.server.world import CREATED, World, allocate
+from pytest_veeqo_alloc.server.state import CREATED, Policy, World, allocate
 
 RACERS, MACHINES, STEPS = 4, 5, 6
 """How many requests race, and how many machines make how many steps."""

@@ -1,7 +1,8 @@
-"""The fake: takes requests in, holds each against the contract at once, and answers from its world."""
+"""From a request to an outcome: the documented call, and the two others that clean-up needs."""
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -9,19 +10,97 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_veeqo_alloc.api import Contract
-from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.contract.http_rules import path_of
+from pytest_veeqo_alloc.contract.allocations import asked_for
+from pytest_veeqo_alloc.contract.checker import UNREADABLE
+from pytest_veeqo_alloc.contract.findings import Finding, Findings
+from pytest_veeqo_alloc.contract.http_rules import keys_of, path_of
+from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
-from pytest_veeqo_alloc.server.answers import answer_to, injected_answer
-from pytest_veeqo_alloc.server.faults import DoesNotApplyError, Fault, Given, known_fault
-from pytest_veeqo_alloc.server.log import NO_FINDINGS, Record, Taken
-from pytest_veeqo_alloc.server.policy import Policy
-from pytest_veeqo_alloc.server.routes import is_outside, known, outcome_of
-from pytest_veeqo_alloc.server.sending import Sending
-from pytest_veeqo_alloc.server.served import Served
-from pytest_veeqo_alloc.server.verdict import Expected
-from pytest_veeqo_alloc.server.world import Outcome, World
+from pytest_veeqo_alloc.core.text import unknown
+from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, Record, Served, Taken
+from pytest_veeqo_alloc.server.responses import (
+    DoesNotApplyError,
+    Fault,
+    Given,
+    Sending,
+    answer_to,
+    injected_answer,
+    known_fault,
+)
+from pytest_veeqo_alloc.server.state import (
+    ACCEPT,
+    METHOD_NOT_ALLOWED,
+    Outcome,
+    Policy,
+    World,
+    allocate,
+    read,
+    release,
+    with_made_up,
+)
 from pytest_veeqo_alloc.spec.loader import tables
+
+_ORDER = re.compile(r"/orders/([0-9]{1,18})\Z")
+_ALLOCATION = re.compile(r"/orders/([0-9]{1,18})/allocations/([0-9]{1,18})\Z")
+
+_REFUSALS = {
+    "order-id-not-integer": "not-found", "api-key-missing": "unauthorized", "request-media-type": "bad-request",
+    "byte-order-mark": "bad-request", "duplicate-key": "bad-request", "non-finite-number": "bad-request",
+}  # fmt: skip
+
+
+def is_outside(request: Request) -> bool:
+    """Whether *request* is one of the two calls that this server knows and the documented page does not have."""
+    return _outside(request) is not None
+
+
+def outcome_of(
+    request: Request, errors: tuple[Finding, ...], world: World, policy: Policy, api_key: str
+) -> tuple[World, Outcome]:
+    """What becomes of *request*, of which *errors* are what the profile that the policy refuses by finds wrong."""
+    operation = tables().operation
+    outside = _outside(request)
+    is_ours = operation.means(Interaction(request))
+    if not is_ours and outside is None:
+        known = operation.order_segment(request.url) is not None
+        return world, Outcome(METHOD_NOT_ALLOWED if known else "unknown-route")
+    if policy.wrong_key != ACCEPT and api_key not in keys_of(request, operation):
+        return world, Outcome(policy.wrong_key, reason="the key is not the one of this server")
+    if outside is not None:
+        order, allocation = outside
+        return (world, read(world, policy, order)) if allocation is None else release(world, order, allocation)
+    if errors:
+        return world, _refusal(errors, policy)
+    order_id = operation.order_id(request.url)
+    if order_id is None or order_id < 1:
+        return world, Outcome("not-found", reason="there is no such order")
+    return allocate(world, policy, order_id, asked_for(request.body))
+
+
+def known(request: Request, world: World, policy: Policy) -> World:
+    """The world in which the order of *request* is known, if the policy makes it up."""
+    order_id = tables().operation.order_id(request.url)
+    return world if order_id is None or order_id < 1 else with_made_up(world, policy, order_id, asked_for(request.body))
+
+
+def _outside(request: Request) -> tuple[int, int | None] | None:
+    path = path_of(request.url)
+    if request.method == "GET" and (match := _ORDER.search(path)):
+        return int(match[1]), None
+    if request.method == "DELETE" and (match := _ALLOCATION.search(path)):
+        return int(match[1]), int(match[2])
+    return None
+
+
+def _refusal(errors: tuple[Finding, ...], policy: Policy) -> Outcome:
+    """The answer for the first of *errors* that says more than that the body is not as documented."""
+    rules = [error.rule for error in errors]
+    reason = f"{errors[0].place}: {errors[0].message}"
+    if not UNREADABLE.isdisjoint(rules):
+        return Outcome(policy.malformed_json, reason=reason)
+    name = next((_REFUSALS[rule] for rule in _REFUSALS if rule in rules), "unprocessable")
+    return Outcome(name, reason=reason)
+
 
 API_KEY = "fake-key-for-tests"
 
@@ -217,3 +296,57 @@ def _given(planned: _Planned, path: str) -> Given:
     if "elsewhere" not in planned.given:
         return planned.given
     return {**planned.given, "elsewhere": f"{planned.given['elsewhere']}{path}"}
+
+
+class Expected:
+    """Rules that the client of a test breaks on purpose."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self.rules: list[str] = []
+
+    def add(self, rule: str) -> None:
+        """Expect *rule* to be broken; ValueError where it cannot be found at all."""
+        if not isinstance(rule, str) or rule not in CATALOGUE:
+            raise ValueError(unknown("rule", rule, CATALOGUE))
+        if self._contract.severity_of(rule) == "off":
+            raise ValueError(
+                f"the rule {rule} is off in profile {self._contract.profile}, so it is never found: "
+                f"turn it on with --veeqo-alloc-rule {rule}=warning"
+            )
+        self.rules.append(rule)
+
+    def without(self, findings: Findings) -> Findings:
+        """*findings* but for those that are expected."""
+        return findings.carrying((each for each in findings if each.rule not in self.rules), findings.accepted)
+
+    def missing(self, findings: Findings) -> list[str]:
+        """A sentence for each rule that was expected and kept."""
+        found = {each.rule for each in findings} | {each.finding.rule for each in findings.accepted}
+        return [
+            f"a finding of {rule} was expected, and none came: {CATALOGUE[rule].holds_when}"
+            for rule in dict.fromkeys(self.rules)
+            if rule not in found
+        ]
+
+
+class Judge:
+    """What a test is judged by: the findings of a fake that were not expected, and what was expected and did not come."""
+
+    def __init__(self, fake: Fake) -> None:
+        self._fake = fake
+
+    @property
+    def findings(self) -> Findings:
+        """Those that fail the test, and warnings."""
+        return self._fake.unexpected
+
+    @property
+    def checked(self) -> int:
+        """How many requests came."""
+        return len(self._fake.interactions)
+
+    @property
+    def complaints(self) -> list[str]:
+        """Sentences, each of which fails the test."""
+        return self._fake.complaints

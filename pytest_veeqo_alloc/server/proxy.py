@@ -14,9 +14,8 @@ from pytest_veeqo_alloc.live import LiveError, SendError
 from pytest_veeqo_alloc.live.client import READS, Live
 from pytest_veeqo_alloc.live.permission import is_loopback
 from pytest_veeqo_alloc.live.transport import Forwarder, NotSentError
-from pytest_veeqo_alloc.server.log import NO_FINDINGS, Log, Record, Taken, responses_of
-from pytest_veeqo_alloc.server.sending import Sending
-from pytest_veeqo_alloc.server.served import Served
+from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, Log, Record, Served, Taken, responses_of
+from pytest_veeqo_alloc.server.responses import Sending
 from pytest_veeqo_alloc.spec.loader import tables
 
 

@@ -11,10 +11,8 @@ from pytest_veeqo_alloc.capture.writers import interaction_document
 from pytest_veeqo_alloc.contract.http_rules import is_json_type, path_of
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.redaction.redactor import redact
-from pytest_veeqo_alloc.server.answers import json_answer
-from pytest_veeqo_alloc.server.log import Log, Record
-from pytest_veeqo_alloc.server.sending import Exchange, Sending
-from pytest_veeqo_alloc.server.served import Served
+from pytest_veeqo_alloc.server.request_log import Log, Record, Served
+from pytest_veeqo_alloc.server.responses import Exchange, Sending, json_answer
 
 PREFIX = "/__veeqo_alloc__/"
 

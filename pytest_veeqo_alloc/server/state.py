@@ -1,14 +1,107 @@
-"""The world of the fake: orders and stock, and what becomes of them. Pure: a world in, a world and an outcome out."""
+"""What the fake does where the documentation is silent."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Generic, Self, TypeVar
 
 from pytest_veeqo_alloc.contract.allocations import Asked
+from pytest_veeqo_alloc.contract.error_responses import ERROR_ANSWERS
+from pytest_veeqo_alloc.contract.rules import severities
+from pytest_veeqo_alloc.core.text import unknown
 from pytest_veeqo_alloc.orders.story import Allocation, Line, Stock, Story, units
-from pytest_veeqo_alloc.server.policy import ADD, MAKE_UP, PARTIAL, SKIP, Policy
-from pytest_veeqo_alloc.server.shelf import Shelf
+
+MAKE_UP, PARTIAL, ADD, SKIP, ACCEPT = "make-up", "partial", "add", "skip", "accept"
+
+_WORDS = {
+    "unknown_order": MAKE_UP, "unknown_warehouse": MAKE_UP, "unknown_sellable": MAKE_UP, "short_stock": PARTIAL,
+    "already_allocated": ADD, "quantity_below_one": SKIP, "malformed_json": None, "wrong_key": ACCEPT,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the page leaves open. Each field is the one word said with it, or the name of an error answer
+    (`not-found`, `unprocessable`, ...) that is given instead; ValueError for anything else.
+
+    - `unknown_order`, `unknown_warehouse`, `unknown_sellable`: `make-up` makes it up, with stock that suffices.
+    - `short_stock`: `partial` allocates what there is; where there is nothing, the answer is `unprocessable`.
+    - `already_allocated`: `add` allocates more of a sellable than its order still needs.
+    - `quantity_below_one`: `skip` leaves such a line out.
+    - `malformed_json`: for a body that cannot be read.
+    - `wrong_key`: `accept` takes any key, and none.
+    - `refuses`: a profile. A request that has an error in it is refused; what cannot be carried out always is.
+
+    Only `wrong_key`, a 401, is known from the live API (of other calls); the rest is a choice that helps a first test.
+    """
+
+    unknown_order: str = MAKE_UP
+    unknown_warehouse: str = MAKE_UP
+    unknown_sellable: str = MAKE_UP
+    short_stock: str = PARTIAL
+    already_allocated: str = ADD
+    quantity_below_one: str = "unprocessable"
+    malformed_json: str = "bad-request"
+    wrong_key: str = "unauthorized"
+    refuses: str = "lenient"
+
+    def __post_init__(self) -> None:
+        severities(self.refuses)  # refuses a profile that does not exist
+        for name, word in _WORDS.items():
+            value = getattr(self, name)
+            if value not in (word, *ERROR_ANSWERS):
+                raise ValueError(unknown(f"answer for {name}", value, [*([word] if word else []), *ERROR_ANSWERS]))
+
+    @classmethod
+    def strict(cls) -> Self:
+        """Nothing is made up, nothing is done in part, and every request that the strict profile finds wrong is
+        refused."""
+        return cls(
+            unknown_order="not-found",
+            unknown_warehouse="unprocessable",
+            unknown_sellable="unprocessable",
+            short_stock="unprocessable",
+            already_allocated="unprocessable",
+            refuses="strict",
+        )
+
+
+POLICIES = {"default": Policy, "strict": Policy.strict}
+"""The presets by name."""
+
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+_PARTS = 64
+
+
+class Shelf(Mapping[K, V], Generic[K, V]):
+    """An immutable mapping. `having` shares all but one of its 64 parts with the mapping it is called on."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, parts: tuple[Mapping[K, V], ...] = ({},) * _PARTS) -> None:
+        self._parts = parts
+
+    def having(self, key: K, value: V) -> Self:
+        """The same mapping but for *key*, which has *value*."""
+        at = hash(key) % _PARTS
+        return type(self)((*self._parts[:at], {**self._parts[at], key: value}, *self._parts[at + 1 :]))
+
+    def __getitem__(self, key: K) -> V:
+        return self._parts[hash(key) % _PARTS][key]
+
+    def __iter__(self) -> Iterator[K]:
+        return (key for part in self._parts for key in part)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+    def __repr__(self) -> str:
+        return f"<Shelf of {len(self)}>"
+
 
 CREATED = "created"
 FOUND = "found"

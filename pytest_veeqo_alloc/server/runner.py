@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.server.fake import API_KEY, Fake
-from pytest_veeqo_alloc.server.front import App, Front
-from pytest_veeqo_alloc.server.policy import Policy
-from pytest_veeqo_alloc.server.served import Served
+from pytest_veeqo_alloc.server.http_server import App, Front
+from pytest_veeqo_alloc.server.request_log import Served
+from pytest_veeqo_alloc.server.state import Policy
 
 
 @dataclass(frozen=True, slots=True)
