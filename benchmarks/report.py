@@ -12,8 +12,8 @@ from check import Noting, compact
 
 from pytest_veeqo_alloc import Contract
 from pytest_veeqo_alloc.coverage.listeners import Recorder, Shown, noted
+from pytest_veeqo_alloc.reporting.formatters import about_run, finished_run
 from pytest_veeqo_alloc.reporting.report_file import save
-from pytest_veeqo_alloc.reporting.running import about_run, finished_run
 
 INTERACTIONS = 10_000
 

@@ -20,10 +20,7 @@ from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, PROFILES
 from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.file_check import Asked, check_paths
 from pytest_veeqo_alloc.file_redact import redact_files, write_back
-from pytest_veeqo_alloc.reporting.checked import Run
-from pytest_veeqo_alloc.reporting.github import github_lines
-from pytest_veeqo_alloc.reporting.machine import json_text
-from pytest_veeqo_alloc.reporting.terminal import complain, terminal_lines
+from pytest_veeqo_alloc.reporting.formatters import Run, complain, github_lines, json_text, terminal_lines
 from pytest_veeqo_alloc.spec.loader import load_schema, openapi_document, read_text
 
 

@@ -46,8 +46,8 @@ def _merge(chosen: argparse.Namespace) -> int:
 
 def _diff(chosen: argparse.Namespace) -> int:
     from pytest_veeqo_alloc.coverage.report_model import difference
+    from pytest_veeqo_alloc.reporting.formatters import difference_lines, difference_rows
     from pytest_veeqo_alloc.reporting.report_file import load
-    from pytest_veeqo_alloc.reporting.run_text import difference_lines, difference_rows
     from pytest_veeqo_alloc.spec.loader import charts
 
     old, new = load(chosen.old), load(chosen.new)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_veeqo_alloc.cli_contract import CLEAN, COULD_NOT_RUN, ERRORS_FOUND, add_contract, contract_of
 from pytest_veeqo_alloc.live.journal import JOURNAL
-from pytest_veeqo_alloc.reporting.terminal import complain
+from pytest_veeqo_alloc.reporting.formatters import complain
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.api import Contract

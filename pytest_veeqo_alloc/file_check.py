@@ -10,7 +10,7 @@ from pytest_veeqo_alloc.capture.readers import Kind, Loaded, OtherVersionError, 
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.file_walk import walk
-from pytest_veeqo_alloc.reporting.checked import Checked, Run
+from pytest_veeqo_alloc.reporting.formatters import Checked, Run
 from pytest_veeqo_alloc.spec.loader import operation_means, side_of
 
 _OURS = (b"interactions", b"allocation", b"sellable")

@@ -13,7 +13,7 @@ from pytest_veeqo_alloc.watched import unwatch, watched
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.api import Contract
     from pytest_veeqo_alloc.capture.client_objects import Watch
-    from pytest_veeqo_alloc.contract.validators import Validator
+    from pytest_veeqo_alloc.reporting.report_file import Validator
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def veeqo_alloc_contract(pytestconfig: pytest.Config) -> Contract:
 @pytest.fixture(scope="session")
 def veeqo_alloc_schemas(veeqo_alloc_contract: Contract) -> Schemas:
     """Ready jsonschema validators that reject what the profile of this run makes an error."""
-    from pytest_veeqo_alloc.contract.validators import validator
+    from pytest_veeqo_alloc.reporting.report_file import validator
     from pytest_veeqo_alloc.spec.loader import load_schema
 
     profile = veeqo_alloc_contract.profile

@@ -22,9 +22,8 @@ from pytest_veeqo_alloc.coverage.listeners import Counted
 from pytest_veeqo_alloc.live.client import live_alone
 from pytest_veeqo_alloc.live.permission import OrderPool, Wishes, is_loopback, permit
 from pytest_veeqo_alloc.orders.story import Line, Stock, Story
+from pytest_veeqo_alloc.reporting.formatters import about_run, complain, finished_run
 from pytest_veeqo_alloc.reporting.report_file import save
-from pytest_veeqo_alloc.reporting.running import about_run, finished_run
-from pytest_veeqo_alloc.reporting.terminal import complain
 from pytest_veeqo_alloc.server.control_api import controlled
 from pytest_veeqo_alloc.server.http_server import Front
 from pytest_veeqo_alloc.server.proxy import Proxy

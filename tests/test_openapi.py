@@ -12,7 +12,7 @@ from support.bodies import drop, order, put, request_body
 from pytest_veeqo_alloc import load_schema
 from pytest_veeqo_alloc.cli import main
 from pytest_veeqo_alloc.contract.rules import PROFILES
-from pytest_veeqo_alloc.contract.validators import validator
+from pytest_veeqo_alloc.reporting.report_file import validator
 from pytest_veeqo_alloc.spec.loader import openapi_document
 
 PROFILES_AND_NONE = (None, *PROFILES)

@@ -16,12 +16,10 @@ from pytest_veeqo_alloc import Contract
 from pytest_veeqo_alloc.cli import main
 from pytest_veeqo_alloc.contract.deviations import Deviation
 from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.contract.validators import validator
 from pytest_veeqo_alloc.coverage.listeners import Counted, Shown
 from pytest_veeqo_alloc.coverage.report_model import difference, drift_of, merged, totals_of
-from pytest_veeqo_alloc.reporting import page as pages
-from pytest_veeqo_alloc.reporting.page import page
-from pytest_veeqo_alloc.reporting.report_file import load, save
+from pytest_veeqo_alloc.reporting import report_file as pages
+from pytest_veeqo_alloc.reporting.report_file import load, page, save, validator
 from pytest_veeqo_alloc.spec.loader import charts, read_text
 
 HOSTILE = '</script><script>alert(1)</script>\x1b[31m&"'

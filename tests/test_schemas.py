@@ -13,7 +13,7 @@ from support.cases import CASES, body_of
 
 from pytest_veeqo_alloc import load_schema
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES
-from pytest_veeqo_alloc.contract.validators import Validator, validator
+from pytest_veeqo_alloc.reporting.report_file import Validator, validator
 from pytest_veeqo_alloc.spec.loader import read_text
 
 

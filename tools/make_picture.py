@@ -12,8 +12,8 @@ from selenium.webdriver.chrome.service import Service
 
 from pytest_veeqo_alloc import Contract, build_order
 from pytest_veeqo_alloc.coverage.listeners import Counted
+from pytest_veeqo_alloc.reporting.formatters import about_run, finished_run
 from pytest_veeqo_alloc.reporting.report_file import save
-from pytest_veeqo_alloc.reporting.running import about_run, finished_run
 
 PICTURE = Path(__file__).parents[1] / "docs" / "report.png"
 

@@ -12,7 +12,7 @@ import pytest
 from support.bodies import at, drop, fields, only_structure, order, put, request_body
 
 from pytest_veeqo_alloc import load_schema
-from pytest_veeqo_alloc.contract.validators import validator
+from pytest_veeqo_alloc.reporting.report_file import validator
 
 PROFILES = ("lenient", "documented", "strict")
 VALUES: list[Any] = [None, True, 0, -1, 1.5, "", "x", [], [None], [1], {}, {"id": 1}, 10**30, "\U0001f600"]

@@ -14,7 +14,7 @@ from support.bodies import STRUCTURAL, fields, only_structure
 from support.examples import examples
 
 from pytest_veeqo_alloc import build_order, load_schema
-from pytest_veeqo_alloc.contract.validators import validator
+from pytest_veeqo_alloc.reporting.report_file import validator
 from pytest_veeqo_alloc.strategies import (
     allocation_requests,
     allocation_responses,

@@ -20,8 +20,8 @@ from selenium.webdriver.common.keys import Keys
 from pytest_veeqo_alloc import Contract, build_order
 from pytest_veeqo_alloc.coverage.listeners import Counted
 from pytest_veeqo_alloc.coverage.report_model import Document
+from pytest_veeqo_alloc.reporting.formatters import about_run, finished_run
 from pytest_veeqo_alloc.reporting.report_file import save
-from pytest_veeqo_alloc.reporting.running import about_run, finished_run
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(

@@ -10,7 +10,7 @@ from pytest_veeqo_alloc import Contract
 from pytest_veeqo_alloc.coverage.collector import Coverage
 from pytest_veeqo_alloc.coverage.listeners import Counted, Shown
 from pytest_veeqo_alloc.coverage.report_model import Document, Totals
-from pytest_veeqo_alloc.reporting.running import about_run, finished_run
+from pytest_veeqo_alloc.reporting.formatters import about_run, finished_run
 
 DAY = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)
 
