@@ -86,7 +86,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if (timeout := setting(config, "client-timeout")) and not timeout.replace(".", "", 1).isdecimal():
         raise pytest.UsageError(f"veeqo-alloc: --veeqo-alloc-client-timeout is a number of seconds, not {timeout!a}")
     if mode := setting(config, "record-mode"):
-        from pytest_veeqo_alloc.recording.settings import known_mode  # not before somebody records
+        from pytest_veeqo_alloc.recording.paths import known_mode  # not before somebody records
 
         try:
             known_mode(mode)

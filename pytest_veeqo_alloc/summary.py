@@ -13,7 +13,7 @@ import pytest
 from pytest_veeqo_alloc.core.text import count_of, printable
 from pytest_veeqo_alloc.fixtures_cassette import folder_of
 from pytest_veeqo_alloc.fixtures_conformance import skipped_for
-from pytest_veeqo_alloc.recording.names import files_in
+from pytest_veeqo_alloc.recording.paths import files_in
 from pytest_veeqo_alloc.told import checked_in
 from pytest_veeqo_alloc.watched import warnings_of
 

@@ -120,7 +120,7 @@ def test_it():
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([
         ">       requests.post(*",
-        "E       pytest_veeqo_alloc.recording.unmatched.UnmatchedRequestError: the cassette 'created' has no interaction left*",
+        "E       pytest_veeqo_alloc.recording.matching.UnmatchedRequestError: the cassette 'created' has no interaction left*",
         "E         path                                         recorded that of another call, got this one",
         "E         query:canary                                 recorded nothing, got a value of 1 characters",
         "test_it.py:*: UnmatchedRequestError",

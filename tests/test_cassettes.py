@@ -26,10 +26,10 @@ from support.servers import Allocating, serving
 
 from pytest_veeqo_alloc import Contract, Interaction, Request
 from pytest_veeqo_alloc.capture.writers import cassette_text
-from pytest_veeqo_alloc.recording.guard import NetworkBlockedError
-from pytest_veeqo_alloc.recording.names import CassetteError, shipped_names
+from pytest_veeqo_alloc.recording.matching import UnmatchedRequestError
+from pytest_veeqo_alloc.recording.network_guard import NetworkBlockedError
+from pytest_veeqo_alloc.recording.paths import CassetteError, shipped_names
 from pytest_veeqo_alloc.recording.session import Cassettes
-from pytest_veeqo_alloc.recording.unmatched import UnmatchedRequestError
 from pytest_veeqo_alloc.spec.loader import read_text, shipped
 
 URL = "https://shop.example.net/veeqo/orders/99/allocations"

@@ -26,8 +26,8 @@ from pytest_veeqo_alloc import Contract, ContractViolation, serve_fake
 from pytest_veeqo_alloc.cli import main
 from pytest_veeqo_alloc.contract.deviations import parse
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
+from pytest_veeqo_alloc.recording.matching import UnmatchedRequestError
 from pytest_veeqo_alloc.recording.session import Cassettes
-from pytest_veeqo_alloc.recording.unmatched import UnmatchedRequestError
 from pytest_veeqo_alloc.reporting.report_file import save
 
 ROOT = Path(__file__).parents[1]

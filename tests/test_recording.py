@@ -26,10 +26,9 @@ from pytest_veeqo_alloc import Contract
 from pytest_veeqo_alloc.live import RefusedError
 from pytest_veeqo_alloc.live.client import Live
 from pytest_veeqo_alloc.live.journal import read_journal
-from pytest_veeqo_alloc.recording.guard import NetworkBlockedError
-from pytest_veeqo_alloc.recording.names import CassetteError, Place
-from pytest_veeqo_alloc.recording.saving import class_of_host, save
-from pytest_veeqo_alloc.recording.session import Cassettes
+from pytest_veeqo_alloc.recording.network_guard import NetworkBlockedError
+from pytest_veeqo_alloc.recording.paths import CassetteError, Place
+from pytest_veeqo_alloc.recording.session import Cassettes, class_of_host, save
 
 TODAY = datetime.date(2026, 11, 25)
 
@@ -186,7 +185,7 @@ def test_what_still_looks_like_a_secret_after_redaction_is_not_written(tmp_path:
     assert place.path.exists()
     place.path.unlink()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pytest_veeqo_alloc.recording.saving.redact", lambda interactions: interactions)
+        patch.setattr("pytest_veeqo_alloc.recording.session.redact", lambda interactions: interactions)
         leaking = created(body={"note": "jane@corp.io"})
         with pytest.raises(CassetteError, match="was not written: an e-mail address, in the request, remains at /note"):
             save(place, [leaking], TODAY)
