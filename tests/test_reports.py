@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_veeqo_alloc.cli.main.main import main
 from support.bodies import drop, order, put
 from support.reports import DAY, kinds, of_rules, report_of, report_of_bodies
 
 from pytest_veeqo_alloc import Contract
-from pytest_veeqo_alloc.cli import main
 from pytest_veeqo_alloc.contract.deviations import Deviation
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.coverage.listeners import Counted, Shown

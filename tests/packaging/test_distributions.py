@@ -90,7 +90,7 @@ def test_the_wheel_registers_plugin_and_command(built: tuple[Path, Path]) -> Non
     (entry_points,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     text = wheel.read(entry_points).decode()
     assert "[pytest11]\nveeqo_alloc = pytest_veeqo_alloc.plugin" in text
-    assert "veeqo-alloc = pytest_veeqo_alloc.cli:entry" in text
+    assert "veeqo-alloc = pytest_veeqo_alloc.cli.main:entry" in text
 
 
 def test_the_sdist_holds_code_data_and_tests(built: tuple[Path, Path]) -> None:
