@@ -13,9 +13,9 @@ from pytest_veeqo_alloc.told import told_in
 from pytest_veeqo_alloc.watched import warn
 
 if TYPE_CHECKING:
+    from pytest_veeqo_alloc.conformance.assertions import Judge
     from pytest_veeqo_alloc.conformance.client import ClientJudge
-    from pytest_veeqo_alloc.conformance.judging import Judge
-    from pytest_veeqo_alloc.conformance.subject import Subject
+    from pytest_veeqo_alloc.conformance.server_under_test import Subject
 
 NOT_COVERED = "veeqo-alloc: not covered: "
 
@@ -23,7 +23,7 @@ NOT_COVERED = "veeqo-alloc: not covered: "
 @pytest.fixture(scope="session")
 def veeqo_alloc_subject(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Iterator[Subject | str]:
     """The server under test, or why there is none. Where it may not be written to, the run stops."""
-    from pytest_veeqo_alloc.conformance.subject import foreign, own_fake
+    from pytest_veeqo_alloc.conformance.server_under_test import foreign, own_fake
 
     with ExitStack() as stack:
         if setting(pytestconfig, "base-url"):
@@ -45,7 +45,7 @@ def veeqo_alloc_subject(request: pytest.FixtureRequest, pytestconfig: pytest.Con
 @pytest.fixture
 def veeqo_alloc_judge(request: pytest.FixtureRequest, veeqo_alloc_subject: Subject | str) -> Judge:
     """What judges the server under test in this test."""
-    from pytest_veeqo_alloc.conformance.judging import Judge
+    from pytest_veeqo_alloc.conformance.assertions import Judge
 
     if isinstance(veeqo_alloc_subject, str):
         pytest.skip(veeqo_alloc_subject)
@@ -56,7 +56,7 @@ def veeqo_alloc_judge(request: pytest.FixtureRequest, veeqo_alloc_subject: Subje
 def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
     """`make_client` of the client under test: of the option, of the hook, or the reference client where nothing at all
     was said; else why there is none."""
-    from pytest_veeqo_alloc.conformance.driving import ClientError, checked, named_client
+    from pytest_veeqo_alloc.conformance.client import ClientError, checked, named_client
 
     config = request.config
     try:
@@ -74,7 +74,7 @@ def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
             "no client is named: implement the hook pytest_veeqo_alloc_client(request) in a conftest.py, or give "
             "--veeqo-alloc-client module:make_client"
         )
-    from pytest_veeqo_alloc.conformance.reference import make_client
+    from pytest_veeqo_alloc.conformance.client import make_client
 
     return make_client
 
@@ -111,8 +111,8 @@ def skipped_for(report: Any) -> str:
 def explained(item: pytest.Item, error: BaseException) -> BaseException | None:
     """What is raised in the place of *error*: a skip where something is not covered, one sentence and a stop where the
     target is no target or the client is none."""
-    from pytest_veeqo_alloc.conformance.driving import ClientError
-    from pytest_veeqo_alloc.conformance.subject import TargetError, UncoveredError
+    from pytest_veeqo_alloc.conformance.client import ClientError
+    from pytest_veeqo_alloc.conformance.server_under_test import TargetError, UncoveredError
 
     if isinstance(error, UncoveredError):
         return pytest.skip.Exception(f"{NOT_COVERED}{error}")

@@ -1,15 +1,116 @@
-"""The client under test, and what it is held to."""
+"""Driving the client under test: within bounds, whatever it does."""
 
 from __future__ import annotations
 
+import asyncio
+import importlib
+import inspect
+import sys
+import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import requests
 
-from pytest_veeqo_alloc.conformance.driving import ClientError, Driven, MakeClient, drive
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.server.fake import Fake
+
+MakeClient = Callable[[str, str], Any]
+_MARGIN = 1.0
+"""Seconds that a client may take beyond its time-out, on a slow machine."""
+
+
+class ClientError(Exception):
+    """The client cannot be driven, for the reason that the text gives: the run may as well stop."""
+
+    is_of_conformance = True
+
+
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """What came of a call: what was returned, or what was raised. `ended` is false where the client did not come back."""
+
+    returned: Any = None
+    raised: BaseException | None = None
+    ended: bool = True
+
+
+def named_client(named: str, folder: str) -> MakeClient:
+    """`module:callable`, looked for in *folder* too. ClientError, in one sentence."""
+    module, _, attribute = named.partition(":")
+    if not module or not attribute:
+        raise ClientError(f"--veeqo-alloc-client is module:callable, such as shop.veeqo:make_client, not {named!a}")
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        found = importlib.import_module(module)
+    except BaseException as error:
+        raise ClientError(f"the client {named!a} cannot be imported: {_reason(error)}") from None
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise ClientError(f"the client {named!a} cannot be imported: there is no {part!a} in it")
+        found = getattr(found, part)
+    return checked(found)
+
+
+def _reason(error: BaseException) -> str:
+    """What stands in the way of an import, by names of modules and files alone: its own text could have anything in it."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"there is no module {error.name!a}"
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"SyntaxError in {error.filename!a}, line {error.lineno}"
+    return type(error).__name__
+
+
+def checked(make_client: Any) -> MakeClient:
+    """*make_client*, if it can be called as it should be; ClientError else."""
+    if not callable(make_client):
+        raise ClientError(f"the client is make_client(base_url, api_key), not {type(make_client).__name__}")
+    _refuse_signature(make_client, ("http://127.0.0.1", "key"), "make_client(base_url, api_key)")
+    made: MakeClient = make_client
+    return made
+
+
+def _refuse_signature(function: Callable[..., Any], arguments: tuple[Any, ...], wanted: str) -> None:
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError as error:
+        raise ClientError(f"the client has another signature than {wanted}: {error}") from None
+    except ValueError:
+        pass  # a builtin that does not tell
+
+
+def drive(make_client: MakeClient, fake: Fake, order_id: int, body: dict[str, Any], timeout: float) -> Driven:
+    """One allocation by a client of its own; waits no longer than *timeout* seconds and a margin."""
+    allocation = body["allocation"]
+    lines = [dict(line) for line in allocation["line_items_attributes"]]
+    arguments = (order_id, allocation["warehouse_id"], lines)
+    outcome: list[Driven] = []
+
+    def work() -> None:
+        try:
+            allocate = make_client(fake.url, fake.api_key)
+            if not callable(allocate):
+                raise ClientError(f"make_client returned no function allocate, but {type(allocate).__name__}")
+            _refuse_signature(allocate, arguments, "allocate(order_id, warehouse_id, line_items)")
+            returned = allocate(*arguments)
+            if inspect.isawaitable(returned):
+                returned = asyncio.run(_awaited(returned))
+            outcome.append(Driven(returned=returned))
+        except BaseException as error:  # whatever it is, it is what the client did
+            outcome.append(Driven(raised=error))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(timeout + _MARGIN)
+    return outcome[0] if outcome else Driven(ended=False)
+
+
+async def _awaited(returned: Any) -> Any:
+    return await returned
+
 
 BODY: dict[str, Any] = {
     "allocation": {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}
@@ -70,3 +171,24 @@ class ClientJudge:
         self._warn(findings)
         if not findings.ok:
             pytest.fail(f"the client: {self.fake.contract.violation(findings)}", pytrace=False)
+
+
+TIMEOUT = 0.5
+
+
+def make_client(base_url: str, api_key: str) -> Callable[[int, int, list[dict[str, Any]]], Any]:
+    """A client of the server at *base_url*."""
+
+    def allocate(order_id: int, warehouse_id: int, line_items: list[dict[str, Any]]) -> Any:
+        answer = requests.post(
+            f"{base_url}/orders/{order_id}/allocations",
+            json={"allocation": {"warehouse_id": warehouse_id, "line_items_attributes": line_items}},
+            headers={"x-api-key": api_key},
+            allow_redirects=False,  # they would take the key to another host
+            timeout=TIMEOUT,
+        )
+        if answer.status_code != 201:
+            raise RuntimeError(f"no allocation was made: {answer.status_code}")
+        return answer.json()
+
+    return allocate

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pytest_veeqo_alloc.conformance.judging import Judge, by_rule
-from pytest_veeqo_alloc.conformance.subject import SHAPES, asking
+from pytest_veeqo_alloc.conformance.assertions import Judge, by_rule
+from pytest_veeqo_alloc.conformance.server_under_test import SHAPES, asking
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 
 _OF_ERRORS = ("undocumented-status", "server-error", "unexpected-status", "error-body-shape", "error-leaks-internals",

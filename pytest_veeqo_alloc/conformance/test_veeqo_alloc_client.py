@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from pytest_veeqo_alloc.conformance.assertions import by_rule
 from pytest_veeqo_alloc.conformance.client import ClientJudge
-from pytest_veeqo_alloc.conformance.judging import by_rule
 from pytest_veeqo_alloc.contract.http_rules import SEQUENCE_RULES
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.orders.builder import build_order

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from pytest_veeqo_alloc.conformance.judging import Judge, by_rule
-from pytest_veeqo_alloc.conformance.subject import asking
+from pytest_veeqo_alloc.conformance.assertions import Judge, by_rule
+from pytest_veeqo_alloc.conformance.server_under_test import asking
 from pytest_veeqo_alloc.spec.loader import tables
 from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_BREAKERS
 from pytest_veeqo_alloc.strategies.sampling import broken_requests

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from pytest_veeqo_alloc.conformance.judging import Judge
-from pytest_veeqo_alloc.conformance.subject import UncoveredError, asking
+from pytest_veeqo_alloc.conformance.assertions import Judge
+from pytest_veeqo_alloc.conformance.server_under_test import UncoveredError, asking
 from pytest_veeqo_alloc.contract.allocations import Asked, held_by
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.orders.story import units

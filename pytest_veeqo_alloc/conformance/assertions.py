@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_veeqo_alloc.api import Contract
-from pytest_veeqo_alloc.conformance.subject import Subject
+from pytest_veeqo_alloc.conformance.server_under_test import Subject
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.core.http import Interaction
