@@ -11,7 +11,7 @@ from pytest_veeqo_alloc.cli.main.main import parser
 
 from pytest_veeqo_alloc import plugin
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, PROFILES
-from pytest_veeqo_alloc.options import OPTIONS, key_of
+from pytest_veeqo_alloc.plugin.options import OPTIONS, key_of
 from pytest_veeqo_alloc.server.responses import FAULTS
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"

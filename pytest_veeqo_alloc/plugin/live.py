@@ -19,7 +19,7 @@ from pytest_veeqo_alloc.live.client import Live
 from pytest_veeqo_alloc.live.journal import JOURNAL, Writer, opened, read_journal
 from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, Permit, Wishes, permit
 from pytest_veeqo_alloc.live.run_state import Rate, Shared
-from pytest_veeqo_alloc.options import folder_for, setting
+from pytest_veeqo_alloc.plugin.options import folder_for, setting
 
 NAME = "veeqo_alloc_live"
 _LINES = 10

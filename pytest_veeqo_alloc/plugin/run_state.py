@@ -9,13 +9,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pytest_veeqo_alloc.options import FAKES
-from pytest_veeqo_alloc.watched import MOST_WARNED, checked_by_onlookers, warn
+from pytest_veeqo_alloc.plugin.observers import MOST_WARNED, checked_by_onlookers, warn
+from pytest_veeqo_alloc.plugin.options import FAKES, key_of, setting
 
 if TYPE_CHECKING:
+    from pytest_veeqo_alloc.api import Contract
     from pytest_veeqo_alloc.contract.findings import Findings
     from pytest_veeqo_alloc.core.http import Interaction
     from pytest_veeqo_alloc.coverage.listeners import Recorder, Shown
+
 
 CHECKED = "veeqo_alloc_interactions"
 """The property of a report that says how many interactions its test checked; it crosses from pytest-xdist's processes."""
@@ -105,3 +107,31 @@ def _netloc(url: str) -> str:
         return urlsplit(url).netloc
     except ValueError:
         return ""
+
+
+_CONTRACT: pytest.StashKey[Contract] = pytest.StashKey()
+
+
+def contract_of(config: pytest.Config) -> Contract:
+    """The contract that the settings of this run describe, made once."""
+    if _CONTRACT not in config.stash:
+        from pytest_veeqo_alloc.api import Contract, parse_overrides  # not before somebody needs it
+
+        try:
+            config.stash[_CONTRACT] = Contract(
+                setting(config, "profile") or "documented",
+                rules=parse_overrides(setting(config, "rule")),
+                deviations=[_deviations(config, named) for named in setting(config, "deviations")],
+                show_values=bool(setting(config, "show-values")),
+            ).telling(told_in(config))
+        except ValueError as error:
+            raise pytest.UsageError(f"veeqo-alloc: {error}") from None
+    return config.stash[_CONTRACT]
+
+
+def _deviations(config: pytest.Config, named: str) -> str:
+    """A file named in the ini file lies beside it; one named on the command line, where the command was given."""
+    if config.getoption(key_of("deviations")) is None and config.inipath is not None:
+        beside = config.inipath.parent / named
+        return str(beside) if beside.is_file() else named
+    return named

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_veeqo_alloc.options import OPTIONS, setting
-from pytest_veeqo_alloc.told import told_in
-from pytest_veeqo_alloc.watched import warn
+from pytest_veeqo_alloc.plugin.observers import warn
+from pytest_veeqo_alloc.plugin.options import OPTIONS, setting
+from pytest_veeqo_alloc.plugin.run_state import told_in
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.conformance.assertions import Judge
     from pytest_veeqo_alloc.conformance.client import ClientJudge
     from pytest_veeqo_alloc.conformance.server_under_test import Subject
+
 
 NOT_COVERED = "veeqo-alloc: not covered: "
 
@@ -27,8 +28,8 @@ def veeqo_alloc_subject(request: pytest.FixtureRequest, pytestconfig: pytest.Con
 
     with ExitStack() as stack:
         if setting(pytestconfig, "base-url"):
-            from pytest_veeqo_alloc.fixtures_live import live_or_fail
             from pytest_veeqo_alloc.plugin import contract_of  # the plugin imports this module
+            from pytest_veeqo_alloc.plugin.fixtures import live_or_fail
 
             try:
                 live = live_or_fail(pytestconfig)

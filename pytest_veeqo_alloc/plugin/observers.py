@@ -1,9 +1,10 @@
-"""What a test is judged by besides its own asserts: everything in it that looked on, and what that has found."""
+"""The failure of a test in which the contract was broken before the eyes of a fixture."""
 
 from __future__ import annotations
 
+import functools
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,7 +12,32 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.api import Contract
+    from pytest_veeqo_alloc.contract.failure import ContractViolation
     from pytest_veeqo_alloc.contract.findings import Findings
+
+
+def failure(violation: ContractViolation | None, complaints: Sequence[str]) -> BaseException:
+    """Return one exception for *violation* and *complaints*, which pytest shows without a traceback."""
+    if violation is not None:
+        return _untraced_violation()(violation, complaints)
+    return pytest.fail.Exception("veeqo-alloc: " + "\n\n".join(complaints), pytrace=False)
+
+
+@functools.cache
+def _untraced_violation() -> Callable[[ContractViolation, Sequence[str]], BaseException]:
+    """Return a ContractViolation class that pytest shows without a traceback: no line of the test is where it is."""
+    from pytest_veeqo_alloc.contract.failure import ContractViolation  # the core, which most runs never load
+
+    class UntracedViolation(ContractViolation, pytest.fail.Exception):  # type: ignore[misc,name-defined]  # pytest gives the class as an attribute of a function
+        def __init__(self, violation: ContractViolation, complaints: Sequence[str]) -> None:
+            ContractViolation.__init__(self, violation.findings, violation.hint)
+            self.msg = "\n\n".join([str(violation), *complaints])
+            self.pytrace = False
+
+    # A failure shows the name under which users know it.
+    UntracedViolation.__name__ = UntracedViolation.__qualname__ = ContractViolation.__name__
+    UntracedViolation.__module__ = ContractViolation.__module__
+    return UntracedViolation
 
 
 class Onlooker(Protocol):
@@ -53,7 +79,6 @@ def failure_of(node: pytest.Item) -> BaseException | None:
     warn(node, findings)
     if findings.ok and not complaints:
         return None
-    from pytest_veeqo_alloc.failure import failure  # needs the core, which most runs never load
 
     return failure(None if findings.ok else contract.violation(findings), complaints)
 

@@ -15,10 +15,10 @@ import pytest
 
 from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.coverage.listeners import Recorder, noted
-from pytest_veeqo_alloc.options import SUITE, folder_for, is_given, runs_suite, setting
+from pytest_veeqo_alloc.plugin.options import SUITE, folder_for, is_given, runs_suite, setting
+from pytest_veeqo_alloc.plugin.run_state import told_in
 from pytest_veeqo_alloc.reporting.formatters import about_run, finished_run, run_lines, too_few
 from pytest_veeqo_alloc.reporting.report_file import known_path, save
-from pytest_veeqo_alloc.told import told_in
 
 COUNTING = "veeqo_alloc_report"
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from pytest_veeqo_alloc.core.text import count_of, printable
-from pytest_veeqo_alloc.fixtures_cassette import folder_of
-from pytest_veeqo_alloc.fixtures_conformance import skipped_for
+from pytest_veeqo_alloc.plugin.fixtures import folder_of
+from pytest_veeqo_alloc.plugin.fixtures_conformance import skipped_for
+from pytest_veeqo_alloc.plugin.observers import warnings_of
+from pytest_veeqo_alloc.plugin.run_state import checked_in
 from pytest_veeqo_alloc.recording.paths import files_in
-from pytest_veeqo_alloc.told import checked_in
-from pytest_veeqo_alloc.watched import warnings_of
 
 _MOST = 5
 _HEAD = 4096

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING
 
 import pytest
 
-import pytest_veeqo_alloc.hooks as hooks
-from pytest_veeqo_alloc.fixtures import veeqo_alloc_contract, veeqo_alloc_schemas, veeqo_alloc_watch
-from pytest_veeqo_alloc.fixtures_cassette import MARKER, PASSED, USED, veeqo_alloc_cassette
-from pytest_veeqo_alloc.fixtures_conformance import (
+from pytest_veeqo_alloc.plugin import hookspecs
+from pytest_veeqo_alloc.plugin.fixtures import (
+    MARKER,
+    PASSED,
+    USED,
+    veeqo_alloc_cassette,
+    veeqo_alloc_contract,
+    veeqo_alloc_orders,
+    veeqo_alloc_schemas,
+    veeqo_alloc_server,
+    veeqo_alloc_server_owner,
+    veeqo_alloc_server_settings,
+    veeqo_alloc_target,
+    veeqo_alloc_watch,
+)
+from pytest_veeqo_alloc.plugin.fixtures_conformance import (
     explained,
     names_a_client,
     skipped_for,
@@ -19,18 +30,9 @@ from pytest_veeqo_alloc.fixtures_conformance import (
     veeqo_alloc_judge,
     veeqo_alloc_subject,
 )
-from pytest_veeqo_alloc.fixtures_live import veeqo_alloc_orders, veeqo_alloc_target
-from pytest_veeqo_alloc.fixtures_server import (
-    veeqo_alloc_server,
-    veeqo_alloc_server_owner,
-    veeqo_alloc_server_settings,
-)
-from pytest_veeqo_alloc.options import OPTIONS, add_options, is_given, key_of, runs_suite, setting
-from pytest_veeqo_alloc.told import checked_in, told_in
-from pytest_veeqo_alloc.watched import failure_of, hide_libraries, warnings_of
-
-if TYPE_CHECKING:
-    from pytest_veeqo_alloc.api import Contract
+from pytest_veeqo_alloc.plugin.observers import failure_of, hide_libraries, warnings_of
+from pytest_veeqo_alloc.plugin.options import OPTIONS, add_options, is_given, runs_suite, setting
+from pytest_veeqo_alloc.plugin.run_state import checked_in, contract_of, told_in
 
 __all__ = [
     "veeqo_alloc_cassette",
@@ -51,8 +53,6 @@ __all__ = [
 # Where the plugin is named by hand and not found by its entry point, the suite's assertions would tell nothing.
 pytest.register_assert_rewrite("pytest_veeqo_alloc.conformance")
 
-_CONTRACT: pytest.StashKey[Contract] = pytest.StashKey()
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options and ini keys."""
@@ -61,7 +61,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     """The hook for a client under test."""
-    pluginmanager.add_hookspecs(hooks)
+    pluginmanager.add_hookspecs(hookspecs)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -76,11 +76,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if any(setting(config, name) for name, *_ in OPTIONS):
         contract_of(config)
     if setting(config, "base-url"):
-        from pytest_veeqo_alloc.live_plugin import NAME, LivePlugin  # not before a foreign server is named
+        from pytest_veeqo_alloc.plugin.live import NAME, LivePlugin  # not before a foreign server is named
 
         config.pluginmanager.register(LivePlugin(config), NAME)
     if is_given(config, "report") or is_given(config, "coverage-min") or runs_suite(config):
-        from pytest_veeqo_alloc.report_plugin import COUNTING, ReportPlugin  # not before somebody counts
+        from pytest_veeqo_alloc.plugin.coverage import COUNTING, ReportPlugin  # not before somebody counts
 
         config.pluginmanager.register(ReportPlugin(config), COUNTING)
     if (timeout := setting(config, "client-timeout")) and not timeout.replace(".", "", 1).isdecimal():
@@ -92,31 +92,6 @@ def pytest_configure(config: pytest.Config) -> None:
             known_mode(mode)
         except ValueError as error:
             raise pytest.UsageError(f"veeqo-alloc: {error}") from None
-
-
-def contract_of(config: pytest.Config) -> Contract:
-    """The contract that the settings of this run describe, made once."""
-    if _CONTRACT not in config.stash:
-        from pytest_veeqo_alloc.api import Contract, parse_overrides  # not before somebody needs it
-
-        try:
-            config.stash[_CONTRACT] = Contract(
-                setting(config, "profile") or "documented",
-                rules=parse_overrides(setting(config, "rule")),
-                deviations=[_deviations(config, named) for named in setting(config, "deviations")],
-                show_values=bool(setting(config, "show-values")),
-            ).telling(told_in(config))
-        except ValueError as error:
-            raise pytest.UsageError(f"veeqo-alloc: {error}") from None
-    return config.stash[_CONTRACT]
-
-
-def _deviations(config: pytest.Config, named: str) -> str:
-    """A file named in the ini file lies beside it; one named on the command line, where the command was given."""
-    if config.getoption(key_of("deviations")) is None and config.inipath is not None:
-        beside = config.inipath.parent / named
-        return str(beside) if beside.is_file() else named
-    return named
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -204,7 +179,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     checked = not told_in(config).counts and any(checked_in(report) or warnings_of(report) for report in reports)
     if not (used or checked or any(map(skipped_for, reports))):
         return
-    from pytest_veeqo_alloc.summary import cassette_lines, checked_lines, conformance_lines
+    from pytest_veeqo_alloc.plugin.summary import cassette_lines, checked_lines, conformance_lines
 
     lines = [*(checked_lines(reports) if checked else ()), *conformance_lines(reports)]
     for line in [*lines, *(cassette_lines(used, config) if used else ())]:

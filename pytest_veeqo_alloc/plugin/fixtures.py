@@ -1,0 +1,230 @@
+"""The fixtures. What they need is imported when one is used: this module is loaded in every run."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_veeqo_alloc.plugin.observers import unwatch, watched
+from pytest_veeqo_alloc.plugin.options import FAKES, folder_for, setting
+from pytest_veeqo_alloc.plugin.run_state import told_in
+
+if TYPE_CHECKING:
+    from pytest_veeqo_alloc.api import Contract
+    from pytest_veeqo_alloc.capture.client_objects import Watch
+    from pytest_veeqo_alloc.core.http import Interaction
+    from pytest_veeqo_alloc.live.client import Live
+    from pytest_veeqo_alloc.live.permission import OrderPool
+    from pytest_veeqo_alloc.recording.session import Cassettes
+    from pytest_veeqo_alloc.reporting.report_file import Validator
+    from pytest_veeqo_alloc.server.fake import Fake
+    from pytest_veeqo_alloc.server.runner import ServerSettings
+
+
+@dataclass(frozen=True)
+class Schemas:
+    """jsonschema validators for one profile: `.request` and `.response`."""
+
+    request: Validator
+    response: Validator
+
+
+@pytest.fixture(scope="session")
+def veeqo_alloc_contract(pytestconfig: pytest.Config) -> Contract:
+    """The contract, with the profile, rules and deviations of this run's options."""
+    from pytest_veeqo_alloc.plugin import contract_of  # the plugin imports this module
+
+    return contract_of(pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def veeqo_alloc_schemas(veeqo_alloc_contract: Contract) -> Schemas:
+    """Ready jsonschema validators that reject what the profile of this run makes an error."""
+    from pytest_veeqo_alloc.reporting.report_file import validator
+    from pytest_veeqo_alloc.spec.loader import load_schema
+
+    profile = veeqo_alloc_contract.profile
+    return Schemas(validator(load_schema("request", profile)), validator(load_schema("response", profile)))
+
+
+@pytest.fixture
+def veeqo_alloc_watch(
+    request: pytest.FixtureRequest, veeqo_alloc_contract: Contract
+) -> Iterator[Callable[[Any], Watch]]:
+    """Call it with a requests.Session, httpx.Client or httpx.AsyncClient: each allocation that it makes is checked, and
+    an error fails the test. Returns the `Watch`."""
+    watches: list[Watch] = []
+    onlookers = watched(request.node, veeqo_alloc_contract)
+
+    def watch(session: Any) -> Watch:
+        watches.append(veeqo_alloc_contract.watch(session))
+        onlookers.append(watches[-1])
+        return watches[-1]
+
+    yield watch
+    unwatch(request.node)
+    for each in watches:
+        each.close()
+
+
+class Target:
+    """The server under test: `.base_url`, `.foreign`, and `.post(order_id, payload)`, which goes through the guards."""
+
+    foreign = True
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    @property
+    def base_url(self) -> str:
+        """Where it is."""
+        return self._live.permit.base_url
+
+    def post(self, order_id: int, payload: Any) -> Interaction:
+        """Allocates, for real: *payload* is a JSON value or bytes. LiveError, in one sentence, where it may not be sent or
+        got no answer."""
+        __tracebackhide__ = True
+        return self._live.post(order_id, payload)
+
+
+@pytest.fixture(scope="session")
+def veeqo_alloc_target(pytestconfig: pytest.Config) -> Target:
+    """The foreign server that `--veeqo-alloc-base-url` names."""
+    return Target(live_or_fail(pytestconfig))
+
+
+@pytest.fixture(scope="session")
+def veeqo_alloc_orders(pytestconfig: pytest.Config) -> OrderPool:
+    """The orders that may be written to: of `--veeqo-alloc-orders`."""
+    return live_or_fail(pytestconfig).permit.pool
+
+
+def live_or_fail(config: pytest.Config) -> Live:
+    """The way to the foreign server, or a failure with a sentence for each thing that is missing and no traceback."""
+    from pytest_veeqo_alloc.live import LiveError
+    from pytest_veeqo_alloc.plugin.live import live_of
+
+    try:
+        return live_of(config)
+    except LiveError as error:
+        sentences = str(error).splitlines()
+    pytest.fail("veeqo-alloc: nothing is sent\n" + "\n".join(f"  - {each}" for each in sentences), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def veeqo_alloc_server_settings() -> ServerSettings:
+    """Override it in your conftest.py for another address, key or policy."""
+    from pytest_veeqo_alloc.server.runner import ServerSettings
+
+    return ServerSettings()
+
+
+@pytest.fixture(scope="session")
+def veeqo_alloc_server_owner(
+    pytestconfig: pytest.Config, veeqo_alloc_server_settings: ServerSettings, veeqo_alloc_contract: Contract
+) -> Iterator[Fake]:
+    """The one server of this process, for all tests in turn."""
+    from pytest_veeqo_alloc.server.fake import Fake
+    from pytest_veeqo_alloc.server.runner import ServerSettings, running
+
+    given = veeqo_alloc_server_settings
+    if not isinstance(given, ServerSettings):
+        what = f"it returns {type(given).__name__}, not ServerSettings"
+        pytest.fail(f"veeqo-alloc: the fixture veeqo_alloc_server_settings is overridden, but {what}", pytrace=False)
+    fake = Fake(veeqo_alloc_contract, given.policy, given.api_key)
+    with ExitStack() as stack:
+        try:
+            front = stack.enter_context(running(fake, host=given.host, port=given.port))
+        except OSError as error:
+            where = f"the fake cannot listen on {given.host}:{given.port}"
+            trouble = f"{where}: {error.strerror}; without port= each process takes one that is free"
+        else:
+            trouble = ""
+        if trouble:
+            pytest.fail(f"veeqo-alloc: {trouble}", pytrace=False)
+        pytestconfig.stash.setdefault(FAKES, []).append(front.netloc)
+        yield fake
+        pytestconfig.stash[FAKES].remove(front.netloc)
+
+
+@pytest.fixture
+def veeqo_alloc_server(
+    request: pytest.FixtureRequest, veeqo_alloc_server_owner: Fake, veeqo_alloc_contract: Contract
+) -> Iterator[Fake]:
+    """A stand-in for the API on the loopback: give your client its `.url` and `.api_key`. Each request is checked, and an
+    error in one fails the test. The world is empty at first, and what a client asks for is made up."""
+    from pytest_veeqo_alloc.server.fake import Judge
+
+    veeqo_alloc_server_owner.reset()
+    watched(request.node, veeqo_alloc_contract).append(Judge(veeqo_alloc_server_owner))
+    yield veeqo_alloc_server_owner
+    veeqo_alloc_server_owner.settle()
+    veeqo_alloc_server_owner.show()
+    unwatch(request.node)
+
+
+MARKER = "veeqo_alloc_cassette"
+USED: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
+PASSED: pytest.StashKey[bool] = pytest.StashKey()
+
+
+@pytest.fixture
+def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: Contract) -> Iterator[Cassettes]:
+    """`.use(name)` plays a cassette: no network, no key, and every allocation that passes is checked. With
+    `--veeqo-alloc-record-mode once` what is missing is recorded, redacted, and written when the test has passed."""
+    from pytest_veeqo_alloc.recording.session import Cassettes
+
+    config = request.config
+    mode = setting(config, "record-mode") or "none"
+    fakes = config.stash.setdefault(FAKES, [])
+    cassettes = Cassettes(veeqo_alloc_contract, folder_of(config), mode, lambda: _live(config), lambda: fakes)
+    watched(request.node, veeqo_alloc_contract).append(cassettes)
+    told_in(config).played.append(lambda: cassettes.interactions)
+    request.node.stash[PASSED] = False
+    with ExitStack() as stack:
+        if (marker := request.node.get_closest_marker(MARKER)) is not None:
+            _enter(stack, cassettes, marker)
+        yield cassettes
+    cassettes.show()
+    unwatch(request.node)
+    passed = request.node.stash[PASSED]
+    request.node.stash[USED] = [dataclasses.asdict(used) for used in cassettes.used(passed=passed)]
+    if passed and (trouble := _trouble(lambda: cassettes.save(datetime.date.today()))):
+        pytest.fail(trouble, pytrace=False)
+
+
+def _enter(stack: ExitStack, cassettes: Cassettes, marker: pytest.Mark) -> None:
+    if trouble := _trouble(lambda: stack.enter_context(cassettes.use(*marker.args, **marker.kwargs))):
+        pytest.fail(trouble, pytrace=False)
+
+
+def _trouble(work: Callable[[], object]) -> str:
+    """What stands in the way of *work*, in one sentence; nothing where it was done."""
+    try:
+        work()
+    except TypeError:
+        return (
+            f"veeqo-alloc: the marker is used as @pytest.mark.{MARKER}('name'), with the arguments of "
+            "veeqo_alloc_cassette.use(): relax=, strict_play=, allow_playback_repeats=, allow_hosts=, record_mode="
+        )
+    except ValueError as error:
+        return f"veeqo-alloc: {error}"
+    return ""
+
+
+def _live(config: pytest.Config) -> Live:
+    from pytest_veeqo_alloc.plugin.live import live_of
+
+    return live_of(config)
+
+
+def folder_of(config: pytest.Config) -> Path:
+    """The user's folder of cassettes, by default `tests/cassettes`."""
+    return folder_for(config, "cassette-dir") / str(setting(config, "cassette-dir") or "tests/cassettes")
