@@ -9,9 +9,9 @@ from typing import Any
 
 from check import timed
 from measure import Row, rounds
-from pytest_veeqo_alloc.orders.builder.story import Allocation, Line
 
 from pytest_veeqo_alloc import Contract, ContractViolation, Story, build_order
+from pytest_veeqo_alloc.orders.story import Allocation, Line
 
 LINES = 1000
 ROUNDS = 9

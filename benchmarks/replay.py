@@ -13,10 +13,10 @@ from pathlib import Path
 import yaml
 from check import compact, timed
 from measure import Row, Timed, rounds
-from pytest_veeqo_alloc.cli.main.files import Asked, check_paths
-from pytest_veeqo_alloc.redaction.redactor.redactor import new_redactor
 
 from pytest_veeqo_alloc import Contract, Interaction, Response
+from pytest_veeqo_alloc.cli.files import Asked, check_paths
+from pytest_veeqo_alloc.redaction.redactor import new_redactor
 from pytest_veeqo_alloc.spec.loader import read_text
 
 TESTS, LINTED = 300, 1000

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 import yaml
-from pytest_veeqo_alloc.cli.main.main import main
 from support.bodies import drop, order, put, request_body
 from test_capture_files import INTERACTION, URL, cassette, har
 
 from pytest_veeqo_alloc import Contract, load_schema
 from pytest_veeqo_alloc.capture.readers import load
+from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.spec.loader import operation_means, side_of
 

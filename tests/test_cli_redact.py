@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 import yaml
-from pytest_veeqo_alloc.cli.main.main import main
 from support import canaries
 
 from pytest_veeqo_alloc import Interaction
 from pytest_veeqo_alloc.capture.writers import cassette_text, rewritten
+from pytest_veeqo_alloc.cli.main import main
 
 BODY = json.dumps({"allocation": {"warehouse_id": 5, "note": "canary note"}})
 

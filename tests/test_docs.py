@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import yaml
 from make_reference import PAGES as PAGES_OF_CODE
-from pytest_veeqo_alloc.cli.main.main import main
 from support.bodies import drop, order, put
 from support.cassettes import created, write
 from support.clients import BODY, CLIENTS
@@ -24,6 +23,7 @@ from support.served import served
 from support.staging import staging
 
 from pytest_veeqo_alloc import Contract, ContractViolation, serve_fake
+from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.contract.deviations import parse
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.recording.matching import UnmatchedRequestError

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from pytest_veeqo_alloc.cli.main.main import main
 from support import canaries
 from support.bodies import order
 
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response, redact
+from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.strategies import allocation_interactions
 
 KEY = "a8f5f167f44f4964e6c998dee827110c"

@@ -22,12 +22,12 @@ import pytest
 import requests
 import trustme
 import urllib3
-from pytest_veeqo_alloc.cli.main.main import main
 from support.live import KEY, POOL, body, live_at
 from support.servers import Allocating, serving
 from support.staging import Staging, staging
 
 from pytest_veeqo_alloc import Request, Response
+from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.live import JournalError, RefusedError, SendError
 from pytest_veeqo_alloc.live.cleanup import Cleaned, clean_up
 from pytest_veeqo_alloc.live.client import live_alone

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pytest_veeqo_alloc.cli.main.main import main
 from support.staging import Staging, staging
 
+from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.coverage.report_model import totals_of
 from pytest_veeqo_alloc.live.journal import read_journal
 from pytest_veeqo_alloc.reporting.report_file import load

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from pytest_veeqo_alloc.cli.main.main import main
 from support.bodies import drop, order, put, request_body
 
 from pytest_veeqo_alloc import load_schema
+from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.contract.rules import PROFILES
 from pytest_veeqo_alloc.reporting.report_file import validator
 from pytest_veeqo_alloc.spec.loader import openapi_document

@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from pytest_veeqo_alloc.orders.builder.builder import DERIVED, example_value, money
-from pytest_veeqo_alloc.orders.builder.observed import added_types, as_observed, nullable_pointers
-from pytest_veeqo_alloc.orders.builder.story import Allocation, Customer, Line, Stock
 from support.bodies import at, fields, order
 
 from pytest_veeqo_alloc import Contract, Story, build_order, load_schema
+from pytest_veeqo_alloc.orders.builder import DERIVED, example_value, money
+from pytest_veeqo_alloc.orders.observed import added_types, as_observed, nullable_pointers
+from pytest_veeqo_alloc.orders.story import Allocation, Customer, Line, Stock
 from pytest_veeqo_alloc.strategies.responses import free_leaves
 
 STRICT = Contract("strict")

@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 import trustme
-from pytest_veeqo_alloc.cli.main.main import main
 from support.clients import BODY
 from support.fake import PATH, asking, talk
 from support.live import live_at
@@ -25,6 +24,7 @@ from support.served import served
 from support.staging import staging
 
 from pytest_veeqo_alloc import Contract, serve_fake
+from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.live.transport import Waits
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.proxy import Proxy

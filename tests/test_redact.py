@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from pytest_veeqo_alloc.redaction.redactor.allowlist import is_plain_name
-from pytest_veeqo_alloc.redaction.redactor.placeholders import StandIns, is_stand_in
-from pytest_veeqo_alloc.redaction.redactor.redactor import new_redactor
 from support import canaries
 from support.bodies import order, put
 
 from pytest_veeqo_alloc import Contract, Findings, Interaction, Request, Response, redact
 from pytest_veeqo_alloc.core.json_pointer import split
+from pytest_veeqo_alloc.redaction.allowlist import is_plain_name
+from pytest_veeqo_alloc.redaction.placeholders import StandIns, is_stand_in
+from pytest_veeqo_alloc.redaction.redactor import new_redactor
 from pytest_veeqo_alloc.strategies import (
     Broken,
     allocation_interactions,

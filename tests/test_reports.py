@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_veeqo_alloc.cli.main.main import main
 from support.bodies import drop, order, put
 from support.reports import DAY, kinds, of_rules, report_of, report_of_bodies
 
 from pytest_veeqo_alloc import Contract
+from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.contract.deviations import Deviation
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.coverage.listeners import Counted, Shown
 from pytest_veeqo_alloc.coverage.report_model import difference, drift_of, merged, totals_of
 from pytest_veeqo_alloc.reporting import report_file as pages
-from pytest_veeqo_alloc.reporting.report_file import load, page, save, validator
+from pytest_veeqo_alloc.reporting.html import page
+from pytest_veeqo_alloc.reporting.report_file import load, save, validator
 from pytest_veeqo_alloc.spec.loader import charts, read_text
 
 HOSTILE = '</script><script>alert(1)</script>\x1b[31m&"'

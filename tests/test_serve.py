@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 import requests
-from pytest_veeqo_alloc.cli.main.main import main
 from support.clients import BODY
 from support.fake import PATH, asking
 from support.served import served
 from support.servers import ORDER, Allocating, serving
 
+from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.server.fake import API_KEY
 
 HEADERS = {"x-api-key": API_KEY}

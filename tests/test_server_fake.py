@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from hypothesis import HealthCheck, given, settings
-from pytest_veeqo_alloc.orders.builder.story import Allocation, Customer, Line, Stock
 from support.fake import PATH, asking, headers
 
 from pytest_veeqo_alloc import Contract, ContractViolation, Policy, Story, World, build_order, serve_fake
+from pytest_veeqo_alloc.orders.story import Allocation, Customer, Line, Stock
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.responses import FAULTS, PLACEHOLDER, order_text
 from pytest_veeqo_alloc.server.runner import running

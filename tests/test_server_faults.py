@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 import requests
-from pytest_veeqo_alloc.orders.builder.builder import build_order
 from support.fake import PATH, asking, headers
 from support.servers import ORDER
 
 from pytest_veeqo_alloc import Contract, serve_fake
+from pytest_veeqo_alloc.orders.builder import build_order
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.responses import FAULTS
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_veeqo_alloc.orders.builder.builder import build_order
-from pytest_veeqo_alloc.orders.builder.story import Allocation, Line, Stock
 
 from pytest_veeqo_alloc import Contract, Story
 from pytest_veeqo_alloc.contract.allocations import Asked
+from pytest_veeqo_alloc.orders.builder import build_order
+from pytest_veeqo_alloc.orders.story import Allocation, Line, Stock
 from pytest_veeqo_alloc.server.responses import answer_to
 from pytest_veeqo_alloc.server.state import Outcome, Policy, World, allocate, read, release
 

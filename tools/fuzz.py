@@ -19,8 +19,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pytest_veeqo_alloc.redaction.redactor.redactor import new_redactor
-
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import load
@@ -28,6 +26,7 @@ from pytest_veeqo_alloc.contract.deviations import parse
 from pytest_veeqo_alloc.live import LiveError
 from pytest_veeqo_alloc.live.journal import read_journal
 from pytest_veeqo_alloc.live.permission import load_pool
+from pytest_veeqo_alloc.redaction.redactor import new_redactor
 from pytest_veeqo_alloc.reporting.report_file import load as load_report
 from pytest_veeqo_alloc.server.http_server import RefusedRequestError, length_of, read_body, read_head
 from pytest_veeqo_alloc.spec.loader import read_text, side_of

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pytest_veeqo_alloc.orders.builder.story import Allocation, Customer, Line, Stock
-
 from pytest_veeqo_alloc import Interaction, Request, Response, Story, build_order
 from pytest_veeqo_alloc.capture.writers import cassette_text
 from pytest_veeqo_alloc.contract.error_responses import ERROR_ANSWERS, JSON_TYPE
+from pytest_veeqo_alloc.orders.story import Allocation, Customer, Line, Stock
 from pytest_veeqo_alloc.spec.loader import read_text
 
 FOLDER = Path(__file__).resolve().parents[1] / "cassettes"

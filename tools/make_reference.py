@@ -7,9 +7,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from pytest_veeqo_alloc.cli.main.main import parser
-
 from pytest_veeqo_alloc import plugin
+from pytest_veeqo_alloc.cli.main import parser
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, PROFILES
 from pytest_veeqo_alloc.plugin.options import OPTIONS, key_of
 from pytest_veeqo_alloc.server.responses import FAULTS

@@ -6,16 +6,12 @@ import json
 import re
 from typing import Any
 
-import yaml
-
 MAX_DEPTH, MAX_MERGES = 200, 10
 MAX_YAML = 64 * 1024 * 1024
 """Bytes of YAML that are read; a parsed document takes many times as much memory."""
 
 _FEW = 500
 _INDENT = re.compile(r"^[ ?:-]*", re.MULTILINE)
-
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class UnreadableFileError(Exception):
@@ -45,9 +41,12 @@ def parse(data: bytes) -> tuple[Any, bool]:
 
 
 def _parse_yaml(text: str) -> Any:
+    import yaml  # not before there is YAML
+
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        _refuse_harm(text)
-        return yaml.load(text, Loader=_LOADER)  # noqa: S506  # the safe loader, in C where it is to be had
+        _refuse_harm(text, loader)
+        return yaml.load(text, Loader=loader)  # noqa: S506  # the safe loader, in C where it is to be had
     except yaml.constructor.ConstructorError as error:
         if "python/" in str(error.problem):
             raise UnreadableFileError("has a Python-object tag, which is never constructed; record it anew") from None
@@ -61,13 +60,15 @@ def _parse_yaml(text: str) -> Any:
         raise UnreadableFileError("YAML with a value that does not fit its tag") from None
 
 
-def _refuse_harm(text: str) -> None:
+def _refuse_harm(text: str, loader: Any) -> None:
     """The C loader goes down without a limit and takes the process with it, and each merge may double the work; the
     parser of events does neither."""
     if _is_harmless(text):
         return
+    import yaml
+
     depth = merges = 0
-    for event in yaml.parse(text, Loader=_LOADER):
+    for event in yaml.parse(text, Loader=loader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         merges += isinstance(event, yaml.ScalarEvent) and event.value == "<<"
         if depth > MAX_DEPTH:

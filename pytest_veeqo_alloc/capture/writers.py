@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pytest_veeqo_alloc.capture.readers import STAMP, Kind, grouped
 from pytest_veeqo_alloc.core.formats import is_date_time
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response, reason_phrase
@@ -41,7 +39,6 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
-_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _EPOCH = "1970-01-01T00:00:00Z"
 
 
@@ -51,7 +48,10 @@ def cassette_text(interactions: Iterable[Interaction], stamp: Mapping[str, Any],
     document: dict[str, Any] = {STAMP: dict(stamp)} if stamp else {}
     document |= {"interactions": [_cassette_entry(each) for each in interactions], "version": 1}
     lines = "".join(f"# {line}\n" for line in comment.splitlines())
-    return lines + str(yaml.dump(document, Dumper=_DUMPER, sort_keys=False, width=120, allow_unicode=False))
+    import yaml  # not before there is YAML
+
+    dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return lines + str(yaml.dump(document, Dumper=dumper, sort_keys=False, width=120, allow_unicode=False))
 
 
 def rewritten(kind: Kind, document: Any, interactions: Iterable[Interaction], *, as_json: bool) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,6 @@ from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import Kind, Loaded, OtherVersionError, load
 from pytest_veeqo_alloc.capture.writers import rewritten, write_atomically
-from pytest_veeqo_alloc.cli.common import walk
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.redaction.redactor import new_redactor
@@ -141,3 +142,55 @@ def _loaded(paths: list[str], troubles: list[tuple[str, str]]) -> Iterator[tuple
 def _dropped(interaction: Interaction) -> int:
     messages = (interaction.request, interaction.response)
     return sum(bool(message and (message.body or b"").startswith(b"[redacted: ")) for message in messages)
+
+
+SUFFIXES = (".json", ".yaml", ".yml", ".har")
+
+
+Trouble = Callable[[str, str], None]
+"""Takes a path and one sentence about why it cannot be looked at."""
+
+
+def walk(paths: list[str], trouble: Trouble) -> Iterator[tuple[str, bool, bytes]]:
+    """Each file of *paths* (`-` is standard input; folders are walked, links included), whether it was named itself
+    rather than found in a folder, and its bytes."""
+    for path, named in _files(paths, trouble):
+        try:
+            yield path, named, _read(path)
+        except OSError as error:
+            trouble(path, error.strerror or "cannot be read")
+
+
+def _read(path: str) -> bytes:
+    if path != "-":
+        return Path(path).read_bytes()
+    if sys.stdin is None:
+        raise OSError(0, "standard input is closed")
+    return sys.stdin.buffer.read()
+
+
+def _files(paths: list[str], trouble: Trouble) -> Iterator[tuple[str, bool]]:
+    for path in paths:
+        if path == "-" or not os.path.isdir(path):
+            yield path, True
+            continue
+        seen: set[str] = set()
+
+        def untold(error: OSError) -> None:
+            trouble(str(error.filename), error.strerror or "cannot be read")
+
+        for folder, inner, names in os.walk(path, followlinks=True, onerror=untold):
+            # A link may lead back to where we are.
+            inner[:] = sorted(name for name in inner if not name.startswith("."))
+            inner[:] = [name for name in inner if _first_time(os.path.join(folder, name), seen)]
+            for name in sorted(names):
+                here = os.path.join(folder, name)
+                if name.lower().endswith(SUFFIXES) and (os.path.isfile(here) or not os.path.exists(here)):
+                    yield here, False
+
+
+def _first_time(folder: str, seen: set[str]) -> bool:
+    real = os.path.realpath(folder)
+    new = real not in seen
+    seen.add(real)
+    return new

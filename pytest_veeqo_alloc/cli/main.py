@@ -14,8 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_veeqo_alloc.api import parse_overrides
 from pytest_veeqo_alloc.capture.readers import KINDS
-from pytest_veeqo_alloc.cli.common import CLEAN, COULD_NOT_RUN, ERRORS_FOUND, add_contract, contract_of
 from pytest_veeqo_alloc.cli.files import Asked, check_paths, redact_files, write_back
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, PROFILES
 from pytest_veeqo_alloc.core.text import printable
@@ -26,6 +26,31 @@ from pytest_veeqo_alloc.spec.loader import load_schema, openapi_document, read_t
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.api import Contract
     from pytest_veeqo_alloc.server.request_log import Served
+
+
+CLEAN, ERRORS_FOUND, COULD_NOT_RUN = 0, 1, 2
+"""What a command ends with."""
+
+
+def add_contract(command: argparse.ArgumentParser) -> None:
+    """Profile, single rules and deviations."""
+    command.add_argument("--profile", default="documented", help=f"one of {', '.join(PROFILES)} (default: documented)")
+    command.add_argument(
+        "--rule", action="append", default=[], metavar="ID=SEVERITY", help="error, warning or off for one rule"
+    )
+    command.add_argument(
+        "--deviations",
+        "--veeqo-alloc-deviations",  # as failures advise it
+        action="append",
+        default=[],
+        metavar="D",
+        help="a file of accepted deviations, or the pack observed",
+    )
+
+
+def contract_of(chosen: argparse.Namespace) -> Contract:
+    """The contract that these options describe. ValueError, in one sentence, for what does not exist."""
+    return Contract(chosen.profile, rules=parse_overrides(chosen.rule), deviations=chosen.deviations)
 
 
 def add_report(commands: Any) -> None:

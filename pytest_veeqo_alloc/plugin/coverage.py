@@ -65,7 +65,7 @@ class ReportPlugin:
 
     def _conclude(self) -> Iterator[tuple[int, str]]:
         """Lines for the summary, each with the exit status that it asks for, or 0."""
-        from pytest_veeqo_alloc.plugin import contract_of  # the plugin imports this module
+        from pytest_veeqo_alloc.plugin.run_state import contract_of  # the plugin imports this module
 
         about = about_run(contract_of(self._config), f"pytest {pytest.__version__}", self._started, uuid.uuid4().hex)
         run = finished_run(about, noted(self._folder))

@@ -39,7 +39,7 @@ class Schemas:
 @pytest.fixture(scope="session")
 def veeqo_alloc_contract(pytestconfig: pytest.Config) -> Contract:
     """The contract, with the profile, rules and deviations of this run's options."""
-    from pytest_veeqo_alloc.plugin import contract_of  # the plugin imports this module
+    from pytest_veeqo_alloc.plugin.run_state import contract_of  # the plugin imports this module
 
     return contract_of(pytestconfig)
 

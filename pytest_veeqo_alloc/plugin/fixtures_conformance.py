@@ -28,8 +28,8 @@ def veeqo_alloc_subject(request: pytest.FixtureRequest, pytestconfig: pytest.Con
 
     with ExitStack() as stack:
         if setting(pytestconfig, "base-url"):
-            from pytest_veeqo_alloc.plugin import contract_of  # the plugin imports this module
             from pytest_veeqo_alloc.plugin.fixtures import live_or_fail
+            from pytest_veeqo_alloc.plugin.run_state import contract_of  # the plugin imports this module
 
             try:
                 live = live_or_fail(pytestconfig)

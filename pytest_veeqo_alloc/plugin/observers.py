@@ -110,7 +110,7 @@ def hide_libraries(error: BaseException) -> None:
     """End the traceback of *error* at the last line of the user's own code. Where a call was stopped, the frames of
     clients and of vcrpy below it have the request as an argument, with its URL and its key."""
     libraries = tuple(str(sysconfig.get_path(kind)) for kind in ("stdlib", "purelib", "platlib"))
-    hidden = (*libraries, str(Path(__file__).parent))
+    hidden = (*libraries, str(Path(__file__).parents[1]))
     last, entry = None, error.__traceback__
     while entry is not None:
         if not entry.tb_frame.f_code.co_filename.startswith(hidden):

@@ -11,9 +11,8 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from pytest_veeqo_alloc.orders.builder.story import Allocation, Line, Stock
-
 from pytest_veeqo_alloc import Contract, Story, build_order
+from pytest_veeqo_alloc.orders.story import Allocation, Line, Stock
 
 KEY = "key-of-the-battery"
 Answer = tuple[int, dict[str, str], bytes]

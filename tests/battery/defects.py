@@ -8,10 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from pytest_veeqo_alloc.orders.builder.story import Story
-
 from battery.app import Answer, RefusedError, Shop
 from pytest_veeqo_alloc.contract.json_reader import read
+from pytest_veeqo_alloc.orders.story import Story
 
 ANSWERS, REFUSALS, STATE = ("test_veeqo_alloc_answers", "test_veeqo_alloc_refusals", "test_veeqo_alloc_state")
 Planted = tuple[str, Callable[[], Any]]

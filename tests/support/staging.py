@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from pytest_veeqo_alloc.orders.builder.story import Allocation, Line
-
 from pytest_veeqo_alloc import Story, build_order
+from pytest_veeqo_alloc.orders.story import Allocation, Line
 
 
 class Staging(ThreadingHTTPServer):
