@@ -11,7 +11,7 @@ from pathlib import Path
 from measure import Row, Timed, rounds
 
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response
-from pytest_veeqo_alloc.coverage.listeners import Recorder, Shown
+from pytest_veeqo_alloc.coverage.listeners import CheckEvent, Recorder
 from pytest_veeqo_alloc.spec.loader import read_text
 
 ROUNDS, REPEATS = 40, 25
@@ -51,7 +51,7 @@ class Noting:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
-    def tell(self, shown: Shown) -> None:
+    def tell(self, shown: CheckEvent) -> None:
         """Of one check."""
         self._recorder.note(shown.origin or "target", shown.look("tests/test_shop.py::test_allocation"))
 

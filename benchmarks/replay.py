@@ -15,7 +15,7 @@ from check import compact, timed
 from measure import Row, Timed, rounds
 
 from pytest_veeqo_alloc import Contract, Interaction, Response
-from pytest_veeqo_alloc.cli.files import Asked, check_paths
+from pytest_veeqo_alloc.cli.files import FileCheckOptions, check_paths
 from pytest_veeqo_alloc.redaction.redactor import new_redactor
 from pytest_veeqo_alloc.spec.loader import read_text
 
@@ -96,7 +96,7 @@ def linting() -> list[Row]:
                 yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
 
         def lint() -> None:
-            if len(check_paths([folder], contract, Asked(lint=True)).checked) != LINTED:
+            if len(check_paths([folder], contract, FileCheckOptions(lint=True)).checked) != LINTED:
                 raise SystemExit("not every cassette was checked")
 
         return rounds({"yaml.load with the C loader": once(load), "check --lint": once(lint)}, 3)

@@ -11,7 +11,7 @@ from pathlib import Path
 from check import Noting, compact
 
 from pytest_veeqo_alloc import Contract
-from pytest_veeqo_alloc.coverage.listeners import Recorder, Shown, noted
+from pytest_veeqo_alloc.coverage.listeners import CheckEvent, Recorder, noted
 from pytest_veeqo_alloc.reporting.formatters import about_run, finished_run
 from pytest_veeqo_alloc.reporting.report_file import save
 
@@ -25,7 +25,7 @@ class _Numbered(Noting):
         super().__init__(recorder)
         self._number = 0
 
-    def tell(self, shown: Shown) -> None:
+    def tell(self, shown: CheckEvent) -> None:
         """Of one check."""
         self._number += 1
         self._recorder.note("target", shown.look(f"tests/test_shop.py::test_allocation[{self._number}]"))

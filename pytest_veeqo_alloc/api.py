@@ -10,25 +10,25 @@ from typing import Any, Self
 
 from pytest_veeqo_alloc.capture.client_objects import Watch, interaction_of, request_of
 from pytest_veeqo_alloc.contract.checker import (
-    Asked,
-    Examined,
+    CheckContext,
+    RawResult,
     Settings,
-    conclude,
     examine,
     examine_body,
     findings_of,
+    to_findings,
     without_keys,
 )
-from pytest_veeqo_alloc.contract.deviations import Accepting, Deviation
+from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex
 from pytest_veeqo_alloc.contract.failure import ContractViolation
 from pytest_veeqo_alloc.contract.findings import Breach, Findings
 from pytest_veeqo_alloc.contract.http_rules import Seen, sequence_breaches
 from pytest_veeqo_alloc.contract.rules import BodySide, Severity, severities
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.coverage.collector import Coverage, Origin, look_at, only_found
-from pytest_veeqo_alloc.coverage.listeners import Listener, Shown
+from pytest_veeqo_alloc.coverage.listeners import CheckEvent, Listener
 from pytest_veeqo_alloc.redaction.lint import age_breaches, format_breach, secret_breaches
-from pytest_veeqo_alloc.spec.loader import charts, known_side, load_deviations, observed, tables
+from pytest_veeqo_alloc.spec.loader import field_trees, load_deviations, observed, tables, validate_side
 
 OBSERVED_HINT = (
     "every error of the response is a known deviation of the live API: "
@@ -54,7 +54,7 @@ class Contract:
     ) -> None:
         self.profile = profile
         named = [deviations] if isinstance(deviations, (str, os.PathLike, Deviation)) else deviations
-        accepting = Accepting([one for each in named for one in load_deviations(each)], datetime.date.today())
+        accepting = DeviationIndex([one for each in named for one in load_deviations(each)], datetime.date.today())
         self._settings = Settings(profile, severities(profile, rules), accepting, show_values)
         self._listener: Listener | None = None
 
@@ -91,13 +91,13 @@ class Contract:
     ) -> None:
         """Tells of an *interaction* whose *findings* are known already. *watched*: so was the order of the requests."""
         if self._listener is not None:
-            asked = Asked(headers_filtered=origin == "cassette", known_keys=tuple(keys), watched=watched)
-            self._told(origin, interaction, examine(interaction, tables(), asked), findings, asked)
+            context = CheckContext(headers_filtered=origin == "cassette", known_keys=tuple(keys), watched=watched)
+            self._told(origin, interaction, examine(interaction, tables(), context), findings, context)
 
     def show_more(self, origin: Origin, findings: Findings) -> None:
         """Tells of *findings* about several interactions together, each of which is told of by itself."""
         if self._listener is not None and len(findings):
-            self._listener.tell(Shown(origin, None, findings, lambda test: only_found(findings)))
+            self._listener.tell(CheckEvent(origin, None, findings, lambda test: only_found(findings)))
 
     def check(
         self, interaction: Interaction, *, expect_status: int | None = None, broken_request: bool = False
@@ -109,25 +109,25 @@ class Contract:
             raise TypeError(
                 f"check takes an Interaction, not {kind}; for what a client returned there is check_response"
             )
-        return self._check(interaction, Asked(expect_status, broken_request))
+        return self._check(interaction, CheckContext(expect_status, broken_request))
 
     def check_request(self, request: Any) -> Findings:
         """Everything wrong with a request (see `pytest_veeqo_alloc.capture.client_objects.request_of` for what it may be)."""
-        return self._check(Interaction(request_of(request)), Asked())
+        return self._check(Interaction(request_of(request)), CheckContext())
 
     def check_response(
         self, response: Any, *, expect_status: int | None = None, body: bytes | str | None = None
     ) -> Findings:
         """Everything wrong with a response and, where it carries one, with its request. *body* is what was read, for
         clients whose responses do not keep it. With an *expect_status* of 4xx the request is not checked."""
-        return self._check(interaction_of(response, body=body), Asked(expect_status))
+        return self._check(interaction_of(response, body=body), CheckContext(expect_status))
 
     def check_body(self, side: BodySide, value: Any) -> Findings:
         """Everything wrong with a body alone: parsed JSON, or bytes to be read first."""
-        known_side(side)
+        validate_side(side)
         examined = examine_body(side, value, tables())
-        findings = conclude(examined.said, tables(), self._settings)
-        self._told(None, None, examined, findings, Asked())
+        findings = to_findings(examined.said, tables(), self._settings)
+        self._told(None, None, examined, findings, CheckContext())
         return findings
 
     def validate(
@@ -177,20 +177,20 @@ class Contract:
 
     def check_stored(self, interaction: Interaction, *, expect_status: int | None = None) -> Findings:
         """`check` for what lay in a file, whose headers somebody may have filtered: a missing key is no finding."""
-        return self._check(interaction, Asked(expect_status, headers_filtered=True))
+        return self._check(interaction, CheckContext(expect_status, headers_filtered=True))
 
     def check_served(self, request: Request, keys: Iterable[str], *others: Contract) -> list[Findings]:
         """`check_request` for a server that takes *keys*, which may stand in no URL: what this contract says, and what
         each of the *others* does, for one reading."""
-        asked = Asked(known_keys=tuple(keys))
-        said = examine(Interaction(request), tables(), asked).said
-        found = (conclude(said, tables(), each._settings) for each in (self, *others))
-        return [without_keys(each, request, tables(), asked) for each in found]
+        context = CheckContext(known_keys=tuple(keys))
+        said = examine(Interaction(request), tables(), context).said
+        found = (to_findings(said, tables(), each._settings) for each in (self, *others))
+        return [without_keys(each, request, tables(), context) for each in found]
 
     def check_sequence(self, seen: Iterable[Seen], keys: Iterable[str] = ()) -> Findings:
         """What is wrong with requests as they followed upon each other at a server: see `sequence_breaches`."""
         breaches = sequence_breaches(seen, tables().operation, keys)
-        return conclude((("request", breach, None) for breach in breaches), tables(), self._settings)
+        return to_findings((("request", breach, None) for breach in breaches), tables(), self._settings)
 
     def lint(self, interaction: Interaction) -> Findings:
         """What seems to be secret in a stored interaction of any call. Not the contract: whether it may be shown."""
@@ -212,7 +212,7 @@ class Contract:
         return self._as_file([format_breach(version)])
 
     def _as_file(self, breaches: Iterable[Breach]) -> Findings:
-        return conclude((("file", breach, None) for breach in breaches), tables(), self._settings)
+        return to_findings((("file", breach, None) for breach in breaches), tables(), self._settings)
 
     def merge(self, several: Iterable[Findings]) -> Findings:
         """The findings of several checks as one sequence."""
@@ -224,29 +224,29 @@ class Contract:
             operation=tables().operation.name,
         )
 
-    def _check(self, interaction: Interaction, asked: Asked) -> Findings:
-        if asked.expect_status is not None and not isinstance(asked.expect_status, int):
-            raise TypeError(f"expect_status is a number such as 404, not {type(asked.expect_status).__name__}")
-        examined = examine(interaction, tables(), asked)
-        findings = findings_of(examined, interaction, tables(), self._settings, asked)
-        self._told(None, interaction, examined, findings, asked)
+    def _check(self, interaction: Interaction, context: CheckContext) -> Findings:
+        if context.expect_status is not None and not isinstance(context.expect_status, int):
+            raise TypeError(f"expect_status is a number such as 404, not {type(context.expect_status).__name__}")
+        examined = examine(interaction, tables(), context)
+        findings = findings_of(examined, interaction, tables(), self._settings, context)
+        self._told(None, interaction, examined, findings, context)
         return findings
 
     def _told(
         self,
         origin: Origin | None,
         interaction: Interaction | None,
-        examined: Examined,
+        examined: RawResult,
         findings: Findings,
-        asked: Asked,
+        context: CheckContext,
     ) -> None:
         if self._listener is not None:
 
             def look(test: str) -> Coverage:  # which is called only where somebody counts
-                described = (tables(), charts())
-                return look_at(interaction, examined, findings, described, self._settings, asked, test)
+                described = (tables(), field_trees())
+                return look_at(interaction, examined, findings, described, self._settings, context, test)
 
-            self._listener.tell(Shown(origin, interaction, findings, look))
+            self._listener.tell(CheckEvent(origin, interaction, findings, look))
 
 
 def parse_overrides(settings: Iterable[str]) -> dict[str, str]:

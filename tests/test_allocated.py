@@ -9,37 +9,46 @@ from typing import Any
 import pytest
 from support.bodies import order, request_body
 
-from pytest_veeqo_alloc.contract.allocations import Asked, Held, Reach, asked_for, held_by, reach_of
+from pytest_veeqo_alloc.contract.allocations import (
+    AllocationRequest,
+    ExistingAllocation,
+    RequestScope,
+    asked_for,
+    held_by,
+    reach_of,
+)
 from pytest_veeqo_alloc.core.http import decoded
 
 
 @pytest.mark.parametrize(
     ("body", "asked"),
     [
-        (request_body(), Asked(5, {1226615: 1})),
-        (request_body()["allocation"], Asked(5, {1226615: 1})),
+        (request_body(), AllocationRequest(5, {1226615: 1})),
+        (request_body()["allocation"], AllocationRequest(5, {1226615: 1})),
         ({"allocation": {"line_items_attributes": [{"sellable_id": 1, "quantity": 2}, {"sellable_id": 1, "quantity": 1}]}},
-         Asked(None, {1: 3})),
-        ({"allocation": {"warehouse_id": "5", "line_items_attributes": [5, {"quantity": 1}, {"sellable_id": 2}]}}, Asked(None, {2: 0})),
-        ({"allocation": {"warehouse_id": 5.5, "line_items_attributes": {}}}, Asked()),
-        ({"allocation": None}, Asked()),
-        ([], Asked()),
+         AllocationRequest(None, {1: 3})),
+        ({"allocation": {"warehouse_id": "5", "line_items_attributes": [5, {"quantity": 1}, {"sellable_id": 2}]}}, AllocationRequest(None, {2: 0})),
+        ({"allocation": {"warehouse_id": 5.5, "line_items_attributes": {}}}, AllocationRequest()),
+        ({"allocation": None}, AllocationRequest()),
+        ([], AllocationRequest()),
     ],
 )  # fmt: skip
-def test_a_request_tells_its_warehouse_and_units_as_far_as_they_can_be_read(body: Any, asked: Asked) -> None:
+def test_a_request_tells_its_warehouse_and_units_as_far_as_they_can_be_read(
+    body: Any, asked: AllocationRequest
+) -> None:
     assert asked_for(json.dumps(body).encode()) == asked
 
 
 @pytest.mark.parametrize("body", [None, b"", b"{", b"\xff"])
 def test_a_body_that_cannot_be_read_tells_nothing(body: bytes | None) -> None:
-    assert asked_for(body) == Asked()
+    assert asked_for(body) == AllocationRequest()
     assert held_by(body) is None
 
 
 def test_an_order_tells_what_it_holds() -> None:
-    assert held_by(json.dumps(order()).encode()) == [Held(323498, 1784, {1226615: 1})]
+    assert held_by(json.dumps(order()).encode()) == [ExistingAllocation(323498, 1784, {1226615: 1})]
     assert held_by(b'{"allocations": []}') == []
-    assert held_by(b'{"allocations": [{"id": 1}]}') == [Held(1)]
+    assert held_by(b'{"allocations": [{"id": 1}]}') == [ExistingAllocation(1)]
 
 
 @pytest.mark.parametrize("listed", [None, {}, [1], [{"id": "1"}], [{"id": 1}, {}]])
@@ -57,18 +66,18 @@ def test_a_body_compressed_more_often_than_anybody_does_stays_compressed() -> No
 @pytest.mark.parametrize(
     ("body", "reach"),
     [
-        (b"", Reach()),
-        (b"{", Reach(is_bounded=False)),
-        (b'{"allocation": {"warehouse_id": 5}, "warehouse_id": "6"}', Reach(frozenset({5, 6}))),
-        (b'{"warehouse_id": [5]}', Reach(is_bounded=False)),
+        (b"", RequestScope()),
+        (b"{", RequestScope(is_bounded=False)),
+        (b'{"allocation": {"warehouse_id": 5}, "warehouse_id": "6"}', RequestScope(frozenset({5, 6}))),
+        (b'{"warehouse_id": [5]}', RequestScope(is_bounded=False)),
         (
             b'{"a": {"0": {"sellable_id": "1", "quantity": "-2"}, "1": {"sellable_id": 1, "quantity": 3}}}',
-            Reach(units={1: 5}),
+            RequestScope(units={1: 5}),
         ),
-        (b'{"a": [{"sellable_id": 1}, {"sellable_id": "x"}]}', Reach(units={1: 0}, is_bounded=False)),
-        (b'{"sellable_id": 1, "quantity": {}}', Reach(units={1: 0}, is_bounded=False)),
-        (b'{"sellable_id": 1, "sellable_id": 2}', Reach(units={2: 0}, is_bounded=False)),
+        (b'{"a": [{"sellable_id": 1}, {"sellable_id": "x"}]}', RequestScope(units={1: 0}, is_bounded=False)),
+        (b'{"sellable_id": 1, "quantity": {}}', RequestScope(units={1: 0}, is_bounded=False)),
+        (b'{"sellable_id": 1, "sellable_id": 2}', RequestScope(units={2: 0}, is_bounded=False)),
     ],
 )
-def test_a_request_reaches_all_that_a_generous_server_could_read_in_it(body: bytes, reach: Reach) -> None:
+def test_a_request_reaches_all_that_a_generous_server_could_read_in_it(body: bytes, reach: RequestScope) -> None:
     assert reach_of(body) == reach

@@ -21,14 +21,14 @@ from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.spec.loader import operation_means, side_of
 
-Run = tuple[int, str, str]
+CheckRun = tuple[int, str, str]
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments: str) -> Run:
+    def call(*arguments: str) -> CheckRun:
         try:
             status = main(arguments)
         except SystemExit as stop:

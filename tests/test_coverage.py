@@ -17,16 +17,16 @@ from pytest_veeqo_alloc.coverage import collector as what_is_looked_at
 from pytest_veeqo_alloc.coverage.collector import (
     _FIELDS,
     _STAGES,
-    MEANT,
     OUR_SERVER,
+    RULES_WITH_PRECONDITIONS,
     Coverage,
     coverage_of_row,
-    looked_at,
+    evaluation_counts,
     origin_of,
 )
 from pytest_veeqo_alloc.coverage.field_counts import MOST, Bodies, Tally, tallies
 from pytest_veeqo_alloc.coverage.report_model import field_counts
-from pytest_veeqo_alloc.spec.loader import charts
+from pytest_veeqo_alloc.spec.loader import field_trees
 from pytest_veeqo_alloc.strategies import allocation_responses, invalid_allocation_responses
 
 JSON = ("Content-Type", "application/json")
@@ -37,7 +37,7 @@ def response_tallies(*bodies: Any) -> dict[str, Tally]:
     counted = Coverage()
     for body in bodies:
         counted.add(coverage_of(lambda contract, body=body: contract.check_body("response", body)))
-    return tallies(counted.response, charts().response)
+    return tallies(counted.response, field_trees().response)
 
 
 def call(
@@ -49,18 +49,20 @@ def call(
 
 
 def looked(coverage: Coverage) -> dict[str, int]:
-    response, request = (tallies(getattr(coverage, side), getattr(charts(), side)) for side in ("response", "request"))
-    return looked_at(coverage.reached(), (charts().response, response), (charts().request, request))
+    response, request = (
+        tallies(getattr(coverage, side), getattr(field_trees(), side)) for side in ("response", "request")
+    )
+    return evaluation_counts(coverage.reached(), (field_trees().response, response), (field_trees().request, request))
 
 
 def test_a_response_has_475_fields_and_a_request_has_5() -> None:
-    assert field_counts(charts()) == (475, 5)
+    assert field_counts(field_trees()) == (475, 5)
 
 
 def test_every_field_of_the_example_is_seen_with_its_documented_type() -> None:
     found = response_tallies(order())
     assert len(found) == 475
-    assert all(tally.present == tally.looked_at > 0 for tally in found.values())
+    assert all(tally.present == tally.evaluation_counts > 0 for tally in found.values())
     assert found["/id"] == Tally(1, 1, 1, {"number": 1})
     assert found["/customer/shipping_addresses/*/address2"] == Tally(3, 3, 2, {"string": 2, "null": 1})
     assert found["/due_date"] == Tally(1, 1, 0, {"null": 1})
@@ -69,7 +71,7 @@ def test_every_field_of_the_example_is_seen_with_its_documented_type() -> None:
 @given(allocation_responses())
 @settings(max_examples=25)
 def test_a_clean_body_is_counted_as_if_it_were_walked(body: dict[str, Any]) -> None:
-    root = charts().response
+    root = field_trees().response
     found = coverage_of(lambda contract: contract.check_body("response", body)).response
     walked = Bodies()
     walked.count(body, root)
@@ -88,7 +90,7 @@ def test_what_two_checks_show_adds_up_and_crosses_as_json(clean: Any, broken: An
         together.add(coverage_of_row(json.loads(json.dumps(each.as_row()))))
     assert together.interactions == 2
     assert coverage_of_row(json.loads(json.dumps(together.as_row()))) == together
-    one, other, both = (tallies(each.response, charts().response) for each in (*shown, together))
+    one, other, both = (tallies(each.response, field_trees().response) for each in (*shown, together))
     assert all(both[pointer].present == one[pointer].present + other[pointer].present for pointer in both)
 
 
@@ -125,7 +127,7 @@ def test_a_body_that_is_no_order_or_cannot_be_read_is_not_counted() -> None:
 def test_the_fields_of_a_request_are_counted_wrapped_or_bare() -> None:
     for body in (request_body(), request_body()["allocation"]):
         found = coverage_of(lambda contract, body=body: contract.check_body("request", body))
-        assert {pointer for pointer, tally in tallies(found.request, charts().request).items() if tally.present} == {
+        assert {pointer for pointer, tally in tallies(found.request, field_trees().request).items() if tally.present} == {
             "/allocation", "/allocation/warehouse_id", "/allocation/line_items_attributes",
             "/allocation/line_items_attributes/*/sellable_id", "/allocation/line_items_attributes/*/quantity",
         }  # fmt: skip
@@ -176,11 +178,13 @@ def test_undocumented_members_beyond_the_first_500_are_counted_together() -> Non
 
 
 def test_every_rule_but_those_of_files_says_what_it_needs_and_all_of_that_exists() -> None:
-    assert sorted(MEANT) == sorted(rule.id for rule in CATALOGUE.values() if rule.sides != ("file",))
+    assert sorted(RULES_WITH_PRECONDITIONS) == sorted(rule.id for rule in CATALOGUE.values() if rule.sides != ("file",))
     stages = {each for name, each in vars(what_is_looked_at).items() if name.isupper() and isinstance(each, str)}
     assert {stage for needs in _STAGES.values() for stage in needs} == stages
-    names = {f"{place.shape}.{place.field.name}" for node in charts().response.nodes() for place in node.places}
-    names |= {f"new {place.shape}.{place.field.name}" for node in charts().request.nodes() for place in node.places}
+    names = {f"{place.shape}.{place.field.name}" for node in field_trees().response.nodes() for place in node.places}
+    names |= {
+        f"new {place.shape}.{place.field.name}" for node in field_trees().request.nodes() for place in node.places
+    }
     assert {name for fields in _FIELDS.values() for name in fields} <= names
 
 
@@ -200,8 +204,8 @@ def test_a_whole_success_exercises_every_rule_of_a_success() -> None:
                                     "wrong-status", "undocumented-status", "server-error"}),
     ],
 )  # fmt: skip
-def test_a_request_that_is_broken_on_purpose_is_not_looked_at(asked: dict[str, Any], exercised: set[str]) -> None:
-    found = looked(coverage_of(lambda contract: contract.check(call(status=404), **asked)))
+def test_a_request_that_is_broken_on_purpose_is_not_looked_at(context: dict[str, Any], exercised: set[str]) -> None:
+    found = looked(coverage_of(lambda contract: contract.check(call(status=404), **context)))
     assert {rule for rule, count in found.items() if count} == exercised
 
 

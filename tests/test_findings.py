@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.bodies import drop, order, put
 
 from pytest_veeqo_alloc import Contract, ContractViolation, Deviation, Finding, Findings
-from pytest_veeqo_alloc.contract.deviations import Accepting, parse
+from pytest_veeqo_alloc.contract.deviations import DeviationIndex, parse
 from pytest_veeqo_alloc.contract.failure import MAX_LINES
 from pytest_veeqo_alloc.core.json_pointer import join, shown, shown_location, shown_method, split
 
@@ -252,9 +252,9 @@ def test_a_deviation_counts_on_its_last_day_and_a_renewed_one_before_an_expired_
     old = Deviation("null-value", "old", pointer="/customer", expires=TODAY - datetime.timedelta(days=1))
     new = Deviation("null-value", "new", pointer="/customer", expires=TODAY)
     assert not new.expired(TODAY)
-    assert Accepting([old, new], TODAY).find(finding) is new
-    assert Accepting([old], TODAY).find(finding) is old
-    assert Accepting([], TODAY).find(finding) is None
+    assert DeviationIndex([old, new], TODAY).find(finding) is new
+    assert DeviationIndex([old], TODAY).find(finding) is old
+    assert DeviationIndex([], TODAY).find(finding) is None
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from pytest_veeqo_alloc.live import JournalError, RefusedError, SendError
 from pytest_veeqo_alloc.live.cleanup import Cleaned, clean_up
 from pytest_veeqo_alloc.live.client import live_alone
 from pytest_veeqo_alloc.live.journal import read_journal
-from pytest_veeqo_alloc.live.permission import Wishes, permit
+from pytest_veeqo_alloc.live.permission import WriteOptions, permit
 from pytest_veeqo_alloc.live.transport import Forwarder, Waits, trouble_of
 
 
@@ -500,7 +500,7 @@ def test_nothing_beside_the_base_path_is_admitted(
 ) -> None:
     host = server.url.partition("://")[2]
     (tmp_path / "pool.toml").write_text(POOL, encoding="utf-8")
-    granted = permit(Wishes(f"{server.url}/api/", (host,), KEY, 9, "pool.toml", None, False, tmp_path))
+    granted = permit(WriteOptions(f"{server.url}/api/", (host,), KEY, 9, "pool.toml", None, False, tmp_path))
     with live_alone(granted, tmp_path / "journal.jsonl") as live:
         if is_admitted:
             live.admit(request(server.url + path)).finished(None)

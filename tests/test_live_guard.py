@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_veeqo_alloc.contract.allocations import Reach
+from pytest_veeqo_alloc.contract.allocations import RequestScope
 from pytest_veeqo_alloc.live import NotPermittedError, PoolError
-from pytest_veeqo_alloc.live.permission import ANY, OrderPool, PoolOrder, Wishes, host_and_port, load_pool, permit
+from pytest_veeqo_alloc.live.permission import ANY, OrderPool, PoolOrder, WriteOptions, host_and_port, load_pool, permit
 
 KEY = "canary-key-of-a-test"
-GOOD = Wishes(
+GOOD = WriteOptions(
     base_url="https://staging.example.com/api",
     allow_hosts=("staging.example.com",),
     api_key=KEY,
@@ -26,7 +26,7 @@ URL = "--veeqo-alloc-base-url"
 
 def test_all_that_is_missing_is_told_at_once() -> None:
     with pytest.raises(NotPermittedError) as caught:
-        permit(Wishes())
+        permit(WriteOptions())
     assert str(caught.value).splitlines() == [
         "say which server: --veeqo-alloc-base-url https://staging.example.com",
         "put the API key into the environment variable VEEQO_ALLOC_API_KEY",
@@ -169,20 +169,20 @@ def test_a_wrong_pool_is_one_sentence_with_its_name(text: str | bytes, sentence:
 @pytest.mark.parametrize(
     ("order_id", "reach", "reason"),
     [
-        (447452, Reach(frozenset({1784}), {1226615: 1}), None),
-        (447452, Reach(), None),
-        (447452, Reach(units={1226616: 1}), None),
-        (447453, Reach(), "order 447453 is not in the order pool, and only the orders in it may be written to"),
-        (None, Reach(), "order None is not in the order pool, and only the orders in it may be written to"),
-        (447452, Reach(frozenset({5})), "the order pool has no warehouse 5 for order 447452"),
-        (447452, Reach(frozenset({1784, 5})), "the order pool has no warehouse 5 for order 447452"),
-        (447452, Reach(frozenset({1785}), {1226616: 1}), "the order pool has no sellable 1226616 for order 447452 there"),
-        (447452, Reach(frozenset({1784}), {1226615: 4}),
+        (447452, RequestScope(frozenset({1784}), {1226615: 1}), None),
+        (447452, RequestScope(), None),
+        (447452, RequestScope(units={1226616: 1}), None),
+        (447453, RequestScope(), "order 447453 is not in the order pool, and only the orders in it may be written to"),
+        (None, RequestScope(), "order None is not in the order pool, and only the orders in it may be written to"),
+        (447452, RequestScope(frozenset({5})), "the order pool has no warehouse 5 for order 447452"),
+        (447452, RequestScope(frozenset({1784, 5})), "the order pool has no warehouse 5 for order 447452"),
+        (447452, RequestScope(frozenset({1785}), {1226616: 1}), "the order pool has no sellable 1226616 for order 447452 there"),
+        (447452, RequestScope(frozenset({1784}), {1226615: 4}),
          "the order pool has 3 units of sellable 1226615 for order 447452, and more are asked for"),
     ],
 )  # fmt: skip
 def test_the_pool_says_why_a_request_may_not_be_sent(
-    order_id: int | None, reach: Reach, reason: str | None, tmp_path: Path
+    order_id: int | None, reach: RequestScope, reason: str | None, tmp_path: Path
 ) -> None:
     assert pool(tmp_path, POOL).refusal(order_id, reach) == reason
     assert ANY.refusal(order_id, reach) is None

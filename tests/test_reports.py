@@ -16,12 +16,12 @@ from pytest_veeqo_alloc import Contract
 from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.contract.deviations import Deviation
 from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.coverage.listeners import Counted, Shown
+from pytest_veeqo_alloc.coverage.listeners import CheckEvent, Counted
 from pytest_veeqo_alloc.coverage.report_model import difference, drift_of, merged, totals_of
 from pytest_veeqo_alloc.reporting import report_file as pages
 from pytest_veeqo_alloc.reporting.html import page
 from pytest_veeqo_alloc.reporting.report_file import load, save, validator
-from pytest_veeqo_alloc.spec.loader import charts, read_text
+from pytest_veeqo_alloc.spec.loader import field_trees, read_text
 
 HOSTILE = '</script><script>alert(1)</script>\x1b[31m&"'
 PLANTED = {
@@ -34,7 +34,7 @@ PLANTED = {
 
 
 def drifted(*bodies: Any) -> set[tuple[str, str, str]]:
-    return kinds(drift_of(report_of_bodies(*bodies), charts()))
+    return kinds(drift_of(report_of_bodies(*bodies), field_trees()))
 
 
 def test_a_report_is_as_its_published_schema_has_it() -> None:
@@ -65,7 +65,7 @@ def test_only_what_is_new_is_news() -> None:
         report_of_bodies(lost, PLANTED["/due_date", "type of an untyped field", "string"]),
         report_of_bodies(order(), lost, PLANTED["/channel/id", "wrong type", "string"]),
     )
-    found = difference(old, new, charts())
+    found = difference(old, new, field_trees())
     assert kinds(found.new) == {("/channel/id", "wrong type", "string")}
     assert kinds(found.gone) == {("/due_date", "type of an untyped field", "string")}
 
@@ -74,10 +74,10 @@ def test_only_what_is_new_is_news() -> None:
 def test_an_undocumented_member_is_gone_where_its_object_was_looked_at_again(pointer: str) -> None:
     old = report_of_bodies(put(order(), pointer, "red"))
     place = pointer.replace("/0/", "/*/")
-    assert kinds(difference(old, report_of_bodies(order()), charts()).gone) == {(place, "undocumented", "string")}
+    assert kinds(difference(old, report_of_bodies(order()), field_trees()).gone) == {(place, "undocumented", "string")}
     if pointer != "/colour":
         elsewhere = drop(order(), pointer.rpartition("/")[0].removesuffix("/0"))
-        assert difference(old, report_of_bodies(elsewhere), charts()).gone == []
+        assert difference(old, report_of_bodies(elsewhere), field_trees()).gone == []
 
 
 def test_what_was_not_looked_at_again_is_neither_gone_nor_hidden() -> None:
@@ -85,7 +85,7 @@ def test_what_was_not_looked_at_again_is_neither_gone_nor_hidden() -> None:
         PLANTED["/deliver_to/phone", "null", ""], PLANTED["/customer/colour", "undocumented", "string"]
     )
     new = report_of_bodies(drop(drop(order(), "/deliver_to"), "/customer"))
-    found = difference(old, new, charts())
+    found = difference(old, new, field_trees())
     assert found.gone == []
     assert found.unseen == 11 + 7 + 12 + 11
 
@@ -363,6 +363,6 @@ def test_what_a_fake_showed_is_kept_apart() -> None:
     contract = Contract().telling(counted)
     contract.check_body("response", order())
     found = contract.check_body("response", order())
-    counted.tell(Shown("fake", None, found, lambda test: counted.by_origin["target"]))
+    counted.tell(CheckEvent("fake", None, found, lambda test: counted.by_origin["target"]))
     report = report_of(counted, contract)
     assert {origin: totals.interactions for origin, totals in totals_of(report).items()} == {"target": 2, "fake": 2}

@@ -16,7 +16,7 @@ from support.fake import PATH, asking, headers, raw_post, status_of, talk
 
 from pytest_veeqo_alloc import Contract, serve_fake
 from pytest_veeqo_alloc.server.fake import Fake
-from pytest_veeqo_alloc.server.http_server import Front
+from pytest_veeqo_alloc.server.http_server import HTTPServer
 from pytest_veeqo_alloc.server.runner import running
 
 
@@ -226,7 +226,7 @@ def test_a_server_that_fails_itself_says_so_and_stays_up() -> None:
         raise RuntimeError("secret")
 
     told: list[str] = []
-    front = Front(("127.0.0.1", 0), broken, complain=told.append)  # type: ignore[arg-type]  # it breaks before it answers
+    front = HTTPServer(("127.0.0.1", 0), broken, complain=told.append)  # type: ignore[arg-type]  # it breaks before it answers
     front.start()
     try:
         for _ in range(2):

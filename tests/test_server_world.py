@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_veeqo_alloc import Contract, Story
-from pytest_veeqo_alloc.contract.allocations import Asked
+from pytest_veeqo_alloc.contract.allocations import AllocationRequest
 from pytest_veeqo_alloc.orders.builder import build_order
 from pytest_veeqo_alloc.orders.story import Allocation, Line, Stock
 from pytest_veeqo_alloc.server.responses import answer_to
@@ -19,8 +19,8 @@ STRICT = Policy.strict()
 TWO_LEFT = World.of(Story(order_id=7, lines=(Line(11, 3, stock=(Stock(5, 2, 0),)),), allocations=()))
 
 
-def ask(units: dict[int, float] | None = None, warehouse: int | None = 5) -> Asked:
-    return Asked(warehouse, {11: 1} if units is None else units)
+def ask(units: dict[int, float] | None = None, warehouse: int | None = 5) -> AllocationRequest:
+    return AllocationRequest(warehouse, {11: 1} if units is None else units)
 
 
 def test_an_order_that_nobody_told_of_orders_what_is_asked_for() -> None:
@@ -84,7 +84,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("world", "policy", "order_id", "asked", "name"), REFUSED.values(), ids=REFUSED)
 def test_what_the_policy_refuses_changes_nothing(
-    world: World, policy: Policy, order_id: int, asked: Asked, name: str
+    world: World, policy: Policy, order_id: int, asked: AllocationRequest, name: str
 ) -> None:
     after, outcome = allocate(world, policy, order_id, asked)
     assert outcome.name == name
@@ -184,7 +184,7 @@ def test_stock_never_falls_below_zero_and_every_answer_is_as_documented(
     )  # fmt: skip
     contract = Contract("strict")
     for order_id, warehouse, units, deletes in asked:
-        world, outcome = allocate(world, policy, order_id, Asked(warehouse, units))
+        world, outcome = allocate(world, policy, order_id, AllocationRequest(warehouse, units))
         if outcome.story is not None:
             assert contract.check_body("response", answer_to(outcome).body).ok
             if deletes:

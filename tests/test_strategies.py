@@ -26,7 +26,7 @@ from pytest_veeqo_alloc.strategies import (
 )
 from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_BREAKERS
 from pytest_veeqo_alloc.strategies.invalid_responses import ORDER_BREAKERS
-from pytest_veeqo_alloc.strategies.responses import Order
+from pytest_veeqo_alloc.strategies.responses import GeneratedOrder
 
 STRICT = Contract("strict")
 
@@ -250,7 +250,7 @@ def test_an_order_is_printed_as_what_it_has_of_its_own() -> None:
 
 
 def test_what_differs_is_told_by_pointer_with_what_is_absent_and_what_is_more() -> None:
-    order = Order(build_order())
+    order = GeneratedOrder(build_order())
     assert repr(order) == "<the documented order>"
     del order["id"]
     order["customer"]["phone"] = "x" * 100

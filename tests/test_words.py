@@ -25,7 +25,7 @@ from pytest_veeqo_alloc.contract.http_rules import Ending, Seen
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.coverage.listeners import Counted
 from pytest_veeqo_alloc.coverage.report_model import drift_of
-from pytest_veeqo_alloc.spec.loader import charts
+from pytest_veeqo_alloc.spec.loader import field_trees
 
 STRICT, DOCUMENTED = Contract("strict"), Contract()
 APPROVED = Path(__file__).parent / "words.txt"
@@ -205,7 +205,7 @@ def counted() -> Iterator[str]:
         yield from (f"    {json.dumps(call)}" for call in row["calls"])
         yield f"    {json.dumps(row['undocumented'])}"
     yield from (f"deviation {json.dumps(each)}" for each in run["deviations"])
-    for drift, (met, looked) in drift_of(document, charts()).items():
+    for drift, (met, looked) in drift_of(document, field_trees()).items():
         if drift.kind != "sometimes absent":
             yield f"drift {drift.origin} {drift.sentence}: {met} of {looked}"
 

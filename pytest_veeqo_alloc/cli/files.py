@@ -15,14 +15,14 @@ from pytest_veeqo_alloc.capture.writers import rewritten, write_atomically
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.redaction.redactor import new_redactor
-from pytest_veeqo_alloc.reporting.formatters import Checked, Run
+from pytest_veeqo_alloc.reporting.formatters import CheckRun, FileResult
 from pytest_veeqo_alloc.spec.loader import operation_means, side_of
 
 _OURS = (b"interactions", b"allocation", b"sellable")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class FileCheckOptions:
     """How to check: what the files are (None: told from their content), the status that is expected, and whether to
     look at them as files too, and at their age in days."""
 
@@ -32,33 +32,33 @@ class Asked:
     max_age: int | None = None
 
 
-def check_paths(paths: list[str], contract: Contract, asked: Asked) -> Run:
+def check_paths(paths: list[str], contract: Contract, options: FileCheckOptions) -> CheckRun:
     """Checks every file of *paths* (`-` is standard input; folders are walked, links included)."""
-    run = Run()
-    for path, named, data in walk(paths, lambda file, sentence: run.troubles.append((file, sentence))):
+    run = CheckRun()
+    for path, named, data in walk(paths, lambda file, sentence: run.unreadable.append((file, sentence))):
         try:
-            means = _everything if asked.lint else operation_means
-            loaded = load(data, path, kind=asked.kind, side_of=side_of, means=means)
+            means = _everything if options.lint else operation_means
+            loaded = load(data, path, kind=options.kind, side_of=side_of, means=means)
         except OtherVersionError as error:
-            if asked.lint:
+            if options.lint:
                 run.files += 1
                 _add(run, contract, path, path, contract.lint_version(error.version))
             else:
-                run.troubles.append((path, str(error)))
+                run.unreadable.append((path, str(error)))
             continue
         except UnreadableFileError as error:
             # A folder may hold anything; what cannot be read there matters where it could be one of ours.
             if named or any(word in data for word in _OURS):
-                run.troubles.append((path, str(error)))
+                run.unreadable.append((path, str(error)))
             else:
                 run.skipped += 1
             continue
         run.files += 1
         if loaded is None:
             run.skipped += 1
-            run.strangers += [path] if named else []
+            run.unrecognised += [path] if named else []
             continue
-        _check(run, contract, path, loaded, asked)
+        _check(run, contract, path, loaded, options)
     return run
 
 
@@ -66,26 +66,26 @@ def _everything(interaction: Interaction) -> bool:
     return True
 
 
-def _check(run: Run, contract: Contract, path: str, loaded: Loaded, asked: Asked) -> None:
+def _check(run: CheckRun, contract: Contract, path: str, loaded: Loaded, options: FileCheckOptions) -> None:
     run.skipped += loaded.skipped
     if loaded.kind in ("request", "response"):
         findings = contract.check_body(loaded.kind, loaded.body)
-        if asked.lint:
+        if options.lint:
             findings = contract.merge([findings, contract.lint_body(loaded.kind, loaded.body)])
         _add(run, contract, path, path, findings)
     for interaction in loaded.interactions:
-        several = [contract.lint(interaction)] if asked.lint else []
+        several = [contract.lint(interaction)] if options.lint else []
         if operation_means(interaction) or interaction.request is None:
-            several.insert(0, contract.check_stored(interaction, expect_status=asked.expect_status))
+            several.insert(0, contract.check_stored(interaction, expect_status=options.expect_status))
         _add(run, contract, path, interaction.source, contract.merge(several))
-    if asked.lint and asked.max_age is not None and loaded.kind in ("cassette", "har"):
-        age = contract.lint_age(loaded.recorded_on, asked.max_age)
+    if options.lint and options.max_age is not None and loaded.kind in ("cassette", "har"):
+        age = contract.lint_age(loaded.recorded_on, options.max_age)
         if len(age):
             _add(run, contract, path, path, age)
 
 
-def _add(run: Run, contract: Contract, file: str, source: str, findings: Findings) -> None:
-    run.checked.append(Checked(file, source, findings, contract.hint(findings)))
+def _add(run: CheckRun, contract: Contract, file: str, source: str, findings: Findings) -> None:
+    run.checked.append(FileResult(file, source, findings, contract.hint(findings)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +98,10 @@ class Redacted:
     dropped: int
 
 
-def redact_files(paths: list[str], troubles: list[tuple[str, str]]) -> list[Redacted]:
+def redact_files(paths: list[str], errors: list[tuple[str, str]]) -> list[Redacted]:
     """Every file of *paths* that holds calls, redacted in one session. What cannot be is told in *troubles*, with one
     sentence; a file in a folder that holds no calls is passed over."""
-    loaded = list(_loaded(paths, troubles))
+    loaded = list(_loaded(paths, errors))
     redactor = new_redactor()
     for _, _, file in loaded:
         for interaction in file.interactions:
@@ -112,7 +112,7 @@ def redact_files(paths: list[str], troubles: list[tuple[str, str]]) -> list[Reda
         try:
             text = rewritten(file.kind, file.document, safe, as_json=file.is_json)
         except ValueError as error:
-            troubles.append((path, str(error)))
+            errors.append((path, str(error)))
             continue
         dropped = sum(map(_dropped, safe)) - sum(map(_dropped, file.interactions))
         results.append(Redacted(path, text, text.encode() != data, dropped))
@@ -125,16 +125,16 @@ def write_back(redacted: Redacted) -> None:
         write_atomically(Path(redacted.path), redacted.text)
 
 
-def _loaded(paths: list[str], troubles: list[tuple[str, str]]) -> Iterator[tuple[str, bytes, Loaded]]:
-    for path, named, data in walk(paths, lambda file, sentence: troubles.append((file, sentence))):
+def _loaded(paths: list[str], errors: list[tuple[str, str]]) -> Iterator[tuple[str, bytes, Loaded]]:
+    for path, named, data in walk(paths, lambda file, sentence: errors.append((file, sentence))):
         try:
             file = load(data, path, kind=None, side_of=side_of, means=lambda _: True, decode=False)
         except UnreadableFileError as error:
-            troubles.append((path, str(error)))
+            errors.append((path, str(error)))
             continue
         if file is None or file.kind in ("request", "response"):
             if named:
-                troubles.append((path, "no cassette, HAR file or interaction, and nothing else is redacted here"))
+                errors.append((path, "no cassette, HAR file or interaction, and nothing else is redacted here"))
             continue
         yield path, data, file
 

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_veeqo_alloc.api import parse_overrides
 from pytest_veeqo_alloc.capture.readers import KINDS
-from pytest_veeqo_alloc.cli.files import Asked, check_paths, redact_files, write_back
+from pytest_veeqo_alloc.cli.files import FileCheckOptions, check_paths, redact_files, write_back
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, PROFILES
 from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.live.journal import JOURNAL
-from pytest_veeqo_alloc.reporting.formatters import Run, complain, github_lines, json_text, terminal_lines
+from pytest_veeqo_alloc.reporting.formatters import CheckRun, github_lines, json_text, print_error, terminal_lines
 from pytest_veeqo_alloc.spec.loader import load_schema, openapi_document, read_text
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.api import Contract
-    from pytest_veeqo_alloc.server.request_log import Served
+    from pytest_veeqo_alloc.server.request_log import BaseServer
 
 
 CLEAN, ERRORS_FOUND, COULD_NOT_RUN = 0, 1, 2
@@ -75,10 +75,10 @@ def add_report(commands: Any) -> None:
 
 def _merge(chosen: argparse.Namespace) -> int:
     from pytest_veeqo_alloc.coverage.report_model import merged  # not before somebody reports
-    from pytest_veeqo_alloc.reporting.report_file import known_path, load, save
+    from pytest_veeqo_alloc.reporting.report_file import load, save, validate_report_path
 
     if chosen.output:
-        known_path(chosen.output)
+        validate_report_path(chosen.output)
     report = merged(load(each) for each in chosen.reports)
     if chosen.output:
         save(report, Path(chosen.output))
@@ -91,13 +91,13 @@ def _diff(chosen: argparse.Namespace) -> int:
     from pytest_veeqo_alloc.coverage.report_model import difference
     from pytest_veeqo_alloc.reporting.formatters import difference_lines, difference_rows
     from pytest_veeqo_alloc.reporting.report_file import load
-    from pytest_veeqo_alloc.spec.loader import charts
+    from pytest_veeqo_alloc.spec.loader import field_trees
 
     old, new = load(chosen.old), load(chosen.new)
     for path, report in ((chosen.old, old), (chosen.new, new)):
         if not any(run["origins"] for run in report["runs"]):
             raise ValueError(f"{path!a}: no interaction was seen in it, so there is nothing to compare")
-    found = difference(old, new, charts())
+    found = difference(old, new, field_trees())
     if chosen.format == "json":
         print(json.dumps({"new": difference_rows(found.new), "gone": difference_rows(found.gone)}, indent=2))
     else:
@@ -151,10 +151,10 @@ def _serve(chosen: argparse.Namespace) -> int:
     from pytest_veeqo_alloc.cli.serve import serve, stop_on_signals, write_reports
     from pytest_veeqo_alloc.coverage.listeners import Counted
     from pytest_veeqo_alloc.live import LiveError  # loads requests, which few commands need
-    from pytest_veeqo_alloc.reporting.report_file import known_path
+    from pytest_veeqo_alloc.reporting.report_file import validate_report_path
 
     for path in chosen.report:
-        known_path(path)
+        validate_report_path(path)
     counted, started = Counted(), datetime.datetime.now(datetime.UTC)
     contract = contract_of(chosen).telling(counted if chosen.report else None)
     try:
@@ -166,14 +166,14 @@ def _serve(chosen: argparse.Namespace) -> int:
         raise ValueError(error.for_command().replace("--base-url", "--upstream")) from None
     trouble = write_reports(contract, counted, started, chosen.report)
     for sentence in trouble:
-        complain(sentence)
+        print_error(sentence)
     # What was found is told before what could not be written.
     return ERRORS_FOUND if not is_fine else COULD_NOT_RUN if trouble else CLEAN
 
 
-def _served(chosen: argparse.Namespace, contract: Contract, stack: ExitStack) -> Served:
+def _served(chosen: argparse.Namespace, contract: Contract, stack: ExitStack) -> BaseServer:
     from pytest_veeqo_alloc.cli.serve import proxied, say, world_of
-    from pytest_veeqo_alloc.live.permission import Wishes, load_pool
+    from pytest_veeqo_alloc.live.permission import WriteOptions, load_pool
     from pytest_veeqo_alloc.server.fake import Fake
     from pytest_veeqo_alloc.server.state import POLICIES
 
@@ -184,7 +184,7 @@ def _served(chosen: argparse.Namespace, contract: Contract, stack: ExitStack) ->
         return Fake(contract, POLICIES[chosen.policy or "default"](), world=world, tell=say)
     if chosen.policy:
         raise ValueError("--policy is for the fake; with --upstream the server behind decides")
-    wishes = Wishes(
+    wishes = WriteOptions(
         base_url=chosen.upstream,
         allow_hosts=tuple(chosen.allow_host),
         max_writes=chosen.max_writes,
@@ -208,13 +208,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status
     except ValueError as error:
         for sentence in str(error).splitlines():
-            complain(sentence)
+            print_error(sentence)
         return COULD_NOT_RUN
     except OSError as error:
         # Nothing more may be written, not even at exit. A reader who has seen enough is told nothing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
-            complain(f"the output cannot be written: {error.strerror}")
+            print_error(f"the output cannot be written: {error.strerror}")
         return COULD_NOT_RUN
 
 
@@ -281,21 +281,21 @@ def _check(chosen: argparse.Namespace) -> int:
     if chosen.max_age is not None and not chosen.lint:
         raise ValueError("--max-age is looked at with --lint only: give both")
     contract = contract_of(chosen)
-    asked = Asked(chosen.kind, chosen.expect_status, lint=chosen.lint, max_age=chosen.max_age)
-    run = check_paths(chosen.paths, contract, asked)
+    options = FileCheckOptions(chosen.kind, chosen.expect_status, lint=chosen.lint, max_age=chosen.max_age)
+    run = check_paths(chosen.paths, contract, options)
     _show(run, chosen.format)
-    for file, sentence in run.troubles:
-        complain(f"{file}: {sentence}")
-    for file in run.strangers:
-        complain(f"{file}: skipped, since it is no body, interaction, cassette or HAR file; if it is one, use --as")
-    if not run.checked and not run.troubles:
-        complain("nothing was checked: no body and no call of the documented operation was found")
-    if run.troubles or not run.checked:
+    for file, sentence in run.unreadable:
+        print_error(f"{file}: {sentence}")
+    for file in run.unrecognised:
+        print_error(f"{file}: skipped, since it is no body, interaction, cassette or HAR file; if it is one, use --as")
+    if not run.checked and not run.unreadable:
+        print_error("nothing was checked: no body and no call of the documented operation was found")
+    if run.unreadable or not run.checked:
         return COULD_NOT_RUN
     return ERRORS_FOUND if run.errors else CLEAN
 
 
-def _show(run: Run, format_name: str) -> None:
+def _show(run: CheckRun, format_name: str) -> None:
     if format_name == "json":
         print(json_text(run))
         return
@@ -341,8 +341,8 @@ def _example(chosen: argparse.Namespace) -> int:
 
 
 def _redact(chosen: argparse.Namespace) -> int:
-    troubles: list[tuple[str, str]] = []
-    files = redact_files(chosen.paths, troubles)
+    errors: list[tuple[str, str]] = []
+    files = redact_files(chosen.paths, errors)
     if not chosen.in_place and len(files) > 1:
         raise ValueError(f"{len(files)} files cannot be printed as one: give --in-place, or one file at a time")
     for file in files:
@@ -350,26 +350,26 @@ def _redact(chosen: argparse.Namespace) -> int:
             try:
                 write_back(file)
             except OSError as error:
-                troubles.append((file.path, f"cannot be written: {error.strerror}"))
+                errors.append((file.path, f"cannot be written: {error.strerror}"))
                 continue
             print(f"{printable(file.path)}: {'redacted' if file.changed else 'nothing to redact'}")
         else:
             print(file.text, end="")
         if file.dropped:
-            complain(f"{file.path}: bodies that are neither JSON nor a form were dropped: {file.dropped}")
-    for path, sentence in troubles:
-        complain(f"{path}: {sentence}")
-    if not files and not troubles:
-        complain("nothing was redacted: no cassette, HAR file or interaction was found")
-    return COULD_NOT_RUN if troubles or not files else CLEAN
+            print_error(f"{file.path}: bodies that are neither JSON nor a form were dropped: {file.dropped}")
+    for path, sentence in errors:
+        print_error(f"{path}: {sentence}")
+    if not files and not errors:
+        print_error("nothing was redacted: no cassette, HAR file or interaction was found")
+    return COULD_NOT_RUN if errors or not files else CLEAN
 
 
 def _cleanup(chosen: argparse.Namespace) -> int:
     from pytest_veeqo_alloc.live import LiveError
     from pytest_veeqo_alloc.live.cleanup import clean_up_file  # loads requests, which no other command needs
-    from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, Wishes
+    from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WriteOptions
 
-    wishes = Wishes(
+    wishes = WriteOptions(
         base_url=chosen.base_url,
         allow_hosts=tuple(chosen.allow_host),
         api_key=os.environ.get(KEY_VARIABLE, ""),

@@ -20,14 +20,14 @@ from pytest_veeqo_alloc.core.json_pointer import shown_method
 from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.coverage.listeners import Counted
 from pytest_veeqo_alloc.live.client import live_alone
-from pytest_veeqo_alloc.live.permission import OrderPool, Wishes, is_loopback, permit
+from pytest_veeqo_alloc.live.permission import OrderPool, WriteOptions, is_loopback, permit
 from pytest_veeqo_alloc.orders.story import Line, Stock, Story
-from pytest_veeqo_alloc.reporting.formatters import about_run, complain, finished_run
+from pytest_veeqo_alloc.reporting.formatters import about_run, finished_run, print_error
 from pytest_veeqo_alloc.reporting.report_file import save
 from pytest_veeqo_alloc.server.control_api import controlled
-from pytest_veeqo_alloc.server.http_server import Front
+from pytest_veeqo_alloc.server.http_server import HTTPServer
 from pytest_veeqo_alloc.server.proxy import Proxy
-from pytest_veeqo_alloc.server.request_log import Record, Served
+from pytest_veeqo_alloc.server.request_log import BaseServer, Record
 from pytest_veeqo_alloc.server.runner import running
 from pytest_veeqo_alloc.server.state import World
 from pytest_veeqo_alloc.spec.loader import tables
@@ -47,17 +47,17 @@ def world_of(pool: OrderPool) -> World:
 
 
 @contextmanager
-def proxied(contract: Contract, wishes: Wishes, journal: Path, *, reads: bool) -> Iterator[Proxy]:
+def proxied(contract: Contract, wishes: WriteOptions, journal: Path, *, reads: bool) -> Iterator[Proxy]:
     """A proxy, with leave to write. LiveError, with a sentence for each thing that is missing. It has no key of its own:
     the client's is passed on."""
     with live_alone(permit(wishes, needs_key=False), journal) as live:
         yield Proxy(contract, live, reads=reads, tell=say)
 
 
-def serve(served: Served, *, host: str, port: int, names: tuple[str, ...], stop: threading.Event) -> bool:
+def serve(served: BaseServer, *, host: str, port: int, names: tuple[str, ...], stop: threading.Event) -> bool:
     """Runs *served* until *stop* is set. Whether nothing was wrong. ValueError, in one sentence, where it cannot listen."""
     if not is_loopback(host):
-        complain(f"warning: {host} is no address of the loopback: whoever reaches this machine can use the server")
+        print_error(f"warning: {host} is no address of the loopback: whoever reaches this machine can use the server")
     with listening(served, host=host, port=port, names=names) as front:
         print(front.url, flush=True)
         while not stop.wait(1):  # a signal is handled between two waits on every system
@@ -76,17 +76,17 @@ def write_reports(contract: Contract, counted: Counted, started: datetime.dateti
         return []
     about = about_run(contract, "veeqo-alloc serve", started, uuid.uuid4().hex)
     report = finished_run(about, counted.by_origin).report
-    troubles = []
+    errors = []
     for path in paths:
         try:
             save(report, Path(path))
         except ValueError as error:
-            troubles.append(printable(str(error)))
-    return troubles
+            errors.append(printable(str(error)))
+    return errors
 
 
 @contextmanager
-def listening(served: Served, *, host: str, port: int, names: tuple[str, ...]) -> Iterator[Front]:
+def listening(served: BaseServer, *, host: str, port: int, names: tuple[str, ...]) -> Iterator[HTTPServer]:
     """*served*, with its control path, listens until the block is left. ValueError, in one sentence, where it cannot."""
     with ExitStack() as stack:
         try:
@@ -135,7 +135,7 @@ def line_of(record: Record) -> str:
     return printable(" ".join(parts) + (f" error: {told}{more}" if found else ""))
 
 
-def summary(served: Served, findings: Findings, complaints: list[str]) -> Iterator[str]:
+def summary(served: BaseServer, findings: Findings, complaints: list[str]) -> Iterator[str]:
     """What is left to say at the end."""
     count = len(served.log.records)
     yield f"requests: {count}, errors: {len(findings.errors)}, warnings: {len(findings.warnings)}"

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 
 from pytest_veeqo_alloc.api import Contract
-from pytest_veeqo_alloc.conformance.server_under_test import Subject
+from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.live.permission import PoolOrder
 
 
-class Judge:
+class ServerAssertions:
     """Judges what a subject answered. Warnings are handed to *warn*."""
 
-    def __init__(self, subject: Subject, warn: Callable[[Findings], object]) -> None:
+    def __init__(self, subject: ServerUnderTest, warn: Callable[[Findings], object]) -> None:
         self.subject, self._warn = subject, warn
 
     @property
@@ -44,13 +44,13 @@ class Judge:
             number + 1, order.warehouse_id, list(order.sellables), min(order.sellables.values())
         )[-1]
 
-    def demand(self, interaction: Interaction, *, only: str = "") -> None:
+    def assert_ok(self, interaction: Interaction, *, only: str = "") -> None:
         """Fails the test where *interaction* has an error, of one rule or of any."""
         __tracebackhide__ = True
         found = self.contract.check(interaction)
         self._conclude(found.where(lambda each: each.rule == only) if only else found)
 
-    def demand_refusal(self, interaction: Interaction) -> None:
+    def assert_rejected(self, interaction: Interaction) -> None:
         """Fails the test where a broken request was not answered with a readable 4xx that shows nothing internal."""
         __tracebackhide__ = True
         found = self.contract.check(interaction, broken_request=True)
@@ -59,14 +59,14 @@ class Judge:
         if not 400 <= status < 500:
             pytest.fail(f"a broken request is answered with {status}, where a 4xx is due", pytrace=False)
 
-    def demand_no_failure(self, interaction: Interaction) -> None:
+    def assert_no_server_error(self, interaction: Interaction) -> None:
         """Fails the test where the server failed, or said that it succeeded with an answer that is not as documented."""
         __tracebackhide__ = True
         if interaction.response is not None and interaction.response.is_success:
             answer = Interaction(None, interaction.response)  # whether the request was right is not asked here
             self._conclude(self.contract.check(answer))
         else:
-            self.demand_refusal(interaction)
+            self.assert_rejected(interaction)
 
     def _conclude(self, findings: Findings) -> None:
         __tracebackhide__ = True

@@ -29,7 +29,7 @@ class ClientError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Driven:
+class CallOutcome:
     """What came of a call: what was returned, or what was raised. `ended` is false where the client did not come back."""
 
     returned: Any = None
@@ -82,12 +82,14 @@ def _refuse_signature(function: Callable[..., Any], arguments: tuple[Any, ...], 
         pass  # a builtin that does not tell
 
 
-def drive(make_client: MakeClient, fake: Fake, order_id: int, body: dict[str, Any], timeout: float) -> Driven:
+def call_client(
+    make_client: MakeClient, fake: Fake, order_id: int, body: dict[str, Any], timeout: float
+) -> CallOutcome:
     """One allocation by a client of its own; waits no longer than *timeout* seconds and a margin."""
     allocation = body["allocation"]
     lines = [dict(line) for line in allocation["line_items_attributes"]]
     arguments = (order_id, allocation["warehouse_id"], lines)
-    outcome: list[Driven] = []
+    outcome: list[CallOutcome] = []
 
     def work() -> None:
         try:
@@ -98,14 +100,14 @@ def drive(make_client: MakeClient, fake: Fake, order_id: int, body: dict[str, An
             returned = allocate(*arguments)
             if inspect.isawaitable(returned):
                 returned = asyncio.run(_awaited(returned))
-            outcome.append(Driven(returned=returned))
+            outcome.append(CallOutcome(returned=returned))
         except BaseException as error:  # whatever it is, it is what the client did
-            outcome.append(Driven(raised=error))
+            outcome.append(CallOutcome(raised=error))
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join(timeout + _MARGIN)
-    return outcome[0] if outcome else Driven(ended=False)
+    return outcome[0] if outcome else CallOutcome(ended=False)
 
 
 async def _awaited(returned: Any) -> Any:
@@ -117,17 +119,17 @@ BODY: dict[str, Any] = {
 }
 
 
-class ClientJudge:
+class ClientAssertions:
     """Drives the client of *make_client* against *fake*, and judges what it did. Warnings are handed to *warn*."""
 
     def __init__(self, make_client: MakeClient, fake: Fake, timeout: float, warn: Callable[[Findings], object]) -> None:
         self.fake, self.timeout = fake, timeout
         self._make_client, self._warn = make_client, warn
 
-    def call(self, body: dict[str, Any] | None = None, order_id: int = 447452) -> Driven:
+    def call(self, body: dict[str, Any] | None = None, order_id: int = 447452) -> CallOutcome:
         """One allocation. The test fails where the client cannot be driven, or ends the process."""
         __tracebackhide__ = True
-        driven = drive(self._make_client, self.fake, order_id, body or BODY, self.timeout)
+        driven = call_client(self._make_client, self.fake, order_id, body or BODY, self.timeout)
         if isinstance(driven.raised, ClientError):
             raise driven.raised
         if isinstance(driven.raised, (SystemExit, KeyboardInterrupt)):
@@ -140,27 +142,27 @@ class ClientJudge:
             )
         return driven
 
-    def demand_success(self, driven: Driven, what: str) -> None:
+    def assert_success(self, driven: CallOutcome, what: str) -> None:
         """Fails the test where the client did not cope with a documented answer."""
         __tracebackhide__ = True
         if driven.raised is not None:
             kind = type(driven.raised).__name__
             pytest.fail(f"the client raises {kind} on {what}, which is a success", pytrace=False)
 
-    def demand_failure(self, driven: Driven, what: str) -> None:
+    def assert_failure(self, driven: CallOutcome, what: str) -> None:
         """Fails the test where the client took a failure for a success."""
         __tracebackhide__ = True
         if driven.raised is None:
             kind = type(driven.returned).__name__
             pytest.fail(f"the client returns (a value of type {kind}) after {what}: it should raise", pytrace=False)
 
-    def demand_no_key(self, text: str, sentence: str) -> None:
+    def assert_no_key(self, text: str, sentence: str) -> None:
         """Fails the test with *sentence* where *text* has the key in it; no assertion shows it."""
         __tracebackhide__ = True
         if self.fake.api_key in text:
             pytest.fail(sentence, pytrace=False)
 
-    def demand_sent(self, only: str = "") -> None:
+    def assert_request_ok(self, only: str = "") -> None:
         """Fails the test where what the client sent has an error, of one rule or of any."""
         __tracebackhide__ = True
         self.fake.settle()

@@ -17,7 +17,7 @@ from pytest_veeqo_alloc.coverage.listeners import Listener
 from pytest_veeqo_alloc.live import RefusedError, SendError
 from pytest_veeqo_alloc.live.client import JSON_HEADERS, Live, live_alone
 from pytest_veeqo_alloc.live.journal import JOURNAL
-from pytest_veeqo_alloc.live.permission import PoolOrder, Wishes, permit
+from pytest_veeqo_alloc.live.permission import PoolOrder, WriteOptions, permit
 from pytest_veeqo_alloc.orders.story import Line, Stock, Story
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.runner import running
@@ -43,7 +43,7 @@ class TargetError(Exception):
     is_of_conformance = True
 
 
-class Subject:
+class ServerUnderTest:
     """The server of *live*, judged by *contract*. *orders* are those that there are, in the order in which they are
     used; *is_free* says that it may be written to freely."""
 
@@ -69,7 +69,7 @@ class Subject:
         pool = self._live.permit.pool
         return next(iter(pool)) if len(pool) else self.take(2, 1)
 
-    def happy(self, shape: str) -> Interaction:
+    def successful_allocation(self, shape: str) -> Interaction:
         """An allocation as documented, made once for all tests. TargetError where its answer is no success, UncoveredError
         where it cannot be made."""
         if shape not in self._happy:
@@ -79,12 +79,12 @@ class Subject:
             self._refuse_no_api(self._happy[shape], order.id)
         return self._happy[shape]
 
-    def happy_ones(self) -> list[Interaction]:
+    def successful_allocations(self) -> list[Interaction]:
         """The happy paths that this run can make. UncoveredError where there is none."""
         made, reason = [], ""
         for shape in SHAPES:
             try:
-                made.append(self.happy(shape))
+                made.append(self.successful_allocation(shape))
             except UncoveredError as error:
                 reason = reason or str(error)
         if not made:
@@ -134,11 +134,11 @@ def asking(order: PoolOrder, lines: int = 1, units: int = 1) -> dict[str, Any]:
     return {"allocation": {"warehouse_id": order.warehouse_id, "line_items_attributes": attributes}}
 
 
-def foreign(live: Live, contract: Contract) -> Subject:
+def foreign(live: Live, contract: Contract) -> ServerUnderTest:
     """The server that the options of a run name."""
     pool = live.permit.pool
     orders = _made_up() if pool.is_any else iter(pool)
-    return Subject(live, contract, orders, is_free=pool.is_any)
+    return ServerUnderTest(live, contract, orders, is_free=pool.is_any)
 
 
 def _made_up() -> Iterator[PoolOrder]:
@@ -147,7 +147,7 @@ def _made_up() -> Iterator[PoolOrder]:
 
 
 @contextmanager
-def own_fake(listener: Listener | None = None) -> Iterator[Subject]:
+def own_fake(listener: Listener | None = None) -> Iterator[ServerUnderTest]:
     """Our own fake, judged strictly: it makes nothing up, and refuses whatever is wrong. *listener* hears of every check."""
     orders = list(_made_up())
     lines = tuple(Line(sellable, _UNITS, stock=(Stock(_WAREHOUSE, 10**6, 0),)) for sellable in _SELLABLES)
@@ -155,6 +155,6 @@ def own_fake(listener: Listener | None = None) -> Iterator[Subject]:
     contract = Contract("strict")
     fake = Fake(contract, Policy.strict(), world=world)
     with tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as folder, running(fake) as front:
-        granted = permit(Wishes(front.url, (front.netloc,), fake.api_key, 10**6, "any", 10**5))
+        granted = permit(WriteOptions(front.url, (front.netloc,), fake.api_key, 10**6, "any", 10**5))
         with live_alone(granted, Path(folder, JOURNAL)) as live:
-            yield Subject(live, contract.telling(listener), orders, is_free=True)
+            yield ServerUnderTest(live, contract.telling(listener), orders, is_free=True)

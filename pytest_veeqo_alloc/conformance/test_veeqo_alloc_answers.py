@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_veeqo_alloc.conformance.assertions import Judge, by_rule
+from pytest_veeqo_alloc.conformance.assertions import ServerAssertions, by_rule
 from pytest_veeqo_alloc.conformance.server_under_test import SHAPES, asking
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 
@@ -17,25 +17,25 @@ ANSWER_RULES = [rule for rule, each in CATALOGUE.items() if "response" in each.s
 
 
 @pytest.mark.parametrize("rule", by_rule(ANSWER_RULES))
-def test_an_answer_keeps(rule: str, veeqo_alloc_judge: Judge) -> None:
+def test_an_answer_keeps(rule: str, veeqo_alloc_judge: ServerAssertions) -> None:
     """No answer to a happy path breaks the rule."""
-    for interaction in veeqo_alloc_judge.subject.happy_ones():
-        veeqo_alloc_judge.demand(interaction, only=rule)
+    for interaction in veeqo_alloc_judge.subject.successful_allocations():
+        veeqo_alloc_judge.assert_ok(interaction, only=rule)
 
 
 @pytest.mark.veeqo_alloc_basis(basis="documented")
 @pytest.mark.parametrize("shape", SHAPES)
-def test_an_allocation_is_created(shape: str, veeqo_alloc_judge: Judge) -> None:
+def test_an_allocation_is_created(shape: str, veeqo_alloc_judge: ServerAssertions) -> None:
     """The whole answer is as documented, and a success."""
-    interaction = veeqo_alloc_judge.subject.happy(shape)
-    veeqo_alloc_judge.demand(interaction)
+    interaction = veeqo_alloc_judge.subject.successful_allocation(shape)
+    veeqo_alloc_judge.assert_ok(interaction)
 
 
 @pytest.mark.veeqo_alloc_basis(basis="rfc")
 @pytest.mark.parametrize(
     "content_type", ["application/json; charset=utf-8", "APPLICATION/JSON"], ids=["charset", "capitals"]
 )
-def test_a_json_request_is_taken_however_it_is_declared(content_type: str, veeqo_alloc_judge: Judge) -> None:
+def test_a_json_request_is_taken_however_it_is_declared(content_type: str, veeqo_alloc_judge: ServerAssertions) -> None:
     """RFC 8259 section 11 and RFC 9110 section 8.3.1: case and charset say nothing."""
     order = veeqo_alloc_judge.subject.take()
     body = asking(order)
@@ -45,18 +45,20 @@ def test_a_json_request_is_taken_however_it_is_declared(content_type: str, veeqo
 
 
 @pytest.mark.veeqo_alloc_basis(basis="documented")
-def test_valid_payloads_are_allocated(veeqo_alloc_judge: Judge) -> None:
+def test_valid_payloads_are_allocated(veeqo_alloc_judge: ServerAssertions) -> None:
     """Eight generated payloads, each for an order of its own, as far as pool and budget go."""
     for number in range(PAYLOADS):
         order, body = veeqo_alloc_judge.generated(number)
-        veeqo_alloc_judge.demand(veeqo_alloc_judge.subject.post(order.id, body))
+        veeqo_alloc_judge.assert_ok(veeqo_alloc_judge.subject.post(order.id, body))
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
-def test_two_orders_have_answers_of_their_own(veeqo_alloc_judge: Judge) -> None:
+def test_two_orders_have_answers_of_their_own(veeqo_alloc_judge: ServerAssertions) -> None:
     """Each answer has ids of its own."""
     subject = veeqo_alloc_judge.subject
-    bodies: list[Any] = [veeqo_alloc_judge.body(subject.happy(shape)) for shape in ("one line", "several lines")]
+    bodies: list[Any] = [
+        veeqo_alloc_judge.body(subject.successful_allocation(shape)) for shape in ("one line", "several lines")
+    ]
     made = [each["id"] for body in bodies for each in body["allocations"]]
     assert len(set(made)) == len(made), "two allocations have the same id"
     assert bodies[0]["id"] != bodies[1]["id"]

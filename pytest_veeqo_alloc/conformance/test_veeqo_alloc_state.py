@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from pytest_veeqo_alloc.conformance.assertions import Judge
+from pytest_veeqo_alloc.conformance.assertions import ServerAssertions
 from pytest_veeqo_alloc.conformance.server_under_test import UncoveredError, asking
-from pytest_veeqo_alloc.contract.allocations import Asked, held_by
+from pytest_veeqo_alloc.contract.allocations import AllocationRequest, held_by
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.orders.story import units
 from pytest_veeqo_alloc.server.state import CREATED, Policy, World, allocate
@@ -22,7 +22,7 @@ RACERS, MACHINES, STEPS = 4, 5, 6
 """How many requests race, and how many machines make how many steps."""
 
 
-def _free(judge: Judge) -> Judge:
+def _free(judge: ServerAssertions) -> ServerAssertions:
     if not judge.subject.is_free:
         raise UncoveredError("it needs a server that may be written to freely (orders any)")
     return judge
@@ -45,16 +45,16 @@ def _is_made(interaction: Interaction) -> bool:
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
-def test_a_repeated_allocation_is_made_again_or_refused(veeqo_alloc_judge: Judge) -> None:
+def test_a_repeated_allocation_is_made_again_or_refused(veeqo_alloc_judge: ServerAssertions) -> None:
     """Which of the two the page does not say; an answer is as documented, and never a 5xx."""
     judge = _free(veeqo_alloc_judge)
     order = judge.subject.take()
     for _ in range(2):
-        judge.demand_no_failure(judge.subject.post(order.id, asking(order)))
+        judge.assert_no_server_error(judge.subject.post(order.id, asking(order)))
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
-def test_racing_allocations_allocate_what_was_asked_for_and_no_more(veeqo_alloc_judge: Judge) -> None:
+def test_racing_allocations_allocate_what_was_asked_for_and_no_more(veeqo_alloc_judge: ServerAssertions) -> None:
     """As many units are held in the end as successes were told."""
     judge = _free(veeqo_alloc_judge)
     order = judge.subject.take()
@@ -62,7 +62,7 @@ def test_racing_allocations_allocate_what_was_asked_for_and_no_more(veeqo_alloc_
     with ThreadPoolExecutor(RACERS) as racers:
         made = list(racers.map(lambda _: judge.subject.post(order.id, asking(order)), range(RACERS)))
     for interaction in made:
-        judge.demand_no_failure(interaction)
+        judge.assert_no_server_error(interaction)
     successes = [interaction for interaction in made if _is_made(interaction)]
     assert successes, "of requests that raced, none was carried out"
     assert max(_units(interaction, sellable) for interaction in successes) <= len(successes), (
@@ -71,7 +71,7 @@ def test_racing_allocations_allocate_what_was_asked_for_and_no_more(veeqo_alloc_
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
-def test_any_sequence_of_allocations_adds_up(veeqo_alloc_judge: Judge) -> None:
+def test_any_sequence_of_allocations_adds_up(veeqo_alloc_judge: ServerAssertions) -> None:
     """A machine allocates to orders in turn, and a world of ours beside it says what each must hold."""
     judge = _free(veeqo_alloc_judge)
 
@@ -88,11 +88,11 @@ def test_any_sequence_of_allocations_adds_up(veeqo_alloc_judge: Judge) -> None:
             body: Any = asking(order)
             body["allocation"]["line_items_attributes"] = [{"sellable_id": sellable, "quantity": quantity}]
             interaction = judge.subject.post(order.id, json.dumps(body).encode())
-            judge.demand_no_failure(interaction)
+            judge.assert_no_server_error(interaction)
             if _is_made(interaction):
                 held, before = _units(interaction, sellable), _held(self.world, order.id, sellable)
                 assert before < held <= before + quantity, "the order holds other than what was allocated to it"
-                asked = Asked(order.warehouse_id, {sellable: held - before})
+                asked = AllocationRequest(order.warehouse_id, {sellable: held - before})
                 self.world, outcome = allocate(self.world, Policy(), order.id, asked)
                 assert outcome.name == CREATED
 

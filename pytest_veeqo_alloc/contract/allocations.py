@@ -18,7 +18,7 @@ Units = dict[int, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AllocationRequest:
     """What a request names, as far as it can be read: a warehouse, and units of sellables."""
 
     warehouse_id: int | None = None
@@ -26,7 +26,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class RequestScope:
     """What a request could touch by the most generous reading: every warehouse and sellable that it names anywhere, in
     whatever form, and the most units. `is_bounded` is false where a value cannot be told."""
 
@@ -36,7 +36,7 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ExistingAllocation:
     """One allocation that an order holds."""
 
     id: int
@@ -44,21 +44,21 @@ class Held:
     units: Units = field(default_factory=dict)
 
 
-def asked_for(body: bytes | None) -> Asked:
+def asked_for(body: bytes | None) -> AllocationRequest:
     """What the body of a request asks for, wrapped in `allocation` or bare; nothing where it cannot be read."""
     reading = read(body)
     asked, _ = wrapped_allocation(reading.value) if reading.readable else (None, "")
     if not isinstance(asked, dict):
-        return Asked()
-    return Asked(_integer(asked.get("warehouse_id")), _units(asked.get("line_items_attributes"), bare=True))
+        return AllocationRequest()
+    return AllocationRequest(_integer(asked.get("warehouse_id")), _units(asked.get("line_items_attributes"), bare=True))
 
 
-def reach_of(body: bytes | None) -> Reach:
+def reach_of(body: bytes | None) -> RequestScope:
     """What the body of a request could touch. A server may take numbers in quotes, and lines in an object, so those
     count too; a body that is no JSON is not bounded, unless it is empty."""
     reading = read(body)
     if not reading.readable:
-        return Reach(is_bounded=not body)
+        return RequestScope(is_bounded=not body)
     warehouses: set[int] = set()
     units: Units = {}
     bounded = not reading.breaches  # a member that stands twice, or a number that is not finite
@@ -72,7 +72,7 @@ def reach_of(body: bytes | None) -> Reach:
             quantity = _generously(each.get("quantity", 0))
             bounded = bounded and quantity is not None
             units[int(sellable)] = units.get(int(sellable), 0) + abs(quantity or 0)
-    return Reach(frozenset(warehouses), units, bounded)
+    return RequestScope(frozenset(warehouses), units, bounded)
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:
@@ -97,7 +97,7 @@ def _generously(value: Any) -> float | None:
     return number(value)
 
 
-def held_by(body: bytes | None) -> list[Held] | None:
+def held_by(body: bytes | None) -> list[ExistingAllocation] | None:
     """The allocations of the order in *body*; None where it is no order that tells them."""
     reading = read(body)
     order = reading.value if reading.readable else None
@@ -108,13 +108,13 @@ def held_by(body: bytes | None) -> list[Held] | None:
     return None if None in held else [each for each in held if each is not None]
 
 
-def _held(allocation: Any) -> Held | None:
+def _held(allocation: Any) -> ExistingAllocation | None:
     own = _integer(allocation.get("id")) if isinstance(allocation, dict) else None
     if own is None:
         return None
     place = allocation.get("warehouse")
     warehouse = _integer(place.get("id")) if isinstance(place, dict) else None
-    return Held(own, warehouse, _units(allocation.get("line_items"), bare=False))
+    return ExistingAllocation(own, warehouse, _units(allocation.get("line_items"), bare=False))
 
 
 def _units(lines: Any, *, bare: bool) -> Units:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_veeqo_alloc.contract.allocations import echo_breaches, request_line_breaches
 from pytest_veeqo_alloc.contract.arithmetic import number, order_breaches
-from pytest_veeqo_alloc.contract.deviations import Accepting
+from pytest_veeqo_alloc.contract.deviations import DeviationIndex
 from pytest_veeqo_alloc.contract.error_responses import error_body_breaches
 from pytest_veeqo_alloc.contract.field_table import Shape
 from pytest_veeqo_alloc.contract.findings import Accepted, Breach, Finding, Findings
@@ -22,7 +22,7 @@ from pytest_veeqo_alloc.contract.http_rules import (
     status_breaches,
     target_breaches,
 )
-from pytest_veeqo_alloc.contract.json_reader import Reading, read, take
+from pytest_veeqo_alloc.contract.json_reader import Reading, from_parsed, read
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, EQUATIONS, Severity, Side
 from pytest_veeqo_alloc.contract.structure import walk_request, walk_response
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
@@ -45,12 +45,12 @@ class Settings:
 
     profile: str
     severities: Mapping[str, Severity]
-    accepting: Accepting
+    accepting: DeviationIndex
     show_values: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CheckContext:
     """What the caller knows of an interaction: the status it expects, that it broke the request on purpose, that headers
     were filtered before it was stored, keys that stand for themselves wherever they are, or that it watched the order in
     which requests came."""
@@ -62,71 +62,71 @@ class Asked:
     watched: bool = False
 
 
-Said = tuple[Side, Breach, Any]
+SidedBreach = tuple[Side, Breach, Any]
 """A breach, its side, and the body in which it is."""
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class RawResult:
     """Every departure of an interaction from the strict reading, before anybody says how bad that is, and the bodies that
     were looked at: `sent` is None where the request is not known or broken on purpose, `answer` where there is none or it
     is no success."""
 
-    said: list[Said]
+    said: list[SidedBreach]
     sent: Reading | None = None
     answer: Reading | None = None
 
 
 def findings_of(
-    examined: Examined, interaction: Interaction, tables: Tables, settings: Settings, asked: Asked
+    examined: RawResult, interaction: Interaction, tables: Tables, settings: Settings, context: CheckContext
 ) -> Findings:
     """Everything wrong with *interaction*, as it was examined."""
-    findings = conclude(examined.said, tables, settings)
-    return without_keys(findings, interaction.request, tables, asked)
+    findings = to_findings(examined.said, tables, settings)
+    return without_keys(findings, interaction.request, tables, context)
 
 
-def without_keys(findings: Findings, request: Request | None, tables: Tables, asked: Asked) -> Findings:
+def without_keys(findings: Findings, request: Request | None, tables: Tables, context: CheckContext) -> Findings:
     """*findings* with every name masked that is, or holds, a key that *request* sent: such a name is shown nowhere."""
     if request is None or not (len(findings) or findings.accepted):
         return findings
-    keys = [key for key in (*keys_of(request, tables.operation), *asked.known_keys) if len(key) >= LONG_KEY]
+    keys = [key for key in (*keys_of(request, tables.operation), *context.known_keys) if len(key) >= LONG_KEY]
     return findings.carrying(
         (each.without(keys) for each in findings),
         (Accepted(each.finding.without(keys), each.reason) for each in findings.accepted),
     )
 
 
-def examine(interaction: Interaction, tables: Tables, asked: Asked) -> Examined:
+def examine(interaction: Interaction, tables: Tables, context: CheckContext) -> RawResult:
     """Holds *interaction* against the strict reading."""
-    said: list[Said] = []
+    said: list[SidedBreach] = []
     request, response = interaction.request, interaction.response
     body = answer = None
-    broken = asked.broken_request or (asked.expect_status is not None and 400 <= asked.expect_status < 500)
+    broken = context.broken_request or (context.expect_status is not None and 400 <= context.expect_status < 500)
     if request is not None:
         body = read(request.body)
         if not broken:
-            said += (("request", b, body.value) for b in _request(request, body, tables, asked))
+            said += (("request", b, body.value) for b in _request(request, body, tables, context))
     if response is not None:
         answer = read(response.body) if response.is_success else None
         known = (request, body) if request is not None and body is not None else None
-        breaches = _response(response, answer, known, tables, asked)
+        breaches = _response(response, answer, known, tables, context)
         said += (("response", b, answer.value if answer else None) for b in breaches)
-    return Examined(said, None if broken else body, answer)
+    return RawResult(said, None if broken else body, answer)
 
 
-def examine_body(side: Side, value: Any, tables: Tables) -> Examined:
+def examine_body(side: Side, value: Any, tables: Tables) -> RawResult:
     """Holds a body against it: bytes as they were sent, or what somebody else parsed."""
-    reading = read(value) if isinstance(value, bytes) else take(value)
+    reading = read(value) if isinstance(value, bytes) else from_parsed(value)
     if side == "request":
-        return Examined([(side, breach, reading.value) for breach in _request_body(reading, tables)], reading)
-    return Examined([(side, breach, reading.value) for breach in _response_body(reading, tables)], None, reading)
+        return RawResult([(side, breach, reading.value) for breach in _request_body(reading, tables)], reading)
+    return RawResult([(side, breach, reading.value) for breach in _response_body(reading, tables)], None, reading)
 
 
-def _request(request: Request, body: Reading, tables: Tables, asked: Asked) -> Iterable[Breach]:
+def _request(request: Request, body: Reading, tables: Tables, context: CheckContext) -> Iterable[Breach]:
     target = target_breaches(request, tables.operation)
     if any(breach.rule in ("wrong-method", "wrong-path") for breach in target):
         return target
-    filtered, known = asked.headers_filtered, asked.known_keys
+    filtered, known = context.headers_filtered, context.known_keys
     keys = key_breaches(request, tables.operation, headers_filtered=filtered, known=known)
     found = _request_body(body, tables)
     media = [] if _unreadable(found) else media_type_breach(request, "request-media-type")
@@ -155,10 +155,10 @@ def _response(
     answer: Reading | None,
     known: tuple[Request, Reading] | None,
     tables: Tables,
-    asked: Asked,
+    context: CheckContext,
 ) -> Iterable[Breach]:
     operation = tables.operation
-    status = status_breaches(response.status, operation, expect=asked.expect_status, broken=asked.broken_request)
+    status = status_breaches(response.status, operation, expect=context.expect_status, broken=context.broken_request)
     if answer is None:
         return [*status, *(error_body_breaches(response.body) if response.status >= 400 else [])]
     if response.status in _BODILESS and not response.body:
@@ -189,7 +189,7 @@ def _response_body(answer: Reading, tables: Tables) -> list[Breach]:
     return [*answer.breaches, *walked, *order_breaches(answer.value)]
 
 
-def conclude(said: Iterable[Said], tables: Tables, settings: Settings) -> Findings:
+def to_findings(said: Iterable[SidedBreach], tables: Tables, settings: Settings) -> Findings:
     """What a profile and its deviations make of breaches: findings, in order."""
     findings, accepted = [], []
     for side, breach, body in said:

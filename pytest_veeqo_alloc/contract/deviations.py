@@ -109,7 +109,7 @@ def _parse_table(number: int, table: Mapping[str, Any]) -> Iterable[Deviation]:
         raise ValueError(f"deviation {number}: {error}") from None
 
 
-class Accepting:
+class DeviationIndex:
     """Deviations arranged so that looking one up costs the same for many of them as for few."""
 
     def __init__(self, deviations: Iterable[Deviation], today: datetime.date) -> None:

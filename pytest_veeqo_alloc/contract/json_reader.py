@@ -29,7 +29,7 @@ class Reading:
     readable: bool = True
 
 
-class _OddError(Exception):
+class NonStrictJSONError(Exception):
     """There is a repeated member or a number that is not finite, somewhere."""
 
 
@@ -57,14 +57,14 @@ def _decode(text: str, breaches: list[Breach], *, locating: bool = False) -> Rea
         return _unreadable(Breach("not-json", "", got), breaches)
     except RecursionError:
         return _unreadable(too_deep(), breaches)
-    except (_OddError, ValueError):  # which the second reading takes without a word
+    except (NonStrictJSONError, ValueError):  # which the second reading takes without a word
         return _decode(text, breaches, locating=True)
-    return _walk_odd(value, breaches) if locating else Reading(value, tuple(breaches))
+    return _locate_defects(value, breaches) if locating else Reading(value, tuple(breaches))
 
 
-def take(value: Any) -> Reading:
+def from_parsed(value: Any) -> Reading:
     """A value that somebody else parsed, with its numbers looked at. TypeError for a member whose name is no text."""
-    return _walk_odd(value, [])
+    return _locate_defects(value, [])
 
 
 def too_deep() -> Breach:
@@ -91,24 +91,24 @@ def _unreadable(breach: Breach, before: Iterable[Breach] = ()) -> Reading:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise _OddError
+        raise NonStrictJSONError
     return members
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise _OddError
+        raise NonStrictJSONError
     return value
 
 
 def _no_constant(name: str) -> Never:
-    raise _OddError
+    raise NonStrictJSONError
 
 
 def _short_integer(text: str) -> int:
     if len(text.lstrip("-")) > MAX_DIGITS:
-        raise _OddError
+        raise NonStrictJSONError
     return int(text)
 
 
@@ -128,7 +128,7 @@ class _Repeating(dict[str, Any]):
     repeated: tuple[str, ...] = ()
 
 
-def _marking(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object_with_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = _Repeating(pairs)
     if len(members) != len(pairs):
         seen: set[str] = set()
@@ -140,14 +140,14 @@ def _marking(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _integer(text: str) -> int | float:
     try:
         return _short_integer(text)
-    except (_OddError, ValueError):  # ValueError: an interpreter that was told to take fewer digits
+    except (NonStrictJSONError, ValueError):  # ValueError: an interpreter that was told to take fewer digits
         return math.inf
 
 
-_SLOW = json.JSONDecoder(object_pairs_hook=_marking, parse_int=_integer)
+_SLOW = json.JSONDecoder(object_pairs_hook=_object_with_duplicates, parse_int=_integer)
 
 
-def _walk_odd(value: Any, breaches: list[Breach]) -> Reading:
+def _locate_defects(value: Any, breaches: list[Breach]) -> Reading:
     if nests_deeper(value, MAX_DEPTH):
         return _unreadable(too_deep(), breaches)
     return Reading(_plain(value, "", breaches.append), tuple(breaches))

@@ -10,14 +10,24 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Literal
 
-from pytest_veeqo_alloc.contract.checker import Asked, Examined, Settings, Tables
+from pytest_veeqo_alloc.contract.checker import CheckContext, RawResult, Settings, Tables
 from pytest_veeqo_alloc.contract.deviations import Deviation, generalised
 from pytest_veeqo_alloc.contract.field_table import Field
 from pytest_veeqo_alloc.contract.findings import Finding, Findings
 from pytest_veeqo_alloc.contract.http_rules import SEQUENCE_RULES, keys_of
 from pytest_veeqo_alloc.contract.structure import wrapped_allocation
 from pytest_veeqo_alloc.core.http import Interaction, Response
-from pytest_veeqo_alloc.coverage.field_counts import MOST, OTHERS, Bodies, Counts, Node, Tally, add, bump, chart
+from pytest_veeqo_alloc.coverage.field_counts import (
+    MOST,
+    OTHERS,
+    Bodies,
+    Counts,
+    Node,
+    Tally,
+    add,
+    build_field_tree,
+    bump,
+)
 
 # What an interaction may reach.
 LINE, CALL, REQUEST, REQUEST_JSON = "request line", "call", "request body", "request JSON"
@@ -82,10 +92,10 @@ _VALUES: Mapping[str, str] = {
 }
 """Rules of single values, and the mark of the fields that they are about."""
 
-MEANT = (*_STAGES, *_FIELDS, *_VALUES, "untyped-field-value")
+RULES_WITH_PRECONDITIONS = (*_STAGES, *_FIELDS, *_VALUES, "untyped-field-value")
 
 
-def looked_at(
+def evaluation_counts(
     stages: Mapping[str, int], response: tuple[Node, Mapping[str, Tally]], request: tuple[Node, Mapping[str, Tally]]
 ) -> dict[str, int]:
     """How often each rule could be looked at. For an equation it is how often the rarest of its fields was there."""
@@ -126,16 +136,16 @@ _NOT_LOOKED_INTO = frozenset({"not-an-order", "too-deep", "wrong-method", "wrong
 
 
 @dataclass(frozen=True, slots=True)
-class Charts:
+class FieldTrees:
     """Every place of the documented bodies."""
 
     request: Node
     response: Node
 
 
-def charts_of(tables: Tables) -> Charts:
+def field_trees_of(tables: Tables) -> FieldTrees:
     """The places of the documented bodies."""
-    return Charts(chart(tables.request), chart(tables.response))
+    return FieldTrees(build_field_tree(tables.request), build_field_tree(tables.response))
 
 
 @dataclass(slots=True)
@@ -216,21 +226,21 @@ def coverage_of_row(row: Mapping[str, Any]) -> Coverage:
 
 def look_at(
     interaction: Interaction | None,
-    examined: Examined,
+    examined: RawResult,
     findings: Findings,
-    described: tuple[Tables, Charts],
+    described: tuple[Tables, FieldTrees],
     settings: Settings,
-    asked: Asked,
+    context: CheckContext,
     test: str,
 ) -> Coverage:
     """What one check showed: of *interaction*, or of a body alone where that is None."""
-    tables, charts = described
+    tables, field_trees = described
     counted = Coverage(1)
-    bump(counted.stages, ", ".join(_stages(interaction, examined, tables, asked)))
+    bump(counted.stages, ", ".join(_stages(interaction, examined, tables, context)))
     request = interaction.request if interaction else None
-    keys = (*keys_of(request, tables.operation), *asked.known_keys) if request else asked.known_keys
-    _count(counted.request, "request", examined, charts.request, keys)
-    _count(counted.response, "response", examined, charts.response, keys)
+    keys = (*keys_of(request, tables.operation), *context.known_keys) if request else context.known_keys
+    _count(counted.request, "request", examined, field_trees.request, keys)
+    _count(counted.response, "response", examined, field_trees.response, keys)
     status = str(interaction.response.status) if interaction and interaction.response else "none"
     if interaction is not None:
         bump(counted.statuses, status)
@@ -261,7 +271,7 @@ def key_of(deviation: Deviation) -> str:
     return f"{deviation.rule} {deviation.place}"
 
 
-def _count(bodies: Bodies, side: str, examined: Examined, node: Node, keys: tuple[str, ...]) -> None:
+def _count(bodies: Bodies, side: str, examined: RawResult, node: Node, keys: tuple[str, ...]) -> None:
     reading = examined.sent if side == "request" else examined.answer
     if reading is None or not reading.readable or not isinstance(reading.value, dict):
         return
@@ -277,9 +287,11 @@ def _count(bodies: Bodies, side: str, examined: Examined, node: Node, keys: tupl
         bodies.count(value, node, keys)
 
 
-def _stages(interaction: Interaction | None, examined: Examined, tables: Tables, asked: Asked) -> Iterator[str]:
+def _stages(
+    interaction: Interaction | None, examined: RawResult, tables: Tables, context: CheckContext
+) -> Iterator[str]:
     sent, answer = examined.sent, examined.answer
-    yield from (SEQUENCE,) if asked.watched else ()
+    yield from (SEQUENCE,) if context.watched else ()
     broken = {(side, breach.rule) for side, breach, _ in examined.said}
     is_call = not broken & {("request", "wrong-method"), ("request", "wrong-path")}
     if sent is not None:
@@ -295,17 +307,17 @@ def _stages(interaction: Interaction | None, examined: Examined, tables: Tables,
         yield from (RESPONSE_JSON,) if answer.readable else ()
         yield from (ORDER,) if is_order and ("response", "not-an-order") not in broken else ()
     if interaction is not None and interaction.response is not None:
-        yield from _status_stages(interaction.response, tables, asked)
+        yield from _status_stages(interaction.response, tables, context)
         if is_order and sent is not None:
             yield ECHO
 
 
-def _status_stages(response: Response, tables: Tables, asked: Asked) -> Iterator[str]:
-    if asked.broken_request:
+def _status_stages(response: Response, tables: Tables, context: CheckContext) -> Iterator[str]:
+    if context.broken_request:
         yield BROKEN
-    if asked.expect_status is not None:
+    if context.expect_status is not None:
         yield EXPECTED
-    elif not asked.broken_request or response.status >= 300:
+    elif not context.broken_request or response.status >= 300:
         yield STATUS
     if response.status == tables.operation.status:
         yield CREATED

@@ -50,7 +50,7 @@ class Node:
     rows: tuple[tuple[str, str, str, Node | None], ...]
     arrays: tuple[tuple[tuple[str, ...], int, Node], ...]
     texts: tuple[tuple[tuple[str, ...], int], ...]
-    slots: Sequence[str]
+    counters: Sequence[str]
 
     def nodes(self) -> Iterator[Node]:
         """It and every one below it."""
@@ -59,29 +59,29 @@ class Node:
             yield from child.nodes()
 
 
-def chart(shape: Shape, pointer: str = "", slots: list[str] | None = None) -> Node:
+def build_field_tree(shape: Shape, pointer: str = "", counters: list[str] | None = None) -> Node:
     """Every place of *shape*, whose instances stand at *pointer*."""
-    slots = ["object "] if slots is None else slots
+    counters = ["object "] if counters is None else counters
     places = tuple(Place(f"{pointer}/{name}", pointer, shape.name, each) for name, each in shape.fields.items())
     children: dict[str, Node] = {}
     arrays: list[tuple[tuple[str, ...], int, Node]] = []
     texts: list[tuple[tuple[str, ...], int]] = []
     for place in places:
         if place.field.type and place.field.nullable:
-            texts.append(((place.field.name,), len(slots)))
-            slots.append(f"{NULL} {place.pointer}")
+            texts.append(((place.field.name,), len(counters)))
+            counters.append(f"{NULL} {place.pointer}")
     for name, is_array, inner in shape.children:
         if is_array:
-            slot = len(slots)
-            slots.append(f"object {pointer}/{name}/*")
-            children[name] = chart(inner, f"{pointer}/{name}/*", slots)
+            slot = len(counters)
+            counters.append(f"object {pointer}/{name}/*")
+            children[name] = build_field_tree(inner, f"{pointer}/{name}/*", counters)
             arrays.append(((name,), slot, children[name]))
         else:
-            child = children[name] = chart(inner, f"{pointer}/{name}", slots)
+            child = children[name] = build_field_tree(inner, f"{pointer}/{name}", counters)
             arrays += (((name, *path), slot, node) for path, slot, node in child.arrays)
             texts += (((name, *path), slot) for path, slot in child.texts)
     rows = tuple((p.field.name, p.pointer, p.expected, children.get(p.field.name)) for p in places)
-    return Node(pointer, places, children, rows, tuple(arrays), tuple(texts), slots)
+    return Node(pointer, places, children, rows, tuple(arrays), tuple(texts), counters)
 
 
 Counts = dict[str, int]
@@ -120,7 +120,7 @@ class Bodies:
 
     def count_clean(self, members: dict[str, Any], root: Node) -> None:
         """Counts a body that departs in nothing from what is documented."""
-        numbers = [1, *[0] * (len(root.slots) - 1)]
+        numbers = [1, *[0] * (len(root.counters) - 1)]
         _fill(numbers, members, root)
         bump(self.clean, " ".join(map(str, numbers)))
 
@@ -152,22 +152,22 @@ class Bodies:
             key = f"{key.partition(' ')[0]} {OTHERS}"
         bump(self.extra, key, count)
 
-    def slots(self, root: Node) -> Counts:
+    def counters(self, root: Node) -> Counts:
         """What the slots of all clean bodies add up to."""
         found: Counts = {}
         for key, count in self.clean.items():
-            for slot, number in zip(root.slots, key.split(), strict=True):
+            for slot, number in zip(root.counters, key.split(), strict=True):
                 bump(found, slot, int(number) * count)
         return found
 
     def instances(self, root: Node) -> dict[str, int]:
         """How many objects there were at each place."""
         found: dict[str, int] = {}
-        slots = self.slots(root)
+        counters = self.counters(root)
 
         def descend(node: Node, clean: int) -> None:
             # In a clean body, what is no item of an array stands wherever its holder does.
-            clean = slots.get(f"object {node.pointer}", clean)
+            clean = counters.get(f"object {node.pointer}", clean)
             found[node.pointer] = clean + self.walked.get(node.pointer, 0)
             for child in node.children.values():
                 descend(child, clean)
@@ -196,7 +196,7 @@ def _fill(numbers: list[int], members: dict[str, Any], node: Node) -> None:
 class Tally:
     """What was seen of one field: how often it was looked for, there, not null, and of which types."""
 
-    looked_at: int = 0
+    evaluation_counts: int = 0
     present: int = 0
     non_null: int = 0
     types: Counter[str] = field(default_factory=Counter)
@@ -207,19 +207,19 @@ def tallies(bodies: Bodies, root: Node) -> dict[str, Tally]:
     instances = bodies.instances(root)
     found: dict[str, Tally] = {}
     odd: dict[str, dict[str, int]] = {}
-    for source in (bodies.odd, bodies.slots(root)):
+    for source in (bodies.odd, bodies.counters(root)):
         for key, count in source.items():
             kind, _, pointer = key.partition(" ")
             kinds = odd.setdefault(pointer, {})
             kinds[kind] = kinds.get(kind, 0) + count
     for node in root.nodes():
         for place in node.places:
-            looked_at = instances[node.pointer]
+            evaluation_counts = instances[node.pointer]
             kinds = odd.get(place.pointer, {})
-            present = looked_at - kinds.get(ABSENT, 0)
+            present = evaluation_counts - kinds.get(ABSENT, 0)
             types = Counter({kind: count for kind, count in kinds.items() if kind != ABSENT})
             types[place.expected] += present - types.total()
-            found[place.pointer] = Tally(looked_at, present, present - types[NULL], +types)
+            found[place.pointer] = Tally(evaluation_counts, present, present - types[NULL], +types)
     return found
 
 

@@ -16,7 +16,7 @@ from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.coverage.collector import ORIGINS, Coverage, Origin, coverage_of_row, origin_of
 
 
-class Shown(NamedTuple):
+class CheckEvent(NamedTuple):
     """One check: where the interaction came from (None: whoever checked handed it over), the interaction (None: a body
     alone), its findings, and a function from the name of a test to what the check showed."""
 
@@ -33,7 +33,7 @@ class Listener(Protocol):
     def counts(self) -> bool:
         """Whether it wants to know what interactions showed that were checked already: they are read again for that."""
 
-    def tell(self, shown: Shown) -> None:
+    def tell(self, shown: CheckEvent) -> None:
         """Of one check."""
 
 
@@ -74,7 +74,7 @@ class Counted:
         self.by_origin: dict[Origin, Coverage] = {origin: Coverage() for origin in ORIGINS}
         self._lock = threading.Lock()
 
-    def tell(self, shown: Shown) -> None:
+    def tell(self, shown: CheckEvent) -> None:
         """Of one check."""
         with self._lock:
             self.by_origin[shown.origin or origin_of(shown.interaction)].add(shown.look(""))

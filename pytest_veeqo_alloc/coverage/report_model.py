@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from pytest_veeqo_alloc.contract.deviations import Deviation, generalised
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, BodySide, Severity
 from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY
-from pytest_veeqo_alloc.coverage.collector import ORIGINS, Charts, Coverage, Origin, key_of, looked_at
+from pytest_veeqo_alloc.coverage.collector import ORIGINS, Coverage, FieldTrees, Origin, evaluation_counts, key_of
 from pytest_veeqo_alloc.coverage.field_counts import NULL, OTHERS, Bodies, Node, Place, Tally, tallies
 
 FORMAT, VERSION = "pytest-veeqo-alloc report", 1
@@ -37,10 +37,10 @@ class About:
     today: datetime.date
 
 
-def report_of(about: About, counted: Mapping[Origin, Coverage], charts: Charts) -> Document:
+def report_of(about: About, counted: Mapping[Origin, Coverage], field_trees: FieldTrees) -> Document:
     """The report of one run."""
     origins = {
-        origin: _origin(coverage, about, charts) for origin, coverage in counted.items() if coverage.interactions
+        origin: _origin(coverage, about, field_trees) for origin, coverage in counted.items() if coverage.interactions
     }
     run = {
         "id": about.id,
@@ -49,7 +49,7 @@ def report_of(about: About, counted: Mapping[Origin, Coverage], charts: Charts) 
         "version": about.version,
         "profile": about.profile,
         "origins": origins,
-        "deviations": list(_deviations(about, counted.values(), origins, charts)),
+        "deviations": list(_deviations(about, counted.values(), origins, field_trees)),
     }
     return {"format": FORMAT, "version": VERSION, "runs": [run]}
 
@@ -65,10 +65,10 @@ def merged(reports: Iterable[Document]) -> Document:
     return {"format": FORMAT, "version": VERSION, "runs": ordered}
 
 
-def _origin(coverage: Coverage, about: About, charts: Charts) -> dict[str, Any]:
-    response = tallies(coverage.response, charts.response)
-    request = tallies(coverage.request, charts.request)
-    looked = looked_at(coverage.reached(), (charts.response, response), (charts.request, request))
+def _origin(coverage: Coverage, about: About, field_trees: FieldTrees) -> dict[str, Any]:
+    response = tallies(coverage.response, field_trees.response)
+    request = tallies(coverage.request, field_trees.request)
+    looked = evaluation_counts(coverage.reached(), (field_trees.response, response), (field_trees.request, request))
     return {
         "interactions": coverage.interactions,
         "statuses": dict(coverage.statuses),
@@ -84,13 +84,13 @@ def _origin(coverage: Coverage, about: About, charts: Charts) -> dict[str, Any]:
 def _fields(found: Mapping[str, Tally]) -> dict[str, Any]:
     return {
         pointer: {
-            "looked_at": tally.looked_at,
+            "looked_at": tally.evaluation_counts,
             "present": tally.present,
             "non_null": tally.non_null,
             "types": dict(tally.types),
         }
         for pointer, tally in found.items()
-        if tally.looked_at
+        if tally.evaluation_counts
     }
 
 
@@ -141,16 +141,16 @@ def _calls(coverage: Coverage) -> list[dict[str, Any]]:
 
 
 def _deviations(
-    about: About, counted: Iterable[Coverage], origins: Mapping[Origin, dict[str, Any]], charts: Charts
+    about: About, counted: Iterable[Coverage], origins: Mapping[Origin, dict[str, Any]], field_trees: FieldTrees
 ) -> Iterator[dict[str, Any]]:
     """Those that were used, have expired, or were not needed where they were looked for."""
     used: Counter[str] = Counter()
     there: Counter[str] = Counter()
     for coverage in counted:
         used.update(coverage.deviations)
-        for bodies, root in ((coverage.response, charts.response), (coverage.request, charts.request)):
+        for bodies, root in ((coverage.response, field_trees.response), (coverage.request, field_trees.request)):
             there.update(bodies.instances(root))
-    holders = {node.pointer for root in (charts.response, charts.request) for node in root.nodes()}
+    holders = {node.pointer for root in (field_trees.response, field_trees.request) for node in root.nodes()}
     looked: Counter[str] = Counter()
     for origin in origins.values():
         looked.update({rule: counts["looked_at"] for rule, counts in origin["rules"].items()})
@@ -181,13 +181,13 @@ def _was_looked_for(
     return deviation.pointer is None or holder not in holders or there.get(holder, 0) > 0
 
 
-def field_counts(charts: Charts) -> tuple[int, int]:
+def field_counts(field_trees: FieldTrees) -> tuple[int, int]:
     """How many fields a response and a request have."""
 
     def count(root: Node) -> int:
         return sum(len(node.places) for node in root.nodes())
 
-    return count(charts.response), count(charts.request)
+    return count(field_trees.response), count(field_trees.request)
 
 
 @dataclass(slots=True)
@@ -230,7 +230,7 @@ class Totals:
 
 
 def _add(tally: Tally, counts: Mapping[str, Any]) -> None:
-    tally.looked_at += counts["looked_at"]
+    tally.evaluation_counts += counts["looked_at"]
     tally.present += counts["present"]
     tally.non_null += counts["non_null"]
     tally.types.update(counts["types"])
@@ -283,28 +283,28 @@ class Drift(NamedTuple):
         return f"{self.side} {self.pointer}: {self.what}"
 
 
-def drift_of(report: Mapping[str, Any], charts: Charts) -> dict[Drift, tuple[int, int]]:
+def drift_of(report: Mapping[str, Any], field_trees: FieldTrees) -> dict[Drift, tuple[int, int]]:
     """All drift in *report*: how often it was met, and how often the place was looked at; 0 where that is not known."""
     found: dict[Drift, tuple[int, int]] = {}
     for origin, totals in totals_of(report).items():
         for (side, pointer), kinds in totals.undocumented.items():
             for kind, count in kinds.items():
                 found[Drift(origin, side, pointer, "undocumented", kind)] = (count, 0)
-        for side, place in _places(charts):
+        for side, place in _places(field_trees):
             tally = totals.fields.get((side, place.pointer), Tally())
             for what, type_name, count in _departures(place, tally):
-                found[Drift(origin, side, place.pointer, what, type_name)] = (count, tally.looked_at)
+                found[Drift(origin, side, place.pointer, what, type_name)] = (count, tally.evaluation_counts)
     return found
 
 
-def _places(charts: Charts) -> Iterator[tuple[BodySide, Place]]:
+def _places(field_trees: FieldTrees) -> Iterator[tuple[BodySide, Place]]:
     for side in BODY_SIDES:
-        for node in getattr(charts, side).nodes():
+        for node in getattr(field_trees, side).nodes():
             yield from ((side, place) for place in node.places)
 
 
 def _departures(place: Place, tally: Tally) -> Iterator[tuple[Kind, str, int]]:
-    if absent := tally.looked_at - tally.present:
+    if absent := tally.evaluation_counts - tally.present:
         yield "sometimes absent" if tally.present else "never seen", "", absent
     for kind, count in tally.types.items():
         if place.field.type is None:
@@ -328,9 +328,9 @@ class Difference:
     lost: list[Origin]
 
 
-def difference(old: Mapping[str, Any], new: Mapping[str, Any], charts: Charts) -> Difference:
+def difference(old: Mapping[str, Any], new: Mapping[str, Any], field_trees: FieldTrees) -> Difference:
     """*new* held against *old*."""
-    before, after = drift_of(old, charts), drift_of(new, charts)
+    before, after = drift_of(old, field_trees), drift_of(new, field_trees)
     looked = {origin: totals.fields for origin, totals in totals_of(new).items()}
     # Absent sometimes is less than absent always, and no news after it.
     known = before.keys() | {drift._replace(kind="sometimes absent") for drift in before if drift.kind == "never seen"}

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_veeqo_alloc.contract.allocations import Held
+from pytest_veeqo_alloc.contract.allocations import ExistingAllocation
 from pytest_veeqo_alloc.live import JournalError, LiveError
 from pytest_veeqo_alloc.live.client import Live, held_in, live_alone
 from pytest_veeqo_alloc.live.journal import Entry, Journal, owned, read_journal, suspects
-from pytest_veeqo_alloc.live.permission import Wishes, permit
+from pytest_veeqo_alloc.live.permission import WriteOptions, permit
 
 _MOST_DELETES = 50
 
@@ -38,7 +38,7 @@ def clean_up(journal: Journal, live: Live) -> list[Cleaned]:
     return [_clean(order_id, entries, live) for order_id, entries in orders.items()]
 
 
-def clean_up_file(path: Path, wishes: Wishes) -> list[Cleaned]:
+def clean_up_file(path: Path, wishes: WriteOptions) -> list[Cleaned]:
     """`clean_up` of the journal *path*, which no run may be using meanwhile. LiveError, in one sentence or one for each
     thing that is missing, where nothing can be done; then nothing was sent."""
     journal = read_journal(path)
@@ -55,11 +55,11 @@ def _clean(order_id: int, entries: Sequence[Entry], live: Live) -> Cleaned:
             if isinstance(held, str):
                 return _left(order_id, held)
             ours = owned(entries, held)
-            strangers = [each.id for each in held if each.id not in ours]
+            unrecognised = [each.id for each in held if each.id not in ours]
             if not ours:
                 return _without_ours(order_id, deleted, entries, held)
-            if strangers:
-                return _left(order_id, _refusal(ours, strangers))
+            if unrecognised:
+                return _left(order_id, _refusal(ours, unrecognised))
             answer = live.delete(order_id, min(ours), [each.id for each in held])
             if not answer.is_success:
                 return _left(
@@ -75,7 +75,7 @@ def _left(order_id: int, why: str) -> Cleaned:
     return Cleaned(f"order {order_id}: {why}", True)
 
 
-def _read(order_id: int, live: Live) -> list[Held] | str:
+def _read(order_id: int, live: Live) -> list[ExistingAllocation] | str:
     answer = live.read(order_id)
     held = held_in(answer)
     if held is None:
@@ -83,16 +83,18 @@ def _read(order_id: int, live: Live) -> list[Held] | str:
     return held
 
 
-def _without_ours(order_id: int, deleted: list[int], entries: Sequence[Entry], held: list[Held]) -> Cleaned:
+def _without_ours(
+    order_id: int, deleted: list[int], entries: Sequence[Entry], held: list[ExistingAllocation]
+) -> Cleaned:
     if doubtful := suspects(entries, held):
         return _left(order_id, f"holds {_listed(doubtful)}, which this journal may have made: look at it by hand")
     done = f"deleted {_listed(deleted)}" if deleted else "nothing of this journal is left"
     return Cleaned(f"order {order_id}: {done}", False)
 
 
-def _refusal(ours: set[int], strangers: list[int]) -> str:
+def _refusal(ours: set[int], unrecognised: list[int]) -> str:
     return (
-        f"left {_listed(sorted(ours))}, since it also holds {_listed(strangers)}, which none of these writes is known "
+        f"left {_listed(sorted(ours))}, since it also holds {_listed(unrecognised)}, which none of these writes is known "
         "to have made, and the deletion would remove all"
     )
 

@@ -12,12 +12,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pytest_veeqo_alloc.contract.allocations import Asked, Held, Reach, asked_for, held_by, reach_of
+from pytest_veeqo_alloc.contract.allocations import (
+    AllocationRequest,
+    ExistingAllocation,
+    RequestScope,
+    asked_for,
+    held_by,
+    reach_of,
+)
 from pytest_veeqo_alloc.contract.http_rules import Operation, is_json_type
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response
 from pytest_veeqo_alloc.live import JournalError, RefusedError
 from pytest_veeqo_alloc.live.journal import Entry, Ids, Writer, made_by, new_name, opened
-from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, Permit, port_of
+from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WritePermission, port_of
 from pytest_veeqo_alloc.live.run_state import Rate, Shared
 from pytest_veeqo_alloc.live.transport import Sender, Waits
 from pytest_veeqo_alloc.spec.loader import tables
@@ -26,7 +33,7 @@ JSON_HEADERS: Headers = (("Content-Type", "application/json"),)
 READS = ("GET", "HEAD", "OPTIONS")
 
 
-class Ticket:
+class Admission:
     """Leave to send one request. Tell it what came of that, even where nothing did: its slot is free only then."""
 
     def __init__(self, live: Live, slot: str, entry: Entry | None) -> None:
@@ -54,7 +61,7 @@ class Live:
 
     def __init__(
         self,
-        permit: Permit,
+        permit: WritePermission,
         shared: Shared,
         writer: Writer,
         *,
@@ -71,7 +78,7 @@ class Live:
         """`host:port` of the server."""
         return self.permit.target
 
-    def admit(self, request: Request) -> Ticket:
+    def admit(self, request: Request) -> Admission:
         """Leave for somebody else's client to send *request*, which waits for its slot. RefusedError, in one sentence,
         for another server, another key, another call that writes, an order beyond the pool, a spent budget."""
         self._refuse_target(request)
@@ -108,7 +115,7 @@ class Live:
         if not self.permit.pool.is_any:
             raise RefusedError("such a request is sent only to a server that may be written to freely (orders any)")
 
-        def admit() -> Ticket:
+        def admit() -> Admission:
             return self._announced(Entry(new_name(), "post", 0), charged=True, units={}, free={})
 
         return Interaction(*self._sender.send(method, path, JSON_HEADERS, body, admit=admit))
@@ -121,7 +128,7 @@ class Live:
     def delete(self, order_id: int, allocation_id: int, before: Sequence[int]) -> Response:
         """Deletes an allocation, and by the documentation of that call every other of the order. Only for `cleanup`."""
 
-        def admit() -> Ticket:
+        def admit() -> Admission:
             entry = Entry(new_name(), "delete", order_id, before=tuple(before))
             return self._announced(entry, charged=False, units={}, free={})
 
@@ -149,10 +156,10 @@ class Live:
             with self._lock:
                 self._known[order_id] = tuple(each.id for each in held)
 
-    def _admit_read(self) -> Ticket:
-        return Ticket(self, self.shared.claim(charged=False, units={}, free={}), None)
+    def _admit_read(self) -> Admission:
+        return Admission(self, self.shared.claim(charged=False, units={}, free={}), None)
 
-    def _admit_write(self, order_id: int | None, asked: Asked, reach: Reach) -> Ticket:
+    def _admit_write(self, order_id: int | None, asked: AllocationRequest, reach: RequestScope) -> Admission:
         if order_id is None:
             raise RefusedError("the path names no order by a number, so it is in no pool")
         before = self._known.get(order_id)
@@ -160,7 +167,7 @@ class Live:
         units, free = self._units(order_id, asked.warehouse_id, reach)
         return self._announced(entry, charged=True, units=units, free=free)
 
-    def _announced(self, entry: Entry, *, charged: bool, units: dict[str, float], free: dict[str, float]) -> Ticket:
+    def _announced(self, entry: Entry, *, charged: bool, units: dict[str, float], free: dict[str, float]) -> Admission:
         """Leave for a write whose intent is on the disk. Where it cannot be put there, nothing is sent."""
         slot = self.shared.claim(charged=charged, units=units, free=free)
         try:
@@ -168,10 +175,10 @@ class Live:
         except JournalError:
             self.shared.ended(slot)
             raise
-        return Ticket(self, slot, entry)
+        return Admission(self, slot, entry)
 
     def _units(
-        self, order_id: int, warehouse_id: int | None, reach: Reach
+        self, order_id: int, warehouse_id: int | None, reach: RequestScope
     ) -> tuple[dict[str, float], dict[str, float]]:
         """Units that a write would use, and how many there are, by a name that the message of a refusal can show."""
         units: dict[str, float] = {}
@@ -183,13 +190,13 @@ class Live:
                 units[name], free[name] = quantity, limit
         return units, free
 
-    def _refuse_order(self, order_id: int | None, reach: Reach) -> None:
+    def _refuse_order(self, order_id: int | None, reach: RequestScope) -> None:
         if isinstance(order_id, bool) or not isinstance(order_id, int | None):
             raise RefusedError(f"the id of an order is a number, not {type(order_id).__name__}")
         if reason := self.permit.pool.refusal(order_id, reach):
             raise RefusedError(reason)
 
-    def _refuse_unbounded(self, request: Request, reach: Reach) -> None:
+    def _refuse_unbounded(self, request: Request, reach: RequestScope) -> None:
         """What somebody else's client sends in a way that nobody looked at could be more than the pool has."""
         headers = {name.lower() for name, _ in request.headers}
         odd = urlsplit(request.url).query or headers & {"content-encoding", "x-http-method-override"}
@@ -223,13 +230,13 @@ class Live:
             )
 
 
-def held_in(answer: Response) -> list[Held] | None:
+def held_in(answer: Response) -> list[ExistingAllocation] | None:
     """What an order that was read holds; None where the answer does not tell."""
     return held_by(answer.body) if answer.status == 200 else None
 
 
 @contextmanager
-def live_alone(granted: Permit, journal: Path) -> Iterator[Live]:
+def live_alone(granted: WritePermission, journal: Path) -> Iterator[Live]:
     """The one way to the server of *granted* for a run that is a single process. JournalError where *journal* cannot be
     used."""
     with opened(journal, granted.target) as writer, tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as folder:

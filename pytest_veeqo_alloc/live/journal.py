@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pytest_veeqo_alloc.contract.allocations import Held
+from pytest_veeqo_alloc.contract.allocations import ExistingAllocation
 from pytest_veeqo_alloc.core.http import is_success
 from pytest_veeqo_alloc.live import JournalError
 from pytest_veeqo_alloc.live.run_state import locked
@@ -199,7 +199,7 @@ def _ids(value: Any) -> Ids | None:
     return None if value is None else tuple(int(each) for each in value)
 
 
-def made_by(entry: Entry, held: Sequence[Held]) -> list[int]:
+def made_by(entry: Entry, held: Sequence[ExistingAllocation]) -> list[int]:
     """The allocations among *held*, from the answer to *entry*, that it made.
 
     That is what was not there before and fits; what does not fit could be that of a person who was quicker. Where it is
@@ -211,7 +211,7 @@ def made_by(entry: Entry, held: Sequence[Held]) -> list[int]:
     return [newest.id] if newest is not None and _fits(newest, entry) else []
 
 
-def owned(entries: Sequence[Entry], held: Sequence[Held]) -> set[int]:
+def owned(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> set[int]:
     """Which of *held*, what an order holds now, were made by *entries*.
 
     Certain are those that an answer showed. An UNKNOWN write is taken to have made one allocation that was not there
@@ -226,7 +226,7 @@ def owned(entries: Sequence[Entry], held: Sequence[Held]) -> set[int]:
     return ours
 
 
-def suspects(entries: Sequence[Entry], held: Sequence[Held]) -> list[int]:
+def suspects(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> list[int]:
     """Which of *held* may have been made by *entries* though that cannot be told: they were not known to be there
     before a write that is UNKNOWN, or that was answered with success and made nothing that fits."""
     open_ends = [entry for entry in entries if entry.is_unknown or (entry.has_succeeded and not entry.made)]
@@ -238,7 +238,7 @@ def suspects(entries: Sequence[Entry], held: Sequence[Held]) -> list[int]:
     ]
 
 
-def _fits(each: Held, entry: Entry) -> bool:
+def _fits(each: ExistingAllocation, entry: Entry) -> bool:
     return (
         each.id not in (entry.before or ())
         and each.warehouse_id == entry.warehouse_id

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from pytest_veeqo_alloc.contract.allocations import Reach
+from pytest_veeqo_alloc.contract.allocations import RequestScope
 from pytest_veeqo_alloc.core.text import unknown
 from pytest_veeqo_alloc.live import NotPermittedError, PoolError
 
@@ -41,7 +41,7 @@ class OrderPool:
     def __len__(self) -> int:
         return len(self.orders)
 
-    def refusal(self, order_id: int | None, reach: Reach) -> str | None:
+    def refusal(self, order_id: int | None, reach: RequestScope) -> str | None:
         """Why a request for *order_id* that could touch *reach* may not be sent, in one sentence; None where it may."""
         if self.is_any:
             return None
@@ -148,7 +148,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class WriteOptions:
     """What the user said. `orders` is a file, `any`, or empty; `folder` is where a file is looked for."""
 
     base_url: str = ""
@@ -162,7 +162,7 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True)
-class Permit:
+class WritePermission:
     """Leave to write: where to, with which key, how often, and to which orders."""
 
     base_url: str
@@ -180,7 +180,7 @@ class Permit:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def permit(wishes: Wishes, *, needs_key: bool = True, only_cleans_up: bool = False) -> Permit:
+def permit(wishes: WriteOptions, *, needs_key: bool = True, only_cleans_up: bool = False) -> WritePermission:
     """Leave to do what *wishes* ask for, or NotPermittedError with a sentence for each thing that is missing.
 
     Without *needs_key* somebody else's client brings its own. Cleaning up needs neither budget nor pool.
@@ -201,10 +201,10 @@ def permit(wishes: Wishes, *, needs_key: bool = True, only_cleans_up: bool = Fal
     host, port = url.hostname or "", port_of(url)
     rate = MAX_RATE if wishes.rate is None else wishes.rate
     base = wishes.base_url.rstrip("/")
-    return Permit(base, host, port, wishes.api_key, wishes.max_writes, pool, rate, wishes.trust_env)
+    return WritePermission(base, host, port, wishes.api_key, wishes.max_writes, pool, rate, wishes.trust_env)
 
 
-def _target(wishes: Wishes) -> Iterator[str]:
+def _target(wishes: WriteOptions) -> Iterator[str]:
     if not wishes.base_url:
         yield "say which server: --veeqo-alloc-base-url https://staging.example.com"
         return
@@ -237,14 +237,14 @@ def host_and_port(text: str) -> tuple[str, int | None]:
     return name.strip("[]").lower(), int(port) if port else None
 
 
-def _key(wishes: Wishes, needs_key: bool) -> Iterator[str]:
+def _key(wishes: WriteOptions, needs_key: bool) -> Iterator[str]:
     if needs_key and not wishes.api_key:
         yield f"put the API key into the environment variable {KEY_VARIABLE}"
     elif wishes.api_key and not (wishes.api_key.isascii() and wishes.api_key.isprintable()):
         yield f"the API key in {KEY_VARIABLE} has characters that no header may have"
 
 
-def _pool_of_options(wishes: Wishes) -> OrderPool:
+def _pool_of_options(wishes: WriteOptions) -> OrderPool:
     if not wishes.orders:
         raise PoolError(
             "say which orders may be written to: --veeqo-alloc-orders pool.toml, or any for a server that makes up "
@@ -253,7 +253,7 @@ def _pool_of_options(wishes: Wishes) -> OrderPool:
     return load_pool(wishes.orders, wishes.folder)
 
 
-def _rate(wishes: Wishes, pool: OrderPool) -> Iterator[str]:
+def _rate(wishes: WriteOptions, pool: OrderPool) -> Iterator[str]:
     if wishes.rate is None:
         return
     if not 0 < wishes.rate < 10**6:

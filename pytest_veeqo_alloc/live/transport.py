@@ -14,11 +14,11 @@ import urllib3
 
 from pytest_veeqo_alloc.core.http import Headers, Request, Response
 from pytest_veeqo_alloc.live import SendError
-from pytest_veeqo_alloc.live.permission import Permit
+from pytest_veeqo_alloc.live.permission import WritePermission
 from pytest_veeqo_alloc.spec.loader import tables
 
 if TYPE_CHECKING:
-    from pytest_veeqo_alloc.live.client import Ticket
+    from pytest_veeqo_alloc.live.client import Admission
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Waits:
 class Sender:
     """Sends to the server of *permit*; *timeouts* are seconds to connect and to wait for bytes."""
 
-    def __init__(self, permit: Permit, timeouts: tuple[float, float], waits: Waits) -> None:
+    def __init__(self, permit: WritePermission, timeouts: tuple[float, float], waits: Waits) -> None:
         self._permit, self._timeouts, self._waits = permit, timeouts, waits
         self._session = requests.Session()
         # Proxies, .netrc and CA bundles of the environment: somebody else's, unless the user asked for them.
@@ -48,7 +48,7 @@ class Sender:
         headers: Headers,
         body: bytes | None,
         *,
-        admit: Callable[[], Ticket],
+        admit: Callable[[], Admission],
         key: str | None = None,
     ) -> tuple[Request, Response]:
         """Sends, once *admit* lets it, and returns what was sent and the answer; a 429 is waited out, each sending being
@@ -66,7 +66,7 @@ class Sender:
             self._waits.sleep(wait)
             waited, next_wait = waited + wait, next_wait * 2
 
-    def _once(self, request: Request, ticket: Ticket) -> Response:
+    def _once(self, request: Request, ticket: Admission) -> Response:
         try:
             answer = self._session.request(
                 request.method,
@@ -153,7 +153,7 @@ class Forwarder:
     """Sends to the server of *permit*. *via* is how this proxy calls itself (RFC 9110 section 7.6.3); *timeouts* are
     seconds to connect and to wait for bytes."""
 
-    permit: Permit
+    permit: WritePermission
     via: str
     timeouts: tuple[float, float] = (5, 30)
 

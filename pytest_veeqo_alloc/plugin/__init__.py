@@ -32,7 +32,7 @@ from pytest_veeqo_alloc.plugin.fixtures_conformance import (
 )
 from pytest_veeqo_alloc.plugin.observers import failure_of, hide_libraries, warnings_of
 from pytest_veeqo_alloc.plugin.options import OPTIONS, add_options, is_given, runs_suite, setting
-from pytest_veeqo_alloc.plugin.run_state import checked_in, contract_of, told_in
+from pytest_veeqo_alloc.plugin.run_state import checked_in, contract_of, listener_of
 
 __all__ = [
     "veeqo_alloc_cassette",
@@ -86,10 +86,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if (timeout := setting(config, "client-timeout")) and not timeout.replace(".", "", 1).isdecimal():
         raise pytest.UsageError(f"veeqo-alloc: --veeqo-alloc-client-timeout is a number of seconds, not {timeout!a}")
     if mode := setting(config, "record-mode"):
-        from pytest_veeqo_alloc.recording.paths import known_mode  # not before somebody records
+        from pytest_veeqo_alloc.recording.paths import validate_mode  # not before somebody records
 
         try:
-            known_mode(mode)
+            validate_mode(mode)
         except ValueError as error:
             raise pytest.UsageError(f"veeqo-alloc: {error}") from None
 
@@ -120,7 +120,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """What is checked from here on belongs to this test."""
-    told_in(item.config).begin(item.nodeid)
+    listener_of(item.config).begin(item.nodeid)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -151,7 +151,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 def _verdict(item: pytest.Item) -> BaseException | None:
     """What fails the test, or None; its reports get their properties."""
     failure = failure_of(item)  # first, since it checks what was only watched until now
-    told_in(item.config).property_of(item)
+    listener_of(item.config).property_of(item)
     return failure
 
 
@@ -176,7 +176,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     conformance suite could not cover; nothing where nothing of it was used."""
     reports = [report for several in terminalreporter.stats.values() for report in several]
     used = [(report.nodeid, each) for report in reports for each in getattr(report, "veeqo_alloc_used", ())]
-    checked = not told_in(config).counts and any(checked_in(report) or warnings_of(report) for report in reports)
+    checked = not listener_of(config).counts and any(checked_in(report) or warnings_of(report) for report in reports)
     if not (used or checked or any(map(skipped_for, reports))):
         return
     from pytest_veeqo_alloc.plugin.summary import cassette_lines, checked_lines, conformance_lines

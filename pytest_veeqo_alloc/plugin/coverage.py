@@ -16,9 +16,9 @@ import pytest
 from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.coverage.listeners import Recorder, noted
 from pytest_veeqo_alloc.plugin.options import SUITE, folder_for, is_given, runs_suite, setting
-from pytest_veeqo_alloc.plugin.run_state import told_in
+from pytest_veeqo_alloc.plugin.run_state import listener_of
 from pytest_veeqo_alloc.reporting.formatters import about_run, finished_run, run_lines, too_few
-from pytest_veeqo_alloc.reporting.report_file import known_path, save
+from pytest_veeqo_alloc.reporting.report_file import save, validate_report_path
 
 COUNTING = "veeqo_alloc_report"
 
@@ -37,7 +37,7 @@ class ReportPlugin:
         self._is_worker = hasattr(config, "workerinput")
         self._folder = Path(given) if given else Path(tempfile.mkdtemp(prefix="veeqo-alloc-"))
         self._recorder = Recorder(self._folder)
-        told_in(config).notebook = self._recorder
+        listener_of(config).notebook = self._recorder
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -89,7 +89,7 @@ class ReportPlugin:
 
     def pytest_unconfigure(self) -> None:
         """Nothing is left behind."""
-        told_in(self._config).notebook = None
+        listener_of(self._config).notebook = None
         self._recorder.close()
         if not self._is_worker:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -110,7 +110,7 @@ def _minimum(config: pytest.Config) -> float | None:
 
 def _path(config: pytest.Config, given: str) -> Path:
     try:
-        known_path(given)
+        validate_report_path(given)
     except ValueError as error:
         raise pytest.UsageError(f"veeqo-alloc: {error}") from None
     return folder_for(config, "report") / Path(given).expanduser()

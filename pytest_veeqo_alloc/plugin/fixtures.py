@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_veeqo_alloc.plugin.observers import unwatch, watched
+from pytest_veeqo_alloc.plugin.observers import forget_observers, observers_of
 from pytest_veeqo_alloc.plugin.options import FAKES, folder_for, setting
-from pytest_veeqo_alloc.plugin.run_state import told_in
+from pytest_veeqo_alloc.plugin.run_state import listener_of
 
 if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator as Validator
+
     from pytest_veeqo_alloc.api import Contract
     from pytest_veeqo_alloc.capture.client_objects import Watch
     from pytest_veeqo_alloc.core.http import Interaction
     from pytest_veeqo_alloc.live.client import Live
     from pytest_veeqo_alloc.live.permission import OrderPool
     from pytest_veeqo_alloc.recording.session import Cassettes
-    from pytest_veeqo_alloc.reporting.report_file import Validator
     from pytest_veeqo_alloc.server.fake import Fake
     from pytest_veeqo_alloc.server.runner import ServerSettings
 
@@ -61,7 +62,7 @@ def veeqo_alloc_watch(
     """Call it with a requests.Session, httpx.Client or httpx.AsyncClient: each allocation that it makes is checked, and
     an error fails the test. Returns the `Watch`."""
     watches: list[Watch] = []
-    onlookers = watched(request.node, veeqo_alloc_contract)
+    onlookers = observers_of(request.node, veeqo_alloc_contract)
 
     def watch(session: Any) -> Watch:
         watches.append(veeqo_alloc_contract.watch(session))
@@ -69,7 +70,7 @@ def veeqo_alloc_watch(
         return watches[-1]
 
     yield watch
-    unwatch(request.node)
+    forget_observers(request.node)
     for each in watches:
         each.close()
 
@@ -163,11 +164,11 @@ def veeqo_alloc_server(
     from pytest_veeqo_alloc.server.fake import Judge
 
     veeqo_alloc_server_owner.reset()
-    watched(request.node, veeqo_alloc_contract).append(Judge(veeqo_alloc_server_owner))
+    observers_of(request.node, veeqo_alloc_contract).append(Judge(veeqo_alloc_server_owner))
     yield veeqo_alloc_server_owner
     veeqo_alloc_server_owner.settle()
     veeqo_alloc_server_owner.show()
-    unwatch(request.node)
+    forget_observers(request.node)
 
 
 MARKER = "veeqo_alloc_cassette"
@@ -185,15 +186,15 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
     mode = setting(config, "record-mode") or "none"
     fakes = config.stash.setdefault(FAKES, [])
     cassettes = Cassettes(veeqo_alloc_contract, folder_of(config), mode, lambda: _live(config), lambda: fakes)
-    watched(request.node, veeqo_alloc_contract).append(cassettes)
-    told_in(config).played.append(lambda: cassettes.interactions)
+    observers_of(request.node, veeqo_alloc_contract).append(cassettes)
+    listener_of(config).played.append(lambda: cassettes.interactions)
     request.node.stash[PASSED] = False
     with ExitStack() as stack:
         if (marker := request.node.get_closest_marker(MARKER)) is not None:
             _enter(stack, cassettes, marker)
         yield cassettes
     cassettes.show()
-    unwatch(request.node)
+    forget_observers(request.node)
     passed = request.node.stash[PASSED]
     request.node.stash[USED] = [dataclasses.asdict(used) for used in cassettes.used(passed=passed)]
     if passed and (trouble := _trouble(lambda: cassettes.save(datetime.date.today()))):

@@ -10,19 +10,19 @@ import pytest
 
 from pytest_veeqo_alloc.plugin.observers import warn
 from pytest_veeqo_alloc.plugin.options import OPTIONS, setting
-from pytest_veeqo_alloc.plugin.run_state import told_in
+from pytest_veeqo_alloc.plugin.run_state import listener_of
 
 if TYPE_CHECKING:
-    from pytest_veeqo_alloc.conformance.assertions import Judge
-    from pytest_veeqo_alloc.conformance.client import ClientJudge
-    from pytest_veeqo_alloc.conformance.server_under_test import Subject
+    from pytest_veeqo_alloc.conformance.assertions import ServerAssertions
+    from pytest_veeqo_alloc.conformance.client import ClientAssertions
+    from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest
 
 
 NOT_COVERED = "veeqo-alloc: not covered: "
 
 
 @pytest.fixture(scope="session")
-def veeqo_alloc_subject(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Iterator[Subject | str]:
+def veeqo_alloc_subject(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Iterator[ServerUnderTest | str]:
     """The server under test, or why there is none. Where it may not be written to, the run stops."""
     from pytest_veeqo_alloc.conformance.server_under_test import foreign, own_fake
 
@@ -40,17 +40,17 @@ def veeqo_alloc_subject(request: pytest.FixtureRequest, pytestconfig: pytest.Con
         elif names_a_client(pytestconfig):
             yield "no server is named: --veeqo-alloc-base-url does, as docs/howto/staging.md says"
         else:
-            yield stack.enter_context(own_fake(told_in(pytestconfig)))
+            yield stack.enter_context(own_fake(listener_of(pytestconfig)))
 
 
 @pytest.fixture
-def veeqo_alloc_judge(request: pytest.FixtureRequest, veeqo_alloc_subject: Subject | str) -> Judge:
+def veeqo_alloc_judge(request: pytest.FixtureRequest, veeqo_alloc_subject: ServerUnderTest | str) -> ServerAssertions:
     """What judges the server under test in this test."""
-    from pytest_veeqo_alloc.conformance.assertions import Judge
+    from pytest_veeqo_alloc.conformance.assertions import ServerAssertions
 
     if isinstance(veeqo_alloc_subject, str):
         pytest.skip(veeqo_alloc_subject)
-    return Judge(veeqo_alloc_subject, lambda findings: warn(request.node, findings))
+    return ServerAssertions(veeqo_alloc_subject, lambda findings: warn(request.node, findings))
 
 
 @pytest.fixture(scope="session")
@@ -81,9 +81,9 @@ def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
-def veeqo_alloc_client_judge(request: pytest.FixtureRequest, veeqo_alloc_client: Any) -> Iterator[ClientJudge]:
+def veeqo_alloc_client_judge(request: pytest.FixtureRequest, veeqo_alloc_client: Any) -> Iterator[ClientAssertions]:
     """What judges the client under test in this test: a fake that is fresh, and not watched by itself."""
-    from pytest_veeqo_alloc.conformance.client import ClientJudge
+    from pytest_veeqo_alloc.conformance.client import ClientAssertions
 
     if isinstance(veeqo_alloc_client, str):
         if request.session.shouldfail:
@@ -92,7 +92,7 @@ def veeqo_alloc_client_judge(request: pytest.FixtureRequest, veeqo_alloc_client:
     fake = request.getfixturevalue("veeqo_alloc_server_owner")
     fake.reset()
     timeout = float(setting(request.config, "client-timeout") or 5)
-    yield ClientJudge(veeqo_alloc_client, fake, timeout, lambda findings: warn(request.node, findings))
+    yield ClientAssertions(veeqo_alloc_client, fake, timeout, lambda findings: warn(request.node, findings))
     fake.settle()
     fake.show()
 

@@ -17,7 +17,7 @@ from pytest_veeqo_alloc.live import JournalError, LiveError
 from pytest_veeqo_alloc.live.cleanup import Cleaned, clean_up
 from pytest_veeqo_alloc.live.client import Live
 from pytest_veeqo_alloc.live.journal import JOURNAL, Writer, opened, read_journal
-from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, Permit, Wishes, permit
+from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WriteOptions, WritePermission, permit
 from pytest_veeqo_alloc.live.run_state import Rate, Shared
 from pytest_veeqo_alloc.plugin.options import folder_for, setting
 
@@ -35,7 +35,7 @@ class LivePlugin:
         self._exit = contextlib.ExitStack()
         self._lines: list[str] = []
         self._live: Live | None = None
-        self._permit: Permit | None = None
+        self._permit: WritePermission | None = None
         self._trouble: LiveError | None = None
         try:
             self._permit = permit(wishes_of(config))
@@ -57,7 +57,7 @@ class LivePlugin:
             self._live = Live(self._permit, shared, Writer(Path(self._given["journal"]), self._given["run"]))
         return self._live
 
-    def _open(self, granted: Permit) -> None:
+    def _open(self, granted: WritePermission) -> None:
         writer = self._exit.enter_context(opened(journal_of(self._config), granted.target))
         folder = tempfile.mkdtemp(prefix="veeqo-alloc-")
         self._exit.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -109,9 +109,9 @@ def _told(cleaned: list[Cleaned]) -> Iterator[str]:
         yield f"and {len(clean) - _LINES} more orders of which nothing is left"
 
 
-def wishes_of(config: pytest.Config) -> Wishes:
+def wishes_of(config: pytest.Config) -> WriteOptions:
     """What the options say, and the key of the environment. UsageError, in one sentence, for what is no number."""
-    return Wishes(
+    return WriteOptions(
         base_url=setting(config, "base-url"),
         allow_hosts=tuple(setting(config, "allow-host")),
         api_key=os.environ.get(KEY_VARIABLE, ""),

@@ -40,7 +40,7 @@ def _untraced_violation() -> Callable[[ContractViolation, Sequence[str]], BaseEx
     return UntracedViolation
 
 
-class Onlooker(Protocol):
+class TestObserver(Protocol):
     """Something that looked on. It may have `complaints` as well: texts, each of which fails the test."""
 
     @property
@@ -53,17 +53,17 @@ WARNED = "veeqo_alloc_warning"
 
 MOST_WARNED = 20
 
-_WATCHED: pytest.StashKey[tuple[Contract, list[Onlooker]]] = pytest.StashKey()
+_WATCHED: pytest.StashKey[tuple[Contract, list[TestObserver]]] = pytest.StashKey()
 
 
-def watched(node: pytest.Item, contract: Contract) -> list[Onlooker]:
+def observers_of(node: pytest.Item, contract: Contract) -> list[TestObserver]:
     """The onlookers of the test *node*, to be added to."""
     if _WATCHED not in node.stash:
         node.stash[_WATCHED] = (contract, [])
     return node.stash[_WATCHED][1]
 
 
-def unwatch(node: pytest.Item) -> None:
+def forget_observers(node: pytest.Item) -> None:
     """Forget the onlookers of *node*, at the end of the test: it may be run again."""
     if _WATCHED in node.stash:
         del node.stash[_WATCHED]

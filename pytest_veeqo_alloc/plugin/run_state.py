@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.api import Contract
     from pytest_veeqo_alloc.contract.findings import Findings
     from pytest_veeqo_alloc.core.http import Interaction
-    from pytest_veeqo_alloc.coverage.listeners import Recorder, Shown
+    from pytest_veeqo_alloc.coverage.listeners import CheckEvent, Recorder
 
 
 CHECKED = "veeqo_alloc_interactions"
 """The property of a report that says how many interactions its test checked; it crosses from pytest-xdist's processes."""
 
 
-class Told:
+class CheckListener:
     """Hears of every check. Set `notebook` where coverage is asked for."""
 
     def __init__(self, config: pytest.Config) -> None:
@@ -46,7 +46,7 @@ class Told:
         self.played.clear()
         self._warned.clear()
 
-    def tell(self, shown: Shown) -> None:
+    def tell(self, shown: CheckEvent) -> None:
         """Of one check."""
         origin, interaction = shown.origin, shown.interaction
         if origin is None:
@@ -85,13 +85,13 @@ class Told:
             item.user_properties.append((CHECKED, checked))
 
 
-_TOLD: pytest.StashKey[Told] = pytest.StashKey()
+_TOLD: pytest.StashKey[CheckListener] = pytest.StashKey()
 
 
-def told_in(config: pytest.Config) -> Told:
+def listener_of(config: pytest.Config) -> CheckListener:
     """The one that hears of every check of this process."""
     if _TOLD not in config.stash:
-        config.stash[_TOLD] = Told(config)
+        config.stash[_TOLD] = CheckListener(config)
     return config.stash[_TOLD]
 
 
@@ -123,7 +123,7 @@ def contract_of(config: pytest.Config) -> Contract:
                 rules=parse_overrides(setting(config, "rule")),
                 deviations=[_deviations(config, named) for named in setting(config, "deviations")],
                 show_values=bool(setting(config, "show-values")),
-            ).telling(told_in(config))
+            ).telling(listener_of(config))
         except ValueError as error:
             raise pytest.UsageError(f"veeqo-alloc: {error}") from None
     return config.stash[_CONTRACT]

@@ -95,7 +95,7 @@ def files_in(folder: Path) -> list[Path]:
 MODES = ("none", "once", "new_episodes", "all")
 
 
-def known_mode(mode: str) -> str:
+def validate_mode(mode: str) -> str:
     """*mode* itself; ValueError, in one sentence, for one that vcrpy does not have."""
     if mode not in MODES:
         raise ValueError(unknown("record mode", mode, MODES))

@@ -22,7 +22,7 @@ from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import CodingError, Headers, Interaction, Request, Response, decoded, reason_phrase
 from pytest_veeqo_alloc.core.text import text_of
 from pytest_veeqo_alloc.coverage.collector import Origin
-from pytest_veeqo_alloc.live.client import Live, Ticket
+from pytest_veeqo_alloc.live.client import Admission, Live
 from pytest_veeqo_alloc.live.permission import port_of
 from pytest_veeqo_alloc.recording.matching import Recorded, UnmatchedRequestError, nearest
 from pytest_veeqo_alloc.recording.network_guard import Hosts, guarded
@@ -122,10 +122,10 @@ _UNASKED = (
 )
 
 
-_ticket: ContextVar[Ticket | None] = ContextVar("veeqo_alloc_ticket", default=None)
+_ticket: ContextVar[Admission | None] = ContextVar("veeqo_alloc_ticket", default=None)
 
 
-class Tape:
+class CassettePlayer:
     """A cassette while a test uses it, and afterwards: `.interactions`, `.play_count`, `.unplayed`, `.findings`."""
 
     def __init__(
@@ -152,7 +152,7 @@ class Tape:
         self._target: Hosts | None = None
 
     @contextlib.contextmanager
-    def running(self) -> Iterator[Tape]:
+    def running(self) -> Iterator[CassettePlayer]:
         """Play and record within the block."""
         __tracebackhide__ = True
         self.was_entered = True

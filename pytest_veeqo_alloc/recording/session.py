@@ -20,8 +20,8 @@ from pytest_veeqo_alloc.core.text import unknown
 from pytest_veeqo_alloc.live.client import Live
 from pytest_veeqo_alloc.live.permission import is_loopback
 from pytest_veeqo_alloc.recording.matching import PARTS
-from pytest_veeqo_alloc.recording.paths import CassetteError, Place, Settings, known_mode, missing, place_of
-from pytest_veeqo_alloc.recording.player import Tape
+from pytest_veeqo_alloc.recording.paths import CassetteError, Place, Settings, missing, place_of, validate_mode
+from pytest_veeqo_alloc.recording.player import CassettePlayer
 from pytest_veeqo_alloc.redaction.lint import secret_breaches
 from pytest_veeqo_alloc.redaction.redactor import redact
 from pytest_veeqo_alloc.spec.loader import operation_means
@@ -85,8 +85,8 @@ class Cassettes:
         own_servers: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._contract, self._folder, self._live, self._own_servers = contract, folder, live, own_servers
-        self._mode = known_mode(mode)
-        self._tapes: list[Tape] = []
+        self._mode = validate_mode(mode)
+        self._tapes: list[CassettePlayer] = []
 
     def use(
         self,
@@ -97,7 +97,7 @@ class Cassettes:
         allow_playback_repeats: bool = False,
         allow_hosts: Iterable[str] = (),
         record_mode: str | None = None,
-    ) -> AbstractContextManager[Tape]:
+    ) -> AbstractContextManager[CassettePlayer]:
         """Play the cassette *name* of your folder or of the shipped pack; no call reaches the network.
 
         *relax* names parts of a request that are not compared: method, host, path, order_id, query, body. With
@@ -106,12 +106,12 @@ class Cassettes:
         is recorded is written when the test has passed. ValueError, in one sentence, for what cannot be used.
         """
         __tracebackhide__ = True
-        mode = self._mode if record_mode is None else known_mode(record_mode)
+        mode = self._mode if record_mode is None else validate_mode(record_mode)
         place = place_of(name, self._folder, use_pack=mode in ("none", "once"))
         if mode == "none" and not place.path.exists():
             raise missing(place, self._folder)
         chosen = Settings(mode, _known_parts(relax), strict_play, allow_playback_repeats, _texts(allow_hosts))
-        tape = Tape(place, self._contract, chosen, self._live, self._own_servers)
+        tape = CassettePlayer(place, self._contract, chosen, self._live, self._own_servers)
         self._tapes.append(tape)
         return tape.running()
 

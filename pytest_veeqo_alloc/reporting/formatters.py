@@ -27,11 +27,11 @@ from pytest_veeqo_alloc.coverage.report_model import (
     seen_from_target,
     totals_of,
 )
-from pytest_veeqo_alloc.spec.loader import PACKS, charts, load_deviations
+from pytest_veeqo_alloc.spec.loader import PACKS, field_trees, load_deviations
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class FileResult:
     """The findings of one body or interaction, where it came from, and the hint that goes with them."""
 
     file: str
@@ -41,33 +41,33 @@ class Checked:
 
 
 @dataclass(slots=True)
-class Run:
+class CheckRun:
     """Everything checked, how much was passed over, how many files there were, what could not be read (a file and one
     sentence), and the named files that are nothing of ours."""
 
-    checked: list[Checked] = field(default_factory=list)
+    checked: list[FileResult] = field(default_factory=list)
     skipped: int = 0
     files: int = 0
-    troubles: list[tuple[str, str]] = field(default_factory=list)
-    strangers: list[str] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    unrecognised: list[str] = field(default_factory=list)
 
     @property
-    def errors(self) -> list[tuple[Checked, Finding]]:
+    def errors(self) -> list[tuple[FileResult, Finding]]:
         """Every error with what it was found in."""
         return [(each, error) for each in self.checked for error in each.findings.errors]
 
     @property
-    def warnings(self) -> list[tuple[Checked, Finding]]:
+    def warnings(self) -> list[tuple[FileResult, Finding]]:
         """Every warning with what it was found in."""
         return [(each, warning) for each in self.checked for warning in each.findings.warnings]
 
 
-def complain(sentence: str) -> None:
+def print_error(sentence: str) -> None:
     """One line on standard error."""
     print(f"veeqo-alloc: {printable(sentence)}", file=sys.stderr, flush=True)
 
 
-def terminal_lines(run: Run) -> Iterator[str]:
+def terminal_lines(run: CheckRun) -> Iterator[str]:
     """Each failure in full, warnings by rule, and one line that counts."""
     for each in run.checked:
         if not each.findings.ok:
@@ -89,11 +89,11 @@ def terminal_lines(run: Run) -> Iterator[str]:
     )
 
 
-def json_text(run: Run) -> str:
+def json_text(run: CheckRun) -> str:
     """One object: `ok`, `checked`, `skipped`, `findings`. Names that may not be shown are masked in pointers."""
     findings = [{**finding.as_row(), "file": each.source} for each in run.checked for finding in each.findings]
     outcome = {
-        "ok": not run.errors and not run.troubles,
+        "ok": not run.errors and not run.unreadable,
         "checked": len(run.checked),
         "skipped": run.skipped,
         "findings": findings,
@@ -105,7 +105,7 @@ _MESSAGE = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _PROPERTY = {**_MESSAGE, ":": "%3A", ",": "%2C"}
 
 
-def github_lines(run: Run) -> Iterator[str]:
+def github_lines(run: CheckRun) -> Iterator[str]:
     """`::error` or `::warning` for each finding, and `::error` for each file that cannot be read."""
     for each in run.checked:
         for finding in each.findings:
@@ -113,7 +113,7 @@ def github_lines(run: Run) -> Iterator[str]:
             message = f"{where}: {finding.message}; do: {finding.remedy}"
             yield f"::{finding.severity} file={_escape(each.file, _PROPERTY)},title={finding.rule}::{_escape(message, _MESSAGE)}"
 
-    for file, sentence in run.troubles:
+    for file, sentence in run.unreadable:
         yield f"::error file={_escape(file, _PROPERTY)},title=unreadable::{_escape(sentence, _MESSAGE)}"
 
 
@@ -146,7 +146,7 @@ class Finished:
     @property
     def fields(self) -> int:
         """How many fields a response has."""
-        return field_counts(charts())[0]
+        return field_counts(field_trees())[0]
 
 
 def about_run(contract: Contract, by: str, started: datetime.datetime, run: str) -> About:
@@ -166,7 +166,7 @@ def about_run(contract: Contract, by: str, started: datetime.datetime, run: str)
 
 def finished_run(about: About, counted: Mapping[Origin, Coverage]) -> Finished:
     """The report of a run that counted these."""
-    report = report_of(about, counted, charts())
+    report = report_of(about, counted, field_trees())
     return Finished(report, totals_of(report))
 
 
@@ -179,10 +179,10 @@ def run_lines(run: Finished) -> Iterator[str]:
         yield "0 interactions, so nothing was checked"
         return
     by_origin = ", ".join(f"{each.interactions} from the {origin}" for origin, each in run.totals.items())
-    looked_at = [counts["looked_at"] for counts in rules_of(run.totals).values()]
+    evaluation_counts = [counts["looked_at"] for counts in rules_of(run.totals).values()]
     yield (
         f"{count_of(run.interactions, 'interaction')}{f' ({by_origin})' if by_origin else ''}, "
-        f"{sum(map(bool, looked_at))} of {len(looked_at)} rules exercised, "
+        f"{sum(map(bool, evaluation_counts))} of {len(evaluation_counts)} rules exercised, "
         f"{run.seen} of {run.fields} fields seen from the target"
     )
     yield from _findings(run)

@@ -25,7 +25,7 @@ from pytest_veeqo_alloc.coverage.report_model import (
     seen_from_target,
     totals_of,
 )
-from pytest_veeqo_alloc.spec.loader import charts
+from pytest_veeqo_alloc.spec.loader import field_trees
 
 MOST_CALLS = 1000
 """Rows of interactions on the page; the JSON has all."""
@@ -66,16 +66,16 @@ class Branch:
 
 def page(report: Document) -> str:
     """The whole page."""
-    totals, drift = totals_of(report), drift_of(report, charts())
+    totals, drift = totals_of(report), drift_of(report, field_trees())
     style, script = (_ENVIRONMENT.get_template(name).render() for name in ("report.css", "report.js"))
-    response_fields, request_fields = field_counts(charts())
+    response_fields, request_fields = field_counts(field_trees())
     return _ENVIRONMENT.get_template("report.html").render(
         runs=report["runs"],
         totals=totals,
         seen=seen_from_target(totals),
-        trees={side: _branch(side, getattr(charts(), side), totals, drift) for side in BODY_SIDES},
+        trees={side: _branch(side, getattr(field_trees(), side), totals, drift) for side in BODY_SIDES},
         field_counts={"response": response_fields, "request": request_fields},
-        drift=[(each, count, looked_at) for each, (count, looked_at) in drift.items()],
+        drift=[(each, count, evaluation_counts) for each, (count, evaluation_counts) in drift.items()],
         findings=sorted(_findings(totals), key=lambda row: (row["severity"], row["rule"], row["place"])),
         rules=list(_rules(totals)),
         calls=_calls(totals),
@@ -129,7 +129,7 @@ def _leaf(side: BodySide, place: Place, totals: dict[Origin, Totals], drift: lis
     for origin, each in totals.items():
         if (tally := each.fields.get((side, place.pointer))) is not None:
             other = ", ".join(f"{kind} {count}" for kind, count in tally.types.items() if kind != place.expected)
-            seen.append((origin, tally.present, tally.looked_at, other))
+            seen.append((origin, tally.present, tally.evaluation_counts, other))
     return Leaf(place.pointer, about.name, documented, seen, drift)
 
 

@@ -33,7 +33,7 @@ SUFFIXES = (".json", ".html")
 _MOST_BYTES = 200_000_000
 
 
-def known_path(path: str) -> None:
+def validate_report_path(path: str) -> None:
     """ValueError, in one sentence, where *path* could hold no report, or its kind cannot be made here."""
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:

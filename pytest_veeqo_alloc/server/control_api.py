@@ -11,8 +11,8 @@ from pytest_veeqo_alloc.capture.writers import interaction_document
 from pytest_veeqo_alloc.contract.http_rules import is_json_type, path_of
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.redaction.redactor import redact
-from pytest_veeqo_alloc.server.request_log import Log, Record, Served
-from pytest_veeqo_alloc.server.responses import Exchange, Sending, json_answer
+from pytest_veeqo_alloc.server.request_log import BaseServer, Log, Record
+from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan, json_answer
 
 PREFIX = "/__veeqo_alloc__/"
 
@@ -21,13 +21,13 @@ class _Told:
     """An answer of the control path, which nobody keeps count of."""
 
     def __init__(self, log: Log, response: Response) -> None:
-        self.sending, self.over = Sending(response), log.over
+        self.sending, self.over = ResponsePlan(response), log.over
 
     def finished(self, *, whole: bool) -> None:
         """Nothing comes of it."""
 
 
-def controlled(served: Served) -> Callable[[Request], Exchange]:
+def controlled(served: BaseServer) -> Callable[[Request], Exchange]:
     """The way in to *served*, with its control path before it."""
 
     def take_in(request: Request) -> Exchange:
@@ -45,7 +45,7 @@ def controlled(served: Served) -> Callable[[Request], Exchange]:
     return take_in
 
 
-def _answer(served: Served, method: str, name: str, request: Request) -> Any:
+def _answer(served: BaseServer, method: str, name: str, request: Request) -> Any:
     reads = {"findings": _findings, "interactions": _interactions}
     if method == "GET" and name in reads:
         return reads[name](served)
@@ -81,7 +81,7 @@ def _arguments(request: Request) -> dict[str, Any]:
     return members
 
 
-def _findings(served: Served) -> dict[str, Any]:
+def _findings(served: BaseServer) -> dict[str, Any]:
     served.settle()
     listed = [(record.number, finding) for record in served.log.records for finding in served.log.findings_of(record)]
     in_sequence = ((None, finding) for finding in served.log.in_sequence())
@@ -91,7 +91,7 @@ def _findings(served: Served) -> dict[str, Any]:
             "complaints": complaints}  # fmt: skip
 
 
-def _interactions(served: Served) -> dict[str, Any]:
+def _interactions(served: BaseServer) -> dict[str, Any]:
     """Redacted, each as in a file of its own."""
     return {"interactions": list(_documents(served.log.records))}
 

@@ -17,12 +17,12 @@ from pytest_veeqo_alloc.contract.http_rules import keys_of, path_of
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.core.text import unknown
-from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, Record, Served, Taken
+from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, BaseServer, PendingExchange, Record
 from pytest_veeqo_alloc.server.responses import (
     DoesNotApplyError,
     Fault,
     Given,
-    Sending,
+    ResponsePlan,
     answer_to,
     injected_answer,
     known_fault,
@@ -115,7 +115,7 @@ class _Planned:
     is_met: bool = False
 
 
-class Fake(Served):
+class Fake(BaseServer):
     """A stateful stand-in for the API. Every request that comes to `url` is held against the contract at once.
 
     `world` and `policy` may be set at any time. `interactions` has each request once, with its answer where that was
@@ -192,7 +192,7 @@ class Fake(Served):
         """The next *times* allocations get this answer, and nothing is carried out. *body* is a JSON value, or bytes or
         text as they are; None is no body. ValueError for what cannot be sent."""
         answer = injected_answer(status, body, headers)
-        self._plan(Fault("respond_with", "", lambda sending, given: Sending(answer), carried_out=False), {}, times)
+        self._plan(Fault("respond_with", "", lambda sending, given: ResponsePlan(answer), carried_out=False), {}, times)
 
     def expect_finding(self, rule: str) -> None:
         """The client of this test breaks *rule* on purpose: that fails nothing, and the test fails if it does not.
@@ -224,7 +224,7 @@ class Fake(Served):
             ]
         return [*self._complaints, *missing, *unmet]
 
-    def take_in(self, request: Request) -> Taken:
+    def take_in(self, request: Request) -> PendingExchange:
         """The front's way in. The check comes before the answer."""
         found, refused = NO_FINDINGS, NO_FINDINGS
         if not is_outside(request):
@@ -246,9 +246,9 @@ class Fake(Served):
         # The client may have its answer before we know, so a plain one counts as arrived until it is known not to.
         if sending.cut in ("", "after body") and not sending.headers_after and not sending.body_after:
             record.ending = "answered"
-        return Taken(log, record, sending)
+        return PendingExchange(log, record, sending)
 
-    def take_in_elsewhere(self, request: Request) -> Taken:
+    def take_in_elsewhere(self, request: Request) -> PendingExchange:
         """The way in of the other host, which is none of the API's."""
         with self._lock:
             log = self._log
@@ -256,7 +256,7 @@ class Fake(Served):
         record.source, record.ending = f"{self.source}, at another host", "elsewhere"
         answer = answer_to(Outcome("unknown-route"))
         record.answer = lambda: answer
-        return Taken(log, record, Sending(answer), ending="elsewhere")
+        return PendingExchange(log, record, ResponsePlan(answer), ending="elsewhere")
 
     def _plan(self, fault: Fault, given: dict[str, Any], times: int) -> None:
         if isinstance(times, bool) or not isinstance(times, int) or times < 1:
@@ -273,10 +273,10 @@ class Fake(Served):
             self._planned.popleft()
         return planned
 
-    def _sending(self, record: Record, outcome: Outcome, planned: _Planned | None, path: str) -> Sending:
-        def rendered() -> Sending:
+    def _sending(self, record: Record, outcome: Outcome, planned: _Planned | None, path: str) -> ResponsePlan:
+        def rendered() -> ResponsePlan:
             carried_out = planned is None or planned.fault.carried_out
-            plain = Sending(answer_to(outcome, self.url) if carried_out else Response(201))
+            plain = ResponsePlan(answer_to(outcome, self.url) if carried_out else Response(201))
             return plain if planned is None else planned.fault.change(plain, _given(planned, path))
 
         record.source += f", {planned.fault.name}" if planned else ""

@@ -20,7 +20,7 @@ from io import BufferedIOBase
 from typing import Any
 
 from pytest_veeqo_alloc.core.http import TOKEN, Headed, Headers, Request, reason_phrase
-from pytest_veeqo_alloc.server.responses import Exchange, Sending
+from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan
 
 _MAX_LINE = 65536
 _MAX_FIELDS = 100
@@ -154,7 +154,7 @@ _NO_BODY = (204, 304)
 class Handler(socketserver.StreamRequestHandler):
     """One connection."""
 
-    server: Front
+    server: HTTPServer
     disable_nagle_algorithm = True
 
     def setup(self) -> None:
@@ -221,7 +221,7 @@ class Handler(socketserver.StreamRequestHandler):
         if name not in self.server.names:
             raise RefusedRequestError(421, "this server is not the host that the request names")
 
-    def _send(self, head: Head, sending: Sending, over: threading.Event) -> bool:
+    def _send(self, head: Head, sending: ResponsePlan, over: threading.Event) -> bool:
         """Sends the answer; whether the client got all of it."""
         if sending.cut == "before headers" or not self._wait(sending.headers_after, over):
             return self._reset()
@@ -249,7 +249,7 @@ class Handler(socketserver.StreamRequestHandler):
             self.wfile.write(top + first + rest)
         return True
 
-    def _top(self, sending: Sending, length: int, *, chunked: bool) -> bytes:
+    def _top(self, sending: ResponsePlan, length: int, *, chunked: bool) -> bytes:
         """Status line and headers."""
         response = sending.response
         lines = [f"HTTP/1.1 {response.status} {reason_phrase(response.status)}"]
@@ -330,7 +330,7 @@ App = Callable[[Request], Exchange]
 _NAMES = ("127.0.0.1", "localhost", "::1")
 
 
-class Front(socketserver.ThreadingTCPServer):
+class HTTPServer(socketserver.ThreadingTCPServer):
     """Listens, and gives each request that was read as a whole to *app*.
 
     *names* are host names that a request may be for, beside those of the loopback: a page in a browser can have its own

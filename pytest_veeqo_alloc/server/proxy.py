@@ -14,12 +14,12 @@ from pytest_veeqo_alloc.live import LiveError, SendError
 from pytest_veeqo_alloc.live.client import READS, Live
 from pytest_veeqo_alloc.live.permission import is_loopback
 from pytest_veeqo_alloc.live.transport import Forwarder, NotSentError
-from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, Log, Record, Served, Taken, responses_of
-from pytest_veeqo_alloc.server.responses import Sending
+from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, BaseServer, Log, PendingExchange, Record, responses_of
+from pytest_veeqo_alloc.server.responses import ResponsePlan
 from pytest_veeqo_alloc.spec.loader import tables
 
 
-class Proxy(Served):
+class Proxy(BaseServer):
     """Passes the documented call on to the server of *live*, and with *reads* what only reads as well.
 
     The client's key is passed, and none is added, kept or shown. Where the guards of `live` refuse a request it is
@@ -55,7 +55,7 @@ class Proxy(Served):
             host == own_host or (is_loopback(host.strip("[]")) and is_loopback(own_host.strip("[]")))
         )
 
-    def take_in(self, request: Request) -> Taken:
+    def take_in(self, request: Request) -> PendingExchange:
         """The front's way in."""
         target = replace(request, url=self._forwarder.target_of(request.url.removeprefix(self.url)))
         is_read = self._reads and request.method in READS
@@ -74,19 +74,19 @@ class Proxy(Served):
             return self._refused(log, record, 502, str(error))
         except SendError as error:
             self.complain(f"request {record.number}: {error}")
-            return Taken(log, record, _sentence(502, str(error)), ending="unanswered")
+            return PendingExchange(log, record, _sentence(502, str(error)), ending="unanswered")
         except LiveError as error:
             return self._refused(log, record, 403, f"not passed on: {error.for_command()}")
 
-    def _refused(self, log: Log, record: Record, status: int, sentence: str) -> Taken:
+    def _refused(self, log: Log, record: Record, status: int, sentence: str) -> PendingExchange:
         """An answer of the proxy's own to what it did not pass on: nobody's but ours, so the interaction has none. That
         counts, but for a read: a client may look, and nothing was lost."""
         if record.request.method not in READS:
             self.complain(f"request {record.number} was answered with {status}: {sentence}")
         record.source += f", answered here with {status}: {sentence}"
-        return Taken(log, record, _sentence(status, sentence))
+        return PendingExchange(log, record, _sentence(status, sentence))
 
-    def _passed_on(self, log: Log, record: Record, target: Request, *, is_read: bool) -> Taken:
+    def _passed_on(self, log: Log, record: Record, target: Request, *, is_read: bool) -> PendingExchange:
         ticket = self._live.admit(target)
         try:
             answer = self._forwarder.send(target)
@@ -102,13 +102,13 @@ class Proxy(Served):
         record.is_ours = not is_read
         if record.is_ours:
             record.answered = responses_of(self.contract.check(Interaction(target, plain)))
-        return Taken(log, record, Sending(answer))
+        return PendingExchange(log, record, ResponsePlan(answer))
 
 
 def _hint(request: Request) -> str:
     return "; give --allow-reads to read through it" if request.method in READS else ""
 
 
-def _sentence(status: int, sentence: str) -> Sending:
+def _sentence(status: int, sentence: str) -> ResponsePlan:
     body = json.dumps({"error_messages": sentence}).encode()
-    return Sending(Response(status, (("Content-Type", "application/json"),), body))
+    return ResponsePlan(Response(status, (("Content-Type", "application/json"),), body))

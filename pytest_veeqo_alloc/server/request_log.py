@@ -14,7 +14,7 @@ from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import Ending
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.coverage.collector import Origin
-from pytest_veeqo_alloc.server.responses import Sending
+from pytest_veeqo_alloc.server.responses import ResponsePlan
 from pytest_veeqo_alloc.spec.loader import tables
 
 NO_FINDINGS = Findings()
@@ -42,12 +42,12 @@ class Record:
 
 
 @dataclass(slots=True)
-class Taken:
+class PendingExchange:
     """A request on its way: to be sent what *sending* says. *ending* is what has become of it if that arrives whole."""
 
     log: Log
     record: Record
-    sending: Sending
+    sending: ResponsePlan
     ending: Ending = "answered"
 
     @property
@@ -187,7 +187,7 @@ class Interactions(Sequence[Interaction]):
         return f"<Interactions: {len(self)}>"
 
 
-class Served(ABC):
+class BaseServer(ABC):
     """Something that takes requests in at `url` and holds them against *contract*. *tell* hears of each that ended."""
 
     source: ClassVar[str]
@@ -203,7 +203,7 @@ class Served(ABC):
         self._complaints: list[str] = []
 
     @abstractmethod
-    def take_in(self, request: Request) -> Taken:
+    def take_in(self, request: Request) -> PendingExchange:
         """The front's way in."""
 
     @abstractmethod

@@ -26,7 +26,7 @@ Cut = Literal["", "before headers", "before body", "within body", "after body"]
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
+class ResponsePlan:
     """An answer, and what is done to it on its way. `headers_after` and `body_after` are seconds to wait before the
     headers and in the middle of the body."""
 
@@ -42,7 +42,7 @@ class Exchange(Protocol):
     """A request that was taken in, and its answer on the way."""
 
     @property
-    def sending(self) -> Sending:
+    def sending(self) -> ResponsePlan:
         """What to send."""
 
     @property
@@ -168,7 +168,7 @@ class Fault:
 
     name: str
     does: str
-    change: Callable[[Sending, Given], Sending]
+    change: Callable[[ResponsePlan, Given], ResponsePlan]
     carried_out: bool = True
     needs: tuple[str, ...] = ()
     may_take: tuple[str, ...] = ()
@@ -207,18 +207,18 @@ _WORDS = {
 _EXAMPLES = {"pointer": "pointer='/deliver_to/zip'"}
 
 
-def _error(name: str) -> Callable[[Sending, Given], Sending]:
-    return lambda sending, given: Sending(ERROR_ANSWERS[name].response)
+def _error(name: str) -> Callable[[ResponsePlan, Given], ResponsePlan]:
+    return lambda sending, given: ResponsePlan(ERROR_ANSWERS[name].response)
 
 
-def _rate_limited(sending: Sending, given: Given) -> Sending:
+def _rate_limited(sending: ResponsePlan, given: Given) -> ResponsePlan:
     answer = ERROR_ANSWERS["rate-limited"].response
     if "retry_after" in given:
         answer = replace(answer, headers=(*answer.headers, ("Retry-After", str(given["retry_after"]))))
-    return Sending(answer)
+    return ResponsePlan(answer)
 
 
-def _answer(change: Callable[[Response, Given], Response]) -> Callable[[Sending, Given], Sending]:
+def _answer(change: Callable[[Response, Given], Response]) -> Callable[[ResponsePlan, Given], ResponsePlan]:
     return lambda sending, given: replace(sending, response=change(sending.response, given))
 
 
@@ -251,7 +251,7 @@ def _redirect(response: Response, given: Given) -> Response:
 
 def _member(
     change: Callable[[dict[str, Any], str], None], *, there: bool = True
-) -> Callable[[Sending, Given], Sending]:
+) -> Callable[[ResponsePlan, Given], ResponsePlan]:
     def changed(response: Response, given: Given) -> Response:
         order = _order(response)
         change(*_at(order, given["pointer"], there=there))
@@ -306,11 +306,11 @@ def _wrong_type(owner: dict[str, Any], name: str) -> None:
     owner[name] = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 1
 
 
-def _on_the_wire(**changes: Any) -> Callable[[Sending, Given], Sending]:
+def _on_the_wire(**changes: Any) -> Callable[[ResponsePlan, Given], ResponsePlan]:
     return lambda sending, given: replace(sending, **changes)
 
 
-def _slow(part: str) -> Callable[[Sending, Given], Sending]:
+def _slow(part: str) -> Callable[[ResponsePlan, Given], ResponsePlan]:
     return lambda sending, given: replace(sending, **{part: given.get("seconds", 30)})
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.server.fake import API_KEY, Fake
-from pytest_veeqo_alloc.server.http_server import App, Front
-from pytest_veeqo_alloc.server.request_log import Served
+from pytest_veeqo_alloc.server.http_server import App, HTTPServer
+from pytest_veeqo_alloc.server.request_log import BaseServer
 from pytest_veeqo_alloc.server.state import Policy
 
 
@@ -29,20 +29,20 @@ class ServerSettings:
 
 @contextmanager
 def running(
-    served: Served,
+    served: BaseServer,
     *,
     host: str = "127.0.0.1",
     port: int = 0,
     names: tuple[str, ...] = (),
     patience: float = 30,
     take_in: App | None = None,
-) -> Iterator[Front]:
+) -> Iterator[HTTPServer]:
     """*served* listens until the block is left; *take_in* replaces its own way in. OSError where the port is taken."""
     with ExitStack() as stack:
         if isinstance(served, Fake):
             served.open_elsewhere = _elsewhere(served, stack, patience)
         way_in = take_in or served.take_in
-        front = Front((host, port), way_in, complain=served.complain, names=names, patience=patience)
+        front = HTTPServer((host, port), way_in, complain=served.complain, names=names, patience=patience)
         served.url = front.url
         _started(front, stack)
         stack.callback(served.settle)
@@ -51,11 +51,11 @@ def running(
 
 def _elsewhere(fake: Fake, stack: ExitStack, patience: float) -> Callable[[], str]:
     """The URL of the other host, which no key may be sent to. It listens from when a test first asks for it."""
-    others: list[Front] = []
+    others: list[HTTPServer] = []
 
     def open_elsewhere() -> str:
         if not others:
-            other = Front(("127.0.0.1", 0), fake.take_in_elsewhere, complain=fake.complain, patience=patience)
+            other = HTTPServer(("127.0.0.1", 0), fake.take_in_elsewhere, complain=fake.complain, patience=patience)
             others.append(_started(other, stack))
         # Another name as well as another port: some clients look at the one, some at the other.
         return f"http://localhost:{others[0].port}"
@@ -63,7 +63,7 @@ def _elsewhere(fake: Fake, stack: ExitStack, patience: float) -> Callable[[], st
     return open_elsewhere
 
 
-def _started(front: Front, stack: ExitStack) -> Front:
+def _started(front: HTTPServer, stack: ExitStack) -> HTTPServer:
     stack.callback(front.close)
     front.start()
     return front
@@ -86,10 +86,10 @@ def serve_fake(
     fake = Fake(contract or Contract(profile), policy, api_key)
     with running(fake):
         yield fake
-        demand(fake)
+        raise_for_errors(fake)
 
 
-def demand(fake: Fake) -> None:
+def raise_for_errors(fake: Fake) -> None:
     """ContractViolation or AssertionError, if anything was not as it should be."""
     __tracebackhide__ = True
     complaints = fake.complaints

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Generic, Self, TypeVar
 
-from pytest_veeqo_alloc.contract.allocations import Asked
+from pytest_veeqo_alloc.contract.allocations import AllocationRequest
 from pytest_veeqo_alloc.contract.error_responses import ERROR_ANSWERS
 from pytest_veeqo_alloc.contract.rules import severities
 from pytest_veeqo_alloc.core.text import unknown
@@ -183,7 +183,7 @@ class World:
         )
 
 
-def allocate(world: World, policy: Policy, order_id: int, asked: Asked) -> tuple[World, Outcome]:
+def allocate(world: World, policy: Policy, order_id: int, asked: AllocationRequest) -> tuple[World, Outcome]:
     """Reserves what is asked for, as far as *policy* lets it."""
     wanted = {sellable: int(quantity) for sellable, quantity in asked.units.items() if quantity > 0}
     if (refusal := _unclear(asked, wanted, policy)) is not None:
@@ -207,7 +207,7 @@ def allocate(world: World, policy: Policy, order_id: int, asked: Asked) -> tuple
     return world, Outcome(CREATED, world.order(order_id))
 
 
-def with_made_up(world: World, policy: Policy, order_id: int, asked: Asked) -> World:
+def with_made_up(world: World, policy: Policy, order_id: int, asked: AllocationRequest) -> World:
     """*world* with an order of what is asked for, nothing of it allocated, where the policy makes up what nobody told of."""
     wanted = {sellable: int(quantity) for sellable, quantity in asked.units.items() if quantity >= 1}
     if order_id in world.orders or policy.unknown_order != MAKE_UP or not wanted:
@@ -234,7 +234,7 @@ def release(world: World, order_id: int, allocation_id: int) -> tuple[World, Out
     return world, Outcome(FOUND, world.order(order_id))
 
 
-def _unclear(asked: Asked, wanted: Mapping[int, int], policy: Policy) -> Outcome | None:
+def _unclear(asked: AllocationRequest, wanted: Mapping[int, int], policy: Policy) -> Outcome | None:
     """Why nobody can tell what is to be reserved."""
     if asked.warehouse_id is None or not asked.units:
         return Outcome("unprocessable", reason="no warehouse or no line is named")

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from pytest_veeqo_alloc.contract.checker import Tables
-from pytest_veeqo_alloc.contract.deviations import Accepting, Deviation, parse
+from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex, parse
 from pytest_veeqo_alloc.contract.field_table import Shape, compile_schema
 from pytest_veeqo_alloc.contract.http_rules import operation_of
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide, Side, severities
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.text import unknown
-from pytest_veeqo_alloc.coverage.collector import Charts, charts_of
+from pytest_veeqo_alloc.coverage.collector import FieldTrees, field_trees_of
 
 _IN_WHEEL = "_shipped"
 
@@ -126,7 +126,7 @@ def load_schema(side: BodySide, profile: str | None = None) -> dict[str, Any]:
     Without a profile it is the shipped file: the open reading of the page. With one it is the schema that rejects just
     what the structural rules of that profile make an error. ValueError for an unknown side or profile.
     """
-    known_side(side)
+    validate_side(side)
     schema: dict[str, Any] = json.loads(read_text(f"schemas/{side}.json"))
     return schema if profile is None else derive(schema, side, profile)
 
@@ -182,7 +182,7 @@ def request_shape() -> Shape:
     return tables().request
 
 
-def known_side(side: str) -> None:
+def validate_side(side: str) -> None:
     """Refuses what is neither `request` nor `response`."""
     if side not in BODY_SIDES:
         raise ValueError(unknown("side", side, BODY_SIDES))
@@ -200,16 +200,16 @@ def tables() -> Tables:
 
 
 @functools.cache
-def charts() -> Charts:
+def field_trees() -> FieldTrees:
     """Every place of the documented bodies, for those who count."""
-    return charts_of(tables())
+    return field_trees_of(tables())
 
 
 @functools.cache
-def observed() -> Accepting:
+def observed() -> DeviationIndex:
     """The pack of what the live API is known to return."""
     # The pack has no expiry, so any day will do.
-    return Accepting(load_deviations("observed"), datetime.date.min)
+    return DeviationIndex(load_deviations("observed"), datetime.date.min)
 
 
 _NAMES: dict[BodySide, str] = {"request": "allocation_request", "response": "order"}

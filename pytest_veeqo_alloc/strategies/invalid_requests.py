@@ -14,7 +14,15 @@ from pytest_veeqo_alloc.spec.loader import request_shape
 from pytest_veeqo_alloc.strategies.invalid_responses import ORDER_BREAKERS
 from pytest_veeqo_alloc.strategies.requests import Payload, allocation_requests
 from pytest_veeqo_alloc.strategies.responses import orders_to_break
-from pytest_veeqo_alloc.strategies.values import DEEP, NEW_NAMES, NOT_FINITE, NOT_IDS, put, wrong_root, wrong_type
+from pytest_veeqo_alloc.strategies.values import (
+    NEW_NAMES,
+    NOT_FINITE,
+    NOT_IDS,
+    deeply_nested,
+    put,
+    wrong_root,
+    wrong_type,
+)
 
 LINES = "/allocation/line_items_attributes"
 
@@ -135,7 +143,7 @@ def _number(values: list[Any]) -> Breaker:
 
 def _deep(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
     pointer, _ = _field(draw)
-    return put(body, pointer, DEEP()), ""
+    return put(body, pointer, deeply_nested()), ""
 
 
 REQUEST_BREAKERS: Mapping[str, Breaker] = {
@@ -155,7 +163,7 @@ REQUEST_BREAKERS: Mapping[str, Breaker] = {
 }
 
 
-Spoiler = Callable[[st.DrawFn, str], bytes]
+Corruptor = Callable[[st.DrawFn, str], bytes]
 
 
 def malformed_bodies() -> st.SearchStrategy[bytes]:
@@ -166,7 +174,7 @@ def malformed_bodies() -> st.SearchStrategy[bytes]:
 
 @st.composite
 def _malformed(draw: st.DrawFn) -> bytes:
-    spoil: Spoiler = draw(st.sampled_from(_SPOILERS))
+    spoil: Corruptor = draw(st.sampled_from(_SPOILERS))
     return spoil(draw, json.dumps(draw(allocation_requests(max_lines=3))))
 
 
@@ -209,6 +217,6 @@ def _other_text(draw: st.DrawFn, text: str) -> bytes:
     )
 
 
-_SPOILERS: list[Spoiler] = [
+_SPOILERS: list[Corruptor] = [
     _truncated, _bad_utf8, _encoded, _not_finite, _twice, _deep_text, _other_text,
 ]  # fmt: skip

@@ -12,18 +12,18 @@ from pytest_veeqo_alloc.contract.field_table import Field, Shape
 from pytest_veeqo_alloc.core.json_pointer import join
 from pytest_veeqo_alloc.spec.loader import response_shape
 from pytest_veeqo_alloc.strategies.values import (
-    DEEP,
     NEW_NAMES,
     NOT_DATES,
     NOT_FINITE,
     NOT_IDS,
+    deeply_nested,
     put,
     wrong_root,
     wrong_type,
 )
 
-Order = dict[str, Any]
-Breaker = Callable[[st.DrawFn, Order], tuple[Any, str]]
+GeneratedOrder = dict[str, Any]
+Breaker = Callable[[st.DrawFn, GeneratedOrder], tuple[Any, str]]
 Place = tuple[str, str, Field, dict[str, Any]]
 """Pointer, name of the shape, field, and the object that has it."""
 
@@ -35,7 +35,7 @@ _LINKED = {
 """Ids that stand in an equation, which would be broken as well."""
 
 
-def places(order: Order) -> Iterator[Place]:
+def places(order: GeneratedOrder) -> Iterator[Place]:
     """Every documented field of *order*."""
 
     def below(owner: Any, shape: Shape, pointer: str) -> Iterator[Place]:
@@ -51,7 +51,7 @@ def places(order: Order) -> Iterator[Place]:
     return below(order, response_shape(), "")
 
 
-def _one(draw: st.DrawFn, order: Order, fits: Callable[[Place], bool]) -> Place:
+def _one(draw: st.DrawFn, order: GeneratedOrder, fits: Callable[[Place], bool]) -> Place:
     return draw(st.sampled_from([place for place in places(order) if fits(place)]))
 
 
@@ -59,20 +59,20 @@ def _typed(place: Place) -> bool:
     return place[2].type is not None
 
 
-def _wrong_type(draw: st.DrawFn, order: Order) -> tuple[Any, str]:
+def _wrong_type(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
     if draw(st.integers(0, 9)) == 9:
         return wrong_root(draw, order), ""
     pointer, _, field, _ = _one(draw, order, _typed)
     return put(order, pointer, wrong_type(draw, str(field.type))), pointer
 
 
-def _null(draw: st.DrawFn, order: Order) -> tuple[Any, str]:
+def _null(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
     pointer, *_ = _one(draw, order, lambda place: _typed(place) and not place[2].nullable)
     return put(order, pointer, None), pointer
 
 
 def _missing(required: bool) -> Breaker:
-    def breaker(draw: st.DrawFn, order: Order) -> tuple[Any, str]:
+    def breaker(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
         pointer, _, field, owner = _one(draw, order, lambda place: place[2].required is required)
         del owner[field.name]
         return order, pointer
@@ -80,7 +80,7 @@ def _missing(required: bool) -> Breaker:
     return breaker
 
 
-def _undocumented(draw: st.DrawFn, order: Order) -> tuple[Any, str]:
+def _undocumented(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
     pointer, _, _, owner = _one(draw, order, lambda place: True)
     name = draw(st.sampled_from(NEW_NAMES))
     owner[name] = draw(st.sampled_from([None, 0, "x", True]))
@@ -88,14 +88,14 @@ def _undocumented(draw: st.DrawFn, order: Order) -> tuple[Any, str]:
 
 
 def _field_of(fits: Callable[[Place], bool], values: list[Any]) -> Breaker:
-    def breaker(draw: st.DrawFn, order: Order) -> tuple[Any, str]:
+    def breaker(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
         pointer, *_ = _one(draw, order, fits)
         return put(order, pointer, draw(st.sampled_from(values))), pointer
 
     return breaker
 
 
-def _settled(order: Order, owner: dict[str, Any], name: str, value: float) -> Order:
+def _settled(order: GeneratedOrder, owner: dict[str, Any], name: str, value: float) -> GeneratedOrder:
     """*order* with one operand changed, and all that follows from it."""
     owner[name] = value
     lines = order["line_items"]
@@ -112,14 +112,14 @@ def _settled(order: Order, owner: dict[str, Any], name: str, value: float) -> Or
 
 
 def _quantity(values: list[float]) -> Breaker:
-    def breaker(draw: st.DrawFn, order: Order) -> tuple[Any, str]:
+    def breaker(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
         pointer, _, _, owner = _one(draw, order, lambda place: place[2].is_quantity)
         return _settled(order, owner, "quantity", draw(st.sampled_from(values))), pointer
 
     return breaker
 
 
-def _negative(draw: st.DrawFn, order: Order) -> tuple[Any, str]:
+def _negative(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
     # Prices of a sellable stand in several equations at once; what is charged and for delivery does not.
     pointer, _, field, owner = _one(draw, order, lambda place: place[2].is_amount and place[1] != "sellable")
     return _settled(order, owner, field.name, draw(st.sampled_from([-0.01, -1, -1399.5]))), pointer
@@ -133,7 +133,7 @@ _MONEY: st.SearchStrategy[float] = st.sampled_from([1, 0.01, -0.01, -250, 0.5])
 def _changed(shape: str, name: str, *follow: str, by: st.SearchStrategy[float] = _WHOLE) -> Breaker:
     """One side of an equation changed by a number; the root members *follow* change along."""
 
-    def breaker(draw: st.DrawFn, order: Order) -> tuple[Any, str]:
+    def breaker(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
         pointer, *_, owner = _one(draw, order, lambda place: place[1] == shape and place[2].name == name)
         more = draw(by)
         owner[name] += more
@@ -144,19 +144,19 @@ def _changed(shape: str, name: str, *follow: str, by: st.SearchStrategy[float] =
     return breaker
 
 
-def _title(draw: st.DrawFn, order: Order) -> tuple[Any, str]:
+def _title(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
     name = draw(st.sampled_from(["sellable_title", "product_title"]))
     pointer, *_, owner = _one(draw, order, lambda place: place[1] == "sellable" and place[2].name == name)
     owner[name] += " copied"
     return order, pointer
 
 
-def _completeness(draw: st.DrawFn, order: Order) -> tuple[Any, str]:
+def _completeness(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
     order["allocated_completely"] = not order["allocated_completely"]
     return order, "/allocated_completely"
 
 
-def _stranger(draw: st.DrawFn, order: Order) -> tuple[Any, str]:
+def _stranger(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
     """An allocated sellable becomes one that nobody ordered."""
     at = draw(st.integers(0, len(order["allocations"][0]["line_items"]) - 1))
     sellable = order["allocations"][0]["line_items"][at]["sellable"]
@@ -168,9 +168,9 @@ def _stranger(draw: st.DrawFn, order: Order) -> tuple[Any, str]:
     return order, f"/allocations/0/line_items/{at}/sellable/id"
 
 
-def _deep(draw: st.DrawFn, order: Order) -> tuple[Any, str]:
+def _deep(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
     pointer, *_ = _one(draw, order, lambda place: True)
-    return put(order, pointer, DEEP()), ""
+    return put(order, pointer, deeply_nested()), ""
 
 
 _NO_ORDERS: list[Any] = [{}, {"status": "created"}, {"error_messages": "Not found"}, {"order": {}}]

@@ -29,13 +29,13 @@ from pytest_veeqo_alloc.strategies.requests import (
     one_of,
     whole_number,
 )
-from pytest_veeqo_alloc.strategies.values import ANYTHING, LARGEST_ID, NUMBERS, TEXTS, Palette, value_for
+from pytest_veeqo_alloc.strategies.values import ANYTHING, LARGEST_ID, NUMBERS, TEXTS, ValuePool, value_for
 from pytest_veeqo_alloc.strategies.variations import (
     ANSWERING,
+    BALANCED_VARIATIONS,
     PARTS,
-    SOUND,
-    Part,
-    Terms,
+    StoryConstraints,
+    Variation,
     answered_story,
     documented_story,
     tell,
@@ -44,7 +44,7 @@ from pytest_veeqo_alloc.strategies.variations import (
 _MOST, _LONGEST = 25, 60
 
 
-class Order(dict[str, Any]):
+class GeneratedOrder(dict[str, Any]):
     """A plain dict whose repr tells, by JSON Pointer, what differs from the documented order.
 
     `dict(order)` is one without it, for what takes no subclass, such as `yaml.safe_dump`. Written out, an order of two lines fills ten screens, and Hypothesis warns of it.
@@ -113,7 +113,7 @@ def allocation_responses(
     complete: bool | None = None,
     variant: Variant = "documented",
     extra_fields: bool = False,
-) -> st.SearchStrategy[Order]:
+) -> st.SearchStrategy[GeneratedOrder]:
     """Valid bodies of the 201: full orders in which every field varies and every equation holds.
 
     *request* is the body of the request that the order answers; then lines and warehouse are what was asked for, and the
@@ -135,7 +135,7 @@ def allocation_responses(
         raise InvalidArgument("request takes the valid body of a request, as allocation_requests() makes them")
     given = {"order_ids": order_ids, "warehouse_ids": warehouse_ids, "sellable_ids": sellable_ids}
     pools = {name: None if ids is None else id_strategy(name, ids) for name, ids in given.items()}
-    terms = Terms(**pools, least_lines=least, most_lines=most, max_quantity=max_quantity, complete=complete)
+    terms = StoryConstraints(**pools, least_lines=least, most_lines=most, max_quantity=max_quantity, complete=complete)
     free_leaves()  # the schema is read now rather than in the first example, which has a time to keep to
     return _orders(terms, request, PARTS if request is None else ANSWERING, variant=variant, extra=extra_fields)
 
@@ -162,18 +162,18 @@ def allocation_interactions(
     allocation_responses(**limits, **answering)  # type: ignore[arg-type]  # made only to refuse wrong arguments at once
     ids = id_strategy("order_ids", order_ids)
     warehouses = None if warehouse_ids is None else id_strategy("warehouse_ids", warehouse_ids)
-    terms = Terms(ids, warehouses, None, 1, max_lines, max_quantity, complete)
+    terms = StoryConstraints(ids, warehouses, None, 1, max_lines, max_quantity, complete)
     return _interactions(requests, terms, variant, extra_fields)
 
 
-def orders_to_break() -> st.SearchStrategy[Order]:
+def orders_to_break() -> st.SearchStrategy[GeneratedOrder]:
     """Valid orders in which every equation has all its operands, so that each can be broken."""
-    return _orders(Terms(None, None, None, 1, 3, MAX_QUANTITY, None), None, SOUND)
+    return _orders(StoryConstraints(None, None, None, 1, 3, MAX_QUANTITY, None), None, BALANCED_VARIATIONS)
 
 
 @st.composite
 def _interactions(
-    draw: st.DrawFn, requests: st.SearchStrategy[Payload], terms: Terms, variant: Variant, extra: bool
+    draw: st.DrawFn, requests: st.SearchStrategy[Payload], terms: StoryConstraints, variant: Variant, extra: bool
 ) -> Interaction:
     sent = draw(requests)
     order = draw(_orders(terms, sent, ANSWERING, variant=variant, extra=extra))
@@ -189,13 +189,13 @@ def _interactions(
 @st.composite
 def _orders(
     draw: st.DrawFn,
-    terms: Terms,
+    terms: StoryConstraints,
     request: Mapping[str, Any] | None,
-    parts: tuple[Part, ...],
+    parts: tuple[Variation, ...],
     *,
     variant: Variant = "documented",
     extra: bool = False,
-) -> Order:
+) -> GeneratedOrder:
     leaves = free_leaves()
     # The position counts too, since Hypothesis likes to repeat a byte.
     places = [(at, (code + 37 * at) % 256) for at, code in enumerate(draw(_BYTES)) if code]
@@ -206,7 +206,7 @@ def _orders(
     story = tell(draw, story, chosen, terms)
     # Drawn after the story: where the last change goes, so do these, and no other draw changes its place.
     values = _values(draw, changed) if changed else None
-    order = Order(build_order(story, leaves=values))
+    order = GeneratedOrder(build_order(story, leaves=values))
     if variant == "observed":
         _observed(draw, order)
     if extra:
@@ -216,14 +216,14 @@ def _orders(
 
 def _values(draw: st.DrawFn, changed: list[tuple[int, tuple[str, Field]]]) -> dict[tuple[str, str], Any]:
     """A value for each changed field, which the byte at its position chooses."""
-    what, palette = draw(_BYTES), Palette((draw(_TEXT), draw(_TEXT)), (draw(_ID),), (draw(_NUMBER),))
+    what, palette = draw(_BYTES), ValuePool((draw(_TEXT), draw(_TEXT)), (draw(_ID),), (draw(_NUMBER),))
     return {
         (shape, field.name): value_for(field, example_value(shape, field.name), what[at], palette)
         for at, (shape, field) in changed
     }
 
 
-def _observed(draw: st.DrawFn, order: Order) -> None:
+def _observed(draw: st.DrawFn, order: GeneratedOrder) -> None:
     """Today's key set; which of its nulls there are, and a value for some of its additions, is drawn."""
     which, what = draw(_SHORT), draw(_SHORT)
     nullable, added = nullable_pointers(), list(added_types().items())
@@ -244,7 +244,7 @@ def _of_type(kind: str, code: int) -> Any:
     return {"null": None, "boolean": True, "object": {"id": code}, "array": [code]}[kind]
 
 
-def _add_fields(draw: st.DrawFn, order: Order) -> None:
+def _add_fields(draw: st.DrawFn, order: GeneratedOrder) -> None:
     objects = list(_objects(order))
     for code in draw(st.binary(min_size=1, max_size=8)):
         owner, name = objects[code % len(objects)], _NEW_NAMES[code % len(_NEW_NAMES)]

@@ -65,7 +65,7 @@ LISTS: tuple[Callable[[], list[Any]], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Palette:
+class ValuePool:
     """What one example drew to vary its values with."""
 
     texts: tuple[str, ...]
@@ -73,7 +73,7 @@ class Palette:
     numbers: tuple[float, ...]
 
 
-def value_for(field: Field, example: Any, byte: int, palette: Palette) -> Any:
+def value_for(field: Field, example: Any, byte: int, palette: ValuePool) -> Any:
     """A value of the documented type of *field*, which is *example* in the documented order."""
     if field.type is None:
         return ANYTHING[byte % len(ANYTHING)]()
@@ -102,7 +102,7 @@ NOT_DATES = (
 _OF_TYPE: dict[str, Any] = {"string": "1", "number": 1, "boolean": True, "object": {}, "array": []}
 
 
-def DEEP() -> list[Any]:  # noqa: N802  # a constant, made anew because lists can be changed
+def deeply_nested() -> list[Any]:  # noqa: N802  # a constant, made anew because lists can be changed
     """A value that nests more levels than a reader must take."""
     deep: list[Any] = []
     for _ in range(70):

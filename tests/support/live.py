@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_veeqo_alloc.live.client import Live
 from pytest_veeqo_alloc.live.journal import opened
-from pytest_veeqo_alloc.live.permission import Wishes, permit
+from pytest_veeqo_alloc.live.permission import WriteOptions, permit
 from pytest_veeqo_alloc.live.run_state import Rate, Shared
 from pytest_veeqo_alloc.live.transport import Waits
 
@@ -29,7 +29,7 @@ def live_at(url: str, folder: Path, *, writes: int = 9, orders: str = POOL, rate
     (folder / "pool.toml").write_text(orders, encoding="utf-8")
     host = url.partition("://")[2]
     named = "any" if orders == "any" else "pool.toml"
-    granted = permit(Wishes(url, (host,), key, writes, named, rate, trust_env, folder), needs_key=needs_key)
+    granted = permit(WriteOptions(url, (host,), key, writes, named, rate, trust_env, folder), needs_key=needs_key)
     with opened(folder / "journal.jsonl", granted.target) as writer:
         state = Shared(folder, Rate.per_second(granted.rate), writes)
         yield Live(granted, state, writer, waits=waits, timeouts=timeouts)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_veeqo_alloc import Contract
 from pytest_veeqo_alloc.coverage.collector import Coverage
-from pytest_veeqo_alloc.coverage.listeners import Counted, Shown
+from pytest_veeqo_alloc.coverage.listeners import CheckEvent, Counted
 from pytest_veeqo_alloc.coverage.report_model import Document, Totals
 from pytest_veeqo_alloc.reporting.formatters import about_run, finished_run
 
@@ -23,7 +23,7 @@ class Last:
     def __init__(self) -> None:
         self.coverage = Coverage()
 
-    def tell(self, shown: Shown) -> None:
+    def tell(self, shown: CheckEvent) -> None:
         self.coverage = shown.look("tests/test_it.py::test_it")
 
 
