@@ -10,8 +10,9 @@ from pathlib import Path
 
 from measure import Row, Timed, rounds
 
-from pytest_veeqo_alloc import Contract, Interaction, Request, Response
+from pytest_veeqo_alloc import Interaction, Request, Response
 from pytest_veeqo_alloc.coverage.listeners import CheckEvent, Recorder
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.spec.loader import read_text
 
 ROUNDS, REPEATS = 40, 25
@@ -30,7 +31,7 @@ def timed(work: Callable[[], object], repeats: int = REPEATS) -> Timed:
 def checking() -> list[Row]:
     """The clean documented example, bytes in and findings out."""
     response, request = compact("schemas/examples/response.json"), compact("schemas/examples/request.json")
-    contract = Contract()
+    contract = Engine()
     headers = (("content-type", "application/json"), ("x-api-key", "bench"), ("location", "/orders/447452"))
     interaction = Interaction(
         Request("POST", "https://api.example.com/orders/447452/allocations", headers, request),
@@ -39,7 +40,7 @@ def checking() -> list[Row]:
     if len(contract.check_body("response", response)):
         raise SystemExit("the example is not clean, so this would measure something else")
     with tempfile.TemporaryDirectory() as folder:
-        noting = contract.telling(Noting(Recorder(Path(folder))))
+        noting = contract.with_listener(Noting(Recorder(Path(folder))))
         return _rows(response, request, interaction, contract, noting)
 
 
@@ -51,12 +52,12 @@ class Noting:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
-    def tell(self, shown: CheckEvent) -> None:
+    def on_check(self, event: CheckEvent) -> None:
         """Of one check."""
-        self._recorder.note(shown.origin or "target", shown.look("tests/test_shop.py::test_allocation"))
+        self._recorder.note(event.origin or "target", event.coverage("tests/test_shop.py::test_allocation"))
 
 
-def _rows(response: bytes, request: bytes, interaction: Interaction, contract: Contract, noting: Contract) -> list[Row]:
+def _rows(response: bytes, request: bytes, interaction: Interaction, contract: Engine, noting: Engine) -> list[Row]:
     rows: dict[str, Callable[[], object]] = {
         "json.loads of the response": lambda: json.loads(response),
         "json.loads of the response, again": lambda: json.loads(response),

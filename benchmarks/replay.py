@@ -14,8 +14,9 @@ import yaml
 from check import compact, timed
 from measure import Row, Timed, rounds
 
-from pytest_veeqo_alloc import Contract, Interaction, Response
+from pytest_veeqo_alloc import Interaction, Response
 from pytest_veeqo_alloc.cli.files import FileCheckOptions, check_paths
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.redaction.redactor import new_redactor
 from pytest_veeqo_alloc.spec.loader import read_text
 
@@ -89,7 +90,7 @@ def linting() -> list[Row]:
         paths = [Path(folder, f"{number}.yaml") for number in range(LINTED)]
         for path, text in zip(paths, texts, strict=True):
             path.write_text(text, encoding="utf-8")
-        contract = Contract()
+        contract = Engine()
 
         def load() -> None:
             for path in paths:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from check import Noting, compact
 
-from pytest_veeqo_alloc import Contract
 from pytest_veeqo_alloc.coverage.listeners import CheckEvent, Recorder, noted
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.reporting.formatters import about_run, finished_run
 from pytest_veeqo_alloc.reporting.report_file import save
 
@@ -25,10 +25,10 @@ class _Numbered(Noting):
         super().__init__(recorder)
         self._number = 0
 
-    def tell(self, shown: CheckEvent) -> None:
+    def on_check(self, event: CheckEvent) -> None:
         """Of one check."""
         self._number += 1
-        self._recorder.note("target", shown.look(f"tests/test_shop.py::test_allocation[{self._number}]"))
+        self._recorder.note("target", event.coverage(f"tests/test_shop.py::test_allocation[{self._number}]"))
 
 
 def reporting() -> str:
@@ -38,7 +38,7 @@ def reporting() -> str:
     order["colour"], order["deliver_to"]["zip"] = "red", None
     odd = json.dumps(order).encode()
     with tempfile.TemporaryDirectory() as folder:
-        contract = Contract().telling(_Numbered(Recorder(Path(folder))))
+        contract = Engine().with_listener(_Numbered(Recorder(Path(folder))))
         for number in range(INTERACTIONS):
             contract.check_body("response", clean if number % 10 else odd)
         start = time.perf_counter()

@@ -19,7 +19,7 @@ import time
 from check import compact
 from measure import Row, rounds
 
-from pytest_veeqo_alloc import Contract
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.runner import running
 
@@ -34,7 +34,7 @@ def serving(connections: int, count: int = 7) -> list[Row]:
     """Seconds for one answer over *connections* connections, the peer first."""
     from pytest_httpserver import HTTPServer
 
-    fake = Fake(Contract(), api_key=KEY)
+    fake = Fake(Engine(), api_key=KEY)
     quiet = contextlib.redirect_stderr(io.StringIO())  # the peer logs every request
     with running(fake) as front, quiet, HTTPServer() as peer:
         peer.expect_request(re.compile(r"/orders/\d+/allocations"), method="POST").respond_with_data(
@@ -66,7 +66,7 @@ def _load(port: int, connections: int) -> float:
 def fixture_cost() -> list[Row]:
     """Seconds that a test with the fixture costs beyond one without: a reset of the fake and the judgement at the end
     of a test that made no call."""
-    fake = Fake(Contract(), api_key=KEY)
+    fake = Fake(Engine(), api_key=KEY)
 
     def once() -> float:
         start = time.perf_counter()

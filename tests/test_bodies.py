@@ -10,8 +10,7 @@ from support.bodies import rules_at
 from support.cases import CASES, body_of
 
 from pytest_veeqo_alloc import Contract
-from pytest_veeqo_alloc.contract import rules as rules_body
-from pytest_veeqo_alloc.contract import rules as rules_order
+from pytest_veeqo_alloc.contract.rules import CATALOGUE
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -43,5 +42,5 @@ TOLD_FROM_THE_WHOLE = {"order-echo", "allocation-echo"}
 
 def test_every_rule_about_values_and_sums_is_broken_by_some_body() -> None:
     broken = {rule for case in CASES.values() for rule in [*dict(case["expect"]), *case.get("count", {})]}
-    about_bodies = {row[0] for row in (*rules_body.ROWS, *rules_order.ROWS)}
+    about_bodies = {rule.id for rule in CATALOGUE.values() if rule.subject in ("body", "order")}
     assert broken == about_bodies - READ_FROM_BYTES - TOLD_FROM_THE_WHOLE

@@ -14,7 +14,7 @@ from support.bodies import order, request_body
 
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import KINDS, Loaded, load
-from pytest_veeqo_alloc.spec.loader import operation_means, side_of
+from pytest_veeqo_alloc.spec.loader import operation_matches, side_of
 
 URL = "https://api.example.com/orders/447452/allocations"
 SENT, GOT = json.dumps(request_body()), json.dumps(order())
@@ -22,7 +22,7 @@ SENT, GOT = json.dumps(request_body()), json.dumps(order())
 
 def loaded(document: Any, kind: Any = None, source: str = "f") -> Loaded | None:
     data = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return load(data, source, kind=kind, side_of=side_of, means=operation_means)
+    return load(data, source, kind=kind, side_of=side_of, matches=operation_matches)
 
 
 def cassette(body: Any = SENT, string: Any = GOT, **changes: Any) -> dict[str, Any]:

@@ -24,8 +24,9 @@ from support.cassettes import created, no_live, write
 from support.clients import BODY, CLIENTS, HEADERS, parsed
 from support.servers import Allocating, serving
 
-from pytest_veeqo_alloc import Contract, Interaction, Request
+from pytest_veeqo_alloc import Interaction, Request
 from pytest_veeqo_alloc.capture.writers import cassette_text
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.recording.matching import UnmatchedRequestError
 from pytest_veeqo_alloc.recording.network_guard import NetworkBlockedError
 from pytest_veeqo_alloc.recording.paths import CassetteError, shipped_names
@@ -38,7 +39,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture
 def cassettes(tmp_path: Path) -> Cassettes:
-    return Cassettes(Contract(), tmp_path, "none", no_live)
+    return Cassettes(Engine(), tmp_path, "none", no_live)
 
 
 def test_the_pack_is_what_the_command_makes_of_orders_and_known_errors() -> None:
@@ -386,7 +387,7 @@ def test_a_link_out_of_the_folder_is_not_touched(mode: str, tmp_path: Path) -> N
     (tmp_path / "in").mkdir()
     outside = write(tmp_path, "outside", created())
     (tmp_path / "in" / "mine.yaml").symlink_to(outside)
-    cassettes = Cassettes(Contract(), tmp_path / "in", mode, no_live)
+    cassettes = Cassettes(Engine(), tmp_path / "in", mode, no_live)
     with pytest.raises(CassetteError, match="is a link that leads out of"), cassettes.use("mine"):
         pass
 

@@ -19,7 +19,8 @@ from pytest_veeqo_alloc import Contract, load_schema
 from pytest_veeqo_alloc.capture.readers import load
 from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
-from pytest_veeqo_alloc.spec.loader import operation_means, side_of
+from pytest_veeqo_alloc.engine import Engine
+from pytest_veeqo_alloc.spec.loader import operation_matches, side_of
 
 CheckRun = tuple[int, str, str]
 
@@ -370,11 +371,11 @@ def test_no_canary_reaches_any_format_a_repr_or_a_pickle(run: Any) -> None:
         status, out, err = run("check", "--profile", "strict", "--format", format_name, file)
         assert status == 1
         assert canary not in out + err
-    loaded = load(json.dumps(document).encode(), "f", kind=None, side_of=side_of, means=operation_means)
+    loaded = load(json.dumps(document).encode(), "f", kind=None, side_of=side_of, matches=operation_matches)
     assert loaded is not None
-    contract = Contract("strict")
-    findings = contract.check(loaded.interactions[0])
+    engine = Engine("strict")
+    findings = engine.evaluate(loaded.interactions[0])
     assert len({finding.rule for finding in findings}) > 5
-    raised = pickle.dumps(contract.violation(findings))
+    raised = pickle.dumps(engine.violation(findings))
     assert canary.encode() not in raised
-    assert canary not in repr(loaded) + repr(loaded.interactions) + repr(findings) + str(contract.violation(findings))
+    assert canary not in repr(loaded) + repr(loaded.interactions) + repr(findings) + str(engine.violation(findings))

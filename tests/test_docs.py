@@ -26,6 +26,7 @@ from pytest_veeqo_alloc import Contract, ContractViolation, serve_fake
 from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.contract.deviations import parse
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.recording.matching import UnmatchedRequestError
 from pytest_veeqo_alloc.recording.session import Cassettes
 from pytest_veeqo_alloc.reporting.report_file import save
@@ -164,7 +165,7 @@ def test_the_unmatched_request_of_the_readme_is_the_one_that_comes(tmp_path: Pat
     sent = copy.deepcopy(BODY)
     sent["allocation"]["line_items_attributes"][0]["quantity"], sent["allocation"]["note"] = 2, "please"
     write(tmp_path, "mine", created())
-    cassettes = Cassettes(Contract(), tmp_path, "none", lambda: None)
+    cassettes = Cassettes(Engine(), tmp_path, "none", lambda: None)
     with cassettes.use("mine"), pytest.raises(UnmatchedRequestError) as caught:
         CLIENTS["requests"]("https://api.example.com/orders/447452/allocations", sent)
     (shown,) = (block for block in blocks("text") if block.startswith("the cassette"))
@@ -330,7 +331,7 @@ def test_the_pool_and_the_clean_up_of_the_readme_are_real(
 def test_the_ini_file_of_the_readme_is_taken(pytester: pytest.Pytester) -> None:
     (text,) = (block for block in blocks("ini") if "profile" in block)
     pytester.makeini(text)
-    pytester.makepyfile("def test_it(veeqo_alloc_contract): assert veeqo_alloc_contract.profile == 'strict'")
+    pytester.makepyfile("def test_it(veeqo_alloc_contract): assert 'strict' in repr(veeqo_alloc_contract)")
     pytester.runpytest_subprocess("-W", "error").assert_outcomes(passed=1)
 
 

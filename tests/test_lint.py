@@ -11,15 +11,16 @@ from hypothesis import given
 from support import canaries
 from support.bodies import order
 
-from pytest_veeqo_alloc import Contract, Interaction, Request, Response, redact
+from pytest_veeqo_alloc import Interaction, Request, Response, redact
 from pytest_veeqo_alloc.cli.main import main
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.strategies import allocation_interactions
 
 KEY = "a8f5f167f44f4964e6c998dee827110c"
 
 
 def found(interaction: Interaction) -> list[tuple[str, str | None, str]]:
-    findings = Contract().lint(interaction)
+    findings = Engine().lint(interaction)
     assert {(finding.rule, finding.side) for finding in findings} <= {("cassette-secret", "file")}
     return [(finding.location, finding.pointer, finding.got) for finding in findings]
 
@@ -174,7 +175,7 @@ def test_nothing_redacted_is_taken_for_a_secret(interaction: Interaction) -> Non
 
 def test_a_message_quotes_no_secret() -> None:
     for interaction in canaries.interactions():
-        assert "canary" not in "".join(str(finding) for finding in Contract().lint(interaction)).lower()
+        assert "canary" not in "".join(str(finding) for finding in Engine().lint(interaction)).lower()
 
 
 def cassette(path: Path, *, key: str = "REDACTED", date: str = "", version: int = 1, stamp: str = "") -> str:

@@ -170,14 +170,14 @@ def test_options_and_ini_keys_set_the_contract_and_show_in_the_header(suite: pyt
     )
     tests = """
 def test_profile(veeqo_alloc_contract):
-    print("PROFILE", veeqo_alloc_contract.profile)
+    print(f"\nPROFILE {veeqo_alloc_contract!r}")
     findings = veeqo_alloc_contract.check_response(answer(customer=None, payment=None, total_price=1))
     print("FOUND", [(f.rule, f.pointer, f.severity) for f in findings], len(findings.accepted))
 """
     result = run(suite, "-s", tests=tests)
     result.stdout.fnmatch_lines([
         "veeqo-alloc: profile lenient, null-value=error, total=off, deviations sub/accepted.toml",
-        "*PROFILE lenient",
+        "*PROFILE <Contract, profile lenient>",
         "FOUND [[]('null-value', '/customer', 'error')] 1",
     ])  # fmt: skip
     result = run(

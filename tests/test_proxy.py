@@ -23,8 +23,9 @@ from support.live import live_at
 from support.served import served
 from support.staging import staging
 
-from pytest_veeqo_alloc import Contract, serve_fake
+from pytest_veeqo_alloc import serve_fake
 from pytest_veeqo_alloc.cli.main import main
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.transport import Waits
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.proxy import Proxy
@@ -36,7 +37,7 @@ HEADERS = {"x-api-key": KEY}
 
 @pytest.fixture
 def upstream() -> Iterator[Fake]:
-    fake = Fake(Contract(), api_key=KEY)
+    fake = Fake(Engine(), api_key=KEY)
     with running(fake):
         yield fake
 
@@ -53,7 +54,7 @@ def proxy_before(
 ) -> Iterator[Proxy]:
     more = {"orders": "any", "rate": 1000, "key": "", "waits": Waits(sleep=_never), **more}
     with live_at(url, folder, needs_key=False, **more) as live:
-        proxy = Proxy(Contract(), live, reads=reads, timeouts=timeouts, tell=tell)
+        proxy = Proxy(Engine(), live, reads=reads, timeouts=timeouts, tell=tell)
         with running(proxy):
             yield proxy
 
@@ -280,7 +281,7 @@ def test_a_loop_is_found_at_the_first_request(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with live_at(f"http://127.0.0.1:{port}", tmp_path, orders="any", rate=1000, key="", needs_key=False) as live:
-        proxy = Proxy(Contract(), live)
+        proxy = Proxy(Engine(), live)
         with running(proxy, port=port) as front:
             assert proxy.leads_to(front.netloc)
             answer = post(proxy)

@@ -22,7 +22,7 @@ from support.live import body, live_at
 from support.servers import Allocating, serving
 from support.staging import Staging, staging
 
-from pytest_veeqo_alloc import Contract
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import RefusedError
 from pytest_veeqo_alloc.live.client import Live
 from pytest_veeqo_alloc.live.journal import read_journal
@@ -43,7 +43,7 @@ def server() -> Iterator[Staging]:
 def recorder(url: str, folder: Path, *, mode: str = "once", writes: int = 9) -> Iterator[tuple[Cassettes, Live]]:
     """Cassettes that record, with the key that the supported clients send."""
     with live_at(url, folder / "live", writes=writes, rate=1000, orders="any", key=HEADERS["x-api-key"]) as live:
-        yield Cassettes(Contract(), folder, mode, lambda: live), live
+        yield Cassettes(Engine(), folder, mode, lambda: live), live
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -63,7 +63,7 @@ def test_each_client_is_admitted_once_a_request_and_every_client_plays_it(
     assert [entry.outcome for entry in read_journal(tmp_path / "live" / "journal.jsonl").entries] == [201, 201]
     assert [json.loads(sent) for _, _, _, sent, _ in server.posts] == [body(), body(2)]
     for other in CLIENTS.values():
-        replay = Cassettes(Contract(), tmp_path, "none", no_live)
+        replay = Cassettes(Engine(), tmp_path, "none", no_live)
         with replay.use("mine", strict_play=True):
             assert parsed(other(url, body()))["id"] == parsed(first)["id"]
             assert other(f"{server.url}/orders/8/allocations", body(2))[0] == 201

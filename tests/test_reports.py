@@ -12,13 +12,13 @@ import pytest
 from support.bodies import drop, order, put
 from support.reports import DAY, kinds, of_rules, report_of, report_of_bodies
 
-from pytest_veeqo_alloc import Contract
 from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.contract.deviations import Deviation
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.coverage.listeners import CheckEvent, Counted
 from pytest_veeqo_alloc.coverage.report_model import difference, drift_of, merged, totals_of
-from pytest_veeqo_alloc.reporting import report_file as pages
+from pytest_veeqo_alloc.engine import Engine
+from pytest_veeqo_alloc.reporting import html as pages
 from pytest_veeqo_alloc.reporting.html import page
 from pytest_veeqo_alloc.reporting.report_file import load, save, validator
 from pytest_veeqo_alloc.spec.loader import field_trees, read_text
@@ -39,7 +39,7 @@ def drifted(*bodies: Any) -> set[tuple[str, str, str]]:
 
 def test_a_report_is_as_its_published_schema_has_it() -> None:
     schema = json.loads(read_text("schemas/report.json"))
-    contract = Contract(deviations=["observed"])
+    contract = Engine(deviations=["observed"])
     validator(schema).validate(report_of_bodies(order(), *PLANTED.values(), b"{", contract=contract))
 
 
@@ -114,18 +114,18 @@ def test_findings_and_rules_add_up_over_runs() -> None:
 
 
 def test_a_rule_that_is_off_is_not_counted_as_looked_at() -> None:
-    contract = Contract(rules={"margin": "off"})
+    contract = Engine(rules={"margin": "off"})
     assert "margin" not in totals_of(report_of_bodies(order(), contract=contract))["target"].rules
 
 
-def states(contract: Contract, *bodies: Any) -> list[tuple[str, str, int]]:
+def states(contract: Engine, *bodies: Any) -> list[tuple[str, str, int]]:
     (run,) = report_of_bodies(*bodies, contract=contract)["runs"]
     return [(row["place"], row["state"], row["count"]) for row in run["deviations"]]
 
 
 def test_deviations_are_used_stale_or_expired() -> None:
     yesterday = datetime.date.today() - datetime.timedelta(days=1)
-    contract = Contract(
+    contract = Engine(
         deviations=[
             Deviation("null-value", "as live", pointer="/deliver_to/phone"),
             Deviation("null-value", "mended long ago", pointer="/channel/id"),
@@ -147,16 +147,16 @@ def test_deviations_are_used_stale_or_expired() -> None:
 
 
 def test_deviations_of_a_pack_are_never_stale() -> None:
-    assert states(Contract(deviations=["observed"]), order()) == []
-    used = states(Contract(deviations=["observed"]), drop(order(), "/allocated_completely"))
+    assert states(Engine(deviations=["observed"]), order()) == []
+    used = states(Engine(deviations=["observed"]), drop(order(), "/allocated_completely"))
     assert {state for _, state, _ in used} <= {"used"}
 
 
 def test_findings_about_several_interactions_count_without_one() -> None:
     counted = Counted()
-    contract = Contract().telling(counted)
-    contract.show_more("fake", Findings())
-    contract.show_more("fake", Contract().check_body("response", PLANTED["/deliver_to/phone", "null", ""]))
+    contract = Engine().with_listener(counted)
+    contract.publish_findings("fake", Findings())
+    contract.publish_findings("fake", Engine().check_body("response", PLANTED["/deliver_to/phone", "null", ""]))
     assert counted.by_origin["fake"].interactions == 0
     assert list(counted.by_origin["fake"].findings) == ["error null-value response /deliver_to/phone"]
 
@@ -360,9 +360,9 @@ def test_a_report_of_no_run_is_a_page_too() -> None:
 
 def test_what_a_fake_showed_is_kept_apart() -> None:
     counted = Counted()
-    contract = Contract().telling(counted)
+    contract = Engine().with_listener(counted)
     contract.check_body("response", order())
     found = contract.check_body("response", order())
-    counted.tell(CheckEvent("fake", None, found, lambda test: counted.by_origin["target"]))
+    counted.on_check(CheckEvent("fake", None, found, lambda test_id: counted.by_origin["target"]))
     report = report_of(counted, contract)
     assert {origin: totals.interactions for origin, totals in totals_of(report).items()} == {"target": 2, "fake": 2}

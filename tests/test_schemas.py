@@ -8,12 +8,13 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from support.bodies import fields, only_structure, order, request_body
 from support.cases import CASES, body_of
 
 from pytest_veeqo_alloc import load_schema
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES
-from pytest_veeqo_alloc.reporting.report_file import Validator, validator
+from pytest_veeqo_alloc.reporting.report_file import validator
 from pytest_veeqo_alloc.spec.loader import read_text
 
 
@@ -112,7 +113,7 @@ def test_every_profile_refuses_an_empty_object(side: str, profile: str) -> None:
 
 
 @functools.cache
-def known_validator(side: Any, profile: str) -> Validator:
+def known_validator(side: Any, profile: str) -> Draft202012Validator:
     return validator(load_schema(side, profile))
 
 

@@ -10,6 +10,7 @@ from support.clients import BODY
 
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response
 from pytest_veeqo_alloc.contract.http_rules import Ending, Seen
+from pytest_veeqo_alloc.engine import Engine
 
 CREATED = Response(201, (("content-type", "application/json"),), json.dumps(order()).encode())
 FAILED = Response(500, (), b"")
@@ -24,7 +25,7 @@ def post(
 
 
 def rules(*seen: Seen, profile: str = "documented") -> list[str]:
-    return [finding.rule for finding in Contract(profile).check_sequence(seen, [KEY])]
+    return [finding.rule for finding in Engine(profile).evaluate_sequence(seen, [KEY])]
 
 
 UNKNOWN = {
@@ -41,7 +42,7 @@ def test_a_post_that_is_sent_again_after_an_unknown_outcome_is_found(first: Seen
 
 
 def test_the_finding_says_which_request_was_repeated_and_after_what() -> None:
-    (finding,) = Contract().check_sequence([post(order_id=8), post(response=FAILED), post()])
+    (finding,) = Engine().evaluate_sequence([post(order_id=8), post(response=FAILED), post()])
     assert (finding.location, finding.pointer, finding.severity) == ("method", None, "error")
     assert finding.got == "request 2 again, as request 3, after a 500"
 
@@ -115,7 +116,7 @@ def test_a_key_that_went_to_another_host_is_found_wherever_it_stands(
     headers: tuple[tuple[str, str], ...], url: str, place: str
 ) -> None:
     seen: Seen = (Interaction(Request("GET", url, headers), None), "elsewhere")
-    (finding,) = Contract("lenient").check_sequence([seen], [KEY])
+    (finding,) = Engine("lenient").evaluate_sequence([seen], [KEY])
     assert (finding.rule, finding.location, finding.severity) == ("key-sent-elsewhere", place, "error")
     assert KEY not in str(finding)
 
@@ -135,6 +136,6 @@ def test_a_key_that_the_server_knows_may_not_stand_in_the_url_though_no_header_h
     request = Request(
         "POST", f"/orders/7/allocations?x={KEY}", (("content-type", "application/json"),), json.dumps(BODY).encode()
     )
-    found = {finding.rule for finding in Contract().check_served(request, [KEY])[0]}
+    found = {finding.rule for finding in Engine().evaluate_served(request, [KEY])[0]}
     assert found == {"api-key-missing", "key-in-url"}
     assert {finding.rule for finding in Contract().check_request(request)} == {"api-key-missing", "undocumented-query"}

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from support.fake import PATH, asking, headers
 
 from pytest_veeqo_alloc import Contract, ContractViolation, Policy, Story, World, build_order, serve_fake
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.orders.story import Allocation, Customer, Line, Stock
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.responses import FAULTS, PLACEHOLDER, order_text
@@ -105,7 +106,7 @@ def test_a_customer_may_be_called_as_an_id_that_stands_in_for_others() -> None:
     [{}, {"x-api-key": "another"}, {"Authorization": "Bearer another"}, {"Authorization": "Basic eA=="}],
 )
 def test_another_key_is_not_accepted(given_headers: dict[str, str]) -> None:
-    fake = Fake(Contract(rules={"api-key-missing": "off"}))
+    fake = Fake(Engine(rules={"api-key-missing": "off"}))
     with running(fake):
         answer = post(fake, headers=given_headers)
         assert (answer.status_code, answer.json()) == (401, {"error_messages": "You're not authorized"})
@@ -150,7 +151,7 @@ def test_a_strict_fake_refuses_every_request_that_is_wrong_and_says_where(fake: 
     fake.policy = replace(
         Policy.strict(), unknown_order="make-up", unknown_warehouse="make-up", unknown_sellable="make-up"
     )
-    fake.expect_finding(broken.rule) if fake.contract.severity_of(broken.rule) != "off" else None
+    fake.expect_finding(broken.rule) if fake.engine.severity_of(broken.rule) != "off" else None
     raw = broken.payload if isinstance(broken.payload, bytes) else json.dumps(broken.payload).encode()
     answer = post(fake, raw)
     assert answer.status_code in (400, 422)
@@ -273,7 +274,7 @@ def test_a_key_in_the_place_of_a_name_is_shown_nowhere(fake: Fake) -> None:
     requests.post(f"{fake.url}{PATH}?{fake.api_key}=1", json=body, headers=headers(fake), timeout=5)
     found = fake.findings
     assert {finding.rule for finding in found} == {"key-in-url", "undocumented-field"}
-    assert fake.api_key not in str(found) + str(fake.contract.violation(found))
+    assert fake.api_key not in str(found) + str(fake.engine.violation(found))
     assert fake.api_key not in "".join(f"{each.pointer} {each.location}" for each in found)
     fake.reset()
 
@@ -307,7 +308,7 @@ def test_interactions_are_a_sequence_that_says_where_it_comes_from(fake: Fake) -
 
 def test_a_client_that_never_reads_loses_nothing_but_its_own_answer() -> None:
     ended = threading.Semaphore(0)
-    fake = Fake(Contract(), tell=lambda record: ended.release())
+    fake = Fake(Engine(), tell=lambda record: ended.release())
     with running(fake):
         address = urlsplit(fake.url)
         connection = http.client.HTTPConnection(str(address.hostname), address.port)

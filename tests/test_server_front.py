@@ -14,7 +14,8 @@ import requests
 from support.clients import BODY
 from support.fake import PATH, asking, headers, raw_post, status_of, talk
 
-from pytest_veeqo_alloc import Contract, serve_fake
+from pytest_veeqo_alloc import serve_fake
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.http_server import HTTPServer
 from pytest_veeqo_alloc.server.runner import running
@@ -22,7 +23,7 @@ from pytest_veeqo_alloc.server.runner import running
 
 @pytest.fixture
 def fake() -> Iterator[Fake]:
-    each = Fake(Contract())
+    each = Fake(Engine())
     with running(each, patience=0.4):
         yield each
 
@@ -148,7 +149,7 @@ def test_every_name_of_the_loopback_is_ours(fake: Fake, host: str) -> None:
 
 
 def test_a_name_that_was_given_is_ours() -> None:
-    fake = Fake(Contract())
+    fake = Fake(Engine())
     with running(fake, names=("veeqo.example.com",)):
         assert status_of(talk(fake, raw_post(fake, more="Host: Veeqo.example.com:8080\r\n"))) == 201
 
@@ -217,7 +218,7 @@ def test_a_204_has_no_length(fake: Fake) -> None:
 
 
 def test_a_port_that_is_taken_is_an_error_of_the_system(fake: Fake) -> None:
-    with pytest.raises(OSError, match="in use"), running(Fake(Contract()), port=int(urlsplit(fake.url).port or 0)):
+    with pytest.raises(OSError, match="in use"), running(Fake(Engine()), port=int(urlsplit(fake.url).port or 0)):
         pass
 
 

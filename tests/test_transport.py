@@ -153,7 +153,7 @@ def test_a_wrong_method_hides_an_order_id_that_is_no_integer() -> None:
         (lambda: Response(201, {"a": "b"}), "headers of a Response are a tuple of pairs of str"),
         (lambda: Response(201, ((b"a", b"b"),)), "headers of a Response are a tuple of pairs of str"),
         (lambda: CONTRACT.check(None), "check takes an Interaction, not NoneType"),
-        (lambda: CONTRACT.check(Response(201)), "check takes an Interaction, not Response; for what a client returned"),
+        (lambda: CONTRACT.check(Response(201)), "check takes an Interaction, not Response; for a client's response"),
         (
             lambda: CONTRACT.check(Interaction(None, Response(201)), expect_status="201"),
             "expect_status is a number such as 404, not str",

@@ -1,34 +1,32 @@
-"""What a finding says, word for word: `words.txt` has what was read by a person and found to be clear.
+"""What a finding, a failure and a report say, word for word, as a person read and approved it.
 
-After a change of words, `python tests/test_words.py` writes the file anew; read what it changed.
+After a change, `pytest tests/unit/contract/test_messages.py --snapshot-update` writes the snapshots; read what it changed.
 """
 
 from __future__ import annotations
 
 import datetime
-import difflib
 import json
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
+import pytest
 from support.bodies import order, put, request_body
 from support.cases import CASES, body_of
 from support.messages import JSON_TYPE, KEY, request, response
 from support.reports import report_of
+from syrupy.assertion import SnapshotAssertion
 
-from pytest_veeqo_alloc import Contract, ContractViolation, Deviation, Findings, Interaction, Response
+from pytest_veeqo_alloc import ContractViolation, Deviation, Findings, Interaction, Response
+from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.contract.http_rules import Ending, Seen
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.coverage.listeners import Counted
 from pytest_veeqo_alloc.coverage.report_model import drift_of
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.spec.loader import field_trees
 
-STRICT, DOCUMENTED = Contract("strict"), Contract()
-APPROVED = Path(__file__).parent / "words.txt"
+STRICT, DOCUMENTED = Engine("strict"), Engine()
 URL = "https://api.example.com/orders/447452/allocations"
 REQUESTS = {
     "another method": request(method="PUT"),
@@ -111,24 +109,30 @@ def said() -> Iterator[tuple[str, Findings]]:
         yield f"response: {name}", STRICT.check(Interaction(None, answer))
     yield (
         "response: 404 where 422 was expected",
-        STRICT.check(Interaction(None, response(404, body=b"")), expect_status=422),
+        STRICT.check(Interaction(None, response(404, body=b"")), CheckContext(422)),
     )
-    yield "response: 201 to a broken request", STRICT.check(Interaction(None, response()), broken_request=True)
+    yield (
+        "response: 201 to a broken request",
+        STRICT.check(Interaction(None, response()), CheckContext(broken_request=True)),
+    )
     yield (
         "response: 500 to a broken request",
-        STRICT.check(Interaction(None, response(500, body=b"")), broken_request=True),
+        STRICT.check(Interaction(None, response(500, body=b"")), CheckContext(broken_request=True)),
     )
-    yield "response: 302 to a broken request", STRICT.check(Interaction(None, response(302)), broken_request=True)
+    yield (
+        "response: 302 to a broken request",
+        STRICT.check(Interaction(None, response(302)), CheckContext(broken_request=True)),
+    )
     for name, pair in PAIRS.items():
         yield f"pair: {name}", STRICT.check(pair)
     for name, (answer, ending) in SENT_AGAIN.items():
         both: list[Seen] = [(Interaction(request(), answer), ending), (Interaction(request(), response()), "answered")]
-        yield f"sequence: sent again {name}", STRICT.check_sequence(both)
-    yield "sequence: a key at another host", STRICT.check_sequence([(Interaction(request()), "elsewhere")])
+        yield f"sequence: sent again {name}", STRICT.evaluate_sequence(both)
+    yield "sequence: a key at another host", STRICT.evaluate_sequence([(Interaction(request()), "elsewhere")])
     for name, findings in files().items():
         yield f"file: {name}", findings
     for name in sorted(CASES):
-        yield f"body: {name}", Contract(CASES[name]["profile"]).check_body(CASES[name]["side"], body_of(CASES[name]))
+        yield f"body: {name}", Engine(CASES[name]["profile"]).check_body(CASES[name]["side"], body_of(CASES[name]))
 
 
 def failures() -> Iterator[tuple[str, ContractViolation]]:
@@ -141,12 +145,12 @@ def failures() -> Iterator[tuple[str, ContractViolation]]:
     yield "one of many fields", STRICT.violation(STRICT.check_body("response", b'{"id": NaN, "notes": null}'))
     yield "everything", ContractViolation(STRICT.check_body("response", everything), "a last sentence")
     yield "both sides", STRICT.violation(STRICT.check(Interaction(request(body=bare), response(headers=()))))
-    yield "many warnings", DOCUMENTED.violation(Contract().check_body("response", warned))
+    yield "many warnings", DOCUMENTED.violation(Engine().check_body("response", warned))
     yield (
         "what is known",
         DOCUMENTED.violation(DOCUMENTED.check_body("response", put(order(), "/customer", None))),
     )
-    accepting = Contract(deviations=[known])
+    accepting = Engine(deviations=[known])
     yield (
         "what is accepted",
         accepting.violation(accepting.check_body("response", put(put(order(), "/customer", None), "/id", "x"))),
@@ -180,15 +184,17 @@ def rows() -> Iterator[str]:
 def counted() -> Iterator[str]:
     """What a report says of all these cases together: rules by how often they were looked at, findings, calls, drift."""
     notebook = Counted()
-    contract = Contract("strict", deviations=[Deviation("null-value", "known", pointer="/customer")]).telling(notebook)
+    contract = Engine("strict", deviations=[Deviation("null-value", "known", pointer="/customer")]).with_listener(
+        notebook
+    )
     for sent in REQUESTS.values():
         contract.check(Interaction(sent))
     for answer in RESPONSES.values():
         contract.check(Interaction(request(), answer))
     for status in (299, 300, 399, 400, 404, 499, 500):
         for expected in (None, 201, 404):
-            contract.check(Interaction(None, response(status)), expect_status=expected)
-            contract.check(Interaction(request(), response(status, headers=())), broken_request=True)
+            contract.check(Interaction(None, response(status)), CheckContext(expected))
+            contract.check(Interaction(request(), response(status, headers=())), CheckContext(broken_request=True))
     for body in (
         put(order(), "/customer", None),
         put(order(), "/due_date", "x"),
@@ -210,34 +216,40 @@ def counted() -> Iterator[str]:
             yield f"drift {drift.origin} {drift.sentence}: {met} of {looked}"
 
 
-def words() -> str:
-    """Places of one case that say the same stand together, so that three hundred missing fields are one line."""
+def text_of(findings: Findings) -> str:
+    """Findings as a person reads them. Places that say the same stand together, so that 300 absent fields are one."""
+    places: dict[tuple[str, ...], list[str]] = {}
+    for f in findings:
+        key = (f"{f.severity} {f.rule} ({f.basis})", f"wanted {f.wanted}", f"got {f.got}", f"do {f.remedy}")
+        places.setdefault(key, []).append(f"{f.side} {f.place}")
     lines = []
-    for name, findings in said():
-        lines.append(name)
-        places: dict[tuple[str, ...], list[str]] = {}
-        for f in findings:
-            key = (f"{f.severity} {f.rule} ({f.basis})", f"wanted {f.wanted}", f"got {f.got}", f"do {f.remedy}")
-            places.setdefault(key, []).append(f"{f.side} {f.place}")
-        for key, found in places.items():
-            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-            lines += [f"    {found[0]}{more}", *(f"        {part}" for part in key)]
-    for name, failure in failures():
-        lines += [f"failure: {name}", *(f"    {line}".rstrip() for line in str(failure).splitlines())]
-    lines += ["rows", *(f"    {row}" for row in rows())]
-    lines += ["report", *(f"    {line}" for line in counted())]
-    return "\n".join(lines) + "\n"
+    for key, found in places.items():
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        lines += [f"{found[0]}{more}", *(f"    {part}" for part in key)]
+    return "\n".join(lines)
 
 
-def test_every_finding_says_what_was_approved() -> None:
-    approved = APPROVED.read_text(encoding="utf-8")
-    changes = difflib.unified_diff(approved.splitlines(), words().splitlines(), "approved", "said", lineterm="")
-    assert "\n".join(changes) == ""
+FINDINGS = dict(said())
+FAILURES = dict(failures())
 
 
-def test_every_rule_has_words_that_were_approved() -> None:
-    assert {finding.rule for _, findings in said() for finding in findings} == set(CATALOGUE)
+@pytest.mark.parametrize("name", FINDINGS)
+def test_a_finding_reads_as_approved(name: str, snapshot: SnapshotAssertion) -> None:
+    assert text_of(FINDINGS[name]) == snapshot
 
 
-if __name__ == "__main__":
-    APPROVED.write_text(words(), encoding="utf-8")
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_failure_reads_as_approved(name: str, snapshot: SnapshotAssertion) -> None:
+    assert str(FAILURES[name]) == snapshot
+
+
+def test_rows_of_a_program_are_as_approved(snapshot: SnapshotAssertion) -> None:
+    assert list(rows()) == snapshot
+
+
+def test_a_report_of_all_cases_is_as_approved(snapshot: SnapshotAssertion) -> None:
+    assert list(counted()) == snapshot
+
+
+def test_every_rule_has_an_approved_finding() -> None:
+    assert {finding.rule for findings in FINDINGS.values() for finding in findings} == set(CATALOGUE)

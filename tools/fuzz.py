@@ -19,10 +19,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pytest_veeqo_alloc import Contract, Interaction, Request, Response
+from pytest_veeqo_alloc import Interaction, Request, Response
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import load
 from pytest_veeqo_alloc.contract.deviations import parse
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import LiveError
 from pytest_veeqo_alloc.live.journal import read_journal
 from pytest_veeqo_alloc.live.permission import load_pool
@@ -104,16 +105,16 @@ def _rearranged(data: bytes, source: random.Random) -> bytes:
 
 
 def _of_file(data: bytes, folder: Path) -> None:
-    loaded = load(data, "x", kind=None, side_of=side_of, means=lambda interaction: True)
-    contract = Contract("strict")
+    loaded = load(data, "x", kind=None, side_of=side_of, matches=lambda interaction: True)
+    contract = Engine("strict")
     for interaction in loaded.interactions if loaded else ():
-        contract.check_stored(interaction)
+        contract.evaluate_stored(interaction)
         contract.lint(interaction)
         new_redactor().interaction(interaction)
 
 
 def _of_body(data: bytes, folder: Path) -> None:
-    contract = Contract("strict")
+    contract = Engine("strict")
     contract.check_body("response", data)
     contract.check_body("request", data)
     headers = (("content-type", "application/json"), ("x-api-key", "k" * 20))

@@ -31,8 +31,8 @@ def rules() -> str:
         "that is off is not looked at. *documented*: the page says it; *rfc*: a standard says it; *convention*: only the page's",
         "example, orders that were seen, or good sense.",
         "",
-        f"| rule | side | basis | {' / '.join(PROFILES)} | holds when | if not | source |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        f"| rule | side | basis | {' / '.join(PROFILES)} | problem | wanted | what to do | source |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for rule in CATALOGUE.values():
         severities = " / ".join(rule.severities[profile] for profile in PROFILES)
@@ -41,8 +41,9 @@ def rules() -> str:
             ", ".join(rule.sides),
             rule.basis,
             severities,
-            rule.holds_when,
-            rule.remedy,
+            rule.summary,
+            rule.wanted,
+            "; ".join(dict.fromkeys(rule.remedies.values())),
             rule.source,
         )
         lines.append(f"| {' | '.join(map(_cell, cells))} |")

@@ -158,13 +158,13 @@ class Watch:
         self,
         session: Any,
         *,
-        means: Callable[[Interaction], bool],
+        matches: Callable[[Interaction], bool],
         check: Callable[[Interaction], Findings],
         merge: Callable[[list[Findings]], Findings],
     ) -> None:
         self.interactions: list[Interaction] = []
         self.skipped = 0
-        self._means, self._check, self._merge = means, check, merge
+        self._means, self._check, self._merge = matches, check, merge
         self._checked: list[Findings] = []
         self._hooks, self._hook = self._attach(session)
 

@@ -61,7 +61,7 @@ def load(
     *,
     kind: Kind | None,
     side_of: Callable[[Any], Kind | None],
-    means: Callable[[Interaction], bool],
+    matches: Callable[[Interaction], bool],
     decode: bool = True,
 ) -> Loaded | None:
     """What *data*, the content of the file *source*, holds.
@@ -84,7 +84,9 @@ def load(
         entries = form.entries(document)
     except _MISSHAPEN:
         raise UnreadableFileError(f"not what {form.name} looks like") from None
-    read = [_read(form, number, entry, f"{source}#{number}", means, decode) for number, entry in enumerate(entries, 1)]
+    read = [
+        _read(form, number, entry, f"{source}#{number}", matches, decode) for number, entry in enumerate(entries, 1)
+    ]
     found = tuple(interaction for interaction in read if interaction is not None)
     skipped, day = len(read) - len(found), _day(form, document, found)
     return Loaded(kind, found, skipped=skipped, recorded_on=day, document=document, is_json=is_json)
@@ -107,12 +109,12 @@ def _day(form: _Format, document: Any, found: tuple[Interaction, ...]) -> dateti
 
 
 def _read(
-    form: _Format, number: int, entry: Any, source: str, means: Callable[[Interaction], bool], decode: bool
+    form: _Format, number: int, entry: Any, source: str, matches: Callable[[Interaction], bool], decode: bool
 ) -> Interaction | None:
     """One call of a file, or None where it is another than the documented one."""
     try:
         line = form.line(entry)
-        if line is not None and not means(Interaction(line)):
+        if line is not None and not matches(Interaction(line)):
             return None
         return form.interaction(entry, source, decode)
     except CodingError as error:

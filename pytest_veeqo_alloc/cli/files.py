@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import Kind, Loaded, OtherVersionError, load
 from pytest_veeqo_alloc.capture.writers import rewritten, write_atomically
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Interaction
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.redaction.redactor import new_redactor
 from pytest_veeqo_alloc.reporting.formatters import CheckRun, FileResult
-from pytest_veeqo_alloc.spec.loader import operation_means, side_of
+from pytest_veeqo_alloc.spec.loader import operation_matches, side_of
 
 _OURS = (b"interactions", b"allocation", b"sellable")
 
@@ -32,17 +32,17 @@ class FileCheckOptions:
     max_age: int | None = None
 
 
-def check_paths(paths: list[str], contract: Contract, options: FileCheckOptions) -> CheckRun:
+def check_paths(paths: list[str], engine: Engine, options: FileCheckOptions) -> CheckRun:
     """Checks every file of *paths* (`-` is standard input; folders are walked, links included)."""
     run = CheckRun()
     for path, named, data in walk(paths, lambda file, sentence: run.unreadable.append((file, sentence))):
         try:
-            means = _everything if options.lint else operation_means
-            loaded = load(data, path, kind=options.kind, side_of=side_of, means=means)
+            matches = _everything if options.lint else operation_matches
+            loaded = load(data, path, kind=options.kind, side_of=side_of, matches=matches)
         except OtherVersionError as error:
             if options.lint:
                 run.files += 1
-                _add(run, contract, path, path, contract.lint_version(error.version))
+                _add(run, engine, path, path, engine.lint_version(error.version))
             else:
                 run.unreadable.append((path, str(error)))
             continue
@@ -58,7 +58,7 @@ def check_paths(paths: list[str], contract: Contract, options: FileCheckOptions)
             run.skipped += 1
             run.unrecognised += [path] if named else []
             continue
-        _check(run, contract, path, loaded, options)
+        _check(run, engine, path, loaded, options)
     return run
 
 
@@ -66,26 +66,26 @@ def _everything(interaction: Interaction) -> bool:
     return True
 
 
-def _check(run: CheckRun, contract: Contract, path: str, loaded: Loaded, options: FileCheckOptions) -> None:
+def _check(run: CheckRun, engine: Engine, path: str, loaded: Loaded, options: FileCheckOptions) -> None:
     run.skipped += loaded.skipped
     if loaded.kind in ("request", "response"):
-        findings = contract.check_body(loaded.kind, loaded.body)
+        findings = engine.check_body(loaded.kind, loaded.body)
         if options.lint:
-            findings = contract.merge([findings, contract.lint_body(loaded.kind, loaded.body)])
-        _add(run, contract, path, path, findings)
+            findings = engine.merge([findings, engine.lint_body(loaded.kind, loaded.body)])
+        _add(run, engine, path, path, findings)
     for interaction in loaded.interactions:
-        several = [contract.lint(interaction)] if options.lint else []
-        if operation_means(interaction) or interaction.request is None:
-            several.insert(0, contract.check_stored(interaction, expect_status=options.expect_status))
-        _add(run, contract, path, interaction.source, contract.merge(several))
+        several = [engine.lint(interaction)] if options.lint else []
+        if operation_matches(interaction) or interaction.request is None:
+            several.insert(0, engine.evaluate_stored(interaction, expect_status=options.expect_status))
+        _add(run, engine, path, interaction.source, engine.merge(several))
     if options.lint and options.max_age is not None and loaded.kind in ("cassette", "har"):
-        age = contract.lint_age(loaded.recorded_on, options.max_age)
+        age = engine.lint_age(loaded.recorded_on, options.max_age)
         if len(age):
-            _add(run, contract, path, path, age)
+            _add(run, engine, path, path, age)
 
 
-def _add(run: CheckRun, contract: Contract, file: str, source: str, findings: Findings) -> None:
-    run.checked.append(FileResult(file, source, findings, contract.hint(findings)))
+def _add(run: CheckRun, engine: Engine, file: str, source: str, findings: Findings) -> None:
+    run.checked.append(FileResult(file, source, findings, engine.hint(findings)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def write_back(redacted: Redacted) -> None:
 def _loaded(paths: list[str], errors: list[tuple[str, str]]) -> Iterator[tuple[str, bytes, Loaded]]:
     for path, named, data in walk(paths, lambda file, sentence: errors.append((file, sentence))):
         try:
-            file = load(data, path, kind=None, side_of=side_of, means=lambda _: True, decode=False)
+            file = load(data, path, kind=None, side_of=side_of, matches=lambda _: True, decode=False)
         except UnreadableFileError as error:
             errors.append((path, str(error)))
             continue

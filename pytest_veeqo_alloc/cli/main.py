@@ -14,17 +14,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_veeqo_alloc.api import parse_overrides
 from pytest_veeqo_alloc.capture.readers import KINDS
 from pytest_veeqo_alloc.cli.files import FileCheckOptions, check_paths, redact_files, write_back
-from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, PROFILES
+from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, PROFILES, parse_overrides
 from pytest_veeqo_alloc.core.text import printable
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.journal import JOURNAL
 from pytest_veeqo_alloc.reporting.formatters import CheckRun, github_lines, json_text, print_error, terminal_lines
 from pytest_veeqo_alloc.spec.loader import load_schema, openapi_document, read_text
 
 if TYPE_CHECKING:
-    from pytest_veeqo_alloc.api import Contract
     from pytest_veeqo_alloc.server.request_log import BaseServer
 
 
@@ -48,9 +47,9 @@ def add_contract(command: argparse.ArgumentParser) -> None:
     )
 
 
-def contract_of(chosen: argparse.Namespace) -> Contract:
+def engine_of_options(chosen: argparse.Namespace) -> Engine:
     """The contract that these options describe. ValueError, in one sentence, for what does not exist."""
-    return Contract(chosen.profile, rules=parse_overrides(chosen.rule), deviations=chosen.deviations)
+    return Engine(chosen.profile, rules=parse_overrides(chosen.rule), deviations=chosen.deviations)
 
 
 def add_report(commands: Any) -> None:
@@ -156,22 +155,22 @@ def _serve(chosen: argparse.Namespace) -> int:
     for path in chosen.report:
         validate_report_path(path)
     counted, started = Counted(), datetime.datetime.now(datetime.UTC)
-    contract = contract_of(chosen).telling(counted if chosen.report else None)
+    engine = engine_of_options(chosen).with_listener(counted if chosen.report else None)
     try:
         with ExitStack() as stack:
-            served = _served(chosen, contract, stack)
+            served = _served(chosen, engine, stack)
             stop = stack.enter_context(stop_on_signals())
             is_fine = serve(served, host=chosen.host, port=chosen.port, names=tuple(chosen.name), stop=stop)
     except LiveError as error:
         raise ValueError(error.for_command().replace("--base-url", "--upstream")) from None
-    trouble = write_reports(contract, counted, started, chosen.report)
+    trouble = write_reports(engine, counted, started, chosen.report)
     for sentence in trouble:
         print_error(sentence)
     # What was found is told before what could not be written.
     return ERRORS_FOUND if not is_fine else COULD_NOT_RUN if trouble else CLEAN
 
 
-def _served(chosen: argparse.Namespace, contract: Contract, stack: ExitStack) -> BaseServer:
+def _served(chosen: argparse.Namespace, engine: Engine, stack: ExitStack) -> BaseServer:
     from pytest_veeqo_alloc.cli.serve import proxied, say, world_of
     from pytest_veeqo_alloc.live.permission import WriteOptions, load_pool
     from pytest_veeqo_alloc.server.fake import Fake
@@ -181,7 +180,7 @@ def _served(chosen: argparse.Namespace, contract: Contract, stack: ExitStack) ->
         if chosen.allow_host or chosen.max_writes or chosen.allow_reads:
             raise ValueError("--allow-host, --max-writes and --allow-reads are for the proxy: give --upstream URL")
         world = world_of(load_pool(chosen.orders, Path())) if chosen.orders else None
-        return Fake(contract, POLICIES[chosen.policy or "default"](), world=world, tell=say)
+        return Fake(engine, POLICIES[chosen.policy or "default"](), world=world, tell=say)
     if chosen.policy:
         raise ValueError("--policy is for the fake; with --upstream the server behind decides")
     wishes = WriteOptions(
@@ -192,7 +191,7 @@ def _served(chosen: argparse.Namespace, contract: Contract, stack: ExitStack) ->
         rate=chosen.rate,
         trust_env=chosen.trust_env,
     )
-    return stack.enter_context(proxied(contract, wishes, Path(chosen.journal), reads=chosen.allow_reads))
+    return stack.enter_context(proxied(engine, wishes, Path(chosen.journal), reads=chosen.allow_reads))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -280,9 +279,9 @@ def _days(text: str) -> int:
 def _check(chosen: argparse.Namespace) -> int:
     if chosen.max_age is not None and not chosen.lint:
         raise ValueError("--max-age is looked at with --lint only: give both")
-    contract = contract_of(chosen)
+    engine = engine_of_options(chosen)
     options = FileCheckOptions(chosen.kind, chosen.expect_status, lint=chosen.lint, max_age=chosen.max_age)
-    run = check_paths(chosen.paths, contract, options)
+    run = check_paths(chosen.paths, engine, options)
     _show(run, chosen.format)
     for file, sentence in run.unreadable:
         print_error(f"{file}: {sentence}")
@@ -316,17 +315,17 @@ def _openapi(chosen: argparse.Namespace) -> int:
 def _rules(chosen: argparse.Namespace) -> int:
     if chosen.format == "json":
         rows = [
-            {"id": r.id, "sides": r.sides, "basis": r.basis, "severities": r.severities, "holds_when": r.holds_when,
-             "remedy": r.remedy, "source": r.source}
+            {"id": r.id, "sides": r.sides, "basis": r.basis, "severities": r.severities, "stored": r.stored,
+             "summary": r.summary, "wanted": r.wanted, "remedies": r.remedies, "source": r.source}
             for r in CATALOGUE.values()
         ]  # fmt: skip
         print(json.dumps(rows, indent=2))
         return CLEAN
-    print(f"{'rule':<25} {'side':<8} {'basis':<10} {' / '.join(PROFILES)}: holds when")
+    print(f"{'rule':<25} {'side':<8} {'basis':<10} {' / '.join(PROFILES)}: problem")
     for rule in CATALOGUE.values():
         side = rule.sides[0] if len(rule.sides) == 1 else "both"
         severities = " / ".join(rule.severities[profile] for profile in PROFILES)
-        print(f"{rule.id:<25} {side:<8} {rule.basis:<10} {severities}: {rule.holds_when}")
+        print(f"{rule.id:<25} {side:<8} {rule.basis:<10} {severities}: {rule.summary}")
     return CLEAN
 
 

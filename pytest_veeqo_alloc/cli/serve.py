@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.failure import render
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import path_of
@@ -19,6 +18,7 @@ from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.json_pointer import shown_method
 from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.coverage.listeners import Counted
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.client import live_alone
 from pytest_veeqo_alloc.live.permission import OrderPool, WriteOptions, is_loopback, permit
 from pytest_veeqo_alloc.orders.story import Line, Stock, Story
@@ -47,11 +47,11 @@ def world_of(pool: OrderPool) -> World:
 
 
 @contextmanager
-def proxied(contract: Contract, wishes: WriteOptions, journal: Path, *, reads: bool) -> Iterator[Proxy]:
+def proxied(engine: Engine, wishes: WriteOptions, journal: Path, *, reads: bool) -> Iterator[Proxy]:
     """A proxy, with leave to write. LiveError, with a sentence for each thing that is missing. It has no key of its own:
     the client's is passed on."""
     with live_alone(permit(wishes, needs_key=False), journal) as live:
-        yield Proxy(contract, live, reads=reads, tell=say)
+        yield Proxy(engine, live, reads=reads, tell=say)
 
 
 def serve(served: BaseServer, *, host: str, port: int, names: tuple[str, ...], stop: threading.Event) -> bool:
@@ -70,11 +70,11 @@ def serve(served: BaseServer, *, host: str, port: int, names: tuple[str, ...], s
     return findings.ok and not complaints
 
 
-def write_reports(contract: Contract, counted: Counted, started: datetime.datetime, paths: list[str]) -> list[str]:
+def write_reports(engine: Engine, counted: Counted, started: datetime.datetime, paths: list[str]) -> list[str]:
     """Writes what was counted into each of *paths*; a sentence for each that cannot be written."""
     if not paths:
         return []
-    about = about_run(contract, "veeqo-alloc serve", started, uuid.uuid4().hex)
+    about = about_run(engine, "veeqo-alloc serve", started, uuid.uuid4().hex)
     report = finished_run(about, counted.by_origin).report
     errors = []
     for path in paths:
@@ -121,7 +121,7 @@ def line_of(record: Record) -> str:
     """`POST /orders/447452/allocations 201`, with the fault that was put in, and the errors in it by rule and place. The
     path of a call that is not the documented one could hold anything, so it is not told."""
     request = record.request
-    is_known = tables().operation.means(Interaction(request)) and tables().operation.order_id(request.url) is not None
+    is_known = tables().operation.matches(Interaction(request)) and tables().operation.order_id(request.url) is not None
     path = path_of(request.url).rpartition("/orders/")[2] if is_known else ""
     place = f"/orders/{path}" if path else "(another path)"
     method = shown_method(request.method) or "(another method)"
@@ -140,6 +140,6 @@ def summary(served: BaseServer, findings: Findings, complaints: list[str]) -> It
     count = len(served.log.records)
     yield f"requests: {count}, errors: {len(findings.errors)}, warnings: {len(findings.warnings)}"
     if len(findings):
-        yield render(findings, served.contract.hint(findings))
+        yield render(findings, served.engine.hint(findings))
     for complaint in complaints:
         yield printable(complaint)

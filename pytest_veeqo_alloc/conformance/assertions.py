@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest
+from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.core.http import Interaction
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.permission import PoolOrder
 
 
@@ -23,9 +24,9 @@ class ServerAssertions:
         self.subject, self._warn = subject, warn
 
     @property
-    def contract(self) -> Contract:
+    def engine(self) -> Engine:
         """What it is judged by."""
-        return self.subject.contract
+        return self.subject.engine
 
     def body(self, interaction: Interaction) -> Any:
         """The order that was answered; the test fails where there is none."""
@@ -47,13 +48,13 @@ class ServerAssertions:
     def assert_ok(self, interaction: Interaction, *, only: str = "") -> None:
         """Fails the test where *interaction* has an error, of one rule or of any."""
         __tracebackhide__ = True
-        found = self.contract.check(interaction)
+        found = self.engine.check(interaction)
         self._conclude(found.where(lambda each: each.rule == only) if only else found)
 
     def assert_rejected(self, interaction: Interaction) -> None:
         """Fails the test where a broken request was not answered with a readable 4xx that shows nothing internal."""
         __tracebackhide__ = True
-        found = self.contract.check(interaction, broken_request=True)
+        found = self.engine.check(interaction, CheckContext(broken_request=True))
         self._conclude(found)
         status = interaction.response.status if interaction.response else 0
         if not 400 <= status < 500:
@@ -64,7 +65,7 @@ class ServerAssertions:
         __tracebackhide__ = True
         if interaction.response is not None and interaction.response.is_success:
             answer = Interaction(None, interaction.response)  # whether the request was right is not asked here
-            self._conclude(self.contract.check(answer))
+            self._conclude(self.engine.check(answer))
         else:
             self.assert_rejected(interaction)
 
@@ -72,7 +73,7 @@ class ServerAssertions:
         __tracebackhide__ = True
         self._warn(findings)
         if not findings.ok:
-            pytest.fail(f"the server: {self.contract.violation(findings)}", pytrace=False)
+            pytest.fail(f"the server: {self.engine.violation(findings)}", pytrace=False)
 
 
 def by_rule(rules: Iterable[str]) -> list[Any]:

@@ -172,7 +172,7 @@ class ClientAssertions:
         findings = found.carrying(each for each in found if each.side == "request" and only in ("", each.rule))
         self._warn(findings)
         if not findings.ok:
-            pytest.fail(f"the client: {self.fake.contract.violation(findings)}", pytrace=False)
+            pytest.fail(f"the client: {self.fake.engine.violation(findings)}", pytrace=False)
 
 
 TIMEOUT = 0.5

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.http_rules import is_json_type
 from pytest_veeqo_alloc.contract.json_reader import read
 from pytest_veeqo_alloc.core.http import Headers, Interaction
 from pytest_veeqo_alloc.coverage.listeners import Listener
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import RefusedError, SendError
 from pytest_veeqo_alloc.live.client import JSON_HEADERS, Live, live_alone
 from pytest_veeqo_alloc.live.journal import JOURNAL
@@ -47,8 +47,8 @@ class ServerUnderTest:
     """The server of *live*, judged by *contract*. *orders* are those that there are, in the order in which they are
     used; *is_free* says that it may be written to freely."""
 
-    def __init__(self, live: Live, contract: Contract, orders: Iterable[PoolOrder], *, is_free: bool) -> None:
-        self.contract, self.is_free = contract, is_free
+    def __init__(self, live: Live, engine: Engine, orders: Iterable[PoolOrder], *, is_free: bool) -> None:
+        self.engine, self.is_free = engine, is_free
         self._live, self._left = live, deque(orders)
         self._happy: dict[str, Interaction] = {}
 
@@ -134,11 +134,11 @@ def asking(order: PoolOrder, lines: int = 1, units: int = 1) -> dict[str, Any]:
     return {"allocation": {"warehouse_id": order.warehouse_id, "line_items_attributes": attributes}}
 
 
-def foreign(live: Live, contract: Contract) -> ServerUnderTest:
+def foreign(live: Live, engine: Engine) -> ServerUnderTest:
     """The server that the options of a run name."""
     pool = live.permit.pool
     orders = _made_up() if pool.is_any else iter(pool)
-    return ServerUnderTest(live, contract, orders, is_free=pool.is_any)
+    return ServerUnderTest(live, engine, orders, is_free=pool.is_any)
 
 
 def _made_up() -> Iterator[PoolOrder]:
@@ -152,9 +152,9 @@ def own_fake(listener: Listener | None = None) -> Iterator[ServerUnderTest]:
     orders = list(_made_up())
     lines = tuple(Line(sellable, _UNITS, stock=(Stock(_WAREHOUSE, 10**6, 0),)) for sellable in _SELLABLES)
     world = World.of(*(Story(order_id=order.id, lines=lines, allocations=()) for order in orders))
-    contract = Contract("strict")
-    fake = Fake(contract, Policy.strict(), world=world)
+    engine = Engine("strict")
+    fake = Fake(engine, Policy.strict(), world=world)
     with tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as folder, running(fake) as front:
         granted = permit(WriteOptions(front.url, (front.netloc,), fake.api_key, 10**6, "any", 10**5))
         with live_alone(granted, Path(folder, JOURNAL)) as live:
-            yield ServerUnderTest(live, contract.telling(listener), orders, is_free=True)
+            yield ServerUnderTest(live, engine.with_listener(listener), orders, is_free=True)

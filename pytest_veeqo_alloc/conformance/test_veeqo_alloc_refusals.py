@@ -22,8 +22,8 @@ def _path(order_id: object) -> str:
 def test_a_body_is_refused_that_breaks(rule: str, veeqo_alloc_judge: ServerAssertions) -> None:
     """Generated bodies with exactly one thing wrong, of the rules that are errors in the profile of the run."""
     judge = veeqo_alloc_judge
-    if judge.contract.severity_of(rule) != "error":
-        pytest.skip(f"{rule} is no error in the profile {judge.contract.profile}, so a server may take it")
+    if judge.engine.severity_of(rule) != "error":
+        pytest.skip(f"{rule} is no error in the profile {judge.engine.profile}, so a server may take it")
     order = judge.subject.any_order()
     for each in broken_requests(rule, 3 if judge.subject.is_free else 1, order.warehouse_id, list(order.sellables), 1):
         judge.assert_rejected(judge.subject.post(order.id, json.dumps(each.payload).encode()))

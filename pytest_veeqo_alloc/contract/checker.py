@@ -57,7 +57,7 @@ class CheckContext:
 
     expect_status: int | None = None
     broken_request: bool = False
-    headers_filtered: bool = False
+    stored: bool = False
     known_keys: tuple[str, ...] = ()
     watched: bool = False
 
@@ -81,7 +81,7 @@ def findings_of(
     examined: RawResult, interaction: Interaction, tables: Tables, settings: Settings, context: CheckContext
 ) -> Findings:
     """Everything wrong with *interaction*, as it was examined."""
-    findings = to_findings(examined.said, tables, settings)
+    findings = to_findings(examined.said, tables, settings, stored=context.stored)
     return without_keys(findings, interaction.request, tables, context)
 
 
@@ -126,7 +126,7 @@ def _request(request: Request, body: Reading, tables: Tables, context: CheckCont
     target = target_breaches(request, tables.operation)
     if any(breach.rule in ("wrong-method", "wrong-path") for breach in target):
         return target
-    filtered, known = context.headers_filtered, context.known_keys
+    filtered, known = context.stored, context.known_keys
     keys = key_breaches(request, tables.operation, headers_filtered=filtered, known=known)
     found = _request_body(body, tables)
     media = [] if _unreadable(found) else media_type_breach(request, "request-media-type")
@@ -189,13 +189,15 @@ def _response_body(answer: Reading, tables: Tables) -> list[Breach]:
     return [*answer.breaches, *walked, *order_breaches(answer.value)]
 
 
-def to_findings(said: Iterable[SidedBreach], tables: Tables, settings: Settings) -> Findings:
+def to_findings(said: Iterable[SidedBreach], tables: Tables, settings: Settings, *, stored: bool = False) -> Findings:
     """What a profile and its deviations make of breaches: findings, in order."""
     findings, accepted = [], []
     for side, breach, body in said:
         severity = settings.severities[breach.rule]
         if severity == "off":
             continue
+        if stored and severity == "error":
+            severity = CATALOGUE[breach.rule].stored
         finding = _finding(side, breach, severity, body if settings.show_values else None)
         deviation = settings.accepting.find(finding)
         if deviation is None:
@@ -215,15 +217,15 @@ def _finding(side: Side, breach: Breach, severity: Severity, body: Any) -> Findi
     got = breach.got
     if body is not None and breach.pointer and got != NOTHING:
         got = describe_openly(_resolve(body, breach.pointer), breach.pointer)
-    remedy = breach.remedy or rule.remedy.replace("{wanted}", wanted)
+    remedy = breach.remedy or rule.remedies[side].replace("{wanted}", wanted)
     return Finding(rule.id, rule.basis, severity, side, breach.location, breach.pointer, wanted, got, remedy)
 
 
 def _wanted(breach: Breach) -> str:
     rule = CATALOGUE[breach.rule]
     if breach.wanted and breach.rule in EQUATIONS:
-        return f"{breach.wanted} ({rule.holds_when})"
-    return breach.wanted or rule.holds_when
+        return f"{breach.wanted} ({rule.wanted})"
+    return breach.wanted or rule.wanted
 
 
 def _resolve(body: Any, pointer: str) -> Any:

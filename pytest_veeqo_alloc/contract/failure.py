@@ -91,7 +91,7 @@ def _warning_lines(warnings: tuple[Finding, ...]) -> list[str]:
     lines = []
     for rule, found in list(by_rule.items())[:_RULES_OF_WARNINGS]:
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        lines.append(f"  warning: {rule} ({CATALOGUE[rule].holds_when}) at {found[0].place}{more}")
+        lines.append(f"  warning: {rule}: {CATALOGUE[rule].summary}, at {found[0].place}{more}")
     if len(by_rule) > _RULES_OF_WARNINGS:
         lines.append(f"  warning: and {len(by_rule) - _RULES_OF_WARNINGS} more rules")
     return lines

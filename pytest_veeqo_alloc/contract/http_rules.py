@@ -47,7 +47,7 @@ class Operation:
         segment = self.order_segment(url)
         return int(segment) if segment and len(segment) < _LONGEST_ID and is_integer(segment) else None
 
-    def means(self, interaction: Interaction) -> bool:
+    def matches(self, interaction: Interaction) -> bool:
         """Whether *interaction* is a call of this operation: by method and path, whatever stands for the order id."""
         request = interaction.request
         return (
@@ -254,7 +254,7 @@ def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable
         if ending == "elsewhere":
             places = credential_places(request, operation, known_keys)
             yield from (Breach("key-sent-elsewhere", None, "the key, at another host", "", place) for place in places)
-        elif not operation.means(interaction):
+        elif not operation.matches(interaction):
             if _tells(interaction.response):
                 for order_id in [one for one in unknown if _names(request, one)]:
                     del unknown[order_id]

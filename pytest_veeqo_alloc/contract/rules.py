@@ -1,186 +1,20 @@
-"""Rules about the request line, the headers and the status.
-
-Rows: id, side, basis, severity in lenient, documented and strict (error, warning, -), holds when, remedy, source.
-"""
+"""The catalogue of rules and the profiles: what can be wrong, and how severe it is. Ids and meanings are promises."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
 from pytest_veeqo_alloc.core.text import unknown
 
-_PAGE = "the page, 'POST /orders/{order_id}/allocations'"
-_PARAMETERS = "the page, 'Parameters'"
-_RESPONSES = "the page, 'Responses'"
-_JSON_TYPE = "RFC 8259 section 11; RFC 6839 section 3.1 for +json"
-
-_HTTP_ROWS = (
-    ("wrong-method", "request", "documented", "eee", "the method is POST",
-     "send POST; no other method of this path is documented", _PAGE),
-    ("wrong-path", "request", "documented", "eee", "the path ends in /orders/{order_id}/allocations, below any base path",
-     "post to <base URL>/orders/{order_id}/allocations, without a slash or an extension behind it", _PAGE),
-    ("order-id-not-integer", "request", "documented", "eee", "order_id in the path is an integer",
-     "put the numeric order id in the path, not the order number such as #P-1", _PARAMETERS),
-    ("undocumented-query", "request", "documented", "-we", "the URL has no query parameter",
-     "leave the parameter out; what it says belongs in the body, or nowhere", _PARAMETERS),
-    ("api-key-missing", "request", "convention", "-we", "x-api-key or Authorization: Bearer is sent",
-     "send the key in the header x-api-key", "the page, 'Header Parameters', where it is not marked required"),
-    ("key-in-url", "request", "convention", "wee",
-     "the API key stands nowhere in the URL, and no query parameter is named like a credential",
-     "send the key in the header x-api-key alone: URLs end up in logs; then replace the key, since it may have leaked",
-     "the page, 'Header Parameters'; RFC 9110 section 17.9 on secrets in URIs"),
-    ("request-media-type", "request", "rfc", "wee", "the request body is declared as application/json or +json",
-     "send content-type: application/json", _JSON_TYPE),
-    ("response-media-type", "response", "rfc", "eee", "the response body is declared as application/json or +json",
-     "answer with content-type: application/json", _JSON_TYPE),
-    ("wrong-status", "response", "documented", "eee", "a success is 201", "answer 201 Created", _RESPONSES),
-    ("undocumented-status", "response", "documented", "-we", "the status is not 3xx or 4xx (none is documented)",
-     "if the failure is what the test wants, say so with expect_status=; else see the body of the answer", _RESPONSES),
-    ("server-error", "response", "rfc", "wee", "the status is not 5xx",
-     "look into the server's log; a fault of the caller is answered with 4xx", "RFC 9110 section 15.6"),
-    ("unexpected-status", "response", "convention", "eee", "the status is the one that the caller expects",
-     "see the body of the answer, or correct expect_status=", "expect_status= of the caller"),
-    ("location-missing", "response", "documented", "wee", "a 201 has the header Location",
-     "send Location with the URL of the order", "the page, 'Headers' of the 201"),
-    ("location-invalid", "response", "rfc", "wee", "Location is a URI reference",
-     "percent-encode what a URI may not hold", "RFC 9110 section 10.2.2; RFC 3986 section 4.1"),
-    ("location-order", "response", "convention", "-we", "the path of Location ends in /orders/{id of the body}",
-     "name the order, not the allocation", "the Location that the live API was seen to send"),
-    ("error-body-shape", "response", "convention", "--w", "the body of a 4xx or 5xx is empty or of an observed form",
-     'answer {"error_messages": "..."} or {"error_messages": ["..."]}', "error answers of other calls, seen in 2026"),
-    ("error-leaks-internals", "response", "convention", "-we",
-     "the body of an error shows no stack trace, database error or path of a file on the server",
-     "answer with a message for the caller and keep the details in the server's log", "OWASP, 'Improper Error Handling'"),
-    ("broken-request-accepted", "response", "convention", "eee",
-     "a request that the caller knows to be broken is not answered with success",
-     "answer 4xx and create nothing", "RFC 9110 section 15.5; asked for by the caller"),
-    ("repeated-post", "request", "convention", "wee",
-     "no POST is sent again after a time-out, a broken answer or a 5xx",
-     "read the order first: the first POST may have been carried out, and a second would allocate twice",
-     "RFC 9110 section 9.2.2, on methods that are not idempotent"),
-    ("key-sent-elsewhere", "request", "convention", "eee", "the key follows no redirect to another host",
-     "take the key out before you follow a redirect, or follow none",
-     "RFC 9110 section 15.4, on headers that a redirected request leaves out"),
-)  # fmt: skip
-
-
-_TABLES = "the page, 'Request Body' and 'Responses'"
-_RESPONSE = "the page, 'Responses'"
-_EXAMPLE_REQUEST = "the page's example request"
-_GRAMMAR = "RFC 8259 section 2"
-
-_BODY_ROWS = (
-    ("body-missing", "both", "rfc", "eee", "there is a body", "send a JSON object as the body", _GRAMMAR),
-    ("not-json", "both", "rfc", "eee", "the body is JSON text",
-     "send JSON; look for truncation, an HTML page, or a body that was encoded twice", _GRAMMAR),
-    ("not-utf8", "both", "rfc", "eee", "the body is UTF-8", "encode the body as UTF-8", "RFC 8259 section 8.1"),
-    ("too-deep", "both", "rfc", "eee", "arrays and objects nest at most 64 levels deep",
-     "flatten the value; readers may refuse what nests deeper", "RFC 8259 section 9, which lets a reader set a limit"),
-    ("non-finite-number", "both", "rfc", "eee",
-     "every number is JSON, fits a double and has at most 4,300 digits; NaN and Infinity are not JSON",
-     "send a finite number, or null where there is none", "RFC 8259 section 6"),
-    ("byte-order-mark", "both", "rfc", "wee", "the body does not begin with a byte order mark",
-     "encode as utf-8, not utf-8-sig", "RFC 8259 section 8.1"),
-    ("duplicate-key", "both", "rfc", "wee", "no object names a member twice",
-     "send each member once; readers disagree about which of two counts", "RFC 8259 section 4"),
-    ("request-not-wrapped", "request", "documented", "wee",
-     "warehouse_id and line_items_attributes do not stand at the root",
-     'wrap the body: {"allocation": {"warehouse_id": ..., "line_items_attributes": [...]}}', _EXAMPLE_REQUEST),
-    ("wrong-type", "both", "documented", "eee", "a field has its documented type", "send a JSON {wanted}", _TABLES),
-    ("null-value", "both", "documented", "wee", "a field with a documented type is not null",
-     "send a JSON {wanted}; if the live API sends null here, see --veeqo-alloc-deviations observed", _TABLES),
-    ("required-field", "both", "documented", "eee", "a field marked required is there, and allocation, which holds such",
-     "send the field", _TABLES),
-    ("absent-field", "both", "documented", "wee", "every other documented field is there",
-     "send the field; if the live API leaves it out, see --veeqo-alloc-deviations observed", _RESPONSE),
-    ("undocumented-field", "both", "documented", "-we", "no other field is there",
-     "leave the field out, or accept it as a deviation", _TABLES),
-    ("not-an-order", "response", "documented", "eee", "the body has a documented field of an order besides status",
-     "answer with the whole order; an error message needs a status of 4xx or 5xx", _RESPONSE),
-    ("untyped-field-value", "response", "convention", "-ww", "a field with no documented type is null",
-     "nothing, if the value is right: the page documents no type for it", "the page's example response"),
-    ("line-item-shape", "request", "convention", "eee", "every line is an object with numeric sellable_id and quantity",
-     'send each line as {"sellable_id": 1, "quantity": 1}', _EXAMPLE_REQUEST),
-    ("line-items-empty", "request", "convention", "-we", "there is at least one line",
-     "send at least one line; an allocation of nothing reserves nothing", _EXAMPLE_REQUEST),
-    ("quantity-not-positive", "both", "convention", "-we", "a quantity is above 0", "send a quantity of 1 or more",
-     "good sense"),
-    ("quantity-not-integer", "both", "convention", "-we", "a quantity is a whole number", "send whole units",
-     "good sense"),
-    ("duplicate-sellable", "request", "convention", "-we", "no sellable stands in two lines",
-     "add the quantities up in one line", "good sense"),
-    ("id-not-positive-integer", "both", "convention", "-we", "an id is a whole number above 0", "send the id of a record",
-     "every id of the page's example"),
-    ("datetime-format", "response", "convention", "-we", "a date and time is written as in RFC 3339",
-     "write it as 2016-04-06T12:25:40Z", "RFC 3339 section 5.6; the page's example response"),
-    ("negative-amount", "response", "convention", "-we", "prices and costs are not below 0",
-     "send an amount of 0 or more; what a customer gets off is a discount", "good sense"),
-)  # fmt: skip
-
-
-_ORDERS = "the page's example and three orders of 2017-18"
-_EXAMPLE_RESPONSE = "the page's example response"
-
-
-def _equation(rule_id: str, holds_when: str, remedy: str) -> tuple[str, str, str, str, str, str, str]:
-    return (rule_id, "response", "convention", "-we", holds_when, remedy, _ORDERS)
-
-
-_ORDER_ROWS = (
-    ("order-echo", "response", "convention", "-we", "id = order_id of the path", "answer with the order that was asked for",
-     _EXAMPLE_RESPONSE),
-    ("allocation-echo", "response", "convention", "-we",
-     "an allocation is in the requested warehouse and has no sellable and no quantity beyond the request, "
-     "and all of it where the order is allocated completely",
-     "answer with the order as it stands after this request", _EXAMPLE_RESPONSE),
-    _equation("allocation-order", "order_id = id of the order", "give every allocation the id of its order"),
-    _equation("payment-order", "payment.order_id = id of the order", "give the payment the id of its order"),
-    _equation("available-stock", "available = physical - allocated", "derive available stock; it may be negative"),
-    _equation("stock-totals", "physical, allocated and incoming of inventory = sums over stock_entries",
-              "sum the stock entries anew after each change"),
-    _equation("stock-copies", "the sellable's own stock levels = those of its inventory", "copy them from inventory"),
-    _equation("stock-entry-sellable", "sellable_id = id of the sellable", "list each stock entry under its own sellable"),
-    _equation("stock-entry-warehouse", "warehouse_id = warehouse.id", "show the warehouse that the stock entry names"),
-    _equation("profit", "profit = price - cost_price", "derive profit; it may be negative"),
-    _equation("margin", "margin = (price - cost_price) / price x 100", "derive margin as a percentage of the price"),
-    _equation("on-hand-value", "value of stock = physical x cost_price, and their sum for the sellable",
-              "value physical stock at cost price"),
-    _equation("title-copies", "sellable_title = title and product_title = product.title", "copy the titles"),
-    _equation("main-image-product", "main_image.product_id = id of the product", "show an image of this product"),
-    _equation("subtotal", "subtotal_price = sum of quantity x price_per_unit - total_discounts",
-              "sum the lines and take the discounts off"),
-    _equation("total", "total_price = subtotal_price + total_tax + delivery_cost", "add tax and delivery to the subtotal"),
-    _equation("completeness", "allocated_completely says whether each ordered sellable is allocated in full",
-              "set it where allocated quantities reach ordered ones, for every sellable"),
-    _equation("allocated-sellable", "what is allocated was ordered", "allocate only sellables of the order's own lines"),
-    _equation("subscription-plan", "subscription_plan_id = subscription_plan.id", "show the plan that the id names"),
-)  # fmt: skip
-
-EQUATIONS = frozenset(row[0] for row in _ORDER_ROWS if row[6] == _ORDERS)
-"""The rules whose words are an equation, to be shown beside the value that it asks for."""
-
-
-_FILE_ROWS = (
-    ("cassette-secret", "file", "convention", "wee",
-     "a stored interaction holds no key, e-mail address, card or telephone number, and no string that looks random",
-     "run veeqo-alloc redact --in-place on the file; then replace the key, which whoever can read the file has seen",
-     "OWASP, 'Secrets Management Cheat Sheet'"),
-    ("cassette-too-old", "file", "convention", "wee", "a recording is not older than --max-age days",
-     "record it anew, which stamps it with the day", "--max-age of the caller"),
-    ("cassette-format", "file", "convention", "wee", "a cassette has version 1, the only one that vcrpy writes",
-     "record it anew with the vcrpy that is installed", "vcrpy's documentation of its cassettes"),
-)  # fmt: skip
-
-
 Severity = Literal["error", "warning", "off"]
 Basis = Literal["documented", "rfc", "convention"]
 BodySide = Literal["request", "response"]
 Side = Literal["request", "response", "file"]
+Subject = Literal["message", "body", "order", "file"]
 
 BODY_SIDES: tuple[BodySide, ...] = ("request", "response")
-
 PROFILES = ("lenient", "documented", "strict")
 SEVERITIES = ("error", "warning", "off")
 
@@ -191,38 +25,253 @@ _LETTERS: dict[str, Severity] = {"e": "error", "w": "warning", "-": "off"}
 class Rule:
     """One thing that can be wrong.
 
-    `holds_when` says what is right, `remedy` what to do where it is not, `source` where that is written. `severities`
-    has one entry per profile.
+    `summary` names the problem, `wanted` what was expected instead, both as noun phrases. `remedies` says what to do,
+    per side, as an imperative. `severities` has one entry per profile; `stored` is the highest severity in a stored
+    file, where a failure may be recorded on purpose and ids may be masked. `source` is where the rule is written.
+    `subject` is what it is about: a message (request line, headers, status), a body, an order's own data, or a file.
     """
 
     id: str
+    subject: Subject
     sides: tuple[Side, ...]
     basis: Basis
     severities: Mapping[str, Severity]
-    holds_when: str
-    remedy: str
+    summary: str
+    wanted: str
+    remedies: Mapping[Side, str]
     source: str
+    stored: Severity = "error"
 
 
-def _rule(row: tuple[str, str, str, str, str, str, str]) -> Rule:
-    rule_id, sides, basis, letters, holds_when, remedy, source = row
+_Row = tuple[str, str, str, str, str, str, str | tuple[str, str], str]
+
+_PAGE = "the page, 'POST /orders/{order_id}/allocations'"
+_PARAMETERS = "the page, 'Parameters'"
+_HEADERS = "the page, 'Header Parameters'"
+_TABLES = "the page, 'Request Body' and 'Responses'"
+_RESPONSES = "the page, 'Responses'"
+_EXAMPLE_REQUEST = "the page's example request"
+_EXAMPLE_RESPONSE = "the page's example response"
+_ORDERS = "the page's example and three orders of 2017-18"
+_JSON_TYPE = "RFC 8259 section 11; RFC 6839 section 3.1 for +json"
+_GRAMMAR = "RFC 8259 section 2"
+_OBSERVED = "see --veeqo-alloc-deviations observed"
+
+# Columns: id, side, basis, severity in lenient, documented and strict (error, warning, -), summary, wanted, remedy (or
+# one for the request and one for the response), source.
+
+_MESSAGE_ROWS: tuple[_Row, ...] = (
+    ("wrong-method", "request", "documented", "eee", "a method other than POST", "POST",
+     "send POST; the page documents no other method on this path", _PAGE),
+    ("wrong-path", "request", "documented", "eee", "a path other than /orders/{order_id}/allocations",
+     "a path that ends in /orders/{order_id}/allocations",
+     "post to <base URL>/orders/{order_id}/allocations, with no slash or extension after it", _PAGE),
+    ("order-id-not-integer", "request", "documented", "eee", "an order id in the path that is not an integer",
+     "an integer", "put the numeric id of the order in the path, not its number such as #P-1", _PARAMETERS),
+    ("undocumented-query", "request", "documented", "-we", "an undocumented query parameter", "no query parameter",
+     "remove the parameter; the page documents none", _PARAMETERS),
+    ("api-key-missing", "request", "convention", "-we", "no x-api-key header",
+     "an x-api-key header or Authorization: Bearer", "send the API key in the x-api-key header",
+     f"{_HEADERS}, where it is not marked required"),
+    ("key-in-url", "request", "convention", "wee", "an API key in the URL",
+     "no API key in the URL and no query parameter named like a credential",
+     "send the key in the x-api-key header only, since URLs end up in logs; then replace the key: it may have leaked",
+     f"{_HEADERS}; RFC 9110 section 17.9 on secrets in URIs"),
+    ("request-media-type", "request", "rfc", "wee", "a request body that is not declared as JSON",
+     "content-type application/json or +json", "send content-type: application/json", _JSON_TYPE),
+    ("response-media-type", "response", "rfc", "eee", "a response body that is not declared as JSON",
+     "content-type application/json or +json", "answer with content-type: application/json", _JSON_TYPE),
+    ("wrong-status", "response", "documented", "eee", "a success other than 201", "201", "answer 201 Created",
+     _RESPONSES),
+    ("undocumented-status", "response", "documented", "-we", "an undocumented 3xx or 4xx status",
+     "201, the only documented status",
+     "pass expect_status= if the test expects this failure; otherwise read the response body for the reason", _RESPONSES),
+    ("server-error", "response", "rfc", "wee", "a 5xx status", "no 5xx status",
+     "look in the server's log; answer a mistake of the client with 4xx", "RFC 9110 section 15.6"),
+    ("unexpected-status", "response", "convention", "eee", "a status other than the expected one",
+     "the status given as expect_status=", "read the response body for the reason, or correct expect_status=",
+     "expect_status= of the caller"),
+    ("location-missing", "response", "documented", "wee", "no Location header on a 201", "a Location header",
+     "send Location with the URL of the order", "the page, 'Headers' of the 201"),
+    ("location-invalid", "response", "rfc", "wee", "a Location that is not a URI reference", "a URI reference",
+     "percent-encode the characters that a URI cannot contain", "RFC 9110 section 10.2.2; RFC 3986 section 4.1"),
+    ("location-order", "response", "convention", "-we", "a Location that does not name this order",
+     "a path that ends in /orders/{id of the body}", "send the URL of the order, not of the allocation",
+     "the Location that the live API was seen to send"),
+    ("error-body-shape", "response", "convention", "--w", "an error body of an unknown form",
+     "an empty body or an observed error form",
+     'answer {"error_messages": "..."} or {"error_messages": ["..."]}', "error responses of other calls, seen in 2026"),
+    ("error-leaks-internals", "response", "convention", "-we", "an error body that shows internals of the server",
+     "no stack trace, database error or server file path",
+     "answer with a message for the caller, and keep the details in the server's log",
+     "OWASP, 'Improper Error Handling'"),
+    ("broken-request-accepted", "response", "convention", "eee", "a broken request that was accepted", "a 4xx status",
+     "answer 4xx and create nothing", "RFC 9110 section 15.5; broken_request= of the caller"),
+    ("repeated-post", "request", "convention", "wee", "a POST that was repeated without reading the order first",
+     "no second POST after a time-out, a broken response or a 5xx",
+     "read the order before you post again: the first POST may have been carried out, and a second allocates twice",
+     "RFC 9110 section 9.2.2, on methods that are not idempotent"),
+    ("key-sent-elsewhere", "request", "convention", "eee", "an API key that was sent to another host",
+     "no API key in a request to another host",
+     "remove the key before you follow a redirect to another host, or follow none",
+     "RFC 9110 section 15.4, on headers that a redirected request leaves out"),
+)  # fmt: skip
+
+_BODY_ROWS: tuple[_Row, ...] = (
+    ("body-missing", "both", "rfc", "eee", "no body", "a JSON body",
+     ("send the allocation as a JSON object", "answer with the order as a JSON object"), _GRAMMAR),
+    ("not-json", "both", "rfc", "eee", "a body that is not JSON", "a JSON body",
+     "send JSON; look for truncation, an HTML page or a body that was encoded twice", _GRAMMAR),
+    ("not-utf8", "both", "rfc", "eee", "a body that is not UTF-8", "UTF-8 text", "encode the body as UTF-8",
+     "RFC 8259 section 8.1"),
+    ("too-deep", "both", "rfc", "eee", "a body that is nested too deeply", "at most 64 levels of arrays and objects",
+     "flatten the value; readers may refuse deeper nesting", "RFC 8259 section 9, which lets a reader set a limit"),
+    ("non-finite-number", "both", "rfc", "eee", "a number that is not finite, or too long",
+     "a finite number of at most 4,300 digits", "send a finite number; JSON has no NaN and no Infinity",
+     "RFC 8259 section 6"),
+    ("byte-order-mark", "both", "rfc", "wee", "a byte order mark before the body", "no byte order mark",
+     "encode as utf-8, not utf-8-sig", "RFC 8259 section 8.1"),
+    ("duplicate-key", "both", "rfc", "wee", "a member that occurs twice in one object", "each member once",
+     "send each member once; readers disagree about which of the two counts", "RFC 8259 section 4"),
+    ("request-not-wrapped", "request", "documented", "wee", "an allocation that is not wrapped in a member allocation",
+     "an object with the member allocation",
+     'wrap the body: {"allocation": {"warehouse_id": ..., "line_items_attributes": [...]}}', _EXAMPLE_REQUEST),
+    ("wrong-type", "both", "documented", "eee", "a value of the wrong type", "the documented type",
+     "send a JSON {wanted}", _TABLES),
+    ("null-value", "both", "documented", "wee", "null in a field with a documented type", "the documented type",
+     ("send a JSON {wanted}", f"send a JSON {{wanted}}; if the live API sends null here, {_OBSERVED}"), _TABLES),
+    ("required-field", "both", "documented", "eee", "a missing field that is marked required", "the field",
+     "send the field", _TABLES),
+    ("absent-field", "both", "documented", "wee", "a missing documented field", "the field",
+     ("send the field", f"send the field; if the live API leaves it out, {_OBSERVED}"), _RESPONSES),
+    ("undocumented-field", "both", "documented", "-we", "an undocumented field", "documented fields only",
+     "remove the field, or accept it as a deviation", _TABLES),
+    ("not-an-order", "response", "documented", "eee", "a body that is not an order", "an object with fields of an order",
+     "answer with the whole order; send an error message with a 4xx or 5xx status", _RESPONSES),
+    ("untyped-field-value", "response", "convention", "-ww", "a value in a field without a documented type",
+     "null, as in the page's example", "change nothing if the value is right: the page documents no type here",
+     _EXAMPLE_RESPONSE),
+    ("line-item-shape", "request", "convention", "eee", "a line without a numeric sellable_id and quantity",
+     "an object with a numeric sellable_id and quantity", 'send each line as {"sellable_id": 1, "quantity": 1}',
+     _EXAMPLE_REQUEST),
+    ("line-items-empty", "request", "convention", "-we", "an allocation without lines", "at least one line",
+     "send at least one line; an allocation without lines reserves nothing", _EXAMPLE_REQUEST),
+    ("quantity-not-positive", "both", "convention", "-we", "a quantity of 0 or less", "a quantity above 0",
+     "send a quantity of 1 or more", "good sense"),
+    ("quantity-not-integer", "both", "convention", "-we", "a fractional quantity", "a whole number", "send whole units",
+     "good sense"),
+    ("duplicate-sellable", "request", "convention", "-we", "a sellable in two lines", "one line per sellable",
+     "add up the quantities in one line", "good sense"),
+    ("id-not-positive-integer", "both", "convention", "-we", "an id that is not a positive integer",
+     "a positive integer", "send the id of a record", "every id of the page's example"),
+    ("datetime-format", "response", "convention", "-we", "a date-time that is not in RFC 3339 format",
+     "an RFC 3339 date-time", "write it as 2016-04-06T12:25:40Z", f"RFC 3339 section 5.6; {_EXAMPLE_RESPONSE}"),
+    ("negative-amount", "response", "convention", "-we", "a negative price or cost", "an amount of 0 or more",
+     "send an amount of 0 or more, and a reduction as a discount", "good sense"),
+)  # fmt: skip
+
+_ORDER_ROWS: tuple[_Row, ...] = (
+    ("order-echo", "response", "convention", "-we", "an order other than the requested one",
+     "the order_id of the path", "answer with the requested order", _EXAMPLE_RESPONSE),
+    ("allocation-echo", "response", "convention", "-we", "no allocation that matches the request",
+     "an allocation in the requested warehouse, of requested sellables and at most the requested quantities "
+     "(all of them if allocated_completely is true)",
+     "answer with the order as it is after this request", _EXAMPLE_RESPONSE),
+)  # fmt: skip
+
+# Equations that held on every order that is known unscrubbed. `wanted` is the formula.
+_EQUATIONS: tuple[tuple[str, str, str, str], ...] = (
+    ("allocation-order", "an allocation with the id of another order", "order_id = id of the order",
+     "set order_id of every allocation to the id of its order"),
+    ("payment-order", "a payment with the id of another order", "payment.order_id = id of the order",
+     "set order_id of the payment to the id of its order"),
+    ("available-stock", "an available stock that is not physical minus allocated", "available = physical - allocated",
+     "derive the available stock; it may be negative"),
+    ("stock-totals", "inventory totals that differ from the sums of the stock entries",
+     "physical, allocated and incoming of inventory = sums over stock_entries",
+     "sum the stock entries again after each change"),
+    ("stock-copies", "stock levels of the sellable that differ from those of its inventory",
+     "the sellable's own stock levels = those of its inventory", "copy the levels from inventory"),
+    ("stock-entry-sellable", "a stock entry of another sellable", "sellable_id = id of the sellable",
+     "list each stock entry under its own sellable"),
+    ("stock-entry-warehouse", "a stock entry that names two warehouses", "warehouse_id = warehouse.id",
+     "show the warehouse whose id the stock entry has"),
+    ("profit", "a profit that is not price minus cost price", "profit = price - cost_price",
+     "derive the profit; it may be negative"),
+    ("margin", "a margin that does not follow from price and cost price", "margin = (price - cost_price) / price x 100",
+     "derive the margin as a percentage of the price"),
+    ("on-hand-value", "a stock value that is not the stock at cost price",
+     "value of stock = physical x cost_price, and their sum for the sellable", "value the physical stock at cost price"),
+    ("title-copies", "titles that differ from their originals",
+     "sellable_title = title and product_title = product.title", "copy the titles"),
+    ("main-image-product", "a main image of another product", "main_image.product_id = id of the product",
+     "show an image of this product"),
+    ("subtotal", "a subtotal that does not follow from the lines",
+     "subtotal_price = sum of quantity x price_per_unit - total_discounts",
+     "sum the lines and subtract the discounts"),
+    ("total", "a total that is not the sum of its parts", "total_price = subtotal_price + total_tax + delivery_cost",
+     "add tax and delivery to the subtotal"),
+    ("completeness", "an allocated_completely that contradicts the allocations",
+     "allocated_completely is true only if each ordered sellable is allocated in full",
+     "set it to true once the allocated quantity of every sellable reaches the ordered one"),
+    ("allocated-sellable", "an allocated sellable that was not ordered", "every allocated sellable was ordered",
+     "allocate only sellables of the order's own lines"),
+    ("subscription-plan", "a subscription plan with another id", "subscription_plan_id = subscription_plan.id",
+     "show the plan whose id is given"),
+)  # fmt: skip
+
+EQUATIONS = frozenset(row[0] for row in _EQUATIONS)
+"""The rules whose `wanted` is a formula, to be shown beside the value that it gives."""
+
+# Checked only where `--lint` asks for it.
+_FILE_ROWS: tuple[_Row, ...] = (
+    ("cassette-secret", "file", "convention", "wee", "something that looks like a secret",
+     "no secret and no personal data", "run veeqo-alloc redact --in-place on the file",
+     "OWASP, 'Secrets Management Cheat Sheet'"),
+    ("cassette-too-old", "file", "convention", "wee", "a recording that is too old", "a recording of the last --max-age days",
+     "record it again, which stamps it with the day", "--max-age of the caller"),
+    ("cassette-format", "file", "convention", "wee", "a cassette of another version than 1",
+     "version 1, the only one that vcrpy writes", "record it again with the installed vcrpy",
+     "vcrpy's documentation of its cassettes"),
+)  # fmt: skip
+
+_STORED: Mapping[str, Severity] = dict.fromkeys(
+    ("undocumented-status", "server-error", "order-echo", "allocation-echo"), "warning"
+)
+
+
+def _rule(subject: Subject, row: _Row) -> Rule:
+    rule_id, side, basis, letters, summary, wanted, remedy, source = row
+    sides: tuple[Side, ...] = BODY_SIDES if side == "both" else (cast(Side, side),)
+    remedies = (remedy,) * len(sides) if isinstance(remedy, str) else remedy
     return Rule(
         id=rule_id,
-        sides=("request", "response") if sides == "both" else (cast(Side, sides),),
+        subject=subject,
+        sides=sides,
         basis=cast(Basis, basis),
         severities=dict(zip(PROFILES, (_LETTERS[letter] for letter in letters), strict=True)),
-        holds_when=holds_when,
-        remedy=remedy,
+        summary=summary,
+        wanted=wanted,
+        remedies=dict(zip(sides, remedies, strict=True)),
         source=source,
+        stored=_STORED.get(rule_id, "error"),
     )
 
 
-CATALOGUE: Mapping[str, Rule] = {row[0]: _rule(row) for row in (*_HTTP_ROWS, *_BODY_ROWS, *_ORDER_ROWS, *_FILE_ROWS)}
-"""Every rule by its id, in the order in which they are told: transport, bodies, the order's own arithmetic, files."""
+def _all_rules() -> Iterable[Rule]:
+    equations = tuple((row[0], "response", "convention", "-we", *row[1:], _ORDERS) for row in _EQUATIONS)
+    groups: tuple[tuple[Subject, tuple[_Row, ...]], ...] = (
+        ("message", _MESSAGE_ROWS), ("body", _BODY_ROWS), ("order", (*_ORDER_ROWS, *equations)), ("file", _FILE_ROWS),
+    )  # fmt: skip
+    return (_rule(subject, row) for subject, rows in groups for row in rows)
+
+
+CATALOGUE: Mapping[str, Rule] = {rule.id: rule for rule in _all_rules()}
+"""Every rule by its id, in the order in which docs and reports list them: messages, bodies, orders, files."""
 
 
 def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict[str, Severity]:
-    """The severity of every rule in *profile*, with single entries replaced by *overrides*.
+    """Return the severity of every rule in *profile*, with single entries replaced by *overrides*.
 
     ValueError, with the nearest known name, for a profile, rule or severity that does not exist.
     """
@@ -238,3 +287,14 @@ def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict
             raise ValueError(unknown(f"severity for {rule_id}", severity, SEVERITIES))
         chosen[rule_id] = cast(Severity, severity)
     return chosen
+
+
+def parse_overrides(settings: Iterable[str]) -> dict[str, str]:
+    """Return severities by rule from texts such as `null-value=warning`; ValueError for a text of another form."""
+    overrides = {}
+    for setting in settings:
+        rule, equals, severity = setting.partition("=")
+        if not equals:
+            raise ValueError(f"a rule is set as ID=SEVERITY, such as null-value=warning, not {setting!a}")
+        overrides[rule.strip()] = severity.strip()
+    return overrides

@@ -53,6 +53,10 @@ def is_success(status: int) -> bool:
     return 200 <= status < 300
 
 
+EXCHANGE_HEADER = "X-Veeqo-Alloc-Exchange"
+"""The header of a played response that says which exchange it belongs to, so that no check counts it twice."""
+
+
 @dataclass(frozen=True, repr=False)
 class Request(Headed):
     """A request: method, absolute or relative URL, header pairs, body bytes (None: there was none)."""
@@ -100,6 +104,11 @@ class Interaction:
     request: Request | None
     response: Response | None = None
     source: str = ""
+
+    @property
+    def exchange_id(self) -> str:
+        """The id that a cassette gave to the response it played; empty for any other response."""
+        return (self.response.header(EXCHANGE_HEADER) if self.response is not None else None) or ""
 
     def __repr__(self) -> str:
         return f"<Interaction {self.request!r} {self.response!r}>"

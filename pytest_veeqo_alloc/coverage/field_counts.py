@@ -196,7 +196,7 @@ def _fill(numbers: list[int], members: dict[str, Any], node: Node) -> None:
 class Tally:
     """What was seen of one field: how often it was looked for, there, not null, and of which types."""
 
-    evaluation_counts: int = 0
+    instances: int = 0
     present: int = 0
     non_null: int = 0
     types: Counter[str] = field(default_factory=Counter)
@@ -214,12 +214,12 @@ def tallies(bodies: Bodies, root: Node) -> dict[str, Tally]:
             kinds[kind] = kinds.get(kind, 0) + count
     for node in root.nodes():
         for place in node.places:
-            evaluation_counts = instances[node.pointer]
+            total = instances[node.pointer]
             kinds = odd.get(place.pointer, {})
-            present = evaluation_counts - kinds.get(ABSENT, 0)
+            present = total - kinds.get(ABSENT, 0)
             types = Counter({kind: count for kind, count in kinds.items() if kind != ABSENT})
             types[place.expected] += present - types.total()
-            found[place.pointer] = Tally(evaluation_counts, present, present - types[NULL], +types)
+            found[place.pointer] = Tally(total, present, present - types[NULL], +types)
     return found
 
 

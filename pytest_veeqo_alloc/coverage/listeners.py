@@ -1,4 +1,4 @@
-"""Those who hear of every check of a contract."""
+"""Listeners of check events: the protocol, a recorder for many processes, a counter for one."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from pytest_veeqo_alloc.coverage.collector import ORIGINS, Coverage, Origin, cov
 
 
 class CheckEvent(NamedTuple):
-    """One check: where the interaction came from (None: whoever checked handed it over), the interaction (None: a body
-    alone), its findings, and a function from the name of a test to what the check showed."""
+    """One check: the origin of the interaction (None: the caller handed it over), the interaction (None: a body alone),
+    its findings, and a function from the id of a test to what the check covered."""
 
     origin: Origin | None
     interaction: Interaction | None
     findings: Findings
-    look: Callable[[str], Coverage]
+    coverage: Callable[[str], Coverage]
 
 
 class Listener(Protocol):
-    """Hears of every check of a contract."""
+    """Receives an event for every check of an engine."""
 
     @property
     def counts(self) -> bool:
-        """Whether it wants to know what interactions showed that were checked already: they are read again for that."""
+        """Whether it counts coverage, so that interactions that were evaluated earlier are read again for it."""
 
-    def tell(self, shown: CheckEvent) -> None:
-        """Of one check."""
+    def on_check(self, event: CheckEvent) -> None:
+        """Take note of one check."""
 
 
 class Recorder:
@@ -74,7 +74,7 @@ class Counted:
         self.by_origin: dict[Origin, Coverage] = {origin: Coverage() for origin in ORIGINS}
         self._lock = threading.Lock()
 
-    def tell(self, shown: CheckEvent) -> None:
-        """Of one check."""
+    def on_check(self, event: CheckEvent) -> None:
+        """Add the coverage of one check."""
         with self._lock:
-            self.by_origin[shown.origin or origin_of(shown.interaction)].add(shown.look(""))
+            self.by_origin[event.origin or origin_of(event.interaction)].add(event.coverage(""))

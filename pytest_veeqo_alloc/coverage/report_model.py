@@ -84,13 +84,13 @@ def _origin(coverage: Coverage, about: About, field_trees: FieldTrees) -> dict[s
 def _fields(found: Mapping[str, Tally]) -> dict[str, Any]:
     return {
         pointer: {
-            "looked_at": tally.evaluation_counts,
+            "looked_at": tally.instances,
             "present": tally.present,
             "non_null": tally.non_null,
             "types": dict(tally.types),
         }
         for pointer, tally in found.items()
-        if tally.evaluation_counts
+        if tally.instances
     }
 
 
@@ -230,7 +230,7 @@ class Totals:
 
 
 def _add(tally: Tally, counts: Mapping[str, Any]) -> None:
-    tally.evaluation_counts += counts["looked_at"]
+    tally.instances += counts["looked_at"]
     tally.present += counts["present"]
     tally.non_null += counts["non_null"]
     tally.types.update(counts["types"])
@@ -293,7 +293,7 @@ def drift_of(report: Mapping[str, Any], field_trees: FieldTrees) -> dict[Drift, 
         for side, place in _places(field_trees):
             tally = totals.fields.get((side, place.pointer), Tally())
             for what, type_name, count in _departures(place, tally):
-                found[Drift(origin, side, place.pointer, what, type_name)] = (count, tally.evaluation_counts)
+                found[Drift(origin, side, place.pointer, what, type_name)] = (count, tally.instances)
     return found
 
 
@@ -304,7 +304,7 @@ def _places(field_trees: FieldTrees) -> Iterator[tuple[BodySide, Place]]:
 
 
 def _departures(place: Place, tally: Tally) -> Iterator[tuple[Kind, str, int]]:
-    if absent := tally.evaluation_counts - tally.present:
+    if absent := tally.instances - tally.present:
         yield "sometimes absent" if tally.present else "never seen", "", absent
     for kind, count in tally.types.items():
         if place.field.type is None:

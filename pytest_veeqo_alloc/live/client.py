@@ -85,7 +85,7 @@ class Live:
         if request.method.upper() in READS:
             return self._admit_read()
         operation = tables().operation
-        if not operation.means(Interaction(request)):
+        if not operation.matches(Interaction(request)):
             raise RefusedError(f"only {operation.name} may be sent: of other calls nothing is known that is safe")
         self._refuse_key(request, operation)
         order_id, reach = operation.order_id(request.url), reach_of(request.body)

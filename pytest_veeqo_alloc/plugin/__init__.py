@@ -151,7 +151,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 def _verdict(item: pytest.Item) -> BaseException | None:
     """What fails the test, or None; its reports get their properties."""
     failure = failure_of(item)  # first, since it checks what was only watched until now
-    listener_of(item.config).property_of(item)
+    listener_of(item.config).finish(item)
     return failure
 
 

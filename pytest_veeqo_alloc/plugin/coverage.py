@@ -16,7 +16,7 @@ import pytest
 from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.coverage.listeners import Recorder, noted
 from pytest_veeqo_alloc.plugin.options import SUITE, folder_for, is_given, runs_suite, setting
-from pytest_veeqo_alloc.plugin.run_state import listener_of
+from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener_of
 from pytest_veeqo_alloc.reporting.formatters import about_run, finished_run, run_lines, too_few
 from pytest_veeqo_alloc.reporting.report_file import save, validate_report_path
 
@@ -37,7 +37,7 @@ class ReportPlugin:
         self._is_worker = hasattr(config, "workerinput")
         self._folder = Path(given) if given else Path(tempfile.mkdtemp(prefix="veeqo-alloc-"))
         self._recorder = Recorder(self._folder)
-        listener_of(config).notebook = self._recorder
+        listener_of(config).recorder = self._recorder
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -65,9 +65,9 @@ class ReportPlugin:
 
     def _conclude(self) -> Iterator[tuple[int, str]]:
         """Lines for the summary, each with the exit status that it asks for, or 0."""
-        from pytest_veeqo_alloc.plugin.run_state import contract_of  # the plugin imports this module
-
-        about = about_run(contract_of(self._config), f"pytest {pytest.__version__}", self._started, uuid.uuid4().hex)
+        about = about_run(
+            engine_of(contract_of(self._config)), f"pytest {pytest.__version__}", self._started, uuid.uuid4().hex
+        )
         run = finished_run(about, noted(self._folder))
         yield from ((0, line) for line in run_lines(run))
         if self._minimum is not None and (run.percent < self._minimum or not run.interactions):
@@ -89,7 +89,7 @@ class ReportPlugin:
 
     def pytest_unconfigure(self) -> None:
         """Nothing is left behind."""
-        listener_of(self._config).notebook = None
+        listener_of(self._config).recorder = None
         self._recorder.close()
         if not self._is_worker:
             shutil.rmtree(self._folder, ignore_errors=True)

@@ -14,12 +14,12 @@ import pytest
 
 from pytest_veeqo_alloc.plugin.observers import forget_observers, observers_of
 from pytest_veeqo_alloc.plugin.options import FAKES, folder_for, setting
-from pytest_veeqo_alloc.plugin.run_state import listener_of
+from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener_of
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator as Validator
 
-    from pytest_veeqo_alloc.api import Contract
+    from pytest_veeqo_alloc import Contract
     from pytest_veeqo_alloc.capture.client_objects import Watch
     from pytest_veeqo_alloc.core.http import Interaction
     from pytest_veeqo_alloc.live.client import Live
@@ -40,8 +40,6 @@ class Schemas:
 @pytest.fixture(scope="session")
 def veeqo_alloc_contract(pytestconfig: pytest.Config) -> Contract:
     """The contract, with the profile, rules and deviations of this run's options."""
-    from pytest_veeqo_alloc.plugin.run_state import contract_of  # the plugin imports this module
-
     return contract_of(pytestconfig)
 
 
@@ -51,7 +49,7 @@ def veeqo_alloc_schemas(veeqo_alloc_contract: Contract) -> Schemas:
     from pytest_veeqo_alloc.reporting.report_file import validator
     from pytest_veeqo_alloc.spec.loader import load_schema
 
-    profile = veeqo_alloc_contract.profile
+    profile = engine_of(veeqo_alloc_contract).profile
     return Schemas(validator(load_schema("request", profile)), validator(load_schema("response", profile)))
 
 
@@ -62,7 +60,7 @@ def veeqo_alloc_watch(
     """Call it with a requests.Session, httpx.Client or httpx.AsyncClient: each allocation that it makes is checked, and
     an error fails the test. Returns the `Watch`."""
     watches: list[Watch] = []
-    onlookers = observers_of(request.node, veeqo_alloc_contract)
+    onlookers = observers_of(request.node, engine_of(veeqo_alloc_contract))
 
     def watch(session: Any) -> Watch:
         watches.append(veeqo_alloc_contract.watch(session))
@@ -139,7 +137,7 @@ def veeqo_alloc_server_owner(
     if not isinstance(given, ServerSettings):
         what = f"it returns {type(given).__name__}, not ServerSettings"
         pytest.fail(f"veeqo-alloc: the fixture veeqo_alloc_server_settings is overridden, but {what}", pytrace=False)
-    fake = Fake(veeqo_alloc_contract, given.policy, given.api_key)
+    fake = Fake(engine_of(veeqo_alloc_contract), given.policy, given.api_key)
     with ExitStack() as stack:
         try:
             front = stack.enter_context(running(fake, host=given.host, port=given.port))
@@ -164,7 +162,7 @@ def veeqo_alloc_server(
     from pytest_veeqo_alloc.server.fake import Judge
 
     veeqo_alloc_server_owner.reset()
-    observers_of(request.node, veeqo_alloc_contract).append(Judge(veeqo_alloc_server_owner))
+    observers_of(request.node, engine_of(veeqo_alloc_contract)).append(Judge(veeqo_alloc_server_owner))
     yield veeqo_alloc_server_owner
     veeqo_alloc_server_owner.settle()
     veeqo_alloc_server_owner.show()
@@ -185,9 +183,11 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
     config = request.config
     mode = setting(config, "record-mode") or "none"
     fakes = config.stash.setdefault(FAKES, [])
-    cassettes = Cassettes(veeqo_alloc_contract, folder_of(config), mode, lambda: _live(config), lambda: fakes)
-    observers_of(request.node, veeqo_alloc_contract).append(cassettes)
-    listener_of(config).played.append(lambda: cassettes.interactions)
+    cassettes = Cassettes(
+        engine_of(veeqo_alloc_contract), folder_of(config), mode, lambda: _live(config), lambda: fakes
+    )
+    observers_of(request.node, engine_of(veeqo_alloc_contract)).append(cassettes)
+    listener_of(config).owners.append(cassettes.owns)
     request.node.stash[PASSED] = False
     with ExitStack() as stack:
         if (marker := request.node.get_closest_marker(MARKER)) is not None:

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_veeqo_alloc.plugin.observers import warn
 from pytest_veeqo_alloc.plugin.options import OPTIONS, setting
-from pytest_veeqo_alloc.plugin.run_state import listener_of
+from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener_of
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.conformance.assertions import ServerAssertions
@@ -29,14 +29,13 @@ def veeqo_alloc_subject(request: pytest.FixtureRequest, pytestconfig: pytest.Con
     with ExitStack() as stack:
         if setting(pytestconfig, "base-url"):
             from pytest_veeqo_alloc.plugin.fixtures import live_or_fail
-            from pytest_veeqo_alloc.plugin.run_state import contract_of  # the plugin imports this module
 
             try:
                 live = live_or_fail(pytestconfig)
             except pytest.fail.Exception:
                 request.session.shouldfail = "veeqo-alloc: the server under test may not be written to"
                 raise
-            yield foreign(live, contract_of(pytestconfig))
+            yield foreign(live, engine_of(contract_of(pytestconfig)))
         elif names_a_client(pytestconfig):
             yield "no server is named: --veeqo-alloc-base-url does, as docs/howto/staging.md says"
         else:

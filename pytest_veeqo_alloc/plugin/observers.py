@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_veeqo_alloc.api import Contract
     from pytest_veeqo_alloc.contract.failure import ContractViolation
     from pytest_veeqo_alloc.contract.findings import Findings
+    from pytest_veeqo_alloc.engine import Engine
 
 
 def failure(violation: ContractViolation | None, complaints: Sequence[str]) -> BaseException:
@@ -53,13 +53,13 @@ WARNED = "veeqo_alloc_warning"
 
 MOST_WARNED = 20
 
-_WATCHED: pytest.StashKey[tuple[Contract, list[TestObserver]]] = pytest.StashKey()
+_WATCHED: pytest.StashKey[tuple[Engine, list[TestObserver]]] = pytest.StashKey()
 
 
-def observers_of(node: pytest.Item, contract: Contract) -> list[TestObserver]:
+def observers_of(node: pytest.Item, engine: Engine) -> list[TestObserver]:
     """The onlookers of the test *node*, to be added to."""
     if _WATCHED not in node.stash:
-        node.stash[_WATCHED] = (contract, [])
+        node.stash[_WATCHED] = (engine, [])
     return node.stash[_WATCHED][1]
 
 
@@ -73,20 +73,20 @@ def failure_of(node: pytest.Item) -> BaseException | None:
     """What fails the test *node*, or None. It is shown without a traceback. Warnings are kept for the summary."""
     if _WATCHED not in node.stash:
         return None
-    contract, onlookers = node.stash[_WATCHED]
-    findings = contract.merge(each.findings for each in onlookers)
-    complaints: Sequence[str] = [text for each in onlookers for text in getattr(each, "complaints", ())]
+    engine, observers = node.stash[_WATCHED]
+    findings = engine.merge(observer.findings for observer in observers)
+    complaints: Sequence[str] = [text for observer in observers for text in getattr(observer, "complaints", ())]
     warn(node, findings)
     if findings.ok and not complaints:
         return None
 
-    return failure(None if findings.ok else contract.violation(findings), complaints)
+    return failure(None if findings.ok else engine.violation(findings), complaints)
 
 
-def checked_by_onlookers(node: pytest.Item) -> int:
+def checked_by_observers(node: pytest.Item) -> int:
     """How many interactions those looked at that check by themselves."""
-    _, onlookers = node.stash.get(_WATCHED, (None, []))
-    return sum(getattr(each, "checked", 0) for each in onlookers)
+    _, observers = node.stash.get(_WATCHED, (None, []))
+    return sum(getattr(each, "checked", 0) for each in observers)
 
 
 def warn(node: pytest.Item, findings: Findings) -> None:

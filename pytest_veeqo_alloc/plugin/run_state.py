@@ -1,22 +1,23 @@
-"""What the checks of this process tell: how many there were in a test, and more where somebody counts."""
+"""The state of a run in this process: its contract, and the listener that collects every check."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from pytest_veeqo_alloc.plugin.observers import MOST_WARNED, checked_by_onlookers, warn
+from pytest_veeqo_alloc.plugin.observers import MOST_WARNED, checked_by_observers, warn
 from pytest_veeqo_alloc.plugin.options import FAKES, key_of, setting
 
 if TYPE_CHECKING:
-    from pytest_veeqo_alloc.api import Contract
+    from pytest_veeqo_alloc import Contract
     from pytest_veeqo_alloc.contract.findings import Findings
     from pytest_veeqo_alloc.core.http import Interaction
     from pytest_veeqo_alloc.coverage.listeners import CheckEvent, Recorder
+    from pytest_veeqo_alloc.engine import Engine
 
 
 CHECKED = "veeqo_alloc_interactions"
@@ -24,75 +25,70 @@ CHECKED = "veeqo_alloc_interactions"
 
 
 class CheckListener:
-    """Hears of every check. Set `notebook` where coverage is asked for."""
+    """Collects the check events of this process: a count and warnings per test and, with a `recorder`, coverage."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self._test = ""
-        self.notebook: Recorder | None = None
-        self.played: list[Callable[[], Iterable[Interaction]]] = []
-        self._direct = 0
-        self._warned: list[Findings] = []
+        self.recorder: Recorder | None = None
+        self.owners: list[Callable[[Interaction], bool]] = []
         self._config = config
-        self._known: weakref.WeakValueDictionary[int, Interaction] = weakref.WeakValueDictionary()
+        self._test_id = ""
+        self._direct_checks = 0
+        self._warned: list[Findings] = []
+        self._checked: weakref.WeakValueDictionary[int, Interaction] = weakref.WeakValueDictionary()
 
     @property
     def counts(self) -> bool:
-        """Whether coverage was asked for."""
-        return self.notebook is not None
+        """Whether coverage is counted."""
+        return self.recorder is not None
 
-    def begin(self, test: str) -> None:
-        """Another test runs."""
-        self._test, self._direct = test, 0
-        self.played.clear()
+    def begin(self, test_id: str) -> None:
+        """Assign the events that follow to the test *test_id*."""
+        self._test_id, self._direct_checks = test_id, 0
+        self.owners.clear()
         self._warned.clear()
 
-    def tell(self, shown: CheckEvent) -> None:
-        """Of one check."""
-        origin, interaction = shown.origin, shown.interaction
+    def on_check(self, event: CheckEvent) -> None:
+        """Count one check, unless it was counted before or the owner of the exchange reports it."""
+        origin, interaction = event.origin, event.interaction
         if origin is None:
-            # Who checks an answer is warned of it, whoever else checked it.
-            if len(self._warned) < MOST_WARNED and shown.findings.warnings:
-                self._warned.append(shown.findings)
-            if interaction is not None and self._is_told_elsewhere(interaction):
+            # The caller is warned about what it checked, even if the owner of the exchange reports it as well.
+            if len(self._warned) < MOST_WARNED and event.findings.warnings:
+                self._warned.append(event.findings)
+            if interaction is not None and self._is_known(interaction):
                 return
             from pytest_veeqo_alloc.coverage.collector import origin_of  # not before something is checked
 
             origin = origin_of(interaction)
-            self._direct += 1
-        if self.notebook is not None:
-            self.notebook.note(origin, shown.look(self._test))
+            self._direct_checks += 1
+        if self.recorder is not None:
+            self.recorder.note(origin, event.coverage(self._test_id))
 
-    def _is_told_elsewhere(self, interaction: Interaction) -> bool:
-        """Whether it was checked before, or a fake or a cassette of this test tells of it itself."""
-        if self._known.get(id(interaction)) is interaction:
+    def _is_known(self, interaction: Interaction) -> bool:
+        """Whether *interaction* was counted before, or belongs to a fake or a cassette of this test."""
+        if self._checked.get(id(interaction)) is interaction:
             return True
-        self._known[id(interaction)] = interaction
+        self._checked[id(interaction)] = interaction
         if interaction.request is not None and _netloc(interaction.request.url) in self._config.stash.get(FAKES, ()):
             return True
-        response = interaction.response
-        return any(
-            response is not None and each.response is not None and each.response.body == response.body
-            for played in self.played
-            for each in played()
-        )
+        return any(owns(interaction) for owns in self.owners)
 
-    def property_of(self, item: pytest.Item) -> None:
-        """Gives the reports of *item* the number of what its test checked, and the warnings in it."""
+    def finish(self, item: pytest.Item) -> None:
+        """Attach the count and the warnings of its test to *item*, so that its reports carry them."""
         for findings in self._warned:
             warn(item, findings)
-        if checked := self._direct + checked_by_onlookers(item):
+        if checked := self._direct_checks + checked_by_observers(item):
             item.user_properties[:] = [each for each in item.user_properties if each[0] != CHECKED]
             item.user_properties.append((CHECKED, checked))
 
 
-_TOLD: pytest.StashKey[CheckListener] = pytest.StashKey()
+_LISTENER: pytest.StashKey[CheckListener] = pytest.StashKey()
 
 
 def listener_of(config: pytest.Config) -> CheckListener:
-    """The one that hears of every check of this process."""
-    if _TOLD not in config.stash:
-        config.stash[_TOLD] = CheckListener(config)
-    return config.stash[_TOLD]
+    """Return the one listener of this process."""
+    if _LISTENER not in config.stash:
+        config.stash[_LISTENER] = CheckListener(config)
+    return config.stash[_LISTENER]
 
 
 def checked_in(report: Any) -> int:
@@ -113,20 +109,30 @@ _CONTRACT: pytest.StashKey[Contract] = pytest.StashKey()
 
 
 def contract_of(config: pytest.Config) -> Contract:
-    """The contract that the settings of this run describe, made once."""
+    """Return the contract that the options of this run describe, built once."""
     if _CONTRACT not in config.stash:
-        from pytest_veeqo_alloc.api import Contract, parse_overrides  # not before somebody needs it
+        from pytest_veeqo_alloc import Contract  # the core, which most runs never load
+        from pytest_veeqo_alloc.contract.rules import parse_overrides
 
         try:
-            config.stash[_CONTRACT] = Contract(
+            contract = Contract(
                 setting(config, "profile") or "documented",
                 rules=parse_overrides(setting(config, "rule")),
                 deviations=[_deviations(config, named) for named in setting(config, "deviations")],
                 show_values=bool(setting(config, "show-values")),
-            ).telling(listener_of(config))
+            )
         except ValueError as error:
             raise pytest.UsageError(f"veeqo-alloc: {error}") from None
+        engine_of(contract).listener = listener_of(config)
+        config.stash[_CONTRACT] = contract
     return config.stash[_CONTRACT]
+
+
+def engine_of(contract: Contract) -> Engine:
+    """Return the engine of *contract*."""
+    from pytest_veeqo_alloc import engine  # the core, which most runs never load
+
+    return engine.engine_of(contract)
 
 
 def _deviations(config: pytest.Config, named: str) -> str:

@@ -18,7 +18,7 @@ from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number
 from pytest_veeqo_alloc.recording.paths import Place
 from pytest_veeqo_alloc.redaction.placeholders import has_stand_in, without_numbers
 from pytest_veeqo_alloc.redaction.redactor import new_redactor
-from pytest_veeqo_alloc.spec.loader import operation_means, tables
+from pytest_veeqo_alloc.spec.loader import operation_matches, tables
 
 PARTS = ("method", "host", "path", "order_id", "query", "body")
 """What is compared, and can be relaxed by name. Without `order_id` any order and any base path will do."""
@@ -181,7 +181,7 @@ def nearest(
     operation = tables().operation
     what = (
         operation.name
-        if operation_means(Interaction(now))
+        if operation_matches(Interaction(now))
         else f"a {shown_method(now.method) or 'request'} of another call"
     )
     head = f"the cassette {place.name!a} has no interaction left for {what}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -15,19 +16,28 @@ from vcr.persisters.filesystem import CassetteNotFoundError
 from vcr.request import Request as VcrRequest
 from vcr.util import read_body
 
-from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import grouped, load, mapped, status_code
 from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.core.http import CodingError, Headers, Interaction, Request, Response, decoded, reason_phrase
+from pytest_veeqo_alloc.core.http import (
+    EXCHANGE_HEADER,
+    CodingError,
+    Headers,
+    Interaction,
+    Request,
+    Response,
+    decoded,
+    reason_phrase,
+)
 from pytest_veeqo_alloc.core.text import text_of
 from pytest_veeqo_alloc.coverage.collector import Origin
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.client import Admission, Live
 from pytest_veeqo_alloc.live.permission import port_of
 from pytest_veeqo_alloc.recording.matching import Recorded, UnmatchedRequestError, nearest
 from pytest_veeqo_alloc.recording.network_guard import Hosts, guarded
 from pytest_veeqo_alloc.recording.paths import PACK_RELAXED, CassetteError, Place, Settings
-from pytest_veeqo_alloc.spec.loader import operation_means, tables
+from pytest_veeqo_alloc.spec.loader import operation_matches, tables
 
 _DECODED = ("content-encoding", "transfer-encoding")
 
@@ -39,7 +49,7 @@ def load_entries(place: Place) -> list[Interaction]:
     if data is None:
         return []
     try:
-        loaded = load(data, str(place.path), kind="cassette", side_of=lambda _: None, means=lambda _: True)
+        loaded = load(data, str(place.path), kind="cassette", side_of=lambda _: None, matches=lambda _: True)
     except UnreadableFileError as error:
         raise CassetteError(f"the cassette {place.path} cannot be used: {error}") from None
     if loaded is None or not loaded.interactions:
@@ -53,7 +63,7 @@ def vcr_request(interaction: Interaction) -> VcrRequest:
     return VcrRequest(request.method, request.url, request.body, dict(request.headers))
 
 
-def vcr_response(interaction: Interaction) -> dict[str, Any]:
+def vcr_response(interaction: Interaction, exchange_id: str) -> dict[str, Any]:
     """The response of *interaction* as vcrpy plays it: decoded, since each client undoes codings in its own way."""
     _, response = _both(interaction)
     body = response.body or b""
@@ -64,6 +74,7 @@ def vcr_response(interaction: Interaction) -> dict[str, Any]:
             if name.lower() not in _DECODED
         )
     )
+    headers[EXCHANGE_HEADER] = [exchange_id]
     status = {"code": response.status, "message": reason_phrase(response.status)}
     return {"status": status, "headers": headers, "body": {"string": body}}
 
@@ -131,7 +142,7 @@ class CassettePlayer:
     def __init__(
         self,
         place: Place,
-        contract: Contract,
+        engine: Engine,
         settings: Settings,
         live: Callable[[], Live],
         own_servers: Callable[[], Iterable[str]] = tuple,
@@ -140,7 +151,8 @@ class CassettePlayer:
         self.place, self.settings = place, settings
         self.stored = [] if settings.mode == "all" else load_entries(place)
         self.unmatched: list[UnmatchedRequestError] = []
-        self._telling, self._contract, self._live = contract, contract.telling(None), live
+        self._engine, self._live = engine, live
+        self._id = uuid.uuid4().hex
         self._relaxed = settings.relaxed | (PACK_RELAXED if place.is_shipped else frozenset())
         self._cassette: Any = None
         self.was_entered = self._was_asked = False
@@ -184,7 +196,8 @@ class CassettePlayer:
         self._was_asked = True
         if not self.stored:
             raise CassetteNotFoundError
-        return list(map(vcr_request, self.stored)), list(map(vcr_response, self.stored))
+        responses = [vcr_response(each, f"{self._id}-{index}") for index, each in enumerate(self.stored, 1)]
+        return list(map(vcr_request, self.stored)), responses
 
     def save_cassette(self, path: str, cassette_dict: object, serializer: object) -> None:
         """Nothing: see the module."""
@@ -221,17 +234,26 @@ class CassettePlayer:
     def findings(self) -> Findings:
         """What is wrong with the allocations that passed. The status that was recorded is the expected one; of the
         shipped pack only the requests are looked at, since its responses are ours."""
-        return self._contract.merge(map(self._check, filter(operation_means, self.interactions)))
+        return self._engine.merge(map(self._check, filter(operation_matches, self.interactions)))
+
+    def owns(self, interaction: Interaction) -> bool:
+        """Whether *interaction* was played or recorded here, so that `show` reports it."""
+        if interaction.exchange_id.startswith(self._id):
+            return True
+        if self._target is None or interaction.request is None:
+            return False
+        url = urlsplit(interaction.request.url)
+        return self._target.allow(url.hostname or "", port_of(url))
 
     def show(self) -> None:
         """Tells whoever counts of the allocations that passed: what was recorded came from the target."""
-        if not self._telling.is_counted:
+        if not self._engine.is_counting:
             return
         passed, recorded = self.interactions, len(self.recorded)
         for left, each in zip(range(len(passed), 0, -1), passed, strict=True):
-            if operation_means(each):
+            if operation_matches(each):
                 origin: Origin = "target" if left <= recorded else "cassette"
-                self._telling.show(origin, self._looked_at(each), self._check(each), watched=False)
+                self._engine.publish(origin, self._looked_at(each), self._check(each))
 
     def _entries(self) -> list[tuple[Any, Any]]:
         """Requests and responses that vcrpy has: those that were stored, then those that were recorded."""
@@ -241,7 +263,7 @@ class CassettePlayer:
 
     def _check(self, each: Interaction) -> Findings:
         status = each.response.status if each.response else None
-        return self._contract.check_stored(self._looked_at(each), expect_status=status)
+        return self._engine.evaluate_stored(self._looked_at(each), expect_status=status)
 
     def _looked_at(self, each: Interaction) -> Interaction:
         return Interaction(each.request, None, each.source) if self.place.is_shipped else each

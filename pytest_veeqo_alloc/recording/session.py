@@ -11,12 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.capture.writers import cassette_text, write_atomically
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.json_pointer import shown, shown_location
 from pytest_veeqo_alloc.core.text import unknown
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.client import Live
 from pytest_veeqo_alloc.live.permission import is_loopback
 from pytest_veeqo_alloc.recording.matching import PARTS
@@ -24,7 +24,7 @@ from pytest_veeqo_alloc.recording.paths import CassetteError, Place, Settings, m
 from pytest_veeqo_alloc.recording.player import CassettePlayer
 from pytest_veeqo_alloc.redaction.lint import secret_breaches
 from pytest_veeqo_alloc.redaction.redactor import redact
-from pytest_veeqo_alloc.spec.loader import operation_means
+from pytest_veeqo_alloc.spec.loader import operation_matches
 
 _COMMENT = "Recorded by pytest-veeqo-alloc and redacted: every text that is not known to be safe is a stand-in."
 
@@ -78,13 +78,13 @@ class Cassettes:
 
     def __init__(
         self,
-        contract: Contract,
+        engine: Engine,
         folder: Path,
         mode: str,
         live: Callable[[], Live],
         own_servers: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        self._contract, self._folder, self._live, self._own_servers = contract, folder, live, own_servers
+        self._engine, self._folder, self._live, self._own_servers = engine, folder, live, own_servers
         self._mode = validate_mode(mode)
         self._tapes: list[CassettePlayer] = []
 
@@ -111,14 +111,18 @@ class Cassettes:
         if mode == "none" and not place.path.exists():
             raise missing(place, self._folder)
         chosen = Settings(mode, _known_parts(relax), strict_play, allow_playback_repeats, _texts(allow_hosts))
-        tape = CassettePlayer(place, self._contract, chosen, self._live, self._own_servers)
+        tape = CassettePlayer(place, self._engine, chosen, self._live, self._own_servers)
         self._tapes.append(tape)
         return tape.running()
+
+    def owns(self, interaction: Interaction) -> bool:
+        """Whether one of the cassettes reports *interaction*."""
+        return any(tape.owns(interaction) for tape in self._tapes)
 
     @property
     def findings(self) -> Findings:
         """What is wrong with the allocations that passed through any cassette."""
-        return self._contract.merge(tape.findings for tape in self._tapes)
+        return self._engine.merge(tape.findings for tape in self._tapes)
 
     @property
     def interactions(self) -> list[Interaction]:
@@ -128,7 +132,7 @@ class Cassettes:
     @property
     def checked(self) -> int:
         """How many allocations passed."""
-        return sum(map(operation_means, self.interactions))
+        return sum(map(operation_matches, self.interactions))
 
     def show(self) -> None:
         """Tells whoever counts of what passed."""

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
-from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.failure import render
 from pytest_veeqo_alloc.contract.findings import Finding, Findings
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
@@ -27,6 +26,7 @@ from pytest_veeqo_alloc.coverage.report_model import (
     seen_from_target,
     totals_of,
 )
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.spec.loader import PACKS, field_trees, load_deviations
 
 
@@ -149,18 +149,18 @@ class Finished:
         return field_counts(field_trees())[0]
 
 
-def about_run(contract: Contract, by: str, started: datetime.datetime, run: str) -> About:
+def about_run(engine: Engine, by: str, started: datetime.datetime, run: str) -> About:
     """A run that *by* made, judged by *contract*. *run* is its id, *started* in UTC."""
     return About(
         id=run,
         started=started.strftime("%Y-%m-%dT%H:%M:%SZ"),
         by=by,
         version=version("pytest-veeqo-alloc"),
-        profile=contract.profile,
-        severities={rule: contract.severity_of(rule) for rule in CATALOGUE},
-        deviations=contract.deviations,
+        profile=engine.profile,
+        severities={rule: engine.severity_of(rule) for rule in CATALOGUE},
+        deviations=engine.deviations,
         of_packs=frozenset(each for pack in PACKS for each in load_deviations(pack)),
-        today=contract.today,
+        today=engine.today,
     )
 
 
@@ -179,10 +179,10 @@ def run_lines(run: Finished) -> Iterator[str]:
         yield "0 interactions, so nothing was checked"
         return
     by_origin = ", ".join(f"{each.interactions} from the {origin}" for origin, each in run.totals.items())
-    evaluation_counts = [counts["looked_at"] for counts in rules_of(run.totals).values()]
+    evaluations = [counts["looked_at"] for counts in rules_of(run.totals).values()]
     yield (
         f"{count_of(run.interactions, 'interaction')}{f' ({by_origin})' if by_origin else ''}, "
-        f"{sum(map(bool, evaluation_counts))} of {len(evaluation_counts)} rules exercised, "
+        f"{sum(map(bool, evaluations))} of {len(evaluations)} rules exercised, "
         f"{run.seen} of {run.fields} fields seen from the target"
     )
     yield from _findings(run)

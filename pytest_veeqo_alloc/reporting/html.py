@@ -75,7 +75,7 @@ def page(report: Document) -> str:
         seen=seen_from_target(totals),
         trees={side: _branch(side, getattr(field_trees(), side), totals, drift) for side in BODY_SIDES},
         field_counts={"response": response_fields, "request": request_fields},
-        drift=[(each, count, evaluation_counts) for each, (count, evaluation_counts) in drift.items()],
+        drift=[(each, count, instances) for each, (count, instances) in drift.items()],
         findings=sorted(_findings(totals), key=lambda row: (row["severity"], row["rule"], row["place"])),
         rules=list(_rules(totals)),
         calls=_calls(totals),
@@ -129,7 +129,7 @@ def _leaf(side: BodySide, place: Place, totals: dict[Origin, Totals], drift: lis
     for origin, each in totals.items():
         if (tally := each.fields.get((side, place.pointer))) is not None:
             other = ", ".join(f"{kind} {count}" for kind, count in tally.types.items() if kind != place.expected)
-            seen.append((origin, tally.present, tally.evaluation_counts, other))
+            seen.append((origin, tally.present, tally.instances, other))
     return Leaf(place.pointer, about.name, documented, seen, drift)
 
 
@@ -143,7 +143,7 @@ def _rules(totals: dict[Origin, Totals]) -> Iterator[tuple[str, str, str, Counte
     counted = rules_of(totals)
     for rule in CATALOGUE.values():
         if rule.id in counted:
-            yield rule.id, rule.basis, rule.holds_when, counted[rule.id]
+            yield rule.id, rule.basis, rule.summary, counted[rule.id]
 
 
 def _calls(totals: dict[Origin, Totals]) -> list[tuple[Origin, tuple[str, str, int, int], int]]:

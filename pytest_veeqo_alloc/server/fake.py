@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.allocations import asked_for
 from pytest_veeqo_alloc.contract.checker import UNREADABLE
 from pytest_veeqo_alloc.contract.findings import Finding, Findings
@@ -17,6 +16,7 @@ from pytest_veeqo_alloc.contract.http_rules import keys_of, path_of
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.core.text import unknown
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, BaseServer, PendingExchange, Record
 from pytest_veeqo_alloc.server.responses import (
     DoesNotApplyError,
@@ -60,7 +60,7 @@ def outcome_of(
     """What becomes of *request*, of which *errors* are what the profile that the policy refuses by finds wrong."""
     operation = tables().operation
     outside = _outside(request)
-    is_ours = operation.means(Interaction(request))
+    is_ours = operation.matches(Interaction(request))
     if not is_ours and outside is None:
         known = operation.order_segment(request.url) is not None
         return world, Outcome(METHOD_NOT_ALLOWED if known else "unknown-route")
@@ -127,14 +127,14 @@ class Fake(BaseServer):
 
     def __init__(
         self,
-        contract: Contract,
+        engine: Engine,
         policy: Policy | None = None,
         api_key: str = API_KEY,
         *,
         world: World | None = None,
         tell: Callable[[Record], object] | None = None,
     ) -> None:
-        super().__init__(contract, tell)
+        super().__init__(engine, tell)
         self.open_elsewhere: Callable[[], str] = lambda: ""
         self._first_policy, self._first_world, self._first_key = policy or Policy(), world or World(), api_key
         self._lock = threading.Lock()
@@ -149,7 +149,7 @@ class Fake(BaseServer):
             self.world, self.policy, self.api_key = self._first_world, self._first_policy, self._first_key
             self._begin([self.api_key])
             self._planned: deque[_Planned] = deque()
-            self._expected = Expected(self.contract)
+            self._expected = Expected(self.engine)
 
     @property
     def world(self) -> World:
@@ -171,7 +171,7 @@ class Fake(BaseServer):
     def policy(self, policy: Policy) -> None:
         if not isinstance(policy, Policy):
             raise TypeError(f"the policy of a fake is a Policy, such as Policy.strict(), not {type(policy).__name__}")
-        self._policy, self._refusing = policy, Contract(policy.refuses)
+        self._policy, self._refusing = policy, Engine(policy.refuses)
 
     def inject_fault(self, name: str, times: int = 1, **given: Any) -> None:
         """The next *times* allocations meet the fault *name*, after those that were planned before. ValueError, in one
@@ -228,8 +228,8 @@ class Fake(BaseServer):
         """The front's way in. The check comes before the answer."""
         found, refused = NO_FINDINGS, NO_FINDINGS
         if not is_outside(request):
-            found, refused = self.contract.check_served(request, [self.api_key], self._refusing)
-        is_meant = tables().operation.means(Interaction(request))
+            found, refused = self.engine.evaluate_served(request, [self.api_key], self._refusing)
+        is_meant = tables().operation.matches(Interaction(request))
         with self._lock:
             log = self._log
             record = log.opened(request, found if len(found) or found.accepted else NO_FINDINGS)
@@ -301,17 +301,17 @@ def _given(planned: _Planned, path: str) -> Given:
 class Expected:
     """Rules that the client of a test breaks on purpose."""
 
-    def __init__(self, contract: Contract) -> None:
-        self._contract = contract
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self.rules: list[str] = []
 
     def add(self, rule: str) -> None:
         """Expect *rule* to be broken; ValueError where it cannot be found at all."""
         if not isinstance(rule, str) or rule not in CATALOGUE:
             raise ValueError(unknown("rule", rule, CATALOGUE))
-        if self._contract.severity_of(rule) == "off":
+        if self._engine.severity_of(rule) == "off":
             raise ValueError(
-                f"the rule {rule} is off in profile {self._contract.profile}, so it is never found: "
+                f"the rule {rule} is off in profile {self._engine.profile}, so it is never found: "
                 f"turn it on with --veeqo-alloc-rule {rule}=warning"
             )
         self.rules.append(rule)
@@ -324,7 +324,7 @@ class Expected:
         """A sentence for each rule that was expected and kept."""
         found = {each.rule for each in findings} | {each.finding.rule for each in findings.accepted}
         return [
-            f"a finding of {rule} was expected, and none came: {CATALOGUE[rule].holds_when}"
+            f"a finding of {rule} was expected ({CATALOGUE[rule].summary}), and none came"
             for rule in dict.fromkeys(self.rules)
             if rule not in found
         ]

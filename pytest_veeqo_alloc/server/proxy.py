@@ -7,9 +7,9 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 
-from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.http_rules import keys_of
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response, decoded_or_nothing
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import LiveError, SendError
 from pytest_veeqo_alloc.live.client import READS, Live
 from pytest_veeqo_alloc.live.permission import is_loopback
@@ -30,14 +30,14 @@ class Proxy(BaseServer):
 
     def __init__(
         self,
-        contract: Contract,
+        engine: Engine,
         live: Live,
         *,
         reads: bool = False,
         tell: Callable[[Record], object] | None = None,
         timeouts: tuple[float, float] = (5, 30),
     ) -> None:
-        super().__init__(contract, tell)
+        super().__init__(engine, tell)
         self._live, self._reads = live, reads
         self._forwarder = Forwarder(live.permit, f"veeqo-alloc-{uuid.uuid4().hex}", timeouts)
 
@@ -60,8 +60,8 @@ class Proxy(BaseServer):
         target = replace(request, url=self._forwarder.target_of(request.url.removeprefix(self.url)))
         is_read = self._reads and request.method in READS
         keys = keys_of(request, tables().operation)
-        is_meant = tables().operation.means(Interaction(request))
-        found = self.contract.check_served(request, keys)[0] if is_meant else NO_FINDINGS
+        is_meant = tables().operation.matches(Interaction(request))
+        found = self.engine.evaluate_served(request, keys)[0] if is_meant else NO_FINDINGS
         log = self._log
         record = log.opened(request, found)
         if any(self._forwarder.via in value for value in request.header_values("via")):
@@ -101,7 +101,7 @@ class Proxy(BaseServer):
         record.answer, record.ending = lambda: plain, "answered"
         record.is_ours = not is_read
         if record.is_ours:
-            record.answered = responses_of(self.contract.check(Interaction(target, plain)))
+            record.answered = responses_of(self.engine.evaluate(Interaction(target, plain)))
         return PendingExchange(log, record, ResponsePlan(answer))
 
 

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, overload
 
-from pytest_veeqo_alloc.api import Contract
+from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import Ending
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.coverage.collector import Origin
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.server.responses import ResponsePlan
 from pytest_veeqo_alloc.spec.loader import tables
 
@@ -65,7 +66,7 @@ class Log:
 
     def __init__(
         self,
-        contract: Contract,
+        engine: Engine,
         keys: Iterable[str],
         source: str,
         tell: Callable[[Record], object] | None = None,
@@ -73,8 +74,8 @@ class Log:
     ) -> None:
         self.over = threading.Event()
         self._tell = tell
-        self._contract, self._keys, self._source = contract.telling(None), tuple(keys), source
-        self._show, self._origin, self._shown = contract, origin, 0
+        self._engine, self._keys, self._source = engine, tuple(keys), source
+        self._origin, self._shown = origin, 0
         self._records: list[Record] = []
         self._changed = threading.Condition()
         self._under_way = 0
@@ -112,15 +113,15 @@ class Log:
         """Tells whoever counts of the documented calls that are new since the last time; *counting* says which findings
         count. What was put into an answer on purpose is not the server's."""
         records, self._shown = self._records[self._shown :], len(self._records)
-        means = tables().operation.means
+        matches = tables().operation.matches
         for record in records:
             found = counting(self.findings_of(record))
             whole = record.interaction()
-            if means(whole) or len(found):
+            if matches(whole) or len(found):
                 shown = whole if record.is_ours else Interaction(record.request, None, whole.source)
-                self._show.show(self._origin, shown, found, keys=self._keys, watched=True)
+                self._engine.publish(self._origin, shown, found, keys=self._keys, in_sequence=True)
         if records:
-            self._show.show_more(self._origin, counting(self.in_sequence()))
+            self._engine.publish_findings(self._origin, counting(self.in_sequence()))
 
     @property
     def records(self) -> list[Record]:
@@ -134,16 +135,16 @@ class Log:
 
     def findings(self) -> Findings:
         """Everything that is wrong with them, by themselves and as they followed upon each other."""
-        return self._contract.merge([*(self.findings_of(record) for record in self.records), self.in_sequence()])
+        return self._engine.merge([*(self.findings_of(record) for record in self.records), self.in_sequence()])
 
     def findings_of(self, record: Record) -> Findings:
         """What is wrong with one of them by itself."""
-        return self._contract.merge([record.found, self._answered(record)])
+        return self._engine.merge([record.found, self._answered(record)])
 
     def in_sequence(self) -> Findings:
         """What is wrong with them as they followed upon each other."""
         pairs = ((record.interaction(), record.ending) for record in self.records)
-        return self._contract.check_sequence(pairs, self._keys)
+        return self._engine.evaluate_sequence(pairs, self._keys)
 
     def _answered(self, record: Record) -> Findings:
         """What is wrong with an answer of ours. An error that the policy asks for is no departure from the page."""
@@ -152,7 +153,7 @@ class Log:
             if record.is_ours and record.ending == "answered":
                 interaction = record.interaction()
                 status = interaction.response.status if interaction.response else 0
-                found = self._contract.check(interaction, expect_status=status if status >= 400 else None)
+                found = self._engine.evaluate(interaction, CheckContext(status if status >= 400 else None))
             record.answered = responses_of(found)
         return NO_FINDINGS if record.answered is None else record.answered
 
@@ -193,13 +194,13 @@ class BaseServer(ABC):
     source: ClassVar[str]
     origin: ClassVar[Origin]
 
-    def __init__(self, contract: Contract, tell: Callable[[Record], object] | None) -> None:
-        self._telling, self.contract, self.url, self._tell = contract, contract.telling(None), "", tell
+    def __init__(self, engine: Engine, tell: Callable[[Record], object] | None) -> None:
+        self.engine, self.url, self._tell = engine, "", tell
         self._begin()
 
     def _begin(self, keys: Iterable[str] = ()) -> None:
         """Nothing seen. *keys* are those that are taken here."""
-        self._log = Log(self._telling, keys, self.source, self._tell, self.origin)
+        self._log = Log(self.engine, keys, self.source, self._tell, self.origin)
         self._complaints: list[str] = []
 
     @abstractmethod
@@ -241,7 +242,7 @@ class BaseServer(ABC):
 
     def show(self) -> None:
         """Tells whoever counts of what was seen since the last time."""
-        if self._telling.is_counted:
+        if self.engine.is_counting:
             self._log.show(self.counting)
 
     def complain(self, sentence: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from pytest_veeqo_alloc.api import Contract
+from pytest_veeqo_alloc.engine import Engine, HasEngine, engine_of
 from pytest_veeqo_alloc.server.fake import API_KEY, Fake
 from pytest_veeqo_alloc.server.http_server import App, HTTPServer
 from pytest_veeqo_alloc.server.request_log import BaseServer
@@ -73,7 +73,7 @@ def _started(front: HTTPServer, stack: ExitStack) -> HTTPServer:
 def serve_fake(
     profile: str = "documented",
     *,
-    contract: Contract | None = None,
+    contract: HasEngine | None = None,
     policy: Policy | None = None,
     api_key: str = API_KEY,
 ) -> Iterator[Fake]:
@@ -83,7 +83,7 @@ def serve_fake(
     where something was expected and did not come. `reset()` begins anew, and forgets what was wrong.
     """
     __tracebackhide__ = True
-    fake = Fake(contract or Contract(profile), policy, api_key)
+    fake = Fake(engine_of(contract) if contract is not None else Engine(profile), policy, api_key)
     with running(fake):
         yield fake
         raise_for_errors(fake)
@@ -95,6 +95,6 @@ def raise_for_errors(fake: Fake) -> None:
     complaints = fake.complaints
     findings = fake.unexpected
     if not findings.ok:
-        raise fake.contract.violation(findings)
+        raise fake.engine.violation(findings)
     if complaints:
         raise AssertionError("\n".join(complaints))

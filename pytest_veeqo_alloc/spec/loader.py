@@ -152,9 +152,9 @@ def load_deviations(named: str | os.PathLike[str] | Deviation) -> tuple[Deviatio
         raise ValueError(f"{str(path)!a}: {error}") from None
 
 
-def operation_means(interaction: Interaction) -> bool:
+def operation_matches(interaction: Interaction) -> bool:
     """Whether *interaction* is a call of the documented operation, by method and path."""
-    return tables().operation.means(interaction)
+    return tables().operation.matches(interaction)
 
 
 _ENOUGH_FOR_AN_ORDER = 5

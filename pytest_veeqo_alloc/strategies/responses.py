@@ -10,10 +10,10 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
-from pytest_veeqo_alloc.api import Contract
 from pytest_veeqo_alloc.contract.field_table import Field, Shape
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.core.json_pointer import join, shown
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.orders.builder import DERIVED, VARIANTS, Variant, build_order, example_value
 from pytest_veeqo_alloc.orders.observed import added_types, as_observed, nullable_pointers
 from pytest_veeqo_alloc.spec.loader import response_shape
@@ -130,7 +130,7 @@ def allocation_responses(
     whole_number("max_quantity", max_quantity, MOST_UNITS)
     least, most = line_numbers(min_lines, max_lines, sellable_ids)
     if request is not None and not (
-        isinstance(request, Mapping) and Contract("strict", rules=_ANSWERABLE).check_body("request", request).ok
+        isinstance(request, Mapping) and Engine("strict", rules=_ANSWERABLE).check_body("request", request).ok
     ):
         raise InvalidArgument("request takes the valid body of a request, as allocation_requests() makes them")
     given = {"order_ids": order_ids, "warehouse_ids": warehouse_ids, "sellable_ids": sellable_ids}

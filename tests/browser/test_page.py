@@ -17,9 +17,10 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from pytest_veeqo_alloc import Contract, build_order
+from pytest_veeqo_alloc import build_order
 from pytest_veeqo_alloc.coverage.listeners import Counted
 from pytest_veeqo_alloc.coverage.report_model import Document
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.reporting.formatters import about_run, finished_run
 from pytest_veeqo_alloc.reporting.report_file import save
 
@@ -54,7 +55,7 @@ return faint;
 
 def made_report() -> Document:
     counted = Counted()
-    contract = Contract().telling(counted)
+    contract = Engine().with_listener(counted)
     order = build_order()
     contract.check_body("response", order)
     contract.check_body(

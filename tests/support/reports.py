@@ -6,10 +6,10 @@ import datetime
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pytest_veeqo_alloc import Contract
 from pytest_veeqo_alloc.coverage.collector import Coverage
 from pytest_veeqo_alloc.coverage.listeners import CheckEvent, Counted
 from pytest_veeqo_alloc.coverage.report_model import Document, Totals
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.reporting.formatters import about_run, finished_run
 
 DAY = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)
@@ -23,31 +23,29 @@ class Last:
     def __init__(self) -> None:
         self.coverage = Coverage()
 
-    def tell(self, shown: CheckEvent) -> None:
-        self.coverage = shown.look("tests/test_it.py::test_it")
+    def on_check(self, event: CheckEvent) -> None:
+        self.coverage = event.coverage("tests/test_it.py::test_it")
 
 
-def coverage_of(check: Callable[[Contract], object], contract: Contract | None = None) -> Coverage:
+def coverage_of(check: Callable[[Engine], object], contract: Engine | None = None) -> Coverage:
     """What one check shows."""
     last = Last()
-    check((contract or Contract()).telling(last))
+    check((contract or Engine()).with_listener(last))
     return last.coverage
 
 
 def report_of_bodies(
-    *bodies: Any, contract: Contract | None = None, run: str = "a" * 32, started: datetime.datetime = DAY
+    *bodies: Any, contract: Engine | None = None, run: str = "a" * 32, started: datetime.datetime = DAY
 ) -> Document:
     """The report of a run that checked *bodies* of responses."""
     counted = Counted()
-    contract = (contract or Contract()).telling(counted)
+    contract = (contract or Engine()).with_listener(counted)
     for body in bodies:
         contract.check_body("response", body)
     return report_of(counted, contract, run=run, started=started)
 
 
-def report_of(
-    counted: Counted, contract: Contract, *, run: str = "a" * 32, started: datetime.datetime = DAY
-) -> Document:
+def report_of(counted: Counted, contract: Engine, *, run: str = "a" * 32, started: datetime.datetime = DAY) -> Document:
     return finished_run(about_run(contract, "pytest 9", started, run), counted.by_origin).report
 
 

@@ -1,0 +1,232 @@
+"""The engine: the contract together with its settings, as the plugin, the server and the files use it.
+
+`Contract` shows users the documented checks and nothing else. What the rest of the package needs beside them is here.
+"""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, Self
+
+from pytest_veeqo_alloc.capture.client_objects import Watch
+from pytest_veeqo_alloc.contract.checker import (
+    CheckContext,
+    RawResult,
+    Settings,
+    examine,
+    examine_body,
+    findings_of,
+    to_findings,
+    without_keys,
+)
+from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex
+from pytest_veeqo_alloc.contract.failure import ContractViolation
+from pytest_veeqo_alloc.contract.findings import Breach, Findings
+from pytest_veeqo_alloc.contract.http_rules import Seen, sequence_breaches
+from pytest_veeqo_alloc.contract.rules import BodySide, Severity, severities
+from pytest_veeqo_alloc.core.http import Interaction, Request, Response
+from pytest_veeqo_alloc.coverage.collector import Coverage, Origin, look_at, only_found
+from pytest_veeqo_alloc.coverage.listeners import CheckEvent, Listener
+from pytest_veeqo_alloc.redaction.lint import age_breaches, format_breach, secret_breaches
+from pytest_veeqo_alloc.spec.loader import field_trees, load_deviations, observed, tables, validate_side
+
+OBSERVED_HINT = (
+    "every error of the response is a known deviation of the live API: "
+    "--veeqo-alloc-deviations observed (or deviations=['observed']) accepts them"
+)
+
+_NO_CONTEXT = CheckContext()
+
+
+class Engine:
+    """Checks interactions, bodies, sequences and files by one profile, and publishes what it checked to a listener.
+
+    The arguments are those of `Contract`. `check` and `check_body` publish one event each; the `evaluate` methods
+    publish nothing, for callers that report an exchange themselves once it is complete.
+    """
+
+    def __init__(
+        self,
+        profile: str = "documented",
+        *,
+        rules: Mapping[str, str] | None = None,
+        deviations: Iterable[str | os.PathLike[str] | Deviation] | str = (),
+        show_values: bool = False,
+    ) -> None:
+        self.profile = profile
+        self.listener: Listener | None = None
+        sources = [deviations] if isinstance(deviations, (str, os.PathLike, Deviation)) else deviations
+        index = DeviationIndex([one for source in sources for one in load_deviations(source)], datetime.date.today())
+        self._settings = Settings(profile, severities(profile, rules), index, show_values)
+
+    def severity_of(self, rule: str) -> Severity:
+        """Return the severity of *rule*; KeyError for an unknown id."""
+        return self._settings.severities[rule]
+
+    @property
+    def deviations(self) -> tuple[Deviation, ...]:
+        """Every accepted deviation, those of packs included."""
+        return self._settings.accepting.all
+
+    @property
+    def today(self) -> datetime.date:
+        """The day by which deviations expire."""
+        return self._settings.accepting.today
+
+    def with_listener(self, listener: Listener | None) -> Self:
+        """Return a copy that publishes to *listener*."""
+        other = copy.copy(self)
+        other.listener = listener
+        return other
+
+    # Checks that publish an event.
+
+    def check(self, interaction: Interaction, context: CheckContext = _NO_CONTEXT) -> Findings:
+        """Return the findings of *interaction*, and publish them."""
+        raw = examine(interaction, tables(), context)
+        findings = findings_of(raw, interaction, tables(), self._settings, context)
+        self._publish(None, interaction, raw, findings, context)
+        return findings
+
+    def check_body(self, side: BodySide, value: Any) -> Findings:
+        """Return the findings of a body alone (parsed JSON, or bytes to be read first), and publish them."""
+        validate_side(side)
+        raw = examine_body(side, value, tables())
+        findings = to_findings(raw.said, tables(), self._settings)
+        self._publish(None, None, raw, findings, _NO_CONTEXT)
+        return findings
+
+    def watch(self, session: Any) -> Watch:
+        """Watch a `requests.Session`, `httpx.Client` or `httpx.AsyncClient`; TypeError for anything else."""
+        return Watch(session, matches=tables().operation.matches, check=self.check, merge=self.merge)
+
+    # Checks that publish nothing.
+
+    def evaluate(self, interaction: Interaction, context: CheckContext = _NO_CONTEXT) -> Findings:
+        """Return the findings of *interaction*."""
+        raw = examine(interaction, tables(), context)
+        return findings_of(raw, interaction, tables(), self._settings, context)
+
+    def evaluate_stored(self, interaction: Interaction, *, expect_status: int | None = None) -> Findings:
+        """Return the findings of a stored interaction, whose headers may have been filtered: a missing key is none."""
+        return self.evaluate(interaction, CheckContext(expect_status, stored=True))
+
+    def evaluate_served(self, request: Request, keys: Iterable[str], *others: Engine) -> list[Findings]:
+        """Return the findings of a request at a server that accepts *keys*, which may appear in no URL: one result for
+        this engine and one for each of *others*. The request is read once."""
+        context = CheckContext(known_keys=tuple(keys))
+        said = examine(Interaction(request), tables(), context).said
+        found = (to_findings(said, tables(), engine._settings) for engine in (self, *others))
+        return [without_keys(findings, request, tables(), context) for findings in found]
+
+    def evaluate_sequence(self, seen: Iterable[Seen], keys: Iterable[str] = ()) -> Findings:
+        """Return what is wrong with the order of requests at a server: see `sequence_breaches`."""
+        breaches = sequence_breaches(seen, tables().operation, keys)
+        return to_findings((("request", breach, None) for breach in breaches), tables(), self._settings)
+
+    def lint(self, interaction: Interaction) -> Findings:
+        """Return what looks secret in a stored interaction of any call: not the contract, but whether it may be shown."""
+        return self._file_findings(secret_breaches(interaction))
+
+    def lint_body(self, side: BodySide, body: bytes) -> Findings:
+        """Return what looks secret in a body that is stored alone."""
+        message = (
+            Interaction(Request("", "", (), body)) if side == "request" else Interaction(None, Response(0, (), body))
+        )
+        return self.lint(message)
+
+    def lint_age(self, recorded_on: datetime.date | None, max_age: int) -> Findings:
+        """Return a finding if *recorded_on* (None: the file does not say) is more than *max_age* days ago."""
+        return self._file_findings(age_breaches(recorded_on, self._settings.accepting.today, max_age))
+
+    def lint_version(self, version: object) -> Findings:
+        """Return the finding of a cassette of another version than 1."""
+        return self._file_findings([format_breach(version)])
+
+    def _file_findings(self, breaches: Iterable[Breach]) -> Findings:
+        return to_findings((("file", breach, None) for breach in breaches), tables(), self._settings)
+
+    # Findings together.
+
+    def merge(self, several: Iterable[Findings]) -> Findings:
+        """Return the findings of several checks as one sequence."""
+        listed = list(several)
+        return Findings(
+            (finding for findings in listed for finding in findings),
+            accepted=(accepted for findings in listed for accepted in findings.accepted),
+            profile=self.profile,
+            operation=tables().operation.name,
+        )
+
+    def raise_for_errors(self, findings: Findings) -> Findings:
+        """Return *findings*; ContractViolation if there is an error among them."""
+        __tracebackhide__ = True
+        if not findings.ok:
+            raise self.violation(findings)
+        return findings
+
+    def violation(self, findings: Findings) -> ContractViolation:
+        """Return the exception for *findings*."""
+        return ContractViolation(findings, self.hint(findings))
+
+    def hint(self, findings: Findings) -> str:
+        """Return a sentence if every error of the response is a known deviation of the live API, otherwise nothing."""
+        errors = [error for error in findings.errors if error.side == "response"]
+        known = errors and all(observed().find(error) is not None for error in errors)
+        return OBSERVED_HINT if known else ""
+
+    # Events.
+
+    @property
+    def is_counting(self) -> bool:
+        """Whether the listener counts coverage, so that it is worth publishing what was evaluated earlier."""
+        return self.listener is not None and self.listener.counts
+
+    def publish(
+        self,
+        origin: Origin,
+        interaction: Interaction,
+        findings: Findings,
+        *,
+        keys: Iterable[str] = (),
+        in_sequence: bool = False,
+    ) -> None:
+        """Publish an interaction that was evaluated earlier. *in_sequence*: the order of its requests was seen too."""
+        context = CheckContext(stored=origin == "cassette", known_keys=tuple(keys), watched=in_sequence)
+        self._publish(origin, interaction, examine(interaction, tables(), context), findings, context)
+
+    def publish_findings(self, origin: Origin, findings: Findings) -> None:
+        """Publish findings about several interactions together, each of which is published by itself."""
+        if self.listener is not None and len(findings):
+            self.listener.on_check(CheckEvent(origin, None, findings, lambda test_id: only_found(findings)))
+
+    def _publish(
+        self,
+        origin: Origin | None,
+        interaction: Interaction | None,
+        raw: RawResult,
+        findings: Findings,
+        context: CheckContext,
+    ) -> None:
+        if self.listener is None:
+            return
+
+        def coverage(test_id: str) -> Coverage:  # called only by a listener that counts
+            described = (tables(), field_trees())
+            return look_at(interaction, raw, findings, described, self._settings, context, test_id)
+
+        self.listener.on_check(CheckEvent(origin, interaction, findings, coverage))
+
+
+class HasEngine(Protocol):
+    """A public contract, which keeps its engine to itself."""
+
+    _engine: Engine
+
+
+def engine_of(contract: HasEngine | Engine) -> Engine:
+    """Return the engine of a public `Contract`; an engine is returned unchanged."""
+    return contract if isinstance(contract, Engine) else contract._engine
