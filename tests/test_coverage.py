@@ -198,7 +198,7 @@ def test_a_whole_success_exercises_every_rule_of_a_success() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "exercised"),
+    ("context", "exercised"),
     [
         ({"expect_status": 404}, {"unexpected-status", "error-body-shape", "error-leaks-internals"}),
         ({"broken_request": True}, {"broken-request-accepted", "error-body-shape", "error-leaks-internals",

@@ -567,10 +567,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 sys.path[:0] = sys.argv[3].split(":")
-from support.live import KEY, POOL, Wishes, permit, Shared, Rate, Live
+from support.live import KEY, POOL, WriteOptions, permit, Shared, Rate, Live
 from pytest_veeqo_alloc.live.journal import Writer
 folder = Path(sys.argv[2])
-granted = permit(Wishes(sys.argv[1], (sys.argv[1].partition("://")[2],), KEY, 99, "pool.toml", None, False, folder))
+granted = permit(WriteOptions(sys.argv[1], (sys.argv[1].partition("://")[2],), KEY, 99, "pool.toml", None, False, folder))
 live = Live(granted, Shared(folder, Rate.per_second(granted.rate), 99), Writer(folder / "j", "r"))
 list(ThreadPoolExecutor(4).map(lambda _: live.read(7), range(8)))
 """

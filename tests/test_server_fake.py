@@ -218,7 +218,7 @@ def test_a_finding_that_is_expected_fails_nothing_and_one_that_does_not_come_doe
         post(fake, body)
         assert [finding.rule for finding in fake.findings.errors] == ["null-value"]
     with (
-        pytest.raises(AssertionError, match=r"^a finding of duplicate-key was expected, and none came: "),
+        pytest.raises(AssertionError, match=r"^no finding of duplicate-key \("),
         serve_fake() as fake,
     ):
         fake.expect_finding("duplicate-key")

@@ -94,7 +94,7 @@ def fixtures() -> str:
         "| hook | does |",
         "| --- | --- |",
     ]
-    for node in ast.parse((_PLUGIN / "hooks.py").read_text(encoding="utf-8")).body:
+    for node in ast.parse((_PLUGIN / "hookspecs.py").read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef):
             lines.append(
                 f"| `{node.name}({ast.unparse(node.args).partition(':')[0]})` | {_cell(ast.get_docstring(node) or '')} |"

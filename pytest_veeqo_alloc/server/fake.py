@@ -324,7 +324,7 @@ class Expected:
         """A sentence for each rule that was expected and kept."""
         found = {each.rule for each in findings} | {each.finding.rule for each in findings.accepted}
         return [
-            f"a finding of {rule} was expected ({CATALOGUE[rule].summary}), and none came"
+            f"no finding of {rule} ({CATALOGUE[rule].summary}), but the test expects one"
             for rule in dict.fromkeys(self.rules)
             if rule not in found
         ]
