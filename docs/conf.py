@@ -11,5 +11,5 @@ myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "pytest-veeqo-alloc"
-# Links to files of the repository lead nowhere inside the site; tests/test_docs.py looks whether the files are there.
+# Links to files of the repository lead nowhere inside the site; tests/end_to_end/test_docs.py looks whether the files are there.
 suppress_warnings = ["myst.xref_missing"]

@@ -31,7 +31,7 @@ from pytest_veeqo_alloc.recording.matching import UnmatchedRequestError
 from pytest_veeqo_alloc.recording.session import Cassettes
 from pytest_veeqo_alloc.reporting.report_file import save
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FRONT = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted(
     path for path in (ROOT / "docs").rglob("*.md") if path.parent.name != "reference" or path.stem == "python"

@@ -34,7 +34,7 @@ from pytest_veeqo_alloc.recording.session import Cassettes
 from pytest_veeqo_alloc.spec.loader import read_text, shipped
 
 URL = "https://shop.example.net/veeqo/orders/99/allocations"
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture

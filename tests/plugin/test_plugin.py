@@ -170,7 +170,7 @@ def test_options_and_ini_keys_set_the_contract_and_show_in_the_header(suite: pyt
     )
     tests = """
 def test_profile(veeqo_alloc_contract):
-    print(f"\nPROFILE {veeqo_alloc_contract!r}")
+    print("PROFILE", veeqo_alloc_contract)
     findings = veeqo_alloc_contract.check_response(answer(customer=None, payment=None, total_price=1))
     print("FOUND", [(f.rule, f.pointer, f.severity) for f in findings], len(findings.accepted))
 """
@@ -190,7 +190,7 @@ def test_profile(veeqo_alloc_contract):
     )
     result.stdout.fnmatch_lines([
         "veeqo-alloc: profile strict, null-value=off, deviations observed",
-        "*PROFILE strict",
+        "*PROFILE <Contract, profile strict>",
         "FOUND [[]('total', '/total_price', 'error')] 0",
     ])  # fmt: skip
 

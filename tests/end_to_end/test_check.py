@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from support.bodies import drop, order, put, request_body
-from test_capture_files import INTERACTION, URL, cassette, har
+from support.documents import INTERACTION, URL, cassette, har
 
 from pytest_veeqo_alloc import Contract, load_schema
 from pytest_veeqo_alloc.capture.readers import load
