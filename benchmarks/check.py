@@ -11,16 +11,16 @@ from pathlib import Path
 from measure import Row, Timed, rounds
 
 from pytest_veeqo_alloc import Interaction, Request, Response
-from pytest_veeqo_alloc.coverage.listeners import CheckEvent, Recorder
+from pytest_veeqo_alloc.coverage.listeners import CheckEvent, CoverageRecorder
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.spec.loader import read_text
+from pytest_veeqo_alloc.spec.loader import read_shipped_text
 
 ROUNDS, REPEATS = 40, 25
 
 
 def compact(path: str) -> bytes:
     """A shipped example as a server would send it."""
-    return json.dumps(json.loads(read_text(path)), separators=(",", ":")).encode()
+    return json.dumps(json.loads(read_shipped_text(path)), separators=(",", ":")).encode()
 
 
 def timed(work: Callable[[], object], repeats: int = REPEATS) -> Timed:
@@ -40,7 +40,7 @@ def checking() -> list[Row]:
     if len(contract.check_body("response", response)):
         raise SystemExit("the example is not clean, so this would measure something else")
     with tempfile.TemporaryDirectory() as folder:
-        noting = contract.with_listener(Noting(Recorder(Path(folder))))
+        noting = contract.with_listener(Noting(CoverageRecorder(Path(folder))))
         return _rows(response, request, interaction, contract, noting)
 
 
@@ -49,12 +49,12 @@ class Noting:
 
     counts = True
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: CoverageRecorder) -> None:
         self._recorder = recorder
 
     def on_check(self, event: CheckEvent) -> None:
         """Of one check."""
-        self._recorder.note(event.origin or "target", event.coverage("tests/test_shop.py::test_allocation"))
+        self._recorder.record(event.origin or "target", event.coverage("tests/test_shop.py::test_allocation"))
 
 
 def _rows(response: bytes, request: bytes, interaction: Interaction, contract: Engine, noting: Engine) -> list[Row]:

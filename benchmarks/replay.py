@@ -18,7 +18,7 @@ from pytest_veeqo_alloc import Interaction, Response
 from pytest_veeqo_alloc.cli.files import FileCheckOptions, check_paths
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.redaction.redactor import new_redactor
-from pytest_veeqo_alloc.spec.loader import read_text
+from pytest_veeqo_alloc.spec.loader import read_shipped_text
 
 TESTS, LINTED = 300, 1000
 
@@ -45,7 +45,7 @@ _POST = "assert requests.post(URL, json=BODY, headers=HEADERS, timeout=5).status
 def replaying() -> list[Row]:
     """Seconds for one test that replays the documented answer, start-up of the run shared out over 300 tests."""
     with tempfile.TemporaryDirectory() as folder:
-        cassette = read_text("cassettes/created.yaml")
+        cassette = read_shipped_text("cassettes/created.yaml")
         where = Path(folder, "cassettes", "test_recording")
         where.mkdir(parents=True)
         (where / "created.yaml").write_text(cassette, encoding="utf-8")
@@ -85,7 +85,8 @@ def linting() -> list[Row]:
     """Seconds for 1,000 cassettes of the documented answer."""
     with tempfile.TemporaryDirectory() as folder:
         texts = [
-            read_text("cassettes/created.yaml").replace("447452", str(447452 + number)) for number in range(LINTED)
+            read_shipped_text("cassettes/created.yaml").replace("447452", str(447452 + number))
+            for number in range(LINTED)
         ]
         paths = [Path(folder, f"{number}.yaml") for number in range(LINTED)]
         for path, text in zip(paths, texts, strict=True):

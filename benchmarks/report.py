@@ -10,7 +10,7 @@ from pathlib import Path
 
 from check import Noting, compact
 
-from pytest_veeqo_alloc.coverage.listeners import CheckEvent, Recorder, noted
+from pytest_veeqo_alloc.coverage.listeners import CheckEvent, CoverageRecorder, read_recorded
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.reporting.formatters import about_run, finished_run
 from pytest_veeqo_alloc.reporting.report_file import save
@@ -21,14 +21,14 @@ INTERACTIONS = 10_000
 class _Numbered(Noting):
     """As many tests as interactions, which is the worst for a report."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: CoverageRecorder) -> None:
         super().__init__(recorder)
         self._number = 0
 
     def on_check(self, event: CheckEvent) -> None:
         """Of one check."""
         self._number += 1
-        self._recorder.note("target", event.coverage(f"tests/test_shop.py::test_allocation[{self._number}]"))
+        self._recorder.record("target", event.coverage(f"tests/test_shop.py::test_allocation[{self._number}]"))
 
 
 def reporting() -> str:
@@ -38,12 +38,12 @@ def reporting() -> str:
     order["colour"], order["deliver_to"]["zip"] = "red", None
     odd = json.dumps(order).encode()
     with tempfile.TemporaryDirectory() as folder:
-        contract = Engine().with_listener(_Numbered(Recorder(Path(folder))))
+        contract = Engine().with_listener(_Numbered(CoverageRecorder(Path(folder))))
         for number in range(INTERACTIONS):
             contract.check_body("response", clean if number % 10 else odd)
         start = time.perf_counter()
         about = about_run(contract, "the bench", datetime.datetime.now(datetime.UTC), "0" * 32)
-        run = finished_run(about, noted(Path(folder)))
+        run = finished_run(about, read_recorded(Path(folder)))
         told = []
         for kind in ("json", "html"):
             path = Path(folder, f"out.{kind}")

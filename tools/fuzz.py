@@ -30,11 +30,11 @@ from pytest_veeqo_alloc.live.permission import load_pool
 from pytest_veeqo_alloc.redaction.redactor import new_redactor
 from pytest_veeqo_alloc.reporting.report_file import load as load_report
 from pytest_veeqo_alloc.server.http_server import RefusedRequestError, length_of, read_body, read_head
-from pytest_veeqo_alloc.spec.loader import read_text, side_of
+from pytest_veeqo_alloc.spec.loader import read_shipped_text, side_of
 
 SECONDS = 5
-ORDER, ASKED = (read_text(f"schemas/examples/{side}.json").encode() for side in ("response", "request"))
-CASSETTE = read_text("cassettes/created-partial.yaml").encode()
+ORDER, ASKED = (read_shipped_text(f"schemas/examples/{side}.json").encode() for side in ("response", "request"))
+CASSETTE = read_shipped_text("cassettes/created-partial.yaml").encode()
 HAR = json.dumps({"log": {"entries": [{
     "startedDateTime": "2026-01-31T00:00:00Z",
     "request": {"method": "POST", "url": "https://api.example.com/orders/1/allocations", "headers": [{"name": "a", "value": "b"}],

@@ -14,7 +14,7 @@ from pytest_veeqo_alloc import Interaction, Request, Response, Story, build_orde
 from pytest_veeqo_alloc.capture.writers import cassette_text
 from pytest_veeqo_alloc.contract.error_responses import ERROR_ANSWERS, JSON_TYPE
 from pytest_veeqo_alloc.orders.story import Allocation, Customer, Line, Stock
-from pytest_veeqo_alloc.spec.loader import read_text
+from pytest_veeqo_alloc.spec.loader import read_shipped_text
 
 FOLDER = Path(__file__).resolve().parents[1] / "cassettes"
 
@@ -35,7 +35,7 @@ def pack() -> dict[str, str]:
 
 def _created() -> Iterator[tuple[str, str]]:
     line, stock = Line(), Stock()
-    yield "created", _order(json.loads(read_text("schemas/examples/response.json")), _PAGE)
+    yield "created", _order(json.loads(read_shipped_text("schemas/examples/response.json")), _PAGE)
     partial = Story(lines=(Line(quantity=3),), allocations=(Allocation(lines=((line.sellable_id, 1),)),))
     yield "created-partial", _order(build_order(partial), _SYNTHETIC, asked=3)
     second = Line(sellable_id=1226616, quantity=2, price=2550, cost=1200, stock=(Stock(physical=40, allocated=5),))
@@ -76,7 +76,7 @@ def _order(order: dict[str, Any], about: str, *, asked: int | None = None) -> st
 
 
 def _refused() -> Iterator[tuple[str, str]]:
-    request = json.loads(read_text("schemas/examples/request.json"))
+    request = json.loads(read_shipped_text("schemas/examples/request.json"))
     for name in _ERRORS:
         answer = ERROR_ANSWERS[name]
         about = f"The answer is {'observed' if answer.seen else 'synthetic'}: {answer.known_from}."

@@ -11,7 +11,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
 from pytest_veeqo_alloc import build_order
-from pytest_veeqo_alloc.coverage.listeners import Counted
+from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.reporting.formatters import about_run, finished_run
 from pytest_veeqo_alloc.reporting.report_file import save
@@ -21,7 +21,7 @@ PICTURE = Path(__file__).parents[1] / "docs" / "report.png"
 
 def main() -> None:
     """Opens a report with a few findings and takes the picture."""
-    counted = Counted()
+    counted = CoverageCounter()
     contract = Engine().with_listener(counted)
     order = build_order()
     contract.check_body("response", order)

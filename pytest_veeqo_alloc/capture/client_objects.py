@@ -51,7 +51,7 @@ def request_of(request: Any) -> Request:
     return Request(method, str(url), _headers(request), _request_body(request))
 
 
-def line_of(response: Any) -> Request | None:
+def request_line_of(response: Any) -> Request | None:
     """Method and URL of the request that *response* carries, whatever its body is; None where it carries none."""
     try:
         carried = getattr(response, "request", None)
@@ -224,6 +224,6 @@ class Watch:
 
     def _is_meant(self, response: Any) -> bool:
         """Whether to keep it, told before any body is read: that of another call is none of our business."""
-        meant = self._means(Interaction(line_of(response)))
+        meant = self._means(Interaction(request_line_of(response)))
         self.skipped += not meant
         return meant

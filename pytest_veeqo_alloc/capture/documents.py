@@ -18,7 +18,7 @@ class UnreadableFileError(Exception):
     """A file that cannot be read as what it is, in one sentence without the file's name."""
 
 
-def parse(data: bytes) -> tuple[Any, bool]:
+def parse_document(data: bytes) -> tuple[Any, bool]:
     """*data* as JSON, or else as YAML, and whether it was JSON. Only to tell what it is and to find calls in it, never
     to judge a body. UnreadableFileError where it is neither."""
     try:

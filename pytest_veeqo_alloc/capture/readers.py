@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pytest_veeqo_alloc.capture.documents import UnreadableFileError, parse
+from pytest_veeqo_alloc.capture.documents import UnreadableFileError, parse_document
 from pytest_veeqo_alloc.core.http import CodingError, Headers, Interaction, Request, Response, decoded
 
 Kind = Literal["request", "response", "interaction", "cassette", "har"]
@@ -20,7 +20,7 @@ _MISSHAPEN = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Loaded:
+class LoadedFile:
     """What a file holds: interactions, or the bytes of one body; and how many calls were passed over."""
 
     kind: Kind
@@ -32,7 +32,7 @@ class Loaded:
     is_json: bool = field(default=False, compare=False)
 
 
-class OtherVersionError(UnreadableFileError):
+class CassetteVersionError(UnreadableFileError):
     """A cassette of another version than 1."""
 
     def __init__(self, version: object) -> None:
@@ -63,7 +63,7 @@ def load(
     side_of: Callable[[Any], Kind | None],
     matches: Callable[[Interaction], bool],
     decode: bool = True,
-) -> Loaded | None:
+) -> LoadedFile | None:
     """What *data*, the content of the file *source*, holds.
 
     *kind* None means to tell it from the content; *side_of* says of parsed JSON whose body it is. Of the calls in a
@@ -72,13 +72,13 @@ def load(
     where it is something of ours that cannot be read, or no document.
     """
     if kind in ("request", "response"):
-        return Loaded(kind, body=data)
-    document, is_json = parse(data)
+        return LoadedFile(kind, body=data)
+    document, is_json = parse_document(data)
     kind = kind or (side_of(document) if is_json else None) or _kind_of(document)
     if kind is None:
         return None
     if kind in ("request", "response"):
-        return Loaded(kind, body=data)
+        return LoadedFile(kind, body=data)
     form = _FORMATS[kind]
     try:
         entries = form.entries(document)
@@ -89,7 +89,7 @@ def load(
     ]
     found = tuple(interaction for interaction in read if interaction is not None)
     skipped, day = len(read) - len(found), _day(form, document, found)
-    return Loaded(kind, found, skipped=skipped, recorded_on=day, document=document, is_json=is_json)
+    return LoadedFile(kind, found, skipped=skipped, recorded_on=day, document=document, is_json=is_json)
 
 
 def _day(form: _Format, document: Any, found: tuple[Interaction, ...]) -> datetime.date | None:
@@ -161,7 +161,7 @@ def _cassette_entries(document: Mapping[str, Any]) -> list[Any]:
     if "version" not in document:
         raise UnreadableFileError("a VCR cassette without its version, which stands last: it may be cut off")
     if document["version"] != 1:
-        raise OtherVersionError(document["version"])
+        raise CassetteVersionError(document["version"])
     return list(document["interactions"] or ())
 
 
@@ -177,7 +177,7 @@ def cassette_interaction(entry: Mapping[str, Any], source: str, decode: bool) ->
     """One entry of a cassette, as vcrpy has it in memory and on disk, as an interaction; CodingError for a body that
     cannot be decoded, where *decode* asks for it."""
     line, request, response = _cassette_line(entry), entry["request"], entry["response"]
-    sent, received = mapped(request), mapped(response)
+    sent, received = cassette_headers(request), cassette_headers(response)
     asked, answer = raw(request.get("body")), raw((response.get("body") or {}).get("string"))
     if decode:
         asked, answer = decoded(asked, sent), decoded(answer, received)
@@ -269,7 +269,7 @@ def named(message: Mapping[str, Any]) -> Headers:
     return tuple((text(header["name"]), text(header["value"])) for header in message.get("headers") or ())
 
 
-def mapped(message: Mapping[str, Any]) -> Headers:
+def cassette_headers(message: Mapping[str, Any]) -> Headers:
     """The headers of a cassette: an object whose values are lists, or single ones."""
     return tuple(
         (text(name), text(value))
@@ -278,7 +278,7 @@ def mapped(message: Mapping[str, Any]) -> Headers:
     )
 
 
-def grouped(headers: Headers) -> dict[str, list[str]]:
+def values_by_header(headers: Headers) -> dict[str, list[str]]:
     """Header pairs as a cassette has them: lists of values by name."""
     groups: dict[str, list[str]] = {}
     for name, value in headers:

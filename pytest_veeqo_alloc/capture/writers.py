@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_veeqo_alloc.capture.readers import STAMP, Kind, grouped
+from pytest_veeqo_alloc.capture.readers import STAMP, Kind, values_by_header
 from pytest_veeqo_alloc.core.formats import is_date_time
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response, reason_phrase
 
@@ -54,7 +54,7 @@ def cassette_text(interactions: Iterable[Interaction], stamp: Mapping[str, Any],
     return lines + str(yaml.dump(document, Dumper=dumper, sort_keys=False, width=120, allow_unicode=False))
 
 
-def rewritten(kind: Kind, document: Any, interactions: Iterable[Interaction], *, as_json: bool) -> str:
+def render_redacted(kind: Kind, document: Any, interactions: Iterable[Interaction], *, as_json: bool) -> str:
     """The file *document* with *interactions* in the place of those that it holds.
 
     Only what an interaction tells is kept, and of the rest the stamp of a cassette and the times of a HAR file: what
@@ -104,12 +104,12 @@ def _cassette_entry(each: Interaction) -> dict[str, Any]:
         "request": {
             "method": request.method,
             "uri": request.url,
-            "headers": grouped(request.headers),
+            "headers": values_by_header(request.headers),
             "body": _text(request.body),
         },
         "response": {
             "status": {"code": response.status, "message": reason_phrase(response.status)},
-            "headers": grouped(response.headers),
+            "headers": values_by_header(response.headers),
             "body": {"string": _text(response.body) or ""},
         },
     }

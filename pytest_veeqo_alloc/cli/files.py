@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
-from pytest_veeqo_alloc.capture.readers import Kind, Loaded, OtherVersionError, load
-from pytest_veeqo_alloc.capture.writers import rewritten, write_atomically
+from pytest_veeqo_alloc.capture.readers import CassetteVersionError, Kind, LoadedFile, load
+from pytest_veeqo_alloc.capture.writers import render_redacted, write_atomically
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.engine import Engine
@@ -39,7 +39,7 @@ def check_paths(paths: list[str], engine: Engine, options: FileCheckOptions) -> 
         try:
             matches = _everything if options.lint else operation_matches
             loaded = load(data, path, kind=options.kind, side_of=side_of, matches=matches)
-        except OtherVersionError as error:
+        except CassetteVersionError as error:
             if options.lint:
                 run.files += 1
                 _add(run, engine, path, path, engine.lint_version(error.version))
@@ -66,7 +66,7 @@ def _everything(interaction: Interaction) -> bool:
     return True
 
 
-def _check(run: CheckRun, engine: Engine, path: str, loaded: Loaded, options: FileCheckOptions) -> None:
+def _check(run: CheckRun, engine: Engine, path: str, loaded: LoadedFile, options: FileCheckOptions) -> None:
     run.skipped += loaded.skipped
     if loaded.kind in ("request", "response"):
         findings = engine.check_body(loaded.kind, loaded.body)
@@ -105,12 +105,12 @@ def redact_files(paths: list[str], errors: list[tuple[str, str]]) -> list[Redact
     redactor = new_redactor()
     for _, _, file in loaded:
         for interaction in file.interactions:
-            redactor.expect(interaction)
+            redactor.reserve_placeholders(interaction)
     results = []
     for path, data, file in loaded:
         safe = [redactor.interaction(each) for each in file.interactions]
         try:
-            text = rewritten(file.kind, file.document, safe, as_json=file.is_json)
+            text = render_redacted(file.kind, file.document, safe, as_json=file.is_json)
         except ValueError as error:
             errors.append((path, str(error)))
             continue
@@ -125,7 +125,7 @@ def write_back(redacted: Redacted) -> None:
         write_atomically(Path(redacted.path), redacted.text)
 
 
-def _loaded(paths: list[str], errors: list[tuple[str, str]]) -> Iterator[tuple[str, bytes, Loaded]]:
+def _loaded(paths: list[str], errors: list[tuple[str, str]]) -> Iterator[tuple[str, bytes, LoadedFile]]:
     for path, named, data in walk(paths, lambda file, sentence: errors.append((file, sentence))):
         try:
             file = load(data, path, kind=None, side_of=side_of, matches=lambda _: True, decode=False)

@@ -21,7 +21,7 @@ from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.journal import JOURNAL
 from pytest_veeqo_alloc.reporting.formatters import CheckRun, github_lines, json_text, print_error, terminal_lines
-from pytest_veeqo_alloc.spec.loader import load_schema, openapi_document, read_text
+from pytest_veeqo_alloc.spec.loader import load_schema, openapi_document, read_shipped_text
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.server.request_log import BaseServer
@@ -73,12 +73,12 @@ def add_report(commands: Any) -> None:
 
 
 def _merge(chosen: argparse.Namespace) -> int:
-    from pytest_veeqo_alloc.coverage.report_model import merged  # not before somebody reports
+    from pytest_veeqo_alloc.coverage.report_model import merge_reports  # not before somebody reports
     from pytest_veeqo_alloc.reporting.report_file import load, save, validate_report_path
 
     if chosen.output:
         validate_report_path(chosen.output)
-    report = merged(load(each) for each in chosen.reports)
+    report = merge_reports(load(each) for each in chosen.reports)
     if chosen.output:
         save(report, Path(chosen.output))
     else:
@@ -87,7 +87,7 @@ def _merge(chosen: argparse.Namespace) -> int:
 
 
 def _diff(chosen: argparse.Namespace) -> int:
-    from pytest_veeqo_alloc.coverage.report_model import difference
+    from pytest_veeqo_alloc.coverage.report_model import compare_reports
     from pytest_veeqo_alloc.reporting.formatters import difference_lines, difference_rows
     from pytest_veeqo_alloc.reporting.report_file import load
     from pytest_veeqo_alloc.spec.loader import field_trees
@@ -96,7 +96,7 @@ def _diff(chosen: argparse.Namespace) -> int:
     for path, report in ((chosen.old, old), (chosen.new, new)):
         if not any(run["origins"] for run in report["runs"]):
             raise ValueError(f"{path!a}: no interaction was seen in it, so there is nothing to compare")
-    found = difference(old, new, field_trees())
+    found = compare_reports(old, new, field_trees())
     if chosen.format == "json":
         print(json.dumps({"new": difference_rows(found.new), "gone": difference_rows(found.gone)}, indent=2))
     else:
@@ -148,13 +148,13 @@ def _port(text: str) -> int:
 
 def _serve(chosen: argparse.Namespace) -> int:
     from pytest_veeqo_alloc.cli.serve import serve, stop_on_signals, write_reports
-    from pytest_veeqo_alloc.coverage.listeners import Counted
+    from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
     from pytest_veeqo_alloc.live import LiveError  # loads requests, which few commands need
     from pytest_veeqo_alloc.reporting.report_file import validate_report_path
 
     for path in chosen.report:
         validate_report_path(path)
-    counted, started = Counted(), datetime.datetime.now(datetime.UTC)
+    counted, started = CoverageCounter(), datetime.datetime.now(datetime.UTC)
     engine = engine_of_options(chosen).with_listener(counted if chosen.report else None)
     try:
         with ExitStack() as stack:
@@ -331,7 +331,7 @@ def _rules(chosen: argparse.Namespace) -> int:
 
 def _example(chosen: argparse.Namespace) -> int:
     if chosen.seed is None:
-        print(read_text(f"schemas/examples/{chosen.side}.json"), end="")
+        print(read_shipped_text(f"schemas/examples/{chosen.side}.json"), end="")
         return CLEAN
     from pytest_veeqo_alloc.strategies.sampling import sample  # loads Hypothesis, which no other command needs
 

@@ -17,7 +17,7 @@ from pytest_veeqo_alloc.contract.http_rules import path_of
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.json_pointer import shown_method
 from pytest_veeqo_alloc.core.text import printable
-from pytest_veeqo_alloc.coverage.listeners import Counted
+from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.client import live_alone
 from pytest_veeqo_alloc.live.permission import OrderPool, WriteOptions, is_loopback, permit
@@ -70,7 +70,7 @@ def serve(served: BaseServer, *, host: str, port: int, names: tuple[str, ...], s
     return findings.ok and not complaints
 
 
-def write_reports(engine: Engine, counted: Counted, started: datetime.datetime, paths: list[str]) -> list[str]:
+def write_reports(engine: Engine, counted: CoverageCounter, started: datetime.datetime, paths: list[str]) -> list[str]:
     """Writes what was counted into each of *paths*; a sentence for each that cannot be written."""
     if not paths:
         return []
@@ -114,10 +114,10 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 def say(record: Record) -> None:
     """A line for *record*: method, path, status, and what was wrong with it."""
-    print(line_of(record), flush=True)
+    print(request_line_of(record), flush=True)
 
 
-def line_of(record: Record) -> str:
+def request_line_of(record: Record) -> str:
     """`POST /orders/447452/allocations 201`, with the fault that was put in, and the errors in it by rule and place. The
     path of a call that is not the documented one could hold anything, so it is not told."""
     request = record.request

@@ -18,12 +18,12 @@ from pytest_veeqo_alloc.contract.http_rules import SEQUENCE_RULES, keys_of
 from pytest_veeqo_alloc.contract.structure import wrapped_allocation
 from pytest_veeqo_alloc.core.http import Interaction, Response
 from pytest_veeqo_alloc.coverage.field_counts import (
-    MOST,
+    MAX_NAMES,
     OTHERS,
-    Bodies,
+    BodyCounts,
     Counts,
+    FieldTally,
     Node,
-    Tally,
     add,
     build_field_tree,
     bump,
@@ -96,7 +96,9 @@ RULES_WITH_PRECONDITIONS = (*_STAGES, *_FIELDS, *_VALUES, "untyped-field-value")
 
 
 def evaluation_counts(
-    stages: Mapping[str, int], response: tuple[Node, Mapping[str, Tally]], request: tuple[Node, Mapping[str, Tally]]
+    stages: Mapping[str, int],
+    response: tuple[Node, Mapping[str, FieldTally]],
+    request: tuple[Node, Mapping[str, FieldTally]],
 ) -> dict[str, int]:
     """How often each rule could be looked at. For an equation it is how often the rarest of its fields was there."""
     found = {rule: sum(stages.get(stage, 0) for stage in needs) for rule, needs in _STAGES.items()}
@@ -112,10 +114,12 @@ def evaluation_counts(
     return found
 
 
-def _fields(root: Node, tallies: Mapping[str, Tally], before: str = "") -> Iterable[tuple[str, Field, Tally]]:
+def _fields(
+    root: Node, tally_fields: Mapping[str, FieldTally], before: str = ""
+) -> Iterable[tuple[str, Field, FieldTally]]:
     for node in root.nodes():
         for place in node.places:
-            yield f"{before}{place.shape}.{place.field.name}", place.field, tallies[place.pointer]
+            yield f"{before}{place.shape}.{place.field.name}", place.field, tally_fields[place.pointer]
 
 
 Origin = Literal["target", "fake", "cassette"]
@@ -161,8 +165,8 @@ class Coverage:
     findings: Counts = field(default_factory=dict)
     deviations: Counts = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
-    request: Bodies = field(default_factory=Bodies)
-    response: Bodies = field(default_factory=Bodies)
+    request: BodyCounts = field(default_factory=BodyCounts)
+    response: BodyCounts = field(default_factory=BodyCounts)
 
     def add(self, other: Coverage) -> None:
         """Adds the counts of *other*."""
@@ -175,7 +179,7 @@ class Coverage:
         self.response.add(other.response)
 
     def _find(self, key: str, count: int, example: str) -> None:
-        if key not in self.findings and len(self.findings) >= MOST:
+        if key not in self.findings and len(self.findings) >= MAX_NAMES:
             key = " ".join((*key.split(" ", 3)[:3], OTHERS))
         bump(self.findings, key, count)
         self.examples.setdefault(key, example)
@@ -213,7 +217,7 @@ _OF_A_ROW = (*_COUNTERS, "findings", "examples")
 _BODIES = ("clean", "walked", "odd", "extra")
 
 
-def coverage_of_row(row: Mapping[str, Any]) -> Coverage:
+def coverage_from_row(row: Mapping[str, Any]) -> Coverage:
     """What `as_row` told."""
     counted = Coverage(row.get("interactions", 0), examples=row.get("examples", {}))
     for name in (*_COUNTERS, "findings"):
@@ -224,7 +228,7 @@ def coverage_of_row(row: Mapping[str, Any]) -> Coverage:
     return counted
 
 
-def look_at(
+def coverage_of_check(
     interaction: Interaction | None,
     examined: RawResult,
     findings: Findings,
@@ -248,7 +252,7 @@ def look_at(
     for finding in findings:
         counted.find(finding)
     for deviation in filter(None, (settings.accepting.find(accepted.finding) for accepted in findings.accepted)):
-        bump(counted.deviations, key_of(deviation))
+        bump(counted.deviations, deviation_key(deviation))
     return counted
 
 
@@ -258,7 +262,7 @@ def origin_of(interaction: Interaction | None) -> Origin:
     return "fake" if response is not None and response.header("server") == OUR_SERVER else "target"
 
 
-def only_found(findings: Findings) -> Coverage:
+def coverage_of_findings(findings: Findings) -> Coverage:
     """What findings show that are about several interactions together."""
     coverage = Coverage()
     for finding in findings:
@@ -266,12 +270,12 @@ def only_found(findings: Findings) -> Coverage:
     return coverage
 
 
-def key_of(deviation: Deviation) -> str:
+def deviation_key(deviation: Deviation) -> str:
     """What a deviation is counted under."""
     return f"{deviation.rule} {deviation.place}"
 
 
-def _count(bodies: Bodies, side: str, examined: RawResult, node: Node, keys: tuple[str, ...]) -> None:
+def _count(bodies: BodyCounts, side: str, examined: RawResult, node: Node, keys: tuple[str, ...]) -> None:
     reading = examined.sent if side == "request" else examined.answer
     if reading is None or not reading.readable or not isinstance(reading.value, dict):
         return

@@ -18,11 +18,11 @@ from pytest_veeqo_alloc.core.json_pointer import hidden, join, shown
 ABSENT, NULL = "absent", "null"
 OTHERS = "(others)"
 """What stands for the undocumented members beyond the first `MOST`. No pointer reads so."""
-MOST = 500
+MAX_NAMES = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FieldPlace:
     """One documented member at one place: its pointer with `*` for an index, what is documented, and its holder."""
 
     pointer: str
@@ -45,7 +45,7 @@ class Node:
     """
 
     pointer: str
-    places: tuple[Place, ...]
+    places: tuple[FieldPlace, ...]
     children: Mapping[str, Node]
     rows: tuple[tuple[str, str, str, Node | None], ...]
     arrays: tuple[tuple[tuple[str, ...], int, Node], ...]
@@ -62,7 +62,7 @@ class Node:
 def build_field_tree(shape: Shape, pointer: str = "", counters: list[str] | None = None) -> Node:
     """Every place of *shape*, whose instances stand at *pointer*."""
     counters = ["object "] if counters is None else counters
-    places = tuple(Place(f"{pointer}/{name}", pointer, shape.name, each) for name, each in shape.fields.items())
+    places = tuple(FieldPlace(f"{pointer}/{name}", pointer, shape.name, each) for name, each in shape.fields.items())
     children: dict[str, Node] = {}
     arrays: list[tuple[tuple[str, ...], int, Node]] = []
     texts: list[tuple[tuple[str, ...], int]] = []
@@ -100,7 +100,7 @@ def add(counted: Counts, more: Mapping[str, int]) -> None:
 
 
 @dataclass(slots=True)
-class Bodies:
+class BodyCounts:
     """Counts of bodies of one side. `clean` has the numbers in the slots of a body in which all is as documented, `walked`
     the objects of others by their place, `odd` what was not as documented in them (`KIND POINTER`, KIND being a JSON type
     or `absent`), `extra` undocumented members likewise."""
@@ -110,7 +110,7 @@ class Bodies:
     odd: Counts = field(default_factory=dict)
     extra: Counts = field(default_factory=dict)
 
-    def add(self, other: Bodies) -> None:
+    def add(self, other: BodyCounts) -> None:
         """Adds the counts of *other*."""
         add(self.clean, other.clean)
         add(self.walked, other.walked)
@@ -148,7 +148,7 @@ class Bodies:
                 self.count(item, child, keys)
 
     def _extra(self, key: str, count: int) -> None:
-        if key not in self.extra and len(self.extra) >= MOST:
+        if key not in self.extra and len(self.extra) >= MAX_NAMES:
             key = f"{key.partition(' ')[0]} {OTHERS}"
         bump(self.extra, key, count)
 
@@ -193,7 +193,7 @@ def _fill(numbers: list[int], members: dict[str, Any], node: Node) -> None:
 
 
 @dataclass(slots=True)
-class Tally:
+class FieldTally:
     """What was seen of one field: how often it was looked for, there, not null, and of which types."""
 
     instances: int = 0
@@ -202,10 +202,10 @@ class Tally:
     types: Counter[str] = field(default_factory=Counter)
 
 
-def tallies(bodies: Bodies, root: Node) -> dict[str, Tally]:
+def tally_fields(bodies: BodyCounts, root: Node) -> dict[str, FieldTally]:
     """The tally of every documented field, by pointer, in the order of the page."""
     instances = bodies.instances(root)
-    found: dict[str, Tally] = {}
+    found: dict[str, FieldTally] = {}
     odd: dict[str, dict[str, int]] = {}
     for source in (bodies.odd, bodies.counters(root)):
         for key, count in source.items():
@@ -219,7 +219,7 @@ def tallies(bodies: Bodies, root: Node) -> dict[str, Tally]:
             present = total - kinds.get(ABSENT, 0)
             types = Counter({kind: count for kind, count in kinds.items() if kind != ABSENT})
             types[place.expected] += present - types.total()
-            found[place.pointer] = Tally(total, present, present - types[NULL], +types)
+            found[place.pointer] = FieldTally(total, present, present - types[NULL], +types)
     return found
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Interaction
-from pytest_veeqo_alloc.coverage.collector import ORIGINS, Coverage, Origin, coverage_of_row, origin_of
+from pytest_veeqo_alloc.coverage.collector import ORIGINS, Coverage, Origin, coverage_from_row, origin_of
 
 
 class CheckEvent(NamedTuple):
@@ -37,7 +37,7 @@ class Listener(Protocol):
         """Take note of one check."""
 
 
-class Recorder:
+class CoverageRecorder:
     """Appends to a file of its own in *folder*. Any thread may tell it something."""
 
     def __init__(self, folder: Path) -> None:
@@ -45,7 +45,7 @@ class Recorder:
         self._file = os.open(folder / name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
         self._encode: Callable[[object], str] = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
-    def note(self, origin: Origin, coverage: Coverage) -> None:
+    def record(self, origin: Origin, coverage: Coverage) -> None:
         """Writes what one check showed."""
         os.write(self._file, f"{origin} {self._encode(coverage.as_row())}\n".encode())
 
@@ -54,18 +54,18 @@ class Recorder:
         os.close(self._file)
 
 
-def noted(folder: Path) -> dict[Origin, Coverage]:
+def read_recorded(folder: Path) -> dict[Origin, Coverage]:
     """Everything that the processes of a run wrote into *folder*."""
     found: dict[Origin, Coverage] = {origin: Coverage() for origin in ORIGINS}
     for path in sorted(folder.glob("*.jsonl")):
         for line in path.read_bytes().splitlines():
             origin, _, row = line.partition(b" ")
             with contextlib.suppress(ValueError, KeyError):  # the last line of a process that was killed
-                found[origin.decode()].add(coverage_of_row(json.loads(row)))  # type: ignore[index]  # KeyError is no line of ours
+                found[origin.decode()].add(coverage_from_row(json.loads(row)))  # type: ignore[index]  # KeyError is no line of ours
     return found
 
 
-class Counted:
+class CoverageCounter:
     """Adds up in memory what the checks of a single process show: a listener of a contract."""
 
     counts = True

@@ -14,15 +14,30 @@ from typing import Any, Literal, NamedTuple
 from pytest_veeqo_alloc.contract.deviations import Deviation, generalised
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, BodySide, Severity
 from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY
-from pytest_veeqo_alloc.coverage.collector import ORIGINS, Coverage, FieldTrees, Origin, evaluation_counts, key_of
-from pytest_veeqo_alloc.coverage.field_counts import NULL, OTHERS, Bodies, Node, Place, Tally, tallies
+from pytest_veeqo_alloc.coverage.collector import (
+    ORIGINS,
+    Coverage,
+    FieldTrees,
+    Origin,
+    deviation_key,
+    evaluation_counts,
+)
+from pytest_veeqo_alloc.coverage.field_counts import (
+    NULL,
+    OTHERS,
+    BodyCounts,
+    FieldPlace,
+    FieldTally,
+    Node,
+    tally_fields,
+)
 
 FORMAT, VERSION = "pytest-veeqo-alloc report", 1
 Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class RunInfo:
     """A run: its id, when it began (RFC 3339), what made it, with which version, and what it was judged by. `of_packs` are
     deviations that ship with us, which nobody could take out for being stale."""
 
@@ -37,7 +52,7 @@ class About:
     today: datetime.date
 
 
-def report_of(about: About, counted: Mapping[Origin, Coverage], field_trees: FieldTrees) -> Document:
+def build_report(about: RunInfo, counted: Mapping[Origin, Coverage], field_trees: FieldTrees) -> Document:
     """The report of one run."""
     origins = {
         origin: _origin(coverage, about, field_trees) for origin, coverage in counted.items() if coverage.interactions
@@ -54,7 +69,7 @@ def report_of(about: About, counted: Mapping[Origin, Coverage], field_trees: Fie
     return {"format": FORMAT, "version": VERSION, "runs": [run]}
 
 
-def merged(reports: Iterable[Document]) -> Document:
+def merge_reports(reports: Iterable[Document]) -> Document:
     """Every run of *reports* once, by the time at which it began. ValueError where two runs of one id differ."""
     runs: dict[str, Any] = {}
     for report in reports:
@@ -65,9 +80,9 @@ def merged(reports: Iterable[Document]) -> Document:
     return {"format": FORMAT, "version": VERSION, "runs": ordered}
 
 
-def _origin(coverage: Coverage, about: About, field_trees: FieldTrees) -> dict[str, Any]:
-    response = tallies(coverage.response, field_trees.response)
-    request = tallies(coverage.request, field_trees.request)
+def _origin(coverage: Coverage, about: RunInfo, field_trees: FieldTrees) -> dict[str, Any]:
+    response = tally_fields(coverage.response, field_trees.response)
+    request = tally_fields(coverage.request, field_trees.request)
     looked = evaluation_counts(coverage.reached(), (field_trees.response, response), (field_trees.request, request))
     return {
         "interactions": coverage.interactions,
@@ -81,7 +96,7 @@ def _origin(coverage: Coverage, about: About, field_trees: FieldTrees) -> dict[s
     }
 
 
-def _fields(found: Mapping[str, Tally]) -> dict[str, Any]:
+def _fields(found: Mapping[str, FieldTally]) -> dict[str, Any]:
     return {
         pointer: {
             "looked_at": tally.instances,
@@ -94,7 +109,7 @@ def _fields(found: Mapping[str, Tally]) -> dict[str, Any]:
     }
 
 
-def _extra(bodies: Bodies) -> dict[str, dict[str, int]]:
+def _extra(bodies: BodyCounts) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     for key, count in bodies.extra.items():
         kind, _, pointer = key.partition(" ")
@@ -102,7 +117,7 @@ def _extra(bodies: Bodies) -> dict[str, dict[str, int]]:
     return found
 
 
-def _rules(coverage: Coverage, looked: Mapping[str, int], about: About) -> dict[str, dict[str, int]]:
+def _rules(coverage: Coverage, looked: Mapping[str, int], about: RunInfo) -> dict[str, dict[str, int]]:
     accepted: Counter[str] = Counter()
     for key, count in coverage.deviations.items():
         accepted[key.partition(" ")[0]] += count
@@ -141,7 +156,7 @@ def _calls(coverage: Coverage) -> list[dict[str, Any]]:
 
 
 def _deviations(
-    about: About, counted: Iterable[Coverage], origins: Mapping[Origin, dict[str, Any]], field_trees: FieldTrees
+    about: RunInfo, counted: Iterable[Coverage], origins: Mapping[Origin, dict[str, Any]], field_trees: FieldTrees
 ) -> Iterator[dict[str, Any]]:
     """Those that were used, have expired, or were not needed where they were looked for."""
     used: Counter[str] = Counter()
@@ -155,7 +170,7 @@ def _deviations(
     for origin in origins.values():
         looked.update({rule: counts["looked_at"] for rule, counts in origin["rules"].items()})
     for deviation in about.deviations:
-        count = used[key_of(deviation)]
+        count = used[deviation_key(deviation)]
         state = "used" if count else "stale"
         if deviation.expired(about.today):
             state = "expired"
@@ -181,7 +196,7 @@ def _was_looked_for(
     return deviation.pointer is None or holder not in holders or there.get(holder, 0) > 0
 
 
-def field_counts(field_trees: FieldTrees) -> tuple[int, int]:
+def documented_field_counts(field_trees: FieldTrees) -> tuple[int, int]:
     """How many fields a response and a request have."""
 
     def count(root: Node) -> int:
@@ -196,7 +211,7 @@ class Totals:
 
     interactions: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
-    fields: dict[tuple[BodySide, str], Tally] = field(default_factory=dict)
+    fields: dict[tuple[BodySide, str], FieldTally] = field(default_factory=dict)
     undocumented: dict[tuple[BodySide, str], Counter[str]] = field(default_factory=dict)
     rules: dict[str, Counter[str]] = field(default_factory=dict)
     findings: dict[tuple[str, str, str, str], dict[str, Any]] = field(default_factory=dict)
@@ -213,7 +228,7 @@ class Totals:
         self.statuses.update(row["statuses"])
         for side in BODY_SIDES:
             for pointer, counts in row[f"{side}_fields"].items():
-                _add(self.fields.setdefault((side, pointer), Tally()), counts)
+                _add(self.fields.setdefault((side, pointer), FieldTally()), counts)
             for pointer, kinds in row["undocumented"][side].items():
                 self.undocumented.setdefault((side, pointer), Counter()).update(kinds)
         for rule, counts in row["rules"].items():
@@ -229,19 +244,19 @@ class Totals:
                 self.calls[test, call["status"], call["errors"], call["warnings"]] += count
 
 
-def _add(tally: Tally, counts: Mapping[str, Any]) -> None:
+def _add(tally: FieldTally, counts: Mapping[str, Any]) -> None:
     tally.instances += counts["looked_at"]
     tally.present += counts["present"]
     tally.non_null += counts["non_null"]
     tally.types.update(counts["types"])
 
 
-def seen_from_target(totals: Mapping[Origin, Totals]) -> int:
+def fields_seen_from_target(totals: Mapping[Origin, Totals]) -> int:
     """How many fields of the response were there at least once in what the target answered."""
     return totals["target"].seen if "target" in totals else 0
 
 
-def totals_of(report: Mapping[str, Any]) -> dict[Origin, Totals]:
+def totals_by_origin(report: Mapping[str, Any]) -> dict[Origin, Totals]:
     """The totals of every origin that there is in *report*, the target first."""
     found: dict[Origin, Totals] = {}
     for origin in ORIGINS:
@@ -251,7 +266,7 @@ def totals_of(report: Mapping[str, Any]) -> dict[Origin, Totals]:
     return found
 
 
-def rules_of(totals: Mapping[Origin, Totals]) -> dict[str, Counter[str]]:
+def rule_totals(totals: Mapping[Origin, Totals]) -> dict[str, Counter[str]]:
     """The counts of every rule that was on, over all origins."""
     found: dict[str, Counter[str]] = {}
     for each in totals.values():
@@ -283,27 +298,27 @@ class Drift(NamedTuple):
         return f"{self.side} {self.pointer}: {self.what}"
 
 
-def drift_of(report: Mapping[str, Any], field_trees: FieldTrees) -> dict[Drift, tuple[int, int]]:
+def find_drift(report: Mapping[str, Any], field_trees: FieldTrees) -> dict[Drift, tuple[int, int]]:
     """All drift in *report*: how often it was met, and how often the place was looked at; 0 where that is not known."""
     found: dict[Drift, tuple[int, int]] = {}
-    for origin, totals in totals_of(report).items():
+    for origin, totals in totals_by_origin(report).items():
         for (side, pointer), kinds in totals.undocumented.items():
             for kind, count in kinds.items():
                 found[Drift(origin, side, pointer, "undocumented", kind)] = (count, 0)
         for side, place in _places(field_trees):
-            tally = totals.fields.get((side, place.pointer), Tally())
+            tally = totals.fields.get((side, place.pointer), FieldTally())
             for what, type_name, count in _departures(place, tally):
                 found[Drift(origin, side, place.pointer, what, type_name)] = (count, tally.instances)
     return found
 
 
-def _places(field_trees: FieldTrees) -> Iterator[tuple[BodySide, Place]]:
+def _places(field_trees: FieldTrees) -> Iterator[tuple[BodySide, FieldPlace]]:
     for side in BODY_SIDES:
         for node in getattr(field_trees, side).nodes():
             yield from ((side, place) for place in node.places)
 
 
-def _departures(place: Place, tally: Tally) -> Iterator[tuple[Kind, str, int]]:
+def _departures(place: FieldPlace, tally: FieldTally) -> Iterator[tuple[Kind, str, int]]:
     if absent := tally.instances - tally.present:
         yield "sometimes absent" if tally.present else "never seen", "", absent
     for kind, count in tally.types.items():
@@ -318,7 +333,7 @@ def _departures(place: Place, tally: Tally) -> Iterator[tuple[Kind, str, int]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ReportComparison:
     """What a later report shows and an earlier one does not, what it no longer shows where it looked, how many fields it no
     longer looked at, and origins from which it has nothing."""
 
@@ -328,21 +343,23 @@ class Difference:
     lost: list[Origin]
 
 
-def difference(old: Mapping[str, Any], new: Mapping[str, Any], field_trees: FieldTrees) -> Difference:
+def compare_reports(old: Mapping[str, Any], new: Mapping[str, Any], field_trees: FieldTrees) -> ReportComparison:
     """*new* held against *old*."""
-    before, after = drift_of(old, field_trees), drift_of(new, field_trees)
-    looked = {origin: totals.fields for origin, totals in totals_of(new).items()}
+    before, after = find_drift(old, field_trees), find_drift(new, field_trees)
+    looked = {origin: totals.fields for origin, totals in totals_by_origin(new).items()}
     # Absent sometimes is less than absent always, and no news after it.
     known = before.keys() | {drift._replace(kind="sometimes absent") for drift in before if drift.kind == "never seen"}
     gone = [drift for drift in before if drift not in after and _was_looked_at(drift, looked)]
     unseen = [
-        key for origin, totals in totals_of(old).items() for key in totals.fields.keys() - looked.get(origin, {}).keys()
+        key
+        for origin, totals in totals_by_origin(old).items()
+        for key in totals.fields.keys() - looked.get(origin, {}).keys()
     ]
-    lost = [origin for origin in totals_of(old) if origin not in looked]
-    return Difference([drift for drift in after if drift not in known], gone, len(unseen), lost)
+    lost = [origin for origin in totals_by_origin(old) if origin not in looked]
+    return ReportComparison([drift for drift in after if drift not in known], gone, len(unseen), lost)
 
 
-def _was_looked_at(drift: Drift, looked: Mapping[Origin, Mapping[tuple[BodySide, str], Tally]]) -> bool:
+def _was_looked_at(drift: Drift, looked: Mapping[Origin, Mapping[tuple[BodySide, str], FieldTally]]) -> bool:
     fields = looked.get(drift.origin, {})
     if drift.kind != "undocumented" or drift.pointer == OTHERS:
         return (drift.side, drift.pointer) in fields

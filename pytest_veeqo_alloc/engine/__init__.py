@@ -28,10 +28,10 @@ from pytest_veeqo_alloc.contract.findings import Breach, Findings
 from pytest_veeqo_alloc.contract.http_rules import Seen, sequence_breaches
 from pytest_veeqo_alloc.contract.rules import BodySide, Severity, severities
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
-from pytest_veeqo_alloc.coverage.collector import Coverage, Origin, look_at, only_found
+from pytest_veeqo_alloc.coverage.collector import Coverage, Origin, coverage_of_check, coverage_of_findings
 from pytest_veeqo_alloc.coverage.listeners import CheckEvent, Listener
 from pytest_veeqo_alloc.redaction.lint import age_breaches, format_breach, secret_breaches
-from pytest_veeqo_alloc.spec.loader import field_trees, load_deviations, observed, tables, validate_side
+from pytest_veeqo_alloc.spec.loader import field_trees, load_deviations, observed_deviations, tables, validate_side
 
 OBSERVED_HINT = (
     "every error of the response is a known deviation of the live API: "
@@ -175,7 +175,7 @@ class Engine:
     def hint(self, findings: Findings) -> str:
         """Return a sentence if every error of the response is a known deviation of the live API, otherwise nothing."""
         errors = [error for error in findings.errors if error.side == "response"]
-        known = errors and all(observed().find(error) is not None for error in errors)
+        known = errors and all(observed_deviations().find(error) is not None for error in errors)
         return OBSERVED_HINT if known else ""
 
     # Events.
@@ -201,7 +201,7 @@ class Engine:
     def publish_findings(self, origin: Origin, findings: Findings) -> None:
         """Publish findings about several interactions together, each of which is published by itself."""
         if self.listener is not None and len(findings):
-            self.listener.on_check(CheckEvent(origin, None, findings, lambda test_id: only_found(findings)))
+            self.listener.on_check(CheckEvent(origin, None, findings, lambda test_id: coverage_of_findings(findings)))
 
     def _publish(
         self,
@@ -216,7 +216,7 @@ class Engine:
 
         def coverage(test_id: str) -> Coverage:  # called only by a listener that counts
             described = (tables(), field_trees())
-            return look_at(interaction, raw, findings, described, self._settings, context, test_id)
+            return coverage_of_check(interaction, raw, findings, described, self._settings, context, test_id)
 
         self.listener.on_check(CheckEvent(origin, interaction, findings, coverage))
 

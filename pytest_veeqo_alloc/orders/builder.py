@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pytest_veeqo_alloc.core.text import unknown
 from pytest_veeqo_alloc.orders.observed import as_observed
 from pytest_veeqo_alloc.orders.story import Allocation, Line, Stock, Story, units
-from pytest_veeqo_alloc.spec.loader import read_text
+from pytest_veeqo_alloc.spec.loader import read_shipped_text
 
 Json = dict[str, Any]
 Leaves = Mapping[tuple[str, str], Any]
@@ -75,7 +75,7 @@ def templates(leaves: Leaves | None) -> dict[str, Json]:
 @functools.cache
 def _example_shapes() -> dict[str, Json]:
     """The members of each shape in the documented example, containers included."""
-    order = json.loads(read_text("schemas/examples/response.json"))
+    order = json.loads(read_shipped_text("schemas/examples/response.json"))
     allocation, channel, customer = order["allocations"][0], order["channel"], order["customer"]
     sellable = order["line_items"][0]["sellable"]
     return {

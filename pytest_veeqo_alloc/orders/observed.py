@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_veeqo_alloc.contract.deviations import parse
 from pytest_veeqo_alloc.core.json_pointer import split
-from pytest_veeqo_alloc.spec.loader import read_text
+from pytest_veeqo_alloc.spec.loader import read_shipped_text
 
 _EXAMPLES: Mapping[str, Any] = {"null": None, "boolean": False, "number": 0, "string": "", "object": {}, "array": []}
 
@@ -45,13 +45,13 @@ def nullable_pointers() -> tuple[str, ...]:
 @functools.cache
 def added_types() -> Mapping[str, list[str]]:
     """Undocumented members that were seen, with the JSON types that they had."""
-    added: dict[str, list[str]] = json.loads(read_text("schemas/deviations/observed-types.json"))["added"]
+    added: dict[str, list[str]] = json.loads(read_shipped_text("schemas/deviations/observed-types.json"))["added"]
     return added
 
 
 @functools.cache
 def _pointers(rule: str) -> tuple[str, ...]:
-    pack = parse(read_text("schemas/deviations/observed.toml"))
+    pack = parse(read_shipped_text("schemas/deviations/observed.toml"))
     return tuple(deviation.pointer for deviation in pack if deviation.rule == rule and deviation.pointer)
 
 

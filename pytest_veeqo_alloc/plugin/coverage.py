@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pytest_veeqo_alloc.core.text import printable
-from pytest_veeqo_alloc.coverage.listeners import Recorder, noted
+from pytest_veeqo_alloc.coverage.listeners import CoverageRecorder, read_recorded
 from pytest_veeqo_alloc.plugin.options import SUITE, folder_for, is_given, runs_suite, setting
 from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener_of
 from pytest_veeqo_alloc.reporting.formatters import about_run, finished_run, run_lines, too_few
@@ -36,7 +36,7 @@ class ReportPlugin:
         given = getattr(config, "workerinput", {}).get(COUNTING)
         self._is_worker = hasattr(config, "workerinput")
         self._folder = Path(given) if given else Path(tempfile.mkdtemp(prefix="veeqo-alloc-"))
-        self._recorder = Recorder(self._folder)
+        self._recorder = CoverageRecorder(self._folder)
         listener_of(config).recorder = self._recorder
 
     @pytest.hookimpl(optionalhook=True)
@@ -68,7 +68,7 @@ class ReportPlugin:
         about = about_run(
             engine_of(contract_of(self._config)), f"pytest {pytest.__version__}", self._started, uuid.uuid4().hex
         )
-        run = finished_run(about, noted(self._folder))
+        run = finished_run(about, read_recorded(self._folder))
         yield from ((0, line) for line in run_lines(run))
         if self._minimum is not None and (run.percent < self._minimum or not run.interactions):
             yield 1, f"error: {too_few(run)} --veeqo-alloc-coverage-min {self._minimum:g} %"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc import Contract
     from pytest_veeqo_alloc.contract.findings import Findings
     from pytest_veeqo_alloc.core.http import Interaction
-    from pytest_veeqo_alloc.coverage.listeners import CheckEvent, Recorder
+    from pytest_veeqo_alloc.coverage.listeners import CheckEvent, CoverageRecorder
     from pytest_veeqo_alloc.engine import Engine
 
 
@@ -28,7 +28,7 @@ class CheckListener:
     """Collects the check events of this process: a count and warnings per test and, with a `recorder`, coverage."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self.recorder: Recorder | None = None
+        self.recorder: CoverageRecorder | None = None
         self.owners: list[Callable[[Interaction], bool]] = []
         self._config = config
         self._test_id = ""
@@ -61,7 +61,7 @@ class CheckListener:
             origin = origin_of(interaction)
             self._direct_checks += 1
         if self.recorder is not None:
-            self.recorder.note(origin, event.coverage(self._test_id))
+            self.recorder.record(origin, event.coverage(self._test_id))
 
     def _is_known(self, interaction: Interaction) -> bool:
         """Whether *interaction* was counted before, or belongs to a fake or a cassette of this test."""

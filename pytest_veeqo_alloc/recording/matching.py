@@ -16,7 +16,7 @@ from pytest_veeqo_alloc.core.http import Interaction, Request, decoded_or_nothin
 from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY, join, shown, shown_location, shown_method
 from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number
 from pytest_veeqo_alloc.recording.paths import Place
-from pytest_veeqo_alloc.redaction.placeholders import has_stand_in, without_numbers
+from pytest_veeqo_alloc.redaction.placeholders import contains_placeholder, without_placeholder_numbers
 from pytest_veeqo_alloc.redaction.redactor import new_redactor
 from pytest_veeqo_alloc.spec.loader import operation_matches, tables
 
@@ -40,7 +40,7 @@ class Recorded:
 
     def __init__(self, request: Request) -> None:
         self._parts = _parts(request)
-        self._is_redacted = has_stand_in(f"{request.url} {_text(request)}")
+        self._is_redacted = contains_placeholder(f"{request.url} {_text(request)}")
         self._blank = _parts(_blanked(request)) if self._is_redacted else self._parts
 
     def differences(self, now: Request, relaxed: frozenset[str], operation: Operation) -> list[Difference]:
@@ -90,8 +90,8 @@ def _blanked(request: Request) -> Request:
     safe = new_redactor().interaction(Interaction(request)).request
     if safe is None:
         raise AssertionError("a request stays a request")
-    body = without_numbers((safe.body or b"").decode("utf-8", "replace")).encode()
-    return Request(safe.method, without_numbers(safe.url), (), body)
+    body = without_placeholder_numbers((safe.body or b"").decode("utf-8", "replace")).encode()
+    return Request(safe.method, without_placeholder_numbers(safe.url), (), body)
 
 
 def _differences(now: _Parts, recorded: _Parts, relaxed: frozenset[str], operation: Operation) -> Iterator[Difference]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pytest_veeqo_alloc.capture.documents import MAX_YAML
 from pytest_veeqo_alloc.core.text import nearest, unknown
-from pytest_veeqo_alloc.spec.loader import shipped
+from pytest_veeqo_alloc.spec.loader import shipped_folder
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -46,7 +46,9 @@ class Place:
 def shipped_names() -> list[str]:
     """The names of the shipped pack."""
     return sorted(
-        entry.name.removesuffix(".yaml") for entry in shipped("cassettes").iterdir() if entry.name.endswith(".yaml")
+        entry.name.removesuffix(".yaml")
+        for entry in shipped_folder("cassettes").iterdir()
+        if entry.name.endswith(".yaml")
     )
 
 
@@ -61,7 +63,7 @@ def place_of(name: str, folder: Path, *, use_pack: bool) -> Place:
     candidates = [folder / name] if name.endswith(SUFFIXES) else [folder / f"{name}{suffix}" for suffix in SUFFIXES]
     found = next((path for path in candidates if os.path.lexists(path)), None)
     if found is None and use_pack and name in shipped_names():
-        return Place(name, Path(str(shipped("cassettes") / f"{name}.yaml")), is_shipped=True)
+        return Place(name, Path(str(shipped_folder("cassettes") / f"{name}.yaml")), is_shipped=True)
     path = found or candidates[0]
     root = os.path.realpath(folder)
     if os.path.commonpath([root, os.path.realpath(path)]) != root:

@@ -17,7 +17,7 @@ from vcr.request import Request as VcrRequest
 from vcr.util import read_body
 
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
-from pytest_veeqo_alloc.capture.readers import grouped, load, mapped, status_code
+from pytest_veeqo_alloc.capture.readers import cassette_headers, load, status_code, values_by_header
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import (
     EXCHANGE_HEADER,
@@ -67,7 +67,7 @@ def vcr_response(interaction: Interaction, exchange_id: str) -> dict[str, Any]:
     """The response of *interaction* as vcrpy plays it: decoded, since each client undoes codings in its own way."""
     _, response = _both(interaction)
     body = response.body or b""
-    headers = grouped(
+    headers = values_by_header(
         tuple(
             (name, str(len(body)) if name.lower() == "content-length" else value)
             for name, value in response.headers
@@ -103,7 +103,7 @@ def _is_json_value(body: Any) -> bool:
 
 def response_of(response: Any) -> Response:
     """A response of vcrpy, decoded where that can be done."""
-    headers: Headers = mapped(response)
+    headers: Headers = cassette_headers(response)
     body = _body_bytes((response.get("body") or {}).get("string"))
     with contextlib.suppress(CodingError):  # redaction drops what it cannot read, and says so
         body = decoded(body, headers)

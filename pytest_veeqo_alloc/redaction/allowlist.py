@@ -60,7 +60,7 @@ _CODES: Mapping[str, re.Pattern[str]] = {
 }
 
 
-def is_safe_text(name: str, text: str) -> bool:
+def is_allowed_text(name: str, text: str) -> bool:
     """Whether *text* may be shown as the member *name*: an enumerated value, a unit, a code of a country or currency,
     or a date (RFC 3339)."""
     if text in _LISTED.get(name, ()):
@@ -82,18 +82,18 @@ _SEGMENTS = frozenset({
 _VERSION = re.compile(r"v[0-9]{1,2}")
 
 
-def is_safe_segment(segment: str) -> bool:
+def is_allowed_segment(segment: str) -> bool:
     """Whether a segment of a path that is no id may be shown: the name of a resource, or a version."""
     return segment in _SEGMENTS or _VERSION.fullmatch(segment) is not None
 
 
-def shown_text(name: str, text: str) -> str | None:
+def allowed_text(name: str, text: str) -> str | None:
     """What may be shown of *text* as the member *name*: all of it, or a date without a fraction that is longer than any
     clock's; None where it is nothing."""
-    if is_safe_text(name, text):
+    if is_allowed_text(name, text):
         return text
     cut = _LONG_FRACTION.sub("", text)
-    return cut if cut != text and is_safe_text(name, cut) else None
+    return cut if cut != text and is_allowed_text(name, cut) else None
 
 
 def is_plain_name(name: str) -> bool:

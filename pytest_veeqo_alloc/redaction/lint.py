@@ -16,8 +16,8 @@ from pytest_veeqo_alloc.contract.http_rules import is_credential
 from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, nests_deeper, read
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.core.json_pointer import join
-from pytest_veeqo_alloc.redaction.allowlist import is_card_number, is_personal_number_name, is_safe_text
-from pytest_veeqo_alloc.redaction.placeholders import is_number_stand_in, is_stand_in, without_numbers
+from pytest_veeqo_alloc.redaction.allowlist import is_allowed_text, is_card_number, is_personal_number_name
+from pytest_veeqo_alloc.redaction.placeholders import is_placeholder, is_placeholder_number, without_placeholder_numbers
 
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@((?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24})")
 # RFC 2606 and RFC 6761: names that nobody can own.
@@ -41,9 +41,9 @@ _SHORT, _LONG = 4, 200
 
 def kind_of_secret(name: str, text: str) -> str | None:
     """What *text*, which stands under *name*, seems to be, as a noun phrase; None where it seems harmless."""
-    if not text or is_stand_in(text) or is_safe_text(name, text):
+    if not text or is_placeholder(text) or is_allowed_text(name, text):
         return None
-    if is_credential(name) and len(text) >= _SHORT and not is_placeholder(text):
+    if is_credential(name) and len(text) >= _SHORT and not is_dummy_value(text):
         return "what is named like a key"
     if any(not _RESERVED.fullmatch(match[1]) for match in _MAIL.finditer(text)):
         return "an e-mail address"
@@ -57,7 +57,7 @@ def kind_of_secret(name: str, text: str) -> str | None:
 
 def is_secret_number(name: str, number: float) -> bool:
     """Whether *number*, which stands under *name*, seems to be a person's."""
-    if not isinstance(number, int) or isinstance(number, bool) or is_number_stand_in(number):
+    if not isinstance(number, int) or isinstance(number, bool) or is_placeholder_number(number):
         return False
     digits = str(number) if abs(number) < 10**20 else ""
     if is_personal_number_name(name):
@@ -67,9 +67,9 @@ def is_secret_number(name: str, number: float) -> bool:
     )
 
 
-def is_placeholder(text: str) -> bool:
+def is_dummy_value(text: str) -> bool:
     """Whether *text* is what people put where a secret was: a word such as `REDACTED`, asterisks, zeros."""
-    if len(set(text)) <= 2 or is_stand_in(text):
+    if len(set(text)) <= 2 or is_placeholder(text):
         return True
     return len(text) <= _LONG and _PLACEHOLDER.fullmatch(text) is not None
 
@@ -81,12 +81,12 @@ def _digits(text: str) -> str:
 def _has_random(text: str) -> bool:
     if text.startswith(("http://", "https://")):
         text = text.partition("?")[2]  # the paths of images and labels are full of what only looks like a key
-    return any(_is_random(token) for token in _TOKEN.findall(without_numbers(text)))
+    return any(_is_random(token) for token in _TOKEN.findall(without_placeholder_numbers(text)))
 
 
 def _is_random(token: str) -> bool:
     """Letters and digits in no order: words, even written together, change between kinds of characters far less."""
-    if _UUID.fullmatch(token) or is_stand_in(token) or sum(character.isdigit() for character in token) < 2:
+    if _UUID.fullmatch(token) or is_placeholder(token) or sum(character.isdigit() for character in token) < 2:
         return False
     kinds = [0 if c.isdigit() else 1 if c.islower() else 2 if c.isupper() else 3 for c in token]
     changes = sum(one != other for one, other in itertools.pairwise(kinds))
@@ -135,10 +135,10 @@ def format_breach(version: object) -> Breach:
     return Breach("cassette-format", None, got, "version 1", "version")
 
 
-Place = tuple[str, str | None, str]
+SecretPlace = tuple[str, str | None, str]
 
 
-def _message(message: Request | Response) -> Iterator[Place]:
+def _message(message: Request | Response) -> Iterator[SecretPlace]:
     if isinstance(message, Request):
         yield from _url(message.url)
     for name, value in message.headers:
@@ -151,13 +151,13 @@ def _message(message: Request | Response) -> Iterator[Place]:
         yield from (("body", "", kind) for kind in _text(message.body.decode("utf-8", "replace")))
 
 
-def _url(url: str) -> Iterator[Place]:
+def _url(url: str) -> Iterator[SecretPlace]:
     try:
         parts = urlsplit(url)
     except ValueError:
         return
     user, at, _ = parts.netloc.rpartition("@")
-    if at and not all(is_placeholder(part) for part in user.split(":") if part):
+    if at and not all(is_dummy_value(part) for part in user.split(":") if part):
         yield "path", None, "a user name or password"
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if kind := kind_of_secret(name, value):
@@ -171,7 +171,7 @@ def _header(name: str, value: str) -> str | None:
         _, space, rest = value.partition(" ")
         value = rest if space else value
     if name in _COOKIES:
-        return None if is_placeholder(value) else "what is named like a key"
+        return None if is_dummy_value(value) else "what is named like a key"
     if name in _RANDOM_BY_NATURE or (name == "location" and "?" not in value):
         return None
     return kind_of_secret(name, value)

@@ -68,28 +68,28 @@ _OWN_NUMBER = rf"\b{str(NUMBERS_FROM)[:4]}(\d{{6}})\b"
 _OWN_ANYWHERE = re.compile(rf"{_OWN.pattern}|{_OWN_NUMBER}")
 
 
-def is_stand_in(text: str) -> bool:
+def is_placeholder(text: str) -> bool:
     """Whether *text* is a stand-in and nothing more."""
     return _OWN.fullmatch(text) is not None
 
 
-def has_stand_in(text: str) -> bool:
+def contains_placeholder(text: str) -> bool:
     """Whether there is a stand-in anywhere in *text*."""
     return _OWN_ANYWHERE.search(text) is not None
 
 
-def without_numbers(text: str) -> str:
+def without_placeholder_numbers(text: str) -> str:
     """*text* with every stand-in in it made one and the same: what two sessions redacted apart is equal then."""
     return _OWN.sub("redacted", re.sub(_OWN_NUMBER, str(NUMBERS_FROM), text))
 
 
-def is_number_stand_in(number: float) -> bool:
+def is_placeholder_number(number: float) -> bool:
     """Whether *number* stands in for a telephone, card or tax number."""
     return NUMBERS_FROM < number < _NUMBERS_BELOW
 
 
 @dataclass(slots=True, repr=False)
-class StandIns:
+class Placeholders:
     """Which stand-in each value has got, for as long as equal values are to stay equal."""
 
     _texts: dict[str, str] = field(default_factory=dict)
@@ -104,7 +104,7 @@ class StandIns:
 
     def text(self, text: str) -> str:
         """The stand-in of *text*, which is itself where it is one, or empty."""
-        if not text or is_stand_in(text):
+        if not text or is_placeholder(text):
             return text
         if text not in self._texts:
             self._texts[text] = _make(text, self._next())
@@ -112,7 +112,7 @@ class StandIns:
 
     def number(self, number: float) -> float:
         """The stand-in of *number*, of the same type."""
-        if is_number_stand_in(number):
+        if is_placeholder_number(number):
             return number
         if number not in self._numbers:
             self._numbers[number] = NUMBERS_FROM + self._next()

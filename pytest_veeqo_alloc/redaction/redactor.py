@@ -18,13 +18,13 @@ from pytest_veeqo_alloc.core.formats import is_uri_reference
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response, decoded_or_nothing
 from pytest_veeqo_alloc.core.json_pointer import shown_method
 from pytest_veeqo_alloc.redaction.allowlist import (
+    allowed_text,
+    is_allowed_segment,
     is_card_value,
     is_personal_number_name,
     is_plain_name,
-    is_safe_segment,
-    shown_text,
 )
-from pytest_veeqo_alloc.redaction.placeholders import StandIns, is_stand_in
+from pytest_veeqo_alloc.redaction.placeholders import Placeholders, is_placeholder
 from pytest_veeqo_alloc.spec.loader import tables
 
 _HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])?(?::[0-9]{1,5})?")
@@ -67,11 +67,13 @@ def host_of(url: str) -> str:
         return ""
 
 
-def redacted_header(name: str, value: str, stand_ins: StandIns, host: str) -> tuple[str, str]:
+def redacted_header(name: str, value: str, stand_ins: Placeholders, host: str) -> tuple[str, str]:
     """One header. *host* is that of the request, which is shown in `Host` and `Location` too."""
     lowered = name.lower()
     if not is_plain_name(name):
-        return f"x-{stand_ins.text(name)}" if not is_stand_in(name.removeprefix("x-")) else name, stand_ins.text(value)
+        return f"x-{stand_ins.text(name)}" if not is_placeholder(name.removeprefix("x-")) else name, stand_ins.text(
+            value
+        )
     if lowered == "location":
         return name, _location(value, stand_ins, host)
     if lowered == "host" and host and value == host:
@@ -86,7 +88,7 @@ def redacted_header(name: str, value: str, stand_ins: StandIns, host: str) -> tu
     return name, stand_ins.text(value)
 
 
-def _media_type(value: str, stand_ins: StandIns) -> str:
+def _media_type(value: str, stand_ins: Placeholders) -> str:
     """A media type of which the rule on media types says the same."""
     if _HEADERS["content-type"].fullmatch(value):
         return value
@@ -96,7 +98,7 @@ def _media_type(value: str, stand_ins: StandIns) -> str:
     return stand_ins.text(value)
 
 
-def _location(value: str, stand_ins: StandIns, host: str) -> str:
+def _location(value: str, stand_ins: Placeholders, host: str) -> str:
     if not is_uri_reference(value):
         # Still none: a pair of angle brackets stands in no URI.
         inner = value.removeprefix("<").removesuffix(">")
@@ -104,7 +106,7 @@ def _location(value: str, stand_ins: StandIns, host: str) -> str:
     return redacted_url(value, stand_ins, keep_host=host_of(value) == host)
 
 
-def redacted_url(url: str, stand_ins: StandIns, *, keep_host: bool) -> str:
+def redacted_url(url: str, stand_ins: Placeholders, *, keep_host: bool) -> str:
     """*url* with userinfo, host (unless *keep_host*), path, query and fragment as far as they may be shown."""
     try:
         parts = urlsplit(url)
@@ -121,43 +123,43 @@ def redacted_url(url: str, stand_ins: StandIns, *, keep_host: bool) -> str:
     return f"{scheme}{_authority(parts.netloc, stand_ins, keep_host)}{path}{query}{fragment}"
 
 
-def _authority(netloc: str, stand_ins: StandIns, keep_host: bool) -> str:
+def _authority(netloc: str, stand_ins: Placeholders, keep_host: bool) -> str:
     user, at, host = netloc.rpartition("@")
     name, colon, password = user.partition(":")
     shown_user = f"{_quoted(name, stand_ins)}{colon}{_quoted(password, stand_ins)}{at}"
     return f"{shown_user}{host if keep_host and _HOST.fullmatch(host) else _other_host(host, stand_ins)}"
 
 
-def _other_host(host: str, stand_ins: StandIns) -> str:
-    if not host or (host.endswith(_STAND_IN_HOST) and is_stand_in(host.removesuffix(_STAND_IN_HOST))):
+def _other_host(host: str, stand_ins: Placeholders) -> str:
+    if not host or (host.endswith(_STAND_IN_HOST) and is_placeholder(host.removesuffix(_STAND_IN_HOST))):
         return host
     # A host is a name of letters, digits and hyphens, whatever format the stand-in of its text would have.
     return stand_ins.text(f"host {host}") + _STAND_IN_HOST
 
 
-def _quoted(text: str, stand_ins: StandIns) -> str:
+def _quoted(text: str, stand_ins: Placeholders) -> str:
     return quote(stand_ins.text(unquote(text)), safe="")
 
 
-def _segments(segments: list[str], stand_ins: StandIns) -> list[str]:
+def _segments(segments: list[str], stand_ins: Placeholders) -> list[str]:
     """Names of resources and ids stay; the id of an order may be of any length that an id can have."""
     return [
         segment
         if not segment
         or segment in (".", "..")
-        or is_safe_segment(segment)
+        or is_allowed_segment(segment)
         or (_ORDER_ID if before == "orders" else _ID).fullmatch(segment)
         else _quoted(segment, stand_ins)
         for before, segment in zip(["", *segments], segments, strict=False)
     ]
 
 
-def redacted_form(form: str, stand_ins: StandIns) -> str:
+def redacted_form(form: str, stand_ins: Placeholders) -> str:
     """A query or a form (`application/x-www-form-urlencoded`): names that are words stay, values do not."""
     return "&".join(_pair(pair, stand_ins) for pair in form.split("&"))
 
 
-def _pair(pair: str, stand_ins: StandIns) -> str:
+def _pair(pair: str, stand_ins: Placeholders) -> str:
     name, equals, value = pair.partition("=")
     plain = unquote_plus(name)
     shown = name if not name or is_plain_name(name) else quote_plus(stand_ins.text(plain))
@@ -181,11 +183,11 @@ class Redactor:
             "request": {**allocation.fields, **tables.request.fields},
             "response": tables.response.fields,
         }
-        self._stand_ins = StandIns()
+        self._stand_ins = Placeholders()
 
     def interaction(self, interaction: Interaction) -> Interaction:
         """*interaction* without what may not be shown; `source` is kept."""
-        self.expect(interaction)
+        self.reserve_placeholders(interaction)
         request, response = interaction.request, interaction.response
         host = host_of(request.url) if request is not None else ""
         return replace(
@@ -194,7 +196,7 @@ class Redactor:
             response=None if response is None else self._response(response, host),
         )
 
-    def expect(self, interaction: Interaction) -> None:
+    def reserve_placeholders(self, interaction: Interaction) -> None:
         """Note which stand-ins *interaction* has already. Tell it of all before the first is redacted, and a
         stand-in that only a later one has is not given to another value."""
         for message in (interaction.request, interaction.response):
@@ -240,7 +242,7 @@ class Redactor:
     def _value(self, value: Any, name: str, field: Field | None, fields: Fields) -> Any:
         """*value*, which stands under *name*; *fields* are the documented members of an object in its place."""
         if isinstance(value, str):
-            shown = shown_text(name, value)
+            shown = allowed_text(name, value)
             return self._stand_ins.text(value) if shown is None else shown
         if isinstance(value, dict):
             return {
@@ -277,7 +279,7 @@ def redact(interactions: Interaction | Iterable[Interaction]) -> Interaction | l
         return redactor.interaction(interactions)
     several = list(interactions)
     for each in several:
-        redactor.expect(each)
+        redactor.reserve_placeholders(each)
     return [redactor.interaction(each) for each in several]
 
 

@@ -15,16 +15,16 @@ from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.core.text import count_of, printable
 from pytest_veeqo_alloc.coverage.collector import Coverage, Origin
 from pytest_veeqo_alloc.coverage.report_model import (
-    About,
-    Difference,
     Document,
     Drift,
+    ReportComparison,
+    RunInfo,
     Totals,
-    field_counts,
-    report_of,
-    rules_of,
-    seen_from_target,
-    totals_of,
+    build_report,
+    documented_field_counts,
+    fields_seen_from_target,
+    rule_totals,
+    totals_by_origin,
 )
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.spec.loader import PACKS, field_trees, load_deviations
@@ -136,7 +136,7 @@ class Finished:
     @property
     def seen(self) -> int:
         """How many fields of the response were seen from the target."""
-        return seen_from_target(self.totals)
+        return fields_seen_from_target(self.totals)
 
     @property
     def percent(self) -> float:
@@ -146,12 +146,12 @@ class Finished:
     @property
     def fields(self) -> int:
         """How many fields a response has."""
-        return field_counts(field_trees())[0]
+        return documented_field_counts(field_trees())[0]
 
 
-def about_run(engine: Engine, by: str, started: datetime.datetime, run: str) -> About:
+def about_run(engine: Engine, by: str, started: datetime.datetime, run: str) -> RunInfo:
     """A run that *by* made, judged by *contract*. *run* is its id, *started* in UTC."""
-    return About(
+    return RunInfo(
         id=run,
         started=started.strftime("%Y-%m-%dT%H:%M:%SZ"),
         by=by,
@@ -164,10 +164,10 @@ def about_run(engine: Engine, by: str, started: datetime.datetime, run: str) -> 
     )
 
 
-def finished_run(about: About, counted: Mapping[Origin, Coverage]) -> Finished:
+def finished_run(about: RunInfo, counted: Mapping[Origin, Coverage]) -> Finished:
     """The report of a run that counted these."""
-    report = report_of(about, counted, field_trees())
-    return Finished(report, totals_of(report))
+    report = build_report(about, counted, field_trees())
+    return Finished(report, totals_by_origin(report))
 
 
 _MOST = 8
@@ -179,7 +179,7 @@ def run_lines(run: Finished) -> Iterator[str]:
         yield "0 interactions, so nothing was checked"
         return
     by_origin = ", ".join(f"{each.interactions} from the {origin}" for origin, each in run.totals.items())
-    evaluations = [counts["looked_at"] for counts in rules_of(run.totals).values()]
+    evaluations = [counts["looked_at"] for counts in rule_totals(run.totals).values()]
     yield (
         f"{count_of(run.interactions, 'interaction')}{f' ({by_origin})' if by_origin else ''}, "
         f"{sum(map(bool, evaluations))} of {len(evaluations)} rules exercised, "
@@ -221,7 +221,7 @@ def _deviations(run: Finished) -> Iterator[str]:
     yield printable(f"deviations: {', '.join(parts)}")
 
 
-def difference_lines(difference: Difference) -> Iterator[str]:
+def difference_lines(difference: ReportComparison) -> Iterator[str]:
     """New drift first, then what is gone, then how far the later run looked."""
     yield from (f"new: {_drift(each)}" for each in sorted(difference.new))
     yield from (f"gone: {_drift(each)}" for each in sorted(difference.gone))

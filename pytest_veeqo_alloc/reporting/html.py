@@ -14,16 +14,16 @@ import jinja2
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, BodySide
 from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.coverage.collector import Origin
-from pytest_veeqo_alloc.coverage.field_counts import Node, Place
+from pytest_veeqo_alloc.coverage.field_counts import FieldPlace, Node
 from pytest_veeqo_alloc.coverage.report_model import (
     Document,
     Drift,
     Totals,
-    drift_of,
-    field_counts,
-    rules_of,
-    seen_from_target,
-    totals_of,
+    documented_field_counts,
+    fields_seen_from_target,
+    find_drift,
+    rule_totals,
+    totals_by_origin,
 )
 from pytest_veeqo_alloc.spec.loader import field_trees
 
@@ -66,13 +66,13 @@ class Branch:
 
 def page(report: Document) -> str:
     """The whole page."""
-    totals, drift = totals_of(report), drift_of(report, field_trees())
+    totals, drift = totals_by_origin(report), find_drift(report, field_trees())
     style, script = (_ENVIRONMENT.get_template(name).render() for name in ("report.css", "report.js"))
-    response_fields, request_fields = field_counts(field_trees())
+    response_fields, request_fields = documented_field_counts(field_trees())
     return _ENVIRONMENT.get_template("report.html").render(
         runs=report["runs"],
         totals=totals,
-        seen=seen_from_target(totals),
+        seen=fields_seen_from_target(totals),
         trees={side: _branch(side, getattr(field_trees(), side), totals, drift) for side in BODY_SIDES},
         field_counts={"response": response_fields, "request": request_fields},
         drift=[(each, count, instances) for each, (count, instances) in drift.items()],
@@ -120,7 +120,7 @@ def _branch(side: BodySide, node: Node, totals: dict[Origin, Totals], drift: dic
     return descend(node)
 
 
-def _leaf(side: BodySide, place: Place, totals: dict[Origin, Totals], drift: list[str]) -> Leaf:
+def _leaf(side: BodySide, place: FieldPlace, totals: dict[Origin, Totals], drift: list[str]) -> Leaf:
     about = place.field
     documented: str = about.type or "no type documented"
     documented += ", required" if about.required else ""
@@ -140,7 +140,7 @@ def _findings(totals: dict[Origin, Totals]) -> Iterator[dict[str, Any]]:
 
 
 def _rules(totals: dict[Origin, Totals]) -> Iterator[tuple[str, str, str, Counter[str]]]:
-    counted = rules_of(totals)
+    counted = rule_totals(totals)
     for rule in CATALOGUE.values():
         if rule.id in counted:
             yield rule.id, rule.basis, rule.summary, counted[rule.id]

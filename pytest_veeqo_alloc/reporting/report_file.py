@@ -15,7 +15,7 @@ from pytest_veeqo_alloc.coverage.report_model import (
     VERSION,
     Document,
 )
-from pytest_veeqo_alloc.spec.loader import read_text
+from pytest_veeqo_alloc.spec.loader import read_shipped_text
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator as Validator
@@ -85,7 +85,7 @@ def _trouble(report: Any) -> str:
         )
 
     try:
-        error = next(validator(json.loads(read_text("schemas/report.json"))).iter_errors(report), None)
+        error = next(validator(json.loads(read_shipped_text("schemas/report.json"))).iter_errors(report), None)
     except RecursionError:
         return "no report: nests too deep"
     if error is None:

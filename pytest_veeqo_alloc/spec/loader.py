@@ -26,7 +26,7 @@ from pytest_veeqo_alloc.coverage.collector import FieldTrees, field_trees_of
 _IN_WHEEL = "_shipped"
 
 
-def shipped(folder: str) -> Traversable:
+def shipped_folder(folder: str) -> Traversable:
     """The folder `schemas` or `cassettes`: inside the package in a wheel, beside it in a checkout, in an unpacked
     sdist and in an editable install. FileNotFoundError, in one sentence, where it is in neither place."""
     inside = files("pytest_veeqo_alloc") / _IN_WHEEL / folder
@@ -37,16 +37,16 @@ def shipped(folder: str) -> Traversable:
     raise FileNotFoundError(f"pytest-veeqo-alloc is installed without its folder {folder!r}: install it anew")
 
 
-def read_text(path: str) -> str:
+def read_shipped_text(path: str) -> str:
     """The text of a shipped file such as `schemas/response.json`."""
     folder, _, rest = path.partition("/")
-    return shipped(folder).joinpath(*rest.split("/")).read_text(encoding="utf-8")
+    return shipped_folder(folder).joinpath(*rest.split("/")).read_text(encoding="utf-8")
 
 
 Schema = dict[str, Any]
 
 
-def derive(schema: Mapping[str, Any], side: Side, profile: str) -> Schema:
+def derive_schema(schema: Mapping[str, Any], side: Side, profile: str) -> Schema:
     """A copy of *schema* (the shipped, open reading of *side*) that rejects what *profile* makes an error.
 
     A wrong type, a missing required field, a misshapen line and a body that is no order are errors in every profile.
@@ -127,8 +127,8 @@ def load_schema(side: BodySide, profile: str | None = None) -> dict[str, Any]:
     what the structural rules of that profile make an error. ValueError for an unknown side or profile.
     """
     validate_side(side)
-    schema: dict[str, Any] = json.loads(read_text(f"schemas/{side}.json"))
-    return schema if profile is None else derive(schema, side, profile)
+    schema: dict[str, Any] = json.loads(read_shipped_text(f"schemas/{side}.json"))
+    return schema if profile is None else derive_schema(schema, side, profile)
 
 
 def load_deviations(named: str | os.PathLike[str] | Deviation) -> tuple[Deviation, ...]:
@@ -136,7 +136,7 @@ def load_deviations(named: str | os.PathLike[str] | Deviation) -> tuple[Deviatio
     if isinstance(named, Deviation):
         return (named,)
     if named in PACKS:
-        return parse(read_text(f"schemas/deviations/{named}.toml"))
+        return parse(read_shipped_text(f"schemas/deviations/{named}.toml"))
     path = Path(named)
     try:
         return parse(path.read_text(encoding="utf-8"))
@@ -191,7 +191,7 @@ def validate_side(side: str) -> None:
 @functools.cache
 def tables() -> Tables:
     """The schemas and the operation, compiled."""
-    operation = operation_of(json.loads(read_text("schemas/operation.json")))
+    operation = operation_of(json.loads(read_shipped_text("schemas/operation.json")))
     return Tables(
         operation,
         compile_schema(load_schema("request"), root="request"),
@@ -206,7 +206,7 @@ def field_trees() -> FieldTrees:
 
 
 @functools.cache
-def observed() -> DeviationIndex:
+def observed_deviations() -> DeviationIndex:
     """The pack of what the live API is known to return."""
     # The pack has no expiry, so any day will do.
     return DeviationIndex(load_deviations("observed"), datetime.date.min)
@@ -219,7 +219,7 @@ _OF_THE_FILE = ("$schema", "$id", "$defs", "x-rule")
 def openapi_document(profile: str | None = None) -> dict[str, Any]:
     """The document. Without a profile its schemas are the open reading of the page, with one those that reject what the
     profile makes an error. ValueError for a profile that does not exist."""
-    operation: dict[str, Any] = json.loads(read_text("schemas/operation.json"))
+    operation: dict[str, Any] = json.loads(read_shipped_text("schemas/operation.json"))
     method, path = operation.pop("method").lower(), operation.pop("path")
     operation["operationId"] = "createAllocation"
     schemas: dict[str, Any] = {}
@@ -227,7 +227,7 @@ def openapi_document(profile: str | None = None) -> dict[str, Any]:
         schemas |= _components(load_schema(side, profile), side)
     bodies = {"request": operation["requestBody"], "response": next(iter(operation["responses"].values()))}
     for side, name in _NAMES.items():
-        example = json.loads(read_text(f"schemas/examples/{side}.json"))
+        example = json.loads(read_shipped_text(f"schemas/examples/{side}.json"))
         (content,) = bodies[side]["content"].values()
         content["schema"] = {"$ref": f"#/components/schemas/{name}"}
         content["examples"] = {"documented": {"summary": "The example of the page, sanitised", "value": example}}

@@ -18,7 +18,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from pytest_veeqo_alloc import build_order
-from pytest_veeqo_alloc.coverage.listeners import Counted
+from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
 from pytest_veeqo_alloc.coverage.report_model import Document
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.reporting.formatters import about_run, finished_run
@@ -54,7 +54,7 @@ return faint;
 
 
 def made_report() -> Document:
-    counted = Counted()
+    counted = CoverageCounter()
     contract = Engine().with_listener(counted)
     order = build_order()
     contract.check_body("response", order)

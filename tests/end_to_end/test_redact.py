@@ -15,7 +15,7 @@ import yaml
 from support import canaries
 
 from pytest_veeqo_alloc import Interaction
-from pytest_veeqo_alloc.capture.writers import cassette_text, rewritten
+from pytest_veeqo_alloc.capture.writers import cassette_text, render_redacted
 from pytest_veeqo_alloc.cli.main import main
 
 BODY = json.dumps({"allocation": {"warehouse_id": 5, "note": "canary note"}})
@@ -203,6 +203,6 @@ def _is_text(body: bytes | None) -> bool:
 
 def test_a_call_without_an_answer_fits_no_cassette(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a cassette holds requests with their responses"):
-        rewritten("cassette", {}, [Interaction(None)], as_json=False)
+        render_redacted("cassette", {}, [Interaction(None)], as_json=False)
     with pytest.raises(ValueError, match="an entry of a HAR file has a request"):
-        rewritten("har", {"log": {"entries": [{}]}}, [Interaction(None)], as_json=True)
+        render_redacted("har", {"log": {"entries": [{}]}}, [Interaction(None)], as_json=True)

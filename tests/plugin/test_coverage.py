@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_veeqo_alloc.coverage.report_model import totals_of
+from pytest_veeqo_alloc.coverage.report_model import totals_by_origin
 from pytest_veeqo_alloc.reporting.report_file import load
 
 STRICTLY = ("-W", "error", "-p", "no:randomly")
@@ -54,11 +54,11 @@ def told(result: pytest.RunResult) -> list[str]:
 
 
 def target(path: Path) -> Any:
-    return totals_of(load(str(path)))["target"]
+    return totals_by_origin(load(str(path)))["target"]
 
 
 def by_origin(suite: pytest.Pytester) -> dict[Any, int]:
-    totals = totals_of(load(str(suite.path / "out.json")))
+    totals = totals_by_origin(load(str(suite.path / "out.json")))
     return {origin: each.interactions for origin, each in totals.items()}
 
 
@@ -302,7 +302,7 @@ def test_expected(veeqo_alloc_server):
 """
     )
     run(suite, "--veeqo-alloc-report", "out.json", "-k", "expected", tests=tests)
-    assert totals_of(load(str(suite.path / "out.json")))["fake"].findings == {}
+    assert totals_by_origin(load(str(suite.path / "out.json")))["fake"].findings == {}
 
 
 def test_a_finding_about_several_requests_is_in_the_report(suite: pytest.Pytester) -> None:
@@ -317,7 +317,7 @@ def test_repeated(veeqo_alloc_server):
     )
     result = run(suite, "--veeqo-alloc-report", "out.json", "-k", "repeated", tests=tests)
     assert result.ret == 1
-    fake = totals_of(load(str(suite.path / "out.json")))["fake"]
+    fake = totals_by_origin(load(str(suite.path / "out.json")))["fake"]
     assert [row["rule"] for row in fake.findings.values()] == ["repeated-post"]
     assert fake.rules["repeated-post"]["looked_at"] == fake.interactions == 2
 

@@ -11,7 +11,7 @@ import yaml
 from support.staging import Staging, staging
 
 from pytest_veeqo_alloc.cli.main import main
-from pytest_veeqo_alloc.coverage.report_model import totals_of
+from pytest_veeqo_alloc.coverage.report_model import totals_by_origin
 from pytest_veeqo_alloc.live.journal import read_journal
 from pytest_veeqo_alloc.reporting.report_file import load
 
@@ -344,5 +344,5 @@ def test_two_machines_with_pools_budgets_and_reports_of_their_own_are_put_togeth
     reports = [str(suite.path / f"report-{number}.json") for number in (1, 2)]
     assert main(["report", "merge", *reports, reports[0], "-o", str(suite.path / "report.json")]) == 0
     assert main(["report", "merge", *reports, "-o", str(suite.path / "report.html")]) == 0
-    totals = totals_of(load(str(suite.path / "report.json")))["target"]
+    totals = totals_by_origin(load(str(suite.path / "report.json")))["target"]
     assert (totals.interactions, totals.seen, len(server.posts)) == (2, 475, 2)

@@ -15,9 +15,9 @@ import httpx
 import pytest
 import requests
 from pytest_veeqo_alloc import Contract, Response
-from pytest_veeqo_alloc.spec.loader import read_text
+from pytest_veeqo_alloc.spec.loader import read_shipped_text
 
-ORDER = json.loads(read_text("schemas/examples/response.json"))
+ORDER = json.loads(read_shipped_text("schemas/examples/response.json"))
 BARE = {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}
 GOOD = {"allocation": BARE}
 PATH = "/orders/447452/allocations"

@@ -10,9 +10,9 @@ from typing import Any
 from pytest_veeqo_alloc import Contract, Findings, load_schema
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.core.json_pointer import split
-from pytest_veeqo_alloc.spec.loader import read_text
+from pytest_veeqo_alloc.spec.loader import read_shipped_text
 
-_RESPONSE, _REQUEST = (read_text(f"schemas/examples/{side}.json") for side in ("response", "request"))
+_RESPONSE, _REQUEST = (read_shipped_text(f"schemas/examples/{side}.json") for side in ("response", "request"))
 
 
 def order() -> dict[str, Any]:

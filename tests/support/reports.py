@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from pytest_veeqo_alloc.coverage.collector import Coverage
-from pytest_veeqo_alloc.coverage.listeners import CheckEvent, Counted
+from pytest_veeqo_alloc.coverage.listeners import CheckEvent, CoverageCounter
 from pytest_veeqo_alloc.coverage.report_model import Document, Totals
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.reporting.formatters import about_run, finished_run
@@ -38,14 +38,16 @@ def report_of_bodies(
     *bodies: Any, contract: Engine | None = None, run: str = "a" * 32, started: datetime.datetime = DAY
 ) -> Document:
     """The report of a run that checked *bodies* of responses."""
-    counted = Counted()
+    counted = CoverageCounter()
     contract = (contract or Engine()).with_listener(counted)
     for body in bodies:
         contract.check_body("response", body)
     return report_of(counted, contract, run=run, started=started)
 
 
-def report_of(counted: Counted, contract: Engine, *, run: str = "a" * 32, started: datetime.datetime = DAY) -> Document:
+def report_of(
+    counted: CoverageCounter, contract: Engine, *, run: str = "a" * 32, started: datetime.datetime = DAY
+) -> Document:
     return finished_run(about_run(contract, "pytest 9", started, run), counted.by_origin).report
 
 

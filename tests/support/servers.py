@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from pytest_veeqo_alloc.spec.loader import read_text
+from pytest_veeqo_alloc.spec.loader import read_shipped_text
 
-ORDER = read_text("schemas/examples/response.json").encode()
+ORDER = read_shipped_text("schemas/examples/response.json").encode()
 
 
 class Allocating(BaseHTTPRequestHandler):

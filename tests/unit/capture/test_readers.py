@@ -14,11 +14,11 @@ from support.bodies import order, request_body
 from support.documents import GOT, INTERACTION, SENT, URL, cassette, har
 
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
-from pytest_veeqo_alloc.capture.readers import KINDS, Loaded, load
+from pytest_veeqo_alloc.capture.readers import KINDS, LoadedFile, load
 from pytest_veeqo_alloc.spec.loader import operation_matches, side_of
 
 
-def loaded(document: Any, kind: Any = None, source: str = "f") -> Loaded | None:
+def loaded(document: Any, kind: Any = None, source: str = "f") -> LoadedFile | None:
     data = document if isinstance(document, bytes) else json.dumps(document).encode()
     return load(data, source, kind=kind, side_of=side_of, matches=operation_matches)
 
@@ -26,7 +26,7 @@ def loaded(document: Any, kind: Any = None, source: str = "f") -> Loaded | None:
 def test_the_kind_is_told_from_the_content() -> None:
     kinds = [loaded(document) for document in (request_body(), order(), INTERACTION, cassette(), har())]
     assert [each.kind for each in kinds if each] == list(KINDS)
-    assert loaded(request_body()["allocation"]) == Loaded(
+    assert loaded(request_body()["allocation"]) == LoadedFile(
         "request", body=json.dumps(request_body()["allocation"]).encode()
     )
     assert loaded(yaml.safe_dump(cassette()).encode()) == loaded(cassette())
@@ -257,11 +257,11 @@ def test_one_familiar_name_does_not_make_a_body(document: Any) -> None:
 
 
 def test_no_repr_shows_what_a_file_holds() -> None:
-    assert "SECRET" not in repr(Loaded("response", body=b"SECRET"))
+    assert "SECRET" not in repr(LoadedFile("response", body=b"SECRET"))
 
 
 def test_a_body_is_not_looked_into_when_its_side_is_said() -> None:
-    assert loaded(b"\xff", kind="request") == Loaded("request", body=b"\xff")
+    assert loaded(b"\xff", kind="request") == LoadedFile("request", body=b"\xff")
 
 
 def test_a_body_that_unpacks_too_far_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

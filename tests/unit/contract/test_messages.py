@@ -21,8 +21,8 @@ from pytest_veeqo_alloc import ContractViolation, Deviation, Findings, Interacti
 from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.contract.http_rules import Ending, Seen
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
-from pytest_veeqo_alloc.coverage.listeners import Counted
-from pytest_veeqo_alloc.coverage.report_model import drift_of
+from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
+from pytest_veeqo_alloc.coverage.report_model import find_drift
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.spec.loader import field_trees
 
@@ -183,7 +183,7 @@ def rows() -> Iterator[str]:
 
 def counted() -> Iterator[str]:
     """What a report says of all these cases together: rules by how often they were looked at, findings, calls, drift."""
-    notebook = Counted()
+    notebook = CoverageCounter()
     contract = Engine("strict", deviations=[Deviation("null-value", "known", pointer="/customer")]).with_listener(
         notebook
     )
@@ -211,7 +211,7 @@ def counted() -> Iterator[str]:
         yield from (f"    {json.dumps(call)}" for call in row["calls"])
         yield f"    {json.dumps(row['undocumented'])}"
     yield from (f"deviation {json.dumps(each)}" for each in run["deviations"])
-    for drift, (met, looked) in drift_of(document, field_trees()).items():
+    for drift, (met, looked) in find_drift(document, field_trees()).items():
         if drift.kind != "sometimes absent":
             yield f"drift {drift.origin} {drift.sentence}: {met} of {looked}"
 

@@ -21,12 +21,12 @@ from pytest_veeqo_alloc.coverage.collector import (
     OUR_SERVER,
     RULES_WITH_PRECONDITIONS,
     Coverage,
-    coverage_of_row,
+    coverage_from_row,
     evaluation_counts,
     origin_of,
 )
-from pytest_veeqo_alloc.coverage.field_counts import MOST, Bodies, Tally, tallies
-from pytest_veeqo_alloc.coverage.report_model import field_counts
+from pytest_veeqo_alloc.coverage.field_counts import MAX_NAMES, BodyCounts, FieldTally, tally_fields
+from pytest_veeqo_alloc.coverage.report_model import documented_field_counts
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.spec.loader import field_trees
 from pytest_veeqo_alloc.strategies import allocation_responses, invalid_allocation_responses
@@ -35,11 +35,11 @@ JSON = ("Content-Type", "application/json")
 KEY = "a-key-of-some-length"
 
 
-def response_tallies(*bodies: Any) -> dict[str, Tally]:
+def response_tallies(*bodies: Any) -> dict[str, FieldTally]:
     counted = Coverage()
     for body in bodies:
         counted.add(coverage_of(lambda contract, body=body: contract.check_body("response", body)))
-    return tallies(counted.response, field_trees().response)
+    return tally_fields(counted.response, field_trees().response)
 
 
 def call(
@@ -52,22 +52,22 @@ def call(
 
 def looked(coverage: Coverage) -> dict[str, int]:
     response, request = (
-        tallies(getattr(coverage, side), getattr(field_trees(), side)) for side in ("response", "request")
+        tally_fields(getattr(coverage, side), getattr(field_trees(), side)) for side in ("response", "request")
     )
     return evaluation_counts(coverage.reached(), (field_trees().response, response), (field_trees().request, request))
 
 
 def test_a_response_has_475_fields_and_a_request_has_5() -> None:
-    assert field_counts(field_trees()) == (475, 5)
+    assert documented_field_counts(field_trees()) == (475, 5)
 
 
 def test_every_field_of_the_example_is_seen_with_its_documented_type() -> None:
     found = response_tallies(order())
     assert len(found) == 475
     assert all(tally.present == tally.instances > 0 for tally in found.values())
-    assert found["/id"] == Tally(1, 1, 1, {"number": 1})
-    assert found["/customer/shipping_addresses/*/address2"] == Tally(3, 3, 2, {"string": 2, "null": 1})
-    assert found["/due_date"] == Tally(1, 1, 0, {"null": 1})
+    assert found["/id"] == FieldTally(1, 1, 1, {"number": 1})
+    assert found["/customer/shipping_addresses/*/address2"] == FieldTally(3, 3, 2, {"string": 2, "null": 1})
+    assert found["/due_date"] == FieldTally(1, 1, 0, {"null": 1})
 
 
 @given(allocation_responses())
@@ -75,9 +75,9 @@ def test_every_field_of_the_example_is_seen_with_its_documented_type() -> None:
 def test_a_clean_body_is_counted_as_if_it_were_walked(body: dict[str, Any]) -> None:
     root = field_trees().response
     found = coverage_of(lambda contract: contract.check_body("response", body)).response
-    walked = Bodies()
+    walked = BodyCounts()
     walked.count(body, root)
-    assert tallies(found, root) == tallies(walked, root)
+    assert tally_fields(found, root) == tally_fields(walked, root)
 
 
 @given(allocation_responses(), invalid_allocation_responses())
@@ -89,10 +89,10 @@ def test_what_two_checks_show_adds_up_and_crosses_as_json(clean: Any, broken: An
     ]
     together = Coverage()
     for each in shown:
-        together.add(coverage_of_row(json.loads(json.dumps(each.as_row()))))
+        together.add(coverage_from_row(json.loads(json.dumps(each.as_row()))))
     assert together.interactions == 2
-    assert coverage_of_row(json.loads(json.dumps(together.as_row()))) == together
-    one, other, both = (tallies(each.response, field_trees().response) for each in (*shown, together))
+    assert coverage_from_row(json.loads(json.dumps(together.as_row()))) == together
+    one, other, both = (tally_fields(each.response, field_trees().response) for each in (*shown, together))
     assert all(both[pointer].present == one[pointer].present + other[pointer].present for pointer in both)
 
 
@@ -109,27 +109,27 @@ def test_an_absent_a_null_a_mistyped_and_an_extra_member_are_counted_where_they_
 
 def test_what_hangs_under_a_mistyped_object_is_not_looked_at() -> None:
     found = response_tallies(put(order(), "/deliver_to", "nobody"))
-    assert found["/deliver_to"] == Tally(1, 1, 1, {"string": 1})
-    assert found["/deliver_to/zip"] == Tally()
+    assert found["/deliver_to"] == FieldTally(1, 1, 1, {"string": 1})
+    assert found["/deliver_to/zip"] == FieldTally()
 
 
 def test_an_item_that_is_no_object_has_no_members_to_count() -> None:
     found = response_tallies(put(order(), "/allocations/0", 7))
     assert found["/allocations"].types == {"array": 1}
-    assert found["/allocations/*/id"] == Tally()
+    assert found["/allocations/*/id"] == FieldTally()
 
 
 def test_a_body_that_is_no_order_or_cannot_be_read_is_not_counted() -> None:
     for body in (b"[]", b"{", b"", b'{"status": "x"}', b"[" * 100 + b"]" * 100):
         found = coverage_of(lambda contract, body=body: contract.check_body("response", body))
         assert found.interactions == 1
-        assert found.response == Bodies()
+        assert found.response == BodyCounts()
 
 
 def test_the_fields_of_a_request_are_counted_wrapped_or_bare() -> None:
     for body in (request_body(), request_body()["allocation"]):
         found = coverage_of(lambda contract, body=body: contract.check_body("request", body))
-        assert {pointer for pointer, tally in tallies(found.request, field_trees().request).items() if tally.present} == {
+        assert {pointer for pointer, tally in tally_fields(found.request, field_trees().request).items() if tally.present} == {
             "/allocation", "/allocation/warehouse_id", "/allocation/line_items_attributes",
             "/allocation/line_items_attributes/*/sellable_id", "/allocation/line_items_attributes/*/quantity",
         }  # fmt: skip
@@ -167,11 +167,11 @@ def test_no_key_that_was_sent_is_kept_where_a_name_holds_it() -> None:
 
 
 def test_undocumented_members_beyond_the_first_500_are_counted_together() -> None:
-    body = order() | {f"extra{number}": 1 for number in range(MOST + 7)}
+    body = order() | {f"extra{number}": 1 for number in range(MAX_NAMES + 7)}
     found = coverage_of(lambda contract: contract.check_body("response", body))
-    assert len(found.response.extra) == MOST + 1
+    assert len(found.response.extra) == MAX_NAMES + 1
     assert found.response.extra["number (others)"] == 7
-    assert len(found.findings) == MOST + 1
+    assert len(found.findings) == MAX_NAMES + 1
     together = Coverage()
     together.add(found)
     together.add(found)

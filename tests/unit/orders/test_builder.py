@@ -179,13 +179,13 @@ def test_the_additions_are_those_of_the_pack_with_the_types_that_were_seen() -> 
 def test_the_types_file_and_the_pack_name_the_same_members() -> None:
     import tomllib
 
-    from pytest_veeqo_alloc.spec.loader import read_text
+    from pytest_veeqo_alloc.spec.loader import read_shipped_text
 
     pack = {
         table["rule"]: set(table["pointer"])
-        for table in tomllib.loads(read_text("schemas/deviations/observed.toml"))["deviation"]
+        for table in tomllib.loads(read_shipped_text("schemas/deviations/observed.toml"))["deviation"]
     }
-    seen = json.loads(read_text("schemas/deviations/observed-types.json"))
+    seen = json.loads(read_shipped_text("schemas/deviations/observed-types.json"))
     assert set(seen["added"]) == pack["undocumented-field"]
     assert set(seen["untyped"]) == pack["untyped-field-value"]
     assert {rule: len(pointers) for rule, pointers in pack.items()} == {

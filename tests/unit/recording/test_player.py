@@ -31,7 +31,7 @@ from pytest_veeqo_alloc.recording.matching import UnmatchedRequestError
 from pytest_veeqo_alloc.recording.network_guard import NetworkBlockedError
 from pytest_veeqo_alloc.recording.paths import CassetteError, shipped_names
 from pytest_veeqo_alloc.recording.session import Cassettes
-from pytest_veeqo_alloc.spec.loader import read_text, shipped
+from pytest_veeqo_alloc.spec.loader import read_shipped_text, shipped_folder
 
 URL = "https://shop.example.net/veeqo/orders/99/allocations"
 ROOT = Path(__file__).parents[3]
@@ -44,7 +44,7 @@ def cassettes(tmp_path: Path) -> Cassettes:
 
 def test_the_pack_is_what_the_command_makes_of_orders_and_known_errors() -> None:
     pack = runpy.run_path(str(ROOT / "tools" / "make_cassettes.py"))["pack"]()
-    assert {name: read_text(f"cassettes/{name}") for name in pack} == pack
+    assert {name: read_shipped_text(f"cassettes/{name}") for name in pack} == pack
     assert pack.keys() == {f"{name}.yaml" for name in shipped_names()}
 
 
@@ -57,17 +57,17 @@ def test_the_pack_has_every_promised_cassette() -> None:
 
 @pytest.mark.parametrize("name", shipped_names())
 def test_each_cassette_says_that_it_is_no_recording_and_what_it_rests_on(name: str) -> None:
-    text = read_text(f"cassettes/{name}.yaml")
+    text = read_shipped_text(f"cassettes/{name}.yaml")
     assert text.startswith("# No recording of the live API")
     basis = yaml.safe_load(text)["veeqo_alloc"]["made_from"]
     assert any(word in basis for word in ("transcribed", "observed", "synthetic"))
-    assert name in read_text("cassettes/README.md")
+    assert name in read_shipped_text("cassettes/README.md")
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("name", shipped_names())
 def test_each_shipped_cassette_plays_through_each_client(name: str, client: str, cassettes: Cassettes) -> None:
-    stored = yaml.safe_load(read_text(f"cassettes/{name}.yaml"))["interactions"][0]["response"]
+    stored = yaml.safe_load(read_shipped_text(f"cassettes/{name}.yaml"))["interactions"][0]["response"]
     with cassettes.use(name, strict_play=True) as tape:
         answer = CLIENTS[client](URL, BODY)
     assert answer[0] == stored["status"]["code"]
@@ -430,4 +430,4 @@ def test_a_vcrpy_that_would_write_by_itself_is_not_used(cassettes: Cassettes, mo
 
 
 def test_the_pack_lies_where_it_is_installed() -> None:
-    assert shipped("cassettes").joinpath("created.yaml").is_file()
+    assert shipped_folder("cassettes").joinpath("created.yaml").is_file()

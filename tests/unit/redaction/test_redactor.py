@@ -19,7 +19,7 @@ from pytest_veeqo_alloc import Contract, Findings, Interaction, Request, Respons
 from pytest_veeqo_alloc.core.json_pointer import split
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.redaction.allowlist import is_plain_name
-from pytest_veeqo_alloc.redaction.placeholders import StandIns, is_stand_in
+from pytest_veeqo_alloc.redaction.placeholders import Placeholders, is_placeholder
 from pytest_veeqo_alloc.redaction.redactor import new_redactor
 from pytest_veeqo_alloc.strategies import (
     Broken,
@@ -179,9 +179,9 @@ def test_a_stand_in_that_is_there_already_is_not_given_to_another_value() -> Non
     ],
 )
 def test_a_stand_in_has_the_format_of_what_it_replaces(original: str, stand_in: str) -> None:
-    assert StandIns().text(original) == stand_in
-    assert StandIns().text(stand_in) == stand_in
-    assert not original or (is_stand_in(stand_in) and not is_stand_in(original))
+    assert Placeholders().text(original) == stand_in
+    assert Placeholders().text(stand_in) == stand_in
+    assert not original or (is_placeholder(stand_in) and not is_placeholder(original))
 
 
 def test_what_a_reader_needs_of_an_order_stays() -> None:
@@ -198,7 +198,7 @@ def test_what_a_reader_needs_of_an_order_stays() -> None:
     "name", ["status", "type", "state", "currency_code", "created_at", "error_messages", "due_date"]
 )
 def test_a_secret_under_a_safe_name_is_replaced(name: str) -> None:
-    assert is_stand_in(value({name: "my secret"})[name])
+    assert is_placeholder(value({name: "my secret"})[name])
 
 
 def test_an_address_is_not_taken_for_the_state_of_a_channel() -> None:
@@ -342,7 +342,7 @@ def test_member_names_that_are_words_stay_and_others_do_not() -> None:
     )
     names = list(kept)
     assert names[:3] == ["is_configured?", "camelCase", "address2"]
-    assert all(is_stand_in(name) for name in names[3:])
+    assert all(is_placeholder(name) for name in names[3:])
 
 
 def test_a_session_gives_a_value_the_same_stand_in_in_every_file() -> None:
@@ -355,7 +355,7 @@ def test_a_session_gives_a_value_the_same_stand_in_in_every_file() -> None:
 def test_a_long_hostile_text_takes_no_long_time(text: str) -> None:
     # Patterns that try again and again would take minutes for each of these.
     (kept,) = value([text])
-    assert is_stand_in(kept)
+    assert is_placeholder(kept)
     Engine().lint(Interaction(None, Response(200, (), json.dumps({"api_key": text}).encode())))
 
 

@@ -15,13 +15,13 @@ from support.reports import DAY, kinds, of_rules, report_of, report_of_bodies
 from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.contract.deviations import Deviation
 from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.coverage.listeners import CheckEvent, Counted
-from pytest_veeqo_alloc.coverage.report_model import difference, drift_of, merged, totals_of
+from pytest_veeqo_alloc.coverage.listeners import CheckEvent, CoverageCounter
+from pytest_veeqo_alloc.coverage.report_model import compare_reports, find_drift, merge_reports, totals_by_origin
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.reporting import html as pages
 from pytest_veeqo_alloc.reporting.html import page
 from pytest_veeqo_alloc.reporting.report_file import load, save, validator
-from pytest_veeqo_alloc.spec.loader import field_trees, read_text
+from pytest_veeqo_alloc.spec.loader import field_trees, read_shipped_text
 
 HOSTILE = '</script><script>alert(1)</script>\x1b[31m&"'
 PLANTED = {
@@ -34,11 +34,11 @@ PLANTED = {
 
 
 def drifted(*bodies: Any) -> set[tuple[str, str, str]]:
-    return kinds(drift_of(report_of_bodies(*bodies), field_trees()))
+    return kinds(find_drift(report_of_bodies(*bodies), field_trees()))
 
 
 def test_a_report_is_as_its_published_schema_has_it() -> None:
-    schema = json.loads(read_text("schemas/report.json"))
+    schema = json.loads(read_shipped_text("schemas/report.json"))
     contract = Engine(deviations=["observed"])
     validator(schema).validate(report_of_bodies(order(), *PLANTED.values(), b"{", contract=contract))
 
@@ -46,8 +46,8 @@ def test_a_report_is_as_its_published_schema_has_it() -> None:
 def test_a_clean_order_is_no_drift_and_shows_every_field() -> None:
     report = report_of_bodies(order())
     assert drifted(order()) == set()
-    assert totals_of(report)["target"].seen == 475
-    assert list(totals_of(report)) == ["target"]
+    assert totals_by_origin(report)["target"].seen == 475
+    assert list(totals_by_origin(report)) == ["target"]
 
 
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: f"{planted[1]} {planted[0]}")
@@ -65,7 +65,7 @@ def test_only_what_is_new_is_news() -> None:
         report_of_bodies(lost, PLANTED["/due_date", "type of an untyped field", "string"]),
         report_of_bodies(order(), lost, PLANTED["/channel/id", "wrong type", "string"]),
     )
-    found = difference(old, new, field_trees())
+    found = compare_reports(old, new, field_trees())
     assert kinds(found.new) == {("/channel/id", "wrong type", "string")}
     assert kinds(found.gone) == {("/due_date", "type of an untyped field", "string")}
 
@@ -74,10 +74,12 @@ def test_only_what_is_new_is_news() -> None:
 def test_an_undocumented_member_is_gone_where_its_object_was_looked_at_again(pointer: str) -> None:
     old = report_of_bodies(put(order(), pointer, "red"))
     place = pointer.replace("/0/", "/*/")
-    assert kinds(difference(old, report_of_bodies(order()), field_trees()).gone) == {(place, "undocumented", "string")}
+    assert kinds(compare_reports(old, report_of_bodies(order()), field_trees()).gone) == {
+        (place, "undocumented", "string")
+    }
     if pointer != "/colour":
         elsewhere = drop(order(), pointer.rpartition("/")[0].removesuffix("/0"))
-        assert difference(old, report_of_bodies(elsewhere), field_trees()).gone == []
+        assert compare_reports(old, report_of_bodies(elsewhere), field_trees()).gone == []
 
 
 def test_what_was_not_looked_at_again_is_neither_gone_nor_hidden() -> None:
@@ -85,7 +87,7 @@ def test_what_was_not_looked_at_again_is_neither_gone_nor_hidden() -> None:
         PLANTED["/deliver_to/phone", "null", ""], PLANTED["/customer/colour", "undocumented", "string"]
     )
     new = report_of_bodies(drop(drop(order(), "/deliver_to"), "/customer"))
-    found = difference(old, new, field_trees())
+    found = compare_reports(old, new, field_trees())
     assert found.gone == []
     assert found.unseen == 11 + 7 + 12 + 11
 
@@ -93,21 +95,21 @@ def test_what_was_not_looked_at_again_is_neither_gone_nor_hidden() -> None:
 def test_merging_is_a_union_of_runs_in_any_order_and_twice() -> None:
     later = DAY + datetime.timedelta(days=1)
     one, other = report_of_bodies(order()), report_of_bodies(order(), run="b" * 32, started=later)
-    both = merged([one, other])
-    assert merged([other, one, both, one]) == both
+    both = merge_reports([one, other])
+    assert merge_reports([other, one, both, one]) == both
     assert [run["id"][0] for run in both["runs"]] == ["a", "b"]
-    assert totals_of(both)["target"].interactions == 2
-    assert totals_of(both)["target"].fields["response", "/id"].types == {"number": 2}
+    assert totals_by_origin(both)["target"].interactions == 2
+    assert totals_by_origin(both)["target"].fields["response", "/id"].types == {"number": 2}
 
 
 def test_two_runs_of_one_id_that_differ_are_refused() -> None:
     with pytest.raises(ValueError, match="two runs with the same id differ"):
-        merged([report_of_bodies(order()), report_of_bodies(order(), order())])
+        merge_reports([report_of_bodies(order()), report_of_bodies(order(), order())])
 
 
 def test_findings_and_rules_add_up_over_runs() -> None:
     bad = PLANTED["/deliver_to/phone", "null", ""]
-    both = totals_of(merged([report_of_bodies(bad), report_of_bodies(bad, bad, run="b" * 32)]))["target"]
+    both = totals_by_origin(merge_reports([report_of_bodies(bad), report_of_bodies(bad, bad, run="b" * 32)]))["target"]
     assert [row["count"] for row in both.findings.values()] == [3]
     assert of_rules(both, "errors") == {"null-value": 3}
     assert both.rules["null-value"]["looked_at"] == 3
@@ -115,7 +117,7 @@ def test_findings_and_rules_add_up_over_runs() -> None:
 
 def test_a_rule_that_is_off_is_not_counted_as_looked_at() -> None:
     contract = Engine(rules={"margin": "off"})
-    assert "margin" not in totals_of(report_of_bodies(order(), contract=contract))["target"].rules
+    assert "margin" not in totals_by_origin(report_of_bodies(order(), contract=contract))["target"].rules
 
 
 def states(contract: Engine, *bodies: Any) -> list[tuple[str, str, int]]:
@@ -153,7 +155,7 @@ def test_deviations_of_a_pack_are_never_stale() -> None:
 
 
 def test_findings_about_several_interactions_count_without_one() -> None:
-    counted = Counted()
+    counted = CoverageCounter()
     contract = Engine().with_listener(counted)
     contract.publish_findings("fake", Findings())
     contract.publish_findings("fake", Engine().check_body("response", PLANTED["/deliver_to/phone", "null", ""]))
@@ -355,14 +357,17 @@ def test_the_page_of_many_interactions_stays_small(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_report_of_no_run_is_a_page_too() -> None:
-    assert "no run" in page(merged([]))
+    assert "no run" in page(merge_reports([]))
 
 
 def test_what_a_fake_showed_is_kept_apart() -> None:
-    counted = Counted()
+    counted = CoverageCounter()
     contract = Engine().with_listener(counted)
     contract.check_body("response", order())
     found = contract.check_body("response", order())
     counted.on_check(CheckEvent("fake", None, found, lambda test_id: counted.by_origin["target"]))
     report = report_of(counted, contract)
-    assert {origin: totals.interactions for origin, totals in totals_of(report).items()} == {"target": 2, "fake": 2}
+    assert {origin: totals.interactions for origin, totals in totals_by_origin(report).items()} == {
+        "target": 2,
+        "fake": 2,
+    }

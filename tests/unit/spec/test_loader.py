@@ -15,7 +15,7 @@ from support.cases import CASES, body_of
 from pytest_veeqo_alloc import load_schema
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES
 from pytest_veeqo_alloc.reporting.report_file import validator
-from pytest_veeqo_alloc.spec.loader import read_text
+from pytest_veeqo_alloc.spec.loader import read_shipped_text
 
 
 def documented_type(field: dict[str, Any]) -> str | None:
@@ -89,7 +89,7 @@ def test_the_request_has_what_the_page_shows() -> None:
 
 
 def test_the_operation_has_parameters_status_and_header_where_openapi_has_them() -> None:
-    operation = json.loads(read_text("schemas/operation.json"))
+    operation = json.loads(read_shipped_text("schemas/operation.json"))
     assert (operation["method"], operation["path"]) == ("POST", "/orders/{order_id}/allocations")
     assert [(p["in"], p["name"], p["required"], p["schema"]["type"]) for p in operation["parameters"]] == [
         ("path", "order_id", True, "integer"),
@@ -149,7 +149,7 @@ def test_an_unknown_side_or_profile_is_told_with_the_nearest_name() -> None:
 
 
 def test_the_sanitised_examples_hold_no_address_outside_the_example_domains() -> None:
-    text = read_text("schemas/examples/response.json")
+    text = read_shipped_text("schemas/examples/response.json")
     assert "@example.com" in text
     assert text.count("@") == text.count("@example.com")
     assert text.count("https://") == text.count("https://images.example.com/")
