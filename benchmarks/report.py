@@ -12,7 +12,7 @@ from check import Noting, compact
 
 from pytest_veeqo_alloc.coverage.listeners import CheckEvent, CoverageRecorder, read_recorded
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.reporting.formatters import about_run, finished_run
+from pytest_veeqo_alloc.reporting.formatters import describe_run, build_run
 from pytest_veeqo_alloc.reporting.report_file import save
 
 INTERACTIONS = 10_000
@@ -42,8 +42,8 @@ def reporting() -> str:
         for number in range(INTERACTIONS):
             contract.check_body("response", clean if number % 10 else odd)
         start = time.perf_counter()
-        about = about_run(contract, "the bench", datetime.datetime.now(datetime.UTC), "0" * 32)
-        run = finished_run(about, read_recorded(Path(folder)))
+        about = describe_run(contract, "the bench", datetime.datetime.now(datetime.UTC), "0" * 32)
+        run = build_run(about, read_recorded(Path(folder)))
         told = []
         for kind in ("json", "html"):
             path = Path(folder, f"out.{kind}")

@@ -72,7 +72,7 @@ def fixture_cost() -> list[Row]:
         start = time.perf_counter()
         for _ in range(100):
             fake.reset()
-            _ = fake.unexpected.ok, fake.complaints
+            _ = fake.unexpected.ok, fake.problems
         return (time.perf_counter() - start) / 100
 
     return rounds({"the fake, reset and judged": once}, 20)

@@ -81,7 +81,11 @@ def fixtures() -> str:
     """Every fixture with its docstring, the markers and the hook."""
     lines = ["# Fixtures, markers and the hook", "", "| fixture | scope | gives |", "| --- | --- | --- |"]
     found = sorted(_documented_fixtures())
-    lines += [f"| `{name}` | {scope} | {_cell(doc)} |" for name, scope, doc in found if name not in _OF_THE_SUITE]
+    lines += [
+        f"| `{name}` | {scope} | {_cell(doc)} |"
+        for name, scope, doc in found
+        if name not in _OF_THE_SUITE and name[0] != "_"
+    ]
     lines += [
         "",
         f"{', '.join(f'`{name}`' for name in _OF_THE_SUITE)} are those of the packaged suite.",

@@ -22,7 +22,7 @@ from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.client import live_alone
 from pytest_veeqo_alloc.live.permission import OrderPool, WriteOptions, is_loopback, permit
 from pytest_veeqo_alloc.orders.story import Line, Stock, Story
-from pytest_veeqo_alloc.reporting.formatters import about_run, finished_run, print_error
+from pytest_veeqo_alloc.reporting.formatters import build_run, describe_run, print_error
 from pytest_veeqo_alloc.reporting.report_file import save
 from pytest_veeqo_alloc.server.control_api import controlled
 from pytest_veeqo_alloc.server.http_server import HTTPServer
@@ -63,19 +63,19 @@ def serve(served: BaseServer, *, host: str, port: int, names: tuple[str, ...], s
         while not stop.wait(1):  # a signal is handled between two waits on every system
             pass
         served.settle()
-        findings, complaints = served.unexpected, served.complaints
+        findings, problems = served.unexpected, served.problems
         served.show()
-    for line in summary(served, findings, complaints):
+    for line in summary(served, findings, problems):
         print(line, flush=True)
-    return findings.ok and not complaints
+    return findings.ok and not problems
 
 
 def write_reports(engine: Engine, counted: CoverageCounter, started: datetime.datetime, paths: list[str]) -> list[str]:
     """Writes what was counted into each of *paths*; a sentence for each that cannot be written."""
     if not paths:
         return []
-    about = about_run(engine, "veeqo-alloc serve", started, uuid.uuid4().hex)
-    report = finished_run(about, counted.by_origin).report
+    about = describe_run(engine, "veeqo-alloc serve", started, uuid.uuid4().hex)
+    report = build_run(about, counted.by_origin).report
     errors = []
     for path in paths:
         try:
@@ -135,11 +135,11 @@ def request_line_of(record: Record) -> str:
     return printable(" ".join(parts) + (f" error: {told}{more}" if found else ""))
 
 
-def summary(served: BaseServer, findings: Findings, complaints: list[str]) -> Iterator[str]:
+def summary(served: BaseServer, findings: Findings, problems: list[str]) -> Iterator[str]:
     """What is left to say at the end."""
     count = len(served.log.records)
     yield f"requests: {count}, errors: {len(findings.errors)}, warnings: {len(findings.warnings)}"
     if len(findings):
         yield render(findings, served.engine.hint(findings))
-    for complaint in complaints:
-        yield printable(complaint)
+    for problem in problems:
+        yield printable(problem)

@@ -6,7 +6,7 @@ from __future__ import annotations
 class LiveError(Exception):
     """Something about a foreign server. The text never has a key or a body in it."""
 
-    hides_libraries = True
+    trims_traceback = True
 
     def for_command(self) -> str:
         """The text with the options of the command, where it names those of pytest."""

@@ -11,30 +11,31 @@ from pytest_veeqo_alloc.plugin.fixtures import (
     MARKER,
     PASSED,
     USED,
+    _veeqo_alloc_server_runner,
     veeqo_alloc_cassette,
     veeqo_alloc_contract,
     veeqo_alloc_orders,
     veeqo_alloc_schemas,
     veeqo_alloc_server,
-    veeqo_alloc_server_owner,
     veeqo_alloc_server_settings,
     veeqo_alloc_target,
     veeqo_alloc_watch,
 )
 from pytest_veeqo_alloc.plugin.fixtures_conformance import (
-    explained,
-    names_a_client,
-    skipped_for,
+    is_client_named,
+    replacement_for,
+    uncovered_reason,
     veeqo_alloc_client,
     veeqo_alloc_client_judge,
     veeqo_alloc_judge,
     veeqo_alloc_subject,
 )
-from pytest_veeqo_alloc.plugin.observers import failure_of, hide_libraries, warnings_of
-from pytest_veeqo_alloc.plugin.options import OPTIONS, add_options, is_given, runs_suite, setting
-from pytest_veeqo_alloc.plugin.run_state import checked_in, contract_of, listener_of
+from pytest_veeqo_alloc.plugin.observers import test_failure, trim_traceback, warnings_of
+from pytest_veeqo_alloc.plugin.options import OPTIONS, add_options, is_conformance_run, is_option_set, setting
+from pytest_veeqo_alloc.plugin.run_state import checked_count, contract_of, listener_of
 
 __all__ = [
+    "_veeqo_alloc_server_runner",
     "veeqo_alloc_cassette",
     "veeqo_alloc_client",
     "veeqo_alloc_client_judge",
@@ -43,7 +44,6 @@ __all__ = [
     "veeqo_alloc_orders",
     "veeqo_alloc_schemas",
     "veeqo_alloc_server",
-    "veeqo_alloc_server_owner",
     "veeqo_alloc_server_settings",
     "veeqo_alloc_subject",
     "veeqo_alloc_target",
@@ -79,7 +79,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_veeqo_alloc.plugin.live import NAME, LivePlugin  # not before a foreign server is named
 
         config.pluginmanager.register(LivePlugin(config), NAME)
-    if is_given(config, "report") or is_given(config, "coverage-min") or runs_suite(config):
+    if is_option_set(config, "report") or is_option_set(config, "coverage-min") or is_conformance_run(config):
         from pytest_veeqo_alloc.plugin.coverage import COUNTING, ReportPlugin  # not before somebody counts
 
         config.pluginmanager.register(ReportPlugin(config), COUNTING)
@@ -97,7 +97,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> str | None:
     """One line, and only where something was set."""
     given = {name: setting(config, name) for name, *_ in OPTIONS}
-    suite = runs_suite(config)
+    suite = is_conformance_run(config)
     if not any(given.values()) and not suite:
         return None
     parts = [f"profile {given['profile'] or 'documented'}", *given["rule"]]
@@ -109,7 +109,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     # What stands before the host could be a password.
     parts += [f"target {ascii(given['base-url'].rpartition('@')[2])[1:-1]}"] if given["base-url"] else []
     if suite:
-        client = ascii(given["client"] or ("of the hook" if names_a_client(config) else ""))[1:-1]
+        client = ascii(given["client"] or ("of the hook" if is_client_named(config) else ""))[1:-1]
         own = not any(given.values()) and not client
         if not given["base-url"]:
             parts.append("server none" if client else "server our own fake, judged strictly")
@@ -138,7 +138,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         outcome = yield
     except BaseException as error:
         failure = _verdict(item)
-        if getattr(error, "is_of_conformance", False) and (instead := explained(item, error)) is not None:
+        if getattr(error, "is_of_conformance", False) and (instead := replacement_for(item, error)) is not None:
             raise instead from None
         if failure is not None and str(error) not in str(failure):
             item.add_report_section("call", "veeqo-alloc", str(failure))
@@ -150,7 +150,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 def _verdict(item: pytest.Item) -> BaseException | None:
     """What fails the test, or None; its reports get their properties."""
-    failure = failure_of(item)  # first, since it checks what was only watched until now
+    failure = test_failure(item)  # first, since it checks what was only watched until now
     listener_of(item.config).finish(item)
     return failure
 
@@ -160,8 +160,8 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tells the fixture of cassettes whether the test passed, and the summary what was used."""
-    if call.excinfo is not None and getattr(call.excinfo.value, "hides_libraries", False):
-        hide_libraries(call.excinfo.value)
+    if call.excinfo is not None and getattr(call.excinfo.value, "trims_traceback", False):
+        trim_traceback(call.excinfo.value)
     report = yield
     if report.when == "call":
         item.stash[PASSED] = report.passed
@@ -176,8 +176,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     conformance suite could not cover; nothing where nothing of it was used."""
     reports = [report for several in terminalreporter.stats.values() for report in several]
     used = [(report.nodeid, each) for report in reports for each in getattr(report, "veeqo_alloc_used", ())]
-    checked = not listener_of(config).counts and any(checked_in(report) or warnings_of(report) for report in reports)
-    if not (used or checked or any(map(skipped_for, reports))):
+    checked = not listener_of(config).counts and any(checked_count(report) or warnings_of(report) for report in reports)
+    if not (used or checked or any(map(uncovered_reason, reports))):
         return
     from pytest_veeqo_alloc.plugin.summary import cassette_lines, checked_lines, conformance_lines
 

@@ -15,9 +15,9 @@ import pytest
 
 from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.coverage.listeners import CoverageRecorder, read_recorded
-from pytest_veeqo_alloc.plugin.options import SUITE, folder_for, is_given, runs_suite, setting
+from pytest_veeqo_alloc.plugin.options import SUITE, base_directory, is_option_set, is_conformance_run, setting
 from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener_of
-from pytest_veeqo_alloc.reporting.formatters import about_run, finished_run, run_lines, too_few
+from pytest_veeqo_alloc.reporting.formatters import describe_run, build_run, run_lines, coverage_shortfall
 from pytest_veeqo_alloc.reporting.report_file import save, validate_report_path
 
 COUNTING = "veeqo_alloc_report"
@@ -43,7 +43,7 @@ class ReportPlugin:
     def pytest_configure_node(self, node: Any) -> None:
         """A process of pytest-xdist writes into the same folder."""
         node.workerinput[COUNTING] = str(self._folder)
-        if runs_suite(self._config):
+        if is_conformance_run(self._config):
             node.workerinput[SUITE] = True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -65,14 +65,14 @@ class ReportPlugin:
 
     def _conclude(self) -> Iterator[tuple[int, str]]:
         """Lines for the summary, each with the exit status that it asks for, or 0."""
-        about = about_run(
+        about = describe_run(
             engine_of(contract_of(self._config)), f"pytest {pytest.__version__}", self._started, uuid.uuid4().hex
         )
-        run = finished_run(about, read_recorded(self._folder))
+        run = build_run(about, read_recorded(self._folder))
         yield from ((0, line) for line in run_lines(run))
         if self._minimum is not None and (run.percent < self._minimum or not run.interactions):
-            yield 1, f"error: {too_few(run)} --veeqo-alloc-coverage-min {self._minimum:g} %"
-        if self._passed_of_suite and runs_suite(self._config) and not run.interactions:
+            yield 1, f"error: {coverage_shortfall(run)} --veeqo-alloc-coverage-min {self._minimum:g} %"
+        if self._passed_of_suite and is_conformance_run(self._config) and not run.interactions:
             yield 1, "error: the conformance suite checked nothing at all, so its verdict means nothing"
         for path in self._paths:
             try:
@@ -96,7 +96,7 @@ class ReportPlugin:
 
 
 def _minimum(config: pytest.Config) -> float | None:
-    if not is_given(config, "coverage-min"):
+    if not is_option_set(config, "coverage-min"):
         return None
     given = setting(config, "coverage-min")
     try:
@@ -113,4 +113,4 @@ def _path(config: pytest.Config, given: str) -> Path:
         validate_report_path(given)
     except ValueError as error:
         raise pytest.UsageError(f"veeqo-alloc: {error}") from None
-    return folder_for(config, "report") / Path(given).expanduser()
+    return base_directory(config, "report") / Path(given).expanduser()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_veeqo_alloc.plugin.observers import forget_observers, observers_of
-from pytest_veeqo_alloc.plugin.options import FAKES, folder_for, setting
+from pytest_veeqo_alloc.plugin.observers import clear_observers, observers_of
+from pytest_veeqo_alloc.plugin.options import FAKE_ADDRESSES, base_directory, setting
 from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener_of
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def veeqo_alloc_watch(
         return watches[-1]
 
     yield watch
-    forget_observers(request.node)
+    clear_observers(request.node)
     for each in watches:
         each.close()
 
@@ -126,7 +126,7 @@ def veeqo_alloc_server_settings() -> ServerSettings:
 
 
 @pytest.fixture(scope="session")
-def veeqo_alloc_server_owner(
+def _veeqo_alloc_server_runner(
     pytestconfig: pytest.Config, veeqo_alloc_server_settings: ServerSettings, veeqo_alloc_contract: Contract
 ) -> Iterator[Fake]:
     """The one server of this process, for all tests in turn."""
@@ -148,25 +148,25 @@ def veeqo_alloc_server_owner(
             trouble = ""
         if trouble:
             pytest.fail(f"veeqo-alloc: {trouble}", pytrace=False)
-        pytestconfig.stash.setdefault(FAKES, []).append(front.netloc)
+        pytestconfig.stash.setdefault(FAKE_ADDRESSES, []).append(front.netloc)
         yield fake
-        pytestconfig.stash[FAKES].remove(front.netloc)
+        pytestconfig.stash[FAKE_ADDRESSES].remove(front.netloc)
 
 
 @pytest.fixture
 def veeqo_alloc_server(
-    request: pytest.FixtureRequest, veeqo_alloc_server_owner: Fake, veeqo_alloc_contract: Contract
+    request: pytest.FixtureRequest, _veeqo_alloc_server_runner: Fake, veeqo_alloc_contract: Contract
 ) -> Iterator[Fake]:
     """A stand-in for the API on the loopback: give your client its `.url` and `.api_key`. Each request is checked, and an
     error in one fails the test. The world is empty at first, and what a client asks for is made up."""
     from pytest_veeqo_alloc.server.fake import Judge
 
-    veeqo_alloc_server_owner.reset()
-    observers_of(request.node, engine_of(veeqo_alloc_contract)).append(Judge(veeqo_alloc_server_owner))
-    yield veeqo_alloc_server_owner
-    veeqo_alloc_server_owner.settle()
-    veeqo_alloc_server_owner.show()
-    forget_observers(request.node)
+    _veeqo_alloc_server_runner.reset()
+    observers_of(request.node, engine_of(veeqo_alloc_contract)).append(Judge(_veeqo_alloc_server_runner))
+    yield _veeqo_alloc_server_runner
+    _veeqo_alloc_server_runner.settle()
+    _veeqo_alloc_server_runner.show()
+    clear_observers(request.node)
 
 
 MARKER = "veeqo_alloc_cassette"
@@ -182,9 +182,9 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
 
     config = request.config
     mode = setting(config, "record-mode") or "none"
-    fakes = config.stash.setdefault(FAKES, [])
+    fakes = config.stash.setdefault(FAKE_ADDRESSES, [])
     cassettes = Cassettes(
-        engine_of(veeqo_alloc_contract), folder_of(config), mode, lambda: _live(config), lambda: fakes
+        engine_of(veeqo_alloc_contract), cassette_folder(config), mode, lambda: _live(config), lambda: fakes
     )
     observers_of(request.node, engine_of(veeqo_alloc_contract)).append(cassettes)
     listener_of(config).owners.append(cassettes.owns)
@@ -194,7 +194,7 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
             _enter(stack, cassettes, marker)
         yield cassettes
     cassettes.show()
-    forget_observers(request.node)
+    clear_observers(request.node)
     passed = request.node.stash[PASSED]
     request.node.stash[USED] = [dataclasses.asdict(used) for used in cassettes.used(passed=passed)]
     if passed and (trouble := _trouble(lambda: cassettes.save(datetime.date.today()))):
@@ -226,6 +226,6 @@ def _live(config: pytest.Config) -> Live:
     return live_of(config)
 
 
-def folder_of(config: pytest.Config) -> Path:
+def cassette_folder(config: pytest.Config) -> Path:
     """The user's folder of cassettes, by default `tests/cassettes`."""
-    return folder_for(config, "cassette-dir") / str(setting(config, "cassette-dir") or "tests/cassettes")
+    return base_directory(config, "cassette-dir") / str(setting(config, "cassette-dir") or "tests/cassettes")

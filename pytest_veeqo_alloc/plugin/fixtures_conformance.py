@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_veeqo_alloc.plugin.observers import warn
+from pytest_veeqo_alloc.plugin.observers import record_warnings
 from pytest_veeqo_alloc.plugin.options import OPTIONS, setting
 from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener_of
 
@@ -36,7 +36,7 @@ def veeqo_alloc_subject(request: pytest.FixtureRequest, pytestconfig: pytest.Con
                 request.session.shouldfail = "veeqo-alloc: the server under test may not be written to"
                 raise
             yield foreign(live, engine_of(contract_of(pytestconfig)))
-        elif names_a_client(pytestconfig):
+        elif is_client_named(pytestconfig):
             yield "no server is named: --veeqo-alloc-base-url does, as docs/howto/staging.md says"
         else:
             yield stack.enter_context(own_fake(listener_of(pytestconfig)))
@@ -49,7 +49,7 @@ def veeqo_alloc_judge(request: pytest.FixtureRequest, veeqo_alloc_subject: Serve
 
     if isinstance(veeqo_alloc_subject, str):
         pytest.skip(veeqo_alloc_subject)
-    return ServerAssertions(veeqo_alloc_subject, lambda findings: warn(request.node, findings))
+    return ServerAssertions(veeqo_alloc_subject, lambda findings: record_warnings(request.node, findings))
 
 
 @pytest.fixture(scope="session")
@@ -88,27 +88,27 @@ def veeqo_alloc_client_judge(request: pytest.FixtureRequest, veeqo_alloc_client:
         if request.session.shouldfail:
             pytest.fail(f"veeqo-alloc: {veeqo_alloc_client}", pytrace=False)
         pytest.skip(veeqo_alloc_client)
-    fake = request.getfixturevalue("veeqo_alloc_server_owner")
+    fake = request.getfixturevalue("_veeqo_alloc_server_runner")
     fake.reset()
     timeout = float(setting(request.config, "client-timeout") or 5)
-    yield ClientAssertions(veeqo_alloc_client, fake, timeout, lambda findings: warn(request.node, findings))
+    yield ClientAssertions(veeqo_alloc_client, fake, timeout, lambda findings: record_warnings(request.node, findings))
     fake.settle()
     fake.show()
 
 
-def names_a_client(config: pytest.Config) -> bool:
+def is_client_named(config: pytest.Config) -> bool:
     """Whether somebody said which client is to be judged."""
     implementations = config.hook.pytest_veeqo_alloc_client.get_hookimpls()
     return bool(setting(config, "client") or implementations)
 
 
-def skipped_for(report: Any) -> str:
+def uncovered_reason(report: Any) -> str:
     """Why the suite could not cover the test of *report*; nothing where it did, or where it is another's test."""
     skipped = getattr(report, "skipped", False) and isinstance(report.longrepr, tuple)
     return str(report.longrepr[2]).partition(NOT_COVERED)[2] if skipped else ""
 
 
-def explained(item: pytest.Item, error: BaseException) -> BaseException | None:
+def replacement_for(item: pytest.Item, error: BaseException) -> BaseException | None:
     """What is raised in the place of *error*: a skip where something is not covered, one sentence and a stop where the
     target is no target or the client is none."""
     from pytest_veeqo_alloc.conformance.client import ClientError

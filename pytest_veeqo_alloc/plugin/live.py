@@ -19,7 +19,7 @@ from pytest_veeqo_alloc.live.client import Live
 from pytest_veeqo_alloc.live.journal import JOURNAL, Writer, opened, read_journal
 from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WriteOptions, WritePermission, permit
 from pytest_veeqo_alloc.live.run_state import Rate, Shared
-from pytest_veeqo_alloc.plugin.options import folder_for, setting
+from pytest_veeqo_alloc.plugin.options import base_directory, setting
 
 NAME = "veeqo_alloc_live"
 _LINES = 10
@@ -38,7 +38,7 @@ class LivePlugin:
         self._permit: WritePermission | None = None
         self._trouble: LiveError | None = None
         try:
-            self._permit = permit(wishes_of(config))
+            self._permit = permit(write_options_of(config))
             if not self._is_worker:
                 self._open(self._permit)
         except LiveError as error:
@@ -109,7 +109,7 @@ def _told(cleaned: list[Cleaned]) -> Iterator[str]:
         yield f"and {len(clean) - _LINES} more orders of which nothing is left"
 
 
-def wishes_of(config: pytest.Config) -> WriteOptions:
+def write_options_of(config: pytest.Config) -> WriteOptions:
     """What the options say, and the key of the environment. UsageError, in one sentence, for what is no number."""
     return WriteOptions(
         base_url=setting(config, "base-url"),
@@ -119,13 +119,13 @@ def wishes_of(config: pytest.Config) -> WriteOptions:
         orders=setting(config, "orders"),
         rate=_number(config, "rate", float),
         trust_env=bool(setting(config, "trust-env")),
-        folder=folder_for(config, "orders"),
+        folder=base_directory(config, "orders"),
     )
 
 
 def journal_of(config: pytest.Config) -> Path:
     """The journal of this run."""
-    return folder_for(config, "journal") / (setting(config, "journal") or JOURNAL)
+    return base_directory(config, "journal") / (setting(config, "journal") or JOURNAL)
 
 
 def _number(config: pytest.Config, name: str, kind: type[int] | type[float]) -> Any:
@@ -144,5 +144,5 @@ def live_of(config: pytest.Config) -> Live:
     plugin = config.pluginmanager.get_plugin(NAME)
     if isinstance(plugin, LivePlugin):
         return plugin.live()
-    permit(wishes_of(config))
+    permit(write_options_of(config))
     raise JournalError("this run was not set up to write")

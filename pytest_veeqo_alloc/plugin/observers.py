@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.engine import Engine
 
 
-def failure(violation: ContractViolation | None, complaints: Sequence[str]) -> BaseException:
-    """Return one exception for *violation* and *complaints*, which pytest shows without a traceback."""
+def failure(violation: ContractViolation | None, problems: Sequence[str]) -> BaseException:
+    """Return one exception for *violation* and *problems*, which pytest shows without a traceback."""
     if violation is not None:
-        return _untraced_violation()(violation, complaints)
-    return pytest.fail.Exception("veeqo-alloc: " + "\n\n".join(complaints), pytrace=False)
+        return _untraced_violation()(violation, problems)
+    return pytest.fail.Exception("veeqo-alloc: " + "\n\n".join(problems), pytrace=False)
 
 
 @functools.cache
@@ -29,9 +29,9 @@ def _untraced_violation() -> Callable[[ContractViolation, Sequence[str]], BaseEx
     from pytest_veeqo_alloc.contract.failure import ContractViolation  # the core, which most runs never load
 
     class UntracedViolation(ContractViolation, pytest.fail.Exception):  # type: ignore[misc,name-defined]  # pytest gives the class as an attribute of a function
-        def __init__(self, violation: ContractViolation, complaints: Sequence[str]) -> None:
+        def __init__(self, violation: ContractViolation, problems: Sequence[str]) -> None:
             ContractViolation.__init__(self, violation.findings, violation.hint)
-            self.msg = "\n\n".join([str(violation), *complaints])
+            self.msg = "\n\n".join([str(violation), *problems])
             self.pytrace = False
 
     # A failure shows the name under which users know it.
@@ -41,72 +41,72 @@ def _untraced_violation() -> Callable[[ContractViolation, Sequence[str]], BaseEx
 
 
 class TestObserver(Protocol):
-    """Something that looked on. It may have `complaints` as well: texts, each of which fails the test."""
+    """Something that looked on. It may have `problems` as well: texts, each of which fails the test."""
 
     @property
     def findings(self) -> Findings:
         """What is wrong with the interactions that it saw."""
 
 
-WARNED = "veeqo_alloc_warning"
+WARNING_PROPERTY = "veeqo_alloc_warning"
 """The property of a report that has a warning in it; it crosses from the processes of pytest-xdist."""
 
-MOST_WARNED = 20
+MAX_WARNINGS = 20
 
-_WATCHED: pytest.StashKey[tuple[Engine, list[TestObserver]]] = pytest.StashKey()
+_OBSERVERS: pytest.StashKey[tuple[Engine, list[TestObserver]]] = pytest.StashKey()
 
 
 def observers_of(node: pytest.Item, engine: Engine) -> list[TestObserver]:
     """The onlookers of the test *node*, to be added to."""
-    if _WATCHED not in node.stash:
-        node.stash[_WATCHED] = (engine, [])
-    return node.stash[_WATCHED][1]
+    if _OBSERVERS not in node.stash:
+        node.stash[_OBSERVERS] = (engine, [])
+    return node.stash[_OBSERVERS][1]
 
 
-def forget_observers(node: pytest.Item) -> None:
+def clear_observers(node: pytest.Item) -> None:
     """Forget the onlookers of *node*, at the end of the test: it may be run again."""
-    if _WATCHED in node.stash:
-        del node.stash[_WATCHED]
+    if _OBSERVERS in node.stash:
+        del node.stash[_OBSERVERS]
 
 
-def failure_of(node: pytest.Item) -> BaseException | None:
+def test_failure(node: pytest.Item) -> BaseException | None:
     """What fails the test *node*, or None. It is shown without a traceback. Warnings are kept for the summary."""
-    if _WATCHED not in node.stash:
+    if _OBSERVERS not in node.stash:
         return None
-    engine, observers = node.stash[_WATCHED]
+    engine, observers = node.stash[_OBSERVERS]
     findings = engine.merge(observer.findings for observer in observers)
-    complaints: Sequence[str] = [text for observer in observers for text in getattr(observer, "complaints", ())]
-    warn(node, findings)
-    if findings.ok and not complaints:
+    problems: Sequence[str] = [text for observer in observers for text in getattr(observer, "problems", ())]
+    record_warnings(node, findings)
+    if findings.ok and not problems:
         return None
 
-    return failure(None if findings.ok else engine.violation(findings), complaints)
+    return failure(None if findings.ok else engine.violation(findings), problems)
 
 
 def checked_by_observers(node: pytest.Item) -> int:
     """How many interactions those looked at that check by themselves."""
-    _, observers = node.stash.get(_WATCHED, (None, []))
+    _, observers = node.stash.get(_OBSERVERS, (None, []))
     return sum(getattr(each, "checked", 0) for each in observers)
 
 
-def warn(node: pytest.Item, findings: Findings) -> None:
+def record_warnings(node: pytest.Item, findings: Findings) -> None:
     """Remember the warnings among *findings* for the summary, each once for a test, and no more than can be read."""
-    known = [text for name, text in node.user_properties if name == WARNED]
+    known = [text for name, text in node.user_properties if name == WARNING_PROPERTY]
     for each in findings.warnings:
         text = f"{each.rule} at {each.side} {each.place}"
-        if text not in known and len(known) < MOST_WARNED:
+        if text not in known and len(known) < MAX_WARNINGS:
             known.append(text)
-            node.user_properties.append((WARNED, text))
+            node.user_properties.append((WARNING_PROPERTY, text))
 
 
 def warnings_of(report: Any) -> list[str]:
     """The warnings that *report* of a test carries."""
     if getattr(report, "when", "") != "call":
         return []
-    return [text for name, text in report.user_properties if name == WARNED]
+    return [text for name, text in report.user_properties if name == WARNING_PROPERTY]
 
 
-def hide_libraries(error: BaseException) -> None:
+def trim_traceback(error: BaseException) -> None:
     """End the traceback of *error* at the last line of the user's own code. Where a call was stopped, the frames of
     clients and of vcrpy below it have the request as an argument, with its URL and its key."""
     libraries = tuple(str(sysconfig.get_path(kind)) for kind in ("stdlib", "purelib", "platlib"))

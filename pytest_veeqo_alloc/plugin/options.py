@@ -9,7 +9,7 @@ import pytest
 
 PREFIX = "veeqo_alloc_"
 SUITE = "pytest_veeqo_alloc.conformance"
-FAKES: pytest.StashKey[list[str]] = pytest.StashKey()
+FAKE_ADDRESSES: pytest.StashKey[list[str]] = pytest.StashKey()
 """`host:port` of every server of ours that listens in this process."""
 
 # Name, what it takes, whether it may be given several times, help.
@@ -61,18 +61,18 @@ def setting(config: pytest.Config, name: str) -> Any:
     return config.getini(key_of(name)) if given is None else given
 
 
-def is_given(config: pytest.Config, name: str) -> bool:
+def is_option_set(config: pytest.Config, name: str) -> bool:
     """Whether an option was given at all, be it empty, or its ini key says something."""
     return config.getoption(key_of(name)) is not None or bool(config.getini(key_of(name)))
 
 
-def runs_suite(config: pytest.Config) -> bool:
+def is_conformance_run(config: pytest.Config) -> bool:
     """Whether the packaged suite was named; a process of pytest-xdist is told by its controller."""
     given: dict[str, object] = getattr(config, "workerinput", {})
     return SUITE in given or any(SUITE in str(argument) for argument in config.invocation_params.args)
 
 
-def folder_for(config: pytest.Config, name: str) -> Path:
+def base_directory(config: pytest.Config, name: str) -> Path:
     """From where the file of an option is looked for: one named on the command line from where that was given, one of
     the ini file from where that lies, else the root."""
     if config.getoption(key_of(name)):

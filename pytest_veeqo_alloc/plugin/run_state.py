@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pytest_veeqo_alloc.plugin.observers import MOST_WARNED, checked_by_observers, warn
-from pytest_veeqo_alloc.plugin.options import FAKES, key_of, setting
+from pytest_veeqo_alloc.plugin.observers import MAX_WARNINGS, checked_by_observers, record_warnings
+from pytest_veeqo_alloc.plugin.options import FAKE_ADDRESSES, key_of, setting
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc import Contract
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.engine import Engine
 
 
-CHECKED = "veeqo_alloc_interactions"
+CHECKED_PROPERTY = "veeqo_alloc_interactions"
 """The property of a report that says how many interactions its test checked; it crosses from pytest-xdist's processes."""
 
 
@@ -52,7 +52,7 @@ class CheckListener:
         origin, interaction = event.origin, event.interaction
         if origin is None:
             # The caller is warned about what it checked, even if the owner of the exchange reports it as well.
-            if len(self._warned) < MOST_WARNED and event.findings.warnings:
+            if len(self._warned) < MAX_WARNINGS and event.findings.warnings:
                 self._warned.append(event.findings)
             if interaction is not None and self._is_known(interaction):
                 return
@@ -68,17 +68,19 @@ class CheckListener:
         if self._checked.get(id(interaction)) is interaction:
             return True
         self._checked[id(interaction)] = interaction
-        if interaction.request is not None and _netloc(interaction.request.url) in self._config.stash.get(FAKES, ()):
+        if interaction.request is not None and _netloc(interaction.request.url) in self._config.stash.get(
+            FAKE_ADDRESSES, ()
+        ):
             return True
         return any(owns(interaction) for owns in self.owners)
 
     def finish(self, item: pytest.Item) -> None:
         """Attach the count and the warnings of its test to *item*, so that its reports carry them."""
         for findings in self._warned:
-            warn(item, findings)
+            record_warnings(item, findings)
         if checked := self._direct_checks + checked_by_observers(item):
-            item.user_properties[:] = [each for each in item.user_properties if each[0] != CHECKED]
-            item.user_properties.append((CHECKED, checked))
+            item.user_properties[:] = [each for each in item.user_properties if each[0] != CHECKED_PROPERTY]
+            item.user_properties.append((CHECKED_PROPERTY, checked))
 
 
 _LISTENER: pytest.StashKey[CheckListener] = pytest.StashKey()
@@ -91,11 +93,11 @@ def listener_of(config: pytest.Config) -> CheckListener:
     return config.stash[_LISTENER]
 
 
-def checked_in(report: Any) -> int:
+def checked_count(report: Any) -> int:
     """How many interactions the test of *report* checked."""
     if getattr(report, "when", "") != "call":
         return 0
-    return sum(int(value) for name, value in report.user_properties if name == CHECKED)
+    return sum(int(value) for name, value in report.user_properties if name == CHECKED_PROPERTY)
 
 
 def _netloc(url: str) -> str:

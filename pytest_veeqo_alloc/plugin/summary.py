@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from pytest_veeqo_alloc.core.text import count_of, printable
-from pytest_veeqo_alloc.plugin.fixtures import folder_of
-from pytest_veeqo_alloc.plugin.fixtures_conformance import skipped_for
+from pytest_veeqo_alloc.plugin.fixtures import cassette_folder
+from pytest_veeqo_alloc.plugin.fixtures_conformance import uncovered_reason
 from pytest_veeqo_alloc.plugin.observers import warnings_of
-from pytest_veeqo_alloc.plugin.run_state import checked_in
+from pytest_veeqo_alloc.plugin.run_state import checked_count
 from pytest_veeqo_alloc.recording.paths import files_in
 
 _MOST = 5
@@ -35,11 +35,11 @@ def cassette_lines(used: list[tuple[str, dict[str, Any]]], config: pytest.Config
         names = ", ".join(map(ascii, shipped[:_MOST]))
         yield f"veeqo-alloc: warning: nothing was recorded for {names}: shipped with the package, so played; name yours otherwise"
     if _is_whole_run(config):
-        orphans = _orphans(folder_of(config), {os.path.realpath(each["path"]) for _, each in used})
+        orphans = _orphans(cassette_folder(config), {os.path.realpath(each["path"]) for _, each in used})
         if orphans:
             more = f" and {len(orphans) - _MOST} more" if len(orphans) > _MOST else ""
             names = ", ".join(printable(path.name) for path in orphans[:_MOST])
-            yield f"veeqo-alloc: warning: no test used {names}{more} in {printable(str(folder_of(config)))}"
+            yield f"veeqo-alloc: warning: no test used {names}{more} in {printable(str(cassette_folder(config)))}"
 
 
 def _is_whole_run(config: pytest.Config) -> bool:
@@ -48,7 +48,7 @@ def _is_whole_run(config: pytest.Config) -> bool:
         return False
     if config.args_source != pytest.Config.ArgsSource.ARGS:
         return True
-    folder = folder_of(config).resolve()
+    folder = cassette_folder(config).resolve()
     return any("::" not in given and folder.is_relative_to(Path(given).resolve()) for given in config.args)
 
 
@@ -69,7 +69,7 @@ def _is_ours(path: Path) -> bool:
 
 def checked_lines(reports: list[Any]) -> Iterator[str]:
     """How much was checked, and a line for each warning that a test had."""
-    yield f"veeqo-alloc: {count_of(sum(map(checked_in, reports)), 'interaction')} checked"
+    yield f"veeqo-alloc: {count_of(sum(map(checked_count, reports)), 'interaction')} checked"
     warned = Counter(text for report in reports for text in warnings_of(report))
     for text, count in list(warned.items())[:_MOST]:
         yield f"veeqo-alloc: warning: {printable(text)}{f', in {count} tests' if count > 1 else ''}"
@@ -81,7 +81,7 @@ def conformance_lines(reports: list[Any]) -> Iterator[str]:
     """INCOMPLETE, with what the suite did not cover and why."""
     missing: dict[str, list[str]] = {}
     for report in reports:
-        if reason := skipped_for(report):
+        if reason := uncovered_reason(report):
             missing.setdefault(reason, []).append(report.nodeid.rpartition("::")[2])
     if missing:
         yield f"veeqo-alloc: INCOMPLETE: {sum(map(len, missing.values()))} tests could not be run against this server"

@@ -171,7 +171,7 @@ _COLUMN = 44
 class UnmatchedRequestError(Exception):
     """No recorded interaction is left for a request. The text describes what differs and quotes nothing."""
 
-    hides_libraries = True
+    trims_traceback = True
 
 
 def nearest(

@@ -24,7 +24,7 @@ Allows = Callable[[str, int], bool]
 class NetworkBlockedError(RuntimeError):
     """A call that no cassette plays was stopped before the network. Not an OSError: clients would try again."""
 
-    hides_libraries = True
+    trims_traceback = True
 
 
 @contextmanager

@@ -140,7 +140,7 @@ class Cassettes:
             tape.show()
 
     @property
-    def complaints(self) -> list[str]:
+    def problems(self) -> list[str]:
         """What fails the test besides findings: requests that nothing was played for, where the client kept that to
         itself, cassettes whose block was never entered, and with `strict_play` what was not played."""
         told = [str(error) for tape in self._tapes for error in tape.unmatched]

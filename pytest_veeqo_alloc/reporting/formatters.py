@@ -122,7 +122,7 @@ def _escape(text: str, table: dict[str, str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class RunReport:
     """A report, and what it comes to."""
 
     report: Document
@@ -149,7 +149,7 @@ class Finished:
         return documented_field_counts(field_trees())[0]
 
 
-def about_run(engine: Engine, by: str, started: datetime.datetime, run: str) -> RunInfo:
+def describe_run(engine: Engine, by: str, started: datetime.datetime, run: str) -> RunInfo:
     """A run that *by* made, judged by *contract*. *run* is its id, *started* in UTC."""
     return RunInfo(
         id=run,
@@ -164,16 +164,16 @@ def about_run(engine: Engine, by: str, started: datetime.datetime, run: str) -> 
     )
 
 
-def finished_run(about: RunInfo, counted: Mapping[Origin, Coverage]) -> Finished:
+def build_run(about: RunInfo, counted: Mapping[Origin, Coverage]) -> RunReport:
     """The report of a run that counted these."""
     report = build_report(about, counted, field_trees())
-    return Finished(report, totals_by_origin(report))
+    return RunReport(report, totals_by_origin(report))
 
 
 _MOST = 8
 
 
-def run_lines(run: Finished) -> Iterator[str]:
+def run_lines(run: RunReport) -> Iterator[str]:
     """Interactions, rules and fields; errors and warnings by rule with one place each; deviations."""
     if not run.interactions:
         yield "0 interactions, so nothing was checked"
@@ -189,13 +189,13 @@ def run_lines(run: Finished) -> Iterator[str]:
     yield from _deviations(run)
 
 
-def too_few(run: Finished) -> str:
+def coverage_shortfall(run: RunReport) -> str:
     """How much was seen, where that is less than was asked for."""
     of_fakes = "" if "target" in run.totals else "; what our fake and cassettes answer does not count"
     return f"{run.seen} of {run.fields} fields seen from the target{of_fakes}: less than"
 
 
-def _findings(run: Finished) -> Iterator[str]:
+def _findings(run: RunReport) -> Iterator[str]:
     told: dict[tuple[str, str], tuple[str, int]] = {}
     for each in run.totals.values():
         for row in each.findings.values():
@@ -209,7 +209,7 @@ def _findings(run: Finished) -> Iterator[str]:
         yield f"and {len(ordered) - _MOST} more rules with findings"
 
 
-def _deviations(run: Finished) -> Iterator[str]:
+def _deviations(run: RunReport) -> Iterator[str]:
     rows = [row for each in run.report["runs"] for row in each["deviations"]]
     if not rows:
         return

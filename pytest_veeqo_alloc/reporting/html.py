@@ -64,7 +64,7 @@ class Branch:
     drifted: int = 0
 
 
-def page(report: Document) -> str:
+def render_page(report: Document) -> str:
     """The whole page."""
     totals, drift = totals_by_origin(report), find_drift(report, field_trees())
     style, script = (_ENVIRONMENT.get_template(name).render() for name in ("report.css", "report.js"))

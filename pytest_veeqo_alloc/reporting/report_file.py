@@ -45,9 +45,9 @@ def validate_report_path(path: str) -> None:
 def save(report: Document, path: Path) -> None:
     """Writes *report* as its suffix says. ValueError, in one sentence, where that cannot be done."""
     if path.suffix.lower() == ".html":
-        from pytest_veeqo_alloc.reporting.html import page  # not before a page is written: jinja2 is an extra
+        from pytest_veeqo_alloc.reporting.html import render_page  # not before a page is written: jinja2 is an extra
 
-        text = page(report)
+        text = render_page(report)
     else:
         text = json.dumps(report, separators=(",", ":")) + "\n"
     try:

@@ -86,9 +86,9 @@ def _findings(served: BaseServer) -> dict[str, Any]:
     listed = [(record.number, finding) for record in served.log.records for finding in served.log.findings_of(record)]
     in_sequence = ((None, finding) for finding in served.log.in_sequence())
     rows = [{**finding.as_row(), "request": number} for number, finding in (*listed, *in_sequence)]
-    complaints = served.complaints
-    return {"ok": served.unexpected.ok and not complaints, "checked": len(served.log.records), "findings": rows,
-            "complaints": complaints}  # fmt: skip
+    problems = served.problems
+    return {"ok": served.unexpected.ok and not problems, "checked": len(served.log.records), "findings": rows,
+            "complaints": problems}  # fmt: skip
 
 
 def _interactions(served: BaseServer) -> dict[str, Any]:

@@ -210,7 +210,7 @@ class Fake(BaseServer):
         return self._expected.without(findings)
 
     @property
-    def complaints(self) -> list[str]:
+    def problems(self) -> list[str]:
         """What fails a test besides findings: what was expected and did not come, and faults that could not be put in or
         that no request met."""
         self.settle()
@@ -222,7 +222,7 @@ class Fake(BaseServer):
                 for planned in self._planned
                 if not planned.is_met
             ]
-        return [*self._complaints, *missing, *unmet]
+        return [*self._problems, *missing, *unmet]
 
     def take_in(self, request: Request) -> PendingExchange:
         """The front's way in. The check comes before the answer."""
@@ -347,6 +347,6 @@ class Judge:
         return len(self._fake.interactions)
 
     @property
-    def complaints(self) -> list[str]:
+    def problems(self) -> list[str]:
         """Sentences, each of which fails the test."""
-        return self._fake.complaints
+        return self._fake.problems

@@ -201,7 +201,7 @@ class BaseServer(ABC):
     def _begin(self, keys: Iterable[str] = ()) -> None:
         """Nothing seen. *keys* are those that are taken here."""
         self._log = Log(self.engine, keys, self.source, self._tell, self.origin)
-        self._complaints: list[str] = []
+        self._problems: list[str] = []
 
     @abstractmethod
     def take_in(self, request: Request) -> PendingExchange:
@@ -232,9 +232,9 @@ class BaseServer(ABC):
         return self.findings
 
     @property
-    def complaints(self) -> list[str]:
+    def problems(self) -> list[str]:
         """What is wrong besides findings."""
-        return list(self._complaints)
+        return list(self._problems)
 
     def counting(self, findings: Findings) -> Findings:
         """Those of *findings* that count."""
@@ -247,7 +247,7 @@ class BaseServer(ABC):
 
     def complain(self, sentence: str) -> None:
         """Something that is wrong besides findings."""
-        self._complaints.append(sentence)
+        self._problems.append(sentence)
 
     def settle(self) -> None:
         """Cut slow answers short and wait until everything on its way has ended."""

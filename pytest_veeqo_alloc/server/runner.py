@@ -92,9 +92,9 @@ def serve_fake(
 def raise_for_errors(fake: Fake) -> None:
     """ContractViolation or AssertionError, if anything was not as it should be."""
     __tracebackhide__ = True
-    complaints = fake.complaints
+    problems = fake.problems
     findings = fake.unexpected
     if not findings.ok:
         raise fake.engine.violation(findings)
-    if complaints:
-        raise AssertionError("\n".join(complaints))
+    if problems:
+        raise AssertionError("\n".join(problems))

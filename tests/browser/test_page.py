@@ -21,7 +21,7 @@ from pytest_veeqo_alloc import build_order
 from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
 from pytest_veeqo_alloc.coverage.report_model import Document
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.reporting.formatters import about_run, finished_run
+from pytest_veeqo_alloc.reporting.formatters import build_run, describe_run
 from pytest_veeqo_alloc.reporting.report_file import save
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -61,8 +61,8 @@ def made_report() -> Document:
     contract.check_body(
         "response", {**order, "colour": "red", "due_date": "x", "deliver_to": {**order["deliver_to"], "zip": None}}
     )
-    about = about_run(contract, "pytest 9", datetime.datetime(2026, 1, 31, tzinfo=datetime.UTC), "a" * 32)
-    return finished_run(about, counted.by_origin).report
+    about = describe_run(contract, "pytest 9", datetime.datetime(2026, 1, 31, tzinfo=datetime.UTC), "a" * 32)
+    return build_run(about, counted.by_origin).report
 
 
 @pytest.fixture(scope="module")

@@ -236,7 +236,7 @@ def test_reads_pass_where_that_is_allowed_and_are_no_finding(upstream: Fake, tmp
         assert requests.head(proxy.url + "/orders/447452", headers=HEADERS, timeout=5).status_code == 404
         assert requests.delete(proxy.url + "/orders/447452", headers=HEADERS, timeout=5).status_code == 403
         assert rules(proxy) == []
-        assert proxy.complaints == [
+        assert proxy.problems == [
             "request 4 was answered with 403: only POST /orders/{order_id}/allocations is passed on"
         ]
 
@@ -286,7 +286,7 @@ def test_a_loop_is_found_at_the_first_request(tmp_path: Path) -> None:
             assert proxy.leads_to(front.netloc)
             answer = post(proxy)
             assert answer.status_code == 508
-            assert proxy.complaints[-1:] == ["request 2 was answered with 508: the upstream leads back to this proxy"]
+            assert proxy.problems[-1:] == ["request 2 was answered with 508: the upstream leads back to this proxy"]
 
 
 def test_a_client_that_leaves_does_not_stop_the_check_of_the_answer(upstream: Fake, tmp_path: Path) -> None:

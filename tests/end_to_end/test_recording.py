@@ -68,7 +68,7 @@ def test_each_client_is_admitted_once_a_request_and_every_client_plays_it(
             assert parsed(other(url, body()))["id"] == parsed(first)["id"]
             assert other(f"{server.url}/orders/8/allocations", body(2))[0] == 201
         assert replay.findings.ok
-        assert replay.complaints == []
+        assert replay.problems == []
     assert len(server.posts) == 2
 
 

@@ -74,7 +74,7 @@ def test_each_shipped_cassette_plays_through_each_client(name: str, client: str,
     assert parsed(answer) == (json.loads(stored["body"]["string"]) if stored["body"]["string"] else None)
     assert (tape.play_count, tape.unplayed, len(tape.interactions)) == (1, [], 1)
     assert cassettes.findings.ok
-    assert cassettes.complaints == []
+    assert cassettes.problems == []
 
 
 def test_the_pack_plays_for_any_order_and_host_and_checks_the_request(cassettes: Cassettes) -> None:
@@ -126,7 +126,7 @@ def test_an_unmatched_request_says_what_differs_and_quotes_nothing(tmp_path: Pat
         "  do: send what was recorded, record it anew, or leave it out of the comparison with "
         "relax=['body', 'host', 'query']",
     ]  # fmt: skip
-    assert cassettes.complaints == [text]
+    assert cassettes.problems == [text]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_unplayed_interactions_are_told(tmp_path: Path, cassettes: Cassettes) ->
     assert [each.request.url for each in tape.unplayed if each.request] == [
         "https://api.example.com/orders/1/allocations"
     ]
-    assert cassettes.complaints == [
+    assert cassettes.problems == [
         "the cassette 'mine' is not played to its end: 1 of 2 interactions are left (strict_play=True)"
     ]
 

@@ -19,7 +19,7 @@ from pytest_veeqo_alloc.coverage.listeners import CheckEvent, CoverageCounter
 from pytest_veeqo_alloc.coverage.report_model import compare_reports, find_drift, merge_reports, totals_by_origin
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.reporting import html as pages
-from pytest_veeqo_alloc.reporting.html import page
+from pytest_veeqo_alloc.reporting.html import render_page
 from pytest_veeqo_alloc.reporting.report_file import load, save, validator
 from pytest_veeqo_alloc.spec.loader import field_trees, read_shipped_text
 
@@ -278,7 +278,7 @@ def test_an_origin_that_is_missing_is_a_note(tmp_path: Path, capsys: pytest.Capt
 def test_the_page_has_no_control_character_of_a_report() -> None:
     report = report_of_bodies(order())
     report["runs"][0]["by"] = "\x1b[2J\x00"
-    assert not any(character in page(report) for character in "\x1b\x00")
+    assert not any(character in render_page(report) for character in "\x1b\x00")
 
 
 def test_a_report_without_interactions_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -314,7 +314,7 @@ def read(html: str) -> Reader:
 
 
 def test_the_page_needs_nothing_beside_itself() -> None:
-    reader = read(page(report_of_bodies(order())))
+    reader = read(render_page(report_of_bodies(order())))
     addresses = [value for _, each in reader.elements for name, value in each.items() if name in ("src", "href")]
     assert all(str(address).startswith(("#", "data:,")) for address in addresses)
     (policy,) = [each["content"] for _, each in reader.elements if each.get("http-equiv") == "Content-Security-Policy"]
@@ -322,7 +322,7 @@ def test_the_page_needs_nothing_beside_itself() -> None:
 
 
 def test_the_page_shows_every_documented_field_in_a_tree() -> None:
-    reader = read(page(report_of_bodies(order())))
+    reader = read(render_page(report_of_bodies(order())))
     found = {str(each["data-find"]) for tag, each in reader.elements if tag == "li" and "data-find" in each}
     assert len(found) == 475 + 5
     assert sum(tag == "details" for tag, _ in reader.elements) == 33 + 1 + 2 + 1
@@ -339,7 +339,7 @@ def test_every_place_of_the_page_escapes_what_is_hostile() -> None:
         row["tests"] = {HOSTILE: 1}
     origin["undocumented"]["response"] = {f"/{HOSTILE}": {HOSTILE: 1}}
     run["deviations"] = [{"rule": HOSTILE, "place": HOSTILE, "reason": HOSTILE, "count": 1, "state": "used"}]
-    reader = read(page(report))
+    reader = read(render_page(report))
     assert sum(tag == "script" for tag, _ in reader.elements) == 1
     assert sum("alert(1)" in text for text in reader.text) >= 8
 
@@ -351,13 +351,13 @@ def test_the_page_of_many_interactions_stays_small(monkeypatch: pytest.MonkeyPat
         {"status": "201", "errors": errors, "warnings": 0, "tests": {f"test_{number}": 1 for number in range(5)}}
         for errors in (0, 2)
     ]
-    html = page(report)
+    html = render_page(report)
     assert "The first 3 of 10 rows, errors first" in html
     assert html.count('<td class="name">test_') == 3
 
 
 def test_a_report_of_no_run_is_a_page_too() -> None:
-    assert "no run" in page(merge_reports([]))
+    assert "no run" in render_page(merge_reports([]))
 
 
 def test_what_a_fake_showed_is_kept_apart() -> None:

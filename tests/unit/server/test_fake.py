@@ -93,7 +93,7 @@ def test_no_id_of_a_request_is_taken_for_one_that_stands_in_for_others(fake: Fak
     order = post(fake, body, order_id=7).json()
     assert (order["id"], order["allocations"][0]["warehouse"]["id"]) == (7, PLACEHOLDER + at)
     assert order["allocations"][0]["line_items"][0]["sellable"]["id"] == PLACEHOLDER + at
-    assert fake.complaints == []
+    assert fake.problems == []
 
 
 def test_a_customer_may_be_called_as_an_id_that_stands_in_for_others() -> None:
