@@ -1,1 +1,1 @@
-"""Capture: what was seen, from whatever holds it, as an `Interaction`. Decides nothing about the contract."""
+"""Interactions from client objects, watched sessions and files."""

@@ -1,1 +1,1 @@
-"""Cli."""
+"""The `veeqo-alloc` command: check, redact, serve, report and more."""

@@ -1,1 +1,1 @@
-"""The packaged suite: `pytest --pyargs pytest_veeqo_alloc.conformance` judges a server, a client, or both."""
+"""The packaged test suite, which checks a server, a client, or both."""

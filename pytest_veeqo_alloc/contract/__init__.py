@@ -1,4 +1,4 @@
-"""The contract: what is right, and what a finding says. Pure, data in and data out.
+"""The rules, and the checker that turns interactions into findings.
 
 Nothing here reads a file, a clock or an environment, and nothing outside decides what is right.
 """

@@ -1,1 +1,1 @@
-"""Core."""
+"""HTTP messages, JSON pointers and text; knows nothing of the contract."""

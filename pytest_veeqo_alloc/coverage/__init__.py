@@ -1,1 +1,1 @@
-"""Coverage."""
+"""Counts: which documented fields and rules the checks have reached."""

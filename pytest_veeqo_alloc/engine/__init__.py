@@ -1,4 +1,4 @@
-"""The engine: the contract together with its settings, as the plugin, the server and the files use it.
+"""The contract with its settings, as plugin, server and commands use it.
 
 `Contract` shows users the documented checks and nothing else. What the rest of the package needs beside them is here.
 """

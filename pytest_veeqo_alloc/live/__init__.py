@@ -1,4 +1,4 @@
-"""Why nothing was sent, or what came of it: each one sentence, or one for each thing that is missing."""
+"""Writes to a server that is not ours: permission, journal and cleanup."""
 
 from __future__ import annotations
 

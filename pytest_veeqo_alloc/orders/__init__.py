@@ -1,1 +1,1 @@
-"""Orders."""
+"""Complete orders, built from a story of a few facts."""

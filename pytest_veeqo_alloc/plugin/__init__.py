@@ -1,4 +1,4 @@
-"""The pytest plugin: options, and the failure of a watched test. Loaded in every run, so it imports next to nothing."""
+"""The pytest plugin: options, fixtures, markers and summary."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Cassettes: replay without a network, and recordings that may be shown. Built on vcrpy, whose patches they use."""
+"""Cassettes: recording and replay through vcrpy, with a network guard."""

@@ -1,1 +1,1 @@
-"""Redaction."""
+"""Redaction: whatever no allowlist permits becomes a placeholder."""

@@ -1,1 +1,1 @@
-"""Sinks: findings as a terminal, a program or GitHub wants them. One escaping function for each."""
+"""Output: terminal, JSON, GitHub annotations and the HTML report."""

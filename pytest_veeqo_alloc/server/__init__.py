@@ -1,1 +1,1 @@
-"""The fake: a stateful stand-in for the API on the loopback, and the proxy in front of a real one."""
+"""The fake server, and the proxy that checks traffic to a real one."""

@@ -1,1 +1,1 @@
-"""Spec."""
+"""The bundled JSON Schemas, and the OpenAPI document made from them."""

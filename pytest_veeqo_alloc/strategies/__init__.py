@@ -1,4 +1,4 @@
-"""Hypothesis strategies: valid payloads, orders and interactions, and broken ones that say what is broken."""
+"""Hypothesis strategies for valid, invalid and malformed payloads."""
 
 from pytest_veeqo_alloc.strategies.invalid_requests import (
     Broken,
