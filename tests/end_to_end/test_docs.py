@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import yaml
 from make_reference import PAGES as PAGES_OF_CODE
-from support.bodies import drop, order, put
+from support.bodies import BODY, drop, order, put
 from support.cassettes import created, write
-from support.clients import BODY, CLIENTS
-from support.live import KEY, body, live_at
+from support.clients import CLIENTS
+from support.live import KEY, live_at, pool_request
 from support.reports import report_of_bodies
 from support.served import served
 from support.staging import staging
@@ -322,7 +322,7 @@ def test_the_pool_and_the_clean_up_of_the_readme_are_real(
     with staging() as server:
         server.last_id = 323498
         with live_at(server.url, tmp_path, orders=POOL) as live:
-            live.post(447452, body(warehouse_id=1784, sellable_id=1226616))
+            live.post(447452, pool_request(warehouse_id=1784, sellable_id=1226616))
         host = server.url.partition("://")[2]
         main(["cleanup", str(tmp_path / "journal.jsonl"), "--base-url", server.url, "--allow-host", host])
     assert f"--allow-host staging.example.com\n{capsys.readouterr().out}```" in README
@@ -376,16 +376,16 @@ def test_the_profile_table_of_the_readme_is_that_of_the_catalogue() -> None:
         assert cells == [words[CATALOGUE[rule].severities[profile]] for rule in rules]
 
 
-COVERED = """
+COVERED = (
+    f"BODY = {BODY}\n"
+    + """
 import pytest
 import requests
 from pytest_veeqo_alloc import build_order
 
-GOOD = {"allocation": {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}}
-
 def test_client(veeqo_alloc_server):
     url = veeqo_alloc_server.url + "/orders/447452/allocations?page=1"
-    requests.post(url, json=GOOD, headers={"x-api-key": veeqo_alloc_server.api_key}, timeout=5)
+    requests.post(url, json=BODY, headers={"x-api-key": veeqo_alloc_server.api_key}, timeout=5)
 
 @pytest.mark.parametrize("changed", [{}, {"colour": "red"}])
 def test_server(veeqo_alloc_contract, changed):
@@ -395,6 +395,7 @@ def test_server(veeqo_alloc_contract, changed):
         del order["number"]
     veeqo_alloc_contract.check_body("response", order)
 """
+)
 
 
 def test_the_summary_of_the_readme_is_the_one_that_comes(pytester: pytest.Pytester) -> None:

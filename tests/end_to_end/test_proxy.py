@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 import trustme
-from support.clients import BODY
-from support.fake import PATH, asking, talk
+from support.bodies import BODY, allocation_request
+from support.fake import PATH, talk
 from support.live import live_at
 from support.served import served
 from support.staging import staging
@@ -244,11 +244,13 @@ def test_reads_pass_where_that_is_allowed_and_are_no_finding(upstream: Fake, tmp
 def test_the_budget_and_the_pool_hold_for_the_client(upstream: Fake, tmp_path: Path) -> None:
     pool = "[[order]]\nid = 7\nwarehouse_id = 5\nsellables = { 11 = 3 }\n"
     with proxy_before(upstream.url, tmp_path, orders=pool, writes=1, rate=None) as proxy:
-        fits = asking(1, sellable_id=11, warehouse_id=5)
+        fits = allocation_request(1, sellable_id=11, warehouse_id=5)
         assert "order 8 is not in the order pool" in post(proxy, fits, "/orders/8/allocations").json()["error_messages"]
         assert (
             "more are asked for"
-            in post(proxy, asking(4, sellable_id=11, warehouse_id=5), "/orders/7/allocations").json()["error_messages"]
+            in post(proxy, allocation_request(4, sellable_id=11, warehouse_id=5), "/orders/7/allocations").json()[
+                "error_messages"
+            ]
         )
         assert post(proxy, fits, "/orders/7/allocations").status_code == 201
         assert post(proxy, fits, "/orders/7/allocations").status_code == 403

@@ -18,7 +18,7 @@ import yaml
 from support import canaries
 from support.cassettes import created, no_live
 from support.clients import CLIENTS, HEADERS, parsed
-from support.live import body, live_at
+from support.live import live_at, pool_request
 from support.servers import Allocating, serving
 from support.staging import Staging, staging
 
@@ -53,20 +53,20 @@ def test_each_client_is_admitted_once_a_request_and_every_client_plays_it(
     url = f"{server.url}/orders/7/allocations"
     with recorder(server.url, tmp_path) as (cassettes, live):
         with cassettes.use("mine") as tape:
-            first = CLIENTS[client](url, body())
-            CLIENTS[client](f"{server.url}/orders/8/allocations", body(2))
+            first = CLIENTS[client](url, pool_request())
+            CLIENTS[client](f"{server.url}/orders/8/allocations", pool_request(2))
         assert first[0] == 201
         assert (len(tape.recorded), tape.play_count, len(tape.interactions)) == (2, 0, 2)
         assert cassettes.findings.ok
         cassettes.save(TODAY)
         assert live.shared.charged == 2
     assert [entry.outcome for entry in read_journal(tmp_path / "live" / "journal.jsonl").entries] == [201, 201]
-    assert [json.loads(sent) for _, _, _, sent, _ in server.posts] == [body(), body(2)]
+    assert [json.loads(sent) for _, _, _, sent, _ in server.posts] == [pool_request(), pool_request(2)]
     for other in CLIENTS.values():
         replay = Cassettes(Engine(), tmp_path, "none", no_live)
         with replay.use("mine", strict_play=True):
-            assert parsed(other(url, body()))["id"] == parsed(first)["id"]
-            assert other(f"{server.url}/orders/8/allocations", body(2))[0] == 201
+            assert parsed(other(url, pool_request()))["id"] == parsed(first)["id"]
+            assert other(f"{server.url}/orders/8/allocations", pool_request(2))[0] == 201
         assert replay.findings.ok
         assert replay.problems == []
     assert len(server.posts) == 2
@@ -75,7 +75,7 @@ def test_each_client_is_admitted_once_a_request_and_every_client_plays_it(
 def test_the_live_client_gets_the_answer_as_it_is(server: Staging, tmp_path: Path) -> None:
     with recorder(server.url, tmp_path) as (cassettes, _):
         with cassettes.use("mine"):
-            answer = CLIENTS["requests"](f"{server.url}/orders/7/allocations", body())
+            answer = CLIENTS["requests"](f"{server.url}/orders/7/allocations", pool_request())
         cassettes.save(TODAY)
     assert parsed(answer)["customer"]["email"] == "customer@example.com"
     assert "customer@example.com" not in (tmp_path / "mine.yaml").read_text(encoding="utf-8")
@@ -103,7 +103,7 @@ def test_no_canary_of_a_recording_reaches_cassette_journal_or_log(
     client: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     secrets = canaries.secrets()[:40]
-    sent: dict[str, Any] = body()
+    sent: dict[str, Any] = pool_request()
     sent["allocation"]["note"] = secrets
     sent["allocation"]["nested"] = {f"name_{chr(97 + at % 26)}{at // 26}": secret for at, secret in enumerate(secrets)}
     with caplog.at_level("DEBUG"), serving(Leaking) as url, recorder(url, tmp_path) as (cassettes, _):
@@ -131,9 +131,9 @@ def test_a_call_that_fails_is_unknown_and_the_next_is_admitted_anew(server: Stag
         with cassettes.use("mine"):
             for client in ("requests", "httpx"):
                 with pytest.raises((requests.ConnectionError, httpx.RemoteProtocolError)):
-                    CLIENTS[client](url, body())
+                    CLIENTS[client](url, pool_request())
             with pytest.raises(RefusedError, match="the budget of 2 writes is spent"):
-                CLIENTS["requests"](url, body())
+                CLIENTS["requests"](url, pool_request())
         assert live.shared.charged == 2
     assert [entry.is_unknown for entry in read_journal(tmp_path / "live" / "journal.jsonl").entries] == [True, True]
     assert len(server.posts) == 2
@@ -142,8 +142,8 @@ def test_a_call_that_fails_is_unknown_and_the_next_is_admitted_anew(server: Stag
 def test_only_the_target_is_reached_while_recording(server: Staging, tmp_path: Path) -> None:
     with staging() as other, recorder(server.url, tmp_path) as (cassettes, _), cassettes.use("mine"):
         with pytest.raises(RefusedError, match="goes to another server"):
-            CLIENTS["httpx"](f"{other.url}/orders/7/allocations", body())
-        CLIENTS["requests"](f"{server.url}/orders/7/allocations", body())
+            CLIENTS["httpx"](f"{other.url}/orders/7/allocations", pool_request())
+        CLIENTS["requests"](f"{server.url}/orders/7/allocations", pool_request())
         with pytest.raises(NetworkBlockedError):
             __import__("socket").create_connection(("127.0.0.1", server.server_port))
         assert other.seen == []
@@ -161,7 +161,7 @@ def test_a_redirect_that_the_client_follows_does_not_reach_another_server(server
     for client in ("requests", "aiohttp"):
         with serving(Elsewhere) as url, recorder(url, tmp_path / client) as (cassettes, _):
             with cassettes.use("mine"), pytest.raises((RefusedError, NetworkBlockedError)):
-                CLIENTS[client](f"{url}/orders/7/allocations", body())
+                CLIENTS[client](f"{url}/orders/7/allocations", pool_request())
             assert server.seen == []
 
 
@@ -170,7 +170,7 @@ def test_all_makes_the_cassette_anew_and_keeps_nothing_old(server: Staging, tmp_
     for mode in ("once", "all"):
         with recorder(server.url, tmp_path, mode=mode) as (cassettes, _):
             with cassettes.use("mine"):
-                CLIENTS["requests"](url, body())
+                CLIENTS["requests"](url, pool_request())
             cassettes.save(TODAY)
     document = yaml.safe_load((tmp_path / "mine.yaml").read_text(encoding="utf-8"))
     assert len(document["interactions"]) == 1

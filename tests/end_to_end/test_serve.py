@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import requests
-from support.clients import BODY
-from support.fake import PATH, asking
+from support.bodies import BARE, BODY, allocation_request
+from support.fake import PATH
 from support.served import served
 from support.servers import ORDER, Allocating, serving
 
@@ -21,7 +21,6 @@ from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.server.fake import API_KEY
 
 HEADERS = {"x-api-key": API_KEY}
-BARE = BODY["allocation"]
 CONTROL = "/__veeqo_alloc__/"
 
 
@@ -95,7 +94,11 @@ def test_node_is_checked_and_asks_for_faults(tmp_path: Path) -> None:
 def test_the_control_path_tells_interactions_redacted_and_begins_anew(tmp_path: Path) -> None:
     with served(tmp_path) as process:
         requests.post(
-            process.url + PATH, params={"who": "customer@example.com"}, json=asking(), headers=HEADERS, timeout=5
+            process.url + PATH,
+            params={"who": "customer@example.com"},
+            json=allocation_request(),
+            headers=HEADERS,
+            timeout=5,
         )
         told = requests.get(process.url + CONTROL + "interactions", timeout=5)
         (each,) = told.json()["interactions"]
@@ -174,7 +177,7 @@ def test_the_orders_of_a_file_are_those_that_there_are(tmp_path: Path) -> None:
     )
     with served(tmp_path, "--policy", "strict", "--orders", "pool.toml", "--profile", "strict") as process:
         assert post(process.url).status_code == 404
-        ask = asking(2, sellable_id=11, warehouse_id=5)
+        ask = allocation_request(2, sellable_id=11, warehouse_id=5)
         assert post(process.url, ask, "/orders/7/allocations").status_code == 201
         assert post(process.url, ask, "/orders/7/allocations").status_code == 422
         assert process.stop() == 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from support.bodies import BODY
 from support.cassettes import created, write
-from support.clients import BODY
 
 STRICTLY = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:randomly")
 

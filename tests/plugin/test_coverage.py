@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.bodies import BODY
 
 from pytest_veeqo_alloc.coverage.report_model import totals_by_origin
 from pytest_veeqo_alloc.reporting.report_file import load
 
 STRICTLY = ("-W", "error", "-p", "no:randomly")
-TESTS = """
+GOOD = f"GOOD = {BODY}\n"
+TESTS = (
+    GOOD
+    + """
 import pytest
 import requests
 from pytest_veeqo_alloc import build_order
 
-GOOD = {"allocation": {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}}
 
 def post(server, path="/orders/447452/allocations"):
     return requests.post(server.url + path, json=GOOD, headers={"x-api-key": server.api_key}, timeout=5)
@@ -31,6 +34,7 @@ def test_server(veeqo_alloc_contract):
     del order["payment"], order["number"]
     assert not veeqo_alloc_contract.check_body("response", order | {"colour": "red"}).ok
 """
+)
 SUMMARY = "veeqo-alloc: 2 interactions (1 from the target, 1 from the fake), 58 of 61 rules exercised, 465 of 475 fields seen from the target"
 
 
@@ -245,10 +249,9 @@ def test_elsewhere(veeqo_alloc_contract):
 
 
 def test_what_is_only_watched_is_counted_where_nobody_reports(suite: pytest.Pytester) -> None:
-    result = run(suite, tests="""
+    result = run(suite, tests=GOOD + """
 import requests
 import responses
-GOOD = {"allocation": {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}}
 
 @responses.activate
 def test_watched(veeqo_alloc_watch):
@@ -262,9 +265,8 @@ def test_watched(veeqo_alloc_watch):
 
 
 def test_who_checks_an_answer_of_the_fake_is_warned_of_it(suite: pytest.Pytester) -> None:
-    result = run(suite, "--veeqo-alloc-profile", "lenient", "--veeqo-alloc-rule", "undocumented-status=warning", tests="""
+    result = run(suite, "--veeqo-alloc-profile", "lenient", "--veeqo-alloc-rule", "undocumented-status=warning", tests=GOOD + """
 import requests
-GOOD = {"allocation": {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}}
 
 def test_refused(veeqo_alloc_server, veeqo_alloc_contract):
     url = veeqo_alloc_server.url + "/orders/447452/allocations"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.live import pool_request
 from support.staging import Staging, staging
 
 from pytest_veeqo_alloc.cli.main import main
@@ -19,14 +20,14 @@ KEY = "canary-key-of-a-test"
 STRICTLY = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:randomly")
 POOL = "[[order]]\nid = 7\nwarehouse_id = 5\nsellables = { 11 = 50 }\n"
 
-PREAMBLE = """
+PREAMBLE = (
+    f"BODY = {pool_request()}\n"
+    + """
 import os
 import pytest
 import requests
-
-def body(quantity=1, **more):
-    return {"allocation": {"warehouse_id": 5, "line_items_attributes": [{"sellable_id": 11, "quantity": quantity}], **more}}
 """
+)
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_without_leave_nothing_is_sent_and_all_that_is_missing_is_told(
     monkeypatch.delenv("VEEQO_ALLOC_API_KEY")
     tests = """
 def test_it(veeqo_alloc_target):
-    veeqo_alloc_target.post(7, body())
+    veeqo_alloc_target.post(7, BODY)
 
 def test_that_does_not_write():
     pass
@@ -87,7 +88,7 @@ MANY = """
 @pytest.mark.parametrize("number", range(12))
 def test_it(veeqo_alloc_target, number):
     assert veeqo_alloc_target.foreign
-    assert veeqo_alloc_target.post(7, body()).response.status == 201
+    assert veeqo_alloc_target.post(7, BODY).response.status == 201
 
 def test_pool(veeqo_alloc_orders):
     assert [order.id for order in veeqo_alloc_orders] == [7]
@@ -116,8 +117,8 @@ def test_what_a_run_wrote_is_cleaned_up_at_its_end(suite: pytest.Pytester, serve
     tests = """
 def test_it(veeqo_alloc_target):
     with pytest.raises(Exception, match="UNKNOWN"):
-        veeqo_alloc_target.post(7, body())
-    veeqo_alloc_target.post(7, body())
+        veeqo_alloc_target.post(7, BODY)
+    veeqo_alloc_target.post(7, BODY)
 """
     given = options(server, "--veeqo-alloc-max-writes=4", "--veeqo-alloc-cleanup", "--veeqo-alloc-journal=j.jsonl")
     result = run(suite, tests, *given)
@@ -133,7 +134,7 @@ def test_an_unknown_write_is_told_at_the_end(suite: pytest.Pytester, server: Sta
     server.answers = ["die"]
     tests = """
 def test_it(veeqo_alloc_target):
-    veeqo_alloc_target.post(7, body())
+    veeqo_alloc_target.post(7, BODY)
 """
     result = run(suite, tests, *options(server, "--veeqo-alloc-max-writes=4"))
     result.assert_outcomes(failed=1)
@@ -163,7 +164,7 @@ KEY = {"x-api-key": os.environ.get("VEEQO_ALLOC_API_KEY", "any")}
 
 @pytest.mark.veeqo_alloc_cassette("mine")
 def test_it():
-    answer = requests.post(CLIENT + "/orders/7/allocations", json=body(NOTE), headers=KEY, timeout=5)
+    answer = requests.post(CLIENT + "/orders/7/allocations", json=BODY, headers=KEY, timeout=5)
     assert answer.status_code == 201
     assert answer.json()["customer"]["email"].EMAIL
 """
@@ -175,8 +176,8 @@ def recording(suite: pytest.Pytester, server: Staging, monkeypatch: pytest.Monke
     return suite
 
 
-def recorded(email: str = "endswith('example.com')", note: str = "1") -> str:
-    return RECORD.replace("EMAIL", email).replace("NOTE", note)
+def recorded(email: str = "endswith('example.com')", quantity: int = 1) -> str:
+    return RECORD.replace("EMAIL", email).replace("json=BODY", f"json={pool_request(quantity)}")
 
 
 def cassette(suite: pytest.Pytester) -> Path:
@@ -243,7 +244,7 @@ def test_new_episodes_are_added_to_what_is_stored(recording: pytest.Pytester, se
         passed=1
     )
     more = (*given, "--veeqo-alloc-record-mode=new_episodes")
-    run(recording, recorded("startswith('customer')", note="2"), *more).assert_outcomes(passed=1)
+    run(recording, recorded("startswith('customer')", quantity=2), *more).assert_outcomes(passed=1)
     document = yaml.safe_load(cassette(recording).read_text(encoding="utf-8"))
     quantities = [
         json.loads(each["request"]["body"])["allocation"]["line_items_attributes"][0]["quantity"]
@@ -260,7 +261,7 @@ def test_another_call_that_writes_and_another_order_are_refused_while_recording(
 @pytest.mark.veeqo_alloc_cassette("other")
 @pytest.mark.parametrize("call", [("PUT", "/orders/7"), ("POST", "/orders/8/allocations"), ("DELETE", "/orders/7/allocations/1")])
 def test_refused(call):
-    requests.request(call[0], CLIENT + call[1], json=body(), headers=KEY, timeout=5)
+    requests.request(call[0], CLIENT + call[1], json=BODY, headers=KEY, timeout=5)
 
 @pytest.mark.veeqo_alloc_cassette("other")
 def test_retried():
@@ -268,7 +269,7 @@ def test_retried():
     session = requests.Session()
     session.mount("http://", HTTPAdapter(max_retries=Retry(3, allowed_methods=None, backoff_factor=0)))
     with pytest.raises(requests.ConnectionError):
-        session.post(CLIENT + "/orders/7/allocations", json=body(), headers=KEY, timeout=5)
+        session.post(CLIENT + "/orders/7/allocations", json=BODY, headers=KEY, timeout=5)
 """  # fmt: skip
     server.answers = ["die"] * 5
     given = options(server, "--veeqo-alloc-max-writes=4", "--veeqo-alloc-record-mode=once")
@@ -292,7 +293,7 @@ def test_threads():
     from concurrent.futures import ThreadPoolExecutor
     def one(number):
         try:
-            return requests.post(CLIENT + "/orders/7/allocations", json=body(), headers=KEY, timeout=5).status_code
+            return requests.post(CLIENT + "/orders/7/allocations", json=BODY, headers=KEY, timeout=5).status_code
         except Exception as error:
             return type(error).__name__
     with ThreadPoolExecutor(8) as pool:
@@ -327,7 +328,7 @@ def test_a_password_in_the_url_is_not_shown(suite: pytest.Pytester) -> None:
 SHARD = """
 def test_it(veeqo_alloc_target, veeqo_alloc_orders, veeqo_alloc_contract):
     (order,) = veeqo_alloc_orders
-    veeqo_alloc_contract.validate(veeqo_alloc_target.post(order.id, body()))
+    veeqo_alloc_contract.validate(veeqo_alloc_target.post(order.id, BODY))
 """
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import pytest
+from support.bodies import BODY
 
 STRICTLY = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:cacheprovider")
-PREAMBLE = """
+PREAMBLE = (
+    f"BODY = {BODY}\n"
+    + """
 import httpx
 import pytest
 import requests
 from pytest_veeqo_alloc import build_order
 
-BODY = {"allocation": {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}}
 PATH = "/orders/447452/allocations"
 """
+)
 ASYNC = """
 async def test_async(veeqo_alloc_server, veeqo_alloc_watch):
     headers = {"x-api-key": veeqo_alloc_server.api_key}

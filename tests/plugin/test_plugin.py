@@ -6,10 +6,13 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from support.bodies import BARE
 
 STRICTLY = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:randomly")
 
-PREAMBLE = """
+PREAMBLE = (
+    f"BARE = {BARE}\n"
+    + """
 import json
 import httpx
 import pytest
@@ -18,7 +21,6 @@ from pytest_veeqo_alloc import Contract, Response
 from pytest_veeqo_alloc.spec.loader import read_shipped_text
 
 ORDER = json.loads(read_shipped_text("schemas/examples/response.json"))
-BARE = {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}
 GOOD = {"allocation": BARE}
 PATH = "/orders/447452/allocations"
 HEADERS = {"x-api-key": "test-key"}
@@ -27,6 +29,7 @@ def answer(**changes):
     headers = (("content-type", "application/json"), ("location", "/orders/447452"))
     return Response(201, headers, json.dumps(ORDER | changes).encode())
 """
+)
 
 WATCHED = """
 import os

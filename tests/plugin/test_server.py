@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import pytest
+from support.bodies import BARE
 
 STRICTLY = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:randomly")
 
-PREAMBLE = """
+PREAMBLE = (
+    f"BARE = {BARE}\n"
+    + """
 import asyncio
 import threading
 import httpx
 import pytest
 import requests
 
-BARE = {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}
 GOOD = {"allocation": BARE}
 
 def call(server, body=GOOD, order_id=447452):
     url = f"{server.url}/orders/{order_id}/allocations"
     return requests.post(url, json=body, headers={"x-api-key": server.api_key}, timeout=5)
 """
+)
 
 
 def run(pytester: pytest.Pytester, tests: str, *options: str) -> pytest.RunResult:

@@ -23,6 +23,17 @@ def request_body() -> dict[str, Any]:
     return json.loads(_REQUEST)
 
 
+def allocation_request(quantity: int = 1, *, warehouse_id: int = 1784, sellable_id: int = 1226615) -> dict[str, Any]:
+    """Return a valid request body with one line; by default for the warehouse and sellable of `order()`."""
+    line = {"sellable_id": sellable_id, "quantity": quantity}
+    return {"allocation": {"warehouse_id": warehouse_id, "line_items_attributes": [line]}}
+
+
+BODY = allocation_request()
+BARE = BODY["allocation"]
+"""The members of `BODY` without the documented wrapper."""
+
+
 def at(body: Any, pointer: str) -> Any:
     for token in split(pointer):
         body = body[int(token)] if isinstance(body, list) else body[token]

@@ -8,8 +8,7 @@ from typing import Any
 
 from pytest_veeqo_alloc import Interaction, Request, Response
 from pytest_veeqo_alloc.capture.writers import cassette_text
-from support.bodies import order
-from support.clients import BODY
+from support.bodies import BODY, order
 
 
 def no_live() -> Any:

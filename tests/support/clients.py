@@ -13,9 +13,6 @@ import requests
 import urllib3
 
 HEADERS = {"x-api-key": "test-key"}
-BODY: dict[str, Any] = {
-    "allocation": {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}
-}
 Answer = tuple[int, bytes]
 
 

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import socket
-from typing import Any
 from urllib.parse import urlsplit
 
 from pytest_veeqo_alloc.server.fake import Fake
-from support.clients import BODY
+from support.bodies import BODY
 
 PATH = "/orders/447452/allocations"
-
-
-def asking(quantity: int = 1, *, sellable_id: int = 1226615, warehouse_id: int = 1784) -> dict[str, Any]:
-    body = copy.deepcopy(BODY)
-    body["allocation"]["warehouse_id"] = warehouse_id
-    body["allocation"]["line_items_attributes"] = [{"sellable_id": sellable_id, "quantity": quantity}]
-    return body
 
 
 def headers(fake: Fake) -> dict[str, str]:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from pytest_veeqo_alloc.live.client import Live
 from pytest_veeqo_alloc.live.journal import opened
 from pytest_veeqo_alloc.live.permission import WriteOptions, permit
 from pytest_veeqo_alloc.live.run_state import Rate, Shared
 from pytest_veeqo_alloc.live.transport import Waits
+from support.bodies import allocation_request
 
 KEY = "canary-key-of-a-test"
 POOL = "[[order]]\nid = 7\nwarehouse_id = 5\nsellables = { 11 = 3 }\n[[order]]\nid = 8\nwarehouse_id = 5\nsellables = { 11 = 9 }\n"
 
 
-def body(quantity: int = 1, *, warehouse_id: int = 5, sellable_id: int = 11) -> dict[str, Any]:
-    line = {"sellable_id": sellable_id, "quantity": quantity}
-    return {"allocation": {"warehouse_id": warehouse_id, "line_items_attributes": [line]}}
+pool_request = functools.partial(allocation_request, warehouse_id=5, sellable_id=11)
+"""Return a valid request body for an order of `POOL`; *quantity* is the first argument."""
 
 
 @contextmanager

@@ -12,15 +12,12 @@ import httpx
 import pytest
 import requests
 import urllib3
-from support.bodies import order, request_body
+from support.bodies import BARE, BODY, order, request_body
 
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response
 from pytest_veeqo_alloc.capture.client_objects import interaction_of, request_of
 
 PATH = "/orders/447452/allocations"
-LINES = [{"sellable_id": 1226615, "quantity": 1}]
-BODY = {"allocation": {"warehouse_id": 1784, "line_items_attributes": LINES}}
-BARE = BODY["allocation"]
 HEADERS = {"x-api-key": "test-key"}
 STRICT = Contract("strict")
 

@@ -7,13 +7,12 @@ import asyncio
 import httpx
 import pytest
 import requests
+from support.bodies import BARE, BODY
 from support.servers import Allocating, serving
 
 from pytest_veeqo_alloc import Contract
 
 PATH = "/orders/447452/allocations"
-GOOD = {"allocation": {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}}
-BARE = GOOD["allocation"]
 HEADERS = {"x-api-key": "test-key"}
 
 
@@ -30,7 +29,7 @@ def test_a_requests_session_is_watched_and_other_calls_are_skipped(server_url: s
 def test_an_httpx_client_is_watched_also_while_it_streams(server_url: str) -> None:
     with httpx.Client(base_url=server_url, headers=HEADERS) as client, Contract().watch(client) as watch:
         client.get("/orders/447452")
-        client.post(PATH, json=GOOD)
+        client.post(PATH, json=BODY)
         with client.stream("POST", PATH, json=BARE) as response:
             assert b"".join(response.iter_bytes()).startswith(b"{")
     assert (len(watch.interactions), watch.skipped) == (2, 1)
@@ -41,7 +40,7 @@ def test_an_async_httpx_client_is_watched(server_url: str) -> None:
     async def calls() -> None:
         async with httpx.AsyncClient(base_url=server_url, headers=HEADERS) as client:
             watch = Contract().watch(client)
-            await asyncio.gather(*(client.post(PATH, json=GOOD) for _ in range(5)))
+            await asyncio.gather(*(client.post(PATH, json=BODY) for _ in range(5)))
             await client.get("/orders/447452")
             assert (len(watch.interactions), watch.skipped) == (5, 1)
             assert watch.findings.ok
@@ -51,7 +50,7 @@ def test_an_async_httpx_client_is_watched(server_url: str) -> None:
 
 def test_a_stream_of_requests_can_still_be_read_while_it_is_watched(server_url: str) -> None:
     with requests.Session() as session, Contract().watch(session) as watch:
-        response = session.post(server_url + PATH, json=GOOD, headers=HEADERS, stream=True)
+        response = session.post(server_url + PATH, json=BODY, headers=HEADERS, stream=True)
         assert b"".join(response.iter_content(100)).startswith(b"{")
     assert watch.findings.ok
 

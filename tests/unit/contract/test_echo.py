@@ -6,11 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from support.bodies import drop, order, put
+from support.bodies import BODY, drop, order, put
 
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response
 
-REQUEST = {"allocation": {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}}
 QUANTITY = "/allocation/line_items_attributes/0/quantity"
 CONTRACT = Contract(
     "documented", rules=dict.fromkeys(("duplicate-sellable", "completeness", "stock-entry-sellable"), "off")
@@ -18,7 +17,7 @@ CONTRACT = Contract(
 
 
 def rules(
-    request: Any = REQUEST, response: Any = None, path: str = "/orders/447452/allocations"
+    request: Any = BODY, response: Any = None, path: str = "/orders/447452/allocations"
 ) -> list[tuple[str, str | None]]:
     body = order() if response is None else response
     headers = (("content-type", "application/json"), ("x-api-key", "k"), ("location", f"/orders/{body.get('id')}"))
@@ -40,13 +39,13 @@ def test_an_order_id_that_is_no_integer_cannot_be_compared() -> None:
 
 
 WRONG = [
-    put(REQUEST, "/allocation/warehouse_id", 5),
-    put(REQUEST, "/allocation/line_items_attributes/0/sellable_id", 7),
-    put(REQUEST, QUANTITY, 2),
+    put(BODY, "/allocation/warehouse_id", 5),
+    put(BODY, "/allocation/line_items_attributes/0/sellable_id", 7),
+    put(BODY, QUANTITY, 2),
     put(
-        REQUEST,
+        BODY,
         "/allocation/line_items_attributes",
-        [*REQUEST["allocation"]["line_items_attributes"], {"sellable_id": 9, "quantity": 1}],
+        [*BODY["allocation"]["line_items_attributes"], {"sellable_id": 9, "quantity": 1}],
     ),
 ]  # type: ignore[misc, list-item]  # plain JSON
 
@@ -58,24 +57,24 @@ def test_a_complete_order_without_what_was_requested_is_a_finding(request_body: 
 
 def test_a_partial_allocation_may_hold_less_but_not_more() -> None:
     partial = put(order(), "/allocated_completely", False)
-    assert rules(put(REQUEST, QUANTITY, 2), partial) == []
-    assert rules(put(REQUEST, QUANTITY, 0.5), partial) == [("allocation-echo", "/allocations")]
+    assert rules(put(BODY, QUANTITY, 2), partial) == []
+    assert rules(put(BODY, QUANTITY, 0.5), partial) == [("allocation-echo", "/allocations")]
 
 
 def test_lines_of_one_sellable_are_added_up() -> None:
     line = {"sellable_id": 1226615, "quantity": 0.5}
-    assert rules(put(REQUEST, "/allocation/line_items_attributes", [line, line])) == []
+    assert rules(put(BODY, "/allocation/line_items_attributes", [line, line])) == []
 
 
 def test_a_bare_request_is_compared_too() -> None:
-    assert rules(REQUEST["allocation"]) == []
-    assert rules(put(REQUEST, "/allocation/warehouse_id", 5)["allocation"]) == [("allocation-echo", "/allocations")]
+    assert rules(BODY["allocation"]) == []
+    assert rules(put(BODY, "/allocation/warehouse_id", 5)["allocation"]) == [("allocation-echo", "/allocations")]
 
 
 UNTOLD_REQUESTS = [
-    [], {"allocation": None}, drop(REQUEST, "/allocation/warehouse_id"), put(REQUEST, QUANTITY, "1"),
-    put(REQUEST, "/allocation/line_items_attributes", [1]), put(REQUEST, "/allocation/line_items_attributes", []),
-    put(REQUEST, "/allocation/line_items_attributes", None),
+    [], {"allocation": None}, drop(BODY, "/allocation/warehouse_id"), put(BODY, QUANTITY, "1"),
+    put(BODY, "/allocation/line_items_attributes", [1]), put(BODY, "/allocation/line_items_attributes", []),
+    put(BODY, "/allocation/line_items_attributes", None),
 ]  # fmt: skip
 
 
@@ -95,19 +94,19 @@ def test_a_request_that_does_not_say_what_it_wants_is_not_compared(request_body:
     ],
 )
 def test_an_order_that_does_not_say_what_it_holds_is_not_compared(pointer: str) -> None:
-    findings = rules(put(REQUEST, "/allocation/warehouse_id", 5), drop(order(), pointer))
+    findings = rules(put(BODY, "/allocation/warehouse_id", 5), drop(order(), pointer))
     assert findings == [("absent-field", pointer)]
 
 
 def test_an_allocation_that_is_no_object_is_not_compared() -> None:
-    findings = rules(put(REQUEST, "/allocation/warehouse_id", 5), put(order(), "/allocations", [1]))
+    findings = rules(put(BODY, "/allocation/warehouse_id", 5), put(order(), "/allocations", [1]))
     assert findings == [("wrong-type", "/allocations/0")]
 
 
 def test_no_allocation_at_all_is_a_finding() -> None:
     body = put(put(order(), "/allocations", []), "/allocated_completely", False)
-    assert rules(REQUEST, body) == [("allocation-echo", "/allocations")]
+    assert rules(BODY, body) == [("allocation-echo", "/allocations")]
 
 
 def test_a_response_that_is_no_order_has_nothing_to_compare() -> None:
-    assert rules(REQUEST, {}) == [("not-an-order", "")]
+    assert rules(BODY, {}) == [("not-an-order", "")]

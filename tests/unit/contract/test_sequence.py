@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from support.bodies import order
-from support.clients import BODY
+from support.bodies import BODY, order
 
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response
 from pytest_veeqo_alloc.contract.http_rules import Ending, Seen

@@ -22,7 +22,7 @@ import pytest
 import requests
 import trustme
 import urllib3
-from support.live import KEY, POOL, body, live_at
+from support.live import KEY, POOL, live_at, pool_request
 from support.servers import Allocating, serving
 from support.staging import Staging, staging
 
@@ -44,11 +44,11 @@ def server() -> Iterator[Staging]:
 
 def test_a_write_carries_the_key_and_is_in_the_journal_without_it(server: Staging, tmp_path: Path) -> None:
     with live_at(server.url, tmp_path) as live:
-        interaction = live.post(7, body())
+        interaction = live.post(7, pool_request())
     assert interaction.response is not None
     assert interaction.response.status == 201
     ((method, path, headers, sent, _),) = server.posts
-    assert (method, path, json.loads(sent)) == ("POST", "/orders/7/allocations", body())
+    assert (method, path, json.loads(sent)) == ("POST", "/orders/7/allocations", pool_request())
     assert headers["x-api-key"] == KEY
     (entry,) = read_journal(tmp_path / "journal.jsonl").entries
     assert (entry.order_id, entry.warehouse_id, entry.units, entry.before, entry.outcome, entry.made) == (
@@ -65,11 +65,11 @@ def lines(listed: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("order_id", "payload", "reason"),
     [
-        (9, body(), "order 9 is not in the order pool"),
-        (7, body(warehouse_id=6), "the order pool has no warehouse 6 for order 7"),
-        (7, body(sellable_id=12), "the order pool has no sellable 12 for order 7 there"),
-        (7, body(4), "the order pool has 3 units of sellable 11 for order 7, and more are asked for"),
-        (7, body(4)["allocation"], "the order pool has 3 units of sellable 11"),
+        (9, pool_request(), "order 9 is not in the order pool"),
+        (7, pool_request(warehouse_id=6), "the order pool has no warehouse 6 for order 7"),
+        (7, pool_request(sellable_id=12), "the order pool has no sellable 12 for order 7 there"),
+        (7, pool_request(4), "the order pool has 3 units of sellable 11 for order 7, and more are asked for"),
+        (7, pool_request(4)["allocation"], "the order pool has 3 units of sellable 11"),
         (7, lines({"0": {"sellable_id": 11, "quantity": 900}}), "the order pool has 3 units of sellable 11"),
         (7, lines({"0": {"sellable_id": 99, "quantity": 1}}), "the order pool has no sellable 99"),
         (7, lines([{"sellable_id": "11", "quantity": "900"}]), "the order pool has 3 units of sellable 11"),
@@ -78,7 +78,7 @@ def lines(listed: Any) -> dict[str, Any]:
             lines([{"sellable_id": 11, "quantity": -40}, {"sellable_id": 11, "quantity": 43}]),
             "the order pool has 3 units",
         ),
-        (7, {**body(), "warehouse_id": 9}, "the order pool has no warehouse 9"),
+        (7, {**pool_request(), "warehouse_id": 9}, "the order pool has no warehouse 9"),
     ],
 )
 def test_what_the_pool_does_not_have_is_not_sent(
@@ -100,10 +100,10 @@ def test_a_broken_body_goes_to_an_order_of_the_pool(server: Staging, tmp_path: P
 
 def test_the_budget_is_charged_for_each_sending(server: Staging, tmp_path: Path) -> None:
     with live_at(server.url, tmp_path, writes=2) as live:
-        live.post(7, body())
-        live.post(8, body())
+        live.post(7, pool_request())
+        live.post(8, pool_request())
         with pytest.raises(RefusedError, match="the budget of 2 writes is spent"):
-            live.post(8, body())
+            live.post(8, pool_request())
     assert len(server.posts) == 2
 
 
@@ -124,7 +124,7 @@ def test_a_redirect_is_not_followed_and_takes_the_key_nowhere(server: Staging, t
         elsewhere = f"{server.url}/orders/7/allocations"
 
     with serving(Fresh) as url, live_at(url, tmp_path) as live:
-        answer = live.post(7, body()).response
+        answer = live.post(7, pool_request()).response
     assert answer is not None
     assert answer.status == 307
     assert server.seen == []
@@ -141,10 +141,10 @@ def test_proxies_and_netrc_of_the_environment_are_ignored(
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with live_at(server.url, tmp_path) as live:
-        live.post(7, body())
+        live.post(7, pool_request())
     assert "Authorization" not in server.posts[0][2]
     with live_at(server.url, tmp_path / "trusting", trust_env=True) as live, pytest.raises(SendError):
-        live.post(7, body())
+        live.post(7, pool_request())
 
 
 def in_a_minute() -> str:
@@ -166,7 +166,7 @@ def test_a_429_is_waited_out_as_the_server_asks_or_longer_each_time(
     slept: list[float] = []
     server.answers = [(429, headers)] * 2
     with live_at(server.url, tmp_path, rate=1000, orders="any", waits=Waits(sleep=slept.append)) as live:
-        answer = live.post(7, body()).response
+        answer = live.post(7, pool_request()).response
     assert answer is not None
     assert answer.status == 201
     assert slept == first
@@ -180,7 +180,7 @@ def test_a_date_to_retry_after_is_understood_and_the_sum_of_waits_has_an_end(ser
     server.answers = [(429, (("Retry-After", in_a_minute()),))] * 9
     waits = Waits(longest=50, in_all=120, sleep=slept.append)
     with live_at(server.url, tmp_path, rate=1000, orders="any", waits=waits) as live:
-        answer = live.post(7, body()).response
+        answer = live.post(7, pool_request()).response
     assert answer is not None
     assert answer.status == 429
     assert slept == [50, 50]
@@ -192,7 +192,7 @@ def test_a_server_that_dies_after_the_post_leaves_unknown_and_gets_no_second_one
     server.answers = ["die"]
     with live_at(server.url, tmp_path) as live:
         with pytest.raises(SendError) as caught:
-            live.post(7, body())
+            live.post(7, pool_request())
         assert str(caught.value) == (
             f"POST to {live.target} got no answer: the connection broke, or what came was no HTTP; whether it was carried "
             "out is UNKNOWN, and it is not sent again"
@@ -207,7 +207,7 @@ def test_a_server_that_dies_after_the_post_leaves_unknown_and_gets_no_second_one
 def test_a_server_that_does_not_answer_is_given_up(server: Staging, tmp_path: Path) -> None:
     server.answers = ["hang"]
     with live_at(server.url, tmp_path, timeouts=(5, 0.2)) as live, pytest.raises(SendError, match="not answer in time"):
-        live.post(7, body())
+        live.post(7, pool_request())
     assert [entry.is_unknown for entry in read_journal(tmp_path / "journal.jsonl").entries] == [True]
 
 
@@ -215,7 +215,7 @@ def test_a_server_that_is_down_is_known_not_to_have_got_it(tmp_path: Path) -> No
     with staging() as gone:
         url = gone.url
     with live_at(url, tmp_path) as live, pytest.raises(SendError, match=r"got no answer: it takes no connection$"):
-        live.post(7, body())
+        live.post(7, pool_request())
 
 
 @pytest.fixture(scope="module")
@@ -239,10 +239,10 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     with staging(tls(authority)) as server:
         url = server.url.replace("http://", "https://")
         with live_at(url, tmp_path) as live, pytest.raises(SendError, match=r"its certificate is not trusted$"):
-            live.post(7, body())
+            live.post(7, pool_request())
         assert server.seen == []
         with live_at(url, tmp_path / "trusting", trust_env=True) as live:
-            assert live.post(7, body()).response is not None
+            assert live.post(7, pool_request()).response is not None
         assert len(server.posts) == 1
 
 
@@ -250,9 +250,9 @@ CHILD = """
 import sys
 from pathlib import Path
 sys.path[:0] = sys.argv[4].split(":")
-from support.live import body, live_at
+from support.live import pool_request, live_at
 with live_at(sys.argv[1], Path(sys.argv[2])) as live:
-    live.post(int(sys.argv[3]), body())
+    live.post(int(sys.argv[3]), pool_request())
 """
 
 
@@ -293,8 +293,8 @@ def wait_until(condition: Any) -> None:
 def test_clean_up_refuses_an_order_that_holds_what_the_journal_does_not_know(server: Staging, tmp_path: Path) -> None:
     server.allocate(7, 5, ((11, 1),))
     with live_at(server.url, tmp_path) as live:
-        live.post(7, body())
-        live.post(8, body())
+        live.post(7, pool_request())
+        live.post(8, pool_request())
         cleaned = clean_up(read_journal(tmp_path / "journal.jsonl"), live)
         assert cleaned == [
             Cleaned("order 7: left 5002, since it also holds 5001, which none of these writes is known to have made, "
@@ -322,7 +322,7 @@ def test_what_does_not_fit_a_write_is_left_for_a_person_to_look_at(server: Stagi
     server.order = quicker  # type: ignore[method-assign]
     server.answers = [(201, ())]
     with live_at(server.url, tmp_path) as live:
-        live.post(7, body())
+        live.post(7, pool_request())
         cleaned = clean_up(read_journal(tmp_path / "journal.jsonl"), live)
     assert cleaned == [Cleaned("order 7: holds 5001, which this journal may have made: look at it by hand", True)]
     assert [method for method, *_ in server.seen if method == "DELETE"] == []
@@ -332,7 +332,7 @@ def test_clean_up_stays_with_the_server_of_the_journal(
     server: Staging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with live_at(server.url, tmp_path) as live:
-        live.post(7, body())
+        live.post(7, pool_request())
     monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
     journal = str(tmp_path / "journal.jsonl")
     with staging() as other:
@@ -354,7 +354,7 @@ def test_clean_up_waits_for_no_run_that_still_writes(
     monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
     host = server.url.partition("://")[2]
     with live_at(server.url, tmp_path) as live:
-        live.post(7, body())
+        live.post(7, pool_request())
         assert main(["cleanup", str(tmp_path / "journal.jsonl"), "--base-url", server.url, "--allow-host", host]) == 2
     assert "is in use by another run" in capsys.readouterr().err
     assert [method for method, *_ in server.seen if method == "DELETE"] == []
@@ -362,7 +362,7 @@ def test_clean_up_waits_for_no_run_that_still_writes(
 
 def test_an_order_that_cannot_be_read_is_left(tmp_path: Path, server: Staging) -> None:
     with live_at(server.url, tmp_path) as live:
-        live.post(7, body())
+        live.post(7, pool_request())
         server.order = lambda order_id: b"{}"  # type: ignore[method-assign]  # the server lost it
         (cleaned,) = clean_up(read_journal(tmp_path / "journal.jsonl"), live)
     assert cleaned == Cleaned("order 7: cannot be read (status 200), so nothing was deleted", True)
@@ -376,7 +376,7 @@ def test_a_journal_of_another_server_is_not_cleaned_up(server: Staging, tmp_path
 
 
 def request(url: str, payload: Any = None, method: str = "POST", key: str = KEY) -> Request:
-    return Request(method, url, (("x-api-key", key),), json.dumps(payload or body()).encode())
+    return Request(method, url, (("x-api-key", key),), json.dumps(payload or pool_request()).encode())
 
 
 def _reached(reason: Exception) -> requests.ConnectionError:
@@ -517,7 +517,7 @@ def test_what_is_passed_on_has_the_headers_of_the_client_and_ours(server: Stagin
         f"{server.url}/orders/7/allocations",
         (("X-Trace", "a"), ("x-trace", "b"), ("Via", "1.0 first"), ("Accept-Encoding", "BR, GZIP"), ("Host", "h"),
          ("Connection", "X-Hop"), ("X-Hop", "1"), ("Expect", "100-continue")),
-        json.dumps(body()).encode(),
+        json.dumps(pool_request()).encode(),
     )  # fmt: skip
     assert forwarder.send(sent).status == 201
     headers = server.seen[-1][2]
@@ -532,7 +532,7 @@ def test_what_is_passed_on_has_the_headers_of_the_client_and_ours(server: Stagin
 def test_an_order_is_named_by_a_number(server: Staging, tmp_path: Path) -> None:
     for odd in ("7/../8", True, 7.0):
         with live_at(server.url, tmp_path, orders="any") as live, pytest.raises(RefusedError, match="is a number, not"):
-            live.post(odd, body())  # type: ignore[arg-type]
+            live.post(odd, pool_request())  # type: ignore[arg-type]
     assert server.seen == []
 
 
@@ -554,7 +554,7 @@ def test_an_order_is_named_by_a_number(server: Staging, tmp_path: Path) -> None:
 def test_what_cannot_be_told_to_stay_within_the_pool_is_not_admitted(
     url: str, headers: tuple[tuple[str, str], ...], data: bytes, server: Staging, tmp_path: Path
 ) -> None:
-    sent = Request("POST", f"{server.url}/orders/7/allocations{url}", (("x-api-key", KEY), *headers), data or json.dumps(body()).encode())  # fmt: skip
+    sent = Request("POST", f"{server.url}/orders/7/allocations{url}", (("x-api-key", KEY), *headers), data or json.dumps(pool_request()).encode())  # fmt: skip
     with live_at(server.url, tmp_path) as live, pytest.raises(RefusedError, match="stay within the order pool"):
         live.admit(sent)
     assert not (tmp_path / "journal.jsonl").exists()

@@ -20,8 +20,9 @@ import pytest
 import requests
 import vcr
 import yaml
+from support.bodies import BODY
 from support.cassettes import created, no_live, write
-from support.clients import BODY, CLIENTS, HEADERS, parsed
+from support.clients import CLIENTS, HEADERS, parsed
 from support.servers import Allocating, serving
 
 from pytest_veeqo_alloc import Interaction, Request

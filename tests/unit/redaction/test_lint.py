@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from support import canaries
-from support.bodies import order
+from support.bodies import allocation_request, order
 
 from pytest_veeqo_alloc import Interaction, Request, Response, redact
 from pytest_veeqo_alloc.cli.main import main
@@ -183,8 +183,7 @@ def cassette(path: Path, *, key: str = "REDACTED", date: str = "", version: int 
                 "location": ["/orders/447452"]}, "body": {"string": json.dumps(order())}}  # fmt: skip
     if date:
         response["headers"]["date"] = [date]
-    line = {"sellable_id": 1226615, "quantity": 1}
-    body = json.dumps({"allocation": {"warehouse_id": 1784, "line_items_attributes": [line]}})
+    body = json.dumps(allocation_request())
     request = {"method": "POST", "uri": "https://h/orders/447452/allocations", "body": body,
                "headers": {"x-api-key": [key], "content-type": ["application/json"]}}  # fmt: skip
     document = {"interactions": [{"request": request, "response": response}], "version": version}

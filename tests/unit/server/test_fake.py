@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from hypothesis import HealthCheck, given, settings
-from support.fake import PATH, asking, headers
+from support.bodies import allocation_request
+from support.fake import PATH, headers
 
 from pytest_veeqo_alloc import Contract, ContractViolation, Policy, Story, World, build_order, serve_fake
 from pytest_veeqo_alloc.engine import Engine
@@ -36,7 +37,9 @@ def post(fake: Fake, body: Any = None, *, order_id: int = 447452, **more: Any) -
     url = f"{fake.url}/orders/{order_id}/allocations"
     if isinstance(body, bytes):
         return requests.post(url, data=body, headers={**headers(fake), "content-type": "application/json"}, timeout=10)
-    return requests.post(url, json=asking() if body is None else body, timeout=10, **{"headers": headers(fake), **more})
+    return requests.post(
+        url, json=allocation_request() if body is None else body, timeout=10, **{"headers": headers(fake), **more}
+    )
 
 
 def test_a_first_call_needs_no_set_up_and_its_answer_is_clean_in_every_profile(fake: Fake) -> None:
@@ -87,7 +90,7 @@ def test_orders_that_differ_in_their_ids_alone_are_encoded_once(
 
 @pytest.mark.parametrize("at", [-1, 0, 1, 21, 99])
 def test_no_id_of_a_request_is_taken_for_one_that_stands_in_for_others(fake: Fake, at: int) -> None:
-    body = asking()
+    body = allocation_request()
     body["allocation"]["warehouse_id"] = PLACEHOLDER + at
     body["allocation"]["line_items_attributes"][0]["sellable_id"] = PLACEHOLDER + at
     order = post(fake, body, order_id=7).json()
@@ -122,14 +125,18 @@ def test_the_key_may_come_as_a_bearer_token_or_be_any_where_the_policy_says_so(f
 def test_the_key_of_the_fake_may_stand_in_no_url(fake: Fake) -> None:
     fake.expect_finding("key-in-url")
     requests.post(
-        fake.url + PATH, params={"auth_me": fake.api_key}, json=asking(), headers={"x-api-key": fake.api_key}, timeout=5
+        fake.url + PATH,
+        params={"auth_me": fake.api_key},
+        json=allocation_request(),
+        headers={"x-api-key": fake.api_key},
+        timeout=5,
     )
     assert [finding.location for finding in fake.findings.errors] == ["query:auth_me"]
 
 
 def test_a_bare_request_is_answered_and_found(fake: Fake) -> None:
     fake.expect_finding("request-not-wrapped")
-    assert post(fake, asking()["allocation"]).status_code == 201
+    assert post(fake, allocation_request()["allocation"]).status_code == 201
 
 
 @pytest.mark.parametrize(("body", "status"), [(b"{", 400), (b"", 400), (b'{"allocation": []}', 422), (b"[1]", 422)])
@@ -213,7 +220,7 @@ def test_an_answer_that_cannot_be_sent_is_refused(fake: Fake, what: dict[str, An
 def test_a_finding_that_is_expected_fails_nothing_and_one_that_does_not_come_does() -> None:
     with serve_fake() as fake:
         fake.expect_finding("null-value")
-        body = asking()
+        body = allocation_request()
         body["allocation"]["warehouse_id"] = None
         post(fake, body)
         assert [finding.rule for finding in fake.findings.errors] == ["null-value"]
@@ -229,7 +236,11 @@ def test_a_finding_beside_the_expected_one_still_fails() -> None:
     with pytest.raises(ContractViolation) as caught, serve_fake() as fake:
         fake.expect_finding("undocumented-query")
         requests.post(
-            fake.url + PATH, params={"page": 1}, json=asking()["allocation"], headers=headers(fake), timeout=5
+            fake.url + PATH,
+            params={"page": 1},
+            json=allocation_request()["allocation"],
+            headers=headers(fake),
+            timeout=5,
         )
     assert {finding.rule for finding in caught.value.findings} == {"request-not-wrapped"}
 
@@ -245,7 +256,7 @@ def test_a_finding_that_cannot_come_cannot_be_expected(fake: Fake, rule: str, se
 
 def test_an_error_that_is_raised_in_the_block_is_the_one_that_comes_out() -> None:
     with pytest.raises(KeyError), serve_fake() as fake:
-        post(fake, asking()["allocation"])
+        post(fake, allocation_request()["allocation"])
         raise KeyError
 
 
@@ -253,7 +264,7 @@ def test_a_post_that_is_repeated_after_a_slow_answer_is_found(fake: Fake) -> Non
     fake.inject_fault("slow-headers")
     fake.expect_finding("repeated-post")
     with pytest.raises(requests.exceptions.ReadTimeout):
-        requests.post(fake.url + PATH, json=asking(), headers=headers(fake), timeout=0.7)
+        requests.post(fake.url + PATH, json=allocation_request(), headers=headers(fake), timeout=0.7)
     assert post(fake).status_code == 201
     fake.settle()
     (finding,) = fake.findings.errors
@@ -270,7 +281,7 @@ def test_a_client_that_looks_at_the_order_after_a_failure_finds_it_and_may_post_
 
 
 def test_a_key_in_the_place_of_a_name_is_shown_nowhere(fake: Fake) -> None:
-    body = {**asking(), fake.api_key: 1}
+    body = {**allocation_request(), fake.api_key: 1}
     requests.post(f"{fake.url}{PATH}?{fake.api_key}=1", json=body, headers=headers(fake), timeout=5)
     found = fake.findings
     assert {finding.rule for finding in found} == {"key-in-url", "undocumented-field"}
@@ -289,7 +300,7 @@ def test_a_new_start_forgets_everything_and_belongs_to_nobody_before(fake: Fake)
     fake.policy = Policy.strict()
     fake.inject_fault("gzip", times=9)
     fake.api_key = "another-key"
-    post(fake, asking()["allocation"])
+    post(fake, allocation_request()["allocation"])
     fake.reset()
     assert (len(fake.interactions), len(fake.findings), len(fake.world.orders)) == (0, 0, 0)
     assert "content-encoding" not in post(fake).headers
@@ -312,7 +323,9 @@ def test_a_client_that_never_reads_loses_nothing_but_its_own_answer() -> None:
     with running(fake):
         address = urlsplit(fake.url)
         connection = http.client.HTTPConnection(str(address.hostname), address.port)
-        connection.request("POST", PATH, json.dumps(asking()), {**headers(fake), "content-type": "application/json"})
+        connection.request(
+            "POST", PATH, json.dumps(allocation_request()), {**headers(fake), "content-type": "application/json"}
+        )
         connection.close()
         assert ended.acquire(timeout=20)
         assert post(fake, order_id=8).status_code == 201
@@ -332,7 +345,7 @@ def test_two_threads_that_race_for_the_last_item_never_both_get_it(fake: Fake) -
 
         def race(order_id: int, barrier: threading.Barrier = barrier, got: list[int] = got) -> None:
             barrier.wait()
-            got.append(post(fake, asking(sellable_id=11, warehouse_id=5), order_id=order_id).status_code)
+            got.append(post(fake, allocation_request(sellable_id=11, warehouse_id=5), order_id=order_id).status_code)
 
         threads = [threading.Thread(target=race, args=(order_id,)) for order_id in (7, 8)]
         for thread in threads:
@@ -409,7 +422,10 @@ def load(fake: Fake) -> Counter[int]:
             sent = {**headers(fake), "content-type": "application/json"}
             try:
                 connection.request(
-                    "POST", f"/orders/{order_id}/allocations", json.dumps(asking(sellable_id=11, warehouse_id=5)), sent
+                    "POST",
+                    f"/orders/{order_id}/allocations",
+                    json.dumps(allocation_request(sellable_id=11, warehouse_id=5)),
+                    sent,
                 )
                 answer = connection.getresponse()
                 answer.read()

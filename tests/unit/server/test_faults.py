@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 import requests
-from support.fake import PATH, asking, headers
+from support.bodies import allocation_request
+from support.fake import PATH, headers
 from support.servers import ORDER
 
 from pytest_veeqo_alloc import Contract, serve_fake
@@ -27,13 +28,13 @@ def fake() -> Iterator[Fake]:
 
 def with_requests(fake: Fake, timeout: float = 5) -> tuple[int, dict[str, str], bytes]:
     answer = requests.post(
-        fake.url + PATH, json=asking(), headers=headers(fake), timeout=timeout, allow_redirects=False
+        fake.url + PATH, json=allocation_request(), headers=headers(fake), timeout=timeout, allow_redirects=False
     )
     return answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, answer.content
 
 
 def with_httpx(fake: Fake, timeout: float = 5) -> tuple[int, dict[str, str], bytes]:
-    answer = httpx.post(fake.url + PATH, json=asking(), headers=headers(fake), timeout=timeout)
+    answer = httpx.post(fake.url + PATH, json=allocation_request(), headers=headers(fake), timeout=timeout)
     return answer.status_code, dict(answer.headers), answer.content
 
 
@@ -124,10 +125,13 @@ def test_a_reset_after_the_body_lets_the_answer_through(fake: Fake, call: Any) -
 def test_a_reset_after_the_body_meets_the_next_request_of_the_connection(fake: Fake) -> None:
     fake.inject_fault("reset-after-body")
     with requests.Session() as session:
-        session.post(fake.url + PATH, json=asking(), headers=headers(fake), timeout=5)
+        session.post(fake.url + PATH, json=allocation_request(), headers=headers(fake), timeout=5)
         with pytest.raises(requests.exceptions.ConnectionError):
-            session.post(fake.url + PATH, json=asking(), headers=headers(fake), timeout=5)
-        assert session.post(fake.url + PATH, json=asking(), headers=headers(fake), timeout=5).status_code == 201
+            session.post(fake.url + PATH, json=allocation_request(), headers=headers(fake), timeout=5)
+        assert (
+            session.post(fake.url + PATH, json=allocation_request(), headers=headers(fake), timeout=5).status_code
+            == 201
+        )
     assert len(fake.interactions) == 2
 
 
@@ -158,7 +162,9 @@ def test_a_compressed_body_is_the_same_body(fake: Fake, call: Any) -> None:
 
 def test_a_compressed_body_is_compressed_on_the_wire(fake: Fake) -> None:
     fake.inject_fault("gzip")
-    with requests.post(fake.url + PATH, json=asking(), headers=headers(fake), timeout=5, stream=True) as answer:
+    with requests.post(
+        fake.url + PATH, json=allocation_request(), headers=headers(fake), timeout=5, stream=True
+    ) as answer:
         assert json.loads(gzip.decompress(answer.raw.read(decode_content=False)))["id"] == 447452
 
 
@@ -224,7 +230,7 @@ def test_a_redirect_to_another_host_that_is_not_followed(fake: Fake, call: Any) 
 def test_a_client_that_takes_its_key_to_another_host_is_found(fake: Fake) -> None:
     fake.inject_fault("redirect-elsewhere")
     fake.expect_finding("key-sent-elsewhere")
-    answer = requests.post(fake.url + PATH, json=asking(), headers=headers(fake), timeout=5)
+    answer = requests.post(fake.url + PATH, json=allocation_request(), headers=headers(fake), timeout=5)
     assert answer.status_code == 404
     assert [finding.location for finding in fake.findings.errors] == ["header:x-api-key"]
 
@@ -232,7 +238,7 @@ def test_a_client_that_takes_its_key_to_another_host_is_found(fake: Fake) -> Non
 def test_a_client_that_leaves_its_key_behind_is_not(fake: Fake) -> None:
     fake.inject_fault("redirect-elsewhere")
     bearer = {"Authorization": f"Bearer {fake.api_key}"}
-    answer = httpx.post(fake.url + PATH, json=asking(), headers=bearer, follow_redirects=True)
+    answer = httpx.post(fake.url + PATH, json=allocation_request(), headers=bearer, follow_redirects=True)
     assert answer.status_code == 404
     assert fake.findings.ok
     assert len(fake.interactions) == 2
@@ -256,7 +262,9 @@ def test_a_fault_is_held_against_nobody(fake: Fake) -> None:
     for name in ("truncated-json", "ok-instead-of-created"):
         fake.inject_fault(name)
     for order_id in range(1, 5):
-        requests.post(f"{fake.url}/orders/{order_id}/allocations", json=asking(), headers=headers(fake), timeout=5)
+        requests.post(
+            f"{fake.url}/orders/{order_id}/allocations", json=allocation_request(), headers=headers(fake), timeout=5
+        )
     assert len(fake.findings) == 0
 
 
@@ -294,5 +302,5 @@ def test_a_fault_that_the_answer_has_no_place_for_is_told() -> None:
         serve_fake() as fake,
     ):
         fake.inject_fault("ok-instead-of-created")
-        requests.post(fake.url + PATH, json=asking(0), headers=headers(fake), timeout=5)
+        requests.post(fake.url + PATH, json=allocation_request(0), headers=headers(fake), timeout=5)
         fake.expect_finding("quantity-not-positive")

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import requests
-from support.clients import BODY
-from support.fake import PATH, asking, headers, raw_post, status_of, talk
+from support.bodies import BODY, allocation_request
+from support.fake import PATH, headers, raw_post, status_of, talk
 
 from pytest_veeqo_alloc import serve_fake
 from pytest_veeqo_alloc.engine import Engine
@@ -29,7 +29,9 @@ def fake() -> Iterator[Fake]:
 
 
 def works(fake: Fake) -> bool:
-    return requests.post(fake.url + PATH, json=asking(), headers=headers(fake), timeout=5).status_code == 201
+    return (
+        requests.post(fake.url + PATH, json=allocation_request(), headers=headers(fake), timeout=5).status_code == 201
+    )
 
 
 LONG = "x" * 70_000
@@ -194,14 +196,14 @@ UNKNOWN = {
 
 @pytest.mark.parametrize(("method", "path", "status", "rule"), UNKNOWN.values(), ids=UNKNOWN)
 def test_another_call_is_answered_and_found(fake: Fake, method: str, path: str, status: int, rule: str) -> None:
-    answer = httpx.request(method, fake.url + path, json=asking(), headers=headers(fake))
+    answer = httpx.request(method, fake.url + path, json=allocation_request(), headers=headers(fake))
     assert answer.status_code == status
     assert rule in [finding.rule for finding in fake.findings.errors]
     assert fake.findings.operation == "POST /orders/{order_id}/allocations"
 
 
 def test_a_405_says_what_is_allowed(fake: Fake) -> None:
-    assert httpx.put(fake.url + PATH, json=asking()).headers["allow"] == "POST"
+    assert httpx.put(fake.url + PATH, json=allocation_request()).headers["allow"] == "POST"
 
 
 def test_an_answer_to_head_has_no_body(fake: Fake) -> None:
