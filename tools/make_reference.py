@@ -15,7 +15,6 @@ from pytest_veeqo_alloc.server.responses import FAULTS
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 _PLUGIN = Path(plugin.__file__).parent
-_OF_THE_SUITE = ("veeqo_alloc_judge", "veeqo_alloc_client_judge", "veeqo_alloc_subject")
 
 
 def _cell(text: str) -> str:
@@ -81,14 +80,8 @@ def fixtures() -> str:
     """Every fixture with its docstring, the markers and the hook."""
     lines = ["# Fixtures, markers and the hook", "", "| fixture | scope | gives |", "| --- | --- | --- |"]
     found = sorted(_documented_fixtures())
+    lines += [f"| `{name}` | {scope} | {_cell(doc)} |" for name, scope, doc in found if not name.startswith("_")]
     lines += [
-        f"| `{name}` | {scope} | {_cell(doc)} |"
-        for name, scope, doc in found
-        if name not in _OF_THE_SUITE and name[0] != "_"
-    ]
-    lines += [
-        "",
-        f"{', '.join(f'`{name}`' for name in _OF_THE_SUITE)} are those of the packaged suite.",
         "",
         "| marker | does |",
         "| --- | --- |",

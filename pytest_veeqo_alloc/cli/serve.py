@@ -64,7 +64,7 @@ def serve(served: BaseServer, *, host: str, port: int, names: tuple[str, ...], s
             pass
         served.settle()
         findings, problems = served.unexpected, served.problems
-        served.show()
+        served.publish()
     for line in summary(served, findings, problems):
         print(line, flush=True)
     return findings.ok and not problems

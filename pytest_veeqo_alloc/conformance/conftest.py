@@ -1,4 +1,4 @@
-"""Collects the suite whatever the user's `python_files` and `python_functions` say."""
+"""Collection of the suite, whatever the user's `python_files` and `python_functions` are."""
 
 from __future__ import annotations
 
@@ -7,36 +7,34 @@ from pathlib import Path
 
 import pytest
 
-_HERE = Path(__file__).parent
+_FOLDER = Path(__file__).parent
 
 
 class ConformanceModule(pytest.Module):
-    """A module of the suite, whose tests are called `test_*`."""
+    """A module of the suite, whose tests are named `test_*`."""
 
     def funcnamefilter(self, name: str) -> bool:
-        """Whether *name* is that of a test."""
+        """Return whether *name* is that of a test."""
         return name.startswith("test_")
 
 
 def _is_ours(path: Path) -> bool:
-    return path.parent == _HERE and path.name.startswith("test_veeqo_alloc_") and path.suffix == ".py"
+    return path.parent == _FOLDER and path.name.startswith("test_veeqo_alloc_") and path.suffix == ".py"
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    """A module of ours that pytest itself would pass over."""
+    """Collect a module of the suite that the user's `python_files` would leave out."""
     patterns = parent.config.getini("python_files")
-    known = any(fnmatch.fnmatch(file_path.name, pattern) for pattern in patterns)
-    if not _is_ours(file_path) or known or parent.session.isinitpath(file_path):
+    is_collected = any(fnmatch.fnmatch(file_path.name, pattern) for pattern in patterns)
+    if is_collected or parent.session.isinitpath(file_path):
         return None
-    return _module(file_path, parent)
+    return pytest_pycollect_makemodule(file_path, parent)
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    """A module of ours that pytest itself would take."""
-    return _module(module_path, parent) if _is_ours(module_path) else None
-
-
-def _module(path: Path, parent: pytest.Collector) -> pytest.Module:
-    # The ids are those of the documentation, from wherever the suite is run.
-    module: pytest.Module = ConformanceModule.from_parent(parent, path=path, nodeid=path.name)
+    """Return a `ConformanceModule` for a module of the suite, and leave other modules to pytest."""
+    if not _is_ours(module_path):
+        return None
+    # The name alone as the id: ids are the same from wherever the suite is run.
+    module: pytest.Module = ConformanceModule.from_parent(parent, path=module_path, nodeid=module_path.name)
     return module

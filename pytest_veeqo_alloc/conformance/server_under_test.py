@@ -1,7 +1,8 @@
-"""The server under test: what may be asked of it, and what it answered."""
+"""The server under test: the requests that a test may send to it, and assertions about its responses."""
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,8 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from pytest_veeqo_alloc.contract.checker import CheckContext
+from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import is_json_type
 from pytest_veeqo_alloc.contract.json_reader import read
+from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.core.http import Headers, Interaction
 from pytest_veeqo_alloc.coverage.listeners import Listener
 from pytest_veeqo_alloc.engine import Engine
@@ -24,84 +30,89 @@ from pytest_veeqo_alloc.server.runner import running
 from pytest_veeqo_alloc.server.state import Policy, World
 
 SHAPES: Mapping[str, tuple[int, int]] = {"one line": (1, 1), "several lines": (2, 1), "several units": (1, 2)}
-"""What a happy path asks for: lines, and units of each."""
+"""The number of lines, and of units per line, of each successful allocation that the tests share."""
 
-_FIRST_ANY = 7_000_001
+_FIRST_ORDER, _ORDERS = 7_000_001, 2000
 _WAREHOUSE, _SELLABLES, _UNITS = 1784, (1226615, 1226616), 3
-_ORDERS = 2000
 
 
 class UncoveredError(Exception):
-    """Something cannot be looked at in this run, for the reason that the text gives."""
+    """A test that this run cannot cover, for the reason in the text: it is skipped."""
 
     is_of_conformance = True
 
 
 class TargetError(Exception):
-    """Nothing can be said of the target, for the reason that the text gives: the run may as well stop."""
+    """A target that cannot be tested at all, for the reason in the text: the run stops."""
 
     is_of_conformance = True
 
 
 class ServerUnderTest:
-    """The server of *live*, judged by *contract*. *orders* are those that there are, in the order in which they are
-    used; *is_free* says that it may be written to freely."""
+    """The server that *live* writes to, checked by *engine*.
+
+    *orders* are used in the order given; *is_free* says that any order id and any request may be sent.
+    """
 
     def __init__(self, live: Live, engine: Engine, orders: Iterable[PoolOrder], *, is_free: bool) -> None:
         self.engine, self.is_free = engine, is_free
-        self._live, self._left = live, deque(orders)
-        self._happy: dict[str, Interaction] = {}
+        self._live, self._unused = live, deque(orders)
+        self._successful: dict[str, Interaction] = {}
 
     def take(self, lines: int = 1, units: int = 1) -> PoolOrder:
-        """An order that nobody has used in this run, with as many sellables that have as many units free."""
-        for order in self._left:
+        """Return an order that no test of this run has used, with *units* free units of each of *lines* sellables.
+
+        UncoveredError if none is left.
+        """
+        for order in list(self._unused):
             fitting = {sellable: free for sellable, free in order.sellables.items() if free >= units}
             if len(fitting) >= lines:
-                self._left.remove(order)
-                # Another process may have used it.
+                self._unused.remove(order)
+                # Another process of the same run may have used it.
                 if self._live.shared.is_first(f"order-{order.id}-{order.warehouse_id}"):
                     return PoolOrder(order.id, order.warehouse_id, fitting)
-                return self.take(lines, units)
         raise UncoveredError(f"the order pool has no order left with {lines} sellable(s) of {units} unit(s)")
 
     def any_order(self) -> PoolOrder:
-        """Some order, for a request that is to be refused."""
+        """Return some order, for a request that is to be rejected."""
         pool = self._live.permit.pool
         return next(iter(pool)) if len(pool) else self.take(2, 1)
 
     def successful_allocation(self, shape: str) -> Interaction:
-        """An allocation as documented, made once for all tests. TargetError where its answer is no success, UncoveredError
-        where it cannot be made."""
-        if shape not in self._happy:
+        """Return the allocation of that shape, sent once for all tests.
+
+        TargetError if the response is no success or no JSON, UncoveredError if the request cannot be sent.
+        """
+        if shape not in self._successful:
             lines, units = SHAPES[shape]
             order = self.take(lines, units)
-            self._happy[shape] = self.post(order.id, asking(order, lines, units))
-            self._refuse_no_api(self._happy[shape], order.id)
-        return self._happy[shape]
+            self._successful[shape] = self.post(order.id, allocation_body(order, lines, units))
+            self._require_api(self._successful[shape], order.id)
+        return self._successful[shape]
 
     def successful_allocations(self) -> list[Interaction]:
-        """The happy paths that this run can make. UncoveredError where there is none."""
-        made, reason = [], ""
+        """Return the allocations of all shapes that this run can send; UncoveredError if it can send none."""
+        sent, reasons = [], []
         for shape in SHAPES:
             try:
-                made.append(self.successful_allocation(shape))
+                sent.append(self.successful_allocation(shape))
             except UncoveredError as error:
-                reason = reason or str(error)
-        if not made:
-            raise UncoveredError(reason)
-        return made
+                reasons.append(str(error))
+        if not sent:
+            raise UncoveredError(reasons[0])
+        return sent
 
     def post(
         self, order_id: int, payload: Any, *, headers: Headers = JSON_HEADERS, key: str | None = None
     ) -> Interaction:
-        """An allocation, whatever its answer."""
-        return self._told(lambda: self._live.post(order_id, payload, headers=headers, key=key))
+        """Send an allocation and return it with its response, whatever the status."""
+        return self._send(lambda: self._live.post(order_id, payload, headers=headers, key=key))
 
     def try_out(self, method: str, path: str, body: bytes | None) -> Interaction:
-        """Any request, where the server may be written to freely."""
-        return self._told(lambda: self._live.try_out(method, path, body))
+        """Send any request and return it with its response; UncoveredError unless the server may be written to freely."""
+        return self._send(lambda: self._live.try_out(method, path, body))
 
-    def _told(self, send: Callable[[], Interaction]) -> Interaction:
+    def _send(self, send: Callable[[], Interaction]) -> Interaction:
         try:
             return send()
         except RefusedError as error:
@@ -109,52 +120,97 @@ class ServerUnderTest:
         except SendError as error:
             raise TargetError(str(error)) from None
 
-    def _refuse_no_api(self, interaction: Interaction, order_id: int) -> None:
+    def _require_api(self, interaction: Interaction, order_id: int) -> None:
         response = interaction.response
         if response is None:
             return
-        kind = response.header("content-type")
-        is_json = kind is None or is_json_type(kind) or read(response.body).readable
+        media_type = response.header("content-type")
+        is_json = media_type is None or is_json_type(media_type) or read(response.body).readable
         if response.is_success and is_json:
             return
-        what = "" if is_json else " and a body that is no JSON"
-        hint = (
-            "a redirect is not followed"
-            if 300 <= response.status < 400
-            else "is it an API of this kind, with this order and key?"
-        )
-        raise TargetError(
-            f"{self._live.target} answers an allocation to order {order_id} as documented with {response.status}{what}: {hint}"
-        )
+        what = f"{response.status}{'' if is_json else ' and a body that is not JSON'}"
+        hint = "redirects are not followed" if 300 <= response.status < 400 else "check the URL, the order and the key"
+        target = self._live.target
+        raise TargetError(f"{target} answers a documented allocation to order {order_id} with {what}: {hint}")
 
 
-def asking(order: PoolOrder, lines: int = 1, units: int = 1) -> dict[str, Any]:
-    """A valid body for *order*."""
+def allocation_body(order: PoolOrder, lines: int = 1, units: int = 1) -> dict[str, Any]:
+    """Build a valid request body for *order*."""
     attributes = [{"sellable_id": sellable, "quantity": units} for sellable in list(order.sellables)[:lines]]
     return {"allocation": {"warehouse_id": order.warehouse_id, "line_items_attributes": attributes}}
 
 
-def foreign(live: Live, engine: Engine) -> ServerUnderTest:
-    """The server that the options of a run name."""
+def foreign_server(live: Live, engine: Engine) -> ServerUnderTest:
+    """Return the server that the options of a run name, with the orders of its pool."""
     pool = live.permit.pool
-    orders = _made_up() if pool.is_any else iter(pool)
-    return ServerUnderTest(live, engine, orders, is_free=pool.is_any)
+    return ServerUnderTest(live, engine, _free_orders() if pool.is_any else pool, is_free=pool.is_any)
 
 
-def _made_up() -> Iterator[PoolOrder]:
+def _free_orders() -> Iterator[PoolOrder]:
     units = dict.fromkeys(_SELLABLES, _UNITS)
-    return (PoolOrder(order_id, _WAREHOUSE, units) for order_id in range(_FIRST_ANY, _FIRST_ANY + _ORDERS))
+    return (PoolOrder(order_id, _WAREHOUSE, units) for order_id in range(_FIRST_ORDER, _FIRST_ORDER + _ORDERS))
 
 
 @contextmanager
 def own_fake(listener: Listener | None = None) -> Iterator[ServerUnderTest]:
-    """Our own fake, judged strictly: it makes nothing up, and refuses whatever is wrong. *listener* hears of every check."""
-    orders = list(_made_up())
+    """Run our own fake under its strict policy, checked by the strict profile; *listener* gets every check event."""
+    orders = list(_free_orders())
     lines = tuple(Line(sellable, _UNITS, stock=(Stock(_WAREHOUSE, 10**6, 0),)) for sellable in _SELLABLES)
     world = World.of(*(Story(order_id=order.id, lines=lines, allocations=()) for order in orders))
     engine = Engine("strict")
     fake = Fake(engine, Policy.strict(), world=world)
-    with tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as folder, running(fake) as front:
-        granted = permit(WriteOptions(front.url, (front.netloc,), fake.api_key, 10**6, "any", 10**5))
+    with tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as folder, running(fake) as server:
+        granted = permit(WriteOptions(server.url, (server.netloc,), fake.api_key, 10**6, "any", 10**5))
         with live_alone(granted, Path(folder, JOURNAL)) as live:
             yield ServerUnderTest(live, engine.with_listener(listener), orders, is_free=True)
+
+
+class ServerAssertions:
+    """Assertions about the responses of *server*; warnings are passed to *warn*."""
+
+    def __init__(self, server: ServerUnderTest, warn: Callable[[Findings], object]) -> None:
+        self.server, self.engine, self._warn = server, server.engine, warn
+
+    def body(self, interaction: Interaction) -> Any:
+        """Return the parsed body of the response; the test fails if it is not JSON."""
+        __tracebackhide__ = True
+        try:
+            return json.loads((interaction.response.body if interaction.response else None) or b"")
+        except ValueError:
+            pytest.fail("the response is not JSON", pytrace=False)
+
+    def assert_ok(self, interaction: Interaction, *, only: str = "") -> None:
+        """Fail the test if *interaction* has an error: of the rule *only*, by default of any rule."""
+        __tracebackhide__ = True
+        found = self.engine.check(interaction)
+        self._conclude(found.where(lambda finding: finding.rule == only) if only else found)
+
+    def assert_rejected(self, interaction: Interaction) -> None:
+        """Fail the test unless a broken request got a readable 4xx that shows nothing internal."""
+        __tracebackhide__ = True
+        self._conclude(self.engine.check(interaction, CheckContext(broken_request=True)))
+        status = interaction.response.status if interaction.response else 0
+        if not 400 <= status < 500:
+            pytest.fail(f"a broken request was answered with {status}, not with a 4xx", pytrace=False)
+
+    def assert_no_server_error(self, interaction: Interaction) -> None:
+        """Fail the test unless the response is a documented success or a readable 4xx."""
+        __tracebackhide__ = True
+        if interaction.response is not None and interaction.response.is_success:
+            # Without its request: whether the server had to accept that is left open.
+            self._conclude(self.engine.check(Interaction(None, interaction.response)))
+        else:
+            self.assert_rejected(interaction)
+
+    def _conclude(self, findings: Findings) -> None:
+        __tracebackhide__ = True
+        self._warn(findings)
+        if not findings.ok:
+            pytest.fail(f"the server: {self.engine.violation(findings)}", pytrace=False)
+
+
+def rule_params(rules: Iterable[str]) -> list[Any]:
+    """Return a pytest parameter for each rule, marked with the basis of the rule."""
+    return [
+        pytest.param(rule, id=rule, marks=pytest.mark.veeqo_alloc_basis(basis=CATALOGUE[rule].basis)) for rule in rules
+    ]

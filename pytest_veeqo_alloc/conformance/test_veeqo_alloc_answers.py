@@ -1,64 +1,63 @@
-"""What the server answers to an allocation as documented: one test for each rule of an answer."""
+"""Responses to documented allocations: one test for each rule about responses."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from pytest_veeqo_alloc.conformance.assertions import ServerAssertions, by_rule
-from pytest_veeqo_alloc.conformance.server_under_test import SHAPES, asking
+from pytest_veeqo_alloc.conformance.server_under_test import SHAPES, ServerAssertions, allocation_body, rule_params
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
+from pytest_veeqo_alloc.strategies.sampling import valid_requests
 
-_OF_ERRORS = ("undocumented-status", "server-error", "unexpected-status", "error-body-shape", "error-leaks-internals",
-              "broken-request-accepted")  # fmt: skip
+_ERROR_RULES = ("undocumented-status", "server-error", "unexpected-status", "error-body-shape", "error-leaks-internals",
+                "broken-request-accepted")  # fmt: skip
+RESPONSE_RULES = [rule for rule, entry in CATALOGUE.items() if "response" in entry.sides and rule not in _ERROR_RULES]
 PAYLOADS = 8
-ANSWER_RULES = [rule for rule, each in CATALOGUE.items() if "response" in each.sides and rule not in _OF_ERRORS]
 
 
-@pytest.mark.parametrize("rule", by_rule(ANSWER_RULES))
-def test_an_answer_keeps(rule: str, veeqo_alloc_judge: ServerAssertions) -> None:
-    """No answer to a happy path breaks the rule."""
-    for interaction in veeqo_alloc_judge.subject.successful_allocations():
-        veeqo_alloc_judge.assert_ok(interaction, only=rule)
+@pytest.mark.parametrize("rule", rule_params(RESPONSE_RULES))
+def test_response_follows_rule(rule: str, _veeqo_alloc_server_assertions: ServerAssertions) -> None:
+    """Check that no response to a documented allocation breaks the rule."""
+    for interaction in _veeqo_alloc_server_assertions.server.successful_allocations():
+        _veeqo_alloc_server_assertions.assert_ok(interaction, only=rule)
 
 
 @pytest.mark.veeqo_alloc_basis(basis="documented")
 @pytest.mark.parametrize("shape", SHAPES)
-def test_an_allocation_is_created(shape: str, veeqo_alloc_judge: ServerAssertions) -> None:
-    """The whole answer is as documented, and a success."""
-    interaction = veeqo_alloc_judge.subject.successful_allocation(shape)
-    veeqo_alloc_judge.assert_ok(interaction)
+def test_allocation_is_created(shape: str, _veeqo_alloc_server_assertions: ServerAssertions) -> None:
+    """Check that the whole response is as documented, and a success."""
+    interaction = _veeqo_alloc_server_assertions.server.successful_allocation(shape)
+    _veeqo_alloc_server_assertions.assert_ok(interaction)
 
 
 @pytest.mark.veeqo_alloc_basis(basis="rfc")
 @pytest.mark.parametrize(
     "content_type", ["application/json; charset=utf-8", "APPLICATION/JSON"], ids=["charset", "capitals"]
 )
-def test_a_json_request_is_taken_however_it_is_declared(content_type: str, veeqo_alloc_judge: ServerAssertions) -> None:
-    """RFC 8259 section 11 and RFC 9110 section 8.3.1: case and charset say nothing."""
-    order = veeqo_alloc_judge.subject.take()
-    body = asking(order)
-    interaction = veeqo_alloc_judge.subject.post(order.id, body, headers=(("Content-Type", content_type),))
+def test_json_media_type_is_accepted(content_type: str, _veeqo_alloc_server_assertions: ServerAssertions) -> None:
+    """Check that case and charset of the media type do not matter (RFC 8259 section 11, RFC 9110 section 8.3.1)."""
+    server = _veeqo_alloc_server_assertions.server
+    order = server.take()
+    interaction = server.post(order.id, allocation_body(order), headers=(("Content-Type", content_type),))
     assert interaction.response is not None
     assert interaction.response.is_success
 
 
 @pytest.mark.veeqo_alloc_basis(basis="documented")
-def test_valid_payloads_are_allocated(veeqo_alloc_judge: ServerAssertions) -> None:
-    """Eight generated payloads, each for an order of its own, as far as pool and budget go."""
-    for number in range(PAYLOADS):
-        order, body = veeqo_alloc_judge.generated(number)
-        veeqo_alloc_judge.assert_ok(veeqo_alloc_judge.subject.post(order.id, body))
+def test_valid_payloads_are_allocated(_veeqo_alloc_server_assertions: ServerAssertions) -> None:
+    """Check that eight generated payloads, each for an unused order, are allocated, as far as pool and budget allow."""
+    server = _veeqo_alloc_server_assertions.server
+    for count in range(1, PAYLOADS + 1):
+        order = server.take()
+        sellables = order.sellables
+        *_, payload = valid_requests(count, order.warehouse_id, list(sellables), min(sellables.values()))
+        _veeqo_alloc_server_assertions.assert_ok(server.post(order.id, payload))
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
-def test_two_orders_have_answers_of_their_own(veeqo_alloc_judge: ServerAssertions) -> None:
-    """Each answer has ids of its own."""
-    subject = veeqo_alloc_judge.subject
-    bodies: list[Any] = [
-        veeqo_alloc_judge.body(subject.successful_allocation(shape)) for shape in ("one line", "several lines")
-    ]
-    made = [each["id"] for body in bodies for each in body["allocations"]]
-    assert len(set(made)) == len(made), "two allocations have the same id"
-    assert bodies[0]["id"] != bodies[1]["id"]
+def test_orders_and_allocations_have_distinct_ids(_veeqo_alloc_server_assertions: ServerAssertions) -> None:
+    """Check that the responses for two orders share neither the order's id nor an allocation's."""
+    server, body = _veeqo_alloc_server_assertions.server, _veeqo_alloc_server_assertions.body
+    orders = [body(server.successful_allocation(shape)) for shape in ("one line", "several lines")]
+    allocation_ids = [allocation["id"] for order in orders for allocation in order["allocations"]]
+    assert len(set(allocation_ids)) == len(allocation_ids), "two allocations have the same id"
+    assert orders[0]["id"] != orders[1]["id"]

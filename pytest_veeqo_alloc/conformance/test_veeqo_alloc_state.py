@@ -1,4 +1,4 @@
-"""What the server does over several requests. Only where it may be written to freely."""
+"""State that the server keeps over several requests. Only for servers that may be written to freely."""
 
 from __future__ import annotations
 
@@ -11,90 +11,101 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from pytest_veeqo_alloc.conformance.assertions import ServerAssertions
-from pytest_veeqo_alloc.conformance.server_under_test import UncoveredError, asking
+from pytest_veeqo_alloc.conformance.server_under_test import (
+    ServerAssertions,
+    ServerUnderTest,
+    UncoveredError,
+    allocation_body,
+)
 from pytest_veeqo_alloc.contract.allocations import AllocationRequest, held_by
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.orders.story import units
 from pytest_veeqo_alloc.server.state import CREATED, Policy, World, allocate
 
-RACERS, MACHINES, STEPS = 4, 5, 6
-"""How many requests race, and how many machines make how many steps."""
+CONCURRENT, MACHINES, STEPS = 4, 5, 6
+"""The number of concurrent requests, of state machine runs, and of steps in a run."""
 
 
-def _free(judge: ServerAssertions) -> ServerAssertions:
-    if not judge.subject.is_free:
+def _free_server(assertions: ServerAssertions) -> ServerUnderTest:
+    if not assertions.server.is_free:
         raise UncoveredError("it needs a server that may be written to freely (orders any)")
-    return judge
+    return assertions.server
 
 
-def _units(interaction: Interaction, sellable: int) -> float:
-    """Units of *sellable* that the order of an answer holds."""
+def _shown_units(interaction: Interaction, sellable: int) -> float:
+    """Return the units of *sellable* that are allocated to the order of a response."""
     held = held_by(interaction.response.body if interaction.response else None) or []
-    return sum(each.units.get(sellable, 0) for each in held)
+    return sum(allocation.units.get(sellable, 0) for allocation in held)
 
 
-def _held(world: World, order_id: int, sellable: int) -> int:
-    """Units of *sellable* that an order of *world* holds."""
+def _expected_units(world: World, order_id: int, sellable: int) -> int:
+    """Return the units of *sellable* that are allocated to an order of *world*."""
     story = world.order(order_id)
-    return units(pair for each in (story.allocations if story else ()) for pair in each.lines).get(sellable, 0)
+    pairs = (pair for allocation in (story.allocations if story else ()) for pair in allocation.lines)
+    return units(pairs).get(sellable, 0)
 
 
-def _is_made(interaction: Interaction) -> bool:
+def _is_success(interaction: Interaction) -> bool:
     return interaction.response is not None and interaction.response.is_success
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
-def test_a_repeated_allocation_is_made_again_or_refused(veeqo_alloc_judge: ServerAssertions) -> None:
-    """Which of the two the page does not say; an answer is as documented, and never a 5xx."""
-    judge = _free(veeqo_alloc_judge)
-    order = judge.subject.take()
+def test_repeated_allocation_is_no_server_error(_veeqo_alloc_server_assertions: ServerAssertions) -> None:
+    """Check that a repeated request is accepted or rejected (the page leaves that open), without a 5xx."""
+    server = _free_server(_veeqo_alloc_server_assertions)
+    order = server.take()
     for _ in range(2):
-        judge.assert_no_server_error(judge.subject.post(order.id, asking(order)))
+        _veeqo_alloc_server_assertions.assert_no_server_error(server.post(order.id, allocation_body(order)))
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
-def test_racing_allocations_allocate_what_was_asked_for_and_no_more(veeqo_alloc_judge: ServerAssertions) -> None:
-    """As many units are held in the end as successes were told."""
-    judge = _free(veeqo_alloc_judge)
-    order = judge.subject.take()
+def test_concurrent_allocations_allocate_no_more_than_requested(
+    _veeqo_alloc_server_assertions: ServerAssertions,
+) -> None:
+    """Check that no response shows more units than there were successful requests of one unit each."""
+    server = _free_server(_veeqo_alloc_server_assertions)
+    order = server.take()
     sellable = next(iter(order.sellables))
-    with ThreadPoolExecutor(RACERS) as racers:
-        made = list(racers.map(lambda _: judge.subject.post(order.id, asking(order)), range(RACERS)))
-    for interaction in made:
-        judge.assert_no_server_error(interaction)
-    successes = [interaction for interaction in made if _is_made(interaction)]
-    assert successes, "of requests that raced, none was carried out"
-    assert max(_units(interaction, sellable) for interaction in successes) <= len(successes), (
-        "more is held than was asked for"
-    )
+    with ThreadPoolExecutor(CONCURRENT) as executor:
+        interactions = list(executor.map(lambda _: server.post(order.id, allocation_body(order)), range(CONCURRENT)))
+    for interaction in interactions:
+        _veeqo_alloc_server_assertions.assert_no_server_error(interaction)
+    successes = [interaction for interaction in interactions if _is_success(interaction)]
+    assert successes, f"none of {CONCURRENT} concurrent allocations was successful"
+    most = max(_shown_units(interaction, sellable) for interaction in successes)
+    assert most <= len(successes), f"the order shows {most:g} units after {len(successes)} one-unit allocations"
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
-def test_any_sequence_of_allocations_adds_up(veeqo_alloc_judge: ServerAssertions) -> None:
-    """A machine allocates to orders in turn, and a world of ours beside it says what each must hold."""
-    judge = _free(veeqo_alloc_judge)
+def test_allocations_add_up(_veeqo_alloc_server_assertions: ServerAssertions) -> None:
+    """Check generated sequences of allocations to two orders against a model of the units that each must show."""
+    server = _free_server(_veeqo_alloc_server_assertions)
 
     class Allocating(RuleBasedStateMachine):
         @initialize()
         def begin(self) -> None:
-            self.orders = [judge.subject.take(2) for _ in range(2)]
+            self.orders = [server.take(2) for _ in range(2)]
             self.world = World()
 
-        @rule(at=st.integers(0, 1), line=st.integers(0, 1), quantity=st.integers(1, 2))
-        def allocate(self, at: int, line: int, quantity: int) -> None:
-            order = self.orders[at]
-            sellable = list(order.sellables)[line]
-            body: Any = asking(order)
+        @rule(order_index=st.integers(0, 1), line_index=st.integers(0, 1), quantity=st.integers(1, 2))
+        def allocate(self, order_index: int, line_index: int, quantity: int) -> None:
+            order = self.orders[order_index]
+            sellable = list(order.sellables)[line_index]
+            body: Any = allocation_body(order)
             body["allocation"]["line_items_attributes"] = [{"sellable_id": sellable, "quantity": quantity}]
-            interaction = judge.subject.post(order.id, json.dumps(body).encode())
-            judge.assert_no_server_error(interaction)
-            if _is_made(interaction):
-                held, before = _units(interaction, sellable), _held(self.world, order.id, sellable)
-                assert before < held <= before + quantity, "the order holds other than what was allocated to it"
-                asked = AllocationRequest(order.warehouse_id, {sellable: held - before})
-                self.world, outcome = allocate(self.world, Policy(), order.id, asked)
-                assert outcome.name == CREATED
+            interaction = server.post(order.id, json.dumps(body).encode())
+            _veeqo_alloc_server_assertions.assert_no_server_error(interaction)
+            if not _is_success(interaction):
+                return
+            before = _expected_units(self.world, order.id, sellable)
+            after = _shown_units(interaction, sellable)
+            assert before < after <= before + quantity, (
+                f"the order shows {after:g} units of a sellable after an allocation of {quantity} to {before}"
+            )
+            # A server may allocate in part: the model follows what it showed.
+            added = AllocationRequest(order.warehouse_id, {sellable: after - before})
+            self.world, outcome = allocate(self.world, Policy(), order.id, added)
+            assert outcome.name == CREATED
 
     quick = settings(max_examples=MACHINES, stateful_step_count=STEPS, database=None, deadline=None, derandomize=True,
                      phases=[Phase.generate], suppress_health_check=list(HealthCheck))  # fmt: skip

@@ -22,30 +22,30 @@ from pytest_veeqo_alloc.plugin.fixtures import (
     veeqo_alloc_watch,
 )
 from pytest_veeqo_alloc.plugin.fixtures_conformance import (
+    _veeqo_alloc_client_assertions,
+    _veeqo_alloc_server_assertions,
+    _veeqo_alloc_server_under_test,
     is_client_named,
     replacement_for,
     uncovered_reason,
     veeqo_alloc_client,
-    veeqo_alloc_client_judge,
-    veeqo_alloc_judge,
-    veeqo_alloc_subject,
 )
 from pytest_veeqo_alloc.plugin.observers import test_failure, trim_traceback, warnings_of
 from pytest_veeqo_alloc.plugin.options import OPTIONS, add_options, is_conformance_run, is_option_set, setting
 from pytest_veeqo_alloc.plugin.run_state import checked_count, contract_of, listener_of
 
 __all__ = [
+    "_veeqo_alloc_client_assertions",
+    "_veeqo_alloc_server_assertions",
     "_veeqo_alloc_server_runner",
+    "_veeqo_alloc_server_under_test",
     "veeqo_alloc_cassette",
     "veeqo_alloc_client",
-    "veeqo_alloc_client_judge",
     "veeqo_alloc_contract",
-    "veeqo_alloc_judge",
     "veeqo_alloc_orders",
     "veeqo_alloc_schemas",
     "veeqo_alloc_server",
     "veeqo_alloc_server_settings",
-    "veeqo_alloc_subject",
     "veeqo_alloc_target",
     "veeqo_alloc_watch",
 ]

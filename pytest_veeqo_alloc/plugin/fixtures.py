@@ -165,7 +165,7 @@ def veeqo_alloc_server(
     observers_of(request.node, engine_of(veeqo_alloc_contract)).append(Judge(_veeqo_alloc_server_runner))
     yield _veeqo_alloc_server_runner
     _veeqo_alloc_server_runner.settle()
-    _veeqo_alloc_server_runner.show()
+    _veeqo_alloc_server_runner.publish()
     clear_observers(request.node)
 
 

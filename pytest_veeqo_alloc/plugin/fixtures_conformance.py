@@ -1,4 +1,4 @@
-"""The fixtures of the packaged suite; what they need is imported when one is used."""
+"""Fixtures of the conformance suite. What they need is imported when one is used: this module is loaded in every run."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from pytest_veeqo_alloc.plugin.options import OPTIONS, setting
 from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener_of
 
 if TYPE_CHECKING:
-    from pytest_veeqo_alloc.conformance.assertions import ServerAssertions
     from pytest_veeqo_alloc.conformance.client import ClientAssertions
-    from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest
+    from pytest_veeqo_alloc.conformance.server_under_test import ServerAssertions, ServerUnderTest
+    from pytest_veeqo_alloc.server.fake import Fake
 
 
 NOT_COVERED = "veeqo-alloc: not covered: "
 
 
 @pytest.fixture(scope="session")
-def veeqo_alloc_subject(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Iterator[ServerUnderTest | str]:
-    """The server under test, or why there is none. Where it may not be written to, the run stops."""
-    from pytest_veeqo_alloc.conformance.server_under_test import foreign, own_fake
+def _veeqo_alloc_server_under_test(
+    request: pytest.FixtureRequest, pytestconfig: pytest.Config
+) -> Iterator[ServerUnderTest | str]:
+    """Yield the server under test, or the reason to skip its tests; the run stops if it may not be written to."""
+    from pytest_veeqo_alloc.conformance.server_under_test import foreign_server, own_fake
 
     with ExitStack() as stack:
         if setting(pytestconfig, "base-url"):
@@ -35,82 +37,84 @@ def veeqo_alloc_subject(request: pytest.FixtureRequest, pytestconfig: pytest.Con
             except pytest.fail.Exception:
                 request.session.shouldfail = "veeqo-alloc: the server under test may not be written to"
                 raise
-            yield foreign(live, engine_of(contract_of(pytestconfig)))
+            yield foreign_server(live, engine_of(contract_of(pytestconfig)))
         elif is_client_named(pytestconfig):
-            yield "no server is named: --veeqo-alloc-base-url does, as docs/howto/staging.md says"
+            yield "no server is named: give --veeqo-alloc-base-url, see docs/howto/staging.md"
         else:
             yield stack.enter_context(own_fake(listener_of(pytestconfig)))
 
 
 @pytest.fixture
-def veeqo_alloc_judge(request: pytest.FixtureRequest, veeqo_alloc_subject: ServerUnderTest | str) -> ServerAssertions:
-    """What judges the server under test in this test."""
-    from pytest_veeqo_alloc.conformance.assertions import ServerAssertions
+def _veeqo_alloc_server_assertions(
+    request: pytest.FixtureRequest, _veeqo_alloc_server_under_test: ServerUnderTest | str
+) -> ServerAssertions:
+    """Return the assertions about the server under test, or skip the test."""
+    from pytest_veeqo_alloc.conformance.server_under_test import ServerAssertions
 
-    if isinstance(veeqo_alloc_subject, str):
-        pytest.skip(veeqo_alloc_subject)
-    return ServerAssertions(veeqo_alloc_subject, lambda findings: record_warnings(request.node, findings))
+    if isinstance(_veeqo_alloc_server_under_test, str):
+        pytest.skip(_veeqo_alloc_server_under_test)
+    return ServerAssertions(_veeqo_alloc_server_under_test, lambda findings: record_warnings(request.node, findings))
 
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
-    """`make_client` of the client under test: of the option, of the hook, or the reference client where nothing at all
-    was said; else why there is none."""
-    from pytest_veeqo_alloc.conformance.client import ClientError, checked, named_client
+    """The factory `make_client` of the client under test: from the option, otherwise from the hook, otherwise the bundled
+    reference client if no option is set at all. A string is the reason why there is none."""
+    from pytest_veeqo_alloc.conformance.client import ClientError, load_client, make_client, validate_client
 
     config = request.config
     try:
-        named = setting(config, "client")
-        if named:  # an option wins over what a conftest.py says
-            return named_client(named, str(config.invocation_params.dir))
-        made = config.hook.pytest_veeqo_alloc_client(request=request)
-        if made is not None:
-            return checked(made)
+        if name := setting(config, "client"):  # the option wins over the hook
+            return load_client(name, str(config.invocation_params.dir))
+        implemented = config.hook.pytest_veeqo_alloc_client(request=request)
+        if implemented is not None:
+            return validate_client(implemented)
     except ClientError as error:
         request.session.shouldfail = f"veeqo-alloc: {error}"
         return str(error)
-    if any(setting(config, name) for name, *_ in OPTIONS):
-        return (
-            "no client is named: implement the hook pytest_veeqo_alloc_client(request) in a conftest.py, or give "
-            "--veeqo-alloc-client module:make_client"
-        )
-    from pytest_veeqo_alloc.conformance.client import make_client
-
-    return make_client
+    if not any(setting(config, name) for name, *_ in OPTIONS):
+        return make_client
+    return (
+        "no client is named: implement the hook pytest_veeqo_alloc_client(request) in a conftest.py, or give "
+        "--veeqo-alloc-client module:make_client"
+    )
 
 
 @pytest.fixture
-def veeqo_alloc_client_judge(request: pytest.FixtureRequest, veeqo_alloc_client: Any) -> Iterator[ClientAssertions]:
-    """What judges the client under test in this test: a fake that is fresh, and not watched by itself."""
+def _veeqo_alloc_client_assertions(
+    request: pytest.FixtureRequest, veeqo_alloc_client: Any
+) -> Iterator[ClientAssertions]:
+    """Yield the assertions about the client under test, with a fake that was reset; or skip the test."""
     from pytest_veeqo_alloc.conformance.client import ClientAssertions
 
     if isinstance(veeqo_alloc_client, str):
         if request.session.shouldfail:
             pytest.fail(f"veeqo-alloc: {veeqo_alloc_client}", pytrace=False)
         pytest.skip(veeqo_alloc_client)
-    fake = request.getfixturevalue("_veeqo_alloc_server_runner")
+    # Not an argument: no server starts for a test that is skipped.
+    fake: Fake = request.getfixturevalue("_veeqo_alloc_server_runner")
     fake.reset()
     timeout = float(setting(request.config, "client-timeout") or 5)
     yield ClientAssertions(veeqo_alloc_client, fake, timeout, lambda findings: record_warnings(request.node, findings))
     fake.settle()
-    fake.show()
+    fake.publish()
 
 
 def is_client_named(config: pytest.Config) -> bool:
-    """Whether somebody said which client is to be judged."""
+    """Return whether the option or a hook names a client under test."""
     implementations = config.hook.pytest_veeqo_alloc_client.get_hookimpls()
     return bool(setting(config, "client") or implementations)
 
 
 def uncovered_reason(report: Any) -> str:
-    """Why the suite could not cover the test of *report*; nothing where it did, or where it is another's test."""
+    """Return why this run could not cover the test of *report*; empty for any other test."""
     skipped = getattr(report, "skipped", False) and isinstance(report.longrepr, tuple)
     return str(report.longrepr[2]).partition(NOT_COVERED)[2] if skipped else ""
 
 
 def replacement_for(item: pytest.Item, error: BaseException) -> BaseException | None:
-    """What is raised in the place of *error*: a skip where something is not covered, one sentence and a stop where the
-    target is no target or the client is none."""
+    """Return the exception to raise instead of *error*: a skip if this run cannot cover the test, a failure of one
+    sentence, after which the run stops, if target or client cannot be tested at all; otherwise None."""
     from pytest_veeqo_alloc.conformance.client import ClientError
     from pytest_veeqo_alloc.conformance.server_under_test import TargetError, UncoveredError
 

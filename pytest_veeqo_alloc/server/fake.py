@@ -144,7 +144,7 @@ class Fake(BaseServer):
         """The world and the policy of the start, and nothing seen, planned or expected. What is still on its way ends
         first, and belongs to what was before."""
         self._log.settle()
-        self.show()
+        self.publish()
         with self._lock:
             self.world, self.policy, self.api_key = self._first_world, self._first_policy, self._first_key
             self._begin([self.api_key])

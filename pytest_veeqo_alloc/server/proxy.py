@@ -44,7 +44,7 @@ class Proxy(BaseServer):
     def reset(self) -> None:
         """Nothing seen."""
         self._log.settle()
-        self.show()
+        self.publish()
         self._begin()
 
     def leads_to(self, own: str) -> bool:

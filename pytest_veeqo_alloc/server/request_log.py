@@ -109,7 +109,7 @@ class Log:
         """Slow answers are slow again."""
         self.over.clear()
 
-    def show(self, counting: Callable[[Findings], Findings]) -> None:
+    def publish(self, counting: Callable[[Findings], Findings]) -> None:
         """Tells whoever counts of the documented calls that are new since the last time; *counting* says which findings
         count. What was put into an answer on purpose is not the server's."""
         records, self._shown = self._records[self._shown :], len(self._records)
@@ -240,10 +240,10 @@ class BaseServer(ABC):
         """Those of *findings* that count."""
         return findings
 
-    def show(self) -> None:
+    def publish(self) -> None:
         """Tells whoever counts of what was seen since the last time."""
         if self.engine.is_counting:
-            self._log.show(self.counting)
+            self._log.publish(self.counting)
 
     def complain(self, sentence: str) -> None:
         """Something that is wrong besides findings."""

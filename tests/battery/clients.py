@@ -169,7 +169,7 @@ def _checking(check: Callable[[Any], bool]) -> Callable[..., Any]:
     return understood
 
 
-KEEPS, COPES = "test_a_client_keeps", "test_a_client_copes_with"
+KEEPS, COPES = "test_request_follows_rule", "test_client_accepts_response"
 DEFECTS: dict[str, tuple[str, type[Plain]]] = {
     "a bare body": (f"{KEEPS}[request-not-wrapped]", client(body=lambda self, warehouse_id, lines: json.dumps({"warehouse_id": warehouse_id, "line_items_attributes": lines}).encode())),
     "ids in quotes": (f"{KEEPS}[line-item-shape]", client(body=lambda self, warehouse_id, lines: Plain.body(self, warehouse_id, [{**line, "sellable_id": str(line["sellable_id"])} for line in lines]))),
@@ -187,25 +187,25 @@ DEFECTS: dict[str, tuple[str, type[Plain]]] = {
     "the key in the URL": (f"{KEEPS}[key-in-url]", client(path=lambda self, order_id: f"/orders/{order_id}/allocations?api_key={self.key}")),
     "a parameter": (f"{KEEPS}[undocumented-query]", client(path=lambda self, order_id: f"/orders/{order_id}/allocations?notify=1")),
     "no key": (f"{KEEPS}[api-key-missing]", client(headers=lambda self: {"content-type": "application/json"})),
-    "one unit of everything": ("test_a_client_asks_for_what_it_was_told_to", client(body=lambda self, warehouse_id, lines: Plain.body(self, warehouse_id, [{**line, "quantity": 1} for line in lines]))),
-    "prints the key": ("test_a_client_does_not_print_the_key", client(headers=_printing)),
-    "tells the key in its error": ("test_a_client_does_not_print_the_key", client(understood=_telling)),
-    "knows no gzip": (f"{COPES}[a compressed body]", client(unpacked=lambda self, headers, body: body)),
-    "knows no other member": (f"{COPES}[a member that is not documented]", client(understood=_checking(lambda order: "not_documented" not in order["allocations"][0]))),
-    "needs what 2026 has no more": (f"{COPES}[the key set of 2026]", client(understood=_checking(lambda order: len(order) == 41))),
-    "takes a part for a failure": ("test_a_client_copes_with_an_order_of[an allocation in part]", client(understood=_checking(lambda order: bool(order["allocated_completely"])))),
-    "reads ASCII": ("test_a_client_copes_with_an_order_of[any Unicode]", client(understood=_checking(lambda order: order["deliver_to"]["first_name"].isascii()))),
-    "keeps 32 bits": ("test_a_client_copes_with_an_order_of[large numbers]", client(understood=_checking(lambda order: all(line["quantity"] < 2**31 for line in order["line_items"])))),
-    "takes a 422 for a success": ("test_a_client_reports_a_status_of[422]", client(understood=lambda self, status, headers, body: body)),
-    "takes any answer": ("test_a_client_reports_a_page_in_the_place_of_json", client(understood=lambda self, status, headers, body: body)),
-    "does not read the answer": ("test_a_client_reports_an_answer_that_is_broken_by[truncated-json]", client(understood=lambda self, status, headers, body: body)),
-    "swallows what breaks": ("test_a_client_reports_an_answer_that_is_broken_by[reset-within-body]", client(__call__=_swallowing)),
-    "tries again after a 500": ("test_a_client_does_not_repeat_the_post_after[server-error]", client(__call__=_again(2, lambda what: what == 500))),
-    "tries again after a 503": ("test_a_client_does_not_repeat_the_post_after[service-unavailable]", client(__call__=_again(2, lambda what: what == 503))),
-    "tries again after a time-out": ("test_a_client_does_not_repeat_the_post_after[slow-headers]", client(__call__=_again(2, lambda what: isinstance(what, TimeoutError)))),
-    "tries again after a reset": ("test_a_client_does_not_repeat_the_post_after[reset-before-headers]", client(__call__=_again(2, lambda what: isinstance(what, ConnectionError)))),
-    "takes the key elsewhere": ("test_a_client_takes_the_key_to_no_other_host", client(send=_redirected)),
-    "never gives up": ("test_a_client_gives_up_within_its_time_out_on[slow-headers]", client(timeout=None)),
+    "one unit of everything": ("test_client_sends_the_given_allocation", client(body=lambda self, warehouse_id, lines: Plain.body(self, warehouse_id, [{**line, "quantity": 1} for line in lines]))),
+    "prints the key": ("test_client_does_not_show_the_key", client(headers=_printing)),
+    "tells the key in its error": ("test_client_does_not_show_the_key", client(understood=_telling)),
+    "knows no gzip": (f"{COPES}[compressed body]", client(unpacked=lambda self, headers, body: body)),
+    "knows no other member": (f"{COPES}[undocumented member]", client(understood=_checking(lambda order: "not_documented" not in order["allocations"][0]))),
+    "needs what 2026 has no more": (f"{COPES}[key set of 2026]", client(understood=_checking(lambda order: len(order) == 41))),
+    "takes a part for a failure": ("test_client_accepts_order[partial allocation]", client(understood=_checking(lambda order: bool(order["allocated_completely"])))),
+    "reads ASCII": ("test_client_accepts_order[any Unicode]", client(understood=_checking(lambda order: order["deliver_to"]["first_name"].isascii()))),
+    "keeps 32 bits": ("test_client_accepts_order[large numbers]", client(understood=_checking(lambda order: all(line["quantity"] < 2**31 for line in order["line_items"])))),
+    "takes a 422 for a success": ("test_client_reports_error_status[422]", client(understood=lambda self, status, headers, body: body)),
+    "takes any answer": ("test_client_reports_html_page", client(understood=lambda self, status, headers, body: body)),
+    "does not read the answer": ("test_client_reports_broken_response[truncated-json]", client(understood=lambda self, status, headers, body: body)),
+    "swallows what breaks": ("test_client_reports_broken_response[reset-within-body]", client(__call__=_swallowing)),
+    "tries again after a 500": ("test_client_does_not_repeat_post[server-error]", client(__call__=_again(2, lambda what: what == 500))),
+    "tries again after a 503": ("test_client_does_not_repeat_post[service-unavailable]", client(__call__=_again(2, lambda what: what == 503))),
+    "tries again after a time-out": ("test_client_does_not_repeat_post[slow-headers]", client(__call__=_again(2, lambda what: isinstance(what, TimeoutError)))),
+    "tries again after a reset": ("test_client_does_not_repeat_post[reset-before-headers]", client(__call__=_again(2, lambda what: isinstance(what, ConnectionError)))),
+    "takes the key elsewhere": ("test_client_sends_the_key_to_no_other_host", client(send=_redirected)),
+    "never gives up": ("test_client_times_out[slow-headers]", client(timeout=None)),
 }  # fmt: skip
 """By what is wrong: the test that should catch it, and `make_client`."""
 

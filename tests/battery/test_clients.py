@@ -13,8 +13,8 @@ from battery.clients import CORRECT, DEFECTS
 
 SUITE = "pytest_veeqo_alloc.conformance"
 MODULE = "test_veeqo_alloc_client"
-CONTROL, OTHER_CONTROL = "test_a_client_copes_with[a body in chunks]", "test_a_client_keeps[duplicate-key]"
-NO_ANSWER = ("test_a_client_keeps[", "test_a_client_asks")
+CONTROL, OTHER_CONTROL = "test_client_accepts_response[chunked body]", "test_request_follows_rule[duplicate-key]"
+NO_ANSWER = ("test_request_follows_rule[", "test_a_client_asks")
 
 
 def judge(folder: Path, *options: str, tests: tuple[str, ...] = (), hook: str = "") -> subprocess.CompletedProcess[str]:
@@ -72,7 +72,7 @@ def test_a_client_that_cannot_be_driven_is_one_sentence_and_a_stop(what: str, tm
 
 def test_a_client_that_sends_nothing_is_told_so(tmp_path: Path) -> None:
     done = judge(
-        tmp_path, "--veeqo-alloc-client=battery.clients:sends_nothing", tests=("test_a_client_keeps[wrong-type]",)
+        tmp_path, "--veeqo-alloc-client=battery.clients:sends_nothing", tests=("test_request_follows_rule[wrong-type]",)
     )
     assert "the client sent nothing to the URL that it was given" in done.stdout
 

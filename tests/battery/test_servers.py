@@ -20,8 +20,8 @@ from pytest_veeqo_alloc.strategies.responses import orders_to_break
 from pytest_veeqo_alloc.strategies.sampling import samples
 
 SUITE = "pytest_veeqo_alloc.conformance"
-CONTROL = "test_veeqo_alloc_refusals::test_another_method_of_the_path_is_no_success[PUT]"
-OTHER_CONTROL = "test_veeqo_alloc_answers::test_an_answer_keeps[location-missing]"
+CONTROL = "test_veeqo_alloc_refusals::test_other_method_is_rejected[PUT]"
+OTHER_CONTROL = "test_veeqo_alloc_answers::test_response_follows_rule[location-missing]"
 
 
 def judge(url: str, folder: Path, *tests: str, profile: str = "strict") -> subprocess.CompletedProcess[str]:

@@ -64,7 +64,7 @@ def test_what_the_users_patterns_say_of_files_and_functions_does_not_matter(pyte
 
 
 def test_the_ids_are_the_same_however_the_suite_is_named(pytester: pytest.Pytester) -> None:
-    one = "test_veeqo_alloc_state.py::test_a_repeated_allocation_is_made_again_or_refused"
+    one = "test_veeqo_alloc_state.py::test_repeated_allocation_is_no_server_error"
     for named in (SUITE, f"{SUITE}.test_veeqo_alloc_state"):
         assert one in run(pytester, "--collect-only", "-q", tests=named).outlines
 
@@ -73,8 +73,8 @@ def test_the_basis_selects(pytester: pytest.Pytester) -> None:
     if tuple(map(int, pytest.__version__.split(".")[:2])) < (8, 3):
         pytest.skip("this pytest selects by the names of markers alone")
     lines = run(pytester, "--collect-only", "-q", "-m", "veeqo_alloc_basis(basis='rfc')").outlines
-    assert any("test_an_answer_keeps[not-json]" in line for line in lines)
-    assert not any("test_an_answer_keeps[total]" in line for line in lines)
+    assert any("test_response_follows_rule[not-json]" in line for line in lines)
+    assert not any("test_response_follows_rule[total]" in line for line in lines)
 
 
 def test_a_server_in_another_process_is_judged_through_the_guards(pytester: pytest.Pytester) -> None:
@@ -85,7 +85,7 @@ def test_a_server_in_another_process_is_judged_through_the_guards(pytester: pyte
     assert outcomes["failed"] == 1, "the fake takes a bare request where it is not strict"
     result.stdout.fnmatch_lines([
         "veeqo-alloc: profile documented, target http://127.0.0.1:*",
-        "*FAILED *test_a_body_is_refused_that_breaks?request-not-wrapped?*",
+        "*FAILED *test_broken_request_is_rejected?request-not-wrapped?*",
     ])  # fmt: skip
     assert (pytester.path / "veeqo-alloc-journal.jsonl").exists()
 
@@ -162,8 +162,8 @@ def untrusted() -> Iterator[str]:
 NO_TARGETS = {
     "down": (nobody, "GET to 127.0.0.1:* got no answer: it takes no connection"),
     "resets": (lambda: serving(_Reset), "GET to 127.0.0.1:* got no answer: the connection broke, or what came was no HTTP"),
-    "a page": (lambda: serving(_Page), "*answers an allocation to order 7000001 as documented with 200 and a body that is no JSON: is it an API*"),
-    "a circle": (lambda: serving(_Circle), "*answers an allocation to order 7000001 as documented with 302 and a body that is no JSON: a redirect is not followed"),
+    "a page": (lambda: serving(_Page), "*answers a documented allocation to order 7000001 with 200 and a body that is not JSON: check the URL*"),
+    "a circle": (lambda: serving(_Circle), "*answers a documented allocation to order 7000001 with 302 and a body that is not JSON: redirects are not followed"),
     "a bad certificate": (untrusted, "GET to 127.0.0.1:* got no answer: its certificate is not trusted"),
 }  # fmt: skip
 
@@ -225,7 +225,7 @@ def test_the_example_with_a_file_of_its_own_passes(pytester: pytest.Pytester) ->
     copied(pytester, "own_file")
     result = pytester.runpytest_subprocess("-v", *STRICTLY, timeout=120)
     assert result.parseoutcomes().keys() == {"passed", "xfailed"}
-    result.stdout.fnmatch_lines(["test_contract.py::test_a_client_takes_the_key_to_no_other_host PASSED*"])
+    result.stdout.fnmatch_lines(["test_contract.py::test_client_sends_the_key_to_no_other_host PASSED*"])
 
 
 @pytest.mark.parametrize("options", [(), ("--fixed",)], ids=["bug", "fixed"])
@@ -250,7 +250,7 @@ def test_the_example_of_a_server_is_caught_until_it_is_mended(
     if options:
         assert "failed" not in result.parseoutcomes()
     else:
-        result.stdout.fnmatch_lines(["*FAILED *test_an_answer_keeps?wrong-type?*"])
+        result.stdout.fnmatch_lines(["*FAILED *test_response_follows_rule?wrong-type?*"])
 
 
 def test_the_job_for_staging_keeps_its_promises() -> None:
@@ -287,7 +287,7 @@ NOTHING = """
 import pytest
 
 @pytest.fixture
-def veeqo_alloc_judge():
+def _veeqo_alloc_server_assertions():
     class Nothing:
         def __getattr__(self, name):
             return self

@@ -228,7 +228,7 @@ def test_the_hook_of_the_page_names_a_client_also_for_an_imported_suite(shop: py
     shop.makeconftest(HOOK)
     (imported,) = re.findall(r"`(from \S+ import \*)`", page("howto/conformance.md"))
     shop.makepyfile(test_mine=imported)
-    result = shop.runpytest_subprocess("-W", "error", "-k", "keeps")
+    result = shop.runpytest_subprocess("-W", "error", "-k", "follows_rule")
     assert result.parseoutcomes().keys() == {"passed", "deselected"}
 
 
