@@ -90,12 +90,12 @@ def work(checkout: Path) -> None:
         address = urlsplit(server.url)
         connection = stack.enter_context(socket.create_connection((str(address.hostname), int(address.port or 80))))
         fields = f"Host: {address.netloc}\r\nx-api-key: {server.api_key}\r\nContent-Length: {len(BODY)}".encode()
-        line = b"POST /orders/%d/allocations HTTP/1.1\r\nContent-Type: application/json\r\n%b\r\n\r\n%b"
+        template = b"POST /orders/%d/allocations HTTP/1.1\r\nContent-Type: application/json\r\n%b\r\n\r\n%b"
 
         def exchanges() -> None:
             server.reset()
             for order_id in range(447452, 447452 + EXCHANGES):
-                exchange(connection, line % (order_id, fields, BODY))
+                exchange(connection, template % (order_id, fields, BODY))
 
         pytest = ("-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "-p", "no:randomly")
         rows: dict[str, Callable[[], float]] = {
@@ -104,8 +104,7 @@ def work(checkout: Path) -> None:
             "a replayed test": lambda: run_python(*pytest, folder=folder),
             "import jsonschema": lambda: run_python("-c", IMPORT, folder=folder),
         }
-        for line in sys.stdin:
-            name = line.rstrip("\n")
+        for name in map(str.strip, sys.stdin):
             print(json.dumps(rows[name]() if name else list(rows)), flush=True)
 
 
