@@ -8,7 +8,12 @@ from typing import Any
 
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
-_PAGES = {"Documentation": "docs/index.md", "Changelog": "CHANGELOG.md", "Security": "SECURITY.md", "Issues": "../issues"}
+_PAGES = {
+    "Documentation": "docs/index.md",
+    "Changelog": "CHANGELOG.md",
+    "Security": "SECURITY.md",
+    "Issues": "../issues",
+}
 # A link or an image whose target is a file of the repository.
 _RELATIVE = re.compile(r"(\]\()(?![a-z]+:|#|/)([^)]+\))")
 

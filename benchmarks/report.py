@@ -12,7 +12,7 @@ from check import Noting, compact
 
 from pytest_veeqo_alloc.coverage.listeners import CheckEvent, CoverageRecorder, read_recorded
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.reporting.formatters import describe_run, build_run
+from pytest_veeqo_alloc.reporting.formatters import build_run, describe_run
 from pytest_veeqo_alloc.reporting.report_file import save
 
 INTERACTIONS = 10_000

@@ -15,9 +15,9 @@ import pytest
 
 from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.coverage.listeners import CoverageRecorder, read_recorded
-from pytest_veeqo_alloc.plugin.options import SUITE, base_directory, is_option_set, is_conformance_run, setting
+from pytest_veeqo_alloc.plugin.options import SUITE, base_directory, is_conformance_run, is_option_set, setting
 from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener_of
-from pytest_veeqo_alloc.reporting.formatters import describe_run, build_run, run_lines, coverage_shortfall
+from pytest_veeqo_alloc.reporting.formatters import build_run, coverage_shortfall, describe_run, run_lines
 from pytest_veeqo_alloc.reporting.report_file import save, validate_report_path
 
 COUNTING = "veeqo_alloc_report"

@@ -102,7 +102,7 @@ NOT_DATES = (
 _OF_TYPE: dict[str, Any] = {"string": "1", "number": 1, "boolean": True, "object": {}, "array": []}
 
 
-def deeply_nested() -> list[Any]:  # noqa: N802  # a constant, made anew because lists can be changed
+def deeply_nested() -> list[Any]:  # a constant, made anew because lists can be changed
     """A value that nests more levels than a reader must take."""
     deep: list[Any] = []
     for _ in range(70):
