@@ -36,7 +36,7 @@ from pytest_veeqo_alloc.server.state import (
     allocate,
     read,
     release,
-    with_made_up,
+    with_requested_order,
 )
 from pytest_veeqo_alloc.spec.loader import tables
 
@@ -80,7 +80,11 @@ def outcome_of(
 def known(request: Request, world: World, policy: Policy) -> World:
     """The world in which the order of *request* is known, if the policy makes it up."""
     order_id = tables().operation.order_id(request.url)
-    return world if order_id is None or order_id < 1 else with_made_up(world, policy, order_id, asked_for(request.body))
+    return (
+        world
+        if order_id is None or order_id < 1
+        else with_requested_order(world, policy, order_id, asked_for(request.body))
+    )
 
 
 def _outside(request: Request) -> tuple[int, int | None] | None:

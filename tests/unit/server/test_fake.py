@@ -156,7 +156,7 @@ def test_malformed_json_has_the_answer_that_the_policy_says() -> None:
 def test_a_strict_fake_refuses_every_request_that_is_wrong_and_says_where(fake: Fake, broken: Broken) -> None:
     fake.reset()
     fake.policy = replace(
-        Policy.strict(), unknown_order="make-up", unknown_warehouse="make-up", unknown_sellable="make-up"
+        Policy.strict(), unknown_order="create", unknown_warehouse="create", unknown_sellable="create"
     )
     fake.expect_finding(broken.rule) if fake.engine.severity_of(broken.rule) != "off" else None
     raw = broken.payload if isinstance(broken.payload, bytes) else json.dumps(broken.payload).encode()
