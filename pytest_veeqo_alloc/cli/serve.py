@@ -19,8 +19,8 @@ from pytest_veeqo_alloc.core.json_pointer import shown_method
 from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.live.client import live_alone
-from pytest_veeqo_alloc.live.permission import OrderPool, WriteOptions, is_loopback, permit
+from pytest_veeqo_alloc.live.client import open_live
+from pytest_veeqo_alloc.live.permission import OrderPool, WriteOptions, grant_permission, is_loopback
 from pytest_veeqo_alloc.orders.story import Line, Stock, Story
 from pytest_veeqo_alloc.reporting.formatters import build_run, describe_run, print_error
 from pytest_veeqo_alloc.reporting.report_file import save
@@ -50,7 +50,7 @@ def world_of(pool: OrderPool) -> World:
 def proxied(engine: Engine, wishes: WriteOptions, journal: Path, *, reads: bool) -> Iterator[Proxy]:
     """A proxy, with leave to write. LiveError, with a sentence for each thing that is missing. It has no key of its own:
     the client's is passed on."""
-    with live_alone(permit(wishes, needs_key=False), journal) as live:
+    with open_live(grant_permission(wishes, needs_key=False), journal) as live:
         yield Proxy(engine, live, reads=reads, tell=say)
 
 

@@ -21,9 +21,9 @@ from pytest_veeqo_alloc.core.http import Headers, Interaction
 from pytest_veeqo_alloc.coverage.listeners import Listener
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import RefusedError, SendError
-from pytest_veeqo_alloc.live.client import JSON_HEADERS, Live, live_alone
+from pytest_veeqo_alloc.live.client import JSON_HEADERS, LiveClient, open_live
 from pytest_veeqo_alloc.live.journal import JOURNAL
-from pytest_veeqo_alloc.live.permission import PoolOrder, WriteOptions, permit
+from pytest_veeqo_alloc.live.permission import PoolOrder, WriteOptions, grant_permission
 from pytest_veeqo_alloc.orders.story import Line, Stock, Story
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.runner import running
@@ -54,7 +54,7 @@ class ServerUnderTest:
     *orders* are used in the order given; *is_free* says that any order id and any request may be sent.
     """
 
-    def __init__(self, live: Live, engine: Engine, orders: Iterable[PoolOrder], *, is_free: bool) -> None:
+    def __init__(self, live: LiveClient, engine: Engine, orders: Iterable[PoolOrder], *, is_free: bool) -> None:
         self.engine, self.is_free = engine, is_free
         self._live, self._unused = live, deque(orders)
         self._successful: dict[str, Interaction] = {}
@@ -69,13 +69,13 @@ class ServerUnderTest:
             if len(fitting) >= lines:
                 self._unused.remove(order)
                 # Another process of the same run may have used it.
-                if self._live.shared.is_first(f"order-{order.id}-{order.warehouse_id}"):
+                if self._live.run_state.reserve(f"order-{order.id}-{order.warehouse_id}"):
                     return PoolOrder(order.id, order.warehouse_id, fitting)
         raise UncoveredError(f"the order pool has no order left with {lines} sellable(s) of {units} unit(s)")
 
     def any_order(self) -> PoolOrder:
         """Return some order, for a request that is to be rejected."""
-        pool = self._live.permit.pool
+        pool = self._live.permission.pool
         return next(iter(pool)) if len(pool) else self.take(2, 1)
 
     def successful_allocation(self, shape: str) -> Interaction:
@@ -140,9 +140,9 @@ def allocation_body(order: PoolOrder, lines: int = 1, units: int = 1) -> dict[st
     return {"allocation": {"warehouse_id": order.warehouse_id, "line_items_attributes": attributes}}
 
 
-def foreign_server(live: Live, engine: Engine) -> ServerUnderTest:
+def foreign_server(live: LiveClient, engine: Engine) -> ServerUnderTest:
     """Return the server that the options of a run name, with the orders of its pool."""
-    pool = live.permit.pool
+    pool = live.permission.pool
     return ServerUnderTest(live, engine, _free_orders() if pool.is_any else pool, is_free=pool.is_any)
 
 
@@ -160,8 +160,8 @@ def own_fake(listener: Listener | None = None) -> Iterator[ServerUnderTest]:
     engine = Engine("strict")
     fake = Fake(engine, Policy.strict(), world=world)
     with tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as folder, running(fake) as server:
-        granted = permit(WriteOptions(server.url, (server.netloc,), fake.api_key, 10**6, "any", 10**5))
-        with live_alone(granted, Path(folder, JOURNAL)) as live:
+        granted = grant_permission(WriteOptions(server.url, (server.netloc,), fake.api_key, 10**6, "any", 10**5))
+        with open_live(granted, Path(folder, JOURNAL)) as live:
             yield ServerUnderTest(live, engine.with_listener(listener), orders, is_free=True)
 
 

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 
 class LiveError(Exception):
-    """Something about a foreign server. The text never has a key or a body in it."""
+    """The base of all errors about a foreign server. Its text never contains a key or a body."""
 
     trims_traceback = True
 
     def for_command(self) -> str:
-        """The text with the options of the command, where it names those of pytest."""
+        """Return the text with the command's option names in place of pytest's."""
         return str(self).replace("--veeqo-alloc-", "--")
 
 
 class NotPermittedError(LiveError):
-    """The run may not write to a foreign server. The text has a line for each thing that is missing."""
+    """The options do not permit writes to a foreign server: one line for each thing that is missing."""
 
 
 class RefusedError(LiveError):
-    """A request that may not be sent, though the run may write: by its order, the budget, its target or method."""
+    """A request was refused although the run may write: because of its order, the budget, its target or its method."""
 
 
 class SendError(LiveError):
-    """A request went out, or tried to, and no answer came."""
+    """No response arrived, although the request may have been sent."""
+
+
+class NotSentError(SendError):
+    """No connection was made, so nothing was sent."""
 
 
 class JournalError(LiveError):
-    """A journal that cannot be read or used."""
+    """A journal cannot be read or used."""
 
 
 class PoolError(LiveError):
-    """An order pool that cannot be read."""
+    """An order pool cannot be read."""

@@ -1,4 +1,8 @@
-"""Sending to a foreign server, and letting somebody else's client send: each request is admitted once."""
+"""The guarded client of a foreign server: every request is admitted before it is sent.
+
+An admission charges a write to the budget and takes a slot of the rate, then puts the write's intent on the disk, and only
+then lets the request be sent. Whatever comes of it is recorded when the admission ends.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +12,20 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pytest_veeqo_alloc.contract.allocations import (
-    AllocationRequest,
-    ExistingAllocation,
-    RequestScope,
-    asked_for,
-    held_by,
-    reach_of,
-)
+from pytest_veeqo_alloc.contract.allocations import ExistingAllocation, RequestScope, asked_for, held_by, reach_of
 from pytest_veeqo_alloc.contract.http_rules import Operation, is_json_type
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response
-from pytest_veeqo_alloc.live import JournalError, RefusedError
-from pytest_veeqo_alloc.live.journal import Entry, Ids, Writer, made_by, new_name, opened
+from pytest_veeqo_alloc.live import JournalError, NotSentError, RefusedError
+from pytest_veeqo_alloc.live.journal import Entry, Ids, JournalWriter, made_by, new_name, open_journal
 from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WritePermission, port_of
-from pytest_veeqo_alloc.live.run_state import Rate, Shared
-from pytest_veeqo_alloc.live.transport import Sender, Waits
+from pytest_veeqo_alloc.live.run_state import Charge, Rate, RunState
+from pytest_veeqo_alloc.live.transport import Backoff, Sender, retry_after
 from pytest_veeqo_alloc.spec.loader import tables
 
 JSON_HEADERS: Headers = (("Content-Type", "application/json"),)
@@ -34,210 +33,224 @@ READS = ("GET", "HEAD", "OPTIONS")
 
 
 class Admission:
-    """Leave to send one request. Tell it what came of that, even where nothing did: its slot is free only then."""
+    """Permission to send one request, held until its outcome is recorded.
 
-    def __init__(self, live: Live, slot: str, entry: Entry | None) -> None:
+    A context manager: leaving the block without an answer records the write as UNKNOWN, and leaving it with NotSentError
+    as not sent.
+    """
+
+    def __init__(self, live: LiveClient, slot: str, entry: Entry | None) -> None:
         self._live, self._slot, self._entry = live, slot, entry
+        self._is_open = True
 
-    def finished(self, response: Response | None) -> None:
-        """The answer, or None where none came: then a write stays UNKNOWN. A second call changes nothing."""
-        if not self._slot:
-            return
-        self._live.shared.ended(self._slot)
-        self._slot = ""
-        if self._entry is not None:
-            self._live.note(self._entry, response)
+    def __enter__(self) -> Admission:
+        return self
 
-    def not_sent(self) -> None:
-        """The request never left, and that is known."""
-        if self._entry is not None and self._slot:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if self._is_open and self._entry is not None and isinstance(error, NotSentError):
             self._live.writer.outcome(self._entry.name, "not sent")
             self._entry = None
-        self.finished(None)
+        self.close()
+
+    def answered(self, response: Response) -> None:
+        """Record *response* and free the slot of the rate."""
+        self._end(response)
+
+    def close(self) -> None:
+        """Free the slot of the rate; a write that was not answered stays UNKNOWN."""
+        self._end(None)
+
+    def _end(self, response: Response | None) -> None:
+        if self._is_open:
+            self._is_open = False
+            self._live.run_state.end(self._slot)
+            if self._entry is not None:
+                self._live.record_outcome(self._entry, response)
 
 
-class Live:
-    """The foreign server of *permit*, with the budget and rate of *shared* and the journal of *writer*."""
+class LiveClient:
+    """The only way to the server of *permission*, within the budget and rate of *run_state*; *writer* keeps the journal."""
 
     def __init__(
         self,
-        permit: WritePermission,
-        shared: Shared,
-        writer: Writer,
+        permission: WritePermission,
+        run_state: RunState,
+        writer: JournalWriter,
         *,
         timeouts: tuple[float, float] = (5, 30),
-        waits: Waits | None = None,
+        backoff: Backoff | None = None,
     ) -> None:
-        self.permit, self.shared, self.writer = permit, shared, writer
-        self._sender = Sender(permit, timeouts, waits or Waits())
+        self.permission, self.run_state, self.writer = permission, run_state, writer
+        self._sender, self._backoff = Sender(permission, timeouts), backoff or Backoff()
         self._known: dict[int, Ids] = {}
         self._lock = threading.Lock()
 
     @property
     def target(self) -> str:
-        """`host:port` of the server."""
-        return self.permit.target
+        """The server as `host:port`."""
+        return self.permission.target
 
-    def admit(self, request: Request) -> Admission:
-        """Leave for somebody else's client to send *request*, which waits for its slot. RefusedError, in one sentence,
-        for another server, another key, another call that writes, an order beyond the pool, a spent budget."""
-        self._refuse_target(request)
+    def admission(self, request: Request) -> Admission:
+        """Admit *request*, which another client is about to send, and wait for its slot. Raise RefusedError for another
+        server or key, another call that writes, an order or quantity outside the pool, or a spent budget."""
+        self._check_target(request)
         if request.method.upper() in READS:
-            return self._admit_read()
+            return self._admit()
         operation = tables().operation
         if not operation.matches(Interaction(request)):
-            raise RefusedError(f"only {operation.name} may be sent: of other calls nothing is known that is safe")
-        self._refuse_key(request, operation)
-        order_id, reach = operation.order_id(request.url), reach_of(request.body)
-        self._refuse_order(order_id, reach)
-        self._refuse_unbounded(request, reach)
-        return self._admit_write(order_id, asked_for(request.body), reach)
+            raise RefusedError(f"only {operation.name} may be sent: other calls are not known to be safe")
+        self._check_key(request, operation)
+        scope = reach_of(request.body)
+        entry, charge = self._plan(operation.order_id(request.url), request.body, scope)
+        self._check_bounds(request, scope)
+        return self._admit(entry, charge)
 
     def post(
         self, order_id: int, payload: Any, *, headers: Headers = JSON_HEADERS, key: str | None = None
     ) -> Interaction:
-        """Allocates: *payload* is a JSON value, or the bytes of a body. The answer, whatever its status; a 429 is waited
-        out. *headers* and *key* are for requests that are broken on purpose. RefusedError, and nothing sent, as for
-        `admit`; SendError where no answer came, and then nobody knows what became of it: it is in the journal and not
-        sent again."""
+        """Allocate *payload* (a JSON value, or the bytes of a body) to *order_id*, and return the interaction whatever
+        its status; a 429 is retried. Raise RefusedError as for `admission`, or SendError if no response arrived.
+
+        *headers* and *key* (empty: none) are for requests that are broken on purpose.
+        """
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        asked, reach = asked_for(body), reach_of(body)
-        self._refuse_order(order_id, reach)
-        self._look_before(order_id)
+        entry, charge = self._plan(order_id, body, reach_of(body))
+        if order_id not in self._known:
+            self._remember(order_id, allocations_in(self.read_order(order_id)))
         operation = tables().operation
-        path = operation.path_for(order_id)
-        admit = lambda: self._admit_write(order_id, asked, reach)  # noqa: E731  # what the sender calls for each sending
-        return Interaction(*self._sender.send(operation.method, path, headers, body, admit=admit, key=key))
+        request = self._request(operation.method, operation.path_for(order_id), headers, body, key)
+        return Interaction(request, self._send(request, entry, charge))
 
     def try_out(self, method: str, path: str, body: bytes | None) -> Interaction:
-        """Sends any request below the base URL, charged as a write: only to a server that makes up what is asked, since
-        nothing is known of it that is safe. RefusedError where the orders are not `any`."""
-        if not self.permit.pool.is_any:
-            raise RefusedError("such a request is sent only to a server that may be written to freely (orders any)")
+        """Send any request below the base URL, charged as a write. Raise RefusedError unless the orders are `any`, since
+        such a request is not known to be safe."""
+        if not self.permission.pool.is_any:
+            raise RefusedError("this request needs a server that may be written to freely (orders any)")
+        request = self._request(method, path, JSON_HEADERS, body)
+        return Interaction(request, self._send(request, Entry("post", 0), {}))
 
-        def admit() -> Admission:
-            return self._announced(Entry(new_name(), "post", 0), charged=True, units={}, free={})
-
-        return Interaction(*self._sender.send(method, path, JSON_HEADERS, body, admit=admit))
-
-    def read(self, order_id: int) -> Response:
-        """The order. Outside the documented page: other pages of the API document this call. SendError where no answer
-        came."""
-        return self._sender.send("GET", f"/orders/{order_id}", (), None, admit=self._admit_read)[1]
+    def read_order(self, order_id: int) -> Response:
+        """Return the response to `GET /orders/{order_id}`, which other pages of the API document."""
+        return self._send(self._request("GET", f"/orders/{order_id}"))
 
     def delete(self, order_id: int, allocation_id: int, before: Sequence[int]) -> Response:
-        """Deletes an allocation, and by the documentation of that call every other of the order. Only for `cleanup`."""
+        """Delete an allocation and, as that call is documented, every other one of the order. Only for `cleanup`."""
+        request = self._request("DELETE", f"/orders/{order_id}/allocations/{allocation_id}")
+        return self._send(request, Entry("delete", order_id, before=tuple(before)))
 
-        def admit() -> Admission:
-            entry = Entry(new_name(), "delete", order_id, before=tuple(before))
-            return self._announced(entry, charged=False, units={}, free={})
-
-        path = f"/orders/{order_id}/allocations/{allocation_id}"
-        return self._sender.send("DELETE", path, (), None, admit=admit)[1]
-
-    def note(self, entry: Entry, response: Response | None) -> None:
-        """Writes the outcome of a write, if there is one, and remembers what its order holds now."""
+    def record_outcome(self, entry: Entry, response: Response | None) -> None:
+        """Write the outcome of *entry* to the journal, if there is one, and remember what its order holds now."""
         answered = response is not None and response.is_success
         held = held_by(response.body) if response is not None and answered else None
         if response is not None:
             self.writer.outcome(entry.name, response.status, made_by(entry, held or ()))
-        with self._lock:
-            if held is not None:
-                self._known[entry.order_id] = tuple(each.id for each in held)
-            elif response is None or answered or response.status >= 500:
-                self._known.pop(entry.order_id, None)
-
-    def _look_before(self, order_id: int) -> None:
-        """Know what the order holds, if it tells: what an intent with no outcome brought about is told from that."""
-        if order_id in self._known:
-            return
-        held = held_in(self.read(order_id))
-        if held is not None:
+        if held is None and (response is None or answered or response.status >= 500):
             with self._lock:
-                self._known[order_id] = tuple(each.id for each in held)
+                self._known.pop(entry.order_id, None)
+        self._remember(entry.order_id, held)
 
-    def _admit_read(self) -> Admission:
-        return Admission(self, self.shared.claim(charged=False, units={}, free={}), None)
+    def _request(
+        self, method: str, path: str, headers: Headers = (), body: bytes | None = None, key: str | None = None
+    ) -> Request:
+        key = self.permission.api_key if key is None else key
+        credentials = ((tables().operation.key_header, key),) if key else ()
+        return Request(method, f"{self.permission.base_url}{path}", (*credentials, *headers), body)
 
-    def _admit_write(self, order_id: int | None, asked: AllocationRequest, reach: RequestScope) -> Admission:
-        if order_id is None:
-            raise RefusedError("the path names no order by a number, so it is in no pool")
-        before = self._known.get(order_id)
-        entry = Entry(new_name(), "post", order_id, asked.warehouse_id, dict(asked.units), before)
-        units, free = self._units(order_id, asked.warehouse_id, reach)
-        return self._announced(entry, charged=True, units=units, free=free)
+    def _send(self, request: Request, entry: Entry | None = None, charge: Charge | None = None) -> Response:
+        """Send *request*, and again while the answer is a 429 and the backoff allows; each sending is admitted."""
+        waited, delay = 0.0, self._backoff.first
+        while True:
+            with self._admit(entry, charge) as admission:
+                response = self._sender.send(request)
+                admission.answered(response)
+            wait = min(retry_after(response, delay), self._backoff.longest)
+            if response.status != 429 or waited + wait > self._backoff.total:
+                return response
+            self._backoff.sleep(wait)
+            waited, delay = waited + wait, delay * 2
 
-    def _announced(self, entry: Entry, *, charged: bool, units: dict[str, float], free: dict[str, float]) -> Admission:
-        """Leave for a write whose intent is on the disk. Where it cannot be put there, nothing is sent."""
-        slot = self.shared.claim(charged=charged, units=units, free=free)
-        try:
-            self.writer.intent(entry)
-        except JournalError:
-            self.shared.ended(slot)
-            raise
+    def _admit(self, entry: Entry | None = None, charge: Charge | None = None) -> Admission:
+        """Wait for a slot, then put *entry* on the disk as an intent. If that fails, nothing may be sent."""
+        slot = self.run_state.claim(charge)
+        if entry is not None:
+            before = self._known.get(entry.order_id) if entry.before is None else entry.before
+            entry = replace(entry, name=new_name(), before=before)
+            try:
+                self.writer.intent(entry)
+            except JournalError:
+                self.run_state.end(slot)
+                raise
         return Admission(self, slot, entry)
 
-    def _units(
-        self, order_id: int, warehouse_id: int | None, reach: RequestScope
-    ) -> tuple[dict[str, float], dict[str, float]]:
-        """Units that a write would use, and how many there are, by a name that the message of a refusal can show."""
-        units: dict[str, float] = {}
-        free: dict[str, float] = {}
-        for sellable, quantity in reach.units.items() if warehouse_id is not None else ():
-            limit = self.permit.pool.free(order_id, warehouse_id or 0, sellable)
-            if limit is not None:
-                name = f"sellable {sellable} in warehouse {warehouse_id} for order {order_id}"
-                units[name], free[name] = quantity, limit
-        return units, free
-
-    def _refuse_order(self, order_id: int | None, reach: RequestScope) -> None:
-        if isinstance(order_id, bool) or not isinstance(order_id, int | None):
-            raise RefusedError(f"the id of an order is a number, not {type(order_id).__name__}")
-        if reason := self.permit.pool.refusal(order_id, reach):
+    def _plan(self, order_id: object, body: bytes | None, scope: RequestScope) -> tuple[Entry, Charge]:
+        """Return the intent of a write and the units to charge for it. Raise RefusedError if the pool does not allow it."""
+        if order_id is None:
+            raise RefusedError("the path has no numeric order id, so its order is not in the order pool")
+        if isinstance(order_id, bool) or not isinstance(order_id, int):
+            raise RefusedError(f"the order id must be an integer, not {type(order_id).__name__}")
+        pool, requested = self.permission.pool, asked_for(body)
+        if reason := pool.refusal(order_id, scope):
             raise RefusedError(reason)
+        entry, charge = Entry("post", order_id, requested.warehouse_id, dict(requested.units)), {}
+        if entry.warehouse_id is not None:
+            for sellable, quantity in scope.units.items():
+                free = pool.free_units(order_id, entry.warehouse_id, sellable)
+                if free is not None:
+                    name = f"sellable {sellable} in warehouse {entry.warehouse_id} for order {order_id}"
+                    charge[name] = (quantity, float(free))
+        return entry, charge
 
-    def _refuse_unbounded(self, request: Request, reach: RequestScope) -> None:
-        """What somebody else's client sends in a way that nobody looked at could be more than the pool has."""
-        headers = {name.lower() for name, _ in request.headers}
-        odd = urlsplit(request.url).query or headers & {"content-encoding", "x-http-method-override"}
-        form = request.body and not is_json_type(request.header("content-type") or "application/json")
-        if not self.permit.pool.is_any and (odd or form or not reach.is_bounded):
-            raise RefusedError(
-                "the request has a query, an override of its method, or a body that cannot be told to stay within the "
-                "order pool, so it is not sent"
-            )
+    def _remember(self, order_id: int, held: Sequence[ExistingAllocation] | None) -> None:
+        """Keep what an order holds, if that is known: what an UNKNOWN write has made is inferred from it."""
+        if held is not None:
+            with self._lock:
+                self._known[order_id] = tuple(allocation.id for allocation in held)
 
-    def _refuse_target(self, request: Request) -> None:
-        base, url = urlsplit(self.permit.base_url), urlsplit(request.url)
-        same = (url.scheme, url.hostname, port_of(url)) == (base.scheme, self.permit.host, self.permit.port)
-        # Clients resolve dot segments after this was looked at, and may end up beside the base path.
+    def _check_target(self, request: Request) -> None:
+        base, url = urlsplit(self.permission.base_url), urlsplit(request.url)
+        same = (url.scheme, url.hostname, port_of(url)) == (base.scheme, self.permission.host, self.permission.port)
+        # Clients resolve dot segments after this check, and may end up beside the base path.
         moves = any(unquote(segment) in (".", "..") for segment in url.path.split("/"))
         if not same or moves or not url.path.startswith(f"{base.path.rstrip('/')}/"):
             raise RefusedError(
                 f"the request goes to another server than {base.scheme}://{self.target}, the only one that is allowed"
             )
 
-    def _refuse_key(self, request: Request, operation: Operation) -> None:
-        """A key other than the one of the run could be that of production, on the same host."""
-        if not self.permit.api_key:
+    def _check_key(self, request: Request, operation: Operation) -> None:
+        """Refuse a key other than the run's: it could be that of production, on the same host."""
+        if not self.permission.api_key:
             return
         sent = [*request.header_values(operation.key_header), *request.header_values("authorization")]
         keys = [value.rpartition(" ")[2].encode("utf-8", "replace") for value in sent]
-        wanted = self.permit.api_key.encode()
-        if not keys or not all(hmac.compare_digest(key, wanted) for key in keys):
+        expected = self.permission.api_key.encode()
+        if not keys or not all(hmac.compare_digest(key, expected) for key in keys):
             raise RefusedError(
                 f"the request has no key, or another than that in {KEY_VARIABLE}: it may be another account's"
             )
 
+    def _check_bounds(self, request: Request, scope: RequestScope) -> None:
+        """Refuse what a server may read in another way than `reach_of`: it could exceed the pool."""
+        headers = {name.lower() for name, _ in request.headers}
+        odd = urlsplit(request.url).query or headers & {"content-encoding", "x-http-method-override"}
+        form = request.body and not is_json_type(request.header("content-type") or "application/json")
+        if not self.permission.pool.is_any and (odd or form or not scope.is_bounded):
+            raise RefusedError(
+                "the request has a query, a method override, or a body that is not known to stay within the order pool: "
+                "send plain JSON without a query"
+            )
 
-def held_in(answer: Response) -> list[ExistingAllocation] | None:
-    """What an order that was read holds; None where the answer does not tell."""
-    return held_by(answer.body) if answer.status == 200 else None
+
+def allocations_in(response: Response) -> list[ExistingAllocation] | None:
+    """Return the allocations of an order that was read, or None if *response* does not show them."""
+    return held_by(response.body) if response.status == 200 else None
 
 
 @contextmanager
-def live_alone(granted: WritePermission, journal: Path) -> Iterator[Live]:
-    """The one way to the server of *granted* for a run that is a single process. JournalError where *journal* cannot be
-    used."""
-    with opened(journal, granted.target) as writer, tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as folder:
-        yield Live(granted, Shared(Path(folder), Rate.per_second(granted.rate), granted.max_writes), writer)
+def open_live(permission: WritePermission, journal: Path) -> Iterator[LiveClient]:
+    """Yield the client of a run that is a single process. Raise JournalError if *journal* cannot be used."""
+    with (
+        open_journal(journal, permission.target) as writer,
+        tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as folder,
+    ):
+        run_state = RunState(Path(folder), Rate.per_second(permission.rate), permission.max_writes)
+        yield LiveClient(permission, run_state, writer)

@@ -1,7 +1,7 @@
-"""The journal: what was about to be sent to a foreign server, and what came of it. JSON Lines, only ever added to.
+"""The journal: a JSON Lines file of the writes to a foreign server, and which allocations they have made.
 
-An intent is on the disk before its write is sent, so a run that is killed leaves an intent without an outcome: UNKNOWN,
-never sent again, and settled by reading the order. No line has a key, a body or a text of one.
+The intent of a write is on the disk before it is sent, so a killed run leaves an intent without an outcome: UNKNOWN, never
+sent again, and settled by reading the order. Lines are only added, and contain no key and no text of a body.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from pytest_veeqo_alloc.live import JournalError
 from pytest_veeqo_alloc.live.run_state import locked
 
 JOURNAL = "veeqo-alloc-journal.jsonl"
-"""Where writes are noted unless somebody says otherwise."""
+"""The default name of the journal."""
 
 VERSION = 1
-Kind = Literal["post", "delete"]
 Ids = tuple[int, ...]
+Outcome = int | Literal["not sent"]
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A write of a run: its order, what it asked for, the allocations of the order before it (None: not known), its
-    outcome (a status, `not sent`, or None for UNKNOWN), and the allocations that it is known to have made."""
+    """A write: what it requested, the allocations of its order before it (None: not known), its outcome (a status, `not
+    sent`, or None for UNKNOWN), and the allocations that it is known to have made."""
 
-    name: str
-    kind: Kind
+    kind: Literal["post", "delete"]
     order_id: int
     warehouse_id: int | None = None
     units: dict[int, float] = field(default_factory=dict)
     before: Ids | None = None
-    outcome: int | Literal["not sent"] | None = None
+    name: str = ""
+    outcome: Outcome | None = None
     made: Ids = ()
     run: str = ""
 
@@ -53,37 +53,37 @@ class Entry:
 
     @property
     def is_unknown(self) -> bool:
-        """Whether nobody knows if it was carried out: no answer came, or one that a proxy may have made up."""
+        """Whether it may have been carried out: no answer came, or a 5xx, which a gateway may have sent."""
         return self.outcome is None or (isinstance(self.outcome, int) and self.outcome >= 500)
 
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """What a journal file says: where it wrote to, and every write."""
+    """The content of a journal: the server as `host:port`, and every write."""
 
     target: str
     entries: tuple[Entry, ...]
 
     def of_run(self, run: str) -> Journal:
-        """What one run wrote."""
+        """Return the journal with the writes of one run only."""
         return Journal(self.target, tuple(entry for entry in self.entries if entry.run == run))
 
 
-class Writer:
-    """Adds to a journal, from any thread and process of one run."""
+class JournalWriter:
+    """Adds lines to a journal, from any thread and process of one run."""
 
     def __init__(self, path: Path, run: str) -> None:
         self.path, self.run = path, run
         self._lock = threading.Lock()
 
     def intent(self, entry: Entry) -> None:
-        """On the disk when this returns."""
+        """Write that *entry* is about to be sent; it is on the disk when this returns."""
         about = {"order_id": entry.order_id, "warehouse_id": entry.warehouse_id, "before": entry.before}
         units = {str(sellable): quantity for sellable, quantity in entry.units.items()}
         self._add({"intent": entry.name, "kind": entry.kind, **about, "units": units, "at": _now()})
 
-    def outcome(self, name: str, outcome: int | Literal["not sent"], made: Sequence[int] = ()) -> None:
-        """What came of the intent *name*."""
+    def outcome(self, name: str, outcome: Outcome, made: Sequence[int] = ()) -> None:
+        """Write the outcome of the intent *name*, and the allocations that it made."""
         self._add({"outcome": name, "status": outcome, "made": list(made), "at": _now()})
 
     def _add(self, line: dict[str, Any]) -> None:
@@ -95,15 +95,17 @@ class Writer:
 
 
 def new_name() -> str:
-    """A name that no other intent and no other run has."""
+    """Return a unique name for an intent or a run."""
     return uuid.uuid4().hex
 
 
 @contextlib.contextmanager
-def opened(path: Path, target: str) -> Iterator[Writer]:
-    """Begins a run in the journal *path*, which may hold earlier ones of the same *target*, and keeps every other run out
-    until the block is left. A run that wrote nothing leaves no trace. JournalError, and nothing written, for a file that
-    is no journal or is in use."""
+def open_journal(path: Path, target: str) -> Iterator[JournalWriter]:
+    """Begin a run in the journal *path*, which may hold earlier runs on *target*, and keep other runs out of it.
+
+    A run without writes leaves no trace. Raise JournalError, with nothing written, for a file that is not a journal of
+    *target* or is in use.
+    """
     with contextlib.ExitStack() as stack:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,18 +121,13 @@ def opened(path: Path, target: str) -> Iterator[Writer]:
         except OSError as error:
             raise JournalError(f"the journal {path} cannot be written: {error.strerror}") from None
         try:
-            yield Writer(path, run)
+            yield JournalWriter(path, run)
         finally:
-            _forget(path, before, begun)
-
-
-def _forget(path: Path, before: int, begun: int) -> None:
-    """Takes the first line of a run back where nothing followed it."""
-    with contextlib.suppress(OSError):
-        if path.stat().st_size == begun:
-            os.truncate(path, before)
-            if not before:
-                path.unlink()
+            with contextlib.suppress(OSError):
+                if path.stat().st_size == begun:  # nothing followed the first line of this run
+                    os.truncate(path, before)
+                    if not before:
+                        path.unlink()
 
 
 def _append(path: Path, line: dict[str, Any]) -> None:
@@ -149,36 +146,30 @@ def _now() -> str:
 
 
 def read_journal(path: Path) -> Journal:
-    """The journal *path*. JournalError, in one sentence with its name, for what is none, or is cut off."""
+    """Read the journal *path*. Raise JournalError, in one sentence, if it is not a journal or is cut off."""
     try:
         text = path.read_bytes().decode("utf-8")
     except OSError as error:
         raise JournalError(f"the journal {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise JournalError(f"{path} is no journal: it is not UTF-8") from None
+        raise JournalError(f"{path} is not a journal: it is not UTF-8") from None
     if text and not text.endswith("\n"):
         raise JournalError(
-            f"the last line of the journal {path} is cut off: delete it; what it announced was not sent, and what it "
-            "reported counts as UNKNOWN"
+            f"the last line of the journal {path} is cut off: delete it; a write that it announced was not sent, and one "
+            "whose outcome it reported counts as UNKNOWN"
         )
     try:
         lines = [json.loads(line) for line in text.splitlines()]
         first = lines[0]
         if first["journal"] != "veeqo-alloc" or not all(isinstance(line, dict) for line in lines):
             raise ValueError
-    except (ValueError, LookupError, TypeError, RecursionError):
-        raise JournalError(f"{path} is no journal of veeqo-alloc, or a line of it was changed") from None
-    if any(line.get("version") != VERSION for line in lines if "journal" in line):
-        raise JournalError(f"the journal {path} is from another version of veeqo-alloc: clean up with that one")
-    try:
-        return Journal(str(first["target"]), _entries(lines))
-    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
-        raise JournalError(f"{path} is no journal of veeqo-alloc, or a line of it was changed") from None
-
-
-def _entries(lines: list[dict[str, Any]]) -> tuple[Entry, ...]:
-    outcomes = {line["outcome"]: line for line in lines if "outcome" in line}
-    return tuple(_entry(line, outcomes.get(line["intent"])) for line in lines if "intent" in line)
+        if any(line.get("version") != VERSION for line in lines if "journal" in line):
+            raise JournalError(f"the journal {path} is from another version of veeqo-alloc: clean up with that version")
+        outcomes = {line["outcome"]: line for line in lines if "outcome" in line}
+        entries = tuple(_entry(line, outcomes.get(line["intent"])) for line in lines if "intent" in line)
+        return Journal(str(first["target"]), entries)
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
+        raise JournalError(f"{path} is not a journal of veeqo-alloc, or a line of it was changed") from None
 
 
 def _entry(intent: dict[str, Any], outcome: dict[str, Any] | None) -> Entry:
@@ -188,60 +179,55 @@ def _entry(intent: dict[str, Any], outcome: dict[str, Any] | None) -> Entry:
         order_id=int(intent["order_id"]),
         warehouse_id=intent["warehouse_id"],
         units={int(sellable): quantity for sellable, quantity in intent["units"].items()},
-        before=_ids(intent["before"]),
+        before=None if intent["before"] is None else tuple(map(int, intent["before"])),
         outcome=None if outcome is None else outcome["status"],
-        made=() if outcome is None else _ids(outcome["made"]) or (),
+        made=() if outcome is None else tuple(map(int, outcome["made"] or ())),
         run=intent["run"],
     )
 
 
-def _ids(value: Any) -> Ids | None:
-    return None if value is None else tuple(int(each) for each in value)
-
-
 def made_by(entry: Entry, held: Sequence[ExistingAllocation]) -> list[int]:
-    """The allocations among *held*, from the answer to *entry*, that it made.
+    """Return the ids among *held*, the allocations in the answer to *entry*, that it has made.
 
-    That is what was not there before and fits; what does not fit could be that of a person who was quicker. Where it is
-    not known what was there before, as for somebody else's client, it is the newest one, if it fits.
+    Those are the ones that were not there before and fit the request; one that does not fit could be that of a person who
+    was quicker. If the allocations before are not known, only the newest one counts, and only if it fits.
     """
     if entry.before is not None:
-        return [each.id for each in held if _fits(each, entry)]
-    newest = max(held, key=lambda each: each.id, default=None)
+        return [allocation.id for allocation in held if _fits(allocation, entry)]
+    newest = max(held, key=lambda allocation: allocation.id, default=None)
     return [newest.id] if newest is not None and _fits(newest, entry) else []
 
 
 def owned(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> set[int]:
-    """Which of *held*, what an order holds now, were made by *entries*.
+    """Return the ids among *held*, the allocations of an order now, that *entries* have made.
 
-    Certain are those that an answer showed. An UNKNOWN write is taken to have made one allocation that was not there
-    before it, in its warehouse and with nothing beyond what it asked for.
+    Those in answers are certain. An UNKNOWN write counts for one allocation that was not there before it and fits.
     """
-    ours = {made for entry in entries for made in entry.made} & {each.id for each in held}
+    ours = {made for entry in entries for made in entry.made} & {allocation.id for allocation in held}
     for entry in entries:
         if entry.is_unknown and entry.before is not None:
-            fitting = next((each.id for each in held if each.id not in ours and _fits(each, entry)), None)
-            if fitting is not None:
-                ours.add(fitting)
+            fitting = [allocation.id for allocation in held if allocation.id not in ours and _fits(allocation, entry)]
+            ours.update(fitting[:1])
     return ours
 
 
 def suspects(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> list[int]:
-    """Which of *held* may have been made by *entries* though that cannot be told: they were not known to be there
-    before a write that is UNKNOWN, or that was answered with success and made nothing that fits."""
-    open_ends = [entry for entry in entries if entry.is_unknown or (entry.has_succeeded and not entry.made)]
+    """Return the ids among *held* that *entries* may have made: not known to be there before a write that is UNKNOWN, or
+    that succeeded without an allocation that fits."""
+    unsettled = [entry for entry in entries if entry.is_unknown or (entry.has_succeeded and not entry.made)]
     known = {made for entry in entries for made in entry.made}
     return [
-        each.id
-        for each in held
-        if each.id not in known and any(each.id not in (entry.before or ()) for entry in open_ends)
+        allocation.id
+        for allocation in held
+        if allocation.id not in known and any(allocation.id not in (entry.before or ()) for entry in unsettled)
     ]
 
 
-def _fits(each: ExistingAllocation, entry: Entry) -> bool:
+def _fits(allocation: ExistingAllocation, entry: Entry) -> bool:
+    """Return whether *allocation* is new, in the requested warehouse, and holds no more than was requested."""
     return (
-        each.id not in (entry.before or ())
-        and each.warehouse_id == entry.warehouse_id
-        and bool(each.units)
-        and all(quantity <= entry.units.get(sellable, 0) for sellable, quantity in each.units.items())
+        allocation.id not in (entry.before or ())
+        and allocation.warehouse_id == entry.warehouse_id
+        and bool(allocation.units)
+        and all(quantity <= entry.units.get(sellable, 0) for sellable, quantity in allocation.units.items())
     )

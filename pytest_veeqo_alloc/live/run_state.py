@@ -1,7 +1,7 @@
-"""The state that all processes of a run share: writes charged, units used, and the rate.
+"""The state that all processes of a run share: writes charged, units used, and the slots of the rate.
 
-One JSON file under a lock. A write is charged before it is sent, so that a process that is killed has rather spent too
-much than too little. Times are those of `time.monotonic`, which processes on one machine share.
+It is one JSON file under a lock. A write is charged before it is sent, so that a killed process has spent too much rather
+than too little. Times come from `time.monotonic`, which the processes of one machine share.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ from typing import Any
 
 from pytest_veeqo_alloc.live import LiveError, RefusedError
 
+Charge = dict[str, tuple[float, float]]
+"""Units that a write uses and units that are free in all, by the name that a refusal shows."""
+
 _MARGIN = 0.05
-"""Seconds by which the window is longer than it need be."""
+"""Seconds that are added to each window, for safety."""
 _LOST_AFTER = 60.0
-"""Seconds after which a request that nobody ended no longer counts as under way."""
+"""Seconds after which a request that was never ended no longer counts as under way."""
 _POLL = 0.05
 
 
@@ -36,12 +39,12 @@ class Rate:
 
     @classmethod
     def per_second(cls, rate: float) -> Rate:
-        """*rate* requests a second: whole ones in a second, or one in as many seconds as it takes."""
+        """Return whole requests in a second, or one request in as many seconds as *rate* takes."""
         return cls(math.floor(rate), 1.0) if rate >= 1 else cls(1, 1 / rate)
 
 
-class Shared:
-    """The shared state in *folder*. *clock* and *sleep* are those of `time`, unless a test brings its own."""
+class RunState:
+    """The shared state in *folder*; tests replace *clock* and *sleep*."""
 
     def __init__(
         self,
@@ -57,28 +60,28 @@ class Shared:
         self._clock, self._sleep = clock, sleep
         self._thread_lock = threading.Lock()
 
-    def is_first(self, name: str) -> bool:
-        """Whether nobody in the run has asked for *name* before."""
+    def reserve(self, name: str) -> bool:
+        """Reserve *name* in this run; return False if that was done before."""
         try:
             os.close(os.open(self._path.parent / f"taken-{name}", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         except FileExistsError:
             return False
         return True
 
-    def claim(self, *, charged: bool, units: Mapping[str, float], free: Mapping[str, float]) -> str:
-        """Wait for a slot and take it; returns its name. With *charged* it is a write, and *units* are added to those
-        used, none of which may pass what is *free*. RefusedError where budget or units do not suffice."""
+    def claim(self, charge: Charge | None = None) -> str:
+        """Wait for a slot of the rate, take it and return its name. With *charge* the request is a write. Raise
+        RefusedError if the budget or the free units do not suffice."""
         while True:
             with self._state() as state:
-                if charged:
-                    self._refuse(state, units, free)
+                if charge is not None:
+                    self._check_budget(state, charge)
                 wait = self._wait(state)
                 if wait <= 0:
-                    return self._take(state, charged=charged, units=units)
+                    return self._take(state, charge)
             self._sleep(wait)
 
-    def ended(self, slot: str) -> None:
-        """The request of *slot* is over: its answer is here, or none will come."""
+    def end(self, slot: str) -> None:
+        """Record that the request of *slot* was answered or never will be."""
         with self._state() as state:
             for entry in state["slots"]:
                 if entry["name"] == slot and entry["ended"] is None:
@@ -86,27 +89,27 @@ class Shared:
 
     @property
     def charged(self) -> int:
-        """How many writes were charged so far."""
+        """The number of writes that were charged so far."""
         with self._state() as state:
             return int(state["charged"])
 
-    def _refuse(self, state: dict[str, Any], units: Mapping[str, float], free: Mapping[str, float]) -> None:
+    def _check_budget(self, state: dict[str, Any], charge: Charge) -> None:
         if state["charged"] >= self._max_writes:
             raise RefusedError(f"the budget of {self._max_writes} writes is spent (--veeqo-alloc-max-writes)")
-        for key, more in units.items():
-            if key in free and state["used"].get(key, 0) + more > free[key]:
-                raise RefusedError(f"the order pool has no units left of {key}")
+        for name, (units, free) in charge.items():
+            if state["used"].get(name, 0) + units > free:
+                raise RefusedError(f"the order pool has no units left of {name}")
 
     def _wait(self, state: dict[str, Any]) -> float:
-        """Seconds until a slot may be free; nothing where one is.
+        """Return the seconds until a slot may be free, or 0 if one is.
 
-        A request could arrive at any moment from the taking of its slot to its end. So its second begins to run at its
-        end, and no lateness of anybody can bring two seconds together.
+        A request may arrive at any moment between the taking of its slot and its end. Its window begins at its end, so
+        that no delay can bring the arrivals of two windows together.
         """
         now, window = self._clock(), self._rate.window + _MARGIN
         for entry in state["slots"]:
             if entry["ended"] is None and not _is_alive(entry["pid"]):
-                entry["ended"] = now  # nothing more will come of it
+                entry["ended"] = now
         state["slots"] = [entry for entry in state["slots"] if not self._is_past(entry, now, window)]
         if len(state["slots"]) < self._rate.limit:
             return 0
@@ -115,22 +118,21 @@ class Shared:
 
     @staticmethod
     def _is_past(entry: Mapping[str, Any], now: float, window: float) -> bool:
-        if entry["ended"] is not None:
-            return bool(now > entry["ended"] + window)
-        return bool(now > entry["taken"] + _LOST_AFTER + window)
+        end = entry["taken"] + _LOST_AFTER if entry["ended"] is None else entry["ended"]
+        return bool(now > end + window)
 
-    def _take(self, state: dict[str, Any], *, charged: bool, units: Mapping[str, float]) -> str:
+    def _take(self, state: dict[str, Any], charge: Charge | None) -> str:
         name = uuid.uuid4().hex
         state["slots"].append({"name": name, "pid": os.getpid(), "taken": self._clock(), "ended": None})
-        if charged:
+        if charge is not None:
             state["charged"] += 1
-            for key, more in units.items():
-                state["used"][key] = state["used"].get(key, 0) + more
+            for key, (units, _) in charge.items():
+                state["used"][key] = state["used"].get(key, 0) + units
         return name
 
     @contextlib.contextmanager
     def _state(self) -> Iterator[dict[str, Any]]:
-        """The state, under the lock; what is changed in it is written, unless an exception leaves the block."""
+        """Yield the state under the lock, and write it back unless the block raises."""
         try:
             with self._thread_lock, locked(self._lock_path):
                 try:
@@ -157,8 +159,8 @@ def _is_alive(process: int) -> bool:
 
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Holds an exclusive lock on *path*, which the kernel frees if the process dies. LiveError where locks cannot be
-    had; BlockingIOError where another holds it and *wait* is false."""
+    """Hold an exclusive lock on *path*, which the kernel frees if the process dies. Raise LiveError on a platform without
+    file locks, and BlockingIOError if *wait* is false and another process holds the lock."""
     try:
         import fcntl
     except ImportError:

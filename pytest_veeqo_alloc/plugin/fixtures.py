@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc import Contract
     from pytest_veeqo_alloc.capture.client_objects import Watch
     from pytest_veeqo_alloc.core.http import Interaction
-    from pytest_veeqo_alloc.live.client import Live
+    from pytest_veeqo_alloc.live.client import LiveClient
     from pytest_veeqo_alloc.live.permission import OrderPool
     from pytest_veeqo_alloc.recording.session import Cassettes
     from pytest_veeqo_alloc.server.fake import Fake
@@ -78,13 +78,13 @@ class Target:
 
     foreign = True
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: LiveClient) -> None:
         self._live = live
 
     @property
     def base_url(self) -> str:
         """Where it is."""
-        return self._live.permit.base_url
+        return self._live.permission.base_url
 
     def post(self, order_id: int, payload: Any) -> Interaction:
         """Allocates, for real: *payload* is a JSON value or bytes. LiveError, in one sentence, where it may not be sent or
@@ -102,10 +102,10 @@ def veeqo_alloc_target(pytestconfig: pytest.Config) -> Target:
 @pytest.fixture(scope="session")
 def veeqo_alloc_orders(pytestconfig: pytest.Config) -> OrderPool:
     """The orders that may be written to: of `--veeqo-alloc-orders`."""
-    return live_or_fail(pytestconfig).permit.pool
+    return live_or_fail(pytestconfig).permission.pool
 
 
-def live_or_fail(config: pytest.Config) -> Live:
+def live_or_fail(config: pytest.Config) -> LiveClient:
     """The way to the foreign server, or a failure with a sentence for each thing that is missing and no traceback."""
     from pytest_veeqo_alloc.live import LiveError
     from pytest_veeqo_alloc.plugin.live import live_of
@@ -220,7 +220,7 @@ def _trouble(work: Callable[[], object]) -> str:
     return ""
 
 
-def _live(config: pytest.Config) -> Live:
+def _live(config: pytest.Config) -> LiveClient:
     from pytest_veeqo_alloc.plugin.live import live_of
 
     return live_of(config)

@@ -14,11 +14,11 @@ import pytest
 
 from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.live import JournalError, LiveError
-from pytest_veeqo_alloc.live.cleanup import Cleaned, clean_up
-from pytest_veeqo_alloc.live.client import Live
-from pytest_veeqo_alloc.live.journal import JOURNAL, Writer, opened, read_journal
-from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WriteOptions, WritePermission, permit
-from pytest_veeqo_alloc.live.run_state import Rate, Shared
+from pytest_veeqo_alloc.live.cleanup import CleanupResult, clean_up
+from pytest_veeqo_alloc.live.client import LiveClient
+from pytest_veeqo_alloc.live.journal import JOURNAL, JournalWriter, open_journal, read_journal
+from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WriteOptions, WritePermission, grant_permission
+from pytest_veeqo_alloc.live.run_state import Rate, RunState
 from pytest_veeqo_alloc.plugin.options import base_directory, setting
 
 NAME = "veeqo_alloc_live"
@@ -34,11 +34,11 @@ class LivePlugin:
         self._is_worker = hasattr(config, "workerinput")
         self._exit = contextlib.ExitStack()
         self._lines: list[str] = []
-        self._live: Live | None = None
+        self._live: LiveClient | None = None
         self._permit: WritePermission | None = None
         self._trouble: LiveError | None = None
         try:
-            self._permit = permit(write_options_of(config))
+            self._permit = grant_permission(write_options_of(config))
             if not self._is_worker:
                 self._open(self._permit)
         except LiveError as error:
@@ -46,19 +46,21 @@ class LivePlugin:
             self._trouble = error
             self._given = self._given or {"trouble": str(error)}
 
-    def live(self) -> Live:
+    def live(self) -> LiveClient:
         """The one way to the server in this process; LiveError where there is none."""
         if self._trouble is not None:
             raise self._trouble
         if self._permit is None or self._given is None or "trouble" in self._given:
             raise LiveError(self._given["trouble"] if self._given else "this process was given no run folder to share")
         if self._live is None:
-            shared = Shared(Path(self._given["folder"]), Rate.per_second(self._permit.rate), self._permit.max_writes)
-            self._live = Live(self._permit, shared, Writer(Path(self._given["journal"]), self._given["run"]))
+            shared = RunState(Path(self._given["folder"]), Rate.per_second(self._permit.rate), self._permit.max_writes)
+            self._live = LiveClient(
+                self._permit, shared, JournalWriter(Path(self._given["journal"]), self._given["run"])
+            )
         return self._live
 
     def _open(self, granted: WritePermission) -> None:
-        writer = self._exit.enter_context(opened(journal_of(self._config), granted.target))
+        writer = self._exit.enter_context(open_journal(journal_of(self._config), granted.target))
         folder = tempfile.mkdtemp(prefix="veeqo-alloc-")
         self._exit.callback(shutil.rmtree, folder, ignore_errors=True)
         self._given = {"folder": folder, "journal": str(writer.path), "run": writer.run}
@@ -84,7 +86,7 @@ class LivePlugin:
         journal = read_journal(path).of_run(run)
         if not journal.entries:
             return
-        yield f"{live.shared.charged} of {live.permit.max_writes} writes to {live.target}, journal {path}"
+        yield f"{live.run_state.charged} of {live.permission.max_writes} writes to {live.target}, journal {path}"
         if setting(self._config, "cleanup"):
             yield from _told(clean_up(journal, live))
         elif unknown := [str(entry.order_id) for entry in journal.entries if entry.is_unknown]:
@@ -100,7 +102,7 @@ class LivePlugin:
         self._exit.close()
 
 
-def _told(cleaned: list[Cleaned]) -> Iterator[str]:
+def _told(cleaned: list[CleanupResult]) -> Iterator[str]:
     """What is left in full, and the rest as far as a few lines go."""
     yield from (each.sentence for each in cleaned if each.is_left)
     clean = [each.sentence for each in cleaned if not each.is_left]
@@ -139,10 +141,10 @@ def _number(config: pytest.Config, name: str, kind: type[int] | type[float]) -> 
         raise pytest.UsageError(f"veeqo-alloc: --veeqo-alloc-{name} is {what}, not {given!a}") from None
 
 
-def live_of(config: pytest.Config) -> Live:
+def live_of(config: pytest.Config) -> LiveClient:
     """The way to the foreign server of this run. NotPermittedError, with a sentence for each thing that is missing."""
     plugin = config.pluginmanager.get_plugin(NAME)
     if isinstance(plugin, LivePlugin):
         return plugin.live()
-    permit(write_options_of(config))
+    grant_permission(write_options_of(config))
     raise JournalError("this run was not set up to write")

@@ -32,7 +32,7 @@ from pytest_veeqo_alloc.core.http import (
 from pytest_veeqo_alloc.core.text import text_of
 from pytest_veeqo_alloc.coverage.collector import Origin
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.live.client import Admission, Live
+from pytest_veeqo_alloc.live.client import Admission, LiveClient
 from pytest_veeqo_alloc.live.permission import port_of
 from pytest_veeqo_alloc.recording.matching import Recorded, UnmatchedRequestError, nearest
 from pytest_veeqo_alloc.recording.network_guard import Hosts, guarded
@@ -133,7 +133,14 @@ _UNASKED = (
 )
 
 
-_ticket: ContextVar[Admission | None] = ContextVar("veeqo_alloc_ticket", default=None)
+_admission: ContextVar[Admission | None] = ContextVar("veeqo_alloc_admission", default=None)
+"""The admission of the request that is being recorded: vcrpy shows the request and its response in two hooks."""
+
+
+def _close_admission() -> None:
+    if (admission := _admission.get()) is not None:
+        admission.close()
+        _admission.set(None)
 
 
 class CassettePlayer:
@@ -144,7 +151,7 @@ class CassettePlayer:
         place: Place,
         engine: Engine,
         settings: Settings,
-        live: Callable[[], Live],
+        live: Callable[[], LiveClient],
         own_servers: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._own_servers = own_servers
@@ -185,9 +192,7 @@ class CassettePlayer:
             try:
                 yield self
             finally:
-                if (ticket := _ticket.get()) is not None:
-                    ticket.finished(None)
-                    _ticket.set(None)
+                _close_admission()
 
     # vcrpy asks its persister for what is stored and hands it what to save.
 
@@ -340,30 +345,28 @@ class CassettePlayer:
         return error
 
     def _admit(self, now: Request) -> None:
-        if (before := _ticket.get()) is not None:
-            before.finished(None)  # its request failed, and the client tries again
+        _close_admission()  # the request before this one failed, and the client tries again
         live = self._live()
         self._target = Hosts((live.target,))
-        _ticket.set(None)
-        _ticket.set(live.admit(now))
+        _admission.set(live.admission(now))
 
     def _see_response(self, response: Any) -> Any:
         if self._cassette is None:
             return response
-        ticket = _ticket.get()
-        if ticket is None:
+        admission = _admission.get()
+        if admission is None:
             raise CassetteError(_UNASKED)
-        ticket.finished(response_of(response))
-        _ticket.set(None)
+        admission.answered(response_of(response))
+        _close_admission()
         return response
 
     def _may_connect(self, host: str, port: int) -> bool:
         if self._is_beside(host, port):
             return True
-        return self._target is not None and _ticket.get() is not None and self._target.allow(host, port)
+        return self._target is not None and _admission.get() is not None and self._target.allow(host, port)
 
     def _may_look_up(self, host: str) -> bool:
-        # Clients look names up in threads of their own, which know nothing of the ticket.
+        # Clients look names up in threads of their own, which know nothing of the admission.
         return self._hosts.allow_name(host) or (self._target is not None and self._target.allow_name(host))
 
 

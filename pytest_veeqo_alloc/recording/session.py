@@ -17,7 +17,7 @@ from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.json_pointer import shown, shown_location
 from pytest_veeqo_alloc.core.text import unknown
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.live.client import Live
+from pytest_veeqo_alloc.live.client import LiveClient
 from pytest_veeqo_alloc.live.permission import is_loopback
 from pytest_veeqo_alloc.recording.matching import PARTS
 from pytest_veeqo_alloc.recording.paths import CassetteError, Place, Settings, missing, place_of, validate_mode
@@ -81,7 +81,7 @@ class Cassettes:
         engine: Engine,
         folder: Path,
         mode: str,
-        live: Callable[[], Live],
+        live: Callable[[], LiveClient],
         own_servers: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._engine, self._folder, self._live, self._own_servers = engine, folder, live, own_servers

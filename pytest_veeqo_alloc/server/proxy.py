@@ -10,10 +10,10 @@ from dataclasses import replace
 from pytest_veeqo_alloc.contract.http_rules import keys_of
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response, decoded_or_nothing
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.live import LiveError, SendError
-from pytest_veeqo_alloc.live.client import READS, Live
+from pytest_veeqo_alloc.live import LiveError, NotSentError, SendError
+from pytest_veeqo_alloc.live.client import READS, LiveClient
 from pytest_veeqo_alloc.live.permission import is_loopback
-from pytest_veeqo_alloc.live.transport import Forwarder, NotSentError
+from pytest_veeqo_alloc.live.transport import Forwarder
 from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, BaseServer, Log, PendingExchange, Record, responses_of
 from pytest_veeqo_alloc.server.responses import ResponsePlan
 from pytest_veeqo_alloc.spec.loader import tables
@@ -31,7 +31,7 @@ class Proxy(BaseServer):
     def __init__(
         self,
         engine: Engine,
-        live: Live,
+        live: LiveClient,
         *,
         reads: bool = False,
         tell: Callable[[Record], object] | None = None,
@@ -39,7 +39,7 @@ class Proxy(BaseServer):
     ) -> None:
         super().__init__(engine, tell)
         self._live, self._reads = live, reads
-        self._forwarder = Forwarder(live.permit, f"veeqo-alloc-{uuid.uuid4().hex}", timeouts)
+        self._forwarder = Forwarder(live.permission, f"veeqo-alloc-{uuid.uuid4().hex}", timeouts)
 
     def reset(self) -> None:
         """Nothing seen."""
@@ -87,17 +87,10 @@ class Proxy(BaseServer):
         return PendingExchange(log, record, _sentence(status, sentence))
 
     def _passed_on(self, log: Log, record: Record, target: Request, *, is_read: bool) -> PendingExchange:
-        ticket = self._live.admit(target)
-        try:
+        with self._live.admission(target) as admission:
             answer = self._forwarder.send(target)
-        except NotSentError:
-            ticket.not_sent()
-            raise
-        except SendError:
-            ticket.finished(None)
-            raise
-        plain = replace(answer, body=decoded_or_nothing(answer.body, answer.headers))
-        ticket.finished(plain)
+            plain = replace(answer, body=decoded_or_nothing(answer.body, answer.headers))
+            admission.answered(plain)
         record.answer, record.ending = lambda: plain, "answered"
         record.is_ours = not is_read
         if record.is_ours:

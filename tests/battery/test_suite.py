@@ -160,11 +160,11 @@ def untrusted() -> Iterator[str]:
 
 
 NO_TARGETS = {
-    "down": (nobody, "GET to 127.0.0.1:* got no answer: it takes no connection"),
-    "resets": (lambda: serving(_Reset), "GET to 127.0.0.1:* got no answer: the connection broke, or what came was no HTTP"),
+    "down": (nobody, "GET to 127.0.0.1:* got no response: connection refused"),
+    "resets": (lambda: serving(_Reset), "GET to 127.0.0.1:* got no response: connection broken or response not HTTP"),
     "a page": (lambda: serving(_Page), "*answers a documented allocation to order 7000001 with 200 and a body that is not JSON: check the URL*"),
     "a circle": (lambda: serving(_Circle), "*answers a documented allocation to order 7000001 with 302 and a body that is not JSON: redirects are not followed"),
-    "a bad certificate": (untrusted, "GET to 127.0.0.1:* got no answer: its certificate is not trusted"),
+    "a bad certificate": (untrusted, "GET to 127.0.0.1:* got no response: TLS certificate not trusted"),
 }  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from support.staging import staging
 from pytest_veeqo_alloc import serve_fake
 from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.live.transport import Waits
+from pytest_veeqo_alloc.live.transport import Backoff
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.proxy import Proxy
 from pytest_veeqo_alloc.server.runner import running
@@ -52,7 +52,7 @@ def proxy_before(
     tell: Any = None,
     **more: Any,
 ) -> Iterator[Proxy]:
-    more = {"orders": "any", "rate": 1000, "key": "", "waits": Waits(sleep=_never), **more}
+    more = {"orders": "any", "rate": 1000, "key": "", "backoff": Backoff(sleep=_never), **more}
     with live_at(url, folder, needs_key=False, **more) as live:
         proxy = Proxy(Engine(), live, reads=reads, timeouts=timeouts, tell=tell)
         with running(proxy):
@@ -174,7 +174,7 @@ def test_an_answer_that_breaks_off_is_502_and_a_post_after_it_a_finding(
     answer = post(proxy)
     assert answer.status_code == 502
     assert answer.json()["error_messages"].startswith(
-        f"the upstream {urlsplit(upstream.url).netloc} gave no answer: the connection broke"
+        f"no response from the upstream {urlsplit(upstream.url).netloc}: connection broken"
     )
     post(proxy)
     assert rules(proxy) == ["repeated-post"]
@@ -183,7 +183,7 @@ def test_an_answer_that_breaks_off_is_502_and_a_post_after_it_a_finding(
 def test_a_server_that_is_too_slow_is_502(upstream: Fake, tmp_path: Path) -> None:
     upstream.inject_fault("slow-headers")
     with proxy_before(upstream.url, tmp_path, timeouts=(5, 0.2)) as proxy:
-        assert "it did not answer in time" in post(proxy).json()["error_messages"]
+        assert "response timed out" in post(proxy).json()["error_messages"]
 
 
 def test_a_server_that_is_down_is_502_and_the_client_may_try_again(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_server_that_is_down_is_502_and_the_client_may_try_again(tmp_path: Pat
             answer = post(proxy)
             assert (answer.status_code, answer.json()["error_messages"]) == (
                 502,
-                f"the upstream {url[7:]} gave no answer: it takes no connection",
+                f"no response from the upstream {url[7:]}: connection refused",
             )
         assert rules(proxy) == []
 
@@ -203,7 +203,7 @@ def test_a_certificate_that_nobody_vouches_for_is_502_and_nothing_was_sent(tmp_p
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     with staging(context) as server, proxy_before(server.url.replace("http:", "https:"), tmp_path) as proxy:
-        assert post(proxy).json()["error_messages"].endswith("gave no answer: its certificate is not trusted")
+        assert post(proxy).json()["error_messages"].endswith(": TLS certificate not trusted")
         assert server.seen == []
         assert rules(proxy) == []
 
@@ -247,7 +247,7 @@ def test_the_budget_and_the_pool_hold_for_the_client(upstream: Fake, tmp_path: P
         fits = allocation_request(1, sellable_id=11, warehouse_id=5)
         assert "order 8 is not in the order pool" in post(proxy, fits, "/orders/8/allocations").json()["error_messages"]
         assert (
-            "more are asked for"
+            "fewer than requested"
             in post(proxy, allocation_request(4, sellable_id=11, warehouse_id=5), "/orders/7/allocations").json()[
                 "error_messages"
             ]
@@ -336,11 +336,11 @@ def test_a_client_a_proxy_and_a_server_as_processes_and_no_key_in_any_output(tmp
 
 
 WRONG = {
-    "not https": (["--upstream", "http://staging.example.com"], "--upstream begins with https, unless it is on the loopback"),
-    "no leave": (["--upstream", "https://staging.example.com"], "say that this host may be written to: --allow-host staging.example.com:443"),
-    "no budget": (["--upstream", "https://staging.example.com"], "say how many writes there may be: --max-writes N, above 0"),
-    "no pool": (["--upstream", "https://staging.example.com"], "say which orders may be written to: --orders pool.toml"),
-    "no URL": (["--upstream", "staging.example.com"], "--upstream is http(s)://host[:port][/path]"),
+    "not https": (["--upstream", "http://staging.example.com"], "use https in --upstream: only a loopback address may be http"),
+    "no leave": (["--upstream", "https://staging.example.com"], "confirm the host that may receive writes: --allow-host staging.example.com:443"),
+    "no budget": (["--upstream", "https://staging.example.com"], "limit the number of writes: --max-writes N, above 0"),
+    "no pool": (["--upstream", "https://staging.example.com"], "list the orders that may be written to: --orders pool.toml"),
+    "no URL": (["--upstream", "staging.example.com"], "write --upstream as http(s)://host[:port][/path]"),
 }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from support.staging import Staging, staging
 
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import RefusedError
-from pytest_veeqo_alloc.live.client import Live
+from pytest_veeqo_alloc.live.client import LiveClient
 from pytest_veeqo_alloc.live.journal import read_journal
 from pytest_veeqo_alloc.recording.network_guard import NetworkBlockedError
 from pytest_veeqo_alloc.recording.paths import CassetteError, Place
@@ -40,7 +40,7 @@ def server() -> Iterator[Staging]:
 
 
 @contextmanager
-def recorder(url: str, folder: Path, *, mode: str = "once", writes: int = 9) -> Iterator[tuple[Cassettes, Live]]:
+def recorder(url: str, folder: Path, *, mode: str = "once", writes: int = 9) -> Iterator[tuple[Cassettes, LiveClient]]:
     """Cassettes that record, with the key that the supported clients send."""
     with live_at(url, folder / "live", writes=writes, rate=1000, orders="any", key=HEADERS["x-api-key"]) as live:
         yield Cassettes(Engine(), folder, mode, lambda: live), live
@@ -59,7 +59,7 @@ def test_each_client_is_admitted_once_a_request_and_every_client_plays_it(
         assert (len(tape.recorded), tape.play_count, len(tape.interactions)) == (2, 0, 2)
         assert cassettes.findings.ok
         cassettes.save(TODAY)
-        assert live.shared.charged == 2
+        assert live.run_state.charged == 2
     assert [entry.outcome for entry in read_journal(tmp_path / "live" / "journal.jsonl").entries] == [201, 201]
     assert [json.loads(sent) for _, _, _, sent, _ in server.posts] == [pool_request(), pool_request(2)]
     for other in CLIENTS.values():
@@ -134,7 +134,7 @@ def test_a_call_that_fails_is_unknown_and_the_next_is_admitted_anew(server: Stag
                     CLIENTS[client](url, pool_request())
             with pytest.raises(RefusedError, match="the budget of 2 writes is spent"):
                 CLIENTS["requests"](url, pool_request())
-        assert live.shared.charged == 2
+        assert live.run_state.charged == 2
     assert [entry.is_unknown for entry in read_journal(tmp_path / "live" / "journal.jsonl").entries] == [True, True]
     assert len(server.posts) == 2
 

@@ -74,14 +74,14 @@ def test_that_does_not_write():
     result.assert_outcomes(errors=1, passed=1)
     result.stdout.fnmatch_lines([
         "veeqo-alloc: nothing is sent",
-        "  - say that this host may be written to: --veeqo-alloc-allow-host 127.0.0.1:*",
+        "  - confirm the host that may receive writes: --veeqo-alloc-allow-host 127.0.0.1:*",
         "  - put the API key into the environment variable VEEQO_ALLOC_API_KEY",
-        "  - say how many writes there may be: --veeqo-alloc-max-writes N, above 0",
-        "  - say which orders may be written to: --veeqo-alloc-orders pool.toml, or any*",
+        "  - limit the number of writes: --veeqo-alloc-max-writes N, above 0",
+        "  - list the orders that may be written to: --veeqo-alloc-orders pool.toml, or any*",
     ])  # fmt: skip
     assert server.seen == []
     result = run(suite, tests, *STRICTLY)
-    result.stdout.fnmatch_lines(["  - say which server: --veeqo-alloc-base-url https://staging.example.com"])
+    result.stdout.fnmatch_lines(["  - name the server: --veeqo-alloc-base-url https://staging.example.com"])
 
 
 MANY = """
@@ -139,7 +139,7 @@ def test_it(veeqo_alloc_target):
     result = run(suite, tests, *options(server, "--veeqo-alloc-max-writes=4"))
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([
-        "E       *SendError: POST to 127.0.0.1:* got no answer: the connection broke*UNKNOWN*",
+        "E       *SendError: POST to 127.0.0.1:* got no response: connection broken*UNKNOWN*",
         "veeqo-alloc: UNKNOWN whether carried out: writes to order 7; veeqo-alloc cleanup settles it",
     ])  # fmt: skip
 
@@ -211,8 +211,8 @@ def test_a_recording_without_leave_sends_nothing_and_tells_all_that_is_missing(
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([
         ">       answer = requests.post(*",
-        "E       *NotPermittedError: say which server: --veeqo-alloc-base-url https://staging.example.com",
-        "E       say how many writes there may be: --veeqo-alloc-max-writes N, above 0",
+        "E       *NotPermittedError: name the server: --veeqo-alloc-base-url https://staging.example.com",
+        "E       limit the number of writes: --veeqo-alloc-max-writes N, above 0",
     ])  # fmt: skip
     result.stdout.no_fnmatch_line("*site-packages*")
     assert server.seen == []

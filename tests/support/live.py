@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pytest_veeqo_alloc.live.client import Live
-from pytest_veeqo_alloc.live.journal import opened
-from pytest_veeqo_alloc.live.permission import WriteOptions, permit
-from pytest_veeqo_alloc.live.run_state import Rate, Shared
-from pytest_veeqo_alloc.live.transport import Waits
+from pytest_veeqo_alloc.live.client import LiveClient
+from pytest_veeqo_alloc.live.journal import open_journal
+from pytest_veeqo_alloc.live.permission import WriteOptions, grant_permission
+from pytest_veeqo_alloc.live.run_state import Rate, RunState
+from pytest_veeqo_alloc.live.transport import Backoff
 from support.bodies import allocation_request
 
 KEY = "canary-key-of-a-test"
@@ -24,12 +24,14 @@ pool_request = functools.partial(allocation_request, warehouse_id=5, sellable_id
 
 @contextmanager
 def live_at(url: str, folder: Path, *, writes: int = 9, orders: str = POOL, rate: float | None = None,
-            waits: Waits | None = None, timeouts: tuple[float, float] = (5, 5), trust_env: bool = False, key: str = KEY, needs_key: bool = True) -> Iterator[Live]:  # fmt: skip
+            backoff: Backoff | None = None, timeouts: tuple[float, float] = (5, 5), trust_env: bool = False, key: str = KEY, needs_key: bool = True) -> Iterator[LiveClient]:  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "pool.toml").write_text(orders, encoding="utf-8")
     host = url.partition("://")[2]
     named = "any" if orders == "any" else "pool.toml"
-    granted = permit(WriteOptions(url, (host,), key, writes, named, rate, trust_env, folder), needs_key=needs_key)
-    with opened(folder / "journal.jsonl", granted.target) as writer:
-        state = Shared(folder, Rate.per_second(granted.rate), writes)
-        yield Live(granted, state, writer, waits=waits, timeouts=timeouts)
+    granted = grant_permission(
+        WriteOptions(url, (host,), key, writes, named, rate, trust_env, folder), needs_key=needs_key
+    )
+    with open_journal(folder / "journal.jsonl", granted.target) as writer:
+        state = RunState(folder, Rate.per_second(granted.rate), writes)
+        yield LiveClient(granted, state, writer, backoff=backoff, timeouts=timeouts)

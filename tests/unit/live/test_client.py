@@ -29,11 +29,11 @@ from support.staging import Staging, staging
 from pytest_veeqo_alloc import Request, Response
 from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.live import JournalError, RefusedError, SendError
-from pytest_veeqo_alloc.live.cleanup import Cleaned, clean_up
-from pytest_veeqo_alloc.live.client import live_alone
+from pytest_veeqo_alloc.live.cleanup import CleanupResult, clean_up
+from pytest_veeqo_alloc.live.client import open_live
 from pytest_veeqo_alloc.live.journal import read_journal
-from pytest_veeqo_alloc.live.permission import WriteOptions, permit
-from pytest_veeqo_alloc.live.transport import Forwarder, Waits, trouble_of
+from pytest_veeqo_alloc.live.permission import WriteOptions, grant_permission
+from pytest_veeqo_alloc.live.transport import Backoff, Forwarder, describe_error
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_a_write_carries_the_key_and_is_in_the_journal_without_it(server: Stagin
         7, 5, {11: 1}, (), 201, (5001,),
     )  # fmt: skip
     assert KEY not in (tmp_path / "journal.jsonl").read_text(encoding="utf-8")
-    assert KEY not in repr(live.permit) + repr(interaction)
+    assert KEY not in repr(live.permission) + repr(interaction)
 
 
 def lines(listed: Any) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def lines(listed: Any) -> dict[str, Any]:
         (9, pool_request(), "order 9 is not in the order pool"),
         (7, pool_request(warehouse_id=6), "the order pool has no warehouse 6 for order 7"),
         (7, pool_request(sellable_id=12), "the order pool has no sellable 12 for order 7 there"),
-        (7, pool_request(4), "the order pool has 3 units of sellable 11 for order 7, and more are asked for"),
+        (7, pool_request(4), "the order pool has 3 units of sellable 11 for order 7, fewer than requested"),
         (7, pool_request(4)["allocation"], "the order pool has 3 units of sellable 11"),
         (7, lines({"0": {"sellable_id": 11, "quantity": 900}}), "the order pool has 3 units of sellable 11"),
         (7, lines({"0": {"sellable_id": 99, "quantity": 1}}), "the order pool has no sellable 99"),
@@ -165,21 +165,21 @@ def test_a_429_is_waited_out_as_the_server_asks_or_longer_each_time(
 ) -> None:
     slept: list[float] = []
     server.answers = [(429, headers)] * 2
-    with live_at(server.url, tmp_path, rate=1000, orders="any", waits=Waits(sleep=slept.append)) as live:
+    with live_at(server.url, tmp_path, rate=1000, orders="any", backoff=Backoff(sleep=slept.append)) as live:
         answer = live.post(7, pool_request()).response
     assert answer is not None
     assert answer.status == 201
     assert slept == first
     assert [entry.outcome for entry in read_journal(tmp_path / "journal.jsonl").entries] == [429, 429, 201]
     assert [entry.before for entry in read_journal(tmp_path / "journal.jsonl").entries] == [()] * 3
-    assert live.shared.charged == 3
+    assert live.run_state.charged == 3
 
 
 def test_a_date_to_retry_after_is_understood_and_the_sum_of_waits_has_an_end(server: Staging, tmp_path: Path) -> None:
     slept: list[float] = []
     server.answers = [(429, (("Retry-After", in_a_minute()),))] * 9
-    waits = Waits(longest=50, in_all=120, sleep=slept.append)
-    with live_at(server.url, tmp_path, rate=1000, orders="any", waits=waits) as live:
+    waits = Backoff(longest=50, total=120, sleep=slept.append)
+    with live_at(server.url, tmp_path, rate=1000, orders="any", backoff=waits) as live:
         answer = live.post(7, pool_request()).response
     assert answer is not None
     assert answer.status == 429
@@ -194,19 +194,19 @@ def test_a_server_that_dies_after_the_post_leaves_unknown_and_gets_no_second_one
         with pytest.raises(SendError) as caught:
             live.post(7, pool_request())
         assert str(caught.value) == (
-            f"POST to {live.target} got no answer: the connection broke, or what came was no HTTP; whether it was carried "
-            "out is UNKNOWN, and it is not sent again"
+            f"POST to {live.target} got no response: connection broken or response not HTTP; whether it was "
+            "carried out is UNKNOWN, and it is not sent again"
         )
         assert len(server.posts) == 1
         journal = read_journal(tmp_path / "journal.jsonl")
         assert [entry.is_unknown for entry in journal.entries] == [True]
-        assert clean_up(journal, live) == [Cleaned("order 7: deleted 5001", False)]
+        assert clean_up(journal, live) == [CleanupResult("order 7: deleted 5001", False)]
     assert server.orders[7] == []
 
 
 def test_a_server_that_does_not_answer_is_given_up(server: Staging, tmp_path: Path) -> None:
     server.answers = ["hang"]
-    with live_at(server.url, tmp_path, timeouts=(5, 0.2)) as live, pytest.raises(SendError, match="not answer in time"):
+    with live_at(server.url, tmp_path, timeouts=(5, 0.2)) as live, pytest.raises(SendError, match="response timed out"):
         live.post(7, pool_request())
     assert [entry.is_unknown for entry in read_journal(tmp_path / "journal.jsonl").entries] == [True]
 
@@ -214,7 +214,7 @@ def test_a_server_that_does_not_answer_is_given_up(server: Staging, tmp_path: Pa
 def test_a_server_that_is_down_is_known_not_to_have_got_it(tmp_path: Path) -> None:
     with staging() as gone:
         url = gone.url
-    with live_at(url, tmp_path) as live, pytest.raises(SendError, match=r"got no answer: it takes no connection$"):
+    with live_at(url, tmp_path) as live, pytest.raises(SendError, match=r"got no response: connection refused$"):
         live.post(7, pool_request())
 
 
@@ -238,7 +238,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
     with staging(tls(authority)) as server:
         url = server.url.replace("http://", "https://")
-        with live_at(url, tmp_path) as live, pytest.raises(SendError, match=r"its certificate is not trusted$"):
+        with live_at(url, tmp_path) as live, pytest.raises(SendError, match=r"TLS certificate not trusted$"):
             live.post(7, pool_request())
         assert server.seen == []
         with live_at(url, tmp_path / "trusting", trust_env=True) as live:
@@ -297,9 +297,9 @@ def test_clean_up_refuses_an_order_that_holds_what_the_journal_does_not_know(ser
         live.post(8, pool_request())
         cleaned = clean_up(read_journal(tmp_path / "journal.jsonl"), live)
         assert cleaned == [
-            Cleaned("order 7: left 5002, since it also holds 5001, which none of these writes is known to have made, "
+            CleanupResult("order 7: left 5002, since it also holds 5001, which none of these writes is known to have made, "
                        "and the deletion would remove all", True),
-            Cleaned("order 8: deleted 5003", False),
+            CleanupResult("order 8: deleted 5003", False),
         ]  # fmt: skip
         assert len(server.orders[7]) == 2
         server.orders[7] = server.orders[7][1:]
@@ -324,7 +324,7 @@ def test_what_does_not_fit_a_write_is_left_for_a_person_to_look_at(server: Stagi
     with live_at(server.url, tmp_path) as live:
         live.post(7, pool_request())
         cleaned = clean_up(read_journal(tmp_path / "journal.jsonl"), live)
-    assert cleaned == [Cleaned("order 7: holds 5001, which this journal may have made: look at it by hand", True)]
+    assert cleaned == [CleanupResult("order 7: holds 5001, which this journal may have made: check it by hand", True)]
     assert [method for method, *_ in server.seen if method == "DELETE"] == []
 
 
@@ -343,7 +343,7 @@ def test_clean_up_stays_with_the_server_of_the_journal(
     monkeypatch.delenv("VEEQO_ALLOC_API_KEY")
     assert main(["cleanup", journal, "--base-url", server.url]) == 2
     assert capsys.readouterr().err.splitlines() == [
-        f"veeqo-alloc: say that this host may be written to: --allow-host {server.url.partition('://')[2]}",
+        f"veeqo-alloc: confirm the host that may receive writes: --allow-host {server.url.partition('://')[2]}",
         "veeqo-alloc: put the API key into the environment variable VEEQO_ALLOC_API_KEY",
     ]
 
@@ -365,7 +365,7 @@ def test_an_order_that_cannot_be_read_is_left(tmp_path: Path, server: Staging) -
         live.post(7, pool_request())
         server.order = lambda order_id: b"{}"  # type: ignore[method-assign]  # the server lost it
         (cleaned,) = clean_up(read_journal(tmp_path / "journal.jsonl"), live)
-    assert cleaned == Cleaned("order 7: cannot be read (status 200), so nothing was deleted", True)
+    assert cleaned == CleanupResult("order 7: cannot be read (status 200), so nothing was deleted", True)
 
 
 def test_a_journal_of_another_server_is_not_cleaned_up(server: Staging, tmp_path: Path) -> None:
@@ -384,8 +384,7 @@ def _reached(reason: Exception) -> requests.ConnectionError:
     return requests.ConnectionError(urllib3.exceptions.MaxRetryError(urllib3.HTTPConnectionPool("h"), "/", reason))
 
 
-def _after(cause: Exception) -> requests.ConnectionError:
-    error = requests.ConnectionError("x")
+def _because(error: Exception, cause: Exception) -> Exception:
     error.__cause__ = cause
     return error
 
@@ -396,21 +395,23 @@ CONNECTION = urllib3.connection.HTTPConnection("h")
 @pytest.mark.parametrize(
     ("error", "trouble"),
     [
-        (requests.exceptions.SSLError(ssl.SSLCertVerificationError(1, "x")), ("its certificate is not trusted", False)),
-        (_reached(urllib3.exceptions.NameResolutionError("h", CONNECTION, socket.gaierror())), ("its name is not known", False)),
-        (_after(socket.gaierror()), ("its name is not known", False)),
-        (_reached(urllib3.exceptions.NewConnectionError(CONNECTION, "x")), ("it takes no connection", False)),
-        (requests.ConnectTimeout(), ("it takes no connection", False)),
-        (requests.ReadTimeout(), ("it did not answer in time", True)),
-        (requests.exceptions.SSLError("x"), ("the encrypted connection broke", True)),
-        (requests.ConnectionError(OSError()), ("the connection broke, or what came was no HTTP", True)),
+        (requests.exceptions.SSLError(ssl.SSLCertVerificationError(1, "x")), ("TLS certificate not trusted", False)),
+        (_reached(urllib3.exceptions.NameResolutionError("h", CONNECTION, socket.gaierror())), ("DNS lookup failed", False)),
+        (_because(requests.ConnectionError("x"), socket.gaierror()), ("DNS lookup failed", False)),
+        (_reached(urllib3.exceptions.NewConnectionError(CONNECTION, "x")), ("connection failed", False)),
+        (_reached(_because(urllib3.exceptions.NewConnectionError(CONNECTION, "x"), ConnectionRefusedError())),
+         ("connection refused", False)),
+        (requests.ConnectTimeout(), ("connection attempt timed out", False)),
+        (requests.ReadTimeout(), ("response timed out", True)),
+        (requests.exceptions.SSLError("x"), ("TLS connection broken", True)),
+        (requests.ConnectionError(OSError()), ("connection broken or response not HTTP", True)),
     ],
     ids=lambda each: each[0] if isinstance(each, tuple) else type(each).__name__,
 )  # fmt: skip
 def test_what_went_wrong_says_whether_the_request_may_have_been_sent(
     error: Exception, trouble: tuple[str, bool]
 ) -> None:
-    assert trouble_of(error) == trouble
+    assert describe_error(error) == trouble
 
 
 def test_any_request_is_tried_out_only_where_everything_may_be_written(server: Staging, tmp_path: Path) -> None:
@@ -418,7 +419,7 @@ def test_any_request_is_tried_out_only_where_everything_may_be_written(server: S
         live_at(server.url, tmp_path / "pool") as live,
         pytest.raises(
             RefusedError,
-            match=r"^such a request is sent only to a server that may be written to freely \(orders any\)$",
+            match=r"^this request needs a server that may be written to freely \(orders any\)$",
         ),
     ):
         live.try_out("PUT", "/orders/7/allocations", b"{}")
@@ -437,13 +438,13 @@ def test_any_request_is_tried_out_only_where_everything_may_be_written(server: S
 
 def test_somebody_elses_client_is_admitted_request_by_request(server: Staging, tmp_path: Path) -> None:
     with live_at(server.url, tmp_path, writes=1) as live:
-        ticket = live.admit(request(f"{server.url}/orders/7/allocations"))
+        admission = live.admission(request(f"{server.url}/orders/7/allocations"))
         server.allocate(7, 5, ((11, 1),))
-        ticket.finished(Response(201, (), server.order(7)))
-        ticket.finished(None)
+        admission.answered(Response(201, (), server.order(7)))
+        admission.close()
         with pytest.raises(RefusedError, match="the budget of 1 writes is spent"):
-            live.admit(request(f"{server.url}/orders/7/allocations"))
-        live.admit(request(f"{server.url}/orders/7", method="GET")).finished(None)
+            live.admission(request(f"{server.url}/orders/7/allocations"))
+        live.admission(request(f"{server.url}/orders/7", method="GET")).close()
         assert server.seen == []
         (entry,) = read_journal(tmp_path / "journal.jsonl").entries
         assert (entry.outcome, entry.made) == (201, (5001,))
@@ -458,7 +459,10 @@ def test_somebody_elses_client_is_admitted_request_by_request(server: Staging, t
         ({"method": "DELETE"}, "only POST /orders/{order_id}/allocations may be sent"),
         ({"url": "SERVER/products"}, "only POST /orders/{order_id}/allocations may be sent"),
         ({"url": "SERVER/orders/9/allocations"}, "order 9 is not in the order pool"),
-        ({"url": "SERVER/orders/x/allocations"}, "order None is not in the order pool"),
+        (
+            {"url": "SERVER/orders/x/allocations"},
+            "the path has no numeric order id, so its order is not in the order pool",
+        ),
         ({"key": "that-of-production"}, "the request has no key, or another than that in VEEQO_ALLOC_API_KEY"),
     ],
 )
@@ -468,7 +472,7 @@ def test_what_is_not_admitted_says_why_and_quotes_no_key(
     fields = {"url": "SERVER/orders/7/allocations"} | change
     fields["url"] = fields["url"].replace("SERVER", server.url)
     with live_at(server.url, tmp_path) as live, pytest.raises(RefusedError, match=re.escape(reason)) as caught:
-        live.admit(request(**fields))  # type: ignore[arg-type]
+        live.admission(request(**fields))  # type: ignore[arg-type]
     assert "production" not in str(caught.value)
     assert not (tmp_path / "journal.jsonl").exists()
 
@@ -480,9 +484,9 @@ def test_the_key_may_come_in_either_header_and_must_be_that_of_the_run(
     sent = request(f"{server.url}/orders/7/allocations")
     scheme = "Bearer " if name == "Authorization" else ""
     with live_at(server.url, tmp_path) as live:
-        live.admit(replace(sent, headers=((name, f"{scheme}{KEY}"),))).finished(None)
+        live.admission(replace(sent, headers=((name, f"{scheme}{KEY}"),))).close()
         with pytest.raises(RefusedError, match="the request has no key, or another"):
-            live.admit(replace(sent, headers=(("x-api-key", KEY), (name, f"{scheme}\udc80nother"))))
+            live.admission(replace(sent, headers=(("x-api-key", KEY), (name, f"{scheme}\udc80nother"))))
 
 
 @pytest.mark.parametrize(
@@ -500,18 +504,18 @@ def test_nothing_beside_the_base_path_is_admitted(
 ) -> None:
     host = server.url.partition("://")[2]
     (tmp_path / "pool.toml").write_text(POOL, encoding="utf-8")
-    granted = permit(WriteOptions(f"{server.url}/api/", (host,), KEY, 9, "pool.toml", None, False, tmp_path))
-    with live_alone(granted, tmp_path / "journal.jsonl") as live:
+    granted = grant_permission(WriteOptions(f"{server.url}/api/", (host,), KEY, 9, "pool.toml", None, False, tmp_path))
+    with open_live(granted, tmp_path / "journal.jsonl") as live:
         if is_admitted:
-            live.admit(request(server.url + path)).finished(None)
+            live.admission(request(server.url + path)).close()
         else:
             with pytest.raises(RefusedError, match=rf"goes to another server than http://{host}, the only one"):
-                live.admit(request(server.url + path))
+                live.admission(request(server.url + path))
 
 
 def test_what_is_passed_on_has_the_headers_of_the_client_and_ours(server: Staging, tmp_path: Path) -> None:
     with live_at(server.url, tmp_path) as live:
-        forwarder = Forwarder(live.permit, "proxy-of-a-test")
+        forwarder = Forwarder(live.permission, "proxy-of-a-test")
     sent = Request(
         "POST",
         f"{server.url}/orders/7/allocations",
@@ -531,7 +535,10 @@ def test_what_is_passed_on_has_the_headers_of_the_client_and_ours(server: Stagin
 
 def test_an_order_is_named_by_a_number(server: Staging, tmp_path: Path) -> None:
     for odd in ("7/../8", True, 7.0):
-        with live_at(server.url, tmp_path, orders="any") as live, pytest.raises(RefusedError, match="is a number, not"):
+        with (
+            live_at(server.url, tmp_path, orders="any") as live,
+            pytest.raises(RefusedError, match="must be an integer, not"),
+        ):
             live.post(odd, pool_request())  # type: ignore[arg-type]
     assert server.seen == []
 
@@ -556,7 +563,7 @@ def test_what_cannot_be_told_to_stay_within_the_pool_is_not_admitted(
 ) -> None:
     sent = Request("POST", f"{server.url}/orders/7/allocations{url}", (("x-api-key", KEY), *headers), data or json.dumps(pool_request()).encode())  # fmt: skip
     with live_at(server.url, tmp_path) as live, pytest.raises(RefusedError, match="stay within the order pool"):
-        live.admit(sent)
+        live.admission(sent)
     assert not (tmp_path / "journal.jsonl").exists()
 
 
@@ -567,12 +574,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 sys.path[:0] = sys.argv[3].split(":")
-from support.live import KEY, POOL, WriteOptions, permit, Shared, Rate, Live
-from pytest_veeqo_alloc.live.journal import Writer
+from support.live import KEY, POOL, WriteOptions, grant_permission, RunState, Rate, LiveClient
+from pytest_veeqo_alloc.live.journal import JournalWriter
 folder = Path(sys.argv[2])
-granted = permit(WriteOptions(sys.argv[1], (sys.argv[1].partition("://")[2],), KEY, 99, "pool.toml", None, False, folder))
-live = Live(granted, Shared(folder, Rate.per_second(granted.rate), 99), Writer(folder / "j", "r"))
-list(ThreadPoolExecutor(4).map(lambda _: live.read(7), range(8)))
+granted = grant_permission(WriteOptions(sys.argv[1], (sys.argv[1].partition("://")[2],), KEY, 99, "pool.toml", None, False, folder))
+live = LiveClient(granted, RunState(folder, Rate.per_second(granted.rate), 99), JournalWriter(folder / "j", "r"))
+list(ThreadPoolExecutor(4).map(lambda _: live.read_order(7), range(8)))
 """
     (tmp_path / "pool.toml").write_text(POOL, encoding="utf-8")
     command = [sys.executable, "-c", code, server.url, str(tmp_path), ":".join(path for path in sys.path if path)]

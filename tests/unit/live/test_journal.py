@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_veeqo_alloc.live import JournalError
-from pytest_veeqo_alloc.live.journal import Entry, Writer, new_name, opened, read_journal
+from pytest_veeqo_alloc.live.journal import Entry, JournalWriter, new_name, open_journal, read_journal
 
 TARGET = "127.0.0.1:8000"
 
@@ -23,7 +23,7 @@ def entry(**changes: object) -> Entry:
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "journal.jsonl"
     one, other, third = entry(), entry(before=None, warehouse_id=None, units={}), entry(kind="delete")
-    with opened(path, TARGET) as writer:
+    with open_journal(path, TARGET) as writer:
         for each in (one, other, third):
             writer.intent(each)
         writer.outcome(one.name, 201, [4])
@@ -49,20 +49,20 @@ def test_a_server_error_says_nothing_of_what_was_done() -> None:
 
 def test_runs_after_one_another_share_a_journal(tmp_path: Path) -> None:
     for _ in range(2):
-        with opened(tmp_path / "j", TARGET) as writer:
+        with open_journal(tmp_path / "j", TARGET) as writer:
             writer.intent(entry())
     assert len(read_journal(tmp_path / "j").entries) == 2
     assert len({each.run for each in read_journal(tmp_path / "j").entries}) == 2
 
 
 def test_a_run_that_writes_nothing_leaves_no_trace(tmp_path: Path) -> None:
-    with opened(tmp_path / "j", TARGET):
+    with open_journal(tmp_path / "j", TARGET):
         pass
     assert list(tmp_path.iterdir()) == []
-    with opened(tmp_path / "j", TARGET) as writer:
+    with open_journal(tmp_path / "j", TARGET) as writer:
         writer.intent(entry())
     before = (tmp_path / "j").read_bytes()
-    with opened(tmp_path / "j", TARGET):
+    with open_journal(tmp_path / "j", TARGET):
         pass
     assert (tmp_path / "j").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["j"]
@@ -71,7 +71,7 @@ def test_a_run_that_writes_nothing_leaves_no_trace(tmp_path: Path) -> None:
 def test_a_full_disk_is_one_sentence_and_stops_what_was_to_be_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with opened(tmp_path / "j", TARGET) as writer:
+    with open_journal(tmp_path / "j", TARGET) as writer:
         monkeypatch.setattr("os.write", lambda handle, data: len(data) - 1)
         with pytest.raises(JournalError, match="cannot be written: No space left on device"):
             writer.intent(entry())
@@ -79,17 +79,20 @@ def test_a_full_disk_is_one_sentence_and_stops_what_was_to_be_sent(
 
 
 def test_two_runs_at_once_do_not(tmp_path: Path) -> None:
-    with opened(tmp_path / "j", TARGET):
+    with open_journal(tmp_path / "j", TARGET):
         before = (tmp_path / "j").read_bytes()
-        with pytest.raises(JournalError, match="is in use by another run: wait for it"), opened(tmp_path / "j", TARGET):
+        with (
+            pytest.raises(JournalError, match="is in use by another run: wait for it"),
+            open_journal(tmp_path / "j", TARGET),
+        ):
             pass
         assert (tmp_path / "j").read_bytes() == before
 
 
 def test_the_journal_of_another_server_is_not_written_to(tmp_path: Path) -> None:
-    with opened(tmp_path / "j", TARGET) as writer:
+    with open_journal(tmp_path / "j", TARGET) as writer:
         writer.intent(entry())
-    with pytest.raises(JournalError, match=f"is of another server, {TARGET}"), opened(tmp_path / "j", "other:1"):
+    with pytest.raises(JournalError, match=f"is of another server, {TARGET}"), open_journal(tmp_path / "j", "other:1"):
         pass
 
 
@@ -102,21 +105,21 @@ def header(**changes: object) -> str:
     [
         (
             header() + '{"intent": "a", "ki',
-            "the last line of the journal PATH is cut off: delete it; what it announced was not",
+            "the last line of the journal PATH is cut off: delete it; a write that it announced was not sent",
         ),
-        (header(version=[1]), "the journal PATH is from another version of veeqo-alloc: clean up with that one"),
-        (header(version=2), "the journal PATH is from another version of veeqo-alloc: clean up with that one"),
+        (header(version=[1]), "the journal PATH is from another version of veeqo-alloc: clean up with that version"),
+        (header(version=2), "the journal PATH is from another version of veeqo-alloc: clean up with that version"),
         (header() + header(version=2), "the journal PATH is from another version of veeqo-alloc"),
-        (header(journal="other"), "PATH is no journal of veeqo-alloc, or a line of it was changed"),
-        ("[1]\n", "PATH is no journal of veeqo-alloc"),
-        ("words\n", "PATH is no journal of veeqo-alloc"),
-        (header() + '{"intent": "a"}\n', "PATH is no journal of veeqo-alloc, or a line of it was changed"),
+        (header(journal="other"), "PATH is not a journal of veeqo-alloc, or a line of it was changed"),
+        ("[1]\n", "PATH is not a journal of veeqo-alloc"),
+        ("words\n", "PATH is not a journal of veeqo-alloc"),
+        (header() + '{"intent": "a"}\n', "PATH is not a journal of veeqo-alloc, or a line of it was changed"),
         (
             header() + '{"intent": "a", "order_id": 1e999, "kind": "post", "warehouse_id": 1, "units": {}}\n',
-            "PATH is no journal",
+            "PATH is not a journal",
         ),
-        (header() + "[]\n", "PATH is no journal of veeqo-alloc, or a line of it was changed"),
-        (b"\xff\n", "PATH is no journal: it is not UTF-8"),
+        (header() + "[]\n", "PATH is not a journal of veeqo-alloc, or a line of it was changed"),
+        (b"\xff\n", "PATH is not a journal: it is not UTF-8"),
     ],
 )
 def test_what_is_no_whole_journal_is_one_sentence_and_stays_as_it_is(
@@ -125,7 +128,7 @@ def test_what_is_no_whole_journal_is_one_sentence_and_stays_as_it_is(
     path = tmp_path / "j"
     data = content if isinstance(content, bytes) else content.encode()
     path.write_bytes(data)
-    for use in (lambda: read_journal(path), lambda: opened(path, TARGET).__enter__()):
+    for use in (lambda: read_journal(path), lambda: open_journal(path, TARGET).__enter__()):
         with pytest.raises(JournalError) as caught:
             use()
         assert str(caught.value).startswith(sentence.replace("PATH", str(path)))
@@ -135,7 +138,7 @@ def test_what_is_no_whole_journal_is_one_sentence_and_stays_as_it_is(
 
 def test_a_journal_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(JournalError, match="cannot be written"), opened(tmp_path / "file" / "j", TARGET):
+    with pytest.raises(JournalError, match="cannot be written"), open_journal(tmp_path / "file" / "j", TARGET):
         pass
     with pytest.raises(JournalError, match="cannot be read: No such file"):
         read_journal(tmp_path / "none")
@@ -143,7 +146,7 @@ def test_a_journal_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> Non
 
 def test_an_intent_is_on_the_disk_before_its_write_is_sent(tmp_path: Path) -> None:
     path = tmp_path / "j"
-    Writer(path, "r").intent(entry())
+    JournalWriter(path, "r").intent(entry())
     assert path.read_text(encoding="utf-8").endswith("\n")
     assert set(json.loads(path.read_text(encoding="utf-8"))) == {
         "intent", "kind", "order_id", "warehouse_id", "before", "units", "at", "run",

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from pytest_veeqo_alloc.contract.allocations import RequestScope
 from pytest_veeqo_alloc.live import NotPermittedError, PoolError
-from pytest_veeqo_alloc.live.permission import ANY, OrderPool, PoolOrder, WriteOptions, host_and_port, load_pool, permit
+from pytest_veeqo_alloc.live.permission import (
+    ANY_ORDER,
+    OrderPool,
+    PoolOrder,
+    WriteOptions,
+    grant_permission,
+    host_and_port,
+    load_pool,
+)
 
 KEY = "canary-key-of-a-test"
 GOOD = WriteOptions(
@@ -26,41 +34,41 @@ URL = "--veeqo-alloc-base-url"
 
 def test_all_that_is_missing_is_told_at_once() -> None:
     with pytest.raises(NotPermittedError) as caught:
-        permit(WriteOptions())
+        grant_permission(WriteOptions())
     assert str(caught.value).splitlines() == [
-        "say which server: --veeqo-alloc-base-url https://staging.example.com",
+        "name the server: --veeqo-alloc-base-url https://staging.example.com",
         "put the API key into the environment variable VEEQO_ALLOC_API_KEY",
-        "say how many writes there may be: --veeqo-alloc-max-writes N, above 0",
-        "say which orders may be written to: --veeqo-alloc-orders pool.toml, or any for a server that makes up whatever "
-        "is asked",
+        "limit the number of writes: --veeqo-alloc-max-writes N, above 0",
+        "list the orders that may be written to: --veeqo-alloc-orders pool.toml, or any for a server that creates whatever "
+        "is requested",
     ]
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"base_url": "staging.example.com"}, f"{URL} is http(s)://host[:port][/path], without user, query or fragment"),
-        ({"base_url": "https://u:p@staging.example.com"}, f"{URL} is http(s)://host[:port][/path], without user"),
-        ({"base_url": "https://staging.example.com/?a=b"}, f"{URL} is http(s)://host[:port][/path], without user"),
-        ({"base_url": "https://["}, f"{URL} is http(s)://host[:port][/path], without user"),
-        ({"base_url": "ftp://staging.example.com"}, f"{URL} is http(s)://host[:port][/path], without user"),
+        ({"base_url": "staging.example.com"}, f"write {URL} as http(s)://host[:port][/path], without user, query or fragment"),
+        ({"base_url": "https://u:p@staging.example.com"}, f"write {URL} as http(s)://host[:port][/path], without user"),
+        ({"base_url": "https://staging.example.com/?a=b"}, f"write {URL} as http(s)://host[:port][/path], without user"),
+        ({"base_url": "https://["}, f"write {URL} as http(s)://host[:port][/path], without user"),
+        ({"base_url": "ftp://staging.example.com"}, f"write {URL} as http(s)://host[:port][/path], without user"),
         ({"base_url": "http://staging.example.com", "allow_hosts": ("staging.example.com:80",)},
-         f"{URL} begins with https, unless it is on the loopback"),
-        ({"allow_hosts": ()}, "say that this host may be written to: --veeqo-alloc-allow-host staging.example.com:443"),
-        ({"allow_hosts": ("api.example.com",)}, "say that this host may be written to"),
-        ({"allow_hosts": ("staging.example.com:8443",)}, "say that this host may be written to"),
-        ({"base_url": "https://staging.example.com:8443"}, "say that this host may be written to"),
+         f"use https in {URL}: only a loopback address may be http, since the key is sent"),
+        ({"allow_hosts": ()}, "confirm the host that may receive writes: --veeqo-alloc-allow-host staging.example.com:443"),
+        ({"allow_hosts": ("api.example.com",)}, "confirm the host that may receive writes"),
+        ({"allow_hosts": ("staging.example.com:8443",)}, "confirm the host that may receive writes"),
+        ({"base_url": "https://staging.example.com:8443"}, "confirm the host that may receive writes"),
         ({"api_key": ""}, "put the API key into the environment variable VEEQO_ALLOC_API_KEY"),
-        ({"api_key": "a\nb"}, "the API key in VEEQO_ALLOC_API_KEY has characters that no header may have"),
-        ({"max_writes": 0}, "say how many writes there may be: --veeqo-alloc-max-writes N, above 0"),
-        ({"orders": ""}, "say which orders may be written to"),
+        ({"api_key": "a\nb"}, "use printable ASCII in VEEQO_ALLOC_API_KEY: the API key has characters that a header cannot carry"),
+        ({"max_writes": 0}, "limit the number of writes: --veeqo-alloc-max-writes N, above 0"),
+        ({"orders": ""}, "list the orders that may be written to"),
         ({"orders": "no.toml"}, "the order pool 'no.toml' cannot be read: No such file or directory"),
-        ({"rate": 0.0}, "--veeqo-alloc-rate is a number of requests a second above 0"),
+        ({"rate": 0.0}, "give --veeqo-alloc-rate as a number of requests per second above 0"),
     ],
 )  # fmt: skip
 def test_each_thing_that_is_missing_or_wrong_has_its_sentence(change: dict[str, object], sentence: str) -> None:
     with pytest.raises(NotPermittedError) as caught:
-        permit(replace(GOOD, **change))  # type: ignore[arg-type]
+        grant_permission(replace(GOOD, **change))  # type: ignore[arg-type]
     (told,) = str(caught.value).splitlines()
     assert told.startswith(sentence)
     assert KEY not in told
@@ -84,7 +92,7 @@ def test_a_host_is_told_with_its_port_if_it_has_one(text: str, host: str, port: 
 
 
 def test_with_everything_said_it_is_permitted_and_shows_no_key() -> None:
-    granted = permit(replace(GOOD, base_url="https://staging.example.com/api/"))
+    granted = grant_permission(replace(GOOD, base_url="https://staging.example.com/api/"))
     assert (granted.base_url, granted.target) == ("https://staging.example.com/api", "staging.example.com:443")
     assert granted.rate == 5
     assert KEY not in repr(granted) + repr(GOOD)
@@ -95,22 +103,22 @@ def test_with_everything_said_it_is_permitted_and_shows_no_key() -> None:
 )
 def test_the_loopback_needs_no_tls_but_everything_else(base: str) -> None:
     host = base.removeprefix("http://")
-    assert permit(replace(GOOD, base_url=base, allow_hosts=(host,))).target == host
-    with pytest.raises(NotPermittedError, match="may be written to"):
-        permit(replace(GOOD, base_url=base, allow_hosts=()))
+    assert grant_permission(replace(GOOD, base_url=base, allow_hosts=(host,))).target == host
+    with pytest.raises(NotPermittedError, match="confirm the host that may receive writes"):
+        grant_permission(replace(GOOD, base_url=base, allow_hosts=()))
 
 
 def test_a_rate_above_five_needs_a_server_that_makes_up_what_is_asked(tmp_path: Path) -> None:
-    assert permit(replace(GOOD, rate=50.0)).rate == 50
+    assert grant_permission(replace(GOOD, rate=50.0)).rate == 50
     (tmp_path / "pool.toml").write_text(POOL, encoding="utf-8")
-    with pytest.raises(NotPermittedError, match="at most 5 requests a second"):
-        permit(replace(GOOD, rate=6.0, orders="pool.toml", folder=tmp_path))
-    assert permit(replace(GOOD, rate=0.5, orders="pool.toml", folder=tmp_path)).rate == 0.5
+    with pytest.raises(NotPermittedError, match="lower --veeqo-alloc-rate to 5 requests per second"):
+        grant_permission(replace(GOOD, rate=6.0, orders="pool.toml", folder=tmp_path))
+    assert grant_permission(replace(GOOD, rate=0.5, orders="pool.toml", folder=tmp_path)).rate == 0.5
 
 
 def test_somebody_elses_client_brings_its_own_key_and_cleaning_up_needs_no_budget() -> None:
-    assert permit(replace(GOOD, api_key=""), needs_key=False).api_key == ""
-    assert permit(replace(GOOD, max_writes=0, orders=""), only_cleans_up=True).max_writes == 0
+    assert grant_permission(replace(GOOD, api_key=""), needs_key=False).api_key == ""
+    assert grant_permission(replace(GOOD, max_writes=0, orders=""), only_cleans_up=True).max_writes == 0
 
 
 POOL = """
@@ -134,29 +142,29 @@ def pool(tmp_path: Path, text: str | bytes) -> OrderPool:
 def test_a_pool_lists_orders_warehouses_and_free_units(tmp_path: Path) -> None:
     known = pool(tmp_path, POOL)
     assert list(known) == [PoolOrder(447452, 1784, {1226615: 3, 1226616: 1}), PoolOrder(447452, 1785, {1226615: 2})]
-    assert (len(known), known.free(447452, 1785, 1226615), known.free(1, 1, 1)) == (2, 2, None)
+    assert (len(known), known.free_units(447452, 1785, 1226615), known.free_units(1, 1, 1)) == (2, 2, None)
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (b"\xff", "the order pool 'pool.toml' is no TOML: not UTF-8"),
-        ("[[order]", "the order pool 'pool.toml' is no TOML: "),
-        ("id = " + "9" * 5000, "the order pool 'pool.toml' is no TOML: Exceeds the limit (4300 digits)"),
-        ("id = " + "[" * 100_000, "the order pool 'pool.toml' is no TOML: nests too deep"),
+        (b"\xff", "the order pool 'pool.toml' is not TOML: not UTF-8"),
+        ("[[order]", "the order pool 'pool.toml' is not TOML: "),
+        ("id = " + "9" * 5000, "the order pool 'pool.toml' is not TOML: Exceeds the limit (4300 digits)"),
+        ("id = " + "[" * 100_000, "the order pool 'pool.toml' is not TOML: nested too deeply"),
         ("", "the order pool 'pool.toml': has no order: write [[order]] with id, warehouse_id and sellables"),
         ("[order]\nid = 1", "the order pool 'pool.toml': has no order: write [[order]]"),
         ("[[ordr]]", "the order pool 'pool.toml': unknown table 'ordr': did you mean 'order'?"),
         (POOL.replace("warehouse_id = 1785", "warehose_id = 1785"), "the order pool 'pool.toml': order 2: unknown key 'warehose_id': did you mean 'warehouse_id'?"),
         (POOL.replace("warehouse_id = 1785", ""), "the order pool 'pool.toml': order 2 has no warehouse_id"),
-        (POOL.replace("1785", "1784"), "the order pool 'pool.toml': order 2 has the id 447452 and the warehouse 1784 of an earlier one"),
-        (POOL.replace("= 2 }", "= 0 }"), "the order pool 'pool.toml': order 2: free units of '1226615' is a whole number above 0"),
-        (POOL.replace("= 2 }", "= -1 }"), "the order pool 'pool.toml': order 2: free units of '1226615' is a whole number above 0"),
+        (POOL.replace("1785", "1784"), "the order pool 'pool.toml': order 2 repeats the id 447452 and the warehouse 1784: put its sellables into one [[order]]"),
+        (POOL.replace("= 2 }", "= 0 }"), "the order pool 'pool.toml': order 2: free units of '1226615' must be a whole number above 0"),
+        (POOL.replace("= 2 }", "= -1 }"), "the order pool 'pool.toml': order 2: free units of '1226615' must be a whole number above 0"),
         (POOL.replace("= 2 }", "= 1.5 }"), "the order pool 'pool.toml': order 2: free units of"),
         (POOL.replace("= 2 }", "= true }"), "the order pool 'pool.toml': order 2: free units of"),
-        (POOL.replace("{ 1226615 = 2 }", "{ x = 2 }"), "the order pool 'pool.toml': order 2: 'x' is no id of a sellable"),
-        (POOL.replace("{ 1226615 = 2 }", "{}"), "the order pool 'pool.toml': order 2: sellables is a table of free units"),
-        (POOL.replace("id = 447452", 'id = "447452"'), "the order pool 'pool.toml': order 1: id is a whole number above 0"),
+        (POOL.replace("{ 1226615 = 2 }", "{ x = 2 }"), "the order pool 'pool.toml': order 2: sellable id must be a whole number above 0"),
+        (POOL.replace("{ 1226615 = 2 }", "{}"), "the order pool 'pool.toml': order 2: write sellables as a table of free units by id"),
+        (POOL.replace("id = 447452", 'id = "447452"'), "the order pool 'pool.toml': order 1: id must be a whole number above 0"),
     ],
 )  # fmt: skip
 def test_a_wrong_pool_is_one_sentence_with_its_name(text: str | bytes, sentence: str, tmp_path: Path) -> None:
@@ -173,19 +181,18 @@ def test_a_wrong_pool_is_one_sentence_with_its_name(text: str | bytes, sentence:
         (447452, RequestScope(), None),
         (447452, RequestScope(units={1226616: 1}), None),
         (447453, RequestScope(), "order 447453 is not in the order pool, and only the orders in it may be written to"),
-        (None, RequestScope(), "order None is not in the order pool, and only the orders in it may be written to"),
         (447452, RequestScope(frozenset({5})), "the order pool has no warehouse 5 for order 447452"),
         (447452, RequestScope(frozenset({1784, 5})), "the order pool has no warehouse 5 for order 447452"),
         (447452, RequestScope(frozenset({1785}), {1226616: 1}), "the order pool has no sellable 1226616 for order 447452 there"),
         (447452, RequestScope(frozenset({1784}), {1226615: 4}),
-         "the order pool has 3 units of sellable 1226615 for order 447452, and more are asked for"),
+         "the order pool has 3 units of sellable 1226615 for order 447452, fewer than requested"),
     ],
 )  # fmt: skip
 def test_the_pool_says_why_a_request_may_not_be_sent(
-    order_id: int | None, reach: RequestScope, reason: str | None, tmp_path: Path
+    order_id: int, reach: RequestScope, reason: str | None, tmp_path: Path
 ) -> None:
     assert pool(tmp_path, POOL).refusal(order_id, reach) == reason
-    assert ANY.refusal(order_id, reach) is None
+    assert ANY_ORDER.refusal(order_id, reach) is None
 
 
 IDS = st.integers(1, 2**53 - 1)

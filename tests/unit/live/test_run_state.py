@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_veeqo_alloc.live import RefusedError
-from pytest_veeqo_alloc.live.run_state import Rate, Shared, locked
+from pytest_veeqo_alloc.live.run_state import Rate, RunState, locked
 
 
 class Clock:
@@ -29,13 +29,13 @@ class Clock:
         self.now += seconds
 
 
-def shared(folder: Path, *, rate: float = 5, writes: int = 10**6, clock: Clock | None = None) -> Shared:
+def shared(folder: Path, *, rate: float = 5, writes: int = 10**6, clock: Clock | None = None) -> RunState:
     time = clock or Clock()
-    return Shared(folder, Rate.per_second(rate), writes, clock=time, sleep=time.sleep)
+    return RunState(folder, Rate.per_second(rate), writes, clock=time, sleep=time.sleep)
 
 
-def claim(state: Shared, *, charged: bool = False, **units: float) -> str:
-    return state.claim(charged=charged, units=units, free={"a": 3})
+def claim(state: RunState, *, charged: bool = False, **units: float) -> str:
+    return state.claim({name: (count, {"a": 3}.get(name, 1000)) for name, count in units.items()} if charged else None)
 
 
 def test_writes_are_charged_and_reads_are_not(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_no_second_sees_a_sixth_request_wherever_in_its_slot_it_arrives(
         if len(open_slots) >= min(under_way, 5):
             name, since = open_slots.pop(0)
             clock.now += duration
-            state.ended(name)
+            state.end(name)
             taken.append((since, clock.now))
         open_slots.append((claim(state), clock.now))
     taken += [(since, clock.now) for _, since in open_slots]
@@ -95,7 +95,7 @@ def test_a_request_that_nobody_ended_does_not_block_for_ever(tmp_path: Path) -> 
 def test_the_request_of_a_process_that_died_blocks_for_a_second(tmp_path: Path) -> None:
     code = (
         "import sys, os; from pathlib import Path; from pytest_veeqo_alloc.live.run_state import *; "
-        "Shared(Path(sys.argv[1]), Rate.per_second(1), 9).claim(charged=True, units={}, free={}); os.kill(os.getpid(), 9)"
+        "RunState(Path(sys.argv[1]), Rate.per_second(1), 9).claim({}); os.kill(os.getpid(), 9)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == -9
     clock = Clock()
@@ -109,9 +109,9 @@ def test_threads_and_processes_together_never_pass_the_budget(tmp_path: Path) ->
     code = (
         "import sys; from pathlib import Path; from concurrent.futures import ThreadPoolExecutor; "
         "from pytest_veeqo_alloc.live.run_state import *; from pytest_veeqo_alloc.live import RefusedError\n"
-        "state = Shared(Path(sys.argv[1]), Rate.per_second(10**5), 50)\n"
+        "state = RunState(Path(sys.argv[1]), Rate.per_second(10**5), 50)\n"
         "def one(_):\n"
-        "    try: state.ended(state.claim(charged=True, units={}, free={})); return 1\n"
+        "    try: state.end(state.claim({})); return 1\n"
         "    except RefusedError: return 0\n"
         "print(sum(ThreadPoolExecutor(4).map(one, range(40))))"
     )
