@@ -1,22 +1,23 @@
-"""How often each rule had something to look at: by stages that an interaction reached, and by the fields of equations.
+"""Coverage: what one check saw of the contract, and how often each rule could be evaluated.
 
-`MEANT` says of each rule what it needs. A test holds it against the catalogue.
+A check reaches stages (a request line, a readable body, an order, ...) and meets documented fields. `Coverage` counts both;
+`evaluation_counts` derives from them, with the preconditions of every rule, how often each rule had something to evaluate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
+from enum import StrEnum
 from typing import Any, Literal
 
-from pytest_veeqo_alloc.contract.checker import CheckContext, RawResult, Settings, Tables
-from pytest_veeqo_alloc.contract.deviations import Deviation, generalised
+from pytest_veeqo_alloc.contract.checker import CheckContext, RawResult
+from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex, generalised
 from pytest_veeqo_alloc.contract.field_table import Field
 from pytest_veeqo_alloc.contract.findings import Finding, Findings
-from pytest_veeqo_alloc.contract.http_rules import SEQUENCE_RULES, keys_of
+from pytest_veeqo_alloc.contract.http_rules import SEQUENCE_RULES, Operation, keys_of
 from pytest_veeqo_alloc.contract.structure import wrapped_allocation
-from pytest_veeqo_alloc.core.http import Interaction, Response
+from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.coverage.field_counts import (
     MAX_NAMES,
     OTHERS,
@@ -24,50 +25,84 @@ from pytest_veeqo_alloc.coverage.field_counts import (
     Counts,
     FieldTally,
     Node,
-    add,
-    build_field_tree,
+    add_counts,
     bump,
+    tally_fields,
 )
 
-# What an interaction may reach.
-LINE, CALL, REQUEST, REQUEST_JSON = "request line", "call", "request body", "request JSON"
-STATUS, EXPECTED, BROKEN = "status", "expected status", "broken request"
-RESPONSE, RESPONSE_JSON, ORDER = "response body", "response JSON", "order"
-CREATED, LOCATED, REFUSAL, ECHO, SEQUENCE = "created", "located", "refusal", "echo", "sequence"
+# Where an interaction comes from.
 
-_BYTES = (REQUEST, RESPONSE)
-_JSON = (REQUEST_JSON, RESPONSE_JSON)
-_STAGES: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("wrong-method", "wrong-path", "order-id-not-integer"), (LINE,)),
-    **dict.fromkeys(("undocumented-query", "api-key-missing", "key-in-url"), (CALL,)),
-    **dict.fromkeys(("body-missing", "not-json", "not-utf8", "byte-order-mark"), _BYTES),
+Origin = Literal["target", "fake", "cassette"]
+ORIGINS: tuple[Origin, ...] = ("target", "fake", "cassette")
+"""The origins of an interaction: the server under test, the fake server, a cassette."""
+
+OUR_SERVER = "pytest-veeqo-alloc"
+"""The `Server` header (RFC 9110 section 10.2.4) of the fake's responses."""
+
+
+def origin_of(interaction: Interaction | None) -> Origin:
+    """Return the origin of an interaction that the caller handed over: `fake` by its `Server` header, or `target`."""
+    response = interaction.response if interaction is not None else None
+    return "fake" if response is not None and response.header("server") == OUR_SERVER else "target"
+
+
+# What a rule needs before it can be evaluated.
+
+
+class Stage(StrEnum):
+    """A stage that a check can reach."""
+
+    REQUEST_LINE = "request line"
+    CALL = "call"
+    REQUEST_BODY = "request body"
+    REQUEST_JSON = "request JSON"
+    STATUS = "status"
+    EXPECTED_STATUS = "expected status"
+    BROKEN_REQUEST = "broken request"
+    RESPONSE_BODY = "response body"
+    RESPONSE_JSON = "response JSON"
+    ORDER = "order"
+    CREATED = "created"
+    LOCATED = "located"
+    REFUSAL = "refusal"
+    ECHO = "echo"
+    SEQUENCE = "sequence"
+
+
+_BODIES = (Stage.REQUEST_BODY, Stage.RESPONSE_BODY)
+_JSON = (Stage.REQUEST_JSON, Stage.RESPONSE_JSON)
+STAGES_OF_RULE: Mapping[str, tuple[Stage, ...]] = {
+    **dict.fromkeys(("wrong-method", "wrong-path", "order-id-not-integer"), (Stage.REQUEST_LINE,)),
+    **dict.fromkeys(("undocumented-query", "api-key-missing", "key-in-url"), (Stage.CALL,)),
+    **dict.fromkeys(("body-missing", "not-json", "not-utf8", "byte-order-mark"), _BODIES),
     **dict.fromkeys(("too-deep", "non-finite-number", "duplicate-key", "wrong-type"), _JSON),
     **dict.fromkeys(("null-value", "required-field", "undocumented-field"), _JSON),
-    "request-media-type": (REQUEST_JSON,),
-    "request-not-wrapped": (REQUEST_JSON,),
-    "response-media-type": (RESPONSE_JSON,),
-    "not-an-order": (RESPONSE_JSON,),
-    "absent-field": (ORDER,),
-    **dict.fromkeys(("wrong-status", "undocumented-status", "server-error"), (STATUS,)),
-    "unexpected-status": (EXPECTED,),
-    "broken-request-accepted": (BROKEN,),
-    "location-missing": (CREATED,),
-    **dict.fromkeys(("location-invalid", "location-order"), (LOCATED,)),
-    **dict.fromkeys(("error-body-shape", "error-leaks-internals"), (REFUSAL,)),
-    **dict.fromkeys(("order-echo", "allocation-echo"), (ECHO,)),
-    **dict.fromkeys(SEQUENCE_RULES, (SEQUENCE,)),
+    **dict.fromkeys(("request-media-type", "request-not-wrapped"), (Stage.REQUEST_JSON,)),
+    **dict.fromkeys(("response-media-type", "not-an-order"), (Stage.RESPONSE_JSON,)),
+    "absent-field": (Stage.ORDER,),
+    **dict.fromkeys(("wrong-status", "undocumented-status", "server-error"), (Stage.STATUS,)),
+    "unexpected-status": (Stage.EXPECTED_STATUS,),
+    "broken-request-accepted": (Stage.BROKEN_REQUEST,),
+    "location-missing": (Stage.CREATED,),
+    **dict.fromkeys(("location-invalid", "location-order"), (Stage.LOCATED,)),
+    **dict.fromkeys(("error-body-shape", "error-leaks-internals"), (Stage.REFUSAL,)),
+    **dict.fromkeys(("order-echo", "allocation-echo"), (Stage.ECHO,)),
+    **dict.fromkeys(SEQUENCE_RULES, (Stage.SEQUENCE,)),
 }
+"""Rules that are evaluated once for each of these stages that a check reaches."""
 
-_SELLABLE = ("sellable.available_stock_level_at_all_warehouses", "inventory.available_stock_level_at_all_warehouses")
-_FIELDS: Mapping[str, tuple[str, ...]] = {
-    "line-item-shape": ("new allocation.line_items_attributes",),
-    "line-items-empty": ("new allocation.line_items_attributes",),
-    "duplicate-sellable": ("new line_item.sellable_id",),
+FIELDS_OF_RULE: Mapping[str, tuple[str, ...]] = {
+    "line-item-shape": ("request allocation.line_items_attributes",),
+    "line-items-empty": ("request allocation.line_items_attributes",),
+    "duplicate-sellable": ("request line_item.sellable_id",),
     "allocation-order": ("allocation.order_id", "order.id"),
     "payment-order": ("payment.order_id", "order.id"),
     "available-stock": ("stock_entry.physical_stock_level", "stock_entry.allocated_stock_level"),
     "stock-totals": ("inventory.physical_stock_level_at_all_warehouses", "stock_entry.physical_stock_level"),
-    "stock-copies": _SELLABLE,
+    "stock-copies": (
+        "sellable.available_stock_level_at_all_warehouses",
+        "inventory.available_stock_level_at_all_warehouses",
+    ),
     "stock-entry-sellable": ("stock_entry.sellable_id", "sellable.id"),
     "stock-entry-warehouse": ("stock_entry.warehouse_id", "warehouse.id"),
     "profit": ("sellable.profit", "sellable.price", "sellable.cost_price"),
@@ -81,82 +116,38 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
     "allocated-sellable": ("allocation_line_item.sellable", "line_item.sellable"),
     "subscription-plan": ("company.subscription_plan_id", "subscription_plan.id"),
 }
-"""Fields, as SHAPE.NAME (`new` before those of a request), without any of which a rule has nothing to compare."""
+"""Rules that compare fields: each is evaluated as often as the rarest of its fields, `SHAPE.NAME`, has a value."""
 
-_VALUES: Mapping[str, str] = {
+VALUES_OF_RULE: Mapping[str, str] = {
     "id-not-positive-integer": "is_id",
     "quantity-not-positive": "is_quantity",
     "quantity-not-integer": "is_quantity",
     "datetime-format": "is_datetime",
     "negative-amount": "is_amount",
 }
-"""Rules of single values, and the mark of the fields that they are about."""
+"""Rules about single values: each is evaluated for every value of the fields that have this flag."""
 
-RULES_WITH_PRECONDITIONS = (*_STAGES, *_FIELDS, *_VALUES, "untyped-field-value")
-
-
-def evaluation_counts(
-    stages: Mapping[str, int],
-    response: tuple[Node, Mapping[str, FieldTally]],
-    request: tuple[Node, Mapping[str, FieldTally]],
-) -> dict[str, int]:
-    """How often each rule could be looked at. For an equation it is how often the rarest of its fields was there."""
-    found = {rule: sum(stages.get(stage, 0) for stage in needs) for rule, needs in _STAGES.items()}
-    fields = list(chain(_fields(*response), _fields(*request, before="new ")))
-    there: dict[str, int] = {}
-    for name, _, tally in fields:
-        there[name] = there.get(name, 0) + tally.non_null
-    found |= {rule: min(there.get(name, 0) for name in names) for rule, names in _FIELDS.items()}
-    found |= {
-        rule: sum(tally.non_null for _, each, tally in fields if getattr(each, mark)) for rule, mark in _VALUES.items()
-    }
-    found["untyped-field-value"] = sum(tally.present for _, each, tally in fields if each.type is None)
-    return found
+RULES_WITH_PRECONDITIONS = (*STAGES_OF_RULE, *FIELDS_OF_RULE, *VALUES_OF_RULE, "untyped-field-value")
 
 
-def _fields(
-    root: Node, tally_fields: Mapping[str, FieldTally], before: str = ""
-) -> Iterable[tuple[str, Field, FieldTally]]:
-    for node in root.nodes():
-        for place in node.places:
-            yield f"{before}{place.shape}.{place.field.name}", place.field, tally_fields[place.pointer]
-
-
-Origin = Literal["target", "fake", "cassette"]
-ORIGINS: tuple[Origin, ...] = ("target", "fake", "cassette")
-"""Where an interaction came from: the server under test, our fake, a cassette."""
-
-OUR_SERVER = "pytest-veeqo-alloc"
-"""The header Server (RFC 9110 section 10.2.4) of our fake's answers."""
-
-_STRUCTURAL = frozenset({
-    "wrong-type", "null-value", "required-field", "absent-field", "undocumented-field", "not-an-order",
-    "untyped-field-value", "line-item-shape", "request-not-wrapped", "non-finite-number",
-})  # fmt: skip
-"""The rules by which a body may depart from the documented structure; where all of them hold, it need not be walked."""
-
-_NOT_LOOKED_INTO = frozenset({"not-an-order", "too-deep", "wrong-method", "wrong-path"})
-"""Those that hide whatever a body holds."""
+# What was counted.
 
 
 @dataclass(frozen=True, slots=True)
 class FieldTrees:
-    """Every place of the documented bodies."""
+    """The documented fields of both bodies."""
 
     request: Node
     response: Node
 
 
-def field_trees_of(tables: Tables) -> FieldTrees:
-    """The places of the documented bodies."""
-    return FieldTrees(build_field_tree(tables.request), build_field_tree(tables.response))
-
-
 @dataclass(slots=True)
 class Coverage:
-    """Counts of interactions. Keys are texts, so that they cross from one process to another: `stages` has all that an
-    interaction reached, `findings` has `SEVERITY RULE SIDE PLACE`, `calls` has `STATUS ERRORS WARNINGS TEST`, `deviations`
-    has `RULE PLACE`."""
+    """Counts of any number of checks. Their keys are texts, so that they can be written as JSON.
+
+    The keys of `stages` are the stages that one check reached, joined; those of `calls` are `STATUS ERRORS WARNINGS TEST`,
+    of `findings` `SEVERITY RULE SIDE PLACE`, of `deviations` `RULE PLACE`. `examples` has a place for each finding.
+    """
 
     interactions: int = 0
     stages: Counts = field(default_factory=dict)
@@ -169,162 +160,179 @@ class Coverage:
     response: BodyCounts = field(default_factory=BodyCounts)
 
     def add(self, other: Coverage) -> None:
-        """Adds the counts of *other*."""
+        """Add the counts of *other*."""
         self.interactions += other.interactions
-        for name in _COUNTERS:
-            add(getattr(self, name), getattr(other, name))
+        for name in ("stages", "statuses", "calls", "deviations"):
+            add_counts(getattr(self, name), getattr(other, name))
         for key, count in other.findings.items():
-            self._find(key, count, other.examples[key])
+            self._add_finding(key, count, other.examples[key])
         self.request.add(other.request)
         self.response.add(other.response)
 
-    def _find(self, key: str, count: int, example: str) -> None:
+    def add_finding(self, finding: Finding) -> None:
+        """Count *finding* at its place, with `*` for indices, and keep its exact place as an example."""
+        # Masked before indices become `*`, which is not a name that may be shown.
+        place = generalised(finding.place, None) if finding.pointer else finding.place
+        self._add_finding(f"{finding.severity} {finding.rule} {finding.side} {place}", 1, finding.place)
+
+    def _add_finding(self, key: str, count: int, example: str) -> None:
         if key not in self.findings and len(self.findings) >= MAX_NAMES:
             key = " ".join((*key.split(" ", 3)[:3], OTHERS))
         bump(self.findings, key, count)
         self.examples.setdefault(key, example)
 
-    def reached(self) -> dict[str, int]:
-        """How many interactions reached each stage."""
-        found: Counts = {}
+    def stage_counts(self) -> Counts:
+        """Return how many checks reached each stage."""
+        counts: Counts = {}
         for stages, count in self.stages.items():
             for stage in stages.split(", "):
-                bump(found, stage, count)
-        return found
-
-    def find(self, finding: Finding) -> None:
-        """Counts a finding at its place, with one pointer for an example."""
-        # Masked before indices become `*`, which is no name that may be shown.
-        place = generalised(finding.place, None) if finding.pointer else finding.place
-        self._find(f"{finding.severity} {finding.rule} {finding.side} {place}", 1, finding.place)
+                bump(counts, stage, count)
+        return counts
 
     def as_row(self) -> dict[str, Any]:
-        """What another process is told: what is not nothing, as JSON has it."""
-        row: dict[str, Any] = {"interactions": self.interactions}
-        for name in _OF_A_ROW:
-            if counted := getattr(self, name):
-                row[name] = counted
+        """Return the non-empty counters as a JSON object."""
+        row: dict[str, Any] = {name: counts for name in _COUNTERS if (counts := getattr(self, name))}
         for side, bodies in (("request", self.request), ("response", self.response)):
-            if bodies.clean:
-                row[f"{side} clean"] = bodies.clean
-            if bodies.walked:
-                row |= {f"{side} {name}": getattr(bodies, name) for name in _BODIES}
+            if bodies.clean or bodies.walked:
+                row[side] = {name: counts for name in BodyCounts.__slots__ if (counts := getattr(bodies, name))}
         return row
 
 
-_COUNTERS = ("stages", "statuses", "calls", "deviations")
-_OF_A_ROW = (*_COUNTERS, "findings", "examples")
-_BODIES = ("clean", "walked", "odd", "extra")
+_COUNTERS = ("interactions", "stages", "statuses", "calls", "findings", "deviations", "examples")
 
 
 def coverage_from_row(row: Mapping[str, Any]) -> Coverage:
-    """What `as_row` told."""
-    counted = Coverage(row.get("interactions", 0), examples=row.get("examples", {}))
-    for name in (*_COUNTERS, "findings"):
-        add(getattr(counted, name), row.get(name, {}))
-    for side, bodies in (("request", counted.request), ("response", counted.response)):
-        for name in _BODIES:
-            add(getattr(bodies, name), row.get(f"{side} {name}", {}))
-    return counted
+    """Return the coverage that `Coverage.as_row` made *row* of."""
+    bodies = {side: BodyCounts(**row.get(side, {})) for side in ("request", "response")}
+    return Coverage(**{**row, **bodies})
+
+
+def evaluation_counts(coverage: Coverage, field_trees: FieldTrees) -> dict[str, int]:
+    """Return how often each rule could be evaluated."""
+    stages = coverage.stage_counts()
+    fields = [
+        *_named_fields("", field_trees.response, coverage.response),
+        *_named_fields("request ", field_trees.request, coverage.request),
+    ]
+    values: Counts = {}
+    for name, _, tally in fields:
+        bump(values, name, tally.non_null)
+    return {
+        **{rule: sum(stages.get(stage, 0) for stage in needed) for rule, needed in STAGES_OF_RULE.items()},
+        **{rule: min(values.get(name, 0) for name in names) for rule, names in FIELDS_OF_RULE.items()},
+        **{
+            rule: sum(tally.non_null for _, documented, tally in fields if getattr(documented, flag))
+            for rule, flag in VALUES_OF_RULE.items()
+        },
+        "untyped-field-value": sum(tally.present for _, documented, tally in fields if documented.type is None),
+    }
+
+
+def _named_fields(prefix: str, root: Node, bodies: BodyCounts) -> Iterator[tuple[str, Field, FieldTally]]:
+    tallies = tally_fields(bodies, root)
+    for place in root.all_places():
+        yield f"{prefix}{place.shape}.{place.field.name}", place.field, tallies[place.pointer]
+
+
+# The coverage of one check.
 
 
 def coverage_of_check(
     interaction: Interaction | None,
-    examined: RawResult,
+    raw: RawResult,
     findings: Findings,
-    described: tuple[Tables, FieldTrees],
-    settings: Settings,
+    *,
+    operation: Operation,
+    field_trees: FieldTrees,
+    deviations: DeviationIndex,
     context: CheckContext,
-    test: str,
+    test_id: str,
 ) -> Coverage:
-    """What one check showed: of *interaction*, or of a body alone where that is None."""
-    tables, field_trees = described
-    counted = Coverage(1)
-    bump(counted.stages, ", ".join(_stages(interaction, examined, tables, context)))
+    """Return what the check of *interaction* (None: of a body alone) covered, with the test *test_id* as its caller."""
+    coverage = Coverage(1)
+    bump(coverage.stages, ", ".join(_stages(interaction, raw, operation, context)))
     request = interaction.request if interaction else None
-    keys = (*keys_of(request, tables.operation), *context.known_keys) if request else context.known_keys
-    _count(counted.request, "request", examined, field_trees.request, keys)
-    _count(counted.response, "response", examined, field_trees.response, keys)
+    keys = (*keys_of(request, operation), *context.known_keys) if request else context.known_keys
+    _count_body(coverage.request, "request", raw, field_trees.request, keys)
+    _count_body(coverage.response, "response", raw, field_trees.response, keys)
     status = str(interaction.response.status) if interaction and interaction.response else "none"
     if interaction is not None:
-        bump(counted.statuses, status)
-    bump(counted.calls, f"{status} {len(findings.errors)} {len(findings.warnings)} {test}")
+        bump(coverage.statuses, status)
+    bump(coverage.calls, f"{status} {len(findings.errors)} {len(findings.warnings)} {test_id}")
     for finding in findings:
-        counted.find(finding)
-    for deviation in filter(None, (settings.accepting.find(accepted.finding) for accepted in findings.accepted)):
-        bump(counted.deviations, deviation_key(deviation))
-    return counted
-
-
-def origin_of(interaction: Interaction | None) -> Origin:
-    """Where an interaction came from that somebody handed over: our fake says so in its answers."""
-    response = interaction.response if interaction is not None else None
-    return "fake" if response is not None and response.header("server") == OUR_SERVER else "target"
+        coverage.add_finding(finding)
+    for accepted in findings.accepted:
+        if deviation := deviations.find(accepted.finding):
+            bump(coverage.deviations, deviation_key(deviation))
+    return coverage
 
 
 def coverage_of_findings(findings: Findings) -> Coverage:
-    """What findings show that are about several interactions together."""
+    """Return the coverage of findings about several interactions together, each of which is counted by itself."""
     coverage = Coverage()
     for finding in findings:
-        coverage.find(finding)
+        coverage.add_finding(finding)
     return coverage
 
 
 def deviation_key(deviation: Deviation) -> str:
-    """What a deviation is counted under."""
+    """Return the key of *deviation* in `Coverage.deviations`."""
     return f"{deviation.rule} {deviation.place}"
 
 
-def _count(bodies: BodyCounts, side: str, examined: RawResult, node: Node, keys: tuple[str, ...]) -> None:
-    reading = examined.sent if side == "request" else examined.answer
+_STRUCTURAL = frozenset({
+    "wrong-type", "null-value", "required-field", "absent-field", "undocumented-field", "not-an-order",
+    "untyped-field-value", "line-item-shape", "request-not-wrapped", "non-finite-number",
+})  # fmt: skip
+"""The rules about the structure of a body. A body that breaks none of them need not be walked."""
+
+_HIDING = frozenset({"not-an-order", "too-deep", "wrong-method", "wrong-path"})
+"""The rules that, once broken, hide the content of the body."""
+
+
+def _count_body(bodies: BodyCounts, side: str, raw: RawResult, node: Node, keys: Iterable[str]) -> None:
+    reading = raw.sent if side == "request" else raw.answer
     if reading is None or not reading.readable or not isinstance(reading.value, dict):
         return
-    broken = {breach.rule for where, breach, _ in examined.said if where == side}
-    if not broken.isdisjoint(_NOT_LOOKED_INTO):
+    broken = {breach.rule for breach_side, breach, _ in raw.said if breach_side == side}
+    if not broken.isdisjoint(_HIDING):
         return
+    value = reading.value
     if broken.isdisjoint(_STRUCTURAL):
-        bodies.count_clean(reading.value, node)
+        bodies.count_clean(value, node)
     else:
-        value = reading.value
         if side == "request" and "request-not-wrapped" in broken:
             value = {"allocation": wrapped_allocation(value)[0]}
         bodies.count(value, node, keys)
 
 
 def _stages(
-    interaction: Interaction | None, examined: RawResult, tables: Tables, context: CheckContext
-) -> Iterator[str]:
-    sent, answer = examined.sent, examined.answer
-    yield from (SEQUENCE,) if context.watched else ()
-    broken = {(side, breach.rule) for side, breach, _ in examined.said}
-    is_call = not broken & {("request", "wrong-method"), ("request", "wrong-path")}
-    if sent is not None:
-        if interaction is not None:
-            yield LINE
-        if is_call:
-            yield from (CALL,) if interaction is not None else ()
-            yield REQUEST
-            yield from (REQUEST_JSON,) if sent.readable else ()
-    is_order = answer is not None and answer.readable and isinstance(answer.value, dict)
-    if answer is not None:
-        yield RESPONSE
-        yield from (RESPONSE_JSON,) if answer.readable else ()
-        yield from (ORDER,) if is_order and ("response", "not-an-order") not in broken else ()
-    if interaction is not None and interaction.response is not None:
-        yield from _status_stages(interaction.response, tables, context)
-        if is_order and sent is not None:
-            yield ECHO
-
-
-def _status_stages(response: Response, tables: Tables, context: CheckContext) -> Iterator[str]:
-    if context.broken_request:
-        yield BROKEN
-    if context.expect_status is not None:
-        yield EXPECTED
-    elif not context.broken_request or response.status >= 300:
-        yield STATUS
-    if response.status == tables.operation.status:
-        yield CREATED
-        yield from (LOCATED,) if response.header(tables.operation.location_header) is not None else ()
-    if response.status >= 400:
-        yield REFUSAL
+    interaction: Interaction | None, raw: RawResult, operation: Operation, context: CheckContext
+) -> Iterator[Stage]:
+    sent, answer = raw.sent, raw.answer
+    broken = {(side, breach.rule) for side, breach, _ in raw.said}
+    is_call = sent is not None and broken.isdisjoint({("request", "wrong-method"), ("request", "wrong-path")})
+    is_object = answer is not None and answer.readable and isinstance(answer.value, dict)
+    reached = [
+        (Stage.SEQUENCE, context.watched),
+        (Stage.REQUEST_LINE, sent is not None and interaction is not None),
+        (Stage.CALL, is_call and interaction is not None),
+        (Stage.REQUEST_BODY, is_call),
+        (Stage.REQUEST_JSON, sent is not None and is_call and sent.readable),
+        (Stage.RESPONSE_BODY, answer is not None),
+        (Stage.RESPONSE_JSON, answer is not None and answer.readable),
+        (Stage.ORDER, is_object and ("response", "not-an-order") not in broken),
+        (Stage.ECHO, is_object and interaction is not None and sent is not None),
+    ]
+    if interaction is not None and (response := interaction.response) is not None:
+        status, expected = response.status, context.expect_status is not None
+        is_created = status == operation.status
+        reached += [
+            (Stage.EXPECTED_STATUS, expected),
+            (Stage.BROKEN_REQUEST, context.broken_request),
+            (Stage.STATUS, not expected and (not context.broken_request or status >= 300)),
+            (Stage.CREATED, is_created),
+            (Stage.LOCATED, is_created and response.header(operation.location_header) is not None),
+            (Stage.REFUSAL, status >= 400),
+        ]
+    return (stage for stage, is_reached in reached if is_reached)

@@ -1,4 +1,4 @@
-"""Listeners of check events: the protocol, a recorder for many processes, a counter for one."""
+"""Listeners of check events: their protocol, a recorder to files for many processes, and a counter in memory."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from pytest_veeqo_alloc.coverage.collector import ORIGINS, Coverage, Origin, cov
 
 
 class CheckEvent(NamedTuple):
-    """One check: the origin of the interaction (None: the caller handed it over), the interaction (None: a body alone),
-    its findings, and a function from the id of a test to what the check covered."""
+    """A check: its origin (None: the caller handed the interaction over), interaction (None: a body alone) and findings.
+
+    `coverage` returns what the check covered; its argument is the id of the test that made the check.
+    """
 
     origin: Origin | None
     interaction: Interaction | None
@@ -27,46 +29,46 @@ class CheckEvent(NamedTuple):
 
 
 class Listener(Protocol):
-    """Receives an event for every check of an engine."""
+    """An object that receives an event for every check of an engine."""
 
     @property
     def counts(self) -> bool:
-        """Whether it counts coverage, so that interactions that were evaluated earlier are read again for it."""
+        """Whether it counts coverage, so that interactions that were evaluated earlier are worth publishing."""
 
     def on_check(self, event: CheckEvent) -> None:
-        """Take note of one check."""
+        """Handle the event of one check."""
 
 
 class CoverageRecorder:
-    """Appends to a file of its own in *folder*. Any thread may tell it something."""
+    """Appends coverage to a file of its own in *folder*, one line per check. Safe to use from several threads."""
 
     def __init__(self, folder: Path) -> None:
         name = f"{os.getpid()}-{uuid.uuid4().hex}.jsonl"
         self._file = os.open(folder / name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
-        self._encode: Callable[[object], str] = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+        self._encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
     def record(self, origin: Origin, coverage: Coverage) -> None:
-        """Writes what one check showed."""
+        """Write the coverage of one check."""
         os.write(self._file, f"{origin} {self._encode(coverage.as_row())}\n".encode())
 
     def close(self) -> None:
-        """Nothing more is written."""
+        """Close the file."""
         os.close(self._file)
 
 
 def read_recorded(folder: Path) -> dict[Origin, Coverage]:
-    """Everything that the processes of a run wrote into *folder*."""
+    """Return the sum of what all recorders of a run wrote to *folder*, by origin."""
     found: dict[Origin, Coverage] = {origin: Coverage() for origin in ORIGINS}
     for path in sorted(folder.glob("*.jsonl")):
         for line in path.read_bytes().splitlines():
             origin, _, row = line.partition(b" ")
-            with contextlib.suppress(ValueError, KeyError):  # the last line of a process that was killed
-                found[origin.decode()].add(coverage_from_row(json.loads(row)))  # type: ignore[index]  # KeyError is no line of ours
+            with contextlib.suppress(ValueError, KeyError):  # the last line of a process that was killed is incomplete
+                found[origin.decode()].add(coverage_from_row(json.loads(row)))  # type: ignore[index]  # or a KeyError
     return found
 
 
 class CoverageCounter:
-    """Adds up in memory what the checks of a single process show: a listener of a contract."""
+    """Sums up in memory the coverage of the checks of one process."""
 
     counts = True
 

@@ -1,6 +1,7 @@
-"""The report of a run as data: what `schemas/report.json` describes, and how reports become one.
+"""The report as data: building it for one run, merging and totalling runs, and comparing two reports.
 
-A report keeps its runs apart, each under its own id, so that merging is a union: what is merged twice counts once.
+`schemas/report.json` describes a report. It keeps its runs apart, each under its own id, so that merging is a union and a
+run that is merged twice counts once.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from pytest_veeqo_alloc.coverage.field_counts import (
     FieldPlace,
     FieldTally,
     Node,
+    add_counts,
     tally_fields,
 )
 
@@ -36,10 +38,15 @@ FORMAT, VERSION = "pytest-veeqo-alloc report", 1
 Document = dict[str, Any]
 
 
+# The report of one run.
+
+
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """A run: its id, when it began (RFC 3339), what made it, with which version, and what it was judged by. `of_packs` are
-    deviations that ship with us, which nobody could take out for being stale."""
+    """A run: its id, when it started (RFC 3339), the tool that made it, its version, and the settings of its contract.
+
+    `pack_deviations` are those of bundled packs, which are not reported as stale: the user cannot remove them.
+    """
 
     id: str
     started: str
@@ -48,14 +55,16 @@ class RunInfo:
     profile: str
     severities: Mapping[str, Severity]
     deviations: Iterable[Deviation]
-    of_packs: frozenset[Deviation]
+    pack_deviations: frozenset[Deviation]
     today: datetime.date
 
 
 def build_report(about: RunInfo, counted: Mapping[Origin, Coverage], field_trees: FieldTrees) -> Document:
-    """The report of one run."""
+    """Build the report of one run from its coverage by origin."""
     origins = {
-        origin: _origin(coverage, about, field_trees) for origin, coverage in counted.items() if coverage.interactions
+        origin: _origin_row(coverage, about, field_trees)
+        for origin, coverage in counted.items()
+        if coverage.interactions
     }
     run = {
         "id": about.id,
@@ -64,39 +73,25 @@ def build_report(about: RunInfo, counted: Mapping[Origin, Coverage], field_trees
         "version": about.version,
         "profile": about.profile,
         "origins": origins,
-        "deviations": list(_deviations(about, counted.values(), origins, field_trees)),
+        "deviations": list(_deviation_rows(about, counted.values(), origins, field_trees)),
     }
     return {"format": FORMAT, "version": VERSION, "runs": [run]}
 
 
-def merge_reports(reports: Iterable[Document]) -> Document:
-    """Every run of *reports* once, by the time at which it began. ValueError where two runs of one id differ."""
-    runs: dict[str, Any] = {}
-    for report in reports:
-        for run in report["runs"]:
-            if runs.setdefault(run["id"], run) != run:
-                raise ValueError("two runs with the same id differ, so one of them was changed by hand")
-    ordered = sorted(runs.values(), key=lambda run: (run["started"], run["id"]))
-    return {"format": FORMAT, "version": VERSION, "runs": ordered}
-
-
-def _origin(coverage: Coverage, about: RunInfo, field_trees: FieldTrees) -> dict[str, Any]:
-    response = tally_fields(coverage.response, field_trees.response)
-    request = tally_fields(coverage.request, field_trees.request)
-    looked = evaluation_counts(coverage.reached(), (field_trees.response, response), (field_trees.request, request))
+def _origin_row(coverage: Coverage, about: RunInfo, field_trees: FieldTrees) -> dict[str, Any]:
     return {
         "interactions": coverage.interactions,
         "statuses": dict(coverage.statuses),
-        "request_fields": _fields(request),
-        "response_fields": _fields(response),
-        "undocumented": {"request": _extra(coverage.request), "response": _extra(coverage.response)},
-        "rules": _rules(coverage, looked, about),
-        "findings": [_finding(key, count, coverage.examples[key]) for key, count in coverage.findings.items()],
-        "calls": _calls(coverage),
+        "request_fields": _field_rows(coverage.request, field_trees.request),
+        "response_fields": _field_rows(coverage.response, field_trees.response),
+        "undocumented": {side: _undocumented_rows(getattr(coverage, side)) for side in BODY_SIDES},
+        "rules": _rule_rows(coverage, evaluation_counts(coverage, field_trees), about),
+        "findings": [_finding_row(key, count, coverage.examples[key]) for key, count in coverage.findings.items()],
+        "calls": _call_rows(coverage),
     }
 
 
-def _fields(found: Mapping[str, FieldTally]) -> dict[str, Any]:
+def _field_rows(bodies: BodyCounts, root: Node) -> dict[str, Any]:
     return {
         pointer: {
             "looked_at": tally.instances,
@@ -104,79 +99,80 @@ def _fields(found: Mapping[str, FieldTally]) -> dict[str, Any]:
             "non_null": tally.non_null,
             "types": dict(tally.types),
         }
-        for pointer, tally in found.items()
+        for pointer, tally in tally_fields(bodies, root).items()
         if tally.instances
     }
 
 
-def _extra(bodies: BodyCounts) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
-    for key, count in bodies.extra.items():
+def _undocumented_rows(bodies: BodyCounts) -> dict[str, dict[str, int]]:
+    rows: dict[str, dict[str, int]] = {}
+    for key, count in bodies.undocumented.items():
         kind, _, pointer = key.partition(" ")
-        found.setdefault(pointer, {})[kind] = count
-    return found
+        rows.setdefault(pointer, {})[kind] = count
+    return rows
 
 
-def _rules(coverage: Coverage, looked: Mapping[str, int], about: RunInfo) -> dict[str, dict[str, int]]:
-    accepted: Counter[str] = Counter()
+def _rule_rows(coverage: Coverage, evaluations: Mapping[str, int], about: RunInfo) -> dict[str, dict[str, int]]:
+    counts: Counter[tuple[str, str]] = Counter()
     for key, count in coverage.deviations.items():
-        accepted[key.partition(" ")[0]] += count
-    found: Counter[tuple[str, str]] = Counter()
+        counts["accepted", key.partition(" ")[0]] += count
     for key, count in coverage.findings.items():
         severity, rule, *_ = key.split(" ", 2)
-        found[severity, rule] += count
+        counts[severity, rule] += count
     return {
         rule: {
-            "looked_at": count,
-            "errors": found["error", rule],
-            "warnings": found["warning", rule],
-            "accepted": accepted[rule],
+            "looked_at": evaluated,
+            "errors": counts["error", rule],
+            "warnings": counts["warning", rule],
+            "accepted": counts["accepted", rule],
         }
-        for rule, count in looked.items()
+        for rule, evaluated in evaluations.items()
         if about.severities[rule] != "off"
     }
 
 
-def _finding(key: str, count: int, example: str) -> dict[str, Any]:
+def _finding_row(key: str, count: int, example: str) -> dict[str, Any]:
     severity, rule, side, place = key.split(" ", 3)
     row = {"severity": severity, "rule": rule, "basis": CATALOGUE[rule].basis, "side": side, "place": place}
     return {**row, "example": example, "count": count}
 
 
-def _calls(coverage: Coverage) -> list[dict[str, Any]]:
-    """Tests by outcome, since many tests have the same."""
-    found: dict[tuple[str, int, int], dict[str, int]] = {}
+def _call_rows(coverage: Coverage) -> list[dict[str, Any]]:
+    """Return one row per outcome with all its tests, since many tests have the same outcome."""
+    outcomes: dict[tuple[str, int, int], dict[str, int]] = {}
     for key, count in coverage.calls.items():
         status, errors, warnings, test = key.split(" ", 3)
-        found.setdefault((status, int(errors), int(warnings)), {})[test] = count
+        outcomes.setdefault((status, int(errors), int(warnings)), {})[test] = count
     return [
         {"status": status, "errors": errors, "warnings": warnings, "tests": tests}
-        for (status, errors, warnings), tests in found.items()
+        for (status, errors, warnings), tests in outcomes.items()
     ]
 
 
-def _deviations(
+def _deviation_rows(
     about: RunInfo, counted: Iterable[Coverage], origins: Mapping[Origin, dict[str, Any]], field_trees: FieldTrees
 ) -> Iterator[dict[str, Any]]:
-    """Those that were used, have expired, or were not needed where they were looked for."""
+    """Yield a row for each deviation that was used, has expired, or is stale: not needed although it could have been."""
     used: Counter[str] = Counter()
-    there: Counter[str] = Counter()
+    instances: Counter[str] = Counter()
     for coverage in counted:
         used.update(coverage.deviations)
-        for bodies, root in ((coverage.response, field_trees.response), (coverage.request, field_trees.request)):
-            there.update(bodies.instances(root))
-    holders = {node.pointer for root in (field_trees.response, field_trees.request) for node in root.nodes()}
-    looked: Counter[str] = Counter()
-    for origin in origins.values():
-        looked.update({rule: counts["looked_at"] for rule, counts in origin["rules"].items()})
+        for side in BODY_SIDES:
+            instances.update(getattr(coverage, side).instances(getattr(field_trees, side)))
+    evaluated = {rule for row in origins.values() for rule, counts in row["rules"].items() if counts["looked_at"]}
+
+    def is_stale(deviation: Deviation) -> bool:
+        parent = generalised(deviation.pointer, None).rpartition("/")[0]
+        was_seen = deviation.pointer is None or instances.get(parent, 1) > 0  # an undocumented parent may have been
+        return deviation.rule in evaluated and was_seen and deviation not in about.pack_deviations
+
     for deviation in about.deviations:
         count = used[deviation_key(deviation)]
-        state = "used" if count else "stale"
         if deviation.expired(about.today):
             state = "expired"
-        elif state == "stale" and (
-            deviation in about.of_packs or not _was_looked_for(deviation, looked, there, holders)
-        ):
+        elif count or is_stale(deviation):
+            state = "used" if count else "stale"
+        else:
             continue
         yield {
             "rule": deviation.rule,
@@ -187,27 +183,23 @@ def _deviations(
         }
 
 
-def _was_looked_for(
-    deviation: Deviation, looked: Mapping[str, int], there: Mapping[str, int], holders: set[str]
-) -> bool:
-    if not looked.get(deviation.rule, 0):
-        return False
-    holder = generalised(deviation.pointer, None).rpartition("/")[0]
-    return deviation.pointer is None or holder not in holders or there.get(holder, 0) > 0
+# Several runs together.
 
 
-def documented_field_counts(field_trees: FieldTrees) -> tuple[int, int]:
-    """How many fields a response and a request have."""
-
-    def count(root: Node) -> int:
-        return sum(len(node.places) for node in root.nodes())
-
-    return count(field_trees.response), count(field_trees.request)
+def merge_reports(reports: Iterable[Document]) -> Document:
+    """Return a report with every run of *reports* once, by start time. ValueError if two runs with one id differ."""
+    runs: dict[str, Any] = {}
+    for report in reports:
+        for run in report["runs"]:
+            if runs.setdefault(run["id"], run) != run:
+                raise ValueError("two runs with the same id differ, so one of them was changed by hand")
+    ordered = sorted(runs.values(), key=lambda run: (run["started"], run["id"]))
+    return {"format": FORMAT, "version": VERSION, "runs": ordered}
 
 
 @dataclass(slots=True)
 class Totals:
-    """What all runs of a report showed of one origin."""
+    """The sums over all runs of a report for one origin."""
 
     interactions: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
@@ -218,46 +210,35 @@ class Totals:
     calls: Counter[tuple[str, str, int, int]] = field(default_factory=Counter)
 
     @property
-    def seen(self) -> int:
-        """How many fields of the response were there at least once."""
+    def fields_seen(self) -> int:
+        """The number of response fields that were present at least once."""
         return sum(side == "response" and tally.present > 0 for (side, _), tally in self.fields.items())
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Adds what one run showed."""
+        """Add what one run saw of this origin."""
         self.interactions += row["interactions"]
         self.statuses.update(row["statuses"])
         for side in BODY_SIDES:
             for pointer, counts in row[f"{side}_fields"].items():
-                _add(self.fields.setdefault((side, pointer), FieldTally()), counts)
+                tally = self.fields.setdefault((side, pointer), FieldTally())
+                tally.instances += counts["looked_at"]
+                tally.present += counts["present"]
+                tally.non_null += counts["non_null"]
+                add_counts(tally.types, counts["types"])
             for pointer, kinds in row["undocumented"][side].items():
                 self.undocumented.setdefault((side, pointer), Counter()).update(kinds)
         for rule, counts in row["rules"].items():
             self.rules.setdefault(rule, Counter()).update(counts)
-        for each in row["findings"]:
-            key = (each["severity"], each["rule"], each["side"], each["place"])
-            if key in self.findings:
-                self.findings[key]["count"] += each["count"]
-            else:
-                self.findings[key] = dict(each)
+        for finding in row["findings"]:
+            key = (finding["severity"], finding["rule"], finding["side"], finding["place"])
+            self.findings.setdefault(key, {**finding, "count": 0})["count"] += finding["count"]
         for call in row["calls"]:
             for test, count in call["tests"].items():
                 self.calls[test, call["status"], call["errors"], call["warnings"]] += count
 
 
-def _add(tally: FieldTally, counts: Mapping[str, Any]) -> None:
-    tally.instances += counts["looked_at"]
-    tally.present += counts["present"]
-    tally.non_null += counts["non_null"]
-    tally.types.update(counts["types"])
-
-
-def fields_seen_from_target(totals: Mapping[Origin, Totals]) -> int:
-    """How many fields of the response were there at least once in what the target answered."""
-    return totals["target"].seen if "target" in totals else 0
-
-
 def totals_by_origin(report: Mapping[str, Any]) -> dict[Origin, Totals]:
-    """The totals of every origin that there is in *report*, the target first."""
+    """Return the totals of every origin in *report*, the target first."""
     found: dict[Origin, Totals] = {}
     for origin in ORIGINS:
         for run in report["runs"]:
@@ -267,24 +248,26 @@ def totals_by_origin(report: Mapping[str, Any]) -> dict[Origin, Totals]:
 
 
 def rule_totals(totals: Mapping[Origin, Totals]) -> dict[str, Counter[str]]:
-    """The counts of every rule that was on, over all origins."""
+    """Return the counts of every rule that was on, summed over all origins."""
     found: dict[str, Counter[str]] = {}
-    for each in totals.values():
-        for rule, counts in each.rules.items():
+    for of_origin in totals.values():
+        for rule, counts in of_origin.rules.items():
             found.setdefault(rule, Counter()).update(counts)
     return found
 
 
-Kind = Literal["undocumented", "never seen", "sometimes absent", "null", "wrong type", "type of an untyped field"]
+# Drift: what was seen against what is documented.
+
+DriftKind = Literal["undocumented", "never seen", "sometimes absent", "null", "wrong type", "type of an untyped field"]
 
 
 class Drift(NamedTuple):
-    """One way in which what was seen is not what is documented. `type` is a JSON type, or empty."""
+    """One way in which bodies from one origin differ from the documentation. `type` is a JSON type, or empty."""
 
     origin: Origin
     side: BodySide
     pointer: str
-    kind: Kind
+    kind: DriftKind
     type: str
 
     @property
@@ -294,31 +277,29 @@ class Drift(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """In words: place, kind and type."""
+        """Place, kind and type in words."""
         return f"{self.side} {self.pointer}: {self.what}"
 
 
 def find_drift(report: Mapping[str, Any], field_trees: FieldTrees) -> dict[Drift, tuple[int, int]]:
-    """All drift in *report*: how often it was met, and how often the place was looked at; 0 where that is not known."""
+    """Return all drift in *report*, each with its count and the number of objects in which it was looked for.
+
+    That number is 0 for undocumented members, for which it is not recorded.
+    """
     found: dict[Drift, tuple[int, int]] = {}
     for origin, totals in totals_by_origin(report).items():
         for (side, pointer), kinds in totals.undocumented.items():
             for kind, count in kinds.items():
                 found[Drift(origin, side, pointer, "undocumented", kind)] = (count, 0)
-        for side, place in _places(field_trees):
-            tally = totals.fields.get((side, place.pointer), FieldTally())
-            for what, type_name, count in _departures(place, tally):
-                found[Drift(origin, side, place.pointer, what, type_name)] = (count, tally.instances)
+        for side in BODY_SIDES:
+            for place in getattr(field_trees, side).all_places():
+                tally = totals.fields.get((side, place.pointer), FieldTally())
+                for what, type_name, count in _departures(place, tally):
+                    found[Drift(origin, side, place.pointer, what, type_name)] = (count, tally.instances)
     return found
 
 
-def _places(field_trees: FieldTrees) -> Iterator[tuple[BodySide, FieldPlace]]:
-    for side in BODY_SIDES:
-        for node in getattr(field_trees, side).nodes():
-            yield from ((side, place) for place in node.places)
-
-
-def _departures(place: FieldPlace, tally: FieldTally) -> Iterator[tuple[Kind, str, int]]:
+def _departures(place: FieldPlace, tally: FieldTally) -> Iterator[tuple[DriftKind, str, int]]:
     if absent := tally.instances - tally.present:
         yield "sometimes absent" if tally.present else "never seen", "", absent
     for kind, count in tally.types.items():
@@ -334,8 +315,10 @@ def _departures(place: FieldPlace, tally: FieldTally) -> Iterator[tuple[Kind, st
 
 @dataclass(frozen=True, slots=True)
 class ReportComparison:
-    """What a later report shows and an earlier one does not, what it no longer shows where it looked, how many fields it no
-    longer looked at, and origins from which it has nothing."""
+    """The drift that only the later of two reports shows, and the drift that it no longer shows although it looked.
+
+    `unseen` is the number of fields, and `lost` the origins, that only the earlier report saw.
+    """
 
     new: list[Drift]
     gone: list[Drift]
@@ -344,24 +327,24 @@ class ReportComparison:
 
 
 def compare_reports(old: Mapping[str, Any], new: Mapping[str, Any], field_trees: FieldTrees) -> ReportComparison:
-    """*new* held against *old*."""
+    """Compare the report *new* with the earlier report *old*."""
     before, after = find_drift(old, field_trees), find_drift(new, field_trees)
-    looked = {origin: totals.fields for origin, totals in totals_by_origin(new).items()}
-    # Absent sometimes is less than absent always, and no news after it.
+    old_fields, new_fields = (
+        {origin: totals.fields.keys() for origin, totals in totals_by_origin(report).items()} for report in (old, new)
+    )
+    # A field that is absent sometimes, after it was absent always, is not new drift.
     known = before.keys() | {drift._replace(kind="sometimes absent") for drift in before if drift.kind == "never seen"}
-    gone = [drift for drift in before if drift not in after and _was_looked_at(drift, looked)]
-    unseen = [
-        key
-        for origin, totals in totals_by_origin(old).items()
-        for key in totals.fields.keys() - looked.get(origin, {}).keys()
-    ]
-    lost = [origin for origin in totals_by_origin(old) if origin not in looked]
-    return ReportComparison([drift for drift in after if drift not in known], gone, len(unseen), lost)
+    return ReportComparison(
+        new=[drift for drift in after if drift not in known],
+        gone=[drift for drift in before if drift not in after and _was_looked_for(drift, new_fields)],
+        unseen=sum(len(fields - new_fields.get(origin, set())) for origin, fields in old_fields.items()),
+        lost=[origin for origin in old_fields if origin not in new_fields],
+    )
 
 
-def _was_looked_at(drift: Drift, looked: Mapping[Origin, Mapping[tuple[BodySide, str], FieldTally]]) -> bool:
-    fields = looked.get(drift.origin, {})
+def _was_looked_for(drift: Drift, seen: Mapping[Origin, Iterable[tuple[BodySide, str]]]) -> bool:
+    fields = seen.get(drift.origin, ())
     if drift.kind != "undocumented" or drift.pointer == OTHERS:
         return (drift.side, drift.pointer) in fields
-    holder = drift.pointer.rpartition("/")[0]
-    return any(side == drift.side and pointer.rpartition("/")[0] == holder for side, pointer in fields)
+    parent = drift.pointer.rpartition("/")[0]
+    return any(side == drift.side and pointer.rpartition("/")[0] == parent for side, pointer in fields)

@@ -215,8 +215,16 @@ class Engine:
             return
 
         def coverage(test_id: str) -> Coverage:  # called only by a listener that counts
-            described = (tables(), field_trees())
-            return coverage_of_check(interaction, raw, findings, described, self._settings, context, test_id)
+            return coverage_of_check(
+                interaction,
+                raw,
+                findings,
+                operation=tables().operation,
+                field_trees=field_trees(),
+                deviations=self._settings.accepting,
+                context=context,
+                test_id=test_id,
+            )
 
         self.listener.on_check(CheckEvent(origin, interaction, findings, coverage))
 

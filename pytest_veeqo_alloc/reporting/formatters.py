@@ -21,8 +21,6 @@ from pytest_veeqo_alloc.coverage.report_model import (
     RunInfo,
     Totals,
     build_report,
-    documented_field_counts,
-    fields_seen_from_target,
     rule_totals,
     totals_by_origin,
 )
@@ -136,7 +134,7 @@ class RunReport:
     @property
     def seen(self) -> int:
         """How many fields of the response were seen from the target."""
-        return fields_seen_from_target(self.totals)
+        return self.totals["target"].fields_seen if "target" in self.totals else 0
 
     @property
     def percent(self) -> float:
@@ -146,7 +144,7 @@ class RunReport:
     @property
     def fields(self) -> int:
         """How many fields a response has."""
-        return documented_field_counts(field_trees())[0]
+        return field_trees().response.field_count
 
 
 def describe_run(engine: Engine, by: str, started: datetime.datetime, run: str) -> RunInfo:
@@ -159,7 +157,7 @@ def describe_run(engine: Engine, by: str, started: datetime.datetime, run: str) 
         profile=engine.profile,
         severities={rule: engine.severity_of(rule) for rule in CATALOGUE},
         deviations=engine.deviations,
-        of_packs=frozenset(each for pack in PACKS for each in load_deviations(pack)),
+        pack_deviations=frozenset(each for pack in PACKS for each in load_deviations(pack)),
         today=engine.today,
     )
 

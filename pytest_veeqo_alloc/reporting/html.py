@@ -19,8 +19,6 @@ from pytest_veeqo_alloc.coverage.report_model import (
     Document,
     Drift,
     Totals,
-    documented_field_counts,
-    fields_seen_from_target,
     find_drift,
     rule_totals,
     totals_by_origin,
@@ -68,13 +66,12 @@ def render_page(report: Document) -> str:
     """The whole page."""
     totals, drift = totals_by_origin(report), find_drift(report, field_trees())
     style, script = (_ENVIRONMENT.get_template(name).render() for name in ("report.css", "report.js"))
-    response_fields, request_fields = documented_field_counts(field_trees())
     return _ENVIRONMENT.get_template("report.html").render(
         runs=report["runs"],
         totals=totals,
-        seen=fields_seen_from_target(totals),
+        seen=totals["target"].fields_seen if "target" in totals else 0,
         trees={side: _branch(side, getattr(field_trees(), side), totals, drift) for side in BODY_SIDES},
-        field_counts={"response": response_fields, "request": request_fields},
+        field_counts={side: getattr(field_trees(), side).field_count for side in BODY_SIDES},
         drift=[(each, count, instances) for each, (count, instances) in drift.items()],
         findings=sorted(_findings(totals), key=lambda row: (row["severity"], row["rule"], row["place"])),
         rules=list(_rules(totals)),

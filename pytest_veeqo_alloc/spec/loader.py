@@ -21,7 +21,8 @@ from pytest_veeqo_alloc.contract.http_rules import operation_of
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide, Side, severities
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.text import unknown
-from pytest_veeqo_alloc.coverage.collector import FieldTrees, field_trees_of
+from pytest_veeqo_alloc.coverage.collector import FieldTrees
+from pytest_veeqo_alloc.coverage.field_counts import build_field_tree
 
 _IN_WHEEL = "_shipped"
 
@@ -202,7 +203,7 @@ def tables() -> Tables:
 @functools.cache
 def field_trees() -> FieldTrees:
     """Every place of the documented bodies, for those who count."""
-    return field_trees_of(tables())
+    return FieldTrees(build_field_tree(tables().request), build_field_tree(tables().response))
 
 
 @functools.cache

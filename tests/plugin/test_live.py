@@ -346,4 +346,4 @@ def test_two_machines_with_pools_budgets_and_reports_of_their_own_are_put_togeth
     assert main(["report", "merge", *reports, reports[0], "-o", str(suite.path / "report.json")]) == 0
     assert main(["report", "merge", *reports, "-o", str(suite.path / "report.html")]) == 0
     totals = totals_by_origin(load(str(suite.path / "report.json")))["target"]
-    assert (totals.interactions, totals.seen, len(server.posts)) == (2, 475, 2)
+    assert (totals.interactions, totals.fields_seen, len(server.posts)) == (2, 475, 2)

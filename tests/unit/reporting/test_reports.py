@@ -1,4 +1,4 @@
-"""Reports as data and as files: what they hold, how they merge, and what is drift."""
+"""Reports: their content, merging, drift, files and the HTML page."""
 
 from __future__ import annotations
 
@@ -37,29 +37,29 @@ def drifted(*bodies: Any) -> set[tuple[str, str, str]]:
     return kinds(find_drift(report_of_bodies(*bodies), field_trees()))
 
 
-def test_a_report_is_as_its_published_schema_has_it() -> None:
+def test_report_conforms_to_its_published_schema() -> None:
     schema = json.loads(read_shipped_text("schemas/report.json"))
     contract = Engine(deviations=["observed"])
     validator(schema).validate(report_of_bodies(order(), *PLANTED.values(), b"{", contract=contract))
 
 
-def test_a_clean_order_is_no_drift_and_shows_every_field() -> None:
+def test_clean_order_has_no_drift_and_shows_every_field() -> None:
     report = report_of_bodies(order())
     assert drifted(order()) == set()
-    assert totals_by_origin(report)["target"].seen == 475
+    assert totals_by_origin(report)["target"].fields_seen == 475
     assert list(totals_by_origin(report)) == ["target"]
 
 
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: f"{planted[1]} {planted[0]}")
-def test_drift_is_told_with_its_place_and_type_and_nowhere_else(planted: tuple[str, str, str]) -> None:
+def test_drift_has_its_place_and_type(planted: tuple[str, str, str]) -> None:
     assert drifted(PLANTED[planted]) == {planted}
 
 
-def test_a_field_that_is_there_sometimes_is_told_apart_from_one_that_is_never() -> None:
+def test_field_that_is_absent_sometimes_differs_from_one_that_is_never_seen() -> None:
     assert drifted(order(), drop(order(), "/deliver_to/zip")) == {("/deliver_to/zip", "sometimes absent", "")}
 
 
-def test_only_what_is_new_is_news() -> None:
+def test_comparison_lists_only_new_and_gone_drift() -> None:
     lost = drop(order(), "/deliver_to/zip")
     old, new = (
         report_of_bodies(lost, PLANTED["/due_date", "type of an untyped field", "string"]),
@@ -71,7 +71,7 @@ def test_only_what_is_new_is_news() -> None:
 
 
 @pytest.mark.parametrize("pointer", ["/colour", "/customer/colour", "/allocations/0/colour"])
-def test_an_undocumented_member_is_gone_where_its_object_was_looked_at_again(pointer: str) -> None:
+def test_undocumented_member_is_gone_only_if_its_object_was_seen_again(pointer: str) -> None:
     old = report_of_bodies(put(order(), pointer, "red"))
     place = pointer.replace("/0/", "/*/")
     assert kinds(compare_reports(old, report_of_bodies(order()), field_trees()).gone) == {
@@ -82,7 +82,7 @@ def test_an_undocumented_member_is_gone_where_its_object_was_looked_at_again(poi
         assert compare_reports(old, report_of_bodies(elsewhere), field_trees()).gone == []
 
 
-def test_what_was_not_looked_at_again_is_neither_gone_nor_hidden() -> None:
+def test_drift_of_an_unseen_object_is_not_gone_and_its_fields_are_counted_as_unseen() -> None:
     old = report_of_bodies(
         PLANTED["/deliver_to/phone", "null", ""], PLANTED["/customer/colour", "undocumented", "string"]
     )
@@ -92,7 +92,7 @@ def test_what_was_not_looked_at_again_is_neither_gone_nor_hidden() -> None:
     assert found.unseen == 11 + 7 + 12 + 11
 
 
-def test_merging_is_a_union_of_runs_in_any_order_and_twice() -> None:
+def test_merging_is_a_union_of_runs_in_any_order() -> None:
     later = DAY + datetime.timedelta(days=1)
     one, other = report_of_bodies(order()), report_of_bodies(order(), run="b" * 32, started=later)
     both = merge_reports([one, other])
@@ -102,7 +102,7 @@ def test_merging_is_a_union_of_runs_in_any_order_and_twice() -> None:
     assert totals_by_origin(both)["target"].fields["response", "/id"].types == {"number": 2}
 
 
-def test_two_runs_of_one_id_that_differ_are_refused() -> None:
+def test_two_different_runs_with_the_same_id_are_rejected() -> None:
     with pytest.raises(ValueError, match="two runs with the same id differ"):
         merge_reports([report_of_bodies(order()), report_of_bodies(order(), order())])
 
@@ -115,7 +115,7 @@ def test_findings_and_rules_add_up_over_runs() -> None:
     assert both.rules["null-value"]["looked_at"] == 3
 
 
-def test_a_rule_that_is_off_is_not_counted_as_looked_at() -> None:
+def test_rule_that_is_off_is_not_in_the_report() -> None:
     contract = Engine(rules={"margin": "off"})
     assert "margin" not in totals_by_origin(report_of_bodies(order(), contract=contract))["target"].rules
 
@@ -130,7 +130,7 @@ def test_deviations_are_used_stale_or_expired() -> None:
     contract = Engine(
         deviations=[
             Deviation("null-value", "as live", pointer="/deliver_to/phone"),
-            Deviation("null-value", "mended long ago", pointer="/channel/id"),
+            Deviation("null-value", "fixed long ago", pointer="/channel/id"),
             Deviation("null-value", "over", pointer="/id", expires=yesterday),
             Deviation("null-value", "never looked for", pointer="/payment/id"),
             Deviation("location-missing", "no response was checked", location="header:location"),
@@ -148,13 +148,13 @@ def test_deviations_are_used_stale_or_expired() -> None:
     ]
 
 
-def test_deviations_of_a_pack_are_never_stale() -> None:
+def test_pack_deviations_are_never_stale() -> None:
     assert states(Engine(deviations=["observed"]), order()) == []
     used = states(Engine(deviations=["observed"]), drop(order(), "/allocated_completely"))
     assert {state for _, state, _ in used} <= {"used"}
 
 
-def test_findings_about_several_interactions_count_without_one() -> None:
+def test_findings_about_several_interactions_count_no_interaction() -> None:
     counted = CoverageCounter()
     contract = Engine().with_listener(counted)
     contract.publish_findings("fake", Findings())
@@ -166,7 +166,7 @@ def test_findings_about_several_interactions_count_without_one() -> None:
 # Files
 
 
-def test_a_report_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+def test_saved_report_is_loaded_unchanged(tmp_path: Path) -> None:
     report = report_of_bodies(order())
     save(report, tmp_path / "made" / "out.json")
     assert load(str(tmp_path / "made" / "out.json")) == report
@@ -205,7 +205,7 @@ def cut(text: str) -> str:
         "another name",
     ],
 )
-def test_what_is_no_report_is_one_sentence_and_exit_2(
+def test_invalid_report_file_is_one_sentence_and_exit_2(
     change: Any, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "out.json"
@@ -217,9 +217,7 @@ def test_what_is_no_report_is_one_sentence_and_exit_2(
         assert sentence in line
 
 
-def test_a_report_that_is_not_there_or_cannot_be_written_is_one_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_or_unwritable_report_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "out.json"
     save(report_of_bodies(order()), path)
     assert main(["report", "merge", str(tmp_path / "other.json")]) == 2
@@ -241,7 +239,7 @@ def test_reports_are_merged_to_standard_output_or_to_a_page(tmp_path: Path, caps
     assert "<!doctype html>" in (tmp_path / "out.html").read_text(encoding="utf-8")
 
 
-def test_new_drift_is_exit_1_and_told_line_by_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_new_drift_is_exit_1_with_one_line_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old, new = tmp_path / "old.json", tmp_path / "new.json"
     save(report_of_bodies(PLANTED["/due_date", "type of an untyped field", "string"]), old)
     save(report_of_bodies(put(PLANTED["/deliver_to/zip", "never seen", ""], "/colour", "red")), new)
@@ -257,7 +255,7 @@ def test_new_drift_is_exit_1_and_told_line_by_line(tmp_path: Path, capsys: pytes
     assert main(["report", "diff", str(new), str(new)]) == 0
 
 
-def test_what_is_no_longer_looked_at_is_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fields_that_are_no_longer_seen_are_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old, new = tmp_path / "old.json", tmp_path / "new.json"
     save(report_of_bodies(order()), old)
     save(report_of_bodies(drop(order(), "/payment")), new)
@@ -265,7 +263,7 @@ def test_what_is_no_longer_looked_at_is_a_note(tmp_path: Path, capsys: pytest.Ca
     assert "note: 8 fields of the earlier report not looked at in the later one" in capsys.readouterr().out
 
 
-def test_an_origin_that_is_missing_is_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_origin_is_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old, new = tmp_path / "old.json", tmp_path / "new.json"
     report = report_of_bodies(order())
     save(report, old)
@@ -275,13 +273,13 @@ def test_an_origin_that_is_missing_is_a_note(tmp_path: Path, capsys: pytest.Capt
     assert "note: no interaction from the target in the later report" in capsys.readouterr().out.splitlines()
 
 
-def test_the_page_has_no_control_character_of_a_report() -> None:
+def test_page_has_no_control_characters_from_the_report() -> None:
     report = report_of_bodies(order())
     report["runs"][0]["by"] = "\x1b[2J\x00"
     assert not any(character in render_page(report) for character in "\x1b\x00")
 
 
-def test_a_report_without_interactions_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_without_interactions_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old, new = tmp_path / "old.json", tmp_path / "new.json"
     save(report_of_bodies(order()), old)
     save(report_of_bodies(), new)
@@ -313,7 +311,7 @@ def read(html: str) -> Reader:
     return reader
 
 
-def test_the_page_needs_nothing_beside_itself() -> None:
+def test_page_is_self_contained() -> None:
     reader = read(render_page(report_of_bodies(order())))
     addresses = [value for _, each in reader.elements for name, value in each.items() if name in ("src", "href")]
     assert all(str(address).startswith(("#", "data:,")) for address in addresses)
@@ -321,14 +319,14 @@ def test_the_page_needs_nothing_beside_itself() -> None:
     assert str(policy).startswith("default-src 'none'; img-src data:; style-src 'sha256-")
 
 
-def test_the_page_shows_every_documented_field_in_a_tree() -> None:
+def test_page_shows_every_documented_field_in_a_tree() -> None:
     reader = read(render_page(report_of_bodies(order())))
     found = {str(each["data-find"]) for tag, each in reader.elements if tag == "li" and "data-find" in each}
     assert len(found) == 475 + 5
     assert sum(tag == "details" for tag, _ in reader.elements) == 33 + 1 + 2 + 1
 
 
-def test_every_place_of_the_page_escapes_what_is_hostile() -> None:
+def test_page_escapes_hostile_text_everywhere() -> None:
     report = report_of_bodies(put(PLANTED["/deliver_to/phone", "null", ""], "/colour", 1))
     (run,) = report["runs"]
     origin = run["origins"]["target"]
@@ -344,7 +342,7 @@ def test_every_place_of_the_page_escapes_what_is_hostile() -> None:
     assert sum("alert(1)" in text for text in reader.text) >= 8
 
 
-def test_the_page_of_many_interactions_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_of_many_interactions_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "MOST_CALLS", 3)
     report = report_of_bodies(order())
     report["runs"][0]["origins"]["target"]["calls"] = [
@@ -356,11 +354,11 @@ def test_the_page_of_many_interactions_stays_small(monkeypatch: pytest.MonkeyPat
     assert html.count('<td class="name">test_') == 3
 
 
-def test_a_report_of_no_run_is_a_page_too() -> None:
+def test_report_without_runs_has_a_page() -> None:
     assert "no run" in render_page(merge_reports([]))
 
 
-def test_what_a_fake_showed_is_kept_apart() -> None:
+def test_origins_are_kept_apart() -> None:
     counted = CoverageCounter()
     contract = Engine().with_listener(counted)
     contract.check_body("response", order())
