@@ -1,7 +1,7 @@
-"""Throws changed inputs at every parser of outside data: `tox run -e fuzz [-- COUNT SEED]`.
+"""Fuzz every parser of outside data with mutated inputs: `tox run -e fuzz [-- COUNT SEED]`.
 
-Each parser may refuse in its own words and nothing else: any other exception, or an input that takes more than a few seconds, is
-a defect, which is printed with what is needed to have it again.
+A parser may raise its own exceptions. Any other exception, and an input that takes longer than SECONDS, is a defect, which is
+printed with its input and the seed, so that it can be reproduced.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 from pytest_veeqo_alloc import Interaction, Request, Response
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import load
-from pytest_veeqo_alloc.contract.deviations import parse
+from pytest_veeqo_alloc.contract import deviations
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import LiveError
 from pytest_veeqo_alloc.live.journal import read_journal
@@ -33,12 +33,12 @@ from pytest_veeqo_alloc.server.http_server import RefusedRequestError, length_of
 from pytest_veeqo_alloc.spec.loader import read_shipped_text, side_of
 
 SECONDS = 5
-ORDER, ASKED = (read_shipped_text(f"schemas/examples/{side}.json").encode() for side in ("response", "request"))
+ORDER, REQUEST = (read_shipped_text(f"schemas/examples/{side}.json").encode() for side in ("response", "request"))
 CASSETTE = read_shipped_text("cassettes/created-partial.yaml").encode()
 HAR = json.dumps({"log": {"entries": [{
     "startedDateTime": "2026-01-31T00:00:00Z",
     "request": {"method": "POST", "url": "https://api.example.com/orders/1/allocations", "headers": [{"name": "a", "value": "b"}],
-                "postData": {"mimeType": "application/json", "text": ASKED.decode()}},
+                "postData": {"mimeType": "application/json", "text": REQUEST.decode()}},
     "response": {"status": 201, "headers": [{"name": "Date", "value": "Sat, 31 Jan 2026 00:00:00 GMT"}],
                  "content": {"text": ORDER.decode(), "encoding": ""}},
 }]}}).encode()  # fmt: skip
@@ -48,7 +48,7 @@ HEAD = (
     b"POST /orders/1/allocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 )
 CHUNKED = b"POST /orders/1/allocations HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
-JOURNAL = b"\n".join(json.dumps(each).encode() for each in (
+JOURNAL = b"\n".join(json.dumps(entry).encode() for entry in (
     {"journal": "veeqo-alloc", "version": 1, "run": "a", "target": "127.0.0.1:80", "at": "2026-01-31T00:00:00Z"},
     {"intent": "b", "run": "a", "kind": "post", "order_id": 1, "warehouse_id": 5, "units": {"11": 1}, "before": [1]},
     {"outcome": "b", "run": "a", "status": 201, "made": [7]},
@@ -76,35 +76,35 @@ VALUES: list[Any] = [
 ]
 
 
-def _changed(data: bytes, source: random.Random) -> bytes:
-    """*data* with a few pieces cut, doubled, moved, or replaced."""
+def mutate_bytes(data: bytes, source: random.Random) -> bytes:
+    """Return *data* with up to eight pieces deleted, doubled or replaced."""
     for _ in range(source.choice([1, 1, 2, 3, 8])):
-        at = source.randrange(len(data) + 1)
-        to = min(len(data), at + source.choice([0, 1, 2, 8, 64, 1000]))
-        piece = source.choice([b"", source.choice(TOKENS), data[at:to] * 2, bytes([source.randrange(256)])])
-        data = data[:at] + piece + data[to:]
+        start = source.randrange(len(data) + 1)
+        end = min(len(data), start + source.choice([0, 1, 2, 8, 64, 1000]))
+        piece = source.choice([b"", source.choice(TOKENS), data[start:end] * 2, bytes([source.randrange(256)])])
+        data = data[:start] + piece + data[end:]
     return data
 
 
-def _rearranged(data: bytes, source: random.Random) -> bytes:
-    """JSON *data* with a few of its values replaced by others; other data as it is."""
+def mutate_values(data: bytes, source: random.Random) -> bytes:
+    """Return JSON *data* with up to five of its values replaced; data that is not JSON is returned unchanged."""
     try:
         document = json.loads(data)
     except ValueError:
         return data
     for _ in range(source.choice([1, 1, 2, 5])):
-        owner: Any = None
+        container: Any = None
         key: Any = None
         value = document
-        while isinstance(value, (dict, list)) and value and (owner is None or source.random() < 0.8):
-            owner, key = value, source.choice(list(value) if isinstance(value, dict) else range(len(value)))
-            value = owner[key]
-        if owner is not None:
-            owner[key] = copy.deepcopy(source.choice(VALUES))
+        while isinstance(value, (dict, list)) and value and (container is None or source.random() < 0.8):
+            container, key = value, source.choice(list(value) if isinstance(value, dict) else range(len(value)))
+            value = container[key]
+        if container is not None:
+            container[key] = copy.deepcopy(source.choice(VALUES))
     return json.dumps(document).encode()
 
 
-def _of_file(data: bytes, folder: Path) -> None:
+def _parse_file(data: bytes, folder: Path) -> None:
     loaded = load(data, "x", kind=None, side_of=side_of, matches=lambda interaction: True)
     contract = Engine("strict")
     for interaction in loaded.interactions if loaded else ():
@@ -113,7 +113,7 @@ def _of_file(data: bytes, folder: Path) -> None:
         new_redactor().interaction(interaction)
 
 
-def _of_body(data: bytes, folder: Path) -> None:
+def _check_body(data: bytes, folder: Path) -> None:
     contract = Engine("strict")
     contract.check_body("response", data)
     contract.check_body("request", data)
@@ -122,23 +122,25 @@ def _of_body(data: bytes, folder: Path) -> None:
     str(contract.violation(contract.check(interaction)))
 
 
-def _of_request(data: bytes, folder: Path) -> None:
+def _parse_request(data: bytes, folder: Path) -> None:
     stream = io.BytesIO(data)
     while (head := read_head(stream)) is not None:
         read_body(stream, length_of(head))
 
 
-def _in_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes, Path], None]:
-    def work(data: bytes, folder: Path) -> None:
+def in_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes, Path], None]:
+    """Return a parser that writes its input to a file called *name* and calls *read* with the path."""
+
+    def parse(data: bytes, folder: Path) -> None:
         path = folder / name
         path.write_bytes(data)
         read(path)
 
-    return work
+    return parse
 
 
-def _parsed(data: bytes, folder: Path) -> None:
-    parse(data.decode("utf-8"))
+def _parse_deviations(data: bytes, folder: Path) -> None:
+    deviations.parse(data.decode("utf-8"))
 
 
 def _report() -> bytes:
@@ -155,34 +157,31 @@ def _report() -> bytes:
 
 
 PARSERS: dict[str, tuple[list[bytes], Callable[[bytes, Path], None], tuple[type[Exception], ...], int]] = {
-    "bodies": ([ORDER, ASKED], _of_body, (), 30),
-    "cassettes, HAR and interaction files": ([CASSETTE, HAR], _of_file, (UnreadableFileError,), 25),
-    "requests": ([HEAD, CHUNKED], _of_request, (RefusedRequestError, OSError), 20),
-    "order pools": ([POOL], _in_file("pool.toml", lambda path: load_pool(path.name, path.parent)), (LiveError,), 10),
-    "deviations": ([DEVIATIONS], _parsed, (ValueError,), 5),
-    "journals": ([JOURNAL], _in_file("journal.jsonl", read_journal), (LiveError,), 8),
-    "reports": ([_report()], _in_file("report.json", lambda path: load_report(str(path))), (ValueError,), 2),
+    "bodies": ([ORDER, REQUEST], _check_body, (), 30),
+    "cassettes, HAR and interaction files": ([CASSETTE, HAR], _parse_file, (UnreadableFileError,), 25),
+    "requests": ([HEAD, CHUNKED], _parse_request, (RefusedRequestError, OSError), 20),
+    "order pools": ([POOL], in_file("pool.toml", lambda path: load_pool(path.name, path.parent)), (LiveError,), 10),
+    "deviations": ([DEVIATIONS], _parse_deviations, (ValueError,), 5),
+    "journals": ([JOURNAL], in_file("journal.jsonl", read_journal), (LiveError,), 8),
+    "reports": ([_report()], in_file("report.json", lambda path: load_report(str(path))), (ValueError,), 2),
 }
-"""Inputs to start from, the parser, what it may raise, and how many of a hundred inputs it gets."""
+"""For each kind of input: seed inputs, the parser, the exceptions that it may raise, and its share of all inputs in percent."""
 
 
-def _hangs(*_: object) -> None:
+def _raise_timeout(*_: object) -> None:
     raise TimeoutError(f"more than {SECONDS} seconds")
 
 
 def fuzz(count: int, seed: int) -> int:
-    """How many inputs of *count* were taken in another way than they may be."""
-    source, defects = random.Random(seed), 0  # noqa: S311  # no secret is made of it
-    signal.signal(signal.SIGALRM, _hangs)
+    """Feed *count* mutated inputs to the parsers and return the number of defects."""
+    source, defects = random.Random(seed), 0  # noqa: S311  # not used for a secret
+    signal.signal(signal.SIGALRM, _raise_timeout)
     with tempfile.TemporaryDirectory() as name:
-        for what, (seeds, parser, allowed, share) in PARSERS.items():
+        for kind, (seeds, parser, allowed, share) in PARSERS.items():
             start, number = time.perf_counter(), count * share // 100
             for _ in range(number):
-                data = (
-                    _changed(source.choice(seeds), source)
-                    if source.random() < 0.6
-                    else _rearranged(source.choice(seeds), source)
-                )
+                mutate = mutate_bytes if source.random() < 0.6 else mutate_values
+                data = mutate(source.choice(seeds), source)
                 signal.alarm(SECONDS)
                 try:
                     parser(data, Path(name))
@@ -190,14 +189,14 @@ def fuzz(count: int, seed: int) -> int:
                     pass
                 except Exception:
                     defects += 1
-                    print(f"{what}: {data[:2000]!a}\n{traceback.format_exc()}", file=sys.stderr)
+                    print(f"{kind}: {data[:2000]!a}\n{traceback.format_exc()}", file=sys.stderr)
                 finally:
                     signal.alarm(0)
-            print(f"{what}: {number:,} inputs in {time.perf_counter() - start:.0f} s", flush=True)
+            print(f"{kind}: {number:,} inputs in {time.perf_counter() - start:.0f} s", flush=True)
     print(f"{defects} defects, seed {seed}")
     return defects
 
 
 if __name__ == "__main__":
-    given = [int(text) for text in sys.argv[1:]]
-    sys.exit(bool(fuzz(*[*given, *(100_000, 1)[len(given) :]])))
+    count, seed = [*map(int, sys.argv[1:]), *(100_000, 1)[len(sys.argv) - 1 :]]
+    sys.exit(bool(fuzz(count, seed)))

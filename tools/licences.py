@@ -1,4 +1,4 @@
-"""Lists the licence of every package that ours brings along, and fails where one is not known to be permissive."""
+"""List the licence of every installed dependency, and fail if one is not known to be permissive: `tox run -e licences`."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ PERMISSIVE = re.compile(
 )
 
 
-def needed(name: str, extras: set[str], seen: set[str]) -> Iterator[str]:
-    """*name* and everything that it needs here, each once."""
+def dependencies(name: str, extras: set[str], seen: set[str]) -> Iterator[str]:
+    """Yield *name* and, once each, the installed packages that it depends on, directly or not."""
     key = re.sub(r"[-_.]+", "-", name).lower()
     if key in seen:
         return
     try:
         found = distribution(name)
     except PackageNotFoundError:
-        return  # for another system or Python
+        return  # a dependency for another system or Python
     seen.add(key)
     yield name
     for text in found.requires or []:
         requirement = Requirement(text)
         environments = [{"extra": extra} for extra in extras or {""}]
         if requirement.marker is None or any(map(requirement.marker.evaluate, environments)):
-            yield from needed(requirement.name, requirement.extras, seen)
+            yield from dependencies(requirement.name, requirement.extras, seen)
 
 
 def licence_of(name: str) -> str:
-    """What the package says of itself, in one line."""
-    about = distribution(name).metadata
-    classifiers = [each for each in about.get_all("Classifier") or [] if each.startswith("License")]
-    said = [*(about.get_all("License-Expression") or []), *classifiers]
-    return "; ".join(said) or next(iter(about.get_all("License") or []), "").partition("\n")[0]
+    """Return the licence in the metadata of *name*, as one line; empty if there is none."""
+    metadata = distribution(name).metadata
+    classifiers = [text for text in metadata.get_all("Classifier") or [] if text.startswith("License")]
+    stated = [*(metadata.get_all("License-Expression") or []), *classifiers]
+    return "; ".join(stated) or next(iter(metadata.get_all("License") or []), "").partition("\n")[0]
 
 
 def main() -> int:
-    """Prints the list; 1 where a licence is not known to be permissive."""
-    strange = []
-    for name in sorted(needed("pytest-veeqo-alloc", {"html"}, set()), key=str.lower):
+    """Print the list and return 1 if a licence is not known to be permissive, otherwise 0."""
+    unknown = []
+    for name in sorted(dependencies("pytest-veeqo-alloc", {"html"}, set()), key=str.lower):
         licence = licence_of(name)
-        print(f"{name} {distribution(name).version}: {licence or 'says nothing'}")
+        print(f"{name} {distribution(name).version}: {licence or 'no licence stated'}")
         if not PERMISSIVE.search(licence):
-            strange.append(name)
-    if strange:
-        print(f"not known to be permissive: {', '.join(strange)}")
-    return 1 if strange else 0
+            unknown.append(name)
+    if unknown:
+        print(f"not known to be permissive: {', '.join(unknown)}")
+    return 1 if unknown else 0
 
 
 if __name__ == "__main__":

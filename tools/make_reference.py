@@ -1,4 +1,7 @@
-"""Makes the pages of docs/reference/ that are told by the code itself: `tox run -e reference`. A test holds them to it."""
+"""Write the pages of docs/reference/ that are generated from the code: `tox run -e reference`.
+
+A test fails if one of them is out of date.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,13 @@ def _cell(text: str) -> str:
 
 
 def rules() -> str:
-    """Every rule with all that the catalogue says of it."""
+    """Return the page of the rules, with the catalogue's entries in full."""
     lines = [
         "# Rules",
         "",
-        f"`veeqo-alloc rules` prints them too. Severity in the profiles {', '.join(f'`{name}`' for name in PROFILES)}; a rule",
-        "that is off is not looked at. *documented*: the page says it; *rfc*: a standard says it; *convention*: only the page's",
-        "example, orders that were seen, or good sense.",
+        f"`veeqo-alloc rules` prints them too. The fourth column has the severity in the profiles {', '.join(f'`{name}`' for name in PROFILES)};",
+        "a rule that is `off` is not checked. Basis: *documented*, the documentation page says it; *rfc*, a standard says it;",
+        "*convention*, it follows only from the page's example, from observed orders, or from common sense.",
         "",
         f"| rule | side | basis | {' / '.join(PROFILES)} | problem | wanted | what to do | source |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -50,45 +53,44 @@ def rules() -> str:
 
 
 def options() -> str:
-    """Every option of pytest, and its ini key."""
+    """Return the page of the pytest options and their ini keys."""
     lines = [
-        "# Options of pytest",
+        "# pytest options",
         "",
-        "Each is an ini key as well; the command line wins. The key of the API comes from the environment variable",
-        "`VEEQO_ALLOC_API_KEY` and from nowhere else.",
+        "Each option is also an ini key; the command line takes precedence. The API key is read from the environment variable",
+        "`VEEQO_ALLOC_API_KEY` only.",
         "",
-        "| option | ini key | does |",
+        "| option | ini key | description |",
         "| --- | --- | --- |",
     ]
     for name, takes, several, words in OPTIONS:
         option = f"`--veeqo-alloc-{name}{f' {takes}' if takes else ''}`".replace("|", "\\|")
-        more = "; may be given several times" if several else ""
+        more = "; may be repeated" if several else ""
         lines.append(f"| {option} | `{key_of(name)}` | {_cell(words)}{more} |")
     return "\n".join(lines) + "\n"
 
 
-def _documented_fixtures() -> Iterator[tuple[str, str, str]]:
+def _fixtures() -> Iterator[tuple[str, str, str]]:
     for path in sorted(_PLUGIN.glob("fixtures*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            decorators = [ast.unparse(each) for each in getattr(node, "decorator_list", [])]
-            if isinstance(node, ast.FunctionDef) and any(each.startswith("pytest.fixture") for each in decorators):
-                scope = "session" if any("session" in each for each in decorators) else "function"
+            decorators = " ".join(map(ast.unparse, getattr(node, "decorator_list", [])))
+            if isinstance(node, ast.FunctionDef) and "pytest.fixture" in decorators and not node.name.startswith("_"):
+                scope = "session" if "session" in decorators else "function"
                 yield node.name, scope, ast.get_docstring(node) or ""
 
 
 def fixtures() -> str:
-    """Every fixture with its docstring, the markers and the hook."""
-    lines = ["# Fixtures, markers and the hook", "", "| fixture | scope | gives |", "| --- | --- | --- |"]
-    found = sorted(_documented_fixtures())
-    lines += [f"| `{name}` | {scope} | {_cell(doc)} |" for name, scope, doc in found if not name.startswith("_")]
+    """Return the page of the fixtures with their docstrings, the markers and the hook."""
+    lines = ["# Fixtures, markers and the hook", "", "| fixture | scope | description |", "| --- | --- | --- |"]
+    lines += [f"| `{name}` | {scope} | {_cell(docstring)} |" for name, scope, docstring in sorted(_fixtures())]
     lines += [
         "",
-        "| marker | does |",
+        "| marker | effect |",
         "| --- | --- |",
-        "| `veeqo_alloc_cassette(name, ...)` | plays this cassette for the whole test, with the arguments of `.use()` |",
-        "| `veeqo_alloc_basis(basis)` | what a test of the packaged suite rests on: `-m \"veeqo_alloc_basis(basis='rfc')\"` |",
+        "| `veeqo_alloc_cassette(name, ...)` | plays this cassette for the whole test; takes the arguments of `veeqo_alloc_cassette.use()` |",
+        "| `veeqo_alloc_basis(basis)` | the basis of a test of the packaged suite; select with `-m \"veeqo_alloc_basis(basis='rfc')\"` |",
         "",
-        "| hook | does |",
+        "| hook | description |",
         "| --- | --- |",
     ]
     for node in ast.parse((_PLUGIN / "hookspecs.py").read_text(encoding="utf-8")).body:
@@ -99,33 +101,33 @@ def fixtures() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _parsers(one: argparse.ArgumentParser) -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
-    for action in one._actions:
+def _commands(command: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Yield the help text and the parser of every subcommand that has no subcommands itself."""
+    for action in command._actions:
         if isinstance(action, argparse._SubParsersAction):
-            helps = {each.dest: each.help or "" for each in action._choices_actions}
-            for name, inner in action.choices.items():
-                below = list(_parsers(inner))
-                yield from below or [(inner.prog, helps.get(name, ""), inner)]
+            helps = {choice.dest: choice.help or "" for choice in action._choices_actions}
+            for name, subcommand in action.choices.items():
+                yield from list(_commands(subcommand)) or [(helps.get(name, ""), subcommand)]
 
 
 def _usage(action: argparse.Action) -> str:
     shown = action.metavar or ("|".join(map(str, action.choices)) if action.choices else action.dest.upper())
     if not action.option_strings:
         return str(shown)
-    takes = "" if action.nargs == 0 else f" {shown}"
-    return ", ".join(action.option_strings) + takes
+    argument = "" if action.nargs == 0 else f" {shown}"
+    return ", ".join(action.option_strings) + argument
 
 
 def commands() -> str:
-    """Every command with its options."""
+    """Return the page of the commands and their options."""
     lines = [
         "# Commands",
         "",
         "`veeqo-alloc` is `python -m pytest_veeqo_alloc`. Exit status: 0 clean, 1 errors found, 2 could not run.",
     ]
-    for prog, words, one in _parsers(parser()):
-        lines += ["", f"## `{prog}`", "", words, "", "| argument | |", "| --- | --- |"]
-        for action in one._actions:
+    for summary, command in _commands(parser()):
+        lines += ["", f"## `{command.prog}`", "", summary, "", "| argument | description |", "| --- | --- |"]
+        for action in command._actions:
             if "--help" not in action.option_strings:
                 usage = f"`{_usage(action)}`".replace("|", "\\|")
                 lines.append(f"| {usage} | {_cell(action.help or '')} |")
@@ -133,19 +135,19 @@ def commands() -> str:
 
 
 def faults() -> str:
-    """Every fault of the fake, with what it takes."""
+    """Return the page of the faults of the fake and their arguments."""
     lines = [
         "# Faults of the fake",
         "",
-        "For `veeqo_alloc_server.inject_fault(name, ...)` and `POST faults` of the control path.",
+        "For `veeqo_alloc_server.inject_fault(name, ...)` and for `POST faults` below the control path.",
         "",
-        "| fault | does | takes | the allocation is made |",
+        "| fault | effect | arguments | allocation made |",
         "| --- | --- | --- | --- |",
     ]
     for fault in FAULTS.values():
-        takes = [f"`{name}=`" for name in fault.needs] + [f"`{name}=`, if you like" for name in fault.may_take]
+        arguments = [f"`{name}=`" for name in fault.needs] + [f"`{name}=` (optional)" for name in fault.may_take]
         made = "yes" if fault.carried_out else "no"
-        lines.append(f"| `{fault.name}` | {_cell(fault.does)} | {'; '.join(takes)} | {made} |")
+        lines.append(f"| `{fault.name}` | {_cell(fault.does)} | {'; '.join(arguments)} | {made} |")
     return "\n".join(lines) + "\n"
 
 
@@ -153,7 +155,7 @@ PAGES = {"rules": rules, "options": options, "fixtures": fixtures, "commands": c
 
 
 def main() -> None:
-    """Writes the pages."""
+    """Write the pages."""
     for name, make in PAGES.items():
         (FOLDER / f"{name}.md").write_text(make(), encoding="utf-8")
 

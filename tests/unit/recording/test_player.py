@@ -59,7 +59,7 @@ def test_the_pack_has_every_promised_cassette() -> None:
 @pytest.mark.parametrize("name", shipped_names())
 def test_each_cassette_says_that_it_is_no_recording_and_what_it_rests_on(name: str) -> None:
     text = read_shipped_text(f"cassettes/{name}.yaml")
-    assert text.startswith("# No recording of the live API")
+    assert text.startswith("# Not a recording of the live API")
     basis = yaml.safe_load(text)["veeqo_alloc"]["made_from"]
     assert any(word in basis for word in ("transcribed", "observed", "synthetic"))
     assert name in read_shipped_text("cassettes/README.md")
