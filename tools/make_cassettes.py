@@ -12,7 +12,7 @@ from typing import Any
 
 from pytest_veeqo_alloc import Interaction, Request, Response, Story, build_order
 from pytest_veeqo_alloc.capture.writers import cassette_text
-from pytest_veeqo_alloc.contract.error_responses import ERROR_ANSWERS, JSON_TYPE
+from pytest_veeqo_alloc.contract.error_responses import ERROR_RESPONSES, JSON_TYPE
 from pytest_veeqo_alloc.orders.story import Allocation, Customer, Line, Stock
 from pytest_veeqo_alloc.spec.loader import read_shipped_text
 
@@ -81,8 +81,8 @@ def _order(order: dict[str, Any], about: str, *, requested: int | None = None) -
 def _errors() -> Iterator[tuple[str, str]]:
     request = json.loads(read_shipped_text("schemas/examples/request.json"))
     for name in _ERRORS:
-        error = ERROR_ANSWERS[name]
-        about = f"The response is {'observed' if error.seen else 'synthetic'}: {error.known_from}."
+        error = ERROR_RESPONSES[name]
+        about = f"The response is {'observed' if error.observed else 'synthetic'}: {error.source}."
         yield name, _cassette(447452, request, error.response, about)
 
 

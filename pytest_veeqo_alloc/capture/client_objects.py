@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response
-from pytest_veeqo_alloc.core.text import text_of
+from pytest_veeqo_alloc.core.text import as_text
 
 
 def interaction_of(response: Any, *, body: bytes | str | None = None) -> Interaction:
@@ -81,7 +81,7 @@ def _headers(message: Any) -> Headers:
     """Header pairs, repeated ones apart where the client keeps them apart."""
     headers = getattr(message, "headers", None) or {}
     pairs = headers.multi_items() if hasattr(headers, "multi_items") else headers.items()
-    return tuple((text_of(name), text_of(value)) for name, value in pairs)
+    return tuple((as_text(name), as_text(value)) for name, value in pairs)
 
 
 def _content(response: Any) -> bytes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError, parse_document
-from pytest_veeqo_alloc.core.http import CodingError, Headers, Interaction, Request, Response, decoded
+from pytest_veeqo_alloc.core.http import ContentDecodingError, Headers, Interaction, Request, Response, decode_content
 
 Kind = Literal["request", "response", "interaction", "cassette", "har"]
 KINDS: tuple[Kind, ...] = ("request", "response", "interaction", "cassette", "har")
@@ -117,7 +117,7 @@ def _read(
         if line is not None and not matches(Interaction(line)):
             return None
         return form.interaction(entry, source, decode)
-    except CodingError as error:
+    except ContentDecodingError as error:
         raise UnreadableFileError(f"entry {number} of {form.name} has {error}") from None
     except _MISSHAPEN:
         raise UnreadableFileError(f"entry {number} of {form.name} lacks a member, or has it in another form") from None
@@ -174,13 +174,13 @@ def _stamped(document: Mapping[str, Any]) -> str | None:
 
 
 def cassette_interaction(entry: Mapping[str, Any], source: str, decode: bool) -> Interaction:
-    """One entry of a cassette, as vcrpy has it in memory and on disk, as an interaction; CodingError for a body that
+    """One entry of a cassette, as vcrpy has it in memory and on disk, as an interaction; ContentDecodingError for a body that
     cannot be decoded, where *decode* asks for it."""
     line, request, response = _cassette_line(entry), entry["request"], entry["response"]
     sent, received = cassette_headers(request), cassette_headers(response)
     asked, answer = raw(request.get("body")), raw((response.get("body") or {}).get("string"))
     if decode:
-        asked, answer = decoded(asked, sent), decoded(answer, received)
+        asked, answer = decode_content(asked, sent), decode_content(answer, received)
     status = status_code(response["status"]["code"])
     return Interaction(Request(line.method, line.url, sent, asked), Response(status, received, answer), source)
 
@@ -243,7 +243,7 @@ def raw(body: Any) -> bytes | None:
     if isinstance(body, str):
         return body.encode("utf-8", "surrogatepass")
     if _nodes_beyond(body, MAX_NODES):
-        raise CodingError(f"aliases that unfold to more than {MAX_NODES:,} values")
+        raise ContentDecodingError(f"aliases that unfold to more than {MAX_NODES:,} values")
     return json.dumps(body).encode()
 
 

@@ -15,8 +15,7 @@ from pytest_veeqo_alloc.contract.failure import render
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import path_of
 from pytest_veeqo_alloc.core.http import Interaction
-from pytest_veeqo_alloc.core.json_pointer import shown_method
-from pytest_veeqo_alloc.core.text import printable
+from pytest_veeqo_alloc.core.text import printable, safe_method
 from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.client import open_live
@@ -124,7 +123,7 @@ def request_line_of(record: Record) -> str:
     is_known = tables().operation.matches(Interaction(request)) and tables().operation.order_id(request.url) is not None
     path = path_of(request.url).rpartition("/orders/")[2] if is_known else ""
     place = f"/orders/{path}" if path else "(another path)"
-    method = shown_method(request.method) or "(another method)"
+    method = safe_method(request.method) or "(another method)"
     response = record.interaction().response
     parts = [f"{method} {place}", str(response.status) if response else "no answer"]
     _, _, done = record.source.partition(", ")

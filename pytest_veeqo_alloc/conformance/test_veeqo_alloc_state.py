@@ -17,7 +17,7 @@ from pytest_veeqo_alloc.conformance.server_under_test import (
     UncoveredError,
     allocation_body,
 )
-from pytest_veeqo_alloc.contract.allocations import AllocationRequest, held_by
+from pytest_veeqo_alloc.contract.allocations import AllocationRequest, existing_allocations
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.orders.story import units
 from pytest_veeqo_alloc.server.state import CREATED, Policy, World, allocate
@@ -34,7 +34,7 @@ def _free_server(assertions: ServerAssertions) -> ServerUnderTest:
 
 def _shown_units(interaction: Interaction, sellable: int) -> float:
     """Return the units of *sellable* that are allocated to the order of a response."""
-    held = held_by(interaction.response.body if interaction.response else None) or []
+    held = existing_allocations(interaction.response.body if interaction.response else None) or []
     return sum(allocation.units.get(sellable, 0) for allocation in held)
 
 

@@ -44,7 +44,7 @@ class ExistingAllocation:
     units: Units = field(default_factory=dict)
 
 
-def asked_for(body: bytes | None) -> AllocationRequest:
+def requested_allocation(body: bytes | None) -> AllocationRequest:
     """What the body of a request asks for, wrapped in `allocation` or bare; nothing where it cannot be read."""
     reading = read(body)
     asked, _ = wrapped_allocation(reading.value) if reading.readable else (None, "")
@@ -53,7 +53,7 @@ def asked_for(body: bytes | None) -> AllocationRequest:
     return AllocationRequest(_integer(asked.get("warehouse_id")), _units(asked.get("line_items_attributes"), bare=True))
 
 
-def reach_of(body: bytes | None) -> RequestScope:
+def request_scope(body: bytes | None) -> RequestScope:
     """What the body of a request could touch. A server may take numbers in quotes, and lines in an object, so those
     count too; a body that is no JSON is not bounded, unless it is empty."""
     reading = read(body)
@@ -97,7 +97,7 @@ def _generously(value: Any) -> float | None:
     return number(value)
 
 
-def held_by(body: bytes | None) -> list[ExistingAllocation] | None:
+def existing_allocations(body: bytes | None) -> list[ExistingAllocation] | None:
     """The allocations of the order in *body*; None where it is no order that tells them."""
     reading = read(body)
     order = reading.value if reading.readable else None

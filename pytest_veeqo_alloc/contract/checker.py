@@ -26,7 +26,7 @@ from pytest_veeqo_alloc.contract.json_reader import Reading, from_parsed, read
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, EQUATIONS, Severity, Side
 from pytest_veeqo_alloc.contract.structure import walk_request, walk_response
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
-from pytest_veeqo_alloc.core.json_pointer import split
+from pytest_veeqo_alloc.core.json_pointer import resolve
 from pytest_veeqo_alloc.core.text import NOTHING, describe_openly
 
 
@@ -45,7 +45,7 @@ class Settings:
 
     profile: str
     severities: Mapping[str, Severity]
-    accepting: DeviationIndex
+    deviations: DeviationIndex
     show_values: bool = False
 
 
@@ -68,50 +68,52 @@ SidedBreach = tuple[Side, Breach, Any]
 
 @dataclass(frozen=True, slots=True)
 class RawResult:
-    """Every departure of an interaction from the strict reading, before anybody says how bad that is, and the bodies that
-    were looked at: `sent` is None where the request is not known or broken on purpose, `answer` where there is none or it
-    is no success."""
+    """Every departure of an interaction from the strict reading, before a profile says how severe it is.
 
-    said: list[SidedBreach]
-    sent: Reading | None = None
-    answer: Reading | None = None
+    `request_body` and `response_body` are what was checked: None for a request that is unknown or broken on purpose, and
+    for a response that is missing or no success.
+    """
+
+    breaches: list[SidedBreach]
+    request_body: Reading | None = None
+    response_body: Reading | None = None
 
 
 def findings_of(
-    examined: RawResult, interaction: Interaction, tables: Tables, settings: Settings, context: CheckContext
+    raw: RawResult, interaction: Interaction, tables: Tables, settings: Settings, context: CheckContext
 ) -> Findings:
     """Everything wrong with *interaction*, as it was examined."""
-    findings = to_findings(examined.said, tables, settings, stored=context.stored)
-    return without_keys(findings, interaction.request, tables, context)
+    findings = to_findings(raw.breaches, tables, settings, stored=context.stored)
+    return mask_keys(findings, interaction.request, tables, context)
 
 
-def without_keys(findings: Findings, request: Request | None, tables: Tables, context: CheckContext) -> Findings:
+def mask_keys(findings: Findings, request: Request | None, tables: Tables, context: CheckContext) -> Findings:
     """*findings* with every name masked that is, or holds, a key that *request* sent: such a name is shown nowhere."""
     if request is None or not (len(findings) or findings.accepted):
         return findings
     keys = [key for key in (*keys_of(request, tables.operation), *context.known_keys) if len(key) >= LONG_KEY]
-    return findings.carrying(
-        (each.without(keys) for each in findings),
-        (Accepted(each.finding.without(keys), each.reason) for each in findings.accepted),
+    return findings.with_findings(
+        (each.mask_keys(keys) for each in findings),
+        (Accepted(each.finding.mask_keys(keys), each.reason) for each in findings.accepted),
     )
 
 
 def examine(interaction: Interaction, tables: Tables, context: CheckContext) -> RawResult:
     """Holds *interaction* against the strict reading."""
-    said: list[SidedBreach] = []
+    breaches: list[SidedBreach] = []
     request, response = interaction.request, interaction.response
     body = answer = None
     broken = context.broken_request or (context.expect_status is not None and 400 <= context.expect_status < 500)
     if request is not None:
         body = read(request.body)
         if not broken:
-            said += (("request", b, body.value) for b in _request(request, body, tables, context))
+            breaches += (("request", b, body.value) for b in _request(request, body, tables, context))
     if response is not None:
         answer = read(response.body) if response.is_success else None
         known = (request, body) if request is not None and body is not None else None
-        breaches = _response(response, answer, known, tables, context)
-        said += (("response", b, answer.value if answer else None) for b in breaches)
-    return RawResult(said, None if broken else body, answer)
+        found = _response(response, answer, known, tables, context)
+        breaches += (("response", b, answer.value if answer else None) for b in found)
+    return RawResult(breaches, None if broken else body, answer)
 
 
 def examine_body(side: Side, value: Any, tables: Tables) -> RawResult:
@@ -189,20 +191,22 @@ def _response_body(answer: Reading, tables: Tables) -> list[Breach]:
     return [*answer.breaches, *walked, *order_breaches(answer.value)]
 
 
-def to_findings(said: Iterable[SidedBreach], tables: Tables, settings: Settings, *, stored: bool = False) -> Findings:
+def to_findings(
+    breaches: Iterable[SidedBreach], tables: Tables, settings: Settings, *, stored: bool = False
+) -> Findings:
     """What a profile and its deviations make of breaches: findings, in order."""
     findings, accepted = [], []
-    for side, breach, body in said:
+    for side, breach, body in breaches:
         severity = settings.severities[breach.rule]
         if severity == "off":
             continue
         if stored and severity == "error":
             severity = CATALOGUE[breach.rule].stored
         finding = _finding(side, breach, severity, body if settings.show_values else None)
-        deviation = settings.accepting.find(finding)
+        deviation = settings.deviations.find(finding)
         if deviation is None:
             findings.append(finding)
-        elif deviation.expired(settings.accepting.today):
+        elif deviation.expired(settings.deviations.today):
             remedy = f"{finding.remedy}; or renew its deviation, which expired on {deviation.expires}"
             findings.append(replace(finding, remedy=remedy))
         else:
@@ -216,7 +220,7 @@ def _finding(side: Side, breach: Breach, severity: Severity, body: Any) -> Findi
     wanted = _wanted(breach)
     got = breach.got
     if body is not None and breach.pointer and got != NOTHING:
-        got = describe_openly(_resolve(body, breach.pointer), breach.pointer)
+        got = describe_openly(resolve(body, breach.pointer), breach.pointer)
     remedy = breach.remedy or rule.remedies[side].replace("{wanted}", wanted)
     return Finding(rule.id, rule.basis, severity, side, breach.location, breach.pointer, wanted, got, remedy)
 
@@ -226,12 +230,6 @@ def _wanted(breach: Breach) -> str:
     if breach.wanted and breach.rule in EQUATIONS:
         return f"{breach.wanted} ({rule.wanted})"
     return breach.wanted or rule.wanted
-
-
-def _resolve(body: Any, pointer: str) -> Any:
-    for token in split(pointer):
-        body = body[int(token)] if isinstance(body, list) else body[token]
-    return body
 
 
 def _by_place() -> Callable[[Finding], tuple[Any, ...]]:

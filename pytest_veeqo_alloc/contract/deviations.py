@@ -11,8 +11,8 @@ from typing import Any
 
 from pytest_veeqo_alloc.contract.findings import Finding
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
-from pytest_veeqo_alloc.core.json_pointer import split
-from pytest_veeqo_alloc.core.text import unknown
+from pytest_veeqo_alloc.core.json_pointer import generalise, is_index, split
+from pytest_veeqo_alloc.core.text import unknown_name
 
 _LOCATION = re.compile(r"method|path|path:order_id|status|(?:query|header):.*", re.DOTALL)
 _KEYS = ("rule", "pointer", "location", "reason", "source", "expires")
@@ -35,7 +35,7 @@ class Deviation:
 
     def __post_init__(self) -> None:
         if not isinstance(self.rule, str) or self.rule not in CATALOGUE:
-            raise ValueError(unknown("rule", self.rule, CATALOGUE))
+            raise ValueError(unknown_name("rule", self.rule, CATALOGUE))
         if not isinstance(self.reason, str) or not self.reason.strip():
             raise ValueError(f"the deviation of {self.rule} needs a reason: say why it is accepted")
         if (self.pointer is None) == (self.location is None):
@@ -71,11 +71,7 @@ class Deviation:
 
 
 def _stands_for(wanted: str, got: str) -> bool:
-    return wanted == got or (wanted == "*" and _is_index(got))
-
-
-def _is_index(token: str) -> bool:
-    return token.isascii() and token.isdigit()
+    return wanted == got or (wanted == "*" and is_index(got))
 
 
 def parse(text: str) -> tuple[Deviation, ...]:
@@ -96,7 +92,7 @@ def parse(text: str) -> tuple[Deviation, ...]:
 def _parse_table(number: int, table: Mapping[str, Any]) -> Iterable[Deviation]:
     for key in table:
         if key not in _KEYS:
-            raise ValueError(f"deviation {number}: {unknown('key', key, _KEYS)}")
+            raise ValueError(f"deviation {number}: {unknown_name('key', key, _KEYS)}")
     pointers = table.get("pointer")
     places = pointers if isinstance(pointers, list) else [pointers]
     if not places:
@@ -117,21 +113,17 @@ class DeviationIndex:
         self.all = tuple(deviations)
         self._by_place: dict[tuple[str, str], list[Deviation]] = {}
         for deviation in self.all:
-            key = (deviation.rule, generalised(deviation.pointer, deviation.location))
-            self._by_place.setdefault(key, []).append(deviation)
+            self._by_place.setdefault(_key(deviation), []).append(deviation)
 
     def find(self, finding: Finding) -> Deviation | None:
         """The deviation that covers *finding*, one that has not expired before one that has; None where none does."""
         if not self._by_place:
             return None
-        key = (finding.rule, generalised(finding.pointer, finding.location))
-        matching = [deviation for deviation in self._by_place.get(key, ()) if deviation.matches(finding)]
+        matching = [deviation for deviation in self._by_place.get(_key(finding), ()) if deviation.matches(finding)]
         matching.sort(key=lambda deviation: deviation.expired(self.today))
         return matching[0] if matching else None
 
 
-def generalised(pointer: str | None, location: str | None) -> str:
-    """The place of a finding or deviation, with `*` for every index."""
-    if pointer is None:
-        return location or ""
-    return "/".join("*" if _is_index(token) else token for token in pointer.split("/"))
+def _key(entry: Deviation | Finding) -> tuple[str, str]:
+    place = entry.location or "" if entry.pointer is None else generalise(entry.pointer)
+    return entry.rule, place

@@ -21,56 +21,56 @@ JSON_TYPE = "application/json;charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorAnswer:
+class ErrorResponse:
     """An error: its answer, whether that was seen (of another call) or is made up, and where it is known from."""
 
     response: Response
-    seen: bool
-    known_from: str
+    observed: bool
+    source: str
 
 
-def _json(status: int, body: Any, *, seen: bool, known_from: str) -> ErrorAnswer:
+def _json(status: int, body: Any, *, observed: bool, source: str) -> ErrorResponse:
     text = json.dumps(body).encode()
     headers: Headers = (("Content-Type", JSON_TYPE), ("Content-Length", str(len(text))))
-    return ErrorAnswer(Response(status, headers, text), seen, known_from)
+    return ErrorResponse(Response(status, headers, text), observed, source)
 
 
 _HTML = b"<html>\n<head><title>502 Bad Gateway</title></head>\n<body><center><h1>502 Bad Gateway</h1></center></body>\n</html>\n"
 
-ERROR_ANSWERS: Mapping[str, ErrorAnswer] = {
+ERROR_RESPONSES: Mapping[str, ErrorResponse] = {
     "bad-request": _json(
         400, {"error_messages": "Order must have a destination address."},
-        seen=True, known_from="GET of shipping rates for an order without an address",
+        observed=True, source="GET of shipping rates for an order without an address",
     ),
     "unauthorized": _json(
-        401, {"error_messages": "You're not authorized"}, seen=True, known_from="GET with a wrong key",
+        401, {"error_messages": "You're not authorized"}, observed=True, source="GET with a wrong key",
     ),
     "forbidden": _json(
         403, {"error_messages": "Feature not available on your current plan"},
-        seen=True, known_from="GET of a feature that the plan does not have",
+        observed=True, source="GET of a feature that the plan does not have",
     ),
-    "not-found": _json(404, {"error_messages": "Not found"}, seen=True, known_from="GET of an unknown order"),
+    "not-found": _json(404, {"error_messages": "Not found"}, observed=True, source="GET of an unknown order"),
     "bad-parameter": _json(
-        400, {"error_messages": ["Infinity"]}, seen=True, known_from="GET with a page size that is no number",
+        400, {"error_messages": ["Infinity"]}, observed=True, source="GET with a page size that is no number",
     ),
     "unknown-route": _json(
-        404, {"status": 404, "error": "Not Found"}, seen=True, known_from="GET of a path that there is not",
+        404, {"status": 404, "error": "Not Found"}, observed=True, source="GET of a path that there is not",
     ),
     "unprocessable": _json(
-        422, {"error_messages": ["Unprocessable Content"]}, seen=False, known_from="no 422 of this API was captured",
+        422, {"error_messages": ["Unprocessable Content"]}, observed=False, source="no 422 of this API was captured",
     ),
-    "rate-limited": ErrorAnswer(
+    "rate-limited": ErrorResponse(
         Response(429, (("Content-Length", "0"),), b""), True, "GETs in a burst: no body, no content type, no Retry-After",
     ),
     "server-error": _json(
         500, {"status": 500, "error": "Internal Server Error"},
-        seen=False, known_from="no 500 was captured; the form is that of a 404 of another call",
+        observed=False, source="no 500 was captured; the form is that of a 404 of another call",
     ),
-    "bad-gateway": ErrorAnswer(
+    "bad-gateway": ErrorResponse(
         Response(502, (("Content-Type", "text/html"), ("Content-Length", str(len(_HTML)))), _HTML),
         False, "no 502 was captured; such a page is what a reverse proxy sends",
     ),
-    "service-unavailable": ErrorAnswer(
+    "service-unavailable": ErrorResponse(
         Response(503, (("Content-Length", "0"),), b""), False, "no 503 was captured",
     ),
 }  # fmt: skip
@@ -78,7 +78,7 @@ ERROR_ANSWERS: Mapping[str, ErrorAnswer] = {
 
 MESSAGES: frozenset[str] = frozenset(
     text
-    for answer in ERROR_ANSWERS.values()
+    for answer in ERROR_RESPONSES.values()
     if (dict(answer.response.headers).get("Content-Type") == JSON_TYPE)
     for value in json.loads(answer.response.body or b"{}").values()
     for text in (value if isinstance(value, list) else [value])

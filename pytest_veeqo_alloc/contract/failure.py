@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_veeqo_alloc.contract.findings import Finding, Findings
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
-from pytest_veeqo_alloc.core.text import count_of
+from pytest_veeqo_alloc.core.text import pluralise
 
 MAX_LINES = 25
 
@@ -29,9 +29,9 @@ def render(findings: Findings, hint: str = "") -> str:
 def heading(findings: Findings) -> str:
     """`response of POST ...: 2 errors, 1 warning (profile documented)`."""
     sides = " and ".join(sorted({finding.side for finding in findings})) or "interaction"
-    counts = [count_of(len(findings.errors), "error")]
+    counts = [pluralise(len(findings.errors), "error")]
     if findings.warnings:
-        counts.append(count_of(len(findings.warnings), "warning"))
+        counts.append(pluralise(len(findings.warnings), "warning"))
     if findings.accepted:
         counts.append(f"{len(findings.accepted)} accepted")
     return f"{sides} of {findings.operation}: {', '.join(counts)} (profile {findings.profile})"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, overload
 
 from pytest_veeqo_alloc.contract.rules import Basis, Severity, Side
-from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY, hidden, shown, shown_location
+from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY, mask_key, mask_location, mask_pointer
 from pytest_veeqo_alloc.core.text import NOTHING
 
 
@@ -54,12 +54,12 @@ class Finding:
     def place(self) -> str:
         """Where it is, as it may be shown: the pointer, `(whole body)`, or the location."""
         if self.pointer is None:
-            return shown_location(self.location)
-        return shown(self.pointer) or WHOLE_BODY
+            return mask_location(self.location)
+        return mask_pointer(self.pointer) or WHOLE_BODY
 
     def masked(self) -> Finding:
         """The same finding with names that may not be shown masked in pointer and location."""
-        return replace(self, pointer=shown(self.pointer), location=shown_location(self.location))
+        return replace(self, pointer=mask_pointer(self.pointer), location=mask_location(self.location))
 
     def as_row(self) -> dict[str, str | None]:
         """What a program is told of it. Names that may not be shown are masked."""
@@ -69,11 +69,11 @@ class Finding:
             "location": safe.location, "pointer": safe.pointer, "message": safe.message,
         }  # fmt: skip
 
-    def without(self, keys: Iterable[str]) -> Finding:
+    def mask_keys(self, keys: Iterable[str]) -> Finding:
         """The same finding with every name masked that holds one of *keys*: somebody put a key in the place of a name."""
         pointer, location = self.pointer, self.location
         for key in keys:
-            pointer, location = hidden(pointer, key), hidden(location, key) or location
+            pointer, location = mask_key(pointer, key), mask_key(location, key) or location
         return (
             self
             if (pointer, location) == (self.pointer, self.location)
@@ -122,13 +122,13 @@ class Findings(Sequence[Finding]):
         self.profile = profile
         self.operation = operation
 
-    def carrying(self, findings: Iterable[Finding], accepted: Iterable[Accepted] = ()) -> Findings:
+    def with_findings(self, findings: Iterable[Finding], accepted: Iterable[Accepted] = ()) -> Findings:
         """Other findings of the same check: of its profile and operation."""
         return Findings(findings, accepted=accepted, profile=self.profile, operation=self.operation)
 
     def where(self, keeps: Callable[[Finding], bool]) -> Findings:
         """Those that *keeps* says, accepted ones too."""
-        return self.carrying(filter(keeps, self), (each for each in self.accepted if keeps(each.finding)))
+        return self.with_findings(filter(keeps, self), (each for each in self.accepted if keeps(each.finding)))
 
     @property
     def errors(self) -> tuple[Finding, ...]:

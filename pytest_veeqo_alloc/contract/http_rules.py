@@ -57,7 +57,7 @@ class Operation:
         )
 
 
-def operation_of(description: Mapping[str, Any]) -> Operation:
+def parse_operation(description: Mapping[str, Any]) -> Operation:
     """The operation that *description* (an OpenAPI operation with `method` and `path`) tells of."""
     path = description["path"]
     parameters = {parameter["in"]: parameter["name"] for parameter in description["parameters"]}

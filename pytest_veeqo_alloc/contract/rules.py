@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from pytest_veeqo_alloc.core.text import unknown
+from pytest_veeqo_alloc.core.text import unknown_name
 
 Severity = Literal["error", "warning", "off"]
 Basis = Literal["documented", "rfc", "convention"]
@@ -276,15 +276,15 @@ def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict
     ValueError, with the nearest known name, for a profile, rule or severity that does not exist.
     """
     if profile not in PROFILES:
-        raise ValueError(unknown("profile", profile, PROFILES))
+        raise ValueError(unknown_name("profile", profile, PROFILES))
     if overrides is not None and not isinstance(overrides, Mapping):
         raise TypeError("rules maps rule ids to severities, such as {'null-value': 'warning'}")
     chosen = {rule.id: rule.severities[profile] for rule in CATALOGUE.values()}
     for rule_id, severity in (overrides or {}).items():
         if rule_id not in CATALOGUE:
-            raise ValueError(unknown("rule", rule_id, CATALOGUE))
+            raise ValueError(unknown_name("rule", rule_id, CATALOGUE))
         if severity not in SEVERITIES:
-            raise ValueError(unknown(f"severity for {rule_id}", severity, SEVERITIES))
+            raise ValueError(unknown_name(f"severity for {rule_id}", severity, SEVERITIES))
         chosen[rule_id] = cast(Severity, severity)
     return chosen
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 Headers = tuple[tuple[str, str], ...]
 
 
-class Headed:
+class HasHeaders:
     """What has headers, which are looked up without regard to case."""
 
     __slots__ = ()
@@ -58,7 +58,7 @@ EXCHANGE_HEADER = "X-Veeqo-Alloc-Exchange"
 
 
 @dataclass(frozen=True, repr=False)
-class Request(Headed):
+class Request(HasHeaders):
     """A request: method, absolute or relative URL, header pairs, body bytes (None: there was none)."""
 
     method: str
@@ -74,7 +74,7 @@ class Request(Headed):
 
 
 @dataclass(frozen=True, repr=False)
-class Response(Headed):
+class Response(HasHeaders):
     """A response: status code, header pairs, body bytes after content decoding (None: there was none)."""
 
     status: int
@@ -121,14 +121,14 @@ _GZIP = b"\x1f\x8b"
 _MAX_LAYERS = 5
 
 
-class CodingError(ValueError):
+class ContentDecodingError(ValueError):
     """A content coding that cannot be undone, as a noun phrase."""
 
 
-def decoded(body: bytes | None, headers: Headers) -> bytes | None:
+def decode_content(body: bytes | None, headers: Headers) -> bytes | None:
     """*body* without the content codings gzip and deflate, where it still has them: a cassette may hold either form.
 
-    CodingError for a coding that the standard library cannot undo, and for what does not unpack or unpacks too far.
+    ContentDecodingError for a coding that the standard library cannot undo, and for what does not unpack or unpacks too far.
     """
     if not body:
         return body
@@ -140,15 +140,15 @@ def decoded(body: bytes | None, headers: Headers) -> bytes | None:
     if coding == "deflate" and body[:1] not in (b"{", b"["):
         return _unpack(body, zlib.MAX_WBITS if body[:1] == b"\x78" else -zlib.MAX_WBITS)
     if coding in ("br", "zstd") and body[:1] not in (b"{", b"["):
-        raise CodingError(f"a body compressed with {coding}, which is not undone here: record it decoded")
+        raise ContentDecodingError(f"a body compressed with {coding}, which is not undone here: record it decoded")
     return body
 
 
-def decoded_or_nothing(body: bytes | None, headers: Headers) -> bytes:
+def decode_content_or_empty(body: bytes | None, headers: Headers) -> bytes:
     """*body* without content codings; nothing where there is none, or where they cannot be undone."""
     try:
-        return decoded(body, headers) or b""
-    except CodingError:
+        return decode_content(body, headers) or b""
+    except ContentDecodingError:
         return b""
 
 
@@ -157,9 +157,9 @@ def _unpack(body: bytes, window: int) -> bytes:
     try:
         unpacked = unpacker.decompress(body, MAX_BYTES)
     except zlib.error:
-        raise CodingError("a compressed body that does not unpack") from None
+        raise ContentDecodingError("a compressed body that does not unpack") from None
     if unpacker.unconsumed_tail or not unpacker.eof:
-        raise CodingError("a compressed body that is cut off or too large")
+        raise ContentDecodingError("a compressed body that is cut off or too large")
     return unpacked
 
 

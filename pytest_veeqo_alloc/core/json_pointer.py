@@ -1,77 +1,140 @@
-"""JSON Pointers (RFC 6901), and how much of one may be shown.
+"""JSON Pointers (RFC 6901): build, split, resolve and compare them, and mask the names that must not be shown.
 
-A pointer names members, and the name of an undocumented member is data: a hostile body could carry a secret, a
-terminal control sequence or a workflow command in it. What is printed, pickled or written shows such a name only where
-it is harmless by its characters.
+A pointer names members, and the name of an undocumented member is data: a hostile body could put a secret, a terminal
+control sequence or a workflow command into it. Whatever is printed, pickled or written shows such a name only if all
+of its characters are harmless.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
-from pytest_veeqo_alloc.core.text import count_of
+from pytest_veeqo_alloc.core.text import pluralise
 
-# A name of digits alone could be somebody's telephone number; indices of arrays are shorter.
-_HARMLESS = re.compile(r"(?![0-9]{6,}\Z)[A-Za-z0-9_?-]{1,64}\Z")
+WHOLE_BODY = "(whole body)"
+"""What is shown for the pointer of a whole body, which is empty."""
+
+ABSENT = object()
+"""What `diff` yields for a member that one of the two values does not have."""
 
 
 def join(pointer: str, key: str | int) -> str:
-    """*pointer* extended by one member or index."""
+    """Return *pointer* extended by a member name or an array index."""
     if isinstance(key, int):
         return f"{pointer}/{key}"
     return f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
 
 
 def split(pointer: str) -> list[str]:
-    """The reference tokens of *pointer*, unescaped; ValueError where it is none."""
+    """Return the unescaped reference tokens of *pointer*. ValueError for a non-empty text without a leading slash."""
     if pointer and not pointer.startswith("/"):
         raise ValueError("a JSON Pointer is empty or starts with '/'")
     return [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
 
 
-def shown_name(name: str) -> str:
-    """*name* where its characters are harmless, else its length in words."""
-    if _HARMLESS.match(name):
-        return name
-    return _length_of(name)
+def is_index(token: str) -> bool:
+    """Return whether a reference token can be an array index."""
+    return token.isdigit() and token.isascii() and len(token) < 20
 
 
-def _length_of(name: str) -> str:
-    return f"(name of {count_of(len(name), 'character')})"
+def generalise(pointer: str) -> str:
+    """Return *pointer* with `*` for every index."""
+    return "/".join("*" if is_index(token) else token for token in pointer.split("/"))
 
 
-def shown(pointer: str | None) -> str | None:
-    """*pointer* with every name that may not be shown replaced by its length in words; the same again if repeated."""
-    if pointer is None or pointer == "":
-        return pointer
-    return "".join("/" + _shown_token(token) for token in pointer.split("/")[1:])
+def locate(document: Any, pointer: str) -> tuple[Any, Any]:
+    """Return the array or object that contains the target of a non-empty *pointer*, and the target's index or name.
+
+    The target itself need not exist. LookupError if its container does not.
+    """
+    *parents, last = split(pointer)
+    for token in parents:
+        document = document[_key(document, token)]
+    return document, _key(document, last)
 
 
-def shown_method(method: str) -> str | None:
-    """A method that is a short word of letters, and so may be shown; None for any other text."""
-    return method if re.fullmatch(r"[A-Za-z]{1,10}", method) else None
+def resolve(document: Any, pointer: str) -> Any:
+    """Return the value in *document* at *pointer*; LookupError if there is none."""
+    for token in split(pointer):
+        document = document[_key(document, token)]
+    return document
 
 
-def shown_location(location: str) -> str:
-    """*location* (`query:NAME`, `header:NAME`, …) with a NAME that may not be shown replaced likewise."""
+def _key(container: Any, token: str) -> Any:
+    if isinstance(container, dict):
+        return token
+    if isinstance(container, list) and is_index(token):
+        return int(token)
+    raise LookupError("the JSON Pointer leads to no value")
+
+
+def resolve_all(document: Any, pattern: str) -> list[Any]:
+    """Return every value in *document* at *pattern*, a pointer in which `*` matches every index of an array."""
+    found = [document]
+    for token in split(pattern):
+        if token == "*":  # noqa: S105  # a wildcard, no password
+            found = [item for value in found if isinstance(value, list) for item in value]
+        else:
+            found = [value[token] for value in found if isinstance(value, dict) and token in value]
+    return found
+
+
+def set_value(document: Any, pointer: str, value: Any) -> Any:
+    """Return *document*, changed in place to have *value* at *pointer*. LookupError if there is no such place."""
+    container, key = locate(document, pointer)
+    container[key] = value
+    return document
+
+
+def diff(old: Any, new: Any, pointer: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield the pointer of each difference between two JSON values with the old and the new value there.
+
+    A value is `ABSENT` where the other one has a member more. Arrays of different lengths are one difference, and so are
+    values of different types, but for 1 and 1.0, which are the same number.
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in dict.fromkeys([*new, *old]):
+            yield from diff(old.get(name, ABSENT), new.get(name, ABSENT), join(pointer, name))
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for index, (one, other) in enumerate(zip(old, new, strict=True)):
+            yield from diff(one, other, join(pointer, index))
+    elif old != new or isinstance(old, bool) != isinstance(new, bool):
+        yield pointer, old, new
+
+
+# A name of digits alone could be a telephone number; indices of arrays are shorter.
+_HARMLESS = re.compile(r"(?![0-9]{6,}\Z)[A-Za-z0-9_?-]{1,64}\Z")
+_MASKED = re.compile(r"\(name of [0-9]{1,9} characters?\)\Z")
+
+
+def mask_name(name: str) -> str:
+    """Return *name* if all of its characters are harmless, otherwise its length in words."""
+    return name if _HARMLESS.match(name) else _length_of(name)
+
+
+def mask_pointer(pointer: str | None) -> str | None:
+    """Return *pointer* with the length in words for every name that must not be shown. A masked pointer stays the same."""
+    return pointer and "".join("/" + _mask_token(token) for token in pointer.split("/")[1:])
+
+
+def mask_location(location: str) -> str:
+    """Return *location* (`query:NAME`, `header:NAME`, ...) with the length in words for a NAME that must not be shown."""
     kind, colon, name = location.partition(":")
-    return f"{kind}:{_shown_token(name)}" if colon else location
+    return f"{kind}:{_mask_token(name)}" if colon else location
 
 
-def hidden(place: str | None, key: str) -> str | None:
-    """*place*, a pointer or a location, with every name that holds *key* replaced by its length in words."""
+def mask_key(place: str | None, key: str) -> str | None:
+    """Return *place*, a pointer or a location, with the length in words for every name that contains *key*."""
     if place is None or key not in place:
         return place
     return re.sub(r"[^/:]*" + re.escape(key) + r"[^/:]*", lambda match: _length_of(match[0]), place)
 
 
-WHOLE_BODY = "(whole body)"
-"""How the pointer of a whole body, which is empty, is shown."""
-
-_MASKED = re.compile(r"\(name of [0-9]{1,9} characters?\)\Z")
+def _length_of(name: str) -> str:
+    return f"(name of {pluralise(len(name), 'character')})"
 
 
-def _shown_token(token: str) -> str:
-    if _MASKED.match(token):
-        return token
-    return shown_name(token.replace("~1", "/").replace("~0", "~"))
+def _mask_token(token: str) -> str:
+    return token if _MASKED.match(token) else mask_name(token.replace("~1", "/").replace("~0", "~"))

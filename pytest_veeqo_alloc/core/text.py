@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,7 +19,7 @@ _SECRET_WORDS = ("key", "token", "secret", "password", "card", "code")
 def describe(value: Any) -> str:
     """The JSON kind of *value* and its size: `string of 5 characters`, `array of 2 items`, `number`, `null`."""
     if isinstance(value, str):
-        return f"string of {count_of(len(value), 'character')}"
+        return f"string of {pluralise(len(value), 'character')}"
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -26,9 +27,9 @@ def describe(value: Any) -> str:
     if isinstance(value, (int, float)):
         return "number"
     if isinstance(value, list):
-        return f"array of {count_of(len(value), 'item')}"
+        return f"array of {pluralise(len(value), 'item')}"
     if isinstance(value, dict):
-        return f"object with {count_of(len(value), 'member')}"
+        return f"object with {pluralise(len(value), 'member')}"
     return f"Python {type(value).__name__}, which is no JSON value"
 
 
@@ -51,12 +52,12 @@ def describe_openly(value: Any, pointer: str) -> str:
     return f"{words}: {quoted if len(quoted) <= _QUOTED_CHARACTERS else quoted[:_QUOTED_CHARACTERS] + '...'}"
 
 
-def count_of(number: int, one: str, many: str = "") -> str:
+def pluralise(number: int, one: str, many: str = "") -> str:
     """*number* with its noun, whose plural is *many* or has an s."""
     return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
-def unknown(kind: str, name: object, known: Iterable[str]) -> str:
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
     """One sentence: that *name* is no known *kind*, and the nearest that is, or all of them; rules have a command."""
     names = list(known)
     if near := nearest(name, names):
@@ -85,6 +86,11 @@ def printable(text: str) -> str:
     )
 
 
-def text_of(value: Any) -> str:
+def as_text(value: Any) -> str:
     """Text, or bytes of a header as text."""
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+def safe_method(method: str) -> str | None:
+    """Return an HTTP method that is a short word of letters, and so harmless to show; None for any other text."""
+    return method if re.fullmatch(r"[A-Za-z]{1,10}", method) else None

@@ -12,12 +12,13 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from pytest_veeqo_alloc.contract.checker import CheckContext, RawResult
-from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex, generalised
+from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex
 from pytest_veeqo_alloc.contract.field_table import Field
 from pytest_veeqo_alloc.contract.findings import Finding, Findings
 from pytest_veeqo_alloc.contract.http_rules import SEQUENCE_RULES, Operation, keys_of
 from pytest_veeqo_alloc.contract.structure import wrapped_allocation
 from pytest_veeqo_alloc.core.http import Interaction
+from pytest_veeqo_alloc.core.json_pointer import generalise
 from pytest_veeqo_alloc.coverage.field_counts import (
     MAX_NAMES,
     OTHERS,
@@ -172,7 +173,7 @@ class Coverage:
     def add_finding(self, finding: Finding) -> None:
         """Count *finding* at its place, with `*` for indices, and keep its exact place as an example."""
         # Masked before indices become `*`, which is not a name that may be shown.
-        place = generalised(finding.place, None) if finding.pointer else finding.place
+        place = generalise(finding.place) if finding.pointer else finding.place
         self._add_finding(f"{finding.severity} {finding.rule} {finding.side} {place}", 1, finding.place)
 
     def _add_finding(self, key: str, count: int, example: str) -> None:
@@ -291,10 +292,10 @@ _HIDING = frozenset({"not-an-order", "too-deep", "wrong-method", "wrong-path"})
 
 
 def _count_body(bodies: BodyCounts, side: str, raw: RawResult, node: Node, keys: Iterable[str]) -> None:
-    reading = raw.sent if side == "request" else raw.answer
+    reading = raw.request_body if side == "request" else raw.response_body
     if reading is None or not reading.readable or not isinstance(reading.value, dict):
         return
-    broken = {breach.rule for breach_side, breach, _ in raw.said if breach_side == side}
+    broken = {breach.rule for breach_side, breach, _ in raw.breaches if breach_side == side}
     if not broken.isdisjoint(_HIDING):
         return
     value = reading.value
@@ -309,20 +310,20 @@ def _count_body(bodies: BodyCounts, side: str, raw: RawResult, node: Node, keys:
 def _stages(
     interaction: Interaction | None, raw: RawResult, operation: Operation, context: CheckContext
 ) -> Iterator[Stage]:
-    sent, answer = raw.sent, raw.answer
-    broken = {(side, breach.rule) for side, breach, _ in raw.said}
-    is_call = sent is not None and broken.isdisjoint({("request", "wrong-method"), ("request", "wrong-path")})
-    is_object = answer is not None and answer.readable and isinstance(answer.value, dict)
+    request_body, response_body = raw.request_body, raw.response_body
+    broken = {(side, breach.rule) for side, breach, _ in raw.breaches}
+    is_call = request_body is not None and broken.isdisjoint({("request", "wrong-method"), ("request", "wrong-path")})
+    is_object = response_body is not None and response_body.readable and isinstance(response_body.value, dict)
     reached = [
         (Stage.SEQUENCE, context.watched),
-        (Stage.REQUEST_LINE, sent is not None and interaction is not None),
+        (Stage.REQUEST_LINE, request_body is not None and interaction is not None),
         (Stage.CALL, is_call and interaction is not None),
         (Stage.REQUEST_BODY, is_call),
-        (Stage.REQUEST_JSON, sent is not None and is_call and sent.readable),
-        (Stage.RESPONSE_BODY, answer is not None),
-        (Stage.RESPONSE_JSON, answer is not None and answer.readable),
+        (Stage.REQUEST_JSON, request_body is not None and is_call and request_body.readable),
+        (Stage.RESPONSE_BODY, response_body is not None),
+        (Stage.RESPONSE_JSON, response_body is not None and response_body.readable),
         (Stage.ORDER, is_object and ("response", "not-an-order") not in broken),
-        (Stage.ECHO, is_object and interaction is not None and sent is not None),
+        (Stage.ECHO, is_object and interaction is not None and request_body is not None),
     ]
     if interaction is not None and (response := interaction.response) is not None:
         status, expected = response.status, context.expect_status is not None

@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_veeqo_alloc.contract.field_table import Field, Shape
 from pytest_veeqo_alloc.contract.structure import json_type
-from pytest_veeqo_alloc.core.json_pointer import hidden, join, shown
+from pytest_veeqo_alloc.core.json_pointer import join, mask_key, mask_pointer
 
 ABSENT, NULL = "absent", "null"
 MAX_NAMES = 500
@@ -209,8 +209,8 @@ def _kind(value: Any) -> str:
 def _masked(name: str, keys: Iterable[str]) -> str:
     pointer = join("", name)
     for key in keys:
-        pointer = hidden(pointer, key) or pointer
-    return shown(pointer) or pointer
+        pointer = mask_key(pointer, key) or pointer
+    return mask_pointer(pointer) or pointer
 
 
 @dataclass(slots=True)

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from pytest_veeqo_alloc.contract.deviations import Deviation, generalised
+from pytest_veeqo_alloc.contract.deviations import Deviation
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, BodySide, Severity
-from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY
+from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY, generalise
 from pytest_veeqo_alloc.coverage.collector import (
     ORIGINS,
     Coverage,
@@ -162,7 +162,7 @@ def _deviation_rows(
     evaluated = {rule for row in origins.values() for rule, counts in row["rules"].items() if counts["looked_at"]}
 
     def is_stale(deviation: Deviation) -> bool:
-        parent = generalised(deviation.pointer, None).rpartition("/")[0]
+        parent = generalise(deviation.pointer or "").rpartition("/")[0]
         was_seen = deviation.pointer is None or instances.get(parent, 1) > 0  # an undocumented parent may have been
         return deviation.rule in evaluated and was_seen and deviation not in about.pack_deviations
 

@@ -19,8 +19,8 @@ from pytest_veeqo_alloc.contract.checker import (
     examine,
     examine_body,
     findings_of,
+    mask_keys,
     to_findings,
-    without_keys,
 )
 from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex
 from pytest_veeqo_alloc.contract.failure import ContractViolation
@@ -69,12 +69,12 @@ class Engine:
     @property
     def deviations(self) -> tuple[Deviation, ...]:
         """Every accepted deviation, those of packs included."""
-        return self._settings.accepting.all
+        return self._settings.deviations.all
 
     @property
     def today(self) -> datetime.date:
         """The day by which deviations expire."""
-        return self._settings.accepting.today
+        return self._settings.deviations.today
 
     def with_listener(self, listener: Listener | None) -> Self:
         """Return a copy that publishes to *listener*."""
@@ -95,7 +95,7 @@ class Engine:
         """Return the findings of a body alone (parsed JSON, or bytes to be read first), and publish them."""
         validate_side(side)
         raw = examine_body(side, value, tables())
-        findings = to_findings(raw.said, tables(), self._settings)
+        findings = to_findings(raw.breaches, tables(), self._settings)
         self._publish(None, None, raw, findings, _NO_CONTEXT)
         return findings
 
@@ -118,9 +118,9 @@ class Engine:
         """Return the findings of a request at a server that accepts *keys*, which may appear in no URL: one result for
         this engine and one for each of *others*. The request is read once."""
         context = CheckContext(known_keys=tuple(keys))
-        said = examine(Interaction(request), tables(), context).said
-        found = (to_findings(said, tables(), engine._settings) for engine in (self, *others))
-        return [without_keys(findings, request, tables(), context) for findings in found]
+        breaches = examine(Interaction(request), tables(), context).breaches
+        found = (to_findings(breaches, tables(), engine._settings) for engine in (self, *others))
+        return [mask_keys(findings, request, tables(), context) for findings in found]
 
     def evaluate_sequence(self, seen: Iterable[Seen], keys: Iterable[str] = ()) -> Findings:
         """Return what is wrong with the order of requests at a server: see `sequence_breaches`."""
@@ -140,7 +140,7 @@ class Engine:
 
     def lint_age(self, recorded_on: datetime.date | None, max_age: int) -> Findings:
         """Return a finding if *recorded_on* (None: the file does not say) is more than *max_age* days ago."""
-        return self._file_findings(age_breaches(recorded_on, self._settings.accepting.today, max_age))
+        return self._file_findings(age_breaches(recorded_on, self._settings.deviations.today, max_age))
 
     def lint_version(self, version: object) -> Findings:
         """Return the finding of a cassette of another version than 1."""
@@ -221,7 +221,7 @@ class Engine:
                 findings,
                 operation=tables().operation,
                 field_trees=field_trees(),
-                deviations=self._settings.accepting,
+                deviations=self._settings.deviations,
                 context=context,
                 test_id=test_id,
             )

@@ -18,7 +18,13 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pytest_veeqo_alloc.contract.allocations import ExistingAllocation, RequestScope, asked_for, held_by, reach_of
+from pytest_veeqo_alloc.contract.allocations import (
+    ExistingAllocation,
+    RequestScope,
+    existing_allocations,
+    request_scope,
+    requested_allocation,
+)
 from pytest_veeqo_alloc.contract.http_rules import Operation, is_json_type
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response
 from pytest_veeqo_alloc.live import JournalError, NotSentError, RefusedError
@@ -100,7 +106,7 @@ class LiveClient:
         if not operation.matches(Interaction(request)):
             raise RefusedError(f"only {operation.name} may be sent: other calls are not known to be safe")
         self._check_key(request, operation)
-        scope = reach_of(request.body)
+        scope = request_scope(request.body)
         entry, charge = self._plan(operation.order_id(request.url), request.body, scope)
         self._check_bounds(request, scope)
         return self._admit(entry, charge)
@@ -114,7 +120,7 @@ class LiveClient:
         *headers* and *key* (empty: none) are for requests that are broken on purpose.
         """
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        entry, charge = self._plan(order_id, body, reach_of(body))
+        entry, charge = self._plan(order_id, body, request_scope(body))
         if order_id not in self._known:
             self._remember(order_id, allocations_in(self.read_order(order_id)))
         operation = tables().operation
@@ -141,7 +147,7 @@ class LiveClient:
     def record_outcome(self, entry: Entry, response: Response | None) -> None:
         """Write the outcome of *entry* to the journal, if there is one, and remember what its order holds now."""
         answered = response is not None and response.is_success
-        held = held_by(response.body) if response is not None and answered else None
+        held = existing_allocations(response.body) if response is not None and answered else None
         if response is not None:
             self.writer.outcome(entry.name, response.status, made_by(entry, held or ()))
         if held is None and (response is None or answered or response.status >= 500):
@@ -188,7 +194,7 @@ class LiveClient:
             raise RefusedError("the path has no numeric order id, so its order is not in the order pool")
         if isinstance(order_id, bool) or not isinstance(order_id, int):
             raise RefusedError(f"the order id must be an integer, not {type(order_id).__name__}")
-        pool, requested = self.permission.pool, asked_for(body)
+        pool, requested = self.permission.pool, requested_allocation(body)
         if reason := pool.refusal(order_id, scope):
             raise RefusedError(reason)
         entry, charge = Entry("post", order_id, requested.warehouse_id, dict(requested.units)), {}
@@ -242,7 +248,7 @@ class LiveClient:
 
 def allocations_in(response: Response) -> list[ExistingAllocation] | None:
     """Return the allocations of an order that was read, or None if *response* does not show them."""
-    return held_by(response.body) if response.status == 200 else None
+    return existing_allocations(response.body) if response.status == 200 else None
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from pytest_veeqo_alloc.contract.allocations import RequestScope
-from pytest_veeqo_alloc.core.text import unknown
+from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.live import NotPermittedError, PoolError
 
 MAX_RATE = 5
@@ -210,7 +210,7 @@ def load_pool(name: str, folder: Path) -> OrderPool:
 def _parse_pool(document: Mapping[str, Any]) -> OrderPool:
     for key in document:
         if key != "order":
-            raise ValueError(unknown("table", key, ["order"]))
+            raise ValueError(unknown_name("table", key, ["order"]))
     entries = document.get("order")
     if not isinstance(entries, list) or not entries:
         raise ValueError("has no order: write [[order]] with id, warehouse_id and sellables")
@@ -231,7 +231,7 @@ def _parse_order(entry: Any, where: str) -> PoolOrder:
         raise ValueError(f"{where} is not a table: write [[order]]")
     for key in entry:
         if key not in _ORDER_KEYS:
-            raise ValueError(f"{where}: {unknown('key', key, _ORDER_KEYS)}")
+            raise ValueError(f"{where}: {unknown_name('key', key, _ORDER_KEYS)}")
     for key in _ORDER_KEYS:
         if key not in entry:
             raise ValueError(f"{where} has no {key}")

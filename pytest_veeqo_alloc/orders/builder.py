@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from pytest_veeqo_alloc.core.text import unknown
+from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.orders.observed import as_observed
 from pytest_veeqo_alloc.orders.story import Allocation, Line, Stock, Story, units
 from pytest_veeqo_alloc.spec.loader import read_shipped_text
@@ -127,10 +127,10 @@ def build_order(
     for a field or variant that does not exist.
     """
     if variant not in VARIANTS:
-        raise ValueError(unknown("variant", variant, VARIANTS))
+        raise ValueError(unknown_name("variant", variant, VARIANTS))
     for name in changes:
         if name not in _STORY.__dataclass_fields__:
-            raise ValueError(unknown("field of a story", name, _STORY.__dataclass_fields__))
+            raise ValueError(unknown_name("field of a story", name, _STORY.__dataclass_fields__))
     told = story or _STORY
     order = _order(replace(told, **changes) if changes else told, templates(leaves))
     if leaves and any(isinstance(value, (dict, list)) for value in leaves.values()):

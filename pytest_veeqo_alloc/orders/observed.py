@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pytest_veeqo_alloc.contract.deviations import parse
-from pytest_veeqo_alloc.core.json_pointer import split
+from pytest_veeqo_alloc.core.json_pointer import resolve_all, split
 from pytest_veeqo_alloc.spec.loader import read_shipped_text
 
 _EXAMPLES: Mapping[str, Any] = {"null": None, "boolean": False, "number": 0, "string": "", "object": {}, "array": []}
@@ -57,11 +57,5 @@ def _pointers(rule: str) -> tuple[str, ...]:
 
 def _owners(order: dict[str, Any], pointer: str) -> Iterator[tuple[dict[str, Any], str]]:
     """Each object in *order* that *pointer* leads to the member of, and that member's name."""
-    *path, name = split(pointer)
-    found: list[Any] = [order]
-    for step in path:
-        if step == "*":
-            found = [item for items in found if isinstance(items, list) for item in items]
-        else:
-            found = [owner.get(step) for owner in found if isinstance(owner, dict)]
-    return ((owner, name) for owner in found if isinstance(owner, dict))
+    owners, name = resolve_all(order, pointer.rpartition("/")[0]), split(pointer)[-1]
+    return ((owner, name) for owner in owners if isinstance(owner, dict))

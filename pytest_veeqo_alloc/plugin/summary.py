@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_veeqo_alloc.core.text import count_of, printable
+from pytest_veeqo_alloc.core.text import pluralise, printable
 from pytest_veeqo_alloc.plugin.fixtures import cassette_folder
 from pytest_veeqo_alloc.plugin.fixtures_conformance import uncovered_reason
 from pytest_veeqo_alloc.plugin.observers import warnings_of
@@ -69,7 +69,7 @@ def _is_ours(path: Path) -> bool:
 
 def checked_lines(reports: list[Any]) -> Iterator[str]:
     """How much was checked, and a line for each warning that a test had."""
-    yield f"veeqo-alloc: {count_of(sum(map(checked_count, reports)), 'interaction')} checked"
+    yield f"veeqo-alloc: {pluralise(sum(map(checked_count, reports)), 'interaction')} checked"
     warned = Counter(text for report in reports for text in warnings_of(report))
     for text, count in list(warned.items())[:_MOST]:
         yield f"veeqo-alloc: warning: {printable(text)}{f', in {count} tests' if count > 1 else ''}"

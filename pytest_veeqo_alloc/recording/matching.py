@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from pytest_veeqo_alloc.contract.http_rules import Operation
-from pytest_veeqo_alloc.core.http import Interaction, Request, decoded_or_nothing
-from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY, join, shown, shown_location, shown_method
-from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number
+from pytest_veeqo_alloc.core.http import Interaction, Request, decode_content_or_empty
+from pytest_veeqo_alloc.core.json_pointer import ABSENT, WHOLE_BODY, diff, mask_location, mask_pointer
+from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number, safe_method
 from pytest_veeqo_alloc.recording.paths import Place
 from pytest_veeqo_alloc.redaction.placeholders import contains_placeholder, without_placeholder_numbers
 from pytest_veeqo_alloc.redaction.redactor import new_redactor
@@ -22,8 +22,6 @@ from pytest_veeqo_alloc.spec.loader import operation_matches, tables
 
 PARTS = ("method", "host", "path", "order_id", "query", "body")
 """What is compared, and can be relaxed by name. Without `order_id` any order and any base path will do."""
-
-_ABSENT = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ def _parts(request: Request) -> _Parts:
 
 
 def _text(request: Request) -> str:
-    return decoded_or_nothing(request.body, request.headers).decode("utf-8", "replace")
+    return decode_content_or_empty(request.body, request.headers).decode("utf-8", "replace")
 
 
 def _body(request: Request) -> tuple[Any, bool]:
@@ -106,7 +104,8 @@ def _differences(now: _Parts, recorded: _Parts, relaxed: frozenset[str], operati
     if "body" in relaxed:
         return
     if now.is_json and recorded.is_json:
-        yield from _json_differences(now.body, recorded.body, "")
+        for pointer, before, after in diff(recorded.body, now.body):
+            yield Difference(mask_pointer(pointer) or WHOLE_BODY, _described(before), _described(after))
     elif (now.is_json, now.body) != (recorded.is_json, recorded.body):
         yield Difference("body", _kind(recorded), _kind(now))
 
@@ -132,7 +131,7 @@ def _query_differences(now: dict[str, str], recorded: dict[str, str]) -> Iterato
     for name in sorted(now.keys() | recorded.keys()):
         if now.get(name) != recorded.get(name):
             yield Difference(
-                shown_location(f"query:{name}"), _value_or_nothing(recorded, name), _value_or_nothing(now, name)
+                mask_location(f"query:{name}"), _value_or_nothing(recorded, name), _value_or_nothing(now, name)
             )
 
 
@@ -146,19 +145,8 @@ def _kind(parts: _Parts) -> str:
     return NOTHING if parts.body is None else f"text of {len(parts.body)} characters that is no JSON"
 
 
-def _json_differences(now: Any, recorded: Any, here: str) -> Iterator[Difference]:
-    if isinstance(now, dict) and isinstance(recorded, dict):
-        for name in sorted(now.keys() | recorded.keys()):
-            yield from _json_differences(now.get(name, _ABSENT), recorded.get(name, _ABSENT), join(here, name))
-    elif isinstance(now, list) and isinstance(recorded, list) and len(now) == len(recorded):
-        for index, (one, other) in enumerate(zip(now, recorded, strict=True)):
-            yield from _json_differences(one, other, join(here, index))
-    elif now != recorded or isinstance(now, bool) != isinstance(recorded, bool):
-        yield Difference(shown(here) or WHOLE_BODY, _described(recorded), _described(now))
-
-
 def _described(value: Any) -> str:
-    if value is _ABSENT:
+    if value is ABSENT:
         return NOTHING
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return f"number {describe_number(value)}" if number else describe(value)
@@ -182,7 +170,7 @@ def nearest(
     what = (
         operation.name
         if operation_matches(Interaction(now))
-        else f"a {shown_method(now.method) or 'request'} of another call"
+        else f"a {safe_method(now.method) or 'request'} of another call"
     )
     head = f"the cassette {place.name!a} has no interaction left for {what}"
     compared = [each.differences(now, relaxed, operation) for each in recorded]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_veeqo_alloc.capture.documents import MAX_YAML
-from pytest_veeqo_alloc.core.text import nearest, unknown
+from pytest_veeqo_alloc.core.text import nearest, unknown_name
 from pytest_veeqo_alloc.spec.loader import shipped_folder
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -100,7 +100,7 @@ MODES = ("none", "once", "new_episodes", "all")
 def validate_mode(mode: str) -> str:
     """*mode* itself; ValueError, in one sentence, for one that vcrpy does not have."""
     if mode not in MODES:
-        raise ValueError(unknown("record mode", mode, MODES))
+        raise ValueError(unknown_name("record mode", mode, MODES))
     return mode
 
 

@@ -21,15 +21,15 @@ from pytest_veeqo_alloc.capture.readers import cassette_headers, load, status_co
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import (
     EXCHANGE_HEADER,
-    CodingError,
+    ContentDecodingError,
     Headers,
     Interaction,
     Request,
     Response,
-    decoded,
+    decode_content,
     reason_phrase,
 )
-from pytest_veeqo_alloc.core.text import text_of
+from pytest_veeqo_alloc.core.text import as_text
 from pytest_veeqo_alloc.coverage.collector import Origin
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.client import Admission, LiveClient
@@ -87,7 +87,7 @@ def _both(interaction: Interaction) -> tuple[Request, Response]:
 
 def request_of(request: Any) -> Request:
     """A request of vcrpy, whatever form its client gave the body."""
-    headers = tuple((str(name), text_of(value)) for name, value in request.headers.items())
+    headers = tuple((str(name), as_text(value)) for name, value in request.headers.items())
     body = read_body(request)
     if _is_json_value(body) and "content-type" not in request.headers:
         headers = (*headers, ("Content-Type", "application/json"))
@@ -105,8 +105,8 @@ def response_of(response: Any) -> Response:
     """A response of vcrpy, decoded where that can be done."""
     headers: Headers = cassette_headers(response)
     body = _body_bytes((response.get("body") or {}).get("string"))
-    with contextlib.suppress(CodingError):  # redaction drops what it cannot read, and says so
-        body = decoded(body, headers)
+    with contextlib.suppress(ContentDecodingError):  # redaction drops what it cannot read, and says so
+        body = decode_content(body, headers)
     return Response(status_code(response["status"]["code"]), headers, body)
 
 

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from pytest_veeqo_alloc.capture.writers import cassette_text, write_atomically
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Interaction
-from pytest_veeqo_alloc.core.json_pointer import shown, shown_location
-from pytest_veeqo_alloc.core.text import unknown
+from pytest_veeqo_alloc.core.json_pointer import mask_location, mask_pointer
+from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.client import LiveClient
 from pytest_veeqo_alloc.live.permission import is_loopback
@@ -35,7 +35,7 @@ def save(place: Place, interactions: list[Interaction], today: datetime.date) ->
     safe = redact(interactions)
     for each in safe:
         for breach in secret_breaches(each):
-            where = shown(breach.pointer) or shown_location(breach.location)
+            where = mask_pointer(breach.pointer) or mask_location(breach.location)
             raise CassetteError(f"the cassette {place.path} was not written: {breach.got}, remains at {where}")
     stamp = {
         "recorded_on": today.isoformat(),
@@ -178,7 +178,7 @@ def _known_parts(relax: Iterable[str]) -> frozenset[str]:
     parts = _texts(relax)
     for part in parts:
         if part not in PARTS:
-            raise ValueError(unknown("part of a request to relax", part, PARTS))
+            raise ValueError(unknown_name("part of a request to relax", part, PARTS))
     return frozenset(parts)
 
 

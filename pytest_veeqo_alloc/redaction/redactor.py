@@ -15,8 +15,8 @@ from pytest_veeqo_alloc.contract.http_rules import is_json_type
 from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, nests_deeper, read
 from pytest_veeqo_alloc.contract.rules import Side
 from pytest_veeqo_alloc.core.formats import is_uri_reference
-from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response, decoded_or_nothing
-from pytest_veeqo_alloc.core.json_pointer import shown_method
+from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response, decode_content_or_empty
+from pytest_veeqo_alloc.core.text import safe_method
 from pytest_veeqo_alloc.redaction.allowlist import (
     allowed_text,
     is_allowed_segment,
@@ -206,12 +206,12 @@ class Redactor:
                 self._stand_ins.reserve(value)
             if isinstance(message, Request):
                 self._stand_ins.reserve(message.url)
-            self._stand_ins.reserve(decoded_or_nothing(message.body, message.headers).decode("utf-8", "replace"))
+            self._stand_ins.reserve(decode_content_or_empty(message.body, message.headers).decode("utf-8", "replace"))
 
     def _request(self, request: Request, host: str) -> Request:
         body = self._body(request, "request")
         url = redacted_url(request.url, self._stand_ins, keep_host=True)
-        method = shown_method(request.method) or self._stand_ins.text(request.method)
+        method = safe_method(request.method) or self._stand_ins.text(request.method)
         return Request(method, url, self._headers(request.headers, body, host), body)
 
     def _response(self, response: Response, host: str) -> Response:
@@ -231,7 +231,7 @@ class Redactor:
     def _body(self, message: Request | Response, side: Side) -> bytes | None:
         if not message.body or _DROPPED.fullmatch(message.body):
             return message.body
-        body = decoded_or_nothing(message.body, message.headers)
+        body = decode_content_or_empty(message.body, message.headers)
         reading = read(body)
         if reading.readable and not nests_deeper(reading.value, MAX_DEPTH):
             return json.dumps(self._value(reading.value, "", None, self._fields[side])).encode()

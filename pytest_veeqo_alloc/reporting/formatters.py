@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pytest_veeqo_alloc.contract.failure import render
 from pytest_veeqo_alloc.contract.findings import Finding, Findings
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
-from pytest_veeqo_alloc.core.text import count_of, printable
+from pytest_veeqo_alloc.core.text import pluralise, printable
 from pytest_veeqo_alloc.coverage.collector import Coverage, Origin
 from pytest_veeqo_alloc.coverage.report_model import (
     Document,
@@ -81,9 +81,9 @@ def terminal_lines(run: CheckRun) -> Iterator[str]:
         more = f" and {len(places) - 1} more" if len(places) > 1 else ""
         yield f"warning: {rule} at {places[0]}{more}"
     yield (
-        f"checked {count_of(len(run.checked), 'body or interaction', 'bodies and interactions')} "
-        f"in {count_of(run.files, 'file')}, skipped {run.skipped}: "
-        f"{count_of(len(run.errors), 'error')}, {count_of(len(run.warnings), 'warning')}"
+        f"checked {pluralise(len(run.checked), 'body or interaction', 'bodies and interactions')} "
+        f"in {pluralise(run.files, 'file')}, skipped {run.skipped}: "
+        f"{pluralise(len(run.errors), 'error')}, {pluralise(len(run.warnings), 'warning')}"
     )
 
 
@@ -179,7 +179,7 @@ def run_lines(run: RunReport) -> Iterator[str]:
     by_origin = ", ".join(f"{each.interactions} from the {origin}" for origin, each in run.totals.items())
     evaluations = [counts["looked_at"] for counts in rule_totals(run.totals).values()]
     yield (
-        f"{count_of(run.interactions, 'interaction')}{f' ({by_origin})' if by_origin else ''}, "
+        f"{pluralise(run.interactions, 'interaction')}{f' ({by_origin})' if by_origin else ''}, "
         f"{sum(map(bool, evaluations))} of {len(evaluations)} rules exercised, "
         f"{run.seen} of {run.fields} fields seen from the target"
     )
@@ -225,8 +225,8 @@ def difference_lines(difference: ReportComparison) -> Iterator[str]:
     yield from (f"gone: {_drift(each)}" for each in sorted(difference.gone))
     yield from (f"note: no interaction from the {origin} in the later report" for origin in difference.lost)
     if difference.unseen:
-        yield f"note: {count_of(difference.unseen, 'field')} of the earlier report not looked at in the later one"
-    yield f"{count_of(len(difference.new), 'new drift')}, {len(difference.gone)} gone"
+        yield f"note: {pluralise(difference.unseen, 'field')} of the earlier report not looked at in the later one"
+    yield f"{pluralise(len(difference.new), 'new drift')}, {len(difference.gone)} gone"
 
 
 def difference_rows(drifts: list[Drift]) -> list[dict[str, str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_veeqo_alloc.capture.writers import write_atomically
-from pytest_veeqo_alloc.core.json_pointer import shown_name
+from pytest_veeqo_alloc.core.json_pointer import mask_name
 from pytest_veeqo_alloc.coverage.report_model import (
     FORMAT,
     VERSION,
@@ -91,5 +91,5 @@ def _trouble(report: Any) -> str:
     if error is None:
         return ""
     # What is wrong could be anything of anybody's, so only its place is told, as far as that is ours.
-    place = "/".join("*" if isinstance(step, int) else shown_name(step) for step in list(error.absolute_path)[:8])
+    place = "/".join("*" if isinstance(step, int) else mask_name(step) for step in list(error.absolute_path)[:8])
     return f"not as schemas/report.json has it, at /{place}"

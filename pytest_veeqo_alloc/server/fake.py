@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_veeqo_alloc.contract.allocations import asked_for
+from pytest_veeqo_alloc.contract.allocations import requested_allocation
 from pytest_veeqo_alloc.contract.checker import UNREADABLE
 from pytest_veeqo_alloc.contract.findings import Finding, Findings
 from pytest_veeqo_alloc.contract.http_rules import keys_of, path_of
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
-from pytest_veeqo_alloc.core.text import unknown
+from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, BaseServer, PendingExchange, Record
 from pytest_veeqo_alloc.server.responses import (
@@ -74,7 +74,7 @@ def outcome_of(
     order_id = operation.order_id(request.url)
     if order_id is None or order_id < 1:
         return world, Outcome("not-found", reason="there is no such order")
-    return allocate(world, policy, order_id, asked_for(request.body))
+    return allocate(world, policy, order_id, requested_allocation(request.body))
 
 
 def known(request: Request, world: World, policy: Policy) -> World:
@@ -83,7 +83,7 @@ def known(request: Request, world: World, policy: Policy) -> World:
     return (
         world
         if order_id is None or order_id < 1
-        else with_requested_order(world, policy, order_id, asked_for(request.body))
+        else with_requested_order(world, policy, order_id, requested_allocation(request.body))
     )
 
 
@@ -312,7 +312,7 @@ class Expected:
     def add(self, rule: str) -> None:
         """Expect *rule* to be broken; ValueError where it cannot be found at all."""
         if not isinstance(rule, str) or rule not in CATALOGUE:
-            raise ValueError(unknown("rule", rule, CATALOGUE))
+            raise ValueError(unknown_name("rule", rule, CATALOGUE))
         if self._engine.severity_of(rule) == "off":
             raise ValueError(
                 f"the rule {rule} is off in profile {self._engine.profile}, so it is never found: "
@@ -322,7 +322,7 @@ class Expected:
 
     def without(self, findings: Findings) -> Findings:
         """*findings* but for those that are expected."""
-        return findings.carrying((each for each in findings if each.rule not in self.rules), findings.accepted)
+        return findings.with_findings((each for each in findings if each.rule not in self.rules), findings.accepted)
 
     def missing(self, findings: Findings) -> list[str]:
         """A sentence for each rule that was expected and kept."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from io import BufferedIOBase
 from typing import Any
 
-from pytest_veeqo_alloc.core.http import TOKEN, Headed, Headers, Request, reason_phrase
+from pytest_veeqo_alloc.core.http import TOKEN, HasHeaders, Headers, Request, reason_phrase
 from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan
 
 _MAX_LINE = 65536
@@ -37,7 +37,7 @@ class RefusedRequestError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Head(Headed):
+class Head(HasHeaders):
     """Method, target, minor version of HTTP/1, and header pairs in the order in which they came."""
 
     method: str

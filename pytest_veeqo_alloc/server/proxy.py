@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pytest_veeqo_alloc.contract.http_rules import keys_of
-from pytest_veeqo_alloc.core.http import Interaction, Request, Response, decoded_or_nothing
+from pytest_veeqo_alloc.core.http import Interaction, Request, Response, decode_content_or_empty
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import LiveError, NotSentError, SendError
 from pytest_veeqo_alloc.live.client import READS, LiveClient
@@ -89,7 +89,7 @@ class Proxy(BaseServer):
     def _passed_on(self, log: Log, record: Record, target: Request, *, is_read: bool) -> PendingExchange:
         with self._live.admission(target) as admission:
             answer = self._forwarder.send(target)
-            plain = replace(answer, body=decoded_or_nothing(answer.body, answer.headers))
+            plain = replace(answer, body=decode_content_or_empty(answer.body, answer.headers))
             admission.answered(plain)
         record.answer, record.ending = lambda: plain, "answered"
         record.is_ours = not is_read

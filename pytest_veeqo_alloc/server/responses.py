@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
-from pytest_veeqo_alloc.contract.error_responses import ERROR_ANSWERS, JSON_TYPE
+from pytest_veeqo_alloc.contract.error_responses import ERROR_RESPONSES, JSON_TYPE
 from pytest_veeqo_alloc.core.http import TOKEN, Headers, Response
-from pytest_veeqo_alloc.core.json_pointer import shown, split
-from pytest_veeqo_alloc.core.text import unknown
+from pytest_veeqo_alloc.core.json_pointer import locate, mask_pointer
+from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.coverage.collector import OUR_SERVER
 from pytest_veeqo_alloc.orders.builder import build_order
 from pytest_veeqo_alloc.orders.observed import as_observed
@@ -142,8 +142,8 @@ def error_answer(name: str, reason: str = "") -> Response:
     """The error answer *name*; one that nobody has seen may as well say why."""
     if name == METHOD_NOT_ALLOWED:
         return json_answer(405, {"status": 405, "error": "Method Not Allowed"}, (("Allow", tables().operation.method),))
-    known = ERROR_ANSWERS[name]
-    if known.seen or not reason:
+    known = ERROR_RESPONSES[name]
+    if known.observed or not reason:
         return replace(known.response, headers=(*known.response.headers, _NAME))
     return json_answer(known.response.status, {"error_messages": [reason]})
 
@@ -177,7 +177,7 @@ class Fault:
 def known_fault(name: str, given: Given) -> Fault:
     """The fault *name*. ValueError, in one sentence, for a name or argument that it does not have."""
     if not isinstance(name, str) or name not in FAULTS:
-        raise ValueError(unknown("fault", name, FAULTS))
+        raise ValueError(unknown_name("fault", name, FAULTS))
     fault = FAULTS[name]
     for each in given:
         if each not in (*fault.needs, *fault.may_take):
@@ -208,11 +208,11 @@ _EXAMPLES = {"pointer": "pointer='/deliver_to/zip'"}
 
 
 def _error(name: str) -> Callable[[ResponsePlan, Given], ResponsePlan]:
-    return lambda sending, given: ResponsePlan(ERROR_ANSWERS[name].response)
+    return lambda sending, given: ResponsePlan(ERROR_RESPONSES[name].response)
 
 
 def _rate_limited(sending: ResponsePlan, given: Given) -> ResponsePlan:
-    answer = ERROR_ANSWERS["rate-limited"].response
+    answer = ERROR_RESPONSES["rate-limited"].response
     if "retry_after" in given:
         answer = replace(answer, headers=(*answer.headers, ("Retry-After", str(given["retry_after"]))))
     return ResponsePlan(answer)
@@ -277,15 +277,12 @@ def _with_body(response: Response, order: Any) -> Response:
 
 def _at(order: dict[str, Any], pointer: str, *, there: bool) -> tuple[dict[str, Any], str]:
     """The object that has, or is to have, the member that *pointer* leads to, and its name."""
-    *path, name = split(pointer)
-    owner: Any = order
-    for step in path:
-        if isinstance(owner, list):
-            owner = owner[int(step)] if step.isascii() and step.isdigit() and int(step) < len(owner) else None
-        else:
-            owner = owner.get(step) if isinstance(owner, dict) else None
+    try:
+        owner, name = locate(order, pointer)
+    except LookupError:
+        owner = name = None
     if not isinstance(owner, dict) or (name in owner) != there:
-        raise DoesNotApplyError(f"{shown(pointer)} is {'no' if there else 'already a'} member")
+        raise DoesNotApplyError(f"{mask_pointer(pointer)} is {'no' if there else 'already a'} member")
     return owner, name
 
 

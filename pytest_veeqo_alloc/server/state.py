@@ -10,9 +10,9 @@ from typing import Self
 from rpds import HashTrieMap
 
 from pytest_veeqo_alloc.contract.allocations import AllocationRequest
-from pytest_veeqo_alloc.contract.error_responses import ERROR_ANSWERS
+from pytest_veeqo_alloc.contract.error_responses import ERROR_RESPONSES
 from pytest_veeqo_alloc.contract.rules import severities
-from pytest_veeqo_alloc.core.text import unknown
+from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.orders.story import Allocation, Line, Stock, Story, units
 
 CREATE, PARTIAL, ADD, SKIP, ACCEPT = "create", "partial", "add", "skip", "accept"
@@ -60,8 +60,10 @@ class Policy:
                 message = f'Policy({name}="{_FORMER_CREATE}") is deprecated: write "{CREATE}"'
                 warnings.warn(message, DeprecationWarning, stacklevel=3)
                 object.__setattr__(self, name, CREATE)
-            elif value not in (word, *ERROR_ANSWERS):
-                raise ValueError(unknown(f"answer for {name}", value, [*([word] if word else []), *ERROR_ANSWERS]))
+            elif value not in (word, *ERROR_RESPONSES):
+                raise ValueError(
+                    unknown_name(f"answer for {name}", value, [*([word] if word else []), *ERROR_RESPONSES])
+                )
 
     @classmethod
     def strict(cls) -> Self:

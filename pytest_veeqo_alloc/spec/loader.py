@@ -17,10 +17,10 @@ from typing import Any
 from pytest_veeqo_alloc.contract.checker import Tables
 from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex, parse
 from pytest_veeqo_alloc.contract.field_table import Shape, compile_schema
-from pytest_veeqo_alloc.contract.http_rules import operation_of
+from pytest_veeqo_alloc.contract.http_rules import parse_operation
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide, Side, severities
 from pytest_veeqo_alloc.core.http import Interaction
-from pytest_veeqo_alloc.core.text import unknown
+from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.coverage.collector import FieldTrees
 from pytest_veeqo_alloc.coverage.field_counts import build_field_tree
 
@@ -144,7 +144,7 @@ def load_deviations(named: str | os.PathLike[str] | Deviation) -> tuple[Deviatio
     except FileNotFoundError:
         if path.suffix:
             raise ValueError(f"there is no file of deviations {str(path)!a}") from None
-        raise ValueError(unknown("deviation pack or file", str(path), PACKS)) from None
+        raise ValueError(unknown_name("deviation pack or file", str(path), PACKS)) from None
     except UnicodeDecodeError:
         raise ValueError(f"{str(path)!a}: not UTF-8, so no TOML") from None
     except OSError as error:
@@ -186,13 +186,13 @@ def request_shape() -> Shape:
 def validate_side(side: str) -> None:
     """Refuses what is neither `request` nor `response`."""
     if side not in BODY_SIDES:
-        raise ValueError(unknown("side", side, BODY_SIDES))
+        raise ValueError(unknown_name("side", side, BODY_SIDES))
 
 
 @functools.cache
 def tables() -> Tables:
     """The schemas and the operation, compiled."""
-    operation = operation_of(json.loads(read_shipped_text("schemas/operation.json")))
+    operation = parse_operation(json.loads(read_shipped_text("schemas/operation.json")))
     return Tables(
         operation,
         compile_schema(load_schema("request"), root="request"),

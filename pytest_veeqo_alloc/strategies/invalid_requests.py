@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pytest_veeqo_alloc.core.json_pointer import join
+from pytest_veeqo_alloc.core.json_pointer import join, set_value
 from pytest_veeqo_alloc.spec.loader import request_shape
 from pytest_veeqo_alloc.strategies.invalid_responses import ORDER_BREAKERS
 from pytest_veeqo_alloc.strategies.requests import Payload, allocation_requests
@@ -19,7 +19,6 @@ from pytest_veeqo_alloc.strategies.values import (
     NOT_FINITE,
     NOT_IDS,
     deeply_nested,
-    put,
     wrong_root,
     wrong_type,
 )
@@ -78,7 +77,7 @@ def _wrong_type(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
     pointer, kind = _field(draw)
     # Null instead of the whole allocation is a wrong type, too.
     nothing = pointer == "/allocation" and draw(st.booleans())
-    return put(body, pointer, None if nothing else wrong_type(draw, kind)), pointer
+    return set_value(body, pointer, None if nothing else wrong_type(draw, kind)), pointer
 
 
 def _null(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
@@ -105,7 +104,7 @@ def _line_shape(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
     line, pointer = _line(draw, body)
     name = draw(st.sampled_from(["", *line]))
     if not name:
-        return put(body, pointer, draw(st.sampled_from([None, 1, "1", [], True]))), pointer
+        return set_value(body, pointer, draw(st.sampled_from([None, 1, "1", [], True]))), pointer
     if draw(st.booleans()):
         del line[name]
     else:
@@ -143,7 +142,7 @@ def _number(values: list[Any]) -> Breaker:
 
 def _deep(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
     pointer, _ = _field(draw)
-    return put(body, pointer, deeply_nested()), ""
+    return set_value(body, pointer, deeply_nested()), ""
 
 
 REQUEST_BREAKERS: Mapping[str, Breaker] = {
@@ -153,7 +152,7 @@ REQUEST_BREAKERS: Mapping[str, Breaker] = {
     "required-field": _missing,
     "undocumented-field": _undocumented,
     "line-item-shape": _line_shape,
-    "line-items-empty": lambda draw, body: (put(body, LINES, []), LINES),
+    "line-items-empty": lambda draw, body: (set_value(body, LINES, []), LINES),
     "quantity-not-positive": _quantity([0, -1, -1000, 0.0, -1.0]),
     "quantity-not-integer": _quantity([0.5, 1.5, -0.5, 1e-9]),
     "duplicate-sellable": _duplicate,

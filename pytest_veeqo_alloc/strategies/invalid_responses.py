@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from pytest_veeqo_alloc.contract.field_table import Field, Shape
-from pytest_veeqo_alloc.core.json_pointer import join
+from pytest_veeqo_alloc.core.json_pointer import join, set_value
 from pytest_veeqo_alloc.spec.loader import response_shape
 from pytest_veeqo_alloc.strategies.values import (
     NEW_NAMES,
@@ -17,7 +17,6 @@ from pytest_veeqo_alloc.strategies.values import (
     NOT_FINITE,
     NOT_IDS,
     deeply_nested,
-    put,
     wrong_root,
     wrong_type,
 )
@@ -63,12 +62,12 @@ def _wrong_type(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
     if draw(st.integers(0, 9)) == 9:
         return wrong_root(draw, order), ""
     pointer, _, field, _ = _one(draw, order, _typed)
-    return put(order, pointer, wrong_type(draw, str(field.type))), pointer
+    return set_value(order, pointer, wrong_type(draw, str(field.type))), pointer
 
 
 def _null(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
     pointer, *_ = _one(draw, order, lambda place: _typed(place) and not place[2].nullable)
-    return put(order, pointer, None), pointer
+    return set_value(order, pointer, None), pointer
 
 
 def _missing(required: bool) -> Breaker:
@@ -90,7 +89,7 @@ def _undocumented(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
 def _field_of(fits: Callable[[Place], bool], values: list[Any]) -> Breaker:
     def breaker(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
         pointer, *_ = _one(draw, order, fits)
-        return put(order, pointer, draw(st.sampled_from(values))), pointer
+        return set_value(order, pointer, draw(st.sampled_from(values))), pointer
 
     return breaker
 
@@ -170,7 +169,7 @@ def _stranger(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
 
 def _deep(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
     pointer, *_ = _one(draw, order, lambda place: True)
-    return put(order, pointer, deeply_nested()), ""
+    return set_value(order, pointer, deeply_nested()), ""
 
 
 _NO_ORDERS: list[Any] = [{}, {"status": "created"}, {"error_messages": "Not found"}, {"order": {}}]

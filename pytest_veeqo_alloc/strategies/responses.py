@@ -12,7 +12,7 @@ from hypothesis.errors import InvalidArgument
 
 from pytest_veeqo_alloc.contract.field_table import Field, Shape
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
-from pytest_veeqo_alloc.core.json_pointer import join, shown
+from pytest_veeqo_alloc.core.json_pointer import ABSENT, diff, mask_pointer
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.orders.builder import DERIVED, VARIANTS, Variant, build_order, example_value
 from pytest_veeqo_alloc.orders.observed import added_types, as_observed, nullable_pointers
@@ -51,37 +51,16 @@ class GeneratedOrder(dict[str, Any]):
     """
 
     def __repr__(self) -> str:
-        told = [f"{shown(pointer)}: {_short(value)}" for pointer, value in differences(self, build_order())]
+        changes = diff(build_order(), self)
+        told = [f"{mask_pointer(pointer)}: {_short(value)}" for pointer, _, value in changes]
         more = f", and {len(told) - _MOST} more" if len(told) > _MOST else ""
         return f"<the documented order{' but ' if told else ''}{', '.join(told[:_MOST])}{more}>"
-
-
-def differences(value: Any, other: Any, here: str = "") -> Iterator[tuple[str, Any]]:
-    """Pointer and value of everything in *value* that is not so in *other*; `absent` for what is only there."""
-    if isinstance(value, dict) and isinstance(other, dict):
-        for name in dict.fromkeys([*value, *other]):
-            if name not in value:
-                yield join(here, name), _Absent()
-            elif name not in other:
-                yield join(here, name), value[name]
-            else:
-                yield from differences(value[name], other[name], join(here, name))
-    elif isinstance(value, list) and isinstance(other, list) and len(value) == len(other):
-        for at, (one, two) in enumerate(zip(value, other, strict=True)):
-            yield from differences(one, two, join(here, at))
-    elif type(value) is not type(other) or value != other:
-        yield here, value
-
-
-class _Absent:
-    def __repr__(self) -> str:
-        return "absent"
 
 
 def _short(value: Any) -> str:
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return f"{len(value)} items"
-    text = repr(value)
+    text = "absent" if value is ABSENT else repr(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 

@@ -102,7 +102,7 @@ NOT_DATES = (
 _OF_TYPE: dict[str, Any] = {"string": "1", "number": 1, "boolean": True, "object": {}, "array": []}
 
 
-def deeply_nested() -> list[Any]:  # a constant, made anew because lists can be changed
+def deeply_nested() -> list[Any]:
     """A value that nests more levels than a reader must take."""
     deep: list[Any] = []
     for _ in range(70):
@@ -120,16 +120,3 @@ def wrong_type(draw: st.DrawFn, kind: str) -> Any:
     other = draw(st.sampled_from([name for name in _OF_TYPE if name != kind]))
     value = _OF_TYPE[other]
     return value.copy() if isinstance(value, (dict, list)) else value
-
-
-def put(body: Any, pointer: str, value: Any) -> Any:
-    """*body* with *value* at *pointer*, in place."""
-    *path, last = pointer.split("/")[1:]
-    owner = body
-    for token in path:
-        owner = owner[int(token)] if isinstance(owner, list) else owner[token]
-    if isinstance(owner, list):
-        owner[int(last)] = value
-    else:
-        owner[last] = value
-    return body

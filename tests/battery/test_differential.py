@@ -9,9 +9,10 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from support.bodies import at, drop, fields, only_structure, order, put, request_body
+from support.bodies import drop, fields, only_structure, order, put, request_body
 
 from pytest_veeqo_alloc import load_schema
+from pytest_veeqo_alloc.core.json_pointer import resolve
 from pytest_veeqo_alloc.reporting.report_file import validator
 
 PROFILES = ("lenient", "documented", "strict")
@@ -32,9 +33,9 @@ def mutate(body: Any, random_source: random.Random) -> Any:
     """One change somewhere: a value replaced, a member removed or added, an item added."""
     places = list(pointers(body))
     here = random_source.choice(places)
-    target = at(body, here)
+    target = resolve(body, here)
     choice = random_source.random()
-    if here and choice < 0.25 and isinstance(at(body, here.rpartition("/")[0]), dict):
+    if here and choice < 0.25 and isinstance(resolve(body, here.rpartition("/")[0]), dict):
         return drop(body, here)
     if isinstance(target, dict) and choice < 0.6:
         return put(
@@ -44,7 +45,7 @@ def mutate(body: Any, random_source: random.Random) -> Any:
         )
     if isinstance(target, list) and choice < 0.6:
         changed = copy.deepcopy(body)
-        at(changed, here).append(random_source.choice(VALUES))
+        resolve(changed, here).append(random_source.choice(VALUES))
         return changed
     return put(body, here, random_source.choice(VALUES)) if here else random_source.choice(VALUES)
 

@@ -14,6 +14,7 @@ from support.bodies import STRUCTURAL, fields, only_structure
 from support.examples import examples
 
 from pytest_veeqo_alloc import build_order, load_schema
+from pytest_veeqo_alloc.core.json_pointer import diff, generalise
 from pytest_veeqo_alloc.reporting.report_file import validator
 from pytest_veeqo_alloc.strategies import (
     allocation_requests,
@@ -59,16 +60,8 @@ def test_in_300_examples_every_field_varies(number: int) -> None:
             assert len(values) >= 2, pointer
 
 
-def differences(order: Any, other: Any, here: str = "") -> set[str]:
-    if isinstance(order, dict) and isinstance(other, dict):
-        return {
-            each
-            for name in order.keys() | other.keys()
-            for each in differences(order.get(name), other.get(name), f"{here}/{name}")
-        }
-    if isinstance(order, list) and isinstance(other, list) and len(order) == len(other):
-        return {each for one, two in zip(order, other, strict=True) for each in differences(one, two, f"{here}/*")}
-    return set() if order == other else {here}
+def differences(order: Any, other: Any) -> set[str]:
+    return {generalise(pointer) for pointer, _, _ in diff(order, other)}
 
 
 # What each part of a story changes in the documented order; sums follow from any of them.

@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_veeqo_alloc import Contract, Findings, load_schema
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
-from pytest_veeqo_alloc.core.json_pointer import split
+from pytest_veeqo_alloc.core.json_pointer import locate, set_value
 from pytest_veeqo_alloc.spec.loader import read_shipped_text
 
 _RESPONSE, _REQUEST = (read_shipped_text(f"schemas/examples/{side}.json") for side in ("response", "request"))
@@ -34,29 +34,16 @@ BARE = BODY["allocation"]
 """The members of `BODY` without the documented wrapper."""
 
 
-def at(body: Any, pointer: str) -> Any:
-    for token in split(pointer):
-        body = body[int(token)] if isinstance(body, list) else body[token]
-    return body
-
-
 def put(body: Any, pointer: str, value: Any) -> Any:
-    """A copy of *body* with *value* at *pointer*, which may be new."""
-    changed = copy.deepcopy(body)
-    *path, last = split(pointer)
-    owner = at(changed, "".join(f"/{token}" for token in path))
-    if isinstance(owner, list):
-        owner[int(last)] = value
-    else:
-        owner[last] = value
-    return changed
+    """Return a copy of *body* with *value* at *pointer*, which may be new."""
+    return set_value(copy.deepcopy(body), pointer, value)
 
 
 def drop(body: Any, pointer: str) -> Any:
-    """A copy of *body* without the member at *pointer*."""
+    """Return a copy of *body* without the member at *pointer*."""
     changed = copy.deepcopy(body)
-    *path, last = split(pointer)
-    del at(changed, "".join(f"/{token}" for token in path))[last]
+    owner, name = locate(changed, pointer)
+    del owner[name]
     return changed
 
 

@@ -13,11 +13,11 @@ from pytest_veeqo_alloc.contract.allocations import (
     AllocationRequest,
     ExistingAllocation,
     RequestScope,
-    asked_for,
-    held_by,
-    reach_of,
+    existing_allocations,
+    request_scope,
+    requested_allocation,
 )
-from pytest_veeqo_alloc.core.http import decoded
+from pytest_veeqo_alloc.core.http import decode_content
 
 
 @pytest.mark.parametrize(
@@ -36,31 +36,31 @@ from pytest_veeqo_alloc.core.http import decoded
 def test_a_request_tells_its_warehouse_and_units_as_far_as_they_can_be_read(
     body: Any, asked: AllocationRequest
 ) -> None:
-    assert asked_for(json.dumps(body).encode()) == asked
+    assert requested_allocation(json.dumps(body).encode()) == asked
 
 
 @pytest.mark.parametrize("body", [None, b"", b"{", b"\xff"])
 def test_a_body_that_cannot_be_read_tells_nothing(body: bytes | None) -> None:
-    assert asked_for(body) == AllocationRequest()
-    assert held_by(body) is None
+    assert requested_allocation(body) == AllocationRequest()
+    assert existing_allocations(body) is None
 
 
 def test_an_order_tells_what_it_holds() -> None:
-    assert held_by(json.dumps(order()).encode()) == [ExistingAllocation(323498, 1784, {1226615: 1})]
-    assert held_by(b'{"allocations": []}') == []
-    assert held_by(b'{"allocations": [{"id": 1}]}') == [ExistingAllocation(1)]
+    assert existing_allocations(json.dumps(order()).encode()) == [ExistingAllocation(323498, 1784, {1226615: 1})]
+    assert existing_allocations(b'{"allocations": []}') == []
+    assert existing_allocations(b'{"allocations": [{"id": 1}]}') == [ExistingAllocation(1)]
 
 
 @pytest.mark.parametrize("listed", [None, {}, [1], [{"id": "1"}], [{"id": 1}, {}]])
 def test_an_order_that_does_not_tell_all_its_allocations_tells_none(listed: Any) -> None:
-    assert held_by(json.dumps({"allocations": listed}).encode()) is None
+    assert existing_allocations(json.dumps({"allocations": listed}).encode()) is None
 
 
 def test_a_body_compressed_more_often_than_anybody_does_stays_compressed() -> None:
     body = b"[]"
     for _ in range(6):
         body = gzip.compress(body)
-    assert gzip.decompress(decoded(body, ()) or b"") == b"[]"
+    assert gzip.decompress(decode_content(body, ()) or b"") == b"[]"
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,4 @@ def test_a_body_compressed_more_often_than_anybody_does_stays_compressed() -> No
     ],
 )
 def test_a_request_reaches_all_that_a_generous_server_could_read_in_it(body: bytes, reach: RequestScope) -> None:
-    assert reach_of(body) == reach
+    assert request_scope(body) == reach

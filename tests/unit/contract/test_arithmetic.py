@@ -7,10 +7,11 @@ import json
 from typing import Any
 
 import pytest
-from support.bodies import at, order, put, rules_at
+from support.bodies import order, put, rules_at
 
 from pytest_veeqo_alloc import Contract
 from pytest_veeqo_alloc.contract.arithmetic import number, order_breaches
+from pytest_veeqo_alloc.core.json_pointer import resolve
 
 STRICT = Contract("strict")
 ALL = "stock_level_at_all_warehouses"
@@ -97,8 +98,8 @@ def test_an_order_like_those_of_2017_and_2018_meets_every_equation(name: str) ->
 
 
 def test_negative_available_stock_and_margin_are_no_findings() -> None:
-    assert at(ORDERS["allocated in part"], "/line_items/0/sellable/stock_entries/0/available_stock_level") == -3
-    assert at(ORDERS["nothing allocated, a negative margin"], "/line_items/1/sellable/margin") == -100
+    assert resolve(ORDERS["allocated in part"], "/line_items/0/sellable/stock_entries/0/available_stock_level") == -3
+    assert resolve(ORDERS["nothing allocated, a negative margin"], "/line_items/1/sellable/margin") == -100
 
 
 @pytest.mark.parametrize(
@@ -113,8 +114,8 @@ def test_negative_available_stock_and_margin_are_no_findings() -> None:
 )
 def test_half_a_cent_is_rounding_and_a_cent_is_not(pointer: str, rule: str) -> None:
     body = ORDERS["allocated in part"]
-    assert rules_at(STRICT.check_body("response", put(body, pointer, at(body, pointer) + 0.0049))) == []
-    found = rules_at(STRICT.check_body("response", put(body, pointer, at(body, pointer) + 0.01)))
+    assert rules_at(STRICT.check_body("response", put(body, pointer, resolve(body, pointer) + 0.0049))) == []
+    found = rules_at(STRICT.check_body("response", put(body, pointer, resolve(body, pointer) + 0.01)))
     assert (rule, pointer) in found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_veeqo_alloc import Contract, Interaction, Response
-from pytest_veeqo_alloc.contract.error_responses import ERROR_ANSWERS
+from pytest_veeqo_alloc.contract.error_responses import ERROR_RESPONSES
 
 
 def rules(body: bytes, profile: str = "strict", status: int = 422) -> list[str]:
@@ -120,9 +120,9 @@ def test_findings_of_an_error_are_about_its_whole_body() -> None:
         assert {finding.pointer for finding in found} == {""}
 
 
-@pytest.mark.parametrize("name", [name for name, each in ERROR_ANSWERS.items() if each.response.body[:1] == b"{"])
+@pytest.mark.parametrize("name", [name for name, each in ERROR_RESPONSES.items() if each.response.body[:1] == b"{"])
 def test_an_error_answer_in_json_declares_itself_and_its_length(name: str) -> None:
-    answer = ERROR_ANSWERS[name].response
+    answer = ERROR_RESPONSES[name].response
     assert answer.headers == (
         ("Content-Type", "application/json;charset=utf-8"), ("Content-Length", str(len(answer.body or b""))),
     )  # fmt: skip

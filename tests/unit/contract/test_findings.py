@@ -15,7 +15,8 @@ from support.bodies import drop, order, put
 from pytest_veeqo_alloc import Contract, ContractViolation, Deviation, Finding, Findings
 from pytest_veeqo_alloc.contract.deviations import DeviationIndex, parse
 from pytest_veeqo_alloc.contract.failure import MAX_LINES
-from pytest_veeqo_alloc.core.json_pointer import join, shown, shown_location, shown_method, split
+from pytest_veeqo_alloc.core.json_pointer import join, mask_location, mask_pointer, split
+from pytest_veeqo_alloc.core.text import safe_method
 from pytest_veeqo_alloc.engine import Engine
 
 
@@ -395,18 +396,18 @@ def test_a_pointer_joined_and_split_is_what_it_was(tokens: list[str]) -> None:
 @given(st.lists(st.text()))
 def test_masking_twice_is_masking_once_and_leaves_harmless_characters_only(tokens: list[str]) -> None:
     pointer = "".join(join("", token) for token in tokens)
-    once = shown(pointer)
-    assert shown(once) == once
+    once = mask_pointer(pointer)
+    assert mask_pointer(once) == once
     assert once is not None
     assert all(character.isascii() and (character.isalnum() or character in "/_?-() ") for character in once)
 
 
 def test_a_place_without_a_pointer_is_shown_by_its_location() -> None:
-    assert shown(None) is None
-    assert shown_location("query:a b") == "query:(name of 3 characters)"
-    assert shown_location("query:(name of 3 characters)") == "query:(name of 3 characters)"
-    assert shown_location("path:order_id") == "path:order_id"
-    assert shown_location("status") == "status"
+    assert mask_pointer(None) is None
+    assert mask_location("query:a b") == "query:(name of 3 characters)"
+    assert mask_location("query:(name of 3 characters)") == "query:(name of 3 characters)"
+    assert mask_location("path:order_id") == "path:order_id"
+    assert mask_location("status") == "status"
 
 
 @pytest.mark.parametrize(
@@ -422,7 +423,7 @@ def test_a_place_without_a_pointer_is_shown_by_its_location() -> None:
     ],
 )
 def test_a_method_is_shown_where_it_is_a_short_word(method: str, shown: str | None) -> None:
-    assert shown_method(method) == shown
+    assert safe_method(method) == shown
 
 
 # Values, for one's own terminal

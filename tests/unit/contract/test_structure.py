@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.bodies import at, drop, fields, objects, order, put, request_body, rules_at
+from support.bodies import drop, fields, objects, order, put, request_body, rules_at
 
 from pytest_veeqo_alloc import Contract
+from pytest_veeqo_alloc.core.json_pointer import resolve
 
 OTHERS: dict[str, list[Any]] = {
     "string": [1, True, {}, []],
@@ -103,7 +104,7 @@ def test_every_item_of_a_list_is_looked_at() -> None:
 
 def test_findings_are_ordered_by_pointer_with_indexes_as_numbers() -> None:
     body = order()
-    body["customer"]["shipping_addresses"] = [at(body, "/customer/shipping_addresses/0") | {"zip": 1}] * 12
+    body["customer"]["shipping_addresses"] = [resolve(body, "/customer/shipping_addresses/0") | {"zip": 1}] * 12
     pointers = [finding.pointer for finding in Contract().check_body("response", body)]
     assert pointers == [f"/customer/shipping_addresses/{index}/zip" for index in range(12)]
 

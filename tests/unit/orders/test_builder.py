@@ -6,9 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from support.bodies import at, fields, order
+from support.bodies import fields, order
 
 from pytest_veeqo_alloc import Contract, Story, build_order, load_schema
+from pytest_veeqo_alloc.core.json_pointer import resolve
 from pytest_veeqo_alloc.orders.builder import DERIVED, example_value, money
 from pytest_veeqo_alloc.orders.observed import added_types, as_observed, nullable_pointers
 from pytest_veeqo_alloc.orders.story import Allocation, Customer, Line, Stock
@@ -140,7 +141,7 @@ def test_a_free_field_is_set_wherever_its_shape_stands() -> None:
         assert made != json.dumps(order()), (shape, field.name)
     named = build_order(leaves={("warehouse", "name"): "Other"})
     assert [
-        at(named, p)["name"]
+        resolve(named, p)["name"]
         for p in ("/allocations/0/warehouse", "/channel/default_warehouse", "/channel/channel_warehouses/0/warehouse")
     ] == ["Other"] * 3
     assert example_value("warehouse", "name") == "Example Warehouse"

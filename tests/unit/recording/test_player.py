@@ -121,8 +121,8 @@ def test_an_unmatched_request_says_what_differs_and_quotes_nothing(tmp_path: Pat
         "",
         "  host                                         recorded another host, got this one",
         "  query:canary                                 recorded nothing, got a value of 7 characters",
-        "  /allocation/note                             recorded nothing, got string of 6 characters",
         "  /allocation/warehouse_id                     recorded number 1784, got number 5",
+        "  /allocation/note                             recorded nothing, got string of 6 characters",
         "",
         "  do: send what was recorded, record it anew, or leave it out of the comparison with "
         "relax=['body', 'host', 'query']",

@@ -14,6 +14,7 @@ from support.cases import CASES, body_of
 
 from pytest_veeqo_alloc import load_schema
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES
+from pytest_veeqo_alloc.core.json_pointer import resolve
 from pytest_veeqo_alloc.reporting.report_file import validator
 from pytest_veeqo_alloc.spec.loader import read_shipped_text
 
@@ -56,16 +57,11 @@ def test_two_typed_fields_may_be_null_and_the_example_shows_both() -> None:
 
 
 def test_the_untyped_fields_are_those_that_are_null_in_the_example() -> None:
-    body: Any = order()
-
-    def value(pointer: str) -> Any:
-        here = body
-        for token in pointer.split("/")[1:]:
-            here = here[int(token)] if isinstance(here, list) else here[token]
-        return here
-
+    body = order()
     nulls = {
-        pointer for pointer, field in fields() if value(pointer) is None and not isinstance(field.get("type"), list)
+        pointer
+        for pointer, field in fields()
+        if resolve(body, pointer) is None and not isinstance(field.get("type"), list)
     }
     assert nulls == {pointer for pointer, field in fields() if documented_type(field) is None}
 
