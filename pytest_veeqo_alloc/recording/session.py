@@ -36,7 +36,7 @@ def save(place: Place, interactions: list[Interaction], today: datetime.date) ->
     for each in safe:
         for breach in secret_breaches(each):
             where = mask_pointer(breach.pointer) or mask_location(breach.location)
-            raise CassetteError(f"the cassette {place.path} was not written: {breach.got}, remains at {where}")
+            raise CassetteError(f"the cassette {place.path} was not written: {breach.got} remains at {where}")
     stamp = {
         "recorded_on": today.isoformat(),
         "host": class_of_host(interactions[-1]),

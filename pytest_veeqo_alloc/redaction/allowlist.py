@@ -1,7 +1,7 @@
-"""What may be shown of strings: closed lists of values that say nothing about a person, an account or a key.
+"""The allowlist: values that reveal nothing about a person, an account or a key, and therefore stay as they are.
 
-Anything not listed here is replaced by a stand-in. A value counts only under the name that it belongs to, so that an
-address in the member `state` is not taken for the state of a channel.
+Every other string is replaced by a placeholder. A value is allowed only in the members to which it belongs: `Kent` in a
+member called `state` is part of an address, not the state of a channel.
 """
 
 from __future__ import annotations
@@ -59,10 +59,30 @@ _CODES: Mapping[str, re.Pattern[str]] = {
     "origin_country": re.compile(r"[A-Z]{2}"),
 }
 
+_SEGMENTS = frozenset({
+    "allocation_package", "allocations", "api", "carriers", "channels", "current_company", "current_user", "customers",
+    "delivery_methods", "notes", "orders", "products", "purchase_orders", "rates", "returns", "rest", "sellables",
+    "shipments", "shipping", "stock_entries", "stores", "suppliers", "tags", "users", "warehouses",
+})  # fmt: skip
+_VERSION = re.compile(r"v[0-9]{1,2}")
+
+
+def allowed_text(name: str, text: str) -> str | None:
+    """Return what may be shown of *text* in the member *name*, or None if nothing may be shown.
+
+    A date-time loses a fraction of a second that is longer than that of any clock, which could hide a number.
+    """
+    if is_allowed_text(name, text):
+        return text
+    shortened = _LONG_FRACTION.sub("", text)
+    return shortened if shortened != text and is_allowed_text(name, shortened) else None
+
 
 def is_allowed_text(name: str, text: str) -> bool:
-    """Whether *text* may be shown as the member *name*: an enumerated value, a unit, a code of a country or currency,
-    or a date (RFC 3339)."""
+    """Return whether *text* may be shown in the member *name*.
+
+    Enumerated values, units, codes of countries and currencies, and dates (RFC 3339, but for dates of birth) may.
+    """
     if text in _LISTED.get(name, ()):
         return True
     if name in _CODES:
@@ -74,53 +94,35 @@ def is_allowed_text(name: str, text: str) -> bool:
     return name.endswith("_date") and _DATE.fullmatch(text) is not None
 
 
-_SEGMENTS = frozenset({
-    "allocation_package", "allocations", "api", "carriers", "channels", "current_company", "current_user", "customers",
-    "delivery_methods", "notes", "orders", "products", "purchase_orders", "rates", "returns", "rest", "sellables",
-    "shipments", "shipping", "stock_entries", "stores", "suppliers", "tags", "users", "warehouses",
-})  # fmt: skip
-_VERSION = re.compile(r"v[0-9]{1,2}")
-
-
 def is_allowed_segment(segment: str) -> bool:
-    """Whether a segment of a path that is no id may be shown: the name of a resource, or a version."""
+    """Return whether a path segment may be shown: the name of a resource, or a version. Ids are not considered."""
     return segment in _SEGMENTS or _VERSION.fullmatch(segment) is not None
 
 
-def allowed_text(name: str, text: str) -> str | None:
-    """What may be shown of *text* as the member *name*: all of it, or a date without a fraction that is longer than any
-    clock's; None where it is nothing."""
-    if is_allowed_text(name, text):
-        return text
-    cut = _LONG_FRACTION.sub("", text)
-    return cut if cut != text and is_allowed_text(name, cut) else None
-
-
 def is_plain_name(name: str) -> bool:
-    """Whether the name of a member, header or parameter may be shown: words of letters, with a digit in or two
-    behind one. A key or an e-mail address is none."""
+    """Return whether the name of a member, header or parameter may be shown: words of letters, and few digits."""
     return len(name) <= _MAX_NAME and _WORD.fullmatch(name) is not None
 
 
 def is_personal_number_name(name: str) -> bool:
-    """Whether a number called *name* is that of a card, a telephone, an account or a tax payer."""
+    """Return whether the member *name* holds the number of a card, a telephone, an account or a taxpayer."""
     words = _words(name)
     return bool(_PERSONAL & words or words == {"vat"} or (_BY_NUMBER & words and _NUMBERED & words))
 
 
 def _words(name: str) -> frozenset[str]:
-    """The words of a name in snake or camel case, in lower case, with and without the s of a plural."""
+    """Return the lower-case words of a name in snake or camel case, also without the plural s."""
     words = [word.lower() for word in _WORDS.findall(name[:_MAX_NAME])]
     return frozenset([*words, *(word[:-1] for word in words if word.endswith("s"))])
 
 
 def is_card_value(number: float) -> bool:
-    """Whether a JSON number, written as an integer or not, could be the number of a payment card."""
+    """Return whether a JSON number could be the number of a payment card."""
     return 10**12 <= number < 10**19 and number == int(number) and is_card_number(str(int(number)))
 
 
 def is_card_number(digits: str) -> bool:
-    """Whether 13 to 19 *digits* have the checksum of a payment card (ISO/IEC 7812)."""
+    """Return whether 13 to 19 *digits* have the checksum of a payment card (ISO/IEC 7812)."""
     doubled = [2 * int(digit) for digit in digits[-2::-2]]
-    total = sum(map(int, digits[-1::-2])) + sum(each - 9 if each > 9 else each for each in doubled)
+    total = sum(map(int, digits[-1::-2])) + sum(number - 9 if number > 9 else number for number in doubled)
     return total % 10 == 0

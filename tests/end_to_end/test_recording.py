@@ -187,7 +187,7 @@ def test_what_still_looks_like_a_secret_after_redaction_is_not_written(tmp_path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pytest_veeqo_alloc.recording.session.redact", lambda interactions: interactions)
         leaking = created(body={"note": "jane@corp.io"})
-        with pytest.raises(CassetteError, match="was not written: an e-mail address, in the request, remains at /note"):
+        with pytest.raises(CassetteError, match="was not written: an e-mail address in the request remains at /note"):
             save(place, [leaking], TODAY)
     assert not place.path.exists()
 

@@ -1,17 +1,18 @@
-"""Lint of stored interactions: secrets are found, what is obviously fake is not, and age and format are told."""
+"""Lint of stored interactions: secrets, age and format."""
 
 from __future__ import annotations
 
 import datetime
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from support import canaries
 from support.bodies import allocation_request, order
 
-from pytest_veeqo_alloc import Interaction, Request, Response, redact
+from pytest_veeqo_alloc import Deviation, Interaction, Request, Response, redact
 from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.strategies import allocation_interactions
@@ -19,7 +20,7 @@ from pytest_veeqo_alloc.strategies import allocation_interactions
 KEY = "a8f5f167f44f4964e6c998dee827110c"
 
 
-def found(interaction: Interaction) -> list[tuple[str, str | None, str]]:
+def secrets(interaction: Interaction) -> list[tuple[str, str | None, str]]:
     findings = Engine().lint(interaction)
     assert {(finding.rule, finding.side) for finding in findings} <= {("cassette-secret", "file")}
     return [(finding.location, finding.pointer, finding.got) for finding in findings]
@@ -27,16 +28,17 @@ def found(interaction: Interaction) -> list[tuple[str, str | None, str]]:
 
 def in_body(body: object) -> list[str]:
     return [
-        got.partition(", in")[0] for _, _, got in found(Interaction(None, Response(200, (), json.dumps(body).encode())))
+        got.partition(" in the ")[0]
+        for _, _, got in secrets(Interaction(None, Response(200, (), json.dumps(body).encode())))
     ]
 
 
 def in_header(name: str, value: str) -> list[str]:
-    return [got.partition(", in")[0] for _, _, got in found(Interaction(Request("GET", "/x", ((name, value),))))]
+    return [got.partition(" in the ")[0] for _, _, got in secrets(Interaction(Request("GET", "/x", ((name, value),))))]
 
 
-KEY_LIKE, MAIL, CARD = "what is named like a key", "an e-mail address", "a card number"
-PHONE, RANDOM = "a telephone, card or tax number", "a string that looks random"
+KEY_LIKE, MAIL, CARD = "something that looks like a credential", "an e-mail address", "a card number"
+PHONE, RANDOM = "a telephone, card or tax number", "a random-looking string"
 
 
 @pytest.mark.parametrize(
@@ -77,7 +79,7 @@ PHONE, RANDOM = "a telephone, card or tax number", "a string that looks random"
         ({"note": "aB1cD2eFaB1cD2eFaB1cD2eF"}, [RANDOM]),
     ],
 )
-def test_what_looks_like_a_secret_in_a_body_is_found(body: object, kinds: list[str]) -> None:
+def test_secret_in_a_body_is_found(body: object, kinds: list[str]) -> None:
     assert in_body(body) == kinds
 
 
@@ -99,7 +101,7 @@ def test_what_looks_like_a_secret_in_a_body_is_found(body: object, kinds: list[s
         {"created_at": "2016-04-06T12:25:40Z"}, {"note": "a perfectly ordinary sentence of some length"},
     ],
 )  # fmt: skip
-def test_what_is_obviously_fake_or_no_secret_is_not(body: object) -> None:
+def test_dummy_values_and_ordinary_values_are_no_secrets(body: object) -> None:
     assert in_body(body) == []
 
 
@@ -130,56 +132,81 @@ def test_what_is_obviously_fake_or_no_secret_is_not(body: object) -> None:
         ("traceparent", f"00-{KEY}-00f067aa0ba902b7-01", []),
     ],
 )
-def test_headers_are_looked_at_by_name_and_value(name: str, value: str, kinds: list[str]) -> None:
+def test_secret_in_a_header_is_found_by_name_and_value(name: str, value: str, kinds: list[str]) -> None:
     assert in_header(name, value) == kinds
 
 
-def test_a_url_is_looked_at_in_all_its_parts() -> None:
+def test_secrets_in_every_part_of_a_url_are_found() -> None:
     url = f"https://joe:hunter22@h/{KEY}/x?token=abcdef&mail=a%40corp.io"
-    assert sorted((location, got) for location, _, got in found(Interaction(Request("GET", url)))) == [
-        ("path", f"{RANDOM}, in the request"),
-        ("path", "a user name or password, in the request"),
-        ("query:mail", f"{MAIL}, in the request"),
-        ("query:token", f"{KEY_LIKE}, in the request"),
+    assert sorted((location, got) for location, _, got in secrets(Interaction(Request("GET", url)))) == [
+        ("path", f"{RANDOM} in the request"),
+        ("path", "a user name or password in the request"),
+        ("query:mail", f"{MAIL} in the request"),
+        ("query:token", f"{KEY_LIKE} in the request"),
     ]
 
 
 @pytest.mark.parametrize(
-    ("user", "is_told"), [("a@b:hunter22", True), ("aa:bbb", False), (":hunter22", True), ("joe", True)]
+    ("user", "is_found"), [("a@b:hunter22", True), ("aa:bbb", False), (":hunter22", True), ("joe", True)]
 )
-def test_a_user_of_a_url_is_looked_at_in_its_parts(user: str, is_told: bool) -> None:
-    told = [("path", None, "a user name or password, in the request")] if is_told else []
-    assert found(Interaction(Request("GET", f"https://{user}@h/x"))) == told
+def test_user_name_and_password_in_a_url_are_found(user: str, is_found: bool) -> None:
+    expected = [("path", None, "a user name or password in the request")] if is_found else []
+    assert secrets(Interaction(Request("GET", f"https://{user}@h/x"))) == expected
 
 
-def test_a_url_that_is_none_is_passed_over() -> None:
-    assert found(Interaction(Request("GET", "http://[x"))) == []
+def test_invalid_url_is_skipped() -> None:
+    assert secrets(Interaction(Request("GET", "http://[x"))) == []
 
 
-def test_bodies_that_are_no_json_are_looked_at_as_text_and_forms() -> None:
+def test_secrets_in_forms_and_plain_text_are_found() -> None:
     form = Request("POST", "/x", (), b"user=a&password=hunter22")
     page = Response(500, (), f"<p>jane@corp.io {KEY}</p>".encode())
-    assert [got for _, _, got in found(Interaction(form, page))] == [
-        f"{KEY_LIKE}, in the request", f"{MAIL}, in the response",
+    assert [got for _, _, got in secrets(Interaction(form, page))] == [
+        f"{KEY_LIKE} in the request", f"{MAIL} in the response",
     ]  # fmt: skip
 
 
-def test_what_was_redacted_holds_no_secret() -> None:
-    assert [each for interaction in redact(canaries.interactions()) for each in found(interaction)] == []
+@pytest.mark.parametrize(
+    ("message", "remedy"),
+    [
+        (Request("GET", "/x", (("x-api-key", KEY),)), "run veeqo-alloc redact --in-place on the file, then replace the credential: whoever can read the file has seen it"),
+        (Request("GET", "https://joe:hunter22@h/x"), "run veeqo-alloc redact --in-place on the file, then change the password: whoever can read the file has seen it"),
+        (Response(200, (), b'["jane@corp.io"]'), "run veeqo-alloc redact --in-place on the file"),
+        (Response(200, (), b'{"phone": "020 1111 2222"}'), "run veeqo-alloc redact --in-place on the file"),
+        (Response(200, (), b'["4111 1111 1111 1111"]'), "run veeqo-alloc redact --in-place on the file"),
+        (Response(200, (), json.dumps([KEY]).encode()), "run veeqo-alloc redact --in-place on the file; if it is not a secret, accept it with a deviation"),
+    ],
+    ids=["credential", "password in a URL", "e-mail address", "telephone number", "card number", "random string"],
+)  # fmt: skip
+def test_remedy_depends_on_the_kind_of_secret(message: Request | Response, remedy: str) -> None:
+    request, response = (message, None) if isinstance(message, Request) else (None, message)
+    (finding,) = Engine().lint(Interaction(request, response))
+    assert finding.remedy == remedy
+    assert list(Engine().lint(redact(Interaction(request, response)))) == []
+
+
+def test_random_string_can_be_accepted_with_a_deviation() -> None:
+    interaction = Interaction(None, Response(200, (), json.dumps([KEY]).encode()))
+    accepted = Engine(deviations=[Deviation("cassette-secret", "a fixed build id", pointer="/0")]).lint(interaction)
+    assert (len(accepted), len(accepted.accepted)) == (0, 1)
+
+
+def test_redacted_canaries_hold_no_secret() -> None:
+    assert [secret for interaction in redact(canaries.interactions()) for secret in secrets(interaction)] == []
 
 
 @given(interaction=allocation_interactions())
-def test_nothing_redacted_is_taken_for_a_secret(interaction: Interaction) -> None:
-    assert found(redact(interaction)) == []
+def test_redacted_interaction_holds_no_secret(interaction: Interaction) -> None:
+    assert secrets(redact(interaction)) == []
 
 
-def test_a_message_quotes_no_secret() -> None:
+def test_findings_never_quote_a_secret() -> None:
     for interaction in canaries.interactions():
         assert "canary" not in "".join(str(finding) for finding in Engine().lint(interaction)).lower()
 
 
 def cassette(path: Path, *, key: str = "REDACTED", date: str = "", version: int = 1, stamp: str = "") -> str:
-    response = {"status": {"code": 201, "message": "Created"}, "headers": {"content-type": ["application/json"],
+    response: dict[str, Any] = {"status": {"code": 201, "message": "Created"}, "headers": {"content-type": ["application/json"],
                 "location": ["/orders/447452"]}, "body": {"string": json.dumps(order())}}  # fmt: skip
     if date:
         response["headers"]["date"] = [date]
@@ -197,7 +224,7 @@ def rules(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, lis
     return status, [finding["rule"] for finding in json.loads(out)["findings"]] if out else []
 
 
-def test_the_plain_check_stays_about_the_contract(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_without_lint_ignores_secrets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = cassette(tmp_path / "a.json", key=KEY)
     assert rules(capsys, path) == (0, [])
     assert rules(capsys, "--lint", path) == (1, ["cassette-secret"])
@@ -205,7 +232,7 @@ def test_the_plain_check_stays_about_the_contract(tmp_path: Path, capsys: pytest
     assert rules(capsys, "--lint", "--profile", "lenient", path) == (0, ["cassette-secret"])
 
 
-def test_another_version_is_a_finding_of_the_lint_and_a_trouble_else(
+def test_other_version_is_a_finding_with_lint_and_an_error_without(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = cassette(tmp_path / "a.json", version=2)
@@ -217,9 +244,7 @@ TODAY = datetime.date.today()
 LONG_AGO = (TODAY - datetime.timedelta(days=100)).isoformat()
 
 
-def test_age_is_told_by_the_stamp_else_by_the_clock_of_the_server(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_age_comes_from_the_stamp_or_the_date_header(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stamped = cassette(tmp_path / "a.json", stamp=LONG_AGO)
     dated = cassette(tmp_path / "b.json", date="Wed, 21 Oct 2015 07:28:00 GMT")
     silent = cassette(tmp_path / "c.json")
@@ -228,24 +253,24 @@ def test_age_is_told_by_the_stamp_else_by_the_clock_of_the_server(
     assert rules(capsys, "--lint", "--max-age", "100", stamped) == (0, [])
     main(["check", "--lint", "--max-age", "99", stamped, silent])
     text = capsys.readouterr().out
-    assert "got     100 days" in text
-    assert "got     no date of recording" in text
+    assert "got     a recording of 100 days ago" in text
+    assert "got     a recording without a date" in text
 
 
 @pytest.mark.parametrize(("given", "sentence"), [("-1", "a whole number of days"), ("x", "a whole number of days")])
-def test_an_age_is_a_whole_number_of_days(given: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_max_age_must_be_a_whole_number_of_days(given: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["check", "--lint", f"--max-age={given}", "x"])
     assert stopped.value.code == 2
     assert sentence in capsys.readouterr().err
 
 
-def test_an_age_without_the_lint_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_max_age_without_lint_is_rejected(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--max-age", "3", "x"]) == 2
     assert capsys.readouterr().err == "veeqo-alloc: --max-age is looked at with --lint only: give both\n"
 
 
-def test_the_lint_looks_at_every_call_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lint_checks_every_call_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = Path(cassette(tmp_path / "a.json", key=KEY))
     path.write_text(path.read_text().replace("/orders/447452/allocations", "/products"), encoding="utf-8")
     assert rules(capsys, str(path))[0] == 2
