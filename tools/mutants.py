@@ -1,8 +1,8 @@
-"""Mutation testing of contract/, orders.py and live/: `tox run -e mutation`, which takes some hours on two cores.
+"""Run mutation testing of contract/, redaction/, orders/ and live/: `tox run -e mutation`, some hours on two cores.
 
-mutmut changes the code in one place at a time. What mypy refuses is caught before any test; what the tests within one
-process let through gets a second look in a process of its own, with more tests: there the mutant also does what is done
-once at import. The result is tests/MUTANTS.md.
+mutmut changes the code in one place at a time. mypy rejects some mutants before any test runs. A mutant that survives mutmut's
+own run, which is one process, is tested again with more tests in a process of its own, where the code that runs at import is
+mutated too. The result is tests/MUTANTS.md.
 """
 
 from __future__ import annotations
@@ -19,99 +19,93 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 MUTANTS = ROOT / "mutants"
-SECOND = MUTANTS / "second-look.json"
+RETESTED = MUTANTS / "retested.json"
 REPORT = ROOT / "tests" / "MUTANTS.md"
 _KILLED, _TYPES = 1, 37
-_OF_CONTRACT = (
-    "words bodies findings table transport error_body equations allocated reading sequence echo schemas orders structure "
-    "lint redact coverage reports openapi server_world cli cassettes capture_files cli_redact"
-)
-_OF_LIVE = "live_guard live_journal live_shared live proxy recording"
+_TESTS = ("tests/unit", "tests/end_to_end/test_check.py", "tests/end_to_end/test_redact.py")
+_TESTS_OF_LIVE = ("tests/unit/live", "tests/end_to_end/test_proxy.py", "tests/end_to_end/test_recording.py")
 _QUIET = ("-x", "-q", "--tb=no", "--no-header", "-p", "no:randomly")
-_PATIENCE = 240
+_TIMEOUT = 240  # seconds
 
 
-def first_look() -> dict[str, int | None]:
-    """What mutmut's own run said of each mutant, by its name: 1 caught by a test, 37 by types, 0 survived."""
-    found: dict[str, int | None] = {}
+def mutmut_results() -> dict[str, int | None]:
+    """Return the exit code of mutmut's own run by mutant: 1 killed by a test, 37 rejected by types, 0 survived."""
+    results: dict[str, int | None] = {}
     for path in sorted(MUTANTS.rglob("*.meta")):
-        found |= json.loads(path.read_text(encoding="utf-8"))["exit_code_by_key"]
-    return found
+        results |= json.loads(path.read_text(encoding="utf-8"))["exit_code_by_key"]
+    return results
 
 
 def _options() -> list[str]:
-    """The options of pytest that mutmut's own run has."""
-    options: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mutmut"][
-        "pytest_add_cli_args"
-    ]
-    return options
+    """Return the pytest options of mutmut's own run."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mutmut"]
+    return [str(option) for option in settings["pytest_add_cli_args"]]
 
 
-def second_look(name: str) -> int:
-    """The exit status of the tests in a process in which everything, imports too, is done by the mutant *name*."""
-    tests = _OF_LIVE if ".live." in name else _OF_CONTRACT
-    files = [f"tests/test_{each}.py" for each in tests.split()]
+def retest(name: str) -> int:
+    """Run the tests in a new process with the mutant *name*, and return 1 if they fail or time out, otherwise 0."""
+    tests = _TESTS_OF_LIVE if ".live." in name else _TESTS
     environment = {**os.environ, "PYTHONPATH": str(MUTANTS), "MUTANT_UNDER_TEST": name}
-    command = [sys.executable, "-m", "pytest", *_QUIET, *_options(), *files]
+    command = [sys.executable, "-m", "pytest", *_QUIET, *_options(), *tests]
     try:
-        done = subprocess.run(  # noqa: S603  # ours
-            command, cwd=MUTANTS, env=environment, capture_output=True, timeout=_PATIENCE, check=False
+        done = subprocess.run(  # noqa: S603  # our own command
+            command, cwd=MUTANTS, env=environment, capture_output=True, timeout=_TIMEOUT, check=False
         )
     except subprocess.TimeoutExpired:
         return _KILLED
     return _KILLED if done.returncode else 0
 
 
-def judged() -> dict[str, int]:
-    """The last word on each mutant. Second looks are kept, so that a run that was stopped goes on where it was."""
-    verdicts = first_look()
-    known: dict[str, int] = json.loads(SECOND.read_text(encoding="utf-8")) if SECOND.exists() else {}
-    left = [name for name, verdict in verdicts.items() if verdict not in (_KILLED, _TYPES) and name not in known]
-    if left and second_look("none"):
-        raise SystemExit("the tests fail without a mutant: mend them first")
+def final_results() -> dict[str, int]:
+    """Test the survivors again and return the result of every mutant: 1 killed, 37 rejected by types, 0 survived.
+
+    Results of retests are saved at once, so that an interrupted run can be resumed.
+    """
+    results = mutmut_results()
+    known: dict[str, int] = json.loads(RETESTED.read_text(encoding="utf-8")) if RETESTED.exists() else {}
+    survivors = [name for name, result in results.items() if result not in (_KILLED, _TYPES) and name not in known]
+    if survivors and retest("none"):
+        raise SystemExit("the tests fail without a mutant: fix them first")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for name, verdict in zip(left, pool.map(second_look, left), strict=True):
-            known[name] = verdict
-            SECOND.write_text(json.dumps(known), encoding="utf-8")
-    return {name: known.get(name, verdict or 0) for name, verdict in verdicts.items()}
+        for name, result in zip(survivors, pool.map(retest, survivors), strict=True):
+            known[name] = result
+            RETESTED.write_text(json.dumps(known), encoding="utf-8")
+    return {name: known.get(name, result or 0) for name, result in results.items()}
 
 
-def _change(name: str) -> str:
-    """What the mutant changes: the line that goes, and the one that comes."""
-    shown = subprocess.run(["mutmut", "show", name], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S603, S607  # ours
+def _diff(name: str) -> str:
+    """Return the removed and added lines of the mutant *name*."""
+    shown = subprocess.run(["mutmut", "show", name], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S603, S607  # our own command
     lines = [line for line in shown.splitlines() if line[:1] in "-+" and not line.startswith(("---", "+++"))]
     return "\n".join(lines)
 
 
-def report(verdicts: dict[str, int]) -> Iterator[str]:
-    """Lines of the page: figures by module, then every survivor."""
+def report(results: dict[str, int]) -> Iterator[str]:
+    """Yield the lines of the report: figures by module, then the diff of every survivor."""
     modules: dict[str, Counter[int]] = defaultdict(Counter)
     survivors = defaultdict(list)
-    for name, verdict in verdicts.items():
-        function = name.rpartition("__mutmut_")[0]
-        module, _, place = function.rpartition(".")
-        modules[module.removeprefix("pytest_veeqo_alloc.")][verdict] += 1
-        if not verdict:
-            survivors[f"{module.removeprefix('pytest_veeqo_alloc.')}.{place.removeprefix('x_').strip('x')}"].append(
-                name
-            )
-    whole = sum(modules.values(), Counter())
-    yield from ("| module | mutants | refused by types | caught by tests | survived | caught |", "| --- " * 6 + "|")
-    for module, each in [*sorted(modules.items()), ("all", whole)]:
-        share = 100 * (1 - each[0] / each.total())
-        yield f"| {module} | {each.total()} | {each[_TYPES]} | {each[_KILLED]} | {each[0]} | {share:.1f} % |"
-    by_tests = 100 * whole[_KILLED] / (whole[_KILLED] + whole[0])
-    yield from ("", f"Of those that types let through, tests caught {by_tests:.1f} %.", "")
-    for place, names in sorted(survivors.items()):
-        yield from (f"### {place}", "", "```diff", *map(_change, names), "```", "")
+    for name, result in results.items():
+        module, _, function = name.rpartition("__mutmut_")[0].removeprefix("pytest_veeqo_alloc.").rpartition(".")
+        modules[module][result] += 1
+        if not result:
+            survivors[f"{module}.{function.removeprefix('x_').strip('x')}"].append(name)
+    total = sum(modules.values(), Counter())
+    yield from ("| module | mutants | rejected by types | killed by tests | survived | detected |", "| --- " * 6 + "|")
+    for module, counts in [*sorted(modules.items()), ("all", total)]:
+        share = 100 * (1 - counts[0] / counts.total())
+        yield f"| {module} | {counts.total()} | {counts[_TYPES]} | {counts[_KILLED]} | {counts[0]} | {share:.1f} % |"
+    by_tests = 100 * total[_KILLED] / (total[_KILLED] + total[0])
+    yield from ("", f"Tests killed {by_tests:.1f} % of the mutants that types did not reject.", "")
+    for function, names in sorted(survivors.items()):
+        yield from (f"### {function}", "", "```diff", *map(_diff, names), "```", "")
 
 
 def main() -> None:
-    """Runs both looks and writes the page below its heading, which is written by hand."""
-    subprocess.run(["mutmut", "run"], cwd=ROOT, check=True)  # noqa: S607  # ours
+    """Run mutmut and the retests, and write the figures of tests/MUTANTS.md; the text above them is written by hand."""
+    subprocess.run(["mutmut", "run"], cwd=ROOT, check=True)  # noqa: S607  # our own command
     head, mark, _ = REPORT.read_text(encoding="utf-8").partition("## Figures\n")
-    REPORT.write_text(f"{head}{mark}\n" + "\n".join(report(judged())), encoding="utf-8")
-    SECOND.unlink(missing_ok=True)  # what survived is looked at anew in the next run, which has other tests
+    REPORT.write_text(f"{head}{mark}\n" + "\n".join(report(final_results())), encoding="utf-8")
+    RETESTED.unlink(missing_ok=True)  # the next run may have other tests, so it tests its survivors again
 
 
 if __name__ == "__main__":
