@@ -1,4 +1,4 @@
-"""What a full check costs beside `json.loads` of the same bytes."""
+"""A full check, compared with `json.loads` of the same bytes."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ ROUNDS, REPEATS = 40, 25
 
 
 def compact(path: str) -> bytes:
-    """A shipped example as a server would send it."""
+    """Return the bundled JSON file *path* without whitespace, as a server would send it."""
     return json.dumps(json.loads(read_shipped_text(path)), separators=(",", ":")).encode()
 
 
 def timed(work: Callable[[], object], repeats: int = REPEATS) -> Timed:
-    """The best of three runs of *work*, per call."""
+    """Return a `Timed` that takes the best of three runs of *work*, in seconds per call."""
     return lambda: min(timeit.repeat(work, number=repeats, repeat=3)) / repeats
 
 
-def checking() -> list[Row]:
-    """The clean documented example, bytes in and findings out."""
+def measure_checks() -> list[Row]:
+    """Measure checks of the documented example, which has no findings, from bytes to findings."""
     response, request = compact("schemas/examples/response.json"), compact("schemas/examples/request.json")
     contract = Engine()
     headers = (("content-type", "application/json"), ("x-api-key", "bench"), ("location", "/orders/447452"))
@@ -38,14 +38,14 @@ def checking() -> list[Row]:
         Response(201, headers, response),
     )
     if len(contract.check_body("response", response)):
-        raise SystemExit("the example is not clean, so this would measure something else")
+        raise SystemExit("the example has findings, so this would measure something else")
     with tempfile.TemporaryDirectory() as folder:
-        noting = contract.with_listener(Noting(CoverageRecorder(Path(folder))))
-        return _rows(response, request, interaction, contract, noting)
+        recording = contract.with_listener(RecordingListener(CoverageRecorder(Path(folder))))
+        return _rows(response, request, interaction, contract, recording)
 
 
-class Noting:
-    """Writes every check into a run folder, as a pytest run does that counts coverage."""
+class RecordingListener:
+    """A listener that records every check in a run folder, as a pytest run with a report does."""
 
     counts = True
 
@@ -53,16 +53,16 @@ class Noting:
         self._recorder = recorder
 
     def on_check(self, event: CheckEvent) -> None:
-        """Of one check."""
+        """Record *event*."""
         self._recorder.record(event.origin or "target", event.coverage("tests/test_shop.py::test_allocation"))
 
 
-def _rows(response: bytes, request: bytes, interaction: Interaction, contract: Engine, noting: Engine) -> list[Row]:
+def _rows(response: bytes, request: bytes, interaction: Interaction, contract: Engine, recording: Engine) -> list[Row]:
     rows: dict[str, Callable[[], object]] = {
         "json.loads of the response": lambda: json.loads(response),
         "json.loads of the response, again": lambda: json.loads(response),
         "check of the response": lambda: contract.check_body("response", response),
-        "check of the response, coverage on": lambda: noting.check_body("response", response),
+        "check of the response, coverage on": lambda: recording.check_body("response", response),
         "check of the request": lambda: contract.check_body("request", request),
         "check of the whole interaction": lambda: contract.check(interaction),
     }

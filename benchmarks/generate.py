@@ -1,4 +1,4 @@
-"""What an example costs: our strategies beside bare `integers()` and beside schemathesis with its schema named."""
+"""Our Hypothesis strategies, compared with bare `integers()` and with schemathesis."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ ROUNDS = 9
 
 
 def per_example(strategy: st.SearchStrategy[Any], count: int, *, suppress: bool = False) -> Timed:
-    """Seconds per example, over *count* of them; a new seed each time. Ours run without any health check suppressed."""
+    """Return a `Timed` that draws *count* examples with a new seed, in seconds per example.
+
+    *suppress* switches off the health checks of Hypothesis; our strategies run with all of them.
+    """
     number = iter(range(10**6))
 
     def run() -> float:
@@ -43,8 +46,8 @@ def per_example(strategy: st.SearchStrategy[Any], count: int, *, suppress: bool 
     return run
 
 
-def peer(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
-    """Schemathesis' strategy for the body of an operation that takes *schema*."""
+def schemathesis_strategy(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    """Return the strategy of schemathesis for the request body of an operation with *schema*."""
     body = inlined(schema, schema["$defs"])
     operation = {"requestBody": {"required": True, "content": {"application/json": {"schema": body}}}}
     paths = {"/x": {"post": {**operation, "responses": {"200": {"description": "x"}}}}}
@@ -54,7 +57,7 @@ def peer(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 
 def inlined(schema: Any, defs: dict[str, Any]) -> Any:
-    """*schema* without references, which do not resolve inside another document."""
+    """Return *schema* with its references replaced by what they name, since they do not resolve in another document."""
     if isinstance(schema, list):
         return [inlined(item, defs) for item in schema]
     if not isinstance(schema, dict):
@@ -66,34 +69,36 @@ def inlined(schema: Any, defs: dict[str, Any]) -> Any:
     }
 
 
-def hypothesis_jsonschema() -> str:
-    """What becomes of the strict schema in the hands of hypothesis-jsonschema."""
+def measure_hypothesis_jsonschema() -> str:
+    """Return a sentence on hypothesis-jsonschema with the strict request schema: its time, or its error."""
     from hypothesis_jsonschema import from_schema
 
     try:
         strategy = from_schema(inlined(load_schema("request", "strict"), load_schema("request", "strict")["$defs"]))
         seconds = per_example(strategy, 20, suppress=True)()
-    except Exception as error:  # whatever it is, that is the result
-        return f"hypothesis-jsonschema does not run beside this Hypothesis: {type(error).__name__}."
+    except Exception as error:  # any error is the result
+        return f"hypothesis-jsonschema does not run with this version of Hypothesis: {type(error).__name__}."
     return f"hypothesis-jsonschema, strict schema of the request: {seconds * 1e3:.1f} ms."
 
 
-def responses() -> list[Row]:
-    """Full orders."""
+def measure_responses() -> list[Row]:
+    """Measure strategies for responses, which are complete orders."""
     return rounds(
         {
             "integers()": per_example(st.integers(), 300),
             "integers(), again": per_example(st.integers(), 300),
             "allocation_responses()": per_example(allocation_responses(), 300),
             "allocation_responses(variant='observed')": per_example(allocation_responses(variant="observed"), 100),
-            "schemathesis, strict schema": per_example(peer(load_schema("response", "strict")), 5, suppress=True),
+            "schemathesis, strict schema": per_example(
+                schemathesis_strategy(load_schema("response", "strict")), 5, suppress=True
+            ),
         },
         ROUNDS,
     )
 
 
-def requests() -> list[Row]:
-    """Requests of up to ten lines."""
+def measure_requests() -> list[Row]:
+    """Measure strategies for requests of up to ten lines."""
     bounded = load_schema("request", "strict")
     bounded["$defs"]["allocation"]["properties"]["line_items_attributes"]["maxItems"] = 10
     return rounds(
@@ -101,15 +106,17 @@ def requests() -> list[Row]:
             "integers()": per_example(st.integers(), 300),
             "integers(), again": per_example(st.integers(), 300),
             "allocation_requests()": per_example(allocation_requests(), 300),
-            "schemathesis, open schema": per_example(peer(load_schema("request")), 100, suppress=True),
-            "schemathesis, strict schema with maxItems 10": per_example(peer(bounded), 100, suppress=True),
+            "schemathesis, open schema": per_example(schemathesis_strategy(load_schema("request")), 100, suppress=True),
+            "schemathesis, strict schema with maxItems 10": per_example(
+                schemathesis_strategy(bounded), 100, suppress=True
+            ),
         },
         ROUNDS,
     )
 
 
-def building() -> list[Row]:
-    """One order of the default story, beside `json.loads` of the same order."""
+def measure_building() -> list[Row]:
+    """Measure `build_order` with the default story, compared with `json.loads` of the same order."""
     text = json.dumps(build_order())
     return rounds(
         {
@@ -120,9 +127,9 @@ def building() -> list[Row]:
     )
 
 
-def shrinking() -> tuple[float, float]:
-    """Median and worst seconds of `find(allocation_responses(), total_price > 100)`, over ten seeds."""
-    taken = []
+def measure_shrinking() -> tuple[float, float]:
+    """Return median and worst seconds of `find(allocation_responses(), total_price > 100)` over ten seeds."""
+    times = []
     for number in range(10):
         start = time.perf_counter()
         find(
@@ -131,5 +138,5 @@ def shrinking() -> tuple[float, float]:
             random=random.Random(number),
             settings=settings(database=None, max_examples=2000),
         )
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken), max(taken)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times), max(times)

@@ -1,4 +1,4 @@
-"""Large bodies: 5 MB with nothing wrong, with 1, 100 and 10,000 errors, and a root that lacks 40 fields."""
+"""Large bodies: 5 MB without errors, with 1, 100 and 10,000 errors, and a root object without 40 of its fields."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ ROUNDS = 9
 
 
 def encoded(order: Any) -> bytes:
-    """*order* as a server would send it."""
+    """Return *order* as compact JSON, as a server would send it."""
     return json.dumps(order, separators=(",", ":")).encode()
 
 
 def large_order() -> dict[str, Any]:
-    """An order of 1,000 lines, each with a sellable of its own: about 5 MB."""
+    """Build an order of 1,000 lines, each with a sellable of its own: about 5 MB."""
     lines = tuple(Line(1_000_000 + number) for number in range(LINES))
     allocated = Allocation(1784, tuple((line.sellable_id, 1) for line in lines), 323498)
     return build_order(Story(lines=lines, allocations=(allocated,)))
 
 
 def with_errors(count: int) -> bytes:
-    """The same with *count* numbers turned into text, in the sellables of the lines."""
+    """Return the large order with *count* numbers of its sellables as strings."""
     order = large_order()
     names = [name for name, value in order["line_items"][0]["sellable"].items() if type(value) in (int, float)]
-    places = [(line["sellable"], name) for name in names for line in order["line_items"]]
-    for sellable, name in places[:count]:
+    targets = [(line["sellable"], name) for name in names for line in order["line_items"]]
+    for sellable, name in targets[:count]:
         sellable[name] = "1"
     return encoded(order)
 
 
 def without_most() -> bytes:
-    """A root that has nothing but its lines, so 40 fields are missing, and 2.7 MB."""
+    """Return the large order with only `line_items`, so that 40 fields are absent: 2.7 MB."""
     lines = large_order()["line_items"]
     return encoded({"line_items": lines})
 
 
 def explained(contract: Contract, body: bytes) -> Callable[[], int]:
-    """Bytes in, and findings with pointers, messages and the whole failure text out."""
+    """Return a function that checks *body* and produces pointers, messages and the whole failure text."""
 
     def work() -> int:
         findings = contract.check_body("response", body)
@@ -56,27 +56,27 @@ def explained(contract: Contract, body: bytes) -> Callable[[], int]:
     return work
 
 
-def beside_loads(body: bytes, name: str) -> list[Row]:
-    """A check of *body* that explains, beside `json.loads` of it."""
+def compare_with_loads(body: bytes, name: str) -> list[Row]:
+    """Measure a check of *body* with its explanations, compared with `json.loads`."""
     work = explained(Contract(), body)
     rows: dict[str, Callable[[], object]] = {
         f"json.loads ({len(body) / 1e6:.1f} MB)": lambda: json.loads(body),
         "again": lambda: json.loads(body),
         name: work,
     }
-    return rounds({each: timed(task, repeats=1) for each, task in rows.items()}, ROUNDS)
+    return rounds({row: timed(task, repeats=1) for row, task in rows.items()}, ROUNDS)
 
 
-def sections() -> list[tuple[str, list[Row]]]:
-    """Every large body with its rows."""
-    bodies = {"nothing wrong": encoded(large_order())}
+def measure_large_bodies() -> list[tuple[str, list[Row]]]:
+    """Measure every large body; return its description and its rows."""
+    bodies = {"no errors": encoded(large_order())}
     bodies |= {f"{count:,} errors": with_errors(count) for count in (1, 100, 10_000)}
-    bodies["a root that lacks 40 fields"] = without_most()
-    return [(name, beside_loads(body, f"check, {name}")) for name, body in bodies.items()]
+    bodies["40 absent fields"] = without_most()
+    return [(name, compare_with_loads(body, f"check, {name}")) for name, body in bodies.items()]
 
 
-def peak() -> float:
-    """The most memory that a check of the large clean body holds at once, as a multiple of the body."""
+def peak_memory() -> float:
+    """Return the peak memory of a check of the large order, as a multiple of the size of its body."""
     body, contract = encoded(large_order()), Contract()
     contract.check_body("response", body)
     tracemalloc.start()

@@ -1,8 +1,8 @@
-"""Interleaved rounds and their ratios.
+"""Measure rows in interleaved rounds and compare them as ratios.
 
-Every round runs each row once, beginning with another one each time, so that a slow moment of the machine slows them
-alike, and gives one ratio to the base row of its section. What is told is the median of these ratios and their spread
-(10th to 90th percentile). A row `again` is the base against itself: how far it is from 1.00 is the noise.
+Every round runs each row once and starts with a different row than the round before, so that a slow moment of the machine
+affects all rows. A round gives one ratio to the first row, the base; results are the median of these ratios and their spread
+(10th to 90th percentile). A row `again` is the base compared with itself: its distance from 1.00 is the noise.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Timed = Callable[[], float]
-"""Runs a row once and returns seconds per piece of work."""
+"""Runs a row once and returns seconds per operation."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured: median seconds, and the ratio to the base with its spread."""
+    """A measured row: the median in seconds, and the ratio to the base with its 10th and 90th percentile."""
 
     name: str
     seconds: float
@@ -28,14 +28,14 @@ class Row:
 
 
 def rounds(rows: dict[str, Timed], count: int) -> list[Row]:
-    """*count* interleaved rounds of *rows*, of which the first is the base."""
+    """Run *count* interleaved rounds of *rows* and return a Row for each; the first one is the base of all ratios."""
     times: dict[str, list[float]] = {name: [] for name in rows}
     for row in rows.values():
         row()
     names = list(rows)
     for turn in range(count):
         gc.collect()
-        first = turn % len(names)  # what comes first after the collector is slower, so each row does in its turn
+        first = turn % len(names)  # the first row after a collection is slower, so the rows take turns
         for name in names[first:] + names[:first]:
             times[name].append(rows[name]())
     base = times[next(iter(rows))]
@@ -49,7 +49,7 @@ def _row(name: str, taken: list[float], base: list[float]) -> Row:
 
 
 def table(rows: list[Row], unit: str, scale: float) -> str:
-    """The rows as Markdown; seconds are shown times *scale* in *unit*."""
+    """Return the rows as a Markdown table, with the seconds multiplied by *scale* and labelled *unit*."""
     base = rows[0].name
     lines = [f"| | median {unit} | x {base} | spread |", "| --- | --- | --- | --- |"]
     lines += [f"| {r.name} | {r.seconds * scale:,.2f} | {r.ratio:,.2f} | {r.low:,.2f} to {r.high:,.2f} |" for r in rows]

@@ -1,4 +1,4 @@
-"""Replay beside pytest-recording, lint beside plain YAML loading, redaction beside `json.loads`."""
+"""Replay compared with pytest-recording, linting with YAML loading, redaction with `json.loads`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ import requests
 import responses
 import pytest
 
-ANSWER = {answer!r}
+RESPONSE = {response!r}
 URL = "https://api.example.com/orders/447452/allocations"
 LINE = {{"sellable_id": 1226615, "quantity": 1}}
 BODY = {{"allocation": {{"warehouse_id": 1784, "line_items_attributes": [LINE]}}}}
@@ -38,27 +38,27 @@ HEADERS = {{"x-api-key": "test", "content-type": "application/json"}}
 def test_it(number):
     {body}
 """
-_BY_HAND = "responses.post(URL, status=201, body=ANSWER)\n    "
+_WITH_RESPONSES = "responses.post(URL, status=201, body=RESPONSE)\n    "
 _POST = "assert requests.post(URL, json=BODY, headers=HEADERS, timeout=5).status_code == 201"
 
 
-def replaying() -> list[Row]:
-    """Seconds for one test that replays the documented answer, start-up of the run shared out over 300 tests."""
+def measure_replay() -> list[Row]:
+    """Measure one test that replays the documented response: a run of 300 tests, including start-up, divided by 300."""
     with tempfile.TemporaryDirectory() as folder:
         cassette = read_shipped_text("cassettes/created.yaml")
-        where = Path(folder, "cassettes", "test_recording")
-        where.mkdir(parents=True)
-        (where / "created.yaml").write_text(cassette, encoding="utf-8")
+        library = Path(folder, "cassettes", "test_recording")
+        library.mkdir(parents=True)
+        (library / "created.yaml").write_text(cassette, encoding="utf-8")
         recording = '@pytest.mark.default_cassette("created.yaml")\n@pytest.mark.vcr'
         ours = '@pytest.mark.veeqo_alloc_cassette("created")'
         rows = {
             "pytest-recording": _run(folder, "test_recording", recording, _POST),
             "pytest-recording, again": _run(folder, "test_recording", recording, _POST),
             "veeqo_alloc_cassette, with the check": _run(folder, "test_ours", ours, _POST),
-            "responses, the answer written by hand": _run(
-                folder, "test_responses", "@responses.activate", _BY_HAND + _POST
+            "responses, response written by hand": _run(
+                folder, "test_responses", "@responses.activate", _WITH_RESPONSES + _POST
             ),
-            "the same tests without any call": _run(folder, "test_empty", "", "pass"),
+            "the same tests without a request": _run(folder, "test_empty", "", "pass"),
         }
         return rounds(rows, 7)
 
@@ -66,7 +66,9 @@ def replaying() -> list[Row]:
 def _run(folder: str, name: str, marker: str, body: str) -> Timed:
     test = Path(folder, f"{name}.py")
     test.write_text(
-        _CALL.format(tests=TESTS, answer=compact("schemas/examples/response.json").decode(), marker=marker, body=body),
+        _CALL.format(
+            tests=TESTS, response=compact("schemas/examples/response.json").decode(), marker=marker, body=body
+        ),
         encoding="utf-8",
     )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", str(test)]
@@ -81,8 +83,8 @@ def _run(folder: str, name: str, marker: str, body: str) -> Timed:
     return run
 
 
-def linting() -> list[Row]:
-    """Seconds for 1,000 cassettes of the documented answer."""
+def measure_lint() -> list[Row]:
+    """Measure 1,000 cassettes of the documented response."""
     with tempfile.TemporaryDirectory() as folder:
         texts = [
             read_shipped_text("cassettes/created.yaml").replace("447452", str(447452 + number))
@@ -101,11 +103,11 @@ def linting() -> list[Row]:
             if len(check_paths([folder], contract, FileCheckOptions(lint=True)).checked) != LINTED:
                 raise SystemExit("not every cassette was checked")
 
-        return rounds({"yaml.load with the C loader": once(load), "check --lint": once(lint)}, 3)
+        return rounds({"yaml.load with the C loader": single_run(load), "check --lint": single_run(lint)}, 3)
 
 
-def once(work: Callable[[], object]) -> Timed:
-    """One run of *work*."""
+def single_run(work: Callable[[], object]) -> Timed:
+    """Return a `Timed` that runs *work* once."""
 
     def run() -> float:
         start = time.perf_counter()
@@ -115,12 +117,12 @@ def once(work: Callable[[], object]) -> Timed:
     return run
 
 
-def redacting() -> list[Row]:
-    """The documented answer, 12 KB."""
+def measure_redaction() -> list[Row]:
+    """Measure redaction of the documented response, 12 KB."""
     body = compact("schemas/examples/response.json")
-    answer = Interaction(None, Response(201, (("content-type", "application/json"),), body))
+    interaction = Interaction(None, Response(201, (("content-type", "application/json"),), body))
     rows: dict[str, Callable[[], object]] = {
         "json.loads of the body": lambda: json.loads(body),
-        "redaction of the body": lambda: new_redactor().interaction(answer),
+        "redaction of the body": lambda: new_redactor().interaction(interaction),
     }
     return rounds({name: timed(work) for name, work in rows.items()}, 40)

@@ -1,4 +1,4 @@
-"""What a run pays before its first test: imports of the plugin, beside others, and the first finding."""
+"""Start-up: the import of the plugin, compared with other plugins, and the time to the first finding."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True)
 
 
-def own_import() -> float:
-    """Seconds of our own in the import of the plugin, where pytest is loaded already; the least of five."""
+def measure_own_import() -> float:
+    """Return the seconds that our own modules take when the plugin is imported after pytest; the best of five runs."""
 
     def once() -> float:
-        told = _python("-X", "importtime", "-c", "import pytest, pytest_veeqo_alloc.plugin").stderr
-        rows = re.findall(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)", told)
+        output = _python("-X", "importtime", "-c", "import pytest, pytest_veeqo_alloc.plugin").stderr
+        rows = re.findall(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)", output)
         return sum(int(own) for own, name in rows if name.startswith("pytest_veeqo_alloc")) / 1e6
 
     return min(once() for _ in range(5))
 
 
 def heavy_modules() -> str:
-    """The heavy libraries that the import of each plugin loads."""
-    told = []
+    """Return a Markdown table of the heavy libraries that the import of each plugin loads."""
+    rows = []
     for name, module in PLUGINS.items():
-        code = f"import sys, {module}; print(*[each for each in {HEAVY!r} if each in sys.modules])"
-        told.append(f"| {name} {importlib.metadata.version(name)} | {_python('-c', code).stdout.strip() or 'none'} |")
-    return "\n".join(["| | heavy modules loaded |", "| --- | --- |", *told])
+        code = f"import sys, {module}; print(*[name for name in {HEAVY!r} if name in sys.modules])"
+        rows.append(f"| {name} {importlib.metadata.version(name)} | {_python('-c', code).stdout.strip() or 'none'} |")
+    return "\n".join(["| | heavy modules loaded |", "| --- | --- |", *rows])
 
 
-def importing() -> list[Row]:
-    """Seconds for a process that imports pytest and the plugin."""
+def measure_imports() -> list[Row]:
+    """Measure a process that imports pytest and a plugin."""
 
     def timed(code: str) -> float:
         start = time.perf_counter()
@@ -62,10 +62,10 @@ def importing() -> list[Row]:
         return time.perf_counter() - start
 
     rows = {"pytest alone": lambda: timed("import pytest"), "again": lambda: timed("import pytest")}
-    rows |= {name: lambda module=module: timed(f"import pytest, {module}") for name, module in PLUGINS.items()}  # type: ignore[misc]  # a default binds the loop's name
+    rows |= {name: lambda module=module: timed(f"import pytest, {module}") for name, module in PLUGINS.items()}  # type: ignore[misc]  # the default binds the loop variable
     return rounds(rows, 9)
 
 
-def first_finding() -> float:
-    """Seconds from where the fixture `veeqo_alloc_contract` would be asked for to the first finding; the least of nine."""
+def measure_first_finding() -> float:
+    """Return the seconds from the first use of `Contract` to the first finding; the best of nine processes."""
     return min(float(_python("-c", _FIRST_FINDING).stdout) for _ in range(9))

@@ -1,7 +1,7 @@
-"""The verdict alone: our whole check beside the validators that people use, bytes in.
+"""The verdict alone: our whole check of a body, compared with widely used JSON Schema validators.
 
-jsonschema, jsonschema-rs and fastjsonschema get the strict schema that this package derives, and each row parses first.
-They find neither repeated members nor broken equations, and say less of what is wrong.
+jsonschema, jsonschema-rs and fastjsonschema get the strict schema that this package derives; each row includes the parsing. The
+validators detect neither duplicate keys nor arithmetic errors, and explain less.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from measure import Row, rounds
 from pytest_veeqo_alloc import Contract, load_schema
 
 
-def validating() -> list[Row]:
-    """The documented example."""
+def measure_verdicts() -> list[Row]:
+    """Measure the verdict on the documented example."""
     body = compact("schemas/examples/response.json")
     schema = load_schema("response", "strict")
     contract = Contract("strict")
@@ -28,10 +28,10 @@ def validating() -> list[Row]:
     compiled = fastjsonschema.compile(schema)
     for verdict in (
         contract.check_body("response", body).ok,
-        *(each.is_valid(json.loads(body)) for each in (classic, rust)),
+        *(validator.is_valid(json.loads(body)) for validator in (classic, rust)),
     ):
         if not verdict:
-            raise SystemExit("a validator does not take the example, so this would measure something else")
+            raise SystemExit("a validator rejects the example, so this would measure something else")
     compiled(json.loads(body))
     rows: dict[str, Callable[[], object]] = {
         "json.loads": lambda: json.loads(body),
@@ -44,8 +44,8 @@ def validating() -> list[Row]:
     return rounds({name: timed(work, repeats=5) for name, work in rows.items()}, 20)
 
 
-def explaining() -> list[Row]:
-    """The documented example with a wrong type, a null, a missing and an undocumented member, every error told."""
+def measure_explanations() -> list[Row]:
+    """Measure all errors of the documented example with a wrong type, a null, an absent and an undocumented field."""
     order = json.loads(compact("schemas/examples/response.json"))
     order["channel"]["id"], order["deliver_to"]["zip"], order["colour"] = "7", None, "red"
     del order["customer"]["phone"]

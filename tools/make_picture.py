@@ -1,4 +1,4 @@
-"""Makes docs/report.png anew: the page of a report in headless Chromium, on demand with `tox run -e picture`."""
+"""Write docs/report.png, a screenshot of an HTML report in headless Chromium: `tox run -e picture`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PICTURE = Path(__file__).parents[1] / "docs" / "report.png"
 
 
 def main() -> None:
-    """Opens a report with a few findings and takes the picture."""
+    """Write a report with a few findings, open it and save the screenshot."""
     counted = CoverageCounter()
     contract = Engine().with_listener(counted)
     order = build_order()

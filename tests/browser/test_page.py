@@ -1,6 +1,6 @@
-"""The page of a report in a real browser: headless Chromium with its driver.
+"""The HTML report in a real browser: headless Chromium with its driver.
 
-Debian has both: `apt-get install chromium chromium-driver`. Without them every test here is skipped, and says so.
+Debian has both: `apt-get install chromium chromium-driver`. Without them every test here is skipped, with that reason.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ pytestmark = pytest.mark.skipif(
     CHROMIUM is None or DRIVER is None, reason="no browser: apt-get install chromium chromium-driver"
 )
 
-# Ratio of the contrast of every text to what WCAG 2 asks of it at level AA, where that is not met.
-CONTRAST = """
+# Returns every visible text whose contrast is below 4.5, the minimum of WCAG 2 at level AA.
+LOW_CONTRAST = """
 const numbers = (text) => (text.match(/[0-9.]+/g) || []).map(Number);
 const linear = (part) => (part /= 255) <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
-const bright = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
-const ground = (element) => {
+const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+const background = (element) => {
   for (; element; element = element.parentElement) {
     const color = numbers(getComputedStyle(element).backgroundColor);
     if (color.length === 3 || color[3] > 0) return color;
   }
   return [255, 255, 255];
 };
-const faint = [];
+const found = [];
 for (const element of document.querySelectorAll("body *")) {
-  const says = Array.from(element.childNodes).some((node) => node.nodeType === 3 && node.data.trim());
-  if (!says || !element.checkVisibility()) continue;
-  const one = bright(numbers(getComputedStyle(element).color)), other = bright(ground(element));
-  const contrast = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
-  if (contrast < 4.5) faint.push([element.tagName, element.textContent.trim().slice(0, 40), contrast]);
+  const hasText = Array.from(element.childNodes).some((node) => node.nodeType === 3 && node.data.trim());
+  if (!hasText || !element.checkVisibility()) continue;
+  const text = luminance(numbers(getComputedStyle(element).color)), behind = luminance(background(element));
+  const contrast = (Math.max(text, behind) + 0.05) / (Math.min(text, behind) + 0.05);
+  if (contrast < 4.5) found.push([element.tagName, element.textContent.trim().slice(0, 40), contrast]);
 }
-return faint;
+return found;
 """
 
 
-def made_report() -> Document:
+def sample_report() -> Document:
     counted = CoverageCounter()
     contract = Engine().with_listener(counted)
     order = build_order()
@@ -78,86 +78,87 @@ def driver() -> Iterator[webdriver.Chrome]:
 
 
 @pytest.fixture
-def opened(driver: webdriver.Chrome, tmp_path: Path) -> webdriver.Chrome:
+def page(driver: webdriver.Chrome, tmp_path: Path) -> webdriver.Chrome:
     path = tmp_path / "report.html"
-    save(made_report(), path)
+    save(sample_report(), path)
     for log in ("browser", "performance"):
         driver.get_log(log)
     driver.get(path.as_uri())
     return driver
 
 
-def shown_leaves(driver: webdriver.Chrome) -> list[str]:
+def displayed_pointers(driver: webdriver.Chrome) -> list[str]:
     leaves = driver.find_elements(By.CSS_SELECTOR, "#response li")
     return [str(leaf.get_attribute("data-find")).split()[1] for leaf in leaves if leaf.is_displayed()]
 
 
-def test_the_page_opens_without_an_error_or_a_request(opened: webdriver.Chrome) -> None:
-    assert "Contract report" in opened.title
-    assert opened.get_log("browser") == []
-    messages = (json.loads(entry["message"])["message"] for entry in opened.get_log("performance"))
-    asked = [each["params"]["request"]["url"] for each in messages if each["method"] == "Network.requestWillBeSent"]
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
-    assert len([url for url in asked if url.startswith("file:")]) == 1
+def test_page_loads_without_errors_and_without_network_requests(page: webdriver.Chrome) -> None:
+    assert "Contract report" in page.title
+    assert page.get_log("browser") == []
+    messages = (json.loads(entry["message"])["message"] for entry in page.get_log("performance"))
+    sent = [message for message in messages if message["method"] == "Network.requestWillBeSent"]
+    urls = [message["params"]["request"]["url"] for message in sent]
+    assert [url for url in urls if not url.startswith(("file:", "data:"))] == []
+    assert len([url for url in urls if url.startswith("file:")]) == 1
 
 
-def test_the_tree_unfolds_by_mouse_and_by_keyboard(opened: webdriver.Chrome) -> None:
-    assert "/deliver_to/zip" not in shown_leaves(opened)
-    summary = opened.find_element(By.XPATH, "//summary[span='deliver_to']")
+def test_tree_expands_by_mouse_and_by_keyboard(page: webdriver.Chrome) -> None:
+    assert "/deliver_to/zip" not in displayed_pointers(page)
+    summary = page.find_element(By.XPATH, "//summary[span='deliver_to']")
     summary.click()
-    assert "/deliver_to/zip" in shown_leaves(opened)
+    assert "/deliver_to/zip" in displayed_pointers(page)
     summary.send_keys(Keys.ENTER)
-    assert "/deliver_to/zip" not in shown_leaves(opened)
+    assert "/deliver_to/zip" not in displayed_pointers(page)
 
 
-def test_the_search_filters_and_gives_everything_back(opened: webdriver.Chrome) -> None:
-    before = shown_leaves(opened)
-    box = opened.find_element(By.ID, "search")
+def test_search_filters_and_can_be_cleared(page: webdriver.Chrome) -> None:
+    before = displayed_pointers(page)
+    box = page.find_element(By.ID, "search")
     box.send_keys("deliver_to/zip")
-    assert shown_leaves(opened) == ["/deliver_to", "/deliver_to/zip"]
-    # One finding, one drift, one field.
-    assert opened.find_element(By.ID, "matches").text == "3 matches"
+    assert displayed_pointers(page) == ["/deliver_to", "/deliver_to/zip"]
+    # One in each section: findings, drift, fields.
+    assert page.find_element(By.ID, "matches").text == "3 matches"
     box.send_keys(Keys.CONTROL, "a", Keys.DELETE)
-    assert shown_leaves(opened) == before
-    box.send_keys("nothing is called so")
-    assert shown_leaves(opened) == []
-    assert opened.find_element(By.ID, "matches").text == "0 matches"
+    assert displayed_pointers(page) == before
+    box.send_keys("no such field")
+    assert displayed_pointers(page) == []
+    assert page.find_element(By.ID, "matches").text == "0 matches"
 
 
-def test_the_page_is_whole_without_javascript(driver: webdriver.Chrome, opened: webdriver.Chrome) -> None:
+def test_page_is_complete_without_javascript(driver: webdriver.Chrome, page: webdriver.Chrome) -> None:
     driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
         driver.refresh()
         assert not driver.find_element(By.ID, "searching").is_displayed()
         driver.find_element(By.XPATH, "//summary[span='deliver_to']").click()
-        assert "/deliver_to/zip" in shown_leaves(driver)
+        assert "/deliver_to/zip" in displayed_pointers(driver)
     finally:
         driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_text_stands_out_from_its_ground(opened: webdriver.Chrome, scheme: str) -> None:
-    opened.execute_cdp_cmd(
+def test_every_text_has_enough_contrast(page: webdriver.Chrome, scheme: str) -> None:
+    page.execute_cdp_cmd(
         "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     )
-    opened.execute_script("for (const fold of document.querySelectorAll('details')) fold.open = true;")
-    ground = opened.execute_script("return getComputedStyle(document.body).backgroundColor")
-    assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(15, 19, 24)"}[scheme]
-    assert opened.execute_script(CONTRAST) == []
+    page.execute_script("for (const fold of document.querySelectorAll('details')) fold.open = true;")
+    background = page.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(15, 19, 24)"}[scheme]
+    assert page.execute_script(LOW_CONTRAST) == []
 
 
-def test_a_phone_shows_the_page_without_scrolling_sideways(opened: webdriver.Chrome) -> None:
-    opened.execute_script("for (const fold of document.querySelectorAll('details')) fold.open = true;")
+def test_page_fits_the_width_of_a_phone(page: webdriver.Chrome) -> None:
+    page.execute_script("for (const fold of document.querySelectorAll('details')) fold.open = true;")
     phone = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
-    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
     try:
-        assert opened.execute_script("return document.documentElement.scrollWidth") == 390
+        assert page.execute_script("return document.documentElement.scrollWidth") == 390
     finally:
-        opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_a_screen_reader_finds_landmarks_headings_and_a_labelled_search(opened: webdriver.Chrome) -> None:
-    tree = opened.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+def test_screen_reader_finds_landmarks_headings_and_a_labelled_search(page: webdriver.Chrome) -> None:
+    tree = page.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
     found = {(node["role"]["value"], node.get("name", {}).get("value", "")) for node in tree if not node["ignored"]}
     roles = {role for role, _ in found}
     assert {"main", "banner", "navigation", "heading", "list", "table"} <= roles

@@ -1,4 +1,4 @@
-"""Wheel and sdist: what is in them, and that each way of installing finds the data. Builds, so it has an env of its own."""
+"""The contents of wheel and sdist, and that the data files are found after each kind of installation."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ DATA = {
     "schemas/request.json",
     "schemas/response.json",
 }
-"""Every data file that ships. A file that is new in these folders is named here, or it does not ship unnoticed."""
+"""Every data file that is shipped; a new file in these folders fails a test until it is listed here."""
 
 FIND = "from pytest_veeqo_alloc.spec.loader import read_shipped_text; print(len([read_shipped_text(name) for name in {names!r}]), 'found')"
 
@@ -50,7 +50,7 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The sdist, and the wheel that is built from it."""
+    """Build the sdist, and the wheel from it; return both paths."""
     out = tmp_path_factory.mktemp("dist")
     run(sys.executable, "-m", "build", "--outdir", out, ROOT)
     (sdist,), (wheel,) = out.glob("*.tar.gz"), out.glob("*.whl")
@@ -68,7 +68,7 @@ def finds_everything(python: Path | str, cwd: Path) -> bool:
     return run(python, "-P", "-c", FIND.format(names=sorted(DATA)), cwd=cwd).strip() == f"{len(DATA)} found"
 
 
-def test_the_data_folders_hold_just_what_is_named_here() -> None:
+def test_data_folders_hold_exactly_the_listed_files() -> None:
     files = {
         str(path.relative_to(ROOT))
         for folder in ("schemas", "cassettes")
@@ -78,12 +78,12 @@ def test_the_data_folders_hold_just_what_is_named_here() -> None:
     assert files == DATA
 
 
-def test_the_wheel_holds_the_code_the_data_and_nothing_else(built: tuple[Path, Path]) -> None:
+def test_wheel_holds_code_and_data_and_nothing_else(built: tuple[Path, Path]) -> None:
     names = {name for name in zipfile.ZipFile(built[1]).namelist() if ".dist-info/" not in name}
     assert names == code_files() | {f"pytest_veeqo_alloc/_shipped/{name}" for name in DATA}
 
 
-def test_the_wheel_registers_plugin_and_command(built: tuple[Path, Path]) -> None:
+def test_wheel_registers_plugin_and_command(built: tuple[Path, Path]) -> None:
     wheel = zipfile.ZipFile(built[1])
     (entry_points,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     text = wheel.read(entry_points).decode()
@@ -91,7 +91,7 @@ def test_the_wheel_registers_plugin_and_command(built: tuple[Path, Path]) -> Non
     assert "veeqo-alloc = pytest_veeqo_alloc.cli.main:entry" in text
 
 
-def test_the_sdist_holds_code_data_and_tests(built: tuple[Path, Path]) -> None:
+def test_sdist_holds_code_data_and_tests(built: tuple[Path, Path]) -> None:
     with tarfile.open(built[0]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert names >= code_files() | DATA | {"pyproject.toml", "tox.ini", "README.md", "LICENSE", "tests/conftest.py"}
@@ -99,15 +99,15 @@ def test_the_sdist_holds_code_data_and_tests(built: tuple[Path, Path]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["wheel", "editable"])
-def test_an_installation_finds_its_data(built: tuple[Path, Path], kind: str, tmp_path: Path) -> None:
+def test_installation_finds_its_data(built: tuple[Path, Path], kind: str, tmp_path: Path) -> None:
     run(sys.executable, "-m", "venv", tmp_path / "venv")
     python = tmp_path / "venv" / "bin" / "python"
-    what = [built[1]] if kind == "wheel" else ["-e", ROOT]
-    run(python, "-m", "pip", "install", "--quiet", "--no-deps", *what)
+    target = [built[1]] if kind == "wheel" else ["-e", ROOT]
+    run(python, "-m", "pip", "install", "--quiet", "--no-deps", *target)
     assert finds_everything(python, tmp_path)
 
 
-def test_an_unpacked_sdist_and_a_checkout_find_their_data(built: tuple[Path, Path], tmp_path: Path) -> None:
+def test_unpacked_sdist_and_checkout_find_their_data(built: tuple[Path, Path], tmp_path: Path) -> None:
     with tarfile.open(built[0]) as archive:
         archive.extractall(tmp_path, filter="data")
     (unpacked,) = tmp_path.iterdir()
@@ -116,9 +116,9 @@ def test_an_unpacked_sdist_and_a_checkout_find_their_data(built: tuple[Path, Pat
         assert run(sys.executable, "-P", "-c", code, cwd=tmp_path).strip() == f"{len(DATA)} found"
 
 
-def test_the_lowest_versions_that_are_tested_are_those_that_are_allowed() -> None:
-    asked = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
-    allowed = {re.sub(r"\[.*\]", "", name): bound for name, bound in (each.split(">=") for each in asked)}
+def test_lowest_tested_versions_are_the_lower_bounds() -> None:
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    allowed = {re.sub(r"\[.*\]", "", name): bound for name, bound in (text.split(">=") for text in dependencies)}
     lines = (ROOT / "tests" / "lowest.txt").read_text(encoding="utf-8").splitlines()
     pinned = dict(line.split("==") for line in lines if "==" in line)
     assert {name: (bound + ".0.0").split(".")[:3] for name, bound in allowed.items()} == {

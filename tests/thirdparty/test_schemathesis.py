@@ -1,7 +1,7 @@
-"""A third party's verdict: schemathesis, told of the call by `veeqo-alloc openapi`, against our fake and against defects.
+"""schemathesis, driven by the OpenAPI document of `veeqo-alloc openapi`, passes the fake and fails planted defects.
 
-The page documents no status but 201, and its schemas take what its example forbids (an allocation of nothing, an order -1), so
-a refusal is right and undocumented at once: the check of status codes is left out.
+The page documents no status but 201, and its schemas permit requests that a server may reject (no line items, order id -1). An
+error response to them is correct but undocumented, so the check of status codes is left out.
 """
 
 from __future__ import annotations
@@ -19,43 +19,43 @@ from pytest_veeqo_alloc.spec.loader import openapi_document
 
 CHECKS = "not_a_server_error,content_type_conformance,response_headers_conformance,response_schema_conformance"
 MISTYPED = {**build_order(), "id": "447452"}
-LACKING = {name: value for name, value in build_order().items() if name != "payment"}
-DEFECTS = {
-    "a number that is text": {"body": MISTYPED},
-    "a field that is left out": {"body": LACKING},
-    "a page of HTML": {"body": b"<html></html>", "headers": {"Content-Type": "text/html"}},
-    "a server that fails": {"status": 500, "body": {"status": 500}},
+INCOMPLETE = {name: value for name, value in build_order().items() if name != "payment"}
+DEFECTS: dict[str, dict[str, Any]] = {
+    "number as text": {"body": MISTYPED},
+    "missing field": {"body": INCOMPLETE},
+    "HTML page": {"body": b"<html></html>", "headers": {"Content-Type": "text/html"}},
+    "server error": {"status": 500, "body": {"status": 500}},
 }
 
 
-def verdict(
-    folder: Path, answer: dict[str, Any] | None, profile: str = "documented"
+def run_schemathesis(
+    folder: Path, response: dict[str, Any] | None, profile: str = "documented"
 ) -> tuple[subprocess.CompletedProcess[str], int]:
-    """The run of schemathesis, and how many requests it sent."""
+    """Run schemathesis against a fake that gives *response*, and return the run and the number of requests."""
     (folder / "openapi.json").write_text(json.dumps(openapi_document(profile)), encoding="utf-8")
     with serve_fake() as server:
-        if answer is not None:
-            server.respond_with(times=10**6, **answer)
+        if response is not None:
+            server.respond_with(times=10**6, **response)
         command = [
             str(Path(sys.executable).with_name("schemathesis")), "run", "openapi.json", "--url", server.url,
             "-H", f"x-api-key: {server.api_key}", "--mode", "positive", "--phases", "examples,fuzzing",
             "--max-examples", "50", "--seed", "1", "--checks", CHECKS, "--no-color",
         ]  # fmt: skip
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        asked = len(server.interactions)
-        server.reset()  # what schemathesis sends is not held against anybody
-    return done, asked
+        count = len(server.interactions)
+        server.reset()  # discard the findings about the requests of schemathesis
+    return done, count
 
 
 @pytest.mark.parametrize("profile", ["documented", "strict"])
-def test_the_fake_passes(tmp_path: Path, profile: str) -> None:
-    done, asked = verdict(tmp_path, None, profile)
+def test_fake_passes(tmp_path: Path, profile: str) -> None:
+    done, count = run_schemathesis(tmp_path, None, profile)
     assert done.returncode == 0, done.stdout
-    assert asked > 10, done.stdout
+    assert count > 10, done.stdout
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
-def test_a_server_with_a_defect_fails(tmp_path: Path, defect: str) -> None:
-    done, _ = verdict(tmp_path, DEFECTS[defect])
+def test_server_with_a_planted_defect_fails(tmp_path: Path, defect: str) -> None:
+    done, _ = run_schemathesis(tmp_path, DEFECTS[defect])
     assert done.returncode == 1, done.stdout
     assert "FAILURES" in done.stdout
