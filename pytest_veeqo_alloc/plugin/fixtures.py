@@ -193,10 +193,10 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
         if (marker := request.node.get_closest_marker(MARKER)) is not None:
             _enter(stack, cassettes, marker)
         yield cassettes
-    cassettes.show()
+    cassettes.publish()
     clear_observers(request.node)
     passed = request.node.stash[PASSED]
-    request.node.stash[USED] = [dataclasses.asdict(used) for used in cassettes.used(passed=passed)]
+    request.node.stash[USED] = [dataclasses.asdict(used) for used in cassettes.usage(passed=passed)]
     if passed and (trouble := _trouble(lambda: cassettes.save(datetime.date.today()))):
         pytest.fail(trouble, pytrace=False)
 

@@ -15,7 +15,7 @@ from pytest_veeqo_alloc.plugin.fixtures import cassette_folder
 from pytest_veeqo_alloc.plugin.fixtures_conformance import uncovered_reason
 from pytest_veeqo_alloc.plugin.observers import warnings_of
 from pytest_veeqo_alloc.plugin.run_state import checked_count
-from pytest_veeqo_alloc.recording.paths import files_in
+from pytest_veeqo_alloc.recording.paths import cassette_files
 
 _MOST = 5
 _HEAD = 4096
@@ -31,7 +31,7 @@ def cassette_lines(used: list[tuple[str, dict[str, Any]]], config: pytest.Config
         yield f"veeqo-alloc: warning: {count} of the cassette {each['name']!a} not played by {printable(test)}"
     if len(left) > _MOST:
         yield f"veeqo-alloc: warning: and {len(left) - _MOST} more tests left interactions unplayed"
-    if shipped := sorted({each["name"] for _, each in used if each["in_place_of_recording"]}):
+    if shipped := sorted({each["name"] for _, each in used if each["not_recorded"]}):
         names = ", ".join(map(ascii, shipped[:_MOST]))
         yield f"veeqo-alloc: warning: nothing was recorded for {names}: shipped with the package, so played; name yours otherwise"
     if _is_whole_run(config):
@@ -54,7 +54,7 @@ def _is_whole_run(config: pytest.Config) -> bool:
 
 def _orphans(folder: Path, used: set[str]) -> list[Path]:
     """Files of this call below *folder* that are not among *used*; cassettes of other calls are somebody else's."""
-    unused = [path for path in files_in(folder) if os.path.realpath(path) not in used]
+    unused = [path for path in cassette_files(folder) if os.path.realpath(path) not in used]
     return [path for path in unused if _is_ours(path)]
 
 

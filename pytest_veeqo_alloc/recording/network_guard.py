@@ -1,8 +1,7 @@
-"""While a cassette plays, no call may reach the network; while one records, only an admitted call may, and only its
-target.
+"""A guard around sockets: while a cassette plays or records, only permitted hosts are looked up or connected to.
 
-vcrpy takes its patches out of the whole process for a moment whenever a connection is built, so that a call from another
-thread can slip past it. What slips past ends here, before a name is looked up or a connection is made.
+vcrpy removes its patches from the whole process for a moment whenever a connection is built, so that a call from another
+thread can bypass it. Such a call ends here, before a name is looked up or a connection is made.
 """
 
 from __future__ import annotations
@@ -17,63 +16,63 @@ from unittest import mock
 
 from pytest_veeqo_alloc.live.permission import host_and_port
 
-Allows = Callable[[str, int], bool]
-"""Says of a host (a name or an address) and a port whether a connection may be made to it."""
+ConnectionRule = Callable[[str, int], bool]
+"""Whether a connection may be made to a host (a name or an address) and a port."""
 
 
 class NetworkBlockedError(RuntimeError):
-    """A call that no cassette plays was stopped before the network. Not an OSError: clients would try again."""
+    """A call that bypassed the cassette was stopped before the network. Not an OSError, which clients would retry."""
 
     trims_traceback = True
 
 
 @contextmanager
-def guarded(may_connect: Allows, may_look_up: Callable[[str], bool], sentence: str) -> Iterator[None]:
-    """Within the block, connections and look-ups of names that are not let through raise
-    NetworkBlockedError(*sentence*). Unix sockets are no network."""
+def guard_network(may_connect: ConnectionRule, may_look_up: Callable[[str], bool], message: str) -> Iterator[None]:
+    """Raise NetworkBlockedError(*message*) for TCP and UDP connections and name look-ups in the block that are not
+    permitted."""
     real_lookup = socket.getaddrinfo
 
     def lookup(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
         if not _is_address(host) and not may_look_up(_name(host)):
-            raise NetworkBlockedError(sentence)
+            raise NetworkBlockedError(message)
         return real_lookup(host, port, *args, **kwargs)
 
     with ExitStack() as stack:
         for method in ("connect", "connect_ex"):
-            stack.enter_context(mock.patch.object(socket.socket, method, _checked(method, may_connect, sentence)))
+            stack.enter_context(mock.patch.object(socket.socket, method, _guarded(method, may_connect, message)))
         stack.enter_context(mock.patch.object(socket, "getaddrinfo", lookup))
         yield
 
 
-def _checked(method: str, may_connect: Allows, sentence: str) -> Callable[[socket.socket, Any], Any]:
+def _guarded(method: str, may_connect: ConnectionRule, message: str) -> Callable[[socket.socket, Any], Any]:
     real = getattr(socket.socket, method)
 
     def connect(self: socket.socket, address: Any) -> Any:
-        inet = self.family in (socket.AF_INET, socket.AF_INET6)
-        if inet and not may_connect(_name(address[0]), _port(address[1])):
-            self.close()  # clients close what fails with an OSError alone
-            raise NetworkBlockedError(sentence)
+        is_inet = self.family in (socket.AF_INET, socket.AF_INET6)
+        if is_inet and not may_connect(_name(address[0]), _port(address[1])):
+            self.close()  # clients close the socket after an OSError only
+            raise NetworkBlockedError(message)
         return real(self, address)
 
     return connect
 
 
 @dataclass(frozen=True, slots=True)
-class Hosts:
-    """Hosts that may be called, each `host` or `host:port`; a name counts for the addresses that it has."""
+class AllowedHosts:
+    """Hosts that may be called, each as `host` or `host:port`; a name includes the addresses that it resolves to."""
 
     entries: tuple[str, ...] = ()
     _addresses: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def allow(self, host: str, port: int) -> bool:
-        """Whether a connection may be made to the name or address *host*."""
+        """Return whether a connection may be made to the name or address *host*."""
         return any(
-            wanted in (None, port) and (host == name or host in self._addresses_of(name))
-            for name, wanted in map(host_and_port, self.entries)
+            allowed in (None, port) and (host == name or host in self._addresses_of(name))
+            for name, allowed in map(host_and_port, self.entries)
         )
 
     def allow_name(self, host: str) -> bool:
-        """Whether the name *host* may be looked up."""
+        """Return whether the name *host* may be looked up."""
         return any(host == name for name, _ in map(host_and_port, self.entries))
 
     def _addresses_of(self, name: str) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Writing what was recorded: redacted, looked over once more, stamped, and in one move."""
+"""The cassettes of one test, and the writing of recordings: redacted, checked for secrets once more, and atomic."""
 
 from __future__ import annotations
 
@@ -20,61 +20,39 @@ from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.client import LiveClient
 from pytest_veeqo_alloc.live.permission import is_loopback
 from pytest_veeqo_alloc.recording.matching import PARTS
-from pytest_veeqo_alloc.recording.paths import CassetteError, Place, Settings, missing, place_of, validate_mode
+from pytest_veeqo_alloc.recording.paths import (
+    CassetteError,
+    CassetteFile,
+    PlaybackOptions,
+    find_cassette,
+    missing_cassette,
+    validate_mode,
+)
 from pytest_veeqo_alloc.recording.player import CassettePlayer
 from pytest_veeqo_alloc.redaction.lint import secret_breaches
 from pytest_veeqo_alloc.redaction.redactor import redact
 from pytest_veeqo_alloc.spec.loader import operation_matches
 
-_COMMENT = "Recorded by pytest-veeqo-alloc and redacted: every text that is not known to be safe is a stand-in."
-
-
-def save(place: Place, interactions: list[Interaction], today: datetime.date) -> None:
-    """Puts *interactions* in the place of the cassette. CassetteError, and nothing written, where something still
-    looks like a secret after redaction, or the file cannot be written."""
-    safe = redact(interactions)
-    for each in safe:
-        for breach in secret_breaches(each):
-            where = mask_pointer(breach.pointer) or mask_location(breach.location)
-            raise CassetteError(f"the cassette {place.path} was not written: {breach.got} remains at {where}")
-    stamp = {
-        "recorded_on": today.isoformat(),
-        "host": class_of_host(interactions[-1]),
-        "package": version("pytest-veeqo-alloc"),
-    }
-    try:
-        write_atomically(place.path, cassette_text(safe, stamp, comment=_COMMENT))
-    except OSError as error:
-        raise CassetteError(f"the cassette {place.path} cannot be written: {error.strerror}") from None
-
-
-def class_of_host(interaction: Interaction) -> str:
-    """`loopback`, `private` or `public`: what kind of host was recorded, told from its name alone."""
-    host = (urlsplit(interaction.request.url).hostname or "") if interaction.request else ""
-    if is_loopback(host):
-        return "loopback"
-    try:
-        is_private = ipaddress.ip_address(host).is_private
-    except ValueError:
-        is_private = "." not in host or host.endswith((".local", ".internal", ".lan", ".home.arpa"))
-    return "private" if is_private else "public"
+_COMMENT = "Recorded by pytest-veeqo-alloc and redacted: placeholders replace every text that is not known to be safe."
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
-    """For the summary of a run: which cassette a test used, how much of it was left unplayed, and whether one of the
-    shipped pack stood in for a recording that was asked for."""
+class CassetteUsage:
+    """For the summary of a run: which cassette a test used, how much of it was not played, and whether a bundled one was
+    played although a recording was requested."""
 
     name: str
     path: str
     stored: int
     unplayed: int
-    in_place_of_recording: bool
+    not_recorded: bool
 
 
 class Cassettes:
-    """`.use(name)` plays or records a cassette within a block. `.findings` are those of all that passed. *own_servers*
-    gives `host:port` of servers of this process, which may always be called."""
+    """The cassettes of a test: `.use(name)` plays or records one within a block, `.findings` are those of all of them.
+
+    *own_servers* returns the `host:port` of servers in this process, which may always be called.
+    """
 
     def __init__(
         self,
@@ -86,7 +64,7 @@ class Cassettes:
     ) -> None:
         self._engine, self._folder, self._live, self._own_servers = engine, folder, live, own_servers
         self._mode = validate_mode(mode)
-        self._tapes: list[CassettePlayer] = []
+        self._players: list[CassettePlayer] = []
 
     def use(
         self,
@@ -98,89 +76,115 @@ class Cassettes:
         allow_hosts: Iterable[str] = (),
         record_mode: str | None = None,
     ) -> AbstractContextManager[CassettePlayer]:
-        """Play the cassette *name* of your folder or of the shipped pack; no call reaches the network.
+        """Play the cassette *name* of your folder or of the bundled ones; no call reaches the network.
 
         *relax* names parts of a request that are not compared: method, host, path, order_id, query, body. With
-        *strict_play* the test fails where an interaction was not played. *allow_hosts* are `host` or `host:port` that the
-        test may call beside it. *record_mode* (vcrpy's none, once, new_episodes or all) replaces that of the run; what
-        is recorded is written when the test has passed. ValueError, in one sentence, for what cannot be used.
+        *strict_play* the test fails if an interaction was not played. *allow_hosts* are `host` or `host:port` that the
+        test may call besides. *record_mode* (vcrpy's none, once, new_episodes or all) replaces that of the run; a
+        recording is written when the test has passed. Raise ValueError, in one sentence, for what cannot be used.
         """
         __tracebackhide__ = True
         mode = self._mode if record_mode is None else validate_mode(record_mode)
-        place = place_of(name, self._folder, use_pack=mode in ("none", "once"))
-        if mode == "none" and not place.path.exists():
-            raise missing(place, self._folder)
-        chosen = Settings(mode, _known_parts(relax), strict_play, allow_playback_repeats, _texts(allow_hosts))
-        tape = CassettePlayer(place, self._engine, chosen, self._live, self._own_servers)
-        self._tapes.append(tape)
-        return tape.running()
+        file = find_cassette(name, self._folder, use_bundled=mode in ("none", "once"))
+        relaxed = _as_tuple(relax)
+        for part in relaxed:
+            if part not in PARTS:
+                raise ValueError(unknown_name("part of a request to relax", part, PARTS))
+        options = PlaybackOptions(mode, frozenset(relaxed), strict_play, allow_playback_repeats, _as_tuple(allow_hosts))
+        player = CassettePlayer(file, self._engine, options, self._live, self._own_servers)
+        if mode == "none" and not player.stored:
+            raise missing_cassette(name, self._folder)
+        self._players.append(player)
+        return player.running()
 
     def owns(self, interaction: Interaction) -> bool:
-        """Whether one of the cassettes reports *interaction*."""
-        return any(tape.owns(interaction) for tape in self._tapes)
+        """Return whether one of the cassettes reports *interaction*."""
+        return any(player.owns(interaction) for player in self._players)
 
     @property
     def findings(self) -> Findings:
-        """What is wrong with the allocations that passed through any cassette."""
-        return self._engine.merge(tape.findings for tape in self._tapes)
+        """The findings of the allocations that any cassette played or recorded."""
+        return self._engine.merge(player.findings for player in self._players)
 
     @property
     def interactions(self) -> list[Interaction]:
-        """Everything that passed through any cassette."""
-        return [each for tape in self._tapes for each in tape.interactions]
+        """The interactions that any cassette played or recorded."""
+        return [interaction for player in self._players for interaction in player.interactions]
 
     @property
     def checked(self) -> int:
-        """How many allocations passed."""
+        """The number of allocations that any cassette played or recorded."""
         return sum(map(operation_matches, self.interactions))
 
-    def show(self) -> None:
-        """Tells whoever counts of what passed."""
-        for tape in self._tapes:
-            tape.show()
+    def publish(self) -> None:
+        """Report the allocations to the engine's listener."""
+        for player in self._players:
+            player.publish()
 
     @property
     def problems(self) -> list[str]:
-        """What fails the test besides findings: requests that nothing was played for, where the client kept that to
-        itself, cassettes whose block was never entered, and with `strict_play` what was not played."""
-        told = [str(error) for tape in self._tapes for error in tape.unmatched]
-        for tape in self._tapes:
-            if not tape.was_entered:
-                told.append(f"nothing was played of {tape.place.name!a}: write `with veeqo_alloc_cassette.use(...):`")
-            if tape.settings.strict_play and tape.unplayed:
-                count = f"{len(tape.unplayed)} of {len(tape.stored)} interactions"
-                told.append(
-                    f"the cassette {tape.place.name!a} is not played to its end: {count} are left (strict_play=True)"
-                )
-        return list(dict.fromkeys(told))
+        """What fails the test besides findings: unmatched requests (the client may have hidden the error), cassettes whose
+        block was never entered, and with `strict_play` unplayed interactions."""
+        found = [str(error) for player in self._players for error in player.unmatched]
+        for player in self._players:
+            name = player.file.name
+            if not player.was_entered:
+                found.append(f"the cassette {name!a} was not played: write `with veeqo_alloc_cassette.use(...):`")
+            if player.options.strict_play and player.unplayed:
+                count = f"{len(player.unplayed)} of {len(player.stored)} interactions"
+                found.append(f"{count} of the cassette {name!a} not played (strict_play=True)")
+        return list(dict.fromkeys(found))
 
     def save(self, today: datetime.date) -> None:
-        """Write what was recorded. ValueError, in one sentence, where that cannot be done."""
-        for tape in self._tapes:
-            if recorded := tape.recorded:
-                save(tape.place, [*tape.stored, *recorded], today)
+        """Write the recordings. Raise ValueError, in one sentence, if that fails."""
+        for player in self._players:
+            if recorded := player.recorded:
+                write_cassette(player.file, [*player.stored, *recorded], today)
 
-    def used(self, *, passed: bool) -> list[Used]:
-        """Which cassettes were used, for the summary. A test that did not pass need not have played all."""
+    def usage(self, *, passed: bool) -> list[CassetteUsage]:
+        """Return which cassettes were used. A test that did not pass need not have played everything."""
         return [
-            Used(
-                name=tape.place.name,
-                path=str(tape.place.path),
-                stored=len(tape.stored),
-                unplayed=len(tape.unplayed) if passed else 0,
-                in_place_of_recording=tape.place.is_shipped and tape.settings.mode != "none",
+            CassetteUsage(
+                name=player.file.name,
+                path=str(player.file.path),
+                stored=len(player.stored),
+                unplayed=len(player.unplayed) if passed else 0,
+                not_recorded=player.file.is_bundled and player.options.mode != "none",
             )
-            for tape in self._tapes
+            for player in self._players
         ]
 
 
-def _known_parts(relax: Iterable[str]) -> frozenset[str]:
-    parts = _texts(relax)
-    for part in parts:
-        if part not in PARTS:
-            raise ValueError(unknown_name("part of a request to relax", part, PARTS))
-    return frozenset(parts)
+def write_cassette(file: CassetteFile, interactions: list[Interaction], today: datetime.date) -> None:
+    """Redact *interactions* and write them to *file*, in place of what it holds. Raise CassetteError, with nothing written,
+    if something still looks like a secret or the file cannot be written."""
+    safe = redact(interactions)
+    for interaction in safe:
+        for breach in secret_breaches(interaction):
+            where = mask_pointer(breach.pointer) or mask_location(breach.location)
+            raise CassetteError(f"the cassette {file.path} was not written: {breach.got} remains at {where}")
+    stamp = {
+        "recorded_on": today.isoformat(),
+        "host": kind_of_host(interactions[-1]),
+        "package": version("pytest-veeqo-alloc"),
+    }
+    try:
+        write_atomically(file.path, cassette_text(safe, stamp, comment=_COMMENT))
+    except OSError as error:
+        raise CassetteError(f"the cassette {file.path} cannot be written: {error.strerror}") from None
 
 
-def _texts(several: Iterable[str]) -> tuple[str, ...]:
-    return (several,) if isinstance(several, str) else tuple(several)
+def kind_of_host(interaction: Interaction) -> str:
+    """Return `loopback`, `private` or `public` for the host of the request, judged by its name alone."""
+    host = (urlsplit(interaction.request.url).hostname or "") if interaction.request else ""
+    if is_loopback(host):
+        return "loopback"
+    try:
+        is_private = ipaddress.ip_address(host).is_private
+    except ValueError:
+        is_private = "." not in host or host.endswith((".local", ".internal", ".lan", ".home.arpa"))
+    return "private" if is_private else "public"
+
+
+def _as_tuple(texts: Iterable[str]) -> tuple[str, ...]:
+    return (texts,) if isinstance(texts, str) else tuple(texts)

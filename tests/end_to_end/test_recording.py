@@ -27,8 +27,8 @@ from pytest_veeqo_alloc.live import RefusedError
 from pytest_veeqo_alloc.live.client import LiveClient
 from pytest_veeqo_alloc.live.journal import read_journal
 from pytest_veeqo_alloc.recording.network_guard import NetworkBlockedError
-from pytest_veeqo_alloc.recording.paths import CassetteError, Place
-from pytest_veeqo_alloc.recording.session import Cassettes, class_of_host, save
+from pytest_veeqo_alloc.recording.paths import CassetteError, CassetteFile
+from pytest_veeqo_alloc.recording.session import Cassettes, kind_of_host, write_cassette
 
 TODAY = datetime.date(2026, 11, 25)
 
@@ -52,11 +52,11 @@ def test_each_client_is_admitted_once_a_request_and_every_client_plays_it(
 ) -> None:
     url = f"{server.url}/orders/7/allocations"
     with recorder(server.url, tmp_path) as (cassettes, live):
-        with cassettes.use("mine") as tape:
+        with cassettes.use("mine") as player:
             first = CLIENTS[client](url, pool_request())
             CLIENTS[client](f"{server.url}/orders/8/allocations", pool_request(2))
         assert first[0] == 201
-        assert (len(tape.recorded), tape.play_count, len(tape.interactions)) == (2, 0, 2)
+        assert (len(player.recorded), player.play_count, len(player.interactions)) == (2, 0, 2)
         assert cassettes.findings.ok
         cassettes.save(TODAY)
         assert live.run_state.charged == 2
@@ -107,7 +107,7 @@ def test_no_canary_of_a_recording_reaches_cassette_journal_or_log(
     sent["allocation"]["note"] = secrets
     sent["allocation"]["nested"] = {f"name_{chr(97 + at % 26)}{at // 26}": secret for at, secret in enumerate(secrets)}
     with caplog.at_level("DEBUG"), serving(Leaking) as url, recorder(url, tmp_path) as (cassettes, _):
-        with cassettes.use("mine") as tape:
+        with cassettes.use("mine") as player:
             CLIENTS[client](f"{url}/orders/7/allocations?email={secrets[2]}&token={secrets[1]}", sent)
         cassettes.save(TODAY)
     written = (tmp_path / "mine.yaml").read_text(encoding="utf-8")
@@ -116,7 +116,7 @@ def test_no_canary_of_a_recording_reaches_cassette_journal_or_log(
         record.getMessage() for record in caplog.records if not record.name.startswith(("urllib3", "http"))
     )
     out = "".join(capfd.readouterr())
-    for text in (written, journal, ours, out, repr(tape.interactions), str(cassettes.findings)):
+    for text in (written, journal, ours, out, repr(player.interactions), str(cassettes.findings)):
         assert re.findall(r"(?i)canary\S*|corp\.io", text) == []
     assert HEADERS["x-api-key"] not in written + journal
     entry = yaml.safe_load(written)["interactions"][0]["response"]
@@ -179,23 +179,23 @@ def test_all_makes_the_cassette_anew_and_keeps_nothing_old(server: Staging, tmp_
 
 
 def test_what_still_looks_like_a_secret_after_redaction_is_not_written(tmp_path: Path) -> None:
-    place = Place("mine", tmp_path / "mine.yaml")
+    place = CassetteFile("mine", tmp_path / "mine.yaml")
     entry = created(host="https://a8f5f167f44f4964e6c998dee827110c.jane@corp.io".replace("@", "."))
-    save(place, [entry], TODAY)
+    write_cassette(place, [entry], TODAY)
     assert place.path.exists()
     place.path.unlink()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pytest_veeqo_alloc.recording.session.redact", lambda interactions: interactions)
         leaking = created(body={"note": "jane@corp.io"})
         with pytest.raises(CassetteError, match="was not written: an e-mail address in the request remains at /note"):
-            save(place, [leaking], TODAY)
+            write_cassette(place, [leaking], TODAY)
     assert not place.path.exists()
 
 
 def test_a_cassette_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(CassetteError, match="cannot be written: "):
-        save(Place("mine", tmp_path / "file" / "mine.yaml"), [created()], TODAY)
+        write_cassette(CassetteFile("mine", tmp_path / "file" / "mine.yaml"), [created()], TODAY)
 
 
 @pytest.mark.parametrize(
@@ -207,4 +207,4 @@ def test_a_cassette_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> No
     ],
 )  # fmt: skip
 def test_the_stamp_says_the_class_of_the_host_and_not_the_host(host: str, kind: str) -> None:
-    assert class_of_host(created(host=host)) == kind
+    assert kind_of_host(created(host=host)) == kind

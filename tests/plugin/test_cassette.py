@@ -121,8 +121,8 @@ def test_it():
     result.stdout.fnmatch_lines([
         ">       requests.post(*",
         "E       pytest_veeqo_alloc.recording.matching.UnmatchedRequestError: the cassette 'created' has no interaction left*",
-        "E         path                                         recorded that of another call, got this one",
-        "E         query:canary                                 recorded nothing, got a value of 1 characters",
+        "E         path                                         recorded the path of another call, got this one",
+        "E         query:canary                                 recorded nothing, got a value of 1 character",
         "test_it.py:*: UnmatchedRequestError",
     ], consecutive=False)  # fmt: skip
     result.stdout.no_fnmatch_line("*site-packages*")
@@ -146,8 +146,8 @@ def test_it():
     )
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([
-        "veeqo-alloc: the cassette 'created' has no interaction left for POST /orders/{order_id}/allocations: 1 that matches "
-        "was played; allow_playback_repeats=True plays it again"
+        "veeqo-alloc: the cassette 'created' has no interaction left for POST /orders/{order_id}/allocations: 1 match "
+        "played already; allow_playback_repeats=True plays it again"
     ])  # fmt: skip
 
 
@@ -171,7 +171,7 @@ def test_what_is_left_unplayed_is_a_line_in_the_summary_or_a_failure(
     result = run(pytester, LEFT, "--veeqo-alloc-cassette-dir=own", *options)
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines([
-        "veeqo-alloc: the cassette 'mine' is not played to its end: 1 of 2 interactions are left (strict_play=True)",
+        "veeqo-alloc: 1 of 2 interactions of the cassette 'mine' not played (strict_play=True)",
         "veeqo-alloc: warning: 1 of 2 interactions of the cassette 'mine' not played by test_it.py::test_left",
     ])  # fmt: skip
     result.stdout.no_fnmatch_line("*not played by*test_strict*")
@@ -206,7 +206,7 @@ def test_cassettes_that_no_test_used_are_told_where_all_tests_ran(pytester: pyte
 @pytest.mark.parametrize(
     ("test", "options", "line"),
     [
-        ('@pytest.mark.veeqo_alloc_cassette("creatd")\ndef test_it(): pass', (), "veeqo-alloc: there is no cassette 'creatd' in */tests/cassettes nor in the shipped pack: did you mean 'created'?*"),
+        ('@pytest.mark.veeqo_alloc_cassette("creatd")\ndef test_it(): pass', (), "veeqo-alloc: no cassette 'creatd' in */tests/cassettes or among the bundled ones: did you mean 'created'?*"),
         ('@pytest.mark.veeqo_alloc_cassette\ndef test_it(): pass', (), "veeqo-alloc: the marker is used as @pytest.mark.veeqo_alloc_cassette('name')*"),
         ('@pytest.mark.veeqo_alloc_cassette("created", relaxed=1)\ndef test_it(): pass', (), "veeqo-alloc: the marker is used as*"),
         ('@pytest.mark.veeqo_alloc_cassette("created", relax=["bdy"])\ndef test_it(): pass', (), "veeqo-alloc: unknown part of a request to relax 'bdy': did you mean 'body'?"),
@@ -228,7 +228,7 @@ def test_forgotten(veeqo_alloc_cassette):
     veeqo_alloc_cassette.use("created")
 """)  # fmt: skip
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*nothing was played of 'created': write `with veeqo_alloc_cassette.use(...):`"])
+    result.stdout.fnmatch_lines(["*the cassette 'created' was not played: write `with veeqo_alloc_cassette.use(...):`"])
 
 
 def test_a_shipped_cassette_where_one_was_to_be_recorded_is_told(pytester: pytest.Pytester) -> None:

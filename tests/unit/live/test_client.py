@@ -472,7 +472,7 @@ def test_what_is_not_admitted_says_why_and_quotes_no_key(
     fields = {"url": "SERVER/orders/7/allocations"} | change
     fields["url"] = fields["url"].replace("SERVER", server.url)
     with live_at(server.url, tmp_path) as live, pytest.raises(RefusedError, match=re.escape(reason)) as caught:
-        live.admission(request(**fields))  # type: ignore[arg-type]
+        live.admission(request(**fields))
     assert "production" not in str(caught.value)
     assert not (tmp_path / "journal.jsonl").exists()
 

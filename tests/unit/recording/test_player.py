@@ -30,7 +30,7 @@ from pytest_veeqo_alloc.capture.writers import cassette_text
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.recording.matching import UnmatchedRequestError
 from pytest_veeqo_alloc.recording.network_guard import NetworkBlockedError
-from pytest_veeqo_alloc.recording.paths import CassetteError, shipped_names
+from pytest_veeqo_alloc.recording.paths import CassetteError, bundled_names
 from pytest_veeqo_alloc.recording.session import Cassettes
 from pytest_veeqo_alloc.spec.loader import read_shipped_text, shipped_folder
 
@@ -46,17 +46,17 @@ def cassettes(tmp_path: Path) -> Cassettes:
 def test_the_pack_is_what_the_command_makes_of_orders_and_known_errors() -> None:
     pack = runpy.run_path(str(ROOT / "tools" / "make_cassettes.py"))["pack"]()
     assert {name: read_shipped_text(f"cassettes/{name}") for name in pack} == pack
-    assert pack.keys() == {f"{name}.yaml" for name in shipped_names()}
+    assert pack.keys() == {f"{name}.yaml" for name in bundled_names()}
 
 
 def test_the_pack_has_every_promised_cassette() -> None:
-    assert shipped_names() == [
+    assert bundled_names() == [
         "bad-request", "created", "created-observed", "created-partial", "created-several-lines", "created-unicode",
         "forbidden", "not-found", "rate-limited", "server-error", "unauthorized",
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", shipped_names())
+@pytest.mark.parametrize("name", bundled_names())
 def test_each_cassette_says_that_it_is_no_recording_and_what_it_rests_on(name: str) -> None:
     text = read_shipped_text(f"cassettes/{name}.yaml")
     assert text.startswith("# Not a recording of the live API")
@@ -66,14 +66,14 @@ def test_each_cassette_says_that_it_is_no_recording_and_what_it_rests_on(name: s
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-@pytest.mark.parametrize("name", shipped_names())
+@pytest.mark.parametrize("name", bundled_names())
 def test_each_shipped_cassette_plays_through_each_client(name: str, client: str, cassettes: Cassettes) -> None:
     stored = yaml.safe_load(read_shipped_text(f"cassettes/{name}.yaml"))["interactions"][0]["response"]
-    with cassettes.use(name, strict_play=True) as tape:
+    with cassettes.use(name, strict_play=True) as player:
         answer = CLIENTS[client](URL, BODY)
     assert answer[0] == stored["status"]["code"]
     assert parsed(answer) == (json.loads(stored["body"]["string"]) if stored["body"]["string"] else None)
-    assert (tape.play_count, tape.unplayed, len(tape.interactions)) == (1, [], 1)
+    assert (player.play_count, player.unplayed, len(player.interactions)) == (1, [], 1)
     assert cassettes.findings.ok
     assert cassettes.problems == []
 
@@ -124,7 +124,7 @@ def test_an_unmatched_request_says_what_differs_and_quotes_nothing(tmp_path: Pat
         "  /allocation/warehouse_id                     recorded number 1784, got number 5",
         "  /allocation/note                             recorded nothing, got string of 6 characters",
         "",
-        "  do: send what was recorded, record it anew, or leave it out of the comparison with "
+        "  do: send what was recorded, record it again, or exclude it from the comparison with "
         "relax=['body', 'host', 'query']",
     ]  # fmt: skip
     assert cassettes.problems == [text]
@@ -160,13 +160,13 @@ def test_a_played_interaction_plays_again_only_where_asked(tmp_path: Path, casse
     url = "https://api.example.com/orders/447452/allocations"
     with cassettes.use("mine"):
         requests.post(url, json=BODY, timeout=10)
-        with pytest.raises(UnmatchedRequestError, match="1 that matches was played; allow_playback_repeats=True"):
+        with pytest.raises(UnmatchedRequestError, match="1 match played already; allow_playback_repeats=True"):
             requests.post(url, json=BODY, timeout=10)
-    with cassettes.use("mine", allow_playback_repeats=True) as tape:
+    with cassettes.use("mine", allow_playback_repeats=True) as player:
         for _ in range(3):
             requests.post(url, json=BODY, timeout=10)
-    assert tape.play_count == 3
-    assert len(tape.interactions) == 3
+    assert player.play_count == 3
+    assert len(player.interactions) == 3
 
 
 def test_what_was_redacted_in_the_recording_matches_what_would_be(tmp_path: Path, cassettes: Cassettes) -> None:
@@ -184,14 +184,12 @@ def test_what_was_redacted_in_the_recording_matches_what_would_be(tmp_path: Path
 
 def test_unplayed_interactions_are_told(tmp_path: Path, cassettes: Cassettes) -> None:
     write(tmp_path, "mine", created(1), created(2))
-    with cassettes.use("mine", strict_play=True) as tape:
+    with cassettes.use("mine", strict_play=True) as player:
         requests.post("https://api.example.com/orders/2/allocations", json=BODY, timeout=10)
-    assert [each.request.url for each in tape.unplayed if each.request] == [
+    assert [each.request.url for each in player.unplayed if each.request] == [
         "https://api.example.com/orders/1/allocations"
     ]
-    assert cassettes.problems == [
-        "the cassette 'mine' is not played to its end: 1 of 2 interactions are left (strict_play=True)"
-    ]
+    assert cassettes.problems == ["1 of 2 interactions of the cassette 'mine' not played (strict_play=True)"]
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -260,18 +258,18 @@ def test_eight_threads_never_reach_a_real_socket(
     assert len(outcomes) == 80
     assert set(outcomes) <= {
         201,
-        "a call left the cassette 'mine' and was stopped before the network: vcrpy plays for several threads only where "
-        "they share one session; a host that the test needs all the same is named in allow_hosts=",
+        "a call bypassed the cassette 'mine' and was stopped before the network: let all threads share one session, since "
+        "vcrpy plays for no others, or name a host that the test needs in allow_hosts=",
     }
 
 
 def test_threads_that_share_a_session_are_played(tmp_path: Path, cassettes: Cassettes) -> None:
     write(tmp_path, "mine", *(created(number) for number in range(1, 41)))
-    with cassettes.use("mine") as tape, httpx.Client() as client, ThreadPoolExecutor(8) as pool:
+    with cassettes.use("mine") as player, httpx.Client() as client, ThreadPoolExecutor(8) as pool:
         urls = [f"https://api.example.com/orders/{number}/allocations" for number in range(1, 41)]
         statuses = list(pool.map(lambda url: client.post(url, json=BODY).status_code, urls))
     assert statuses == [201] * 40
-    assert tape.unplayed == []
+    assert player.unplayed == []
 
 
 @pytest.mark.parametrize("kind", ["httpx", "aiohttp"])
@@ -287,9 +285,9 @@ def test_forty_calls_at_once_in_one_loop_are_played(kind: str, tmp_path: Path, c
         async with aiohttp.ClientSession() as session:
             return [r.status for r in await asyncio.gather(*(session.post(url, json=BODY) for url in urls))]
 
-    with cassettes.use("mine") as tape:
+    with cassettes.use("mine") as player:
         assert asyncio.run(with_httpx() if kind == "httpx" else with_aiohttp()) == [201] * 40
-    assert (tape.unplayed, len(tape.interactions)) == ([], 40)
+    assert (player.unplayed, len(player.interactions)) == ([], 40)
 
 
 def test_no_connection_and_no_look_up_is_made_within_a_replay(cassettes: Cassettes) -> None:
@@ -350,7 +348,7 @@ SENTENCES = [
     ),
     ("interactions: []\n", "cannot be used: a VCR cassette without its version, which stands last: it may be cut off"),
     ("interactions: []\nversion: 2\n", "cannot be used: a VCR cassette of another version than 1"),
-    ("interactions: []\nversion: 1\n", "holds no interaction: record it anew"),
+    ("interactions: []\nversion: 1\n", "has no interaction: record it again"),
     ("", "cannot be used: not what a VCR cassette looks like"),
     ("just words", "cannot be used: not what a VCR cassette looks like"),
 ]
@@ -371,7 +369,7 @@ def test_what_is_no_cassette_is_one_sentence_with_its_name(
 def test_a_huge_cassette_is_refused_before_it_is_read(tmp_path: Path, cassettes: Cassettes) -> None:
     with (tmp_path / "mine.yaml").open("wb") as file:
         file.truncate(100_000_000)
-    with pytest.raises(CassetteError, match="has more than 64 MB, which is not read"), cassettes.use("mine"):
+    with pytest.raises(CassetteError, match="is larger than 64 MB: split it"), cassettes.use("mine"):
         pass
 
 
@@ -379,7 +377,7 @@ def test_a_huge_cassette_is_refused_before_it_is_read(tmp_path: Path, cassettes:
     "name", ["../created", "a/../b", "/etc/passwd", "", ".hidden", "a//b", "a\\b", "a\nb", "a/", "ünïcode", None]
 )
 def test_a_name_stays_in_its_folder(name: str, cassettes: Cassettes) -> None:
-    with pytest.raises(CassetteError, match="is no name of a cassette"), cassettes.use(name):
+    with pytest.raises(CassetteError, match="is not a cassette name"), cassettes.use(name):
         pass
 
 
@@ -397,8 +395,8 @@ def test_a_name_that_is_nowhere_is_told_with_the_nearest(tmp_path: Path, cassett
     with pytest.raises(CassetteError) as caught, cassettes.use("created-partal"):
         pass
     assert str(caught.value) == (
-        f"there is no cassette 'created-partal' in {tmp_path} nor in the shipped pack: did you mean 'created-partial'? "
-        "Else record it with --veeqo-alloc-record-mode once"
+        f"no cassette 'created-partal' in {tmp_path} or among the bundled ones: did you mean 'created-partial'? "
+        "Otherwise record it with --veeqo-alloc-record-mode once"
     )
 
 
@@ -426,7 +424,10 @@ def test_a_json_cassette_and_one_in_a_subfolder_play(tmp_path: Path, cassettes: 
 
 def test_a_vcrpy_that_would_write_by_itself_is_not_used(cassettes: Cassettes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vcr.VCR, "register_persister", lambda self, persister: None)
-    with pytest.raises(CassetteError, match="this version of vcrpy writes by itself"), cassettes.use("created"):
+    with (
+        pytest.raises(CassetteError, match="this version of vcrpy would write recordings unredacted"),
+        cassettes.use("created"),
+    ):
         pass
 
 
