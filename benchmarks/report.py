@@ -12,8 +12,7 @@ from check import RecordingListener, compact
 
 from pytest_veeqo_alloc.coverage.listeners import CheckEvent, CoverageRecorder, read_recorded
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.reporting.formatters import build_run, describe_run
-from pytest_veeqo_alloc.reporting.report_file import save
+from pytest_veeqo_alloc.reporting.report_file import build_run, describe_run, save
 
 INTERACTIONS = 10_000
 

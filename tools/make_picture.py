@@ -13,8 +13,7 @@ from selenium.webdriver.chrome.service import Service
 from pytest_veeqo_alloc import build_order
 from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.reporting.formatters import build_run, describe_run
-from pytest_veeqo_alloc.reporting.report_file import save
+from pytest_veeqo_alloc.reporting.report_file import build_run, describe_run, save
 
 PICTURE = Path(__file__).parents[1] / "docs" / "report.png"
 

@@ -1,4 +1,4 @@
-"""Checking files: what they hold, and what is wrong with it."""
+"""Files and folders of the command line: they are found, checked and redacted here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import CassetteVersionError, Kind, LoadedFile, load
-from pytest_veeqo_alloc.capture.writers import render_redacted, write_atomically
+from pytest_veeqo_alloc.capture.writers import render_redacted
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.engine import Engine
@@ -18,13 +18,18 @@ from pytest_veeqo_alloc.redaction.redactor import new_redactor
 from pytest_veeqo_alloc.reporting.formatters import CheckRun, FileResult
 from pytest_veeqo_alloc.spec.loader import operation_matches, side_of
 
+_SUFFIXES = (".json", ".yaml", ".yml", ".har")
 _OURS = (b"interactions", b"allocation", b"sellable")
+"""Words of which a file that could be ours has one."""
+
+ErrorHandler = Callable[[str, str], None]
+"""Takes a path and one sentence on why it cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileCheckOptions:
-    """How to check: what the files are (None: told from their content), the status that is expected, and whether to
-    look at them as files too, and at their age in days."""
+    """How to check files: their kind (None: detected from the content), the expected status of every response, whether
+    to look for secrets as well, and the largest age of a recording in days."""
 
     kind: Kind | None = None
     expect_status: int | None = None
@@ -33,22 +38,18 @@ class FileCheckOptions:
 
 
 def check_paths(paths: list[str], engine: Engine, options: FileCheckOptions) -> CheckRun:
-    """Checks every file of *paths* (`-` is standard input; folders are walked, links included)."""
+    """Check every file of *paths*: files, folders, or `-` for standard input."""
     run = CheckRun()
-    for path, named, data in walk(paths, lambda file, sentence: run.unreadable.append((file, sentence))):
+    matches = (lambda _: True) if options.lint else operation_matches
+    for path, is_named, data in _walk(paths, lambda file, sentence: run.unreadable.append((file, sentence))):
         try:
-            matches = _everything if options.lint else operation_matches
             loaded = load(data, path, kind=options.kind, side_of=side_of, matches=matches)
-        except CassetteVersionError as error:
-            if options.lint:
+        except UnreadableFileError as error:
+            if options.lint and isinstance(error, CassetteVersionError):
                 run.files += 1
                 _add(run, engine, path, path, engine.lint_version(error.version))
-            else:
-                run.unreadable.append((path, str(error)))
-            continue
-        except UnreadableFileError as error:
-            # A folder may hold anything; what cannot be read there matters where it could be one of ours.
-            if named or any(word in data for word in _OURS):
+            # A folder may hold anything, so that an unreadable file in it matters only if it could be one of ours.
+            elif is_named or isinstance(error, CassetteVersionError) or any(word in data for word in _OURS):
                 run.unreadable.append((path, str(error)))
             else:
                 run.skipped += 1
@@ -56,14 +57,10 @@ def check_paths(paths: list[str], engine: Engine, options: FileCheckOptions) -> 
         run.files += 1
         if loaded is None:
             run.skipped += 1
-            run.unrecognised += [path] if named else []
-            continue
-        _check(run, engine, path, loaded, options)
+            run.unrecognised += [path] if is_named else []
+        else:
+            _check(run, engine, path, loaded, options)
     return run
-
-
-def _everything(interaction: Interaction) -> bool:
-    return True
 
 
 def _check(run: CheckRun, engine: Engine, path: str, loaded: LoadedFile, options: FileCheckOptions) -> None:
@@ -74,10 +71,10 @@ def _check(run: CheckRun, engine: Engine, path: str, loaded: LoadedFile, options
             findings = engine.merge([findings, engine.lint_body(loaded.kind, loaded.body)])
         _add(run, engine, path, path, findings)
     for interaction in loaded.interactions:
-        several = [engine.lint(interaction)] if options.lint else []
+        results = [engine.lint(interaction)] if options.lint else []
         if operation_matches(interaction) or interaction.request is None:
-            several.insert(0, engine.evaluate_stored(interaction, expect_status=options.expect_status))
-        _add(run, engine, path, interaction.source, engine.merge(several))
+            results.insert(0, engine.evaluate_stored(interaction, expect_status=options.expect_status))
+        _add(run, engine, path, interaction.source, engine.merge(results))
     if options.lint and options.max_age is not None and loaded.kind in ("cassette", "har"):
         age = engine.lint_age(loaded.recorded_on, options.max_age)
         if len(age):
@@ -89,8 +86,8 @@ def _add(run: CheckRun, engine: Engine, file: str, source: str, findings: Findin
 
 
 @dataclass(frozen=True, slots=True)
-class Redacted:
-    """A file redacted: its new text, whether that differs, and how many bodies were dropped as unreadable."""
+class RedactedFile:
+    """A redacted file: its new text, whether that differs, and how many unreadable bodies were dropped."""
 
     path: str
     text: str
@@ -98,45 +95,40 @@ class Redacted:
     dropped: int
 
 
-def redact_files(paths: list[str], errors: list[tuple[str, str]]) -> list[Redacted]:
-    """Every file of *paths* that holds calls, redacted in one session. What cannot be is told in *troubles*, with one
-    sentence; a file in a folder that holds no calls is passed over."""
-    loaded = list(_loaded(paths, errors))
+def redact_files(paths: list[str], on_error: ErrorHandler) -> list[RedactedFile]:
+    """Redact every file of *paths* that holds interactions, with the same placeholders for the same values.
+
+    Nothing is written. Files in a folder that hold none are skipped; *on_error* gets those that cannot be redacted.
+    """
+    files = list(_files_with_interactions(paths, on_error))
     redactor = new_redactor()
-    for _, _, file in loaded:
-        for interaction in file.interactions:
+    for _, _, loaded in files:
+        for interaction in loaded.interactions:
             redactor.reserve_placeholders(interaction)
     results = []
-    for path, data, file in loaded:
-        safe = [redactor.interaction(each) for each in file.interactions]
+    for path, data, loaded in files:
+        safe = [redactor.interaction(interaction) for interaction in loaded.interactions]
         try:
-            text = render_redacted(file.kind, file.document, safe, as_json=file.is_json)
+            text = render_redacted(loaded.kind, loaded.document, safe, as_json=loaded.is_json)
         except ValueError as error:
-            errors.append((path, str(error)))
+            on_error(path, str(error))
             continue
-        dropped = sum(map(_dropped, safe)) - sum(map(_dropped, file.interactions))
-        results.append(Redacted(path, text, text.encode() != data, dropped))
+        dropped = sum(map(_dropped, safe)) - sum(map(_dropped, loaded.interactions))
+        results.append(RedactedFile(path, text, text.encode() != data, dropped))
     return results
 
 
-def write_back(redacted: Redacted) -> None:
-    """Puts the redacted text in the place of its file, atomically; OSError where that cannot be done."""
-    if redacted.changed:
-        write_atomically(Path(redacted.path), redacted.text)
-
-
-def _loaded(paths: list[str], errors: list[tuple[str, str]]) -> Iterator[tuple[str, bytes, LoadedFile]]:
-    for path, named, data in walk(paths, lambda file, sentence: errors.append((file, sentence))):
+def _files_with_interactions(paths: list[str], on_error: ErrorHandler) -> Iterator[tuple[str, bytes, LoadedFile]]:
+    for path, is_named, data in _walk(paths, on_error):
         try:
-            file = load(data, path, kind=None, side_of=side_of, matches=lambda _: True, decode=False)
+            loaded = load(data, path, kind=None, side_of=side_of, matches=lambda _: True, decode=False)
         except UnreadableFileError as error:
-            errors.append((path, str(error)))
+            on_error(path, str(error))
             continue
-        if file is None or file.kind in ("request", "response"):
-            if named:
-                errors.append((path, "no cassette, HAR file or interaction, and nothing else is redacted here"))
-            continue
-        yield path, data, file
+        if loaded is not None and loaded.kind not in ("request", "response"):
+            yield path, data, loaded
+        elif is_named:
+            on_error(path, "not a cassette, HAR file or interaction: nothing else can be redacted")
 
 
 def _dropped(interaction: Interaction) -> int:
@@ -144,21 +136,13 @@ def _dropped(interaction: Interaction) -> int:
     return sum(bool(message and (message.body or b"").startswith(b"[redacted: ")) for message in messages)
 
 
-SUFFIXES = (".json", ".yaml", ".yml", ".har")
-
-
-Trouble = Callable[[str, str], None]
-"""Takes a path and one sentence about why it cannot be looked at."""
-
-
-def walk(paths: list[str], trouble: Trouble) -> Iterator[tuple[str, bool, bytes]]:
-    """Each file of *paths* (`-` is standard input; folders are walked, links included), whether it was named itself
-    rather than found in a folder, and its bytes."""
-    for path, named in _files(paths, trouble):
+def _walk(paths: list[str], on_error: ErrorHandler) -> Iterator[tuple[str, bool, bytes]]:
+    """Yield the path of each file, whether it is one of *paths* itself and not found in a folder, and its content."""
+    for path, is_named in _paths(paths, on_error):
         try:
-            yield path, named, _read(path)
+            yield path, is_named, _read(path)
         except OSError as error:
-            trouble(path, error.strerror or "cannot be read")
+            on_error(path, error.strerror or "cannot be read")
 
 
 def _read(path: str) -> bytes:
@@ -169,28 +153,27 @@ def _read(path: str) -> bytes:
     return sys.stdin.buffer.read()
 
 
-def _files(paths: list[str], trouble: Trouble) -> Iterator[tuple[str, bool]]:
+def _paths(paths: list[str], on_error: ErrorHandler) -> Iterator[tuple[str, bool]]:
+    def cannot_list(error: OSError) -> None:
+        on_error(str(error.filename), error.strerror or "cannot be read")
+
     for path in paths:
         if path == "-" or not os.path.isdir(path):
             yield path, True
             continue
         seen: set[str] = set()
-
-        def untold(error: OSError) -> None:
-            trouble(str(error.filename), error.strerror or "cannot be read")
-
-        for folder, inner, names in os.walk(path, followlinks=True, onerror=untold):
-            # A link may lead back to where we are.
+        for folder, inner, names in os.walk(path, followlinks=True, onerror=cannot_list):
             inner[:] = sorted(name for name in inner if not name.startswith("."))
-            inner[:] = [name for name in inner if _first_time(os.path.join(folder, name), seen)]
+            inner[:] = [name for name in inner if _is_new(os.path.join(folder, name), seen)]
             for name in sorted(names):
-                here = os.path.join(folder, name)
-                if name.lower().endswith(SUFFIXES) and (os.path.isfile(here) or not os.path.exists(here)):
-                    yield here, False
+                file = os.path.join(folder, name)
+                if name.lower().endswith(_SUFFIXES) and (os.path.isfile(file) or not os.path.exists(file)):
+                    yield file, False
 
 
-def _first_time(folder: str, seen: set[str]) -> bool:
+def _is_new(folder: str, seen: set[str]) -> bool:
+    """Return whether *folder* was not walked yet, and remember it: a link may lead back."""
     real = os.path.realpath(folder)
-    new = real not in seen
+    is_new = real not in seen
     seen.add(real)
-    return new
+    return is_new

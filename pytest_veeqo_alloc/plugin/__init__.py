@@ -1,92 +1,59 @@
-"""The pytest plugin: options, fixtures, markers and summary."""
+"""The hooks of the pytest plugin. pytest loads it in every run, so heavy modules are imported where they are needed."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 
-from pytest_veeqo_alloc.plugin import hookspecs
-from pytest_veeqo_alloc.plugin.fixtures import (
-    MARKER,
-    PASSED,
-    USED,
-    _veeqo_alloc_server_runner,
-    veeqo_alloc_cassette,
-    veeqo_alloc_contract,
-    veeqo_alloc_orders,
-    veeqo_alloc_schemas,
-    veeqo_alloc_server,
-    veeqo_alloc_server_settings,
-    veeqo_alloc_target,
-    veeqo_alloc_watch,
-)
-from pytest_veeqo_alloc.plugin.fixtures_conformance import (
-    _veeqo_alloc_client_assertions,
-    _veeqo_alloc_server_assertions,
-    _veeqo_alloc_server_under_test,
-    is_client_named,
-    replacement_for,
-    uncovered_reason,
-    veeqo_alloc_client,
-)
-from pytest_veeqo_alloc.plugin.observers import test_failure, trim_traceback, warnings_of
+from pytest_veeqo_alloc.plugin import fixtures, fixtures_conformance, hookspecs
+from pytest_veeqo_alloc.plugin.fixtures import CASSETTE_MARKER, CASSETTES_USED, TEST_PASSED
+from pytest_veeqo_alloc.plugin.fixtures_conformance import is_client_named, replacement_for, uncovered_reason
+from pytest_veeqo_alloc.plugin.observers import observer_failure, trim_traceback, warnings_of
 from pytest_veeqo_alloc.plugin.options import OPTIONS, add_options, is_conformance_run, is_option_set, setting
 from pytest_veeqo_alloc.plugin.run_state import checked_count, contract_of, listener_of
 
-__all__ = [
-    "_veeqo_alloc_client_assertions",
-    "_veeqo_alloc_server_assertions",
-    "_veeqo_alloc_server_runner",
-    "_veeqo_alloc_server_under_test",
-    "veeqo_alloc_cassette",
-    "veeqo_alloc_client",
-    "veeqo_alloc_contract",
-    "veeqo_alloc_orders",
-    "veeqo_alloc_schemas",
-    "veeqo_alloc_server",
-    "veeqo_alloc_server_settings",
-    "veeqo_alloc_target",
-    "veeqo_alloc_watch",
-]
-
-# Where the plugin is named by hand and not found by its entry point, the suite's assertions would tell nothing.
+# A plugin that is named by hand, not found by its entry point, is not rewritten: its assertions would explain nothing.
 pytest.register_assert_rewrite("pytest_veeqo_alloc.conformance")
+
+_MARKERS = (
+    f"{CASSETTE_MARKER}(name, ...): play this cassette for the whole test; takes the arguments of the fixture's .use()",
+    "veeqo_alloc_basis(basis): what a conformance test is based on: documented, rfc or convention",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options and ini keys."""
+    """Add the options and ini keys."""
     add_options(parser)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """The hook for a client under test."""
+    """Add the hook that names a client."""
     pluginmanager.add_hookspecs(hookspecs)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A wrong setting stops the run at once, in one sentence, rather than every test."""
-    config.addinivalue_line(
-        "markers", f"{MARKER}(name, ...): play this cassette for the whole test; see the fixture of the same name"
-    )
-    config.addinivalue_line(
-        "markers",
-        "veeqo_alloc_basis(basis): what a test of the conformance suite rests on: documented, rfc or convention",
-    )
+    """Register the markers, the fixtures and what the options ask for; UsageError for an invalid option."""
+    for marker in _MARKERS:
+        config.addinivalue_line("markers", marker)
+    for module in (fixtures, fixtures_conformance):
+        config.pluginmanager.register(module, module.__name__)
     if any(setting(config, name) for name, *_ in OPTIONS):
         contract_of(config)
     if setting(config, "base-url"):
-        from pytest_veeqo_alloc.plugin.live import NAME, LivePlugin  # not before a foreign server is named
+        from pytest_veeqo_alloc.plugin.live import PLUGIN_NAME as LIVE
+        from pytest_veeqo_alloc.plugin.live import LivePlugin
 
-        config.pluginmanager.register(LivePlugin(config), NAME)
+        config.pluginmanager.register(LivePlugin(config), LIVE)
     if is_option_set(config, "report") or is_option_set(config, "coverage-min") or is_conformance_run(config):
-        from pytest_veeqo_alloc.plugin.coverage import COUNTING, ReportPlugin  # not before somebody counts
+        from pytest_veeqo_alloc.plugin.coverage import PLUGIN_NAME as COVERAGE
+        from pytest_veeqo_alloc.plugin.coverage import ReportPlugin
 
-        config.pluginmanager.register(ReportPlugin(config), COUNTING)
+        config.pluginmanager.register(ReportPlugin(config), COVERAGE)
     if (timeout := setting(config, "client-timeout")) and not timeout.replace(".", "", 1).isdecimal():
         raise pytest.UsageError(f"veeqo-alloc: --veeqo-alloc-client-timeout is a number of seconds, not {timeout!a}")
     if mode := setting(config, "record-mode"):
-        from pytest_veeqo_alloc.recording.paths import validate_mode  # not before somebody records
+        from pytest_veeqo_alloc.recording.paths import validate_mode
 
         try:
             validate_mode(mode)
@@ -95,62 +62,70 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
-    """One line, and only where something was set."""
-    given = {name: setting(config, name) for name, *_ in OPTIONS}
-    suite = is_conformance_run(config)
-    if not any(given.values()) and not suite:
+    """Return one line with the settings, or None if nothing is set."""
+    if not any(setting(config, name) for name, *_ in OPTIONS) and not is_conformance_run(config):
         return None
-    parts = [f"profile {given['profile'] or 'documented'}", *given["rule"]]
-    parts += [f"deviations {ascii(named)[1:-1]}" for named in given["deviations"]]
-    parts += [f"report {ascii(path)[1:-1]}" for path in given["report"]]
-    parts += [f"coverage at least {ascii(given['coverage-min'])[1:-1]} %"] if given["coverage-min"] else []
-    parts += ["values shown"] if given["show-values"] else []
-    parts += [f"record mode {ascii(given['record-mode'])[1:-1]}"] if given["record-mode"] else []
-    # What stands before the host could be a password.
-    parts += [f"target {ascii(given['base-url'].rpartition('@')[2])[1:-1]}"] if given["base-url"] else []
-    if suite:
-        client = ascii(given["client"] or ("of the hook" if is_client_named(config) else ""))[1:-1]
-        own = not any(given.values()) and not client
-        if not given["base-url"]:
-            parts.append("server none" if client else "server our own fake, judged strictly")
-        parts.append(f"client {client or ('the reference client' if own else 'none')}")
-    return f"veeqo-alloc: {', '.join(parts)}"
+    return f"veeqo-alloc: {', '.join(_header(config))}"
+
+
+def _header(config: pytest.Config) -> Iterator[str]:
+    values = {name: setting(config, name) for name, *_ in OPTIONS}
+
+    def shown(text: str) -> str:
+        return ascii(text)[1:-1]
+
+    yield f"profile {values['profile'] or 'documented'}"
+    yield from values["rule"]
+    yield from (f"deviations {shown(name)}" for name in values["deviations"])
+    yield from (f"report {shown(path)}" for path in values["report"])
+    if values["coverage-min"]:
+        yield f"coverage at least {shown(values['coverage-min'])} %"
+    if values["show-values"]:
+        yield "values shown"
+    if values["record-mode"]:
+        yield f"record mode {shown(values['record-mode'])}"
+    if values["base-url"]:
+        yield f"target {shown(values['base-url'].rpartition('@')[2])}"  # what precedes the host could be a password
+    if is_conformance_run(config):
+        client = shown(values["client"]) or ("of the hook" if is_client_named(config) else "")
+        if not values["base-url"]:
+            yield "server none" if client else "server our own fake, judged strictly"
+        yield f"client {client or ('none' if any(values.values()) else 'the reference client')}"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """What is checked from here on belongs to this test."""
+    """Assign the checks from now on to this test."""
     listener_of(item.config).begin(item.nodeid)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """A test that is marked to play a cassette uses the fixture first, so that its other fixtures play it too."""
+    """Set the cassette of a marked test up before its other fixtures, so that it is played for them as well."""
     names = getattr(item, "fixturenames", None)
-    if names is not None and MARKER not in names and item.get_closest_marker(MARKER) is not None:
-        names.insert(0, MARKER)
+    if names is not None and CASSETTE_MARKER not in names and item.get_closest_marker(CASSETTE_MARKER) is not None:
+        names.insert(0, CASSETTE_MARKER)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """What was wrong before the eyes of a fixture fails the test in its call phase, so that xfail and -x see a failed
-    test."""
+    """Fail the test for what its observers found, in its call phase, so that xfail and -x see a failed test."""
     try:
         outcome = yield
     except BaseException as error:
-        failure = _verdict(item)
-        if getattr(error, "is_of_conformance", False) and (instead := replacement_for(item, error)) is not None:
-            raise instead from None
+        failure = _finish(item)
+        if getattr(error, "is_of_conformance", False) and (replacement := replacement_for(item, error)) is not None:
+            raise replacement from None
         if failure is not None and str(error) not in str(failure):
             item.add_report_section("call", "veeqo-alloc", str(failure))
         raise
-    if failure := _verdict(item):
+    if failure := _finish(item):
         raise failure
     return outcome
 
 
-def _verdict(item: pytest.Item) -> BaseException | None:
-    """What fails the test, or None; its reports get their properties."""
-    failure = test_failure(item)  # first, since it checks what was only watched until now
+def _finish(item: pytest.Item) -> BaseException | None:
+    """Return what fails the test *item*, or None, and set its user properties."""
+    failure = observer_failure(item)  # first, since it checks what was only watched until now
     listener_of(item.config).finish(item)
     return failure
 
@@ -159,23 +134,22 @@ def _verdict(item: pytest.Item) -> BaseException | None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Tells the fixture of cassettes whether the test passed, and the summary what was used."""
+    """Note for the cassette fixture whether the test passed, and for the summary which cassettes it used."""
     if call.excinfo is not None and getattr(call.excinfo.value, "trims_traceback", False):
         trim_traceback(call.excinfo.value)
     report = yield
     if report.when == "call":
-        item.stash[PASSED] = report.passed
-    elif report.when == "teardown" and USED in item.stash:
-        # An attribute of plain data crosses from the processes of pytest-xdist.
-        report.veeqo_alloc_used = item.stash[USED]  # type: ignore[attr-defined]  # reports take attributes of plugins
+        item.stash[TEST_PASSED] = report.passed
+    elif report.when == "teardown" and CASSETTES_USED in item.stash:
+        # pytest-xdist carries an attribute of plain data to the controller.
+        report.veeqo_alloc_used = item.stash[CASSETTES_USED]  # type: ignore[attr-defined]  # reports take attributes of plugins
     return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """How much was checked and what is to be warned of, what was left unplayed, cassettes that no test used, and what the
-    conformance suite could not cover; nothing where nothing of it was used."""
-    reports = [report for several in terminalreporter.stats.values() for report in several]
-    used = [(report.nodeid, each) for report in reports for each in getattr(report, "veeqo_alloc_used", ())]
+    """Print what was checked, warnings, unplayed and unused cassettes, and what the conformance suite did not cover."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    used = [(report.nodeid, cassette) for report in reports for cassette in getattr(report, "veeqo_alloc_used", ())]
     checked = not listener_of(config).counts and any(checked_count(report) or warnings_of(report) for report in reports)
     if not (used or checked or any(map(uncovered_reason, reports))):
         return

@@ -1,11 +1,11 @@
-"""The fixtures. What they need is imported when one is used: this module is loaded in every run."""
+"""The fixtures for users. This module is loaded in every run, so each fixture imports what it needs."""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_veeqo_alloc.plugin.observers import clear_observers, observers_of
-from pytest_veeqo_alloc.plugin.options import FAKE_ADDRESSES, base_directory, setting
-from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener_of
+from pytest_veeqo_alloc.plugin.options import base_directory, setting
+from pytest_veeqo_alloc.plugin.run_state import FAKE_ADDRESSES, contract_of, engine_of, listener_of
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator as Validator
@@ -28,24 +28,31 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.server.fake import Fake
     from pytest_veeqo_alloc.server.runner import ServerSettings
 
+CASSETTE_MARKER = "veeqo_alloc_cassette"
+CASSETTES_USED: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
+TEST_PASSED: pytest.StashKey[bool] = pytest.StashKey()
+
+
+# The contract
+
+
+@pytest.fixture(scope="session")
+def veeqo_alloc_contract(pytestconfig: pytest.Config) -> Contract:
+    """The documented contract, with the profile, rules and deviations that the options set."""
+    return contract_of(pytestconfig)
+
 
 @dataclass(frozen=True)
 class Schemas:
-    """jsonschema validators for one profile: `.request` and `.response`."""
+    """A jsonschema validator for each body: `.request` and `.response`."""
 
     request: Validator
     response: Validator
 
 
 @pytest.fixture(scope="session")
-def veeqo_alloc_contract(pytestconfig: pytest.Config) -> Contract:
-    """The contract, with the profile, rules and deviations of this run's options."""
-    return contract_of(pytestconfig)
-
-
-@pytest.fixture(scope="session")
 def veeqo_alloc_schemas(veeqo_alloc_contract: Contract) -> Schemas:
-    """Ready jsonschema validators that reject what the profile of this run makes an error."""
+    """The jsonschema validators `.request` and `.response`, which reject what the profile of this run makes an error."""
     from pytest_veeqo_alloc.reporting.report_file import validator
     from pytest_veeqo_alloc.spec.loader import load_schema
 
@@ -57,24 +64,27 @@ def veeqo_alloc_schemas(veeqo_alloc_contract: Contract) -> Schemas:
 def veeqo_alloc_watch(
     request: pytest.FixtureRequest, veeqo_alloc_contract: Contract
 ) -> Iterator[Callable[[Any], Watch]]:
-    """Call it with a requests.Session, httpx.Client or httpx.AsyncClient: each allocation that it makes is checked, and
-    an error fails the test. Returns the `Watch`."""
+    """A function that watches a requests.Session, httpx.Client or httpx.AsyncClient and returns the `Watch`: every
+    allocation that the client sends is checked, and an error fails the test."""
     watches: list[Watch] = []
-    onlookers = observers_of(request.node, engine_of(veeqo_alloc_contract))
+    observers = observers_of(request.node, engine_of(veeqo_alloc_contract))
 
     def watch(session: Any) -> Watch:
         watches.append(veeqo_alloc_contract.watch(session))
-        onlookers.append(watches[-1])
+        observers.append(watches[-1])
         return watches[-1]
 
     yield watch
     clear_observers(request.node)
-    for each in watches:
-        each.close()
+    for session_watch in watches:
+        session_watch.close()
+
+
+# A server of the user's
 
 
 class Target:
-    """The server under test: `.base_url`, `.foreign`, and `.post(order_id, payload)`, which goes through the guards."""
+    """The server under test, which is written to within the limits that the options set."""
 
     foreign = True
 
@@ -83,43 +93,54 @@ class Target:
 
     @property
     def base_url(self) -> str:
-        """Where it is."""
+        """The URL of `--veeqo-alloc-base-url`."""
         return self._live.permission.base_url
 
     def post(self, order_id: int, payload: Any) -> Interaction:
-        """Allocates, for real: *payload* is a JSON value or bytes. LiveError, in one sentence, where it may not be sent or
-        got no answer."""
+        """Send an allocation, for real: *payload* is a JSON value or bytes. LiveError, in one sentence, if it may not be
+        sent or got no response."""
         __tracebackhide__ = True
         return self._live.post(order_id, payload)
 
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_target(pytestconfig: pytest.Config) -> Target:
-    """The foreign server that `--veeqo-alloc-base-url` names."""
+    """The server of `--veeqo-alloc-base-url`: `.base_url`, and `.post(order_id, payload)`, which really allocates."""
     return Target(live_or_fail(pytestconfig))
 
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_orders(pytestconfig: pytest.Config) -> OrderPool:
-    """The orders that may be written to: of `--veeqo-alloc-orders`."""
+    """The orders that may be written to, as `--veeqo-alloc-orders` lists them."""
     return live_or_fail(pytestconfig).permission.pool
 
 
 def live_or_fail(config: pytest.Config) -> LiveClient:
-    """The way to the foreign server, or a failure with a sentence for each thing that is missing and no traceback."""
+    """Return the client of the server under test; fail without a traceback, with a sentence for each missing option."""
     from pytest_veeqo_alloc.live import LiveError
-    from pytest_veeqo_alloc.plugin.live import live_of
 
     try:
-        return live_of(config)
+        return _live(config)
     except LiveError as error:
-        sentences = str(error).splitlines()
-    pytest.fail("veeqo-alloc: nothing is sent\n" + "\n".join(f"  - {each}" for each in sentences), pytrace=False)
+        raise _failed("nothing is sent" + "".join(f"\n  - {line}" for line in str(error).splitlines())) from None
+
+
+def _live(config: pytest.Config) -> LiveClient:
+    from pytest_veeqo_alloc.plugin.live import live_of
+
+    return live_of(config)
+
+
+def _failed(message: str) -> BaseException:
+    return pytest.fail.Exception(f"veeqo-alloc: {message}", pytrace=False)
+
+
+# The fake
 
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_server_settings() -> ServerSettings:
-    """Override it in your conftest.py for another address, key or policy."""
+    """The host, port, API key and policy of `veeqo_alloc_server`; override it in your conftest.py."""
     from pytest_veeqo_alloc.server.runner import ServerSettings
 
     return ServerSettings()
@@ -129,103 +150,89 @@ def veeqo_alloc_server_settings() -> ServerSettings:
 def _veeqo_alloc_server_runner(
     pytestconfig: pytest.Config, veeqo_alloc_server_settings: ServerSettings, veeqo_alloc_contract: Contract
 ) -> Iterator[Fake]:
-    """The one server of this process, for all tests in turn."""
+    """The fake of this process, which listens for the whole session; tests use it in turn."""
     from pytest_veeqo_alloc.server.fake import Fake
     from pytest_veeqo_alloc.server.runner import ServerSettings, running
 
-    given = veeqo_alloc_server_settings
-    if not isinstance(given, ServerSettings):
-        what = f"it returns {type(given).__name__}, not ServerSettings"
-        pytest.fail(f"veeqo-alloc: the fixture veeqo_alloc_server_settings is overridden, but {what}", pytrace=False)
-    fake = Fake(engine_of(veeqo_alloc_contract), given.policy, given.api_key)
+    settings = veeqo_alloc_server_settings
+    if not isinstance(settings, ServerSettings):
+        kind = type(settings).__name__
+        raise _failed(f"the fixture veeqo_alloc_server_settings returned {kind}: return ServerSettings from it")
+    fake = Fake(engine_of(veeqo_alloc_contract), settings.policy, settings.api_key)
     with ExitStack() as stack:
         try:
-            front = stack.enter_context(running(fake, host=given.host, port=given.port))
+            address = stack.enter_context(running(fake, host=settings.host, port=settings.port)).netloc
         except OSError as error:
-            where = f"the fake cannot listen on {given.host}:{given.port}"
-            trouble = f"{where}: {error.strerror}; without port= each process takes one that is free"
-        else:
-            trouble = ""
-        if trouble:
-            pytest.fail(f"veeqo-alloc: {trouble}", pytrace=False)
-        pytestconfig.stash.setdefault(FAKE_ADDRESSES, []).append(front.netloc)
+            place = f"{settings.host}:{settings.port}"
+            raise _failed(
+                f"the fake cannot listen on {place}: {error.strerror}; omit port= to use a free one"
+            ) from None
+        pytestconfig.stash.setdefault(FAKE_ADDRESSES, []).append(address)
         yield fake
-        pytestconfig.stash[FAKE_ADDRESSES].remove(front.netloc)
+        pytestconfig.stash[FAKE_ADDRESSES].remove(address)
 
 
 @pytest.fixture
 def veeqo_alloc_server(
     request: pytest.FixtureRequest, _veeqo_alloc_server_runner: Fake, veeqo_alloc_contract: Contract
 ) -> Iterator[Fake]:
-    """A stand-in for the API on the loopback: give your client its `.url` and `.api_key`. Each request is checked, and an
-    error in one fails the test. The world is empty at first, and what a client asks for is made up."""
+    """A local fake of the API: give your client its `.url` and `.api_key`. Every request is checked, and an error fails
+    the test. It has no orders at first, and creates those that a client names."""
     from pytest_veeqo_alloc.server.fake import Judge
 
-    _veeqo_alloc_server_runner.reset()
-    observers_of(request.node, engine_of(veeqo_alloc_contract)).append(Judge(_veeqo_alloc_server_runner))
-    yield _veeqo_alloc_server_runner
-    _veeqo_alloc_server_runner.settle()
-    _veeqo_alloc_server_runner.publish()
+    fake = _veeqo_alloc_server_runner
+    fake.reset()
+    observers_of(request.node, engine_of(veeqo_alloc_contract)).append(Judge(fake))
+    yield fake
+    fake.settle()
+    fake.publish()
     clear_observers(request.node)
 
 
-MARKER = "veeqo_alloc_cassette"
-USED: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
-PASSED: pytest.StashKey[bool] = pytest.StashKey()
+# Cassettes
 
 
 @pytest.fixture
 def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: Contract) -> Iterator[Cassettes]:
-    """`.use(name)` plays a cassette: no network, no key, and every allocation that passes is checked. With
-    `--veeqo-alloc-record-mode once` what is missing is recorded, redacted, and written when the test has passed."""
+    """Cassettes: `with veeqo_alloc_cassette.use(name):` plays one without network or key, and checks every allocation
+    in it. `--veeqo-alloc-record-mode once` records what is missing, redacted, once the test has passed."""
     from pytest_veeqo_alloc.recording.session import Cassettes
 
-    config = request.config
-    mode = setting(config, "record-mode") or "none"
+    config, item = request.config, request.node
+    engine, mode = engine_of(veeqo_alloc_contract), setting(config, "record-mode") or "none"
     fakes = config.stash.setdefault(FAKE_ADDRESSES, [])
-    cassettes = Cassettes(
-        engine_of(veeqo_alloc_contract), cassette_folder(config), mode, lambda: _live(config), lambda: fakes
-    )
-    observers_of(request.node, engine_of(veeqo_alloc_contract)).append(cassettes)
+    cassettes = Cassettes(engine, cassette_folder(config), mode, lambda: _live(config), lambda: fakes)
+    observers_of(item, engine).append(cassettes)
     listener_of(config).owners.append(cassettes.owns)
-    request.node.stash[PASSED] = False
+    item.stash[TEST_PASSED] = False
     with ExitStack() as stack:
-        if (marker := request.node.get_closest_marker(MARKER)) is not None:
-            _enter(stack, cassettes, marker)
+        if (marker := item.get_closest_marker(CASSETTE_MARKER)) is not None:
+            with _one_sentence():
+                stack.enter_context(cassettes.use(*marker.args, **marker.kwargs))
         yield cassettes
     cassettes.publish()
-    clear_observers(request.node)
-    passed = request.node.stash[PASSED]
-    request.node.stash[USED] = [dataclasses.asdict(used) for used in cassettes.usage(passed=passed)]
-    if passed and (trouble := _trouble(lambda: cassettes.save(datetime.date.today()))):
-        pytest.fail(trouble, pytrace=False)
+    clear_observers(item)
+    passed = item.stash[TEST_PASSED]
+    item.stash[CASSETTES_USED] = [dataclasses.asdict(used) for used in cassettes.usage(passed=passed)]
+    if passed:
+        with _one_sentence():
+            cassettes.save(datetime.date.today())
 
 
-def _enter(stack: ExitStack, cassettes: Cassettes, marker: pytest.Mark) -> None:
-    if trouble := _trouble(lambda: stack.enter_context(cassettes.use(*marker.args, **marker.kwargs))):
-        pytest.fail(trouble, pytrace=False)
-
-
-def _trouble(work: Callable[[], object]) -> str:
-    """What stands in the way of *work*, in one sentence; nothing where it was done."""
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Fail the test without a traceback if a cassette cannot be used or saved."""
     try:
-        work()
+        yield
     except TypeError:
-        return (
-            f"veeqo-alloc: the marker is used as @pytest.mark.{MARKER}('name'), with the arguments of "
+        raise _failed(
+            f"the marker is used as @pytest.mark.{CASSETTE_MARKER}('name'), with the arguments of "
             "veeqo_alloc_cassette.use(): relax=, strict_play=, allow_playback_repeats=, allow_hosts=, record_mode="
-        )
+        ) from None
     except ValueError as error:
-        return f"veeqo-alloc: {error}"
-    return ""
-
-
-def _live(config: pytest.Config) -> LiveClient:
-    from pytest_veeqo_alloc.plugin.live import live_of
-
-    return live_of(config)
+        raise _failed(str(error)) from None
 
 
 def cassette_folder(config: pytest.Config) -> Path:
-    """The user's folder of cassettes, by default `tests/cassettes`."""
+    """Return the user's folder of cassettes, by default `tests/cassettes`."""
     return base_directory(config, "cassette-dir") / str(setting(config, "cassette-dir") or "tests/cassettes")

@@ -1,4 +1,4 @@
-"""What a run that may write to a foreign server needs of pytest. Registered only where a base URL is given."""
+"""The part of the plugin that writes to a foreign server. It is registered only if a base URL is set."""
 
 from __future__ import annotations
 
@@ -21,62 +21,63 @@ from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WriteOptions, Write
 from pytest_veeqo_alloc.live.run_state import Rate, RunState
 from pytest_veeqo_alloc.plugin.options import base_directory, setting
 
-NAME = "veeqo_alloc_live"
-_LINES = 10
+PLUGIN_NAME = "veeqo_alloc_live"
+_MAX_LINES = 10
 
 
 class LivePlugin:
-    """Holds the run folder and the journal for all processes of the run, and cleans up at its end."""
+    """Keeps the folder and the journal that all processes of the run share; the controller cleans up at the end."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._given: dict[str, str] | None = getattr(config, "workerinput", {}).get(NAME)
+        self._shared: dict[str, str] | None = getattr(config, "workerinput", {}).get(PLUGIN_NAME)
         self._is_worker = hasattr(config, "workerinput")
         self._exit = contextlib.ExitStack()
         self._lines: list[str] = []
         self._live: LiveClient | None = None
-        self._permit: WritePermission | None = None
-        self._trouble: LiveError | None = None
+        self._permission: WritePermission | None = None
+        self._error: LiveError | None = None
         try:
-            self._permit = grant_permission(write_options_of(config))
+            self._permission = grant_permission(write_options_of(config))
             if not self._is_worker:
-                self._open(self._permit)
+                self._open_journal(self._permission)
         except LiveError as error:
-            # Told when somebody wants to write: the other tests of the run have no need of it.
-            self._trouble = error
-            self._given = self._given or {"trouble": str(error)}
+            # Raised when a test writes: the other tests of the run do not need the server.
+            self._error = error
+            self._shared = self._shared or {"error": str(error)}
 
-    def live(self) -> LiveClient:
-        """The one way to the server in this process; LiveError where there is none."""
-        if self._trouble is not None:
-            raise self._trouble
-        if self._permit is None or self._given is None or "trouble" in self._given:
-            raise LiveError(self._given["trouble"] if self._given else "this process was given no run folder to share")
-        if self._live is None:
-            shared = RunState(Path(self._given["folder"]), Rate.per_second(self._permit.rate), self._permit.max_writes)
-            self._live = LiveClient(
-                self._permit, shared, JournalWriter(Path(self._given["journal"]), self._given["run"])
-            )
-        return self._live
-
-    def _open(self, granted: WritePermission) -> None:
-        writer = self._exit.enter_context(open_journal(journal_of(self._config), granted.target))
+    def _open_journal(self, permission: WritePermission) -> None:
+        path = base_directory(self._config, "journal") / (setting(self._config, "journal") or JOURNAL)
+        writer = self._exit.enter_context(open_journal(path, permission.target))
         folder = tempfile.mkdtemp(prefix="veeqo-alloc-")
         self._exit.callback(shutil.rmtree, folder, ignore_errors=True)
-        self._given = {"folder": folder, "journal": str(writer.path), "run": writer.run}
+        self._shared = {"folder": folder, "journal": str(writer.path), "run": writer.run}
+
+    def live(self) -> LiveClient:
+        """Return the client of the server in this process; LiveError if nothing may be written."""
+        if self._error is not None:
+            raise self._error
+        if self._permission is None or self._shared is None or "error" in self._shared:
+            raise LiveError(self._shared["error"] if self._shared else "the controller gave this process no run folder")
+        if self._live is None:
+            rate = Rate.per_second(self._permission.rate)
+            writer = JournalWriter(Path(self._shared["journal"]), self._shared["run"])
+            run_state = RunState(Path(self._shared["folder"]), rate, self._permission.max_writes)
+            self._live = LiveClient(self._permission, run_state, writer)
+        return self._live
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """A process of pytest-xdist shares the budget, the rate and the journal."""
-        node.workerinput[NAME] = self._given
+        """Give a worker of pytest-xdist the budget, the rate and the journal to share."""
+        node.workerinput[PLUGIN_NAME] = self._shared
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        """Clean up where that was asked for, and remember what to say at the end."""
-        if self._is_worker or self._given is None or self._trouble is not None:
+        """Clean up if that was asked for, and keep the lines of the summary."""
+        if self._is_worker or self._shared is None or self._error is not None:
             return
         try:
-            self._lines = list(self._summary(self._given["run"]))
+            self._lines = list(self._summary(self._shared["run"]))
         except LiveError as error:
             self._lines = [str(error)]
 
@@ -88,31 +89,32 @@ class LivePlugin:
             return
         yield f"{live.run_state.charged} of {live.permission.max_writes} writes to {live.target}, journal {path}"
         if setting(self._config, "cleanup"):
-            yield from _told(clean_up(journal, live))
+            yield from _cleanup_lines(clean_up(journal, live))
         elif unknown := [str(entry.order_id) for entry in journal.entries if entry.is_unknown]:
-            yield f"UNKNOWN whether carried out: writes to order {', '.join(unknown[:_LINES])}; veeqo-alloc cleanup settles it"
+            orders = ", ".join(unknown[:_MAX_LINES])
+            yield f"UNKNOWN whether carried out: writes to order {orders}; veeqo-alloc cleanup settles it"
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """A few lines, only where something was written."""
+        """Print what was written, if anything was."""
         for line in self._lines:
             terminalreporter.write_line(f"veeqo-alloc: {printable(line)}")
 
     def pytest_unconfigure(self) -> None:
-        """Let go of the journal."""
+        """Close the journal and remove the folder."""
         self._exit.close()
 
 
-def _told(cleaned: list[CleanupResult]) -> Iterator[str]:
-    """What is left in full, and the rest as far as a few lines go."""
-    yield from (each.sentence for each in cleaned if each.is_left)
-    clean = [each.sentence for each in cleaned if not each.is_left]
-    yield from clean[:_LINES]
-    if len(clean) > _LINES:
-        yield f"and {len(clean) - _LINES} more orders of which nothing is left"
+def _cleanup_lines(results: list[CleanupResult]) -> Iterator[str]:
+    """Yield a line for each order that has something left, and for a few of the others."""
+    yield from (result.sentence for result in results if result.is_left)
+    clean = [result.sentence for result in results if not result.is_left]
+    yield from clean[:_MAX_LINES]
+    if len(clean) > _MAX_LINES:
+        yield f"and {len(clean) - _MAX_LINES} more orders with nothing left"
 
 
 def write_options_of(config: pytest.Config) -> WriteOptions:
-    """What the options say, and the key of the environment. UsageError, in one sentence, for what is no number."""
+    """Return what the options allow, with the key of the environment; UsageError for a value that is not a number."""
     return WriteOptions(
         base_url=setting(config, "base-url"),
         allow_hosts=tuple(setting(config, "allow-host")),
@@ -125,25 +127,20 @@ def write_options_of(config: pytest.Config) -> WriteOptions:
     )
 
 
-def journal_of(config: pytest.Config) -> Path:
-    """The journal of this run."""
-    return base_directory(config, "journal") / (setting(config, "journal") or JOURNAL)
-
-
 def _number(config: pytest.Config, name: str, kind: type[int] | type[float]) -> Any:
-    given = setting(config, name)
-    if given in (None, ""):
+    text = setting(config, name)
+    if text in (None, ""):
         return None
     try:
-        return kind(given)
+        return kind(text)
     except ValueError:
         what = "a whole number" if kind is int else "a number"
-        raise pytest.UsageError(f"veeqo-alloc: --veeqo-alloc-{name} is {what}, not {given!a}") from None
+        raise pytest.UsageError(f"veeqo-alloc: --veeqo-alloc-{name} is {what}, not {text!a}") from None
 
 
 def live_of(config: pytest.Config) -> LiveClient:
-    """The way to the foreign server of this run. NotPermittedError, with a sentence for each thing that is missing."""
-    plugin = config.pluginmanager.get_plugin(NAME)
+    """Return the client of the server under test; NotPermittedError, with a sentence for each option that is missing."""
+    plugin = config.pluginmanager.get_plugin(PLUGIN_NAME)
     if isinstance(plugin, LivePlugin):
         return plugin.live()
     grant_permission(write_options_of(config))

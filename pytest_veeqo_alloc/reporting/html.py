@@ -1,13 +1,10 @@
-"""A report as a page of HTML, complete in one file."""
+"""A report as one HTML page that needs no other file."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import jinja2
 
@@ -25,15 +22,14 @@ from pytest_veeqo_alloc.coverage.report_model import (
 )
 from pytest_veeqo_alloc.spec.loader import field_trees
 
-MOST_CALLS = 1000
-"""Rows of interactions on the page; the JSON has all."""
-
+MAX_CALLS = 1000
+"""Rows of interactions on the page; the JSON report has all."""
 
 _ENVIRONMENT = jinja2.Environment(
     loader=jinja2.PackageLoader("pytest_veeqo_alloc.reporting"),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
-    finalize=lambda value: printable(value) if type(value) is str else value,  # what is markup already is none of it
+    finalize=lambda value: printable(value) if type(value) is str else value,  # not for Markup
     trim_blocks=True,
     lstrip_blocks=True,
 )
@@ -41,8 +37,8 @@ _ENVIRONMENT = jinja2.Environment(
 
 @dataclass(slots=True)
 class Leaf:
-    """A member on the page: what is documented of it, how often it was there of how often it was looked at, with the types
-    that are not the documented one, by origin, and how it drifted."""
+    """A member on the page: its documentation, for each origin how often it was present in how many objects and with
+    which other types, and its drift."""
 
     pointer: str
     name: str
@@ -54,7 +50,7 @@ class Leaf:
 
 @dataclass(slots=True)
 class Branch:
-    """A documented object, with how many of the fields in and below it were seen at all, and how many drifted."""
+    """A documented object, with the number of fields in and below it, of those that were seen, and of drifts."""
 
     leaves: list[Leaf] = field(default_factory=list)
     seen: int = 0
@@ -63,20 +59,22 @@ class Branch:
 
 
 def render_page(report: Document) -> str:
-    """The whole page."""
+    """Return the HTML page of *report*."""
     totals, drift = totals_by_origin(report), find_drift(report, field_trees())
     style, script = (_ENVIRONMENT.get_template(name).render() for name in ("report.css", "report.js"))
+    rules = rule_totals(totals)
+    findings = [{**row, "origin": origin} for origin, counted in totals.items() for row in counted.findings.values()]
     return _ENVIRONMENT.get_template("report.html").render(
         runs=report["runs"],
         totals=totals,
         seen=totals["target"].fields_seen if "target" in totals else 0,
         trees={side: _branch(side, getattr(field_trees(), side), totals, drift) for side in BODY_SIDES},
         field_counts={side: getattr(field_trees(), side).field_count for side in BODY_SIDES},
-        drift=[(each, count, instances) for each, (count, instances) in drift.items()],
-        findings=sorted(_findings(totals), key=lambda row: (row["severity"], row["rule"], row["place"])),
-        rules=list(_rules(totals)),
+        drift=[(found, count, instances) for found, (count, instances) in drift.items()],
+        findings=sorted(findings, key=lambda row: (row["severity"], row["rule"], row["place"])),
+        rules=[(rule.id, rule.basis, rule.summary, rules[rule.id]) for rule in CATALOGUE.values() if rule.id in rules],
         calls=_calls(totals),
-        most_calls=MOST_CALLS,
+        max_calls=MAX_CALLS,
         deviations=[row for run in report["runs"] for row in run["deviations"]],
         style=style,
         script=script,
@@ -85,15 +83,15 @@ def render_page(report: Document) -> str:
 
 
 def _hash(text: str) -> str:
-    """As a content security policy names an inline script or style."""
+    """Return the source expression that allows an inline script or style in a content security policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _branch(side: BodySide, node: Node, totals: dict[Origin, Totals], drift: dict[Drift, tuple[int, int]]) -> Branch:
     by_pointer: dict[str, list[str]] = {}
-    for each in drift:
-        if each.side == side:
-            by_pointer.setdefault(each.pointer, []).append(f"{each.origin}: {each.what}")
+    for found in drift:
+        if found.side == side:
+            by_pointer.setdefault(found.pointer, []).append(f"{found.origin}: {found.what}")
 
     def descend(node: Node) -> Branch:
         branch = Branch()
@@ -108,7 +106,7 @@ def _branch(side: BodySide, node: Node, totals: dict[Origin, Totals], drift: dic
                 branch.fields += inner.fields
                 branch.seen += inner.seen
                 branch.drifted += inner.drifted
-        for pointer in [each for each in by_pointer if each.rpartition("/")[0] == node.pointer and each[:1] == "/"]:
+        for pointer in [key for key in by_pointer if key.rpartition("/")[0] == node.pointer and key[:1] == "/"]:
             name = pointer.rpartition("/")[2]
             branch.leaves.append(Leaf(pointer, name, "not documented", [], by_pointer.pop(pointer)))
             branch.drifted += 1
@@ -118,32 +116,19 @@ def _branch(side: BodySide, node: Node, totals: dict[Origin, Totals], drift: dic
 
 
 def _leaf(side: BodySide, place: FieldPlace, totals: dict[Origin, Totals], drift: list[str]) -> Leaf:
-    about = place.field
-    documented: str = about.type or "no type documented"
-    documented += ", required" if about.required else ""
-    documented += ", may be null" if about.nullable else ""
+    documented = place.field
+    notes: list[str] = [documented.type or "no type documented"]
+    notes += ["required"] if documented.required else []
+    notes += ["may be null"] if documented.nullable else []
     seen = []
-    for origin, each in totals.items():
-        if (tally := each.fields.get((side, place.pointer))) is not None:
+    for origin, counted in totals.items():
+        if (tally := counted.fields.get((side, place.pointer))) is not None:
             other = ", ".join(f"{kind} {count}" for kind, count in tally.types.items() if kind != place.expected)
             seen.append((origin, tally.present, tally.instances, other))
-    return Leaf(place.pointer, about.name, documented, seen, drift)
-
-
-def _findings(totals: dict[Origin, Totals]) -> Iterator[dict[str, Any]]:
-    for origin, each in totals.items():
-        for row in each.findings.values():
-            yield {**row, "origin": origin}
-
-
-def _rules(totals: dict[Origin, Totals]) -> Iterator[tuple[str, str, str, Counter[str]]]:
-    counted = rule_totals(totals)
-    for rule in CATALOGUE.values():
-        if rule.id in counted:
-            yield rule.id, rule.basis, rule.summary, counted[rule.id]
+    return Leaf(place.pointer, documented.name, ", ".join(notes), seen, drift)
 
 
 def _calls(totals: dict[Origin, Totals]) -> list[tuple[Origin, tuple[str, str, int, int], int]]:
-    """Interactions by test and outcome: those with errors first, then those with warnings."""
-    rows = [(origin, call, count) for origin, each in totals.items() for call, count in each.calls.items()]
+    """Return interactions by test and outcome: those with errors first, then those with warnings."""
+    rows = [(origin, call, count) for origin, counted in totals.items() for call, count in counted.calls.items()]
     return sorted(rows, key=lambda row: (-row[1][2], -row[1][3], row[1][0]))

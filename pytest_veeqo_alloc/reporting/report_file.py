@@ -1,49 +1,100 @@
-"""Reports in files."""
+"""Reports on coverage and findings: built from what was counted, written to files and read back."""
 
 from __future__ import annotations
 
+import datetime
 import importlib.util
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_veeqo_alloc.capture.writers import write_atomically
+from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.core.json_pointer import mask_name
+from pytest_veeqo_alloc.coverage.collector import Coverage, Origin
 from pytest_veeqo_alloc.coverage.report_model import (
     FORMAT,
     VERSION,
     Document,
+    RunInfo,
+    Totals,
+    build_report,
+    totals_by_origin,
 )
-from pytest_veeqo_alloc.spec.loader import read_shipped_text
+from pytest_veeqo_alloc.engine import Engine
+from pytest_veeqo_alloc.spec.loader import PACKS, field_trees, load_deviations, read_shipped_text
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator as Validator
 
-
-def validator(schema: Mapping[str, Any]) -> Validator:
-    """A validator of *schema*, which is checked against its metaschema first (`jsonschema.SchemaError`)."""
-    from jsonschema import Draft202012Validator  # not before somebody validates
-
-    Draft202012Validator.check_schema(schema)
-    return Draft202012Validator(schema)
+_SUFFIXES = (".json", ".html")
+_MAX_BYTES = 200_000_000
+_MAX_STEPS = 8
 
 
-SUFFIXES = (".json", ".html")
-_MOST_BYTES = 200_000_000
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """The report of a run, with its totals for each origin."""
+
+    report: Document
+    totals: dict[Origin, Totals]
+
+    @property
+    def interactions(self) -> int:
+        """The number of interactions from all origins."""
+        return sum(totals.interactions for totals in self.totals.values())
+
+    @property
+    def seen(self) -> int:
+        """The number of documented response fields that were seen from the target."""
+        return self.totals["target"].fields_seen if "target" in self.totals else 0
+
+    @property
+    def fields(self) -> int:
+        """The number of documented response fields."""
+        return field_trees().response.field_count
+
+    @property
+    def percent(self) -> float:
+        """The percentage of the documented response fields that were seen from the target."""
+        return 100 * self.seen / self.fields
+
+
+def describe_run(engine: Engine, by: str, started: datetime.datetime, run: str) -> RunInfo:
+    """Return the metadata of the run with the id *run*, which the program *by* started at *started* (UTC)."""
+    return RunInfo(
+        id=run,
+        started=started.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        by=by,
+        version=version("pytest-veeqo-alloc"),
+        profile=engine.profile,
+        severities={rule: engine.severity_of(rule) for rule in CATALOGUE},
+        deviations=engine.deviations,
+        pack_deviations=frozenset(deviation for pack in PACKS for deviation in load_deviations(pack)),
+        today=engine.today,
+    )
+
+
+def build_run(about: RunInfo, counted: Mapping[Origin, Coverage]) -> RunReport:
+    """Return the report of a run, from its metadata and what it counted for each origin."""
+    report = build_report(about, counted, field_trees())
+    return RunReport(report, totals_by_origin(report))
 
 
 def validate_report_path(path: str) -> None:
-    """ValueError, in one sentence, where *path* could hold no report, or its kind cannot be made here."""
+    """Raise ValueError, in one sentence, unless *path* ends in .json, or in .html where jinja2 is installed."""
     suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
+    if suffix not in _SUFFIXES:
         raise ValueError(f"a report is a file that ends in .json or .html, not {path!a}")
     if suffix == ".html" and importlib.util.find_spec("jinja2") is None:
         raise ValueError("an HTML report needs jinja2: pip install 'pytest-veeqo-alloc[html]'")
 
 
 def save(report: Document, path: Path) -> None:
-    """Writes *report* as its suffix says. ValueError, in one sentence, where that cannot be done."""
+    """Write *report* as JSON or HTML, as the suffix of *path* says; ValueError, in one sentence, if that fails."""
     if path.suffix.lower() == ".html":
         from pytest_veeqo_alloc.reporting.html import render_page  # not before a page is written: jinja2 is an extra
 
@@ -57,39 +108,44 @@ def save(report: Document, path: Path) -> None:
 
 
 def load(path: str) -> Document:
-    """The report in the JSON file *path*. ValueError, in one sentence, for anything else."""
+    """Return the report in the JSON file *path*; ValueError, in one sentence, for any other file."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         raise ValueError(f"the report {path!a} cannot be read: {error.strerror}") from None
-    if len(data) > _MOST_BYTES:
+    if len(data) > _MAX_BYTES:
         raise ValueError(f"{path!a}: too large for a report")
     try:
-        report = json.loads(data)
+        report: Document = json.loads(data)
     except (ValueError, RecursionError):
         raise ValueError(
             f"{path!a}: not JSON, or cut off; a report is the .json file of --veeqo-alloc-report"
         ) from None
-    if trouble := _trouble(report):
-        raise ValueError(f"{path!a}: {trouble}")
-    document: Document = report
-    return document
+    if problem := _problem(report):
+        raise ValueError(f"{path!a}: {problem}")
+    return report
 
 
-def _trouble(report: Any) -> str:
+def _problem(report: Any) -> str:
+    """Return what makes *report* unusable, or an empty text."""
     if not isinstance(report, Mapping) or report.get("format") != FORMAT:
-        return "no report of pytest-veeqo-alloc"
+        return "not a report of pytest-veeqo-alloc"
     if report.get("version") != VERSION:
-        return (
-            f"a report of another version than {VERSION}: make it anew, or use the version of the package that made it"
-        )
-
+        return f"not a report of version {VERSION}: create it again, or use the version of the package that created it"
     try:
         error = next(validator(json.loads(read_shipped_text("schemas/report.json"))).iter_errors(report), None)
     except RecursionError:
-        return "no report: nests too deep"
+        return "not a report: nested too deep"
     if error is None:
         return ""
-    # What is wrong could be anything of anybody's, so only its place is told, as far as that is ours.
-    place = "/".join("*" if isinstance(step, int) else mask_name(step) for step in list(error.absolute_path)[:8])
-    return f"not as schemas/report.json has it, at /{place}"
+    # The value could be anything, so only its place is shown, as far as its names are ours.
+    steps = ["*" if isinstance(step, int) else mask_name(step) for step in list(error.absolute_path)[:_MAX_STEPS]]
+    return f"does not match schemas/report.json at /{'/'.join(steps)}"
+
+
+def validator(schema: Mapping[str, Any]) -> Validator:
+    """Return a validator of *schema*; `jsonschema.SchemaError` if *schema* does not match its metaschema."""
+    from jsonschema import Draft202012Validator  # which most runs never load
+
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)

@@ -306,7 +306,7 @@ def test_a_run_of_the_suite_that_checked_nothing_fails(pytester: pytest.Pytester
     result.assert_outcomes(passed=1)
     assert result.ret == 1
     assert (
-        "veeqo-alloc: error: the conformance suite checked nothing at all, so its verdict means nothing"
+        "veeqo-alloc: error: the conformance suite checked no interaction, so that it passed means nothing"
         in result.outlines
     )
     assert pytester.runpytest_subprocess(*STRICTLY, *named, "--collect-only").ret == 0

@@ -21,8 +21,7 @@ from pytest_veeqo_alloc import build_order
 from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
 from pytest_veeqo_alloc.coverage.report_model import Document
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.reporting.formatters import build_run, describe_run
-from pytest_veeqo_alloc.reporting.report_file import save
+from pytest_veeqo_alloc.reporting.report_file import build_run, describe_run, save
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(

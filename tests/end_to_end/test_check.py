@@ -109,7 +109,7 @@ def test_a_run_that_checked_nothing_exits_2(run: Any) -> None:
     other["log"]["entries"][0]["request"]["method"] = "GET"
     status, _, err = run("check", write("other.har", other))
     assert status == 2
-    assert err == "veeqo-alloc: nothing was checked: no body and no call of the documented operation was found\n"
+    assert err == "veeqo-alloc: nothing was checked: no body and no interaction of the documented operation was found\n"
     Path("empty").mkdir()
     assert run("check", "empty")[0] == 2
 
@@ -123,7 +123,7 @@ def test_a_file_that_cannot_be_read_exits_2_even_beside_an_error(run: Any) -> No
     assert err.splitlines() == [
         "veeqo-alloc: cut.json: not JSON, or cut off: line 1, column 2",
         "veeqo-alloc: nowhere.json: No such file or directory",
-        "veeqo-alloc: odd.json: skipped, since it is no body, interaction, cassette or HAR file; if it is one, use --as",
+        "veeqo-alloc: odd.json: skipped: not a body, interaction, cassette or HAR file; if it is one, name its kind with --as",
     ]
 
 

@@ -135,8 +135,8 @@ def test_standard_input_goes_to_standard_output(
         (b"{", "not JSON, or cut off"),
         (b"interactions: []\nversion: 3\n", "a VCR cassette of another version than 1"),
         (b"interactions: !!python/object/apply:os.system [x]\n", "has a Python-object tag"),
-        (b'{"name": "x"}', "no cassette, HAR file or interaction, and nothing else is redacted here"),
-        (b'{"allocation": {}}', "no cassette, HAR file or interaction, and nothing else is redacted here"),
+        (b'{"name": "x"}', "not a cassette, HAR file or interaction: nothing else can be redacted"),
+        (b'{"allocation": {}}', "not a cassette, HAR file or interaction: nothing else can be redacted"),
     ],
 )
 def test_what_cannot_be_redacted_is_one_sentence_and_stays(

@@ -211,7 +211,7 @@ def test_an_address_that_others_can_reach_is_warned_of(tmp_path: Path) -> None:
         assert process.url.startswith("http://127.0.0.1:")
         assert process.stop() == 0
         assert process.err == (
-            "veeqo-alloc: warning: 0.0.0.0 is no address of the loopback: whoever reaches this machine can use the server\n"
+            "veeqo-alloc: warning: 0.0.0.0 is not a loopback address: anyone who can reach this machine can use the server\n"
         )
 
 
@@ -221,7 +221,7 @@ def test_a_port_that_is_taken_is_one_sentence(capsys: pytest.CaptureFixture[str]
         assert main(["serve", "--port", str(port)]) == 2
     assert (
         capsys.readouterr().err
-        == f"veeqo-alloc: cannot listen at 127.0.0.1:{port}: Address already in use; name another --port, or none for one that is free\n"
+        == f"veeqo-alloc: cannot listen at 127.0.0.1:{port}: Address already in use; name another --port, or omit it to use a free one\n"
     )
 
 
@@ -229,7 +229,7 @@ def test_a_port_that_is_taken_is_one_sentence(capsys: pytest.CaptureFixture[str]
     (["--profile", "stric"], "unknown profile 'stric': did you mean 'strict'?"),
     (["--orders", "nowhere.toml"], "the order pool 'nowhere.toml' cannot be read: No such file or directory"),
     (["--allow-host", "x"], "--allow-host, --max-writes and --allow-reads are for the proxy: give --upstream URL"),
-    (["--upstream", "https://x.example.com", "--policy", "strict"], "--policy is for the fake; with --upstream the server behind decides"),
+    (["--upstream", "https://x.example.com", "--policy", "strict"], "--policy is for the fake: omit it, since with --upstream the server behind decides"),
 ])  # fmt: skip
 def test_a_wrong_option_is_one_sentence(
     capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
@@ -242,7 +242,7 @@ def test_a_wrong_option_is_one_sentence(
 def test_a_port_is_a_number(capsys: pytest.CaptureFixture[str], port: str) -> None:
     with pytest.raises(SystemExit):
         main(["serve", f"--port={port}"])
-    assert "a number from 0 to 65535" in capsys.readouterr().err
+    assert "a whole number from 0 to 65535" in capsys.readouterr().err
 
 
 # Reports

@@ -237,7 +237,7 @@ def test_a_shipped_cassette_where_one_was_to_be_recorded_is_told(pytester: pytes
 def test_it():
     assert post().status_code == 201
 """
-    told = "veeqo-alloc: warning: nothing was recorded for 'created': shipped with the package, so played; *"
+    told = "veeqo-alloc: warning: 'created' was not recorded: a bundled cassette of that name was played; choose another name"
     result = run(pytester, tests, "--veeqo-alloc-record-mode", "once")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines([told])

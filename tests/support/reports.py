@@ -10,7 +10,7 @@ from pytest_veeqo_alloc.coverage.collector import Coverage
 from pytest_veeqo_alloc.coverage.listeners import CheckEvent, CoverageCounter
 from pytest_veeqo_alloc.coverage.report_model import Document, Totals
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.reporting.formatters import build_run, describe_run
+from pytest_veeqo_alloc.reporting.report_file import build_run, describe_run
 
 DAY = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)
 

@@ -257,7 +257,9 @@ def test_age_comes_from_the_stamp_or_the_date_header(tmp_path: Path, capsys: pyt
     assert "got     a recording without a date" in text
 
 
-@pytest.mark.parametrize(("given", "sentence"), [("-1", "a whole number of days"), ("x", "a whole number of days")])
+@pytest.mark.parametrize(
+    ("given", "sentence"), [("-1", "a whole number from 0 to 36500"), ("x", "a whole number from 0 to 36500")]
+)
 def test_max_age_must_be_a_whole_number_of_days(given: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["check", "--lint", f"--max-age={given}", "x"])
@@ -267,7 +269,7 @@ def test_max_age_must_be_a_whole_number_of_days(given: str, sentence: str, capsy
 
 def test_max_age_without_lint_is_rejected(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--max-age", "3", "x"]) == 2
-    assert capsys.readouterr().err == "veeqo-alloc: --max-age is looked at with --lint only: give both\n"
+    assert capsys.readouterr().err == "veeqo-alloc: --max-age works with --lint only: give both\n"
 
 
 def test_lint_checks_every_call_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

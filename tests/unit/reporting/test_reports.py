@@ -182,16 +182,16 @@ def cut(text: str) -> str:
         (cut, "not JSON, or cut off"),
         (lambda text: "", "not JSON, or cut off"),
         (lambda text: "[" * 100_000, "not JSON, or cut off"),
-        (lambda text: "[1]", "no report of pytest-veeqo-alloc"),
-        (lambda text: text.replace('"version":1', '"version":2', 1), "a report of another version than 1"),
+        (lambda text: "[1]", "not a report of pytest-veeqo-alloc"),
+        (lambda text: text.replace('"version":1', '"version":2', 1), "not a report of version 1"),
         (
             lambda text: text.replace('{"string":1}', '{"script":1}'),
-            "not as schemas/report.json has it, at /runs/*/origins/target",
+            "does not match schemas/report.json at /runs/*/origins/target",
         ),
-        (lambda text: text.replace('"interactions":1', '"interactions":-1'), "not as schemas/report.json has it"),
+        (lambda text: text.replace('"interactions":1', '"interactions":-1'), "does not match schemas/report.json"),
         (
             lambda text: text.replace('"target"', f'"{"x" * 99}"'),
-            "not as schemas/report.json has it, at /runs/*/origins",
+            "does not match schemas/report.json at /runs/*/origins",
         ),
     ],
     ids=[
@@ -284,7 +284,7 @@ def test_report_without_interactions_cannot_be_compared(tmp_path: Path, capsys: 
     save(report_of_bodies(order()), old)
     save(report_of_bodies(), new)
     assert main(["report", "diff", str(old), str(new)]) == 2
-    assert "no interaction was seen in it, so there is nothing to compare" in capsys.readouterr().err
+    assert "the report has no interaction, so there is nothing to compare" in capsys.readouterr().err
 
 
 # The page
@@ -343,7 +343,7 @@ def test_page_escapes_hostile_text_everywhere() -> None:
 
 
 def test_page_of_many_interactions_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "MOST_CALLS", 3)
+    monkeypatch.setattr(pages, "MAX_CALLS", 3)
     report = report_of_bodies(order())
     report["runs"][0]["origins"]["target"]["calls"] = [
         {"status": "201", "errors": errors, "warnings": 0, "tests": {f"test_{number}": 1 for number in range(5)}}
