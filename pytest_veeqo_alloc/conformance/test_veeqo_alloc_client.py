@@ -14,7 +14,8 @@ from pytest_veeqo_alloc.orders.builder import build_order
 from pytest_veeqo_alloc.orders.observed import as_observed, nullable_pointers
 from pytest_veeqo_alloc.orders.story import Customer, Line, Stock, Story
 from pytest_veeqo_alloc.server.state import World
-from pytest_veeqo_alloc.strategies.sampling import any_requests
+from pytest_veeqo_alloc.strategies.requests import allocation_requests
+from pytest_veeqo_alloc.strategies.sampling import samples
 from pytest_veeqo_alloc.strategies.values import LARGEST_ID
 
 PAYLOADS = 10
@@ -24,7 +25,7 @@ REQUEST_RULES = [rule for rule, entry in CATALOGUE.items() if "request" in entry
 @pytest.mark.parametrize("rule", rule_params(REQUEST_RULES))
 def test_request_follows_rule(rule: str, _veeqo_alloc_client_assertions: ClientAssertions) -> None:
     """Check that no request for a generated payload breaks the rule."""
-    for order_id, body in enumerate(any_requests(PAYLOADS), start=1):
+    for order_id, body in enumerate(samples(allocation_requests(), PAYLOADS), start=1):
         _veeqo_alloc_client_assertions.call(body, order_id)
     _veeqo_alloc_client_assertions.assert_request_ok(only=rule)
 
@@ -32,7 +33,7 @@ def test_request_follows_rule(rule: str, _veeqo_alloc_client_assertions: ClientA
 @pytest.mark.veeqo_alloc_basis(basis="documented")
 def test_client_sends_the_given_allocation(_veeqo_alloc_client_assertions: ClientAssertions) -> None:
     """Check that order, warehouse, sellables and quantities arrive as they were given."""
-    for order_id, body in enumerate(any_requests(3), start=1):
+    for order_id, body in enumerate(samples(allocation_requests(), 3), start=1):
         outcome = _veeqo_alloc_client_assertions.call(body, order_id)
         _veeqo_alloc_client_assertions.assert_success(outcome, "a documented response")
         order = _veeqo_alloc_client_assertions.fake.world.order(order_id)

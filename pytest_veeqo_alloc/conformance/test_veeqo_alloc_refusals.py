@@ -8,12 +8,12 @@ import pytest
 
 from pytest_veeqo_alloc.conformance.server_under_test import ServerAssertions, allocation_body, rule_params
 from pytest_veeqo_alloc.spec.loader import tables
-from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_BREAKERS
+from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_MUTATIONS
 from pytest_veeqo_alloc.strategies.sampling import broken_requests
 from pytest_veeqo_alloc.strategies.values import LARGEST_ID
 
 
-@pytest.mark.parametrize("rule", rule_params(REQUEST_BREAKERS))
+@pytest.mark.parametrize("rule", rule_params(REQUEST_MUTATIONS))
 def test_broken_request_is_rejected(rule: str, _veeqo_alloc_server_assertions: ServerAssertions) -> None:
     """Check generated bodies that break exactly one rule, if that is an error in the profile of the run."""
     server, engine = _veeqo_alloc_server_assertions.server, _veeqo_alloc_server_assertions.engine

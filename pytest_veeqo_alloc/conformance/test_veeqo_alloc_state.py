@@ -19,7 +19,7 @@ from pytest_veeqo_alloc.conformance.server_under_test import (
 )
 from pytest_veeqo_alloc.contract.allocations import AllocationRequest, existing_allocations
 from pytest_veeqo_alloc.core.http import Interaction
-from pytest_veeqo_alloc.orders.story import units
+from pytest_veeqo_alloc.orders.story import units_by_sellable
 from pytest_veeqo_alloc.server.state import CREATED, Policy, World, allocate
 
 CONCURRENT, MACHINES, STEPS = 4, 5, 6
@@ -42,7 +42,7 @@ def _expected_units(world: World, order_id: int, sellable: int) -> int:
     """Return the units of *sellable* that are allocated to an order of *world*."""
     story = world.order(order_id)
     pairs = (pair for allocation in (story.allocations if story else ()) for pair in allocation.lines)
-    return units(pairs).get(sellable, 0)
+    return units_by_sellable(pairs).get(sellable, 0)
 
 
 def _is_success(interaction: Interaction) -> bool:

@@ -1,4 +1,4 @@
-"""The shapes of an order as the documented example has them, and which of their fields a story decides."""
+"""Complete orders: the documented example, changed to fit a story."""
 
 from __future__ import annotations
 
@@ -8,185 +8,120 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
+from pytest_veeqo_alloc.contract.field_table import Shape
 from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.orders.observed import as_observed
-from pytest_veeqo_alloc.orders.story import Allocation, Line, Stock, Story, units
-from pytest_veeqo_alloc.spec.loader import read_shipped_text
+from pytest_veeqo_alloc.orders.story import Allocation, Line, Stock, Story, units_by_sellable
+from pytest_veeqo_alloc.spec.loader import read_shipped_text, response_shape
 
 Json = dict[str, Any]
 Leaves = Mapping[tuple[str, str], Any]
-
-DERIVED: Mapping[str, frozenset[str]] = {
-    "order": frozenset({
-        "allocated_completely", "allocations", "channel", "created_by", "customer", "deliver_to", "delivery_cost",
-        "delivery_method", "id", "line_items", "payment", "subtotal_price", "total_discounts", "total_price",
-        "total_tax",
-    }),
-    "allocation": frozenset({"allocated_by", "id", "line_items", "order_id", "warehouse"}),
-    "allocation_line_item": frozenset({"quantity", "sellable"}),
-    "line_item": frozenset({"price_per_unit", "quantity", "sellable"}),
-    "sellable": frozenset({
-        "allocated_stock_level_at_all_warehouses", "available_stock_level_at_all_warehouses", "cost_price", "id",
-        "inventory", "margin", "measurement_attributes", "on_hand_value", "price", "product", "product_title",
-        "profit", "sellable_title", "stock_entries", "stock_level_at_all_warehouses",
-    }),
-    "inventory": frozenset({
-        "allocated_stock_level_at_all_warehouses", "available_stock_level_at_all_warehouses",
-        "incoming_stock_level_at_all_warehouses", "infinite", "physical_stock_level_at_all_warehouses",
-    }),
-    "product": frozenset({"main_image"}),
-    "main_image": frozenset({"product_id"}),
-    "stock_entry": frozenset({
-        "allocated_stock_level", "available_stock_level", "incoming_stock_level", "infinite", "physical_stock_level",
-        "sellable_id", "sellable_on_hand_value", "warehouse", "warehouse_id",
-    }),
-    "warehouse": frozenset({"id"}),
-    "channel": frozenset({"active_warehouses", "channel_warehouses", "default_warehouse"}),
-    "active_warehouse": frozenset({"id"}),
-    "channel_warehouse": frozenset({"warehouse"}),
-    "created_by": frozenset({"company"}),
-    "company": frozenset({"subscription_plan", "subscription_plan_id"}),
-    "customer": frozenset({"billing_address", "shipping_addresses"}),
-    "payment": frozenset({"order_id"}),
-}  # fmt: skip
-"""The fields of each shape that follow from the story; every other may be set by `leaves`."""
-
-
-def example_value(shape: str, name: str) -> Any:
-    """What the documented example has for one field of a shape."""
-    return _example_shapes()[shape][name]
-
-
-def templates(leaves: Leaves | None) -> dict[str, Json]:
-    """The members of each shape, with single ones replaced by *leaves*; not to be changed."""
-    plain = _example_shapes()
-    if not leaves:
-        return plain
-    changed = dict(plain)
-    for (shape, name), value in leaves.items():
-        if name not in plain.get(shape, {}):
-            raise ValueError(f"there is no documented field {name!a} of {shape!a} to set")
-        if changed[shape] is plain[shape]:
-            changed[shape] = dict(plain[shape])
-        changed[shape][name] = value
-    return changed
-
-
-@functools.cache
-def _example_shapes() -> dict[str, Json]:
-    """The members of each shape in the documented example, containers included."""
-    order = json.loads(read_shipped_text("schemas/examples/response.json"))
-    allocation, channel, customer = order["allocations"][0], order["channel"], order["customer"]
-    sellable = order["line_items"][0]["sellable"]
-    return {
-        "order": order,
-        "allocation": allocation,
-        "allocated_by": allocation["allocated_by"],
-        "allocation_line_item": allocation["line_items"][0],
-        "line_item": order["line_items"][0],
-        "sellable": sellable,
-        "inventory": sellable["inventory"],
-        "measurement_attributes": sellable["measurement_attributes"],
-        "product": sellable["product"],
-        "main_image": sellable["product"]["main_image"],
-        "stock_entry": sellable["stock_entries"][0],
-        "warehouse": allocation["warehouse"],
-        "channel": channel,
-        "active_warehouse": channel["active_warehouses"][0],
-        "channel_warehouse": channel["channel_warehouses"][0],
-        "created_by": order["created_by"],
-        "company": order["created_by"]["company"],
-        "subscription_plan": order["created_by"]["company"]["subscription_plan"],
-        "customer": customer,
-        "billing_address": customer["billing_address"],
-        "shipping_address": customer["shipping_addresses"][0],
-        "deliver_to": order["deliver_to"],
-        "delivery_method": order["delivery_method"],
-        "payment": order["payment"],
-    }
-
-
 Variant = Literal["documented", "observed"]
 
 VARIANTS = ("documented", "observed")
 
 _EVERYWHERE = "stock_level_at_all_warehouses"
-
-_STORY = Story()
+_DEFAULT = Story()
+_EXAMPLE_NUMBER = "#P-447452"
 
 
 def build_order(
     story: Story | None = None, *, variant: Variant = "documented", leaves: Leaves | None = None, **changes: Any
 ) -> Json:
-    """The full order that *story* tells (default: the documented example), with fields of the story replaced by
-    *changes*. The result is the caller's own.
+    """Build the complete order for *story* (default: the documented example), as a dict that the caller owns.
 
-    *leaves* sets single fields by (shape, name) in every place where the shape stands, shapes being the `$defs` of
-    the response schema and `order`; fields that follow from the story are not looked up there. *variant* `observed`
-    gives the key set that the live API was seen to have. ValueError where an allocation holds what no line orders, and
-    for a field or variant that does not exist.
+    *changes* replace fields of the story. *leaves* sets fields by (shape, name) wherever the shape occurs; shapes are
+    the `$defs` of the response schema and `order`; fields that follow from the story keep their values. With *variant*
+    `observed` the order has the members that the live API was seen to return.
+
+    Raises ValueError if an allocation has a sellable that no line orders, and for an unknown field or variant.
     """
     if variant not in VARIANTS:
         raise ValueError(unknown_name("variant", variant, VARIANTS))
     for name in changes:
-        if name not in _STORY.__dataclass_fields__:
-            raise ValueError(unknown_name("field of a story", name, _STORY.__dataclass_fields__))
-    told = story or _STORY
-    order = _order(replace(told, **changes) if changes else told, templates(leaves))
+        if name not in _DEFAULT.__dataclass_fields__:
+            raise ValueError(unknown_name("field of a story", name, _DEFAULT.__dataclass_fields__))
+    order = _order(replace(story or _DEFAULT, **changes), _shapes_with(leaves or {}))
     if leaves and any(isinstance(value, (dict, list)) for value in leaves.values()):
-        order = _unshared(order)
+        order = _without_sharing(order)
     return order if variant == "documented" else as_observed(order)
 
 
-_CONTAINERS = (dict, list)
-
-
-def _unshared(value: Any) -> Any:
-    """A copy in which nothing stands in two places: what `leaves` sets would, wherever its shape does."""
-    if isinstance(value, dict):
-        return {name: _unshared(inner) if type(inner) in _CONTAINERS else inner for name, inner in value.items()}
-    return [_unshared(inner) if type(inner) in _CONTAINERS else inner for inner in value]
+def example_value(shape: str, name: str) -> Any:
+    """Return the value that field *name* of *shape* has in the documented example."""
+    return _example_shapes()[shape][name]
 
 
 def money(minor: float) -> float:
-    """Minor units as the amount that stands in an order: whole where it is whole."""
+    """Convert an amount in minor units (pence, cents) to major units; a whole amount is an int."""
     return int(minor) // 100 if minor % 100 == 0 else minor / 100
 
 
-def _order(story: Story, t: dict[str, Json]) -> Json:
+@functools.cache
+def _example_shapes() -> dict[str, Json]:
+    """Return the first object of each shape in the documented example, nested objects included."""
+    shapes: dict[str, Json] = {}
+
+    def collect(shape: Shape, value: Json) -> None:
+        shapes.setdefault(shape.name, value)
+        for name, is_array, child in shape.children:
+            collect(child, value[name][0] if is_array else value[name])
+
+    collect(response_shape(), json.loads(read_shipped_text("schemas/examples/response.json")))
+    return shapes
+
+
+def _shapes_with(leaves: Leaves) -> dict[str, Json]:
+    """Return the example's shapes with the fields of *leaves* replaced; the caller must not change them."""
+    shapes = dict(_example_shapes())
+    for (shape, name), value in leaves.items():
+        if name not in shapes.get(shape, {}):
+            raise ValueError(f"there is no documented field {name!a} of {shape!a} to set")
+        shapes[shape] = {**shapes[shape], name: value}
+    return shapes
+
+
+def _without_sharing(value: Any) -> Any:
+    """Copy *value* so that a container of `leaves`, which occurs wherever its shape does, is not shared."""
+    if isinstance(value, dict):
+        return {n: _without_sharing(inner) if isinstance(inner, (dict, list)) else inner for n, inner in value.items()}
+    return [_without_sharing(inner) if isinstance(inner, (dict, list)) else inner for inner in value]
+
+
+def _order(story: Story, shapes: dict[str, Json]) -> Json:
     ordered = {line.sellable_id: line for line in reversed(story.lines)}
-    reserved = _reserved(story, ordered)
-    warehouses = list(dict.fromkeys(w for w, _ in reserved)) or [1784]
-    template = t["order"]
-    subtotal = sum(line.quantity * _paid(line) for line in story.lines) - story.discount
+    reserved = _reserved_units(story, ordered)
+    warehouses = list(dict.fromkeys(warehouse for warehouse, _ in reserved)) or [1784]
+    template, line_template = shapes["order"], shapes["line_item"]
+    subtotal = sum(line.quantity * _charged(line) for line in story.lines) - story.discount
     tax = sum(line.tax for line in story.lines)
     number = template["number"]
     return {
         **template,
         **_times(story),
         "allocated_completely": story.allocated_completely,
-        "allocations": [_allocation(story, one, ordered, reserved, t) for one in story.allocations],
-        "channel": _channel(warehouses, t),
-        "created_by": _created_by(t),
-        "customer": _customer(story, t),
-        "deliver_to": {**t["deliver_to"], **_person(story)},
+        "allocations": [_allocation(story, one, ordered, reserved, shapes) for one in story.allocations],
+        "channel": _channel(warehouses, shapes),
+        "created_by": _created_by(shapes),
+        "customer": _customer(story, shapes),
+        "deliver_to": {**shapes["deliver_to"], **_address(story)},
         "delivery_cost": money(story.delivery),
-        "delivery_method": {**t["delivery_method"]},
+        "delivery_method": {**shapes["delivery_method"]},
         "employee_notes": [*template["employee_notes"]],
         "id": story.order_id,
         "line_items": [
             {
-                **t["line_item"],
+                **line_template,
                 **_times(story),
-                "id": t["line_item"]["id"] + at,
-                "price_per_unit": money(_paid(line)),
+                "id": line_template["id"] + index,
+                "price_per_unit": money(_charged(line)),
                 "quantity": line.quantity,
-                "sellable": _sellable(line, reserved, story, t),
+                "sellable": _sellable(line, reserved, story, shapes),
             }
-            for at, line in enumerate(story.lines)
+            for index, line in enumerate(story.lines)
         ],
         "number": f"#P-{story.order_id}" if number == _EXAMPLE_NUMBER else number,
-        "payment": {**t["payment"], **_times(story), "order_id": story.order_id},
+        "payment": {**shapes["payment"], **_times(story), "order_id": story.order_id},
         "returns": [*template["returns"]],
         "subtotal_price": money(subtotal),
         "tags": [*template["tags"]],
@@ -196,36 +131,26 @@ def _order(story: Story, t: dict[str, Json]) -> Json:
     }
 
 
-_EXAMPLE_NUMBER = "#P-447452"
-
-
-def _paid(line: Line) -> int:
+def _charged(line: Line) -> int:
     return line.price if line.paid is None else line.paid
 
 
 def _times(story: Story) -> Json:
-    """The times of what the order itself brought about, where the story tells another than the example."""
-    if story.placed_at == _STORY.placed_at:
-        return {}
-    return {"created_at": story.placed_at, "updated_at": story.placed_at}
+    """Return `created_at` and `updated_at` if the story is placed at another time than the example."""
+    return {} if story.placed_at == _DEFAULT.placed_at else dict.fromkeys(("created_at", "updated_at"), story.placed_at)
 
 
-def _person(story: Story) -> Json:
-    """The members of an address, where the story tells of another customer than the example."""
-    who = story.customer
-    if who == _STORY.customer:
-        return {}
-    return {
-        "address1": who.address1, "city": who.city, "country": who.country, "first_name": who.first_name,
-        "last_name": who.last_name, "state": who.state, "zip": who.zip,
-    }  # fmt: skip
+def _address(story: Story) -> Json:
+    """Return the members of an address if the customer differs from the example's."""
+    names = ("address1", "city", "country", "first_name", "last_name", "state", "zip")
+    return {} if story.customer == _DEFAULT.customer else {name: getattr(story.customer, name) for name in names}
 
 
-def _reserved(story: Story, ordered: Mapping[int, Line]) -> dict[tuple[int, int], int]:
-    """Units that the story allocates, by warehouse and sellable, with a zero for all other stock."""
+def _reserved_units(story: Story, ordered: Mapping[int, Line]) -> dict[tuple[int, int], int]:
+    """Return the units that the story allocates, by warehouse and sellable; 0 for stock without allocations."""
     reserved = {(stock.warehouse_id, line.sellable_id): 0 for line in story.lines for stock in line.stock}
     for allocation in story.allocations:
-        for sellable, quantity in units(allocation.lines).items():
+        for sellable, quantity in units_by_sellable(allocation.lines).items():
             if sellable not in ordered:
                 raise ValueError(f"the story allocates sellable {sellable}, which none of its lines orders")
             key = (allocation.warehouse_id, sellable)
@@ -235,76 +160,81 @@ def _reserved(story: Story, ordered: Mapping[int, Line]) -> dict[tuple[int, int]
 
 def _allocation(
     story: Story,
-    one: Allocation,
+    allocation: Allocation,
     ordered: Mapping[int, Line],
     reserved: Mapping[tuple[int, int], int],
-    t: dict[str, Json],
+    shapes: dict[str, Json],
 ) -> Json:
-    template = t["allocation_line_item"]
+    template = shapes["allocation_line_item"]
     return {
-        **t["allocation"],
+        **shapes["allocation"],
         **_times(story),
-        "allocated_by": {**t["allocated_by"]},
-        "id": one.id,
+        "allocated_by": {**shapes["allocated_by"]},
+        "id": allocation.id,
         "line_items": [
             {
                 **template,
                 **_times(story),
-                "id": template["id"] + at,
+                "id": template["id"] + index,
                 "quantity": quantity,
-                "sellable": _sellable(ordered[sellable], reserved, story, t),
+                "sellable": _sellable(ordered[sellable], reserved, story, shapes),
             }
-            for at, (sellable, quantity) in enumerate(one.lines)
+            for index, (sellable, quantity) in enumerate(allocation.lines)
         ],
         "order_id": story.order_id,
-        "warehouse": {**t["warehouse"], "id": one.warehouse_id},
+        "warehouse": {**shapes["warehouse"], "id": allocation.warehouse_id},
     }
 
 
-def _sellable(line: Line, reserved: Mapping[tuple[int, int], int], story: Story, t: dict[str, Json]) -> Json:
-    template, product = t["sellable"], t["product"]
+def _sellable(line: Line, reserved: Mapping[tuple[int, int], int], story: Story, shapes: dict[str, Json]) -> Json:
+    template, product = shapes["sellable"], shapes["product"]
     stocks = {stock.warehouse_id: stock for stock in line.stock}
     for (warehouse, sellable), quantity in reserved.items():
         if sellable == line.sellable_id and warehouse not in stocks:
-            # Nobody told of stock there, so there was just enough.
+            # The story has no stock there, so assume that there was just enough.
             stocks[warehouse] = Stock(warehouse, quantity, 0)
     after = [(s, s.allocated + reserved.get((s.warehouse_id, line.sellable_id), 0)) for s in stocks.values()]
-    physical, allocated = sum(s.physical for s, _ in after), sum(units for _, units in after)
+    physical, allocated = sum(stock.physical for stock, _ in after), sum(units for _, units in after)
+    levels = {f"allocated_{_EVERYWHERE}": allocated, f"available_{_EVERYWHERE}": physical - allocated}
     return {
         **template,
+        **levels,
         "active_channels": [*template["active_channels"]],
-        f"allocated_{_EVERYWHERE}": allocated,
-        f"available_{_EVERYWHERE}": physical - allocated,
         "channel_sellables": [*template["channel_sellables"]],
         "cost_price": money(line.cost),
         "id": line.sellable_id,
         "images": [*template["images"]],
         "inventory": {
-            **t["inventory"],
-            f"allocated_{_EVERYWHERE}": allocated,
-            f"available_{_EVERYWHERE}": physical - allocated,
-            f"incoming_{_EVERYWHERE}": sum(s.incoming for s, _ in after),
-            "infinite": any(s.infinite for s, _ in after),
+            **shapes["inventory"],
+            **levels,
+            f"incoming_{_EVERYWHERE}": sum(stock.incoming for stock, _ in after),
+            "infinite": any(stock.infinite for stock, _ in after),
             f"physical_{_EVERYWHERE}": physical,
         },
-        "margin": _whole(round((line.price - line.cost) / line.price * 100, 2)) if line.price else 0,
-        "measurement_attributes": {**t["measurement_attributes"]},
+        "margin": _margin(line),
+        "measurement_attributes": {**shapes["measurement_attributes"]},
         "on_hand_value": money(physical * line.cost),
         "price": money(line.price),
-        "product": {**product, "main_image": {**t["main_image"], "product_id": product["id"]}},
+        "product": {**product, "main_image": {**shapes["main_image"], "product_id": product["id"]}},
         "product_title": product["title"],
         "profit": money(line.price - line.cost),
         "sellable_title": template["title"],
-        "stock_entries": [_stock_entry(line, stock, units, story, t) for stock, units in after],
+        "stock_entries": [_stock_entry(line, stock, units, story, shapes) for stock, units in after],
         _EVERYWHERE: physical,
         "variant_option_specifics": [*template["variant_option_specifics"]],
         "variant_property_specifics": [*template["variant_property_specifics"]],
     }
 
 
-def _stock_entry(line: Line, stock: Stock, allocated: int, story: Story, t: dict[str, Json]) -> Json:
+def _margin(line: Line) -> float:
+    """Return the profit as a percentage of the price, rounded to two digits; a whole percentage is an int."""
+    percentage = round((line.price - line.cost) / line.price * 100, 2) if line.price else 0
+    return int(percentage) if percentage == int(percentage) else percentage
+
+
+def _stock_entry(line: Line, stock: Stock, allocated: int, story: Story, shapes: dict[str, Json]) -> Json:
     entry = {
-        **t["stock_entry"],
+        **shapes["stock_entry"],
         "allocated_stock_level": allocated,
         "available_stock_level": stock.physical - allocated,
         "incoming_stock_level": stock.incoming,
@@ -312,53 +242,43 @@ def _stock_entry(line: Line, stock: Stock, allocated: int, story: Story, t: dict
         "physical_stock_level": stock.physical,
         "sellable_id": line.sellable_id,
         "sellable_on_hand_value": money(stock.physical * line.cost),
-        "warehouse": {**t["warehouse"], "id": stock.warehouse_id},
+        "warehouse": {**shapes["warehouse"], "id": stock.warehouse_id},
         "warehouse_id": stock.warehouse_id,
     }
-    if story.placed_at != _STORY.placed_at:
+    if story.placed_at != _DEFAULT.placed_at:
         entry["updated_at"] = story.placed_at
     return entry
 
 
-def _whole(number: float) -> float:
-    return int(number) if number == int(number) else number
-
-
-def _channel(warehouses: list[int], t: dict[str, Json]) -> Json:
-    template = t["channel"]
+def _channel(warehouses: list[int], shapes: dict[str, Json]) -> Json:
+    template, entry = shapes["channel"], shapes["channel_warehouse"]
+    named = [{**shapes["warehouse"], "id": warehouse} for warehouse in warehouses]
     return {
         **template,
-        "active_warehouses": [{**t["active_warehouse"], "id": warehouse} for warehouse in warehouses],
+        "active_warehouses": [{**shapes["active_warehouse"], "id": warehouse} for warehouse in warehouses],
         "channel_warehouses": [
-            {
-                **t["channel_warehouse"],
-                "rank": t["channel_warehouse"]["rank"] + at,
-                "warehouse": {**t["warehouse"], "id": warehouse},
-            }
-            for at, warehouse in enumerate(warehouses)
+            {**entry, "rank": entry["rank"] + index, "warehouse": warehouse} for index, warehouse in enumerate(named)
         ],
-        "default_warehouse": {**t["warehouse"], "id": warehouses[0]},
+        "default_warehouse": {**named[0]},
         "stock_level_update_requests": [*template["stock_level_update_requests"]],
     }
 
 
-def _created_by(t: dict[str, Json]) -> Json:
-    plan = t["subscription_plan"]
-    company = {**t["company"], "subscription_plan": {**plan}, "subscription_plan_id": plan["id"]}
-    return {**t["created_by"], "company": company}
+def _created_by(shapes: dict[str, Json]) -> Json:
+    plan = shapes["subscription_plan"]
+    company = {**shapes["company"], "subscription_plan": {**plan}, "subscription_plan_id": plan["id"]}
+    return {**shapes["created_by"], "company": company}
 
 
-def _customer(story: Story, t: dict[str, Json]) -> Json:
-    person = _person(story)
-    template, who = t["shipping_address"], story.customer
-    told = {} if who == _STORY.customer else {"id": who.id, "email": who.email}
-    # The example lists three: the first without a second line and a company, the others with empty ones.
+def _customer(story: Story, shapes: dict[str, Json]) -> Json:
+    template, customer, address = shapes["shipping_address"], story.customer, _address(story)
+    # The example lists three addresses: in the first, address2 and company are null; in the others they are empty.
     later = {name: "" for name in ("address2", "company") if template[name] is None}
     return {
-        **t["customer"],
-        **told,
-        "billing_address": {**t["billing_address"], **person},
+        **shapes["customer"],
+        **({"id": customer.id, "email": customer.email} if address else {}),
+        "billing_address": {**shapes["billing_address"], **address},
         "shipping_addresses": [
-            {**template, **person, **(later if at else {}), "id": template["id"] + at} for at in range(3)
+            {**template, **address, **(later if index else {}), "id": template["id"] + index} for index in range(3)
         ],
     }

@@ -1,4 +1,4 @@
-"""A story: the few facts from which a whole order follows."""
+"""A story: the few facts from which a complete order follows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """Units of a sellable in one warehouse before the story's own allocations."""
+    """Units of a sellable in one warehouse, before the allocations of the story."""
 
     warehouse_id: int = 1784
     physical: int = 6
@@ -19,9 +19,9 @@ class Stock:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of an order: a sellable, units ordered, and money in minor units (pence, cents).
+    """One line of an order: a sellable, the units ordered, and money in minor units (pence, cents).
 
-    `price` is the selling price of one unit, `paid` what the line charges for one (None: the price), `cost` what one
+    `price` is the selling price of one unit, `paid` what the customer pays for one (None: the price), `cost` what one
     costs the seller, `tax` the tax on the whole line.
     """
 
@@ -36,7 +36,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """Units reserved in one warehouse: (sellable id, quantity) for each line."""
+    """Units allocated in one warehouse; `lines` are pairs of sellable id and quantity."""
 
     warehouse_id: int = 1784
     lines: tuple[tuple[int, int], ...] = ((1226615, 1),)
@@ -45,7 +45,7 @@ class Allocation:
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """Who ordered, and where to."""
+    """The person who placed the order, with their address."""
 
     id: int = 516208
     first_name: str = "Sam"
@@ -60,7 +60,7 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """The facts from which a whole order follows. Money is in minor units; `placed_at` is an RFC 3339 date-time."""
+    """The facts from which a complete order follows; money is in minor units, `placed_at` an RFC 3339 date-time."""
 
     order_id: int = 447452
     lines: tuple[Line, ...] = (Line(),)
@@ -73,13 +73,13 @@ class Story:
     @property
     def allocated_completely(self) -> bool:
         """Whether every ordered unit is allocated."""
-        ordered = units((line.sellable_id, line.quantity) for line in self.lines)
-        allocated = units(pair for allocation in self.allocations for pair in allocation.lines)
+        ordered = units_by_sellable((line.sellable_id, line.quantity) for line in self.lines)
+        allocated = units_by_sellable(pair for allocation in self.allocations for pair in allocation.lines)
         return all(allocated.get(sellable, 0) >= quantity for sellable, quantity in ordered.items())
 
 
-def units(pairs: Iterable[tuple[int, int]]) -> dict[int, int]:
-    """Quantities by sellable, added up."""
+def units_by_sellable(pairs: Iterable[tuple[int, int]]) -> dict[int, int]:
+    """Sum the quantities of *pairs* (sellable id, quantity) per sellable."""
     total: dict[int, int] = {}
     for sellable, quantity in pairs:
         total[sellable] = total.get(sellable, 0) + quantity

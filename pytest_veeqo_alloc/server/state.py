@@ -13,7 +13,7 @@ from pytest_veeqo_alloc.contract.allocations import AllocationRequest
 from pytest_veeqo_alloc.contract.error_responses import ERROR_RESPONSES
 from pytest_veeqo_alloc.contract.rules import severities
 from pytest_veeqo_alloc.core.text import unknown_name
-from pytest_veeqo_alloc.orders.story import Allocation, Line, Stock, Story, units
+from pytest_veeqo_alloc.orders.story import Allocation, Line, Stock, Story, units_by_sellable
 
 CREATE, PARTIAL, ADD, SKIP, ACCEPT = "create", "partial", "add", "skip", "accept"
 
@@ -247,13 +247,13 @@ def _rejection(
     allocatable: Mapping[int, int],
 ) -> Outcome | None:
     """Return why *wanted* cannot be allocated to the order under *policy*, or None."""
-    ordered = units((line.sellable_id, line.quantity) for line in story.lines)
+    ordered = units_by_sellable((line.sellable_id, line.quantity) for line in story.lines)
     if any(sellable not in ordered for sellable in wanted):
         return Outcome(policy.unknown_sellable, reason="the order has no line of a requested sellable")
     if policy.unknown_warehouse != CREATE and warehouse_id not in world.warehouses:
         return Outcome(policy.unknown_warehouse, reason="there is no such warehouse")
     if policy.already_allocated != ADD:
-        already = units(pair for allocation in story.allocations for pair in allocation.lines)
+        already = units_by_sellable(pair for allocation in story.allocations for pair in allocation.lines)
         if any(already.get(s, 0) + quantity > ordered.get(s, quantity) for s, quantity in wanted.items()):
             return Outcome(policy.already_allocated, reason="more is requested than the order still needs")
     if policy.short_stock != PARTIAL and allocatable != wanted:

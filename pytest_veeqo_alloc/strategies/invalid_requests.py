@@ -1,21 +1,21 @@
-"""Payloads with exactly one thing wrong, and the name of it."""
+"""Strategies for request bodies that break one rule, and for malformed bodies."""
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
 
-from pytest_veeqo_alloc.core.json_pointer import join, set_value
+from pytest_veeqo_alloc.core.json_pointer import join
 from pytest_veeqo_alloc.spec.loader import request_shape
-from pytest_veeqo_alloc.strategies.invalid_responses import ORDER_BREAKERS
 from pytest_veeqo_alloc.strategies.requests import Payload, allocation_requests
-from pytest_veeqo_alloc.strategies.responses import orders_to_break
 from pytest_veeqo_alloc.strategies.values import (
     NEW_NAMES,
+    NEW_VALUES,
     NOT_FINITE,
     NOT_IDS,
     deeply_nested,
@@ -28,56 +28,56 @@ LINES = "/allocation/line_items_attributes"
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A payload that breaks one rule, and no other, at one pointer: exactly one error in the profile `strict`."""
+    """A payload that breaks one rule at one pointer: it has exactly that error in the profile `strict`."""
 
     payload: Any
     rule: str
     pointer: str
 
 
+Mutation = Callable[[st.DrawFn, Payload], tuple[Any, str]]
+"""Breaks one rule: takes a valid payload, which it may change, and returns the broken one with a pointer."""
+
+
 def invalid_allocation_requests() -> st.SearchStrategy[Broken]:
-    """Bodies of requests with exactly one thing wrong. Every rule that the body of a request can break comes."""
-    return broken(allocation_requests(max_lines=4), REQUEST_BREAKERS)
-
-
-def invalid_allocation_responses() -> st.SearchStrategy[Broken]:
-    """Bodies of responses with exactly one thing wrong. Every rule that such a body can break by itself comes."""
-    return broken(orders_to_break(), ORDER_BREAKERS)
-
-
-Breaker = Callable[[st.DrawFn, Any], tuple[Any, str]]
+    """Return a strategy for request bodies that break exactly one of the rules that a request body can break."""
+    return mutated(allocation_requests(max_lines=4), REQUEST_MUTATIONS)
 
 
 @st.composite
-def broken(draw: st.DrawFn, valid: st.SearchStrategy[Any], breakers: Mapping[str, Breaker]) -> Broken:
-    """A payload of *valid*, broken by one of *breakers*."""
-    # The rule comes last: Hypothesis likes to keep what it drew first, and would dwell on a few rules.
+def mutated(draw: st.DrawFn, valid: st.SearchStrategy[Payload], mutations: Mapping[str, Mutation]) -> Broken:
+    """Generate payloads of *valid*, each broken by one of the *mutations*, which are listed by rule."""
+    # The rule is drawn last: Hypothesis tends to keep what it drew first, and would try only a few rules.
     payload = draw(valid)
-    rule = draw(st.sampled_from(list(breakers)))
-    payload, pointer = breakers[rule](draw, payload)
+    rule = draw(st.sampled_from(list(mutations)))
+    payload, pointer = mutations[rule](draw, payload)
     return Broken(payload, rule, pointer)
 
 
-def _field(draw: st.DrawFn) -> tuple[str, str]:
-    """One of the documented fields of a request, with its type."""
+def _documented_field(draw: st.DrawFn, body: Payload) -> tuple[dict[str, Any], str, str, str]:
+    """Draw a documented field; return the object that has it, its name, its pointer and its type."""
     allocation = request_shape().children[0][2]
-    fields = {"/allocation": "object"} | {f"/allocation/{f.name}": str(f.type) for f in allocation.fields.values()}
-    return draw(st.sampled_from(list(fields.items())))
+    types = {"allocation": "object"} | {field.name: str(field.type) for field in allocation.fields.values()}
+    name, json_type = draw(st.sampled_from(list(types.items())))
+    if name == "allocation":
+        return body, name, "/allocation", json_type
+    return body["allocation"], name, f"/allocation/{name}", json_type
 
 
-def _line(draw: st.DrawFn, body: Payload) -> tuple[dict[str, Any], str]:
+def _line(draw: st.DrawFn, body: Payload) -> tuple[list[Any], int, str]:
+    """Draw a line item; return the list of all, the index of the line, and its pointer."""
     lines = body["allocation"]["line_items_attributes"]
-    at = draw(st.integers(0, len(lines) - 1))
-    return lines[at], f"{LINES}/{at}"
+    index = draw(st.integers(0, len(lines) - 1))
+    return lines, index, f"{LINES}/{index}"
 
 
 def _wrong_type(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
     if draw(st.booleans()):
         return wrong_root(draw, body), ""
-    pointer, kind = _field(draw)
-    # Null instead of the whole allocation is a wrong type, too.
-    nothing = pointer == "/allocation" and draw(st.booleans())
-    return set_value(body, pointer, None if nothing else wrong_type(draw, kind)), pointer
+    owner, name, pointer, json_type = _documented_field(draw, body)
+    # Null instead of the whole allocation counts as a wrong type, too.
+    owner[name] = None if name == "allocation" and draw(st.booleans()) else wrong_type(draw, json_type)
+    return body, pointer
 
 
 def _null(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
@@ -87,135 +87,117 @@ def _null(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
 
 
 def _missing(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-    pointer, _ = _field(draw)
-    del (body if pointer == "/allocation" else body["allocation"])[pointer.rpartition("/")[2]]
+    owner, name, pointer, _ = _documented_field(draw, body)
+    del owner[name]
     return body, pointer
 
 
 def _undocumented(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-    line, here = _line(draw, body)
-    owner, pointer = draw(st.sampled_from([(body, ""), (body["allocation"], "/allocation"), (line, here)]))
+    lines, index, line = _line(draw, body)
+    owners = [(body, ""), (body["allocation"], "/allocation"), (lines[index], line)]
+    owner, pointer = draw(st.sampled_from(owners))
     name = draw(st.sampled_from(NEW_NAMES))
-    owner[name] = draw(st.sampled_from([None, 0, "x", True]))
+    owner[name] = draw(st.sampled_from(NEW_VALUES))
     return body, join(pointer, name)
 
 
 def _line_shape(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-    line, pointer = _line(draw, body)
-    name = draw(st.sampled_from(["", *line]))
+    lines, index, pointer = _line(draw, body)
+    name = draw(st.sampled_from(["", *lines[index]]))
     if not name:
-        return set_value(body, pointer, draw(st.sampled_from([None, 1, "1", [], True]))), pointer
+        lines[index] = draw(st.sampled_from([None, 1, "1", [], True]))
+        return body, pointer
     if draw(st.booleans()):
-        del line[name]
+        del lines[index][name]
     else:
-        line[name] = draw(st.sampled_from(["1", None, [], {}, True]))
+        lines[index][name] = draw(st.sampled_from(["1", None, [], {}, True]))
     return body, f"{pointer}/{name}"
 
 
-def _quantity(values: list[float]) -> Breaker:
-    def breaker(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-        line, pointer = _line(draw, body)
-        line["quantity"] = draw(st.sampled_from(values))
+def _no_lines(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
+    body["allocation"]["line_items_attributes"] = []
+    return body, LINES
+
+
+def _quantity(values: Sequence[float]) -> Mutation:
+    def mutation(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
+        lines, index, pointer = _line(draw, body)
+        lines[index]["quantity"] = draw(st.sampled_from(values))
         return body, f"{pointer}/quantity"
 
-    return breaker
+    return mutation
 
 
 def _duplicate(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-    line, _ = _line(draw, body)
-    lines = body["allocation"]["line_items_attributes"]
-    lines.append({"sellable_id": line["sellable_id"], "quantity": draw(st.integers(1, 9))})
+    lines, index, _ = _line(draw, body)
+    lines.append({"sellable_id": lines[index]["sellable_id"], "quantity": draw(st.integers(1, 9))})
     return body, f"{LINES}/{len(lines) - 1}/sellable_id"
 
 
-def _number(values: list[Any]) -> Breaker:
-    def breaker(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-        line, pointer = _line(draw, body)
-        owner, here = draw(
-            st.sampled_from([(body["allocation"], "/allocation/warehouse_id"), (line, f"{pointer}/sellable_id")])
-        )
-        owner[here.rpartition("/")[2]] = draw(st.sampled_from(values))
-        return body, here
+def _id(values: Sequence[float]) -> Mutation:
+    def mutation(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
+        lines, index, line = _line(draw, body)
+        ids = [(body["allocation"], "warehouse_id", "/allocation"), (lines[index], "sellable_id", line)]
+        owner, name, pointer = draw(st.sampled_from(ids))
+        owner[name] = draw(st.sampled_from(values))
+        return body, f"{pointer}/{name}"
 
-    return breaker
-
-
-def _deep(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-    pointer, _ = _field(draw)
-    return set_value(body, pointer, deeply_nested()), ""
+    return mutation
 
 
-REQUEST_BREAKERS: Mapping[str, Breaker] = {
+def _too_deep(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
+    owner, name, _, _ = _documented_field(draw, body)
+    owner[name] = deeply_nested()
+    return body, ""
+
+
+REQUEST_MUTATIONS: Mapping[str, Mutation] = {
     "request-not-wrapped": lambda draw, body: (body["allocation"], ""),
     "wrong-type": _wrong_type,
     "null-value": _null,
     "required-field": _missing,
     "undocumented-field": _undocumented,
     "line-item-shape": _line_shape,
-    "line-items-empty": lambda draw, body: (set_value(body, LINES, []), LINES),
+    "line-items-empty": _no_lines,
     "quantity-not-positive": _quantity([0, -1, -1000, 0.0, -1.0]),
     "quantity-not-integer": _quantity([0.5, 1.5, -0.5, 1e-9]),
     "duplicate-sellable": _duplicate,
-    "id-not-positive-integer": _number(NOT_IDS),
-    "non-finite-number": _number(NOT_FINITE),
-    "too-deep": _deep,
+    "id-not-positive-integer": _id(NOT_IDS),
+    "non-finite-number": _id(NOT_FINITE),
+    "too-deep": _too_deep,
 }
 
 
-Corruptor = Callable[[st.DrawFn, str], bytes]
-
-
-def malformed_bodies() -> st.SearchStrategy[bytes]:
-    """Bytes that break a rule of the reading: empty, truncated, no JSON, no UTF-8, a byte order mark, a member twice, a
-    number that is not finite, or nesting without end. Made from valid bodies of requests."""
-    return _malformed()
-
-
 @st.composite
-def _malformed(draw: st.DrawFn) -> bytes:
-    spoil: Corruptor = draw(st.sampled_from(_SPOILERS))
-    return spoil(draw, json.dumps(draw(allocation_requests(max_lines=3))))
+def malformed_bodies(draw: st.DrawFn) -> bytes:
+    """Generate bytes that break a rule about reading JSON, made from valid request bodies.
+
+    They are empty, truncated, not JSON, not UTF-8, with a byte order mark, with a duplicate member, with a number
+    that is not finite, or nested too deep.
+    """
+    by_defect = _malformed(json.dumps(draw(allocation_requests(max_lines=3))))
+    return draw(st.sampled_from(by_defect[draw(st.sampled_from(list(by_defect)))]))
 
 
-def _truncated(draw: st.DrawFn, text: str) -> bytes:
-    return text.encode()[: draw(st.integers(1, len(text) - 1))]
+def _malformed(text: str) -> dict[str, list[bytes]]:
+    """Return malformed forms of *text*, the JSON text of a request body, by defect."""
+    body = text.encode()
+    bad_utf8 = (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\xaf", b"\xf5\x80\x80\x80")
+    not_finite = ("NaN", "Infinity", "-Infinity", "1e400", "-1e999", "9" * 5000)
+    names = ("warehouse_id", "line_items_attributes", "sellable_id", "quantity")
+    other = (b"", b" ", b"<html></html>", b"allocation[warehouse_id]=5", body.replace(b'"', b"'"), body + b"}")
+    return {
+        "truncated": [body[:length] for length in range(1, len(body))],
+        "not UTF-8": [body.replace(b'"allocation"', b'"alloc' + wrong + b'ation"') for wrong in bad_utf8],
+        "another encoding": [text.encode(encoding) for encoding in ("utf-8-sig", "utf-16", "utf-32")],
+        "not finite": [text.replace('"quantity": ', f'"quantity": {n}, "was": ', 1).encode() for n in not_finite],
+        "duplicate member": [text.replace(f'"{n}": ', f'"{n}": 1, "{n}": ', 1).encode() for n in names],
+        "too deep": _nested_bodies(),
+        "not JSON": [*other],
+    }
 
 
-def _bad_utf8(draw: st.DrawFn, text: str) -> bytes:
-    wrong = draw(st.sampled_from([b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\xaf", b"\xf5\x80\x80\x80"]))
-    return text.encode().replace(b'"allocation"', b'"alloc' + wrong + b'ation"')
-
-
-def _encoded(draw: st.DrawFn, text: str) -> bytes:
-    return text.encode(draw(st.sampled_from(["utf-8-sig", "utf-16", "utf-32"])))
-
-
-def _not_finite(draw: st.DrawFn, text: str) -> bytes:
-    number = draw(st.sampled_from(["NaN", "Infinity", "-Infinity", "1e400", "-1e999", "9" * 5000]))
-    return text.replace('"quantity": ', f'"quantity": {number}, "was": ', 1).encode()
-
-
-def _twice(draw: st.DrawFn, text: str) -> bytes:
-    name = draw(st.sampled_from(["warehouse_id", "line_items_attributes", "sellable_id", "quantity"]))
-    return text.replace(f'"{name}": ', f'"{name}": 1, "{name}": ', 1).encode()
-
-
-def _deep_text(draw: st.DrawFn, text: str) -> bytes:
-    levels = draw(st.sampled_from([65, 1_000, 100_000]))
-    return draw(
-        st.sampled_from([b"[" * levels, b"[" * levels + b"]" * levels, b'{"a":' * levels + b"1" + b"}" * levels])
-    )
-
-
-def _other_text(draw: st.DrawFn, text: str) -> bytes:
-    single = text.replace('"', "'")
-    return draw(
-        st.sampled_from(
-            [b"", b" ", b"<html></html>", b"allocation[warehouse_id]=5", single.encode(), (text + "}").encode()]
-        )
-    )
-
-
-_SPOILERS: list[Corruptor] = [
-    _truncated, _bad_utf8, _encoded, _not_finite, _twice, _deep_text, _other_text,
-]  # fmt: skip
+@functools.cache
+def _nested_bodies() -> list[bytes]:
+    by_depth = ([b"[" * n, b"[" * n + b"]" * n, b'{"a":' * n + b"1" + b"}" * n] for n in (65, 1_000, 100_000))
+    return [body for bodies in by_depth for body in bodies]

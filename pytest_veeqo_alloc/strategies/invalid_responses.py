@@ -1,18 +1,23 @@
-"""Ways to break an order in exactly one place."""
+"""Strategies for orders that break one rule."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
 from pytest_veeqo_alloc.contract.field_table import Field, Shape
-from pytest_veeqo_alloc.core.json_pointer import join, set_value
+from pytest_veeqo_alloc.core.json_pointer import join
+from pytest_veeqo_alloc.orders.story import units_by_sellable
 from pytest_veeqo_alloc.spec.loader import response_shape
+from pytest_veeqo_alloc.strategies.invalid_requests import Broken, Mutation, mutated
+from pytest_veeqo_alloc.strategies.requests import Payload
+from pytest_veeqo_alloc.strategies.responses import balanced_orders
 from pytest_veeqo_alloc.strategies.values import (
     NEW_NAMES,
+    NEW_VALUES,
     NOT_DATES,
     NOT_FINITE,
     NOT_IDS,
@@ -21,107 +26,107 @@ from pytest_veeqo_alloc.strategies.values import (
     wrong_type,
 )
 
-GeneratedOrder = dict[str, Any]
-Breaker = Callable[[st.DrawFn, GeneratedOrder], tuple[Any, str]]
-Place = tuple[str, str, Field, dict[str, Any]]
-"""Pointer, name of the shape, field, and the object that has it."""
+
+class Member(NamedTuple):
+    """A documented field in an order: its pointer, its shape's name, its description, and the object that has it."""
+
+    pointer: str
+    shape: str
+    field: Field
+    owner: dict[str, Any]
+
 
 _LINKED = {
     ("order", "id"), ("allocation", "order_id"), ("payment", "order_id"), ("sellable", "id"), ("warehouse", "id"),
     ("stock_entry", "sellable_id"), ("stock_entry", "warehouse_id"), ("product", "id"), ("main_image", "product_id"),
     ("company", "subscription_plan_id"), ("subscription_plan", "id"),
 }  # fmt: skip
-"""Ids that stand in an equation, which would be broken as well."""
+"""Ids that occur in an equation, which a wrong id would break as well."""
 
 
-def places(order: GeneratedOrder) -> Iterator[Place]:
-    """Every documented field of *order*."""
+def invalid_allocation_responses() -> st.SearchStrategy[Broken]:
+    """Return a strategy for response bodies that break exactly one of the rules that a response body can break."""
+    return mutated(balanced_orders(), RESPONSE_MUTATIONS)
 
-    def below(owner: Any, shape: Shape, pointer: str) -> Iterator[Place]:
+
+def _members(order: Payload) -> Iterator[Member]:
+    """Yield every documented field of *order*."""
+
+    def below(owner: Any, shape: Shape, pointer: str) -> Iterator[Member]:
         for field in shape.fields.values():
-            yield f"{pointer}/{field.name}", shape.name, field, owner
+            yield Member(f"{pointer}/{field.name}", shape.name, field, owner)
         for name, is_array, child in shape.children:
             if is_array:
-                for at, item in enumerate(owner[name]):
-                    yield from below(item, child, f"{pointer}/{name}/{at}")
+                for index, item in enumerate(owner[name]):
+                    yield from below(item, child, f"{pointer}/{name}/{index}")
             else:
                 yield from below(owner[name], child, f"{pointer}/{name}")
 
     return below(order, response_shape(), "")
 
 
-def _one(draw: st.DrawFn, order: GeneratedOrder, fits: Callable[[Place], bool]) -> Place:
-    return draw(st.sampled_from([place for place in places(order) if fits(place)]))
+def _member(draw: st.DrawFn, order: Payload, matches: Callable[[Member], bool]) -> Member:
+    member: Member = draw(st.sampled_from([member for member in _members(order) if matches(member)]))
+    return member
 
 
-def _typed(place: Place) -> bool:
-    return place[2].type is not None
+def _replace(
+    matches: Callable[[Member], bool], values: Sequence[Any], then: Callable[[Payload], None] | None = None
+) -> Mutation:
+    """Return a mutation that replaces a matching field by one of *values*, and *then* adapts the order."""
+
+    def mutation(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
+        member = _member(draw, order, matches)
+        member.owner[member.field.name] = draw(st.sampled_from(values))
+        if then is not None:
+            then(order)
+        return order, member.pointer
+
+    return mutation
 
 
-def _wrong_type(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
+def _remove(*, required: bool) -> Mutation:
+    def mutation(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
+        member = _member(draw, order, lambda member: member.field.required is required)
+        del member.owner[member.field.name]
+        return order, member.pointer
+
+    return mutation
+
+
+def _wrong_type(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
     if draw(st.integers(0, 9)) == 9:
         return wrong_root(draw, order), ""
-    pointer, _, field, _ = _one(draw, order, _typed)
-    return set_value(order, pointer, wrong_type(draw, str(field.type))), pointer
+    member = _member(draw, order, lambda member: member.field.type is not None)
+    member.owner[member.field.name] = wrong_type(draw, str(member.field.type))
+    return order, member.pointer
 
 
-def _null(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
-    pointer, *_ = _one(draw, order, lambda place: _typed(place) and not place[2].nullable)
-    return set_value(order, pointer, None), pointer
-
-
-def _missing(required: bool) -> Breaker:
-    def breaker(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
-        pointer, _, field, owner = _one(draw, order, lambda place: place[2].required is required)
-        del owner[field.name]
-        return order, pointer
-
-    return breaker
-
-
-def _undocumented(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
-    pointer, _, _, owner = _one(draw, order, lambda place: True)
+def _undocumented(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
+    member = _member(draw, order, lambda member: True)
     name = draw(st.sampled_from(NEW_NAMES))
-    owner[name] = draw(st.sampled_from([None, 0, "x", True]))
-    return order, join(pointer.rpartition("/")[0], name)
+    member.owner[name] = draw(st.sampled_from(NEW_VALUES))
+    return order, join(member.pointer.rpartition("/")[0], name)
 
 
-def _field_of(fits: Callable[[Place], bool], values: list[Any]) -> Breaker:
-    def breaker(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
-        pointer, *_ = _one(draw, order, fits)
-        return set_value(order, pointer, draw(st.sampled_from(values))), pointer
-
-    return breaker
+def _too_deep(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
+    member = _member(draw, order, lambda member: True)
+    member.owner[member.field.name] = deeply_nested()
+    return order, ""
 
 
-def _settled(order: GeneratedOrder, owner: dict[str, Any], name: str, value: float) -> GeneratedOrder:
-    """*order* with one operand changed, and all that follows from it."""
-    owner[name] = value
+def _adapt_totals(order: Payload) -> None:
+    """Recalculate what follows from quantities, charged prices and the delivery cost."""
     lines = order["line_items"]
     subtotal = sum(line["quantity"] * line["price_per_unit"] for line in lines) - order["total_discounts"]
     order["subtotal_price"] = round(subtotal, 2)
     order["total_price"] = round(order["subtotal_price"] + order["total_tax"] + order["delivery_cost"], 2)
-    allocated: dict[int, float] = {}
-    for allocation in order["allocations"]:
-        for line in allocation["line_items"]:
-            sellable = line["sellable"]["id"]
-            allocated[sellable] = allocated.get(sellable, 0) + line["quantity"]
+    allocated = units_by_sellable(
+        (line["sellable"]["id"], line["quantity"])
+        for allocation in order["allocations"]
+        for line in allocation["line_items"]
+    )
     order["allocated_completely"] = all(allocated.get(line["sellable"]["id"], 0) >= line["quantity"] for line in lines)
-    return order
-
-
-def _quantity(values: list[float]) -> Breaker:
-    def breaker(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
-        pointer, _, _, owner = _one(draw, order, lambda place: place[2].is_quantity)
-        return _settled(order, owner, "quantity", draw(st.sampled_from(values))), pointer
-
-    return breaker
-
-
-def _negative(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
-    # Prices of a sellable stand in several equations at once; what is charged and for delivery does not.
-    pointer, _, field, owner = _one(draw, order, lambda place: place[2].is_amount and place[1] != "sellable")
-    return _settled(order, owner, field.name, draw(st.sampled_from([-0.01, -1, -1399.5]))), pointer
 
 
 _WHOLE: st.SearchStrategy[float] = st.integers(1, 1000)
@@ -129,80 +134,85 @@ _UNITS: st.SearchStrategy[float] = st.sampled_from([1, -1, 1000])
 _MONEY: st.SearchStrategy[float] = st.sampled_from([1, 0.01, -0.01, -250, 0.5])
 
 
-def _changed(shape: str, name: str, *follow: str, by: st.SearchStrategy[float] = _WHOLE) -> Breaker:
-    """One side of an equation changed by a number; the root members *follow* change along."""
+def _add(shape: str, name: str, *totals: str, amounts: st.SearchStrategy[float] = _WHOLE) -> Mutation:
+    """Return a mutation that adds an amount to one side of an equation, and to the *totals* that follow from it."""
 
-    def breaker(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
-        pointer, *_, owner = _one(draw, order, lambda place: place[1] == shape and place[2].name == name)
-        more = draw(by)
-        owner[name] += more
-        for other in follow:
-            order[other] += more
-        return order, pointer
+    def mutation(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
+        member = _member(draw, order, lambda member: member.shape == shape and member.field.name == name)
+        amount = draw(amounts)
+        member.owner[name] += amount
+        for total in totals:
+            order[total] += amount
+        return order, member.pointer
 
-    return breaker
+    return mutation
 
 
-def _title(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
+def _title(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
     name = draw(st.sampled_from(["sellable_title", "product_title"]))
-    pointer, *_, owner = _one(draw, order, lambda place: place[1] == "sellable" and place[2].name == name)
-    owner[name] += " copied"
-    return order, pointer
+    member = _member(draw, order, lambda member: member.shape == "sellable" and member.field.name == name)
+    member.owner[name] += " copied"
+    return order, member.pointer
 
 
-def _completeness(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
+def _completeness(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
     order["allocated_completely"] = not order["allocated_completely"]
     return order, "/allocated_completely"
 
 
-def _stranger(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
-    """An allocated sellable becomes one that nobody ordered."""
-    at = draw(st.integers(0, len(order["allocations"][0]["line_items"]) - 1))
-    sellable = order["allocations"][0]["line_items"][at]["sellable"]
-    stranger = max(line["sellable"]["id"] for line in order["line_items"]) + draw(st.integers(1, 1000))
+def _not_ordered(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
+    """Replace an allocated sellable by one that was not ordered."""
+    lines = order["allocations"][0]["line_items"]
+    index = draw(st.integers(0, len(lines) - 1))
+    sellable = lines[index]["sellable"]
+    other = max(line["sellable"]["id"] for line in order["line_items"]) + draw(st.integers(1, 1000))
     for entry in sellable["stock_entries"]:
-        entry["sellable_id"] = stranger
-    sellable["id"] = stranger
+        entry["sellable_id"] = other
+    sellable["id"] = other
     order["allocated_completely"] = False
-    return order, f"/allocations/0/line_items/{at}/sellable/id"
+    return order, f"/allocations/0/line_items/{index}/sellable/id"
 
 
-def _deep(draw: st.DrawFn, order: GeneratedOrder) -> tuple[Any, str]:
-    pointer, *_ = _one(draw, order, lambda place: True)
-    return set_value(order, pointer, deeply_nested()), ""
+def _is_free_id(member: Member) -> bool:
+    return member.field.is_id and (member.shape, member.field.name) not in _LINKED
+
+
+def _is_free_amount(member: Member) -> bool:
+    # The prices of a sellable occur in several equations at once; charged prices and the delivery cost do not.
+    return member.field.is_amount and member.shape != "sellable"
 
 
 _NO_ORDERS: list[Any] = [{}, {"status": "created"}, {"error_messages": "Not found"}, {"order": {}}]
 
-ORDER_BREAKERS: Mapping[str, Breaker] = {
+RESPONSE_MUTATIONS: Mapping[str, Mutation] = {
     "not-an-order": lambda draw, order: (copy.deepcopy(draw(st.sampled_from(_NO_ORDERS))), ""),
     "wrong-type": _wrong_type,
-    "null-value": _null,
-    "required-field": _missing(True),
-    "absent-field": _missing(False),
+    "null-value": _replace(lambda member: member.field.type is not None and not member.field.nullable, [None]),
+    "required-field": _remove(required=True),
+    "absent-field": _remove(required=False),
     "undocumented-field": _undocumented,
-    "id-not-positive-integer": _field_of(lambda p: p[2].is_id and (p[1], p[2].name) not in _LINKED, NOT_IDS),
-    "datetime-format": _field_of(lambda place: place[2].is_datetime, list(NOT_DATES)),
-    "quantity-not-positive": _quantity([0, -1, -7.0]),
-    "quantity-not-integer": _quantity([0.5, 1.25, -0.5]),
-    "negative-amount": _negative,
-    "non-finite-number": _field_of(lambda place: place[2].type == "number", NOT_FINITE),
-    "too-deep": _deep,
-    "allocation-order": _changed("allocation", "order_id"),
-    "payment-order": _changed("payment", "order_id"),
-    "available-stock": _changed("stock_entry", "available_stock_level", by=_UNITS),
-    "stock-totals": _changed("inventory", "incoming_stock_level_at_all_warehouses", by=_UNITS),
-    "stock-copies": _changed("sellable", "stock_level_at_all_warehouses", by=_UNITS),
-    "stock-entry-sellable": _changed("stock_entry", "sellable_id"),
-    "stock-entry-warehouse": _changed("stock_entry", "warehouse_id"),
-    "profit": _changed("sellable", "profit", by=_MONEY),
-    "margin": _changed("sellable", "margin", by=_MONEY),
-    "on-hand-value": _changed("sellable", "on_hand_value", by=_MONEY),
+    "id-not-positive-integer": _replace(_is_free_id, NOT_IDS),
+    "datetime-format": _replace(lambda member: member.field.is_datetime, NOT_DATES),
+    "quantity-not-positive": _replace(lambda member: member.field.is_quantity, [0, -1, -7.0], _adapt_totals),
+    "quantity-not-integer": _replace(lambda member: member.field.is_quantity, [0.5, 1.25, -0.5], _adapt_totals),
+    "negative-amount": _replace(_is_free_amount, [-0.01, -1, -1399.5], _adapt_totals),
+    "non-finite-number": _replace(lambda member: member.field.type == "number", NOT_FINITE),
+    "too-deep": _too_deep,
+    "allocation-order": _add("allocation", "order_id"),
+    "payment-order": _add("payment", "order_id"),
+    "available-stock": _add("stock_entry", "available_stock_level", amounts=_UNITS),
+    "stock-totals": _add("inventory", "incoming_stock_level_at_all_warehouses", amounts=_UNITS),
+    "stock-copies": _add("sellable", "stock_level_at_all_warehouses", amounts=_UNITS),
+    "stock-entry-sellable": _add("stock_entry", "sellable_id"),
+    "stock-entry-warehouse": _add("stock_entry", "warehouse_id"),
+    "profit": _add("sellable", "profit", amounts=_MONEY),
+    "margin": _add("sellable", "margin", amounts=_MONEY),
+    "on-hand-value": _add("sellable", "on_hand_value", amounts=_MONEY),
     "title-copies": _title,
-    "main-image-product": _changed("main_image", "product_id"),
-    "subtotal": _changed("order", "subtotal_price", "total_price", by=_MONEY),
-    "total": _changed("order", "total_price", by=_MONEY),
+    "main-image-product": _add("main_image", "product_id"),
+    "subtotal": _add("order", "subtotal_price", "total_price", amounts=_MONEY),
+    "total": _add("order", "total_price", amounts=_MONEY),
     "completeness": _completeness,
-    "allocated-sellable": _stranger,
-    "subscription-plan": _changed("company", "subscription_plan_id"),
+    "allocated-sellable": _not_ordered,
+    "subscription-plan": _add("company", "subscription_plan_id"),
 }

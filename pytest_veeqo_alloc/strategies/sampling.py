@@ -1,4 +1,4 @@
-"""One example out of many, the same for the same seed."""
+"""Reproducible samples of the strategies, for use outside of property tests."""
 
 from __future__ import annotations
 
@@ -8,38 +8,33 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_BREAKERS, Broken, broken
+from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_MUTATIONS, Broken, mutated
 from pytest_veeqo_alloc.strategies.requests import allocation_requests
 from pytest_veeqo_alloc.strategies.responses import allocation_responses
 
-_TRIES = 20
+_SKIPPED = 20
+"""The first examples of a run are plain, so they are left out."""
 
 
 def sample(side: str, number: int) -> Any:
-    """A valid body of *side*, chosen by *number*."""
-    # The first examples of a run are plain ones.
-    return _made(allocation_requests() if side == "request" else allocation_responses(), _TRIES, number)[-1]
+    """Return a valid body of *side*; each *number* stands for one."""
+    return _examples(allocation_requests() if side == "request" else allocation_responses(), _SKIPPED, number)[-1]
 
 
 def samples(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
-    """*count* values of *strategy*, the same each time."""
-    return _made(strategy, _TRIES + count)[-count:]
+    """Return *count* values of *strategy*, the same in every run."""
+    return _examples(strategy, _SKIPPED + count)[-count:]
 
 
 def broken_requests(rule: str, count: int, warehouse_id: int, sellable_ids: Sequence[int], units: int) -> list[Broken]:
-    """*count* bodies of requests that break *rule* and no other, for a warehouse and sellables that exist."""
+    """Return *count* request bodies that break only *rule*, for an existing warehouse and existing sellables."""
     valid = _existing(warehouse_id, sellable_ids, units)
-    return samples(broken(valid, {rule: REQUEST_BREAKERS[rule]}), count)
+    return samples(mutated(valid, {rule: REQUEST_MUTATIONS[rule]}), count)
 
 
 def valid_requests(count: int, warehouse_id: int, sellable_ids: Sequence[int], units: int) -> list[Any]:
-    """*count* valid bodies of requests for a warehouse and sellables that exist."""
+    """Return *count* valid request bodies for an existing warehouse and existing sellables."""
     return samples(_existing(warehouse_id, sellable_ids, units), count)
-
-
-def any_requests(count: int) -> list[Any]:
-    """*count* valid bodies of requests."""
-    return samples(allocation_requests(), count)
 
 
 def _existing(warehouse_id: int, sellable_ids: Sequence[int], units: int) -> st.SearchStrategy[Any]:
@@ -48,13 +43,13 @@ def _existing(warehouse_id: int, sellable_ids: Sequence[int], units: int) -> st.
     )
 
 
-def _made(strategy: st.SearchStrategy[Any], tries: int, number: int | None = None) -> list[Any]:
-    """What a run of Hypothesis draws: the same for the same *number*, and each time where there is none."""
-    made: list[Any] = []
+def _examples(strategy: st.SearchStrategy[Any], count: int, number: int | None = None) -> list[Any]:
+    """Collect the values of a Hypothesis run, seeded with *number* or, without one, derandomised."""
+    values: list[Any] = []
 
-    # Nobody waits for a property here, so its health is of no interest.
+    # No property is tested, so health checks and deadlines do not apply.
     @settings(
-        max_examples=tries,
+        max_examples=count,
         database=None,
         deadline=None,
         derandomize=number is None,
@@ -63,7 +58,7 @@ def _made(strategy: st.SearchStrategy[Any], tries: int, number: int | None = Non
     )
     @given(strategy)
     def collect(value: Any) -> None:
-        made.append(value)
+        values.append(value)
 
     (collect if number is None else seed(number)(collect))()
-    return made
+    return values

@@ -14,9 +14,9 @@ import pytest
 from battery.aio import aiohttp_server
 from battery.app import KEY, Shop, running
 from battery.defects import PLANTED, accepting, body_of, breaks, keeps
-from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_BREAKERS, broken
-from pytest_veeqo_alloc.strategies.invalid_responses import ORDER_BREAKERS
-from pytest_veeqo_alloc.strategies.responses import orders_to_break
+from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_MUTATIONS, mutated
+from pytest_veeqo_alloc.strategies.invalid_responses import RESPONSE_MUTATIONS
+from pytest_veeqo_alloc.strategies.responses import balanced_orders
 from pytest_veeqo_alloc.strategies.sampling import samples
 
 SUITE = "pytest_veeqo_alloc.conformance"
@@ -52,13 +52,13 @@ def test_a_correct_server_is_clean(framework: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("rule", ORDER_BREAKERS)
+@pytest.mark.parametrize("rule", RESPONSE_MUTATIONS)
 def test_a_server_whose_answers_break_a_rule_is_caught(rule: str, tmp_path: Path) -> None:
-    (one,) = samples(broken(orders_to_break(), {rule: ORDER_BREAKERS[rule]}), 1)
+    (one,) = samples(mutated(balanced_orders(), {rule: RESPONSE_MUTATIONS[rule]}), 1)
     caught(body_of(one.payload), tmp_path, keeps(rule))
 
 
-@pytest.mark.parametrize("rule", REQUEST_BREAKERS)
+@pytest.mark.parametrize("rule", REQUEST_MUTATIONS)
 def test_a_server_that_takes_requests_which_break_a_rule_is_caught(rule: str, tmp_path: Path) -> None:
     caught(accepting(rule), tmp_path, breaks(rule))
 

@@ -24,8 +24,8 @@ from pytest_veeqo_alloc.strategies import (
     malformed_bodies,
     order_ids,
 )
-from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_BREAKERS
-from pytest_veeqo_alloc.strategies.invalid_responses import ORDER_BREAKERS
+from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_MUTATIONS
+from pytest_veeqo_alloc.strategies.invalid_responses import RESPONSE_MUTATIONS
 from pytest_veeqo_alloc.strategies.responses import GeneratedOrder
 
 STRICT = Contract("strict")
@@ -290,11 +290,11 @@ def test_every_rule_that_a_body_can_break_is_reachable() -> None:
     # The echo needs a request beside the body, and a field without a type is never an error.
     bodily = rows.keys() - BYTES - {"order-echo", "allocation-echo", "untyped-field-value"}
     # All fields of a request are marked required, or hold such.
-    assert set(REQUEST_BREAKERS) == {rule for rule in bodily if "request" in rows[rule]} - {"absent-field"}
-    assert set(ORDER_BREAKERS) == {rule for rule in bodily if "response" in rows[rule]}
+    assert set(REQUEST_MUTATIONS) == {rule for rule in bodily if "request" in rows[rule]} - {"absent-field"}
+    assert set(RESPONSE_MUTATIONS) == {rule for rule in bodily if "response" in rows[rule]}
     for strategy, breakers in (
-        (invalid_allocation_requests(), REQUEST_BREAKERS),
-        (invalid_allocation_responses(), ORDER_BREAKERS),
+        (invalid_allocation_requests(), REQUEST_MUTATIONS),
+        (invalid_allocation_responses(), RESPONSE_MUTATIONS),
     ):
         seen: set[str] = set()
         for number in range(20):
@@ -302,7 +302,7 @@ def test_every_rule_that_a_body_can_break_is_reachable() -> None:
             if seen == set(breakers):
                 break
         assert seen == set(breakers)
-    assert all(CATALOGUE[rule].severities["strict"] == "error" for rule in (*REQUEST_BREAKERS, *ORDER_BREAKERS))
+    assert all(CATALOGUE[rule].severities["strict"] == "error" for rule in (*REQUEST_MUTATIONS, *RESPONSE_MUTATIONS))
 
 
 def test_malformed_bodies_break_every_rule_of_the_reading() -> None:
