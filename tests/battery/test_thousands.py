@@ -90,6 +90,11 @@ def test_a_failure_shrinks_to_what_forces_it(number: int) -> None:
     assert 1 <= len(causes) <= 2
 
 
+def test_a_failure_is_printed_as_what_forces_it() -> None:
+    order = find(allocation_responses(), lambda order: order["delivery_cost"] > 5, settings=settings(database=None))
+    assert "/delivery_cost: 5.01" in repr(order)
+
+
 @pytest.mark.parametrize(
     ("side", "valid", "invalid"),
     [

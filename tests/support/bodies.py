@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from pytest_veeqo_alloc import Contract, Findings, load_schema
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
@@ -16,17 +16,27 @@ _RESPONSE, _REQUEST = (read_shipped_text(f"schemas/examples/{side}.json") for si
 
 
 def order() -> dict[str, Any]:
-    return json.loads(_RESPONSE)
+    """Return the documented response."""
+    body: dict[str, Any] = json.loads(_RESPONSE)
+    return body
 
 
 def request_body() -> dict[str, Any]:
-    return json.loads(_REQUEST)
+    """Return the documented request; it is not for the warehouse of `order()`."""
+    body: dict[str, Any] = json.loads(_REQUEST)
+    return body
 
 
 def allocation_request(quantity: int = 1, *, warehouse_id: int = 1784, sellable_id: int = 1226615) -> dict[str, Any]:
     """Return a valid request body with one line; by default for the warehouse and sellable of `order()`."""
     line = {"sellable_id": sellable_id, "quantity": quantity}
     return {"allocation": {"warehouse_id": warehouse_id, "line_items_attributes": [line]}}
+
+
+def line_items(request: Any) -> list[dict[str, Any]]:
+    """Return the list of line items in a request body."""
+    lines: list[dict[str, Any]] = request["allocation"]["line_items_attributes"]
+    return lines
 
 
 BODY = allocation_request()
@@ -51,7 +61,7 @@ def rules_at(findings: Findings) -> list[tuple[str, str | None]]:
     return [(finding.rule, finding.pointer) for finding in findings]
 
 
-def fields(side: str = "response") -> Iterator[tuple[str, dict[str, Any]]]:
+def fields(side: Literal["request", "response"] = "response") -> Iterator[tuple[str, dict[str, Any]]]:
     """Each documented field by the pointer of its first instance in the example, with its schema (references resolved)."""
     schema = load_schema(side)
 

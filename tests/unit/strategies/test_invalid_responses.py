@@ -1,0 +1,32 @@
+"""Strategies for broken response bodies."""
+
+from __future__ import annotations
+
+from support.examples import assert_not_shared, examples_of_rules
+
+from pytest_veeqo_alloc import Contract
+from pytest_veeqo_alloc.contract.rules import CATALOGUE
+from pytest_veeqo_alloc.strategies import invalid_allocation_responses
+from pytest_veeqo_alloc.strategies.invalid_responses import RESPONSE_MUTATIONS
+
+STRICT = Contract("strict")
+
+
+def test_every_rule_about_values_of_a_response_has_a_mutation() -> None:
+    about_responses = {
+        rule.id for rule in CATALOGUE.values() if rule.subject in ("body", "order") and "response" in rule.sides
+    }
+    need_bytes = {"body-missing", "not-json", "not-utf8", "byte-order-mark", "duplicate-key"}
+    need_a_request = {"order-echo", "allocation-echo"}
+    assert set(RESPONSE_MUTATIONS) == about_responses - need_bytes - need_a_request - {"untyped-field-value"}
+    assert {CATALOGUE[rule].severities["strict"] for rule in RESPONSE_MUTATIONS} == {"error"}
+
+
+def test_broken_response_has_exactly_the_labelled_error() -> None:
+    for broken in examples_of_rules(invalid_allocation_responses(), RESPONSE_MUTATIONS):
+        errors = STRICT.check_body("response", broken.payload).errors
+        assert [(error.rule, error.pointer) for error in errors] == [(broken.rule, broken.pointer)]
+
+
+def test_changes_to_a_broken_response_do_not_reach_the_next() -> None:
+    assert_not_shared(invalid_allocation_responses())

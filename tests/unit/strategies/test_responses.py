@@ -1,0 +1,182 @@
+"""Strategies for orders and interactions: what they generate is valid, varies, shrinks and is printed briefly."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import find, given, settings
+from hypothesis import strategies as st
+from support.bodies import allocation_request, line_items
+from support.examples import examples
+
+from pytest_veeqo_alloc import Contract, Interaction, build_order
+from pytest_veeqo_alloc.strategies import allocation_interactions, allocation_requests, allocation_responses
+from pytest_veeqo_alloc.strategies.responses import GeneratedOrder
+
+STRICT = Contract("strict")
+
+
+@pytest.fixture(scope="module")
+def orders() -> list[dict[str, Any]]:
+    return examples(allocation_responses(), 300)
+
+
+@pytest.fixture(scope="module")
+def extended_orders() -> list[dict[str, Any]]:
+    return examples(allocation_responses(extra_fields=True), 100)
+
+
+def bodies_of(interaction: Interaction) -> tuple[Any, Any]:
+    assert interaction.request is not None
+    assert interaction.response is not None
+    return json.loads(interaction.request.body or b""), json.loads(interaction.response.body or b"")
+
+
+def stocked_warehouses(order: dict[str, Any]) -> set[int]:
+    return {entry["warehouse_id"] for line in order["line_items"] for entry in line["sellable"]["stock_entries"]}
+
+
+def allocating_warehouses(order: dict[str, Any]) -> set[int]:
+    return {allocation["warehouse"]["id"] for allocation in order["allocations"]}
+
+
+def test_response_has_no_error(orders: list[dict[str, Any]]) -> None:
+    for order in orders:
+        findings = STRICT.check_body("response", order)
+        assert findings.ok, findings
+        assert {finding.rule for finding in findings} <= {"untyped-field-value"}
+
+
+@given(allocation_interactions())
+def test_interaction_has_no_error_and_echoes_its_request(interaction: Interaction) -> None:
+    assert STRICT.check(interaction).ok
+
+
+@given(st.data())
+def test_response_answers_the_given_request(data: st.DataObject) -> None:
+    request = data.draw(allocation_requests(unique_sellables=False))
+    order = data.draw(allocation_responses(request=request, order_ids=[7]))
+    assert order["id"] == 7
+    requested = {line["sellable_id"] for line in line_items(request)}
+    assert {line["sellable"]["id"] for line in order["line_items"]} == requested
+    assert request["allocation"]["warehouse_id"] in allocating_warehouses(order)
+    assert STRICT.check_body("response", order).ok
+
+
+@settings(max_examples=30)
+@given(allocation_responses(variant="observed"))
+def test_observed_variant_is_accepted_only_with_the_observed_deviations(order: dict[str, Any]) -> None:
+    assert Contract("documented", deviations="observed").check_body("response", order).ok
+    assert not Contract("documented").check_body("response", order).ok
+
+
+def test_extra_fields_add_only_undocumented_members(extended_orders: list[dict[str, Any]]) -> None:
+    for order in extended_orders:
+        assert {finding.rule for finding in STRICT.check_body("response", order).errors} <= {"undocumented-field"}
+        assert Contract("documented").check_body("response", order).ok
+
+
+def test_extra_fields_occur_at_the_root_and_below(extended_orders: list[dict[str, Any]]) -> None:
+    nested = {
+        finding.pointer.count("/") > 1
+        for order in extended_orders
+        for finding in STRICT.check_body("response", order).errors
+        if finding.pointer
+    }
+    assert nested == {True, False}
+
+
+@given(allocation_responses(complete=True), allocation_responses(complete=False))
+def test_complete_decides_whether_everything_is_allocated(whole: dict[str, Any], part: dict[str, Any]) -> None:
+    assert whole["allocated_completely"] is True
+    assert part["allocated_completely"] is False
+    assert STRICT.check_body("response", whole).ok
+    assert STRICT.check_body("response", part).ok
+
+
+@given(
+    allocation_responses(order_ids={9}, warehouse_ids=[5, 6], sellable_ids=range(100, 104), min_lines=2, max_lines=3)
+)
+def test_response_respects_its_pools_and_limits(order: dict[str, Any]) -> None:
+    assert order["id"] == 9
+    assert 2 <= len(order["line_items"]) <= 3
+    assert {line["sellable"]["id"] for line in order["line_items"]} <= set(range(100, 104))
+    assert allocating_warehouses(order) <= {5, 6}
+    assert stocked_warehouses(order) <= {5, 6}
+    assert STRICT.check_body("response", order).ok
+
+
+@given(
+    allocation_interactions(
+        order_ids=st.just(3), warehouse_ids=st.just(4), sellable_ids=st.integers(1, 50), max_quantity=2
+    )
+)
+def test_interaction_respects_strategies_given_as_pools(interaction: Interaction) -> None:
+    request, order = bodies_of(interaction)
+    assert interaction.request is not None
+    assert interaction.request.url == "https://api.example.com/orders/3/allocations"
+    assert (order["id"], request["allocation"]["warehouse_id"]) == (3, 4)
+    assert STRICT.check(interaction).ok
+
+
+@given(allocation_interactions(warehouse_ids=[7], sellable_ids=[1]))
+def test_interaction_mentions_no_warehouse_outside_its_pool(interaction: Interaction) -> None:
+    _, order = bodies_of(interaction)
+    assert stocked_warehouses(order) | allocating_warehouses(order) == {7}
+
+
+def test_texts_include_those_that_break_clients(orders: list[dict[str, Any]]) -> None:
+    text = "".join(json.dumps(order, ensure_ascii=False) for order in orders)
+    for piece in ('\\"', "\\\\", "\\n", "\u202e", "\u0645", "\U0001f4e6", "x" * 1000, "</script>", ': ""', "\\u0000"):
+        assert piece in text
+
+
+def test_answer_may_allocate_less_than_requested() -> None:
+    request = allocation_request(50, warehouse_id=3, sellable_id=1)
+    line_items(request).append({"sellable_id": 2, "quantity": 7})
+    answers = examples(allocation_responses(request=request), 300)
+    allocated = {
+        tuple((line["sellable"]["id"], line["quantity"]) for line in order["allocations"][0]["line_items"])
+        for order in answers
+    }
+    assert ((1, 50), (2, 7)) in allocated
+    assert ((2, 7),) in allocated
+    assert len(allocated) > 3
+    assert len({order["id"] for order in answers}) > 3
+
+
+def test_no_container_of_an_order_is_shared(extended_orders: list[dict[str, Any]]) -> None:
+    def containers(value: Any) -> list[int]:
+        inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+        own = [id(value)] if isinstance(value, (dict, list)) else []
+        return own + [container for item in inner for container in containers(item)]
+
+    for order in extended_orders:
+        found = containers(order)
+        assert len(found) == len(set(found))
+
+
+def test_orders_shrink_to_the_documented_one() -> None:
+    assert find(allocation_responses(), lambda order: True, settings=settings(database=None)) == build_order()
+
+
+def test_repr_of_an_order_lists_its_differences_from_the_documented_one() -> None:
+    assert repr(GeneratedOrder(build_order())) == "<the documented order>"
+    order = GeneratedOrder(build_order(delivery=501))
+    assert repr(order) == "<the documented order but /delivery_cost: 5.01, /total_price: 19>"
+    assert type(order).__mro__[1] is dict
+    del order["id"]
+    order["customer"]["phone"] = "x" * 100
+    order["a/b"] = {}
+    order["\x1b[31m"] = 1
+    assert repr(order) == (
+        f"<the documented order but /customer/phone: '{'x' * 56}..., /delivery_cost: 5.01, /total_price: 19, "
+        "/(name of 3 characters): {}, /(name of 5 characters): 1, /id: absent>"
+    )
+
+
+def test_repr_of_an_order_stays_short() -> None:
+    different = allocation_responses(min_lines=2, extra_fields=True, variant="observed")
+    assert all(len(repr(order)) < 4000 for order in examples(different, 50))
