@@ -54,7 +54,7 @@ def measure_serving(connections: int, count: int = 7) -> list[Row]:
             return _load(peer.port, connections)
 
         rows = rounds({"pytest-httpserver": peer_exchange, "again": peer_exchange, FAKE: fake_exchange}, count)
-        if not fake.log.records or not all(record.found.ok for record in fake.log.records):
+        if not fake.log.records or not all(record.request_findings.ok for record in fake.log.records):
             raise SystemExit("the fake found an error in a request of the benchmark")
         return rows
 

@@ -357,7 +357,7 @@ def _server(args: argparse.Namespace, engine: Engine, stack: ExitStack) -> BaseS
         if args.allow_host or args.max_writes or args.allow_reads:
             raise ValueError("--allow-host, --max-writes and --allow-reads are for the proxy: give --upstream URL")
         world = world_of(load_pool(args.orders, Path())) if args.orders else None
-        return Fake(engine, POLICIES[args.policy or "default"](), world=world, tell=print_record)
+        return Fake(engine, POLICIES[args.policy or "default"](), world=world, on_record=print_record)
     if args.policy:
         raise ValueError("--policy is for the fake: omit it, since with --upstream the server behind decides")
     options = WriteOptions(

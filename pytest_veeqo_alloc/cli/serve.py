@@ -23,7 +23,7 @@ from pytest_veeqo_alloc.live.permission import OrderPool, WriteOptions, grant_pe
 from pytest_veeqo_alloc.orders.story import Line, Stock, Story
 from pytest_veeqo_alloc.reporting.formatters import print_error
 from pytest_veeqo_alloc.reporting.report_file import build_run, describe_run, save
-from pytest_veeqo_alloc.server.control_api import controlled
+from pytest_veeqo_alloc.server.control_api import with_control_api
 from pytest_veeqo_alloc.server.http_server import HTTPServer
 from pytest_veeqo_alloc.server.proxy import Proxy
 from pytest_veeqo_alloc.server.request_log import BaseServer, Record
@@ -51,7 +51,7 @@ def open_proxy(engine: Engine, options: WriteOptions, journal: Path, *, reads: b
     """Yield a proxy that may write; LiveError, with a sentence for each option that is missing. It passes the client's
     key on and has none itself."""
     with open_live(grant_permission(options, needs_key=False), journal) as live:
-        yield Proxy(engine, live, reads=reads, tell=print_record)
+        yield Proxy(engine, live, reads=reads, on_record=print_record)
 
 
 def serve(server: BaseServer, *, host: str, port: int, names: tuple[str, ...], stop: threading.Event) -> bool:
@@ -73,10 +73,10 @@ def serve(server: BaseServer, *, host: str, port: int, names: tuple[str, ...], s
 @contextmanager
 def _listening(server: BaseServer, *, host: str, port: int, names: tuple[str, ...]) -> Iterator[HTTPServer]:
     """Let *server* listen, with its control path, within the block; ValueError, in one sentence, if it cannot."""
-    way_in = controlled(server)
+    way_in = with_control_api(server)
     with ExitStack() as stack:
         try:
-            http_server = stack.enter_context(running(server, host=host, port=port, names=names, take_in=way_in))
+            http_server = stack.enter_context(running(server, host=host, port=port, names=names, app=way_in))
         except OSError as error:
             remedy = "; name another --port, or omit it to use a free one" if error.errno == errno.EADDRINUSE else ""
             raise ValueError(f"cannot listen at {host}:{port}: {error.strerror or error}{remedy}") from None
@@ -130,7 +130,10 @@ def _record_line(record: Record) -> str:
     ]
     if fault := record.source.partition(", ")[2]:
         parts.append(f"({fault})")
-    errors = [*record.found.errors, *(record.answered.errors if record.answered is not None else ())]
+    errors = [
+        *record.request_findings.errors,
+        *(record.response_findings.errors if record.response_findings is not None else ()),
+    ]
     if errors:
         shown = "; ".join(f"{error.rule} at {error.side} {error.place}" for error in errors[:_MAX_ERRORS])
         more = f" and {len(errors) - _MAX_ERRORS} more" if len(errors) > _MAX_ERRORS else ""
@@ -139,7 +142,7 @@ def _record_line(record: Record) -> str:
 
 
 def _summary(server: BaseServer, findings: Findings, problems: list[str]) -> Iterator[str]:
-    yield f"requests: {len(server.log.records)}, errors: {len(findings.errors)}, warnings: {len(findings.warnings)}"
+    yield f"requests: {server.checked}, errors: {len(findings.errors)}, warnings: {len(findings.warnings)}"
     if len(findings):
         yield render(findings, server.engine.hint(findings))
     yield from map(printable, problems)

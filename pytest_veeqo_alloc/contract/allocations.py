@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_veeqo_alloc.contract.arithmetic import number, quantities, sellable_id_of
 from pytest_veeqo_alloc.contract.findings import Breach
-from pytest_veeqo_alloc.contract.json_reader import read
+from pytest_veeqo_alloc.contract.json_reader import Reading, read
 from pytest_veeqo_alloc.contract.structure import wrapped_allocation
 from pytest_veeqo_alloc.core.json_pointer import join
 from pytest_veeqo_alloc.core.text import describe_number
@@ -44,9 +44,9 @@ class ExistingAllocation:
     units: Units = field(default_factory=dict)
 
 
-def requested_allocation(body: bytes | None) -> AllocationRequest:
-    """What the body of a request asks for, wrapped in `allocation` or bare; nothing where it cannot be read."""
-    reading = read(body)
+def requested_allocation(body: bytes | Reading | None) -> AllocationRequest:
+    """Return what the body of a request asks for, wrapped in `allocation` or bare; nothing if it cannot be read."""
+    reading = body if isinstance(body, Reading) else read(body)
     asked, _ = wrapped_allocation(reading.value) if reading.readable else (None, "")
     if not isinstance(asked, dict):
         return AllocationRequest()

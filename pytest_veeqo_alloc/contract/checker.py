@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from pytest_veeqo_alloc.contract.allocations import echo_breaches, request_line_breaches
 from pytest_veeqo_alloc.contract.arithmetic import number, order_breaches
@@ -79,6 +79,20 @@ class RawResult:
     response_body: Reading | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ParsedRequest:
+    """A request with what stands for its order id (None: another path) and its body, each read once and carried along."""
+
+    request: Request
+    segment: str | None
+    body: Reading
+
+    @classmethod
+    def of(cls, request: Request, operation: Operation) -> Self:
+        """Match the path of *request* and read its body."""
+        return cls(request, operation.order_segment(request.url), read(request.body))
+
+
 def findings_of(
     raw: RawResult, interaction: Interaction, tables: Tables, settings: Settings, context: CheckContext
 ) -> Findings:
@@ -98,16 +112,19 @@ def mask_keys(findings: Findings, request: Request | None, tables: Tables, conte
     )
 
 
-def examine(interaction: Interaction, tables: Tables, context: CheckContext) -> RawResult:
-    """Holds *interaction* against the strict reading."""
+def examine(
+    interaction: Interaction, tables: Tables, context: CheckContext, parsed: ParsedRequest | None = None
+) -> RawResult:
+    """Return every departure of *interaction* from the strict reading; *parsed* is its request, if it was read before."""
     breaches: list[SidedBreach] = []
     request, response = interaction.request, interaction.response
     body = answer = None
     broken = context.broken_request or (context.expect_status is not None and 400 <= context.expect_status < 500)
     if request is not None:
-        body = read(request.body)
+        parsed = parsed or ParsedRequest.of(request, tables.operation)
+        body = parsed.body
         if not broken:
-            breaches += (("request", b, body.value) for b in _request(request, body, tables, context))
+            breaches += (("request", b, body.value) for b in _request(parsed, tables, context))
     if response is not None:
         answer = read(response.body) if response.is_success else None
         known = (request, body) if request is not None and body is not None else None
@@ -124,13 +141,14 @@ def examine_body(side: Side, value: Any, tables: Tables) -> RawResult:
     return RawResult([(side, breach, reading.value) for breach in _response_body(reading, tables)], None, reading)
 
 
-def _request(request: Request, body: Reading, tables: Tables, context: CheckContext) -> Iterable[Breach]:
-    target = target_breaches(request, tables.operation)
+def _request(parsed: ParsedRequest, tables: Tables, context: CheckContext) -> Iterable[Breach]:
+    request = parsed.request
+    target = target_breaches(request, parsed.segment, tables.operation)
     if any(breach.rule in ("wrong-method", "wrong-path") for breach in target):
         return target
     filtered, known = context.stored, context.known_keys
     keys = key_breaches(request, tables.operation, headers_filtered=filtered, known=known)
-    found = _request_body(body, tables)
+    found = _request_body(parsed.body, tables)
     media = [] if _unreadable(found) else media_type_breach(request, "request-media-type")
     return [*target, *keys, *media, *found]
 

@@ -44,8 +44,7 @@ class Operation:
 
     def order_id(self, url: str) -> int | None:
         """The order id in the path of *url*; None where there is none."""
-        segment = self.order_segment(url)
-        return int(segment) if segment and len(segment) < _LONGEST_ID and is_integer(segment) else None
+        return order_id_in(self.order_segment(url))
 
     def matches(self, interaction: Interaction) -> bool:
         """Whether *interaction* is a call of this operation: by method and path, whatever stands for the order id."""
@@ -81,6 +80,11 @@ def path_of(url: str) -> str:
         return ""
 
 
+def order_id_in(segment: str | None) -> int | None:
+    """Return the order id that a path segment is; None for another segment, or none."""
+    return int(segment) if segment and len(segment) < _LONGEST_ID and is_integer(segment) else None
+
+
 def is_integer(text: str) -> bool:
     """Whether *text* is an integer as JSON writes one."""
     return re.fullmatch(r"-?[0-9]+", text) is not None
@@ -95,12 +99,11 @@ LONG_KEY = 8
 """A key at least this long is looked for inside other text; a shorter one could stand there by chance."""
 
 
-def target_breaches(request: Request, operation: Operation) -> list[Breach]:
-    """Method and path; what is wrong with these hides all else of a request."""
+def target_breaches(request: Request, segment: str | None, operation: Operation) -> list[Breach]:
+    """Return what is wrong with method and path, which hides all else of a request; *segment* stands for the order id."""
     breaches = []
     if request.method != operation.method:
         breaches.append(Breach("wrong-method", None, "another method", operation.method, "method"))
-    segment = operation.order_segment(request.url)
     if segment is None:
         wanted = f"<base path>{operation.path}"
         breaches.append(Breach("wrong-path", None, "another path", wanted, "path"))

@@ -14,6 +14,7 @@ from typing import Any, Protocol, Self
 from pytest_veeqo_alloc.capture.client_objects import Watch
 from pytest_veeqo_alloc.contract.checker import (
     CheckContext,
+    ParsedRequest,
     RawResult,
     Settings,
     examine,
@@ -114,11 +115,15 @@ class Engine:
         """Return the findings of a stored interaction, whose headers may have been filtered: a missing key is none."""
         return self.evaluate(interaction, CheckContext(expect_status, stored=True))
 
-    def evaluate_served(self, request: Request, keys: Iterable[str], *others: Engine) -> list[Findings]:
-        """Return the findings of a request at a server that accepts *keys*, which may appear in no URL: one result for
-        this engine and one for each of *others*. The request is read once."""
+    def evaluate_served(
+        self, request: Request, keys: Iterable[str], *others: Engine, parsed: ParsedRequest | None = None
+    ) -> list[Findings]:
+        """Return the findings of a request at a server that accepts *keys*, which may appear in no URL.
+
+        There is one result for this engine and one for each of *others*; the request is read once, or was before.
+        """
         context = CheckContext(known_keys=tuple(keys))
-        breaches = examine(Interaction(request), tables(), context).breaches
+        breaches = examine(Interaction(request), tables(), context, parsed).breaches
         found = (to_findings(breaches, tables(), engine._settings) for engine in (self, *others))
         return [mask_keys(findings, request, tables(), context) for findings in found]
 

@@ -178,11 +178,9 @@ def veeqo_alloc_server(
 ) -> Iterator[Fake]:
     """A local fake of the API: give your client its `.url` and `.api_key`. Every request is checked, and an error fails
     the test. It has no orders at first, and creates those that a client names."""
-    from pytest_veeqo_alloc.server.fake import Judge
-
     fake = _veeqo_alloc_server_runner
     fake.reset()
-    observers_of(request.node, engine_of(veeqo_alloc_contract)).append(Judge(fake))
+    observers_of(request.node, engine_of(veeqo_alloc_contract)).append(fake)
     yield fake
     fake.settle()
     fake.publish()

@@ -24,7 +24,8 @@ MAX_WARNINGS = 20
 class TestObserver(Protocol):
     """Something that saw interactions of a test.
 
-    It may also have `problems` (texts, each of which fails the test) and `checked` (a count of interactions).
+    It may also have `unexpected` (those of its findings that count), `problems` (texts, each of which fails the test) and
+    `checked` (a count of interactions).
     """
 
     @property
@@ -51,12 +52,17 @@ def observer_failure(item: pytest.Item) -> BaseException | None:
     if _OBSERVERS not in item.stash:
         return None
     engine, observers = item.stash[_OBSERVERS]
-    findings = engine.merge(observer.findings for observer in observers)
+    findings = engine.merge(map(_findings_that_count, observers))
     problems = [text for observer in observers for text in getattr(observer, "problems", ())]
     record_warnings(item, findings)
     if not findings.ok:
         return _untraced(engine.violation(findings), problems)
     return pytest.fail.Exception("veeqo-alloc: " + "\n\n".join(problems), pytrace=False) if problems else None
+
+
+def _findings_that_count(observer: TestObserver) -> Findings:
+    unexpected: Findings | None = getattr(observer, "unexpected", None)
+    return observer.findings if unexpected is None else unexpected
 
 
 def _untraced(violation: ContractViolation, problems: Sequence[str]) -> BaseException:

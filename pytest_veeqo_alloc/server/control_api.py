@@ -1,73 +1,77 @@
-"""The control path of a served fake or proxy, for clients in any language. JSON in, JSON out; nothing secret in it."""
+"""The control API of a served fake or proxy, for clients in any language: JSON in, JSON out, and nothing secret in it."""
 
 from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pytest_veeqo_alloc.capture.writers import interaction_document
 from pytest_veeqo_alloc.contract.http_rules import is_json_type, path_of
-from pytest_veeqo_alloc.core.http import Interaction, Request, Response
+from pytest_veeqo_alloc.core.http import Interaction, Request
 from pytest_veeqo_alloc.redaction.redactor import redact
-from pytest_veeqo_alloc.server.request_log import BaseServer, Log, Record
-from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan, json_answer
+from pytest_veeqo_alloc.server.request_log import BaseServer
+from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan, json_response
 
 PREFIX = "/__veeqo_alloc__/"
+_METHODS = {"reset": "reset", "faults": "inject_fault", "responses": "respond_with", "expect": "expect_finding"}
+"""By name in the API, the method of a fake that a POST calls; a proxy has only some of them."""
 
 
-class _Told:
-    """An answer of the control path, which nobody keeps count of."""
+@dataclass(frozen=True, slots=True)
+class _ControlExchange:
+    """A request to the control API, which no log keeps."""
 
-    def __init__(self, log: Log, response: Response) -> None:
-        self.sending, self.over = ResponsePlan(response), log.over
+    plan: ResponsePlan
+    aborted: threading.Event
 
-    def finished(self, *, whole: bool) -> None:
-        """Nothing comes of it."""
+    def finish(self, *, sent: bool) -> None:
+        """Do nothing: there is no record to close."""
 
 
-def controlled(served: BaseServer) -> Callable[[Request], Exchange]:
-    """The way in to *served*, with its control path before it."""
+def with_control_api(server: BaseServer) -> Callable[[Request], Exchange]:
+    """Return the app of *server* with the control API in front of it."""
 
-    def take_in(request: Request) -> Exchange:
+    def handle(request: Request) -> Exchange:
         path = path_of(request.url)
         if not path.startswith(PREFIX):
-            return served.take_in(request)
+            return server.handle(request)
         try:
-            answer = json_answer(200, _answer(served, request.method, path.removeprefix(PREFIX), request))
+            response = json_response(200, _answer(server, path.removeprefix(PREFIX), request))
         except LookupError as error:
-            answer = json_answer(404, {"error_messages": str(error.args[0])})
+            response = json_response(404, {"error_messages": str(error.args[0])})
         except ValueError as error:
-            answer = json_answer(400, {"error_messages": str(error)})
-        return _Told(served.log, answer)
+            response = json_response(400, {"error_messages": str(error)})
+        return _ControlExchange(ResponsePlan(response), server.log.aborted)
 
-    return take_in
+    return handle
 
 
-def _answer(served: BaseServer, method: str, name: str, request: Request) -> Any:
-    reads = {"findings": _findings, "interactions": _interactions}
-    if method == "GET" and name in reads:
-        return reads[name](served)
-    writes = {"reset": "reset", "faults": "inject_fault", "responses": "respond_with", "expect": "expect_finding"}
-    if method == "POST" and hasattr(served, writes.get(name, "?")):
-        call, arguments = getattr(served, writes[name]), _arguments(request)
+def _answer(server: BaseServer, name: str, request: Request) -> dict[str, Any]:
+    """Return the JSON answer; LookupError for an unknown call, ValueError for wrong arguments."""
+    if request.method == "GET" and name in _READS:
+        return _READS[name](server)
+    if request.method == "POST" and hasattr(server, _METHODS.get(name, "?")):
+        method = getattr(server, _METHODS[name])
         try:
-            call(**arguments)
+            method(**_arguments(request))
         except TypeError:
-            takes = ", ".join(each for each in inspect.signature(call).parameters if each != "given") or "no argument"
+            parameters = inspect.signature(method).parameters.values()
+            takes = ", ".join(one.name for one in parameters if one.kind != one.VAR_KEYWORD) or "no argument"
             raise ValueError(f"POST {name} takes {takes}") from None
         return {"ok": True}
-    known = [f"GET {each}" for each in reads] + [
-        f"POST {each}" for each, call in writes.items() if hasattr(served, call)
-    ]
-    raise LookupError(f"below {PREFIX} there are {', '.join(known)}")
+    calls = [f"GET {read}" for read in _READS]
+    calls += [f"POST {write}" for write, method in _METHODS.items() if hasattr(server, method)]
+    raise LookupError(f"below {PREFIX} there are {', '.join(calls)}")
 
 
 def _arguments(request: Request) -> dict[str, Any]:
-    """The members of the body. Only JSON that is declared so is taken: a page in a browser can send any other."""
+    """Return the members of the body, which must be declared as JSON: a page in a browser can send anything else."""
     if request.header("origin") is not None:
-        raise ValueError("a page in a browser has no business here")
+        raise ValueError("requests from a page in a browser are not accepted")
     if not request.body:
         return {}
     if not is_json_type(request.header("content-type") or ""):
@@ -75,29 +79,32 @@ def _arguments(request: Request) -> dict[str, Any]:
     try:
         members = json.loads(request.body)
     except ValueError:
-        raise ValueError("the body is no JSON") from None
+        raise ValueError("the body is not JSON") from None
     if not isinstance(members, dict):
         raise ValueError('the body is an object with the arguments, such as {"name": "gzip"}')
     return members
 
 
-def _findings(served: BaseServer) -> dict[str, Any]:
-    served.settle()
-    listed = [(record.number, finding) for record in served.log.records for finding in served.log.findings_of(record)]
-    in_sequence = ((None, finding) for finding in served.log.in_sequence())
-    rows = [{**finding.as_row(), "request": number} for number, finding in (*listed, *in_sequence)]
-    problems = served.problems
-    return {"ok": served.unexpected.ok and not problems, "checked": len(served.log.records), "findings": rows,
+def _findings(server: BaseServer) -> dict[str, Any]:
+    server.settle()
+    log, problems = server.log, server.problems
+    numbered = [(record.number, finding) for record in log.records for finding in log.findings_of(record)]
+    in_sequence = ((None, finding) for finding in log.sequence_findings())
+    rows = [{**finding.as_row(), "request": number} for number, finding in (*numbered, *in_sequence)]
+    return {"ok": server.unexpected.ok and not problems, "checked": server.checked, "findings": rows,
             "complaints": problems}  # fmt: skip
 
 
-def _interactions(served: BaseServer) -> dict[str, Any]:
-    """Redacted, each as in a file of its own."""
-    return {"interactions": list(_documents(served.log.records))}
+def _interactions(server: BaseServer) -> dict[str, Any]:
+    """Return the redacted interactions, each as in a file of its own."""
+    records = server.log.records
+    interactions = [record.interaction() for record in records]
+    redacted: list[Interaction] = redact(interactions)
+    documents = [
+        {"number": record.number, "source": interaction.source, **interaction_document(safe)}
+        for record, interaction, safe in zip(records, interactions, redacted, strict=True)
+    ]
+    return {"interactions": documents}
 
 
-def _documents(records: Iterable[Record]) -> Iterable[dict[str, Any]]:
-    pairs = [(record.number, record.interaction()) for record in records]
-    shown: list[Interaction] = redact(each for _, each in pairs)
-    for (number, each), safe in zip(pairs, shown, strict=True):
-        yield {"number": number, "source": each.source, **interaction_document(safe)}
+_READS = {"findings": _findings, "interactions": _interactions}

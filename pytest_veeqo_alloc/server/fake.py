@@ -1,4 +1,4 @@
-"""From a request to an outcome: the documented call, and the two others that clean-up needs."""
+"""The fake: a stateful server that answers allocations, and checks every request against the contract."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_veeqo_alloc.contract.allocations import requested_allocation
-from pytest_veeqo_alloc.contract.checker import UNREADABLE
+from pytest_veeqo_alloc.contract.checker import UNREADABLE, ParsedRequest
 from pytest_veeqo_alloc.contract.findings import Finding, Findings
-from pytest_veeqo_alloc.contract.http_rules import keys_of, path_of
+from pytest_veeqo_alloc.contract.http_rules import keys_of, order_id_in, path_of
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
-from pytest_veeqo_alloc.core.http import Interaction, Request, Response
+from pytest_veeqo_alloc.core.http import Request, Response
 from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, BaseServer, PendingExchange, Record
 from pytest_veeqo_alloc.server.responses import (
     DoesNotApplyError,
     Fault,
-    Given,
     ResponsePlan,
-    answer_to,
-    injected_answer,
-    known_fault,
+    custom_response,
+    response_to,
+    validate_fault,
 )
 from pytest_veeqo_alloc.server.state import (
     ACCEPT,
@@ -40,91 +39,94 @@ from pytest_veeqo_alloc.server.state import (
 )
 from pytest_veeqo_alloc.spec.loader import tables
 
+API_KEY = "fake-key-for-tests"
+
 _ORDER = re.compile(r"/orders/([0-9]{1,18})\Z")
 _ALLOCATION = re.compile(r"/orders/([0-9]{1,18})/allocations/([0-9]{1,18})\Z")
 
-_REFUSALS = {
+_REJECTIONS = {
     "order-id-not-integer": "not-found", "api-key-missing": "unauthorized", "request-media-type": "bad-request",
     "byte-order-mark": "bad-request", "duplicate-key": "bad-request", "non-finite-number": "bad-request",
 }  # fmt: skip
+"""The error answer by rule, most specific first; any other error is `unprocessable`."""
 
 
-def is_outside(request: Request) -> bool:
-    """Whether *request* is one of the two calls that this server knows and the documented page does not have."""
-    return _outside(request) is not None
+@dataclass(frozen=True, slots=True)
+class IncomingCall:
+    """A request, matched and read once.
+
+    `order_id` is the integer in the documented path. `sibling` has the order id, and for DELETE the allocation id, of
+    one of the two calls that the fake answers and the documented page does not describe.
+    """
+
+    parsed: ParsedRequest
+    path: str
+    is_documented: bool
+    order_id: int | None
+    sibling: tuple[int, int | None] | None
+
+    @classmethod
+    def of(cls, request: Request) -> IncomingCall:
+        """Match and read *request*."""
+        operation, path = tables().operation, path_of(request.url)
+        parsed = ParsedRequest.of(request, operation)
+        is_documented = parsed.segment is not None and request.method.upper() == operation.method
+        sibling: tuple[int, int | None] | None = None
+        if request.method == "GET" and (match := _ORDER.search(path)):
+            sibling = int(match[1]), None
+        elif request.method == "DELETE" and (match := _ALLOCATION.search(path)):
+            sibling = int(match[1]), int(match[2])
+        return cls(parsed, path, is_documented, order_id_in(parsed.segment), sibling)
 
 
 def outcome_of(
-    request: Request, errors: tuple[Finding, ...], world: World, policy: Policy, api_key: str
+    call: IncomingCall, errors: tuple[Finding, ...], world: World, policy: Policy, api_key: str
 ) -> tuple[World, Outcome]:
-    """What becomes of *request*, of which *errors* are what the profile that the policy refuses by finds wrong."""
-    operation = tables().operation
-    outside = _outside(request)
-    is_ours = operation.matches(Interaction(request))
-    if not is_ours and outside is None:
-        known = operation.order_segment(request.url) is not None
-        return world, Outcome(METHOD_NOT_ALLOWED if known else "unknown-route")
-    if policy.wrong_key != ACCEPT and api_key not in keys_of(request, operation):
-        return world, Outcome(policy.wrong_key, reason="the key is not the one of this server")
-    if outside is not None:
-        order, allocation = outside
-        return (world, read(world, policy, order)) if allocation is None else release(world, order, allocation)
+    """Carry out *call*, or reject it; return the world afterwards with the outcome.
+
+    *errors* are the errors of the request in the profile by which the policy rejects.
+    """
+    if not call.is_documented and call.sibling is None:
+        return world, Outcome("unknown-route" if call.parsed.segment is None else METHOD_NOT_ALLOWED)
+    if policy.wrong_key != ACCEPT and api_key not in keys_of(call.parsed.request, tables().operation):
+        return world, Outcome(policy.wrong_key, reason="the request does not carry the key of this server")
+    if call.sibling is not None:
+        order_id, allocation_id = call.sibling
+        if allocation_id is None:
+            return world, read(world, policy, order_id)
+        return release(world, order_id, allocation_id)
     if errors:
-        return world, _refusal(errors, policy)
-    order_id = operation.order_id(request.url)
-    if order_id is None or order_id < 1:
+        return world, _rejection(errors, policy)
+    if call.order_id is None or call.order_id < 1:
         return world, Outcome("not-found", reason="there is no such order")
-    return allocate(world, policy, order_id, requested_allocation(request.body))
+    return allocate(world, policy, call.order_id, requested_allocation(call.parsed.body))
 
 
-def known(request: Request, world: World, policy: Policy) -> World:
-    """The world in which the order of *request* is known, if the policy makes it up."""
-    order_id = tables().operation.order_id(request.url)
-    return (
-        world
-        if order_id is None or order_id < 1
-        else with_requested_order(world, policy, order_id, requested_allocation(request.body))
-    )
-
-
-def _outside(request: Request) -> tuple[int, int | None] | None:
-    path = path_of(request.url)
-    if request.method == "GET" and (match := _ORDER.search(path)):
-        return int(match[1]), None
-    if request.method == "DELETE" and (match := _ALLOCATION.search(path)):
-        return int(match[1]), int(match[2])
-    return None
-
-
-def _refusal(errors: tuple[Finding, ...], policy: Policy) -> Outcome:
-    """The answer for the first of *errors* that says more than that the body is not as documented."""
+def _rejection(errors: tuple[Finding, ...], policy: Policy) -> Outcome:
     rules = [error.rule for error in errors]
     reason = f"{errors[0].place}: {errors[0].message}"
     if not UNREADABLE.isdisjoint(rules):
         return Outcome(policy.malformed_json, reason=reason)
-    name = next((_REFUSALS[rule] for rule in _REFUSALS if rule in rules), "unprocessable")
+    name = next((name for rule, name in _REJECTIONS.items() if rule in rules), "unprocessable")
     return Outcome(name, reason=reason)
 
 
-API_KEY = "fake-key-for-tests"
-
-
 @dataclass(slots=True)
-class _Planned:
-    """What is done to the next *times* allocations, in the place of or to their answer."""
+class _PlannedFault:
+    """A fault for the next *times* allocations."""
 
     fault: Fault
-    given: dict[str, Any]
+    arguments: dict[str, Any]
     times: int
     is_met: bool = False
 
 
 class Fake(BaseServer):
-    """A stateful stand-in for the API. Every request that comes to `url` is held against the contract at once.
+    """A stateful fake of the API, which checks every request to `url` at once.
 
-    `world` and `policy` may be set at any time. `interactions` has each request once, with its answer where that was
-    sent whole. `findings` is everything that is wrong with them so far: by themselves, and as they followed upon each
-    other. What a fault or `respond_with` put into an answer is held against nobody.
+    `world`, `policy` and `api_key` may be set at any time. `interactions` has each request once, with its response if
+    that was sent completely. `findings` is everything wrong with them so far, each alone and in their order; what a
+    fault or `respond_with` put into a response counts against nothing. An observer of the tests that use it.
     """
 
     source, origin = "the fake", "fake"
@@ -136,28 +138,30 @@ class Fake(BaseServer):
         api_key: str = API_KEY,
         *,
         world: World | None = None,
-        tell: Callable[[Record], object] | None = None,
+        on_record: Callable[[Record], object] | None = None,
     ) -> None:
-        super().__init__(engine, tell)
+        super().__init__(engine, on_record)
         self.open_elsewhere: Callable[[], str] = lambda: ""
-        self._first_policy, self._first_world, self._first_key = policy or Policy(), world or World(), api_key
+        self._initial = (world or World(), policy or Policy(), api_key)
         self._lock = threading.Lock()
         self.reset()
 
     def reset(self) -> None:
-        """The world and the policy of the start, and nothing seen, planned or expected. What is still on its way ends
-        first, and belongs to what was before."""
+        """Return to the initial world, policy and key, and forget every request, fault and expectation.
+
+        Requests under way end first and belong to the log before.
+        """
         self._log.settle()
         self.publish()
         with self._lock:
-            self.world, self.policy, self.api_key = self._first_world, self._first_policy, self._first_key
+            self.world, self.policy, self.api_key = self._initial
             self._begin([self.api_key])
-            self._planned: deque[_Planned] = deque()
-            self._expected = Expected(self.engine)
+            self._planned: deque[_PlannedFault] = deque()
+            self._expected = ExpectedFindings(self.engine)
 
     @property
     def world(self) -> World:
-        """What there is: orders, stock, allocations."""
+        """Orders, stock and allocations; TypeError if set to anything but a `World`."""
         return self._world
 
     @world.setter
@@ -168,22 +172,24 @@ class Fake(BaseServer):
 
     @property
     def policy(self) -> Policy:
-        """What is done where the page is silent."""
+        """What the fake does where the page is silent; TypeError if set to anything but a `Policy`."""
         return self._policy
 
     @policy.setter
     def policy(self, policy: Policy) -> None:
         if not isinstance(policy, Policy):
             raise TypeError(f"the policy of a fake is a Policy, such as Policy.strict(), not {type(policy).__name__}")
-        self._policy, self._refusing = policy, Engine(policy.refuses)
+        self._policy, self._rejecting = policy, Engine(policy.refuses)
 
-    def inject_fault(self, name: str, times: int = 1, **given: Any) -> None:
-        """The next *times* allocations meet the fault *name*, after those that were planned before. ValueError, in one
-        sentence, for a fault or argument that there is not."""
-        fault = known_fault(name, given)
+    def inject_fault(self, name: str, times: int = 1, **arguments: Any) -> None:
+        """Put the fault *name* into the next *times* allocations, after those planned before.
+
+        ValueError for an unknown fault, or an argument that it does not take.
+        """
+        fault = validate_fault(name, arguments)
         if name == "redirect-elsewhere":
-            given["elsewhere"] = self.open_elsewhere()
-        self._plan(fault, given, times)
+            arguments["elsewhere"] = self.open_elsewhere()
+        self._plan(fault, arguments, times)
 
     def respond_with(
         self,
@@ -193,82 +199,86 @@ class Fake(BaseServer):
         headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
         times: int = 1,
     ) -> None:
-        """The next *times* allocations get this answer, and nothing is carried out. *body* is a JSON value, or bytes or
-        text as they are; None is no body. ValueError for what cannot be sent."""
-        answer = injected_answer(status, body, headers)
-        self._plan(Fault("respond_with", "", lambda sending, given: ResponsePlan(answer), carried_out=False), {}, times)
+        """Answer the next *times* allocations with this response, and carry nothing out.
+
+        *body* is a JSON value, or bytes or a string to be sent unchanged; None for no body. ValueError for a response
+        that cannot be sent.
+        """
+        response = custom_response(status, body, headers)
+        fault = Fault("respond_with", "", lambda plan, arguments: ResponsePlan(response), carried_out=False)
+        self._plan(fault, {}, times)
+
+    def _plan(self, fault: Fault, arguments: dict[str, Any], times: int) -> None:
+        if isinstance(times, bool) or not isinstance(times, int) or times < 1:
+            raise ValueError(f"times= is a number of requests, at least 1, not {times!a}")
+        with self._lock:
+            self._planned.append(_PlannedFault(fault, arguments, times))
 
     def expect_finding(self, rule: str) -> None:
-        """The client of this test breaks *rule* on purpose: that fails nothing, and the test fails if it does not.
-        ValueError for a rule that there is not, or that is off."""
+        """Expect the client to break *rule*: its findings fail nothing, and having none of them fails the test.
+
+        ValueError for an unknown rule, or one that is off.
+        """
         self._expected.add(rule)
 
     @property
     def unexpected(self) -> Findings:
-        """The findings, once everything has ended, without those that were expected."""
+        """The findings that were not expected, once every request has ended."""
         self.settle()
-        return self.counting(self.findings)
+        return self.without_expected(self.findings)
 
-    def counting(self, findings: Findings) -> Findings:
-        """Those of *findings* that were not expected."""
+    def without_expected(self, findings: Findings) -> Findings:
+        """Return those of *findings* that were not expected."""
         return self._expected.without(findings)
 
     @property
     def problems(self) -> list[str]:
-        """What fails a test besides findings: what was expected and did not come, and faults that could not be put in or
-        that no request met."""
+        """Sentences, each of which fails a test: expected findings that are missing, and faults without a request."""
         self.settle()
-        # To reckon the findings takes time, and mostly nothing is expected.
+        # Computing the findings takes time, and most tests expect none.
         missing = self._expected.missing(self.findings) if self._expected.rules else []
         with self._lock:
             unmet = [
-                f"no request met {planned.fault.name}, which was planned"
-                for planned in self._planned
-                if not planned.is_met
+                f"no request met the fault {planned.fault.name}" for planned in self._planned if not planned.is_met
             ]
         return [*self._problems, *missing, *unmet]
 
-    def take_in(self, request: Request) -> PendingExchange:
-        """The front's way in. The check comes before the answer."""
-        found, refused = NO_FINDINGS, NO_FINDINGS
-        if not is_outside(request):
-            found, refused = self.engine.evaluate_served(request, [self.api_key], self._refusing)
-        is_meant = tables().operation.matches(Interaction(request))
+    def handle(self, request: Request) -> PendingExchange:
+        """Check *request* and carry it out; return it with the response to send."""
+        call = IncomingCall.of(request)
+        found = rejecting = NO_FINDINGS
+        if call.sibling is None:
+            found, rejecting = self.engine.evaluate_served(request, [self.api_key], self._rejecting, parsed=call.parsed)
         with self._lock:
             log = self._log
-            record = log.opened(request, found if len(found) or found.accepted else NO_FINDINGS)
-            planned = self._next() if is_meant else None
+            record = log.open(request, found if len(found) or found.accepted else NO_FINDINGS)
+            planned = self._next_fault() if call.is_documented else None
             if planned is None or planned.fault.carried_out:
-                self.world, outcome = outcome_of(request, refused.errors, self.world, self._policy, self.api_key)
+                self.world, outcome = outcome_of(call, rejecting.errors, self.world, self._policy, self.api_key)
             else:
-                # Nothing is allocated, but a client that looks at the order afterwards finds it.
-                self.world = known(request, self.world, self._policy)
                 outcome = Outcome(planned.fault.name)
-        # The calls that are not of the page are not held against it.
-        record.is_ours = planned is None and is_meant
-        sending = self._sending(record, outcome, planned, path_of(request.url))
-        # The client may have its answer before we know, so a plain one counts as arrived until it is known not to.
-        if sending.cut in ("", "after body") and not sending.headers_after and not sending.body_after:
+                if call.order_id is not None and call.order_id > 0:
+                    # Nothing is allocated, but a client that reads the order afterwards finds it.
+                    requested = requested_allocation(call.parsed.body)
+                    self.world = with_requested_order(self.world, self._policy, call.order_id, requested)
+        record.is_checked = planned is None and call.is_documented
+        plan = self._respond(record, outcome, planned, call.path)
+        if plan.reset in ("", "after body") and not plan.headers_after and not plan.body_after:
+            # The client may have its response before this thread continues, so a plain one counts as sent from now on.
             record.ending = "answered"
-        return PendingExchange(log, record, sending)
+        return PendingExchange(log, record, plan)
 
-    def take_in_elsewhere(self, request: Request) -> PendingExchange:
-        """The way in of the other host, which is none of the API's."""
+    def handle_elsewhere(self, request: Request) -> PendingExchange:
+        """Answer *request* to the other host, which is not the API, with 404."""
         with self._lock:
             log = self._log
-            record = log.opened(request, NO_FINDINGS)
+            record = log.open(request, NO_FINDINGS)
         record.source, record.ending = f"{self.source}, at another host", "elsewhere"
-        answer = answer_to(Outcome("unknown-route"))
-        record.answer = lambda: answer
-        return PendingExchange(log, record, ResponsePlan(answer), ending="elsewhere")
+        response = response_to(Outcome("unknown-route"))
+        record.render = lambda: response
+        return PendingExchange(log, record, ResponsePlan(response), ending="elsewhere")
 
-    def _plan(self, fault: Fault, given: dict[str, Any], times: int) -> None:
-        if isinstance(times, bool) or not isinstance(times, int) or times < 1:
-            raise ValueError(f"times= is a number of requests from 1 on, not {times!a}")
-        with self._lock:
-            self._planned.append(_Planned(fault, given, times))
-
-    def _next(self) -> _Planned | None:
+    def _next_fault(self) -> _PlannedFault | None:
         if not self._planned:
             return None
         planned = self._planned[0]
@@ -277,32 +287,29 @@ class Fake(BaseServer):
             self._planned.popleft()
         return planned
 
-    def _sending(self, record: Record, outcome: Outcome, planned: _Planned | None, path: str) -> ResponsePlan:
-        def rendered() -> ResponsePlan:
-            carried_out = planned is None or planned.fault.carried_out
-            plain = ResponsePlan(answer_to(outcome, self.url) if carried_out else Response(201))
-            return plain if planned is None else planned.fault.change(plain, _given(planned, path))
+    def _respond(self, record: Record, outcome: Outcome, planned: _PlannedFault | None, path: str) -> ResponsePlan:
+        """Return the response to send, and let *record* render it again: it is not kept."""
 
-        record.source += f", {planned.fault.name}" if planned else ""
-        record.answer = lambda: rendered().response
+        def render() -> ResponsePlan:
+            if planned is None:
+                return ResponsePlan(response_to(outcome, self.url))
+            response = response_to(outcome, self.url) if planned.fault.carried_out else Response(201)
+            return planned.fault.change(ResponsePlan(response), {**planned.arguments, "path": path})
+
+        record.render = lambda: render().response
+        if planned is None:
+            return render()
+        name = planned.fault.name
+        record.source += f", {name}"
         try:
-            return rendered()
+            return render()
         except DoesNotApplyError as error:
-            if planned is not None:
-                name = planned.fault.name
-                self.complain(f"the fault {name} was not put into the answer to request {record.number}: {error}")
-        planned, record.is_ours = None, True
-        return rendered()
+            self.add_problem(f"the fault {name} was not put into the response to request {record.number}: {error}")
+        planned, record.is_checked = None, True
+        return render()
 
 
-def _given(planned: _Planned, path: str) -> Given:
-    """The arguments of a fault, with the path of the request at the other host."""
-    if "elsewhere" not in planned.given:
-        return planned.given
-    return {**planned.given, "elsewhere": f"{planned.given['elsewhere']}{path}"}
-
-
-class Expected:
+class ExpectedFindings:
     """Rules that the client of a test breaks on purpose."""
 
     def __init__(self, engine: Engine) -> None:
@@ -310,7 +317,7 @@ class Expected:
         self.rules: list[str] = []
 
     def add(self, rule: str) -> None:
-        """Expect *rule* to be broken; ValueError where it cannot be found at all."""
+        """Expect *rule* to be broken; ValueError if it is unknown or off."""
         if not isinstance(rule, str) or rule not in CATALOGUE:
             raise ValueError(unknown_name("rule", rule, CATALOGUE))
         if self._engine.severity_of(rule) == "off":
@@ -321,36 +328,15 @@ class Expected:
         self.rules.append(rule)
 
     def without(self, findings: Findings) -> Findings:
-        """*findings* but for those that are expected."""
-        return findings.with_findings((each for each in findings if each.rule not in self.rules), findings.accepted)
+        """Return *findings* without the expected ones."""
+        unexpected = (finding for finding in findings if finding.rule not in self.rules)
+        return findings.with_findings(unexpected, findings.accepted)
 
     def missing(self, findings: Findings) -> list[str]:
-        """A sentence for each rule that was expected and kept."""
-        found = {each.rule for each in findings} | {each.finding.rule for each in findings.accepted}
+        """Return a sentence for each expected rule that *findings* has no finding of."""
+        found = {finding.rule for finding in findings} | {accepted.finding.rule for accepted in findings.accepted}
         return [
             f"no finding of {rule} ({CATALOGUE[rule].summary}), but the test expects one"
             for rule in dict.fromkeys(self.rules)
             if rule not in found
         ]
-
-
-class Judge:
-    """What a test is judged by: the findings of a fake that were not expected, and what was expected and did not come."""
-
-    def __init__(self, fake: Fake) -> None:
-        self._fake = fake
-
-    @property
-    def findings(self) -> Findings:
-        """Those that fail the test, and warnings."""
-        return self._fake.unexpected
-
-    @property
-    def checked(self) -> int:
-        """How many requests came."""
-        return len(self._fake.interactions)
-
-    @property
-    def problems(self) -> list[str]:
-        """Sentences, each of which fails the test."""
-        return self._fake.problems

@@ -1,4 +1,4 @@
-"""The head of a request: its line and its header fields (RFC 9112 sections 3 and 5), read strictly and within bounds."""
+"""An HTTP/1.1 server for tests: reads requests strictly and within bounds, and sends responses as their plans say."""
 
 from __future__ import annotations
 
@@ -22,14 +22,28 @@ from typing import Any
 from pytest_veeqo_alloc.core.http import TOKEN, HasHeaders, Headers, Request, reason_phrase
 from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan
 
+MAX_BODY = 10_000_000
+"""Bytes; a larger body is answered with 413."""
+
 _MAX_LINE = 65536
 _MAX_FIELDS = 100
+_MAX_CHUNK_LINE = 1000
+_MAX_TRAILERS = 100
 _LINE = re.compile(rf"({TOKEN}) ([^\s]+) HTTP/([0-9])\.([0-9])\r?\n")
 _FIELD = re.compile(rf"({TOKEN}):[ \t]*(.*?)[ \t]*\r?\n")
+_NO_BODY = (204, 304)
+_LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
+
+_POLL_SECONDS = 0.05
+_RESET_SECONDS = 5
+"""Seconds to wait for the next request before a reset after the body."""
+_DRAIN_SECONDS, _DRAIN_BYTES = 5, 200_000_000
+
+App = Callable[[Request], Exchange]
 
 
 class RefusedRequestError(Exception):
-    """A request that is not taken in: a status and a sentence. The connection ends after it."""
+    """A request that cannot be read, with the status and the sentence to answer; the connection ends after it."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
@@ -38,7 +52,7 @@ class RefusedRequestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Head(HasHeaders):
-    """Method, target, minor version of HTTP/1, and header pairs in the order in which they came."""
+    """Request line and header fields (RFC 9112 sections 3 and 5); *minor* is the minor version of HTTP/1."""
 
     method: str
     target: str
@@ -52,28 +66,29 @@ class Head(HasHeaders):
 
 
 def read_head(stream: BufferedIOBase) -> Head | None:
-    """The head of the next request; None where the client has left. RefusedRequestError for what is none."""
+    """Read the head of the next request; None if the client has left. RefusedRequestError if it is malformed."""
     line = stream.readline(_MAX_LINE + 1)
-    if line in (b"\r\n", b"\n"):  # some clients end a body with one too many
+    if line in (b"\r\n", b"\n"):  # some clients send one after a body
         line = stream.readline(_MAX_LINE + 1)
     if not line:
         return None
     if len(line) > _MAX_LINE:
-        raise RefusedRequestError(414, "a request line has at most 65536 bytes here")
+        raise RefusedRequestError(414, f"a request line may have at most {_MAX_LINE} bytes")
     match = _LINE.fullmatch(line.decode("latin-1"))
     if match is None:
-        raise RefusedRequestError(400, "what came is no request of HTTP/1.1")
+        raise RefusedRequestError(400, "this is not a request of HTTP/1.1")
     method, target, major, minor = match.groups()
     if major != "1":
-        raise RefusedRequestError(505, "only HTTP/1.1 is spoken here")
-    return Head(method, target, int(minor), tuple(_fields(stream)))
+        raise RefusedRequestError(505, "this server supports HTTP/1.1 only")
+    return Head(method, target, int(minor), tuple(_read_fields(stream)))
 
 
-def _fields(stream: BufferedIOBase) -> list[tuple[str, str]]:
+def _read_fields(stream: BufferedIOBase) -> list[tuple[str, str]]:
     fields: list[tuple[str, str]] = []
     while (line := stream.readline(_MAX_LINE + 1)) not in (b"\r\n", b"\n"):
         if len(line) > _MAX_LINE or len(fields) >= _MAX_FIELDS:
-            raise RefusedRequestError(431, "a request has at most 100 headers here, of 65536 bytes each")
+            limits = f"at most {_MAX_FIELDS} headers, of {_MAX_LINE} bytes each"
+            raise RefusedRequestError(431, f"a request may have {limits}")
         match = _FIELD.fullmatch(line.decode("latin-1"))
         if match is None:
             raise RefusedRequestError(400, "a header is a name, a colon and a value in one line")
@@ -81,16 +96,11 @@ def _fields(stream: BufferedIOBase) -> list[tuple[str, str]]:
     return fields
 
 
-MAX_BODY = 10_000_000
-"""Bytes; a larger body is answered with 413."""
-
-_MAX_CHUNK_LINE = 1000
-_MAX_TRAILERS = 100
-
-
 def length_of(head: Head) -> int | None:
-    """The declared length; None for chunks, and 0 where nothing is declared. RefusedRequestError where that is not
-    clear: what two parties read differently is how requests are smuggled."""
+    """Return the declared length of the body: None for chunks, 0 if nothing is declared.
+
+    RefusedRequestError if it is ambiguous: a length that two parties read differently allows request smuggling.
+    """
     lengths = head.header_values("content-length")
     coding = ",".join(head.header_values("transfer-encoding")).lower()
     if coding:
@@ -102,240 +112,232 @@ def length_of(head: Head) -> int | None:
     if len(set(lengths)) > 1 or re.fullmatch(r"[0-9]{1,18}", lengths[0]) is None:
         raise RefusedRequestError(400, "Content-Length is one number of bytes")
     length = int(lengths[0])
-    if length > MAX_BODY:
-        raise RefusedRequestError(413, f"a body has at most {MAX_BODY} bytes here")
+    _require_size(length)
     return length
 
 
 def read_body(stream: BufferedIOBase, length: int | None) -> bytes:
-    """The body of that *length*, or in chunks where it is None. RefusedRequestError for one that is too large, too short
-    or no chunks."""
+    """Read a body of *length* bytes, or chunks if that is None.
+
+    RefusedRequestError if it is too large, too short, too late, or malformed.
+    """
     try:
-        return _chunks(stream) if length is None else _exactly(stream.read, length)
+        return _read_chunks(stream) if length is None else _read_exactly(stream, length)
     except TimeoutError:
-        raise RefusedRequestError(408, "the body did not come in time") from None
+        raise RefusedRequestError(408, "the body did not arrive in time") from None
 
 
-def _exactly(read: Callable[[int], bytes], length: int) -> bytes:
-    body = read(length)
+def _require_size(length: int) -> None:
+    if length > MAX_BODY:
+        raise RefusedRequestError(413, f"a body may have at most {MAX_BODY} bytes")
+
+
+def _read_exactly(stream: BufferedIOBase, length: int) -> bytes:
+    body = stream.read(length)
     if len(body) < length:
         raise RefusedRequestError(400, f"the body ended after {len(body)} of {length} bytes")
     return body
 
 
-def _chunks(stream: BufferedIOBase) -> bytes:
+def _read_chunks(stream: BufferedIOBase) -> bytes:
     chunks: list[bytes] = []
     total = 0
-    while size := _size(stream.readline(_MAX_CHUNK_LINE)):
+    while size := _chunk_size(stream.readline(_MAX_CHUNK_LINE)):
         total += size
-        if total > MAX_BODY:
-            raise RefusedRequestError(413, f"a body has at most {MAX_BODY} bytes here")
-        chunks.append(_exactly(stream.read, size))
+        _require_size(total)
+        chunks.append(_read_exactly(stream, size))
         if stream.readline(_MAX_CHUNK_LINE) not in (b"\r\n", b"\n"):
-            raise RefusedRequestError(400, "a chunk is longer than it says")
+            raise RefusedRequestError(400, "a chunk is longer than its size says")
     for _ in range(_MAX_TRAILERS):
         if stream.readline(_MAX_CHUNK_LINE) in (b"\r\n", b"\n", b""):
             return b"".join(chunks)
-    raise RefusedRequestError(400, "the chunks do not end")
+    raise RefusedRequestError(400, f"a body may have at most {_MAX_TRAILERS} trailers")
 
 
-def _size(line: bytes) -> int:
+def _chunk_size(line: bytes) -> int:
     text = line.split(b";")[0].strip()
     if re.fullmatch(rb"[0-9A-Fa-f]{1,16}", text) is None:
         raise RefusedRequestError(400, "the size of a chunk is a hexadecimal number")
     return int(text, 16)
 
 
-_SLICE, _GRACE = 0.05, 5
-_LINGER_SECONDS, _LINGER_BYTES = 5, 200_000_000
-_NO_BODY = (204, 304)
-
-
 class Handler(socketserver.StreamRequestHandler):
-    """One connection."""
+    """One connection: its requests are answered one after the other."""
 
     server: HTTPServer
     disable_nagle_algorithm = True
 
     def setup(self) -> None:
-        """Nobody may keep a thread by sending nothing."""
-        self._goes_on, self._resets = True, False
+        """Set a read timeout, so that an idle client cannot hold a thread."""
+        self._keeps_alive, self._is_reset = True, False
         super().setup()
-        self.connection.settimeout(self.server.patience)
+        self.connection.settimeout(self.server.timeout_seconds)
 
     def handle(self) -> None:
-        """Takes in one request after the other."""
+        """Answer requests until the connection ends."""
         head = None
         try:
-            while self._goes_on and not self.server.closing.is_set():
+            while self._keeps_alive and not self.server.closing.is_set():
                 head = None
                 head = read_head(self.rfile)
                 if head is None:
                     break
-                self._goes_on = head.keeps_alive
-                self._take_in(head)
+                self._keeps_alive = head.keeps_alive
+                self._answer(head)
         except RefusedRequestError as refusal:
-            self._refuse(refusal.status, refusal.sentence, has_body=head is None or head.method != "HEAD")
+            self._refuse(refusal, has_body=head is None or head.method != "HEAD")
         except OSError:
-            pass  # the client has left, or was silent for too long
+            pass  # the client has left, or was idle for too long
 
     def finish(self) -> None:
-        """Where the connection is to be reset, closes it before anybody says goodbye."""
+        """Close the connection at once if it is to be reset: a shutdown before would end it in the normal way."""
         super().finish()
-        if self._resets:
+        if self._is_reset:
             self.connection.close()
 
-    def _take_in(self, head: Head) -> None:
-        self._refuse_stranger(head)
-        length = length_of(head)  # refuses a body that is too large before it is asked for
+    def _answer(self, head: Head) -> None:
+        self._require_host(head)
+        length = length_of(head)  # a body that is too large is refused before the client sends it
         if head.minor and any(value.lower() == "100-continue" for value in head.header_values("expect")):
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # A body of no bytes that was not declared is none at all.
+        # A body of 0 bytes counts as one only if its length was declared.
         body = read_body(self.rfile, length) if length != 0 or head.header("content-length") else None
         target = head.target
         if not target.startswith("/"):  # the absolute form, RFC 9112 section 3.2.2
             target = f"/{target.partition('://')[2].partition('/')[2]}"
-        request = Request(head.method, f"{self.server.url}{target}", head.headers, body)
         try:
-            exchange = self.server.app(request)
-        except Exception as error:  # whatever it is, the server stays up and says so
-            self.server.complain(failed(error))
-            raise RefusedRequestError(500, failed(error)) from None
-        whole = False
+            exchange = self.server.app(Request(head.method, f"{self.server.url}{target}", head.headers, body))
+        except Exception as error:  # the server stays up, whatever it is
+            self.server.on_problem(describe_bug(error))
+            raise RefusedRequestError(500, describe_bug(error)) from None
+        sent = False
         try:
-            whole = self._send(head, exchange.sending, exchange.over)
+            sent = self._send(head, exchange.plan, exchange.aborted)
         finally:
-            exchange.finished(whole=whole)
-        if exchange.sending.cut == "after body":
-            # A reset throws away what the client has not read yet, so it comes when the connection is used again.
-            self._wait(_GRACE, exchange.over, until_more=True)
+            exchange.finish(sent=sent)
+        if exchange.plan.reset == "after body":
+            # A reset discards what the client has not read yet, so it comes when the connection is used again.
+            self._wait(_RESET_SECONDS, exchange.aborted, until_data=True)
             self._reset()
 
-    def _refuse_stranger(self, head: Head) -> None:
-        """RFC 9112 section 3.2: a request for another host, or for none, is not answered here."""
+    def _require_host(self, head: Head) -> None:
+        """Refuse a request for another host, or for none (RFC 9112 section 3.2)."""
         hosts = head.header_values("host")
         if len(hosts) != 1 and (hosts or head.minor):
-            raise RefusedRequestError(400, "a request names its host once")
+            raise RefusedRequestError(400, "a request has exactly one Host header")
         name = hosts[0].lower() if hosts else "localhost"
         name = name.partition("]")[0][1:] if name.startswith("[") else name.partition(":")[0]
         if name not in self.server.names:
             raise RefusedRequestError(421, "this server is not the host that the request names")
 
-    def _send(self, head: Head, sending: ResponsePlan, over: threading.Event) -> bool:
-        """Sends the answer; whether the client got all of it."""
-        if sending.cut == "before headers" or not self._wait(sending.headers_after, over):
+    def _send(self, head: Head, plan: ResponsePlan, aborted: threading.Event) -> bool:
+        """Send the response, and return whether that was complete."""
+        if plan.reset == "before headers" or not self._wait(plan.headers_after, aborted):
             return self._reset()
-        response = sending.response
+        response = plan.response
         body = (response.body or b"") if response.status not in _NO_BODY else b""
-        body = gzip.compress(body, mtime=0) if sending.gzipped else body
-        chunked = sending.chunked and head.minor > 0
-        top = self._top(sending, len(body), chunked=chunked)
+        body = gzip.compress(body, mtime=0) if plan.gzipped else body
+        is_chunked = plan.chunked and head.minor > 0
+        top = self._response_head(plan, None if is_chunked else len(body))
         if head.method == "HEAD":
             self.wfile.write(top)
             return True
-        middle = len(body) // 2
-        first, rest = (
-            (_chunk(body[:middle]), _chunk(body[middle:]) + b"0\r\n\r\n") if chunked else (body[:middle], body[middle:])
-        )
-        if sending.cut in ("before body", "within body"):
-            self.wfile.write(top + (first if sending.cut == "within body" else b""))
+        first, rest = body[: len(body) // 2], body[len(body) // 2 :]
+        if is_chunked:
+            first, rest = _chunk(first), _chunk(rest) + b"0\r\n\r\n"
+        if plan.reset in ("before body", "within body"):
+            self.wfile.write(top + (first if plan.reset == "within body" else b""))
             return self._reset()
-        if sending.body_after:
+        if plan.body_after:
             self.wfile.write(top + first)
-            if not self._wait(sending.body_after, over):
+            if not self._wait(plan.body_after, aborted):
                 return self._reset()
             self.wfile.write(rest)
         else:
             self.wfile.write(top + first + rest)
         return True
 
-    def _top(self, sending: ResponsePlan, length: int, *, chunked: bool) -> bytes:
-        """Status line and headers."""
-        response = sending.response
+    def _response_head(self, plan: ResponsePlan, length: int | None) -> bytes:
+        """Return status line and headers for a body of *length* bytes, or in chunks if that is None."""
+        response = plan.response
         lines = [f"HTTP/1.1 {response.status} {reason_phrase(response.status)}"]
         if not response.header_values("date"):
             lines.append(f"Date: {_date(int(time.time()))}")
         lines += [f"{name}: {value}" for name, value in response.headers if name.lower() != "content-length"]
-        if sending.gzipped:
+        if plan.gzipped:
             lines.append("Content-Encoding: gzip")
-        if chunked:
+        if length is None:
             lines.append("Transfer-Encoding: chunked")
         elif response.status not in _NO_BODY:
             lines.append(f"Content-Length: {length}")
-        if not self._goes_on:
+        if not self._keeps_alive:
             lines.append("Connection: close")
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
-    def _wait(self, seconds: float, over: threading.Event, *, until_more: bool = False) -> bool:
-        """Waits, or with *until_more* until the client sends more; False once the client has left or it is *over*."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            self.connection.settimeout(min(left, _SLICE))
+    def _wait(self, seconds: float, aborted: threading.Event, *, until_data: bool = False) -> bool:
+        """Wait, with *until_data* at most until the client sends more; return False if it left, or once *aborted* is set."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self.connection.settimeout(min(left, _POLL_SECONDS))
             try:
                 if not self.connection.recv(1, socket.MSG_PEEK):
                     return False
-                if until_more:
+                if until_data:
                     break
-                over.wait(min(left, _SLICE))  # the client sends ahead, so it is there
+                aborted.wait(min(left, _POLL_SECONDS))  # a client that sends ahead is still connected
             except TimeoutError:
                 pass
             except OSError:
                 return False
             finally:
-                self.connection.settimeout(self.server.patience)
-            if over.is_set():
+                self.connection.settimeout(self.server.timeout_seconds)
+            if aborted.is_set():
                 return False
         return True
 
     def _reset(self) -> bool:
+        """Let the connection end with a reset; return False, since no response is complete then."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._goes_on, self._resets = False, True
+        self._keeps_alive, self._is_reset = False, True
         return False
 
-    def _refuse(self, status: int, sentence: str, *, has_body: bool) -> None:
-        """Says why in one sentence, and takes in what the client still sends: who writes does not read."""
-        body = json.dumps({"error_messages": sentence}).encode()
+    def _refuse(self, refusal: RefusedRequestError, *, has_body: bool) -> None:
+        """Send the error response, then drain the request, so that the client gets to read the response."""
+        body = json.dumps({"error_messages": refusal.sentence}).encode()
         top = (
-            f"HTTP/1.1 {status} {reason_phrase(status)}\r\nContent-Type: application/json\r\n"
+            f"HTTP/1.1 {refusal.status} {reason_phrase(refusal.status)}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
-        try:
+        with contextlib.suppress(OSError):  # the client may have left
             self.wfile.write(top.encode() + (body if has_body else b""))
             self.connection.shutdown(socket.SHUT_WR)
             self.connection.settimeout(0.5)
-            until, taken = time.monotonic() + _LINGER_SECONDS, 0
-            while time.monotonic() < until and taken < _LINGER_BYTES and (data := self.connection.recv(1 << 16)):
-                taken += len(data)
-        except OSError:
-            pass  # it has left
+            deadline, drained = time.monotonic() + _DRAIN_SECONDS, 0
+            while time.monotonic() < deadline and drained < _DRAIN_BYTES and (data := self.connection.recv(1 << 16)):
+                drained += len(data)
 
 
 @functools.lru_cache(maxsize=2)
 def _date(second: int) -> str:
-    """A second since the epoch, as RFC 9110 section 5.6.7 writes it."""
+    """Return a second since the epoch as an HTTP date (RFC 9110 section 5.6.7)."""
     return email.utils.formatdate(second, usegmt=True)
-
-
-def failed(error: BaseException) -> str:
-    """What is said of a failure of our own; its text could hold anything."""
-    return f"the server itself failed with {type(error).__name__}, which is a bug in it"
 
 
 def _chunk(data: bytes) -> bytes:
     return f"{len(data):x}\r\n".encode() + data + b"\r\n" if data else b""
 
 
-App = Callable[[Request], Exchange]
-
-_NAMES = ("127.0.0.1", "localhost", "::1")
+def describe_bug(error: BaseException) -> str:
+    """Return a sentence about an exception of the server itself, without its text, which could show anything."""
+    return f"the server itself failed with {type(error).__name__}, which is a bug in it"
 
 
 class HTTPServer(socketserver.ThreadingTCPServer):
-    """Listens, and gives each request that was read as a whole to *app*.
+    """A server that passes each complete request to *app*, in a thread for each connection.
 
-    *names* are host names that a request may be for, beside those of the loopback: a page in a browser can have its own
-    name resolve to this machine, but not send another name. *patience* is seconds to wait for bytes of a request, and
-    *complain* is told where the app itself fails. OSError where the address cannot be had.
+    *names* are host names that a request may be for, besides those of the loopback: a page in a browser can make its own
+    name resolve to this machine, but cannot send another name. *timeout_seconds* is how long to wait for bytes of a
+    request. *on_problem* is called with a sentence if the app fails. OSError if the address is in use.
     """
 
     daemon_threads = True
@@ -347,14 +349,14 @@ class HTTPServer(socketserver.ThreadingTCPServer):
         address: tuple[str, int],
         app: App,
         *,
-        complain: Callable[[str], object],
+        on_problem: Callable[[str], object],
         names: tuple[str, ...] = (),
-        patience: float = 30,
+        timeout_seconds: float = 30,
     ) -> None:
-        self.app, self.complain, self.patience = app, complain, patience
-        self.names = frozenset(name.lower().strip("[]") for name in (*_NAMES, address[0], *names))
+        self.app, self.on_problem, self.timeout_seconds = app, on_problem, timeout_seconds
+        self.names = frozenset(name.lower().strip("[]") for name in (*_LOOPBACK_NAMES, address[0], *names))
         self.closing = threading.Event()
-        self._open: dict[threading.Thread, socket.socket] = {}
+        self._connections: dict[threading.Thread, socket.socket] = {}
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         super().__init__(address, Handler)
@@ -362,17 +364,17 @@ class HTTPServer(socketserver.ThreadingTCPServer):
 
     @property
     def port(self) -> int:
-        """The port that was asked for, or found."""
+        """The port that the server listens on."""
         return int(self.server_address[1])
 
     @property
     def url(self) -> str:
-        """Where it listens. What is bound to every address is called by that of the loopback."""
+        """The base URL; a server that is bound to every address is named by that of the loopback."""
         return f"http://{self.netloc}"
 
     @property
     def netloc(self) -> str:
-        """`host:port`, as it stands in `url`."""
+        """`host:port`, as in `url`."""
         host = str(self.server_address[0])
         name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not bound
         return f"[{name}]:{self.port}" if ":" in name else f"{name}:{self.port}"
@@ -387,26 +389,26 @@ class HTTPServer(socketserver.ThreadingTCPServer):
         self.shutdown()
         self._listening.join()
         self.server_close()
-        for thread, connection in list(self._open.items()):
+        for thread, connection in list(self._connections.items()):
             with contextlib.suppress(OSError):  # it may have ended meanwhile
                 connection.shutdown(socket.SHUT_RDWR)
             thread.join(timeout=5)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """A thread for the connection, known from its start, so that closing can end it."""
+        """Start a thread for the connection, and remember both, so that `close` can end them."""
         thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
-        self._open[thread] = request
+        self._connections[thread] = request
         thread.start()
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """The life of one connection."""
+        """Serve one connection until it ends."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._open.pop(threading.current_thread(), None)
+            self._connections.pop(threading.current_thread(), None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that breaks is none of our trouble; anything else is a bug of ours."""
+        """Report an exception, unless the connection broke: anything else is a bug of the server."""
         error = sys.exception()
         if error is not None and not isinstance(error, OSError):
-            self.complain(failed(error))
+            self.on_problem(describe_bug(error))

@@ -1,4 +1,4 @@
-"""The proxy in front of somebody else's server: both directions are checked, and every write goes through `live`."""
+"""The proxy in front of a foreign server: it checks both directions, and `live` admits every write."""
 
 from __future__ import annotations
 
@@ -14,16 +14,23 @@ from pytest_veeqo_alloc.live import LiveError, NotSentError, SendError
 from pytest_veeqo_alloc.live.client import READS, LiveClient
 from pytest_veeqo_alloc.live.permission import is_loopback
 from pytest_veeqo_alloc.live.transport import Forwarder
-from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, BaseServer, Log, PendingExchange, Record, responses_of
+from pytest_veeqo_alloc.server.request_log import (
+    NO_FINDINGS,
+    BaseServer,
+    Log,
+    PendingExchange,
+    Record,
+    findings_of_response,
+)
 from pytest_veeqo_alloc.server.responses import ResponsePlan
 from pytest_veeqo_alloc.spec.loader import tables
 
 
 class Proxy(BaseServer):
-    """Passes the documented call on to the server of *live*, and with *reads* what only reads as well.
+    """A server that forwards the documented call to the server of *live*; with *reads*, also calls that only read.
 
-    The client's key is passed, and none is added, kept or shown. Where the guards of `live` refuse a request it is
-    answered with 403 and not passed on; where the server gives no answer, with 502.
+    The client's key is forwarded; none is added, kept or shown. A request that `live` does not admit is answered with
+    403, and a target that gives no response with 502.
     """
 
     source, origin = "the proxy", "target"
@@ -34,74 +41,72 @@ class Proxy(BaseServer):
         live: LiveClient,
         *,
         reads: bool = False,
-        tell: Callable[[Record], object] | None = None,
+        on_record: Callable[[Record], object] | None = None,
         timeouts: tuple[float, float] = (5, 30),
     ) -> None:
-        super().__init__(engine, tell)
+        super().__init__(engine, on_record)
         self._live, self._reads = live, reads
         self._forwarder = Forwarder(live.permission, f"veeqo-alloc-{uuid.uuid4().hex}", timeouts)
 
     def reset(self) -> None:
-        """Nothing seen."""
+        """Forget every request; requests under way end first."""
         self._log.settle()
         self.publish()
         self._begin()
 
     def leads_to(self, own: str) -> bool:
-        """Whether the server behind is at `host:port` *own*, which is where this proxy listens."""
+        """Return whether the target is *own*, the `host:port` that this proxy listens on."""
         host, _, port = self._live.target.rpartition(":")
         own_host, _, own_port = own.rpartition(":")
         return port == own_port and (
             host == own_host or (is_loopback(host.strip("[]")) and is_loopback(own_host.strip("[]")))
         )
 
-    def take_in(self, request: Request) -> PendingExchange:
-        """The front's way in."""
-        target = replace(request, url=self._forwarder.target_of(request.url.removeprefix(self.url)))
-        is_read = self._reads and request.method in READS
-        keys = keys_of(request, tables().operation)
-        is_meant = tables().operation.matches(Interaction(request))
-        found = self.engine.evaluate_served(request, keys)[0] if is_meant else NO_FINDINGS
-        log = self._log
-        record = log.opened(request, found)
+    def handle(self, request: Request) -> PendingExchange:
+        """Check *request*, forward it if it may be forwarded, and return it with the response to send."""
+        operation, log = tables().operation, self._log
+        is_documented = operation.matches(Interaction(request))
+        keys = keys_of(request, operation)
+        record = log.open(request, self.engine.evaluate_served(request, keys)[0] if is_documented else NO_FINDINGS)
         if any(self._forwarder.via in value for value in request.header_values("via")):
-            return self._refused(log, record, 508, "the upstream leads back to this proxy")
-        if not is_read and not is_meant:
-            return self._refused(log, record, 403, f"only {tables().operation.name} is passed on{_hint(request)}")
+            return self._refuse(log, record, 508, "the upstream leads back to this proxy")
+        is_read = self._reads and request.method in READS
+        if not is_read and not is_documented:
+            hint = "; give --allow-reads to read through it" if request.method in READS else ""
+            return self._refuse(log, record, 403, f"only {operation.name} is forwarded{hint}")
         try:
-            return self._passed_on(log, record, target, is_read=is_read)
+            return self._forward(log, record, is_read=is_read)
         except NotSentError as error:
-            return self._refused(log, record, 502, str(error))
+            return self._refuse(log, record, 502, str(error))
         except SendError as error:
-            self.complain(f"request {record.number}: {error}")
-            return PendingExchange(log, record, _sentence(502, str(error)), ending="unanswered")
+            self.add_problem(f"request {record.number}: {error}")
+            return PendingExchange(log, record, _error(502, str(error)), ending="unanswered")
         except LiveError as error:
-            return self._refused(log, record, 403, f"not passed on: {error.for_command()}")
+            return self._refuse(log, record, 403, f"not forwarded: {error.for_command()}")
 
-    def _refused(self, log: Log, record: Record, status: int, sentence: str) -> PendingExchange:
-        """An answer of the proxy's own to what it did not pass on: nobody's but ours, so the interaction has none. That
-        counts, but for a read: a client may look, and nothing was lost."""
+    def _refuse(self, log: Log, record: Record, status: int, sentence: str) -> PendingExchange:
+        """Answer a request that was not forwarded: the interaction has no response, since the target gave none.
+
+        That is a problem, except for a read, without which nothing was lost.
+        """
         if record.request.method not in READS:
-            self.complain(f"request {record.number} was answered with {status}: {sentence}")
+            self.add_problem(f"request {record.number} was answered with {status}: {sentence}")
         record.source += f", answered here with {status}: {sentence}"
-        return PendingExchange(log, record, _sentence(status, sentence))
+        return PendingExchange(log, record, _error(status, sentence))
 
-    def _passed_on(self, log: Log, record: Record, target: Request, *, is_read: bool) -> PendingExchange:
-        with self._live.admission(target) as admission:
-            answer = self._forwarder.send(target)
-            plain = replace(answer, body=decode_content_or_empty(answer.body, answer.headers))
-            admission.answered(plain)
-        record.answer, record.ending = lambda: plain, "answered"
-        record.is_ours = not is_read
-        if record.is_ours:
-            record.answered = responses_of(self.engine.evaluate(Interaction(target, plain)))
-        return PendingExchange(log, record, ResponsePlan(answer))
-
-
-def _hint(request: Request) -> str:
-    return "; give --allow-reads to read through it" if request.method in READS else ""
+    def _forward(self, log: Log, record: Record, *, is_read: bool) -> PendingExchange:
+        url = self._forwarder.target_of(record.request.url.removeprefix(self.url))
+        request = replace(record.request, url=url)
+        with self._live.admission(request) as admission:
+            response = self._forwarder.send(request)
+            decoded = replace(response, body=decode_content_or_empty(response.body, response.headers))
+            admission.answered(decoded)
+        record.render, record.ending, record.is_checked = lambda: decoded, "answered", not is_read
+        if record.is_checked:
+            record.response_findings = findings_of_response(self.engine, Interaction(request, decoded))
+        return PendingExchange(log, record, ResponsePlan(response))
 
 
-def _sentence(status: int, sentence: str) -> ResponsePlan:
+def _error(status: int, sentence: str) -> ResponsePlan:
     body = json.dumps({"error_messages": sentence}).encode()
     return ResponsePlan(Response(status, (("Content-Type", "application/json"),), body))

@@ -1,8 +1,9 @@
-"""Who owns the sockets and threads of a fake."""
+"""Running a fake or a proxy: settings, sockets and threads, and the context manager for users."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -15,7 +16,7 @@ from pytest_veeqo_alloc.server.state import Policy
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Where a fake listens, which key it takes, and what it does where the page is silent. Port 0 is one that is free."""
+    """The address of a fake, the key that it accepts, and its policy. Port 0 is a free one; ValueError for no port."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -29,44 +30,43 @@ class ServerSettings:
 
 @contextmanager
 def running(
-    served: BaseServer,
+    server: BaseServer,
     *,
     host: str = "127.0.0.1",
     port: int = 0,
     names: tuple[str, ...] = (),
-    patience: float = 30,
-    take_in: App | None = None,
+    timeout_seconds: float = 30,
+    app: App | None = None,
 ) -> Iterator[HTTPServer]:
-    """*served* listens until the block is left; *take_in* replaces its own way in. OSError where the port is taken."""
+    """Let *server*, or *app* in front of it, listen until the block ends. OSError if the port is in use."""
     with ExitStack() as stack:
-        if isinstance(served, Fake):
-            served.open_elsewhere = _elsewhere(served, stack, patience)
-        way_in = take_in or served.take_in
-        front = HTTPServer((host, port), way_in, complain=served.complain, names=names, patience=patience)
-        served.url = front.url
-        _started(front, stack)
-        stack.callback(served.settle)
-        yield front
+        if isinstance(server, Fake):
+            server.open_elsewhere = functools.cache(lambda: _start_elsewhere(server, stack, timeout_seconds))
+        http_server = HTTPServer(
+            (host, port),
+            app or server.handle,
+            on_problem=server.add_problem,
+            names=names,
+            timeout_seconds=timeout_seconds,
+        )
+        server.url = http_server.url
+        _start(http_server, stack)
+        stack.callback(server.settle)
+        yield http_server
 
 
-def _elsewhere(fake: Fake, stack: ExitStack, patience: float) -> Callable[[], str]:
-    """The URL of the other host, which no key may be sent to. It listens from when a test first asks for it."""
-    others: list[HTTPServer] = []
-
-    def open_elsewhere() -> str:
-        if not others:
-            other = HTTPServer(("127.0.0.1", 0), fake.take_in_elsewhere, complain=fake.complain, patience=patience)
-            others.append(_started(other, stack))
-        # Another name as well as another port: some clients look at the one, some at the other.
-        return f"http://localhost:{others[0].port}"
-
-    return open_elsewhere
+def _start_elsewhere(fake: Fake, stack: ExitStack, timeout_seconds: float) -> str:
+    """Start the other host, which must not get the key, and return its URL."""
+    address = ("127.0.0.1", 0)
+    other = HTTPServer(address, fake.handle_elsewhere, on_problem=fake.add_problem, timeout_seconds=timeout_seconds)
+    _start(other, stack)
+    # Another name as well as another port: a client may compare either.
+    return f"http://localhost:{other.port}"
 
 
-def _started(front: HTTPServer, stack: ExitStack) -> HTTPServer:
-    stack.callback(front.close)
-    front.start()
-    return front
+def _start(http_server: HTTPServer, stack: ExitStack) -> None:
+    stack.callback(http_server.close)
+    http_server.start()
 
 
 @contextmanager
@@ -77,24 +77,16 @@ def serve_fake(
     policy: Policy | None = None,
     api_key: str = API_KEY,
 ) -> Iterator[Fake]:
-    """A fake on the loopback, for `@given`, unittest and scripts; pytest has the fixture `veeqo_alloc_server`.
+    """Run a fake on the loopback, for `@given`, unittest and scripts; pytest has the fixture `veeqo_alloc_server`.
 
-    ContractViolation at the end, if a client sent something with an error in it that was not expected; AssertionError
-    where something was expected and did not come. `reset()` begins anew, and forgets what was wrong.
+    At the end, ContractViolation if a request had an error that was not expected; AssertionError if an expected finding
+    is missing or no request met a planned fault. `reset()` forgets all of that.
     """
     __tracebackhide__ = True
     fake = Fake(engine_of(contract) if contract is not None else Engine(profile), policy, api_key)
     with running(fake):
         yield fake
-        raise_for_errors(fake)
-
-
-def raise_for_errors(fake: Fake) -> None:
-    """ContractViolation or AssertionError, if anything was not as it should be."""
-    __tracebackhide__ = True
-    problems = fake.problems
-    findings = fake.unexpected
-    if not findings.ok:
-        raise fake.engine.violation(findings)
-    if problems:
-        raise AssertionError("\n".join(problems))
+        findings, problems = fake.unexpected, fake.problems
+        fake.engine.raise_for_errors(findings)
+        if problems:
+            raise AssertionError("\n".join(problems))

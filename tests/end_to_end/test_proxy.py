@@ -49,12 +49,12 @@ def proxy_before(
     *,
     reads: bool = False,
     timeouts: tuple[float, float] = (5, 5),
-    tell: Any = None,
+    on_record: Any = None,
     **more: Any,
 ) -> Iterator[Proxy]:
     more = {"orders": "any", "rate": 1000, "key": "", "backoff": Backoff(sleep=_never), **more}
     with live_at(url, folder, needs_key=False, **more) as live:
-        proxy = Proxy(Engine(), live, reads=reads, timeouts=timeouts, tell=tell)
+        proxy = Proxy(Engine(), live, reads=reads, timeouts=timeouts, on_record=on_record)
         with running(proxy):
             yield proxy
 
@@ -209,11 +209,11 @@ def test_a_certificate_that_nobody_vouches_for_is_502_and_nothing_was_sent(tmp_p
 
 
 REFUSED = {
-    "another path": ("POST", "/orders/7/shipments", "only POST /orders/{order_id}/allocations is passed on"),
-    "a read": ("GET", "/orders/7", "only POST /orders/{order_id}/allocations is passed on; give --allow-reads to read through it"),
-    "a delete": ("DELETE", "/orders/7/allocations/1", "only POST /orders/{order_id}/allocations is passed on"),
-    "a way out": ("POST", "/../orders/7/allocations", "not passed on: the request goes to another server than"),
-    "a hidden way out": ("POST", "/%2e%2E/orders/7/allocations", "not passed on: the request goes to another server than"),
+    "another path": ("POST", "/orders/7/shipments", "only POST /orders/{order_id}/allocations is forwarded"),
+    "a read": ("GET", "/orders/7", "only POST /orders/{order_id}/allocations is forwarded; give --allow-reads to read through it"),
+    "a delete": ("DELETE", "/orders/7/allocations/1", "only POST /orders/{order_id}/allocations is forwarded"),
+    "a way out": ("POST", "/../orders/7/allocations", "not forwarded: the request goes to another server than"),
+    "a hidden way out": ("POST", "/%2e%2E/orders/7/allocations", "not forwarded: the request goes to another server than"),
 }  # fmt: skip
 
 
@@ -237,7 +237,7 @@ def test_reads_pass_where_that_is_allowed_and_are_no_finding(upstream: Fake, tmp
         assert requests.delete(proxy.url + "/orders/447452", headers=HEADERS, timeout=5).status_code == 403
         assert rules(proxy) == []
         assert proxy.problems == [
-            "request 4 was answered with 403: only POST /orders/{order_id}/allocations is passed on"
+            "request 4 was answered with 403: only POST /orders/{order_id}/allocations is forwarded"
         ]
 
 
@@ -265,12 +265,12 @@ def test_what_is_not_passed_on_is_told_in_a_line_and_fails_the_run(tmp_path: Pat
         with served(tmp_path, *options) as process:
             requests.post(process.url + "/orders/8/allocations", json=BODY, headers=HEADERS, timeout=5)
             assert process.line() == (
-                "POST /orders/8/allocations no answer (answered here with 403: not passed on: order 8 is not in the order "
+                "POST /orders/8/allocations no answer (answered here with 403: not forwarded: order 8 is not in the order "
                 "pool, and only the orders in it may be written to)"
             )
             requests.get(process.url + "/orders/8", headers=HEADERS, timeout=5)
             assert process.stop() == 1
-            assert "request 1 was answered with 403: not passed on: order 8" in process.out
+            assert "request 1 was answered with 403: not forwarded: order 8" in process.out
 
 
 def test_every_write_is_in_the_journal(proxy: Proxy, tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_a_loop_is_found_at_the_first_request(tmp_path: Path) -> None:
 def test_a_client_that_leaves_does_not_stop_the_check_of_the_answer(upstream: Fake, tmp_path: Path) -> None:
     upstream.inject_fault("absent-member", pointer="/deliver_to/zip")
     ended = threading.Semaphore(0)
-    with proxy_before(upstream.url, tmp_path, tell=lambda record: ended.release()) as proxy:
+    with proxy_before(upstream.url, tmp_path, on_record=lambda record: ended.release()) as proxy:
         address = urlsplit(proxy.url)
         connection = http.client.HTTPConnection(str(address.hostname), address.port)
         connection.request("POST", PATH, json.dumps(BODY), {**HEADERS, "content-type": "application/json"})

@@ -141,7 +141,7 @@ def test_an_expectation_that_is_not_met_is_told(tmp_path: Path) -> None:
     ("POST", "faults", '{"name": "gzipp"}', "application/json", 400, "did you mean 'gzip'"),
     ("POST", "faults", "{}", "application/json", 400, "POST faults takes name, times"),
     ("POST", "faults", "[]", "application/json", 400, "the body is an object"),
-    ("POST", "faults", "{", "application/json", 400, "the body is no JSON"),
+    ("POST", "faults", "{", "application/json", 400, "the body is not JSON"),
     ("POST", "faults", '{"name": "gzip"}', "text/plain", 400, "send content-type: application/json"),
     ("POST", "world", "{}", "application/json", 404, "GET findings, GET interactions, POST reset, POST faults"),
     ("DELETE", "findings", "", "application/json", 404, "GET findings"),

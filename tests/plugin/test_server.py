@@ -188,7 +188,7 @@ def test_met_once_of_twice(veeqo_alloc_server):
     assert call(veeqo_alloc_server).status_code == 429
 """)  # fmt: skip
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*no request met rate-limited, which was planned*"])
+    result.stdout.fnmatch_lines(["*no request met the fault rate-limited*"])
 
 
 def test_a_cassette_may_play_beside_the_fake(pytester: pytest.Pytester) -> None:

@@ -208,9 +208,9 @@ def test_an_answer_may_be_text_or_bytes_or_nothing(fake: Fake) -> None:
     ({"status": True}, "status= is a final status"),
     ({"headers": {"a": "b\r\nc: d"}}, "headers= are names and values"),
     ({"headers": {"a": "\u20ac"}}, "headers= are names and values"),
-    ({"headers": {"x y": "1"}}, "it is no name of a header"),
-    ({"headers": {"Transfer-Encoding": "chunked"}}, "or the server sets it itself"),
-    ({"times": 0}, "times= is a number of requests from 1 on, not 0"),
+    ({"headers": {"x y": "1"}}, "which is not a header name"),
+    ({"headers": {"Transfer-Encoding": "chunked"}}, "or is set by the server itself"),
+    ({"times": 0}, "times= is a number of requests, at least 1, not 0"),
 ])  # fmt: skip
 def test_an_answer_that_cannot_be_sent_is_refused(fake: Fake, what: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
@@ -319,7 +319,7 @@ def test_interactions_are_a_sequence_that_says_where_it_comes_from(fake: Fake) -
 
 def test_a_client_that_never_reads_loses_nothing_but_its_own_answer() -> None:
     ended = threading.Semaphore(0)
-    fake = Fake(Engine(), tell=lambda record: ended.release())
+    fake = Fake(Engine(), on_record=lambda record: ended.release())
     with running(fake):
         address = urlsplit(fake.url)
         connection = http.client.HTTPConnection(str(address.hostname), address.port)

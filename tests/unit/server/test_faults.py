@@ -273,8 +273,8 @@ def test_a_fault_is_held_against_nobody(fake: Fake) -> None:
     ("500", {}, "unknown fault '500': it is one of bad-request, "),
     ("null-member", {}, "the fault 'null-member' needs pointer=, such as pointer='/deliver_to/zip'"),
     ("null-member", {"pointer": "zip"}, "pointer= of the fault 'null-member' is a JSON Pointer that begins with /, not 'zip'"),
-    ("null-member", {"pointer": "/zip"}, "/zip is no member of the documented order"),
-    ("absent-member", {"pointer": "/allocations/9/id"}, "/allocations/9/id is no member of the documented order"),
+    ("null-member", {"pointer": "/zip"}, "/zip is not a member of the documented order"),
+    ("absent-member", {"pointer": "/allocations/9/id"}, "/allocations/9/id is not a member of the documented order"),
     ("extra-member", {"pointer": "/id"}, "/id is already a member of the documented order"),
     ("slow-body", {"seconds": -1}, "seconds= of the fault 'slow-body' is a number from 0 to 3600, not -1"),
     ("rate-limited", {"retry_after": "soon"}, "retry_after= of the fault 'rate-limited' is a whole number of seconds, not 'soon'"),
@@ -289,7 +289,7 @@ def test_a_fault_that_there_is_not_is_refused_at_once(
 
 @pytest.mark.parametrize("times", [0, -1, True, "2"])
 def test_a_number_of_times_is_one_or_more(fake: Fake, times: Any) -> None:
-    with pytest.raises(ValueError, match=r"times= is a number of requests from 1 on"):
+    with pytest.raises(ValueError, match=r"times= is a number of requests, at least 1"):
         fake.inject_fault("gzip", times=times)
 
 
@@ -297,7 +297,7 @@ def test_a_fault_that_the_answer_has_no_place_for_is_told() -> None:
     with (
         pytest.raises(
             AssertionError,
-            match="the fault ok-instead-of-created was not put into the answer to request 1: the answer is no success",
+            match="the fault ok-instead-of-created was not put into the response to request 1: the response is not a success",
         ),
         serve_fake() as fake,
     ):

@@ -12,7 +12,7 @@ from pytest_veeqo_alloc import Contract, Story
 from pytest_veeqo_alloc.contract.allocations import AllocationRequest
 from pytest_veeqo_alloc.orders.builder import build_order
 from pytest_veeqo_alloc.orders.story import Allocation, Line, Stock
-from pytest_veeqo_alloc.server.responses import answer_to
+from pytest_veeqo_alloc.server.responses import response_to
 from pytest_veeqo_alloc.server.state import Outcome, Policy, World, allocate, read, release
 
 STRICT = Policy.strict()
@@ -198,7 +198,7 @@ def test_stock_never_falls_below_zero_and_every_response_is_as_documented(
     for order_id, warehouse, units, deletes in requests:
         world, outcome = allocate(world, policy, order_id, AllocationRequest(warehouse, units))
         if outcome.story is not None:
-            assert contract.check_body("response", answer_to(outcome).body).ok
+            assert contract.check_body("response", response_to(outcome).body).ok
             if deletes:
                 world, _ = release(world, order_id, outcome.story.allocations[-1].id)
         for sellable, entries in world.stock.items():
