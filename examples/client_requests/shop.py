@@ -4,11 +4,11 @@ import requests
 
 
 class ShopError(Exception):
-    """No allocation was made, or nobody knows."""
+    """The allocation failed, or its outcome is unknown."""
 
 
 class Shop:
-    """Allocates stock at *base_url*."""
+    """A client of the API at *base_url*."""
 
     def __init__(self, base_url, api_key, timeout=1):
         self.base_url, self.timeout = base_url, timeout
@@ -16,19 +16,19 @@ class Shop:
         self.session.headers["x-api-key"] = api_key
 
     def allocate(self, order_id, warehouse_id, line_items):
-        """The order, once its allocation is made; ShopError else."""
+        """Allocate stock and return the order. Raises ShopError if the allocation failed or its outcome is unknown."""
         body = {"allocation": {"warehouse_id": warehouse_id, "line_items_attributes": line_items}}
         url = f"{self.base_url}/orders/{order_id}/allocations"
         try:
-            # A redirect would take the key along.
-            answer = self.session.post(url, json=body, timeout=self.timeout, allow_redirects=False)
-            if answer.status_code != 201:
-                raise ShopError(f"no allocation was made: {answer.status_code}")
-            return answer.json()
+            # A redirect would send the key to another URL.
+            response = self.session.post(url, json=body, timeout=self.timeout, allow_redirects=False)
+            if response.status_code != 201:
+                raise ShopError(f"allocation failed with status {response.status_code}")
+            return response.json()
         except requests.RequestException as error:
-            raise ShopError("nobody knows whether an allocation was made: read the order first") from error
+            raise ShopError("unknown outcome: read the order before you try again") from error
 
 
 def make_client(base_url, api_key):
-    """What the conformance suite asks for."""
+    """Return the function that the conformance suite calls."""
     return Shop(base_url, api_key).allocate

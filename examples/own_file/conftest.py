@@ -10,12 +10,12 @@ def make_client(base_url, api_key):
         try:
             headers = {"x-api-key": api_key, "content-type": "application/json"}
             connection.request("POST", f"/orders/{order_id}/allocations", body, headers)
-            answer = connection.getresponse()
-            if answer.status != http.client.CREATED:
-                raise RuntimeError(f"no allocation was made: {answer.status}")
-            if answer.headers["content-encoding"]:
-                raise RuntimeError("a coding that was not asked for")
-            return json.loads(answer.read())
+            response = connection.getresponse()
+            if response.status != http.client.CREATED:
+                raise RuntimeError(f"allocation failed with status {response.status}")
+            if response.headers["content-encoding"]:
+                raise RuntimeError("unsupported content encoding")
+            return json.loads(response.read())
         finally:
             connection.close()
 

@@ -1,4 +1,4 @@
-"""The client half of the suite, with one's own tests: ids, markers and options are those of this project."""
+"""The client half of the conformance suite, run as part of this project's tests with its ids, markers and options."""
 
 import pytest
 
@@ -8,5 +8,5 @@ from pytest_veeqo_alloc.conformance.test_veeqo_alloc_client import *  # noqa: F4
 @pytest.fixture(autouse=True)
 def _known_gaps(request):
     if request.node.name == "test_client_accepts_response[compressed body]":
-        reason = "our client knows no gzip, and does not ask for it"
+        reason = "our client does not support gzip"
         request.applymarker(pytest.mark.xfail(reason=reason, strict=True))

@@ -259,7 +259,7 @@ def test_the_job_for_staging_keeps_its_promises() -> None:
         "no run for a pull request: a fork must not see the key"
     )
     assert job["concurrency"] == {"group": "staging-contract", "cancel-in-progress": False}
-    *_, clean_up, keep = job["jobs"]["judge"]["steps"]
+    *_, clean_up, keep = job["jobs"]["check"]["steps"]
     assert (clean_up["if"], keep["if"]) == ("always()", "always()")
     assert "cleanup journal.jsonl" in clean_up["run"]
     assert {"journal.jsonl", "report.xml"} == set(keep["with"]["path"].split())
