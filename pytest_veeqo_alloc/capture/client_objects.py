@@ -1,4 +1,7 @@
-"""Requests and responses of any client, by the attributes they have; no client is imported."""
+"""Capture from HTTP clients: responses and requests of any client as interactions, and the watch of a session.
+
+Objects are recognised by their attributes, so that no client has to be imported.
+"""
 
 from __future__ import annotations
 
@@ -10,34 +13,68 @@ from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response
 from pytest_veeqo_alloc.core.text import as_text
 
+# Responses.
+
 
 def interaction_of(response: Any, *, body: bytes | str | None = None) -> Interaction:
-    """The interaction that ended in *response*: of requests, httpx, urllib3, aiohttp, `http.client`, or the test client
-    of Flask, Starlette or Django; or our own `Response` or `Interaction`.
+    """Return the interaction that ended in *response*, with its request if the response carries it.
 
-    The request is known where the response carries it. *body* is for responses whose body is read apart from them
-    (aiohttp, `http.client`, any stream). TypeError, in one sentence, where *response* is none or its body is not there.
+    Takes a response of requests, httpx, urllib3, aiohttp, `http.client` or the test client of Flask, Starlette or Django, or
+    this package's own `Response` or `Interaction`. *body* is for responses whose body was read separately (aiohttp,
+    `http.client`, streams). TypeError if *response* is not an HTTP response, or if its body is not available.
     """
     if isinstance(response, Interaction):
         return response
     if isinstance(response, Response):
         return Interaction(None, response)
-    status = next(
-        (value for name in ("status_code", "status") if _is_status(value := getattr(response, name, None))), None
-    )
+    statuses = (getattr(response, name, None) for name in ("status_code", "status"))
+    status = next((value for value in statuses if isinstance(value, int) and not isinstance(value, bool)), None)
     if status is None or isinstance(response, type):
         raise TypeError(
-            f"{_name(response)} is no HTTP response: it has no numeric status_code or status; "
-            "a body alone is checked with check_body"
+            f"{_type_name(response)} is not an HTTP response, since it has no numeric status_code or status: "
+            "check a body alone with check_body"
         )
-    content = _explicit(body) if body is not None else _content(response)
+    content = _content(response) if body is None else _encoded(body)
     return Interaction(_carried_request(response), Response(status, _headers(response), content))
 
 
-def request_of(request: Any) -> Request:
-    """A request of requests, httpx, werkzeug (Flask) or Django, prepared or not; or our own `Request`.
+def _content(response: Any) -> bytes:
+    """Return the body of *response*; TypeError if it is a stream that was not read, or was read elsewhere."""
+    # requests has False here until the body is read; its .content would read the stream, or fail once it is consumed.
+    if getattr(response, "_content", None) is not False and not getattr(response, "streaming", False):
+        # Attributes of the class, because .data of a urllib3 response would read the stream.
+        if hasattr(type(response), "isclosed") and hasattr(type(response), "data"):
+            if response.isclosed() and (response.data or not response.tell()):
+                return bytes(response.data or b"")
+        else:
+            try:
+                for name in ("content", "data"):
+                    if isinstance(value := getattr(response, name, None), bytes):
+                        return value
+            except RuntimeError:  # httpx raises one if the stream was not read
+                pass
+    raise TypeError(
+        f"the body of this {_type_name(response)} is a stream that was not read, or was read elsewhere: "
+        "read it first, or pass what was read as body="
+    )
 
-    TypeError, in one sentence, where it is none or its body is a stream.
+
+def _carried_request(response: Any) -> Request | None:
+    """Return the request that *response* carries, or None if it carries none or the request's body is gone."""
+    try:
+        carried = getattr(response, "wsgi_request", None) or getattr(response, "request", None)
+        return None if carried is None else request_of(carried)
+    except (RuntimeError, TypeError):
+        return None
+
+
+# Requests.
+
+
+def request_of(request: Any) -> Request:
+    """Return a request of requests (prepared or not), httpx, werkzeug (Flask) or Django as a `Request`.
+
+    TypeError if *request* is not an HTTP request, or if its body is a stream.
     """
     if isinstance(request, Request):
         return request
@@ -47,82 +84,8 @@ def request_of(request: Any) -> Request:
     if url is None and hasattr(request, "build_absolute_uri"):
         url = request.build_absolute_uri()
     if not isinstance(method, str) or url is None:
-        raise TypeError(f"{_name(request)} is no HTTP request: it has no method and URL")
+        raise TypeError(f"{_type_name(request)} is not an HTTP request, since it has no method and URL")
     return Request(method, str(url), _headers(request), _request_body(request))
-
-
-def request_line_of(response: Any) -> Request | None:
-    """Method and URL of the request that *response* carries, whatever its body is; None where it carries none."""
-    try:
-        carried = getattr(response, "request", None)
-        return Request(carried.method, str(carried.url)) if carried is not None else None
-    except (AttributeError, RuntimeError, TypeError):
-        return None
-
-
-def _is_status(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _name(value: Any) -> str:
-    kind = value if isinstance(value, type) else type(value)
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _explicit(body: bytes | str) -> bytes:
-    if isinstance(body, str):
-        return body.encode("utf-8", "surrogatepass")
-    if isinstance(body, (bytes, bytearray, memoryview)):
-        return bytes(body)
-    raise TypeError(f"body= takes the bytes that were read, not {_name(body)}")
-
-
-def _headers(message: Any) -> Headers:
-    """Header pairs, repeated ones apart where the client keeps them apart."""
-    headers = getattr(message, "headers", None) or {}
-    pairs = headers.multi_items() if hasattr(headers, "multi_items") else headers.items()
-    return tuple((as_text(name), as_text(value)) for name, value in pairs)
-
-
-def _content(response: Any) -> bytes:
-    # requests keeps False here until the body is read; .content would read the stream, or fail once it is consumed.
-    if getattr(response, "_content", None) is False or getattr(response, "streaming", False):
-        raise TypeError(_not_there(response))
-    # Asked of the class: asking the response itself would read the stream.
-    if hasattr(type(response), "isclosed") and hasattr(type(response), "data"):
-        return _urllib3_content(response)
-    try:
-        for name in ("content", "data"):
-            if isinstance(value := getattr(response, name, None), bytes):
-                return value
-    except RuntimeError:  # httpx says so of a stream that nobody has read
-        pass
-    raise TypeError(_not_there(response))
-
-
-def _urllib3_content(response: Any) -> bytes:
-    if not response.isclosed():
-        raise TypeError(_not_there(response))
-    data: bytes = response.data or b""
-    if not data and response.tell():
-        raise TypeError(_not_there(response))
-    return data
-
-
-def _not_there(response: Any) -> str:
-    return (
-        f"the body of this {_name(response)} is a stream that was not read, or was read elsewhere: "
-        "read it first, or hand over what was read as body="
-    )
-
-
-def _carried_request(response: Any) -> Request | None:
-    """The request that *response* carries, None where it carries none, or one whose body cannot be told any more."""
-    try:
-        carried = getattr(response, "wsgi_request", None) or getattr(response, "request", None)
-        return None if carried is None else request_of(carried)
-    except (RuntimeError, TypeError):
-        return None
 
 
 def _request_body(request: Any) -> bytes | None:
@@ -134,24 +97,48 @@ def _request_body(request: Any) -> bytes | None:
         try:
             value = getattr(request, name, None)
         except Exception as error:  # each framework has an error of its own for "already read"
-            raise TypeError(f"the body of this {_name(request)} is a stream that was read elsewhere") from error
+            raise TypeError(f"the body of this {_type_name(request)} is a stream that was read elsewhere") from error
+        if isinstance(value, (bytes, str)):
+            return _encoded(value) or None
         if value is not None:
-            return _body_bytes(request, value)
+            raise TypeError(
+                f"the body of this {_type_name(request)} is a stream: check it with a Request that has the bytes"
+            )
     return None
 
 
-def _body_bytes(request: Any, value: Any) -> bytes | None:
-    if not isinstance(value, (bytes, str)):
-        raise TypeError(f"the body of this {_name(request)} is a stream: check it with a Request that has the bytes")
-    return _explicit(value) or None
+# Both.
+
+
+def _headers(message: Any) -> Headers:
+    """Return header pairs, with repeated headers apart if the client keeps them apart."""
+    headers = getattr(message, "headers", None) or {}
+    pairs = headers.multi_items() if hasattr(headers, "multi_items") else headers.items()
+    return tuple((as_text(name), as_text(value)) for name, value in pairs)
+
+
+def _encoded(body: bytes | str) -> bytes:
+    if isinstance(body, str):
+        return body.encode("utf-8", "surrogatepass")
+    if isinstance(body, (bytes, bytearray, memoryview)):
+        return bytes(body)
+    raise TypeError(f"body= takes the bytes that were read, not {_type_name(body)}")
+
+
+def _type_name(value: Any) -> str:
+    kind = value if isinstance(value, type) else type(value)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+# Sessions.
 
 
 class Watch:
-    """The interactions of one session, and what is wrong with them.
+    """A watched session: its interactions and their findings.
 
-    Only what *means* recognises is kept; the rest is counted in `skipped`. A request whose body is a stream cannot be
-    looked at; the response to it is checked alone. A context manager: leaving it, or `close()`, stops the watching.
-    Hooks that a single call passes to requests replace those of its session, so such a call is not seen.
+    Only interactions that *matches* accepts are kept; the others are counted in `skipped`. If the body of a request is a
+    stream, only its response is checked. Leaving the watch as a context manager, or `close()`, ends it. Hooks that are
+    passed to a single call of requests replace those of its session, so such a call is not seen.
     """
 
     def __init__(
@@ -164,19 +151,20 @@ class Watch:
     ) -> None:
         self.interactions: list[Interaction] = []
         self.skipped = 0
-        self._means, self._check, self._merge = matches, check, merge
+        self._matches, self._check, self._merge = matches, check, merge
         self._checked: list[Findings] = []
-        self._hooks, self._hook = self._attach(session)
+        self._hook = self._on_async_response if hasattr(session, "aclose") else self._on_response
+        self._hooks = _response_hooks(session)
+        self._hooks.append(self._hook)
 
     @property
     def findings(self) -> Findings:
         """The findings of all interactions so far, in the order in which they were seen."""
-        while len(self._checked) < len(self.interactions):
-            self._checked.append(self._check(self.interactions[len(self._checked)]))
+        self._checked += map(self._check, self.interactions[len(self._checked) :])
         return self._merge(self._checked)
 
     def close(self) -> None:
-        """Stop watching; what was collected stays. Closing twice is fine."""
+        """Stop watching; what was collected is kept. Closing twice is allowed."""
         if self._hook in self._hooks:
             self._hooks.remove(self._hook)
 
@@ -188,42 +176,38 @@ class Watch:
     ) -> None:
         self.close()
 
-    def _attach(self, session: Any) -> tuple[list[Any], Callable[..., Any]]:
-        """Adds our hook to the response hooks of *session*; returns both."""
-        hook: Callable[..., Any]
-        events = getattr(session, "event_hooks", None)
-        if isinstance(events, dict):
-            hook = self._see_async if hasattr(session, "aclose") else self._see_httpx
-        elif isinstance(events := getattr(session, "hooks", None), dict):
-            hook = self._see_requests
-        else:
-            raise TypeError(
-                f"cannot watch a {type(session).__module__}.{type(session).__qualname__}: "
-                "it takes a requests.Session, an httpx.Client or an httpx.AsyncClient"
-            )
-        hooks = events.setdefault("response", [])
-        if not isinstance(hooks, list):  # requests takes a single function as well
-            hooks = events["response"] = [hooks]
-        hooks.append(hook)
-        return hooks, hook
-
-    def _see_requests(self, response: Any, *args: object, **kwargs: object) -> None:
-        if self._is_meant(response):
-            _ = response.content
+    def _on_response(self, response: Any, *args: object, **kwargs: object) -> None:
+        if self._is_relevant(response):
+            _ = response.read() if hasattr(response, "read") else response.content  # httpx, or requests
             self.interactions.append(interaction_of(response))
 
-    def _see_httpx(self, response: Any) -> None:
-        if self._is_meant(response):
-            response.read()
-            self.interactions.append(interaction_of(response))
-
-    async def _see_async(self, response: Any) -> None:
-        if self._is_meant(response):
+    async def _on_async_response(self, response: Any) -> None:
+        if self._is_relevant(response):
             await response.aread()
             self.interactions.append(interaction_of(response))
 
-    def _is_meant(self, response: Any) -> bool:
-        """Whether to keep it, told before any body is read: that of another call is none of our business."""
-        meant = self._means(Interaction(request_line_of(response)))
-        self.skipped += not meant
-        return meant
+    def _is_relevant(self, response: Any) -> bool:
+        """Return whether to keep *response*. Its body is not read yet, so that the bodies of other calls stay streams."""
+        try:
+            carried = getattr(response, "request", None)
+            request = None if carried is None else Request(carried.method, str(carried.url))
+        except (AttributeError, RuntimeError, TypeError):
+            request = None
+        is_relevant = self._matches(Interaction(request))
+        self.skipped += not is_relevant
+        return is_relevant
+
+
+def _response_hooks(session: Any) -> list[Any]:
+    """Return the list of response hooks of *session*; TypeError if it has none."""
+    events = getattr(session, "event_hooks", None)  # httpx
+    if not isinstance(events, dict):
+        events = getattr(session, "hooks", None)  # requests
+    if not isinstance(events, dict):
+        raise TypeError(
+            f"cannot watch a {_type_name(type(session))}: pass a requests.Session, an httpx.Client or an httpx.AsyncClient"
+        )
+    hooks = events.setdefault("response", [])
+    if not isinstance(hooks, list):  # requests accepts a single function as well
+        hooks = events["response"] = [hooks]
+    return hooks

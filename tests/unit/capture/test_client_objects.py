@@ -1,4 +1,4 @@
-"""Requests and responses of every client that is captured from."""
+"""Capture of requests and responses from every supported client."""
 
 from __future__ import annotations
 
@@ -29,44 +29,42 @@ def sides_and_rules(response: Any, body: bytes | None = None) -> list[tuple[str,
 WRAPPER = [("request", "request-not-wrapped")]
 
 
-def test_requests_is_captured_with_its_request(server_url: str) -> None:
+def test_requests_response_is_captured_with_its_request(server_url: str) -> None:
     with requests.Session() as session:
         assert sides_and_rules(session.post(server_url + PATH, json=BODY, headers=HEADERS)) == []
         assert sides_and_rules(session.post(server_url + PATH, json=BARE, headers=HEADERS)) == WRAPPER
 
 
-def test_httpx_is_captured_with_its_request(server_url: str) -> None:
+def test_httpx_response_is_captured_with_its_request(server_url: str) -> None:
     with httpx.Client(headers=HEADERS) as client:
         assert sides_and_rules(client.post(server_url + PATH, json=BODY)) == []
         assert sides_and_rules(client.post(server_url + PATH, json=BARE)) == WRAPPER
 
 
-def test_urllib3_is_captured_without_its_request(server_url: str) -> None:
+def test_urllib3_response_is_captured_without_its_request(server_url: str) -> None:
     with urllib3.PoolManager() as pool:
         response = pool.request("POST", server_url + PATH, json=BARE)
         assert sides_and_rules(response) == []
         assert interaction_of(response).request is None
 
 
-def test_http_client_is_captured_with_the_body_that_was_read(server_url: str) -> None:
+def test_http_client_response_is_captured_with_a_given_body(server_url: str) -> None:
     connection = http.client.HTTPConnection(server_url.removeprefix("http://"))
     connection.request("POST", PATH, body=json.dumps(BODY))
     response = connection.getresponse()
     body = response.read()
     assert sides_and_rules(response, body) == []
-    with pytest.raises(
-        TypeError, match=r"the body of this http\.client\.HTTPResponse .* hand over what was read as body="
-    ):
+    with pytest.raises(TypeError, match=r"the body of this http\.client\.HTTPResponse .* pass what was read as body="):
         STRICT.check_response(response)
     connection.close()
 
 
-def test_aiohttp_is_captured_with_the_body_that_was_read(server_url: str) -> None:
+def test_aiohttp_response_is_captured_with_a_given_body(server_url: str) -> None:
     async def call() -> None:
         async with aiohttp.ClientSession() as session, session.post(server_url + PATH, json=BODY) as response:
             body = await response.read()
             assert sides_and_rules(response, body) == []
-            with pytest.raises(TypeError, match=r"hand over what was read as body="):
+            with pytest.raises(TypeError, match=r"pass what was read as body="):
                 STRICT.check_response(response)
 
     import asyncio
@@ -74,7 +72,7 @@ def test_aiohttp_is_captured_with_the_body_that_was_read(server_url: str) -> Non
     asyncio.run(call())
 
 
-def test_a_flask_test_client_is_captured_with_its_request() -> None:
+def test_flask_test_response_is_captured_with_its_request() -> None:
     import flask
 
     app = flask.Flask("shop")
@@ -94,7 +92,7 @@ def test_a_flask_test_client_is_captured_with_its_request() -> None:
     ]
 
 
-def test_a_starlette_test_client_is_captured_with_its_request() -> None:
+def test_starlette_test_response_is_captured_with_its_request() -> None:
     from starlette.applications import Starlette
     from starlette.responses import JSONResponse
     from starlette.routing import Route
@@ -129,12 +127,12 @@ def django_client() -> Any:
     return Client(headers=HEADERS)
 
 
-def test_a_django_test_client_is_captured_with_its_request(django_client: Any) -> None:
+def test_django_test_response_is_captured_with_its_request(django_client: Any) -> None:
     assert sides_and_rules(django_client.post(PATH, BODY, content_type="application/json")) == []
     assert sides_and_rules(django_client.post(PATH, BARE, content_type="application/json")) == WRAPPER
 
 
-def test_a_django_response_that_streams_is_refused_unless_its_body_is_given(django_client: Any) -> None:
+def test_streaming_django_response_is_rejected_without_a_given_body(django_client: Any) -> None:
     response = django_client.post(PATH + "?stream", BODY, content_type="application/json")
     with pytest.raises(TypeError, match="is a stream"):
         STRICT.check_response(response)
@@ -142,7 +140,7 @@ def test_a_django_response_that_streams_is_refused_unless_its_body_is_given(djan
     assert ("response", "location-missing") in sides_and_rules(response, body)
 
 
-def test_streams_that_nobody_read_are_refused_in_one_sentence(server_url: str) -> None:
+def test_unread_or_consumed_stream_is_rejected(server_url: str) -> None:
     refused = pytest.raises(
         TypeError, match=r"^the body of this [\w.]+ is a stream that was not read, or was read elsewhere: "
     )
@@ -172,18 +170,18 @@ def test_streams_that_nobody_read_are_refused_in_one_sentence(server_url: str) -
 @pytest.mark.parametrize(
     "thing", [None, 201, "201", {}, order(), b"", object(), Response, type("R", (), {"status_code": "201"})()]
 )
-def test_what_is_no_response_is_refused_in_one_sentence(thing: Any) -> None:
-    with pytest.raises(TypeError, match="is no HTTP response: it has no numeric status_code or status"):
+def test_other_object_is_rejected_as_response(thing: Any) -> None:
+    with pytest.raises(TypeError, match="is not an HTTP response, since it has no numeric status_code or status"):
         STRICT.check_response(thing)
 
 
 @pytest.mark.parametrize("thing", [None, "POST", {}, request_body(), object(), Response(201)])
-def test_what_is_no_request_is_refused_in_one_sentence(thing: Any) -> None:
-    with pytest.raises(TypeError, match="is no HTTP request: it has no method and URL"):
+def test_other_object_is_rejected_as_request(thing: Any) -> None:
+    with pytest.raises(TypeError, match="is not an HTTP request, since it has no method and URL"):
         STRICT.check_request(thing)
 
 
-def test_a_body_that_is_neither_bytes_nor_text_is_refused() -> None:
+def test_given_body_must_be_bytes_or_text() -> None:
     response = type("R", (), {"status": 201, "headers": {}})()
     with pytest.raises(TypeError, match=r"body= takes the bytes that were read, not builtins\.dict"):
         STRICT.check_response(response, body={})  # type: ignore[arg-type]  # the wrong type is what is tested
@@ -196,7 +194,7 @@ def rules(request: Any) -> list[str]:
     return [finding.rule for finding in STRICT.check_request(request)]
 
 
-def test_requests_of_each_client_are_checked_before_they_are_sent() -> None:
+def test_requests_of_each_client_can_be_checked_before_they_are_sent() -> None:
     good, bare = json.dumps(BODY), json.dumps(BARE)
     assert rules(requests.Request("POST", URL, json=BODY, headers=HEADERS)) == []
     assert rules(requests.Request("POST", URL, json=BARE, headers=HEADERS).prepare()) == ["request-not-wrapped"]
@@ -207,12 +205,12 @@ def test_requests_of_each_client_are_checked_before_they_are_sent() -> None:
     assert rules(Request("POST", URL, (("content-type", "application/json"), ("x-api-key", "k")), good.encode())) == []
 
 
-def test_a_request_without_a_body_is_told_so() -> None:
+def test_request_without_a_body_breaks_body_missing() -> None:
     assert rules(requests.Request("POST", URL, headers=HEADERS)) == ["body-missing"]
     assert rules(httpx.Request("POST", URL, headers=HEADERS)) == ["body-missing"]
 
 
-def test_a_request_whose_body_is_a_stream_is_refused() -> None:
+def test_request_whose_body_is_a_stream_is_rejected() -> None:
     for stream in (io.BytesIO(b"{}"), iter([b"{}"])):
         with pytest.raises(TypeError, match="is a stream"):
             rules(requests.Request("POST", URL, data=stream))
@@ -220,18 +218,18 @@ def test_a_request_whose_body_is_a_stream_is_refused() -> None:
         rules(httpx.Request("POST", URL, content=iter([b"{}"])))
 
 
-def test_a_response_whose_request_was_a_stream_is_checked_without_it(server_url: str) -> None:
+def test_response_to_a_streamed_request_is_captured_without_it(server_url: str) -> None:
     with requests.Session() as session:
         response = session.post(server_url + PATH, data=io.BytesIO(json.dumps(BARE).encode()), headers=HEADERS)
     assert interaction_of(response).request is None
     assert sides_and_rules(response) == []
 
 
-def test_an_httpx_response_made_by_hand_has_no_request() -> None:
+def test_httpx_response_made_by_hand_has_no_request() -> None:
     assert interaction_of(httpx.Response(201, json=order())).request is None
 
 
-def test_our_own_values_are_taken_as_they_are() -> None:
+def test_own_types_are_returned_unchanged() -> None:
     response = Response(201)
     interaction = Interaction(None, response)
     assert interaction_of(interaction) is interaction
@@ -240,11 +238,11 @@ def test_our_own_values_are_taken_as_they_are() -> None:
     assert request_of(request) is request
 
 
-def test_repeated_headers_stay_apart_where_the_client_keeps_them_apart() -> None:
+def test_repeated_headers_stay_apart_if_the_client_keeps_them_apart() -> None:
     response = httpx.Response(201, headers=[("x-a", "1"), ("x-a", "2")], content=b"{}")
     assert [value for name, value in interaction_of(response).response.headers if name == "x-a"] == ["1", "2"]  # type: ignore[union-attr]  # there is one
 
 
-def test_text_given_as_a_body_is_encoded_even_with_a_lone_surrogate() -> None:
+def test_given_text_body_with_a_lone_surrogate_is_encoded() -> None:
     response = type("R", (), {"status": 201, "headers": {}})()
     assert interaction_of(response, body="\ud800").response.body == b"\xed\xa0\x80"  # type: ignore[union-attr]  # there is one

@@ -16,7 +16,7 @@ PATH = "/orders/447452/allocations"
 HEADERS = {"x-api-key": "test-key"}
 
 
-def test_a_requests_session_is_watched_and_other_calls_are_skipped(server_url: str) -> None:
+def test_requests_session_is_watched_and_other_calls_are_skipped(server_url: str) -> None:
     with requests.Session() as session, Contract().watch(session) as watch:
         session.get(server_url + "/orders/447452")
         session.post(server_url + "/orders", json={})
@@ -26,7 +26,7 @@ def test_a_requests_session_is_watched_and_other_calls_are_skipped(server_url: s
     assert [finding.rule for finding in watch.findings] == ["request-not-wrapped"]
 
 
-def test_an_httpx_client_is_watched_also_while_it_streams(server_url: str) -> None:
+def test_httpx_client_is_watched_even_if_it_streams(server_url: str) -> None:
     with httpx.Client(base_url=server_url, headers=HEADERS) as client, Contract().watch(client) as watch:
         client.get("/orders/447452")
         client.post(PATH, json=BODY)
@@ -36,7 +36,7 @@ def test_an_httpx_client_is_watched_also_while_it_streams(server_url: str) -> No
     assert [finding.rule for finding in watch.findings] == ["request-not-wrapped"]
 
 
-def test_an_async_httpx_client_is_watched(server_url: str) -> None:
+def test_async_httpx_client_is_watched(server_url: str) -> None:
     async def calls() -> None:
         async with httpx.AsyncClient(base_url=server_url, headers=HEADERS) as client:
             watch = Contract().watch(client)
@@ -48,14 +48,14 @@ def test_an_async_httpx_client_is_watched(server_url: str) -> None:
     asyncio.run(calls())
 
 
-def test_a_stream_of_requests_can_still_be_read_while_it_is_watched(server_url: str) -> None:
+def test_watched_requests_stream_can_still_be_read(server_url: str) -> None:
     with requests.Session() as session, Contract().watch(session) as watch:
         response = session.post(server_url + PATH, json=BODY, headers=HEADERS, stream=True)
         assert b"".join(response.iter_content(100)).startswith(b"{")
     assert watch.findings.ok
 
 
-def test_what_happens_after_closing_is_not_seen_and_closing_twice_is_fine(server_url: str) -> None:
+def test_closed_watch_sees_nothing_and_can_be_closed_twice(server_url: str) -> None:
     with requests.Session() as session:
         watch = Contract().watch(session)
         watch.close()
@@ -74,14 +74,14 @@ def test_findings_grow_with_the_session(server_url: str) -> None:
 
 
 @pytest.mark.parametrize("thing", [None, "session", requests, object()])
-def test_what_cannot_be_watched_is_refused_in_one_sentence(thing: object) -> None:
+def test_other_object_cannot_be_watched(thing: object) -> None:
     with pytest.raises(
-        TypeError, match=r"^cannot watch a .*: it takes a requests\.Session, an httpx\.Client or an httpx\.AsyncClient$"
+        TypeError, match=r"^cannot watch a .*: pass a requests\.Session, an httpx\.Client or an httpx\.AsyncClient$"
     ):
         Contract().watch(thing)
 
 
-def test_a_call_with_a_streamed_body_is_seen_and_its_response_checked() -> None:
+def test_response_to_a_streamed_request_is_checked() -> None:
     class Broken(Allocating):
         def do_POST(self) -> None:  # noqa: N802  # the name that http.server looks for
             self.rfile.read(2)
@@ -93,12 +93,12 @@ def test_a_call_with_a_streamed_body_is_seen_and_its_response_checked() -> None:
             session.post(url + PATH, data=iter([b"{}"]))
         with httpx.Client() as client, Contract().watch(client) as other:
             client.post(url + PATH, content=iter([b"{}"]))
-    for each in (watch, other):
-        assert (len(each.interactions), each.skipped) == (1, 0)
-        assert [finding.rule for finding in each.findings] == ["not-an-order", "wrong-status"]
+    for watched in (watch, other):
+        assert (len(watched.interactions), watched.skipped) == (1, 0)
+        assert [finding.rule for finding in watched.findings] == ["not-an-order", "wrong-status"]
 
 
-def test_a_session_with_a_single_function_as_its_hook_is_watched(server_url: str) -> None:
+def test_session_with_a_single_function_as_its_hook_is_watched(server_url: str) -> None:
     seen = []
     with requests.Session() as session:
         session.hooks = {"response": lambda response, **_: seen.append(response)}
