@@ -134,7 +134,7 @@ def test_standard_input_goes_to_standard_output(
         (b"\xff", "not UTF-8, so neither JSON nor YAML"),
         (b"{", "not JSON, or cut off"),
         (b"interactions: []\nversion: 3\n", "a VCR cassette of another version than 1"),
-        (b"interactions: !!python/object/apply:os.system [x]\n", "has a Python-object tag"),
+        (b"interactions: !!python/object/apply:os.system [x]\n", "contains a Python-object tag"),
         (b'{"name": "x"}', "not a cassette, HAR file or interaction: nothing else can be redacted"),
         (b'{"allocation": {}}', "not a cassette, HAR file or interaction: nothing else can be redacted"),
     ],

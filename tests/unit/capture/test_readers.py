@@ -1,4 +1,4 @@
-"""Files: interaction JSON, cassettes and HAR, good ones and bad ones."""
+"""Readers of interaction files, cassettes and HAR files, valid and malformed."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def loaded(document: Any, kind: Any = None, source: str = "f") -> LoadedFile | N
     return load(data, source, kind=kind, side_of=side_of, matches=operation_matches)
 
 
-def test_the_kind_is_told_from_the_content() -> None:
-    kinds = [loaded(document) for document in (request_body(), order(), INTERACTION, cassette(), har())]
-    assert [each.kind for each in kinds if each] == list(KINDS)
+def test_kind_is_detected_from_the_content() -> None:
+    files = [loaded(document) for document in (request_body(), order(), INTERACTION, cassette(), har())]
+    assert [file.kind for file in files if file] == list(KINDS)
     assert loaded(request_body()["allocation"]) == LoadedFile(
         "request", body=json.dumps(request_body()["allocation"]).encode()
     )
@@ -35,12 +35,12 @@ def test_the_kind_is_told_from_the_content() -> None:
 @pytest.mark.parametrize(
     "document", [{}, [], None, 5, "text", {"status": "x"}, {"name": "package", "version": "1"}, b"- a\n- b", b"words"]
 )
-def test_what_is_nothing_of_ours_is_none(document: Any) -> None:
+def test_unrecognised_content_is_none(document: Any) -> None:
     assert loaded(document) is None
 
 
 @pytest.mark.parametrize("document", [INTERACTION, cassette(), har()])
-def test_method_url_headers_bodies_and_status_arrive(document: Any) -> None:
+def test_method_url_headers_bodies_and_status_are_read(document: Any) -> None:
     result = loaded(document)
     assert result is not None
     (interaction,) = result.interactions
@@ -68,11 +68,11 @@ def yaml_cassette(**changes: Any) -> bytes:
     return yaml.dump(cassette(**changes)).encode()
 
 
-def test_a_binary_body_of_a_cassette_arrives_as_it_is() -> None:
+def test_binary_body_of_a_cassette_is_read() -> None:
     assert bodies(yaml_cassette(string=b"\xff\x00"))[1] == b"\xff\x00"
 
 
-def test_compressed_bodies_of_a_cassette_are_unpacked() -> None:
+def test_compressed_bodies_of_a_cassette_are_decoded() -> None:
     raw = GOT.encode()
     bare = zlib.compressobj(wbits=-15)
     for packed, coding in [
@@ -84,11 +84,11 @@ def test_compressed_bodies_of_a_cassette_are_unpacked() -> None:
         assert bodies(yaml_cassette(string=packed, response_headers=headers))[1] == raw
 
 
-def test_a_json_body_that_a_client_handed_over_as_a_value_is_written_as_json() -> None:
+def test_body_that_a_cassette_stores_as_a_value_is_read_as_json() -> None:
     assert json.loads(bodies(yaml_cassette(body=request_body()))[0] or b"") == request_body()
 
 
-def test_no_body_is_none() -> None:
+def test_absent_body_is_none() -> None:
     assert bodies(cassette(body=None, string=None)) == (None, None)
     bare = cassette()
     bare["interactions"][0]["response"]["body"] = None
@@ -97,7 +97,7 @@ def test_no_body_is_none() -> None:
     assert bodies(quiet) == (None, None)
 
 
-def test_headers_of_a_cassette_may_be_single_texts_or_bytes() -> None:
+def test_cassette_header_may_be_a_single_string_or_bytes() -> None:
     result = loaded(yaml_cassette(response_headers={"X-A": "1", "X-B": [b"2", "3"]}))
     assert result is not None
     assert result.interactions[0].response is not None
@@ -114,14 +114,14 @@ def test_base64_bodies_are_decoded() -> None:
     assert bodies(entry)[1] == GOT.encode()
 
 
-def test_a_har_entry_that_nobody_answered_has_no_response() -> None:
+def test_har_entry_with_status_0_has_no_response() -> None:
     entry = har()
     entry["log"]["entries"][0]["response"]["status"] = 0
     del entry["log"]["entries"][0]["request"]["postData"]
     assert bodies(entry) == (None, None)
 
 
-def test_an_interaction_may_lack_request_or_response() -> None:
+def test_interaction_may_lack_request_or_response() -> None:
     alone = loaded({"request": None, "response": INTERACTION["response"]}, kind="interaction")
     assert alone is not None
     assert alone.interactions[0].request is None
@@ -130,7 +130,7 @@ def test_an_interaction_may_lack_request_or_response() -> None:
     assert unanswered.interactions[0].response is None
 
 
-def test_each_interaction_knows_its_place() -> None:
+def test_interaction_has_its_file_and_number_as_source() -> None:
     document = cassette()
     document["interactions"] *= 2
     result = loaded(document, source="a.yaml")
@@ -138,9 +138,10 @@ def test_each_interaction_knows_its_place() -> None:
     assert [interaction.source for interaction in result.interactions] == ["a.yaml#1", "a.yaml#2"]
 
 
-def test_an_empty_cassette_holds_nothing() -> None:
-    for nothing in (None, []):
-        empty = loaded({"interactions": nothing, "version": 1})
+def test_empty_cassette_has_no_interactions() -> None:
+    interactions: list[None] | None
+    for interactions in (None, []):
+        empty = loaded({"interactions": interactions, "version": 1})
         assert empty is not None
         assert (empty.kind, empty.interactions, empty.skipped) == ("cassette", (), 0)
 
@@ -152,7 +153,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
 MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 60))
 
 BAD: list[tuple[bytes, str]] = [
-    (MERGES.encode(), "has more than 10 merge keys, which no cassette has"),
+    (MERGES.encode(), "contains more than 10 merge keys, which no cassette does"),
     (b"a: !!bool abc", "YAML with a value that does not fit its tag"),
     (b"a: !!timestamp abc", "YAML with a value that does not fit its tag"),
     (b'a: !!int ""', "YAML with a value that does not fit its tag"),
@@ -160,16 +161,19 @@ BAD: list[tuple[bytes, str]] = [
     (yaml_cassette().replace(b"code: 201", b"code: 0x" + b"f" * 5000), "entry 1 of a VCR cassette lacks a member"),
     (b"{", "not JSON, or cut off: line 1, column 2"),
     (json.dumps(har()).encode()[:400], "not JSON, or cut off"),
-    (b'{"a": ' + b"9" * 5000 + b"}", "has a number of too many digits"),
+    (b'{"a": ' + b"9" * 5000 + b"}", "contains a number of too many digits"),
     (b"\xff\xfe", "not UTF-8, so neither JSON nor YAML"),
-    (b"[" * 100_000, "nests too deep to be read"),
-    (b"- " * 1_000_000, "nests too deep to be read"),
-    (b"x: " + b"[" * 1_000_000, "nests too deep to be read"),
+    (b"[" * 100_000, "nested too deeply"),
+    (b"- " * 1_000_000, "nested too deeply"),
+    (b"x: " + b"[" * 1_000_000, "nested too deeply"),
     (b"a: b: c", "neither JSON nor YAML of one document: line 1, column 5"),
     (b"a: \x1b[2J", "neither JSON nor YAML"),
-    (b"a: !!python/object/apply:os.system ['touch /tmp/owned']", "has a Python-object tag, which is never constructed"),
-    (b"a: !!python/tuple [1]", "has a Python-object tag"),
-    (b"a: !local 1", "has a tag that is not read: line 1, column 4"),
+    (
+        b"a: !!python/object/apply:os.system ['touch /tmp/owned']",
+        "contains a Python-object tag, which is never constructed",
+    ),
+    (b"a: !!python/tuple [1]", "contains a Python-object tag"),
+    (b"a: !local 1", "contains an unsupported tag: line 1, column 4"),
     (b"a: 2016-99-99", "YAML with a value that does not fit its tag"),
     (json.dumps(cassette(version=2)).encode(), "a VCR cassette of another version than 1"),
     (
@@ -219,7 +223,7 @@ BAD: list[tuple[bytes, str]] = [
 
 
 @pytest.mark.parametrize(("data", "sentence"), BAD, ids=[sentence for _, sentence in BAD])
-def test_a_file_that_cannot_be_read_is_one_sentence(data: bytes, sentence: str) -> None:
+def test_malformed_file_is_rejected_in_one_sentence(data: bytes, sentence: str) -> None:
     with pytest.raises(UnreadableFileError) as caught:
         loaded(data)
     assert sentence in str(caught.value)
@@ -227,13 +231,14 @@ def test_a_file_that_cannot_be_read_is_one_sentence(data: bytes, sentence: str) 
 
 
 @pytest.mark.parametrize("kind", ["interaction", "cassette", "har"])
-def test_a_file_that_is_not_what_it_is_said_to_be_is_one_sentence(kind: Any) -> None:
-    for document in ([], 5, None, {}, "x"):
+def test_file_of_another_kind_than_given_is_rejected(kind: Any) -> None:
+    documents: list[Any] = [[], 5, None, {}, "x"]
+    for document in documents:
         with pytest.raises(UnreadableFileError):
             loaded(document, kind=kind)
 
 
-def test_a_call_of_something_else_is_skipped_however_odd_it_is() -> None:
+def test_malformed_entry_of_another_call_is_skipped() -> None:
     document = cassette()
     odd = {"request": {"method": "GET", "uri": "https://api.example.com/x"}, "response": None}
     document["interactions"].append(odd)
@@ -242,9 +247,10 @@ def test_a_call_of_something_else_is_skipped_however_odd_it_is() -> None:
     assert (len(result.interactions), result.skipped) == (1, 1)
 
 
-def test_an_order_with_odd_members_is_still_an_order() -> None:
-    for odd in ({"log": {"entries": []}}, {"interactions": []}, {"request": {"method": "x"}}):
-        result = loaded(order() | odd)
+def test_order_with_members_of_other_formats_is_still_an_order() -> None:
+    members: dict[str, Any]
+    for members in ({"log": {"entries": []}}, {"interactions": []}, {"request": {"method": "x"}}):
+        result = loaded(order() | members)
         assert result is not None
         assert result.kind == "response"
 
@@ -252,19 +258,19 @@ def test_an_order_with_odd_members_is_still_an_order() -> None:
 @pytest.mark.parametrize(
     "document", [{"id": 1, "status": "ok"}, {"tags": []}, {"allocation": 5}, {"log": {"level": "x"}}, b"customer: bob"]
 )
-def test_one_familiar_name_does_not_make_a_body(document: Any) -> None:
+def test_one_documented_member_is_not_enough_to_detect_a_body(document: Any) -> None:
     assert loaded(document) is None
 
 
-def test_no_repr_shows_what_a_file_holds() -> None:
+def test_repr_does_not_show_the_content() -> None:
     assert "SECRET" not in repr(LoadedFile("response", body=b"SECRET"))
 
 
-def test_a_body_is_not_looked_into_when_its_side_is_said() -> None:
+def test_body_with_a_given_side_is_not_parsed() -> None:
     assert loaded(b"\xff", kind="request") == LoadedFile("request", body=b"\xff")
 
 
-def test_a_body_that_unpacks_too_far_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_body_that_decompresses_beyond_the_limit_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_veeqo_alloc.core.http.MAX_BYTES", 1000)
     with pytest.raises(UnreadableFileError, match="cut off or too large"):
         loaded(yaml_cassette(string=gzip.compress(b"x" * 1001, mtime=0), response_headers={}))

@@ -10,13 +10,13 @@ import pytest
 from pytest_veeqo_alloc.capture.writers import write_atomically
 
 
-def test_a_file_and_its_folders_are_made_readable(tmp_path: Path) -> None:
+def test_new_file_is_readable_and_its_folders_are_created(tmp_path: Path) -> None:
     write_atomically(tmp_path / "a" / "b.yaml", "é\n")
     assert (tmp_path / "a" / "b.yaml").read_bytes() == "é\n".encode()
     assert (tmp_path / "a" / "b.yaml").stat().st_mode & 0o777 == 0o644
 
 
-def test_mode_and_link_stay(tmp_path: Path) -> None:
+def test_mode_and_link_are_kept(tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.write_text("old", encoding="utf-8")
     target.chmod(0o600)
@@ -27,15 +27,13 @@ def test_mode_and_link_stay(tmp_path: Path) -> None:
     assert target.stat().st_mode & 0o777 == 0o600
 
 
-def test_what_cannot_be_written_leaves_the_old_file_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a").write_text("old", encoding="utf-8")
 
-    def refuse(*args: object) -> None:
+    def fail(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="No space left"):
         write_atomically(tmp_path / "a", "new")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]

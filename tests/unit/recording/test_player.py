@@ -341,7 +341,7 @@ def test_vcrpy_logs_no_request(cassettes: Cassettes, caplog: pytest.LogCaptureFi
 
 SENTENCES = [
     ("interactions: [", "cannot be used: neither JSON nor YAML of one document"),
-    ("interactions: !!python/object/apply:os.system [ls]\nversion: 1", "cannot be used: has a Python-object tag"),
+    ("interactions: !!python/object/apply:os.system [ls]\nversion: 1", "cannot be used: contains a Python-object tag"),
     (
         "interactions:\n- request: {method: POST, uri: /x}\n  response: {}\nversion: 1",
         "cannot be used: entry 1 of a VCR",
