@@ -1,4 +1,7 @@
-"""The hooks of the pytest plugin. pytest loads it in every run, so heavy modules are imported where they are needed."""
+"""The pytest plugin: options, fixtures, markers and summary.
+
+pytest loads it in every run, so heavy modules are imported where they are needed.
+"""
 
 from __future__ import annotations
 
