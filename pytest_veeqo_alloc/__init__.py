@@ -1,4 +1,4 @@
-"""Holds clients and servers against the documented `POST /orders/{order_id}/allocations` of the Veeqo API."""
+"""Check clients and servers against the documented `POST /orders/{order_id}/allocations` of the Veeqo API."""
 
 from __future__ import annotations
 
@@ -40,31 +40,24 @@ __all__ = [
     "serve_fake",
 ]
 
-# pytest imports this module in every run of everybody who has it installed, so it loads nothing until it is asked.
-_HOMES = {
-    "Allocation": "orders.story",
-    "Contract": "api",
-    "ContractViolation": "contract.failure",
-    "Deviation": "contract.deviations",
-    "Finding": "contract.findings",
-    "Findings": "contract.findings",
-    "Interaction": "core.http",
-    "Line": "orders.story",
-    "Policy": "server.state",
-    "Request": "core.http",
-    "Response": "core.http",
-    "ServerSettings": "server.runner",
-    "Stock": "orders.story",
-    "Story": "orders.story",
-    "World": "server.state",
-    "build_order": "orders.builder",
-    "load_schema": "spec.loader",
-    "redact": "redaction.redactor",
-    "serve_fake": "server.runner",
+# pytest imports this package in every run, so each public name is imported when it is first used.
+_MODULES = {
+    "api": ["Contract"],
+    "contract.deviations": ["Deviation"],
+    "contract.failure": ["ContractViolation"],
+    "contract.findings": ["Finding", "Findings"],
+    "core.http": ["Interaction", "Request", "Response"],
+    "orders.builder": ["build_order"],
+    "orders.story": ["Allocation", "Line", "Stock", "Story"],
+    "redaction.redactor": ["redact"],
+    "server.runner": ["ServerSettings", "serve_fake"],
+    "server.state": ["Policy", "World"],
+    "spec.loader": ["load_schema"],
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""`python -m pytest_veeqo_alloc` is `veeqo-alloc`."""
+"""The command `veeqo-alloc` as `python -m pytest_veeqo_alloc`."""
 
 from pytest_veeqo_alloc.cli.main import entry
 

@@ -1,4 +1,4 @@
-"""`Contract`: the public face of the checks."""
+"""`Contract`, the public API of the checks."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ class Contract:
 
     *profile* is `lenient`, `documented` or `strict`. *rules* maps rule ids to `error`, `warning` or `off`.
     *deviations* are names of packs (`observed`), paths of TOML files, or `Deviation` values. *show_values* quotes
-    scalars of bodies in findings; leave it off wherever others can read the output. ValueError, in one sentence, for a
-    name that does not exist.
+    scalars of bodies in findings: leave it off if others can read the output. An unknown name raises ValueError.
     """
 
     def __init__(
@@ -42,8 +41,8 @@ class Contract:
     ) -> Findings:
         """Return the findings of *interaction*.
 
-        With *broken_request* the caller says that the request is broken on purpose: it is not checked, and a success
-        in answer to it is a finding. *expect_status* replaces the documented status.
+        *broken_request* means that the request is broken on purpose: it is not checked, and a 2xx response to it is a
+        finding. *expect_status* replaces the documented status.
         """
         if not isinstance(interaction, Interaction):
             kind = type(interaction).__name__
@@ -51,50 +50,50 @@ class Contract:
         return self._engine.check(interaction, _context(expect_status, broken_request))
 
     def check_request(self, request: Any) -> Findings:
-        """Return the findings of a request: a `Request`, or the request object of requests, httpx or a test client."""
+        """Return the findings of a `Request`, or of the request object of requests, httpx or a test client."""
         return self._engine.check(Interaction(request_of(request)))
 
     def check_response(
         self, response: Any, *, expect_status: int | None = None, body: bytes | str | None = None
     ) -> Findings:
-        """Return the findings of a response and, if it carries one, of its request.
+        """Return the findings of a response and, if it has one, of its request.
 
-        *body* is what was read, for clients whose responses do not keep it. With an *expect_status* of 4xx the request
+        *body* is the content, for clients whose responses do not keep it. With an *expect_status* of 4xx the request
         is not checked, since the test broke it on purpose.
         """
         return self._engine.check(interaction_of(response, body=body), _context(expect_status))
 
     def check_body(self, side: BodySide, value: Any) -> Findings:
-        """Return the findings of a body alone: parsed JSON, or bytes to be read first."""
+        """Return the findings of a single body: parsed JSON, or bytes to parse. *side* is `request` or `response`."""
         return self._engine.check_body(side, value)
 
     def validate(
         self, interaction: Interaction, *, expect_status: int | None = None, broken_request: bool = False
     ) -> Findings:
-        """Return what `check` does; ContractViolation if there is an error."""
+        """Return the findings of *interaction*; raise ContractViolation if there is an error. See `check`."""
         __tracebackhide__ = True
         found = self.check(interaction, expect_status=expect_status, broken_request=broken_request)
         return self._engine.raise_for_errors(found)
 
     def validate_request(self, request: Any) -> Findings:
-        """Return what `check_request` does; ContractViolation if there is an error."""
+        """Return the findings of a request; raise ContractViolation if there is an error. See `check_request`."""
         __tracebackhide__ = True
         return self._engine.raise_for_errors(self.check_request(request))
 
     def validate_response(
         self, response: Any, *, expect_status: int | None = None, body: bytes | str | None = None
     ) -> Findings:
-        """Return what `check_response` does; ContractViolation if there is an error."""
+        """Return the findings of a response; raise ContractViolation if there is an error. See `check_response`."""
         __tracebackhide__ = True
         return self._engine.raise_for_errors(self.check_response(response, expect_status=expect_status, body=body))
 
     def validate_body(self, side: BodySide, value: Any) -> Findings:
-        """Return what `check_body` does; ContractViolation if there is an error."""
+        """Return the findings of a single body; raise ContractViolation if there is an error. See `check_body`."""
         __tracebackhide__ = True
         return self._engine.raise_for_errors(self.check_body(side, value))
 
     def watch(self, session: Any) -> Watch:
-        """Watch a `requests.Session`, `httpx.Client` or `httpx.AsyncClient`; TypeError for anything else."""
+        """Watch a `requests.Session`, `httpx.Client` or `httpx.AsyncClient`; raise TypeError for anything else."""
         return self._engine.watch(session)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import yaml  # noqa: F401  # pytester forgets what is first imported in a test, and the C part of PyYAML can be imported only once
 from hypothesis import settings
 from support.plugins import blocking
 from support.servers import serving

@@ -28,8 +28,7 @@ ErrorHandler = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class FileCheckOptions:
-    """How to check files: their kind (None: detected from the content), the expected status of every response, whether
-    to look for secrets as well, and the largest age of a recording in days."""
+    """How to check files: their kind (None: detected), the status of every response, and what `--lint` looks for."""
 
     kind: Kind | None = None
     expect_status: int | None = None

@@ -22,14 +22,8 @@ from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, PROFILES, p
 from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.journal import JOURNAL
-from pytest_veeqo_alloc.reporting.formatters import (
-    comparison_lines,
-    drift_rows,
-    github_lines,
-    json_text,
-    print_error,
-    terminal_lines,
-)
+from pytest_veeqo_alloc.reporting import formatters
+from pytest_veeqo_alloc.reporting.formatters import print_error
 from pytest_veeqo_alloc.spec.loader import field_trees, load_schema, openapi_document, read_shipped_text
 
 if TYPE_CHECKING:
@@ -37,6 +31,8 @@ if TYPE_CHECKING:
 
 CLEAN, ERRORS_FOUND, COULD_NOT_RUN = 0, 1, 2
 """The exit statuses."""
+
+_REPEATABLE: dict[str, Any] = {"action": "append", "default": []}
 
 
 def entry() -> None:
@@ -83,17 +79,10 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_contract_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--profile", default="documented", help=f"one of {', '.join(PROFILES)} (default: documented)")
-    command.add_argument(
-        "--rule", action="append", default=[], metavar="ID=SEVERITY", help="set one rule to error, warning or off"
-    )
-    command.add_argument(
-        "--deviations",
-        "--veeqo-alloc-deviations",  # as the text of a failure names it
-        action="append",
-        default=[],
-        metavar="PACK|FILE",
-        help="accept known findings: those of the pack observed, or of a TOML file",
-    )
+    command.add_argument("--rule", **_REPEATABLE, metavar="ID=SEVERITY", help="set one rule to error, warning or off")
+    names = ("--deviations", "--veeqo-alloc-deviations")  # the text of a failure has the name of the pytest option
+    text = "accept known findings: those of the pack observed, or of a TOML file"
+    command.add_argument(*names, **_REPEATABLE, metavar="PACK|FILE", help=text)
 
 
 def _engine(args: argparse.Namespace) -> Engine:
@@ -101,13 +90,8 @@ def _engine(args: argparse.Namespace) -> Engine:
 
 
 def _add_live_options(command: Any, trusted: str) -> None:
-    command.add_argument(
-        "--allow-host",
-        action="append",
-        default=[],
-        metavar="HOST[:PORT]",
-        help="a host that may receive writes; must match the URL",
-    )
+    text = "a host that may receive writes; must match the URL"
+    command.add_argument("--allow-host", **_REPEATABLE, metavar="HOST[:PORT]", help=text)
     command.add_argument("--rate", type=float, metavar="REQUESTS", help="requests per second, at most 5 (default: 5)")
     command.add_argument("--trust-env", action="store_true", help=f"use {trusted} from the environment")
 
@@ -118,7 +102,7 @@ def _whole_number(most: int, text: str) -> int:
     return int(text)
 
 
-# check
+_days, _port = partial(_whole_number, 36_500), partial(_whole_number, 65_535)
 
 
 def _add_check(commands: Any) -> None:
@@ -128,12 +112,7 @@ def _add_check(commands: Any) -> None:
     _add_contract_options(check)
     check.add_argument("--expect-status", type=int, metavar="STATUS", help="the status that every response must have")
     check.add_argument("--lint", action="store_true", help="also look for secrets, in the files of any operation")
-    check.add_argument(
-        "--max-age",
-        type=partial(_whole_number, 36_500),
-        metavar="DAYS",
-        help="with --lint: the largest age of a recording",
-    )
+    check.add_argument("--max-age", type=_days, metavar="DAYS", help="with --lint: the largest age of a recording")
     check.add_argument("--format", choices=("text", "json", "github"), default="text", help="default: text")
     check.set_defaults(command=_check)
 
@@ -144,9 +123,9 @@ def _check(args: argparse.Namespace) -> int:
     options = FileCheckOptions(args.kind, args.expect_status, lint=args.lint, max_age=args.max_age)
     run = check_paths(args.paths, _engine(args), options)
     if args.format == "json":
-        print(json_text(run))
+        print(formatters.json_text(run))
     else:
-        for line in github_lines(run) if args.format == "github" else terminal_lines(run):
+        for line in (formatters.github_lines if args.format == "github" else formatters.terminal_lines)(run):
             print(line)
     for file, sentence in run.unreadable:
         print_error(f"{file}: {sentence}")
@@ -159,9 +138,6 @@ def _check(args: argparse.Namespace) -> int:
     if run.unreadable or not run.checked:
         return COULD_NOT_RUN
     return ERRORS_FOUND if run.errors else CLEAN
-
-
-# schema, openapi, rules, example
 
 
 def _add_printers(commands: Any) -> None:
@@ -210,9 +186,6 @@ def _example(args: argparse.Namespace) -> int:
     return CLEAN
 
 
-# redact
-
-
 def _add_redact(commands: Any) -> None:
     redact = commands.add_parser(
         "redact", help="replace values that may be secret in cassettes, HAR and interaction files"
@@ -247,9 +220,6 @@ def _redact(args: argparse.Namespace) -> int:
     return COULD_NOT_RUN if errors or not files else CLEAN
 
 
-# cleanup
-
-
 def _add_cleanup(commands: Any) -> None:
     cleanup = commands.add_parser("cleanup", help="delete the allocations that a journal records, where that is safe")
     cleanup.add_argument("journal", metavar="JOURNAL", help="the file of --veeqo-alloc-journal")
@@ -281,9 +251,6 @@ def _cleanup(args: argparse.Namespace) -> int:
     return ERRORS_FOUND if left else CLEAN
 
 
-# serve
-
-
 def _add_serve(commands: Any) -> None:
     serve = commands.add_parser(
         "serve",
@@ -292,32 +259,20 @@ def _add_serve(commands: Any) -> None:
         "its URL, and each request adds a line. SIGINT or SIGTERM stops it: exit status 1 if there was an error.",
     )
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)")
-    serve.add_argument(
-        "--port", type=partial(_whole_number, 65_535), default=0, help="the port to listen on (default: a free one)"
-    )
-    serve.add_argument("--name", action="append", default=[], help="a host name to accept, besides localhost")
+    serve.add_argument("--port", type=_port, default=0, help="the port to listen on (default: a free one)")
+    serve.add_argument("--name", **_REPEATABLE, help="a host name to accept, besides localhost")
     _add_contract_options(serve)
-    serve.add_argument(
-        "--orders", default="", metavar="FILE", help="the orders that exist, or that may be written to, in TOML"
-    )
-    serve.add_argument(
-        "--report", action="append", default=[], metavar="FILE", help="write a report: a .json or .html file"
-    )
+    text = "the orders that exist, or that may be written to, in TOML"
+    serve.add_argument("--orders", default="", metavar="FILE", help=text)
+    serve.add_argument("--report", **_REPEATABLE, metavar="FILE", help="write a report: a .json or .html file")
     fake = serve.add_argument_group("the fake")
-    fake.add_argument(
-        "--policy",
-        choices=("default", "strict"),
-        help="how it behaves where the documentation is silent (default: default)",
-    )
+    text = "how it behaves where the documentation is silent (default: default)"
+    fake.add_argument("--policy", choices=("default", "strict"), help=text)
     proxy = serve.add_argument_group("the proxy")
     proxy.add_argument("--upstream", metavar="URL", help="the server to forward requests to")
     proxy.add_argument("--max-writes", type=int, default=0, metavar="N", help="the number of writes to forward")
-    proxy.add_argument(
-        "--journal",
-        default=JOURNAL,
-        metavar="FILE",
-        help=f"the file in which every write is recorded (default: {JOURNAL})",
-    )
+    text = f"the file in which every write is recorded (default: {JOURNAL})"
+    proxy.add_argument("--journal", default=JOURNAL, metavar="FILE", help=text)
     proxy.add_argument("--allow-reads", action="store_true", help="forward GET, HEAD and OPTIONS of any path as well")
     _add_live_options(proxy, "proxies and CA bundles")
     serve.set_defaults(command=_serve)
@@ -371,9 +326,6 @@ def _server(args: argparse.Namespace, engine: Engine, stack: ExitStack) -> BaseS
     return stack.enter_context(open_proxy(engine, options, Path(args.journal), reads=args.allow_reads))
 
 
-# report
-
-
 def _add_report(commands: Any) -> None:
     report = commands.add_parser("report", help="merge reports, or compare two")
     actions = report.add_subparsers(required=True, metavar="ACTION")
@@ -417,8 +369,8 @@ def _diff(args: argparse.Namespace) -> int:
             raise ValueError(f"{path!a}: the report has no interaction, so there is nothing to compare")
     found = compare_reports(old, new, field_trees())
     if args.format == "json":
-        _print_json({"new": drift_rows(found.new), "gone": drift_rows(found.gone)})
+        _print_json({"new": formatters.drift_rows(found.new), "gone": formatters.drift_rows(found.gone)})
     else:
-        for line in comparison_lines(found):
+        for line in formatters.comparison_lines(found):
             print(line)
     return ERRORS_FOUND if found.new else CLEAN

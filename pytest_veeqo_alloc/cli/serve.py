@@ -48,8 +48,7 @@ def world_of(pool: OrderPool) -> World:
 
 @contextmanager
 def open_proxy(engine: Engine, options: WriteOptions, journal: Path, *, reads: bool) -> Iterator[Proxy]:
-    """Yield a proxy that may write; LiveError, with a sentence for each option that is missing. It passes the client's
-    key on and has none itself."""
+    """Yield a proxy that forwards the client's own key. Raise LiveError, with a sentence for each missing option."""
     with open_live(grant_permission(options, needs_key=False), journal) as live:
         yield Proxy(engine, live, reads=reads, on_record=print_record)
 
@@ -116,10 +115,10 @@ def print_record(record: Record) -> None:
 
 
 def _record_line(record: Record) -> str:
-    """Return `POST /orders/447452/allocations 201` with the injected fault and the errors by rule and place. The path
-    of any other operation is not shown: it could hold a secret."""
+    """Return `POST /orders/447452/allocations 201`, the injected fault and the errors by rule and place."""
     request, operation = record.request, tables().operation
     is_known = operation.matches(Interaction(request)) and operation.order_id(request.url) is not None
+    # The path of any other operation could hold a secret.
     path = path_of(request.url).rpartition("/orders/")[2] if is_known else ""
     place = f"/orders/{path}" if path else "(another path)"
     response = record.interaction().response

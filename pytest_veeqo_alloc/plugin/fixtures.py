@@ -38,7 +38,7 @@ TEST_PASSED: pytest.StashKey[bool] = pytest.StashKey()
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_contract(pytestconfig: pytest.Config) -> Contract:
-    """The documented contract, with the profile, rules and deviations that the options set."""
+    """Return the documented contract, with the profile, rules and deviations that the options set."""
     return contract_of(pytestconfig)
 
 
@@ -52,7 +52,7 @@ class Schemas:
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_schemas(veeqo_alloc_contract: Contract) -> Schemas:
-    """The jsonschema validators `.request` and `.response`, which reject what the profile of this run makes an error."""
+    """Return jsonschema validators, `.request` and `.response`, that reject what the profile makes an error."""
     from pytest_veeqo_alloc.reporting.report_file import validator
     from pytest_veeqo_alloc.spec.loader import load_schema
 
@@ -64,8 +64,10 @@ def veeqo_alloc_schemas(veeqo_alloc_contract: Contract) -> Schemas:
 def veeqo_alloc_watch(
     request: pytest.FixtureRequest, veeqo_alloc_contract: Contract
 ) -> Iterator[Callable[[Any], Watch]]:
-    """A function that watches a requests.Session, httpx.Client or httpx.AsyncClient and returns the `Watch`: every
-    allocation that the client sends is checked, and an error fails the test."""
+    """Return a function that watches a requests.Session, httpx.Client or httpx.AsyncClient and returns the `Watch`.
+
+    Every allocation that the session sends is checked, and an error fails the test.
+    """
     watches: list[Watch] = []
     observers = observers_of(request.node, engine_of(veeqo_alloc_contract))
 
@@ -97,26 +99,25 @@ class Target:
         return self._live.permission.base_url
 
     def post(self, order_id: int, payload: Any) -> Interaction:
-        """Send an allocation, for real: *payload* is a JSON value or bytes. LiveError, in one sentence, if it may not be
-        sent or got no response."""
+        """Send an allocation for real: a JSON value or bytes. Raise LiveError if it may not be sent or got no response."""
         __tracebackhide__ = True
         return self._live.post(order_id, payload)
 
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_target(pytestconfig: pytest.Config) -> Target:
-    """The server of `--veeqo-alloc-base-url`: `.base_url`, and `.post(order_id, payload)`, which really allocates."""
+    """Return the server of `--veeqo-alloc-base-url`; its `.post(order_id, payload)` allocates for real."""
     return Target(live_or_fail(pytestconfig))
 
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_orders(pytestconfig: pytest.Config) -> OrderPool:
-    """The orders that may be written to, as `--veeqo-alloc-orders` lists them."""
+    """Return the orders that may be written to, as `--veeqo-alloc-orders` lists them."""
     return live_or_fail(pytestconfig).permission.pool
 
 
 def live_or_fail(config: pytest.Config) -> LiveClient:
-    """Return the client of the server under test; fail without a traceback, with a sentence for each missing option."""
+    """Return the client of the server under test; fail with a sentence for each missing option."""
     from pytest_veeqo_alloc.live import LiveError
 
     try:
@@ -140,7 +141,7 @@ def _failed(message: str) -> BaseException:
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_server_settings() -> ServerSettings:
-    """The host, port, API key and policy of `veeqo_alloc_server`; override it in your conftest.py."""
+    """Return the host, port, API key and policy of `veeqo_alloc_server`; override this fixture in your conftest.py."""
     from pytest_veeqo_alloc.server.runner import ServerSettings
 
     return ServerSettings()
@@ -150,7 +151,7 @@ def veeqo_alloc_server_settings() -> ServerSettings:
 def _veeqo_alloc_server_runner(
     pytestconfig: pytest.Config, veeqo_alloc_server_settings: ServerSettings, veeqo_alloc_contract: Contract
 ) -> Iterator[Fake]:
-    """The fake of this process, which listens for the whole session; tests use it in turn."""
+    """Yield the fake of this process, which listens for the whole session and serves its tests in turn."""
     from pytest_veeqo_alloc.server.fake import Fake
     from pytest_veeqo_alloc.server.runner import ServerSettings, running
 
@@ -176,8 +177,10 @@ def _veeqo_alloc_server_runner(
 def veeqo_alloc_server(
     request: pytest.FixtureRequest, _veeqo_alloc_server_runner: Fake, veeqo_alloc_contract: Contract
 ) -> Iterator[Fake]:
-    """A local fake of the API: give your client its `.url` and `.api_key`. Every request is checked, and an error fails
-    the test. It has no orders at first, and creates those that a client names."""
+    """Yield a local fake of the API: give your client its `.url` and `.api_key`.
+
+    Every request is checked, and an error fails the test. An order that a client names is created.
+    """
     fake = _veeqo_alloc_server_runner
     fake.reset()
     observers_of(request.node, engine_of(veeqo_alloc_contract)).append(fake)
@@ -192,8 +195,11 @@ def veeqo_alloc_server(
 
 @pytest.fixture
 def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: Contract) -> Iterator[Cassettes]:
-    """Cassettes: `with veeqo_alloc_cassette.use(name):` plays one without network or key, and checks every allocation
-    in it. `--veeqo-alloc-record-mode once` records what is missing, redacted, once the test has passed."""
+    """Yield the cassettes of the test: `with veeqo_alloc_cassette.use(name):` plays one without network or key.
+
+    Every allocation in it is checked. `--veeqo-alloc-record-mode once` records what is missing, redacted, if the test
+    passes.
+    """
     from pytest_veeqo_alloc.recording.session import Cassettes
 
     config, item = request.config, request.node

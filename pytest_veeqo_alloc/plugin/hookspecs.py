@@ -9,6 +9,9 @@ import pytest
 
 @pytest.hookspec(firstresult=True)
 def pytest_veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
-    """Return `make_client`, the factory of the client that the conformance suite tests. `make_client(base_url, api_key)`
-    returns `allocate(order_id, warehouse_id, line_items)`, plain or async; *line_items* are dictionaries of
-    `sellable_id` and `quantity`, and an exception reports that the allocation failed. Implement it in any conftest.py."""
+    """Return `make_client`, the factory of the client that the conformance suite tests.
+
+    `make_client(base_url, api_key)` returns `allocate(order_id, warehouse_id, line_items)`, plain or async; *line_items*
+    are dictionaries of `sellable_id` and `quantity`. An exception means that the allocation failed. Implement the hook
+    in any conftest.py.
+    """

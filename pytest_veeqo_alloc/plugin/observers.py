@@ -103,8 +103,7 @@ def warnings_of(report: Any) -> list[str]:
 
 
 def trim_traceback(error: BaseException) -> None:
-    """End the traceback of *error* at the last frame of the user's own code: the frames of clients and of vcrpy below
-    have the request as an argument, with its URL and its key."""
+    """End the traceback of *error* at the user's own code: the frames of libraries hold the request with its key."""
     libraries = tuple(str(sysconfig.get_path(kind)) for kind in ("stdlib", "purelib", "platlib"))
     hidden = (*libraries, str(Path(__file__).parents[1]))
     last, entry = None, error.__traceback__

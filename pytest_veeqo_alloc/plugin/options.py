@@ -71,8 +71,7 @@ def is_conformance_run(config: pytest.Config) -> bool:
 
 
 def base_directory(config: pytest.Config, name: str) -> Path:
-    """Return the directory that a path in the option *name* is relative to: that of the invocation for the command
-    line, otherwise that of the ini file, otherwise rootdir."""
+    """Return the base of paths in the option *name*: the invocation directory, otherwise the ini file's, otherwise rootdir."""
     if config.getoption(key_of(name)):
         return config.invocation_params.dir
     return config.inipath.parent if config.inipath is not None else config.rootpath

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from pytest_veeqo_alloc.plugin.observers import MAX_WARNINGS, checked_by_observers, record_warnings
-from pytest_veeqo_alloc.plugin.options import key_of, setting
+from pytest_veeqo_alloc.plugin.options import base_directory, key_of, setting
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc import Contract
@@ -39,7 +39,7 @@ def contract_of(config: pytest.Config) -> Contract:
             contract = Contract(
                 setting(config, "profile") or "documented",
                 rules=parse_overrides(setting(config, "rule")),
-                deviations=[_deviations(config, name) for name in setting(config, "deviations")],
+                deviations=[_pack_or_file(config, name) for name in setting(config, "deviations")],
                 show_values=bool(setting(config, "show-values")),
             )
         except ValueError as error:
@@ -49,12 +49,9 @@ def contract_of(config: pytest.Config) -> Contract:
     return config.stash[_CONTRACT]
 
 
-def _deviations(config: pytest.Config, name: str) -> str:
-    """Return the path of a file that lies beside the ini file in which it is named, otherwise *name* itself."""
-    if config.getoption(key_of("deviations")) is None and config.inipath is not None:
-        beside = config.inipath.parent / name
-        return str(beside) if beside.is_file() else name
-    return name
+def _pack_or_file(config: pytest.Config, name: str) -> str:
+    path, is_from_ini = base_directory(config, "deviations") / name, config.getoption(key_of("deviations")) is None
+    return str(path) if is_from_ini and path.is_file() else name
 
 
 def engine_of(contract: Contract) -> Engine:

@@ -46,8 +46,10 @@ def conformance_lines(reports: list[Any]) -> Iterator[str]:
 
 
 def cassette_lines(used: list[tuple[str, dict[str, Any]]], config: pytest.Config) -> Iterator[str]:
-    """Yield the tests that left interactions unplayed, cassettes that were played and not recorded as asked for, and
-    cassettes that no test used. *used* has the id of a test and the fields of one cassette that it used."""
+    """Yield unplayed interactions, cassettes played although a recording was requested, and unused cassettes.
+
+    *used* has, for each cassette that a test used, the id of the test and the fields of a `CassetteUsage`.
+    """
     unplayed = [(test, cassette) for test, cassette in used if cassette["unplayed"]]
     for test, cassette in unplayed[:_MAX_LINES]:
         count = f"{cassette['unplayed']} of {cassette['stored']} interactions"

@@ -36,14 +36,13 @@ class FileResult:
 
 @dataclass(slots=True)
 class CheckRun:
-    """The outcome of checking files: results, the number of files and of skipped entries, unreadable files (with one
-    sentence each), and files named by the user that hold nothing to check."""
+    """The outcome of checking files."""
 
     checked: list[FileResult] = field(default_factory=list)
     skipped: int = 0
     files: int = 0
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
-    unrecognised: list[str] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)  # a path and one sentence
+    unrecognised: list[str] = field(default_factory=list)  # files that the user named and that hold nothing to check
 
     @property
     def errors(self) -> list[Finding]:

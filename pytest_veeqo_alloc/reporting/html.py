@@ -37,13 +37,12 @@ _ENVIRONMENT = jinja2.Environment(
 
 @dataclass(slots=True)
 class Leaf:
-    """A member on the page: its documentation, for each origin how often it was present in how many objects and with
-    which other types, and its drift."""
+    """A member on the page."""
 
     pointer: str
     name: str
     documented: str
-    seen: list[tuple[Origin, int, int, str]]
+    seen: list[tuple[Origin, int, int, str]]  # how often it was present, in how many objects, and its other types
     drift: list[str]
     branch: Branch | None = None
 
