@@ -178,6 +178,8 @@ def fuzz(count: int, seed: int) -> int:
     signal.signal(signal.SIGALRM, _raise_timeout)
     with tempfile.TemporaryDirectory() as name:
         for kind, (seeds, parser, allowed, share) in PARSERS.items():
+            for data in seeds:
+                parser(data, Path(name))  # a seed that is rejected would make its mutants worthless
             start, number = time.perf_counter(), count * share // 100
             for _ in range(number):
                 mutate = mutate_bytes if source.random() < 0.6 else mutate_values
