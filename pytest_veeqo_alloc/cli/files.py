@@ -12,8 +12,9 @@ from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import CassetteVersionError, Kind, LoadedFile, load
 from pytest_veeqo_alloc.capture.writers import render_redacted
 from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.core.http import Interaction
+from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.engine import Engine
+from pytest_veeqo_alloc.redaction.lint import age_breaches, format_breach
 from pytest_veeqo_alloc.redaction.redactor import new_redactor
 from pytest_veeqo_alloc.reporting.formatters import CheckRun, FileResult
 from pytest_veeqo_alloc.spec.loader import operation_matches, side_of
@@ -46,7 +47,7 @@ def check_paths(paths: list[str], engine: Engine, options: FileCheckOptions) -> 
         except UnreadableFileError as error:
             if options.lint and isinstance(error, CassetteVersionError):
                 run.files += 1
-                _add(run, engine, path, path, engine.lint_version(error.version))
+                _add(run, engine, path, path, engine.file_findings([format_breach(error.version)]))
             # A folder may hold anything, so that an unreadable file in it matters only if it could be one of ours.
             elif is_named or isinstance(error, CassetteVersionError) or any(word in data for word in _OURS):
                 run.unreadable.append((path, str(error)))
@@ -67,7 +68,9 @@ def _check(run: CheckRun, engine: Engine, path: str, loaded: LoadedFile, options
     if loaded.kind in ("request", "response"):
         findings = engine.check_body(loaded.kind, loaded.body)
         if options.lint:
-            findings = engine.merge([findings, engine.lint_body(loaded.kind, loaded.body)])
+            request = Request("", "", (), loaded.body) if loaded.kind == "request" else None
+            response = Response(0, (), loaded.body) if loaded.kind == "response" else None
+            findings = engine.merge([findings, engine.lint(Interaction(request, response))])
         _add(run, engine, path, path, findings)
     for interaction in loaded.interactions:
         results = [engine.lint(interaction)] if options.lint else []
@@ -75,7 +78,7 @@ def _check(run: CheckRun, engine: Engine, path: str, loaded: LoadedFile, options
             results.insert(0, engine.evaluate_stored(interaction, expect_status=options.expect_status))
         _add(run, engine, path, interaction.source, engine.merge(results))
     if options.lint and options.max_age is not None and loaded.kind in ("cassette", "har"):
-        age = engine.lint_age(loaded.recorded_on, options.max_age)
+        age = engine.file_findings(age_breaches(loaded.recorded_on, engine.today, options.max_age))
         if len(age):
             _add(run, engine, path, path, age)
 

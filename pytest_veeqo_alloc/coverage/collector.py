@@ -242,11 +242,10 @@ def coverage_of_check(
     interaction: Interaction | None,
     raw: RawResult,
     findings: Findings,
-    *,
+    context: CheckContext,
     operation: Operation,
     field_trees: FieldTrees,
     deviations: DeviationIndex,
-    context: CheckContext,
     test_id: str,
 ) -> Coverage:
     """Return what the check of *interaction* (None: of a body alone) covered, with the test *test_id* as its caller."""

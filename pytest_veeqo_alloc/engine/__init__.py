@@ -1,6 +1,6 @@
-"""The contract with its settings, as plugin, server and commands use it.
+"""The contract with its settings, as the plugin, the server and the commands use it.
 
-`Contract` shows users the documented checks and nothing else. What the rest of the package needs beside them is here.
+`Contract` exposes the documented checks only. Everything else that the package needs of a contract is here.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from pytest_veeqo_alloc.contract.failure import ContractViolation
 from pytest_veeqo_alloc.contract.findings import Breach, Findings
 from pytest_veeqo_alloc.contract.http_rules import Seen, sequence_breaches
 from pytest_veeqo_alloc.contract.rules import BodySide, Severity, severities
-from pytest_veeqo_alloc.core.http import Interaction, Request, Response
+from pytest_veeqo_alloc.core.http import Interaction, Request
 from pytest_veeqo_alloc.coverage.collector import Coverage, Origin, coverage_of_check, coverage_of_findings
 from pytest_veeqo_alloc.coverage.listeners import CheckEvent, Listener
-from pytest_veeqo_alloc.redaction.lint import age_breaches, format_breach, secret_breaches
+from pytest_veeqo_alloc.redaction.lint import secret_breaches
 from pytest_veeqo_alloc.spec.loader import field_trees, load_deviations, observed_deviations, tables, validate_side
 
 OBSERVED_HINT = (
@@ -43,10 +43,10 @@ _NO_CONTEXT = CheckContext()
 
 
 class Engine:
-    """Checks interactions, bodies, sequences and files by one profile, and publishes what it checked to a listener.
+    """Checks interactions, bodies, sequences and files with one profile, and publishes its checks to a listener.
 
-    The arguments are those of `Contract`. `check` and `check_body` publish one event each; the `evaluate` methods
-    publish nothing, for callers that report an exchange themselves once it is complete.
+    It takes the arguments of `Contract`. `check` and `check_body` publish one event each. The `evaluate` methods publish
+    nothing: their callers publish an exchange once it is complete.
     """
 
     def __init__(
@@ -60,7 +60,9 @@ class Engine:
         self.profile = profile
         self.listener: Listener | None = None
         sources = [deviations] if isinstance(deviations, (str, os.PathLike, Deviation)) else deviations
-        index = DeviationIndex([one for source in sources for one in load_deviations(source)], datetime.date.today())
+        index = DeviationIndex(
+            [deviation for source in sources for deviation in load_deviations(source)], datetime.date.today()
+        )
         self._settings = Settings(profile, severities(profile, rules), index, show_values)
 
     def severity_of(self, rule: str) -> Severity:
@@ -69,12 +71,12 @@ class Engine:
 
     @property
     def deviations(self) -> tuple[Deviation, ...]:
-        """Every accepted deviation, those of packs included."""
+        """All accepted deviations, including those of packs."""
         return self._settings.deviations.all
 
     @property
     def today(self) -> datetime.date:
-        """The day by which deviations expire."""
+        """The day on which it is checked whether a deviation has expired."""
         return self._settings.deviations.today
 
     def with_listener(self, listener: Listener | None) -> Self:
@@ -86,14 +88,14 @@ class Engine:
     # Checks that publish an event.
 
     def check(self, interaction: Interaction, context: CheckContext = _NO_CONTEXT) -> Findings:
-        """Return the findings of *interaction*, and publish them."""
+        """Return the findings of *interaction* and publish them."""
         raw = examine(interaction, tables(), context)
         findings = findings_of(raw, interaction, tables(), self._settings, context)
         self._publish(None, interaction, raw, findings, context)
         return findings
 
     def check_body(self, side: BodySide, value: Any) -> Findings:
-        """Return the findings of a body alone (parsed JSON, or bytes to be read first), and publish them."""
+        """Return the findings of a body alone, given as parsed JSON or as bytes, and publish them."""
         validate_side(side)
         raw = examine_body(side, value, tables())
         findings = to_findings(raw.breaches, tables(), self._settings)
@@ -112,15 +114,16 @@ class Engine:
         return findings_of(raw, interaction, tables(), self._settings, context)
 
     def evaluate_stored(self, interaction: Interaction, *, expect_status: int | None = None) -> Findings:
-        """Return the findings of a stored interaction, whose headers may have been filtered: a missing key is none."""
+        """Return the findings of a stored interaction, in which the key may have been filtered from the headers."""
         return self.evaluate(interaction, CheckContext(expect_status, stored=True))
 
     def evaluate_served(
         self, request: Request, keys: Iterable[str], *others: Engine, parsed: ParsedRequest | None = None
     ) -> list[Findings]:
-        """Return the findings of a request at a server that accepts *keys*, which may appear in no URL.
+        """Return the findings of a request to a server that accepts *keys*, which must not appear in its URL.
 
-        There is one result for this engine and one for each of *others*; the request is read once, or was before.
+        The first result is this engine's, followed by one for each of *others*. The request is parsed only once: here, or
+        earlier as *parsed*.
         """
         context = CheckContext(known_keys=tuple(keys))
         breaches = examine(Interaction(request), tables(), context, parsed).breaches
@@ -128,30 +131,16 @@ class Engine:
         return [mask_keys(findings, request, tables(), context) for findings in found]
 
     def evaluate_sequence(self, seen: Iterable[Seen], keys: Iterable[str] = ()) -> Findings:
-        """Return what is wrong with the order of requests at a server: see `sequence_breaches`."""
+        """Return the findings about the order of requests to a server that accepts *keys*; see `sequence_breaches`."""
         breaches = sequence_breaches(seen, tables().operation, keys)
         return to_findings((("request", breach, None) for breach in breaches), tables(), self._settings)
 
     def lint(self, interaction: Interaction) -> Findings:
-        """Return what looks secret in a stored interaction of any call: not the contract, but whether it may be shown."""
-        return self._file_findings(secret_breaches(interaction))
+        """Return findings about secrets in a stored interaction of any call."""
+        return self.file_findings(secret_breaches(interaction))
 
-    def lint_body(self, side: BodySide, body: bytes) -> Findings:
-        """Return what looks secret in a body that is stored alone."""
-        message = (
-            Interaction(Request("", "", (), body)) if side == "request" else Interaction(None, Response(0, (), body))
-        )
-        return self.lint(message)
-
-    def lint_age(self, recorded_on: datetime.date | None, max_age: int) -> Findings:
-        """Return a finding if *recorded_on* (None: the file does not say) is more than *max_age* days ago."""
-        return self._file_findings(age_breaches(recorded_on, self._settings.deviations.today, max_age))
-
-    def lint_version(self, version: object) -> Findings:
-        """Return the finding of a cassette of another version than 1."""
-        return self._file_findings([format_breach(version)])
-
-    def _file_findings(self, breaches: Iterable[Breach]) -> Findings:
+    def file_findings(self, breaches: Iterable[Breach]) -> Findings:
+        """Return the findings that this profile makes of *breaches* of rules about files."""
         return to_findings((("file", breach, None) for breach in breaches), tables(), self._settings)
 
     # Findings together.
@@ -167,7 +156,7 @@ class Engine:
         )
 
     def raise_for_errors(self, findings: Findings) -> Findings:
-        """Return *findings*; ContractViolation if there is an error among them."""
+        """Return *findings*, or raise ContractViolation if there is an error among them."""
         __tracebackhide__ = True
         if not findings.ok:
             raise self.violation(findings)
@@ -178,7 +167,7 @@ class Engine:
         return ContractViolation(findings, self.hint(findings))
 
     def hint(self, findings: Findings) -> str:
-        """Return a sentence if every error of the response is a known deviation of the live API, otherwise nothing."""
+        """Return advice if all errors of the response are known deviations of the live API, otherwise an empty string."""
         errors = [error for error in findings.errors if error.side == "response"]
         known = errors and all(observed_deviations().find(error) is not None for error in errors)
         return OBSERVED_HINT if known else ""
@@ -187,7 +176,7 @@ class Engine:
 
     @property
     def is_counting(self) -> bool:
-        """Whether the listener counts coverage, so that it is worth publishing what was evaluated earlier."""
+        """Whether the listener counts coverage, so that publishing interactions that were evaluated earlier has a use."""
         return self.listener is not None and self.listener.counts
 
     def publish(
@@ -199,12 +188,12 @@ class Engine:
         keys: Iterable[str] = (),
         in_sequence: bool = False,
     ) -> None:
-        """Publish an interaction that was evaluated earlier. *in_sequence*: the order of its requests was seen too."""
+        """Publish an interaction that was evaluated earlier, with *in_sequence* if its requests were evaluated in order."""
         context = CheckContext(stored=origin == "cassette", known_keys=tuple(keys), watched=in_sequence)
         self._publish(origin, interaction, examine(interaction, tables(), context), findings, context)
 
     def publish_findings(self, origin: Origin, findings: Findings) -> None:
-        """Publish findings about several interactions together, each of which is published by itself."""
+        """Publish findings about several interactions together; the interactions are published separately."""
         if self.listener is not None and len(findings):
             self.listener.on_check(CheckEvent(origin, None, findings, lambda test_id: coverage_of_findings(findings)))
 
@@ -220,22 +209,14 @@ class Engine:
             return
 
         def coverage(test_id: str) -> Coverage:  # called only by a listener that counts
-            return coverage_of_check(
-                interaction,
-                raw,
-                findings,
-                operation=tables().operation,
-                field_trees=field_trees(),
-                deviations=self._settings.deviations,
-                context=context,
-                test_id=test_id,
-            )
+            operation, deviations = tables().operation, self._settings.deviations
+            return coverage_of_check(interaction, raw, findings, context, operation, field_trees(), deviations, test_id)
 
         self.listener.on_check(CheckEvent(origin, interaction, findings, coverage))
 
 
 class HasEngine(Protocol):
-    """A public contract, which keeps its engine to itself."""
+    """A public contract, whose engine is private."""
 
     _engine: Engine
 

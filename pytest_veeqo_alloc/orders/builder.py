@@ -12,7 +12,7 @@ from pytest_veeqo_alloc.contract.field_table import Shape
 from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.orders.observed import as_observed
 from pytest_veeqo_alloc.orders.story import Allocation, Line, Stock, Story, units_by_sellable
-from pytest_veeqo_alloc.spec.loader import read_shipped_text, response_shape
+from pytest_veeqo_alloc.spec.loader import read_shipped_text, tables
 
 Json = dict[str, Any]
 Leaves = Mapping[tuple[str, str], Any]
@@ -67,7 +67,7 @@ def _example_shapes() -> dict[str, Json]:
         for name, is_array, child in shape.children:
             collect(child, value[name][0] if is_array else value[name])
 
-    collect(response_shape(), json.loads(read_shipped_text("schemas/examples/response.json")))
+    collect(tables().response, json.loads(read_shipped_text("schemas/examples/response.json")))
     return shapes
 
 

@@ -1,13 +1,11 @@
-"""Finds the files that ship beside the code, wherever the package was installed from."""
+"""The shipped specification: its files, the JSON Schemas per profile, the compiled tables, deviations and OpenAPI."""
 
 from __future__ import annotations
 
-import copy
 import datetime
 import functools
 import json
 import os
-from collections.abc import Mapping
 from importlib.metadata import version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -16,124 +14,159 @@ from typing import Any
 
 from pytest_veeqo_alloc.contract.checker import Tables
 from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex, parse
-from pytest_veeqo_alloc.contract.field_table import Shape, compile_schema
+from pytest_veeqo_alloc.contract.field_table import compile_schema
 from pytest_veeqo_alloc.contract.http_rules import parse_operation
-from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide, Side, severities
+from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide, severities
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.coverage.collector import FieldTrees
 from pytest_veeqo_alloc.coverage.field_counts import build_field_tree
 
-_IN_WHEEL = "_shipped"
+Schema = dict[str, Any]
+
+PACKS = ("observed",)
+"""The names of the bundled packs of deviations."""
+
+_FOLDER_IN_WHEEL = "_shipped"
+_MIN_ORDER_MEMBERS = 5  # fewer documented members occur in other objects too: an id, a status, tags
+_OPENAPI_NAMES: dict[BodySide, str] = {"request": "allocation_request", "response": "order"}
+_NOT_IN_OPENAPI = ("$schema", "$id", "$defs", "x-rule")
+
+
+# Shipped files.
 
 
 def shipped_folder(folder: str) -> Traversable:
-    """The folder `schemas` or `cassettes`: inside the package in a wheel, beside it in a checkout, in an unpacked
-    sdist and in an editable install. FileNotFoundError, in one sentence, where it is in neither place."""
-    inside = files("pytest_veeqo_alloc") / _IN_WHEEL / folder
+    """Return the folder `schemas` or `cassettes`, which is inside the package in a wheel and beside it in a checkout.
+
+    FileNotFoundError if it is in neither place.
+    """
+    inside = files("pytest_veeqo_alloc") / _FOLDER_IN_WHEEL / folder
     beside = Path(__file__).resolve().parents[2] / folder
     for candidate in (inside, beside):
         if candidate.is_dir():
             return candidate
-    raise FileNotFoundError(f"pytest-veeqo-alloc is installed without its folder {folder!r}: install it anew")
+    raise FileNotFoundError(f"the folder {folder!r} of pytest-veeqo-alloc is missing: install the package again")
 
 
 def read_shipped_text(path: str) -> str:
-    """The text of a shipped file such as `schemas/response.json`."""
+    """Return the text of a shipped file such as `schemas/response.json`."""
     folder, _, rest = path.partition("/")
     return shipped_folder(folder).joinpath(*rest.split("/")).read_text(encoding="utf-8")
 
 
-Schema = dict[str, Any]
+# JSON Schemas.
 
 
-def derive_schema(schema: Mapping[str, Any], side: Side, profile: str) -> Schema:
-    """A copy of *schema* (the shipped, open reading of *side*) that rejects what *profile* makes an error.
+def validate_side(side: str) -> None:
+    """Raise ValueError unless *side* is `request` or `response`."""
+    if side not in BODY_SIDES:
+        raise ValueError(unknown_name("side", side, BODY_SIDES))
 
-    A wrong type, a missing required field, a misshapen line and a body that is no order are errors in every profile.
-    ValueError for an unknown profile.
+
+def load_schema(side: BodySide, profile: str | None = None) -> dict[str, Any]:
+    """Return a new copy of the JSON Schema (2020-12) of *side*.
+
+    Without a profile it is the shipped schema, which is an open reading of the documentation. With a profile it is a schema
+    that rejects exactly the bodies for which a structural rule of that profile is an error. ValueError for an unknown side
+    or profile.
     """
-    wrong = {rule for rule, severity in severities(profile).items() if severity == "error"}
-    derived: Schema = copy.deepcopy(dict(schema))
-    defs = derived["$defs"]
-    strict_refs = {f"#/$defs/{name}" for name, shape in defs.items() if "x-rule" in shape}
-    if "null-value" in wrong:
-        strict_refs |= {f"#/$defs/{name}" for name in defs}
-    derived["$defs"] = {name: _shape(shape, wrong, strict_refs) for name, shape in defs.items()}
-    derived = _shape(derived, wrong, strict_refs)
-    return _response_root(derived) if side == "response" else _request_root(derived, wrong)
+    validate_side(side)
+    schema: Schema = json.loads(read_shipped_text(f"schemas/{side}.json"))
+    if profile is None:
+        return schema
+    errors = {rule for rule, severity in severities(profile).items() if severity == "error"}
+    not_null = {
+        f"#/$defs/{name}" for name, shape in schema["$defs"].items() if "x-rule" in shape or "null-value" in errors
+    }
+    shapes = {name: _shape_for(shape, errors, not_null) for name, shape in schema["$defs"].items()}
+    derived = {**_shape_for(schema, errors, not_null), "$defs": shapes}
+    if side == "response":  # an object without any of these is not an order
+        return {**derived, "anyOf": [{"required": [name]} for name in derived["properties"] if name != "status"]}
+    unwrapped = {"anyOf": [{"required": [name]} for name in shapes["allocation"]["properties"]]}
+    if "request-not-wrapped" in errors:
+        return {**derived, "not": unwrapped}
+    head = {key: derived.pop(key) for key in ("$schema", "$id", "title", "description", "$defs")}
+    return {
+        **head,
+        "type": "object",
+        "if": {**unwrapped, "not": {"required": ["allocation"]}},
+        "then": {"$ref": "#/$defs/allocation"},
+        "else": derived,
+    }
 
 
-def _shape(shape: Schema, wrong: set[str], strict_refs: set[str]) -> Schema:
-    """One object: its members typed, nullable, required and closed as the rules have it."""
-    required, members = list(shape.get("required", ())), shape["properties"]
-    closed = {"additionalProperties": False} if "undocumented-field" in wrong else {}
+def _shape_for(shape: Schema, errors: set[str], not_null: set[str]) -> Schema:
+    """Return the schema of an object whose members are typed, nullable, required and closed as *errors* demand."""
+    closed = {"additionalProperties": False} if "undocumented-field" in errors else {}
     if "x-rule" in shape:
         return {**shape, **closed}
+    required, members = shape.get("required", []), shape["properties"]
     return {
         **shape,
         "properties": {
-            name: _member(member, wrong, strict_refs, required=name in required) for name, member in members.items()
+            name: member if name in required and "$ref" in member else _member_for(member, errors, not_null)
+            for name, member in members.items()
         },
-        "required": list(members) if "absent-field" in wrong else required,
+        "required": list(members) if "absent-field" in errors else list(required),
         **closed,
     }
 
 
-def _member(member: Schema, wrong: set[str], strict_refs: set[str], *, required: bool) -> Schema:
+def _member_for(member: Schema, errors: set[str], not_null: set[str]) -> Schema:
     if "$ref" in member:
-        return member if required else _nullable(member, strict_refs)
+        if member["$ref"] in not_null:
+            return member
+        rest = {key: value for key, value in member.items() if key != "$ref"}
+        return {**rest, "anyOf": [{"$ref": member["$ref"]}, {"type": "null"}]}
     if "items" in member:
-        member = {**member, "items": _nullable(member["items"], strict_refs)}
+        member = {**member, "items": _member_for(member["items"], errors, not_null)}
     types = member.get("type")
-    if types is None or "null-value" in wrong:
+    if types is None or "null-value" in errors:
         return member
     return {**member, "type": sorted({"null", *([types] if isinstance(types, str) else types)})}
 
 
-def _nullable(reference: Schema, strict_refs: set[str]) -> Schema:
-    """A reference to a shape that may be null instead, unless its shape is one of *strict_refs*."""
-    if reference["$ref"] in strict_refs:
-        return reference
-    rest = {key: value for key, value in reference.items() if key != "$ref"}
-    return {**rest, "anyOf": [{"$ref": reference["$ref"]}, {"type": "null"}]}
+# Compiled tables.
 
 
-def _response_root(schema: Schema) -> Schema:
-    return {**schema, "anyOf": [{"required": [name]} for name in schema["properties"] if name != "status"]}
+@functools.cache
+def tables() -> Tables:
+    """Return the compiled schemas and operation."""
+    return Tables(
+        parse_operation(json.loads(read_shipped_text("schemas/operation.json"))),
+        compile_schema(load_schema("request"), root="request"),
+        compile_schema(load_schema("response"), root="order"),
+    )
 
 
-def _request_root(schema: Schema, wrong: set[str]) -> Schema:
-    misplaced = list(schema["$defs"]["allocation"]["properties"])
-    bare = {"anyOf": [{"required": [name]} for name in misplaced]}
-    if "request-not-wrapped" in wrong:
-        return {**schema, "not": bare}
-    about = {key: schema[key] for key in ("$schema", "$id", "title", "description", "$defs")}
-    return {
-        **about,
-        "type": "object",
-        "if": {**bare, "not": {"required": ["allocation"]}},
-        "then": {"$ref": "#/$defs/allocation"},
-        "else": {key: value for key, value in schema.items() if key not in about},
-    }
+@functools.cache
+def field_trees() -> FieldTrees:
+    """Return the documented fields of both bodies, for counting coverage."""
+    return FieldTrees(build_field_tree(tables().request), build_field_tree(tables().response))
 
 
-PACKS = ("observed",)
+def operation_matches(interaction: Interaction) -> bool:
+    """Return whether *interaction* is a call of the documented operation, by method and path."""
+    return tables().operation.matches(interaction)
 
 
-def load_schema(side: BodySide, profile: str | None = None) -> dict[str, Any]:
-    """The JSON Schema 2020-12 of *side*, a fresh copy.
+def side_of(value: Any) -> BodySide | None:
+    """Return the side whose body *value* looks like, by its documented members, or None."""
+    if not isinstance(value, dict):
+        return None
+    ((name, _, allocation),) = tables().request.children
+    if isinstance(value.get(name), dict) or value.keys() >= allocation.fields.keys():
+        return "request"
+    documented = value.keys() & tables().response.fields.keys()
+    return "response" if len(documented) >= _MIN_ORDER_MEMBERS else None
 
-    Without a profile it is the shipped file: the open reading of the page. With one it is the schema that rejects just
-    what the structural rules of that profile make an error. ValueError for an unknown side or profile.
-    """
-    validate_side(side)
-    schema: dict[str, Any] = json.loads(read_shipped_text(f"schemas/{side}.json"))
-    return schema if profile is None else derive_schema(schema, side, profile)
+
+# Deviations.
 
 
 def load_deviations(named: str | os.PathLike[str] | Deviation) -> tuple[Deviation, ...]:
-    """The deviations of a pack or a TOML file; ValueError, in one sentence with the file's name, where there is none."""
+    """Return the deviations of a pack or a TOML file; ValueError, with the file's name, if they cannot be loaded."""
     if isinstance(named, Deviation):
         return (named,)
     if named in PACKS:
@@ -153,81 +186,30 @@ def load_deviations(named: str | os.PathLike[str] | Deviation) -> tuple[Deviatio
         raise ValueError(f"{str(path)!a}: {error}") from None
 
 
-def operation_matches(interaction: Interaction) -> bool:
-    """Whether *interaction* is a call of the documented operation, by method and path."""
-    return tables().operation.matches(interaction)
-
-
-_ENOUGH_FOR_AN_ORDER = 5
-"""Documented members that tell an order from other objects that have an id, a status and tags."""
-
-
-def side_of(value: Any) -> BodySide | None:
-    """Whose body *value* looks like, by its documented members; None where it looks like neither."""
-    if not isinstance(value, dict):
-        return None
-    described = tables()
-    ((name, _, allocation),) = described.request.children
-    if isinstance(value.get(name), dict) or value.keys() >= allocation.fields.keys():
-        return "request"
-    return "response" if len(value.keys() & described.response.fields.keys()) >= _ENOUGH_FOR_AN_ORDER else None
-
-
-def response_shape() -> Shape:
-    """The documented shape of the response, as the core compiled it from the schema."""
-    return tables().response
-
-
-def request_shape() -> Shape:
-    """The documented shape of the request."""
-    return tables().request
-
-
-def validate_side(side: str) -> None:
-    """Refuses what is neither `request` nor `response`."""
-    if side not in BODY_SIDES:
-        raise ValueError(unknown_name("side", side, BODY_SIDES))
-
-
-@functools.cache
-def tables() -> Tables:
-    """The schemas and the operation, compiled."""
-    operation = parse_operation(json.loads(read_shipped_text("schemas/operation.json")))
-    return Tables(
-        operation,
-        compile_schema(load_schema("request"), root="request"),
-        compile_schema(load_schema("response"), root="order"),
-    )
-
-
-@functools.cache
-def field_trees() -> FieldTrees:
-    """Every place of the documented bodies, for those who count."""
-    return FieldTrees(build_field_tree(tables().request), build_field_tree(tables().response))
-
-
 @functools.cache
 def observed_deviations() -> DeviationIndex:
-    """The pack of what the live API is known to return."""
-    # The pack has no expiry, so any day will do.
-    return DeviationIndex(load_deviations("observed"), datetime.date.min)
+    """Return the bundled pack of deviations of the live API."""
+    return DeviationIndex(load_deviations("observed"), datetime.date.min)  # none of them expires, so any day will do
 
 
-_NAMES: dict[BodySide, str] = {"request": "allocation_request", "response": "order"}
-_OF_THE_FILE = ("$schema", "$id", "$defs", "x-rule")
+# OpenAPI.
 
 
 def openapi_document(profile: str | None = None) -> dict[str, Any]:
-    """The document. Without a profile its schemas are the open reading of the page, with one those that reject what the
-    profile makes an error. ValueError for a profile that does not exist."""
+    """Return an OpenAPI 3.1 document of the operation, with the schemas of `load_schema` for *profile*.
+
+    ValueError for an unknown profile.
+    """
     operation: dict[str, Any] = json.loads(read_shipped_text("schemas/operation.json"))
     method, path = operation.pop("method").lower(), operation.pop("path")
     operation["operationId"] = "createAllocation"
-    schemas: dict[str, Any] = {}
-    for side in _NAMES:
-        schemas |= _components(load_schema(side, profile), side)
     bodies = {"request": operation["requestBody"], "response": next(iter(operation["responses"].values()))}
-    for side, name in _NAMES.items():
+    schemas: dict[str, Any] = {}
+    for side, name in _OPENAPI_NAMES.items():
+        schema = load_schema(side, profile)
+        names = {f"#/$defs/{shape}": f"{side}_{shape}" for shape in schema["$defs"]}
+        schemas[name] = _moved(schema, names)
+        schemas |= {names[f"#/$defs/{shape}"]: _moved(part, names) for shape, part in schema["$defs"].items()}
         example = json.loads(read_shipped_text(f"schemas/examples/{side}.json"))
         (content,) = bodies[side]["content"].values()
         content["schema"] = {"$ref": f"#/components/schemas/{name}"}
@@ -237,21 +219,15 @@ def openapi_document(profile: str | None = None) -> dict[str, Any]:
         "info": {
             "title": "Create a new allocation",
             "version": version("pytest-veeqo-alloc"),
-            "description": "One call of the Veeqo API, as its documentation page tells it; not an official document.",
+            "description": "One call of the Veeqo API, as its documentation page describes it; not an official document.",
         },
         "paths": {path: {method: operation}},
         "components": {"schemas": schemas},
     }
 
 
-def _components(schema: dict[str, Any], side: BodySide) -> dict[str, Any]:
-    """The schemas of one side under names that the other does not use."""
-    names = {f"#/$defs/{name}": f"{side}_{name}" for name in schema["$defs"]}
-    found = {_NAMES[side]: _moved(schema, names)}
-    return found | {names[f"#/$defs/{name}"]: _moved(shape, names) for name, shape in schema["$defs"].items()}
-
-
 def _moved(part: Any, names: dict[str, str]) -> Any:
+    """Return *part* of a schema with its references changed to components, and without keywords of a schema file."""
     if isinstance(part, list):
         return [_moved(item, names) for item in part]
     if not isinstance(part, dict):
@@ -259,5 +235,5 @@ def _moved(part: Any, names: dict[str, str]) -> Any:
     return {
         key: f"#/components/schemas/{names[value]}" if key == "$ref" else _moved(value, names)
         for key, value in part.items()
-        if key not in _OF_THE_FILE
+        if key not in _NOT_IN_OPENAPI
     }

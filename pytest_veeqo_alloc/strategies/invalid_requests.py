@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from pytest_veeqo_alloc.core.json_pointer import join
-from pytest_veeqo_alloc.spec.loader import request_shape
+from pytest_veeqo_alloc.spec.loader import tables
 from pytest_veeqo_alloc.strategies.requests import Payload, allocation_requests
 from pytest_veeqo_alloc.strategies.values import (
     NEW_NAMES,
@@ -56,7 +56,7 @@ def mutated(draw: st.DrawFn, valid: st.SearchStrategy[Payload], mutations: Mappi
 
 def _documented_field(draw: st.DrawFn, body: Payload) -> tuple[dict[str, Any], str, str, str]:
     """Draw a documented field; return the object that has it, its name, its pointer and its type."""
-    allocation = request_shape().children[0][2]
+    allocation = tables().request.children[0][2]
     types = {"allocation": "object"} | {field.name: str(field.type) for field in allocation.fields.values()}
     name, json_type = draw(st.sampled_from(list(types.items())))
     if name == "allocation":

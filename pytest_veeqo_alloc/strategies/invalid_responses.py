@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pytest_veeqo_alloc.contract.field_table import Field, Shape
 from pytest_veeqo_alloc.core.json_pointer import join
 from pytest_veeqo_alloc.orders.story import units_by_sellable
-from pytest_veeqo_alloc.spec.loader import response_shape
+from pytest_veeqo_alloc.spec.loader import tables
 from pytest_veeqo_alloc.strategies.invalid_requests import Broken, Mutation, mutated
 from pytest_veeqo_alloc.strategies.requests import Payload
 from pytest_veeqo_alloc.strategies.responses import balanced_orders
@@ -62,7 +62,7 @@ def _members(order: Payload) -> Iterator[Member]:
             else:
                 yield from below(owner[name], child, f"{pointer}/{name}")
 
-    return below(order, response_shape(), "")
+    return below(order, tables().response, "")
 
 
 def _member(draw: st.DrawFn, order: Payload, matches: Callable[[Member], bool]) -> Member:

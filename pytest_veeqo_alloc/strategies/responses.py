@@ -17,7 +17,7 @@ from pytest_veeqo_alloc.core.json_pointer import ABSENT, diff, mask_pointer
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.orders.builder import VARIANTS, Variant, build_order, example_value
 from pytest_veeqo_alloc.orders.observed import added_types, as_observed, nullable_pointers
-from pytest_veeqo_alloc.spec.loader import response_shape
+from pytest_veeqo_alloc.spec.loader import tables
 from pytest_veeqo_alloc.strategies.requests import (
     MAX_LINES,
     MAX_QUANTITY,
@@ -268,5 +268,5 @@ def free_fields() -> tuple[tuple[str, Field], ...]:
         for _, _, child in shape.children:
             collect(child)
 
-    collect(response_shape())
+    collect(tables().response)
     return tuple(fields.values())

@@ -24,6 +24,7 @@ from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
 from pytest_veeqo_alloc.coverage.report_model import find_drift
 from pytest_veeqo_alloc.engine import Engine
+from pytest_veeqo_alloc.redaction.lint import age_breaches, format_breach
 from pytest_veeqo_alloc.spec.loader import field_trees
 
 STRICT, DOCUMENTED = Engine("strict"), Engine()
@@ -84,10 +85,12 @@ SENT_AGAIN: dict[str, tuple[Response | None, Ending]] = {
 
 def files() -> dict[str, Findings]:
     return {
-        "an old recording": STRICT.lint_age(STRICT.today - datetime.timedelta(days=8), 7),
-        "a recording without a date": STRICT.lint_age(None, 7),
-        "a cassette of version 2": STRICT.lint_version(2),
-        "a cassette of no version": STRICT.lint_version("v1"),
+        "an old recording": STRICT.file_findings(
+            age_breaches(STRICT.today - datetime.timedelta(days=8), STRICT.today, 7)
+        ),
+        "a recording without a date": STRICT.file_findings(age_breaches(None, STRICT.today, 7)),
+        "a cassette of version 2": STRICT.file_findings([format_breach(2)]),
+        "a cassette of no version": STRICT.file_findings([format_breach("v1")]),
         "secrets": STRICT.lint(
             Interaction(
                 request(

@@ -1,4 +1,4 @@
-"""The schema files against the page: counts, traps, and the documented examples."""
+"""The shipped schemas against the documentation: counts, exceptions and examples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.bodies import fields, only_structure, order, request_body
 from support.cases import CASES, body_of
 
 from pytest_veeqo_alloc import load_schema
-from pytest_veeqo_alloc.contract.rules import BODY_SIDES
+from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide
 from pytest_veeqo_alloc.core.json_pointer import resolve
 from pytest_veeqo_alloc.reporting.report_file import validator
 from pytest_veeqo_alloc.spec.loader import read_shipped_text
@@ -24,7 +24,7 @@ def documented_type(field: dict[str, Any]) -> str | None:
     return next(kind for kind in types if kind != "null") if isinstance(types, list) else types
 
 
-def test_the_response_has_the_documented_number_of_fields_of_each_type() -> None:
+def test_response_has_the_documented_number_of_fields_of_each_type() -> None:
     kinds = Counter("array of objects" if "items" in field else documented_type(field) for _, field in fields())
     assert kinds == {
         "string": 154, "number": 123, None: 122, "boolean": 29, "object": 25, "array": 14, "array of objects": 8,
@@ -32,7 +32,7 @@ def test_the_response_has_the_documented_number_of_fields_of_each_type() -> None
     assert kinds.total() == 475
 
 
-def test_the_response_has_24_shapes_of_the_documented_sizes() -> None:
+def test_response_has_24_shapes_of_the_documented_sizes() -> None:
     schema = load_schema("response")
     sizes = {name: len(shape["properties"]) for name, shape in schema["$defs"].items()}
     assert len(schema["properties"]) == 41
@@ -45,18 +45,18 @@ def test_the_response_has_24_shapes_of_the_documented_sizes() -> None:
     }  # fmt: skip
 
 
-def test_eleven_fields_are_marked_required_and_all_are_of_shipping_addresses() -> None:
+def test_eleven_fields_of_shipping_addresses_are_marked_required() -> None:
     required = [pointer for pointer, field in fields() if field["required"] is True]
     assert len(required) == 11
     assert all(pointer.startswith("/customer/shipping_addresses/0/") for pointer in required)
 
 
-def test_two_typed_fields_may_be_null_and_the_example_shows_both() -> None:
+def test_two_typed_fields_may_be_null() -> None:
     nullable = {pointer for pointer, field in fields() if isinstance(field.get("type"), list)}
     assert nullable == {"/customer/shipping_addresses/0/address2", "/customer/shipping_addresses/0/company"}
 
 
-def test_the_untyped_fields_are_those_that_are_null_in_the_example() -> None:
+def test_untyped_fields_are_those_that_are_null_in_the_example() -> None:
     body = order()
     nulls = {
         pointer
@@ -72,7 +72,7 @@ def test_number_is_a_field_and_notes_has_no_type() -> None:
     assert "type" not in root["notes"]
 
 
-def test_the_request_has_what_the_page_shows() -> None:
+def test_request_has_the_documented_fields() -> None:
     lines = "/allocation/line_items_attributes"
     assert [(pointer, documented_type(field)) for pointer, field in fields("request")] == [
         ("/allocation", "object"),
@@ -84,7 +84,7 @@ def test_the_request_has_what_the_page_shows() -> None:
     assert all(field["required"] for _, field in fields("request"))
 
 
-def test_the_operation_has_parameters_status_and_header_where_openapi_has_them() -> None:
+def test_operation_has_the_documented_parameters_status_and_header() -> None:
     operation = json.loads(read_shipped_text("schemas/operation.json"))
     assert (operation["method"], operation["path"]) == ("POST", "/orders/{order_id}/allocations")
     assert [(p["in"], p["name"], p["required"], p["schema"]["type"]) for p in operation["parameters"]] == [
@@ -97,32 +97,32 @@ def test_the_operation_has_parameters_status_and_header_where_openapi_has_them()
 
 @pytest.mark.parametrize("side", BODY_SIDES)
 @pytest.mark.parametrize("profile", [None, "lenient", "documented", "strict"])
-def test_every_schema_is_valid_and_takes_the_documented_example(side: str, profile: str | None) -> None:
+def test_every_schema_is_valid_and_accepts_the_documented_example(side: BodySide, profile: str | None) -> None:
     body = request_body() if side == "request" else order()
     assert list(validator(load_schema(side, profile)).iter_errors(body)) == []
 
 
 @pytest.mark.parametrize("side", BODY_SIDES)
 @pytest.mark.parametrize("profile", ["lenient", "documented", "strict"])
-def test_every_profile_refuses_an_empty_object(side: str, profile: str) -> None:
+def test_every_profile_rejects_an_empty_object(side: BodySide, profile: str) -> None:
     assert not validator(load_schema(side, profile)).is_valid({})
 
 
 @functools.cache
-def known_validator(side: Any, profile: str) -> Draft202012Validator:
+def known_validator(side: BodySide, profile: str) -> Draft202012Validator:
     return validator(load_schema(side, profile))
 
 
 @pytest.mark.parametrize("profile", ["lenient", "documented", "strict"])
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_a_schema_of_a_profile_and_the_walker_say_the_same_of_a_body(name: str, profile: str) -> None:
+def test_schema_of_a_profile_and_checker_agree_about_a_body(name: str, profile: str) -> None:
     side, body = CASES[name]["side"], body_of(CASES[name])
     is_right = only_structure(profile).check_body(side, body).ok
     assert known_validator(side, profile).is_valid(body) == is_right
 
 
 @pytest.mark.parametrize("side", BODY_SIDES)
-def test_every_shape_and_field_is_told_in_words(side: str) -> None:
+def test_every_shape_and_field_has_a_description(side: BodySide) -> None:
     schema = load_schema(side)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert schema["$id"] == f"urn:pytest-veeqo-alloc:{side}"
@@ -132,19 +132,19 @@ def test_every_shape_and_field_is_told_in_words(side: str) -> None:
         assert all(field["description"] for field in shape["properties"].values())
 
 
-def test_a_loaded_schema_is_the_callers_own() -> None:
+def test_loaded_schema_is_a_new_copy() -> None:
     load_schema("response")["properties"].clear()
     assert len(load_schema("response")["properties"]) == 41
 
 
-def test_an_unknown_side_or_profile_is_told_with_the_nearest_name() -> None:
+def test_unknown_side_or_profile_is_rejected_with_the_nearest_name() -> None:
     with pytest.raises(ValueError, match=r"unknown side 'respons': did you mean 'response'\?"):
         load_schema("respons")  # type: ignore[arg-type]  # the wrong name is what is tested
     with pytest.raises(ValueError, match=r"unknown profile 'strcit': did you mean 'strict'\?"):
         load_schema("response", "strcit")
 
 
-def test_the_sanitised_examples_hold_no_address_outside_the_example_domains() -> None:
+def test_sanitised_examples_have_addresses_of_example_domains_only() -> None:
     text = read_shipped_text("schemas/examples/response.json")
     assert "@example.com" in text
     assert text.count("@") == text.count("@example.com")

@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid by a third party, complete, and of one piece with the schemas."""
+"""The OpenAPI document: valid, complete and equivalent to the schemas."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.bodies import drop, order, put, request_body
 
 from pytest_veeqo_alloc import load_schema
 from pytest_veeqo_alloc.cli.main import main
-from pytest_veeqo_alloc.contract.rules import PROFILES
+from pytest_veeqo_alloc.contract.rules import PROFILES, BodySide
 from pytest_veeqo_alloc.reporting.report_file import validator
 from pytest_veeqo_alloc.spec.loader import openapi_document
 
@@ -24,7 +24,7 @@ BODIES = {
 
 
 def body_schema(document: dict[str, Any], side: str) -> dict[str, Any]:
-    """The schema of a body, with the components that it refers to."""
+    """Return the schema of a body with the components that it refers to."""
     (item,) = document["paths"].values()
     holder = item["post"]["requestBody"] if side == "request" else item["post"]["responses"]["201"]
     (content,) = holder["content"].values()
@@ -32,13 +32,13 @@ def body_schema(document: dict[str, Any], side: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("profile", PROFILES_AND_NONE)
-def test_the_document_is_valid_openapi(profile: str | None) -> None:
+def test_document_is_valid_openapi(profile: str | None) -> None:
     OpenAPIV31SpecValidator(openapi_document(profile)).validate()
 
 
 @pytest.mark.parametrize("profile", PROFILES_AND_NONE)
 @pytest.mark.parametrize("side", ["request", "response"])
-def test_its_schemas_take_and_refuse_what_the_shipped_ones_do(side: str, profile: str | None) -> None:
+def test_schemas_are_equivalent_to_the_shipped_ones(side: BodySide, profile: str | None) -> None:
     theirs = validator(body_schema(openapi_document(profile), side))
     ours = validator(load_schema(side, profile))
     verdicts = [ours.is_valid(body) for body in BODIES[side]]
@@ -46,11 +46,11 @@ def test_its_schemas_take_and_refuse_what_the_shipped_ones_do(side: str, profile
     assert True in verdicts
 
 
-def test_it_has_the_parameters_the_header_and_both_examples() -> None:
+def test_document_has_the_parameters_the_header_and_both_examples() -> None:
     ((path, item),) = openapi_document()["paths"].items()
     operation = item["post"]
     assert path == "/orders/{order_id}/allocations"
-    assert [(each["name"], each["in"]) for each in operation["parameters"]] == [
+    assert [(parameter["name"], parameter["in"]) for parameter in operation["parameters"]] == [
         ("order_id", "path"),
         ("x-api-key", "header"),
     ]
@@ -60,7 +60,7 @@ def test_it_has_the_parameters_the_header_and_both_examples() -> None:
     assert operation["responses"]["201"]["content"]["application/json"]["examples"]["documented"]["value"] == order()
 
 
-def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_openapi_command_prints_the_document(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["openapi", "--profile", "strict"]) == 0
     assert json.loads(capsys.readouterr().out) == openapi_document("strict")
     assert main(["openapi", "--profile", "strct"]) == 2
