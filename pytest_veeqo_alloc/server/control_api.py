@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from pytest_veeqo_alloc.capture.writers import interaction_document
@@ -19,17 +17,6 @@ from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan, json_res
 PREFIX = "/__veeqo_alloc__/"
 _METHODS = {"reset": "reset", "faults": "inject_fault", "responses": "respond_with", "expect": "expect_finding"}
 """By name in the API, the method of a fake that a POST calls; a proxy has only some of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class _ControlExchange:
-    """A request to the control API, which no log keeps."""
-
-    plan: ResponsePlan
-    aborted: threading.Event
-
-    def finish(self, *, sent: bool) -> None:
-        """Do nothing: there is no record to close."""
 
 
 def with_control_api(server: BaseServer) -> Callable[[Request], Exchange]:
@@ -45,7 +32,7 @@ def with_control_api(server: BaseServer) -> Callable[[Request], Exchange]:
             response = json_response(404, {"error_messages": str(error.args[0])})
         except ValueError as error:
             response = json_response(400, {"error_messages": str(error)})
-        return _ControlExchange(ResponsePlan(response), server.log.aborted)
+        return Exchange(ResponsePlan(response), server.log.aborted, lambda sent: None)  # no log has a record of it
 
     return handle
 
@@ -87,9 +74,9 @@ def _arguments(request: Request) -> dict[str, Any]:
 
 def _findings(server: BaseServer) -> dict[str, Any]:
     server.settle()
-    log, problems = server.log, server.problems
-    numbered = [(record.number, finding) for record in log.records for finding in log.findings_of(record)]
-    in_sequence = ((None, finding) for finding in log.sequence_findings())
+    problems = server.problems
+    numbered = [(record.number, finding) for record in server.log.records for finding in server.findings_of(record)]
+    in_sequence = ((None, finding) for finding in server.sequence_findings())
     rows = [{**finding.as_row(), "request": number} for number, finding in (*numbered, *in_sequence)]
     return {"ok": server.unexpected.ok and not problems, "checked": server.checked, "findings": rows,
             "complaints": problems}  # fmt: skip
@@ -97,7 +84,7 @@ def _findings(server: BaseServer) -> dict[str, Any]:
 
 def _interactions(server: BaseServer) -> dict[str, Any]:
     """Return the redacted interactions, each as in a file of its own."""
-    records = server.log.records
+    records = list(server.log.records)
     interactions = [record.interaction() for record in records]
     redacted: list[Interaction] = redact(interactions)
     documents = [

@@ -17,9 +17,10 @@ from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.core.http import Request, Response
 from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, BaseServer, PendingExchange, Record
+from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, BaseServer, Record
 from pytest_veeqo_alloc.server.responses import (
     DoesNotApplyError,
+    Exchange,
     Fault,
     ResponsePlan,
     custom_response,
@@ -140,22 +141,16 @@ class Fake(BaseServer):
         world: World | None = None,
         on_record: Callable[[Record], object] | None = None,
     ) -> None:
-        super().__init__(engine, on_record)
         self.open_elsewhere: Callable[[], str] = lambda: ""
         self._initial = (world or World(), policy or Policy(), api_key)
         self._lock = threading.Lock()
-        self.reset()
+        super().__init__(engine, on_record)
 
-    def reset(self) -> None:
-        """Return to the initial world, policy and key, and forget every request, fault and expectation.
-
-        Requests under way end first and belong to the log before.
-        """
-        self._log.settle()
-        self.publish()
+    def _begin(self, *keys: str) -> None:
+        """Start a new log with the initial world, policy and key, and no planned fault or expected finding."""
         with self._lock:
             self.world, self.policy, self.api_key = self._initial
-            self._begin([self.api_key])
+            super()._begin(self.api_key)
             self._planned: deque[_PlannedFault] = deque()
             self._expected = ExpectedFindings(self.engine)
 
@@ -221,12 +216,6 @@ class Fake(BaseServer):
         """
         self._expected.add(rule)
 
-    @property
-    def unexpected(self) -> Findings:
-        """The findings that were not expected, once every request has ended."""
-        self.settle()
-        return self.without_expected(self.findings)
-
     def without_expected(self, findings: Findings) -> Findings:
         """Return those of *findings* that were not expected."""
         return self._expected.without(findings)
@@ -243,14 +232,14 @@ class Fake(BaseServer):
             ]
         return [*self._problems, *missing, *unmet]
 
-    def handle(self, request: Request) -> PendingExchange:
-        """Check *request* and carry it out; return it with the response to send."""
+    def handle(self, request: Request) -> Exchange:
+        """Check *request*, carry it out, and return the response to send."""
         call = IncomingCall.of(request)
         found = rejecting = NO_FINDINGS
         if call.sibling is None:
             found, rejecting = self.engine.evaluate_served(request, [self.api_key], self._rejecting, parsed=call.parsed)
         with self._lock:
-            log = self._log
+            log = self.log
             record = log.open(request, found if len(found) or found.accepted else NO_FINDINGS)
             planned = self._next_fault() if call.is_documented else None
             if planned is None or planned.fault.carried_out:
@@ -266,17 +255,17 @@ class Fake(BaseServer):
         if plan.reset in ("", "after body") and not plan.headers_after and not plan.body_after:
             # The client may have its response before this thread continues, so a plain one counts as sent from now on.
             record.ending = "answered"
-        return PendingExchange(log, record, plan)
+        return log.exchange(record, plan)
 
-    def handle_elsewhere(self, request: Request) -> PendingExchange:
+    def handle_elsewhere(self, request: Request) -> Exchange:
         """Answer *request* to the other host, which is not the API, with 404."""
         with self._lock:
-            log = self._log
+            log = self.log
             record = log.open(request, NO_FINDINGS)
         record.source, record.ending = f"{self.source}, at another host", "elsewhere"
         response = response_to(Outcome("unknown-route"))
         record.render = lambda: response
-        return PendingExchange(log, record, ResponsePlan(response), ending="elsewhere")
+        return log.exchange(record, ResponsePlan(response), ending="elsewhere")
 
     def _next_fault(self) -> _PlannedFault | None:
         if not self._planned:

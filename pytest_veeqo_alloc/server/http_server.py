@@ -214,7 +214,7 @@ class Handler(socketserver.StreamRequestHandler):
         try:
             sent = self._send(head, exchange.plan, exchange.aborted)
         finally:
-            exchange.finish(sent=sent)
+            exchange.finish(sent)
         if exchange.plan.reset == "after body":
             # A reset discards what the client has not read yet, so it comes when the connection is used again.
             self._wait(_RESET_SECONDS, exchange.aborted, until_data=True)

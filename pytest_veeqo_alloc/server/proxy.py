@@ -18,11 +18,10 @@ from pytest_veeqo_alloc.server.request_log import (
     NO_FINDINGS,
     BaseServer,
     Log,
-    PendingExchange,
     Record,
     findings_of_response,
 )
-from pytest_veeqo_alloc.server.responses import ResponsePlan
+from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan
 from pytest_veeqo_alloc.spec.loader import tables
 
 
@@ -48,12 +47,6 @@ class Proxy(BaseServer):
         self._live, self._reads = live, reads
         self._forwarder = Forwarder(live.permission, f"veeqo-alloc-{uuid.uuid4().hex}", timeouts)
 
-    def reset(self) -> None:
-        """Forget every request; requests under way end first."""
-        self._log.settle()
-        self.publish()
-        self._begin()
-
     def leads_to(self, own: str) -> bool:
         """Return whether the target is *own*, the `host:port` that this proxy listens on."""
         host, _, port = self._live.target.rpartition(":")
@@ -62,9 +55,9 @@ class Proxy(BaseServer):
             host == own_host or (is_loopback(host.strip("[]")) and is_loopback(own_host.strip("[]")))
         )
 
-    def handle(self, request: Request) -> PendingExchange:
-        """Check *request*, forward it if it may be forwarded, and return it with the response to send."""
-        operation, log = tables().operation, self._log
+    def handle(self, request: Request) -> Exchange:
+        """Check *request*, forward it if it may be forwarded, and return the response to send."""
+        operation, log = tables().operation, self.log
         is_documented = operation.matches(Interaction(request))
         keys = keys_of(request, operation)
         record = log.open(request, self.engine.evaluate_served(request, keys)[0] if is_documented else NO_FINDINGS)
@@ -80,11 +73,11 @@ class Proxy(BaseServer):
             return self._refuse(log, record, 502, str(error))
         except SendError as error:
             self.add_problem(f"request {record.number}: {error}")
-            return PendingExchange(log, record, _error(502, str(error)), ending="unanswered")
+            return log.exchange(record, _error(502, str(error)), ending="unanswered")
         except LiveError as error:
             return self._refuse(log, record, 403, f"not forwarded: {error.for_command()}")
 
-    def _refuse(self, log: Log, record: Record, status: int, sentence: str) -> PendingExchange:
+    def _refuse(self, log: Log, record: Record, status: int, sentence: str) -> Exchange:
         """Answer a request that was not forwarded: the interaction has no response, since the target gave none.
 
         That is a problem, except for a read, without which nothing was lost.
@@ -92,9 +85,9 @@ class Proxy(BaseServer):
         if record.request.method not in READS:
             self.add_problem(f"request {record.number} was answered with {status}: {sentence}")
         record.source += f", answered here with {status}: {sentence}"
-        return PendingExchange(log, record, _error(status, sentence))
+        return log.exchange(record, _error(status, sentence))
 
-    def _forward(self, log: Log, record: Record, *, is_read: bool) -> PendingExchange:
+    def _forward(self, log: Log, record: Record, *, is_read: bool) -> Exchange:
         url = self._forwarder.target_of(record.request.url.removeprefix(self.url))
         request = replace(record.request, url=url)
         with self._live.admission(request) as admission:
@@ -104,7 +97,7 @@ class Proxy(BaseServer):
         record.render, record.ending, record.is_checked = lambda: decoded, "answered", not is_read
         if record.is_checked:
             record.response_findings = findings_of_response(self.engine, Interaction(request, decoded))
-        return PendingExchange(log, record, ResponsePlan(response))
+        return log.exchange(record, ResponsePlan(response))
 
 
 def _error(status: int, sentence: str) -> ResponsePlan:

@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from pytest_veeqo_alloc.contract.error_responses import ERROR_RESPONSES, JSON_TYPE
 from pytest_veeqo_alloc.core.http import TOKEN, Headers, Response
@@ -40,19 +40,17 @@ class ResponsePlan:
     gzipped: bool = False
 
 
-class Exchange(Protocol):
-    """A request that was handled, and the response to send."""
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request that was handled, and the response to send.
 
-    @property
-    def plan(self) -> ResponsePlan:
-        """The response to send."""
+    `aborted` is set once nobody waits for the response: a slow one is cut short. `finish` is called exactly once, with
+    whether the response was sent completely.
+    """
 
-    @property
-    def aborted(self) -> threading.Event:
-        """Set once nobody waits for the response: a slow one is cut short."""
-
-    def finish(self, *, sent: bool) -> None:
-        """End the exchange; *sent* says whether the response was sent completely. Called exactly once."""
+    plan: ResponsePlan
+    aborted: threading.Event
+    finish: Callable[[bool], object]
 
 
 # What an outcome answers.
@@ -206,10 +204,7 @@ def validate_fault(name: str, arguments: Arguments) -> Fault:
 
 
 _ARGUMENTS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "pointer": (
-        lambda value: isinstance(value, str) and value.startswith("/"),
-        "a JSON Pointer that begins with /",
-    ),
+    "pointer": (lambda value: isinstance(value, str) and value.startswith("/"), "a JSON Pointer that begins with /"),
     "seconds": (
         lambda value: isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 3600,
         "a number from 0 to 3600",
