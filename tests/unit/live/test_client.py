@@ -6,13 +6,9 @@ import datetime
 import json
 import os
 import re
-import signal
 import socket
 import ssl
-import subprocess
-import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from email.utils import format_datetime
 from pathlib import Path
@@ -244,50 +240,6 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
         with live_at(url, tmp_path / "trusting", trust_env=True) as live:
             assert live.post(7, pool_request()).response is not None
         assert len(server.posts) == 1
-
-
-CHILD = """
-import sys
-from pathlib import Path
-sys.path[:0] = sys.argv[4].split(":")
-from support.live import pool_request, live_at
-with live_at(sys.argv[1], Path(sys.argv[2])) as live:
-    live.post(int(sys.argv[3]), pool_request())
-"""
-
-
-def test_a_run_that_is_killed_in_mid_write_leaves_an_intent_that_cleanup_settles(
-    server: Staging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    server.answers = ["hang"]
-    paths = ":".join(path for path in sys.path if path)
-    child = subprocess.Popen([sys.executable, "-c", CHILD, server.url, str(tmp_path), "7", paths])
-    assert server.arrived.wait(timeout=30)
-    child.send_signal(signal.SIGKILL)
-    child.wait(timeout=30)
-    server.release.set()
-    journal = tmp_path / "journal.jsonl"
-    assert [(entry.order_id, entry.before, entry.is_unknown) for entry in read_journal(journal).entries] == [
-        (7, (), True)
-    ]
-    wait_until(lambda: len(server.orders.get(7, ())) == 1)
-    monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
-    command = ["cleanup", str(journal), "--base-url", server.url, "--allow-host", server.url.partition("://")[2]]
-    assert main(command) == 0
-    assert capsys.readouterr().out == "order 7: deleted 5001\norders: 1, with something left: 0\n"
-    assert len(server.posts) == 1
-    assert main(command) == 0
-    assert capsys.readouterr().out == "order 7: nothing of this journal is left\norders: 1, with something left: 0\n"
-    assert KEY not in journal.read_text(encoding="utf-8")
-
-
-def wait_until(condition: Any) -> None:
-    """The server carries on with the request of a client that is gone; there is nothing of it to wait on but its work."""
-    deadline = datetime.datetime.now() + datetime.timedelta(seconds=20)
-    pause = __import__("threading").Event()
-    while not condition():
-        assert datetime.datetime.now() < deadline
-        pause.wait(0.01)
 
 
 def test_clean_up_refuses_an_order_that_holds_what_the_journal_does_not_know(server: Staging, tmp_path: Path) -> None:
@@ -565,29 +517,6 @@ def test_what_cannot_be_told_to_stay_within_the_pool_is_not_admitted(
     with live_at(server.url, tmp_path) as live, pytest.raises(RefusedError, match="stay within the order pool"):
         live.admission(sent)
     assert not (tmp_path / "journal.jsonl").exists()
-
-
-def test_no_window_of_one_second_sees_a_sixth_request(server: Staging, tmp_path: Path) -> None:
-    code = """
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from pathlib import Path
-sys.path[:0] = sys.argv[3].split(":")
-from support.live import KEY, POOL, WriteOptions, grant_permission, RunState, Rate, LiveClient
-from pytest_veeqo_alloc.live.journal import JournalWriter
-folder = Path(sys.argv[2])
-granted = grant_permission(WriteOptions(sys.argv[1], (sys.argv[1].partition("://")[2],), KEY, 99, "pool.toml", None, False, folder))
-live = LiveClient(granted, RunState(folder, Rate.per_second(granted.rate), 99), JournalWriter(folder / "j", "r"))
-list(ThreadPoolExecutor(4).map(lambda _: live.read_order(7), range(8)))
-"""
-    (tmp_path / "pool.toml").write_text(POOL, encoding="utf-8")
-    command = [sys.executable, "-c", code, server.url, str(tmp_path), ":".join(path for path in sys.path if path)]
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda _: subprocess.run(command, check=True), range(2)))
-    arrivals = sorted(time for *_, time in server.seen)
-    assert len(arrivals) == 16
-    assert min(sixth - first for first, sixth in zip(arrivals, arrivals[5:], strict=False)) > 1
 
 
 def test_the_environment_of_this_test_is_on_the_loopback(server: Staging) -> None:

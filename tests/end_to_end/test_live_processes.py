@@ -1,0 +1,148 @@
+"""Budget, rate and journal of a run that has several processes, and of one that is killed."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from support.live import KEY, POOL
+from support.staging import Staging, staging
+
+from pytest_veeqo_alloc.cli.main import main
+from pytest_veeqo_alloc.live.journal import read_journal
+from pytest_veeqo_alloc.live.run_state import Rate, RunState
+
+# However slow the machine is: limits only end a test that hangs, and no assertion depends on them.
+LIMIT = 120
+
+
+@pytest.fixture
+def server() -> Iterator[Staging]:
+    with staging() as started:
+        yield started
+
+
+def python(code: str, *arguments: object) -> list[str]:
+    """Return the command for a process that runs *code* with the import path of this one."""
+    path = f"import sys; sys.path[:0] = {[folder for folder in sys.path if folder]!r}\n"
+    return [sys.executable, "-c", path + code, *map(str, arguments)]
+
+
+def run_twice(command: list[str]) -> list[str]:
+    """Run *command* in two processes at once, and return what they print."""
+    with ThreadPoolExecutor(2) as pool:
+        runs = pool.map(
+            lambda _: subprocess.run(command, capture_output=True, text=True, check=True, timeout=LIMIT), range(2)
+        )
+        return [run.stdout for run in runs]
+
+
+KILLED_WHILE_WRITING = f"""
+from pathlib import Path
+from support.live import live_at, pool_request
+with live_at(sys.argv[1], Path(sys.argv[2]), timeouts=({LIMIT}, {LIMIT})) as live:
+    live.post(7, pool_request())
+"""
+
+
+def test_run_killed_while_writing_leaves_an_intent_that_cleanup_settles(
+    server: Staging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    allocated, allocate = threading.Event(), server.allocate
+
+    def allocate_and_notify(order_id: int, warehouse_id: int, lines: tuple[tuple[int, int], ...]) -> None:
+        allocate(order_id, warehouse_id, lines)
+        allocated.set()
+
+    monkeypatch.setattr(server, "allocate", allocate_and_notify)
+    server.answers = ["hang"]
+    child = subprocess.Popen(python(KILLED_WHILE_WRITING, server.url, tmp_path))
+    while not server.arrived.wait(timeout=0.1):
+        assert child.poll() is None
+    child.send_signal(signal.SIGKILL)
+    child.wait(timeout=LIMIT)
+    server.release.set()
+    journal = tmp_path / "journal.jsonl"
+    (entry,) = read_journal(journal).entries
+    assert (entry.order_id, entry.before, entry.is_unknown) == (7, (), True)
+    # The server goes on with the request, although its client is gone.
+    assert allocated.wait(timeout=LIMIT)
+    monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
+    command = ["cleanup", str(journal), "--base-url", server.url, "--allow-host", server.url.partition("://")[2]]
+    assert main(command) == 0
+    assert capsys.readouterr().out == "order 7: deleted 5001\norders: 1, with something left: 0\n"
+    assert len(server.posts) == 1
+    assert main(command) == 0
+    assert capsys.readouterr().out == "order 7: nothing of this journal is left\norders: 1, with something left: 0\n"
+    assert KEY not in journal.read_text(encoding="utf-8")
+
+
+EIGHT_READS = f"""
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from pytest_veeqo_alloc.live.client import LiveClient
+from pytest_veeqo_alloc.live.journal import JournalWriter
+from pytest_veeqo_alloc.live.permission import WriteOptions, grant_permission
+from pytest_veeqo_alloc.live.run_state import Rate, RunState
+url, folder = sys.argv[1], Path(sys.argv[2])
+options = WriteOptions(url, (url.partition("://")[2],), "{KEY}", 99, "pool.toml", folder=folder)
+permission = grant_permission(options)
+state = RunState(folder, Rate.per_second(permission.rate), 99)
+live = LiveClient(permission, state, JournalWriter(folder / "j", "r"), timeouts=({LIMIT}, {LIMIT}))
+list(ThreadPoolExecutor(4).map(lambda _: live.read_order(7), range(8)))
+"""
+
+
+def test_no_window_of_one_second_sees_a_sixth_request(server: Staging, tmp_path: Path) -> None:
+    (tmp_path / "pool.toml").write_text(POOL, encoding="utf-8")
+    run_twice(python(EIGHT_READS, server.url, tmp_path))
+    arrivals = sorted(time for *_, time in server.seen)
+    assert len(arrivals) == 16
+    # A slot ends after its arrival, and the next one begins a second after that.
+    assert min(sixth - first for first, sixth in zip(arrivals, arrivals[5:], strict=False)) > 1
+
+
+CLAIM_AND_DIE = """
+import os
+from pathlib import Path
+from pytest_veeqo_alloc.live.run_state import Rate, RunState
+RunState(Path(sys.argv[1]), Rate.per_second(1), 9).claim({})
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_slot_of_a_dead_process_blocks_for_one_window_only(tmp_path: Path) -> None:
+    child = subprocess.run(python(CLAIM_AND_DIE, tmp_path), check=False, timeout=LIMIT)
+    assert child.returncode == -signal.SIGKILL
+    slept: list[float] = []
+    state = RunState(tmp_path, Rate.per_second(1), 9, clock=lambda: 1000 + sum(slept), sleep=slept.append)
+    state.claim()
+    assert sum(slept) < 2
+    assert state.charged == 1
+
+
+FORTY_WRITES = """
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from pytest_veeqo_alloc.live import RefusedError
+from pytest_veeqo_alloc.live.run_state import Rate, RunState
+state = RunState(Path(sys.argv[1]), Rate.per_second(10**5), 50)
+def write(_):
+    try:
+        state.end(state.claim({}))
+    except RefusedError:
+        return False
+    return True
+print(sum(ThreadPoolExecutor(4).map(write, range(40))))
+"""
+
+
+def test_threads_and_processes_together_never_exceed_the_budget(tmp_path: Path) -> None:
+    assert sum(map(int, run_twice(python(FORTY_WRITES, tmp_path)))) == 50
+    assert RunState(tmp_path, Rate.per_second(5), 50).charged == 50
