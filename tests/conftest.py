@@ -8,8 +8,10 @@ from hypothesis import settings
 from support.plugins import blocking
 from support.servers import serving
 
-# The same examples in every run, and no example judged by the clock: a busy machine is no failure.
-settings.register_profile("suite", derandomize=True, deadline=None)
+# Every run tries the same few examples, without deadlines, so that a busy machine fails no test;
+# `--hypothesis-profile=thorough`, which the battery uses, tries many.
+settings.register_profile("suite", derandomize=True, deadline=None, max_examples=30)
+settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile("suite")
 
 
