@@ -244,7 +244,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
 
 def test_clean_up_refuses_an_order_that_holds_what_the_journal_does_not_know(server: Staging, tmp_path: Path) -> None:
     server.allocate(7, 5, ((11, 1),))
-    with live_at(server.url, tmp_path) as live:
+    with live_at(server.url, tmp_path, orders="any", rate=1000) as live:
         live.post(7, pool_request())
         live.post(8, pool_request())
         cleaned = clean_up(read_journal(tmp_path / "journal.jsonl"), live)

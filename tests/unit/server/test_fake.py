@@ -6,7 +6,6 @@ import http.client
 import json
 import threading
 import tracemalloc
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -22,7 +21,7 @@ from pytest_veeqo_alloc import Contract, ContractViolation, Policy, Story, World
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.orders.story import Allocation, Customer, Line, Stock
 from pytest_veeqo_alloc.server.fake import Fake
-from pytest_veeqo_alloc.server.responses import FAULTS, PLACEHOLDER, order_text
+from pytest_veeqo_alloc.server.responses import PLACEHOLDER, order_text
 from pytest_veeqo_alloc.server.runner import running
 from pytest_veeqo_alloc.strategies import Broken, allocation_requests, invalid_allocation_requests, malformed_bodies
 
@@ -368,75 +367,3 @@ def test_an_answer_is_not_kept_but_made_again(fake: Fake) -> None:
     assert answer is not None
     assert len(answer.body or b"") > 11_000
     assert kept < 100 * 6_000
-
-
-CONNECTIONS, EACH = 32, 125
-SLOW = {"slow-headers", "slow-body"}
-LOUD = [name for name in FAULTS if name != "reset-after-body"]  # which also swallows the request after its own
-
-
-def test_under_load_with_every_fault_each_request_is_there_once_and_nothing_is_left() -> None:
-    before = set(threading.enumerate())
-    with serve_fake(contract=Contract(rules={"repeated-post": "off"})) as fake:
-        stock = Story(
-            order_id=1, lines=(Line(11, 10**6, stock=(Stock(5, CONNECTIONS * EACH // 2, 0),)),), allocations=()
-        )
-        fake.world = World.of(stock)
-        plan(fake)
-        statuses = load(fake)
-        fake.settle()
-        sent = [path for each in fake.interactions for path in [each.request.url if each.request else ""]]
-        orders = Counter(int(url.split("/")[-2]) for url in sent)
-        assert set(orders.values()) == {1}
-        assert len(orders) == CONNECTIONS * EACH
-        left = fake.world.available(5, 11)
-        reserved = sum(q for o in fake.world.orders.values() for a in o.allocations for _, q in a.lines)
-        assert left is not None
-        assert left >= 0
-        assert reserved + left == CONNECTIONS * EACH // 2
-        assert {201, 422, 429, 500, 502} <= statuses.keys()
-        assert fake.findings.ok
-    assert set(threading.enumerate()) == before
-
-
-def plan(fake: Fake) -> None:
-    for name in LOUD * 8:
-        fault = FAULTS[name]
-        given: dict[str, Any] = (
-            {"pointer": "/deliver_to/new" if name == "extra-member" else "/deliver_to/zip"} if fault.needs else {}
-        )
-        if name in SLOW:
-            given = {"seconds": 0.05}
-        fake.inject_fault(name, **given)
-        fake.respond_with(status=503)
-
-
-def load(fake: Fake) -> Counter[int]:
-    """Every order id once, whatever becomes of it; the connection is made anew where it broke."""
-    statuses: Counter[int] = Counter()
-    address = urlsplit(fake.url)
-
-    def work(first: int) -> None:
-        connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=20)
-        for order_id in range(first, first + EACH):
-            sent = {**headers(fake), "content-type": "application/json"}
-            try:
-                connection.request(
-                    "POST",
-                    f"/orders/{order_id}/allocations",
-                    json.dumps(allocation_request(sellable_id=11, warehouse_id=5)),
-                    sent,
-                )
-                answer = connection.getresponse()
-                answer.read()
-                statuses[answer.status] += 1
-            except (http.client.HTTPException, ConnectionError):
-                connection.close()
-        connection.close()
-
-    threads = [threading.Thread(target=work, args=(10_000 * at,)) for at in range(1, CONNECTIONS + 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return statuses
