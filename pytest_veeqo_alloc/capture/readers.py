@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import datetime
 import email.utils
+import functools
 import json
+import operator
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
 
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError, parse_document
 from pytest_veeqo_alloc.core.http import ContentDecodingError, Headers, Interaction, Request, Response, decode_content
@@ -74,12 +76,9 @@ def load(
         entries = form.entries(document)
     except _MALFORMED:
         raise UnreadableFileError(f"not what {form.name} looks like") from None
-    read = [
-        _read_entry(form, number, entry, f"{source}#{number}", matches, decode)
-        for number, entry in enumerate(entries, 1)
-    ]
+    read = [_read_entry(form, number, entry, source, matches, decode) for number, entry in enumerate(entries, 1)]
     found = tuple(interaction for interaction in read if interaction is not None)
-    day = _recording_day(form, document, found)
+    day = _recording_day(document, found)
     return LoadedFile(kind, found, skipped=len(read) - len(found), recorded_on=day, document=document, is_json=is_json)
 
 
@@ -105,19 +104,20 @@ def _read_entry(
             line = Request(_scalar_text(request["method"]), _scalar_text(request[form.url_key]))
             if not matches(Interaction(line)):
                 return None
-        return form.interaction(entry, line, source, decode)
+        return form.interaction(entry, line, f"{source}#{number}", decode)
     except ContentDecodingError as error:
         raise UnreadableFileError(f"entry {number} of {form.name} has {error}") from None
     except _MALFORMED:
         raise UnreadableFileError(f"entry {number} of {form.name} lacks a member, or has it in another form") from None
 
 
-def _recording_day(form: _Format, document: Any, found: tuple[Interaction, ...]) -> datetime.date | None:
+def _recording_day(document: Any, found: tuple[Interaction, ...]) -> datetime.date | None:
     """Return the day of the recording: from the file, or otherwise from the first valid `Date` header."""
-    try:
-        return datetime.date.fromisoformat(str(form.recorded_on(document))[:10])
-    except _MALFORMED:
-        pass
+    for path in ((STAMP, "recorded_on"), ("log", "entries", 0, "startedDateTime")):
+        try:
+            return datetime.date.fromisoformat(str(functools.reduce(operator.getitem, path, document))[:10])
+        except _MALFORMED:
+            continue
     responses = (interaction.response for interaction in found if interaction.response)
     for value in (value for response in responses for value in response.header_values("date")):
         try:
@@ -131,22 +131,17 @@ def _recording_day(form: _Format, document: Any, found: tuple[Interaction, ...])
 
 
 def _file_interaction(entry: Mapping[str, Any], line: Request | None, source: str, decode: bool) -> Interaction:
-    request, response = entry["request"], entry.get("response")
-    return Interaction(
-        None if line is None else replace(line, headers=_listed_headers(request), body=_file_body(request)),
-        None
-        if response is None
-        else Response(status_code(response["status"]), _listed_headers(response), _file_body(response)),
-        source.rpartition("#")[0],
-    )
+    sent = answer = None
+    if line is not None:
+        sent = Request(line.method, line.url, *_file_message(entry["request"]))
+    if (response := entry.get("response")) is not None:
+        answer = Response(status_code(response["status"]), *_file_message(response))
+    return Interaction(sent, answer, source.rpartition("#")[0])
 
 
-def _listed_headers(message: Mapping[str, Any]) -> Headers:
-    return _header_pairs((name, value) for name, value in message.get("headers") or ())
-
-
-def _file_body(message: Mapping[str, Any]) -> bytes | None:
-    return _body(message.get("body"), message.get("body_base64"))
+def _file_message(message: Mapping[str, Any]) -> tuple[Headers, bytes | None]:
+    headers = _header_pairs((name, value) for name, value in message.get("headers") or ())
+    return headers, _body(message.get("body"), message.get("body_base64"))
 
 
 def _cassette_entries(document: Mapping[str, Any]) -> list[Any]:
@@ -165,10 +160,8 @@ def _cassette_interaction(entry: Mapping[str, Any], line: Request, source: str, 
     sent, received = _cassette_body(request.get("body")), _cassette_body((response.get("body") or {}).get("string"))
     if decode:
         sent, received = decode_content(sent, sent_headers), decode_content(received, received_headers)
-    status = status_code(response["status"]["code"])
-    return Interaction(
-        replace(line, headers=sent_headers, body=sent), Response(status, received_headers, received), source
-    )
+    answer = Response(status_code(response["status"]["code"]), received_headers, received)
+    return Interaction(Request(line.method, line.url, sent_headers, sent), answer, source)
 
 
 def _cassette_body(body: Any) -> bytes | None:
@@ -204,14 +197,11 @@ def values_by_header(headers: Headers) -> dict[str, list[str]]:
 
 
 def _har_interaction(entry: Mapping[str, Any], line: Request, source: str, decode: bool) -> Interaction:
-    request, response = entry["request"], entry["response"]
-    status = status_code(response["status"])
-    return Interaction(
-        replace(line, headers=_har_headers(request), body=_har_body(request.get("postData"))),
-        # A browser notes status 0 for a request without a response.
-        Response(status, _har_headers(response), _har_body(response.get("content"))) if status else None,
-        source,
-    )
+    request, response, answer = entry["request"], entry["response"], None
+    if status := status_code(response["status"]):  # a browser notes status 0 for a request without a response
+        answer = Response(status, _har_headers(response), _har_body(response.get("content")))
+    sent = Request(line.method, line.url, _har_headers(request), _har_body(request.get("postData")))
+    return Interaction(sent, answer, source)
 
 
 def _har_headers(message: Mapping[str, Any]) -> Headers:
@@ -224,35 +214,19 @@ def _har_body(content: Mapping[str, Any] | None) -> bytes | None:
     return _body(None, text) if content.get("encoding") == "base64" else _body(text)
 
 
-@dataclass(frozen=True, slots=True)
-class _Format:
-    """A kind of file: its name, the member that has a request's URL, and how to read its entries, one of them, its day."""
+class _Format(NamedTuple):
+    """A kind of file: its name, the member with a request's URL, and functions for its entries and one interaction."""
 
     name: str
     url_key: str
     entries: Callable[[Any], list[Any]]
     interaction: Callable[..., Interaction]
-    recorded_on: Callable[[Any], Any]
 
 
 _FORMATS: Mapping[str, _Format] = {
-    "interaction": _Format(
-        "an interaction file", "url", lambda document: [document], _file_interaction, lambda document: None
-    ),
-    "cassette": _Format(
-        "a VCR cassette",
-        "uri",
-        _cassette_entries,
-        _cassette_interaction,
-        lambda document: document[STAMP]["recorded_on"],
-    ),
-    "har": _Format(
-        "a HAR file",
-        "url",
-        lambda document: list(document["log"]["entries"]),
-        _har_interaction,
-        lambda document: document["log"]["entries"][0]["startedDateTime"],
-    ),
+    "interaction": _Format("an interaction file", "url", lambda document: [document], _file_interaction),
+    "cassette": _Format("a VCR cassette", "uri", _cassette_entries, _cassette_interaction),
+    "har": _Format("a HAR file", "url", lambda document: list(document["log"]["entries"]), _har_interaction),
 }
 
 

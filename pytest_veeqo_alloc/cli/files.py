@@ -78,7 +78,7 @@ def _check(run: CheckRun, engine: Engine, path: str, loaded: LoadedFile, options
             results.insert(0, engine.evaluate_stored(interaction, expect_status=options.expect_status))
         _add(run, engine, path, interaction.source, engine.merge(results))
     if options.lint and options.max_age is not None and loaded.kind in ("cassette", "har"):
-        age = engine.file_findings(age_breaches(loaded.recorded_on, engine.today, options.max_age))
+        age = engine.file_findings(age_breaches(loaded.recorded_on, engine.settings.deviations.today, options.max_age))
         if len(age):
             _add(run, engine, path, path, age)
 

@@ -128,8 +128,6 @@ VALUES_OF_RULE: Mapping[str, str] = {
 }
 """Rules about single values: each is evaluated for every value of the fields that have this flag."""
 
-RULES_WITH_PRECONDITIONS = (*STAGES_OF_RULE, *FIELDS_OF_RULE, *VALUES_OF_RULE, "untyped-field-value")
-
 
 # What was counted.
 

@@ -71,26 +71,26 @@ class Node:
 def build_field_tree(shape: Shape, pointer: str = "", counters: list[str] | None = None) -> Node:
     """Build the tree of all documented members below *shape*, whose instances are at *pointer*."""
     counters = ["object "] if counters is None else counters
-    places = tuple(FieldPlace(f"{pointer}/{name}", shape.name, member) for name, member in shape.fields.items())
-    children: dict[str, Node] = {}
+    places, children = [], {}
     arrays: list[tuple[tuple[str, ...], int, Node]] = []
     texts: list[tuple[tuple[str, ...], int]] = []
-    for place in places:
-        if place.field.type and place.field.nullable:
-            texts.append(((place.field.name,), len(counters)))
-            counters.append(f"{NULL} {place.pointer}")
-    for name, is_array, inner in shape.children:
-        if is_array:
+    for name, member in shape.fields.items():
+        places.append(FieldPlace(f"{pointer}/{name}", shape.name, member))
+        if member.shape is None:
+            if member.type and member.nullable:
+                texts.append(((name,), len(counters)))
+                counters.append(f"{NULL} {pointer}/{name}")
+        elif member.type == "array":
             index = len(counters)
             counters.append(f"object {pointer}/{name}/*")
-            children[name] = build_field_tree(inner, f"{pointer}/{name}/*", counters)
+            children[name] = build_field_tree(member.shape, f"{pointer}/{name}/*", counters)
             arrays.append(((name,), index, children[name]))
         else:
-            child = children[name] = build_field_tree(inner, f"{pointer}/{name}", counters)
+            child = children[name] = build_field_tree(member.shape, f"{pointer}/{name}", counters)
             arrays += (((name, *path), index, node) for path, index, node in child.arrays)
             texts += (((name, *path), index) for path, index in child.texts)
     rows = tuple((p.field.name, p.pointer, p.expected, children.get(p.field.name)) for p in places)
-    return Node(pointer, places, children, rows, tuple(arrays), tuple(texts), counters)
+    return Node(pointer, tuple(places), children, rows, tuple(arrays), tuple(texts), counters)
 
 
 Counts = dict[str, int]

@@ -61,21 +61,11 @@ class RunInfo:
 
 def build_report(about: RunInfo, counted: Mapping[Origin, Coverage], field_trees: FieldTrees) -> Document:
     """Build the report of one run from its coverage by origin."""
-    origins = {
-        origin: _origin_row(coverage, about, field_trees)
-        for origin, coverage in counted.items()
-        if coverage.interactions
-    }
-    run = {
-        "id": about.id,
-        "started": about.started,
-        "by": about.by,
-        "version": about.version,
-        "profile": about.profile,
-        "origins": origins,
-        "deviations": list(_deviation_rows(about, counted.values(), origins, field_trees)),
-    }
-    return {"format": FORMAT, "version": VERSION, "runs": [run]}
+    seen = {origin: coverage for origin, coverage in counted.items() if coverage.interactions}
+    origins = {origin: _origin_row(coverage, about, field_trees) for origin, coverage in seen.items()}
+    run: dict[str, Any] = {name: getattr(about, name) for name in ("id", "started", "by", "version", "profile")}
+    deviations = list(_deviation_rows(about, counted.values(), origins, field_trees))
+    return {"format": FORMAT, "version": VERSION, "runs": [{**run, "origins": origins, "deviations": deviations}]}
 
 
 def _origin_row(coverage: Coverage, about: RunInfo, field_trees: FieldTrees) -> dict[str, Any]:
@@ -93,14 +83,9 @@ def _origin_row(coverage: Coverage, about: RunInfo, field_trees: FieldTrees) -> 
 
 def _field_rows(bodies: BodyCounts, root: Node) -> dict[str, Any]:
     return {
-        pointer: {
-            "looked_at": tally.instances,
-            "present": tally.present,
-            "non_null": tally.non_null,
-            "types": dict(tally.types),
-        }
+        pointer: {"looked_at": total, "present": tally.present, "non_null": tally.non_null, "types": dict(tally.types)}
         for pointer, tally in tally_fields(bodies, root).items()
-        if tally.instances
+        if (total := tally.instances)
     }
 
 
@@ -118,14 +103,9 @@ def _rule_rows(coverage: Coverage, evaluations: Mapping[str, int], about: RunInf
         counts["accepted", key.partition(" ")[0]] += count
     for key, count in coverage.findings.items():
         severity, rule, *_ = key.split(" ", 2)
-        counts[severity, rule] += count
+        counts[f"{severity}s", rule] += count
     return {
-        rule: {
-            "looked_at": evaluated,
-            "errors": counts["error", rule],
-            "warnings": counts["warning", rule],
-            "accepted": counts["accepted", rule],
-        }
+        rule: {"looked_at": evaluated, **{name: counts[name, rule] for name in ("errors", "warnings", "accepted")}}
         for rule, evaluated in evaluations.items()
         if about.severities[rule] != "off"
     }
@@ -174,13 +154,8 @@ def _deviation_rows(
             state = "used" if count else "stale"
         else:
             continue
-        yield {
-            "rule": deviation.rule,
-            "place": deviation.place or WHOLE_BODY,
-            "reason": deviation.reason,
-            "count": count,
-            "state": state,
-        }
+        row = {"rule": deviation.rule, "place": deviation.place or WHOLE_BODY, "reason": deviation.reason}
+        yield {**row, "count": count, "state": state}
 
 
 # Several runs together.
@@ -202,7 +177,6 @@ class Totals:
     """The sums over all runs of a report for one origin."""
 
     interactions: int = 0
-    statuses: Counter[str] = field(default_factory=Counter)
     fields: dict[tuple[BodySide, str], FieldTally] = field(default_factory=dict)
     undocumented: dict[tuple[BodySide, str], Counter[str]] = field(default_factory=dict)
     rules: dict[str, Counter[str]] = field(default_factory=dict)
@@ -217,13 +191,11 @@ class Totals:
     def add(self, row: Mapping[str, Any]) -> None:
         """Add what one run saw of this origin."""
         self.interactions += row["interactions"]
-        self.statuses.update(row["statuses"])
         for side in BODY_SIDES:
             for pointer, counts in row[f"{side}_fields"].items():
                 tally = self.fields.setdefault((side, pointer), FieldTally())
                 tally.instances += counts["looked_at"]
                 tally.present += counts["present"]
-                tally.non_null += counts["non_null"]
                 add_counts(tally.types, counts["types"])
             for pointer, kinds in row["undocumented"][side].items():
                 self.undocumented.setdefault((side, pointer), Counter()).update(kinds)

@@ -27,7 +27,7 @@ from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex
 from pytest_veeqo_alloc.contract.failure import ContractViolation
 from pytest_veeqo_alloc.contract.findings import Breach, Findings
 from pytest_veeqo_alloc.contract.http_rules import Seen, sequence_breaches
-from pytest_veeqo_alloc.contract.rules import BodySide, Severity, severities
+from pytest_veeqo_alloc.contract.rules import BodySide, severities
 from pytest_veeqo_alloc.core.http import Interaction, Request
 from pytest_veeqo_alloc.coverage.collector import Coverage, Origin, coverage_of_check, coverage_of_findings
 from pytest_veeqo_alloc.coverage.listeners import CheckEvent, Listener
@@ -63,21 +63,7 @@ class Engine:
         index = DeviationIndex(
             [deviation for source in sources for deviation in load_deviations(source)], datetime.date.today()
         )
-        self._settings = Settings(profile, severities(profile, rules), index, show_values)
-
-    def severity_of(self, rule: str) -> Severity:
-        """Return the severity of *rule*; KeyError for an unknown id."""
-        return self._settings.severities[rule]
-
-    @property
-    def deviations(self) -> tuple[Deviation, ...]:
-        """All accepted deviations, including those of packs."""
-        return self._settings.deviations.all
-
-    @property
-    def today(self) -> datetime.date:
-        """The day on which it is checked whether a deviation has expired."""
-        return self._settings.deviations.today
+        self.settings = Settings(profile, severities(profile, rules), index, show_values)
 
     def with_listener(self, listener: Listener | None) -> Self:
         """Return a copy that publishes to *listener*."""
@@ -90,7 +76,7 @@ class Engine:
     def check(self, interaction: Interaction, context: CheckContext = _NO_CONTEXT) -> Findings:
         """Return the findings of *interaction* and publish them."""
         raw = examine(interaction, tables(), context)
-        findings = findings_of(raw, interaction, tables(), self._settings, context)
+        findings = findings_of(raw, interaction, tables(), self.settings, context)
         self._publish(None, interaction, raw, findings, context)
         return findings
 
@@ -98,7 +84,7 @@ class Engine:
         """Return the findings of a body alone, given as parsed JSON or as bytes, and publish them."""
         validate_side(side)
         raw = examine_body(side, value, tables())
-        findings = to_findings(raw.breaches, tables(), self._settings)
+        findings = to_findings(raw.breaches, tables(), self.settings)
         self._publish(None, None, raw, findings, _NO_CONTEXT)
         return findings
 
@@ -111,7 +97,7 @@ class Engine:
     def evaluate(self, interaction: Interaction, context: CheckContext = _NO_CONTEXT) -> Findings:
         """Return the findings of *interaction*."""
         raw = examine(interaction, tables(), context)
-        return findings_of(raw, interaction, tables(), self._settings, context)
+        return findings_of(raw, interaction, tables(), self.settings, context)
 
     def evaluate_stored(self, interaction: Interaction, *, expect_status: int | None = None) -> Findings:
         """Return the findings of a stored interaction, in which the key may have been filtered from the headers."""
@@ -127,13 +113,13 @@ class Engine:
         """
         context = CheckContext(known_keys=tuple(keys))
         breaches = examine(Interaction(request), tables(), context, parsed).breaches
-        found = (to_findings(breaches, tables(), engine._settings) for engine in (self, *others))
+        found = (to_findings(breaches, tables(), engine.settings) for engine in (self, *others))
         return [mask_keys(findings, request, tables(), context) for findings in found]
 
     def evaluate_sequence(self, seen: Iterable[Seen], keys: Iterable[str] = ()) -> Findings:
         """Return the findings about the order of requests to a server that accepts *keys*; see `sequence_breaches`."""
         breaches = sequence_breaches(seen, tables().operation, keys)
-        return to_findings((("request", breach, None) for breach in breaches), tables(), self._settings)
+        return to_findings((("request", breach, None) for breach in breaches), tables(), self.settings)
 
     def lint(self, interaction: Interaction) -> Findings:
         """Return findings about secrets in a stored interaction of any call."""
@@ -141,7 +127,7 @@ class Engine:
 
     def file_findings(self, breaches: Iterable[Breach]) -> Findings:
         """Return the findings that this profile makes of *breaches* of rules about files."""
-        return to_findings((("file", breach, None) for breach in breaches), tables(), self._settings)
+        return to_findings((("file", breach, None) for breach in breaches), tables(), self.settings)
 
     # Findings together.
 
@@ -209,7 +195,7 @@ class Engine:
             return
 
         def coverage(test_id: str) -> Coverage:  # called only by a listener that counts
-            operation, deviations = tables().operation, self._settings.deviations
+            operation, deviations = tables().operation, self.settings.deviations
             return coverage_of_check(interaction, raw, findings, context, operation, field_trees(), deviations, test_id)
 
         self.listener.on_check(CheckEvent(origin, interaction, findings, coverage))

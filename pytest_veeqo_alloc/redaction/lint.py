@@ -114,13 +114,9 @@ def _is_random(token: str) -> bool:
         return False
     kinds = [0 if c.isdigit() else 1 if c.islower() else 2 if c.isupper() else 3 for c in token]
     changes = sum(one != other for one, other in itertools.pairwise(kinds))
-    return changes >= len(token) / 4 and _entropy(token) >= 3
-
-
-def _entropy(text: str) -> float:
-    """Return the Shannon entropy of *text* in bits per character."""
-    size = len(text)
-    return -sum(count / size * math.log2(count / size) for count in Counter(text).values())
+    shares = [count / len(token) for count in Counter(token).values()]
+    entropy = -sum(share * math.log2(share) for share in shares)  # Shannon's, in bits per character
+    return changes >= len(token) / 4 and entropy >= 3
 
 
 _COOKIES = ("cookie", "set-cookie", "proxy-authorization")

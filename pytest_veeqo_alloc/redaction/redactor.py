@@ -59,7 +59,6 @@ _HEADERS: Mapping[str, re.Pattern[str]] = {
 _SCHEME = re.compile(r"(Bearer|Basic|Digest|Token) (.+)", re.IGNORECASE | re.DOTALL)
 
 Fields = Mapping[str, Field]
-_NO_FIELDS: Fields = {}
 _FORM = re.compile(rb"[^=&\s{}\[\]<>\"]+=[^&\s{}<>\"]*(?:&[^=&\s{}\[\]<>\"]+=[^&\s{}<>\"]*)*")
 _DROPPED = re.compile(rb"\[redacted: [0-9]+ bytes that are no JSON\]")
 
@@ -148,12 +147,13 @@ class Redactor:
             allowed = allowed_text(name, value)
             return self._placeholders.text(value) if allowed is None else allowed
         if isinstance(value, dict):
-            return {
-                key if key in fields or is_plain_name(key) else self._placeholders.text(key): self._value(
-                    member, key, fields.get(key), _fields_below(fields.get(key))
-                )
-                for key, member in value.items()
-            }
+            redacted = {}
+            for key, member in value.items():
+                shown_key = key if key in fields or is_plain_name(key) else self._placeholders.text(key)
+                documented = fields.get(key)
+                below = documented.shape.fields if documented and documented.shape else {}
+                redacted[shown_key] = self._value(member, key, documented, below)
+            return redacted
         if isinstance(value, list):
             return [self._value(item, name, field, fields) for item in value]
         if value is None or isinstance(value, bool) or (field is not None and field.type == "number"):
@@ -191,7 +191,10 @@ class Redactor:
             shown_name = name if is_redacted else f"x-{self._placeholders.text(name)}"
             return shown_name, self._placeholders.text(value)
         if lowered == "location":
-            return name, self._location(value, host)
+            if is_uri_reference(value):
+                return name, self._url(value, keep_host=_host_of(value) == host)
+            # An invalid reference stays invalid: no URI contains angle brackets.
+            return name, f"<{self._placeholders.text(value.removeprefix('<').removesuffix('>'))}>"
         allowed = _HEADERS.get(lowered)
         if (allowed is not None and allowed.fullmatch(value)) or (lowered == "host" and host and value == host):
             return name, value
@@ -201,12 +204,6 @@ class Redactor:
         if lowered != "content-type" and (match := _SCHEME.fullmatch(value)):
             return name, f"{match[1]} {self._placeholders.text(match[2].strip())}"
         return name, self._placeholders.text(value)
-
-    def _location(self, value: str, host: str) -> str:
-        if is_uri_reference(value):
-            return self._url(value, keep_host=_host_of(value) == host)
-        # An invalid reference stays invalid: no URI contains angle brackets.
-        return f"<{self._placeholders.text(value.removeprefix('<').removesuffix('>'))}>"
 
     # URLs.
 
@@ -254,7 +251,3 @@ def _host_of(url: str) -> str:
         return urlsplit(url).netloc.rpartition("@")[2]
     except ValueError:
         return ""
-
-
-def _fields_below(field: Field | None) -> Fields:
-    return field.shape.fields if field is not None and field.shape is not None else _NO_FIELDS

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_veeqo_alloc.capture.writers import write_atomically
-from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.core.json_pointer import mask_name
 from pytest_veeqo_alloc.coverage.collector import Coverage, Origin
 from pytest_veeqo_alloc.coverage.report_model import (
@@ -71,10 +70,10 @@ def describe_run(engine: Engine, by: str, started: datetime.datetime, run: str) 
         by=by,
         version=version("pytest-veeqo-alloc"),
         profile=engine.profile,
-        severities={rule: engine.severity_of(rule) for rule in CATALOGUE},
-        deviations=engine.deviations,
+        severities=engine.settings.severities,
+        deviations=engine.settings.deviations.all,
         pack_deviations=frozenset(deviation for pack in PACKS for deviation in load_deviations(pack)),
-        today=engine.today,
+        today=engine.settings.deviations.today,
     )
 
 

@@ -309,7 +309,7 @@ class ExpectedFindings:
         """Expect *rule* to be broken; ValueError if it is unknown or off."""
         if not isinstance(rule, str) or rule not in CATALOGUE:
             raise ValueError(unknown_name("rule", rule, CATALOGUE))
-        if self._engine.severity_of(rule) == "off":
+        if self._engine.settings.severities[rule] == "off":
             raise ValueError(
                 f"the rule {rule} is off in profile {self._engine.profile}, so it is never found: "
                 f"turn it on with --veeqo-alloc-rule {rule}=warning"

@@ -86,9 +86,11 @@ SENT_AGAIN: dict[str, tuple[Response | None, Ending]] = {
 def files() -> dict[str, Findings]:
     return {
         "an old recording": STRICT.file_findings(
-            age_breaches(STRICT.today - datetime.timedelta(days=8), STRICT.today, 7)
+            age_breaches(
+                STRICT.settings.deviations.today - datetime.timedelta(days=8), STRICT.settings.deviations.today, 7
+            )
         ),
-        "a recording without a date": STRICT.file_findings(age_breaches(None, STRICT.today, 7)),
+        "a recording without a date": STRICT.file_findings(age_breaches(None, STRICT.settings.deviations.today, 7)),
         "a cassette of version 2": STRICT.file_findings([format_breach(2)]),
         "a cassette of no version": STRICT.file_findings([format_breach("v1")]),
         "secrets": STRICT.lint(

@@ -18,8 +18,8 @@ from pytest_veeqo_alloc.contract.rules import CATALOGUE, BodySide
 from pytest_veeqo_alloc.coverage.collector import (
     FIELDS_OF_RULE,
     OUR_SERVER,
-    RULES_WITH_PRECONDITIONS,
     STAGES_OF_RULE,
+    VALUES_OF_RULE,
     Coverage,
     Stage,
     coverage_from_row,
@@ -178,7 +178,8 @@ def test_undocumented_members_beyond_the_first_500_are_counted_together() -> Non
 
 
 def test_every_rule_about_messages_has_preconditions_that_exist() -> None:
-    assert sorted(RULES_WITH_PRECONDITIONS) == sorted(rule.id for rule in CATALOGUE.values() if rule.sides != ("file",))
+    rules = (*STAGES_OF_RULE, *FIELDS_OF_RULE, *VALUES_OF_RULE, "untyped-field-value")
+    assert sorted(rules) == sorted(rule.id for rule in CATALOGUE.values() if rule.sides != ("file",))
     assert {stage for stages in STAGES_OF_RULE.values() for stage in stages} == set(Stage)
     names = {f"{place.shape}.{place.field.name}" for place in field_trees().response.all_places()}
     names |= {f"request {place.shape}.{place.field.name}" for place in field_trees().request.all_places()}

@@ -157,7 +157,7 @@ def test_a_strict_fake_refuses_every_request_that_is_wrong_and_says_where(fake: 
     fake.policy = replace(
         Policy.strict(), unknown_order="create", unknown_warehouse="create", unknown_sellable="create"
     )
-    fake.expect_finding(broken.rule) if fake.engine.severity_of(broken.rule) != "off" else None
+    fake.expect_finding(broken.rule) if fake.engine.settings.severities[broken.rule] != "off" else None
     raw = broken.payload if isinstance(broken.payload, bytes) else json.dumps(broken.payload).encode()
     answer = post(fake, raw)
     assert answer.status_code in (400, 422)
