@@ -52,7 +52,7 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Build the sdist, and the wheel from it; return both paths."""
     out = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--outdir", out, ROOT)
+    run(sys.executable, "-m", "build", "--installer", "uv", "--outdir", out, ROOT)
     (sdist,), (wheel,) = out.glob("*.tar.gz"), out.glob("*.whl")
     return sdist, wheel
 
@@ -100,10 +100,10 @@ def test_sdist_holds_code_data_and_tests(built: tuple[Path, Path]) -> None:
 
 @pytest.mark.parametrize("kind", ["wheel", "editable"])
 def test_installation_finds_its_data(built: tuple[Path, Path], kind: str, tmp_path: Path) -> None:
-    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    run(sys.executable, "-m", "uv", "venv", "--quiet", "--python", sys.executable, tmp_path / "venv")
     python = tmp_path / "venv" / "bin" / "python"
     target = [built[1]] if kind == "wheel" else ["-e", ROOT]
-    run(python, "-m", "pip", "install", "--quiet", "--no-deps", *target)
+    run(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--python", python, *target)
     assert finds_everything(python, tmp_path)
 
 

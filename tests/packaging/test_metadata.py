@@ -16,7 +16,7 @@ HOME = "https://code.example/team/project"
 
 def metadata_of(tree: Path, out: Path) -> Message:
     """Build a wheel of *tree* and return its metadata."""
-    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(out), str(tree)]
+    command = [sys.executable, "-m", "build", "--installer", "uv", "--wheel", "--outdir", str(out), str(tree)]
     subprocess.run(command, check=True, capture_output=True)
     (wheel,) = out.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
