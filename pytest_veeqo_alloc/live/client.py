@@ -31,11 +31,10 @@ from pytest_veeqo_alloc.live import JournalError, NotSentError, RefusedError
 from pytest_veeqo_alloc.live.journal import Entry, Ids, JournalWriter, made_by, new_name, open_journal
 from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WritePermission, port_of
 from pytest_veeqo_alloc.live.run_state import Charge, Rate, RunState
-from pytest_veeqo_alloc.live.transport import Backoff, Sender, retry_after
+from pytest_veeqo_alloc.live.transport import READS, Backoff, Sender, retry_after
 from pytest_veeqo_alloc.spec.loader import tables
 
 JSON_HEADERS: Headers = (("Content-Type", "application/json"),)
-READS = ("GET", "HEAD", "OPTIONS")
 
 
 class Admission:
@@ -214,7 +213,7 @@ class LiveClient:
 
     def _check_target(self, request: Request) -> None:
         base, url = urlsplit(self.permission.base_url), urlsplit(request.url)
-        same = (url.scheme, url.hostname, port_of(url)) == (base.scheme, self.permission.host, self.permission.port)
+        same = (url.scheme, url.hostname, port_of(url)) == (base.scheme, base.hostname, port_of(base))
         # Clients resolve dot segments after this check, and may end up beside the base path.
         moves = any(unquote(segment) in (".", "..") for segment in url.path.split("/"))
         if not same or moves or not url.path.startswith(f"{base.path.rstrip('/')}/"):

@@ -98,8 +98,6 @@ class WritePermission:
     """Permission to write: to which server and orders, with which key, how often and how fast."""
 
     base_url: str
-    host: str
-    port: int
     api_key: str = field(repr=False)
     max_writes: int
     pool: OrderPool
@@ -109,7 +107,8 @@ class WritePermission:
     @property
     def target(self) -> str:
         """The server as `host:port`."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        url = urlsplit(self.base_url)
+        return f"[{url.hostname}]:{port_of(url)}" if ":" in (url.hostname or "") else f"{url.hostname}:{port_of(url)}"
 
 
 def grant_permission(options: WriteOptions, *, needs_key: bool = True, only_cleans_up: bool = False) -> WritePermission:
@@ -129,17 +128,8 @@ def grant_permission(options: WriteOptions, *, needs_key: bool = True, only_clea
     problems += _rate_problems(options, pool)
     if problems:
         raise NotPermittedError("\n".join(problems))
-    url = urlsplit(options.base_url)
-    return WritePermission(
-        base_url=options.base_url.rstrip("/"),
-        host=url.hostname or "",
-        port=port_of(url),
-        api_key=options.api_key,
-        max_writes=options.max_writes,
-        pool=pool,
-        rate=MAX_RATE if options.rate is None else options.rate,
-        trust_env=options.trust_env,
-    )
+    base_url, rate = options.base_url.rstrip("/"), MAX_RATE if options.rate is None else options.rate
+    return WritePermission(base_url, options.api_key, options.max_writes, pool, rate, options.trust_env)
 
 
 def _target_problems(options: WriteOptions) -> Iterator[str]:

@@ -19,6 +19,8 @@ from pytest_veeqo_alloc.core.http import Headers, Request, Response
 from pytest_veeqo_alloc.live import NotSentError, SendError
 from pytest_veeqo_alloc.live.permission import WritePermission
 
+READS = ("GET", "HEAD", "OPTIONS")
+
 _HOP_BY_HOP = frozenset({
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
     "transfer-encoding", "upgrade",
@@ -46,27 +48,9 @@ class Sender:
         self._session.trust_env = permission.trust_env
 
     def send(self, request: Request) -> Response:
-        """Send *request* once and return the response. Raise SendError if none arrived."""
-        try:
-            answer = self._session.request(
-                request.method,
-                request.url,
-                headers=dict(request.headers),
-                data=request.body,
-                allow_redirects=False,
-                timeout=self._timeouts,
-            )
-        except requests.RequestException as error:
-            problem, was_sent = describe_error(error)
-        else:
-            return Response(answer.status_code, tuple(answer.headers.items()), answer.content)
-        # Raised outside the `except`, since the request of the client's error has the key in its headers.
-        message = f"{request.method} to {self._target} got no response: {problem}"
-        if not was_sent:
-            raise NotSentError(message)
-        if request.method != "GET":
-            message += "; whether it was carried out is UNKNOWN, and it is not sent again"
-        raise SendError(message)
+        """Send *request* once and return the decoded response. Raise SendError if none arrived."""
+        answer, body = _exchange(self._session, request, dict(request.headers), self._target, self._timeouts)
+        return Response(answer.status_code, tuple(answer.headers.items()), body)
 
 
 class Forwarder:
@@ -84,26 +68,11 @@ class Forwarder:
         with requests.Session() as session:
             session.trust_env = self._permission.trust_env
             session.headers.clear()
-            try:
-                answer = session.request(
-                    request.method,
-                    request.url,
-                    headers=self._forwarded_headers(request),
-                    data=request.body,
-                    auth=lambda prepared: prepared,  # otherwise requests takes credentials from .netrc
-                    allow_redirects=False,
-                    timeout=self._timeouts,
-                    stream=True,
-                )
-                body = answer.raw.read(decode_content=False)
-            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-                problem, was_sent = describe_error(error)
-            else:
-                pairs = tuple((str(name), str(value)) for name, value in answer.raw.headers.items())
-                return Response(answer.status_code, without_hops(pairs), body)
-        # Raised outside the `except`, since the request of the client's error has the key in its headers.
-        kind = SendError if was_sent else NotSentError
-        raise kind(f"no response from the upstream {self._permission.target}: {problem}")
+            session.auth = lambda prepared: prepared  # otherwise requests takes credentials from .netrc
+            headers = self._forwarded_headers(request)
+            answer, body = _exchange(session, request, headers, self._permission.target, self._timeouts, raw=True)
+        pairs = tuple((str(name), str(value)) for name, value in answer.raw.headers.items())
+        return Response(answer.status_code, without_hops(pairs), body)
 
     def _forwarded_headers(self, request: Request) -> dict[str, str | bytes]:
         """Return the client's end-to-end headers, with a coding that the proxy can decode and with `Via`."""
@@ -123,6 +92,33 @@ class Forwarder:
             "Connection": "close",
             "Via": ", ".join([*via, f"1.1 {self.via}"]),
         }
+
+
+def _exchange(
+    session: requests.Session,
+    request: Request,
+    headers: dict[str, str | bytes],
+    target: str,
+    timeouts: tuple[float, float],
+    *,
+    raw: bool = False,
+) -> tuple[requests.Response, bytes]:
+    """Send *request* once and return the response with its body, which keeps its content coding if *raw* is true."""
+    method, url, data = request.method, request.url, request.body
+    try:
+        answer = session.request(
+            method, url, headers=headers, data=data, allow_redirects=False, timeout=timeouts, stream=raw
+        )
+        return answer, answer.raw.read(decode_content=False) if raw else answer.content
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        problem, was_sent = describe_error(error)
+    # Raised outside the `except`, since the request of the client's error has the key in its headers.
+    message = f"{request.method} to {target} got no response: {problem}"
+    if not was_sent:
+        raise NotSentError(message)
+    if request.method not in READS:
+        message += "; whether it was carried out is UNKNOWN, and it is not sent again"
+    raise SendError(message)
 
 
 def without_hops(headers: Iterable[tuple[str, str]]) -> Headers:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -217,7 +216,7 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
     cassettes.publish()
     clear_observers(item)
     passed = item.stash[TEST_PASSED]
-    item.stash[CASSETTES_USED] = [dataclasses.asdict(used) for used in cassettes.usage(passed=passed)]
+    item.stash[CASSETTES_USED] = cassettes.usage(passed=passed)
     if passed:
         with _one_sentence():
             cassettes.save(datetime.date.today())

@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_veeqo_alloc.capture.documents import MAX_YAML
 from pytest_veeqo_alloc.core.text import nearest, unknown_name
 from pytest_veeqo_alloc.spec.loader import shipped_folder
 
@@ -31,17 +30,6 @@ class CassetteFile:
     name: str
     path: Path
     is_bundled: bool = False
-
-    def read(self) -> bytes | None:
-        """Return the content, or None if there is no file. Raise CassetteError if it cannot be read or is too large."""
-        try:
-            if self.path.stat().st_size > MAX_YAML:
-                raise CassetteError(f"the cassette {self.path} is larger than {MAX_YAML // 1024**2} MB: split it")
-            return self.path.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise CassetteError(f"the cassette {self.path} cannot be read: {error.strerror}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from vcr.persisters.filesystem import CassetteNotFoundError
 from vcr.request import Request as VcrRequest
 from vcr.util import read_body
 
-from pytest_veeqo_alloc.capture.documents import UnreadableFileError
+from pytest_veeqo_alloc.capture.documents import MAX_YAML, UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import cassette_headers, load, status_code, values_by_header
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import (
@@ -61,16 +61,20 @@ _admission: ContextVar[Admission | None] = ContextVar("veeqo_alloc_admission", d
 
 def stored_interactions(file: CassetteFile) -> list[Interaction]:
     """Return the interactions in *file* with decoded bodies, or none if it does not exist. Raise CassetteError, in one
-    sentence with the file's name, if it is not a cassette."""
-    data = file.read()
-    if data is None:
-        return []
+    sentence with the file's name, if it cannot be read, is too large or is not a cassette."""
+    path = file.path
     try:
-        loaded = load(data, str(file.path), kind="cassette", side_of=lambda _: None, matches=lambda _: True)
+        if path.stat().st_size > MAX_YAML:
+            raise CassetteError(f"the cassette {path} is larger than {MAX_YAML // 1024**2} MB: split it")
+        loaded = load(path.read_bytes(), str(path), kind="cassette", side_of=lambda _: None, matches=lambda _: True)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise CassetteError(f"the cassette {path} cannot be read: {error.strerror}") from None
     except UnreadableFileError as error:
-        raise CassetteError(f"the cassette {file.path} cannot be used: {error}") from None
+        raise CassetteError(f"the cassette {path} cannot be used: {error}") from None
     if loaded is None or not loaded.interactions:
-        raise CassetteError(f"the cassette {file.path} has no interaction: record it again")
+        raise CassetteError(f"the cassette {path} has no interaction: record it again")
     return list(loaded.interactions)
 
 
@@ -145,8 +149,6 @@ class CassettePlayer:
         self._cassette: Any = None
         self._was_loaded = False
         self._parsed: dict[int, RecordedRequest] = {}
-        self._candidates: dict[int, Request] = {}
-        self._settled: dict[int, int] = {}
         self._played: list[tuple[Request, int]] = []
         self._hosts = AllowedHosts(options.allow_hosts)
         self._target: AllowedHosts | None = None
@@ -170,6 +172,7 @@ class CassettePlayer:
             if not self._was_loaded:
                 raise CassetteError("this version of vcrpy would write recordings unredacted: install another")
             self._cassette = cassette
+            cassette.play_response = self._noting_plays(cassette.play_response)
             try:
                 yield self
             finally:
@@ -242,7 +245,6 @@ class CassettePlayer:
         return list(zip(self._cassette.requests, self._cassette.responses, strict=True))
 
     def _replayed(self) -> list[Interaction]:
-        self._settle()
         entries = self._entries()
         return [Interaction(now, response_of(entries[index][1]), self._source(index)) for now, index in self._played]
 
@@ -279,14 +281,11 @@ class CassettePlayer:
         url = urlsplit(now.url)
         if self._is_allowed(url.hostname or "", port_of(url)):
             return None
-        self._settle()
-        index = self._playable(request)
-        if index is not None:
-            self._candidates[index] = now
-        elif self._cassette.write_protected:
-            raise self._unmatched(now)
-        elif chained:
-            self._admit(now)
+        if not self._is_playable(request):
+            if self._cassette.write_protected:
+                raise self._unmatched(now)
+            if chained:
+                self._admit(now)
         setattr(request, _SEEN, True)
         return request
 
@@ -307,29 +306,26 @@ class CassettePlayer:
         self._target = AllowedHosts((live.target,))
         _admission.set(live.admission(now))
 
-    def _playable(self, request: Any) -> int | None:
-        """Return the index of the stored response that vcrpy will play for *request*, or None."""
+    def _is_playable(self, request: Any) -> bool:
+        """Return whether vcrpy will play a stored response for *request*."""
         cassette, repeats = self._cassette, self.options.allow_playback_repeats
         if self.options.mode == "all" or not (cassette.rewound or repeats):
-            return None
-        return next(
-            (
-                index
-                for index, stored in enumerate(cassette.requests)
-                if (repeats or not cassette.play_counts[index]) and self._matches(request, stored)
-            ),
-            None,
+            return False
+        return any(
+            (repeats or not cassette.play_counts[index]) and self._matches(request, stored)
+            for index, stored in enumerate(cassette.requests)
         )
 
-    def _settle(self) -> None:
-        """Pair each response that was played since the last call with the last request that it matched."""
-        if self._cassette is None:
-            return
-        for index, count in list(self._cassette.play_counts.items()):
-            for _ in range(count - self._settled.get(index, 0)):
-                stored = self._cassette.requests[index]
-                self._played.append((self._candidates.get(index) or request_of(stored), index))
-            self._settled[index] = count
+    def _noting_plays(self, play_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Wrap vcrpy's *play_response*, so that each played response is paired with the request that was made."""
+
+        def play(request: Any) -> Any:
+            response = play_response(request)
+            index = next(index for index, stored in enumerate(self._cassette.responses) if stored is response)
+            self._played.append((request_of(request), index))
+            return response
+
+        return play
 
     def _unmatched(self, now: Request) -> UnmatchedRequestError:
         recorded = list(map(self._parse, self._cassette.requests))

@@ -6,9 +6,9 @@ import datetime
 import ipaddress
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from pytest_veeqo_alloc.capture.writers import cassette_text, write_atomically
@@ -34,18 +34,6 @@ from pytest_veeqo_alloc.redaction.redactor import redact
 from pytest_veeqo_alloc.spec.loader import operation_matches
 
 _COMMENT = "Recorded by pytest-veeqo-alloc and redacted: placeholders replace every text that is not known to be safe."
-
-
-@dataclass(frozen=True, slots=True)
-class CassetteUsage:
-    """For the summary of a run: which cassette a test used, how much of it was not played, and whether a bundled one was
-    played although a recording was requested."""
-
-    name: str
-    path: str
-    stored: int
-    unplayed: int
-    not_recorded: bool
 
 
 class Cassettes:
@@ -107,14 +95,9 @@ class Cassettes:
         return self._engine.merge(player.findings for player in self._players)
 
     @property
-    def interactions(self) -> list[Interaction]:
-        """The interactions that any cassette played or recorded."""
-        return [interaction for player in self._players for interaction in player.interactions]
-
-    @property
     def checked(self) -> int:
         """The number of allocations that any cassette played or recorded."""
-        return sum(map(operation_matches, self.interactions))
+        return sum(operation_matches(interaction) for player in self._players for interaction in player.interactions)
 
     def publish(self) -> None:
         """Report the allocations to the engine's listener."""
@@ -141,16 +124,17 @@ class Cassettes:
             if recorded := player.recorded:
                 write_cassette(player.file, [*player.stored, *recorded], today)
 
-    def usage(self, *, passed: bool) -> list[CassetteUsage]:
-        """Return which cassettes were used. A test that did not pass need not have played everything."""
+    def usage(self, *, passed: bool) -> list[dict[str, Any]]:
+        """Return for the summary of the run which cassettes were used, with the numbers of stored and unplayed interactions
+        (0 unless the test *passed*), and whether a bundled one was played although a recording was requested."""
         return [
-            CassetteUsage(
-                name=player.file.name,
-                path=str(player.file.path),
-                stored=len(player.stored),
-                unplayed=len(player.unplayed) if passed else 0,
-                not_recorded=player.file.is_bundled and player.options.mode != "none",
-            )
+            {
+                "name": player.file.name,
+                "path": str(player.file.path),
+                "stored": len(player.stored),
+                "unplayed": len(player.unplayed) if passed else 0,
+                "not_recorded": player.file.is_bundled and player.options.mode != "none",
+            }
             for player in self._players
         ]
 

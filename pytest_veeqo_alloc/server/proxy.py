@@ -11,9 +11,9 @@ from pytest_veeqo_alloc.contract.http_rules import keys_of
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response, decode_content_or_empty
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import LiveError, NotSentError, SendError
-from pytest_veeqo_alloc.live.client import READS, LiveClient
+from pytest_veeqo_alloc.live.client import LiveClient
 from pytest_veeqo_alloc.live.permission import is_loopback
-from pytest_veeqo_alloc.live.transport import Forwarder
+from pytest_veeqo_alloc.live.transport import READS, Forwarder
 from pytest_veeqo_alloc.server.request_log import (
     NO_FINDINGS,
     BaseServer,

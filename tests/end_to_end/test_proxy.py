@@ -173,8 +173,9 @@ def test_an_answer_that_breaks_off_is_502_and_a_post_after_it_a_finding(
     upstream.inject_fault(name)
     answer = post(proxy)
     assert answer.status_code == 502
-    assert answer.json()["error_messages"].startswith(
-        f"no response from the upstream {urlsplit(upstream.url).netloc}: connection broken"
+    assert answer.json()["error_messages"] == (
+        f"POST to {urlsplit(upstream.url).netloc} got no response: connection broken or response not HTTP; whether it was "
+        "carried out is UNKNOWN, and it is not sent again"
     )
     post(proxy)
     assert rules(proxy) == ["repeated-post"]
@@ -194,7 +195,7 @@ def test_a_server_that_is_down_is_502_and_the_client_may_try_again(tmp_path: Pat
             answer = post(proxy)
             assert (answer.status_code, answer.json()["error_messages"]) == (
                 502,
-                f"no response from the upstream {url[7:]}: connection refused",
+                f"POST to {url[7:]} got no response: connection refused",
             )
         assert rules(proxy) == []
 
