@@ -1,10 +1,11 @@
-"""The pytest plugin, in runs of its own."""
+"""The pytest plugin: contract, watched sessions, options and output."""
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import jsonschema  # noqa: F401  # otherwise each test imports it again, since pytester forgets it
 import pytest
 from support.bodies import BARE
 
@@ -51,10 +52,10 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, server_url
 
 def run(suite: pytest.Pytester, *options: str, tests: str = "") -> pytest.RunResult:
     suite.makepyfile(test_it=PREAMBLE + WATCHED + tests)
-    return suite.runpytest_subprocess(*STRICTLY, *options)
+    return suite.runpytest_inprocess(*STRICTLY, *options)
 
 
-def test_the_contract_fixture_validates_and_its_failure_has_no_frames_of_this_package(suite: pytest.Pytester) -> None:
+def test_failure_of_the_contract_fixture_shows_no_frame_of_this_package(suite: pytest.Pytester) -> None:
     result = run(
         suite,
         tests="""
@@ -76,7 +77,7 @@ def test_bad(veeqo_alloc_contract):
     result.stdout.no_fnmatch_line("*veeqo-alloc: profile*")
 
 
-def test_a_watched_session_fails_its_test_in_the_call_phase(suite: pytest.Pytester) -> None:
+def test_watched_session_fails_its_test_in_the_call_phase(suite: pytest.Pytester) -> None:
     result = run(
         suite,
         "-rA",
@@ -118,7 +119,7 @@ def test_unused(veeqo_alloc_watch):
     result.stdout.no_fnmatch_line("*traceback entries are hidden*")
 
 
-def test_an_async_client_is_watched_in_a_test(suite: pytest.Pytester) -> None:
+def test_async_client_is_watched(suite: pytest.Pytester) -> None:
     result = run(
         suite,
         tests="""
@@ -136,30 +137,7 @@ def test_it(veeqo_alloc_watch):
     result.stdout.fnmatch_lines(["*request-not-wrapped*"])
 
 
-@pytest.mark.beside("xdist", "recording")
-def test_it_works_under_xdist_and_beside_pytest_recording(suite: pytest.Pytester) -> None:
-    result = run(
-        suite,
-        "-n",
-        "2",
-        tests="""
-@pytest.mark.parametrize("number", range(4))
-def test_bad(veeqo_alloc_contract, number):
-    veeqo_alloc_contract.validate_response(answer(customer=None))
-
-def test_watched(veeqo_alloc_watch):
-    call(veeqo_alloc_watch, BARE)
-
-@pytest.mark.vcr
-def test_recorded():
-    pass
-""",
-    )
-    result.assert_outcomes(failed=5, passed=1)
-    result.stdout.fnmatch_lines(["*pytest_veeqo_alloc.ContractViolation: response of POST*"])
-
-
-def test_options_and_ini_keys_set_the_contract_and_show_in_the_header(suite: pytest.Pytester) -> None:
+def test_options_and_ini_keys_set_the_contract_and_are_in_the_header(suite: pytest.Pytester) -> None:
     suite.makeini("""
         [pytest]
         veeqo_alloc_profile = lenient
@@ -201,24 +179,26 @@ def test_profile(veeqo_alloc_contract):
 @pytest.mark.parametrize(
     ("option", "sentence"),
     [
-        ("--veeqo-alloc-profile=strct", "ERROR: veeqo-alloc: unknown profile 'strct': did you mean 'strict'?"),
-        (
-            "--veeqo-alloc-rule=x",
-            "ERROR: veeqo-alloc: a rule is set as ID=SEVERITY, such as null-value=warning, not 'x'",
-        ),
-        ("--veeqo-alloc-deviations=no.toml", "ERROR: veeqo-alloc: there is no file of deviations 'no.toml'"),
+        ("profile=strct", "unknown profile 'strct': did you mean 'strict'?"),
+        ("rule=x", "a rule is set as ID=SEVERITY, such as null-value=warning, not 'x'"),
+        ("deviations=no.toml", "there is no file of deviations 'no.toml'"),
     ],
 )
-def test_a_wrong_setting_stops_the_run_at_once_with_one_sentence(
-    suite: pytest.Pytester, option: str, sentence: str
-) -> None:
-    result = run(suite, option, tests="def test_it(): pass")
+def test_invalid_option_is_rejected(suite: pytest.Pytester, option: str, sentence: str) -> None:
+    with pytest.raises(pytest.UsageError) as caught:
+        suite.parseconfigure(f"--veeqo-alloc-{option}")
+    assert str(caught.value) == f"veeqo-alloc: {sentence}"
+
+
+def test_invalid_option_stops_the_run_with_one_sentence(suite: pytest.Pytester) -> None:
+    suite.makepyfile("def test_it(): pass")
+    result = suite.runpytest_subprocess(*STRICTLY, "--veeqo-alloc-profile=strct")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([sentence])
+    result.stderr.fnmatch_lines(["ERROR: veeqo-alloc: unknown profile 'strct': did you mean 'strict'?"])
     result.stderr.no_fnmatch_line("*Traceback*")
 
 
-def test_values_are_shown_only_where_asked(suite: pytest.Pytester) -> None:
+def test_values_are_shown_only_if_requested(suite: pytest.Pytester) -> None:
     tests = """
 def test_it(veeqo_alloc_contract):
     veeqo_alloc_contract.validate_response(answer(total_tax="seven"))
@@ -230,19 +210,23 @@ def test_it(veeqo_alloc_contract):
     )
 
 
-def test_ready_validators_are_those_of_the_profile(suite: pytest.Pytester) -> None:
+@pytest.mark.parametrize(
+    ("profile", "response", "request_"),
+    [("documented", True, False), ("strict", False, False), ("lenient", True, True)],
+)
+def test_validators_follow_the_profile(suite: pytest.Pytester, profile: str, response: bool, request_: bool) -> None:
     tests = """
 def test_it(veeqo_alloc_schemas):
-    assert veeqo_alloc_schemas.response.is_valid(ORDER)
-    print("EXTRA", veeqo_alloc_schemas.response.is_valid(ORDER | {"extra": 1}), veeqo_alloc_schemas.request.is_valid(BARE))
+    response, request = veeqo_alloc_schemas.response, veeqo_alloc_schemas.request
+    assert response.is_valid(ORDER)
+    print("VALID", response.is_valid(ORDER | {"extra": 1}), request.is_valid(BARE))
 """
-    run(suite, "-s", tests=tests).stdout.fnmatch_lines(["*EXTRA True False"])
-    run(suite, "-s", "--veeqo-alloc-profile=strict", tests=tests).stdout.fnmatch_lines(["*EXTRA False False"])
-    run(suite, "-s", "--veeqo-alloc-profile=lenient", tests=tests).stdout.fnmatch_lines(["*EXTRA True True"])
+    result = run(suite, "-s", f"--veeqo-alloc-profile={profile}", tests=tests)
+    result.stdout.fnmatch_lines([f"*VALID {response} {request_}"])
 
 
 @pytest.mark.beside("hypothesispytest")
-def test_the_contract_fixture_can_be_used_in_a_property_test(suite: pytest.Pytester) -> None:
+def test_contract_fixture_works_in_a_property_test(suite: pytest.Pytester) -> None:
     result = run(
         suite,
         tests="""
@@ -284,7 +268,7 @@ def test_watched(veeqo_alloc_watch):
 """
 
 
-def test_no_value_no_header_and_no_odd_name_reaches_any_output(suite: pytest.Pytester) -> None:
+def test_no_value_header_or_odd_name_reaches_any_output(suite: pytest.Pytester) -> None:
     result = run(suite, "-vv", "--junitxml=out.xml", "--veeqo-alloc-profile=strict", "--tb=long", tests=SPREAD)
     result.assert_outcomes(failed=2)
     terminal = [line for line in result.outlines if "ContractViolation" in line or line.startswith(("E  ", "  "))]
@@ -300,7 +284,7 @@ def test_no_value_no_header_and_no_odd_name_reaches_any_output(suite: pytest.Pyt
         assert [line for line in lines if CANARY in line and line.lstrip("> ").strip() not in source] == []
 
 
-def test_a_user_who_overrides_the_contract_fixture_is_followed_by_the_watch(suite: pytest.Pytester) -> None:
+def test_watch_uses_an_overridden_contract_fixture(suite: pytest.Pytester) -> None:
     result = run(
         suite,
         tests="""
@@ -315,7 +299,7 @@ def test_watched(veeqo_alloc_watch):
     result.assert_outcomes(passed=1)
 
 
-def test_the_package_is_what_is_installed(request: pytest.FixtureRequest) -> None:
+def test_installed_package_is_the_one_under_test(request: pytest.FixtureRequest) -> None:
     import os
 
     import pytest_veeqo_alloc
