@@ -58,8 +58,10 @@ def _veeqo_alloc_server_assertions(
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
-    """The factory `make_client` of the client under test: from the option, otherwise from the hook, otherwise the bundled
-    reference client if no option is set at all. A string is the reason why there is none."""
+    """Return `make_client` of the client under test, or a string that says why there is none.
+
+    It comes from the option, otherwise from the hook, otherwise it is the bundled reference client, if no option is set.
+    """
     from pytest_veeqo_alloc.conformance.client import ClientError, load_client, make_client, validate_client
 
     config = request.config
@@ -113,8 +115,11 @@ def uncovered_reason(report: Any) -> str:
 
 
 def replacement_for(item: pytest.Item, error: BaseException) -> BaseException | None:
-    """Return the exception to raise instead of *error*: a skip if this run cannot cover the test, a failure of one
-    sentence, after which the run stops, if target or client cannot be tested at all; otherwise None."""
+    """Return the exception to raise instead of *error*, or None.
+
+    It is a skip if this run cannot cover the test, and a failure, after which the run stops, if the target or the client
+    cannot be tested at all.
+    """
     from pytest_veeqo_alloc.conformance.client import ClientError
     from pytest_veeqo_alloc.conformance.server_under_test import TargetError, UncoveredError
 

@@ -311,7 +311,7 @@ class Handler(socketserver.StreamRequestHandler):
         with contextlib.suppress(OSError):  # the client may have left
             self.wfile.write(top.encode() + (body if has_body else b""))
             self.connection.shutdown(socket.SHUT_WR)
-            self.connection.settimeout(0.5)
+            self.connection.settimeout(_DRAIN_SECONDS)
             deadline, drained = time.monotonic() + _DRAIN_SECONDS, 0
             while time.monotonic() < deadline and drained < _DRAIN_BYTES and (data := self.connection.recv(1 << 16)):
                 drained += len(data)

@@ -198,8 +198,7 @@ class BaseServer(ABC):
         self._problems.append(sentence)
 
     def publish(self) -> None:
-        """Publish what was checked since the last time, if the listener counts coverage: the documented calls, and any
-        call with findings."""
+        """Publish the documented calls and calls with findings since the last time, if the listener counts coverage."""
         if not self.engine.is_counting:
             return
         records, self.log.published = self.log.records[self.log.published :], len(self.log.records)

@@ -29,8 +29,7 @@ Reset = Literal["", "before headers", "before body", "within body", "after body"
 
 @dataclass(frozen=True, slots=True)
 class ResponsePlan:
-    """A response and how it is sent. `headers_after` and `body_after` are seconds to wait before the headers, and in the
-    middle of the body."""
+    """A response, and how it is sent: *headers_after* and *body_after* are seconds to wait before either is complete."""
 
     response: Response
     headers_after: float = 0
@@ -144,8 +143,10 @@ def _encoded_around_ids(
     customer: Customer,
     placed_at: str,
 ) -> tuple[str | int, ...]:
-    """Return the text of an order split at its ids, with the index of each id: 0 for the order's own, then those of the
-    allocations. Empty if something else in the order looks like a placeholder."""
+    """Return the text of an order split at its ids, which are given by index: 0 for the order's, then its allocations'.
+
+    Empty if something else in the order looks like a placeholder.
+    """
     allocations = tuple(
         Allocation(warehouse, pairs, PLACEHOLDER + index) for index, (warehouse, pairs) in enumerate(units, start=1)
     )

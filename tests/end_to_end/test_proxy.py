@@ -79,7 +79,7 @@ def rules(proxy: Proxy) -> list[str]:
     return [finding.rule for finding in proxy.findings.errors]
 
 
-def test_what_is_as_documented_passes_unchanged(proxy: Proxy, upstream: Fake) -> None:
+def test_documented_exchange_is_forwarded_unchanged(proxy: Proxy, upstream: Fake) -> None:
     answer = post(proxy)
     assert answer.status_code == 201
     assert answer.headers["location"] == f"{upstream.url}/orders/447452"
@@ -90,7 +90,7 @@ def test_what_is_as_documented_passes_unchanged(proxy: Proxy, upstream: Fake) ->
     assert len(proxy.interactions) == len(upstream.interactions) == 1
 
 
-def test_a_defect_of_the_client_and_one_of_the_server_are_both_found(proxy: Proxy, upstream: Fake) -> None:
+def test_defects_of_client_and_server_are_both_found(proxy: Proxy, upstream: Fake) -> None:
     upstream.inject_fault("absent-member", pointer="/deliver_to/zip")
     post(proxy)
     post(proxy, BODY["allocation"], "/orders/8/allocations")
@@ -99,7 +99,7 @@ def test_a_defect_of_the_client_and_one_of_the_server_are_both_found(proxy: Prox
     ]  # fmt: skip
 
 
-def test_the_key_of_the_client_is_passed_and_none_is_added(
+def test_key_of_the_client_is_forwarded_and_none_is_added(
     proxy: Proxy, upstream: Fake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     netrc = tmp_path / "netrc"
@@ -116,7 +116,7 @@ def test_the_key_of_the_client_is_passed_and_none_is_added(
     assert [name for name, value in without.headers if KEY in value or name.lower() == "authorization"] == []
 
 
-def test_no_netrc_is_read_where_the_environment_is_trusted(
+def test_netrc_is_not_read_although_the_environment_is_trusted(
     upstream: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / "netrc"
@@ -129,7 +129,7 @@ def test_no_netrc_is_read_where_the_environment_is_trusted(
     assert upstream.interactions[0].request.header("authorization") is None
 
 
-def test_headers_of_one_connection_stay_behind(proxy: Proxy, upstream: Fake) -> None:
+def test_hop_by_hop_headers_are_not_forwarded(proxy: Proxy, upstream: Fake) -> None:
     sent = {**HEADERS, "Connection": "x-mine, keep-alive", "X-Mine": "1", "Keep-Alive": "1", "TE": "gzip", "Upgrade": "h2c",
             "Proxy-Authorization": "Basic eA==", "X-Other": "2", "Via": "1.0 other"}  # fmt: skip
     post(proxy, headers=sent)
@@ -144,9 +144,7 @@ def test_headers_of_one_connection_stay_behind(proxy: Proxy, upstream: Fake) -> 
 
 
 @pytest.mark.parametrize("name", ["rate-limited", "redirect-elsewhere", "server-error", "not-found", "bad-gateway"])
-def test_an_answer_of_the_server_comes_to_the_client_as_it_is_and_nothing_is_repeated(
-    proxy: Proxy, upstream: Fake, name: str
-) -> None:
+def test_error_response_is_forwarded_unchanged_and_nothing_is_repeated(proxy: Proxy, upstream: Fake, name: str) -> None:
     upstream.inject_fault(name, **({"retry_after": 9} if name == "rate-limited" else {}))
     answer = post(proxy)
     response = upstream.interactions[0].response
@@ -158,7 +156,7 @@ def test_an_answer_of_the_server_comes_to_the_client_as_it_is_and_nothing_is_rep
 
 
 @pytest.mark.parametrize("name", ["gzip", "chunked"])
-def test_a_coded_answer_is_passed_as_it_came_and_checked_decoded(proxy: Proxy, upstream: Fake, name: str) -> None:
+def test_encoded_response_is_forwarded_as_sent_and_checked_decoded(proxy: Proxy, upstream: Fake, name: str) -> None:
     upstream.inject_fault(name)
     answer = post(proxy, headers={**HEADERS, "Accept-Encoding": "br, gzip, zstd"})
     assert answer.json()["id"] == 447452
@@ -167,9 +165,7 @@ def test_a_coded_answer_is_passed_as_it_came_and_checked_decoded(proxy: Proxy, u
 
 
 @pytest.mark.parametrize("name", ["reset-before-headers", "reset-within-body"])
-def test_an_answer_that_breaks_off_is_502_and_a_post_after_it_a_finding(
-    proxy: Proxy, upstream: Fake, name: str
-) -> None:
+def test_broken_response_is_502_and_a_repeated_post_is_found(proxy: Proxy, upstream: Fake, name: str) -> None:
     upstream.inject_fault(name)
     answer = post(proxy)
     assert answer.status_code == 502
@@ -181,13 +177,13 @@ def test_an_answer_that_breaks_off_is_502_and_a_post_after_it_a_finding(
     assert rules(proxy) == ["repeated-post"]
 
 
-def test_a_server_that_is_too_slow_is_502(upstream: Fake, tmp_path: Path) -> None:
+def test_slow_target_is_502(upstream: Fake, tmp_path: Path) -> None:
     upstream.inject_fault("slow-headers")
     with proxy_before(upstream.url, tmp_path, timeouts=(5, 0.2)) as proxy:
         assert "response timed out" in post(proxy).json()["error_messages"]
 
 
-def test_a_server_that_is_down_is_502_and_the_client_may_try_again(tmp_path: Path) -> None:
+def test_unreachable_target_is_502_and_a_repeated_post_is_no_finding(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
     with proxy_before(url, tmp_path) as proxy:
@@ -200,7 +196,7 @@ def test_a_server_that_is_down_is_502_and_the_client_may_try_again(tmp_path: Pat
         assert rules(proxy) == []
 
 
-def test_a_certificate_that_nobody_vouches_for_is_502_and_nothing_was_sent(tmp_path: Path) -> None:
+def test_untrusted_certificate_is_502_and_nothing_is_sent(tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     with staging(context) as server, proxy_before(server.url.replace("http:", "https:"), tmp_path) as proxy:
@@ -219,9 +215,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("method", "path", "sentence"), REFUSED.values(), ids=REFUSED)
-def test_what_is_not_the_documented_call_is_not_passed_on(
-    proxy: Proxy, upstream: Fake, method: str, path: str, sentence: str
-) -> None:
+def test_other_call_is_not_forwarded(proxy: Proxy, upstream: Fake, method: str, path: str, sentence: str) -> None:
     raw = json.dumps(BODY)
     head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nx-api-key: {KEY}\r\nContent-Type: application/json\r\nContent-Length: {len(raw)}\r\nConnection: close\r\n\r\n"
     answer = talk(proxy, (head + raw).encode())  # type: ignore[arg-type]  # it has a URL
@@ -230,7 +224,7 @@ def test_what_is_not_the_documented_call_is_not_passed_on(
     assert len(upstream.interactions) == 0
 
 
-def test_reads_pass_where_that_is_allowed_and_are_no_finding(upstream: Fake, tmp_path: Path) -> None:
+def test_reads_are_forwarded_if_allowed_and_no_finding(upstream: Fake, tmp_path: Path) -> None:
     with proxy_before(upstream.url, tmp_path, reads=True) as proxy:
         post(proxy)
         assert requests.get(proxy.url + "/orders/447452", headers=HEADERS, timeout=5).json()["id"] == 447452
@@ -242,7 +236,7 @@ def test_reads_pass_where_that_is_allowed_and_are_no_finding(upstream: Fake, tmp
         ]
 
 
-def test_the_budget_and_the_pool_hold_for_the_client(upstream: Fake, tmp_path: Path) -> None:
+def test_budget_and_pool_apply_to_the_client(upstream: Fake, tmp_path: Path) -> None:
     pool = "[[order]]\nid = 7\nwarehouse_id = 5\nsellables = { 11 = 3 }\n"
     with proxy_before(upstream.url, tmp_path, orders=pool, writes=1, rate=None) as proxy:
         fits = allocation_request(1, sellable_id=11, warehouse_id=5)
@@ -258,7 +252,7 @@ def test_the_budget_and_the_pool_hold_for_the_client(upstream: Fake, tmp_path: P
     assert len(upstream.interactions) == 1
 
 
-def test_what_is_not_passed_on_is_told_in_a_line_and_fails_the_run(tmp_path: Path) -> None:
+def test_request_that_is_not_forwarded_is_printed_and_fails_the_run(tmp_path: Path) -> None:
     (tmp_path / "pool.toml").write_text(POOL, encoding="utf-8")
     with serve_fake(api_key=KEY) as upstream:
         host = urlsplit(upstream.url).netloc
@@ -280,7 +274,7 @@ def test_every_write_is_in_the_journal(proxy: Proxy, tmp_path: Path) -> None:
     assert [line["status"] for line in lines if "status" in line] == [201]
 
 
-def test_a_loop_is_found_at_the_first_request(tmp_path: Path) -> None:
+def test_loop_is_found_at_the_first_request(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with live_at(f"http://127.0.0.1:{port}", tmp_path, orders="any", rate=1000, key="", needs_key=False) as live:
@@ -292,7 +286,7 @@ def test_a_loop_is_found_at_the_first_request(tmp_path: Path) -> None:
             assert proxy.problems[-1:] == ["request 2 was answered with 508: the upstream leads back to this proxy"]
 
 
-def test_a_client_that_leaves_does_not_stop_the_check_of_the_answer(upstream: Fake, tmp_path: Path) -> None:
+def test_response_is_checked_although_the_client_has_left(upstream: Fake, tmp_path: Path) -> None:
     upstream.inject_fault("absent-member", pointer="/deliver_to/zip")
     ended = threading.Semaphore(0)
     with proxy_before(upstream.url, tmp_path, on_record=lambda record: ended.release()) as proxy:
@@ -307,7 +301,7 @@ def test_a_client_that_leaves_does_not_stop_the_check_of_the_answer(upstream: Fa
 POOL = "[[order]]\nid = 447452\nwarehouse_id = 1784\nsellables = { 1226615 = 9 }\n"
 
 
-def test_a_client_a_proxy_and_a_server_as_processes_and_no_key_in_any_output(tmp_path: Path) -> None:
+def test_no_output_of_client_proxy_and_server_shows_the_key(tmp_path: Path) -> None:
     (tmp_path / "pool.toml").write_text(POOL, encoding="utf-8")
     with serve_fake(api_key=KEY) as upstream:
         upstream.inject_fault("wrong-type-member", pointer="/total_tax")
@@ -346,7 +340,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("options", "sentence"), WRONG.values(), ids=WRONG)
-def test_what_is_missing_is_told_before_anything_listens(
+def test_missing_option_is_reported_before_the_server_listens(
     capsys: pytest.CaptureFixture[str], options: list[str], sentence: str
 ) -> None:
     assert main(["serve", *options]) == 2
@@ -356,7 +350,7 @@ def test_what_is_missing_is_told_before_anything_listens(
     assert told.out == ""
 
 
-def test_a_proxy_that_is_its_own_upstream_does_not_start(
+def test_proxy_does_not_start_as_its_own_upstream(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

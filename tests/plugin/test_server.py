@@ -53,7 +53,7 @@ def test_after(veeqo_alloc_server):
 
 @pytest.mark.beside("xdist")
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
-def test_a_request_with_an_error_fails_its_test_in_the_call_phase(
+def test_request_with_an_error_fails_its_test_in_the_call_phase(
     pytester: pytest.Pytester, options: tuple[str, ...]
 ) -> None:
     result = run(pytester, MIXED, *options)
@@ -67,7 +67,7 @@ def test_a_request_with_an_error_fails_its_test_in_the_call_phase(
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_an_expected_finding_passes_and_one_that_does_not_come_fails(pytester: pytest.Pytester) -> None:
+def test_expected_finding_passes_and_a_missing_one_fails(pytester: pytest.Pytester) -> None:
     result = run(pytester, """
 def test_expected(veeqo_alloc_server):
     veeqo_alloc_server.expect_finding("request-not-wrapped")
@@ -81,7 +81,7 @@ def test_missed(veeqo_alloc_server):
     result.stdout.fnmatch_lines(["veeqo-alloc: no finding of request-not-wrapped (*"])
 
 
-def test_in_a_test_that_failed_already_the_findings_are_a_section_of_its_report(pytester: pytest.Pytester) -> None:
+def test_findings_of_a_failed_test_are_a_section_of_its_report(pytester: pytest.Pytester) -> None:
     result = run(pytester, """
 def test_it(veeqo_alloc_server):
     call(veeqo_alloc_server, BARE)
@@ -123,7 +123,7 @@ def test_threads(veeqo_alloc_server):
     result.assert_outcomes(passed=2)
 
 
-def test_the_settings_may_be_overridden_and_the_profile_is_that_of_the_run(pytester: pytest.Pytester) -> None:
+def test_server_settings_can_be_overridden_and_the_profile_is_that_of_the_run(pytester: pytest.Pytester) -> None:
     pytester.makeconftest("""
 import pytest
 from pytest_veeqo_alloc import Policy, ServerSettings
@@ -144,7 +144,7 @@ def test_strict(veeqo_alloc_server):
     result.stdout.fnmatch_lines(["  /more  *undocumented-field"])
 
 
-def test_a_port_that_is_taken_is_one_sentence(pytester: pytest.Pytester) -> None:
+def test_port_in_use_is_reported_in_one_sentence(pytester: pytest.Pytester) -> None:
     pytester.makeconftest("""
 import socket
 import pytest
@@ -163,7 +163,7 @@ def veeqo_alloc_server_settings():
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_settings_of_another_kind_are_one_sentence(pytester: pytest.Pytester) -> None:
+def test_server_settings_of_another_type_are_reported_in_one_sentence(pytester: pytest.Pytester) -> None:
     pytester.makeconftest("""
 import pytest
 
@@ -178,7 +178,7 @@ def veeqo_alloc_server_settings():
     )
 
 
-def test_a_fault_that_no_request_met_fails_the_test_that_planned_it(pytester: pytest.Pytester) -> None:
+def test_fault_without_a_request_fails_its_test(pytester: pytest.Pytester) -> None:
     result = run(pytester, """
 def test_unmet(veeqo_alloc_server):
     veeqo_alloc_server.inject_fault("rate-limited")
@@ -191,7 +191,7 @@ def test_met_once_of_twice(veeqo_alloc_server):
     result.stdout.fnmatch_lines(["*no request met the fault rate-limited*"])
 
 
-def test_a_cassette_may_play_beside_the_fake(pytester: pytest.Pytester) -> None:
+def test_cassette_plays_together_with_the_fake(pytester: pytest.Pytester) -> None:
     result = run(pytester, """
 @pytest.mark.veeqo_alloc_cassette("created")
 def test_it(veeqo_alloc_server):
@@ -204,7 +204,7 @@ def test_it(veeqo_alloc_server):
 
 
 @pytest.mark.beside("hypothesispytest")
-def test_the_block_works_for_unittest_and_for_given(pytester: pytest.Pytester) -> None:
+def test_serve_fake_works_for_unittest_and_given(pytester: pytest.Pytester) -> None:
     result = run(pytester, """
 import unittest
 from hypothesis import given
@@ -236,9 +236,7 @@ def test_property():
 
 @pytest.mark.beside("xdist")
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
-def test_warnings_of_passing_tests_are_lines_in_the_summary(
-    pytester: pytest.Pytester, options: tuple[str, ...]
-) -> None:
+def test_warnings_of_passing_tests_are_in_the_summary(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
     result = run(pytester, """
 def test_query(veeqo_alloc_server):
     requests.post(f"{veeqo_alloc_server.url}/orders/7/allocations?page=1", json=GOOD,
@@ -252,7 +250,7 @@ def test_again(veeqo_alloc_server):
     result.stdout.fnmatch_lines(["veeqo-alloc: warning: undocumented-query at request query:page, in 2 tests"])
 
 
-def test_a_run_in_which_nothing_is_wrong_says_how_much_was_checked_and_no_more(pytester: pytest.Pytester) -> None:
+def test_clean_run_prints_only_the_number_of_checks(pytester: pytest.Pytester) -> None:
     result = run(pytester, "\ndef test_it(veeqo_alloc_server):\n    call(veeqo_alloc_server)\n")
     result.assert_outcomes(passed=1)
     told = [line for line in result.outlines if line.startswith("veeqo-alloc")]

@@ -4,12 +4,33 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+from pytest_veeqo_alloc.core.http import Request
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.server.fake import Fake
+from pytest_veeqo_alloc.server.responses import Exchange
+from pytest_veeqo_alloc.server.runner import running
 from support.bodies import BODY
 
 PATH = "/orders/447452/allocations"
+
+
+@contextmanager
+def running_with_signal() -> Iterator[tuple[Fake, threading.Semaphore]]:
+    """Run a fake, and yield it with a semaphore that is released for each request that it has handled."""
+    fake, handled = Fake(Engine()), threading.Semaphore(0)
+
+    def app(request: Request) -> Exchange:
+        exchange = fake.handle(request)
+        handled.release()
+        return exchange
+
+    with running(fake, app=app):
+        yield fake, handled
 
 
 def headers(fake: Fake) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The fake: what it answers, what it finds, and that it keeps count under load."""
+"""The fake: its responses, its findings, and its state under load."""
 
 from __future__ import annotations
 
@@ -15,9 +15,20 @@ import pytest
 import requests
 from hypothesis import HealthCheck, given, settings
 from support.bodies import allocation_request
-from support.fake import PATH, headers
+from support.fake import PATH, headers, running_with_signal
+from support.load import check_under_load
 
-from pytest_veeqo_alloc import Contract, ContractViolation, Policy, Story, World, build_order, serve_fake
+from pytest_veeqo_alloc import (
+    Contract,
+    ContractViolation,
+    Policy,
+    ServerSettings,
+    Story,
+    World,
+    build_order,
+    serve_fake,
+)
+from pytest_veeqo_alloc.coverage.listeners import CheckEvent
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.orders.story import Allocation, Customer, Line, Stock
 from pytest_veeqo_alloc.server.fake import Fake
@@ -28,8 +39,8 @@ from pytest_veeqo_alloc.strategies import Broken, allocation_requests, invalid_a
 
 @pytest.fixture
 def fake() -> Iterator[Fake]:
-    with serve_fake() as each:
-        yield each
+    with serve_fake() as running_fake:
+        yield running_fake
 
 
 def post(fake: Fake, body: Any = None, *, order_id: int = 447452, **more: Any) -> requests.Response:
@@ -41,7 +52,7 @@ def post(fake: Fake, body: Any = None, *, order_id: int = 447452, **more: Any) -
     )
 
 
-def test_a_first_call_needs_no_set_up_and_its_answer_is_clean_in_every_profile(fake: Fake) -> None:
+def test_first_call_needs_no_setup_and_its_response_has_no_findings(fake: Fake) -> None:
     answer = post(fake)
     assert answer.status_code == 201
     assert answer.headers["location"] == f"{fake.url}/orders/447452"
@@ -49,13 +60,13 @@ def test_a_first_call_needs_no_set_up_and_its_answer_is_clean_in_every_profile(f
     Contract("strict").validate_response(answer)
 
 
-def test_the_story_of_the_documented_example_is_answered_with_that_example() -> None:
+def test_default_story_is_answered_with_the_documented_example() -> None:
     with serve_fake() as fake:
         fake.world = World.of(replace(Story(), allocations=()))
         assert post(fake).json() == build_order()
 
 
-def test_what_is_answered_is_remembered(fake: Fake) -> None:
+def test_allocation_can_be_read_and_deleted_afterwards(fake: Fake) -> None:
     made = post(fake).json()["allocations"][0]["id"]
     url = fake.url + "/orders/447452"
     assert [each["id"] for each in requests.get(url, headers=headers(fake), timeout=5).json()["allocations"]] == [made]
@@ -68,27 +79,34 @@ def test_what_is_answered_is_remembered(fake: Fake) -> None:
     assert len(fake.findings) == 0
 
 
-def test_orders_that_differ_in_their_ids_alone_are_told_apart(fake: Fake) -> None:
+def test_orders_that_differ_only_in_ids_keep_their_own_ids(fake: Fake) -> None:
     for order_id in (7, 8, 7):
         order = post(fake, order_id=order_id).json()
         assert (order["id"], order["payment"]["order_id"], order["number"]) == (order_id, order_id, f"#P-{order_id}")
     assert len({each["id"] for each in order["allocations"]}) == 2
 
 
+def test_order_with_more_allocations_than_placeholders_is_encoded() -> None:
+    story = Story(order_id=7, allocations=tuple(Allocation(id=index + 1) for index in range(100)))
+    assert json.loads(order_text(story)) == build_order(story)
+
+
 @pytest.mark.parametrize("allocations", [0, 1, 3])
-def test_orders_that_differ_in_their_ids_alone_are_encoded_once(
-    allocations: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    story = Story(order_id=7, allocations=tuple(Allocation(id=each + 1) for each in range(allocations)))
+def test_orders_that_differ_only_in_ids_are_encoded_once(allocations: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    story = Story(order_id=7, allocations=tuple(Allocation(id=index + 1) for index in range(allocations)))
     order_text(story)
-    other = replace(story, order_id=8, allocations=tuple(replace(each, id=each.id + 9) for each in story.allocations))
+    other = replace(
+        story,
+        order_id=8,
+        allocations=tuple(replace(allocation, id=allocation.id + 9) for allocation in story.allocations),
+    )
     expected = build_order(other)
     monkeypatch.setattr("pytest_veeqo_alloc.server.responses.build_order", None)
     assert json.loads(order_text(other)) == expected
 
 
 @pytest.mark.parametrize("at", [-1, 0, 1, 21, 99])
-def test_no_id_of_a_request_is_taken_for_one_that_stands_in_for_others(fake: Fake, at: int) -> None:
+def test_id_that_equals_a_placeholder_is_kept(fake: Fake, at: int) -> None:
     body = allocation_request()
     body["allocation"]["warehouse_id"] = PLACEHOLDER + at
     body["allocation"]["line_items_attributes"][0]["sellable_id"] = PLACEHOLDER + at
@@ -98,7 +116,7 @@ def test_no_id_of_a_request_is_taken_for_one_that_stands_in_for_others(fake: Fak
     assert fake.problems == []
 
 
-def test_a_customer_may_be_called_as_an_id_that_stands_in_for_others() -> None:
+def test_customer_name_that_equals_a_placeholder_is_kept() -> None:
     story = Story(order_id=7, customer=Customer(first_name=f"{PLACEHOLDER + 1}"))
     assert json.loads(order_text(story)) == build_order(story)
 
@@ -107,7 +125,7 @@ def test_a_customer_may_be_called_as_an_id_that_stands_in_for_others() -> None:
     "given_headers",
     [{}, {"x-api-key": "another"}, {"Authorization": "Bearer another"}, {"Authorization": "Basic eA=="}],
 )
-def test_another_key_is_not_accepted(given_headers: dict[str, str]) -> None:
+def test_wrong_key_is_rejected(given_headers: dict[str, str]) -> None:
     fake = Fake(Engine(rules={"api-key-missing": "off"}))
     with running(fake):
         answer = post(fake, headers=given_headers)
@@ -115,13 +133,13 @@ def test_another_key_is_not_accepted(given_headers: dict[str, str]) -> None:
         assert fake.findings.ok
 
 
-def test_the_key_may_come_as_a_bearer_token_or_be_any_where_the_policy_says_so(fake: Fake) -> None:
+def test_key_may_be_a_bearer_token_or_any_key_by_policy(fake: Fake) -> None:
     assert post(fake, headers={"Authorization": f"Bearer {fake.api_key}"}).status_code == 201
     fake.policy = Policy(wrong_key="accept")
     assert post(fake, headers={"x-api-key": "another"}).status_code == 201
 
 
-def test_the_key_of_the_fake_may_stand_in_no_url(fake: Fake) -> None:
+def test_key_of_the_fake_in_the_url_is_found(fake: Fake) -> None:
     fake.expect_finding("key-in-url")
     requests.post(
         fake.url + PATH,
@@ -133,26 +151,26 @@ def test_the_key_of_the_fake_may_stand_in_no_url(fake: Fake) -> None:
     assert [finding.location for finding in fake.findings.errors] == ["query:auth_me"]
 
 
-def test_a_bare_request_is_answered_and_found(fake: Fake) -> None:
+def test_unwrapped_request_is_answered_and_found(fake: Fake) -> None:
     fake.expect_finding("request-not-wrapped")
     assert post(fake, allocation_request()["allocation"]).status_code == 201
 
 
 @pytest.mark.parametrize(("body", "status"), [(b"{", 400), (b"", 400), (b'{"allocation": []}', 422), (b"[1]", 422)])
-def test_what_cannot_be_carried_out_is_refused(body: bytes, status: int) -> None:
+def test_request_that_cannot_be_carried_out_is_rejected(body: bytes, status: int) -> None:
     with pytest.raises(ContractViolation), serve_fake() as fake:
         assert post(fake, body).status_code == status
         assert post(fake, body).json().keys() == {"error_messages"}
 
 
-def test_malformed_json_has_the_answer_that_the_policy_says() -> None:
+def test_malformed_json_is_answered_by_policy() -> None:
     with pytest.raises(ContractViolation), serve_fake(policy=Policy(malformed_json="server-error")) as fake:
         assert post(fake, b"{").status_code == 500
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(broken=invalid_allocation_requests())
-def test_a_strict_fake_refuses_every_request_that_is_wrong_and_says_where(fake: Fake, broken: Broken) -> None:
+def test_strict_fake_rejects_every_broken_request_with_a_reason(fake: Fake, broken: Broken) -> None:
     fake.reset()
     fake.policy = replace(
         Policy.strict(), unknown_order="create", unknown_warehouse="create", unknown_sellable="create"
@@ -167,7 +185,7 @@ def test_a_strict_fake_refuses_every_request_that_is_wrong_and_says_where(fake: 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=malformed_bodies())
-def test_a_malformed_body_never_brings_the_server_down(fake: Fake, body: bytes) -> None:
+def test_malformed_body_is_no_server_error(fake: Fake, body: bytes) -> None:
     fake.reset()
     assert post(fake, body).status_code in (201, 400, 422)
     fake.reset()
@@ -175,7 +193,7 @@ def test_a_malformed_body_never_brings_the_server_down(fake: Fake, body: bytes) 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(payload=allocation_requests())
-def test_every_valid_request_is_answered_in_full(fake: Fake, payload: Any) -> None:
+def test_valid_request_gets_a_full_response(fake: Fake, payload: Any) -> None:
     fake.reset()
     answer = post(fake, payload)
     assert answer.status_code == 201
@@ -183,7 +201,7 @@ def test_every_valid_request_is_answered_in_full(fake: Fake, payload: Any) -> No
     Contract("strict").validate_response(answer)
 
 
-def test_an_answer_of_ones_own_comes_as_often_as_asked_and_is_held_against_nobody(fake: Fake) -> None:
+def test_custom_response_is_sent_as_often_as_requested_and_not_checked(fake: Fake) -> None:
     fake.respond_with(status=422, body={"error_messages": "No"}, headers={"X-Reason": "stock"}, times=2)
     answers = [post(fake) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [422, 422, 201]
@@ -192,7 +210,7 @@ def test_an_answer_of_ones_own_comes_as_often_as_asked_and_is_held_against_nobod
     assert len(fake.world.orders[447452].allocations) == 1
 
 
-def test_an_answer_may_be_text_or_bytes_or_nothing(fake: Fake) -> None:
+def test_custom_response_may_be_text_bytes_or_empty(fake: Fake) -> None:
     fake.respond_with(body="{}")
     fake.respond_with(body=b"\xff", headers=[("content-type", "text/plain")])
     fake.respond_with(status=204)
@@ -211,12 +229,12 @@ def test_an_answer_may_be_text_or_bytes_or_nothing(fake: Fake) -> None:
     ({"headers": {"Transfer-Encoding": "chunked"}}, "or is set by the server itself"),
     ({"times": 0}, "times= is a number of requests, at least 1, not 0"),
 ])  # fmt: skip
-def test_an_answer_that_cannot_be_sent_is_refused(fake: Fake, what: dict[str, Any], sentence: str) -> None:
+def test_custom_response_that_cannot_be_sent_is_rejected(fake: Fake, what: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         fake.respond_with(**what)
 
 
-def test_a_finding_that_is_expected_fails_nothing_and_one_that_does_not_come_does() -> None:
+def test_expected_finding_fails_nothing_and_a_missing_one_fails() -> None:
     with serve_fake() as fake:
         fake.expect_finding("null-value")
         body = allocation_request()
@@ -231,7 +249,7 @@ def test_a_finding_that_is_expected_fails_nothing_and_one_that_does_not_come_doe
         post(fake)
 
 
-def test_a_finding_beside_the_expected_one_still_fails() -> None:
+def test_unexpected_finding_fails_although_another_is_expected() -> None:
     with pytest.raises(ContractViolation) as caught, serve_fake() as fake:
         fake.expect_finding("undocumented-query")
         requests.post(
@@ -248,29 +266,30 @@ def test_a_finding_beside_the_expected_one_still_fails() -> None:
     ("null-valeu", "unknown rule 'null-valeu': did you mean 'null-value'"),
     ("error-body-shape", "the rule error-body-shape is off in profile documented, so it is never found"),
 ])  # fmt: skip
-def test_a_finding_that_cannot_come_cannot_be_expected(fake: Fake, rule: str, sentence: str) -> None:
+def test_finding_that_is_impossible_cannot_be_expected(fake: Fake, rule: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         fake.expect_finding(rule)
 
 
-def test_an_error_that_is_raised_in_the_block_is_the_one_that_comes_out() -> None:
+def test_exception_in_the_block_hides_findings() -> None:
     with pytest.raises(KeyError), serve_fake() as fake:
         post(fake, allocation_request()["allocation"])
         raise KeyError
 
 
-def test_a_post_that_is_repeated_after_a_slow_answer_is_found(fake: Fake) -> None:
-    fake.inject_fault("slow-headers")
-    fake.expect_finding("repeated-post")
-    with pytest.raises(requests.exceptions.ReadTimeout):
-        requests.post(fake.url + PATH, json=allocation_request(), headers=headers(fake), timeout=0.7)
-    assert post(fake).status_code == 201
-    fake.settle()
-    (finding,) = fake.findings.errors
-    assert finding.got == "request 1 again, as request 2, after an answer that did not arrive whole"
+def test_post_repeated_after_a_slow_response_is_found() -> None:
+    with running_with_signal() as (fake, handled):
+        fake.inject_fault("slow-headers")
+        with pytest.raises(requests.exceptions.ReadTimeout):
+            requests.post(fake.url + PATH, json=allocation_request(), headers=headers(fake), timeout=(10, 0.2))
+        assert handled.acquire(timeout=20)
+        assert post(fake).status_code == 201
+        fake.settle()
+        (finding,) = fake.findings.errors
+        assert finding.got == "request 1 again, as request 2, after an answer that did not arrive whole"
 
 
-def test_a_client_that_looks_at_the_order_after_a_failure_finds_it_and_may_post_again(fake: Fake) -> None:
+def test_client_that_reads_the_order_after_a_failure_may_post_again(fake: Fake) -> None:
     fake.inject_fault("server-error")
     assert post(fake).status_code == 500
     looked = requests.get(fake.url + "/orders/447452", headers=headers(fake), timeout=5)
@@ -279,7 +298,7 @@ def test_a_client_that_looks_at_the_order_after_a_failure_finds_it_and_may_post_
     assert len(fake.findings) == 0
 
 
-def test_a_key_in_the_place_of_a_name_is_shown_nowhere(fake: Fake) -> None:
+def test_key_used_as_a_name_is_not_shown(fake: Fake) -> None:
     body = {**allocation_request(), fake.api_key: 1}
     requests.post(f"{fake.url}{PATH}?{fake.api_key}=1", json=body, headers=headers(fake), timeout=5)
     found = fake.findings
@@ -290,12 +309,12 @@ def test_a_key_in_the_place_of_a_name_is_shown_nowhere(fake: Fake) -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("world", None), ("policy", "strict")])
-def test_a_world_or_policy_that_is_none_is_refused_at_once(fake: Fake, name: str, value: object) -> None:
+def test_world_and_policy_of_another_type_are_rejected(fake: Fake, name: str, value: object) -> None:
     with pytest.raises(TypeError, match=f"the {name} of a fake is a"):
         setattr(fake, name, value)
 
 
-def test_a_new_start_forgets_everything_and_belongs_to_nobody_before(fake: Fake) -> None:
+def test_reset_forgets_everything(fake: Fake) -> None:
     fake.policy = Policy.strict()
     fake.inject_fault("gzip", times=9)
     fake.api_key = "another-key"
@@ -306,7 +325,7 @@ def test_a_new_start_forgets_everything_and_belongs_to_nobody_before(fake: Fake)
     assert fake.policy == Policy()
 
 
-def test_interactions_are_a_sequence_that_says_where_it_comes_from(fake: Fake) -> None:
+def test_interactions_are_a_sequence_and_name_their_source(fake: Fake) -> None:
     fake.inject_fault("not-found")
     post(fake)
     post(fake)
@@ -316,7 +335,7 @@ def test_interactions_are_a_sequence_that_says_where_it_comes_from(fake: Fake) -
     assert fake.interactions[-1].response is not None
 
 
-def test_a_client_that_never_reads_loses_nothing_but_its_own_answer() -> None:
+def test_client_that_never_reads_loses_only_its_own_response() -> None:
     ended = threading.Semaphore(0)
     fake = Fake(Engine(), on_record=lambda record: ended.release())
     with running(fake):
@@ -331,7 +350,7 @@ def test_a_client_that_never_reads_loses_nothing_but_its_own_answer() -> None:
         assert len(fake.interactions) == 2
 
 
-def test_two_threads_that_race_for_the_last_item_never_both_get_it(fake: Fake) -> None:
+def test_two_threads_never_both_get_the_last_unit(fake: Fake) -> None:
     for turn in range(40):
         fake.reset()
         fake.world = World.of(
@@ -340,7 +359,8 @@ def test_two_threads_that_race_for_the_last_item_never_both_get_it(fake: Fake) -
                 for order_id in (7, 8)
             )
         )
-        barrier, got = threading.Barrier(2), []
+        barrier = threading.Barrier(2)
+        got: list[int] = []
 
         def race(order_id: int, barrier: threading.Barrier = barrier, got: list[int] = got) -> None:
             barrier.wait()
@@ -355,7 +375,7 @@ def test_two_threads_that_race_for_the_last_item_never_both_get_it(fake: Fake) -
         assert fake.world.available(5, 11) == 0
 
 
-def test_an_answer_is_not_kept_but_made_again(fake: Fake) -> None:
+def test_response_is_not_kept_but_rendered_again(fake: Fake) -> None:
     post(fake)  # what is made once is made
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
@@ -367,3 +387,58 @@ def test_an_answer_is_not_kept_but_made_again(fake: Fake) -> None:
     assert answer is not None
     assert len(answer.body or b"") > 11_000
     assert kept < 100 * 6_000
+
+
+@pytest.mark.parametrize("order_id", ["0", "-7", "P-447452"])
+def test_order_that_cannot_exist_is_404_also_after_a_fault(order_id: str) -> None:
+    with running_with_signal() as (fake, _):
+        fake.respond_with(status=503)
+        url = f"{fake.url}/orders/{order_id}/allocations"
+        statuses = [
+            requests.post(url, json=allocation_request(), headers=headers(fake), timeout=5).status_code
+            for _ in range(2)
+        ]
+        assert statuses == [503, 404]
+        assert len(fake.world.orders) == 0
+
+
+class Events:
+    """A listener that counts coverage and keeps every event."""
+
+    counts = True
+
+    def __init__(self) -> None:
+        self.seen: list[CheckEvent] = []
+
+    def on_check(self, event: CheckEvent) -> None:
+        self.seen.append(event)
+
+
+def test_new_requests_are_published_once_and_without_the_response_of_a_fault() -> None:
+    events = Events()
+    fake = Fake(Engine().with_listener(events))
+    with running(fake):
+        fake.inject_fault("server-error")
+        for _ in range(2):
+            post(fake)
+        requests.get(fake.url + "/orders/447452", headers=headers(fake), timeout=5)
+        fake.settle()
+        fake.publish()
+        fake.publish()
+        faulty, plain, in_sequence = events.seen
+        assert faulty.interaction is not None
+        assert faulty.interaction.response is None
+        assert plain.interaction is not None
+        assert plain.interaction.response is not None
+        assert in_sequence.interaction is None
+        assert [finding.rule for finding in in_sequence.findings] == ["repeated-post"]
+
+
+@pytest.mark.parametrize("port", [-1, 65536, True, "80"])
+def test_settings_with_an_impossible_port_are_rejected(port: Any) -> None:
+    with pytest.raises(ValueError, match=r"^port= is a number from 0 to 65535, not "):
+        ServerSettings(port=port)
+
+
+def test_concurrent_requests_with_every_fault_are_each_recorded_once() -> None:
+    check_under_load(connections=8, requests_each=30, fault_rounds=1)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 import requests
 from support.bodies import allocation_request
-from support.fake import PATH, headers
+from support.fake import PATH, headers, running_with_signal
 from support.servers import ORDER
 
 from pytest_veeqo_alloc import Contract, serve_fake
@@ -22,8 +22,8 @@ from pytest_veeqo_alloc.server.responses import FAULTS
 
 @pytest.fixture
 def fake() -> Iterator[Fake]:
-    with serve_fake() as each:
-        yield each
+    with serve_fake() as running_fake:
+        yield running_fake
 
 
 def with_requests(fake: Fake, timeout: float = 5) -> tuple[int, dict[str, str], bytes]:
@@ -60,7 +60,7 @@ STATUSES = {
 
 @both
 @pytest.mark.parametrize(("name", "status"), STATUSES.items(), ids=STATUSES)
-def test_an_error_status_comes_once_and_nothing_is_carried_out(fake: Fake, call: Any, name: str, status: int) -> None:
+def test_error_status_is_sent_once_and_nothing_is_allocated(fake: Fake, call: Any, name: str, status: int) -> None:
     fake.inject_fault(name)
     assert call(fake)[0] == status
     assert fake.world.orders[447452].allocations == ()
@@ -69,7 +69,7 @@ def test_an_error_status_comes_once_and_nothing_is_carried_out(fake: Fake, call:
 
 
 @both
-def test_a_429_is_empty_as_it_was_seen_and_may_say_how_long_to_wait(fake: Fake, call: Any) -> None:
+def test_429_is_empty_and_may_have_retry_after(fake: Fake, call: Any) -> None:
     fake.inject_fault("rate-limited")
     fake.inject_fault("rate-limited", retry_after=7)
     _, plain, body = call(fake)
@@ -80,7 +80,7 @@ def test_a_429_is_empty_as_it_was_seen_and_may_say_how_long_to_wait(fake: Fake, 
 
 
 @both
-def test_a_502_is_a_page(fake: Fake, call: Any) -> None:
+def test_502_is_an_html_page(fake: Fake, call: Any) -> None:
     fake.inject_fault("bad-gateway")
     _, received, body = call(fake)
     assert received["content-type"] == "text/html"
@@ -88,25 +88,27 @@ def test_a_502_is_a_page(fake: Fake, call: Any) -> None:
 
 
 @pytest.mark.parametrize(("call", "name"), [(with_requests, "slow-headers"), (with_httpx, "slow-body")])
-def test_a_slow_answer_runs_into_the_time_out_of_the_client(fake: Fake, call: Any, name: str) -> None:
-    fake.inject_fault(name)
-    with pytest.raises((requests.exceptions.Timeout, requests.exceptions.ConnectionError, httpx.TimeoutException)):
-        call(fake, timeout=0.7)
-    fake.settle()
-    assert fake.interactions[0].response is None
-    assert len(fake.world.orders) == 1
+def test_slow_response_runs_into_the_client_timeout(call: Any, name: str) -> None:
+    with running_with_signal() as (fake, handled):
+        fake.inject_fault(name)
+        with pytest.raises((requests.exceptions.Timeout, requests.exceptions.ConnectionError, httpx.TimeoutException)):
+            call(fake, timeout=0.3)
+        assert handled.acquire(timeout=20)
+        fake.settle()
+        assert fake.interactions[0].response is None
+        assert len(fake.world.orders) == 1
 
 
 @both
 @pytest.mark.parametrize("name", ["slow-headers", "slow-body"])
-def test_a_slow_answer_comes_whole_in_the_end(fake: Fake, call: Any, name: str) -> None:
+def test_slow_response_is_complete_in_the_end(fake: Fake, call: Any, name: str) -> None:
     fake.inject_fault(name, seconds=0.1)
     assert json.loads(call(fake)[2])["id"] == 447452
 
 
 @both
 @pytest.mark.parametrize("name", ["reset-before-headers", "reset-before-body", "reset-within-body"])
-def test_a_reset_breaks_the_answer_though_it_was_carried_out(fake: Fake, call: Any, name: str) -> None:
+def test_reset_breaks_the_response_after_the_allocation(fake: Fake, call: Any, name: str) -> None:
     fake.inject_fault(name)
     with pytest.raises(BROKEN):
         call(fake)
@@ -115,13 +117,13 @@ def test_a_reset_breaks_the_answer_though_it_was_carried_out(fake: Fake, call: A
 
 
 @both
-def test_a_reset_after_the_body_lets_the_answer_through(fake: Fake, call: Any) -> None:
+def test_reset_after_the_body_lets_the_response_through(fake: Fake, call: Any) -> None:
     fake.inject_fault("reset-after-body")
     assert json.loads(call(fake)[2])["id"] == 447452
     assert fake.interactions[0].response is not None
 
 
-def test_a_reset_after_the_body_meets_the_next_request_of_the_connection(fake: Fake) -> None:
+def test_reset_after_the_body_breaks_the_next_request_of_the_connection(fake: Fake) -> None:
     fake.inject_fault("reset-after-body")
     with requests.Session() as session:
         session.post(fake.url + PATH, json=allocation_request(), headers=headers(fake), timeout=5)
@@ -135,7 +137,7 @@ def test_a_reset_after_the_body_meets_the_next_request_of_the_connection(fake: F
 
 
 @both
-def test_json_that_is_cut_short_is_a_whole_answer_of_http(fake: Fake, call: Any) -> None:
+def test_truncated_json_is_a_complete_http_response(fake: Fake, call: Any) -> None:
     fake.inject_fault("truncated-json")
     status, received, body = call(fake)
     assert (status, int(received["content-length"])) == (201, len(body))
@@ -144,13 +146,13 @@ def test_json_that_is_cut_short_is_a_whole_answer_of_http(fake: Fake, call: Any)
 
 
 @both
-def test_another_media_type(fake: Fake, call: Any) -> None:
+def test_wrong_media_type(fake: Fake, call: Any) -> None:
     fake.inject_fault("wrong-media-type")
     assert call(fake)[1]["content-type"] == "text/html; charset=utf-8"
 
 
 @both
-def test_a_compressed_body_is_the_same_body(fake: Fake, call: Any) -> None:
+def test_compressed_body_is_the_same_body(fake: Fake, call: Any) -> None:
     fake.inject_fault("gzip")
     _, received, body = call(fake)
     assert received["content-encoding"] == "gzip"
@@ -159,7 +161,7 @@ def test_a_compressed_body_is_the_same_body(fake: Fake, call: Any) -> None:
     assert fake.interactions[0].response.body == body
 
 
-def test_a_compressed_body_is_compressed_on_the_wire(fake: Fake) -> None:
+def test_compressed_body_is_compressed_on_the_wire(fake: Fake) -> None:
     fake.inject_fault("gzip")
     with requests.post(
         fake.url + PATH, json=allocation_request(), headers=headers(fake), timeout=5, stream=True
@@ -168,7 +170,7 @@ def test_a_compressed_body_is_compressed_on_the_wire(fake: Fake) -> None:
 
 
 @both
-def test_a_chunked_body_is_the_same_body(fake: Fake, call: Any) -> None:
+def test_chunked_body_is_the_same_body(fake: Fake, call: Any) -> None:
     fake.inject_fault("chunked")
     _, received, body = call(fake)
     assert received["transfer-encoding"] == "chunked"
@@ -177,7 +179,7 @@ def test_a_chunked_body_is_the_same_body(fake: Fake, call: Any) -> None:
 
 
 @both
-def test_200_for_201_and_no_location(fake: Fake, call: Any) -> None:
+def test_ok_instead_of_created_and_no_location(fake: Fake, call: Any) -> None:
     fake.inject_fault("ok-instead-of-created")
     fake.inject_fault("no-location")
     assert call(fake)[0] == 200
@@ -185,7 +187,7 @@ def test_200_for_201_and_no_location(fake: Fake, call: Any) -> None:
     assert call(fake)[1]["location"].endswith("/orders/447452")
 
 
-MEMBERS = {
+MEMBERS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "null-member": ("/deliver_to/zip", lambda order: order["deliver_to"]["zip"] is None),
     "absent-member": ("/allocations/0/warehouse", lambda order: "warehouse" not in order["allocations"][0]),
     "extra-member": ("/customer/loyalty", lambda order: order["customer"]["loyalty"] == "unexpected"),
@@ -195,7 +197,7 @@ MEMBERS = {
 
 @both
 @pytest.mark.parametrize("name", MEMBERS)
-def test_one_member_is_not_as_documented(fake: Fake, call: Any, name: str) -> None:
+def test_one_member_is_changed(fake: Fake, call: Any, name: str) -> None:
     pointer, holds = MEMBERS[name]
     fake.inject_fault(name, pointer=pointer)
     body = call(fake)[2]
@@ -204,20 +206,20 @@ def test_one_member_is_not_as_documented(fake: Fake, call: Any, name: str) -> No
     assert [finding.pointer for finding in found.errors] == [pointer]
 
 
-def test_a_text_becomes_a_number_where_another_type_is_asked_for(fake: Fake) -> None:
+def test_wrong_type_of_a_string_is_a_number(fake: Fake) -> None:
     fake.inject_fault("wrong-type-member", pointer="/deliver_to/zip")
     assert json.loads(with_requests(fake)[2])["deliver_to"]["zip"] == 1
 
 
 @both
-def test_the_key_set_of_2026(fake: Fake, call: Any) -> None:
+def test_observed_key_set_of_2026(fake: Fake, call: Any) -> None:
     fake.inject_fault("observed")
     order = json.loads(call(fake)[2])
     assert order.keys() == build_order(variant="observed").keys() != json.loads(ORDER).keys()
 
 
 @both
-def test_a_redirect_to_another_host_that_is_not_followed(fake: Fake, call: Any) -> None:
+def test_redirect_to_another_host_is_no_finding_unless_followed(fake: Fake, call: Any) -> None:
     fake.inject_fault("redirect-elsewhere")
     status, received, _ = call(fake)
     assert status == 307
@@ -226,7 +228,7 @@ def test_a_redirect_to_another_host_that_is_not_followed(fake: Fake, call: Any) 
     assert fake.findings.ok
 
 
-def test_a_client_that_takes_its_key_to_another_host_is_found(fake: Fake) -> None:
+def test_key_sent_to_another_host_is_found(fake: Fake) -> None:
     fake.inject_fault("redirect-elsewhere")
     fake.expect_finding("key-sent-elsewhere")
     answer = requests.post(fake.url + PATH, json=allocation_request(), headers=headers(fake), timeout=5)
@@ -234,7 +236,7 @@ def test_a_client_that_takes_its_key_to_another_host_is_found(fake: Fake) -> Non
     assert [finding.location for finding in fake.findings.errors] == ["header:x-api-key"]
 
 
-def test_a_client_that_leaves_its_key_behind_is_not(fake: Fake) -> None:
+def test_redirect_followed_without_the_key_is_no_finding(fake: Fake) -> None:
     fake.inject_fault("redirect-elsewhere")
     bearer = {"Authorization": f"Bearer {fake.api_key}"}
     answer = httpx.post(fake.url + PATH, json=allocation_request(), headers=bearer, follow_redirects=True)
@@ -244,18 +246,18 @@ def test_a_client_that_leaves_its_key_behind_is_not(fake: Fake) -> None:
 
 
 @both
-def test_a_fault_comes_as_often_as_asked_and_the_next_one_after_it(fake: Fake, call: Any) -> None:
+def test_fault_is_repeated_as_requested_and_followed_by_the_next(fake: Fake, call: Any) -> None:
     fake.inject_fault("not-found", times=2)
     fake.inject_fault("forbidden")
     assert [call(fake)[0] for _ in range(4)] == [404, 404, 403, 201]
 
 
-def test_every_fault_is_seen_in_a_test_of_this_module() -> None:
+def test_every_fault_is_tested_in_this_module() -> None:
     source = __import__("pathlib").Path(__file__).read_text(encoding="utf-8")
     assert [name for name in FAULTS if f'"{name}"' not in source] == []
 
 
-def test_a_fault_is_held_against_nobody(fake: Fake) -> None:
+def test_fault_is_no_finding(fake: Fake) -> None:
     for name in ("null-member", "absent-member"):
         fake.inject_fault(name, pointer="/deliver_to/zip")
     for name in ("truncated-json", "ok-instead-of-created"):
@@ -279,27 +281,27 @@ def test_a_fault_is_held_against_nobody(fake: Fake) -> None:
     ("rate-limited", {"retry_after": "soon"}, "retry_after= of the fault 'rate-limited' is a whole number of seconds, not 'soon'"),
     ("gzip", {"level": 9}, "the fault 'gzip' has no level=: it takes no argument"),
 ])  # fmt: skip
-def test_a_fault_that_there_is_not_is_refused_at_once(
-    fake: Fake, name: str, given: dict[str, Any], sentence: str
-) -> None:
+def test_unknown_fault_or_argument_is_rejected(fake: Fake, name: str, given: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match="^" + __import__("re").escape(sentence)):
         fake.inject_fault(name, **given)
 
 
 @pytest.mark.parametrize("times", [0, -1, True, "2"])
-def test_a_number_of_times_is_one_or_more(fake: Fake, times: Any) -> None:
+def test_number_of_times_must_be_at_least_one(fake: Fake, times: Any) -> None:
     with pytest.raises(ValueError, match=r"times= is a number of requests, at least 1"):
         fake.inject_fault("gzip", times=times)
 
 
-def test_a_fault_that_the_answer_has_no_place_for_is_told() -> None:
-    with (
-        pytest.raises(
-            AssertionError,
-            match="the fault ok-instead-of-created was not put into the response to request 1: the response is not a success",
-        ),
-        serve_fake() as fake,
-    ):
-        fake.inject_fault("ok-instead-of-created")
-        requests.post(fake.url + PATH, json=allocation_request(0), headers=headers(fake), timeout=5)
+@pytest.mark.parametrize(("name", "arguments", "why"), [
+    ("ok-instead-of-created", {}, "the response is not a success"),
+    ("no-location", {}, "the response has no header location"),
+    ("observed", {}, "the response is not an order"),
+    ("null-member", {"pointer": "/deliver_to/zip"}, "the response is not an order"),
+])  # fmt: skip
+def test_fault_that_does_not_apply_is_reported(name: str, arguments: dict[str, Any], why: str) -> None:
+    sentence = f"the fault {name} was not put into the response to request 1: {why}"
+    with pytest.raises(AssertionError, match=sentence), serve_fake() as fake:
+        fake.inject_fault(name, **arguments)
+        answer = requests.post(fake.url + PATH, json=allocation_request(0), headers=headers(fake), timeout=5)
+        assert answer.status_code == 422
         fake.expect_finding("quantity-not-positive")

@@ -1,4 +1,4 @@
-"""The HTTP front: what is no good request gets a clear answer, and the server stays up."""
+"""The HTTP server: a malformed request gets a clear response, and the server stays up."""
 
 from __future__ import annotations
 
@@ -23,9 +23,16 @@ from pytest_veeqo_alloc.server.runner import running
 
 @pytest.fixture
 def fake() -> Iterator[Fake]:
-    each = Fake(Engine())
-    with running(each, timeout_seconds=0.4):
-        yield each
+    running_fake = Fake(Engine())
+    with running(running_fake):
+        yield running_fake
+
+
+@pytest.fixture
+def impatient_fake() -> Iterator[Fake]:
+    running_fake = Fake(Engine())
+    with running(running_fake, timeout_seconds=0.4):
+        yield running_fake
 
 
 def works(fake: Fake) -> bool:
@@ -55,7 +62,7 @@ REFUSED: dict[str, tuple[bytes, int, str]] = {
 
 
 @pytest.mark.parametrize(("data", "status", "words"), REFUSED.values(), ids=REFUSED)
-def test_what_is_no_request_is_answered_in_one_sentence(fake: Fake, data: bytes, status: int, words: str) -> None:
+def test_malformed_request_is_answered_in_one_sentence(fake: Fake, data: bytes, status: int, words: str) -> None:
     answer = talk(fake, data)
     assert status_of(answer) == status
     assert words in json.loads(answer.partition(b"\r\n\r\n")[2])["error_messages"]
@@ -77,7 +84,7 @@ MORE = {
 
 
 @pytest.mark.parametrize(("more", "status", "words"), MORE.values(), ids=MORE)
-def test_a_request_that_is_not_clear_is_refused(fake: Fake, more: str, status: int, words: str) -> None:
+def test_ambiguous_request_is_rejected(fake: Fake, more: str, status: int, words: str) -> None:
     answer = talk(fake, raw_post(fake, body=b"", more=more))
     assert status_of(answer) == status
     assert words in json.loads(answer.partition(b"\r\n\r\n")[2])["error_messages"]
@@ -96,12 +103,12 @@ CHUNKS = {
 
 
 @pytest.mark.parametrize(("body", "status"), CHUNKS.values(), ids=CHUNKS)
-def test_chunks_that_are_none_are_refused(fake: Fake, body: bytes, status: int) -> None:
+def test_malformed_chunks_are_rejected(fake: Fake, body: bytes, status: int) -> None:
     assert status_of(talk(fake, raw_post(fake, body=body, more="Transfer-Encoding: chunked\r\n"))) == status
     assert works(fake)
 
 
-def test_a_body_in_chunks_with_trailers_is_read(fake: Fake) -> None:
+def test_chunked_body_with_trailers_is_read(fake: Fake) -> None:
     raw = json.dumps(BODY).encode()
     chunks = (
         f"{len(raw[:9]):x};ext=1\r\n".encode()
@@ -117,50 +124,50 @@ def test_a_body_in_chunks_with_trailers_is_read(fake: Fake) -> None:
     assert request.body == raw
 
 
-def test_a_large_body_that_is_sent_whole_is_refused_and_taken_in(fake: Fake) -> None:
+def test_large_body_is_rejected_and_drained(fake: Fake) -> None:
     answer = requests.post(fake.url + PATH, data=b"x" * 100_000_000, headers=headers(fake), timeout=30)
     assert answer.status_code == 413
     assert works(fake)
 
 
-def test_a_large_body_is_refused_before_it_is_sent_where_the_client_asks_first(fake: Fake) -> None:
+def test_large_body_is_rejected_before_it_is_sent_with_expect_continue(fake: Fake) -> None:
     answer = talk(fake, raw_post(fake, body=b"", more="Content-Length: 100000000\r\nExpect: 100-continue\r\n"))
     assert status_of(answer) == 413
 
 
-def test_a_client_that_asks_first_is_told_to_go_on(fake: Fake) -> None:
+def test_expect_continue_is_answered(fake: Fake) -> None:
     answer = talk(fake, raw_post(fake, more="Expect: 100-continue\r\n"))
     assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 ")
 
 
-def test_a_body_that_does_not_come_is_waited_for_no_longer_than_patience_lasts(fake: Fake) -> None:
-    answer = talk(fake, raw_post(fake, body=b"{", more="Content-Length: 50\r\n"), finish=False)
+def test_missing_body_is_rejected_after_the_timeout(impatient_fake: Fake) -> None:
+    answer = talk(impatient_fake, raw_post(impatient_fake, body=b"{", more="Content-Length: 50\r\n"), finish=False)
     assert status_of(answer) == 408
-    assert works(fake)
+    assert works(impatient_fake)
 
 
-def test_a_client_that_sends_nothing_is_let_go(fake: Fake) -> None:
-    assert talk(fake, b"", finish=False) == b""
-    assert talk(fake, b"POST / HT", finish=False) == b""
-    assert works(fake)
+def test_idle_client_is_disconnected(impatient_fake: Fake) -> None:
+    assert talk(impatient_fake, b"", finish=False) == b""
+    assert talk(impatient_fake, b"POST / HT", finish=False) == b""
+    assert works(impatient_fake)
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:99", "[::1]:80"])
-def test_every_name_of_the_loopback_is_ours(fake: Fake, host: str) -> None:
+def test_every_loopback_name_is_accepted_as_host(fake: Fake, host: str) -> None:
     assert status_of(talk(fake, raw_post(fake, more=f"Host: {host}\r\n"))) == 201
 
 
-def test_a_name_that_was_given_is_ours() -> None:
+def test_configured_name_is_accepted_as_host() -> None:
     fake = Fake(Engine())
     with running(fake, names=("veeqo.example.com",)):
         assert status_of(talk(fake, raw_post(fake, more="Host: Veeqo.example.com:8080\r\n"))) == 201
 
 
-def test_a_target_in_absolute_form_is_taken_for_its_path(fake: Fake) -> None:
+def test_target_in_absolute_form_is_reduced_to_its_path(fake: Fake) -> None:
     assert status_of(talk(fake, raw_post(fake, path=f"http://127.0.0.1{PATH}"))) == 201
 
 
-def test_an_old_client_gets_its_answer_and_a_close(fake: Fake) -> None:
+def test_http_1_0_client_gets_its_response_and_a_close(fake: Fake) -> None:
     data = (
         raw_post(fake).replace(b"HTTP/1.1", b"HTTP/1.0").replace(f"Host: {urlsplit(fake.url).netloc}\r\n".encode(), b"")
     )
@@ -170,7 +177,7 @@ def test_an_old_client_gets_its_answer_and_a_close(fake: Fake) -> None:
     assert b"Content-Length: " in answer
 
 
-def test_a_connection_is_kept_until_the_client_says_close(fake: Fake) -> None:
+def test_connection_is_kept_until_the_client_closes_it(fake: Fake) -> None:
     answer = talk(
         fake,
         raw_post(fake) + raw_post(fake) + raw_post(fake, more="Connection: close\r\n") + raw_post(fake),
@@ -179,7 +186,7 @@ def test_a_connection_is_kept_until_the_client_says_close(fake: Fake) -> None:
     assert answer.count(b"HTTP/1.1 201 ") == 3
 
 
-def test_a_line_too_many_after_a_body_does_no_harm(fake: Fake) -> None:
+def test_extra_line_after_a_body_is_ignored(fake: Fake) -> None:
     assert talk(fake, raw_post(fake) + b"\r\n" + raw_post(fake)).count(b"HTTP/1.1 201 ") == 2
 
 
@@ -195,36 +202,36 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize(("method", "path", "status", "rule"), UNKNOWN.values(), ids=UNKNOWN)
-def test_another_call_is_answered_and_found(fake: Fake, method: str, path: str, status: int, rule: str) -> None:
+def test_other_call_is_answered_and_found(fake: Fake, method: str, path: str, status: int, rule: str) -> None:
     answer = httpx.request(method, fake.url + path, json=allocation_request(), headers=headers(fake))
     assert answer.status_code == status
     assert rule in [finding.rule for finding in fake.findings.errors]
     assert fake.findings.operation == "POST /orders/{order_id}/allocations"
 
 
-def test_a_405_says_what_is_allowed(fake: Fake) -> None:
+def test_405_has_an_allow_header(fake: Fake) -> None:
     assert httpx.put(fake.url + PATH, json=allocation_request()).headers["allow"] == "POST"
 
 
-def test_an_answer_to_head_has_no_body(fake: Fake) -> None:
+def test_response_to_head_has_no_body(fake: Fake) -> None:
     answer = talk(fake, raw_post(fake).replace(b"POST", b"HEAD"))
     assert answer.endswith(b"\r\n\r\n")
     assert b"Content-Length: 43" in answer
 
 
-def test_a_204_has_no_length(fake: Fake) -> None:
+def test_204_has_no_content_length(fake: Fake) -> None:
     fake.respond_with(status=204, body={"ignored": True})
     answer = talk(fake, raw_post(fake))
     assert answer.endswith(b"\r\n\r\n")
     assert b"Content-Length" not in answer
 
 
-def test_a_port_that_is_taken_is_an_error_of_the_system(fake: Fake) -> None:
+def test_port_in_use_is_an_os_error(fake: Fake) -> None:
     with pytest.raises(OSError, match="in use"), running(Fake(Engine()), port=int(urlsplit(fake.url).port or 0)):
         pass
 
 
-def test_a_server_that_fails_itself_says_so_and_stays_up() -> None:
+def test_exception_of_the_app_is_reported_and_the_server_stays_up() -> None:
     def broken(request: object) -> None:
         raise RuntimeError("secret")
 
@@ -240,7 +247,32 @@ def test_a_server_that_fails_itself_says_so_and_stays_up() -> None:
         front.close()
 
 
-def test_closing_leaves_no_thread_and_no_socket_though_clients_are_connected_and_answers_slow() -> None:
+def test_exception_outside_the_app_is_reported_unless_the_connection_broke() -> None:
+    problems: list[str] = []
+    server = HTTPServer(("127.0.0.1", 0), lambda request: None, on_problem=problems.append)  # type: ignore[arg-type,return-value]  # never called
+    try:
+        for error in (ValueError("secret"), ConnectionResetError()):
+            try:
+                raise error
+            except Exception:
+                server.handle_error(None, None)
+    finally:
+        server.server_close()
+    assert problems == ["the server itself failed with ValueError, which is a bug in it"]
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6")
+def test_ipv6_address_is_bracketed_in_the_url() -> None:
+    fake = Fake(Engine())
+    try:
+        with running(fake, host="::1"):
+            assert fake.url.startswith("http://[::1]:")
+            assert works(fake)
+    except OSError:
+        pytest.skip("there is no IPv6 address on this machine")
+
+
+def test_closing_leaves_no_thread_and_no_socket() -> None:
     before = set(threading.enumerate())
     with serve_fake() as fake:
         fake.inject_fault("slow-body")

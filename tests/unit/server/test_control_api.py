@@ -1,0 +1,104 @@
+"""The control API, without a socket."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from support.bodies import allocation_request
+
+from pytest_veeqo_alloc.core.http import Request
+from pytest_veeqo_alloc.engine import Engine
+from pytest_veeqo_alloc.server.control_api import PREFIX, with_control_api
+from pytest_veeqo_alloc.server.fake import API_KEY, Fake
+
+JSON = ("content-type", "application/json")
+
+
+def call(
+    fake: Fake, method: str, name: str, body: bytes | None = None, *headers: tuple[str, str]
+) -> tuple[int, dict[str, Any]]:
+    exchange = with_control_api(fake)(Request(method, f"http://127.0.0.1{PREFIX}{name}", headers or (JSON,), body))
+    exchange.finish(True)
+    response = exchange.plan.response
+    return response.status, json.loads(response.body or b"")
+
+
+def post(fake: Fake, body: Any = None) -> int:
+    raw = json.dumps(allocation_request() if body is None else body).encode()
+    request = Request("POST", "http://127.0.0.1/orders/7/allocations", (("x-api-key", API_KEY), JSON), raw)
+    exchange = with_control_api(fake)(request)
+    exchange.finish(True)
+    return exchange.plan.response.status
+
+
+def test_other_paths_are_handled_by_the_server() -> None:
+    fake = Fake(Engine())
+    assert post(fake) == 201
+    assert fake.checked == 1
+
+
+def test_calls_of_the_control_api_are_not_logged() -> None:
+    fake = Fake(Engine())
+    assert call(fake, "GET", "findings") == (200, {"ok": True, "checked": 0, "findings": [], "complaints": []})
+    assert fake.checked == 0
+
+
+def test_findings_name_the_number_of_their_request_unless_they_are_about_several() -> None:
+    fake = Fake(Engine())
+    assert call(fake, "POST", "faults", b'{"name": "server-error"}') == (200, {"ok": True})
+    assert [post(fake), post(fake), post(fake, allocation_request()["allocation"])] == [500, 201, 201]
+    status, answer = call(fake, "GET", "findings")
+    assert (status, answer["ok"], answer["checked"]) == (200, False, 3)
+    assert [(row["rule"], row["request"]) for row in answer["findings"]] == [
+        ("request-not-wrapped", 3),
+        ("repeated-post", None),
+    ]
+
+
+def test_problems_are_listed_as_complaints() -> None:
+    fake = Fake(Engine())
+    call(fake, "POST", "faults", b'{"name": "gzip"}')
+    call(fake, "POST", "expect", b'{"rule": "null-value"}')
+    _, answer = call(fake, "GET", "findings")
+    assert [sentence.partition(" (")[0] for sentence in answer["complaints"]] == [
+        "no finding of null-value",
+        "no request met the fault gzip",
+    ]
+    assert not answer["ok"]
+
+
+def test_interactions_are_redacted_documents() -> None:
+    fake = Fake(Engine())
+    post(fake)
+    _, answer = call(fake, "GET", "interactions")
+    (document,) = answer["interactions"]
+    assert (document["number"], document["source"]) == (1, "request 1 of the fake")
+    assert API_KEY not in json.dumps(answer)
+
+
+def test_reset_needs_no_body() -> None:
+    fake = Fake(Engine())
+    post(fake)
+    assert call(fake, "POST", "reset") == (200, {"ok": True})
+    assert fake.checked == 0
+
+
+@pytest.mark.parametrize(("method", "name", "body", "headers", "status", "words"), [
+    ("POST", "faults", b'{"name": "gzipp"}', [JSON], 400, "did you mean 'gzip'"),
+    ("POST", "faults", b"{}", [JSON], 400, "POST faults takes name, times"),
+    ("POST", "reset", b'{"name": 1}', [JSON], 400, "POST reset takes no argument"),
+    ("POST", "faults", b"[]", [JSON], 400, "the body is an object"),
+    ("POST", "faults", b"{", [JSON], 400, "the body is not JSON"),
+    ("POST", "faults", b"{}", [("content-type", "text/plain")], 400, "send content-type: application/json"),
+    ("POST", "reset", None, [("origin", "http://example.com")], 400, "requests from a page in a browser are not accepted"),
+    ("POST", "world", b"{}", [JSON], 404, "GET findings, GET interactions, POST reset, POST faults, POST responses, POST expect"),
+    ("DELETE", "findings", None, [JSON], 404, "below /__veeqo_alloc__/ there are GET findings"),
+])  # fmt: skip
+def test_wrong_call_is_answered_in_one_sentence(
+    method: str, name: str, body: bytes | None, headers: list[tuple[str, str]], status: int, words: str
+) -> None:
+    answered, answer = call(Fake(Engine()), method, name, body, *headers)
+    assert answered == status
+    assert words in answer["error_messages"]
