@@ -35,7 +35,7 @@ HEADERS = (("content-type", "application/json"), ("x-api-key", "bench"), ("locat
 LINE = {"sellable_id": 1226615, "quantity": 1}
 BODY = json.dumps({"allocation": {"warehouse_id": 1784, "line_items_attributes": [LINE]}}).encode()
 TEST = f"""
-import itertools, statistics, time, pytest, requests
+import itertools, time, pytest, requests
 
 @pytest.mark.veeqo_alloc_cassette("created")
 @pytest.mark.parametrize("number", range({TESTS}))
@@ -45,7 +45,7 @@ def test_replay(number, times=[]):
     assert response.status_code == 201
     times.append(time.perf_counter())
     if number == {TESTS} - 1:
-        print("seconds:", statistics.median(end - start for start, end in itertools.pairwise(times)))
+        print("seconds:", min(end - start for start, end in itertools.pairwise(times)))
 """
 IMPORT = "import time; start = time.perf_counter(); import jsonschema; print('seconds:', time.perf_counter() - start)"
 

@@ -1,4 +1,4 @@
-"""The contract with its settings, as the plugin, the server and the commands use it.
+"""The contract with its settings, for the plugin, server and commands.
 
 `Contract` exposes the documented checks only. Everything else that the package needs of a contract is here.
 """
