@@ -6,14 +6,11 @@ Objects are recognised by their attributes, so that no client has to be imported
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Self
 
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response
 from pytest_veeqo_alloc.core.text import as_text
-
-# Responses.
 
 
 def interaction_of(response: Any, *, body: bytes | str | None = None) -> Interaction:
@@ -68,9 +65,6 @@ def _carried_request(response: Any) -> Request | None:
         return None
 
 
-# Requests.
-
-
 def request_of(request: Any) -> Request:
     """Return a request of requests (prepared or not), httpx, werkzeug (Flask) or Django as a `Request`.
 
@@ -107,9 +101,6 @@ def _request_body(request: Any) -> bytes | None:
     return None
 
 
-# Both.
-
-
 def _headers(message: Any) -> Headers:
     """Return header pairs, with repeated headers apart if the client keeps them apart."""
     headers = getattr(message, "headers", None) or {}
@@ -128,9 +119,6 @@ def _encoded(body: bytes | str) -> bytes:
 def _type_name(value: Any) -> str:
     kind = value if isinstance(value, type) else type(value)
     return f"{kind.__module__}.{kind.__qualname__}"
-
-
-# Sessions.
 
 
 class Watch:
@@ -154,8 +142,17 @@ class Watch:
         self._matches, self._check, self._merge = matches, check, merge
         self._checked: list[Findings] = []
         self._hook = self._on_async_response if hasattr(session, "aclose") else self._on_response
-        self._hooks = _response_hooks(session)
-        self._hooks.append(self._hook)
+        events = getattr(session, "event_hooks", None)  # httpx
+        if not isinstance(events, dict):
+            events = getattr(session, "hooks", None)  # requests
+        if not isinstance(events, dict):
+            name = _type_name(type(session))
+            raise TypeError(f"cannot watch a {name}: pass a requests.Session, an httpx.Client or an httpx.AsyncClient")
+        hooks = events.setdefault("response", [])
+        if not isinstance(hooks, list):  # requests accepts a single function as well
+            hooks = events["response"] = [hooks]
+        hooks.append(self._hook)
+        self._hooks = hooks
 
     @property
     def findings(self) -> Findings:
@@ -171,9 +168,7 @@ class Watch:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _on_response(self, response: Any, *args: object, **kwargs: object) -> None:
@@ -196,18 +191,3 @@ class Watch:
         is_relevant = self._matches(Interaction(request))
         self.skipped += not is_relevant
         return is_relevant
-
-
-def _response_hooks(session: Any) -> list[Any]:
-    """Return the list of response hooks of *session*; TypeError if it has none."""
-    events = getattr(session, "event_hooks", None)  # httpx
-    if not isinstance(events, dict):
-        events = getattr(session, "hooks", None)  # requests
-    if not isinstance(events, dict):
-        raise TypeError(
-            f"cannot watch a {_type_name(type(session))}: pass a requests.Session, an httpx.Client or an httpx.AsyncClient"
-        )
-    hooks = events.setdefault("response", [])
-    if not isinstance(hooks, list):  # requests accepts a single function as well
-        hooks = events["response"] = [hooks]
-    return hooks

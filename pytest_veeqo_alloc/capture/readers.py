@@ -230,9 +230,6 @@ _FORMATS: Mapping[str, _Format] = {
 }
 
 
-# Parts of messages.
-
-
 def _body(body: Any, encoded: Any = None) -> bytes | None:
     """Return a body that is stored as text, as bytes, or *encoded* in base64; TypeError for anything else."""
     if encoded is not None:

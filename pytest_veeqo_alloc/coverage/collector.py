@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Literal
 
 from pytest_veeqo_alloc.contract.checker import CheckContext, RawResult
-from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex
-from pytest_veeqo_alloc.contract.field_table import Field
+from pytest_veeqo_alloc.contract.deviations import DeviationIndex
 from pytest_veeqo_alloc.contract.findings import Finding, Findings
 from pytest_veeqo_alloc.contract.http_rules import SEQUENCE_RULES, Operation, keys_of
 from pytest_veeqo_alloc.contract.structure import wrapped_allocation
@@ -24,14 +22,11 @@ from pytest_veeqo_alloc.coverage.field_counts import (
     OTHERS,
     BodyCounts,
     Counts,
-    FieldTally,
     Node,
     add_counts,
     bump,
     tally_fields,
 )
-
-# Where an interaction comes from.
 
 Origin = Literal["target", "fake", "cassette"]
 ORIGINS: tuple[Origin, ...] = ("target", "fake", "cassette")
@@ -50,47 +45,34 @@ def origin_of(interaction: Interaction | None) -> Origin:
 # What a rule needs before it can be evaluated.
 
 
-class Stage(StrEnum):
-    """A stage that a check can reach."""
+Stage = Literal[
+    "request line", "call", "request body", "request JSON", "response body", "response JSON", "order", "status",
+    "expected status", "broken request", "created", "located", "refusal", "echo", "sequence",
+]  # fmt: skip
+"""What a check can reach."""
 
-    REQUEST_LINE = "request line"
-    CALL = "call"
-    REQUEST_BODY = "request body"
-    REQUEST_JSON = "request JSON"
-    STATUS = "status"
-    EXPECTED_STATUS = "expected status"
-    BROKEN_REQUEST = "broken request"
-    RESPONSE_BODY = "response body"
-    RESPONSE_JSON = "response JSON"
-    ORDER = "order"
-    CREATED = "created"
-    LOCATED = "located"
-    REFUSAL = "refusal"
-    ECHO = "echo"
-    SEQUENCE = "sequence"
-
-
-_BODIES = (Stage.REQUEST_BODY, Stage.RESPONSE_BODY)
-_JSON = (Stage.REQUEST_JSON, Stage.RESPONSE_JSON)
-STAGES_OF_RULE: Mapping[str, tuple[Stage, ...]] = {
-    **dict.fromkeys(("wrong-method", "wrong-path", "order-id-not-integer"), (Stage.REQUEST_LINE,)),
-    **dict.fromkeys(("undocumented-query", "api-key-missing", "key-in-url"), (Stage.CALL,)),
-    **dict.fromkeys(("body-missing", "not-json", "not-utf8", "byte-order-mark"), _BODIES),
-    **dict.fromkeys(("too-deep", "non-finite-number", "duplicate-key", "wrong-type"), _JSON),
-    **dict.fromkeys(("null-value", "required-field", "undocumented-field"), _JSON),
-    **dict.fromkeys(("request-media-type", "request-not-wrapped"), (Stage.REQUEST_JSON,)),
-    **dict.fromkeys(("response-media-type", "not-an-order"), (Stage.RESPONSE_JSON,)),
-    "absent-field": (Stage.ORDER,),
-    **dict.fromkeys(("wrong-status", "undocumented-status", "server-error"), (Stage.STATUS,)),
-    "unexpected-status": (Stage.EXPECTED_STATUS,),
-    "broken-request-accepted": (Stage.BROKEN_REQUEST,),
-    "location-missing": (Stage.CREATED,),
-    **dict.fromkeys(("location-invalid", "location-order"), (Stage.LOCATED,)),
-    **dict.fromkeys(("error-body-shape", "error-leaks-internals"), (Stage.REFUSAL,)),
-    **dict.fromkeys(("order-echo", "allocation-echo"), (Stage.ECHO,)),
-    **dict.fromkeys(SEQUENCE_RULES, (Stage.SEQUENCE,)),
+_BODY_RULES = ("body-missing", "not-json", "not-utf8", "byte-order-mark")
+_JSON_RULES = (
+    "too-deep", "non-finite-number", "duplicate-key", "wrong-type", "null-value", "required-field", "undocumented-field",
+)  # fmt: skip
+RULES_OF_STAGE: Mapping[Stage, tuple[str, ...]] = {
+    "request line": ("wrong-method", "wrong-path", "order-id-not-integer"),
+    "call": ("undocumented-query", "api-key-missing", "key-in-url"),
+    "request body": _BODY_RULES,
+    "request JSON": (*_JSON_RULES, "request-media-type", "request-not-wrapped"),
+    "response body": _BODY_RULES,
+    "response JSON": (*_JSON_RULES, "response-media-type", "not-an-order"),
+    "order": ("absent-field",),
+    "status": ("wrong-status", "undocumented-status", "server-error"),
+    "expected status": ("unexpected-status",),
+    "broken request": ("broken-request-accepted",),
+    "created": ("location-missing",),
+    "located": ("location-invalid", "location-order"),
+    "refusal": ("error-body-shape", "error-leaks-internals"),
+    "echo": ("order-echo", "allocation-echo"),
+    "sequence": tuple(SEQUENCE_RULES),
 }
-"""Rules that are evaluated once for each of these stages that a check reaches."""
+"""The rules that are evaluated once by every check that reaches a stage."""
 
 FIELDS_OF_RULE: Mapping[str, tuple[str, ...]] = {
     "line-item-shape": ("request allocation.line_items_attributes",),
@@ -190,14 +172,12 @@ class Coverage:
 
     def as_row(self) -> dict[str, Any]:
         """Return the non-empty counters as a JSON object."""
-        row: dict[str, Any] = {name: counts for name in _COUNTERS if (counts := getattr(self, name))}
+        names = ("interactions", "stages", "statuses", "calls", "findings", "deviations", "examples")
+        row: dict[str, Any] = {name: counts for name in names if (counts := getattr(self, name))}
         for side, bodies in (("request", self.request), ("response", self.response)):
             if bodies.clean or bodies.walked:
                 row[side] = {name: counts for name in BodyCounts.__slots__ if (counts := getattr(bodies, name))}
         return row
-
-
-_COUNTERS = ("interactions", "stages", "statuses", "calls", "findings", "deviations", "examples")
 
 
 def coverage_from_row(row: Mapping[str, Any]) -> Coverage:
@@ -208,29 +188,24 @@ def coverage_from_row(row: Mapping[str, Any]) -> Coverage:
 
 def evaluation_counts(coverage: Coverage, field_trees: FieldTrees) -> dict[str, int]:
     """Return how often each rule could be evaluated."""
+    counts: Counts = {}
     stages = coverage.stage_counts()
-    fields = [
-        *_named_fields("", field_trees.response, coverage.response),
-        *_named_fields("request ", field_trees.request, coverage.request),
-    ]
+    for stage, rules in RULES_OF_STAGE.items():
+        for rule in rules:
+            bump(counts, rule, stages.get(stage, 0))
     values: Counts = {}
-    for name, _, tally in fields:
-        bump(values, name, tally.non_null)
-    return {
-        **{rule: sum(stages.get(stage, 0) for stage in needed) for rule, needed in STAGES_OF_RULE.items()},
-        **{rule: min(values.get(name, 0) for name in names) for rule, names in FIELDS_OF_RULE.items()},
-        **{
-            rule: sum(tally.non_null for _, documented, tally in fields if getattr(documented, flag))
-            for rule, flag in VALUES_OF_RULE.items()
-        },
-        "untyped-field-value": sum(tally.present for _, documented, tally in fields if documented.type is None),
-    }
-
-
-def _named_fields(prefix: str, root: Node, bodies: BodyCounts) -> Iterator[tuple[str, Field, FieldTally]]:
-    tallies = tally_fields(bodies, root)
-    for place in root.all_places():
-        yield f"{prefix}{place.shape}.{place.field.name}", place.field, tallies[place.pointer]
+    for prefix, root, bodies in (
+        ("", field_trees.response, coverage.response),
+        ("request ", field_trees.request, coverage.request),
+    ):
+        tallies = tally_fields(bodies, root)
+        for place in root.all_places():
+            documented, tally = place.field, tallies[place.pointer]
+            bump(values, f"{prefix}{place.shape}.{documented.name}", tally.non_null)
+            bump(counts, "untyped-field-value", 0 if documented.type else tally.present)
+            for rule, flag in VALUES_OF_RULE.items():
+                bump(counts, rule, tally.non_null if getattr(documented, flag) else 0)
+    return counts | {rule: min(values.get(name, 0) for name in names) for rule, names in FIELDS_OF_RULE.items()}
 
 
 # The coverage of one check.
@@ -247,7 +222,8 @@ def coverage_of_check(
     test_id: str,
 ) -> Coverage:
     """Return what the check of *interaction* (None: of a body alone) covered, with the test *test_id* as its caller."""
-    coverage = Coverage(1)
+    coverage = coverage_of_findings(findings)
+    coverage.interactions = 1
     bump(coverage.stages, ", ".join(_stages(interaction, raw, operation, context)))
     request = interaction.request if interaction else None
     keys = (*keys_of(request, operation), *context.known_keys) if request else context.known_keys
@@ -257,11 +233,9 @@ def coverage_of_check(
     if interaction is not None:
         bump(coverage.statuses, status)
     bump(coverage.calls, f"{status} {len(findings.errors)} {len(findings.warnings)} {test_id}")
-    for finding in findings:
-        coverage.add_finding(finding)
     for accepted in findings.accepted:
         if deviation := deviations.find(accepted.finding):
-            bump(coverage.deviations, deviation_key(deviation))
+            bump(coverage.deviations, f"{deviation.rule} {deviation.place}")
     return coverage
 
 
@@ -271,11 +245,6 @@ def coverage_of_findings(findings: Findings) -> Coverage:
     for finding in findings:
         coverage.add_finding(finding)
     return coverage
-
-
-def deviation_key(deviation: Deviation) -> str:
-    """Return the key of *deviation* in `Coverage.deviations`."""
-    return f"{deviation.rule} {deviation.place}"
 
 
 _STRUCTURAL = frozenset({
@@ -311,26 +280,26 @@ def _stages(
     broken = {(side, breach.rule) for side, breach, _ in raw.breaches}
     is_call = request_body is not None and broken.isdisjoint({("request", "wrong-method"), ("request", "wrong-path")})
     is_object = response_body is not None and response_body.readable and isinstance(response_body.value, dict)
-    reached = [
-        (Stage.SEQUENCE, context.watched),
-        (Stage.REQUEST_LINE, request_body is not None and interaction is not None),
-        (Stage.CALL, is_call and interaction is not None),
-        (Stage.REQUEST_BODY, is_call),
-        (Stage.REQUEST_JSON, request_body is not None and is_call and request_body.readable),
-        (Stage.RESPONSE_BODY, response_body is not None),
-        (Stage.RESPONSE_JSON, response_body is not None and response_body.readable),
-        (Stage.ORDER, is_object and ("response", "not-an-order") not in broken),
-        (Stage.ECHO, is_object and interaction is not None and request_body is not None),
+    reached: list[tuple[Stage, bool]] = [
+        ("sequence", context.watched),
+        ("request line", request_body is not None and interaction is not None),
+        ("call", is_call and interaction is not None),
+        ("request body", is_call),
+        ("request JSON", request_body is not None and is_call and request_body.readable),
+        ("response body", response_body is not None),
+        ("response JSON", response_body is not None and response_body.readable),
+        ("order", is_object and ("response", "not-an-order") not in broken),
+        ("echo", is_object and interaction is not None and request_body is not None),
     ]
     if interaction is not None and (response := interaction.response) is not None:
         status, expected = response.status, context.expect_status is not None
         is_created = status == operation.status
         reached += [
-            (Stage.EXPECTED_STATUS, expected),
-            (Stage.BROKEN_REQUEST, context.broken_request),
-            (Stage.STATUS, not expected and (not context.broken_request or status >= 300)),
-            (Stage.CREATED, is_created),
-            (Stage.LOCATED, is_created and response.header(operation.location_header) is not None),
-            (Stage.REFUSAL, status >= 400),
+            ("expected status", expected),
+            ("broken request", context.broken_request),
+            ("status", not expected and (not context.broken_request or status >= 300)),
+            ("created", is_created),
+            ("located", is_created and response.header(operation.location_header) is not None),
+            ("refusal", status >= 400),
         ]
     return (stage for stage, is_reached in reached if is_reached)

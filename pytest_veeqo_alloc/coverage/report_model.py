@@ -20,7 +20,6 @@ from pytest_veeqo_alloc.coverage.collector import (
     Coverage,
     FieldTrees,
     Origin,
-    deviation_key,
     evaluation_counts,
 )
 from pytest_veeqo_alloc.coverage.field_counts import (
@@ -147,7 +146,7 @@ def _deviation_rows(
         return deviation.rule in evaluated and was_seen and deviation not in about.pack_deviations
 
     for deviation in about.deviations:
-        count = used[deviation_key(deviation)]
+        count = used[f"{deviation.rule} {deviation.place}"]
         if deviation.expired(about.today):
             state = "expired"
         elif count or is_stale(deviation):
@@ -275,14 +274,12 @@ def _departures(place: FieldPlace, tally: FieldTally) -> Iterator[tuple[DriftKin
     if absent := tally.instances - tally.present:
         yield "sometimes absent" if tally.present else "never seen", "", absent
     for kind, count in tally.types.items():
+        if kind == place.expected or (kind == NULL and place.field.nullable):
+            continue
         if place.field.type is None:
-            if kind != NULL:
-                yield "type of an untyped field", kind, count
-        elif kind == NULL:
-            if not place.field.nullable:
-                yield "null", "", count
-        elif kind != place.field.type:
-            yield "wrong type", kind, count
+            yield "type of an untyped field", kind, count
+        else:
+            yield ("null", "", count) if kind == NULL else ("wrong type", kind, count)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,8 +71,6 @@ class Engine:
         other.listener = listener
         return other
 
-    # Checks that publish an event.
-
     def check(self, interaction: Interaction, context: CheckContext = _NO_CONTEXT) -> Findings:
         """Return the findings of *interaction* and publish them."""
         raw = examine(interaction, tables(), context)
@@ -91,8 +89,6 @@ class Engine:
     def watch(self, session: Any) -> Watch:
         """Watch a `requests.Session`, `httpx.Client` or `httpx.AsyncClient`; TypeError for anything else."""
         return Watch(session, matches=tables().operation.matches, check=self.check, merge=self.merge)
-
-    # Checks that publish nothing.
 
     def evaluate(self, interaction: Interaction, context: CheckContext = _NO_CONTEXT) -> Findings:
         """Return the findings of *interaction*."""
@@ -129,8 +125,6 @@ class Engine:
         """Return the findings that this profile makes of *breaches* of rules about files."""
         return to_findings((("file", breach, None) for breach in breaches), tables(), self.settings)
 
-    # Findings together.
-
     def merge(self, several: Iterable[Findings]) -> Findings:
         """Return the findings of several checks as one sequence."""
         listed = list(several)
@@ -157,8 +151,6 @@ class Engine:
         errors = [error for error in findings.errors if error.side == "response"]
         known = errors and all(observed_deviations().find(error) is not None for error in errors)
         return OBSERVED_HINT if known else ""
-
-    # Events.
 
     @property
     def is_counting(self) -> bool:

@@ -128,8 +128,6 @@ class Redactor:
             response = Response(response.status, self._headers(response.headers, body, host), body)
         return replace(interaction, request=request, response=response)
 
-    # Bodies.
-
     def _body(self, message: Request | Response, side: Side) -> bytes | None:
         if not message.body or _DROPPED.fullmatch(message.body):
             return message.body
@@ -172,8 +170,6 @@ class Redactor:
     def _form_text(self, text: str) -> str:
         return quote_plus(self._placeholders.text(unquote_plus(text)))
 
-    # Headers.
-
     def _headers(self, headers: Headers, body: bytes | None, host: str) -> Headers:
         kept = []
         for name, value in headers:
@@ -204,8 +200,6 @@ class Redactor:
         if lowered != "content-type" and (match := _SCHEME.fullmatch(value)):
             return name, f"{match[1]} {self._placeholders.text(match[2].strip())}"
         return name, self._placeholders.text(value)
-
-    # URLs.
 
     def _url(self, url: str, *, keep_host: bool) -> str:
         """Redact userinfo, host (unless *keep_host*), path, query and fragment of *url*."""
