@@ -27,8 +27,7 @@ class CleanupResult:
 
 
 def clean_up(journal: Journal, live: LiveClient) -> list[CleanupResult]:
-    """Delete the allocations of *journal*, order by order; this can be repeated. Raise JournalError if it is the journal of
-    another server."""
+    """Delete the allocations of *journal*, and raise JournalError if it is of another server. This can be repeated."""
     if journal.target != live.target:
         raise JournalError(f"the journal is of {journal.target}, not of {live.target}: give that as --base-url")
     orders: dict[int, list[Entry]] = {}
@@ -46,8 +45,10 @@ def clean_up(journal: Journal, live: LiveClient) -> list[CleanupResult]:
 
 
 def clean_up_file(path: Path, options: WriteOptions) -> list[CleanupResult]:
-    """Delete the allocations of the journal *path*. Raise LiveError, with nothing sent, if it cannot be used, another run
-    is using it, or *options* do not permit it."""
+    """Delete the allocations of the journal *path*.
+
+    Raise LiveError, with nothing sent, if it cannot be used, is in use by another run, or *options* do not permit it.
+    """
     journal = read_journal(path)
     with open_live(grant_permission(options, only_cleans_up=True), path) as live:
         return clean_up(journal, live)

@@ -96,8 +96,11 @@ class LiveClient:
         return self.permission.target
 
     def admission(self, request: Request) -> Admission:
-        """Admit *request*, which another client is about to send, and wait for its slot. Raise RefusedError for another
-        server or key, another call that writes, an order or quantity outside the pool, or a spent budget."""
+        """Admit *request*, which another client is about to send, and wait for its slot.
+
+        Raise RefusedError for another server or key, another call that writes, an order or quantity outside the pool, or
+        a spent budget.
+        """
         self._check_target(request)
         if request.method.upper() in READS:
             return self._admit()
@@ -113,10 +116,10 @@ class LiveClient:
     def post(
         self, order_id: int, payload: Any, *, headers: Headers = JSON_HEADERS, key: str | None = None
     ) -> Interaction:
-        """Allocate *payload* (a JSON value, or the bytes of a body) to *order_id*, and return the interaction whatever
-        its status; a 429 is retried. Raise RefusedError as for `admission`, or SendError if no response arrived.
+        """Allocate *payload*, a JSON value or the bytes of a body, to *order_id*; return the interaction, whatever its status.
 
-        *headers* and *key* (empty: none) are for requests that are broken on purpose.
+        A 429 is retried. *headers* and *key* (empty: none) are for requests that are broken on purpose. Raise RefusedError
+        for an order or quantity outside the pool or a spent budget, and SendError if no response arrived.
         """
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         entry, charge = self._plan(order_id, body, request_scope(body))
@@ -127,8 +130,7 @@ class LiveClient:
         return Interaction(request, self._send(request, entry, charge))
 
     def try_out(self, method: str, path: str, body: bytes | None) -> Interaction:
-        """Send any request below the base URL, charged as a write. Raise RefusedError unless the orders are `any`, since
-        such a request is not known to be safe."""
+        """Send any request below the base URL, charged as a write. Raise RefusedError unless the orders are `any`."""
         if not self.permission.pool.is_any:
             raise RefusedError("this request needs a server that may be written to freely (orders any)")
         request = self._request(method, path, JSON_HEADERS, body)

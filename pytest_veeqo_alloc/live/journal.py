@@ -33,8 +33,11 @@ Outcome = int | Literal["not sent"]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A write: what it requested, the allocations of its order before it (None: not known), its outcome (a status, `not
-    sent`, or None for UNKNOWN), and the allocations that it is known to have made."""
+    """A write to an order, and what is known of it.
+
+    `before` has the allocations before it (None: not known), `outcome` a status, `not sent`, or None for UNKNOWN, and
+    `made` the allocations that it is known to have made.
+    """
 
     kind: Literal["post", "delete"]
     order_id: int
@@ -45,11 +48,6 @@ class Entry:
     outcome: Outcome | None = None
     made: Ids = ()
     run: str = ""
-
-    @property
-    def has_succeeded(self) -> bool:
-        """Whether it was answered with a 2xx."""
-        return isinstance(self.outcome, int) and is_success(self.outcome)
 
     @property
     def is_unknown(self) -> bool:
@@ -212,9 +210,15 @@ def owned(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> set[i
 
 
 def suspects(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> list[int]:
-    """Return the ids among *held* that *entries* may have made: not known to be there before a write that is UNKNOWN, or
-    that succeeded without an allocation that fits."""
-    unsettled = [entry for entry in entries if entry.is_unknown or (entry.has_succeeded and not entry.made)]
+    """Return the ids among *held*, the allocations of an order now, that *entries* may have made.
+
+    They are not known to be there before a write that is UNKNOWN, or that succeeded without an allocation that fits.
+    """
+    unsettled = [
+        entry
+        for entry in entries
+        if entry.is_unknown or (isinstance(entry.outcome, int) and is_success(entry.outcome) and not entry.made)
+    ]
     known = {made for entry in entries for made in entry.made}
     return [
         allocation.id

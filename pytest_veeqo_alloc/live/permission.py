@@ -116,16 +116,23 @@ def grant_permission(options: WriteOptions, *, needs_key: bool = True, only_clea
 
     Without *needs_key* the client that is forwarded brings its own key. Cleaning up needs neither a budget nor a pool.
     """
-    problems = [*_target_problems(options), *_key_problems(options, needs_key)]
+    problems = list(_target_problems(options))
+    if needs_key and not options.api_key:
+        problems.append(f"put the API key into the environment variable {KEY_VARIABLE}")
+    elif options.api_key and not (options.api_key.isascii() and options.api_key.isprintable()):
+        problems.append(f"use printable ASCII in {KEY_VARIABLE}: the API key has characters that a header cannot carry")
     pool = OrderPool()
     if not only_cleans_up:
         if options.max_writes <= 0:
             problems.append("limit the number of writes: --veeqo-alloc-max-writes N, above 0")
         try:
-            pool = _required_pool(options)
+            pool = load_pool(options.orders, options.folder)
         except PoolError as error:
             problems.append(str(error))
-    problems += _rate_problems(options, pool)
+    if options.rate is not None and not 0 < options.rate < 10**6:
+        problems.append("give --veeqo-alloc-rate as a number of requests per second above 0")
+    elif options.rate is not None and options.rate > MAX_RATE and not pool.is_any:
+        problems.append(f"lower --veeqo-alloc-rate to {MAX_RATE} requests per second, or set --veeqo-alloc-orders any")
     if problems:
         raise NotPermittedError("\n".join(problems))
     base_url, rate = options.base_url.rstrip("/"), MAX_RATE if options.rate is None else options.rate
@@ -153,35 +160,15 @@ def _target_problems(options: WriteOptions) -> Iterator[str]:
         yield f"confirm the host that may receive writes: --veeqo-alloc-allow-host {host}:{port}"
 
 
-def _key_problems(options: WriteOptions, needs_key: bool) -> Iterator[str]:
-    if needs_key and not options.api_key:
-        yield f"put the API key into the environment variable {KEY_VARIABLE}"
-    elif options.api_key and not (options.api_key.isascii() and options.api_key.isprintable()):
-        yield f"use printable ASCII in {KEY_VARIABLE}: the API key has characters that a header cannot carry"
-
-
-def _required_pool(options: WriteOptions) -> OrderPool:
-    if not options.orders:
-        raise PoolError(
-            "list the orders that may be written to: --veeqo-alloc-orders pool.toml, or any for a server that creates "
-            "whatever is requested"
-        )
-    return load_pool(options.orders, options.folder)
-
-
-def _rate_problems(options: WriteOptions, pool: OrderPool) -> Iterator[str]:
-    if options.rate is None:
-        return
-    if not 0 < options.rate < 10**6:
-        yield "give --veeqo-alloc-rate as a number of requests per second above 0"
-    elif options.rate > MAX_RATE and not pool.is_any:
-        yield f"lower --veeqo-alloc-rate to {MAX_RATE} requests per second, or set --veeqo-alloc-orders any"
-
-
 def load_pool(name: str, folder: Path) -> OrderPool:
     """Read the pool *name*: `any`, or a TOML file relative to *folder*. Raise PoolError, in one sentence with the name."""
     if name == "any":
         return ANY_ORDER
+    if not name:
+        raise PoolError(
+            "list the orders that may be written to: --veeqo-alloc-orders pool.toml, or any for a server that creates "
+            "whatever is requested"
+        )
     try:
         document = tomllib.loads((folder / name).read_text(encoding="utf-8"))
     except OSError as error:

@@ -7,13 +7,14 @@ than too little. Times come from `time.monotonic`, which the processes of one ma
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,10 @@ class RunState:
         return True
 
     def claim(self, charge: Charge | None = None) -> str:
-        """Wait for a slot of the rate, take it and return its name. With *charge* the request is a write. Raise
-        RefusedError if the budget or the free units do not suffice."""
+        """Wait for a slot of the rate, take it and return its name; with *charge* the request is a write.
+
+        Raise RefusedError if the budget or the free units do not suffice.
+        """
         while True:
             with self._state() as state:
                 if charge is not None:
@@ -110,16 +113,15 @@ class RunState:
         for entry in state["slots"]:
             if entry["ended"] is None and not _is_alive(entry["pid"]):
                 entry["ended"] = now
-        state["slots"] = [entry for entry in state["slots"] if not self._is_past(entry, now, window)]
-        if len(state["slots"]) < self._rate.limit:
+        state["slots"] = slots = [
+            entry
+            for entry in state["slots"]
+            if now <= (entry["taken"] + _LOST_AFTER if entry["ended"] is None else entry["ended"]) + window
+        ]
+        if len(slots) < self._rate.limit:
             return 0
-        ends = [float(entry["ended"]) + window - now for entry in state["slots"] if entry["ended"] is not None]
+        ends = [float(entry["ended"]) + window - now for entry in slots if entry["ended"] is not None]
         return max(min([*ends, _POLL]), 0.001)
-
-    @staticmethod
-    def _is_past(entry: Mapping[str, Any], now: float, window: float) -> bool:
-        end = entry["taken"] + _LOST_AFTER if entry["ended"] is None else entry["ended"]
-        return bool(now > end + window)
 
     def _take(self, state: dict[str, Any], charge: Charge | None) -> str:
         name = uuid.uuid4().hex
@@ -150,17 +152,17 @@ class RunState:
 def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    except OSError as error:
+        return error.errno != errno.ESRCH  # another error means that the process is not ours
     return True
 
 
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold an exclusive lock on *path*, which the kernel frees if the process dies. Raise LiveError on a platform without
-    file locks, and BlockingIOError if *wait* is false and another process holds the lock."""
+    """Hold an exclusive lock on *path*, which the kernel frees if the process dies.
+
+    Raise LiveError on a platform without file locks, and BlockingIOError if it is taken and *wait* is false.
+    """
     try:
         import fcntl
     except ImportError:

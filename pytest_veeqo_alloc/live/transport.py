@@ -30,8 +30,7 @@ _SET_BY_FORWARDER = frozenset({"host", "content-length", "expect", "accept-encod
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long to wait before a 429 is retried, in seconds: the first delay if the server names none (each later one is
-    twice as long), the longest single delay, and the longest total."""
+    """The seconds to wait before a 429 is retried: at first (doubled each time) unless the server says, and at most."""
 
     first: float = 1.0
     longest: float = 30.0

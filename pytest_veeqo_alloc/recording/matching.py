@@ -102,7 +102,11 @@ def _parse(request: Request) -> _Parts:
         url = urlsplit(request.url)
     except ValueError:
         url = urlsplit("")
-    body, is_json = _body(request)
+    text = _text(request)
+    try:
+        body, is_json = json.loads(text), True
+    except (ValueError, RecursionError):
+        body, is_json = text or None, False
     host = f"{url.scheme}://{url.netloc.rpartition('@')[2]}".lower()
     query = dict(sorted(parse_qsl(url.query, keep_blank_values=True)))
     return _Parts(request.method.upper(), host, url.path or "/", query, body, is_json)
@@ -110,15 +114,6 @@ def _parse(request: Request) -> _Parts:
 
 def _text(request: Request) -> str:
     return decode_content_or_empty(request.body, request.headers).decode("utf-8", "replace")
-
-
-def _body(request: Request) -> tuple[Any, bool]:
-    """Return the body and whether it is JSON; None and an empty one are the same to HTTP clients."""
-    text = _text(request)
-    try:
-        return (json.loads(text), True) if text else (None, False)
-    except (ValueError, RecursionError):
-        return text, False
 
 
 def _redact(request: Request) -> Request:

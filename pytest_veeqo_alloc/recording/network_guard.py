@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 from unittest import mock
 
@@ -28,8 +27,7 @@ class NetworkBlockedError(RuntimeError):
 
 @contextmanager
 def guard_network(may_connect: ConnectionRule, may_look_up: Callable[[str], bool], message: str) -> Iterator[None]:
-    """Raise NetworkBlockedError(*message*) for TCP and UDP connections and name look-ups in the block that are not
-    permitted."""
+    """Raise NetworkBlockedError(*message*) for IP connections and name look-ups in the block that are not permitted."""
     real_lookup = socket.getaddrinfo
 
     def lookup(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
@@ -57,31 +55,29 @@ def _guarded(method: str, may_connect: ConnectionRule, message: str) -> Callable
     return connect
 
 
-@dataclass(frozen=True, slots=True)
 class AllowedHosts:
     """Hosts that may be called, each as `host` or `host:port`; a name includes the addresses that it resolves to."""
 
-    entries: tuple[str, ...] = ()
-    _addresses: dict[str, frozenset[str]] = field(default_factory=dict)
+    def __init__(self, entries: Iterable[str]) -> None:
+        self._hosts = [host_and_port(entry) for entry in entries]
+        self._addresses: dict[str, set[str]] = {}
 
     def allow(self, host: str, port: int) -> bool:
         """Return whether a connection may be made to the name or address *host*."""
         return any(
             allowed in (None, port) and (host == name or host in self._addresses_of(name))
-            for name, allowed in map(host_and_port, self.entries)
+            for name, allowed in self._hosts
         )
 
     def allow_name(self, host: str) -> bool:
         """Return whether the name *host* may be looked up."""
-        return any(host == name for name, _ in map(host_and_port, self.entries))
+        return any(host == name for name, _ in self._hosts)
 
-    def _addresses_of(self, name: str) -> frozenset[str]:
+    def _addresses_of(self, name: str) -> set[str]:
         if name not in self._addresses:
-            try:
-                found = frozenset(str(entry[4][0]) for entry in socket.getaddrinfo(name, None))
-            except OSError:
-                found = frozenset()
-            self._addresses[name] = found
+            self._addresses[name] = set()
+            with suppress(OSError):
+                self._addresses[name] = {str(entry[4][0]) for entry in socket.getaddrinfo(name, None)}
         return self._addresses[name]
 
 

@@ -34,8 +34,7 @@ class CassetteFile:
 
 @dataclass(frozen=True, slots=True)
 class PlaybackOptions:
-    """How a cassette is used. `relaxed` names parts of a request that are not compared; `allow_hosts` are `host` or
-    `host:port` that the test may call besides."""
+    """How a cassette is used: see `Cassettes.use`."""
 
     mode: str = "none"
     relaxed: frozenset[str] = frozenset()
@@ -63,8 +62,10 @@ def cassette_files(folder: Path) -> list[Path]:
 
 
 def find_cassette(name: str, folder: Path, *, use_bundled: bool) -> CassetteFile:
-    """Return the file of the cassette *name* below *folder*, otherwise the bundled one (with *use_bundled*), otherwise the
-    file to record to. Raise CassetteError for a name that leads out of *folder*."""
+    """Return the file of *name* in *folder*, otherwise the bundled one (with *use_bundled*), otherwise the one to record.
+
+    Raise CassetteError for a name that leads out of *folder*.
+    """
     if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:
         raise CassetteError(
             f"{name!a} is not a cassette name: use ASCII letters, digits, spaces, '_', '-', '.' and '/', and stay in the "

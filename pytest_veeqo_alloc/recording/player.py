@@ -60,8 +60,10 @@ _admission: ContextVar[Admission | None] = ContextVar("veeqo_alloc_admission", d
 
 
 def stored_interactions(file: CassetteFile) -> list[Interaction]:
-    """Return the interactions in *file* with decoded bodies, or none if it does not exist. Raise CassetteError, in one
-    sentence with the file's name, if it cannot be read, is too large or is not a cassette."""
+    """Return the interactions in *file* with decoded bodies, or none if it does not exist.
+
+    Raise CassetteError, in one sentence with the file's name, if it cannot be read, is too large or is not a cassette.
+    """
     path = file.path
     try:
         if path.stat().st_size > MAX_YAML:
@@ -216,8 +218,7 @@ class CassettePlayer:
 
     @property
     def findings(self) -> Findings:
-        """The findings of the allocations. The recorded status is the expected one; of bundled cassettes only the requests
-        are checked, since their responses are not the user's."""
+        """The findings of the allocations; the recorded status is expected, and bundled responses are not checked."""
         return self._engine.merge(map(self._evaluate, filter(operation_matches, self.interactions)))
 
     def owns(self, interaction: Interaction) -> bool:

@@ -106,8 +106,7 @@ class Cassettes:
 
     @property
     def problems(self) -> list[str]:
-        """What fails the test besides findings: unmatched requests (the client may have hidden the error), cassettes whose
-        block was never entered, and with `strict_play` unplayed interactions."""
+        """What fails the test besides findings: requests without a match, and cassettes that were not played as written."""
         found = [str(error) for player in self._players for error in player.unmatched]
         for player in self._players:
             name = player.file.name
@@ -125,8 +124,7 @@ class Cassettes:
                 write_cassette(player.file, [*player.stored, *recorded], today)
 
     def usage(self, *, passed: bool) -> list[dict[str, Any]]:
-        """Return for the summary of the run which cassettes were used, with the numbers of stored and unplayed interactions
-        (0 unless the test *passed*), and whether a bundled one was played although a recording was requested."""
+        """Return the cassettes used, for the summary of the run; only a test that *passed* has unplayed interactions."""
         return [
             {
                 "name": player.file.name,
@@ -140,8 +138,10 @@ class Cassettes:
 
 
 def write_cassette(file: CassetteFile, interactions: list[Interaction], today: datetime.date) -> None:
-    """Redact *interactions* and write them to *file*, in place of what it holds. Raise CassetteError, with nothing written,
-    if something still looks like a secret or the file cannot be written."""
+    """Redact *interactions* and write them to *file*, in place of what it holds.
+
+    Raise CassetteError, with nothing written, if something still looks like a secret or the file cannot be written.
+    """
     safe = redact(interactions)
     for interaction in safe:
         for breach in secret_breaches(interaction):
