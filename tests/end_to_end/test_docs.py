@@ -1,4 +1,4 @@
-"""The README: its code runs, its commands are there, and what it shows is what comes."""
+"""The documentation: its code runs, what it names exists, and the output that it shows is the real one."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from support.bodies import BODY, drop, order, put
 from support.cassettes import created, write
 from support.clients import CLIENTS
 from support.live import KEY, live_at, pool_request
+from support.pages import PAGES, README, ROOT, blocks, page
 from support.reports import report_of_bodies
 from support.served import served
 from support.staging import staging
@@ -31,32 +32,15 @@ from pytest_veeqo_alloc.recording.matching import UnmatchedRequestError
 from pytest_veeqo_alloc.recording.session import Cassettes
 from pytest_veeqo_alloc.reporting.report_file import save
 
-ROOT = Path(__file__).parents[2]
-FRONT = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = sorted(
-    path for path in (ROOT / "docs").rglob("*.md") if path.parent.name != "reference" or path.stem == "python"
-)
-README = "\n".join([FRONT, *(path.read_text(encoding="utf-8") for path in PAGES)])
-"""The front page and every page that people wrote, as one text."""
 HOOKS = (ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8")
-
-
-def blocks(language: str, text: str = README) -> list[str]:
-    """Blocks of code that stand alone; those of a tutorial begin with the name of a file."""
-    found = re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
-    return [block for block in found if not block.startswith("# ")]
 
 
 DEVIATIONS, POOL = blocks("toml")
 
 
-def test_every_kind_of_block_is_looked_at_here() -> None:
+def test_every_kind_of_block_is_tested() -> None:
     kinds = set(re.findall(r"^```(\w+)$", README, flags=re.MULTILINE))
     assert kinds == {"console", "python", "text", "ini", "toml"}
-
-
-def page(name: str) -> str:
-    return (ROOT / "docs" / name).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -66,13 +50,13 @@ def page(name: str) -> str:
         ("tutorial-server.md", 'order["line_items"][0]["quantity"] = str', "pass"),
     ],
 )  # fmt: skip
-def test_a_tutorial_fails_as_it_is_shown_and_passes_once_its_bug_is_mended(
+def test_tutorial_fails_as_shown_and_passes_once_fixed(
     pytester: pytest.Pytester, name: str, wrong: str, right: str
 ) -> None:
     files = re.findall(r"^```python\n# (\S+)\n(.*?)^```$", page(name), flags=re.MULTILINE | re.DOTALL)
     for file, code in files:
         (pytester.path / file).write_text(code, encoding="utf-8")
-    broken = pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider")
+    broken = pytester.runpytest_inprocess("-W", "error", "-p", "no:cacheprovider")
     broken.assert_outcomes(failed=1)
     (shown,) = re.findall(r"^```text\n(.*?)^```$", page(name), flags=re.MULTILINE | re.DOTALL)
     told = [line.removeprefix("E").strip() for line in broken.outlines]
@@ -80,20 +64,20 @@ def test_a_tutorial_fails_as_it_is_shown_and_passes_once_its_bug_is_mended(
     (file, code) = files[0]
     mended = [f"    {right}" if line.strip().startswith(wrong) else line for line in code.splitlines()]
     (pytester.path / file).write_text("\n".join(mended), encoding="utf-8")
-    pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider").assert_outcomes(passed=1)
+    pytester.runpytest_inprocess("-W", "error", "-p", "no:cacheprovider").assert_outcomes(passed=1)
 
 
 @pytest.mark.beside("requests_mock")
 def test_every_recipe_passes(pytester: pytest.Pytester) -> None:
     recipes = blocks("python", page("howto/recipes.md"))
     pytester.makepyfile(**{f"test_{number}": code for number, code in enumerate(recipes)})
-    result = pytester.runpytest_subprocess("-W", "error", "-W", "ignore::DeprecationWarning", "-p", "no:cacheprovider")
+    result = pytester.runpytest_inprocess("-W", "error", "-W", "ignore::DeprecationWarning", "-p", "no:cacheprovider")
     result.assert_outcomes(passed=len(recipes))
     assert len(recipes) == 6
 
 
 @pytest.mark.parametrize("made", PAGES_OF_CODE)
-def test_the_pages_of_the_reference_are_what_the_code_says(made: str) -> None:
+def test_reference_page_is_generated_from_the_code(made: str) -> None:
     assert page(f"reference/{made}.md") == PAGES_OF_CODE[made]()
 
 
@@ -111,42 +95,43 @@ def test_every_file_of_the_repository_that_a_page_names_is_there(path: Path) -> 
 @pytest.mark.parametrize(
     "name", sorted(set(re.findall(r"tox run (?:-q )?-e ([a-z]\w*)", "".join(map(Path.read_text, OTHERS)))))
 )
-def test_every_tox_environment_that_a_page_names_exists(name: str) -> None:
+def test_tox_environment_named_in_a_page_exists(name: str) -> None:
     tox = (ROOT / "tox.ini").read_text(encoding="utf-8")
     assert f"[testenv:{name}]" in tox or name.startswith("py")
 
 
 @pytest.mark.parametrize("path", [*OTHERS, *PAGES], ids=lambda path: path.name)
-def test_every_link_to_a_file_leads_to_one(path: Path) -> None:
+def test_links_to_files_are_not_broken(path: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
     files = [link for link in links if "://" not in link]
     assert [link for link in files if not (path.parent / link).exists()] == []
 
 
-def run_readme(pytester: pytest.Pytester, server_url: str, word: str) -> pytest.RunResult:
+def run_readme(pytester: pytest.Pytester, server_url: str, word: str, *, apart: bool = False) -> pytest.RunResult:
+    run = pytester.runpytest_subprocess if apart else pytester.runpytest_inprocess
     tests = [block for block in blocks("python") if "def test_" in block and word in block]
     pytester.makeconftest(f"import pytest\n\n@pytest.fixture\ndef shop_url():\n    return {server_url!r}\n")
     pytester.makepyfile(**{f"test_{number}": block for number, block in enumerate(tests)})
-    return pytester.runpytest_subprocess("-W", "error", "-p", "no:randomly")
+    return run("-W", "error", "-p", "no:randomly")
 
 
-def test_the_tests_of_the_readme_pass(pytester: pytest.Pytester, server_url: str) -> None:
+def test_readme_tests_pass(pytester: pytest.Pytester, server_url: str) -> None:
     run_readme(pytester, server_url, "shop_url").assert_outcomes(passed=2)
 
 
-def test_the_cassette_tests_of_the_readme_pass(pytester: pytest.Pytester, server_url: str) -> None:
+def test_cassette_tests_of_the_docs_pass(pytester: pytest.Pytester, server_url: str) -> None:
     run_readme(pytester, server_url, "created-partial").assert_outcomes(passed=2)
 
 
-def test_the_server_tests_of_the_readme_pass(pytester: pytest.Pytester, server_url: str) -> None:
+def test_server_tests_of_the_docs_pass(pytester: pytest.Pytester, server_url: str) -> None:
     run_readme(pytester, server_url, "(veeqo_alloc_server").assert_outcomes(passed=3)
 
 
-def test_the_block_of_the_readme_that_serves_a_fake_passes(pytester: pytest.Pytester, server_url: str) -> None:
+def test_serve_fake_block_passes(pytester: pytest.Pytester, server_url: str) -> None:
     run_readme(pytester, server_url, "serve_fake").assert_outcomes(passed=1)
 
 
-def test_the_served_fake_of_the_readme_says_what_it_is_shown_to_say(tmp_path: Path) -> None:
+def test_output_of_serve_is_as_shown(tmp_path: Path) -> None:
     (shown,) = (block for block in blocks("console") if "requests: 3" in block)
     (told,) = (block for block in blocks("console") if "__veeqo_alloc__/faults" in block)
     post, fault, look = (
@@ -161,7 +146,7 @@ def test_the_served_fake_of_the_readme_says_what_it_is_shown_to_say(tmp_path: Pa
     assert shown == f"$ veeqo-alloc serve --port 8080\nhttp://127.0.0.1:8080\n{process.out}"
 
 
-def test_the_unmatched_request_of_the_readme_is_the_one_that_comes(tmp_path: Path) -> None:
+def test_unmatched_request_is_as_shown(tmp_path: Path) -> None:
     sent = copy.deepcopy(BODY)
     sent["allocation"]["line_items_attributes"][0]["quantity"], sent["allocation"]["note"] = 2, "please"
     write(tmp_path, "mine", created())
@@ -173,8 +158,8 @@ def test_the_unmatched_request_of_the_readme_is_the_one_that_comes(tmp_path: Pat
 
 
 @pytest.mark.beside("hypothesispytest")
-def test_the_property_test_of_the_readme_fails_as_it_is_shown(pytester: pytest.Pytester, server_url: str) -> None:
-    result = run_readme(pytester, server_url, "class Recorder")
+def test_property_test_fails_as_shown(pytester: pytest.Pytester, server_url: str) -> None:
+    result = run_readme(pytester, server_url, "class Recorder", apart=True)  # without our Hypothesis profile
     result.assert_outcomes(failed=1)
     (shown,) = (block for block in blocks("text") if "Failing test case" in block)
     failure, case = shown.splitlines()[:7], shown.splitlines()[7:]
@@ -183,7 +168,7 @@ def test_the_property_test_of_the_readme_fails_as_it_is_shown(pytester: pytest.P
         result.stdout.fnmatch_lines([line.replace("[", "[[]") for line in case], consecutive=True)
 
 
-def test_the_other_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_python_block_runs(capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = (
         block
         for block in blocks("python")
@@ -193,50 +178,11 @@ def test_the_other_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str])
     assert "request-not-wrapped" in capsys.readouterr().out
 
 
-def test_the_failure_of_the_readme_is_the_one_that_comes() -> None:
+def test_readme_failure_is_as_shown() -> None:
     body = put(drop(order(), "/deliver_to/zip"), "/allocations/0/line_items/0/quantity", "1")
     with pytest.raises(ContractViolation) as caught:
         Contract().validate_body("response", put(body, "/total_price", 20))
     assert blocks("text")[0] == f"ContractViolation: {caught.value}\n"
-
-
-(HOOK,) = (block for block in blocks("python") if "import shop.veeqo" in block)
-
-
-@pytest.fixture
-def shop(pytester: pytest.Pytester) -> pytest.Pytester:
-    """The folder of somebody who has the client of the page on the suite."""
-    (code,) = re.findall(
-        r"^```python\n# shop/veeqo.py\n(.*?)^```$", page("howto/conformance.md"), re.MULTILINE | re.DOTALL
-    )
-    (pytester.mkpydir("shop") / "veeqo.py").write_text(code, encoding="utf-8")
-    return pytester
-
-
-CLIENT_SUITE = "pytest_veeqo_alloc.conformance.test_veeqo_alloc_client"
-
-
-def test_the_client_of_the_page_passes_the_suite(shop: pytest.Pytester) -> None:
-    (command,) = (block for block in blocks("console") if "--veeqo-alloc-client shop.veeqo:make_client" in block)
-    _, *options = shlex.split(command.removeprefix("$ "))
-    options[1] = CLIENT_SUITE
-    result = shop.runpytest_subprocess(*options, "-W", "error", "-p", "no:randomly")
-    assert result.parseoutcomes().keys() == {"passed"}
-
-
-def test_the_hook_of_the_page_names_a_client_also_for_an_imported_suite(shop: pytest.Pytester) -> None:
-    shop.makeconftest(HOOK)
-    (imported,) = re.findall(r"`(from \S+ import \*)`", page("howto/conformance.md"))
-    shop.makepyfile(test_mine=imported)
-    result = shop.runpytest_subprocess("-W", "error", "-k", "follows_rule")
-    assert result.parseoutcomes().keys() == {"passed", "deselected"}
-
-
-def test_an_option_names_the_client_before_the_hook_does(shop: pytest.Pytester) -> None:
-    shop.makeconftest(HOOK)
-    result = shop.runpytest_subprocess("--pyargs", CLIENT_SUITE, "--veeqo-alloc-client", "shop.nowhere:make_client")
-    assert result.ret == 1
-    result.stdout.fnmatch_lines(["*there is no module 'shop.nowhere'*"])
 
 
 def on_staging(command: str, url: str) -> list[str]:
@@ -246,7 +192,7 @@ def on_staging(command: str, url: str) -> list[str]:
     return [*options, "-W", "error", "-p", "no:randomly"]
 
 
-def test_a_cassette_is_recorded_and_played_as_the_page_says(
+def test_cassette_is_recorded_and_played_with_the_shown_commands(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (code,) = (block for block in blocks("python") if "SHOP_VEEQO_URL" in block)
@@ -258,13 +204,13 @@ def test_a_cassette_is_recorded_and_played_as_the_page_says(
         monkeypatch.setenv("SHOP_VEEQO_URL", server.url)
         with monkeypatch.context() as now:
             now.setenv("VEEQO_ALLOC_API_KEY", KEY)
-            result = pytester.runpytest_subprocess(*on_staging(record.removeprefix("$ "), server.url))
+            result = pytester.runpytest_inprocess(*on_staging(record.removeprefix("$ "), server.url))
         result.assert_outcomes(passed=1)
         assert (pytester.path / "tests" / "cassettes" / "one-unit.yaml").exists()
-    pytester.runpytest_subprocess(*on_staging(play.removeprefix("$ "), server.url)).assert_outcomes(passed=1)
+    pytester.runpytest_inprocess(*on_staging(play.removeprefix("$ "), server.url)).assert_outcomes(passed=1)
 
 
-def test_a_test_writes_to_staging_as_the_page_says(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_staging_test_writes_with_the_shown_command(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
     (code,) = (block for block in blocks("python") if "veeqo_alloc_target" in block)
     (block,) = (block for block in blocks("console") if "-k staging" in block)
@@ -272,50 +218,32 @@ def test_a_test_writes_to_staging_as_the_page_says(pytester: pytest.Pytester, mo
     (pytester.path / "pool.toml").write_text(POOL, encoding="utf-8")
     with serve_fake(api_key=KEY) as server:
         command = block.replace("\\\n", " ").removeprefix("$ ")
-        result = pytester.runpytest_subprocess(*on_staging(command, server.url))
+        result = pytester.runpytest_inprocess(*on_staging(command, server.url))
         server.reset()
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["veeqo-alloc: order 447452: deleted *", "veeqo-alloc: 1 interaction checked"])
 
 
-def test_the_settings_of_the_page_are_taken(pytester: pytest.Pytester) -> None:
+def test_server_settings_of_the_docs_are_used(pytester: pytest.Pytester) -> None:
     (code,) = (block for block in blocks("python") if "def veeqo_alloc_server_settings" in block)
     pytester.makeconftest(code)
     pytester.makepyfile(
         "def test_it(veeqo_alloc_server): assert veeqo_alloc_server.api_key == 'the key of my settings'"
     )
-    pytester.runpytest_subprocess("-W", "error").assert_outcomes(passed=1)
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=1)
 
 
 @pytest.mark.beside("hypothesispytest")
-def test_the_broken_payloads_of_the_page_are_found(pytester: pytest.Pytester, server_url: str) -> None:
+def test_broken_payloads_of_the_docs_are_found(pytester: pytest.Pytester, server_url: str) -> None:
     run_readme(pytester, server_url, "invalid_allocation_requests").assert_outcomes(passed=1)
 
 
-def test_the_incomplete_run_of_the_readme_is_like_one_that_comes(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
-    (shown,) = (block for block in blocks("text") if "INCOMPLETE" in block)
-    (pytester.path / "pool.toml").write_text(POOL, encoding="utf-8")
-    with serve_fake(api_key=KEY) as server:
-        host = server.url.partition("://")[2]
-        result = pytester.runpytest_subprocess(
-            "--pyargs", "pytest_veeqo_alloc.conformance", "-p", "no:randomly", f"--veeqo-alloc-base-url={server.url}",
-            f"--veeqo-alloc-allow-host={host}", "--veeqo-alloc-orders=pool.toml", "--veeqo-alloc-max-writes=2",
-        )  # fmt: skip
-        server.reset()
-    told = result.stdout.str().replace(host, "staging.example.com:443").replace(f"{pytester.path}/", "")
-    for line in shown.splitlines():
-        assert line in told.splitlines(), line
-
-
-def test_the_deviation_file_of_the_readme_is_taken() -> None:
+def test_deviation_file_of_the_docs_is_valid() -> None:
     (deviation,) = parse(DEVIATIONS)
     assert deviation.expires == tomllib.loads(DEVIATIONS)["deviation"][0]["expires"]
 
 
-def test_the_pool_and_the_clean_up_of_the_readme_are_real(
+def test_order_pool_and_cleanup_are_as_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
@@ -328,22 +256,22 @@ def test_the_pool_and_the_clean_up_of_the_readme_are_real(
     assert f"--allow-host staging.example.com\n{capsys.readouterr().out}```" in README
 
 
-def test_the_ini_file_of_the_readme_is_taken(pytester: pytest.Pytester) -> None:
+def test_ini_file_of_the_docs_is_valid(pytester: pytest.Pytester) -> None:
     (text,) = (block for block in blocks("ini") if "profile" in block)
     pytester.makeini(text)
     pytester.makepyfile("def test_it(veeqo_alloc_contract): assert 'strict' in repr(veeqo_alloc_contract)")
-    pytester.runpytest_subprocess("-W", "error").assert_outcomes(passed=1)
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=1)
 
 
-def test_the_ini_file_of_several_machines_is_taken(pytester: pytest.Pytester) -> None:
+def test_ini_file_for_several_machines_is_valid(pytester: pytest.Pytester) -> None:
     (text,) = (block for block in blocks("ini") if "base_url" in block)
     pytester.makeini(text)
-    result = pytester.runpytest_subprocess("-W", "error")
+    result = pytester.runpytest_inprocess("-W", "error")
     result.stdout.fnmatch_lines(["veeqo-alloc: profile documented, target https://staging.example.com"])
 
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"(?:\$ |`)veeqo-alloc (\w+)", README))))
-def test_every_command_of_the_readme_exists(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_named_in_the_docs_exists(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])
     assert stopped.value.code == 0
@@ -351,7 +279,7 @@ def test_every_command_of_the_readme_exists(command: str, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("hook", yaml.safe_load(HOOKS), ids=lambda hook: hook["id"])
-def test_each_pre_commit_hook_is_named_in_the_readme_and_runs(hook: dict[str, Any], tmp_path: Path) -> None:
+def test_pre_commit_hook_is_documented_and_runs(hook: dict[str, Any], tmp_path: Path) -> None:
     assert f"`{hook['id']}`" in README
     write(tmp_path, "clean", created(**{"X-Token": "REDACTED"}))
     program, *command = hook["entry"].split()
@@ -361,13 +289,13 @@ def test_each_pre_commit_hook_is_named_in_the_readme_and_runs(hook: dict[str, An
     assert main([*command, str(tmp_path)]) == int("--lint" in command)
 
 
-def test_every_rule_that_the_readme_names_exists() -> None:
+def test_rules_named_in_the_docs_exist() -> None:
     named = set(re.findall(r"(?:rule = \"|rule |\b)([a-z]+(?:-[a-z]+)+)=(?:error|warning|off)", README))
     assert named
     assert named <= CATALOGUE.keys()
 
 
-def test_the_profile_table_of_the_readme_is_that_of_the_catalogue() -> None:
+def test_profile_table_matches_the_rules() -> None:
     words = {"error": "error", "warning": "warning", "off": "\N{EN DASH}"}
     rows = re.findall(r"^\| `(\w+)`(?: \(default\))? \| (\S+) \| (\S+) \| (\S+) \|$", README, flags=re.MULTILINE)
     assert [profile for profile, *_ in rows] == ["lenient", "documented", "strict"]
@@ -398,21 +326,21 @@ def test_server(veeqo_alloc_contract, changed):
 )
 
 
-def test_the_summary_of_the_readme_is_the_one_that_comes(pytester: pytest.Pytester) -> None:
+def test_coverage_summary_is_as_shown(pytester: pytest.Pytester) -> None:
     (pytester.path / "known.toml").write_text(
         '[[deviation]]\nrule = "absent-field"\npointer = ["/number", "/notes"]\nreason = "ours"\n', encoding="utf-8"
     )
     pytester.makeini("[pytest]\nveeqo_alloc_deviations = known.toml")
     pytester.makepyfile(test_it=COVERED)
     (command,) = (block for block in blocks("console") if "--veeqo-alloc-coverage-min" in block)
-    result = pytester.runpytest_subprocess("-p", "no:randomly", *shlex.split(command.removeprefix("$ pytest ")))
+    result = pytester.runpytest_inprocess("-p", "no:randomly", *shlex.split(command.removeprefix("$ pytest ")))
     assert result.ret == 0
     (shown,) = (block for block in blocks("text") if "report written" in block)
     told = [line.replace(f"{pytester.path}/", "") for line in result.outlines if line.startswith("veeqo-alloc: ")]
     assert told[1:] == shown.splitlines()
 
 
-def test_the_difference_of_the_readme_is_the_one_that_comes(
+def test_report_diff_is_as_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
