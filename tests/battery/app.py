@@ -1,4 +1,4 @@
-"""A server in plain WSGI that keeps the contract, and places in it where a defect can be planted."""
+"""A correct server in plain WSGI; the defects override one of its methods each."""
 
 from __future__ import annotations
 
@@ -12,108 +12,102 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from pytest_veeqo_alloc import Contract, Story, build_order
-from pytest_veeqo_alloc.orders.story import Allocation, Line, Stock
+from pytest_veeqo_alloc.orders.story import Allocation, Line, Stock, units_by_sellable
 
 KEY = "key-of-the-battery"
-Answer = tuple[int, dict[str, str], bytes]
+Reply = tuple[int, dict[str, str], bytes]
+"""Status, headers and body of a response."""
 
 
-class RefusedError(Exception):
+class RejectedError(Exception):
+    """The request is rejected with this status."""
+
     def __init__(self, status: int, message: str = "no") -> None:
         self.status, self.message = status, message
 
 
-class Shop:
-    """The correct server. A defect overrides one method."""
-
-    reserves = threading.Lock
+class CorrectServer:
+    """A WSGI application that allocates to any order, and keeps the contract."""
 
     def __init__(self) -> None:
-        self.held: dict[int, tuple[Allocation, ...]] = {}
+        self.allocations: dict[int, tuple[Allocation, ...]] = {}
         self.last_id = 900
         self.lock = threading.Lock()
         self.strict = Contract("strict")
 
-    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+    def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
         try:
             self.authorise(headers)
-            return self.created(self.allocate(self.order_id(method, path), self.parsed(headers, body)))
-        except RefusedError as refusal:
-            return self.refusal(refusal.status, refusal.message)
+            return self.created(self.allocate(self.order_id(method, path), self.parse(headers, body)))
+        except RejectedError as rejection:
+            return self.rejected(rejection.status, rejection.message)
 
     def authorise(self, headers: dict[str, str]) -> None:
         if headers.get("HTTP_X_API_KEY") != KEY:
-            raise RefusedError(401)
+            raise RejectedError(401)
 
     def order_id(self, method: str, path: str) -> int:
         parts = path.strip("/").split("/")
         if len(parts) != 3 or parts[0] != "orders" or parts[2] != "allocations":
-            raise RefusedError(404)
+            raise RejectedError(404)
         if method != "POST":
-            raise RefusedError(405)
+            raise RejectedError(405)
         if not parts[1].isascii() or not parts[1].isdigit() or not 0 < len(parts[1]) < 16 or int(parts[1]) < 1:
-            raise RefusedError(404)
+            raise RejectedError(404)
         return int(parts[1])
 
-    def parsed(self, headers: dict[str, str], body: bytes) -> Any:
+    def parse(self, headers: dict[str, str], body: bytes) -> Any:
+        """Return the members of `allocation` in a request body."""
         if headers.get("CONTENT_TYPE", "").split(";")[0].strip().lower() != "application/json":
-            raise RefusedError(415)
+            raise RejectedError(415)
         if not self.strict.check_body("request", body).ok:
-            raise RefusedError(422)
+            raise RejectedError(422)
         return json.loads(body)["allocation"]
 
-    def allocate(self, order_id: int, asked: Any) -> Story:
-        lines = tuple((int(line["sellable_id"]), int(line["quantity"])) for line in asked["line_items_attributes"])
+    def allocate(self, order_id: int, requested: Any) -> Story:
+        lines = tuple((int(line["sellable_id"]), int(line["quantity"])) for line in requested["line_items_attributes"])
         with self.lock:
             self.last_id += 1
-            held = (*self.held.get(order_id, ()), Allocation(int(asked["warehouse_id"]), lines, self.last_id))
-            self.held[order_id] = held
-        return self.story(order_id, held)
+            new = Allocation(int(requested["warehouse_id"]), lines, self.last_id)
+            allocations = self.allocations[order_id] = (*self.allocations.get(order_id, ()), new)
+        return self.story(order_id, allocations)
 
-    def story(self, order_id: int, held: tuple[Allocation, ...]) -> Story:
-        totals: dict[int, int] = {}
-        for allocation in held:
-            for sellable, quantity in allocation.lines:
-                totals[sellable] = totals.get(sellable, 0) + quantity
-        stock = (Stock(held[0].warehouse_id, 10**9, 0),)
-        return Story(order_id, tuple(Line(sellable, total, stock=stock) for sellable, total in totals.items()), held)
+    def story(self, order_id: int, allocations: tuple[Allocation, ...]) -> Story:
+        totals = units_by_sellable(pair for allocation in allocations for pair in allocation.lines)
+        stock = (Stock(allocations[0].warehouse_id, 10**9, 0),)
+        lines = tuple(Line(sellable, total, stock=stock) for sellable, total in totals.items())
+        return Story(order_id, lines, allocations)
 
-    def created(self, story: Story) -> Answer:
-        order = self.changed(build_order(story))
-        return 201, {"Content-Type": "application/json", "Location": f"/orders/{story.order_id}"}, self.written(order)
+    def created(self, story: Story) -> Reply:
+        headers = {"Content-Type": "application/json", "Location": f"/orders/{story.order_id}"}
+        return 201, headers, json.dumps(build_order(story)).encode()
 
-    def changed(self, order: Any) -> Any:
-        return order
-
-    def written(self, order: Any) -> bytes:
-        return json.dumps(order).encode()
-
-    def refusal(self, status: int, message: str) -> Answer:
+    def rejected(self, status: int, message: str) -> Reply:
         return status, {"Content-Type": "application/json"}, json.dumps({"error_messages": message}).encode()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        path = environ["PATH_INFO"]
         try:
-            status, headers, text = self.answer(environ["REQUEST_METHOD"], path, environ, body)
+            status, headers, text = self.respond(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ, body)
         except Exception:
             status, headers, text = 500, {"Content-Type": "text/plain"}, traceback.format_exc().encode()
         start_response(f"{status} X", [*headers.items(), ("Content-Length", str(len(text)))])
         return [text]
 
 
-class _Threading(ThreadingMixIn, WSGIServer):
+class _ThreadingServer(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
 
-class _Quiet(WSGIRequestHandler):
+class _QuietHandler(WSGIRequestHandler):
     def log_message(self, *args: object) -> None:
         pass
 
 
 @contextmanager
 def running(app: Any) -> Iterator[str]:
-    with make_server("127.0.0.1", 0, app, _Threading, _Quiet) as server:
+    """Serve *app* on the loopback until the block ends; yield the URL."""
+    with make_server("127.0.0.1", 0, app, _ThreadingServer, _QuietHandler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"

@@ -1,4 +1,4 @@
-"""Each defect of a client is caught by the test that is named after it, and by no control; correct clients are clean."""
+"""Each defect of a client fails the conformance test that names it and no control test; correct clients pass."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from battery.clients import CORRECT, DEFECTS
 SUITE = "pytest_veeqo_alloc.conformance"
 MODULE = "test_veeqo_alloc_client"
 CONTROL, OTHER_CONTROL = "test_client_accepts_response[chunked body]", "test_request_follows_rule[duplicate-key]"
-NO_ANSWER = ("test_request_follows_rule[", "test_a_client_asks")
+ABOUT_REQUESTS = ("test_request_follows_rule[", "test_client_sends_the_given")
 
 
-def judge(folder: Path, *options: str, tests: tuple[str, ...] = (), hook: str = "") -> subprocess.CompletedProcess[str]:
+def run_suite(
+    folder: Path, *options: str, tests: tuple[str, ...] = (), hook: str = ""
+) -> subprocess.CompletedProcess[str]:
     if hook:
         (folder / "tests").mkdir()
         (folder / "tests" / "conftest.py").write_text(hook, encoding="utf-8")
     named = [f"{SUITE}.{MODULE}::{test}" for test in tests] or [f"{SUITE}.{MODULE}"]
     command = [sys.executable, "-m", "pytest", "--pyargs", *named, "-q", "-p", "pytest_veeqo_alloc.plugin", "-W", "error", "-p", "no:cacheprovider",
                "--veeqo-alloc-profile=strict", "--veeqo-alloc-client-timeout=1", *options]  # fmt: skip
-    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": path}
     environment.pop("COV_CORE_SOURCE", None)
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
@@ -32,24 +35,24 @@ def judge(folder: Path, *options: str, tests: tuple[str, ...] = (), hook: str = 
 
 
 @pytest.mark.parametrize("library", CORRECT)
-def test_a_correct_client_is_clean(library: str, tmp_path: Path) -> None:
-    done = judge(tmp_path, f"--veeqo-alloc-client=battery.clients:{CORRECT[library]}")
+def test_correct_client_passes(library: str, tmp_path: Path) -> None:
+    done = run_suite(tmp_path, f"--veeqo-alloc-client=battery.clients:{CORRECT[library]}")
     assert done.returncode == 0, done.stdout
     assert "skipped" not in done.stdout
 
 
-@pytest.mark.parametrize("what", DEFECTS)
-def test_a_defect_is_caught(what: str, tmp_path: Path) -> None:
-    test, _ = DEFECTS[what]
-    control = OTHER_CONTROL if test.startswith(NO_ANSWER) else CONTROL
-    hook = f"from battery.clients import defective\n\ndef pytest_veeqo_alloc_client(request):\n    return defective({what!r})\n"
-    done = judge(tmp_path, tests=(test, control), hook=hook)
+@pytest.mark.parametrize("name", DEFECTS)
+def test_defect_fails_the_test_that_names_it(name: str, tmp_path: Path) -> None:
+    test, _ = DEFECTS[name]
+    control = OTHER_CONTROL if test.startswith(ABOUT_REQUESTS) else CONTROL
+    hook = f"from battery.clients import defective\n\ndef pytest_veeqo_alloc_client(request):\n    return defective({name!r})\n"
+    done = run_suite(tmp_path, tests=(test, control), hook=hook)
     assert f"FAILED {MODULE}.py::{test}" in done.stdout, done.stdout
     assert "1 failed, 1 passed" in done.stdout, done.stdout
     assert "fake-key-for-tests" not in done.stdout
 
 
-UNFIT = {
+UNUSABLE = {
     "no module": ("nowhere:make_client", "the client 'nowhere:make_client' cannot be imported: there is no module 'nowhere'"),
     "no callable named": ("battery.clients", "--veeqo-alloc-client is module:callable, such as shop.veeqo:make_client, not 'battery.clients'"),
     "nothing of that name": ("battery.clients:make", "the client 'battery.clients:make' cannot be imported: there is no 'make' in it"),
@@ -60,23 +63,23 @@ UNFIT = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("what", UNFIT)
-def test_a_client_that_cannot_be_driven_is_one_sentence_and_a_stop(what: str, tmp_path: Path) -> None:
-    named, sentence = UNFIT[what]
-    done = judge(tmp_path, f"--veeqo-alloc-client={named}")
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_unusable_client_stops_the_run_with_one_sentence(name: str, tmp_path: Path) -> None:
+    option, sentence = UNUSABLE[name]
+    done = run_suite(tmp_path, f"--veeqo-alloc-client={option}")
     assert sentence in done.stdout, done.stdout
     assert "Traceback" not in done.stdout
     assert done.stdout.count(sentence) <= 3, done.stdout
     assert done.returncode == 1
 
 
-def test_a_client_that_sends_nothing_is_told_so(tmp_path: Path) -> None:
-    done = judge(
+def test_client_that_sends_nothing_is_reported(tmp_path: Path) -> None:
+    done = run_suite(
         tmp_path, "--veeqo-alloc-client=battery.clients:sends_nothing", tests=("test_request_follows_rule[wrong-type]",)
     )
     assert "the client sent nothing to the URL that it was given" in done.stdout
 
 
-def test_a_client_that_never_comes_back_is_told_so(tmp_path: Path) -> None:
-    done = judge(tmp_path, "--veeqo-alloc-client=battery.clients:sleeps", tests=(CONTROL,))
+def test_client_that_never_returns_is_reported(tmp_path: Path) -> None:
+    done = run_suite(tmp_path, "--veeqo-alloc-client=battery.clients:sleeps", tests=(CONTROL,))
     assert "the client did not give up within 1 seconds (--veeqo-alloc-client-timeout)" in done.stdout

@@ -1,4 +1,4 @@
-"""Each defect of a server is caught by the test that is named after it, and by no control; a correct server is clean."""
+"""Each defect of a server fails the conformance test that names it and no control test; a correct server passes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from battery.aio import aiohttp_server
-from battery.app import KEY, Shop, running
-from battery.defects import PLANTED, accepting, body_of, breaks, keeps
+from battery.aiohttp_app import running_in_aiohttp
+from battery.app import KEY, CorrectServer, running
+from battery.defects import DEFECTS, accepting, request_test, response_test, with_body
 from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_MUTATIONS, mutated
 from pytest_veeqo_alloc.strategies.invalid_responses import RESPONSE_MUTATIONS
 from pytest_veeqo_alloc.strategies.responses import balanced_orders
@@ -24,7 +24,7 @@ CONTROL = "test_veeqo_alloc_refusals::test_other_method_is_rejected[PUT]"
 OTHER_CONTROL = "test_veeqo_alloc_answers::test_response_follows_rule[location-missing]"
 
 
-def judge(url: str, folder: Path, *tests: str, profile: str = "strict") -> subprocess.CompletedProcess[str]:
+def run_suite(url: str, folder: Path, *tests: str, profile: str = "strict") -> subprocess.CompletedProcess[str]:
     host = url.partition("://")[2]
     named = [f"{SUITE}.{test}" for test in tests] or [SUITE]
     command = [sys.executable, "-m", "pytest", "--pyargs", *named, "-q", "-p", "pytest_veeqo_alloc.plugin", "-W", "error", "-p", "no:cacheprovider",
@@ -37,33 +37,33 @@ def judge(url: str, folder: Path, *tests: str, profile: str = "strict") -> subpr
     )
 
 
-def caught(server: Callable[[], Any], folder: Path, test: str) -> None:
+def assert_only_failure(server: Callable[[], Any], folder: Path, test: str) -> None:
     control = OTHER_CONTROL if test == CONTROL or "test_veeqo_alloc_refusals" in test else CONTROL
     with running(server()) as url:
-        done = judge(url, folder, test, control)
+        done = run_suite(url, folder, test, control)
     assert f"FAILED {test.replace('::', '.py::')}" in done.stdout, done.stdout
     assert "1 failed, 1 passed" in done.stdout, done.stdout
 
 
 @pytest.mark.parametrize("framework", ["WSGI", "aiohttp"])
-def test_a_correct_server_is_clean(framework: str, tmp_path: Path) -> None:
-    with running(Shop()) if framework == "WSGI" else aiohttp_server(Shop()) as url:
-        done = judge(url, tmp_path)
+def test_correct_server_passes(framework: str, tmp_path: Path) -> None:
+    with running(CorrectServer()) if framework == "WSGI" else running_in_aiohttp(CorrectServer()) as url:
+        done = run_suite(url, tmp_path)
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("rule", RESPONSE_MUTATIONS)
-def test_a_server_whose_answers_break_a_rule_is_caught(rule: str, tmp_path: Path) -> None:
-    (one,) = samples(mutated(balanced_orders(), {rule: RESPONSE_MUTATIONS[rule]}), 1)
-    caught(body_of(one.payload), tmp_path, keeps(rule))
+def test_broken_response_fails_the_test_of_its_rule(rule: str, tmp_path: Path) -> None:
+    (broken,) = samples(mutated(balanced_orders(), {rule: RESPONSE_MUTATIONS[rule]}), 1)
+    assert_only_failure(with_body(broken.payload), tmp_path, response_test(rule))
 
 
 @pytest.mark.parametrize("rule", REQUEST_MUTATIONS)
-def test_a_server_that_takes_requests_which_break_a_rule_is_caught(rule: str, tmp_path: Path) -> None:
-    caught(accepting(rule), tmp_path, breaks(rule))
+def test_accepted_broken_request_fails_the_test_of_its_rule(rule: str, tmp_path: Path) -> None:
+    assert_only_failure(accepting(rule), tmp_path, request_test(rule))
 
 
-@pytest.mark.parametrize("what", PLANTED)
-def test_a_planted_defect_is_caught(what: str, tmp_path: Path) -> None:
-    test, server = PLANTED[what]
-    caught(server, tmp_path, test)
+@pytest.mark.parametrize("name", DEFECTS)
+def test_defect_fails_the_test_that_names_it(name: str, tmp_path: Path) -> None:
+    test, server = DEFECTS[name]
+    assert_only_failure(server, tmp_path, test)

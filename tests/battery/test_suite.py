@@ -1,4 +1,4 @@
-"""The packaged suite as users run it, and what it says where it cannot judge."""
+"""The conformance suite as users run it, and its messages if it cannot test a target."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from pytest_veeqo_alloc import serve_fake
 SUITE = "pytest_veeqo_alloc.conformance"
 KEY = "canary-key-of-a-test"
 EXAMPLES = Path(__file__).parents[2] / "examples"
-STRICTLY = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:cacheprovider")
+STRICT_OPTIONS = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:cacheprovider")
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def _api_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
 
 
 def run(pytester: pytest.Pytester, *options: str, tests: str = SUITE) -> pytest.RunResult:
-    result = pytester.runpytest_subprocess("--pyargs", tests, *STRICTLY, *options, timeout=120)
+    result = pytester.runpytest_subprocess("--pyargs", tests, *STRICT_OPTIONS, *options, timeout=120)
     result.stdout.no_fnmatch_line(f"*{KEY}*")
     return result
 
@@ -46,9 +46,7 @@ def at(url: str, *more: str, orders: str = "any", writes: int = 500) -> tuple[st
 
 @pytest.mark.beside("xdist")
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
-def test_with_no_options_our_own_fake_and_the_reference_client_pass(
-    pytester: pytest.Pytester, options: tuple[str, ...]
-) -> None:
+def test_bundled_fake_and_reference_client_pass(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
     result = run(pytester, *options)
     outcomes = result.parseoutcomes()
     assert outcomes.keys() == {"passed"}
@@ -57,19 +55,19 @@ def test_with_no_options_our_own_fake_and_the_reference_client_pass(
     result.stdout.no_fnmatch_line("veeqo-alloc: warning*")
 
 
-def test_what_the_users_patterns_say_of_files_and_functions_does_not_matter(pytester: pytest.Pytester) -> None:
+def test_suite_is_collected_with_other_naming_patterns(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\npython_files = check_*.py\npython_functions = check_*\n")
     for named in (SUITE, f"{SUITE}.test_veeqo_alloc_state"):
         assert run(pytester, tests=named).parseoutcomes().keys() == {"passed"}
 
 
-def test_the_ids_are_the_same_however_the_suite_is_named(pytester: pytest.Pytester) -> None:
+def test_ids_do_not_depend_on_how_the_suite_is_named(pytester: pytest.Pytester) -> None:
     one = "test_veeqo_alloc_state.py::test_repeated_allocation_is_no_server_error"
     for named in (SUITE, f"{SUITE}.test_veeqo_alloc_state"):
         assert one in run(pytester, "--collect-only", "-q", tests=named).outlines
 
 
-def test_the_basis_selects(pytester: pytest.Pytester) -> None:
+def test_tests_are_selected_by_basis(pytester: pytest.Pytester) -> None:
     if tuple(map(int, pytest.__version__.split(".")[:2])) < (8, 3):
         pytest.skip("this pytest selects by the names of markers alone")
     lines = run(pytester, "--collect-only", "-q", "-m", "veeqo_alloc_basis(basis='rfc')").outlines
@@ -77,7 +75,7 @@ def test_the_basis_selects(pytester: pytest.Pytester) -> None:
     assert not any("test_response_follows_rule[total]" in line for line in lines)
 
 
-def test_a_server_in_another_process_is_judged_through_the_guards(pytester: pytest.Pytester) -> None:
+def test_server_in_another_process_is_tested_through_the_guards(pytester: pytest.Pytester) -> None:
     with serve_fake(api_key=KEY) as server:
         result = run(pytester, *at(server.url, "--veeqo-alloc-rate=1000", "-p", "no:randomly"))
         server.reset()
@@ -90,13 +88,13 @@ def test_a_server_in_another_process_is_judged_through_the_guards(pytester: pyte
     assert (pytester.path / "veeqo-alloc-journal.jsonl").exists()
 
 
-def test_what_budget_and_pool_do_not_cover_is_skipped_and_told(pytester: pytest.Pytester) -> None:
+def test_tests_beyond_budget_and_pool_are_skipped_and_listed(pytester: pytest.Pytester) -> None:
     (pytester.path / "pool.toml").write_text(
         "[[order]]\nid = 447452\nwarehouse_id = 1784\nsellables = { 1226615 = 3 }\n", encoding="utf-8"
     )
     with serve_fake(api_key=KEY) as server:
         result = run(pytester, *at(server.url, "-p", "no:randomly", orders="pool.toml", writes=2))
-        assert sum(each.request is not None and each.request.method == "POST" for each in server.interactions) == 2
+        assert len([i for i in server.interactions if i.request is not None and i.request.method == "POST"]) == 2
         server.reset()
     result.stdout.fnmatch_lines([
         "veeqo-alloc: INCOMPLETE: * tests could not be run against this server",
@@ -105,7 +103,7 @@ def test_what_budget_and_pool_do_not_cover_is_skipped_and_told(pytester: pytest.
     ])  # fmt: skip
 
 
-def test_without_a_client_its_half_is_skipped_with_one_sentence(pytester: pytest.Pytester) -> None:
+def test_client_tests_are_skipped_without_a_client(pytester: pytest.Pytester) -> None:
     with serve_fake(api_key=KEY) as server:
         result = run(pytester, "-rs", *at(server.url), tests=f"{SUITE}.test_veeqo_alloc_client")
     assert result.parseoutcomes().keys() == {"skipped"}
@@ -135,7 +133,7 @@ class _Page(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class _Circle(_Page):
+class _RedirectLoop(_Page):
     status, location = 302, "/orders/7000001/allocations"
 
 
@@ -145,35 +143,35 @@ class _Reset(_Page):
 
 
 @contextmanager
-def nobody() -> Iterator[str]:
+def closed_port() -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
-def untrusted() -> Iterator[str]:
+def untrusted_certificate() -> Iterator[str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     with staging(context) as server:
         yield server.url.replace("http:", "https:")
 
 
-NO_TARGETS = {
-    "down": (nobody, "GET to 127.0.0.1:* got no response: connection refused"),
+UNUSABLE_TARGETS = {
+    "down": (closed_port, "GET to 127.0.0.1:* got no response: connection refused"),
     "resets": (lambda: serving(_Reset), "GET to 127.0.0.1:* got no response: connection broken or response not HTTP"),
     "a page": (lambda: serving(_Page), "*answers a documented allocation to order 7000001 with 200 and a body that is not JSON: check the URL*"),
-    "a circle": (lambda: serving(_Circle), "*answers a documented allocation to order 7000001 with 302 and a body that is not JSON: redirects are not followed"),
-    "a bad certificate": (untrusted, "GET to 127.0.0.1:* got no response: TLS certificate not trusted"),
+    "a circle": (lambda: serving(_RedirectLoop), "*answers a documented allocation to order 7000001 with 302 and a body that is not JSON: redirects are not followed"),
+    "a bad certificate": (untrusted_certificate, "GET to 127.0.0.1:* got no response: TLS certificate not trusted"),
 }  # fmt: skip
 
 
-def test_a_time_out_is_a_number(pytester: pytest.Pytester) -> None:
+def test_timeout_must_be_a_number(pytester: pytest.Pytester) -> None:
     result = run(pytester, "--veeqo-alloc-client-timeout=soon")
     result.stderr.fnmatch_lines(["ERROR: veeqo-alloc: --veeqo-alloc-client-timeout is a number of seconds, not 'soon'"])
 
 
-def test_every_test_says_what_it_rests_on(pytester: pytest.Pytester) -> None:
+def test_every_test_states_its_basis(pytester: pytest.Pytester) -> None:
     pytester.makeconftest("""
 def pytest_collection_modifyitems(items):
     bare = [item.nodeid for item in items if item.get_closest_marker("veeqo_alloc_basis") is None]
@@ -182,17 +180,17 @@ def pytest_collection_modifyitems(items):
     assert run(pytester, "--collect-only", "-q", "--rootdir=.").ret == 0
 
 
-@pytest.mark.parametrize("what", NO_TARGETS)
-def test_a_target_that_is_none_is_one_sentence_and_a_stop(pytester: pytest.Pytester, what: str) -> None:
-    target, sentence = NO_TARGETS[what]
-    with target() as url:  # type: ignore[operator]  # a context manager
+@pytest.mark.parametrize("name", UNUSABLE_TARGETS)
+def test_unusable_target_stops_the_run_with_one_sentence(pytester: pytest.Pytester, name: str) -> None:
+    target, sentence = UNUSABLE_TARGETS[name]
+    with target() as url:
         result = run(pytester, *at(url, "-p", "no:randomly"))
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([f"veeqo-alloc: {sentence}"])
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_a_server_that_may_not_be_written_to_stops_the_run(pytester: pytest.Pytester) -> None:
+def test_missing_write_permission_stops_the_run(pytester: pytest.Pytester) -> None:
     result = run(pytester, "--veeqo-alloc-base-url=https://staging.example.com", "-p", "no:randomly")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
@@ -200,40 +198,40 @@ def test_a_server_that_may_not_be_written_to_stops_the_run(pytester: pytest.Pyte
     )
 
 
-def copied(pytester: pytest.Pytester, name: str) -> None:
+def copy_example(pytester: pytest.Pytester, name: str) -> None:
     for path in (EXAMPLES / name).iterdir():
         if path.is_file():
             shutil.copy(path, pytester.path)
 
 
-def test_the_example_in_requests_passes_its_own_test_and_the_suite(pytester: pytest.Pytester) -> None:
-    copied(pytester, "client_requests")
-    pytester.runpytest_subprocess(*STRICTLY).assert_outcomes(passed=2)
+def test_requests_example_passes_its_test_and_the_suite(pytester: pytest.Pytester) -> None:
+    copy_example(pytester, "client_requests")
+    pytester.runpytest_subprocess(*STRICT_OPTIONS).assert_outcomes(passed=2)
     result = run(pytester)
     assert result.parseoutcomes().keys() == {"passed", "skipped"}
     result.stdout.fnmatch_lines(["veeqo-alloc: *client of the hook"])
 
 
-def test_the_example_in_httpx_passes_the_suite(pytester: pytest.Pytester) -> None:
-    copied(pytester, "client_httpx")
+def test_httpx_example_passes_the_suite(pytester: pytest.Pytester) -> None:
+    copy_example(pytester, "client_httpx")
     result = run(pytester)
     assert result.parseoutcomes().keys() == {"passed", "skipped"}
     result.stdout.fnmatch_lines(["veeqo-alloc: *client shop_async:make_client"])
 
 
-def test_the_example_with_a_file_of_its_own_passes(pytester: pytest.Pytester) -> None:
-    copied(pytester, "own_file")
-    result = pytester.runpytest_subprocess("-v", *STRICTLY, timeout=120)
+def test_example_with_its_own_test_file_passes(pytester: pytest.Pytester) -> None:
+    copy_example(pytester, "own_file")
+    result = pytester.runpytest_subprocess("-v", *STRICT_OPTIONS, timeout=120)
     assert result.parseoutcomes().keys() == {"passed", "xfailed"}
     result.stdout.fnmatch_lines(["test_contract.py::test_client_sends_the_key_to_no_other_host PASSED*"])
 
 
 @pytest.mark.parametrize("options", [(), ("--fixed",)], ids=["bug", "fixed"])
-def test_the_example_of_a_server_is_caught_until_it_is_mended(
+def test_server_example_fails_until_its_bug_is_fixed(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("VEEQO_ALLOC_API_KEY", "example-key")
-    copied(pytester, "server_wsgi")
+    copy_example(pytester, "server_wsgi")
     with subprocess.Popen(
         [sys.executable, "app.py", "0", *options],
         cwd=pytester.path,
@@ -253,7 +251,7 @@ def test_the_example_of_a_server_is_caught_until_it_is_mended(
         result.stdout.fnmatch_lines(["*FAILED *test_response_follows_rule?wrong-type?*"])
 
 
-def test_the_job_for_staging_keeps_its_promises() -> None:
+def test_staging_job_is_safe() -> None:
     job = yaml.safe_load((EXAMPLES / "ci" / "staging.yml").read_text(encoding="utf-8"))
     assert job[True].keys() == {"schedule", "workflow_dispatch"}, (
         "no run for a pull request: a fork must not see the key"
@@ -265,7 +263,7 @@ def test_the_job_for_staging_keeps_its_promises() -> None:
     assert {"journal.jsonl", "report.xml"} == set(keep["with"]["path"].split())
 
 
-def test_the_commands_of_the_examples_name_options_that_exist(pytester: pytest.Pytester) -> None:
+def test_examples_use_existing_options(pytester: pytest.Pytester) -> None:
     text = (EXAMPLES / "README.md").read_text(encoding="utf-8") + (EXAMPLES / "ci" / "staging.yml").read_text(
         encoding="utf-8"
     )
@@ -273,12 +271,12 @@ def test_the_commands_of_the_examples_name_options_that_exist(pytester: pytest.P
     assert [option for option in set(re.findall(r"--veeqo-alloc-[a-z-]+", text)) if option not in known] == []
 
 
-# What it covered
+# Coverage
 
 
 @pytest.mark.beside("xdist")
-def test_a_run_of_the_suite_says_what_it_covered(pytester: pytest.Pytester) -> None:
-    result = pytester.runpytest_subprocess(*STRICTLY, "--pyargs", SUITE, "-n", "2", "-k", "state")
+def test_run_reports_its_coverage(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_subprocess(*STRICT_OPTIONS, "--pyargs", SUITE, "-n", "2", "-k", "state")
     assert result.ret == 0
     assert any("interactions (" in line and "from the fake), " in line for line in result.outlines)
 
@@ -299,14 +297,14 @@ def _veeqo_alloc_server_assertions():
 """
 
 
-def test_a_run_of_the_suite_that_checked_nothing_fails(pytester: pytest.Pytester) -> None:
+def test_run_that_checked_nothing_fails(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(NOTHING)
     named = ("--pyargs", SUITE, "-k", "answers and wrong-status")
-    result = pytester.runpytest_subprocess(*STRICTLY, *named)
+    result = pytester.runpytest_subprocess(*STRICT_OPTIONS, *named)
     result.assert_outcomes(passed=1)
     assert result.ret == 1
     assert (
         "veeqo-alloc: error: the conformance suite checked no interaction, so that it passed means nothing"
         in result.outlines
     )
-    assert pytester.runpytest_subprocess(*STRICTLY, *named, "--collect-only").ret == 0
+    assert pytester.runpytest_subprocess(*STRICT_OPTIONS, *named, "--collect-only").ret == 0

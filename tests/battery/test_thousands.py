@@ -27,31 +27,31 @@ from pytest_veeqo_alloc.strategies import (
 def values_by_field(orders: list[dict[str, Any]]) -> dict[str, set[str]]:
     seen: dict[str, set[str]] = {}
 
-    def look(value: Any, pointer: str) -> None:
+    def collect(value: Any, pointer: str) -> None:
         found = seen.setdefault(pointer, set())
         if isinstance(value, dict):
             found.add("an object")
             for name, inner in value.items():
-                look(inner, f"{pointer}/{name}")
+                collect(inner, f"{pointer}/{name}")
         elif isinstance(value, list):
             found.add(f"{len(value)} items")
             for inner in value:
-                look(inner, f"{pointer}/*")
+                collect(inner, f"{pointer}/*")
         else:
             found.add(json.dumps(value)[:100])
 
     for order in orders:
-        look(order, "")
+        collect(order, "")
     return seen
 
 
 @pytest.mark.parametrize("number", range(20))
-def test_in_300_examples_every_field_varies(number: int) -> None:
+def test_every_field_varies_in_300_examples(number: int) -> None:
     seen = values_by_field(examples(allocation_responses(), 300, number))
     for pointer, field in fields():
         values = seen[pointer.replace("/0", "/*")]
         if field.get("type") == "object" or "items" in field:
-            continue  # no leaf; what is in it is looked at for itself
+            continue  # its members are checked one by one
         if field.get("type") is None:
             assert values - {"null"}, pointer
         elif field["type"] == "boolean":
@@ -64,20 +64,20 @@ def differences(order: Any, other: Any) -> set[str]:
     return {generalise(pointer) for pointer, _, _ in diff(order, other)}
 
 
-# What each part of a story changes in the documented order; sums follow from any of them.
+# What each variation of the story changes in the documented order; sums follow from any of them.
 SUMS = {"/subtotal_price", "/total_price", "/allocated_completely"}
 ALLOCATED = ("stock_level", "stock_entries", "/quantity", "warehouses", "/allocations", "/line_items")
 CAUSES: dict[str, Callable[[str], bool]] = {
-    "units": lambda place: any(word in place for word in ALLOCATED),
-    "price": lambda place: place.rpartition("/")[2] in ("price", "price_per_unit", "profit", "margin"),
-    "tax": lambda place: place == "/total_tax",
-    "delivery": lambda place: place == "/delivery_cost",
-    "order": lambda place: place in ("/id", "/number", "/payment/order_id", "/allocations/*/order_id"),
+    "units": lambda pointer: any(word in pointer for word in ALLOCATED),
+    "price": lambda pointer: pointer.rpartition("/")[2] in ("price", "price_per_unit", "profit", "margin"),
+    "tax": lambda pointer: pointer == "/total_tax",
+    "delivery": lambda pointer: pointer == "/delivery_cost",
+    "order": lambda pointer: pointer in ("/id", "/number", "/payment/order_id", "/allocations/*/order_id"),
 }
 
 
 @pytest.mark.parametrize("number", range(10))
-def test_a_failure_shrinks_to_what_forces_it(number: int) -> None:
+def test_failing_order_shrinks_to_what_causes_the_failure(number: int) -> None:
     order = find(
         allocation_responses(),
         lambda order: order["total_price"] > 100,
@@ -86,11 +86,11 @@ def test_a_failure_shrinks_to_what_forces_it(number: int) -> None:
     )
     left = differences(order, build_order()) - SUMS
     causes = {cause for cause, covers in CAUSES.items() if any(map(covers, left))}
-    assert all(any(covers(place) for covers in CAUSES.values()) for place in left), left
+    assert all(any(covers(pointer) for covers in CAUSES.values()) for pointer in left), left
     assert 1 <= len(causes) <= 2
 
 
-def test_a_failure_is_printed_as_what_forces_it() -> None:
+def test_shrunk_order_is_printed_as_its_cause() -> None:
     order = find(allocation_responses(), lambda order: order["delivery_cost"] > 5, settings=settings(database=None))
     assert "/delivery_cost: 5.01" in repr(order)
 
@@ -102,17 +102,17 @@ def test_a_failure_is_printed_as_what_forces_it() -> None:
         ("response", allocation_responses(), invalid_allocation_responses()),
     ],
 )
-def test_jsonschema_and_jsonschema_rs_agree_on_2000_of_each(side: Any, valid: Any, invalid: Any) -> None:
+def test_jsonschema_and_jsonschema_rs_agree_about_2000_of_each(side: Any, valid: Any, invalid: Any) -> None:
     schema = load_schema(side, "strict")
-    theirs, third, ours = validator(schema), jsonschema_rs.validator_for(schema), only_structure("strict")
+    jsonschema, rust, ours = validator(schema), jsonschema_rs.validator_for(schema), only_structure("strict")
     for body in examples(valid, 2000):
-        assert third.is_valid(body)
+        assert rust.is_valid(body)
     for body in examples(valid, 200, number=1):
-        assert theirs.is_valid(body)
+        assert jsonschema.is_valid(body)
     for number, broken in enumerate(examples(invalid, 2000)):
         if broken.rule in ("too-deep", "non-finite-number"):
             continue
         verdict = broken.rule not in STRUCTURAL
-        assert third.is_valid(broken.payload) is ours.check_body(side, broken.payload).ok is verdict, broken.rule
+        assert rust.is_valid(broken.payload) is ours.check_body(side, broken.payload).ok is verdict, broken.rule
         if number % 5 == 0:
-            assert theirs.is_valid(broken.payload) is verdict
+            assert jsonschema.is_valid(broken.payload) is verdict

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.plugins import blocking
+from support.plugins import disable_others
 
 import pytest_veeqo_alloc
 
 HEAVY = ("jsonschema", "vcr", "hypothesis", "requests", "yaml", "jinja2", "http.server", "pytest_veeqo_alloc.api")
-OTHERS = (*blocking(), "-p", "no:cacheprovider")
+OTHERS = (*disable_others(), "-p", "no:cacheprovider")
 
 
 def test_a_run_that_does_not_use_the_plugin_loads_nothing_heavy(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Bodies to start from, and ways to change them at a pointer."""
+"""Valid request and response bodies, and ways to change them at a pointer."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def rules_at(findings: Findings) -> list[tuple[str, str | None]]:
 
 
 def fields(side: Literal["request", "response"] = "response") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each documented field by the pointer of its first instance in the example, with its schema (references resolved)."""
+    """Yield each documented field: the pointer of its first instance in the example, and its schema, resolved."""
     schema = load_schema(side)
 
     def below(shape: dict[str, Any], pointer: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -79,7 +79,7 @@ def fields(side: Literal["request", "response"] = "response") -> Iterator[tuple[
 
 
 def objects(body: Any, pointer: str = "") -> Iterator[str]:
-    """The pointer of every object in *body*."""
+    """Yield the pointer of every object in *body*."""
     if isinstance(body, dict):
         yield pointer
         for name, value in body.items():
@@ -90,7 +90,7 @@ def objects(body: Any, pointer: str = "") -> Iterator[str]:
 
 
 def only_structure(profile: str) -> Contract:
-    """A contract of *profile* that looks at nothing but what a schema can say."""
+    """Return a contract of *profile* with only the rules that a schema can express."""
     off = {rule: "off" for rule in CATALOGUE if rule not in STRUCTURAL}
     return Contract(profile, rules=off)
 

@@ -1,4 +1,4 @@
-"""Sixty secrets, one in every place that an interaction has."""
+"""Sixty secrets, one in each place of an interaction that can hold one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORMS: tuple[Callable[[int], str], ...] = (
     lambda n: f"Canary {n:02d} Street",
     lambda n: f"https://files.corp.io/canary{n:02d}?sig=canary{n:02d}",
 )
-"""Secrets in the formats in which people have them; each has its number and the word."""
+"""Formats of secrets; each has its number and the word canary."""
 
 PLACES = 60
 
@@ -29,7 +29,7 @@ def secrets() -> list[str]:
 
 
 def interactions() -> list[Interaction]:
-    """Calls that hold all of them between them."""
+    """Return calls that contain all the secrets between them."""
     left = iter(secrets())
     return [_created(left), _gzipped(left), _deflated(left), _form(left), *_errors(left), *_odd(left)]
 
@@ -94,7 +94,7 @@ def _errors(left: Iterator[str]) -> Iterator[Interaction]:
 
 
 def _odd(left: Iterator[str]) -> Iterator[Interaction]:
-    """What is left, in bodies that cannot be read, in names of headers and in scalars."""
+    """Yield calls with the remaining secrets in unreadable bodies, header names and scalars."""
     binary, latin, cut, deep, name, scalar, query, brotli = _take(left, 8)
     yield Interaction(Request("POST", "/x", (), b"\xff\xfe" + binary.encode("utf-16-le")), None)
     yield Interaction(Request("POST", "/x", (), f"é {latin}".encode("latin-1")), None)

@@ -1,4 +1,4 @@
-"""Hand-written bodies: what each of them breaks, and nothing else."""
+"""The hand-written bodies of tests/bodies, each with the findings that it must have."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ CASES = {
     path.stem: json.loads(path.read_text(encoding="utf-8"))
     for path in (Path(__file__).parents[1] / "bodies").glob("*.json")
 }
-"""Hand-written bodies by name. `expect` lists rule and pointer of every finding, in order, and `count` those too many to
-list."""
+"""Hand-written bodies by name. `expect` lists rule and pointer of every finding, in order; `count` counts longer lists."""
 
 
 def body_of(case: dict[str, Any]) -> Any:
-    """The body of a case: whole, or the documented response with `set` and `remove` by JSON Pointer."""
+    """Return the body of a case: its `body`, or the documented response with the changes of `set` and `remove`."""
     if "body" in case:
         return case["body"]
     body = order()

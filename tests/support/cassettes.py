@@ -1,4 +1,4 @@
-"""Cassettes of one call, written for a test."""
+"""Cassettes of one call."""
 
 from __future__ import annotations
 

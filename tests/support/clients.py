@@ -1,4 +1,4 @@
-"""One allocation, made with each of the clients that are supported."""
+"""One POST with each of the supported client libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stored documents with one allocation each: a cassette, a HAR file, an interaction file."""
+"""Documents with one recorded allocation each: a cassette, a HAR file, an interaction file."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def headers(fake: Fake) -> dict[str, str]:
 
 
 def raw_post(fake: Fake, *, path: str = PATH, body: bytes | None = None, more: str = "") -> bytes:
-    """A POST as bytes, with the headers that are due and those of *more* (lines)."""
+    """Return a POST as bytes, with the required headers and the header lines *more*."""
     content = json.dumps(BODY).encode() if body is None else body
     length = (
         ""
@@ -53,7 +53,7 @@ def raw_post(fake: Fake, *, path: str = PATH, body: bytes | None = None, more: s
 
 
 def talk(fake: Fake, data: bytes, *, finish: bool = True, timeout: float = 10) -> bytes:
-    """Everything that comes back for *data*; *finish* says that no more will be sent."""
+    """Send *data* and return everything that comes back; *finish* closes the sending side first."""
     address = urlsplit(fake.url)
     with socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=timeout) as connection:
         try:
@@ -61,11 +61,11 @@ def talk(fake: Fake, data: bytes, *, finish: bool = True, timeout: float = 10) -
             if finish:
                 connection.shutdown(socket.SHUT_WR)
         except OSError:
-            pass  # the server has had enough; its answer is there all the same
-        came = b""
-        while more := connection.recv(1 << 16):
-            came += more
-        return came
+            pass  # the server stopped reading, but its response can be read
+        received = b""
+        while chunk := connection.recv(1 << 16):
+            received += chunk
+        return received
 
 
 def status_of(answer: bytes) -> int:

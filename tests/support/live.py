@@ -1,4 +1,4 @@
-"""Leave to write to a server on the loopback, for a test."""
+"""Permission to write to a server on the loopback, for a test."""
 
 from __future__ import annotations
 

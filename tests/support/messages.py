@@ -1,4 +1,4 @@
-"""A request and a response of the documented call, to be changed in one part."""
+"""A valid request and response of the documented call, with parts to be changed by a test."""
 
 from __future__ import annotations
 

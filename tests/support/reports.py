@@ -1,4 +1,4 @@
-"""Coverage and reports made in this process."""
+"""Coverage and reports of checks in this process."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pytest_veeqo_alloc.reporting.report_file import build_run, describe_run
 DAY = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)
 
 
-class Last:
-    """Keeps what the last check showed."""
+class _LastCheck:
+    """A listener that keeps the coverage of the last check."""
 
     counts = True
 
@@ -28,8 +28,8 @@ class Last:
 
 
 def coverage_of(check: Callable[[Engine], object], contract: Engine | None = None) -> Coverage:
-    """What one check shows."""
-    last = Last()
+    """Return the coverage of the one check that *check* makes."""
+    last = _LastCheck()
     check((contract or Engine()).with_listener(last))
     return last.coverage
 
@@ -37,7 +37,7 @@ def coverage_of(check: Callable[[Engine], object], contract: Engine | None = Non
 def report_of_bodies(
     *bodies: Any, contract: Engine | None = None, run: str = "a" * 32, started: datetime.datetime = DAY
 ) -> Document:
-    """The report of a run that checked *bodies* of responses."""
+    """Return the report of a run that checked these response *bodies*."""
     counted = CoverageCounter()
     contract = (contract or Engine()).with_listener(counted)
     for body in bodies:
@@ -52,9 +52,9 @@ def report_of(
 
 
 def of_rules(totals: Totals, counts: str = "looked_at") -> dict[str, int]:
-    """The rules that have such a count."""
-    return {rule: each[counts] for rule, each in totals.rules.items() if each[counts]}
+    """Return the counts of the rules that have one."""
+    return {rule: row[counts] for rule, row in totals.rules.items() if row[counts]}
 
 
 def kinds(drifts: Iterable[Any]) -> set[tuple[str, str, str]]:
-    return {(each.pointer, each.kind, each.type) for each in drifts}
+    return {(drift.pointer, drift.kind, drift.type) for drift in drifts}

@@ -1,4 +1,4 @@
-"""`veeqo-alloc serve` as a process."""
+"""`veeqo-alloc serve` in a subprocess."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from pathlib import Path
 
 
 class Process:
-    """A served fake or proxy: its URL, and what it prints."""
+    """A running `veeqo-alloc serve`: its URL and, after `stop()`, its output."""
 
     def __init__(self, process: subprocess.Popen[str], url: str) -> None:
         self._process, self.url = process, url
         self.out = self.err = ""
 
     def line(self) -> str:
-        """The next line that it prints; waits for it."""
+        """Wait for the next line of output and return it."""
         assert self._process.stdout is not None
         return self._process.stdout.readline().rstrip("\n")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Its exit status, once it was told to stop."""
+        """Send the signal *number*, wait for the end, and return the exit status."""
         self._process.send_signal(number)
         self.out, self.err = self._process.communicate(timeout=20)
         return self._process.returncode

@@ -1,4 +1,4 @@
-"""Servers on the loopback that answer allocations, for clients to be watched."""
+"""Servers on the loopback that answer allocations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ORDER = read_shipped_text("schemas/examples/response.json").encode()
 
 
 class Allocating(BaseHTTPRequestHandler):
-    """Answers every POST with the documented order and 201, every GET with an empty object."""
+    """A handler that answers every POST with 201 and the documented order, and every GET with an empty object."""
 
     protocol_version = "HTTP/1.1"
 
@@ -38,7 +38,7 @@ class Allocating(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(handler: type[BaseHTTPRequestHandler] = Allocating) -> Iterator[str]:
-    """The URL of a server that runs until the block is left."""
+    """Serve with *handler* until the block ends; yield the URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()

@@ -1,4 +1,4 @@
-"""A throwaway staging server: orders that hold allocations, in the documented form, and what can go wrong there."""
+"""A staging server on the loopback: documented responses, stored allocations, and failures on request."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from pytest_veeqo_alloc.orders.story import Allocation, Line
 
 
 class Staging(ThreadingHTTPServer):
-    """What it was asked is in `seen` (method, path, headers, body, time of arrival); `orders` hold allocations by order id.
+    """A server that allocates to any order.
 
-    `answers` are replies to the next POSTs in the place of the usual one: (status, headers), `die` after the order
-    was changed, or `hang` before anything.
+    `seen` lists the requests (method, path, headers, body, time of arrival), `orders` the allocations by order id.
+    `answers` replace the next responses to POSTs: (status, headers); `die` to close the connection after the
+    allocation; `hang` to wait for `release` before it.
     """
 
     daemon_threads = True
@@ -39,17 +40,17 @@ class Staging(ThreadingHTTPServer):
 
     @property
     def posts(self) -> list[tuple[str, str, dict[str, str], bytes, float]]:
-        return [each for each in self.seen if each[0] == "POST"]
+        return [request for request in self.seen if request[0] == "POST"]
 
     def allocate(self, order_id: int, warehouse_id: int, lines: tuple[tuple[int, int], ...]) -> None:
         self.last_id += 1
         self.orders.setdefault(order_id, []).append(Allocation(warehouse_id, lines, self.last_id))
 
     def order(self, order_id: int) -> bytes:
-        held = tuple(self.orders.get(order_id, ()))
-        sellables = {sellable: 9 for each in held for sellable, _ in each.lines} or {1226615: 9}
-        lines = tuple(Line(sellable, quantity) for sellable, quantity in sellables.items())
-        return json.dumps(build_order(Story(order_id, lines, held))).encode()
+        allocations = tuple(self.orders.get(order_id, ()))
+        sellables = {sellable for allocation in allocations for sellable, _ in allocation.lines} or {1226615}
+        lines = tuple(Line(sellable, 9) for sellable in sorted(sellables))
+        return json.dumps(build_order(Story(order_id, lines, allocations))).encode()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -75,19 +76,19 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:  # the name that http.server looks for
         body = self._read()
         with self.server.lock:
-            said = self.server.answers.pop(0) if self.server.answers else None
-        if said == "hang":
+            answer = self.server.answers.pop(0) if self.server.answers else None
+        if answer == "hang":
             self.server.arrived.set()
             self.server.release.wait()
-        elif isinstance(said, tuple):
-            self._answer(said[0], b"", *said[1])
+        elif isinstance(answer, tuple):
+            self._answer(answer[0], b"", *answer[1])
             return
         order_id = int(self.path.split("/")[-2])
-        asked = json.loads(body)["allocation"]
-        lines = tuple((line["sellable_id"], line["quantity"]) for line in asked["line_items_attributes"])
+        requested = json.loads(body)["allocation"]
+        lines = tuple((line["sellable_id"], line["quantity"]) for line in requested["line_items_attributes"])
         with self.server.lock:
-            self.server.allocate(order_id, asked["warehouse_id"], lines)
-        if said == "die":
+            self.server.allocate(order_id, requested["warehouse_id"], lines)
+        if answer == "die":
             self.close_connection = True
             return
         self._answer(201, self.server.order(order_id), ("Location", f"/orders/{order_id}"))
@@ -108,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def staging(context: ssl.SSLContext | None = None) -> Iterator[Staging]:
-    """A server that runs until the block is left, with TLS where *context* is given."""
+    """Run a server until the block ends, with TLS if *context* is given."""
     with Staging() as server:
         if context is not None:
             server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)

@@ -1,4 +1,4 @@
-"""The correct server once more, in aiohttp."""
+"""The correct server behind aiohttp."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
-from battery.app import Shop
+from battery.app import CorrectServer
 
 
 @contextmanager
-def aiohttp_server(shop: Shop) -> Iterator[str]:
+def running_in_aiohttp(server: CorrectServer) -> Iterator[str]:
+    """Serve *server* on the loopback until the block ends; yield the URL."""
+
     async def handle(request: web.Request) -> web.Response:
         environ = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in request.headers.items()}
         environ["CONTENT_TYPE"] = request.headers.get("Content-Type", "")
         body = await request.read()
-        status, headers, text = await asyncio.to_thread(shop.answer, request.method, request.path, environ, body)
+        status, headers, text = await asyncio.to_thread(server.respond, request.method, request.path, environ, body)
         return web.Response(status=status, headers=headers, body=text)
 
-    loop, ports = asyncio.new_event_loop(), []
+    loop = asyncio.new_event_loop()
+    ports: list[int] = []
 
     async def start() -> web.AppRunner:
         app = web.Application(client_max_size=20_000_000)
