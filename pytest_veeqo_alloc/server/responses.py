@@ -29,7 +29,7 @@ Reset = Literal["", "before headers", "before body", "within body", "after body"
 
 @dataclass(frozen=True, slots=True)
 class ResponsePlan:
-    """A response, and how it is sent: *headers_after* and *body_after* are seconds to wait before either is complete."""
+    """A response and how it is sent, with seconds to wait before the headers and in the middle of the body."""
 
     response: Response
     headers_after: float = 0
@@ -57,31 +57,29 @@ class Exchange:
 _SERVER = ("Server", OUR_SERVER)
 _HEADERS: Headers = (("Content-Type", JSON_TYPE), _SERVER)
 _FRAMING = ("content-length", "transfer-encoding", "connection")
+_LATIN_LINE = re.compile(r"[ -~\xa1-\xac\xae-\xff]*")
 
 
 def response_to(outcome: Outcome, base_url: str = "") -> Response:
-    """Return the response for *outcome*: an order, or an error of the form that the API was observed to send."""
+    """Return the response for *outcome*: an order, or an error of the form that the API was observed to send.
+
+    The reason of the outcome is the error's message, unless a whole body was observed.
+    """
+    operation = tables().operation
+    if outcome.name == METHOD_NOT_ALLOWED:
+        allow = (("Allow", operation.method),)
+        return json_response(405, {"status": 405, "error": "Method Not Allowed"}, allow)
     if outcome.story is None:
-        return error_response(outcome.name, outcome.reason)
+        known = ERROR_RESPONSES[outcome.name]
+        if known.observed or not outcome.reason:
+            return replace(known.response, headers=(*known.response.headers, _SERVER))
+        return json_response(known.response.status, {"error_messages": [outcome.reason]})
     body = order_text(outcome.story).encode()
     if outcome.name != CREATED:
         return Response(200, _HEADERS, body)
-    operation = tables().operation
     # The Location of this call names the order, not the allocation.
     location = (operation.location_header, f"{base_url}/orders/{outcome.story.order_id}")
     return Response(operation.status, (*_HEADERS, location), body)
-
-
-def error_response(name: str, reason: str = "") -> Response:
-    """Return the error answer *name*; *reason* is its message, unless its body was observed in the API."""
-    if name == METHOD_NOT_ALLOWED:
-        return json_response(
-            405, {"status": 405, "error": "Method Not Allowed"}, (("Allow", tables().operation.method),)
-        )
-    known = ERROR_RESPONSES[name]
-    if known.observed or not reason:
-        return replace(known.response, headers=(*known.response.headers, _SERVER))
-    return json_response(known.response.status, {"error_messages": [reason]})
 
 
 def json_response(status: int, value: Any, headers: Headers = ()) -> Response:
@@ -95,7 +93,7 @@ def custom_response(status: int, body: object, headers: Mapping[str, str] | Iter
         raise ValueError(f"status= is a final status from 200 to 599, not {status!a}")
     pairs = tuple(headers.items() if isinstance(headers, Mapping) else headers)
     for pair in pairs:
-        if len(pair) != 2 or not all(isinstance(text, str) and text.isprintable() and _is_latin(text) for text in pair):
+        if len(pair) != 2 or not all(isinstance(text, str) and _LATIN_LINE.fullmatch(text) for text in pair):
             raise ValueError("headers= are names and values, each one line of Latin-1 text")
         if re.fullmatch(TOKEN, pair[0]) is None or pair[0].lower() in _FRAMING:
             raise ValueError(f"headers= has {pair[0]!a}, which is not a header name, or is set by the server itself")
@@ -104,10 +102,6 @@ def custom_response(status: int, body: object, headers: Mapping[str, str] | Iter
     raw = body.encode() if isinstance(body, str) else _compact(body)
     is_declared = any(name.lower() == "content-type" for name, _ in pairs)
     return Response(status, pairs if is_declared else (("Content-Type", JSON_TYPE), *pairs), raw)
-
-
-def _is_latin(text: str) -> bool:
-    return all(ord(character) < 256 for character in text)
 
 
 def _compact(value: Any) -> bytes:
@@ -273,12 +267,8 @@ def _ok(response: Response, arguments: Arguments) -> Response:
     return replace(response, status=200)
 
 
-def _redirect(response: Response, arguments: Arguments) -> Response:
-    return Response(307, (("Location", f"{arguments['elsewhere']}{arguments['path']}"),), b"")
-
-
-def _observed(response: Response, arguments: Arguments) -> Response:
-    return replace(response, body=_compact(as_observed(_order(response))))
+def _redirect(plan: ResponsePlan, arguments: Arguments) -> ResponsePlan:
+    return ResponsePlan(Response(307, (("Location", f"{arguments['elsewhere']}{arguments['path']}"),), b""))
 
 
 def _order(response: Response) -> dict[str, Any]:
@@ -300,6 +290,10 @@ def _owner_of(order: dict[str, Any], pointer: str, *, exists: bool) -> tuple[dic
     if not isinstance(owner, dict) or (name in owner) != exists:
         raise DoesNotApplyError(f"{mask_pointer(pointer)} is {'not' if exists else 'already'} a member")
     return owner, name
+
+
+def _set(value: Any) -> Callable[[dict[str, Any], str], object]:
+    return lambda owner, name: owner.update({name: value})
 
 
 def _set_other_type(owner: dict[str, Any], name: str) -> None:
@@ -329,17 +323,18 @@ _LIST = (
     Fault("chunked", "the body in chunks, without Content-Length", _sending(chunked=True)),
     Fault("ok-instead-of-created", "200 instead of 201", _response(_ok)),
     Fault("no-location", "no header Location", _response(lambda response, _: _without_header(response, "location"))),
-    Fault("null-member", "null at pointer=", _member(lambda owner, name: owner.update({name: None})), needs=_POINTER),
+    Fault("null-member", "null at pointer=", _member(_set(None)), needs=_POINTER),
     Fault("absent-member", "no member at pointer=", _member(dict.__delitem__), needs=_POINTER),
     Fault(
-        "extra-member",
-        "an undocumented member at pointer=",
-        _member(lambda owner, name: owner.update({name: "unexpected"}), exists=False),
-        needs=_POINTER,
+        "extra-member", "an undocumented member at pointer=", _member(_set("unexpected"), exists=False), needs=_POINTER
     ),
     Fault("wrong-type-member", "another type at pointer=", _member(_set_other_type), needs=_POINTER),
-    Fault("redirect-elsewhere", "307 to another host", _response(_redirect), carried_out=False),
-    Fault("observed", "the members that the live API had in 2026", _response(_observed)),
+    Fault("redirect-elsewhere", "307 to another host", _redirect, carried_out=False),
+    Fault(
+        "observed",
+        "the members that the live API had in 2026",
+        _response(lambda response, _: replace(response, body=_compact(as_observed(_order(response))))),
+    ),
 )
 
 FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in _LIST}

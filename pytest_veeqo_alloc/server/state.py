@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -111,7 +112,7 @@ class World:
         world = self if before is None else _reserve(self, before.allocations, -1)
         for line in order.lines:
             for stock in line.stock:
-                if not world.tells_of(stock.warehouse_id, line.sellable_id):
+                if world.stock_in(stock.warehouse_id, line.sellable_id) is None:
                     world = world.with_stock(line.sellable_id, stock)
         world = _reserve(world, order.allocations)
         next_id = max([world.next_id, *(allocation.id + 1 for allocation in order.allocations)])
@@ -139,14 +140,11 @@ class World:
 
     def available(self, warehouse_id: int, sellable_id: int) -> int | None:
         """Return the units that can still be allocated; None if no stock is known there, or it is infinite."""
-        stock = self._stock_in(warehouse_id, sellable_id)
+        stock = self.stock_in(warehouse_id, sellable_id)
         return None if stock is None or stock.infinite else stock.physical - stock.allocated
 
-    def tells_of(self, warehouse_id: int, sellable_id: int) -> bool:
-        """Return whether stock of the sellable is known in the warehouse."""
-        return self._stock_in(warehouse_id, sellable_id) is not None
-
-    def _stock_in(self, warehouse_id: int, sellable_id: int) -> Stock | None:
+    def stock_in(self, warehouse_id: int, sellable_id: int) -> Stock | None:
+        """Return the stock of a sellable in a warehouse; None if it is not known."""
         return next((stock for stock in self.stock.get(sellable_id, ()) if stock.warehouse_id == warehouse_id), None)
 
 
@@ -267,11 +265,10 @@ def _allocatable(world: World, policy: Policy, warehouse_id: int, wanted: Mappin
     """Return the units of each wanted sellable that the warehouse has left."""
     allocatable = {}
     for sellable, quantity in wanted.items():
-        if not world.tells_of(warehouse_id, sellable):
-            left = quantity if policy.unknown_warehouse == CREATE else 0
-        else:
-            available = world.available(warehouse_id, sellable)
-            left = quantity if available is None else min(quantity, available)
+        left: int | None = 0
+        if policy.unknown_warehouse == CREATE or world.stock_in(warehouse_id, sellable) is not None:
+            left = world.available(warehouse_id, sellable)
+        left = quantity if left is None else min(quantity, left)
         if left > 0:
             allocatable[sellable] = left
     return allocatable
@@ -279,10 +276,10 @@ def _allocatable(world: World, policy: Policy, warehouse_id: int, wanted: Mappin
 
 def _units_by_place(allocations: Iterable[Allocation]) -> dict[tuple[int, int], int]:
     """Return the units of *allocations* by warehouse and sellable."""
-    pairs = ((allocation.warehouse_id, *line) for allocation in allocations for line in allocation.lines)
-    total: dict[tuple[int, int], int] = {}
-    for warehouse, sellable, quantity in pairs:
-        total[warehouse, sellable] = total.get((warehouse, sellable), 0) + quantity
+    total: dict[tuple[int, int], int] = defaultdict(int)
+    for allocation in allocations:
+        for sellable, quantity in allocation.lines:
+            total[allocation.warehouse_id, sellable] += quantity
     return total
 
 
