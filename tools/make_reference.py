@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pytest_veeqo_alloc import plugin
 from pytest_veeqo_alloc.cli.main import parser
-from pytest_veeqo_alloc.contract.rules import CATALOGUE, PROFILES
+from pytest_veeqo_alloc.contract.rules import CATALOGUE, PROFILES, Rule
 from pytest_veeqo_alloc.plugin.options import OPTIONS, key_of
 from pytest_veeqo_alloc.server.responses import FAULTS
 
@@ -22,6 +22,11 @@ _PLUGIN = Path(plugin.__file__).parent
 
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("<", "\\<")
+
+
+def _remedies(rule: Rule) -> str:
+    first, *others = dict.fromkeys(rule.remedies.values())
+    return "; ".join(f"{side}: {text}" for side, text in rule.remedies.items()) if others else first
 
 
 def rules() -> str:
@@ -45,7 +50,7 @@ def rules() -> str:
             severities,
             rule.summary,
             rule.wanted,
-            "; ".join(dict.fromkeys(rule.remedies.values())),
+            _remedies(rule),
             rule.source,
         )
         lines.append(f"| {' | '.join(map(_cell, cells))} |")

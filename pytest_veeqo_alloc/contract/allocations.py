@@ -1,4 +1,4 @@
-"""What bodies say of allocations: what a request asks for, and what an order holds. Facts, no judgement."""
+"""Allocations: what a request asks for, what an order holds, and whether the response echoes the request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Units = dict[int, float]
 
 @dataclass(frozen=True, slots=True)
 class AllocationRequest:
-    """What a request names, as far as it can be read: a warehouse, and units of sellables."""
+    """What a request asks for, as far as it is readable: a warehouse, and units of sellables."""
 
     warehouse_id: int | None = None
     units: Units = field(default_factory=dict)
@@ -27,8 +27,10 @@ class AllocationRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestScope:
-    """What a request could touch by the most generous reading: every warehouse and sellable that it names anywhere, in
-    whatever form, and the most units. `is_bounded` is false where a value cannot be told."""
+    """What a request could affect, read as generously as any server might: all warehouses and sellables that it names.
+
+    `units` are the most that could be allocated. `is_bounded` is false if there is a value that cannot be interpreted.
+    """
 
     warehouses: frozenset[int] = frozenset()
     units: Units = field(default_factory=dict)
@@ -37,7 +39,7 @@ class RequestScope:
 
 @dataclass(frozen=True, slots=True)
 class ExistingAllocation:
-    """One allocation that an order holds."""
+    """An allocation that an order shows."""
 
     id: int
     warehouse_id: int | None = None
@@ -45,50 +47,86 @@ class ExistingAllocation:
 
 
 def requested_allocation(body: bytes | Reading | None) -> AllocationRequest:
-    """Return what the body of a request asks for, wrapped in `allocation` or bare; nothing if it cannot be read."""
+    """Return what the request *body* asks for, wrapped in `allocation` or bare; empty for an unreadable body."""
     reading = body if isinstance(body, Reading) else read(body)
-    asked, _ = wrapped_allocation(reading.value) if reading.readable else (None, "")
-    if not isinstance(asked, dict):
+    allocation, _ = wrapped_allocation(reading.value)
+    if not isinstance(allocation, dict):
         return AllocationRequest()
-    return AllocationRequest(_integer(asked.get("warehouse_id")), _units(asked.get("line_items_attributes"), bare=True))
+    units: Units = {}
+    for line in _dicts(allocation.get("line_items_attributes")):
+        _add_units(units, line.get("sellable_id"), line)
+    return AllocationRequest(_integer(allocation.get("warehouse_id")), units)
 
 
 def request_scope(body: bytes | None) -> RequestScope:
-    """What the body of a request could touch. A server may take numbers in quotes, and lines in an object, so those
-    count too; a body that is no JSON is not bounded, unless it is empty."""
+    """Return what the request *body* could affect. A body that is not JSON is unbounded, unless it is empty.
+
+    Numbers in quotes count, and so do members of objects at any depth.
+    """
     reading = read(body)
     if not reading.readable:
         return RequestScope(is_bounded=not body)
     warehouses: set[int] = set()
     units: Units = {}
-    bounded = not reading.breaches  # a member that stands twice, or a number that is not finite
-    for each in _objects(reading.value):
-        named = (each.get("warehouse_id"), each.get("sellable_id"))
-        warehouse, sellable = known = tuple(map(_generously, named))
-        bounded = bounded and [told is None for told in named] == [value is None for value in known]
+    is_bounded = not reading.breaches  # a repeated member, or a number that is not finite
+    for members in _nested_objects(reading.value):
+        values = (members.get("warehouse_id"), members.get("sellable_id"))
+        warehouse, sellable = numbers = tuple(map(_generous_number, values))
+        is_bounded = is_bounded and [value is None for value in values] == [value is None for value in numbers]
         if warehouse is not None:
             warehouses.add(int(warehouse))
         if sellable is not None:
-            quantity = _generously(each.get("quantity", 0))
-            bounded = bounded and quantity is not None
+            quantity = _generous_number(members.get("quantity", 0))
+            is_bounded = is_bounded and quantity is not None
             units[int(sellable)] = units.get(int(sellable), 0) + abs(quantity or 0)
-    return RequestScope(frozenset(warehouses), units, bounded)
+    return RequestScope(frozenset(warehouses), units, is_bounded)
 
 
-def _objects(value: Any) -> Iterator[dict[str, Any]]:
-    """Every object in *value*, at any depth."""
-    left: list[Any] = [value]
-    while left:
-        inner = left.pop()
-        if isinstance(inner, dict):
-            yield inner
-            left += inner.values()
-        elif isinstance(inner, list):
-            left += inner
+def existing_allocations(body: bytes | None) -> list[ExistingAllocation] | None:
+    """Return the allocations of the order in *body*; None if it is no order, or an allocation lacks an id."""
+    order = read(body).value
+    listed = order.get("allocations") if isinstance(order, dict) else None
+    if not isinstance(listed, list):
+        return None
+    found = []
+    for allocation in listed:
+        allocation_id = _integer(allocation.get("id")) if isinstance(allocation, dict) else None
+        if allocation_id is None:
+            return None
+        units: Units = {}
+        for line in _dicts(allocation.get("line_items")):
+            _add_units(units, sellable_id_of(line), line)
+        found.append(ExistingAllocation(allocation_id, _integer(_warehouse_id(allocation)), units))
+    return found
 
 
-def _generously(value: Any) -> float | None:
-    """A number, also one in quotes; None for anything else."""
+def _nested_objects(value: Any) -> Iterator[dict[str, Any]]:
+    stack = [value]
+    while stack:
+        container = stack.pop()
+        if isinstance(container, dict):
+            yield container
+            stack += container.values()
+        elif isinstance(container, list):
+            stack += container
+
+
+def _dicts(items: Any) -> list[dict[str, Any]]:
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
+def _add_units(units: Units, sellable_id: Any, line: dict[str, Any]) -> None:
+    sellable = _integer(sellable_id)
+    if sellable is not None:
+        units[sellable] = units.get(sellable, 0) + (number(line.get("quantity")) or 0)
+
+
+def _warehouse_id(allocation: dict[str, Any]) -> Any:
+    warehouse = allocation.get("warehouse")
+    return warehouse.get("id") if isinstance(warehouse, dict) else None
+
+
+def _generous_number(value: Any) -> float | None:
     if isinstance(value, str):
         try:
             value = float(value)
@@ -97,98 +135,67 @@ def _generously(value: Any) -> float | None:
     return number(value)
 
 
-def existing_allocations(body: bytes | None) -> list[ExistingAllocation] | None:
-    """The allocations of the order in *body*; None where it is no order that tells them."""
-    reading = read(body)
-    order = reading.value if reading.readable else None
-    listed = order.get("allocations") if isinstance(order, dict) else None
-    if not isinstance(listed, list):
-        return None
-    held = [_held(each) for each in listed]
-    return None if None in held else [each for each in held if each is not None]
-
-
-def _held(allocation: Any) -> ExistingAllocation | None:
-    own = _integer(allocation.get("id")) if isinstance(allocation, dict) else None
-    if own is None:
-        return None
-    place = allocation.get("warehouse")
-    warehouse = _integer(place.get("id")) if isinstance(place, dict) else None
-    return ExistingAllocation(own, warehouse, _units(allocation.get("line_items"), bare=False))
-
-
-def _units(lines: Any, *, bare: bool) -> Units:
-    units: Units = {}
-    for line in lines if isinstance(lines, list) else ():
-        if isinstance(line, dict):
-            sellable = _integer(line.get("sellable_id") if bare else sellable_id_of(line))
-            quantity = number(line.get("quantity"))
-            if sellable is not None:
-                units[sellable] = units.get(sellable, 0) + (quantity or 0)
-    return units
-
-
 def _integer(value: Any) -> int | None:
     known = number(value)
     return int(known) if known is not None and known == int(known) else None
 
 
 def request_line_breaches(body: Any) -> list[Breach]:
-    """No line at all, and a sellable that stands in two lines."""
-    allocation, here = wrapped_allocation(body)
+    """Return the breach of a request without lines, or of each sellable that is in an earlier line too."""
+    allocation, pointer = wrapped_allocation(body)
     lines = allocation.get("line_items_attributes") if isinstance(allocation, dict) else None
-    here = join(here, "line_items_attributes")
+    pointer = join(pointer, "line_items_attributes")
     if lines == []:
-        return [Breach("line-items-empty", here, "array of 0 items", "at least one line")]
+        return [Breach("line-items-empty", pointer, "array of 0 items")]
     breaches, seen = [], set()
     for index, line in enumerate(lines if isinstance(lines, list) else ()):
         sellable = number(line.get("sellable_id")) if isinstance(line, dict) else None
-        if sellable is None:
-            continue
-        if sellable in seen:
-            got = f"the sellable {describe_number(sellable)} again"
-            breaches.append(Breach("duplicate-sellable", f"{here}/{index}/sellable_id", got, "each sellable once"))
+        if sellable is not None and sellable in seen:
+            got = f"sellable {describe_number(sellable)} again"
+            breaches.append(Breach("duplicate-sellable", f"{pointer}/{index}/sellable_id", got))
         seen.add(sellable)
     return breaches
 
 
 def echo_breaches(order: dict[str, Any], order_id: int | None, request_body: Any) -> list[Breach]:
-    """Whether the order is the one asked for, and has the allocation asked for; skipped where that cannot be told."""
+    """Return the breaches of an order that is not the requested one, or lacks the requested allocation.
+
+    *order_id* is that of the path. Whatever is unknown or unreadable is not compared.
+    """
     breaches = []
-    have = number(order.get("id"))
-    if order_id is not None and have is not None and have != order_id:
-        got, wanted = describe_number(have), f"{describe_number(order_id)}, as in the path"
-        breaches.append(Breach("order-echo", "/id", got, wanted))
+    shown = number(order.get("id"))
+    if order_id is not None and shown is not None and shown != order_id:
+        wanted = f"{describe_number(order_id)}, as in the path"
+        breaches.append(Breach("order-echo", "/id", describe_number(shown), wanted))
     return breaches + _allocation_echo(order, request_body)
 
 
 def _allocation_echo(order: dict[str, Any], request_body: Any) -> list[Breach]:
-    asked, _ = wrapped_allocation(request_body)
-    if not isinstance(asked, dict):
+    requested, _ = wrapped_allocation(request_body)
+    if not isinstance(requested, dict):
         return []
-    warehouse = number(asked.get("warehouse_id"))
-    lines = quantities(asked.get("line_items_attributes"), lambda line: line.get("sellable_id"))
-    allocations, completely = order.get("allocations"), order.get("allocated_completely")
-    if warehouse is None or not lines or not isinstance(allocations, list) or not isinstance(completely, bool):
+    warehouse = number(requested.get("warehouse_id"))
+    lines = quantities(requested.get("line_items_attributes"), lambda line: line.get("sellable_id"))
+    allocations, is_complete = order.get("allocations"), order.get("allocated_completely")
+    if warehouse is None or not lines or not isinstance(allocations, list) or not isinstance(is_complete, bool):
         return []
-    found = [_answers(allocation, warehouse, lines, completely) for allocation in allocations]
-    # True: it is there. None: an allocation does not tell what it holds, so nothing can be said.
-    if True in found or None in found:
+    matches = [_matches(allocation, warehouse, lines, is_complete) for allocation in allocations]
+    if True in matches or None in matches:
         return []
-    wanted = f"an allocation in warehouse {describe_number(warehouse)} of what was asked for"
-    return [Breach("allocation-echo", "/allocations", "none that answers the request", wanted)]
+    wanted = f"an allocation of requested sellables in warehouse {describe_number(warehouse)}"
+    return [Breach("allocation-echo", "/allocations", "no such allocation", wanted)]
 
 
-def _answers(allocation: Any, warehouse: float, asked: dict[float, float], completely: bool) -> bool | None:
+def _matches(allocation: Any, warehouse: float, lines: dict[float, float], is_complete: bool) -> bool | None:
+    """Return whether *allocation* may be the requested one; None if it does not show its content."""
     if not isinstance(allocation, dict):
         return None
-    place = allocation.get("warehouse")
-    here = number(place.get("id")) if isinstance(place, dict) else None
-    given = quantities(allocation.get("line_items"), sellable_id_of)
-    if here is None or given is None:
+    shown_warehouse = number(_warehouse_id(allocation))
+    shown = quantities(allocation.get("line_items"), sellable_id_of)
+    if shown_warehouse is None or shown is None:
         return None
-    if here != warehouse:
+    if shown_warehouse != warehouse:
         return False
-    if completely:
-        return given == asked
-    return all(key in asked and quantity <= asked[key] for key, quantity in given.items())
+    if is_complete:
+        return shown == lines
+    return all(sellable in lines and quantity <= lines[sellable] for sellable, quantity in shown.items())

@@ -1,4 +1,4 @@
-"""What an order says of itself: a closed list of equations, each skipped where an operand is not there to be used."""
+"""What an order says about itself: a closed list of equations, each skipped if an operand is absent or unusable."""
 
 from __future__ import annotations
 
@@ -11,31 +11,32 @@ from pytest_veeqo_alloc.core.text import describe, describe_number
 
 _TOLERANCE = 0.005
 _LARGEST = 1e150
-"""Products of two such numbers still fit a double; what is larger is not reckoned with."""
+"""The product of two such numbers still fits a double; a larger number is unusable."""
 
+Object = dict[str, Any]
 Add = Callable[[Breach], None]
 
 
 def order_breaches(order: Any) -> list[Breach]:
-    """The equations that do not hold in the body of a response."""
+    """Return the breaches of the equations in a response body."""
     breaches: list[Breach] = []
     add = breaches.append
     order = _object(order)
     order_id = order.get("id")
-    for here, allocation in _each(order, "allocations", ""):
-        _same(add, "allocation-order", here, allocation, "order_id", order_id)
+    for pointer, allocation in _objects(order, "allocations", ""):
+        _same(add, "allocation-order", pointer, allocation, "order_id", order_id)
     _same(add, "payment-order", "/payment", _object(order.get("payment")), "order_id", order_id)
-    sound: dict[Any, dict[str, Any]] = {}
-    for here, line in _lines(order):
+    clean: dict[Any, Object] = {}
+    for pointer, line in _lines(order):
         if isinstance(sellable := line.get("sellable"), dict):
-            # An order shows a sellable in its own line and again in each allocation: equal ones are as sound as the first.
+            # An order repeats a sellable in each allocation; an equal copy of a clean one need not be checked again.
             key = number(sellable.get("id"))
-            if sound.get(key) == sellable:
+            if clean.get(key) == sellable:
                 continue
             before = len(breaches)
-            _sellable(add, f"{here}/sellable", sellable)
+            _sellable(add, f"{pointer}/sellable", sellable)
             if len(breaches) == before:
-                sound[key] = sellable
+                clean[key] = sellable
     _totals(add, order)
     _completeness(add, order)
     company = _object(_object(order.get("created_by")).get("company"))
@@ -44,172 +45,164 @@ def order_breaches(order: Any) -> list[Breach]:
     return breaches
 
 
-def quantities(lines: Any, sellable_id: Callable[[dict[str, Any]], Any]) -> dict[float, float] | None:
-    """Quantities by sellable, added up; None where a line does not tell its own."""
-    total: dict[float, float] = {}
+def quantities(lines: Any, sellable_id: Callable[[Object], Any]) -> dict[float, float] | None:
+    """Return the quantities per sellable; None if *lines* is no list, or a line lacks a usable id or quantity."""
+    totals: dict[float, float] = {}
     for line in lines if isinstance(lines, list) else [None]:
         key = number(sellable_id(line)) if isinstance(line, dict) else None
         quantity = number(line.get("quantity")) if isinstance(line, dict) else None
         if key is None or quantity is None:
             return None
-        total[key] = total.get(key, 0) + quantity
-    return total
+        totals[key] = totals.get(key, 0) + quantity
+    return totals
 
 
 def sellable_id_of(line: Mapping[str, Any]) -> Any:
-    """The id of the sellable in a line of an order or of an allocation."""
+    """Return the id of the sellable in a line of an order or of an allocation in it."""
     return _object(line.get("sellable")).get("id")
 
 
 def number(value: Any) -> float | None:
-    """*value* where it is a number that can be reckoned with, else None."""
+    """Return *value* if it is a number that the equations can use, otherwise None."""
     if type(value) in (int, float) and -_LARGEST < value < _LARGEST:
-        return value  # type: ignore[no-any-return]  # the type was just looked at
+        return value  # type: ignore[no-any-return]  # the type was checked
     return None
 
 
-def _object(value: Any) -> dict[str, Any]:
+def _object(value: Any) -> Object:
     return value if isinstance(value, dict) else {}
 
 
-def _each(parent: Mapping[str, Any], name: str, pointer: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _objects(parent: Mapping[str, Any], name: str, pointer: str) -> Iterator[tuple[str, Object]]:
     items = parent.get(name)
     for index, item in enumerate(items if isinstance(items, list) else ()):
         if isinstance(item, dict):
             yield f"{pointer}/{name}/{index}", item
 
 
-def _lines(order: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for here, allocation in _each(order, "allocations", ""):
-        yield from _each(allocation, "line_items", here)
-    yield from _each(order, "line_items", "")
+def _lines(order: Mapping[str, Any]) -> Iterator[tuple[str, Object]]:
+    for pointer, allocation in _objects(order, "allocations", ""):
+        yield from _objects(allocation, "line_items", pointer)
+    yield from _objects(order, "line_items", "")
 
 
-def _sellable(add: Add, here: str, sellable: dict[str, Any]) -> None:
+def _sellable(add: Add, pointer: str, sellable: Object) -> None:
     price, cost = number(sellable.get("price")), number(sellable.get("cost_price"))
     if price is not None and cost is not None:
-        _equal(add, "profit", here, sellable, "profit", price - cost)
+        _equal(add, "profit", pointer, sellable, "profit", price - cost)
         if price:
-            _equal(add, "margin", here, sellable, "margin", (price - cost) / price * 100)
-    _stock(add, here, sellable, cost)
+            _equal(add, "margin", pointer, sellable, "margin", (price - cost) / price * 100)
+    _stock(add, pointer, sellable, cost)
     product = _object(sellable.get("product"))
-    _same_title(add, here, sellable, "sellable_title", sellable.get("title"))
-    _same_title(add, here, sellable, "product_title", product.get("title"))
+    for name, original in (("sellable_title", sellable.get("title")), ("product_title", product.get("title"))):
+        copy = sellable.get(name)
+        if isinstance(copy, str) and isinstance(original, str) and copy != original:
+            got, wanted = f"a different {describe(copy)}", f"the original {describe(original)}"
+            add(Breach("title-copies", f"{pointer}/{name}", got, wanted))
     image = _object(product.get("main_image"))
-    _same(add, "main-image-product", f"{here}/product/main_image", image, "product_id", product.get("id"))
+    _same(add, "main-image-product", f"{pointer}/product/main_image", image, "product_id", product.get("id"))
 
 
 _EVERYWHERE = "stock_level_at_all_warehouses"
 _COPIES = tuple(
-    (mine + _EVERYWHERE, theirs + _EVERYWHERE)
-    for mine, theirs in (("available_", "available_"), ("allocated_", "allocated_"), ("", "physical_"))
+    (own + _EVERYWHERE, original + _EVERYWHERE)
+    for own, original in (("available_", "available_"), ("allocated_", "allocated_"), ("", "physical_"))
 )
 _TOTALS = tuple((f"{level}_{_EVERYWHERE}", f"{level}_stock_level") for level in ("physical", "allocated", "incoming"))
 
 
-def _stock(add: Add, here: str, sellable: dict[str, Any], cost: float | None) -> None:
+def _stock(add: Add, pointer: str, sellable: Object, cost: float | None) -> None:
     inventory, listed = _object(sellable.get("inventory")), sellable.get("stock_entries")
-    entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
-    for at, entry in enumerate(listed if isinstance(listed, list) else ()):
-        if isinstance(entry, dict):
-            _stock_entry(add, f"{here}/stock_entries/{at}", entry, sellable.get("id"), cost)
+    for entry_pointer, entry in _objects(sellable, "stock_entries", pointer):
+        _stock_entry(add, entry_pointer, entry, sellable.get("id"), cost)
     if inventory.get("infinite") is True:
         return
-    _available(add, f"{here}/inventory", inventory, _EVERYWHERE)
-    for mine, theirs in _COPIES:
-        _equal(add, "stock-copies", here, sellable, mine, number(inventory.get(theirs)))
-    # A sum needs every entry, and none without end.
-    if (
-        not isinstance(listed, list)
-        or len(entries) != len(listed)
-        or any(entry.get("infinite") is True for entry in entries)
-    ):
+    _available(add, f"{pointer}/inventory", inventory, _EVERYWHERE)
+    for own, original in _COPIES:
+        _equal(add, "stock-copies", pointer, sellable, own, number(inventory.get(original)))
+    # A sum needs every entry, and none that is infinite.
+    if not isinstance(listed, list) or not all(isinstance(e, dict) and e.get("infinite") is not True for e in listed):
         return
     for total, part in _TOTALS:
-        wanted = _sum([number(entry.get(part)) for entry in entries])
-        _equal(add, "stock-totals", f"{here}/inventory", inventory, total, wanted)
-    value = _sum([number(entry.get("sellable_on_hand_value")) for entry in entries])
-    _equal(add, "on-hand-value", here, sellable, "on_hand_value", value)
+        wanted = _sum([number(entry.get(part)) for entry in listed])
+        _equal(add, "stock-totals", f"{pointer}/inventory", inventory, total, wanted)
+    value = _sum([number(entry.get("sellable_on_hand_value")) for entry in listed])
+    _equal(add, "on-hand-value", pointer, sellable, "on_hand_value", value)
 
 
-def _stock_entry(add: Add, here: str, entry: dict[str, Any], sellable_id: Any, cost: float | None) -> None:
-    _same(add, "stock-entry-sellable", here, entry, "sellable_id", sellable_id)
-    _same(add, "stock-entry-warehouse", here, entry, "warehouse_id", _object(entry.get("warehouse")).get("id"))
+def _stock_entry(add: Add, pointer: str, entry: Object, sellable_id: Any, cost: float | None) -> None:
+    _same(add, "stock-entry-sellable", pointer, entry, "sellable_id", sellable_id)
+    _same(add, "stock-entry-warehouse", pointer, entry, "warehouse_id", _object(entry.get("warehouse")).get("id"))
     if entry.get("infinite") is True:
         return
-    _available(add, here, entry, "stock_level")
-    physical = number(entry.get("physical_stock_level"))
-    value = None if physical is None or cost is None else physical * cost
-    _equal(add, "on-hand-value", here, entry, "sellable_on_hand_value", value)
+    _available(add, pointer, entry, "stock_level")
+    value = _product(number(entry.get("physical_stock_level")), cost)
+    _equal(add, "on-hand-value", pointer, entry, "sellable_on_hand_value", value)
 
 
-def _available(add: Add, here: str, stock: dict[str, Any], suffix: str) -> None:
+def _available(add: Add, pointer: str, stock: Object, suffix: str) -> None:
     physical, allocated = number(stock.get(f"physical_{suffix}")), number(stock.get(f"allocated_{suffix}"))
     if physical is not None and allocated is not None:
-        _equal(add, "available-stock", here, stock, f"available_{suffix}", physical - allocated)
+        _equal(add, "available-stock", pointer, stock, f"available_{suffix}", physical - allocated)
 
 
-def _totals(add: Add, order: dict[str, Any]) -> None:
+def _totals(add: Add, order: Object) -> None:
     lines, discounts = order.get("line_items"), number(order.get("total_discounts"))
     if isinstance(lines, list) and discounts is not None:
-        total = _sum([_line_total(line) for line in lines])
+        pairs = ((number(line.get("quantity")), number(line.get("price_per_unit"))) for line in map(_object, lines))
+        total = _sum([_product(*pair) for pair in pairs])
         _equal(add, "subtotal", "", order, "subtotal_price", None if total is None else total - discounts)
     parts = [number(order.get(name)) for name in ("subtotal_price", "total_tax", "delivery_cost")]
     _equal(add, "total", "", order, "total_price", _sum(parts))
 
 
-def _line_total(line: Any) -> float | None:
-    quantity, price = number(_object(line).get("quantity")), number(_object(line).get("price_per_unit"))
-    return None if quantity is None or price is None else quantity * price
-
-
-def _completeness(add: Add, order: dict[str, Any]) -> None:
+def _completeness(add: Add, order: Object) -> None:
     ordered = quantities(order.get("line_items"), sellable_id_of)
     allocations = order.get("allocations")
     if ordered is None or not isinstance(allocations, list):
         return
     allocated: dict[float, float] = {}
-    complete = True
-    for index, allocation in enumerate(allocations):
-        lines = quantities(_object(allocation).get("line_items"), sellable_id_of)
-        complete = complete and lines is not None
+    is_known = True
+    for index, allocation in enumerate(map(_object, allocations)):
+        lines = quantities(allocation.get("line_items"), sellable_id_of)
+        is_known = is_known and lines is not None
         for key, quantity in (lines or {}).items():
             allocated[key] = allocated.get(key, 0) + quantity
-        for here, line in _each(_object(allocation), "line_items", f"/allocations/{index}"):
-            if (key_here := number(sellable_id_of(line))) is not None and key_here not in ordered:
-                add(Breach("allocated-sellable", f"{here}/sellable/id", "a sellable that no line of the order has"))
+        for pointer, line in _objects(allocation, "line_items", f"/allocations/{index}"):
+            if (sellable := number(sellable_id_of(line))) is not None and sellable not in ordered:
+                add(
+                    Breach("allocated-sellable", f"{pointer}/sellable/id", "a sellable that is in no line of the order")
+                )
     stated = order.get("allocated_completely")
-    truth = all(allocated.get(key, 0) >= quantity for key, quantity in ordered.items())
-    if complete and isinstance(stated, bool) and stated is not truth:
-        add(Breach("completeness", "/allocated_completely", str(stated).lower(), str(truth).lower()))
+    wanted = all(allocated.get(key, 0) >= quantity for key, quantity in ordered.items())
+    if is_known and isinstance(stated, bool) and stated is not wanted:
+        add(Breach("completeness", "/allocated_completely", str(stated).lower(), str(wanted).lower()))
+
+
+def _product(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one * other
 
 
 def _sum(terms: list[float | None]) -> float | None:
     return None if None in terms else math.fsum(term for term in terms if term is not None)
 
 
-def _equal(add: Add, rule: str, here: str, owner: dict[str, Any], name: str, want: float | None) -> None:
-    """The amount *name* of *owner*, which is at *here*, is *want*, to half a cent."""
-    have = owner.get(name)
-    if have == want:
+def _equal(add: Add, rule: str, pointer: str, owner: Object, name: str, wanted: float | None) -> None:
+    """Add a breach if the amount *name* of *owner*, which is at *pointer*, differs from *wanted* by over half a cent."""
+    stated = owner.get(name)
+    if stated == wanted:
         return
-    have = number(have)
-    if have is None or want is None or abs(have - want) <= _TOLERANCE + abs(want) * 1e-12:
+    stated = number(stated)
+    if stated is None or wanted is None or abs(stated - wanted) <= _TOLERANCE + abs(wanted) * 1e-12:
         return
-    add(Breach(rule, f"{here}/{name}", describe_number(have), describe_number(want)))
+    add(Breach(rule, f"{pointer}/{name}", describe_number(stated), describe_number(wanted)))
 
 
-def _same(add: Add, rule: str, here: str, owner: dict[str, Any], name: str, want: Any) -> None:
-    """The number *name* of *owner* is exactly *want*."""
-    have = owner.get(name)
-    if have == want:
+def _same(add: Add, rule: str, pointer: str, owner: Object, name: str, wanted: Any) -> None:
+    """Add a breach if the number *name* of *owner*, which is at *pointer*, is not exactly *wanted*."""
+    stated = owner.get(name)
+    if stated == wanted:
         return
-    have, want = number(have), number(want)
-    if have is not None and want is not None:
-        add(Breach(rule, f"{here}/{name}", describe_number(have), describe_number(want)))
-
-
-def _same_title(add: Add, here: str, owner: dict[str, Any], name: str, want: Any) -> None:
-    have = owner.get(name)
-    if isinstance(have, str) and isinstance(want, str) and have != want:
-        add(Breach("title-copies", f"{here}/{name}", f"another {describe(have)}", f"the same {describe(want)}"))
+    stated, wanted = number(stated), number(wanted)
+    if stated is not None and wanted is not None:
+        add(Breach(rule, f"{pointer}/{name}", describe_number(stated), describe_number(wanted)))

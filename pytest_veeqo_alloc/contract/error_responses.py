@@ -1,6 +1,6 @@
-"""Error answers of the API, as far as they are known: seen with other calls in 2026, or made up where none was seen.
+"""Known error responses, and the rules about error bodies.
 
-The documentation page of this call documents no error, and no error answer to it was ever captured in public.
+The documentation page of this call documents no error. What is known was seen with other calls of the API in 2026.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pytest_veeqo_alloc.core.http import Headers, Response
 from pytest_veeqo_alloc.core.text import describe
 
 JSON_TYPE = "application/json;charset=utf-8"
-"""The content type of JSON answers, as it was seen."""
+"""The content type with which the live API was seen to send JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
-    """An error: its answer, whether that was seen (of another call) or is made up, and where it is known from."""
+    """An error response that was observed with another call of the API, or is synthetic, and its source."""
 
     response: Response
     observed: bool
@@ -51,10 +51,10 @@ ERROR_RESPONSES: Mapping[str, ErrorResponse] = {
     ),
     "not-found": _json(404, {"error_messages": "Not found"}, observed=True, source="GET of an unknown order"),
     "bad-parameter": _json(
-        400, {"error_messages": ["Infinity"]}, observed=True, source="GET with a page size that is no number",
+        400, {"error_messages": ["Infinity"]}, observed=True, source="GET with a page size that is not a number",
     ),
     "unknown-route": _json(
-        404, {"status": 404, "error": "Not Found"}, observed=True, source="GET of a path that there is not",
+        404, {"status": 404, "error": "Not Found"}, observed=True, source="GET of an unknown path",
     ),
     "unprocessable": _json(
         422, {"error_messages": ["Unprocessable Content"]}, observed=False, source="no 422 of this API was captured",
@@ -74,21 +74,20 @@ ERROR_RESPONSES: Mapping[str, ErrorResponse] = {
         Response(503, (("Content-Length", "0"),), b""), False, "no 503 was captured",
     ),
 }  # fmt: skip
-"""By name. `seen` ones were captured from other calls of the API in 2026 (each says of which)."""
+"""The error responses by name. The source of a synthetic one says why it has this form."""
 
-MESSAGES: frozenset[str] = frozenset(
+MESSAGES = frozenset(
     text
-    for answer in ERROR_RESPONSES.values()
-    if (dict(answer.response.headers).get("Content-Type") == JSON_TYPE)
-    for value in json.loads(answer.response.body or b"{}").values()
+    for error in ERROR_RESPONSES.values()
+    if dict(error.response.headers).get("Content-Type") == JSON_TYPE
+    for value in json.loads(error.response.body or b"{}").values()
     for text in (value if isinstance(value, list) else [value])
     if isinstance(text, str)
 )
-"""Every text in them: none is anybody's secret."""
+"""Every text in the error responses; none of them is a secret."""
 
-
-_LOOKED_AT = 1_000_000
-"""Bytes of an error body that are searched; an error is told in its first lines."""
+_SEARCHED = 1_000_000
+"""Bytes of an error body that are searched for internals."""
 
 _SOURCE = r"rb|erb|py|js|ts|php|java|jsp|go|cs|cshtml|aspx|dll|exe|exs?|sql|log|conf|ini|env|pem|key"
 
@@ -111,35 +110,29 @@ _INTERNALS = (
 
 
 def error_body_breaches(body: bytes | None) -> list[Breach]:
-    """The form of an error's body, and internals that it shows."""
+    """Return the breaches of an error body: its form, and internals of the server that it shows."""
     if not body:
         return []
-    text = body[:_LOOKED_AT].decode("utf-8", "replace")
     # A JSON string hides line breaks, quotes and slashes behind backslashes.
-    plain = text.replace("\\n", "\n").replace('\\"', '"').replace("\\/", "/")
-    breaches = [
-        Breach("error-leaks-internals", "", name, "a message for the caller")
-        for name, pattern in _INTERNALS
-        if pattern.search(plain)
-    ][:1]
+    text = body[:_SEARCHED].decode("utf-8", "replace")
+    text = text.replace("\\n", "\n").replace('\\"', '"').replace("\\/", "/")
+    found = next((name for name, pattern in _INTERNALS if pattern.search(text)), None)
+    breaches = [Breach("error-leaks-internals", "", found)] if found else []
     reading = read(body)
     if not reading.readable or nests_deeper(reading.value, MAX_DEPTH):
-        breaches.append(Breach("error-body-shape", "", "a body that is no JSON", "an observed form"))
-    elif not _observed(reading.value):
-        breaches.append(Breach("error-body-shape", "", describe(reading.value), "an observed form"))
+        breaches.append(Breach("error-body-shape", "", "text that is not JSON"))
+    elif not _has_observed_form(reading.value):
+        breaches.append(Breach("error-body-shape", "", describe(reading.value)))
     return breaches
 
 
-def _observed(value: Any) -> bool:
-    """Whether *value* has one of the forms in which errors of other calls were seen in 2026."""
+def _has_observed_form(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
-    if set(value) == {"error_messages"}:
+    if value.keys() == {"error_messages"}:
         messages = value["error_messages"]
-        return isinstance(messages, str) or (
-            isinstance(messages, list) and all(isinstance(message, str) for message in messages)
-        )
-    if set(value) == {"status", "error"}:
+        return all(isinstance(text, str) for text in (messages if isinstance(messages, list) else [messages]))
+    if value.keys() == {"status", "error"}:
         status = value["status"]
         return isinstance(status, (str, int)) and not isinstance(status, bool) and isinstance(value["error"], str)
     return False

@@ -1,7 +1,6 @@
-"""The schema files, compiled once into a table that the walker follows.
+"""The schema files, compiled into a table that the walk follows.
 
-The table knows the keywords that our schemas use and refuses a schema with any other: a keyword that is not looked at
-would be a promise that nobody keeps.
+A schema with a keyword that the walk does not check is rejected, since nothing would enforce the keyword.
 """
 
 from __future__ import annotations
@@ -17,18 +16,18 @@ JsonType = Literal["string", "number", "boolean", "object", "array"]
 Schema = Mapping[str, Any]
 CleanCheck = Callable[[dict[str, Any], set[str]], bool]
 
-_KNOWN = frozenset({
+_KEYWORDS = frozenset({
     "$schema", "$id", "$ref", "$defs", "title", "description", "type", "properties", "required", "items", "x-rule",
 })  # fmt: skip
-_PYTHON: Mapping[JsonType, type] = {"string": str, "boolean": bool, "object": dict, "array": list}
+_PYTHON_TYPES: Mapping[JsonType, type] = {"string": str, "boolean": bool, "object": dict, "array": list}
 _AMOUNTS = frozenset({"price", "cost_price", "price_per_unit", "delivery_cost"})
-_NUMBERS = frozenset({int, float})
-_NULLABLE_TEXT = frozenset({str, type(None)})
+_NUMBER_TYPES = frozenset({int, float})
+_NULLABLE_STRING_TYPES = frozenset({str, type(None)})
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One documented member. `type` is None where the page states none; `shape` is that of an object or of items."""
+    """A documented member. `type` is None if the page states none; `shape` is that of an object or of array items."""
 
     name: str
     type: JsonType | None
@@ -43,9 +42,11 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One documented object: its members by name, those with members of their own, and a quick look at an instance.
+    """A documented object: its fields by name, and of those with a shape the name, whether it is an array, and the shape.
 
-    `rule` is the rule that stands for whatever is wrong with the structure of this shape, where it is not the usual ones.
+    `rule` is the rule that reports every structural breach of this shape; None for the usual rules. `is_clean` returns
+    true only for an object without any breach; false decides nothing. Its second argument is the set of texts that are
+    known to be date-times, which it extends.
     """
 
     name: str
@@ -56,7 +57,7 @@ class Shape:
 
 
 def compile_schema(schema: Schema, *, root: str) -> Shape:
-    """The table of *schema*, whose root shape is called *root*. ValueError for a keyword that the walker does not know."""
+    """Return the shape of *schema*, named *root*. ValueError for an unsupported keyword or a root that is no object."""
     return _Compiler(schema).shape(schema, root)
 
 
@@ -66,18 +67,18 @@ class _Compiler:
         self._done: dict[str, Shape] = {}
 
     def shape(self, schema: Schema, name: str) -> Shape:
-        _refuse_unknown(schema)
+        _check_keywords(schema)
         if schema.get("type") != "object":
-            raise ValueError(f"the schema of {name} is no object")
+            raise ValueError(f"the schema of {name} is not an object")
         required = schema.get("required", ())
         fields = {key: self._field(name, key, value, key in required) for key, value in schema["properties"].items()}
         children = tuple((f.name, f.type == "array", f.shape) for f in fields.values() if f.shape)
-        return Shape(name, fields, schema.get("x-rule"), children, _quick_look(fields.values()))
+        return Shape(name, fields, schema.get("x-rule"), children, _clean_check(fields.values()))
 
     def _field(self, owner: str, name: str, schema: Schema, required: bool) -> Field:
-        _refuse_unknown(schema)
+        _check_keywords(schema)
         if "$ref" in schema:
-            return Field(name, "object", required=required, shape=self._referred(schema["$ref"]))
+            return Field(name, "object", required=required, shape=self._referenced(schema["$ref"]))
         types = schema.get("type")
         listed: list[Any] = [types] if isinstance(types, str) else list(types or [])
         documented: JsonType | None = next((entry for entry in listed if entry != "null"), None)
@@ -88,36 +89,31 @@ class _Compiler:
             documented,
             nullable="null" in listed,
             required=required,
-            shape=self._referred(items["$ref"]) if items else None,
+            shape=self._referenced(items["$ref"]) if items else None,
             is_id=numeric and (name == "id" or name.endswith("_id")),
             is_quantity=numeric and name == "quantity",
             is_amount=numeric and (name in _AMOUNTS or (owner, name) == ("delivery_method", "cost")),
             is_datetime=documented == "string" and name.endswith("_at"),
         )
 
-    def _referred(self, reference: str) -> Shape:
+    def _referenced(self, reference: str) -> Shape:
         name = reference.removeprefix("#/$defs/")
         if name not in self._done:
             self._done[name] = self.shape(self._defs[name], name)
         return self._done[name]
 
 
-def _refuse_unknown(schema: Schema) -> None:
-    if strange := sorted(set(schema) - _KNOWN):
-        raise ValueError(f"the walker does not know the schema keyword {strange[0]!r}")
+def _check_keywords(schema: Schema) -> None:
+    if unsupported := sorted(set(schema) - _KEYWORDS):
+        raise ValueError(f"unsupported schema keyword {unsupported[0]!r}")
 
 
-def _quick_look(fields: Iterable[Field]) -> CleanCheck:
-    """A function that says of an object, in a few calls into C, that nothing at all is to be said of it and of what is
-    in it.
-
-    False means nothing but that the object must be looked at member by member. The members are fetched in an order
-    that puts those of one kind together; `dates` has the texts already known to be dates, and gets more.
-    """
+def _clean_check(fields: Iterable[Field]) -> CleanCheck:
+    """Return the `is_clean` of a shape: a few calls into C, on members fetched in an order that groups their kinds."""
     ordered = sorted(fields, key=_group)
     width = len(ordered)
-    if width < 2:
-        return _never
+    if width < 2:  # itemgetter would return no tuple
+        return lambda members, dates: False
     fetch = itemgetter(*(f.name for f in ordered))
     end = {group: sum(_group(f) <= group for f in ordered) for group in range(_IDS, _PLAIN + 1)}
     fixed = [_plain_type(f) for f in ordered[: end[_FIXED]]]
@@ -125,12 +121,12 @@ def _quick_look(fields: Iterable[Field]) -> CleanCheck:
     ids, fixed_end, nullable_end = end[_IDS], end[_FIXED], end[_NULLABLE]
     dates_at, arrays_at = slice(ids, end[_DATES]), slice(end[_DATES], end[_OPEN_ARRAYS])
     amounts_at = slice(nullable_end, end[_MONEY])
-    # What a shape does not have is not looked for: this runs once for every object of every body.
+    # This runs for every object of every body, so it skips checks for kinds that the shape does not have.
     has_dates, has_arrays = end[_DATES] > ids, end[_OPEN_ARRAYS] > end[_DATES]
     has_nullable, has_amounts = nullable_end > fixed_end, end[_MONEY] > nullable_end
     has_numbers = width > nullable_end
-    objects = [(at, f.shape.is_clean) for at, f in enumerate(ordered) if f.shape and f.type == "object"]
-    lists = [(at, f.shape.is_clean) for at, f in enumerate(ordered) if f.shape and f.type == "array"]
+    objects = [(index, f.shape.is_clean) for index, f in enumerate(ordered) if f.shape and f.type == "object"]
+    lists = [(index, f.shape.is_clean) for index, f in enumerate(ordered) if f.shape and f.type == "array"]
 
     def is_clean(members: dict[str, Any], dates: set[str]) -> bool:
         if len(members) != width:
@@ -142,28 +138,24 @@ def _quick_look(fields: Iterable[Field]) -> CleanCheck:
         types = [*map(type, values)]
         if (
             types[:fixed_end] != fixed
-            or (has_numbers and not _NUMBERS.issuperset(types[nullable_end:]))
+            or (has_numbers and not _NUMBER_TYPES.issuperset(types[nullable_end:]))
             or (ids and min(values[:ids]) <= 0)
             or (has_dates and not dates.issuperset(values[dates_at]) and not _all_dates(values[dates_at], dates))
             or (has_arrays and values[arrays_at] != empty)
             or (has_amounts and min(values[amounts_at]) < 0)
-            or (has_nullable and not _NULLABLE_TEXT.issuperset(types[fixed_end:nullable_end]))
+            or (has_nullable and not _NULLABLE_STRING_TYPES.issuperset(types[fixed_end:nullable_end]))
         ):
             return False
-        for at, check in objects:
-            if not check(values[at], dates):
+        for index, check in objects:
+            if not check(values[index], dates):
                 return False
-        for at, check in lists:
-            for item in values[at]:
+        for index, check in lists:
+            for item in values[index]:
                 if type(item) is not dict or not check(item, dates):
                     return False
         return True
 
     return is_clean
-
-
-def _never(members: dict[str, Any], dates: set[str]) -> bool:
-    return False
 
 
 def _all_dates(texts: tuple[str, ...], dates: set[str]) -> bool:
@@ -173,7 +165,8 @@ def _all_dates(texts: tuple[str, ...], dates: set[str]) -> bool:
     return True
 
 
-# Members up to _FIXED have one type each in a clean object; those behind it are text or null, then numbers.
+# Kinds of fields in the order of fetching. Up to _FIXED, a clean object has one type per field; then strings or nulls
+# follow, then numbers.
 _IDS, _DATES, _OPEN_ARRAYS, _FIXED, _NULLABLE, _MONEY, _PLAIN = range(7)
 
 
@@ -192,4 +185,4 @@ def _group(f: Field) -> int:
 def _plain_type(f: Field) -> type:
     if f.type is None:
         return type(None)
-    return int if f.type == "number" else _PYTHON[f.type]
+    return int if f.type == "number" else _PYTHON_TYPES[f.type]

@@ -1,4 +1,4 @@
-"""A breach: a rule that does not hold at a place, before a profile says how bad that is."""
+"""Breaches and findings: a rule that is broken at a place, before and after a profile says how severe that is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_veeqo_alloc.core.text import NOTHING
 
 
 class Breach(NamedTuple):
-    """What a check hands on. `wanted` and `remedy` replace the rule's own words where they are given."""
+    """One rule broken at one place. `wanted` and `remedy` replace the texts of the rule, unless they are empty."""
 
     rule: str
     pointer: str | None
@@ -22,17 +22,18 @@ class Breach(NamedTuple):
     remedy: str = ""
 
     def __repr__(self) -> str:
-        # The pointer may name what may not be shown; a finding knows how much of it may.
+        # The pointer may contain a name that must not be shown, and only a finding masks it.
         return f"<Breach of {self.rule}>"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Finding:
-    """One place where one rule does not hold.
+    """One place where one rule is broken.
 
-    `pointer` is an RFC 6901 pointer into the body, or None for what is in no body; then `location` says where it is:
-    `method`, `path`, `path:order_id`, `query:NAME`, `header:NAME` or `status`. `wanted` and `got` describe and never
-    quote. The pointer is exact in memory; `repr`, `str` and pickles mask names that may not be shown.
+    `pointer` is a JSON Pointer (RFC 6901) into the body. It is None outside the body, where `location` is `method`,
+    `path`, `path:order_id`, `query:NAME`, `header:NAME` or `status`; otherwise `location` is `body`. `wanted` and `got`
+    describe values and never quote them. The pointer is exact in memory; `str`, `repr` and pickles mask names that must
+    not be shown.
     """
 
     rule: str
@@ -52,33 +53,30 @@ class Finding:
 
     @property
     def place(self) -> str:
-        """Where it is, as it may be shown: the pointer, `(whole body)`, or the location."""
+        """The pointer, `(whole body)` or the location, with names masked that must not be shown."""
         if self.pointer is None:
             return mask_location(self.location)
         return mask_pointer(self.pointer) or WHOLE_BODY
 
     def masked(self) -> Finding:
-        """The same finding with names that may not be shown masked in pointer and location."""
+        """Return the finding with names masked in `pointer` and `location` that must not be shown."""
         return replace(self, pointer=mask_pointer(self.pointer), location=mask_location(self.location))
 
+    def mask_keys(self, keys: Iterable[str]) -> Finding:
+        """Return the finding with names masked in `pointer` and `location` that contain one of *keys*."""
+        pointer, location = self.pointer, self.location
+        for key in keys:
+            pointer, location = mask_key(pointer, key), mask_key(location, key) or location
+        unchanged = (pointer, location) == (self.pointer, self.location)
+        return self if unchanged else replace(self, pointer=pointer, location=location)
+
     def as_row(self) -> dict[str, str | None]:
-        """What a program is told of it. Names that may not be shown are masked."""
+        """Return the masked finding as a JSON object."""
         safe = self.masked()
         return {
             "rule": safe.rule, "basis": safe.basis, "severity": safe.severity, "side": safe.side,
             "location": safe.location, "pointer": safe.pointer, "message": safe.message,
         }  # fmt: skip
-
-    def mask_keys(self, keys: Iterable[str]) -> Finding:
-        """The same finding with every name masked that holds one of *keys*: somebody put a key in the place of a name."""
-        pointer, location = self.pointer, self.location
-        for key in keys:
-            pointer, location = mask_key(pointer, key), mask_key(location, key) or location
-        return (
-            self
-            if (pointer, location) == (self.pointer, self.location)
-            else replace(self, pointer=pointer, location=location)
-        )
 
     def __str__(self) -> str:
         return f"{self.severity}: {self.rule} at {self.side} {self.place}: {self.message}"
@@ -86,6 +84,7 @@ class Finding:
     def __repr__(self) -> str:
         return f"<Finding {self}>"
 
+    # A copy is exact, unlike a pickle.
     def __copy__(self) -> Finding:
         return self
 
@@ -94,20 +93,22 @@ class Finding:
 
     def __reduce__(self) -> tuple[Any, ...]:
         safe = self.masked()
-        return Finding, (safe.rule, safe.basis, safe.severity, safe.side, safe.location, safe.pointer, safe.wanted,
-                         safe.got, safe.remedy)  # fmt: skip
+        return Finding, tuple(getattr(safe, name) for name in Finding.__slots__)
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A finding that a deviation covers, and the deviation's reason."""
+    """A finding that a deviation accepts, and the deviation's reason."""
 
     finding: Finding
     reason: str
 
 
 class Findings(Sequence[Finding]):
-    """All findings of one check, ordered by side, location, pointer and rule. Ask `.ok`; there is no truth value."""
+    """All findings of a check, ordered by side, location, pointer and rule. Use `.ok`; there is no truth value.
+
+    `accepted` has the findings that a deviation accepts, which are not in the sequence.
+    """
 
     def __init__(
         self,
@@ -123,12 +124,12 @@ class Findings(Sequence[Finding]):
         self.operation = operation
 
     def with_findings(self, findings: Iterable[Finding], accepted: Iterable[Accepted] = ()) -> Findings:
-        """Other findings of the same check: of its profile and operation."""
+        """Return *findings* and *accepted* as findings of the same profile and operation."""
         return Findings(findings, accepted=accepted, profile=self.profile, operation=self.operation)
 
-    def where(self, keeps: Callable[[Finding], bool]) -> Findings:
-        """Those that *keeps* says, accepted ones too."""
-        return self.with_findings(filter(keeps, self), (each for each in self.accepted if keeps(each.finding)))
+    def where(self, keep: Callable[[Finding], bool]) -> Findings:
+        """Return the findings, accepted ones included, for which *keep* returns true."""
+        return self.with_findings(filter(keep, self), (entry for entry in self.accepted if keep(entry.finding)))
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -137,7 +138,7 @@ class Findings(Sequence[Finding]):
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
-        """The findings that are counted and shown but fail nothing."""
+        """The findings that are reported and fail nothing."""
         return tuple(finding for finding in self._all if finding.severity == "warning")
 
     @property
@@ -146,7 +147,7 @@ class Findings(Sequence[Finding]):
         return not self.errors
 
     def __bool__(self) -> bool:
-        # `assert contract.check(response)` would pass exactly where it should fail.
+        # `assert contract.check(response)` would pass exactly if there are findings.
         raise TypeError("findings have no truth value: use .ok, or validate() instead of check()")
 
     @overload
@@ -160,7 +161,7 @@ class Findings(Sequence[Finding]):
         return len(self._all)
 
     def __iter__(self) -> Iterator[Finding]:
-        return iter(self._all)  # a sequence without it is walked until an IndexError, which costs more than a check may
+        return iter(self._all)  # the inherited method asks for one item at a time, which is slow
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Findings):

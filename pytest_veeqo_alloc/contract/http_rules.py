@@ -1,4 +1,4 @@
-"""The documented operation: which requests it means, told from `schemas/operation.json`."""
+"""The documented operation, and the rules about HTTP: request line, headers, status, and the sequence of requests."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.json_reader import read
 from pytest_veeqo_alloc.core.formats import is_uri_reference
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response, is_success
-from pytest_veeqo_alloc.core.text import NOTHING, describe
+from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number, safe_method
 
-_LONGEST_ID = 30
+_MAX_ID_LENGTH = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Method, path template, the header that carries the key, the status and the header of the answer."""
+    """The documented call: method, path template, header of the API key, status and header of the response."""
 
     method: str
     path: str
@@ -30,24 +30,24 @@ class Operation:
 
     @property
     def name(self) -> str:
-        """`METHOD /path/{parameter}`, as the page writes it."""
+        """The call as the page writes it: `METHOD /path/{parameter}`."""
         return f"{self.method} {self.path}"
 
     def path_for(self, order_id: object) -> str:
-        """The path of a call with *order_id*, whatever that is, in the place of the order's."""
+        """Return the path with *order_id*, which may be any value."""
         return re.sub(r"\{\w+\}", lambda match: str(order_id), self.path)
 
     def order_segment(self, url: str) -> str | None:
-        """What stands for the order id in the path of *url*, decoded; None where the path is another."""
+        """Return the decoded segment of the order id in the path of *url*, or None for another path."""
         match = self.pattern.search(path_of(url))
         return unquote(match[1]) if match else None
 
     def order_id(self, url: str) -> int | None:
-        """The order id in the path of *url*; None where there is none."""
+        """Return the order id in the path of *url*, or None."""
         return order_id_in(self.order_segment(url))
 
     def matches(self, interaction: Interaction) -> bool:
-        """Whether *interaction* is a call of this operation: by method and path, whatever stands for the order id."""
+        """Return whether *interaction* is a call of this operation, by method and path, with any order id."""
         request = interaction.request
         return (
             request is not None
@@ -57,7 +57,7 @@ class Operation:
 
 
 def parse_operation(description: Mapping[str, Any]) -> Operation:
-    """The operation that *description* (an OpenAPI operation with `method` and `path`) tells of."""
+    """Return the operation of *description*, an OpenAPI operation with the additional members `method` and `path`."""
     path = description["path"]
     parameters = {parameter["in"]: parameter["name"] for parameter in description["parameters"]}
     (status, response), *_ = description["responses"].items()
@@ -73,7 +73,7 @@ def parse_operation(description: Mapping[str, Any]) -> Operation:
 
 
 def path_of(url: str) -> str:
-    """The path of *url*, also where the rest of it is no URL."""
+    """Return the path of *url*; empty for an invalid URL."""
     try:
         return urlsplit(url).path
     except ValueError:
@@ -81,12 +81,12 @@ def path_of(url: str) -> str:
 
 
 def order_id_in(segment: str | None) -> int | None:
-    """Return the order id that a path segment is; None for another segment, or none."""
-    return int(segment) if segment and len(segment) < _LONGEST_ID and is_integer(segment) else None
+    """Return the order id in a path segment; None for no segment, or one that is not an integer."""
+    return int(segment) if segment and len(segment) < _MAX_ID_LENGTH and is_integer(segment) else None
 
 
 def is_integer(text: str) -> bool:
-    """Whether *text* is an integer as JSON writes one."""
+    """Return whether *text* consists of digits, after an optional minus sign."""
     return re.fullmatch(r"-?[0-9]+", text) is not None
 
 
@@ -96,52 +96,53 @@ _CREDENTIAL = re.compile(
 )
 _MEDIA_TYPE = re.compile(r"application/json|[!#$&^_.+a-z0-9-]+/[!#$&^_.+a-z0-9-]+\+json", re.IGNORECASE)
 LONG_KEY = 8
-"""A key at least this long is looked for inside other text; a shorter one could stand there by chance."""
+"""The length from which a key is also searched within longer text; a shorter one could occur there by chance."""
 
 
 def target_breaches(request: Request, segment: str | None, operation: Operation) -> list[Breach]:
-    """Return what is wrong with method and path, which hides all else of a request; *segment* stands for the order id."""
+    """Return the breaches of method and path, in which *segment* is the order id (None: another path)."""
     breaches = []
     if request.method != operation.method:
-        breaches.append(Breach("wrong-method", None, "another method", operation.method, "method"))
+        got = safe_method(request.method) or "another method"
+        breaches.append(Breach("wrong-method", None, got, operation.method, "method"))
     if segment is None:
-        wanted = f"<base path>{operation.path}"
-        breaches.append(Breach("wrong-path", None, "another path", wanted, "path"))
+        breaches.append(Breach("wrong-path", None, "another path", location="path"))
     elif not is_integer(segment) and not breaches:
-        got = f"{len(segment)} characters that are no integer"
-        breaches.append(Breach("order-id-not-integer", None, got, "an integer", "path:order_id"))
+        breaches.append(Breach("order-id-not-integer", None, describe(segment), location="path:order_id"))
     return breaches
 
 
 def key_breaches(
     request: Request, operation: Operation, *, headers_filtered: bool, known: Sequence[str] = ()
 ) -> list[Breach]:
-    """The API key, in the header and nowhere else, and query parameters, of a request whose path is right. *known* are
-    keys that a server takes, whether or not they stand in a header."""
+    """Return the breaches of the API key and the query parameters of a request whose path is right.
+
+    A missing key is no breach if *headers_filtered*. *known* are the keys that a server accepts, which may not be in the
+    URL either.
+    """
     sent = keys_of(request, operation)
     keys = list(dict.fromkeys([*sent, *known]))
     breaches = []
     if not sent and not headers_filtered:
-        wanted = f"{operation.key_header}, or Authorization: Bearer"
-        breaches.append(Breach("api-key-missing", None, NOTHING, wanted, f"header:{operation.key_header}"))
+        breaches.append(Breach("api-key-missing", None, location=f"header:{operation.key_header}"))
     parts = urlsplit(request.url)
-    leaking: dict[str, bool] = {}
+    leaks: dict[str, bool] = {}
     for name, texts in _query(parts.query):
-        leaks = is_credential(name) or any(_holds(text, key) for text in texts for key in keys)
-        leaking[name] = leaking.get(name, False) or leaks
-    for name, leaks in leaking.items():
-        where = f"query:{name}"
+        is_leak = is_credential(name) or any(_contains(text, key) for text in texts for key in keys)
+        leaks[name] = leaks.get(name, False) or is_leak
+    for name, is_leak in leaks.items():
+        place = f"query:{name}"
         breaches.append(
-            _key_in_url(where) if leaks else Breach("undocumented-query", None, "a query parameter", NOTHING, where)
+            _key_in_url(place) if is_leak else Breach("undocumented-query", None, "a query parameter", location=place)
         )
-    elsewhere = [unquote(text) for text in (parts.netloc, parts.fragment, *_other_segments(parts.path))]
-    if any(_holds(text, key) for text in elsewhere for key in keys):
+    elsewhere = [unquote(text) for text in (parts.netloc, parts.fragment, *_segments_without_id(parts.path))]
+    if any(_contains(text, key) for text in elsewhere for key in keys):
         breaches.append(_key_in_url("path"))
     return breaches
 
 
 def credential_places(request: Request, operation: Operation, known: Sequence[str] = ()) -> list[str]:
-    """Every place of *request* that has a credential in it, by the name of the place or as one of the *known* keys."""
+    """Return every location in *request* with a credential, recognised by the name there or as one of the *known* keys."""
     names = (operation.key_header, "authorization")
     headers = [name for name in names if any(request.header_values(name))]
     headers += [name for name, value in request.headers if name.lower() not in names and value in known]
@@ -150,105 +151,103 @@ def credential_places(request: Request, operation: Operation, known: Sequence[st
     return places + [breach.location for breach in leaks]
 
 
-def media_type_breach(message: Request | Response, rule: str) -> list[Breach]:
-    """Whether the body is declared as JSON; parameters such as charset are ignored (RFC 8259 section 11)."""
-    value = message.header("content-type")
-    if is_json_type(value or ""):
-        return []
-    got = NOTHING if value is None else "another media type"
-    return [Breach(rule, None, got, "application/json", "header:content-type")]
-
-
-def is_json_type(value: str) -> bool:
-    """Whether the content type *value* is that of JSON (RFC 8259 section 11, RFC 6839 section 3.1)."""
-    return _MEDIA_TYPE.fullmatch(value.partition(";")[0].strip()) is not None
-
-
-def status_breaches(status: int, operation: Operation, *, expect: int | None, broken: bool) -> list[Breach]:
-    """The status, against the page or against what the caller expects."""
-    wanted = "a status of 4xx" if broken else str(operation.status)
-    if broken and is_success(status):
-        return [Breach("broken-request-accepted", None, str(status), wanted, "status")]
-    if expect is not None:
-        return [] if status == expect else [Breach("unexpected-status", None, str(status), str(expect), "status")]
-    if status == operation.status or (broken and 400 <= status < 500):
-        return []
-    if 500 <= status < 600:
-        return [Breach("server-error", None, str(status), wanted, "status")]
-    rule = "wrong-status" if is_success(status) else "undocumented-status"
-    return [Breach(rule, None, str(status), wanted, "status")]
-
-
-def location_breaches(response: Response, operation: Operation, order_id: float | None) -> list[Breach]:
-    """The header Location of a 201: there, a URI reference, and naming the order."""
-    value = response.header(operation.location_header)
-    place = f"header:{operation.location_header.lower()}"
-    if value is None:
-        return [Breach("location-missing", None, NOTHING, "the URL of the order", place)]
-    if not is_uri_reference(value):
-        return [Breach("location-invalid", None, describe(value), "a URI reference", place)]
-    if order_id is None or path_of(value).endswith(f"/orders/{int(order_id)}"):
-        return []
-    return [Breach("location-order", None, "another path", "a path that ends in /orders/{id of the body}", place)]
-
-
 def keys_of(request: Request, operation: Operation) -> list[str]:
-    """The keys that the headers of *request* carry, alone or as a bearer token."""
+    """Return the API keys in the headers of *request*, bearer tokens included."""
     keys, key_header = [], operation.key_header.lower()
     for name, value in request.headers:
-        field = name.lower()
-        if field == key_header:
+        if name.lower() == key_header:
             keys.append(value.strip())
-        elif field == "authorization" and value.strip()[:7].lower() == "bearer ":
+        elif name.lower() == "authorization" and value.strip()[:7].lower() == "bearer ":
             keys.append(value.strip()[7:].strip())
     return [key for key in keys if key]
 
 
+def is_credential(name: str) -> bool:
+    """Return whether *name*, that of a header, parameter or member, sounds like a key, token or password."""
+    return _CREDENTIAL.fullmatch(re.sub(r"[-_.\[\]\s]", "", name).lower()) is not None
+
+
 def _key_in_url(place: str) -> Breach:
-    return Breach("key-in-url", None, "what is a key, or is named like one", "no key in the URL", place)
+    return Breach("key-in-url", None, "something that looks like a credential", location=place)
 
 
 def _query(query: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each parameter's name, and every text that it may stand for: a plus is a space to some and itself to others."""
+    """Yield each parameter's name with every text that it could stand for: not all servers read a plus as a space."""
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
         if pair:
             yield unquote_plus(name), (unquote_plus(name), unquote(name), unquote_plus(value), unquote(value))
 
 
-def is_credential(name: str) -> bool:
-    """Whether a header, parameter or member called *name* holds a key, token or password by its name."""
-    return _CREDENTIAL.fullmatch(re.sub(r"[-_.\[\]\s]", "", name).lower()) is not None
-
-
-def _other_segments(path: str) -> list[str]:
-    """The segments of *path*, but for an order id, which a short key could equal by chance."""
+def _segments_without_id(path: str) -> list[str]:
+    # A short key could equal the order id by chance.
     *before, order_id, last = path.split("/")
     return [*before, last] if is_integer(unquote(order_id)) else [*before, order_id, last]
 
 
-def _holds(text: str, key: str) -> bool:
+def _contains(text: str, key: str) -> bool:
     return key == text or (len(key) >= LONG_KEY and key in text)
 
 
+def media_type_breach(message: Request | Response, rule: str) -> list[Breach]:
+    """Return the breach of *rule* if *message* does not declare its body as JSON."""
+    value = message.header("content-type")
+    if is_json_type(value or ""):
+        return []
+    return [Breach(rule, None, NOTHING if value is None else "another media type", location="header:content-type")]
+
+
+def is_json_type(value: str) -> bool:
+    """Return whether the content type *value*, parameters aside, is JSON (RFC 8259 section 11, RFC 6839 section 3.1)."""
+    return _MEDIA_TYPE.fullmatch(value.partition(";")[0].strip()) is not None
+
+
+def status_breaches(status: int, operation: Operation, *, expect: int | None, broken: bool) -> list[Breach]:
+    """Return the breach of *status*, compared with *expect*, or with the page and whether the request was *broken*."""
+    wanted = "a 4xx status" if broken else str(operation.status)
+    if broken and is_success(status):
+        rule = "broken-request-accepted"
+    elif expect is not None:
+        rule, wanted = ("" if status == expect else "unexpected-status"), str(expect)
+    elif status == operation.status or (broken and 400 <= status < 500):
+        rule = ""
+    elif 500 <= status < 600:
+        rule = "server-error"
+    else:
+        rule = "wrong-status" if is_success(status) else "undocumented-status"
+    return [Breach(rule, None, str(status), wanted, "status")] if rule else []
+
+
+def location_breaches(response: Response, operation: Operation, order_id: float | None) -> list[Breach]:
+    """Return the breach of the Location header of a 201. *order_id* is the id in its body, None if there is none."""
+    value = response.header(operation.location_header)
+    place = f"header:{operation.location_header.lower()}"
+    if value is None:
+        return [Breach("location-missing", None, location=place)]
+    if not is_uri_reference(value):
+        return [Breach("location-invalid", None, describe(value), location=place)]
+    if order_id is None or path_of(value).endswith(f"/orders/{int(order_id)}"):
+        return []
+    wanted = f"a path that ends in /orders/{describe_number(int(order_id))}"
+    return [Breach("location-order", None, "another path", wanted, place)]
+
+
 Ending = Literal["answered", "unanswered", "pending", "elsewhere"]
-"""What became of a request: it was answered; the client left, or the connection broke, before the answer was complete;
-it is not known yet; or it came to a host that is not the API."""
+"""The outcome of a request: answered; not answered completely; not known yet; sent to a host that is not the API."""
 
 SEQUENCE_RULES = ("repeated-post", "key-sent-elsewhere")
-"""The rules about requests as they follow upon each other."""
+"""The rules about a sequence of requests."""
 
 Seen = tuple[Interaction, Ending]
 
 
 def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable[str] = ()) -> Iterator[Breach]:
-    """A POST that is sent again though nobody knows what became of the first, and a key that went to another host.
+    """Yield the breaches of a sequence of requests: a POST repeated without need, and a key sent to another host.
 
-    *seen* is in the order in which the requests came, and *keys* are those that the API takes. A read of the order, or
-    a call that deletes, in between says that the client has looked, and a POST after a 429 is safe: that was refused
-    before it was carried out.
+    *seen* is in the order of arrival, and *keys* are those that the API accepts. A POST may be repeated once the order
+    was read, listed or deleted from, and after a 429, which is refused before anything is carried out.
     """
-    unknown: dict[int | None, list[tuple[object, int, str]]] = {}
+    unresolved: dict[int | None, list[tuple[object, int, str]]] = {}
     known_keys = tuple(keys)
     for number, (interaction, ending) in enumerate(seen, start=1):
         request = interaction.request
@@ -256,43 +255,41 @@ def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable
             continue
         if ending == "elsewhere":
             places = credential_places(request, operation, known_keys)
-            yield from (Breach("key-sent-elsewhere", None, "the key, at another host", "", place) for place in places)
+            yield from (Breach("key-sent-elsewhere", None, "an API key", location=place) for place in places)
         elif not operation.matches(interaction):
-            if _tells(interaction.response):
-                for order_id in [one for one in unknown if _names(request, one)]:
-                    del unknown[order_id]
+            if _shows_order(interaction.response):
+                for order_id in [order_id for order_id in unresolved if _names_order(request, order_id)]:
+                    del unresolved[order_id]
         else:
-            same, content = unknown.setdefault(operation.order_id(request.url), []), _content(request)
-            for entry in [one for one in same if one[0] == content]:
-                same.remove(entry)
-                got = f"request {entry[1]} again, as request {number}, after {entry[2]}"
-                yield Breach("repeated-post", None, got, "", "method")
-            if reason := _not_known(interaction.response, ending):
-                same.append((content, number, reason))
+            posts, content = unresolved.setdefault(operation.order_id(request.url), []), _content(request)
+            for post in [post for post in posts if post[0] == content]:
+                posts.remove(post)
+                got = f"request {number}, which repeats request {post[1]} after {post[2]}"
+                yield Breach("repeated-post", None, got, location="method")
+            if reason := _uncertainty(interaction.response, ending):
+                posts.append((content, number, reason))
 
 
-def _not_known(response: Response | None, ending: Ending) -> str:
-    """Why the client cannot know whether its request was carried out; nothing where it can."""
+def _uncertainty(response: Response | None, ending: Ending) -> str:
+    """Return why the client cannot know whether its request was carried out; empty if it can."""
     if ending == "unanswered":
-        return "an answer that did not arrive whole"
+        return "an incomplete response"
     if ending == "pending" or response is None:
         return ""
     if response.status >= 500:
         return f"a {response.status}"
     readable = is_json_type(response.header("content-type") or "") and read(response.body).readable
-    return "" if readable or not response.is_success else "an answer that cannot be read"
+    return "" if readable or not response.is_success else "an unreadable response"
 
 
-def _tells(response: Response | None) -> bool:
-    """Whether an answer says what became of an order: it is there, or it is not."""
+def _shows_order(response: Response | None) -> bool:
     return response is not None and (response.is_success or response.status == 404)
 
 
-def _names(request: Request, order_id: int | None) -> bool:
+def _names_order(request: Request, order_id: int | None) -> bool:
     return f"/orders/{order_id}/" in f"{path_of(request.url)}/"
 
 
 def _content(request: Request) -> object:
-    """What makes a body the same: its JSON value, or its bytes where it has none."""
     reading = read(request.body)
     return reading.value if reading.readable else request.body

@@ -25,10 +25,10 @@ _LETTERS: dict[str, Severity] = {"e": "error", "w": "warning", "-": "off"}
 class Rule:
     """One thing that can be wrong.
 
-    `summary` names the problem, `wanted` what was expected instead, both as noun phrases. `remedies` says what to do,
-    per side, as an imperative. `severities` has one entry per profile; `stored` is the highest severity in a stored
-    file, where a failure may be recorded on purpose and ids may be masked. `source` is where the rule is written.
-    `subject` is what it is about: a message (request line, headers, status), a body, an order's own data, or a file.
+    `summary` names the problem and `wanted` what was expected instead, both as noun phrases; `remedies` has an imperative
+    per side. `severities` has one entry per profile; `stored` is the highest severity in a stored file, where a failure
+    may be recorded on purpose and ids may be masked. `subject` is what the rule is about: a message (request line,
+    headers, status), a body, an order's own data, or a file. `source` is where the rule is written.
     """
 
     id: str
@@ -53,67 +53,67 @@ _RESPONSES = "the page, 'Responses'"
 _EXAMPLE_REQUEST = "the page's example request"
 _EXAMPLE_RESPONSE = "the page's example response"
 _ORDERS = "the page's example and three orders of 2017-18"
+_JSON_TYPES = "application/json, or a type that ends in +json"
 _JSON_TYPE = "RFC 8259 section 11; RFC 6839 section 3.1 for +json"
 _GRAMMAR = "RFC 8259 section 2"
-_OBSERVED = "see --veeqo-alloc-deviations observed"
+_OBSERVED = "accept it with --veeqo-alloc-deviations observed"
 
-# Columns: id, side, basis, severity in lenient, documented and strict (error, warning, -), summary, wanted, remedy (or
-# one for the request and one for the response), source.
+# Columns: id, side, basis, severity in lenient, documented and strict (error, warning, -), problem, wanted, remedy (or
+# one for the client's author and one for the server's), source. {type} in a remedy stands for the documented type.
 
 _MESSAGE_ROWS: tuple[_Row, ...] = (
     ("wrong-method", "request", "documented", "eee", "a method other than POST", "POST",
      "send POST; the page documents no other method on this path", _PAGE),
     ("wrong-path", "request", "documented", "eee", "a path other than /orders/{order_id}/allocations",
-     "a path that ends in /orders/{order_id}/allocations",
-     "post to <base URL>/orders/{order_id}/allocations, with no slash or extension after it", _PAGE),
+     "<base path>/orders/{order_id}/allocations",
+     "post to <base URL>/orders/{order_id}/allocations, without a trailing slash or an extension", _PAGE),
     ("order-id-not-integer", "request", "documented", "eee", "an order id in the path that is not an integer",
-     "an integer", "put the numeric id of the order in the path, not its number such as #P-1", _PARAMETERS),
+     "an integer", "put the numeric id of the order in the path, not its number (such as #P-1)", _PARAMETERS),
     ("undocumented-query", "request", "documented", "-we", "an undocumented query parameter", "no query parameter",
      "remove the parameter; the page documents none", _PARAMETERS),
     ("api-key-missing", "request", "convention", "-we", "no x-api-key header",
-     "an x-api-key header or Authorization: Bearer", "send the API key in the x-api-key header",
+     "an x-api-key or Authorization: Bearer header", "send the API key in the x-api-key header",
      f"{_HEADERS}, where it is not marked required"),
-    ("key-in-url", "request", "convention", "wee", "an API key in the URL",
-     "no API key in the URL and no query parameter named like a credential",
-     "send the key in the x-api-key header only, since URLs end up in logs; then replace the key: it may have leaked",
+    ("key-in-url", "request", "convention", "wee", "a credential in the URL", "no credential in the URL",
+     "send the key in the x-api-key header only, and issue a new one: URLs end up in logs",
      f"{_HEADERS}; RFC 9110 section 17.9 on secrets in URIs"),
-    ("request-media-type", "request", "rfc", "wee", "a request body that is not declared as JSON",
-     "content-type application/json or +json", "send content-type: application/json", _JSON_TYPE),
-    ("response-media-type", "response", "rfc", "eee", "a response body that is not declared as JSON",
-     "content-type application/json or +json", "answer with content-type: application/json", _JSON_TYPE),
-    ("wrong-status", "response", "documented", "eee", "a success other than 201", "201", "answer 201 Created",
+    ("request-media-type", "request", "rfc", "wee", "a request body that is not declared as JSON", _JSON_TYPES,
+     "send the header content-type: application/json", _JSON_TYPE),
+    ("response-media-type", "response", "rfc", "eee", "a response body that is not declared as JSON", _JSON_TYPES,
+     "answer with the header content-type: application/json", _JSON_TYPE),
+    ("wrong-status", "response", "documented", "eee", "a 2xx status other than 201", "201", "answer with 201 Created",
      _RESPONSES),
-    ("undocumented-status", "response", "documented", "-we", "an undocumented 3xx or 4xx status",
-     "201, the only documented status",
-     "pass expect_status= if the test expects this failure; otherwise read the response body for the reason", _RESPONSES),
-    ("server-error", "response", "rfc", "wee", "a 5xx status", "no 5xx status",
-     "look in the server's log; answer a mistake of the client with 4xx", "RFC 9110 section 15.6"),
+    ("undocumented-status", "response", "documented", "-we", "an undocumented status", "201, the only documented status",
+     "pass expect_status= if the test expects this status; otherwise read the response body for the reason", _RESPONSES),
+    ("server-error", "response", "rfc", "wee", "a 5xx status", "201, or a 4xx status for a mistake of the client",
+     "find the cause in the server's log; answer a mistake of the client with 4xx", "RFC 9110 section 15.6"),
     ("unexpected-status", "response", "convention", "eee", "a status other than the expected one",
      "the status given as expect_status=", "read the response body for the reason, or correct expect_status=",
      "expect_status= of the caller"),
-    ("location-missing", "response", "documented", "wee", "no Location header on a 201", "a Location header",
-     "send Location with the URL of the order", "the page, 'Headers' of the 201"),
+    ("location-missing", "response", "documented", "wee", "a 201 without a Location header", "the URL of the order",
+     "send the URL of the order in the Location header", "the page, 'Headers' of the 201"),
     ("location-invalid", "response", "rfc", "wee", "a Location that is not a URI reference", "a URI reference",
      "percent-encode the characters that a URI cannot contain", "RFC 9110 section 10.2.2; RFC 3986 section 4.1"),
-    ("location-order", "response", "convention", "-we", "a Location that does not name this order",
+    ("location-order", "response", "convention", "-we", "a Location that does not lead to this order",
      "a path that ends in /orders/{id of the body}", "send the URL of the order, not of the allocation",
      "the Location that the live API was seen to send"),
-    ("error-body-shape", "response", "convention", "--w", "an error body of an unknown form",
-     "an empty body or an observed error form",
-     'answer {"error_messages": "..."} or {"error_messages": ["..."]}', "error responses of other calls, seen in 2026"),
+    ("error-body-shape", "response", "convention", "--w", "an error body of an unfamiliar form",
+     "an empty body, or an error form that the live API was seen to use",
+     'answer with {"error_messages": "..."} or {"error_messages": ["..."]}',
+     "error responses of other calls, seen in 2026"),
     ("error-leaks-internals", "response", "convention", "-we", "an error body that shows internals of the server",
      "no stack trace, database error or server file path",
-     "answer with a message for the caller, and keep the details in the server's log",
+     "answer with a message for the caller, and write the details to the server's log",
      "OWASP, 'Improper Error Handling'"),
     ("broken-request-accepted", "response", "convention", "eee", "a broken request that was accepted", "a 4xx status",
-     "answer 4xx and create nothing", "RFC 9110 section 15.5; broken_request= of the caller"),
-    ("repeated-post", "request", "convention", "wee", "a POST that was repeated without reading the order first",
-     "no second POST after a time-out, a broken response or a 5xx",
-     "read the order before you post again: the first POST may have been carried out, and a second allocates twice",
+     "answer with a 4xx status and allocate nothing", "RFC 9110 section 15.5; broken_request= of the caller"),
+    ("repeated-post", "request", "convention", "wee", "a POST that was repeated before the order was read",
+     "a read of the order before the POST is repeated",
+     "read the order before you post again: the first POST may have succeeded, and a second would allocate twice",
      "RFC 9110 section 9.2.2, on methods that are not idempotent"),
     ("key-sent-elsewhere", "request", "convention", "eee", "an API key that was sent to another host",
      "no API key in a request to another host",
-     "remove the key before you follow a redirect to another host, or follow none",
+     "remove the key before you follow a redirect to another host, or do not follow it",
      "RFC 9110 section 15.4, on headers that a redirected request leaves out"),
 )  # fmt: skip
 
@@ -121,58 +121,62 @@ _BODY_ROWS: tuple[_Row, ...] = (
     ("body-missing", "both", "rfc", "eee", "no body", "a JSON body",
      ("send the allocation as a JSON object", "answer with the order as a JSON object"), _GRAMMAR),
     ("not-json", "both", "rfc", "eee", "a body that is not JSON", "a JSON body",
-     "send JSON; look for truncation, an HTML page or a body that was encoded twice", _GRAMMAR),
+     ("send valid JSON; common mistakes are truncation and single quotes",
+      "answer with valid JSON; common mistakes are truncation and an HTML error page"), _GRAMMAR),
     ("not-utf8", "both", "rfc", "eee", "a body that is not UTF-8", "UTF-8 text", "encode the body as UTF-8",
      "RFC 8259 section 8.1"),
     ("too-deep", "both", "rfc", "eee", "a body that is nested too deeply", "at most 64 levels of arrays and objects",
-     "flatten the value; readers may refuse deeper nesting", "RFC 8259 section 9, which lets a reader set a limit"),
+     "flatten the body; a JSON reader may refuse deeper nesting", "RFC 8259 section 9, which lets a reader set a limit"),
     ("non-finite-number", "both", "rfc", "eee", "a number that is not finite, or too long",
      "a finite number of at most 4,300 digits", "send a finite number; JSON has no NaN and no Infinity",
      "RFC 8259 section 6"),
     ("byte-order-mark", "both", "rfc", "wee", "a byte order mark before the body", "no byte order mark",
-     "encode as utf-8, not utf-8-sig", "RFC 8259 section 8.1"),
-    ("duplicate-key", "both", "rfc", "wee", "a member that occurs twice in one object", "each member once",
-     "send each member once; readers disagree about which of the two counts", "RFC 8259 section 4"),
-    ("request-not-wrapped", "request", "documented", "wee", "an allocation that is not wrapped in a member allocation",
-     "an object with the member allocation",
+     "encode the body without a byte order mark (in Python: utf-8, not utf-8-sig)", "RFC 8259 section 8.1"),
+    ("duplicate-key", "both", "rfc", "wee", "a member that occurs more than once in an object",
+     "one member of this name", "send the member once; readers disagree about which occurrence counts",
+     "RFC 8259 section 4"),
+    ("request-not-wrapped", "request", "documented", "wee", "an allocation without the wrapper object",
+     "an object with one member, allocation",
      'wrap the body: {"allocation": {"warehouse_id": ..., "line_items_attributes": [...]}}', _EXAMPLE_REQUEST),
     ("wrong-type", "both", "documented", "eee", "a value of the wrong type", "the documented type",
-     "send a JSON {wanted}", _TABLES),
+     "send a JSON {type}", _TABLES),
     ("null-value", "both", "documented", "wee", "null in a field with a documented type", "the documented type",
-     ("send a JSON {wanted}", f"send a JSON {{wanted}}; if the live API sends null here, {_OBSERVED}"), _TABLES),
+     ("send a JSON {type}", f"send a JSON {{type}}; if the live API sends null here too, {_OBSERVED}"), _TABLES),
     ("required-field", "both", "documented", "eee", "a missing field that is marked required", "the field",
      "send the field", _TABLES),
     ("absent-field", "both", "documented", "wee", "a missing documented field", "the field",
-     ("send the field", f"send the field; if the live API leaves it out, {_OBSERVED}"), _RESPONSES),
-    ("undocumented-field", "both", "documented", "-we", "an undocumented field", "documented fields only",
-     "remove the field, or accept it as a deviation", _TABLES),
+     ("send the field", f"send the field; if the live API leaves it out too, {_OBSERVED}"), _RESPONSES),
+    ("undocumented-field", "both", "documented", "-we", "an undocumented field", "no field of this name",
+     ("remove the field, or accept it as a deviation",
+      f"remove the field; if the live API sends it too, {_OBSERVED}"), _TABLES),
     ("not-an-order", "response", "documented", "eee", "a body that is not an order", "an object with fields of an order",
-     "answer with the whole order; send an error message with a 4xx or 5xx status", _RESPONSES),
+     "answer with the whole order, and send error messages with a 4xx or 5xx status", _RESPONSES),
     ("untyped-field-value", "response", "convention", "-ww", "a value in a field without a documented type",
-     "null, as in the page's example", "change nothing if the value is right: the page documents no type here",
+     "null, as in the page's example", "make sure that the value is intended; the page documents no type here",
      _EXAMPLE_RESPONSE),
     ("line-item-shape", "request", "convention", "eee", "a line without a numeric sellable_id and quantity",
      "an object with a numeric sellable_id and quantity", 'send each line as {"sellable_id": 1, "quantity": 1}',
      _EXAMPLE_REQUEST),
     ("line-items-empty", "request", "convention", "-we", "an allocation without lines", "at least one line",
      "send at least one line; an allocation without lines reserves nothing", _EXAMPLE_REQUEST),
-    ("quantity-not-positive", "both", "convention", "-we", "a quantity of 0 or less", "a quantity above 0",
-     "send a quantity of 1 or more", "good sense"),
-    ("quantity-not-integer", "both", "convention", "-we", "a fractional quantity", "a whole number", "send whole units",
-     "good sense"),
-    ("duplicate-sellable", "request", "convention", "-we", "a sellable in two lines", "one line per sellable",
-     "add up the quantities in one line", "good sense"),
+    ("quantity-not-positive", "both", "convention", "-we", "a quantity of 0 or less", "a quantity of 1 or more",
+     "send a quantity of 1 or more", "common sense"),
+    ("quantity-not-integer", "both", "convention", "-we", "a fractional quantity", "a whole number",
+     "send a whole number of units", "common sense"),
+    ("duplicate-sellable", "request", "convention", "-we", "a sellable in more than one line", "one line per sellable",
+     "add up the quantities in one line", "common sense"),
     ("id-not-positive-integer", "both", "convention", "-we", "an id that is not a positive integer",
-     "a positive integer", "send the id of a record", "every id of the page's example"),
+     "a positive integer", "send the id of an existing record", "every id of the page's example"),
     ("datetime-format", "response", "convention", "-we", "a date-time that is not in RFC 3339 format",
-     "an RFC 3339 date-time", "write it as 2016-04-06T12:25:40Z", f"RFC 3339 section 5.6; {_EXAMPLE_RESPONSE}"),
+     "an RFC 3339 date-time", "write the date-time like 2016-04-06T12:25:40Z",
+     f"RFC 3339 section 5.6; {_EXAMPLE_RESPONSE}"),
     ("negative-amount", "response", "convention", "-we", "a negative price or cost", "an amount of 0 or more",
-     "send an amount of 0 or more, and a reduction as a discount", "good sense"),
+     "send an amount of 0 or more; send a reduction as a discount", "common sense"),
 )  # fmt: skip
 
 _ORDER_ROWS: tuple[_Row, ...] = (
     ("order-echo", "response", "convention", "-we", "an order other than the requested one",
-     "the order_id of the path", "answer with the requested order", _EXAMPLE_RESPONSE),
+     "the order id of the path", "answer with the requested order", _EXAMPLE_RESPONSE),
     ("allocation-echo", "response", "convention", "-we", "no allocation that matches the request",
      "an allocation in the requested warehouse, of requested sellables and at most the requested quantities "
      "(all of them if allocated_completely is true)",
@@ -185,51 +189,51 @@ _EQUATIONS: tuple[tuple[str, str, str, str], ...] = (
      "set order_id of every allocation to the id of its order"),
     ("payment-order", "a payment with the id of another order", "payment.order_id = id of the order",
      "set order_id of the payment to the id of its order"),
-    ("available-stock", "an available stock that is not physical minus allocated", "available = physical - allocated",
-     "derive the available stock; it may be negative"),
+    ("available-stock", "available stock that is not physical minus allocated stock", "available = physical - allocated",
+     "subtract allocated from physical stock; the result may be negative"),
     ("stock-totals", "inventory totals that differ from the sums of the stock entries",
      "physical, allocated and incoming of inventory = sums over stock_entries",
-     "sum the stock entries again after each change"),
+     "add up the stock entries again after each change"),
     ("stock-copies", "stock levels of the sellable that differ from those of its inventory",
      "the sellable's own stock levels = those of its inventory", "copy the levels from inventory"),
     ("stock-entry-sellable", "a stock entry of another sellable", "sellable_id = id of the sellable",
      "list each stock entry under its own sellable"),
     ("stock-entry-warehouse", "a stock entry that names two warehouses", "warehouse_id = warehouse.id",
-     "show the warehouse whose id the stock entry has"),
+     "show the warehouse that warehouse_id names"),
     ("profit", "a profit that is not price minus cost price", "profit = price - cost_price",
-     "derive the profit; it may be negative"),
+     "subtract cost_price from price; the result may be negative"),
     ("margin", "a margin that does not follow from price and cost price", "margin = (price - cost_price) / price x 100",
-     "derive the margin as a percentage of the price"),
-    ("on-hand-value", "a stock value that is not the stock at cost price",
+     "compute the margin as a percentage of the price"),
+    ("on-hand-value", "a stock value that is not the physical stock at cost price",
      "value of stock = physical x cost_price, and their sum for the sellable", "value the physical stock at cost price"),
     ("title-copies", "titles that differ from their originals",
-     "sellable_title = title and product_title = product.title", "copy the titles"),
+     "sellable_title = title and product_title = product.title", "copy the titles from the originals"),
     ("main-image-product", "a main image of another product", "main_image.product_id = id of the product",
      "show an image of this product"),
     ("subtotal", "a subtotal that does not follow from the lines",
      "subtotal_price = sum of quantity x price_per_unit - total_discounts",
-     "sum the lines and subtract the discounts"),
+     "add up the lines and subtract the discounts"),
     ("total", "a total that is not the sum of its parts", "total_price = subtotal_price + total_tax + delivery_cost",
      "add tax and delivery to the subtotal"),
     ("completeness", "an allocated_completely that contradicts the allocations",
-     "allocated_completely is true only if each ordered sellable is allocated in full",
-     "set it to true once the allocated quantity of every sellable reaches the ordered one"),
-    ("allocated-sellable", "an allocated sellable that was not ordered", "every allocated sellable was ordered",
+     "allocated_completely = whether every ordered sellable is allocated in full",
+     "set allocated_completely to true only once every ordered sellable is allocated in full"),
+    ("allocated-sellable", "an allocated sellable that was not ordered", "a sellable from a line of the order",
      "allocate only sellables of the order's own lines"),
-    ("subscription-plan", "a subscription plan with another id", "subscription_plan_id = subscription_plan.id",
-     "show the plan whose id is given"),
+    ("subscription-plan", "a subscription_plan_id other than the id of the plan shown",
+     "subscription_plan_id = subscription_plan.id", "show the plan that subscription_plan_id names"),
 )  # fmt: skip
 
 EQUATIONS = frozenset(row[0] for row in _EQUATIONS)
-"""The rules whose `wanted` is a formula, to be shown beside the value that it gives."""
+"""The rules whose `wanted` is a formula, which findings show after the value that it gives."""
 
-# Checked only where `--lint` asks for it.
+# Checked by `--lint` only.
 _FILE_ROWS: tuple[_Row, ...] = (
     ("cassette-secret", "file", "convention", "wee", "something that looks like a secret",
      "no secret and no personal data", "run veeqo-alloc redact --in-place on the file",
      "OWASP, 'Secrets Management Cheat Sheet'"),
     ("cassette-too-old", "file", "convention", "wee", "a recording that is too old", "a recording of the last --max-age days",
-     "record it again, which stamps it with the day", "--max-age of the caller"),
+     "record it again; a new recording has a date", "--max-age of the caller"),
     ("cassette-format", "file", "convention", "wee", "a cassette of another version than 1",
      "version 1, the only one that vcrpy writes", "record it again with the installed vcrpy",
      "vcrpy's documentation of its cassettes"),
@@ -243,42 +247,27 @@ _STORED: Mapping[str, Severity] = dict.fromkeys(
 def _rule(subject: Subject, row: _Row) -> Rule:
     rule_id, side, basis, letters, summary, wanted, remedy, source = row
     sides: tuple[Side, ...] = BODY_SIDES if side == "both" else (cast(Side, side),)
-    remedies = (remedy,) * len(sides) if isinstance(remedy, str) else remedy
-    return Rule(
-        id=rule_id,
-        subject=subject,
-        sides=sides,
-        basis=cast(Basis, basis),
-        severities=dict(zip(PROFILES, (_LETTERS[letter] for letter in letters), strict=True)),
-        summary=summary,
-        wanted=wanted,
-        remedies=dict(zip(sides, remedies, strict=True)),
-        source=source,
-        stored=_STORED.get(rule_id, "error"),
-    )
+    remedies = dict.fromkeys(sides, remedy) if isinstance(remedy, str) else dict(zip(sides, remedy, strict=True))
+    severities = dict(zip(PROFILES, (_LETTERS[letter] for letter in letters), strict=True))
+    stored = _STORED.get(rule_id, "error")
+    return Rule(rule_id, subject, sides, cast(Basis, basis), severities, summary, wanted, remedies, source, stored)
 
 
-def _all_rules() -> Iterable[Rule]:
-    equations = tuple((row[0], "response", "convention", "-we", *row[1:], _ORDERS) for row in _EQUATIONS)
-    groups: tuple[tuple[Subject, tuple[_Row, ...]], ...] = (
-        ("message", _MESSAGE_ROWS), ("body", _BODY_ROWS), ("order", (*_ORDER_ROWS, *equations)), ("file", _FILE_ROWS),
-    )  # fmt: skip
-    return (_rule(subject, row) for subject, rows in groups for row in rows)
+_EQUATION_ROWS = tuple((row[0], "response", "convention", "-we", *row[1:], _ORDERS) for row in _EQUATIONS)
+_ROWS: Mapping[Subject, tuple[_Row, ...]] = {
+    "message": _MESSAGE_ROWS, "body": _BODY_ROWS, "order": (*_ORDER_ROWS, *_EQUATION_ROWS), "file": _FILE_ROWS,
+}  # fmt: skip
 
-
-CATALOGUE: Mapping[str, Rule] = {rule.id: rule for rule in _all_rules()}
+CATALOGUE: Mapping[str, Rule] = {row[0]: _rule(subject, row) for subject, rows in _ROWS.items() for row in rows}
 """Every rule by its id, in the order in which docs and reports list them: messages, bodies, orders, files."""
 
 
 def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict[str, Severity]:
-    """Return the severity of every rule in *profile*, with single entries replaced by *overrides*.
-
-    ValueError, with the nearest known name, for a profile, rule or severity that does not exist.
-    """
+    """Return the severity of every rule in *profile*, changed by *overrides*; ValueError for an unknown name in either."""
     if profile not in PROFILES:
         raise ValueError(unknown_name("profile", profile, PROFILES))
     if overrides is not None and not isinstance(overrides, Mapping):
-        raise TypeError("rules maps rule ids to severities, such as {'null-value': 'warning'}")
+        raise TypeError("rules must map rule ids to severities, such as {'null-value': 'warning'}")
     chosen = {rule.id: rule.severities[profile] for rule in CATALOGUE.values()}
     for rule_id, severity in (overrides or {}).items():
         if rule_id not in CATALOGUE:
@@ -290,11 +279,11 @@ def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict
 
 
 def parse_overrides(settings: Iterable[str]) -> dict[str, str]:
-    """Return severities by rule from texts such as `null-value=warning`; ValueError for a text of another form."""
+    """Return severities by rule id from texts such as `null-value=warning`; ValueError for any other text."""
     overrides = {}
     for setting in settings:
         rule, equals, severity = setting.partition("=")
         if not equals:
-            raise ValueError(f"a rule is set as ID=SEVERITY, such as null-value=warning, not {setting!a}")
+            raise ValueError(f"expected ID=SEVERITY, such as null-value=warning, not {setting!a}")
         overrides[rule.strip()] = severity.strip()
     return overrides

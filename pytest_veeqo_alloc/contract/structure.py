@@ -1,4 +1,4 @@
-"""What a single value of the right type may still have wrong: conventions of ids, quantities, amounts and dates."""
+"""The structure of a body, and conventions about single values: ids, quantities, amounts and date-times."""
 
 from __future__ import annotations
 
@@ -13,97 +13,86 @@ from pytest_veeqo_alloc.core.formats import is_date_time
 from pytest_veeqo_alloc.core.json_pointer import join
 from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number
 
-
-def value_breaches(value: Any, field: Field, here: str, dates: set[str]) -> list[Breach]:
-    """The conventions that *value*, which has its documented type, does not meet. Adds to *dates* what is a date."""
-    if field.is_datetime:
-        if value in dates or is_date_time(value):
-            dates.add(value)
-            return []
-        return [Breach("datetime-format", here, describe(value), "an RFC 3339 date-time")]
-    if field.is_id and not (value > 0 and value == int(value)):
-        return [Breach("id-not-positive-integer", here, describe_number(value), "a whole number above 0")]
-    if field.is_quantity and value != int(value):
-        return [Breach("quantity-not-integer", here, describe_number(value), "a whole number")]
-    if field.is_quantity and value <= 0:
-        return [Breach("quantity-not-positive", here, describe_number(value), "1 or more")]
-    if field.is_amount and value < 0:
-        return [Breach("negative-amount", here, describe_number(value), "0 or more")]
-    return []
-
-
 _JSON_TYPES: dict[type, JsonType] = {
     str: "string", int: "number", float: "number", bool: "boolean", dict: "object", list: "array",
 }  # fmt: skip
 
 
-class _TooDeepError(Exception):
-    """An undocumented part nests too deep."""
-
-
 def walk_response(value: Any, order: Shape) -> list[Breach]:
-    """Every structural breach, and every one of a single value, of the body of a response."""
-    return _walk_root(value, order, _response)
+    """Return the breaches of structure and of single values in a response body."""
+    return _walk(value, order, _walk_order)
 
 
 def walk_request(value: Any, root: Shape) -> list[Breach]:
-    """The same for the body of a request, wrapped in `allocation` or bare."""
-    return _walk_root(value, root, _request)
+    """Return the breaches of structure and of single values in a request body, wrapped in `allocation` or bare."""
+    return _walk(value, root, _walk_allocation)
 
 
 def wrapped_allocation(value: Any) -> tuple[Any, str]:
-    """The allocation in the body of a request and its pointer, also where it stands bare at the root."""
+    """Return the allocation in a request body and its pointer; at the root if the wrapper is missing."""
     if not isinstance(value, dict):
         return None, ""
     return (value["allocation"], "/allocation") if "allocation" in value else (value, "")
 
 
-def _walk_root(value: Any, root: Shape, go: Callable[[dict[str, Any], Shape, _Walk], None]) -> list[Breach]:
+def json_type(value: Any) -> JsonType | None:
+    """Return the JSON type of *value*, or None for null and other values. Subclasses count, but a boolean is no number."""
+    exact = _JSON_TYPES.get(type(value))
+    return exact or next((_JSON_TYPES[base] for base in type(value).__mro__ if base in _JSON_TYPES), None)
+
+
+class _TooDeepError(Exception):
+    pass
+
+
+def _walk(value: Any, root: Shape, walk_root: Callable[[_Walk, dict[str, Any], Shape], None]) -> list[Breach]:
     walk = _Walk()
     try:
         if isinstance(value, dict):
-            go(value, root, walk)
+            walk_root(walk, value, root)
         else:
-            walk.add(Breach("wrong-type", "", describe(value), "object"))
-            walk.undocumented(value, "")
+            walk.reject(Breach("wrong-type", "", describe(value), "object"), value)
     except _TooDeepError:
         return [too_deep()]
     return walk.breaches
 
 
-def _response(members: dict[str, Any], order: Shape, walk: _Walk) -> None:
-    if not any(name in members for name in order.fields if name != "status"):
-        walk.add(Breach("not-an-order", "", describe(members), "the order"))
-        walk.undocumented(members, "")
-        return
-    walk.members(members, order, "")
+def _walk_order(walk: _Walk, members: dict[str, Any], order: Shape) -> None:
+    if any(name in members for name in order.fields if name != "status"):
+        walk.members(members, order, "")
+    else:
+        walk.reject(Breach("not-an-order", "", describe(members), "an order"), members)
 
 
-def _request(members: dict[str, Any], root: Shape, walk: _Walk) -> None:
+def _walk_allocation(walk: _Walk, members: dict[str, Any], root: Shape) -> None:
     (_, _, allocation) = root.children[0]
     misplaced = [name for name in allocation.fields if name in members]
     if misplaced:
-        got = f"{' and '.join(misplaced)} at the root"
-        walk.add(Breach("request-not-wrapped", "", got, "an object with the one member allocation"))
+        walk.add(Breach("request-not-wrapped", "", f"{' and '.join(misplaced)} at the root"))
     if misplaced and "allocation" not in members:
         walk.members(members, allocation, "")
-        return
-    walk.members({name: value for name, value in members.items() if name not in misplaced}, root, "")
+    else:
+        walk.members({name: value for name, value in members.items() if name not in misplaced}, root, "")
 
 
 class _Walk:
-    """The breaches so far, and the texts already known to be dates."""
+    """A walk through one body: its breaches so far, and the texts known to be date-times."""
 
     def __init__(self) -> None:
         self.breaches: list[Breach] = []
         self.add = self.breaches.append
         self._dates: set[str] = set()
 
+    def reject(self, breach: Breach, value: Any) -> None:
+        """Add *breach*, which hides what is in *value*, unless that nests too deeply."""
+        self.add(breach)
+        self._check_depth(value, breach.pointer or "")
+
     def members(self, members: dict[str, Any], shape: Shape, pointer: str) -> None:
-        """Look at an object of which *shape* is documented, and at everything under it."""
+        """Add the breaches of an object of *shape* and of everything in it."""
         if shape.is_clean(members, self._dates):
             return
-        self._explain(members, shape, pointer)
+        self._fields(members, shape, pointer)
         for name, is_array, child in shape.children:
             value = members.get(name)
             if is_array:
@@ -112,8 +101,7 @@ class _Walk:
             elif isinstance(value, dict):
                 self.members(value, child, f"{pointer}/{name}")
 
-    def undocumented(self, value: Any, pointer: str) -> None:
-        """Look at a value of which no shape is documented: only whether it nests too deep."""
+    def _check_depth(self, value: Any, pointer: str) -> None:
         if isinstance(value, (dict, list)) and nests_deeper(value, MAX_DEPTH - pointer.count("/")):
             raise _TooDeepError
 
@@ -123,55 +111,55 @@ class _Walk:
                 self.members(item, shape, f"{pointer}/{index}")
             else:
                 rule = shape.rule or ("null-value" if item is None else "wrong-type")
-                self.add(Breach(rule, f"{pointer}/{index}", describe(item), "object"))
-                self.undocumented(item, f"{pointer}/{index}")
+                self.reject(Breach(rule, f"{pointer}/{index}", describe(item), "object"), item)
 
-    def _explain(self, members: dict[str, Any], shape: Shape, pointer: str) -> None:
+    def _fields(self, members: dict[str, Any], shape: Shape, pointer: str) -> None:
         for name, field in shape.fields.items():
-            here = f"{pointer}/{name}"
             if name in members:
-                self._value(members[name], field, shape.rule, here)
+                self._value(members[name], field, shape.rule, f"{pointer}/{name}")
             else:
                 rule = shape.rule or ("required-field" if field.required else "absent-field")
-                self.add(Breach(rule, here, NOTHING, _wanted(field)))
-        if len(members) > len(shape.fields) or not shape.fields.keys() >= members.keys():
-            for name, value in members.items():
+                wanted = f"the field ({field.type or 'no documented type'})"
+                self.add(Breach(rule, f"{pointer}/{name}", NOTHING, wanted))
+        if not shape.fields.keys() >= members.keys():
+            for name in members:
                 if name not in shape.fields:
-                    here = join(pointer, name)
-                    self.add(Breach("undocumented-field", here, describe(value), NOTHING))
-                    self.undocumented(value, here)
+                    value, place = members[name], join(pointer, name)
+                    self.reject(Breach("undocumented-field", place, describe(value)), value)
 
-    def _value(self, value: Any, field: Field, rule: str | None, here: str) -> None:
+    def _value(self, value: Any, field: Field, rule: str | None, pointer: str) -> None:
         if isinstance(value, float) and not math.isfinite(value):
-            return  # a number that is not finite has its own finding already
+            return  # `non-finite-number` reports it
         if field.type is None:
             if value is not None:
-                self.add(Breach("untyped-field-value", here, describe(value), "null"))
-                self.undocumented(value, here)
+                self.reject(Breach("untyped-field-value", pointer, describe(value)), value)
         elif value is None:
             if not field.nullable:
-                # Null in the place of a required object is not a field left empty: nothing at all was sent.
-                usual = "wrong-type" if field.required and field.type == "object" else "null-value"
-                self.add(Breach(rule or usual, here, "null", field.type))
+                # Null instead of a required object is no empty field: nothing at all was sent.
+                null_rule = "wrong-type" if field.required and field.type == "object" else "null-value"
+                self.add(Breach(rule or null_rule, pointer, "null", field.type))
         elif json_type(value) != field.type:
-            self.add(_wrong_type(value, field.type, rule, here))
-            self.undocumented(value, here)
+            quoted = field.type == "number" and isinstance(value, str) and not rule
+            remedy = "send a JSON number, without quotes" if quoted else ""
+            self.reject(Breach(rule or "wrong-type", pointer, describe(value), field.type, remedy=remedy), value)
         elif field.shape is None and field.type == "array":
-            self.undocumented(value, here)
-        else:
-            self.breaches += value_breaches(value, field, here, self._dates)
+            self._check_depth(value, pointer)
+        elif broken := self._broken_convention(value, field):
+            got = describe(value) if broken == "datetime-format" else describe_number(value)
+            self.add(Breach(broken, pointer, got))
 
-
-def json_type(value: Any) -> JsonType | None:
-    """The JSON type of *value*; subclasses count as what they derive from, but a boolean is no number."""
-    plain = _JSON_TYPES.get(type(value))
-    return plain or next((_JSON_TYPES[kind] for kind in type(value).__mro__ if kind in _JSON_TYPES), None)
-
-
-def _wrong_type(value: Any, wanted: JsonType, rule: str | None, here: str) -> Breach:
-    remedy = "send a JSON number, without quotes" if wanted == "number" and isinstance(value, str) else ""
-    return Breach(rule or "wrong-type", here, describe(value), wanted, remedy="" if rule else remedy)
-
-
-def _wanted(field: Field) -> str:
-    return f"{field.type}, as the documentation lists it" if field.type else "the field; no type is documented"
+    def _broken_convention(self, value: Any, field: Field) -> str | None:
+        """Return the id of the rule that *value*, which has its documented type, breaks."""
+        if field.is_datetime:
+            if value not in self._dates and not is_date_time(value):
+                return "datetime-format"
+            self._dates.add(value)
+        elif field.is_id and not (value > 0 and value == int(value)):
+            return "id-not-positive-integer"
+        elif field.is_quantity and value != int(value):
+            return "quantity-not-integer"
+        elif field.is_quantity and value <= 0:
+            return "quantity-not-positive"
+        elif field.is_amount and value < 0:
+            return "negative-amount"
+        return None

@@ -1,1 +1,1 @@
-"""HTTP messages, JSON pointers and text; knows nothing of the contract."""
+"""HTTP messages, JSON Pointers, text and formats: plain data and functions that know no contract."""

@@ -1,4 +1,4 @@
-"""Dates and times as RFC 3339 section 5.6 has them."""
+"""Formats of strings: RFC 3339 date-times and RFC 3986 URI references."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ _DATE_TIME = re.compile(
 
 
 def is_date_time(text: str) -> bool:
-    """Whether *text* is an RFC 3339 date-time; any fraction and offset, a leap second in minute 59 only."""
+    """Return whether *text* is an RFC 3339 date-time (section 5.6); a leap second must be in minute 59."""
     match = _DATE_TIME.match(text)
     if match is None:
         return False
     year, month, day = match.groups()
     if "01" <= day <= "28":
         return True
-    # The calendar repeats every 400 years, and RFC 3339 allows the year 0000, which the calendar module does not.
+    # The calendar repeats every 400 years; the calendar module lacks the year 0000, which RFC 3339 allows.
     return 1 <= int(day) <= calendar.monthrange(int(year) % 400 + 400, int(month))[1]
 
 
-_ESCAPED = r"%[0-9A-Fa-f]{2}"
-_CHARACTER = rf"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|{_ESCAPED})"
-_NO_COLON = rf"(?:[A-Za-z0-9._~!$&'()*+,;=@-]|{_ESCAPED})"
-_USER = rf"(?:[A-Za-z0-9._~!$&'()*+,;=:-]|{_ESCAPED})*@"
-_HOST = rf"(?:\[[0-9A-Fa-fv:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|{_ESCAPED})*)"
+_ESCAPE = r"%[0-9A-Fa-f]{2}"
+_CHARACTER = rf"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|{_ESCAPE})"
+_NO_COLON = rf"(?:[A-Za-z0-9._~!$&'()*+,;=@-]|{_ESCAPE})"
+_USER = rf"(?:[A-Za-z0-9._~!$&'()*+,;=:-]|{_ESCAPE})*@"
+_HOST = rf"(?:\[[0-9A-Fa-fv:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|{_ESCAPE})*)"
 _SEGMENTS = rf"(?:/{_CHARACTER}*)*"
 _AUTHORITY = rf"//(?:{_USER})?{_HOST}(?::[0-9]*)?{_SEGMENTS}"
 _ROOTED = rf"/(?:{_CHARACTER}+{_SEGMENTS})?"
@@ -40,5 +40,5 @@ _REFERENCE = re.compile(
 
 
 def is_uri_reference(text: str) -> bool:
-    """Whether *text* is a URI or a relative reference, by its characters and their order."""
+    """Return whether *text* is a URI reference (RFC 3986 section 4.1): a URI, or one relative to another."""
     return _REFERENCE.match(text) is not None

@@ -220,7 +220,7 @@ def test_json_has_the_promised_members(run: Any) -> None:
         "side": "response",
         "location": "body",
         "pointer": "/deliver_to/zip",
-        "message": "wanted string, as the documentation lists it; got nothing",
+        "message": "wanted the field (string); got nothing",
         "file": "broken.json",
     }
     assert outcome["findings"][0]["pointer"] == "/(name of 5 characters)"
@@ -237,8 +237,9 @@ def test_github_gets_one_workflow_command_for_each_finding(run: Any) -> None:
     status, out, _ = run("check", "--format", "github", write(name, put(BROKEN, "/total_price", 20)))
     assert status == 1
     assert out.splitlines() == [
-        "::error file=a%2Cb%3Ac%25.json,title=absent-field::response /deliver_to/zip: wanted string, as the documentation "
-        "lists it; got nothing; do: send the field; if the live API leaves it out, see --veeqo-alloc-deviations observed",
+        "::error file=a%2Cb%3Ac%25.json,title=absent-field::response /deliver_to/zip: wanted the field "
+        "(string); got nothing; do: send the field; if the live API leaves it out too, accept it with "
+        "--veeqo-alloc-deviations observed",
         "::warning file=a%2Cb%3Ac%25.json,title=total::response /total_price: wanted 13.99 (total_price = subtotal_price + "
         "total_tax + delivery_cost); got 20; do: add tax and delivery to the subtotal",
     ]
@@ -279,7 +280,7 @@ def test_where_the_live_api_is_known_for_every_error_the_text_says_so(run: Any) 
         (["check", "--profile", "strct", "x"], "veeqo-alloc: unknown profile 'strct': did you mean 'strict'?"),
         (
             ["check", "--rule", "null-value", "x"],
-            "a rule is set as ID=SEVERITY, such as null-value=warning, not 'null-value'",
+            "expected ID=SEVERITY, such as null-value=warning, not 'null-value'",
         ),
         (["check", "--rule", "null-valu=off", "x"], "unknown rule 'null-valu': did you mean 'null-value'?"),
         (["check", "--deviations", "x.toml", "x"], "there is no file of deviations 'x.toml'"),

@@ -180,7 +180,7 @@ def test_profile(veeqo_alloc_contract):
     ("option", "sentence"),
     [
         ("profile=strct", "unknown profile 'strct': did you mean 'strict'?"),
-        ("rule=x", "a rule is set as ID=SEVERITY, such as null-value=warning, not 'x'"),
+        ("rule=x", "expected ID=SEVERITY, such as null-value=warning, not 'x'"),
         ("deviations=no.toml", "there is no file of deviations 'no.toml'"),
     ],
 )

@@ -205,15 +205,15 @@ BAD: list[tuple[bytes, str]] = [
     ),
     (
         yaml_cassette(string=gzip.compress(GOT.encode(), mtime=0)[:50], response_headers={}),
-        "entry 1 of a VCR cassette has a compressed body that is cut off",
+        "entry 1 of a VCR cassette has a compressed body that is truncated",
     ),
     (
         yaml_cassette(string=b"\x1f\x8bxxxxxxxxxxx", response_headers={}),
-        "entry 1 of a VCR cassette has a compressed body that does not unpack",
+        "entry 1 of a VCR cassette has a compressed body that is corrupt",
     ),
     (
         yaml_cassette(string=b"\x00", response_headers={"content-encoding": ["br"]}),
-        "entry 1 of a VCR cassette has a body compressed with br, which is not undone here: record it decoded",
+        "entry 1 of a VCR cassette has a body compressed with br, which cannot be decoded: record it decoded",
     ),
     (
         BOMB.encode() + yaml_cassette(body="BODY").replace(b"body: BODY", b"body: *i"),
@@ -272,5 +272,5 @@ def test_body_with_a_given_side_is_not_parsed() -> None:
 
 def test_body_that_decompresses_beyond_the_limit_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_veeqo_alloc.core.http.MAX_BYTES", 1000)
-    with pytest.raises(UnreadableFileError, match="cut off or too large"):
+    with pytest.raises(UnreadableFileError, match="truncated or too large"):
         loaded(yaml_cassette(string=gzip.compress(b"x" * 1001, mtime=0), response_headers={}))

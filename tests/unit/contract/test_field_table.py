@@ -23,12 +23,12 @@ def shapes(shape: Shape) -> dict[str, Shape]:
 @pytest.mark.parametrize("pointer", ["/properties/id/minimum", "/pattern", "/$defs/channel/additionalProperties"])
 def test_a_keyword_that_the_walker_does_not_know_is_refused(pointer: str) -> None:
     schema: Any = put(load_schema("response"), pointer, 1)
-    with pytest.raises(ValueError, match=f"the walker does not know the schema keyword '{pointer.rpartition('/')[2]}'"):
+    with pytest.raises(ValueError, match=f"unsupported schema keyword '{pointer.rpartition('/')[2]}'"):
         compile_schema(schema, root="order")
 
 
 def test_a_root_that_is_no_object_is_refused() -> None:
-    with pytest.raises(ValueError, match="the schema of order is no object"):
+    with pytest.raises(ValueError, match="the schema of order is not an object"):
         compile_schema({"type": "array"}, root="order")
 
 

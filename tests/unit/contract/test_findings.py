@@ -89,11 +89,11 @@ def test_the_failure_says_place_rule_wanted_got_and_what_to_do() -> None:
         "      do      send a JSON number, without quotes\n"
         "\n"
         "  /deliver_to/zip                              absent-field\n"
-        "      wanted  string, as the documentation lists it\n"
+        "      wanted  the field (string)\n"
         "      got     nothing\n"
-        "      do      send the field; if the live API leaves it out, see --veeqo-alloc-deviations observed\n"
+        "      do      send the field; if the live API leaves it out too, accept it with --veeqo-alloc-deviations observed\n"
         "\n"
-        "  warning: total: a total that is not the sum of its parts, at /total_price"
+        "  warning: total at /total_price: a total that is not the sum of its parts"
     )
 
 
@@ -134,8 +134,8 @@ def test_many_warnings_are_told_by_rule() -> None:
     body = put(put(body, "/id", -1), "/updated_at", "x")
     body = drop(put(body, "/delivery_cost", -1), "/deliver_to/zip")
     text = str(ContractViolation(Contract().check_body("response", body)))
-    assert "warning: undocumented-field: an undocumented field, at /extra_0 and 8 more" in text
-    assert "warning: and " in text
+    assert "warning: undocumented-field at /extra_0 and 8 more places: an undocumented field" in text
+    assert "  and warnings of 4 more rules" in text
 
 
 def test_the_failure_names_the_side_of_each_place_where_there_are_two() -> None:
@@ -171,12 +171,12 @@ def test_single_rules_can_be_made_better_or_worse() -> None:
     ("arguments", "sentence"),
     [
         ({"profile": "stict"}, "unknown profile 'stict': did you mean 'strict'?"),
-        ({"profile": {"secret": 1}}, "unknown profile of type dict: it is one of lenient, documented, strict"),
-        ({"profile": "x"}, "unknown profile 'x': it is one of lenient, documented, strict"),
+        ({"profile": {"secret": 1}}, "unknown profile of type dict: expected one of lenient, documented, strict"),
+        ({"profile": "x"}, "unknown profile 'x': expected one of lenient, documented, strict"),
         ({"rules": {"null-valeu": "off"}}, "unknown rule 'null-valeu': did you mean 'null-value'?"),
-        ({"rules": {"x" * 99: "off"}}, f"unknown rule '{'x' * 56}...: see 'veeqo-alloc rules' for all of them"),
-        ({"rules": {"x" * 58: "off"}}, f"unknown rule '{'x' * 58}': see 'veeqo-alloc rules' for all of them"),
-        ({"rules": {"x" * 59: "off"}}, f"unknown rule '{'x' * 56}...: see 'veeqo-alloc rules' for all of them"),
+        ({"rules": {"x" * 99: "off"}}, f"unknown rule '{'x' * 56}...: 'veeqo-alloc rules' lists all of them"),
+        ({"rules": {"x" * 58: "off"}}, f"unknown rule '{'x' * 58}': 'veeqo-alloc rules' lists all of them"),
+        ({"rules": {"x" * 59: "off"}}, f"unknown rule '{'x' * 56}...: 'veeqo-alloc rules' lists all of them"),
         ({"rules": {"null-value": "warn"}}, "unknown severity for null-value 'warn': did you mean 'warning'?"),
         ({"deviations": ["observd"]}, "unknown deviation pack or file 'observd': did you mean 'observed'?"),
         ({"deviations": "nowhere.toml"}, "there is no file of deviations 'nowhere.toml'"),
@@ -189,7 +189,7 @@ def test_a_setting_that_does_not_exist_is_one_sentence(arguments: dict[str, obje
 
 
 def test_an_unknown_side_is_one_sentence() -> None:
-    with pytest.raises(ValueError, match="unknown side 'both': it is one of request, response"):
+    with pytest.raises(ValueError, match="unknown side 'both': expected one of request, response"):
         Contract().check_body("both", {})  # type: ignore[arg-type]  # the wrong name is what is tested
 
 
@@ -272,19 +272,22 @@ def test_a_deviation_counts_on_its_last_day_and_a_renewed_one_before_an_expired_
         ),
         ("[[deviation]]\nrule = 'null-value'\nreason = ' '\npointer = '/a'", "needs a reason"),
         ("[[deviation]]\nrule = 'null-value'\nreason = 5\npointer = '/a'", "needs a reason"),
-        ("[[deviation]]\nrule = 'null-value'\nreason = 'x'", "needs a pointer or a location, and not both"),
-        ("[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = '/a'\nlocation = 'status'", "and not both"),
+        ("[[deviation]]\nrule = 'null-value'\nreason = 'x'", "needs either a pointer or a location"),
+        (
+            "[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = '/a'\nlocation = 'status'",
+            "needs either a pointer or a location",
+        ),
         (
             "[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = 'a'",
             "a JSON Pointer is empty or starts with '/'",
         ),
         (
             "[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = 5",
-            "the place of the deviation of null-value is a text",
+            "the pointer of the deviation of null-value must be text",
         ),
         (
             "[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = '/a'\nexpires = '2027-01-31'",
-            "is a date such as 2027-01-31",
+            "must be a date such as 2027-01-31",
         ),
         (
             "[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = '/a'\nexpire = 2027-01-31",
@@ -294,22 +297,25 @@ def test_a_deviation_counts_on_its_last_day_and_a_renewed_one_before_an_expired_
         ("[[deviation]]\nrule = ['x']\nreason = 'x'\npointer = '/a'", "unknown rule of type list"),
         (
             "[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = 0",
-            "the place of the deviation of null-value is a text",
+            "the pointer of the deviation of null-value must be text",
         ),
         (
             "[[deviation]]\nrule = 'null-value'\nreason = 'x'\nlocation = 'boddy'",
-            "is one such as header:location or status",
+            "must be text such as 'header:location' or 'status'",
         ),
-        ("[[deviation]]\nrule = 'null-value'\nreason = 'x'\nlocation = ''", "is one such as header:location or status"),
+        (
+            "[[deviation]]\nrule = 'null-value'\nreason = 'x'\nlocation = ''",
+            "must be text such as 'header:location' or 'status'",
+        ),
         ("[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = []", "the list of pointers is empty"),
         (
             "[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = '/a'\nsource = 7",
-            "source of the deviation of null-value is a text",
+            "the source of the deviation of null-value must be text",
         ),
         ("a = " + "[" * 50_000, "not TOML: "),
-        ("deviation = 5", "holds tables [[deviation]] and nothing else"),
-        ("deviation = [5]", "holds tables [[deviation]] and nothing else"),
-        ("[[deviations]]", "holds tables [[deviation]] and nothing else"),
+        ("deviation = 5", "consists of tables [[deviation]] only"),
+        ("deviation = [5]", "consists of tables [[deviation]] only"),
+        ("[[deviations]]", "consists of tables [[deviation]] only"),
         ("[[deviation", "not TOML: "),
     ],
 )
@@ -332,7 +338,7 @@ def test_a_file_of_deviations_that_is_no_text_is_one_sentence(tmp_path: Path) ->
 
 
 def test_rules_that_are_no_mapping_are_refused() -> None:
-    with pytest.raises(TypeError, match="rules maps rule ids to severities"):
+    with pytest.raises(TypeError, match="rules must map rule ids to severities"):
         Contract(rules=["null-value=off"])  # type: ignore[arg-type]  # the wrong type is what is tested
 
 

@@ -145,13 +145,13 @@ def test_a_wrong_method_hides_an_order_id_that_is_no_integer() -> None:
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: Request("POST", b"/"), "url of a Request is str, not bytes"),
-        (lambda: Request("POST", "/", body="text"), "body of a Request is bytes or None, not str"),
-        (lambda: Response("201"), "status of a Response is int, not str"),
-        (lambda: Response(True), "status of a Response is int, not bool"),
-        (lambda: Response(201, None), "headers of a Response are a tuple of pairs of str"),
-        (lambda: Response(201, {"a": "b"}), "headers of a Response are a tuple of pairs of str"),
-        (lambda: Response(201, ((b"a", b"b"),)), "headers of a Response are a tuple of pairs of str"),
+        (lambda: Request("POST", b"/"), "url of a Request must be str, not bytes"),
+        (lambda: Request("POST", "/", body="text"), "body of a Request must be bytes or None, not str"),
+        (lambda: Response("201"), "status of a Response must be int, not str"),
+        (lambda: Response(True), "status of a Response must be int, not bool"),
+        (lambda: Response(201, None), "headers of a Response must be a tuple of pairs of str"),
+        (lambda: Response(201, {"a": "b"}), "headers of a Response must be a tuple of pairs of str"),
+        (lambda: Response(201, ((b"a", b"b"),)), "headers of a Response must be a tuple of pairs of str"),
         (lambda: CONTRACT.check(None), "check takes an Interaction, not NoneType"),
         (lambda: CONTRACT.check(Response(201)), "check takes an Interaction, not Response; for a client's response"),
         (

@@ -43,7 +43,7 @@ def test_a_post_that_is_sent_again_after_an_unknown_outcome_is_found(first: Seen
 def test_the_finding_says_which_request_was_repeated_and_after_what() -> None:
     (finding,) = Engine().evaluate_sequence([post(order_id=8), post(response=FAILED), post()])
     assert (finding.location, finding.pointer, finding.severity) == ("method", None, "error")
-    assert finding.got == "request 2 again, as request 3, after a 500"
+    assert finding.got == "request 3, which repeats request 2 after a 500"
 
 
 def test_the_same_json_written_otherwise_is_the_same_post() -> None:

@@ -286,7 +286,7 @@ def test_post_repeated_after_a_slow_response_is_found() -> None:
         assert post(fake).status_code == 201
         fake.settle()
         (finding,) = fake.findings.errors
-        assert finding.got == "request 1 again, as request 2, after an answer that did not arrive whole"
+        assert finding.got == "request 2, which repeats request 1 after an incomplete response"
 
 
 def test_client_that_reads_the_order_after_a_failure_may_post_again(fake: Fake) -> None:

@@ -271,7 +271,7 @@ def test_fault_is_no_finding(fake: Fake) -> None:
 
 @pytest.mark.parametrize(("name", "given", "sentence"), [
     ("reset-in-body", {}, "unknown fault 'reset-in-body': did you mean 'reset-within-body'?"),
-    ("500", {}, "unknown fault '500': it is one of bad-request, "),
+    ("500", {}, "unknown fault '500': expected one of bad-request, "),
     ("null-member", {}, "the fault 'null-member' needs pointer=, such as pointer='/deliver_to/zip'"),
     ("null-member", {"pointer": "zip"}, "pointer= of the fault 'null-member' is a JSON Pointer that begins with /, not 'zip'"),
     ("null-member", {"pointer": "/zip"}, "/zip is not a member of the documented order"),

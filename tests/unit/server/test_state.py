@@ -157,9 +157,9 @@ def test_default_story_gives_the_documented_example() -> None:
 
 @pytest.mark.parametrize(("field", "value", "hint"), [
     ("unknown_order", "creat", "did you mean 'create'"),
-    ("short_stock", "create", "it is one of partial, bad-request"),
+    ("short_stock", "create", "expected one of partial, bad-request"),
     ("wrong_key", "unauthorised", "did you mean 'unauthorized'"),
-    ("malformed_json", "accept", "it is one of bad-request"),
+    ("malformed_json", "accept", "expected one of bad-request"),
     ("refuses", "stric", "did you mean 'strict'"),
 ])  # fmt: skip
 def test_unknown_word_in_a_policy_is_rejected(field: str, value: str, hint: str) -> None:
