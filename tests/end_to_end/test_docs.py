@@ -28,6 +28,7 @@ from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.contract.deviations import parse
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.engine import Engine
+from pytest_veeqo_alloc.live.client import LiveClient
 from pytest_veeqo_alloc.recording.matching import UnmatchedRequestError
 from pytest_veeqo_alloc.recording.session import Cassettes
 from pytest_veeqo_alloc.reporting.report_file import save
@@ -146,11 +147,15 @@ def test_output_of_serve_is_as_shown(tmp_path: Path) -> None:
     assert shown == f"$ veeqo-alloc serve --port 8080\nhttp://127.0.0.1:8080\n{process.out}"
 
 
+def no_live() -> LiveClient:
+    raise AssertionError("a cassette that is played needs no server")
+
+
 def test_unmatched_request_is_as_shown(tmp_path: Path) -> None:
     sent = copy.deepcopy(BODY)
     sent["allocation"]["line_items_attributes"][0]["quantity"], sent["allocation"]["note"] = 2, "please"
     write(tmp_path, "mine", created())
-    cassettes = Cassettes(Engine(), tmp_path, "none", lambda: None)
+    cassettes = Cassettes(Engine(), tmp_path, "none", no_live)
     with cassettes.use("mine"), pytest.raises(UnmatchedRequestError) as caught:
         CLIENTS["requests"]("https://api.example.com/orders/447452/allocations", sent)
     (shown,) = (block for block in blocks("text") if block.startswith("the cassette"))
@@ -278,14 +283,18 @@ def test_command_named_in_the_docs_exists(command: str, capsys: pytest.CaptureFi
     assert command in capsys.readouterr().out
 
 
+def with_token(value: str) -> dict[str, Any]:
+    return {"X-Token": value}
+
+
 @pytest.mark.parametrize("hook", yaml.safe_load(HOOKS), ids=lambda hook: hook["id"])
 def test_pre_commit_hook_is_documented_and_runs(hook: dict[str, Any], tmp_path: Path) -> None:
     assert f"`{hook['id']}`" in README
-    write(tmp_path, "clean", created(**{"X-Token": "REDACTED"}))
+    write(tmp_path, "clean", created(**with_token("REDACTED")))
     program, *command = hook["entry"].split()
     assert program == "veeqo-alloc"
     assert main([*command, str(tmp_path)]) == 0
-    write(tmp_path, "leaking", created(**{"X-Token": "hunter22"}))
+    write(tmp_path, "leaking", created(**with_token("hunter22")))
     assert main([*command, str(tmp_path)]) == int("--lint" in command)
 
 

@@ -45,7 +45,7 @@ HAR = {"log": {"version": "1.2", "creator": {"name": "canary"}, "pages": ["canar
      "response": {"status": 0}}]}}  # fmt: skip
 INTERACTION = {"request": {"method": "POST", "url": "/orders/1/allocations", "headers": [["X-Secret", "canary"]], "body": BODY},
                "response": {"status": 201, "headers": [], "body": '{"note": "canary"}'}, "source": "canary"}  # fmt: skip
-CUT_SHORT = {"request": {"method": "GET", "url": "/x", "headers": [], "body": None}, "response": None}
+CUT_SHORT: dict[str, Any] = {"request": {"method": "GET", "url": "/x", "headers": [], "body": None}, "response": None}
 
 FILES = [
     ("a.yaml", yaml.safe_dump(cassette())),
@@ -59,7 +59,7 @@ FILES = [
 
 
 @pytest.mark.parametrize(("name", "text"), FILES, ids=[name for name, _ in FILES])
-def test_a_file_is_printed_without_secrets_and_checks_as_before(
+def test_redacted_file_is_printed_and_redacting_again_changes_nothing(
     name: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / name
@@ -74,7 +74,7 @@ def test_a_file_is_printed_without_secrets_and_checks_as_before(
 
 
 @pytest.mark.parametrize(("name", "text"), FILES[:5], ids=[name for name, _ in FILES[:5]])
-def test_a_redacted_file_has_the_findings_of_the_original(
+def test_redacted_file_has_the_findings_of_the_original(
     name: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / name
@@ -90,9 +90,7 @@ def test_a_redacted_file_has_the_findings_of_the_original(
     assert findings() == before
 
 
-def test_in_place_rewrites_a_folder_in_one_session_and_says_so(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_in_place_rewrites_the_files_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, text in FILES[:4]:
         (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / "package.json").write_text('{"name": "canary"}', encoding="utf-8")
@@ -109,7 +107,7 @@ def test_in_place_rewrites_a_folder_in_one_session_and_says_so(
     assert all(line.endswith(": nothing to redact") for line in capsys.readouterr().out.splitlines())
 
 
-def test_what_is_dropped_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dropped_body_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(cassette(body={"string": "<html>canary</html>"})), encoding="utf-8")
     assert main(["redact", "--in-place", str(tmp_path / "a.yaml")]) == 0
     assert capsys.readouterr().err == (
@@ -117,7 +115,7 @@ def test_what_is_dropped_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[s
     )
 
 
-def test_standard_input_goes_to_standard_output(
+def test_standard_input_is_redacted_to_standard_output(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Stream:
@@ -139,7 +137,7 @@ def test_standard_input_goes_to_standard_output(
         (b'{"allocation": {}}', "not a cassette, HAR file or interaction: nothing else can be redacted"),
     ],
 )
-def test_what_cannot_be_redacted_is_one_sentence_and_stays(
+def test_file_that_cannot_be_redacted_is_kept(
     content: bytes, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "a.json"
@@ -150,9 +148,7 @@ def test_what_cannot_be_redacted_is_one_sentence_and_stays(
     assert path.read_bytes() == content
 
 
-def test_several_files_need_in_place_and_nothing_found_is_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_several_files_need_in_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["redact", str(tmp_path)]) == 2
     assert (
         capsys.readouterr().err == "veeqo-alloc: nothing was redacted: no cassette, HAR file or interaction was found\n"
@@ -163,7 +159,7 @@ def test_several_files_need_in_place_and_nothing_found_is_said(
     assert capsys.readouterr().err.startswith("veeqo-alloc: 2 files cannot be printed as one: give --in-place")
 
 
-def test_a_file_that_cannot_be_replaced_is_told_and_the_others_are_done(
+def test_unwritable_file_is_reported_and_the_others_are_redacted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, text in FILES[:2]:
@@ -183,7 +179,7 @@ def test_a_file_that_cannot_be_replaced_is_told_and_the_others_are_done(
     assert "canary" in (tmp_path / "a.json").read_text(encoding="utf-8")
 
 
-def test_a_cassette_of_all_canaries_is_redacted_on_the_disk(tmp_path: Path) -> None:
+def test_cassette_with_every_kind_of_secret_is_redacted(tmp_path: Path) -> None:
     whole = [each for each in canaries.interactions() if each.request and each.response]
     path = tmp_path / "a.yaml"
     readable = [each for each in whole if all(_is_text(m.body) for m in (each.request, each.response) if m)]
@@ -201,7 +197,7 @@ def _is_text(body: bytes | None) -> bool:
     return True
 
 
-def test_a_call_without_an_answer_fits_no_cassette(tmp_path: Path) -> None:
+def test_interaction_without_a_response_does_not_fit_a_cassette(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a cassette holds requests with their responses"):
         render_redacted("cassette", {}, [Interaction(None)], as_json=False)
     with pytest.raises(ValueError, match="an entry of a HAR file has a request"):
