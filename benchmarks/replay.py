@@ -17,7 +17,7 @@ from measure import Row, Timed, rounds
 from pytest_veeqo_alloc import Interaction, Response
 from pytest_veeqo_alloc.cli.files import FileCheckOptions, check_paths
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.redaction.redactor import new_redactor
+from pytest_veeqo_alloc.redaction.redactor import Redactor
 from pytest_veeqo_alloc.spec.loader import read_shipped_text
 
 TESTS, LINTED = 300, 1000
@@ -123,6 +123,6 @@ def measure_redaction() -> list[Row]:
     interaction = Interaction(None, Response(201, (("content-type", "application/json"),), body))
     rows: dict[str, Callable[[], object]] = {
         "json.loads of the body": lambda: json.loads(body),
-        "redaction of the body": lambda: new_redactor().interaction(interaction),
+        "redaction of the body": lambda: Redactor().interaction(interaction),
     }
     return rounds({name: timed(work) for name, work in rows.items()}, 40)

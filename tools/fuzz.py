@@ -27,7 +27,7 @@ from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import LiveError
 from pytest_veeqo_alloc.live.journal import read_journal
 from pytest_veeqo_alloc.live.permission import load_pool
-from pytest_veeqo_alloc.redaction.redactor import new_redactor
+from pytest_veeqo_alloc.redaction.redactor import Redactor
 from pytest_veeqo_alloc.reporting.report_file import load as load_report
 from pytest_veeqo_alloc.server.http_server import RefusedRequestError, length_of, read_body, read_head
 from pytest_veeqo_alloc.spec.loader import read_shipped_text, side_of
@@ -110,7 +110,7 @@ def _parse_file(data: bytes, folder: Path) -> None:
     for interaction in loaded.interactions if loaded else ():
         contract.evaluate_stored(interaction)
         contract.lint(interaction)
-        new_redactor().interaction(interaction)
+        Redactor().interaction(interaction)
 
 
 def _check_body(data: bytes, folder: Path) -> None:

@@ -15,7 +15,7 @@ from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.redaction.lint import age_breaches, format_breach
-from pytest_veeqo_alloc.redaction.redactor import new_redactor
+from pytest_veeqo_alloc.redaction.redactor import Redactor
 from pytest_veeqo_alloc.reporting.formatters import CheckRun, FileResult
 from pytest_veeqo_alloc.spec.loader import operation_matches, side_of
 
@@ -103,7 +103,7 @@ def redact_files(paths: list[str], on_error: ErrorHandler) -> list[RedactedFile]
     Nothing is written. Files in a folder that hold none are skipped; *on_error* gets those that cannot be redacted.
     """
     files = list(_files_with_interactions(paths, on_error))
-    redactor = new_redactor()
+    redactor = Redactor()
     for _, _, loaded in files:
         for interaction in loaded.interactions:
             redactor.reserve_placeholders(interaction)

@@ -15,7 +15,7 @@ from pytest_veeqo_alloc.core.http import Interaction, Request, decode_content_or
 from pytest_veeqo_alloc.core.json_pointer import ABSENT, WHOLE_BODY, diff, mask_location, mask_pointer
 from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number, pluralise, safe_method
 from pytest_veeqo_alloc.redaction.placeholders import contains_placeholder, without_placeholder_numbers
-from pytest_veeqo_alloc.redaction.redactor import new_redactor
+from pytest_veeqo_alloc.redaction.redactor import Redactor
 from pytest_veeqo_alloc.spec.loader import operation_matches, tables
 
 PARTS = ("method", "host", "path", "order_id", "query", "body")
@@ -118,7 +118,7 @@ def _text(request: Request) -> str:
 
 def _redact(request: Request) -> Request:
     """Return *request* redacted, with all placeholders made equal."""
-    safe = new_redactor().interaction(Interaction(request)).request
+    safe = Redactor().interaction(Interaction(request)).request
     if safe is None:
         raise AssertionError("redaction keeps the request")
     body = without_placeholder_numbers((safe.body or b"").decode("utf-8", "replace")).encode()

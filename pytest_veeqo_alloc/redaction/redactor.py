@@ -9,11 +9,9 @@ from dataclasses import replace
 from typing import Any, overload
 from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 
-from pytest_veeqo_alloc.contract.checker import Tables
 from pytest_veeqo_alloc.contract.field_table import Field
 from pytest_veeqo_alloc.contract.http_rules import is_json_type
 from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, nests_deeper, read
-from pytest_veeqo_alloc.contract.rules import Side
 from pytest_veeqo_alloc.core.formats import is_uri_reference
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response, decode_content_or_empty
 from pytest_veeqo_alloc.core.text import safe_method
@@ -73,7 +71,7 @@ def redact(interactions: Interaction | Iterable[Interaction]) -> Interaction | l
     Equal values have equal placeholders in all of them. Bodies are returned decoded; a body that is neither JSON nor a
     form is replaced by a marker. Redacting a second time changes nothing.
     """
-    redactor = new_redactor()
+    redactor = Redactor()
     if isinstance(interactions, Interaction):
         return redactor.interaction(interactions)
     several = list(interactions)
@@ -82,20 +80,14 @@ def redact(interactions: Interaction | Iterable[Interaction]) -> Interaction | l
     return [redactor.interaction(interaction) for interaction in several]
 
 
-def new_redactor() -> Redactor:
-    """Return a redactor that knows the documented fields."""
-    return Redactor(tables())
-
-
 class Redactor:
     """Redacts any number of interactions. Equal values have equal placeholders in all of them."""
 
-    def __init__(self, tables: Tables) -> None:
-        (_, _, allocation), *_ = tables.request.children
-        self._fields: dict[Side, Fields] = {
-            "request": {**allocation.fields, **tables.request.fields},  # with and without the wrapper
-            "response": tables.response.fields,
-        }
+    def __init__(self) -> None:
+        request, response = tables().request, tables().response
+        ((_, _, allocation),) = request.children
+        # The fields of a request with and without the wrapper.
+        self._fields = {"request": {**allocation.fields, **request.fields}, "response": response.fields}
         self._placeholders = Placeholders()
 
     def reserve_placeholders(self, interaction: Interaction) -> None:
@@ -128,7 +120,7 @@ class Redactor:
             response = Response(response.status, self._headers(response.headers, body, host), body)
         return replace(interaction, request=request, response=response)
 
-    def _body(self, message: Request | Response, side: Side) -> bytes | None:
+    def _body(self, message: Request | Response, side: str) -> bytes | None:
         if not message.body or _DROPPED.fullmatch(message.body):
             return message.body
         body = decode_content_or_empty(message.body, message.headers)

@@ -25,7 +25,7 @@ from pytest_veeqo_alloc.redaction.placeholders import (
     is_placeholder,
     without_placeholder_numbers,
 )
-from pytest_veeqo_alloc.redaction.redactor import new_redactor
+from pytest_veeqo_alloc.redaction.redactor import Redactor
 from pytest_veeqo_alloc.strategies import (
     Broken,
     allocation_interactions,
@@ -364,7 +364,7 @@ def test_only_plain_member_names_are_kept() -> None:
 
 
 def test_redactor_gives_equal_values_the_same_placeholder() -> None:
-    redactor = new_redactor()
+    redactor = Redactor()
     one, other = (redactor.interaction(Interaction(None, Response(200, (), b'["same"]'))) for _ in range(2))
     assert one == other
 
