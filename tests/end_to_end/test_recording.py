@@ -35,8 +35,8 @@ TODAY = datetime.date(2026, 11, 25)
 
 @pytest.fixture
 def server() -> Iterator[Staging]:
-    with staging() as each:
-        yield each
+    with staging() as started:
+        yield started
 
 
 @contextmanager
@@ -47,9 +47,7 @@ def recorder(url: str, folder: Path, *, mode: str = "once", writes: int = 9) -> 
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_each_client_is_admitted_once_a_request_and_every_client_plays_it(
-    client: str, server: Staging, tmp_path: Path
-) -> None:
+def test_recording_of_each_client_plays_for_every_client(client: str, server: Staging, tmp_path: Path) -> None:
     url = f"{server.url}/orders/7/allocations"
     with recorder(server.url, tmp_path) as (cassettes, live):
         with cassettes.use("mine") as player:
@@ -72,7 +70,7 @@ def test_each_client_is_admitted_once_a_request_and_every_client_plays_it(
     assert len(server.posts) == 2
 
 
-def test_the_live_client_gets_the_answer_as_it_is(server: Staging, tmp_path: Path) -> None:
+def test_client_gets_the_unredacted_answer_while_recording(server: Staging, tmp_path: Path) -> None:
     with recorder(server.url, tmp_path) as (cassettes, _):
         with cassettes.use("mine"):
             answer = CLIENTS["requests"](f"{server.url}/orders/7/allocations", pool_request())
@@ -99,7 +97,7 @@ class Leaking(Allocating):
 
 
 @pytest.mark.parametrize("client", ["requests", "httpx", "urllib3", "aiohttp"])
-def test_no_canary_of_a_recording_reaches_cassette_journal_or_log(
+def test_no_secret_of_a_recording_reaches_cassette_journal_or_log(
     client: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     secrets = canaries.secrets()[:40]
@@ -124,7 +122,7 @@ def test_no_canary_of_a_recording_reaches_cassette_journal_or_log(
     assert "Content-Encoding" not in entry["headers"]
 
 
-def test_a_call_that_fails_is_unknown_and_the_next_is_admitted_anew(server: Staging, tmp_path: Path) -> None:
+def test_failed_call_is_unknown_and_its_retry_is_admitted_again(server: Staging, tmp_path: Path) -> None:
     server.answers = ["die", "die"]
     url = f"{server.url}/orders/7/allocations"
     with recorder(server.url, tmp_path, writes=2) as (cassettes, live):
@@ -149,7 +147,7 @@ def test_only_the_target_is_reached_while_recording(server: Staging, tmp_path: P
         assert other.seen == []
 
 
-def test_a_redirect_that_the_client_follows_does_not_reach_another_server(server: Staging, tmp_path: Path) -> None:
+def test_redirect_does_not_reach_another_server_while_recording(server: Staging, tmp_path: Path) -> None:
     class Elsewhere(Allocating):
         def do_POST(self) -> None:  # noqa: N802  # the name that http.server looks for
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -165,7 +163,7 @@ def test_a_redirect_that_the_client_follows_does_not_reach_another_server(server
             assert server.seen == []
 
 
-def test_all_makes_the_cassette_anew_and_keeps_nothing_old(server: Staging, tmp_path: Path) -> None:
+def test_mode_all_replaces_the_cassette(server: Staging, tmp_path: Path) -> None:
     url = f"{server.url}/orders/7/allocations"
     for mode in ("once", "all"):
         with recorder(server.url, tmp_path, mode=mode) as (cassettes, _):
@@ -178,7 +176,7 @@ def test_all_makes_the_cassette_anew_and_keeps_nothing_old(server: Staging, tmp_
     assert document["veeqo_alloc"]["recorded_on"] == "2026-11-25"
 
 
-def test_what_still_looks_like_a_secret_after_redaction_is_not_written(tmp_path: Path) -> None:
+def test_recording_with_a_remaining_secret_is_not_written(tmp_path: Path) -> None:
     place = CassetteFile("mine", tmp_path / "mine.yaml")
     entry = created(host="https://a8f5f167f44f4964e6c998dee827110c.jane@corp.io".replace("@", "."))
     write_cassette(place, [entry], TODAY)
@@ -192,7 +190,7 @@ def test_what_still_looks_like_a_secret_after_redaction_is_not_written(tmp_path:
     assert not place.path.exists()
 
 
-def test_a_cassette_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+def test_unwritable_cassette_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(CassetteError, match="cannot be written: "):
         write_cassette(CassetteFile("mine", tmp_path / "file" / "mine.yaml"), [created()], TODAY)
@@ -206,5 +204,5 @@ def test_a_cassette_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> No
         ("https://api.example.com", "public"), ("https://8.8.8.8", "public"),
     ],
 )  # fmt: skip
-def test_the_stamp_says_the_class_of_the_host_and_not_the_host(host: str, kind: str) -> None:
+def test_stamp_has_the_kind_of_host_only(host: str, kind: str) -> None:
     assert kind_of_host(created(host=host)) == kind

@@ -87,7 +87,7 @@ def test_marker_and_fixture_play_and_check(pytester: pytest.Pytester, options: t
 
 
 @pytest.mark.beside("recording")
-def test_a_cassette_of_pytest_recording_plays_in_the_same_run(pytester: pytest.Pytester) -> None:
+def test_cassette_of_pytest_recording_plays_in_the_same_run(pytester: pytest.Pytester) -> None:
     folder = pytester.mkdir("cassettes")
     folder.joinpath("test_it").mkdir()
     write(folder / "test_it", "test_theirs", created())
@@ -107,7 +107,7 @@ def test_ours():
     result.assert_outcomes(passed=2)
 
 
-def test_an_unmatched_request_shows_the_users_line_and_no_frame_below_it(pytester: pytest.Pytester) -> None:
+def test_unmatched_request_shows_the_users_line_only(pytester: pytest.Pytester) -> None:
     result = run(
         pytester,
         """
@@ -131,7 +131,7 @@ def test_it():
     assert "canary=1" not in (pytester.path / "out.xml").read_text(encoding="utf-8")
 
 
-def test_a_client_that_swallows_the_mismatch_fails_all_the_same(pytester: pytest.Pytester) -> None:
+def test_swallowed_mismatch_fails_the_test(pytester: pytest.Pytester) -> None:
     result = run(
         pytester,
         """
@@ -164,9 +164,7 @@ def test_strict():
 
 @pytest.mark.beside("xdist")
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
-def test_what_is_left_unplayed_is_a_line_in_the_summary_or_a_failure(
-    pytester: pytest.Pytester, options: tuple[str, ...]
-) -> None:
+def test_unplayed_interactions_are_a_warning_or_a_failure(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
     write(pytester.mkdir("own"), "mine", created(1), created(2))
     result = run(pytester, LEFT, "--veeqo-alloc-cassette-dir=own", *options)
     result.assert_outcomes(passed=1, failed=1)
@@ -188,7 +186,7 @@ def test_other():
 
 
 @pytest.mark.beside("xdist")
-def test_cassettes_that_no_test_used_are_told_where_all_tests_ran(pytester: pytest.Pytester) -> None:
+def test_unused_cassettes_are_reported_after_a_full_run(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nveeqo_alloc_cassette_dir = own\n")
     folder = pytester.mkdir("own")
     for name in ("mine", "orphan"):
@@ -212,9 +210,7 @@ def test_cassettes_that_no_test_used_are_told_where_all_tests_ran(pytester: pyte
         ('@pytest.mark.veeqo_alloc_cassette("created", relax=["bdy"])\ndef test_it(): pass', (), "veeqo-alloc: unknown part of a request to relax 'bdy': did you mean 'body'?"),
     ],
 )  # fmt: skip
-def test_a_marker_that_cannot_be_followed_is_one_sentence(
-    pytester: pytest.Pytester, test: str, options: tuple[str, ...], line: str
-) -> None:
+def test_wrong_marker_is_reported(pytester: pytest.Pytester, test: str, options: tuple[str, ...], line: str) -> None:
     result = run(pytester, test, *options)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines([line])
@@ -222,7 +218,7 @@ def test_a_marker_that_cannot_be_followed_is_one_sentence(
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_a_cassette_that_was_never_entered_fails_the_test(pytester: pytest.Pytester) -> None:
+def test_cassette_that_was_never_entered_fails_the_test(pytester: pytest.Pytester) -> None:
     result = run(pytester, """
 def test_forgotten(veeqo_alloc_cassette):
     veeqo_alloc_cassette.use("created")
@@ -231,27 +227,27 @@ def test_forgotten(veeqo_alloc_cassette):
     result.stdout.fnmatch_lines(["*the cassette 'created' was not played: write `with veeqo_alloc_cassette.use(...):`"])
 
 
-def test_a_shipped_cassette_where_one_was_to_be_recorded_is_told(pytester: pytest.Pytester) -> None:
+def test_bundled_cassette_in_place_of_a_recording_is_reported(pytester: pytest.Pytester) -> None:
     tests = """
 @pytest.mark.veeqo_alloc_cassette("created")
 def test_it():
     assert post().status_code == 201
 """
-    told = "veeqo-alloc: warning: 'created' was not recorded: a bundled cassette of that name was played; choose another name"
+    warning = "veeqo-alloc: warning: 'created' was not recorded: a bundled cassette of that name was played; choose another name"
     result = run(pytester, tests, "--veeqo-alloc-record-mode", "once")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines([told])
-    run(pytester, tests).stdout.no_fnmatch_line(told)
+    result.stdout.fnmatch_lines([warning])
+    run(pytester, tests).stdout.no_fnmatch_line(warning)
 
 
-def test_a_wrong_record_mode_stops_the_run_at_once(pytester: pytest.Pytester) -> None:
+def test_unknown_record_mode_is_a_usage_error(pytester: pytest.Pytester) -> None:
     result = run(pytester, "def test_it(): pass", "--veeqo-alloc-record-mode=onec")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: veeqo-alloc: unknown record mode 'onec': did you mean 'once'?"])
 
 
 @pytest.mark.beside("rerunfailures")
-def test_a_test_that_is_run_again_is_not_judged_by_its_first_run(pytester: pytest.Pytester) -> None:
+def test_rerun_is_judged_by_its_last_attempt(pytester: pytest.Pytester) -> None:
     result = run(
         pytester,
         """

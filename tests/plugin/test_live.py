@@ -32,8 +32,8 @@ import requests
 
 @pytest.fixture
 def server() -> Iterator[Staging]:
-    with staging() as each:
-        yield each
+    with staging() as started:
+        yield started
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def run(suite: pytest.Pytester, tests: str, *given: str) -> pytest.RunResult:
     return result
 
 
-def test_without_leave_nothing_is_sent_and_all_that_is_missing_is_told(
+def test_without_permission_nothing_is_sent_and_missing_options_are_listed(
     suite: pytest.Pytester, server: Staging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("VEEQO_ALLOC_API_KEY")
@@ -97,7 +97,7 @@ def test_pool(veeqo_alloc_orders):
 
 @pytest.mark.beside("xdist")
 @pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["alone", "xdist"])
-def test_two_processes_together_never_pass_the_budget_by_one(
+def test_processes_together_never_exceed_the_budget(
     suite: pytest.Pytester, server: Staging, processes: tuple[str, ...]
 ) -> None:
     result = run(suite, MANY, *options(server, "--veeqo-alloc-max-writes=4"), *processes)
@@ -112,7 +112,7 @@ def test_two_processes_together_never_pass_the_budget_by_one(
     assert [entry.outcome for entry in entries] == [201] * 4
 
 
-def test_what_a_run_wrote_is_cleaned_up_at_its_end(suite: pytest.Pytester, server: Staging) -> None:
+def test_run_is_cleaned_up_at_its_end(suite: pytest.Pytester, server: Staging) -> None:
     server.answers = ["die"]
     tests = """
 def test_it(veeqo_alloc_target):
@@ -130,7 +130,7 @@ def test_it(veeqo_alloc_target):
     assert server.orders[7] == []
 
 
-def test_an_unknown_write_is_told_at_the_end(suite: pytest.Pytester, server: Staging) -> None:
+def test_unknown_write_is_reported_at_the_end(suite: pytest.Pytester, server: Staging) -> None:
     server.answers = ["die"]
     tests = """
 def test_it(veeqo_alloc_target):
@@ -146,7 +146,7 @@ def test_it(veeqo_alloc_target):
 
 @pytest.mark.beside("xdist")
 @pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["alone", "xdist"])
-def test_a_run_on_a_journal_that_is_cut_off_sends_nothing(
+def test_truncated_journal_stops_every_write(
     suite: pytest.Pytester, server: Staging, processes: tuple[str, ...]
 ) -> None:
     journal = suite.path / "veeqo-alloc-journal.jsonl"
@@ -184,7 +184,7 @@ def cassette(suite: pytest.Pytester) -> Path:
     return suite.path / "tests" / "cassettes" / "mine.yaml"
 
 
-def test_what_is_recorded_plays_without_key_and_network(
+def test_recording_plays_without_key_and_network(
     recording: pytest.Pytester, server: Staging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = options(server, "--veeqo-alloc-max-writes=4", "--veeqo-alloc-record-mode=once")
@@ -199,14 +199,12 @@ def test_what_is_recorded_plays_without_key_and_network(
     assert (entry.outcome, entry.made) == (201, (5001,))
     monkeypatch.delenv("VEEQO_ALLOC_API_KEY")
     run(recording, recorded(), *STRICTLY).assert_outcomes(passed=1)
-    # Once recorded, `once` plays, and needs no leave.
+    # Once recorded, `once` plays, and needs no permission.
     run(recording, recorded(), *STRICTLY, "--veeqo-alloc-record-mode=once").assert_outcomes(passed=1)
     assert len(server.posts) == 1
 
 
-def test_a_recording_without_leave_sends_nothing_and_tells_all_that_is_missing(
-    recording: pytest.Pytester, server: Staging
-) -> None:
+def test_recording_without_permission_sends_nothing(recording: pytest.Pytester, server: Staging) -> None:
     result = run(recording, recorded(), *STRICTLY, "--veeqo-alloc-record-mode=once")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([
@@ -219,7 +217,7 @@ def test_a_recording_without_leave_sends_nothing_and_tells_all_that_is_missing(
     assert not cassette(recording).exists()
 
 
-def test_a_failed_test_keeps_the_old_cassette(recording: pytest.Pytester, server: Staging) -> None:
+def test_failed_test_keeps_the_old_cassette(recording: pytest.Pytester, server: Staging) -> None:
     cassette(recording).parent.mkdir(parents=True)
     cassette(recording).write_text("the old one", encoding="utf-8")
     given = options(server, "--veeqo-alloc-max-writes=4", "--veeqo-alloc-record-mode=all")
@@ -229,7 +227,7 @@ def test_a_failed_test_keeps_the_old_cassette(recording: pytest.Pytester, server
     assert cassette(recording).read_text(encoding="utf-8").startswith("# Recorded by pytest-veeqo-alloc and redacted")
 
 
-def test_what_breaks_the_contract_is_not_recorded(recording: pytest.Pytester, server: Staging) -> None:
+def test_contract_violation_is_not_recorded(recording: pytest.Pytester, server: Staging) -> None:
     server.order = lambda order_id: json.dumps({"id": order_id, "customer": {"email": "customer"}}).encode()  # type: ignore[method-assign]
     given = options(server, "--veeqo-alloc-max-writes=4", "--veeqo-alloc-record-mode=once")
     result = run(recording, recorded("startswith('customer')"), *given)
@@ -238,7 +236,7 @@ def test_what_breaks_the_contract_is_not_recorded(recording: pytest.Pytester, se
     assert not cassette(recording).exists()
 
 
-def test_new_episodes_are_added_to_what_is_stored(recording: pytest.Pytester, server: Staging) -> None:
+def test_new_episodes_are_added_to_the_cassette(recording: pytest.Pytester, server: Staging) -> None:
     given = options(server, "--veeqo-alloc-max-writes=4")
     run(recording, recorded("startswith('customer')"), *given, "--veeqo-alloc-record-mode=once").assert_outcomes(
         passed=1
@@ -247,16 +245,14 @@ def test_new_episodes_are_added_to_what_is_stored(recording: pytest.Pytester, se
     run(recording, recorded("startswith('customer')", quantity=2), *more).assert_outcomes(passed=1)
     document = yaml.safe_load(cassette(recording).read_text(encoding="utf-8"))
     quantities = [
-        json.loads(each["request"]["body"])["allocation"]["line_items_attributes"][0]["quantity"]
-        for each in document["interactions"]
+        json.loads(interaction["request"]["body"])["allocation"]["line_items_attributes"][0]["quantity"]
+        for interaction in document["interactions"]
     ]
     assert quantities == [1, 2]
     assert len(server.posts) == 2
 
 
-def test_another_call_that_writes_and_another_order_are_refused_while_recording(
-    recording: pytest.Pytester, server: Staging
-) -> None:
+def test_other_calls_and_orders_are_refused_while_recording(recording: pytest.Pytester, server: Staging) -> None:
     tests = recorded() + """
 @pytest.mark.veeqo_alloc_cassette("other")
 @pytest.mark.parametrize("call", [("PUT", "/orders/7"), ("POST", "/orders/8/allocations"), ("DELETE", "/orders/7/allocations/1")])
@@ -284,9 +280,7 @@ def test_retried():
     assert len(read_journal(recording.path / "veeqo-alloc-journal.jsonl").entries) == 4
 
 
-def test_calls_of_threads_without_a_shared_session_are_never_sent_unadmitted(
-    recording: pytest.Pytester, server: Staging
-) -> None:
+def test_threads_without_a_shared_session_send_nothing_unadmitted(recording: pytest.Pytester, server: Staging) -> None:
     tests = recorded() + """
 @pytest.mark.veeqo_alloc_cassette("threads")
 def test_threads():
@@ -312,7 +306,7 @@ def test_threads():
         ("--veeqo-alloc-rate=fast", "ERROR: veeqo-alloc: --veeqo-alloc-rate is a number, not 'fast'"),
     ],
 )
-def test_a_setting_that_is_no_number_stops_the_run(
+def test_non_numeric_option_is_a_usage_error(
     option: str, sentence: str, suite: pytest.Pytester, server: Staging
 ) -> None:
     result = run(suite, MANY, *options(server, option))
@@ -320,7 +314,7 @@ def test_a_setting_that_is_no_number_stops_the_run(
     result.stderr.fnmatch_lines([sentence])
 
 
-def test_a_password_in_the_url_is_not_shown(suite: pytest.Pytester) -> None:
+def test_password_in_the_base_url_is_not_shown(suite: pytest.Pytester) -> None:
     result = run(suite, MANY, *STRICTLY, f"--veeqo-alloc-base-url=https://joe:{KEY}@staging.example.com")
     result.stdout.fnmatch_lines(["veeqo-alloc: profile documented, target staging.example.com"])
 
@@ -332,12 +326,10 @@ def test_it(veeqo_alloc_target, veeqo_alloc_orders, veeqo_alloc_contract):
 """
 
 
-def test_two_machines_with_pools_budgets_and_reports_of_their_own_are_put_together(
-    suite: pytest.Pytester, server: Staging
-) -> None:
+def test_reports_of_two_machines_are_merged(suite: pytest.Pytester, server: Staging) -> None:
     for number in (1, 2):
         (suite.path / f"pool-{number}.toml").write_text(POOL.replace("7", str(number)), encoding="utf-8")
-        given = [each for each in options(server) if not each.startswith("--veeqo-alloc-orders")]
+        given = [option for option in options(server) if not option.startswith("--veeqo-alloc-orders")]
         run(
             suite, SHARD, *given, f"--veeqo-alloc-orders=pool-{number}.toml", "--veeqo-alloc-max-writes=1",
             "--veeqo-alloc-rate=2.5", f"--veeqo-alloc-report=report-{number}.json", f"--veeqo-alloc-journal={number}.jsonl",

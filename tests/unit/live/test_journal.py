@@ -1,4 +1,4 @@
-"""The journal: what is in it, what is not, and what is refused."""
+"""The journal: its content, and the files that it refuses."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def entry(**changes: object) -> Entry:
     return Entry(**(fields | changes))  # type: ignore[arg-type]
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+def test_journal_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "journal.jsonl"
     one, other, third = entry(), entry(before=None, warehouse_id=None, units={}), entry(kind="delete")
     with open_journal(path, TARGET) as writer:
-        for each in (one, other, third):
-            writer.intent(each)
+        for written in (one, other, third):
+            writer.intent(written)
         writer.outcome(one.name, 201, [4])
         writer.outcome(third.name, "not sent")
     journal = read_journal(path)
     assert journal.target == TARGET
-    assert [(each.name, each.before, each.outcome, each.made, each.is_unknown) for each in journal.entries] == [
+    assert [(read.name, read.before, read.outcome, read.made, read.is_unknown) for read in journal.entries] == [
         (one.name, (3,), 201, (4,), False),
         (other.name, None, None, (), True),
         (third.name, (3,), "not sent", (), False),
@@ -42,20 +42,20 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert all(datetime.datetime.fromisoformat(line["at"]).utcoffset() == datetime.timedelta() for line in lines)
 
 
-def test_a_server_error_says_nothing_of_what_was_done() -> None:
+def test_server_error_leaves_a_write_unknown() -> None:
     assert entry(outcome=502).is_unknown
     assert not entry(outcome=422).is_unknown
 
 
-def test_runs_after_one_another_share_a_journal(tmp_path: Path) -> None:
+def test_consecutive_runs_share_a_journal(tmp_path: Path) -> None:
     for _ in range(2):
         with open_journal(tmp_path / "j", TARGET) as writer:
             writer.intent(entry())
     assert len(read_journal(tmp_path / "j").entries) == 2
-    assert len({each.run for each in read_journal(tmp_path / "j").entries}) == 2
+    assert len({read.run for read in read_journal(tmp_path / "j").entries}) == 2
 
 
-def test_a_run_that_writes_nothing_leaves_no_trace(tmp_path: Path) -> None:
+def test_run_without_writes_leaves_no_trace(tmp_path: Path) -> None:
     with open_journal(tmp_path / "j", TARGET):
         pass
     assert list(tmp_path.iterdir()) == []
@@ -68,9 +68,7 @@ def test_a_run_that_writes_nothing_leaves_no_trace(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["j"]
 
 
-def test_a_full_disk_is_one_sentence_and_stops_what_was_to_be_sent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_is_a_journal_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with open_journal(tmp_path / "j", TARGET) as writer:
         monkeypatch.setattr("os.write", lambda handle, data: len(data) - 1)
         with pytest.raises(JournalError, match="cannot be written: No space left on device"):
@@ -78,7 +76,7 @@ def test_a_full_disk_is_one_sentence_and_stops_what_was_to_be_sent(
         monkeypatch.undo()
 
 
-def test_two_runs_at_once_do_not(tmp_path: Path) -> None:
+def test_second_run_cannot_open_a_journal_in_use(tmp_path: Path) -> None:
     with open_journal(tmp_path / "j", TARGET):
         before = (tmp_path / "j").read_bytes()
         with (
@@ -89,7 +87,7 @@ def test_two_runs_at_once_do_not(tmp_path: Path) -> None:
         assert (tmp_path / "j").read_bytes() == before
 
 
-def test_the_journal_of_another_server_is_not_written_to(tmp_path: Path) -> None:
+def test_journal_of_another_server_is_not_opened(tmp_path: Path) -> None:
     with open_journal(tmp_path / "j", TARGET) as writer:
         writer.intent(entry())
     with pytest.raises(JournalError, match=f"is of another server, {TARGET}"), open_journal(tmp_path / "j", "other:1"):
@@ -122,9 +120,7 @@ def header(**changes: object) -> str:
         (b"\xff\n", "PATH is not a journal: it is not UTF-8"),
     ],
 )
-def test_what_is_no_whole_journal_is_one_sentence_and_stays_as_it_is(
-    content: str | bytes, sentence: str, tmp_path: Path
-) -> None:
+def test_malformed_journal_is_rejected_and_left_unchanged(content: str | bytes, sentence: str, tmp_path: Path) -> None:
     path = tmp_path / "j"
     data = content if isinstance(content, bytes) else content.encode()
     path.write_bytes(data)
@@ -136,7 +132,7 @@ def test_what_is_no_whole_journal_is_one_sentence_and_stays_as_it_is(
     assert path.read_bytes() == data
 
 
-def test_a_journal_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+def test_inaccessible_journal_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(JournalError, match="cannot be written"), open_journal(tmp_path / "file" / "j", TARGET):
         pass
@@ -144,7 +140,7 @@ def test_a_journal_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> Non
         read_journal(tmp_path / "none")
 
 
-def test_an_intent_is_on_the_disk_before_its_write_is_sent(tmp_path: Path) -> None:
+def test_intent_is_on_the_disk_at_once(tmp_path: Path) -> None:
     path = tmp_path / "j"
     JournalWriter(path, "r").intent(entry())
     assert path.read_text(encoding="utf-8").endswith("\n")

@@ -1,4 +1,4 @@
-"""What must be said before anything is written, and the order pool."""
+"""The options that permit writes, and the order pool."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GOOD = WriteOptions(
 URL = "--veeqo-alloc-base-url"
 
 
-def test_all_that_is_missing_is_told_at_once() -> None:
+def test_all_missing_options_are_reported_together() -> None:
     with pytest.raises(NotPermittedError) as caught:
         grant_permission(WriteOptions())
     assert str(caught.value).splitlines() == [
@@ -66,12 +66,12 @@ def test_all_that_is_missing_is_told_at_once() -> None:
         ({"rate": 0.0}, "give --veeqo-alloc-rate as a number of requests per second above 0"),
     ],
 )  # fmt: skip
-def test_each_thing_that_is_missing_or_wrong_has_its_sentence(change: dict[str, object], sentence: str) -> None:
+def test_missing_or_wrong_option_is_reported(change: dict[str, object], sentence: str) -> None:
     with pytest.raises(NotPermittedError) as caught:
         grant_permission(replace(GOOD, **change))  # type: ignore[arg-type]
-    (told,) = str(caught.value).splitlines()
-    assert told.startswith(sentence)
-    assert KEY not in told
+    (problem,) = str(caught.value).splitlines()
+    assert problem.startswith(sentence)
+    assert KEY not in problem
 
 
 @pytest.mark.parametrize(
@@ -87,11 +87,11 @@ def test_each_thing_that_is_missing_or_wrong_has_its_sentence(change: dict[str, 
         (":80", ":80", None),
     ],
 )
-def test_a_host_is_told_with_its_port_if_it_has_one(text: str, host: str, port: int | None) -> None:
+def test_host_and_port_are_split(text: str, host: str, port: int | None) -> None:
     assert host_and_port(text) == (host, port)
 
 
-def test_with_everything_said_it_is_permitted_and_shows_no_key() -> None:
+def test_complete_options_are_permitted_and_hide_the_key() -> None:
     granted = grant_permission(replace(GOOD, base_url="https://staging.example.com/api/"))
     assert (granted.base_url, granted.target) == ("https://staging.example.com/api", "staging.example.com:443")
     assert granted.rate == 5
@@ -101,14 +101,14 @@ def test_with_everything_said_it_is_permitted_and_shows_no_key() -> None:
 @pytest.mark.parametrize(
     "base", ["http://127.0.0.1:8000", "http://localhost:8000", "http://[::1]:8000", "http://127.9.9.9:8000"]
 )
-def test_the_loopback_needs_no_tls_but_everything_else(base: str) -> None:
+def test_loopback_may_be_http_but_must_be_confirmed(base: str) -> None:
     host = base.removeprefix("http://")
     assert grant_permission(replace(GOOD, base_url=base, allow_hosts=(host,))).target == host
     with pytest.raises(NotPermittedError, match="confirm the host that may receive writes"):
         grant_permission(replace(GOOD, base_url=base, allow_hosts=()))
 
 
-def test_a_rate_above_five_needs_a_server_that_makes_up_what_is_asked(tmp_path: Path) -> None:
+def test_rate_above_five_needs_orders_any(tmp_path: Path) -> None:
     assert grant_permission(replace(GOOD, rate=50.0)).rate == 50
     (tmp_path / "pool.toml").write_text(POOL, encoding="utf-8")
     with pytest.raises(NotPermittedError, match="lower --veeqo-alloc-rate to 5 requests per second"):
@@ -116,7 +116,7 @@ def test_a_rate_above_five_needs_a_server_that_makes_up_what_is_asked(tmp_path: 
     assert grant_permission(replace(GOOD, rate=0.5, orders="pool.toml", folder=tmp_path)).rate == 0.5
 
 
-def test_somebody_elses_client_brings_its_own_key_and_cleaning_up_needs_no_budget() -> None:
+def test_forwarding_needs_no_key_and_cleanup_no_budget() -> None:
     assert grant_permission(replace(GOOD, api_key=""), needs_key=False).api_key == ""
     assert grant_permission(replace(GOOD, max_writes=0, orders=""), only_cleans_up=True).max_writes == 0
 
@@ -139,7 +139,7 @@ def pool(tmp_path: Path, text: str | bytes) -> OrderPool:
     return load_pool("pool.toml", tmp_path)
 
 
-def test_a_pool_lists_orders_warehouses_and_free_units(tmp_path: Path) -> None:
+def test_pool_lists_orders_warehouses_and_free_units(tmp_path: Path) -> None:
     known = pool(tmp_path, POOL)
     assert list(known) == [PoolOrder(447452, 1784, {1226615: 3, 1226616: 1}), PoolOrder(447452, 1785, {1226615: 2})]
     assert (len(known), known.free_units(447452, 1785, 1226615), known.free_units(1, 1, 1)) == (2, 2, None)
@@ -167,7 +167,7 @@ def test_a_pool_lists_orders_warehouses_and_free_units(tmp_path: Path) -> None:
         (POOL.replace("id = 447452", 'id = "447452"'), "the order pool 'pool.toml': order 1: id must be a whole number above 0"),
     ],
 )  # fmt: skip
-def test_a_wrong_pool_is_one_sentence_with_its_name(text: str | bytes, sentence: str, tmp_path: Path) -> None:
+def test_malformed_pool_is_rejected(text: str | bytes, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(PoolError) as caught:
         pool(tmp_path, text)
     assert str(caught.value).startswith(sentence)
@@ -175,7 +175,7 @@ def test_a_wrong_pool_is_one_sentence_with_its_name(text: str | bytes, sentence:
 
 
 @pytest.mark.parametrize(
-    ("order_id", "reach", "reason"),
+    ("order_id", "scope", "reason"),
     [
         (447452, RequestScope(frozenset({1784}), {1226615: 1}), None),
         (447452, RequestScope(), None),
@@ -188,11 +188,9 @@ def test_a_wrong_pool_is_one_sentence_with_its_name(text: str | bytes, sentence:
          "the order pool has 3 units of sellable 1226615 for order 447452, fewer than requested"),
     ],
 )  # fmt: skip
-def test_the_pool_says_why_a_request_may_not_be_sent(
-    order_id: int, reach: RequestScope, reason: str | None, tmp_path: Path
-) -> None:
-    assert pool(tmp_path, POOL).refusal(order_id, reach) == reason
-    assert ANY_ORDER.refusal(order_id, reach) is None
+def test_pool_explains_a_refusal(order_id: int, scope: RequestScope, reason: str | None, tmp_path: Path) -> None:
+    assert pool(tmp_path, POOL).refusal(order_id, scope) == reason
+    assert ANY_ORDER.refusal(order_id, scope) is None
 
 
 IDS = st.integers(1, 2**53 - 1)
@@ -203,7 +201,7 @@ IDS = st.integers(1, 2**53 - 1)
         st.tuples(IDS, IDS), st.dictionaries(IDS, IDS, min_size=1, max_size=3), min_size=1, max_size=4
     )
 )
-def test_a_pool_that_is_written_is_the_pool_that_is_read(
+def test_pool_round_trip(
     orders: dict[tuple[int, int], dict[int, int]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     text = "".join(
@@ -211,4 +209,4 @@ def test_a_pool_that_is_written_is_the_pool_that_is_read(
         for (order, place), units in orders.items()
     )
     known = pool(tmp_path_factory.mktemp("pool"), text)
-    assert {(each.id, each.warehouse_id): dict(each.sellables) for each in known} == orders
+    assert {(order.id, order.warehouse_id): dict(order.sellables) for order in known} == orders

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_veeqo_alloc.live import RefusedError
+from pytest_veeqo_alloc.live import LiveError, RefusedError
 from pytest_veeqo_alloc.live.run_state import Rate, RunState, locked
 
 
@@ -26,7 +28,7 @@ class Clock:
         self.now += seconds
 
 
-def shared(folder: Path, *, rate: float = 5, writes: int = 10**6, clock: Clock | None = None) -> RunState:
+def run_state(folder: Path, *, rate: float = 5, writes: int = 10**6, clock: Clock | None = None) -> RunState:
     time = clock or Clock()
     return RunState(folder, Rate.per_second(rate), writes, clock=time, sleep=time.sleep)
 
@@ -36,7 +38,7 @@ def claim(state: RunState, *, charged: bool = False, **units: float) -> str:
 
 
 def test_writes_are_charged_and_reads_are_not(tmp_path: Path) -> None:
-    state = shared(tmp_path, writes=2)
+    state = run_state(tmp_path, writes=2)
     for _ in range(2):
         claim(state, charged=True)
     claim(state)
@@ -45,8 +47,8 @@ def test_writes_are_charged_and_reads_are_not(tmp_path: Path) -> None:
     assert state.charged == 2
 
 
-def test_units_are_never_used_beyond_what_is_free(tmp_path: Path) -> None:
-    state = shared(tmp_path)
+def test_units_beyond_the_free_ones_are_refused(tmp_path: Path) -> None:
+    state = run_state(tmp_path)
     claim(state, charged=True, a=2)
     with pytest.raises(RefusedError, match="the order pool has no units left of a"):
         claim(state, charged=True, a=2)
@@ -55,16 +57,16 @@ def test_units_are_never_used_beyond_what_is_free(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("rate", "limit", "window"), [(5, 5, 1), (2.9, 2, 1), (1, 1, 1), (0.5, 1, 2), (50, 50, 1)])
-def test_a_rate_is_whole_requests_in_a_window(rate: float, limit: int, window: float) -> None:
+def test_rate_is_a_whole_number_of_requests_per_window(rate: float, limit: int, window: float) -> None:
     assert Rate.per_second(rate) == Rate(limit, window)
 
 
 @given(durations=st.lists(st.floats(0, 3), min_size=6, max_size=30), under_way=st.integers(1, 6))
-def test_no_second_sees_a_sixth_request_wherever_in_its_slot_it_arrives(
+def test_no_window_has_a_sixth_request_wherever_in_their_slots_requests_arrive(
     durations: list[float], under_way: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     clock = Clock()
-    state = shared(tmp_path_factory.mktemp("state"), clock=clock)
+    state = run_state(tmp_path_factory.mktemp("state"), clock=clock)
     taken: list[tuple[float, float]] = []
     open_slots: list[tuple[str, float]] = []
     for duration in durations:
@@ -81,16 +83,47 @@ def test_no_second_sees_a_sixth_request_wherever_in_its_slot_it_arrives(
         assert sixth[0] - first[1] > 1 or sixth[0] > first[1] + 1
 
 
-def test_a_request_that_nobody_ended_does_not_block_for_ever(tmp_path: Path) -> None:
+def test_slot_that_was_never_ended_expires(tmp_path: Path) -> None:
     clock = Clock()
-    state = shared(tmp_path, rate=1, clock=clock)
+    state = run_state(tmp_path, rate=1, clock=clock)
     claim(state)
     claim(state)
     assert 60 < clock.now - 1000 < 70
 
 
-def test_a_lock_is_free_once_its_holder_is_gone(tmp_path: Path) -> None:
+def test_lock_is_exclusive_until_it_is_released(tmp_path: Path) -> None:
     with locked(tmp_path / "lock"), pytest.raises(BlockingIOError), locked(tmp_path / "lock", wait=False):
         pass
     with locked(tmp_path / "lock", wait=False):
         assert os.path.exists(tmp_path / "lock")
+
+
+def test_name_is_reserved_once(tmp_path: Path) -> None:
+    assert run_state(tmp_path).reserve("order-7")
+    assert not run_state(tmp_path).reserve("order-7")
+    assert run_state(tmp_path).reserve("order-8")
+
+
+def test_process_of_another_user_counts_as_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    state = run_state(tmp_path, rate=1, clock=clock)
+    claim(state)
+
+    def denied(process: int, number: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.kill", denied)
+    claim(state)
+    assert clock.now - 1000 > 60
+
+
+def test_unusable_folder_is_reported(tmp_path: Path) -> None:
+    state = run_state(tmp_path / "gone")
+    with pytest.raises(LiveError, match=r"the state of the run in .*gone cannot be kept: No such file or directory"):
+        claim(state)
+
+
+def test_platform_without_file_locks_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    with pytest.raises(LiveError, match="need POSIX file locks"), locked(tmp_path / "lock"):
+        pass

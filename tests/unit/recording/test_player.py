@@ -1,4 +1,4 @@
-"""Replay: what plays, what does not, and that nothing reaches the network."""
+"""Replay: which interactions play, and that nothing reaches the network."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def cassettes(tmp_path: Path) -> Cassettes:
     return Cassettes(Engine(), tmp_path, "none", no_live)
 
 
-def test_the_pack_is_what_the_command_makes_of_orders_and_known_errors() -> None:
+def test_bundled_cassettes_are_what_their_tool_makes() -> None:
     pack = runpy.run_path(str(ROOT / "tools" / "make_cassettes.py"))["pack"]()
     assert {name: read_shipped_text(f"cassettes/{name}") for name in pack} == pack
     assert pack.keys() == {f"{name}.yaml" for name in bundled_names()}
 
 
-def test_the_pack_has_every_promised_cassette() -> None:
+def test_every_promised_cassette_is_bundled() -> None:
     assert bundled_names() == [
         "bad-request", "created", "created-observed", "created-partial", "created-several-lines", "created-unicode",
         "forbidden", "not-found", "rate-limited", "server-error", "unauthorized",
@@ -57,7 +57,7 @@ def test_the_pack_has_every_promised_cassette() -> None:
 
 
 @pytest.mark.parametrize("name", bundled_names())
-def test_each_cassette_says_that_it_is_no_recording_and_what_it_rests_on(name: str) -> None:
+def test_bundled_cassette_states_its_basis(name: str) -> None:
     text = read_shipped_text(f"cassettes/{name}.yaml")
     assert text.startswith("# Not a recording of the live API")
     basis = yaml.safe_load(text)["veeqo_alloc"]["made_from"]
@@ -70,7 +70,7 @@ PAIRS = [*((name, "requests") for name in bundled_names()), *(("created", client
 
 
 @pytest.mark.parametrize(("name", "client"), PAIRS)
-def test_each_shipped_cassette_plays(name: str, client: str, cassettes: Cassettes) -> None:
+def test_bundled_cassette_plays(name: str, client: str, cassettes: Cassettes) -> None:
     stored = yaml.safe_load(read_shipped_text(f"cassettes/{name}.yaml"))["interactions"][0]["response"]
     with cassettes.use(name, strict_play=True) as player:
         answer = CLIENTS[client](URL, BODY)
@@ -81,18 +81,18 @@ def test_each_shipped_cassette_plays(name: str, client: str, cassettes: Cassette
     assert cassettes.problems == []
 
 
-def test_the_pack_plays_for_any_order_and_host_and_checks_the_request(cassettes: Cassettes) -> None:
+def test_bundled_cassette_plays_for_any_order_and_host_and_checks_the_request(cassettes: Cassettes) -> None:
     with cassettes.use("created"):
         requests.post(URL, json=BODY["allocation"], headers=HEADERS, timeout=10)
     assert [finding.rule for finding in cassettes.findings.errors] == ["request-not-wrapped"]
 
 
-def test_the_pack_does_not_play_for_another_call(cassettes: Cassettes) -> None:
+def test_bundled_cassette_does_not_play_for_another_call(cassettes: Cassettes) -> None:
     with cassettes.use("created"), pytest.raises(UnmatchedRequestError, match="another call"):
         requests.post("https://shop.example.net/products", json=BODY, timeout=10)
 
 
-def test_the_users_folder_goes_before_the_pack(tmp_path: Path, cassettes: Cassettes) -> None:
+def test_cassette_of_the_user_shadows_a_bundled_one(tmp_path: Path, cassettes: Cassettes) -> None:
     write(tmp_path, "created", created(5))
     with cassettes.use("created"):
         answer = requests.post("https://api.example.com/orders/5/allocations", json=BODY, timeout=10)
@@ -100,7 +100,7 @@ def test_the_users_folder_goes_before_the_pack(tmp_path: Path, cassettes: Casset
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_the_body_is_compared_as_json(client: str, tmp_path: Path, cassettes: Cassettes) -> None:
+def test_body_is_compared_as_json(client: str, tmp_path: Path, cassettes: Cassettes) -> None:
     spaced = created()
     assert spaced.request is not None
     body = json.dumps(BODY, indent=3, sort_keys=True).replace("1784", "1784.0").encode()
@@ -115,7 +115,7 @@ def unmatched(cassettes: Cassettes, name: str, url: str, body: Any, **options: A
     return str(caught.value)
 
 
-def test_an_unmatched_request_says_what_differs_and_quotes_nothing(tmp_path: Path, cassettes: Cassettes) -> None:
+def test_unmatched_request_shows_differences_without_quoting(tmp_path: Path, cassettes: Cassettes) -> None:
     write(tmp_path, "mine", created(), created(7, body={"x": 1}))
     other = {"allocation": {**BODY["allocation"], "warehouse_id": 5, "note": "canary"}}
     text = unmatched(cassettes, "mine", "https://canary.example.net/orders/447452/allocations?canary=canary2", other)
@@ -143,22 +143,20 @@ def test_an_unmatched_request_says_what_differs_and_quotes_nothing(tmp_path: Pat
         ("body", "https://api.example.com/orders/447452/allocations", {"allocation": [True]}),
     ],
 )
-def test_each_part_is_compared_and_can_be_relaxed_by_name(
-    part: str, url: str, body: Any, tmp_path: Path, cassettes: Cassettes
-) -> None:
+def test_part_is_compared_unless_relaxed(part: str, url: str, body: Any, tmp_path: Path, cassettes: Cassettes) -> None:
     write(tmp_path, "mine", created())
     assert f"relax=['{part}']" in unmatched(cassettes, "mine", url, body)
     with cassettes.use("mine", relax=[part]):
         assert requests.post(url, json=body, timeout=10).status_code == 201
 
 
-def test_the_method_is_compared_and_can_be_relaxed(tmp_path: Path, cassettes: Cassettes) -> None:
+def test_method_can_be_relaxed(tmp_path: Path, cassettes: Cassettes) -> None:
     write(tmp_path, "mine", created())
     with cassettes.use("mine", relax="method"):
         assert requests.put("https://api.example.com/orders/447452/allocations", json=BODY, timeout=10).ok
 
 
-def test_a_played_interaction_plays_again_only_where_asked(tmp_path: Path, cassettes: Cassettes) -> None:
+def test_interaction_plays_once_unless_repeats_are_allowed(tmp_path: Path, cassettes: Cassettes) -> None:
     write(tmp_path, "mine", created())
     url = "https://api.example.com/orders/447452/allocations"
     with cassettes.use("mine"):
@@ -172,7 +170,7 @@ def test_a_played_interaction_plays_again_only_where_asked(tmp_path: Path, casse
     assert len(player.interactions) == 3
 
 
-def test_what_was_redacted_in_the_recording_matches_what_would_be(tmp_path: Path, cassettes: Cassettes) -> None:
+def test_redacted_recording_matches_what_redaction_would_replace(tmp_path: Path, cassettes: Cassettes) -> None:
     body = {"allocation": {**BODY["allocation"], "note": "redacted-1", "phone": 7946000002}}
     write(tmp_path, "mine", created(body=body))
     url = "https://api.example.com/orders/447452/allocations"
@@ -185,18 +183,18 @@ def test_what_was_redacted_in_the_recording_matches_what_would_be(tmp_path: Path
     )
 
 
-def test_unplayed_interactions_are_told(tmp_path: Path, cassettes: Cassettes) -> None:
+def test_unplayed_interactions_are_a_problem_with_strict_play(tmp_path: Path, cassettes: Cassettes) -> None:
     write(tmp_path, "mine", created(1), created(2))
     with cassettes.use("mine", strict_play=True) as player:
         requests.post("https://api.example.com/orders/2/allocations", json=BODY, timeout=10)
-    assert [each.request.url for each in player.unplayed if each.request] == [
+    assert [interaction.request.url for interaction in player.unplayed if interaction.request] == [
         "https://api.example.com/orders/1/allocations"
     ]
     assert cassettes.problems == ["1 of 2 interactions of the cassette 'mine' not played (strict_play=True)"]
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_compressed_response_of_another_client_plays(client: str, tmp_path: Path, cassettes: Cassettes) -> None:
+def test_compressed_response_plays(client: str, tmp_path: Path, cassettes: Cassettes) -> None:
     entry = created()
     assert entry.response is not None
     assert entry.response.body is not None
@@ -210,7 +208,7 @@ def test_a_compressed_response_of_another_client_plays(client: str, tmp_path: Pa
     assert parsed(answer)["id"] == 447452
 
 
-def test_a_request_that_nothing_matches_does_not_reach_the_server(
+def test_unmatched_request_does_not_reach_the_server(
     live_server: tuple[str, type[Counting]], tmp_path: Path, cassettes: Cassettes
 ) -> None:
     url, server = live_server
@@ -238,7 +236,7 @@ def live_server() -> Iterator[tuple[str, type[Counting]]]:
         yield url, Fresh
 
 
-def test_eight_threads_never_reach_a_real_socket(
+def test_threads_never_reach_a_real_socket(
     live_server: tuple[str, type[Counting]], tmp_path: Path, cassettes: Cassettes
 ) -> None:
     url, server = live_server
@@ -266,7 +264,7 @@ def test_eight_threads_never_reach_a_real_socket(
     }
 
 
-def test_threads_that_share_a_session_are_played(tmp_path: Path, cassettes: Cassettes) -> None:
+def test_threads_with_a_shared_session_are_played(tmp_path: Path, cassettes: Cassettes) -> None:
     write(tmp_path, "mine", *(created(number) for number in range(1, 41)))
     with cassettes.use("mine") as player, httpx.Client() as client, ThreadPoolExecutor(8) as pool:
         urls = [f"https://api.example.com/orders/{number}/allocations" for number in range(1, 41)]
@@ -276,7 +274,7 @@ def test_threads_that_share_a_session_are_played(tmp_path: Path, cassettes: Cass
 
 
 @pytest.mark.parametrize("kind", ["httpx", "aiohttp"])
-def test_forty_calls_at_once_in_one_loop_are_played(kind: str, tmp_path: Path, cassettes: Cassettes) -> None:
+def test_concurrent_calls_in_one_event_loop_are_played(kind: str, tmp_path: Path, cassettes: Cassettes) -> None:
     write(tmp_path, "mine", *(created(number) for number in range(1, 41)))
     urls = [f"https://api.example.com/orders/{number}/allocations" for number in range(1, 41)]
 
@@ -293,7 +291,7 @@ def test_forty_calls_at_once_in_one_loop_are_played(kind: str, tmp_path: Path, c
     assert (player.unplayed, len(player.interactions)) == ([], 40)
 
 
-def test_no_connection_and_no_look_up_is_made_within_a_replay(cassettes: Cassettes) -> None:
+def test_connections_and_lookups_are_blocked_during_replay(cassettes: Cassettes) -> None:
     with cassettes.use("created"):
         for family in (socket.AF_INET, socket.AF_INET6):
             with socket.socket(family) as plain, pytest.raises(NetworkBlockedError):
@@ -304,7 +302,7 @@ def test_no_connection_and_no_look_up_is_made_within_a_replay(cassettes: Cassett
             socket.getaddrinfo("staging.example.com", 443)
 
 
-def test_a_host_that_is_allowed_can_be_called_beside_the_cassette(
+def test_allowed_host_can_be_called_besides_the_cassette(
     live_server: tuple[str, type[Counting]], cassettes: Cassettes
 ) -> None:
     url, _ = live_server
@@ -321,7 +319,7 @@ def test_a_host_that_is_allowed_can_be_called_beside_the_cassette(
         pass
 
 
-def test_everything_is_as_before_after_a_replay_also_one_that_failed(
+def test_patches_are_removed_after_a_replay_even_if_it_failed(
     live_server: tuple[str, type[Counting]], tmp_path: Path, cassettes: Cassettes
 ) -> None:
     url, server = live_server
@@ -358,9 +356,7 @@ SENTENCES = [
 
 
 @pytest.mark.parametrize(("text", "sentence"), SENTENCES)
-def test_what_is_no_cassette_is_one_sentence_with_its_name(
-    text: str, sentence: str, tmp_path: Path, cassettes: Cassettes
-) -> None:
+def test_malformed_cassette_is_rejected(text: str, sentence: str, tmp_path: Path, cassettes: Cassettes) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(CassetteError) as caught, cassettes.use("mine"):
@@ -369,7 +365,7 @@ def test_what_is_no_cassette_is_one_sentence_with_its_name(
     assert path.read_text(encoding="utf-8") == text
 
 
-def test_a_huge_cassette_is_refused_before_it_is_read(tmp_path: Path, cassettes: Cassettes) -> None:
+def test_huge_cassette_is_rejected_unread(tmp_path: Path, cassettes: Cassettes) -> None:
     with (tmp_path / "mine.yaml").open("wb") as file:
         file.truncate(100_000_000)
     with pytest.raises(CassetteError, match="is larger than 64 MB: split it"), cassettes.use("mine"):
@@ -379,13 +375,13 @@ def test_a_huge_cassette_is_refused_before_it_is_read(tmp_path: Path, cassettes:
 @pytest.mark.parametrize(
     "name", ["../created", "a/../b", "/etc/passwd", "", ".hidden", "a//b", "a\\b", "a\nb", "a/", "ünïcode", None]
 )
-def test_a_name_stays_in_its_folder(name: str, cassettes: Cassettes) -> None:
+def test_name_that_leads_out_of_the_folder_is_rejected(name: str, cassettes: Cassettes) -> None:
     with pytest.raises(CassetteError, match="is not a cassette name"), cassettes.use(name):
         pass
 
 
 @pytest.mark.parametrize("mode", ["none", "once", "all"])
-def test_a_link_out_of_the_folder_is_not_touched(mode: str, tmp_path: Path) -> None:
+def test_link_out_of_the_folder_is_rejected(mode: str, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     outside = write(tmp_path, "outside", created())
     (tmp_path / "in" / "mine.yaml").symlink_to(outside)
@@ -394,7 +390,7 @@ def test_a_link_out_of_the_folder_is_not_touched(mode: str, tmp_path: Path) -> N
         pass
 
 
-def test_a_name_that_is_nowhere_is_told_with_the_nearest(tmp_path: Path, cassettes: Cassettes) -> None:
+def test_unknown_cassette_is_reported_with_the_nearest_name(tmp_path: Path, cassettes: Cassettes) -> None:
     with pytest.raises(CassetteError) as caught, cassettes.use("created-partal"):
         pass
     assert str(caught.value) == (
@@ -410,13 +406,15 @@ def test_a_name_that_is_nowhere_is_told_with_the_nearest(tmp_path: Path, cassett
         ({"record_mode": "onec"}, "unknown record mode 'onec': did you mean 'once'?"),
     ],
 )
-def test_a_wrong_option_is_one_sentence(options: dict[str, Any], sentence: str, cassettes: Cassettes) -> None:
+def test_unknown_option_value_is_reported_with_the_nearest(
+    options: dict[str, Any], sentence: str, cassettes: Cassettes
+) -> None:
     with pytest.raises(ValueError, match="unknown") as caught, cassettes.use("created", **options):
         pass
     assert str(caught.value) == sentence
 
 
-def test_a_json_cassette_and_one_in_a_subfolder_play(tmp_path: Path, cassettes: Cassettes) -> None:
+def test_json_cassette_in_a_subfolder_plays(tmp_path: Path, cassettes: Cassettes) -> None:
     (tmp_path / "sub").mkdir()
     document = yaml.safe_load(cassette_text([created()], {}))
     (tmp_path / "sub" / "mine.json").write_text(json.dumps(document), encoding="utf-8")
@@ -425,7 +423,7 @@ def test_a_json_cassette_and_one_in_a_subfolder_play(tmp_path: Path, cassettes: 
             assert requests.post("https://api.example.com/orders/447452/allocations", json=BODY, timeout=10).ok
 
 
-def test_a_vcrpy_that_would_write_by_itself_is_not_used(cassettes: Cassettes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vcrpy_that_ignores_the_persister_is_rejected(cassettes: Cassettes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vcr.VCR, "register_persister", lambda self, persister: None)
     with (
         pytest.raises(CassetteError, match="this version of vcrpy would write recordings unredacted"),
@@ -434,5 +432,5 @@ def test_a_vcrpy_that_would_write_by_itself_is_not_used(cassettes: Cassettes, mo
         pass
 
 
-def test_the_pack_lies_where_it_is_installed() -> None:
+def test_bundled_cassettes_are_installed() -> None:
     assert shipped_folder("cassettes").joinpath("created.yaml").is_file()

@@ -1,0 +1,96 @@
+"""HTTP to the foreign server: forwarded headers, delays, and what an error means."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import requests
+import urllib3
+from support.live import live_at, pool_request
+from support.staging import Staging, staging
+
+from pytest_veeqo_alloc import Request, Response
+from pytest_veeqo_alloc.live.transport import Forwarder, describe_error, retry_after
+
+
+@pytest.fixture
+def server() -> Iterator[Staging]:
+    with staging() as started:
+        yield started
+
+
+def _reached(reason: Exception) -> requests.ConnectionError:
+    """What requests raises where urllib3 gave up for *reason*."""
+    return requests.ConnectionError(urllib3.exceptions.MaxRetryError(urllib3.HTTPConnectionPool("h"), "/", reason))
+
+
+def _because(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+CONNECTION = urllib3.connection.HTTPConnection("h")
+
+
+@pytest.mark.parametrize(
+    ("error", "trouble"),
+    [
+        (requests.exceptions.SSLError(ssl.SSLCertVerificationError(1, "x")), ("TLS certificate not trusted", False)),
+        (_reached(urllib3.exceptions.NameResolutionError("h", CONNECTION, socket.gaierror())), ("DNS lookup failed", False)),
+        (_because(requests.ConnectionError("x"), socket.gaierror()), ("DNS lookup failed", False)),
+        (_reached(urllib3.exceptions.NewConnectionError(CONNECTION, "x")), ("connection failed", False)),
+        (_reached(_because(urllib3.exceptions.NewConnectionError(CONNECTION, "x"), ConnectionRefusedError())),
+         ("connection refused", False)),
+        (requests.ConnectTimeout(), ("connection attempt timed out", False)),
+        (requests.ReadTimeout(), ("response timed out", True)),
+        (requests.exceptions.SSLError("x"), ("TLS connection broken", True)),
+        (requests.ConnectionError(OSError()), ("connection broken or response not HTTP", True)),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else type(value).__name__,
+)  # fmt: skip
+def test_error_description_says_whether_the_request_may_have_been_sent(
+    error: Exception, trouble: tuple[str, bool]
+) -> None:
+    assert describe_error(error) == trouble
+
+
+def test_forwarder_joins_end_to_end_headers_and_adds_its_own(server: Staging, tmp_path: Path) -> None:
+    with live_at(server.url, tmp_path) as live:
+        forwarder = Forwarder(live.permission, "proxy-of-a-test")
+    sent = Request(
+        "POST",
+        f"{server.url}/orders/7/allocations",
+        (("X-Trace", "a"), ("x-trace", "b"), ("Via", "1.0 first"), ("Accept-Encoding", "BR, GZIP"), ("Host", "h"),
+         ("Connection", "X-Hop"), ("X-Hop", "1"), ("Expect", "100-continue")),
+        json.dumps(pool_request()).encode(),
+    )  # fmt: skip
+    assert forwarder.send(sent).status == 201
+    headers = server.seen[-1][2]
+    assert headers == {
+        "X-Trace": "a, b", "Accept-Encoding": "gzip", "Connection": "close", "Via": "1.0 first, 1.1 proxy-of-a-test",
+        "Host": server.url.partition("://")[2], "Content-Length": str(len(sent.body or b"")),
+    }  # fmt: skip
+    forwarder.send(replace(sent, headers=(("Accept-Encoding", "br"),)))
+    assert server.seen[-1][2]["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7),
+        (" 7 ", 7),
+        ("7.5", 3),
+        ("soon", 3),
+        ("", 3),
+        ("Fri, 27 Nov 2026 10:00:00 -0000", 3),
+        ("Fri, 27 Nov 2020 10:00:00 GMT", 0),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_with_a_zone(value: str, seconds: float) -> None:
+    assert retry_after(Response(429, (("Retry-After", value),)), 3) == seconds
