@@ -95,14 +95,15 @@ def _order(story: Story, shapes: dict[str, Json]) -> Json:
     template, line_template = shapes["order"], shapes["line_item"]
     subtotal = sum(line.quantity * _charged(line) for line in story.lines) - story.discount
     tax = sum(line.tax for line in story.lines)
-    number = template["number"]
+    number, plan = template["number"], shapes["subscription_plan"]
+    company = {**shapes["company"], "subscription_plan": {**plan}, "subscription_plan_id": plan["id"]}
     return {
         **template,
         **_times(story),
         "allocated_completely": story.allocated_completely,
         "allocations": [_allocation(story, one, ordered, reserved, shapes) for one in story.allocations],
         "channel": _channel(warehouses, shapes),
-        "created_by": _created_by(shapes),
+        "created_by": {**shapes["created_by"], "company": company},
         "customer": _customer(story, shapes),
         "deliver_to": {**shapes["deliver_to"], **_address(story)},
         "delivery_cost": money(story.delivery),
@@ -262,12 +263,6 @@ def _channel(warehouses: list[int], shapes: dict[str, Json]) -> Json:
         "default_warehouse": {**named[0]},
         "stock_level_update_requests": [*template["stock_level_update_requests"]],
     }
-
-
-def _created_by(shapes: dict[str, Json]) -> Json:
-    plan = shapes["subscription_plan"]
-    company = {**shapes["company"], "subscription_plan": {**plan}, "subscription_plan_id": plan["id"]}
-    return {**shapes["created_by"], "company": company}
 
 
 def _customer(story: Story, shapes: dict[str, Json]) -> Json:

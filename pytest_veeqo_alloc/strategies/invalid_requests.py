@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
+from pytest_veeqo_alloc.contract.field_table import Field, Shape
+from pytest_veeqo_alloc.contract.rules import BodySide
 from pytest_veeqo_alloc.core.json_pointer import join
 from pytest_veeqo_alloc.spec.loader import tables
 from pytest_veeqo_alloc.strategies.requests import Payload, allocation_requests
@@ -41,11 +44,11 @@ Mutation = Callable[[st.DrawFn, Payload], tuple[Any, str]]
 
 def invalid_allocation_requests() -> st.SearchStrategy[Broken]:
     """Return a strategy for request bodies that break exactly one of the rules that a request body can break."""
-    return mutated(allocation_requests(max_lines=4), REQUEST_MUTATIONS)
+    return broken_payloads(allocation_requests(max_lines=4), REQUEST_MUTATIONS)
 
 
 @st.composite
-def mutated(draw: st.DrawFn, valid: st.SearchStrategy[Payload], mutations: Mapping[str, Mutation]) -> Broken:
+def broken_payloads(draw: st.DrawFn, valid: st.SearchStrategy[Payload], mutations: Mapping[str, Mutation]) -> Broken:
     """Generate payloads of *valid*, each broken by one of the *mutations*, which are listed by rule."""
     # The rule is drawn last: Hypothesis tends to keep what it drew first, and would try only a few rules.
     payload = draw(valid)
@@ -54,14 +57,90 @@ def mutated(draw: st.DrawFn, valid: st.SearchStrategy[Payload], mutations: Mappi
     return Broken(payload, rule, pointer)
 
 
-def _documented_field(draw: st.DrawFn, body: Payload) -> tuple[dict[str, Any], str, str, str]:
-    """Draw a documented field; return the object that has it, its name, its pointer and its type."""
-    allocation = tables().request.children[0][2]
-    types = {"allocation": "object"} | {field.name: str(field.type) for field in allocation.fields.values()}
-    name, json_type = draw(st.sampled_from(list(types.items())))
-    if name == "allocation":
-        return body, name, "/allocation", json_type
-    return body["allocation"], name, f"/allocation/{name}", json_type
+class Member(NamedTuple):
+    """A documented field in a body: its pointer, the name of its shape, its description, and the object that has it."""
+
+    pointer: str
+    shape: str
+    field: Field
+    owner: dict[str, Any]
+
+
+Matches = Callable[[Member], bool]
+
+
+def draw_member(draw: st.DrawFn, side: BodySide, body: Payload, matches: Matches) -> Member:
+    """Draw a documented field of *body* that matches."""
+
+    def below(owner: Any, shape: Shape, pointer: str) -> Iterator[Member]:
+        for field in shape.fields.values():
+            yield Member(f"{pointer}/{field.name}", shape.name, field, owner)
+        for name, is_array, child in shape.children:
+            for index, item in enumerate(owner[name]) if is_array else [("", owner[name])]:
+                yield from below(item, child, f"{pointer}/{name}/{index}" if is_array else f"{pointer}/{name}")
+
+    root = tables().request if side == "request" else tables().response
+    member: Member = draw(st.sampled_from([member for member in below(body, root, "") if matches(member)]))
+    return member
+
+
+def replacement(
+    side: BodySide, matches: Matches, values: Sequence[Any], then: Callable[[Payload], None] | None = None
+) -> Mutation:
+    """Return a mutation that replaces a field by one of *values*, and *then* adapts the rest of the body."""
+
+    def mutation(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
+        member = draw_member(draw, side, body, matches)
+        member.owner[member.field.name] = copy.deepcopy(draw(st.sampled_from(values)))
+        if then is not None:
+            then(body)
+        return body, member.pointer
+
+    return mutation
+
+
+def type_change(side: BodySide, matches: Matches) -> Mutation:
+    """Return a mutation that replaces the body, or a field, by a value of another type."""
+
+    def mutation(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
+        if draw(st.integers(0, 9)) == 9:
+            return wrong_root(draw, body), ""
+        member = draw_member(draw, side, body, matches)
+        # Null instead of the whole allocation counts as a wrong type, too.
+        is_null = member.pointer == "/allocation" and draw(st.booleans())
+        member.owner[member.field.name] = None if is_null else wrong_type(draw, str(member.field.type))
+        return body, member.pointer
+
+    return mutation
+
+
+def removal(side: BodySide, matches: Matches) -> Mutation:
+    """Return a mutation that removes a field."""
+
+    def mutation(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
+        member = draw_member(draw, side, body, matches)
+        del member.owner[member.field.name]
+        return body, member.pointer
+
+    return mutation
+
+
+def addition(side: BodySide) -> Mutation:
+    """Return a mutation that adds an undocumented member to an object."""
+
+    def mutation(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
+        member = draw_member(draw, side, body, lambda member: True)
+        name = draw(st.sampled_from(NEW_NAMES))
+        member.owner[name] = draw(st.sampled_from(NEW_VALUES))
+        return body, join(member.pointer.rpartition("/")[0], name)
+
+    return mutation
+
+
+def excess_depth(side: BodySide, matches: Matches) -> Mutation:
+    """Return a mutation that nests a field deeper than allowed, which is a finding about the whole body."""
+    nest = replacement(side, matches, [deeply_nested()])
+    return lambda draw, body: (nest(draw, body)[0], "")
 
 
 def _line(draw: st.DrawFn, body: Payload) -> tuple[list[Any], int, str]:
@@ -69,36 +148,6 @@ def _line(draw: st.DrawFn, body: Payload) -> tuple[list[Any], int, str]:
     lines = body["allocation"]["line_items_attributes"]
     index = draw(st.integers(0, len(lines) - 1))
     return lines, index, f"{LINES}/{index}"
-
-
-def _wrong_type(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-    if draw(st.booleans()):
-        return wrong_root(draw, body), ""
-    owner, name, pointer, json_type = _documented_field(draw, body)
-    # Null instead of the whole allocation counts as a wrong type, too.
-    owner[name] = None if name == "allocation" and draw(st.booleans()) else wrong_type(draw, json_type)
-    return body, pointer
-
-
-def _null(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-    name = draw(st.sampled_from(list(body["allocation"])))
-    body["allocation"][name] = None
-    return body, f"/allocation/{name}"
-
-
-def _missing(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-    owner, name, pointer, _ = _documented_field(draw, body)
-    del owner[name]
-    return body, pointer
-
-
-def _undocumented(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-    lines, index, line = _line(draw, body)
-    owners = [(body, ""), (body["allocation"], "/allocation"), (lines[index], line)]
-    owner, pointer = draw(st.sampled_from(owners))
-    name = draw(st.sampled_from(NEW_NAMES))
-    owner[name] = draw(st.sampled_from(NEW_VALUES))
-    return body, join(pointer, name)
 
 
 def _line_shape(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
@@ -114,57 +163,39 @@ def _line_shape(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
     return body, f"{pointer}/{name}"
 
 
-def _no_lines(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-    body["allocation"]["line_items_attributes"] = []
-    return body, LINES
-
-
-def _quantity(values: Sequence[float]) -> Mutation:
-    def mutation(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-        lines, index, pointer = _line(draw, body)
-        lines[index]["quantity"] = draw(st.sampled_from(values))
-        return body, f"{pointer}/quantity"
-
-    return mutation
-
-
 def _duplicate(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
     lines, index, _ = _line(draw, body)
     lines.append({"sellable_id": lines[index]["sellable_id"], "quantity": draw(st.integers(1, 9))})
     return body, f"{LINES}/{len(lines) - 1}/sellable_id"
 
 
-def _id(values: Sequence[float]) -> Mutation:
-    def mutation(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-        lines, index, line = _line(draw, body)
-        ids = [(body["allocation"], "warehouse_id", "/allocation"), (lines[index], "sellable_id", line)]
-        owner, name, pointer = draw(st.sampled_from(ids))
-        owner[name] = draw(st.sampled_from(values))
-        return body, f"{pointer}/{name}"
-
-    return mutation
+def _is_id(member: Member) -> bool:
+    return member.field.is_id
 
 
-def _too_deep(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-    owner, name, _, _ = _documented_field(draw, body)
-    owner[name] = deeply_nested()
-    return body, ""
+def is_quantity(member: Member) -> bool:
+    """Return whether a field is a quantity."""
+    return member.field.is_quantity
+
+
+def _above_lines(member: Member) -> bool:
+    return member.shape != "line_item"  # the rule line-item-shape replaces the others there
 
 
 REQUEST_MUTATIONS: Mapping[str, Mutation] = {
     "request-not-wrapped": lambda draw, body: (body["allocation"], ""),
-    "wrong-type": _wrong_type,
-    "null-value": _null,
-    "required-field": _missing,
-    "undocumented-field": _undocumented,
+    "wrong-type": type_change("request", _above_lines),
+    "null-value": replacement("request", lambda member: member.shape == "allocation", [None]),
+    "required-field": removal("request", _above_lines),
+    "undocumented-field": addition("request"),
     "line-item-shape": _line_shape,
-    "line-items-empty": _no_lines,
-    "quantity-not-positive": _quantity([0, -1, -1000, 0.0, -1.0]),
-    "quantity-not-integer": _quantity([0.5, 1.5, -0.5, 1e-9]),
+    "line-items-empty": replacement("request", lambda member: member.field.name == "line_items_attributes", [[]]),
+    "quantity-not-positive": replacement("request", is_quantity, [0, -1, -1000, 0.0, -1.0]),
+    "quantity-not-integer": replacement("request", is_quantity, [0.5, 1.5, -0.5, 1e-9]),
     "duplicate-sellable": _duplicate,
-    "id-not-positive-integer": _id(NOT_IDS),
-    "non-finite-number": _id(NOT_FINITE),
-    "too-deep": _too_deep,
+    "id-not-positive-integer": replacement("request", _is_id, NOT_IDS),
+    "non-finite-number": replacement("request", _is_id, NOT_FINITE),
+    "too-deep": excess_depth("request", _above_lines),
 }
 
 

@@ -3,38 +3,28 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 from hypothesis import strategies as st
 
-from pytest_veeqo_alloc.contract.field_table import Field, Shape
-from pytest_veeqo_alloc.core.json_pointer import join
 from pytest_veeqo_alloc.orders.story import units_by_sellable
-from pytest_veeqo_alloc.spec.loader import tables
-from pytest_veeqo_alloc.strategies.invalid_requests import Broken, Mutation, mutated
+from pytest_veeqo_alloc.strategies.invalid_requests import (
+    Broken,
+    Member,
+    Mutation,
+    addition,
+    broken_payloads,
+    draw_member,
+    excess_depth,
+    is_quantity,
+    removal,
+    replacement,
+    type_change,
+)
 from pytest_veeqo_alloc.strategies.requests import Payload
 from pytest_veeqo_alloc.strategies.responses import balanced_orders
-from pytest_veeqo_alloc.strategies.values import (
-    NEW_NAMES,
-    NEW_VALUES,
-    NOT_DATES,
-    NOT_FINITE,
-    NOT_IDS,
-    deeply_nested,
-    wrong_root,
-    wrong_type,
-)
-
-
-class Member(NamedTuple):
-    """A documented field in an order: its pointer, its shape's name, its description, and the object that has it."""
-
-    pointer: str
-    shape: str
-    field: Field
-    owner: dict[str, Any]
-
+from pytest_veeqo_alloc.strategies.values import NOT_DATES, NOT_FINITE, NOT_IDS
 
 _LINKED = {
     ("order", "id"), ("allocation", "order_id"), ("payment", "order_id"), ("sellable", "id"), ("warehouse", "id"),
@@ -46,73 +36,7 @@ _LINKED = {
 
 def invalid_allocation_responses() -> st.SearchStrategy[Broken]:
     """Return a strategy for response bodies that break exactly one of the rules that a response body can break."""
-    return mutated(balanced_orders(), RESPONSE_MUTATIONS)
-
-
-def _members(order: Payload) -> Iterator[Member]:
-    """Yield every documented field of *order*."""
-
-    def below(owner: Any, shape: Shape, pointer: str) -> Iterator[Member]:
-        for field in shape.fields.values():
-            yield Member(f"{pointer}/{field.name}", shape.name, field, owner)
-        for name, is_array, child in shape.children:
-            if is_array:
-                for index, item in enumerate(owner[name]):
-                    yield from below(item, child, f"{pointer}/{name}/{index}")
-            else:
-                yield from below(owner[name], child, f"{pointer}/{name}")
-
-    return below(order, tables().response, "")
-
-
-def _member(draw: st.DrawFn, order: Payload, matches: Callable[[Member], bool]) -> Member:
-    member: Member = draw(st.sampled_from([member for member in _members(order) if matches(member)]))
-    return member
-
-
-def _replace(
-    matches: Callable[[Member], bool], values: Sequence[Any], then: Callable[[Payload], None] | None = None
-) -> Mutation:
-    """Return a mutation that replaces a matching field by one of *values*, and *then* adapts the order."""
-
-    def mutation(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
-        member = _member(draw, order, matches)
-        member.owner[member.field.name] = draw(st.sampled_from(values))
-        if then is not None:
-            then(order)
-        return order, member.pointer
-
-    return mutation
-
-
-def _remove(*, required: bool) -> Mutation:
-    def mutation(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
-        member = _member(draw, order, lambda member: member.field.required is required)
-        del member.owner[member.field.name]
-        return order, member.pointer
-
-    return mutation
-
-
-def _wrong_type(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
-    if draw(st.integers(0, 9)) == 9:
-        return wrong_root(draw, order), ""
-    member = _member(draw, order, lambda member: member.field.type is not None)
-    member.owner[member.field.name] = wrong_type(draw, str(member.field.type))
-    return order, member.pointer
-
-
-def _undocumented(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
-    member = _member(draw, order, lambda member: True)
-    name = draw(st.sampled_from(NEW_NAMES))
-    member.owner[name] = draw(st.sampled_from(NEW_VALUES))
-    return order, join(member.pointer.rpartition("/")[0], name)
-
-
-def _too_deep(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
-    member = _member(draw, order, lambda member: True)
-    member.owner[member.field.name] = deeply_nested()
-    return order, ""
+    return broken_payloads(balanced_orders(), RESPONSE_MUTATIONS)
 
 
 def _adapt_totals(order: Payload) -> None:
@@ -138,7 +62,9 @@ def _add(shape: str, name: str, *totals: str, amounts: st.SearchStrategy[float] 
     """Return a mutation that adds an amount to one side of an equation, and to the *totals* that follow from it."""
 
     def mutation(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
-        member = _member(draw, order, lambda member: member.shape == shape and member.field.name == name)
+        member = draw_member(
+            draw, "response", order, lambda member: member.shape == shape and member.field.name == name
+        )
         amount = draw(amounts)
         member.owner[name] += amount
         for total in totals:
@@ -150,7 +76,9 @@ def _add(shape: str, name: str, *totals: str, amounts: st.SearchStrategy[float] 
 
 def _title(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
     name = draw(st.sampled_from(["sellable_title", "product_title"]))
-    member = _member(draw, order, lambda member: member.shape == "sellable" and member.field.name == name)
+    member = draw_member(
+        draw, "response", order, lambda member: member.shape == "sellable" and member.field.name == name
+    )
     member.owner[name] += " copied"
     return order, member.pointer
 
@@ -173,6 +101,10 @@ def _not_ordered(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
     return order, f"/allocations/0/line_items/{index}/sellable/id"
 
 
+def _is_typed(member: Member) -> bool:
+    return member.field.type is not None
+
+
 def _is_free_id(member: Member) -> bool:
     return member.field.is_id and (member.shape, member.field.name) not in _LINKED
 
@@ -186,18 +118,18 @@ _NO_ORDERS: list[Any] = [{}, {"status": "created"}, {"error_messages": "Not foun
 
 RESPONSE_MUTATIONS: Mapping[str, Mutation] = {
     "not-an-order": lambda draw, order: (copy.deepcopy(draw(st.sampled_from(_NO_ORDERS))), ""),
-    "wrong-type": _wrong_type,
-    "null-value": _replace(lambda member: member.field.type is not None and not member.field.nullable, [None]),
-    "required-field": _remove(required=True),
-    "absent-field": _remove(required=False),
-    "undocumented-field": _undocumented,
-    "id-not-positive-integer": _replace(_is_free_id, NOT_IDS),
-    "datetime-format": _replace(lambda member: member.field.is_datetime, NOT_DATES),
-    "quantity-not-positive": _replace(lambda member: member.field.is_quantity, [0, -1, -7.0], _adapt_totals),
-    "quantity-not-integer": _replace(lambda member: member.field.is_quantity, [0.5, 1.25, -0.5], _adapt_totals),
-    "negative-amount": _replace(_is_free_amount, [-0.01, -1, -1399.5], _adapt_totals),
-    "non-finite-number": _replace(lambda member: member.field.type == "number", NOT_FINITE),
-    "too-deep": _too_deep,
+    "wrong-type": type_change("response", _is_typed),
+    "null-value": replacement("response", lambda member: _is_typed(member) and not member.field.nullable, [None]),
+    "required-field": removal("response", lambda member: member.field.required),
+    "absent-field": removal("response", lambda member: not member.field.required),
+    "undocumented-field": addition("response"),
+    "id-not-positive-integer": replacement("response", _is_free_id, NOT_IDS),
+    "datetime-format": replacement("response", lambda member: member.field.is_datetime, NOT_DATES),
+    "quantity-not-positive": replacement("response", is_quantity, [0, -1, -7.0], _adapt_totals),
+    "quantity-not-integer": replacement("response", is_quantity, [0.5, 1.25, -0.5], _adapt_totals),
+    "negative-amount": replacement("response", _is_free_amount, [-0.01, -1, -1399.5], _adapt_totals),
+    "non-finite-number": replacement("response", lambda member: member.field.type == "number", NOT_FINITE),
+    "too-deep": excess_depth("response", lambda member: True),
     "allocation-order": _add("allocation", "order_id"),
     "payment-order": _add("payment", "order_id"),
     "available-stock": _add("stock_entry", "available_stock_level", amounts=_UNITS),

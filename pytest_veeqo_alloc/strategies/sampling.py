@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_MUTATIONS, Broken, mutated
+from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_MUTATIONS, Broken, broken_payloads
 from pytest_veeqo_alloc.strategies.requests import allocation_requests
 from pytest_veeqo_alloc.strategies.responses import allocation_responses
 
@@ -29,7 +29,7 @@ def samples(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
 def broken_requests(rule: str, count: int, warehouse_id: int, sellable_ids: Sequence[int], units: int) -> list[Broken]:
     """Return *count* request bodies that break only *rule*, for an existing warehouse and existing sellables."""
     valid = _existing(warehouse_id, sellable_ids, units)
-    return samples(mutated(valid, {rule: REQUEST_MUTATIONS[rule]}), count)
+    return samples(broken_payloads(valid, {rule: REQUEST_MUTATIONS[rule]}), count)
 
 
 def valid_requests(count: int, warehouse_id: int, sellable_ids: Sequence[int], units: int) -> list[Any]:

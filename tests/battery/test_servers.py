@@ -14,7 +14,7 @@ import pytest
 from battery.aiohttp_app import running_in_aiohttp
 from battery.app import KEY, CorrectServer, running
 from battery.defects import DEFECTS, accepting, request_test, response_test, with_body
-from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_MUTATIONS, mutated
+from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_MUTATIONS, broken_payloads
 from pytest_veeqo_alloc.strategies.invalid_responses import RESPONSE_MUTATIONS
 from pytest_veeqo_alloc.strategies.responses import balanced_orders
 from pytest_veeqo_alloc.strategies.sampling import samples
@@ -54,7 +54,7 @@ def test_correct_server_passes(framework: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rule", RESPONSE_MUTATIONS)
 def test_broken_response_fails_the_test_of_its_rule(rule: str, tmp_path: Path) -> None:
-    (broken,) = samples(mutated(balanced_orders(), {rule: RESPONSE_MUTATIONS[rule]}), 1)
+    (broken,) = samples(broken_payloads(balanced_orders(), {rule: RESPONSE_MUTATIONS[rule]}), 1)
     assert_only_failure(with_body(broken.payload), tmp_path, response_test(rule))
 
 
