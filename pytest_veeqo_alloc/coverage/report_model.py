@@ -104,9 +104,9 @@ def _rule_rows(coverage: Coverage, evaluations: Mapping[str, int], about: RunInf
         severity, rule, *_ = key.split(" ", 2)
         counts[f"{severity}s", rule] += count
     return {
-        rule: {"looked_at": count, **{name: counts[name, rule] for name in ("errors", "warnings", "accepted")}}
+        rule: {"looked_at": evaluated, **{name: counts[name, rule] for name in ("errors", "warnings", "accepted")}}
         for rule in CATALOGUE
-        if (count := evaluations.get(rule)) is not None and about.severities[rule] != "off"
+        if (evaluated := evaluations.get(rule)) is not None and about.severities[rule] != "off"
     }
 
 
