@@ -1,1 +1,1 @@
-"""The contract: rules and what breaks them. Pure: no files, no clock, no environment."""
+"""Rules, and what breaks them: pure functions of data."""

@@ -1,1 +1,1 @@
-"""HTTP messages, JSON Pointers, text and formats: plain data and functions that know no contract."""
+"""HTTP messages, JSON Pointers, text and formats."""

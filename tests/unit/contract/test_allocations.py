@@ -33,30 +33,28 @@ from pytest_veeqo_alloc.core.http import decode_content
         ([], AllocationRequest()),
     ],
 )  # fmt: skip
-def test_a_request_tells_its_warehouse_and_units_as_far_as_they_can_be_read(
-    body: Any, asked: AllocationRequest
-) -> None:
+def test_requested_allocation_has_what_is_readable(body: Any, asked: AllocationRequest) -> None:
     assert requested_allocation(json.dumps(body).encode()) == asked
 
 
 @pytest.mark.parametrize("body", [None, b"", b"{", b"\xff"])
-def test_a_body_that_cannot_be_read_tells_nothing(body: bytes | None) -> None:
+def test_unreadable_body_has_no_allocation(body: bytes | None) -> None:
     assert requested_allocation(body) == AllocationRequest()
     assert existing_allocations(body) is None
 
 
-def test_an_order_tells_what_it_holds() -> None:
+def test_allocations_of_an_order_are_read() -> None:
     assert existing_allocations(json.dumps(order()).encode()) == [ExistingAllocation(323498, 1784, {1226615: 1})]
     assert existing_allocations(b'{"allocations": []}') == []
     assert existing_allocations(b'{"allocations": [{"id": 1}]}') == [ExistingAllocation(1)]
 
 
 @pytest.mark.parametrize("listed", [None, {}, [1], [{"id": "1"}], [{"id": 1}, {}]])
-def test_an_order_that_does_not_tell_all_its_allocations_tells_none(listed: Any) -> None:
+def test_order_with_an_unreadable_allocation_has_none(listed: Any) -> None:
     assert existing_allocations(json.dumps({"allocations": listed}).encode()) is None
 
 
-def test_a_body_compressed_more_often_than_anybody_does_stays_compressed() -> None:
+def test_body_with_too_many_layers_of_gzip_stays_compressed() -> None:
     body = b"[]"
     for _ in range(6):
         body = gzip.compress(body)
@@ -79,5 +77,5 @@ def test_a_body_compressed_more_often_than_anybody_does_stays_compressed() -> No
         (b'{"sellable_id": 1, "sellable_id": 2}', RequestScope(units={2: 0}, is_bounded=False)),
     ],
 )
-def test_a_request_reaches_all_that_a_generous_server_could_read_in_it(body: bytes, reach: RequestScope) -> None:
+def test_scope_of_a_request_is_read_generously(body: bytes, reach: RequestScope) -> None:
     assert request_scope(body) == reach

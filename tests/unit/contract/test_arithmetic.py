@@ -93,11 +93,11 @@ ORDERS = {
 
 
 @pytest.mark.parametrize("name", sorted(ORDERS))
-def test_an_order_like_those_of_2017_and_2018_meets_every_equation(name: str) -> None:
+def test_real_orders_of_2017_and_2018_satisfy_every_equation(name: str) -> None:
     assert list(STRICT.check_body("response", ORDERS[name])) == []
 
 
-def test_negative_available_stock_and_margin_are_no_findings() -> None:
+def test_negative_available_stock_and_margin_are_allowed() -> None:
     assert resolve(ORDERS["allocated in part"], "/line_items/0/sellable/stock_entries/0/available_stock_level") == -3
     assert resolve(ORDERS["nothing allocated, a negative margin"], "/line_items/1/sellable/margin") == -100
 
@@ -112,14 +112,14 @@ def test_negative_available_stock_and_margin_are_no_findings() -> None:
         ("/allocations/0/line_items/0/sellable/profit", "profit"),
     ],
 )
-def test_half_a_cent_is_rounding_and_a_cent_is_not(pointer: str, rule: str) -> None:
+def test_half_a_cent_is_rounding_and_a_cent_is_a_finding(pointer: str, rule: str) -> None:
     body = ORDERS["allocated in part"]
     assert rules_at(STRICT.check_body("response", put(body, pointer, resolve(body, pointer) + 0.0049))) == []
     found = rules_at(STRICT.check_body("response", put(body, pointer, resolve(body, pointer) + 0.01)))
     assert (rule, pointer) in found
 
 
-def test_the_same_unsound_sellable_is_told_in_every_place() -> None:
+def test_repeated_wrong_sellable_is_found_in_every_place() -> None:
     unsound = COAT | {"profit": 1.0}
     found = rules_at(STRICT.check_body("response", order_of([(unsound, 1, 150.0)], [{101: 1}])))
     assert found == [
@@ -128,14 +128,14 @@ def test_the_same_unsound_sellable_is_told_in_every_place() -> None:
     ]
 
 
-def test_two_sellables_of_one_id_are_both_looked_at() -> None:
+def test_two_sellables_with_one_id_are_both_checked() -> None:
     body = order_of([(COAT, 1, 150.0)], [{101: 1}])
     found = rules_at(STRICT.check_body("response", put(body, "/line_items/0/sellable/profit", 1)))
     assert found == [("profit", "/line_items/0/sellable/profit")]
 
 
 @pytest.mark.parametrize("huge", [10**400, -(10**400), 10**200, 1e308, 2**53])
-def test_huge_numbers_are_not_reckoned_with_and_bring_nothing_down(huge: float) -> None:
+def test_huge_numbers_are_ignored(huge: float) -> None:
     for pointer in (
         "/line_items/0/sellable/price",
         "/line_items/0/quantity",
@@ -147,19 +147,19 @@ def test_huge_numbers_are_not_reckoned_with_and_bring_nothing_down(huge: float) 
 
 
 @pytest.mark.parametrize("value", [True, None, "1", [1], {}, float("nan"), float("inf"), 1e151])
-def test_what_is_no_usable_number_is_none(value: Any) -> None:
+def test_unusable_number_is_none(value: Any) -> None:
     assert number(value) is None
 
 
 @pytest.mark.parametrize(
     "body", [None, [], "x", {"line_items": 1}, {"allocations": [1, {}], "line_items": [1, {"sellable": 1}]}]
 )
-def test_a_body_without_operands_has_no_equation(body: Any) -> None:
+def test_equation_without_operands_is_skipped(body: Any) -> None:
     assert order_breaches(body) == []
 
 
 @pytest.mark.parametrize("entries", [[1], [{"infinite": True}], 5])
-def test_a_sum_over_entries_that_cannot_be_added_is_skipped(entries: Any) -> None:
+def test_sum_with_an_unusable_entry_is_skipped(entries: Any) -> None:
     body = put(order(), "/line_items/0/sellable/stock_entries", entries)
     body = put(body, "/line_items/0/sellable/on_hand_value", 77)
     assert "on-hand-value" not in {finding.rule for finding in STRICT.check_body("response", body)}
@@ -170,6 +170,6 @@ def test_ids_of_the_wrong_type_are_not_compared() -> None:
     assert {finding.rule for finding in STRICT.check_body("response", body)} == {"wrong-type"}
 
 
-def test_a_failed_equation_says_what_was_wanted_and_why() -> None:
+def test_finding_of_an_equation_shows_the_value_and_the_formula() -> None:
     (finding,) = STRICT.check_body("response", put(order(), "/total_price", 20))
     assert (finding.wanted, finding.got) == ("13.99 (total_price = subtotal_price + total_tax + delivery_cost)", "20")

@@ -14,7 +14,7 @@ from pytest_veeqo_alloc.contract.rules import CATALOGUE
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_a_body_breaks_just_what_its_case_says(name: str) -> None:
+def test_body_has_the_findings_of_its_case(name: str) -> None:
     case = CASES[name]
     findings = Contract(case["profile"]).check_body(case["side"], body_of(case))
     counted = case.get("count", {})
@@ -30,7 +30,7 @@ def test_bytes_and_parsed_values_get_the_same_findings(name: str) -> None:
     assert contract.check_body(case["side"], json.dumps(body).encode()) == contract.check_body(case["side"], body)
 
 
-def test_there_are_many_bodies() -> None:
+def test_there_are_many_cases() -> None:
     assert len(CASES) >= 40
 
 
@@ -40,7 +40,7 @@ READ_FROM_BYTES = {
 TOLD_FROM_THE_WHOLE = {"order-echo", "allocation-echo"}
 
 
-def test_every_rule_about_values_and_sums_is_broken_by_some_body() -> None:
+def test_every_rule_about_bodies_has_a_failing_case() -> None:
     broken = {rule for case in CASES.values() for rule in [*dict(case["expect"]), *case.get("count", {})]}
     about_bodies = {rule.id for rule in CATALOGUE.values() if rule.subject in ("body", "order")}
     assert broken == about_bodies - READ_FROM_BYTES - TOLD_FROM_THE_WHOLE

@@ -26,11 +26,11 @@ def rules(body: bytes, profile: str = "strict", status: int = 422) -> list[str]:
         {"status": 404, "error": "Not Found"},
     ],
 )
-def test_an_observed_form_of_error_is_right(value: Any) -> None:
+def test_observed_error_form_is_accepted(value: Any) -> None:
     assert rules(json.dumps(value).encode()) == []
 
 
-def test_an_empty_error_is_right() -> None:
+def test_empty_error_body_is_accepted() -> None:
     assert rules(b"") == []
 
 
@@ -51,7 +51,7 @@ def test_an_empty_error_is_right() -> None:
         b"[" * 100 + b"]" * 100,
     ],
 )
-def test_another_form_is_a_warning_in_strict_alone(body: bytes) -> None:
+def test_other_error_form_is_a_warning_in_strict_only(body: bytes) -> None:
     assert rules(body) == ["error-body-shape"]
     assert rules(body, "documented") == []
     assert rules(body, "lenient") == []
@@ -81,7 +81,7 @@ LEAKS = [
 
 
 @pytest.mark.parametrize("text", LEAKS)
-def test_internals_in_an_error_are_one_finding_as_text_and_in_json(text: str) -> None:
+def test_internals_are_found_once_in_text_and_in_json(text: str) -> None:
     assert "error-leaks-internals" in rules(text.encode())
     assert rules(json.dumps({"error_messages": text}).encode()) == ["error-leaks-internals"]
 
@@ -102,7 +102,7 @@ def test_internals_in_an_error_are_one_finding_as_text_and_in_json(text: str) ->
         "look at Foo() in the\nmanual:line 3",
     ],
 )
-def test_a_message_for_the_caller_is_no_leak(text: str) -> None:
+def test_message_for_the_caller_is_not_a_leak(text: str) -> None:
     assert rules(json.dumps({"error_messages": text}).encode()) == []
 
 
@@ -110,18 +110,20 @@ def test_a_message_for_the_caller_is_no_leak(text: str) -> None:
     "body",
     [rb'{"error_messages": "File \"app.py\", line 3, in f"}', rb'{"error_messages": "see \/home\/app\/orders.rb"}'],
 )
-def test_what_json_escapes_is_seen_through(body: bytes) -> None:
+def test_internals_are_found_behind_json_escapes(body: bytes) -> None:
     assert rules(body) == ["error-leaks-internals"]
 
 
-def test_findings_of_an_error_are_about_its_whole_body() -> None:
+def test_finding_of_an_error_body_is_at_the_whole_body() -> None:
     for body in (b"[]", b"PG::Error", b'{"error_messages": "PG::Error"}'):
         found = Contract("strict").check(Interaction(None, Response(422, (), body)), expect_status=422)
         assert {finding.pointer for finding in found} == {""}
 
 
-@pytest.mark.parametrize("name", [name for name, each in ERROR_RESPONSES.items() if each.response.body[:1] == b"{"])
-def test_an_error_answer_in_json_declares_itself_and_its_length(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", [name for name, each in ERROR_RESPONSES.items() if (each.response.body or b"")[:1] == b"{"]
+)
+def test_json_error_response_declares_its_type_and_length(name: str) -> None:
     answer = ERROR_RESPONSES[name].response
     assert answer.headers == (
         ("Content-Type", "application/json;charset=utf-8"), ("Content-Length", str(len(answer.body or b""))),

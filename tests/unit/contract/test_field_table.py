@@ -21,18 +21,18 @@ def shapes(shape: Shape) -> dict[str, Shape]:
 
 
 @pytest.mark.parametrize("pointer", ["/properties/id/minimum", "/pattern", "/$defs/channel/additionalProperties"])
-def test_a_keyword_that_the_walker_does_not_know_is_refused(pointer: str) -> None:
+def test_unsupported_schema_keyword_is_rejected(pointer: str) -> None:
     schema: Any = put(load_schema("response"), pointer, 1)
     with pytest.raises(ValueError, match=f"unsupported schema keyword '{pointer.rpartition('/')[2]}'"):
         compile_schema(schema, root="order")
 
 
-def test_a_root_that_is_no_object_is_refused() -> None:
+def test_root_that_is_not_an_object_is_rejected() -> None:
     with pytest.raises(ValueError, match="the schema of order is not an object"):
         compile_schema({"type": "array"}, root="order")
 
 
-def test_the_table_has_every_shape_once() -> None:
+def test_table_has_every_shape_once() -> None:
     found = shapes(compile_schema(load_schema("response"), root="order"))
     assert len(found) == 24
     assert set(found) == {"order", *load_schema("response")["$defs"]}
@@ -52,18 +52,18 @@ def test_conventions_apply_to_fields_by_type_and_name() -> None:
     assert ("order", "cancelled_at") not in {(shape, field.name) for shape, field in fields if field.is_datetime}
 
 
-def test_no_repr_shows_what_was_sent_or_received() -> None:
+def test_reprs_of_messages_show_no_content() -> None:
     seen = Interaction(
         Request("POST", "https://h/?key=s3cret", (("x", "s3cret"),), b"s3cret"), Response(201, (("y", "s3cret"),))
     )
     assert repr(seen) == "<Interaction <Request: 1 headers, body of 6 bytes> <Response 201: 1 headers, no body>>"
 
 
-def test_no_repr_of_the_core_shows_a_body_or_a_pointer() -> None:
+def test_reprs_show_no_body_and_no_pointer() -> None:
     assert "s3cret" not in repr(read(b'{"s3cret": "s3cret"}')) + repr(Breach("wrong-type", "/s3cret"))
 
 
-def test_headers_are_found_in_any_case_and_in_order() -> None:
+def test_header_names_ignore_case() -> None:
     request = Request("POST", "/", (("X-A", "1"), ("x-a", "2")))
     assert request.header_values("x-A") == ["1", "2"]
     assert request.header("X-a") == "1"

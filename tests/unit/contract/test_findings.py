@@ -6,6 +6,7 @@ import copy
 import datetime
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ from pytest_veeqo_alloc.core.text import safe_method
 from pytest_veeqo_alloc.engine import Engine
 
 
-def broken() -> dict[str, object]:
+def broken() -> Any:
     body = drop(order(), "/deliver_to/zip")
     body = put(body, "/allocations/0/line_items/0/quantity", "1")
     return put(body, "/total_price", 20)
@@ -35,7 +36,7 @@ def test_findings_are_a_sequence_with_errors_and_warnings() -> None:
     assert len(findings) == 3
 
 
-def test_findings_stand_in_the_order_of_their_indices() -> None:
+def test_findings_are_ordered_by_index() -> None:
     lines = [{"sellable_id": number + 1, "quantity": "1"} for number in range(12)]
     body = {"allocation": {"warehouse_id": "5", "line_items_attributes": lines}}
     findings = Contract().check_body("request", body)
@@ -44,7 +45,7 @@ def test_findings_stand_in_the_order_of_their_indices() -> None:
     ]  # fmt: skip
 
 
-def test_findings_by_a_condition_are_those_accepted_too() -> None:
+def test_filtered_findings_include_accepted_ones() -> None:
     known = Deviation("wrong-type", "known", pointer="/id")
     findings = Contract(deviations=[known]).check_body("response", put(broken(), "/id", "x"))
     only = findings.where(lambda each: each.rule == "wrong-type")
@@ -77,7 +78,7 @@ def test_validate_returns_the_findings_or_raises_with_them() -> None:
     assert isinstance(caught.value, AssertionError)
 
 
-def test_the_failure_says_place_rule_wanted_got_and_what_to_do() -> None:
+def test_failure_shows_place_rule_wanted_got_and_remedy() -> None:
     with pytest.raises(ContractViolation) as caught:
         Contract().validate_body("response", broken())
     assert str(caught.value) == (
@@ -98,7 +99,7 @@ def test_the_failure_says_place_rule_wanted_got_and_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("errors", [1, 4, 5, 30, 475])
-def test_the_failure_has_at_most_25_lines_and_counts_what_it_leaves_out(errors: int) -> None:
+def test_failure_has_at_most_25_lines_and_counts_the_rest(errors: int) -> None:
     body = order()
     for name in [*body][:errors]:
         body[name] = object()
@@ -116,7 +117,7 @@ def test_the_failure_has_at_most_25_lines_and_counts_what_it_leaves_out(errors: 
     assert places + sum(int(words[2] if words[1] == "at" else words[1]) for words in left) == len(findings.errors)
 
 
-def test_what_is_wrong_in_few_places_is_told_before_what_is_missing_in_many() -> None:
+def test_rare_errors_are_shown_before_frequent_ones() -> None:
     lines = str(
         ContractViolation(Contract("strict").check_body("response", b'{"id": NaN, "notes": null}'))
     ).splitlines()
@@ -125,7 +126,7 @@ def test_what_is_wrong_in_few_places_is_told_before_what_is_missing_in_many() ->
     assert lines[-1].endswith(" absent-field")
 
 
-def test_many_warnings_are_told_by_rule() -> None:
+def test_warnings_are_grouped_by_rule() -> None:
     body = (
         order()
         | {f"extra_{number}": 1 for number in range(9)}
@@ -138,7 +139,7 @@ def test_many_warnings_are_told_by_rule() -> None:
     assert "  and warnings of 4 more rules" in text
 
 
-def test_the_failure_names_the_side_of_each_place_where_there_are_two() -> None:
+def test_failure_with_both_sides_names_the_side_of_each_place() -> None:
     from pytest_veeqo_alloc import Interaction, Request, Response
 
     findings = Contract().check(Interaction(Request("POST", "/orders/1/allocations"), Response(201)))
@@ -148,7 +149,7 @@ def test_the_failure_names_the_side_of_each_place_where_there_are_two() -> None:
     assert "  response header:location " in text
 
 
-def test_where_the_live_api_is_known_for_every_error_the_failure_says_so() -> None:
+def test_failure_with_known_deviations_only_has_a_hint() -> None:
     known = Engine().violation(Contract().check_body("response", put(order(), "/customer", None)))
     assert "--veeqo-alloc-deviations observed" in str(known).splitlines()[-1]
     body = put(put(order(), "/customer", None), "/id", None)
@@ -159,7 +160,7 @@ def test_where_the_live_api_is_known_for_every_error_the_failure_says_so() -> No
 # Severities
 
 
-def test_single_rules_can_be_made_better_or_worse() -> None:
+def test_severity_of_a_single_rule_can_be_changed() -> None:
     body = put(order(), "/customer", None)
     for severity in ("error", "warning"):
         (finding,) = Contract(rules={"null-value": severity}).check_body("response", body)
@@ -182,13 +183,13 @@ def test_single_rules_can_be_made_better_or_worse() -> None:
         ({"deviations": "nowhere.toml"}, "there is no file of deviations 'nowhere.toml'"),
     ],
 )
-def test_a_setting_that_does_not_exist_is_one_sentence(arguments: dict[str, object], sentence: str) -> None:
+def test_unknown_setting_is_rejected(arguments: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011  # the sentence is compared below
         Contract(**arguments)  # type: ignore[arg-type]  # wrong settings are what is tested
     assert str(caught.value) == sentence
 
 
-def test_an_unknown_side_is_one_sentence() -> None:
+def test_unknown_side_is_rejected() -> None:
     with pytest.raises(ValueError, match="unknown side 'both': expected one of request, response"):
         Contract().check_body("both", {})  # type: ignore[arg-type]  # the wrong name is what is tested
 
@@ -198,7 +199,7 @@ def test_an_unknown_side_is_one_sentence() -> None:
 TODAY = datetime.date(2026, 11, 23)
 
 
-def test_a_deviation_takes_its_finding_out_with_the_reason() -> None:
+def test_deviation_accepts_its_finding_with_the_reason() -> None:
     deviation = Deviation(
         "absent-field", "the partner leaves it out", pointer="/deliver_to/zip", expires=TODAY.replace(year=9999)
     )
@@ -210,7 +211,7 @@ def test_a_deviation_takes_its_finding_out_with_the_reason() -> None:
     assert "1 accepted" in str(ContractViolation(findings))
 
 
-def test_a_star_stands_for_an_index_and_for_nothing_else() -> None:
+def test_star_matches_an_index_only() -> None:
     body = put(put(order(), "/allocations/0/id", "x"), "/channel/id", "x")
     deviations = [
         Deviation("wrong-type", "known", pointer="/*/*/id"),
@@ -220,20 +221,20 @@ def test_a_star_stands_for_an_index_and_for_nothing_else() -> None:
     assert [finding.pointer for finding in findings] == ["/channel/id"]
 
 
-def test_a_deviation_is_of_one_rule() -> None:
+def test_deviation_matches_its_rule_only() -> None:
     (finding,) = Contract().check_body("response", put(order(), "/customer", None))
     assert Deviation("null-value", "known", pointer="/customer").matches(finding)
     assert not Deviation("wrong-type", "known", pointer="/customer").matches(finding)
 
 
-def test_a_literal_index_is_that_index_alone() -> None:
+def test_literal_index_matches_that_index_only() -> None:
     body = put(put(order(), "/customer/shipping_addresses/0/id", "x"), "/customer/shipping_addresses/1/id", "x")
     deviation = Deviation("wrong-type", "known", pointer="/customer/shipping_addresses/1/id")
     (finding,) = Contract(deviations=[deviation]).check_body("response", body)
     assert finding.pointer == "/customer/shipping_addresses/0/id"
 
 
-def test_a_deviation_by_location_covers_what_is_in_no_body() -> None:
+def test_deviation_by_location_matches_outside_the_body() -> None:
     from pytest_veeqo_alloc import Interaction, Response
 
     deviation = Deviation("location-missing", "behind a gateway", location="header:location")
@@ -242,14 +243,14 @@ def test_a_deviation_by_location_covers_what_is_in_no_body() -> None:
     assert [f.rule for f in Contract(deviations=[deviation]).check(Interaction(None, created))] == ["not-an-order"]
 
 
-def test_an_expired_deviation_is_an_error_again_and_says_so() -> None:
+def test_expired_deviation_is_an_error_that_names_the_date() -> None:
     expired = Deviation("null-value", "old", pointer="/customer", expires=datetime.date(2020, 1, 31))
     (finding,) = Contract(deviations=[expired]).check_body("response", put(order(), "/customer", None))
     assert finding.severity == "error"
     assert finding.remedy.endswith("; or renew its deviation, which expired on 2020-01-31")
 
 
-def test_a_deviation_counts_on_its_last_day_and_a_renewed_one_before_an_expired_one() -> None:
+def test_deviation_counts_on_its_last_day_and_renewed_ones_come_first() -> None:
     finding = Finding("null-value", "documented", "error", "response", "body", "/customer", "", "", "")
     old = Deviation("null-value", "old", pointer="/customer", expires=TODAY - datetime.timedelta(days=1))
     new = Deviation("null-value", "new", pointer="/customer", expires=TODAY)
@@ -319,9 +320,7 @@ def test_a_deviation_counts_on_its_last_day_and_a_renewed_one_before_an_expired_
         ("[[deviation", "not TOML: "),
     ],
 )
-def test_a_file_of_deviations_that_does_not_do_is_one_sentence_with_its_name(
-    tmp_path: Path, text: str, sentence: str
-) -> None:
+def test_invalid_deviation_file_is_rejected_with_its_name(tmp_path: Path, text: str, sentence: str) -> None:
     path = tmp_path / "accepted.toml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError) as caught:  # noqa: PT011  # the sentence is compared below
@@ -330,28 +329,28 @@ def test_a_file_of_deviations_that_does_not_do_is_one_sentence_with_its_name(
     assert "accepted.toml" in str(caught.value)
 
 
-def test_a_file_of_deviations_that_is_no_text_is_one_sentence(tmp_path: Path) -> None:
+def test_deviation_file_that_is_not_text_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "accepted.toml"
     path.write_bytes(b"\xff")
     with pytest.raises(ValueError, match=r"accepted\.toml': not UTF-8, so no TOML"):
         Contract(deviations=[path])
 
 
-def test_rules_that_are_no_mapping_are_refused() -> None:
+def test_rules_that_are_not_a_mapping_are_rejected() -> None:
     with pytest.raises(TypeError, match="rules must map rule ids to severities"):
         Contract(rules=["null-value=off"])  # type: ignore[arg-type]  # the wrong type is what is tested
 
 
-def test_a_folder_in_the_place_of_a_file_of_deviations_is_one_sentence(tmp_path: Path) -> None:
+def test_folder_as_a_deviation_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot be read"):
         Contract(deviations=[tmp_path])
 
 
-def test_an_empty_file_of_deviations_accepts_nothing(tmp_path: Path) -> None:
+def test_empty_deviation_file_accepts_nothing(tmp_path: Path) -> None:
     assert parse("") == ()
 
 
-def test_one_entry_may_list_several_pointers() -> None:
+def test_deviation_may_list_several_pointers() -> None:
     listed = parse("[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = ['/a', '/b']")
     assert [deviation.pointer for deviation in listed] == ["/a", "/b"]
 
@@ -362,7 +361,7 @@ HOSTILE = ["\x1b[2J", "::error::", "</script>", "x" * 1_000_000, "a b", "é", ""
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_member_name_is_exact_in_memory_and_masked_everywhere_else(name: str) -> None:
+def test_hostile_member_name_is_exact_in_memory_and_masked_elsewhere(name: str) -> None:
     (finding,) = Contract("strict").check_body("response", order() | {name: 1})
     assert finding.pointer == join("", name)
     texts = [
@@ -379,20 +378,20 @@ def test_a_hostile_member_name_is_exact_in_memory_and_masked_everywhere_else(nam
         assert not name or name not in text
 
 
-def test_a_pickled_violation_keeps_its_text_and_its_findings() -> None:
+def test_pickled_violation_keeps_its_text_and_findings() -> None:
     violation = Engine().violation(Contract().check_body("response", broken()))
     again = pickle.loads(pickle.dumps(violation))
     assert str(again) == str(violation)
     assert again.findings == violation.findings
 
 
-def test_a_copy_in_memory_keeps_the_exact_pointer() -> None:
+def test_copy_in_memory_keeps_the_exact_pointer() -> None:
     (finding,) = Contract("strict").check_body("response", order() | {"bad name!": 1})
     assert copy.deepcopy([copy.copy(finding)])[0].pointer == "/bad name!"
 
 
 @given(st.lists(st.text()))
-def test_a_pointer_joined_and_split_is_what_it_was(tokens: list[str]) -> None:
+def test_split_reverses_join(tokens: list[str]) -> None:
     pointer = ""
     for token in tokens:
         pointer = join(pointer, token)
@@ -400,7 +399,7 @@ def test_a_pointer_joined_and_split_is_what_it_was(tokens: list[str]) -> None:
 
 
 @given(st.lists(st.text()))
-def test_masking_twice_is_masking_once_and_leaves_harmless_characters_only(tokens: list[str]) -> None:
+def test_masking_is_idempotent_and_leaves_harmless_characters_only(tokens: list[str]) -> None:
     pointer = "".join(join("", token) for token in tokens)
     once = mask_pointer(pointer)
     assert mask_pointer(once) == once
@@ -408,7 +407,7 @@ def test_masking_twice_is_masking_once_and_leaves_harmless_characters_only(token
     assert all(character.isascii() and (character.isalnum() or character in "/_?-() ") for character in once)
 
 
-def test_a_place_without_a_pointer_is_shown_by_its_location() -> None:
+def test_place_outside_the_body_is_shown_by_its_location() -> None:
     assert mask_pointer(None) is None
     assert mask_location("query:a b") == "query:(name of 3 characters)"
     assert mask_location("query:(name of 3 characters)") == "query:(name of 3 characters)"
@@ -428,14 +427,14 @@ def test_a_place_without_a_pointer_is_shown_by_its_location() -> None:
         ("GET ", None),
     ],
 )
-def test_a_method_is_shown_where_it_is_a_short_word(method: str, shown: str | None) -> None:
+def test_method_that_is_a_short_word_is_shown(method: str, shown: str | None) -> None:
     assert safe_method(method) == shown
 
 
 # Values, for one's own terminal
 
 
-def test_values_are_quoted_only_where_asked_and_never_of_a_credential() -> None:
+def test_values_are_quoted_on_request_except_credentials() -> None:
     body = put(put(put(order(), "/updated_at", "soon\x1b[2J"), "/total_tax", "7"), "/payment/order_id", 7)
     body["allocations"][0]["allocated_by"] |= {"api_key": 123456, "created_at": "x" * 100}
     body |= {"password": "hunter2", "list": [1], "long": 10**20}
@@ -463,7 +462,7 @@ def test_values_are_quoted_only_where_asked_and_never_of_a_credential() -> None:
         ({"a": 1}, "object with 1 member"),
     ],
 )
-def test_a_value_is_quoted_as_far_as_it_is_short(value: object, got: str) -> None:
+def test_long_value_is_quoted_in_part(value: object, got: str) -> None:
     (finding,) = (
         each
         for each in Contract("strict", show_values=True).check_body("response", put(order(), "/extra", value))

@@ -45,11 +45,11 @@ def one(body: bytes) -> tuple[str, str | None]:
         (b'{"a":' * 5_000 + b"1" + b"}" * 5_000, "too-deep"),
     ],
 )
-def test_what_cannot_be_read_is_one_finding_for_the_whole_body(body: bytes, rule: str) -> None:
+def test_unreadable_body_is_one_finding(body: bytes, rule: str) -> None:
     assert one(body) == (rule, "")
 
 
-def test_64_levels_are_read_and_65_are_not() -> None:
+def test_64_levels_are_accepted_and_65_are_not() -> None:
     # The root object and the array of tags are two levels.
     tags = b'"tags": ' + b"[" * 63 + b"]" * 63
     assert list(CONTRACT.check_body("response", EXAMPLE.replace(b'"tags": []', tags))) == []
@@ -57,7 +57,7 @@ def test_64_levels_are_read_and_65_are_not() -> None:
 
 
 @pytest.mark.parametrize("member", ["notes", "extra", "status", "customer", "tags"])
-def test_what_nests_too_deep_is_found_wherever_it_stands(member: str) -> None:
+def test_deep_nesting_is_found_in_any_member(member: str) -> None:
     deep: list[object] = []
     for _ in range(100):
         deep = [deep]
@@ -67,32 +67,32 @@ def test_what_nests_too_deep_is_found_wherever_it_stands(member: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "9" * 4301, "-" + "9" * 4301])
-def test_a_number_that_is_not_finite_is_found_at_its_pointer(text: str) -> None:
+def test_non_finite_number_is_found_at_its_pointer(text: str) -> None:
     body = EXAMPLE.replace(b'"total_tax": 0', f'"total_tax": {text}'.encode())
     assert one(body) == ("non-finite-number", "/total_tax")
 
 
 @pytest.mark.parametrize("text", ["1e308", "0.1e-400", "9" * 400, "9" * 4300, "-0.0"])
-def test_a_large_or_tiny_number_is_no_finding_of_the_reading(text: str) -> None:
+def test_large_or_tiny_number_is_accepted(text: str) -> None:
     body = EXAMPLE.replace(b'"total_weight": 0', f'"total_weight": {text}'.encode())
     assert list(CONTRACT.check_body("response", body)) == []
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_parsed_number_that_is_not_finite_is_found_too(value: float) -> None:
+def test_non_finite_number_is_found_in_a_parsed_value(value: float) -> None:
     assert rules_at(CONTRACT.check_body("response", put(order(), "/price", value))) == [
         ("non-finite-number", "/price"),
         ("undocumented-field", "/price"),
     ]
 
 
-def test_an_id_that_is_not_finite_is_that_and_nothing_else() -> None:
+def test_non_finite_id_is_one_finding() -> None:
     assert rules_at(CONTRACT.check_body("response", put(order(), "/customer/id", math.nan))) == [
         ("non-finite-number", "/customer/id")
     ]
 
 
-def test_a_repeated_member_is_found_at_its_pointer_and_the_last_one_counts() -> None:
+def test_repeated_member_is_found_and_the_last_one_counts() -> None:
     body = EXAMPLE.replace(
         b'"zip": "ZZ99 9ZZ"}, "delivery_cost"', b'"zip": 1, "zip": "x", "zip": "y"}, "delivery_cost"'
     )
@@ -100,19 +100,19 @@ def test_a_repeated_member_is_found_at_its_pointer_and_the_last_one_counts() -> 
     assert one(body) == ("duplicate-key", "/deliver_to/zip")
 
 
-def test_a_byte_order_mark_is_a_finding_and_the_body_is_read_on() -> None:
+def test_byte_order_mark_is_found_and_the_body_is_checked() -> None:
     assert one(b"\xef\xbb\xbf" + EXAMPLE) == ("byte-order-mark", "")
     body = b"\xef\xbb\xbf" + json.dumps(put(order(), "/id", "x")).encode()
     assert rules_at(CONTRACT.check_body("response", body)) == [("byte-order-mark", ""), ("wrong-type", "/id")]
 
 
-def test_a_byte_order_mark_is_told_of_a_body_that_cannot_be_read_too() -> None:
+def test_byte_order_mark_is_found_in_an_unreadable_body() -> None:
     for rest in (b"{\xff", b"{", b"[" * 100_000):
         first, second = CONTRACT.check_body("response", b"\xef\xbb\xbf" + rest)
         assert "byte-order-mark" in (first.rule, second.rule)
 
 
-def test_a_number_that_is_not_finite_is_the_only_finding_of_its_field() -> None:
+def test_non_finite_number_is_the_only_finding_of_its_field() -> None:
     for pointer in ("/status", "/notes", "/deliver_to/zip"):
         assert rules_at(CONTRACT.check_body("response", put(order(), pointer, math.inf))) == [
             ("non-finite-number", pointer)
@@ -120,7 +120,7 @@ def test_a_number_that_is_not_finite_is_the_only_finding_of_its_field() -> None:
 
 
 @pytest.mark.parametrize("limit", [640, 0])
-def test_the_verdict_does_not_hang_on_the_interpreters_own_limit_of_digits(limit: int) -> None:
+def test_verdict_is_independent_of_the_digit_limit_of_the_interpreter(limit: int) -> None:
     code = (
         "from pytest_veeqo_alloc import Contract\n"
         "bodies = [b'[' + b'9' * digits + b']' for digits in (600, 5000)]\n"
@@ -131,13 +131,13 @@ def test_the_verdict_does_not_hang_on_the_interpreters_own_limit_of_digits(limit
     assert done.stdout == "[['wrong-type'], ['wrong-type', 'non-finite-number']]\n"
 
 
-def test_a_member_whose_name_is_no_text_is_refused() -> None:
+def test_member_name_that_is_not_a_string_is_rejected() -> None:
     for name in (None, 1, 1.5, b"x", ("a",)):
         with pytest.raises(TypeError, match="the names of members must be strings"):
             CONTRACT.check_body("response", {**order(), name: 1})
 
 
-def test_too_deep_hides_all_else_of_that_body() -> None:
+def test_too_deep_hides_other_findings_of_the_body() -> None:
     lines = {"warehouse_id": 0, "line_items_attributes": []}
     for levels in (100, 90_000):
         body = json.dumps({"allocation": lines})[:-1] + ', "x": ' + "[" * levels + "]" * levels + "}"
@@ -147,27 +147,27 @@ def test_too_deep_hides_all_else_of_that_body() -> None:
         assert rules_at(CONTRACT.check(Interaction(request))) == [("too-deep", "")]
 
 
-def test_a_lone_surrogate_is_no_finding() -> None:
+def test_lone_surrogate_is_accepted() -> None:
     assert list(CONTRACT.check_body("response", EXAMPLE.replace(b'"Sam"', b'"\\ud800"'))) == []
 
 
-def test_a_string_of_50_megabytes_is_read() -> None:
+def test_string_of_50_megabytes_is_accepted() -> None:
     body = EXAMPLE.replace(b'"Sam"', b'"' + b"x" * 50_000_000 + b'"', 1)
     assert list(CONTRACT.check_body("response", body)) == []
 
 
-def test_an_unreadable_body_hides_its_media_type() -> None:
+def test_unreadable_body_hides_its_media_type() -> None:
     request = Request("POST", "/orders/1/allocations", (("x-api-key", "k"),), b"{")
     assert [finding.rule for finding in CONTRACT.check(Interaction(request))] == ["not-json"]
 
 
-def test_a_missing_body_is_the_only_finding_of_that_body() -> None:
+def test_missing_body_is_one_finding() -> None:
     for body in (None, b""):
         request = Request("POST", "/orders/1/allocations", (("x-api-key", "k"),), body)
         assert rules_at(CONTRACT.check(Interaction(request))) == [("body-missing", "")]
 
 
-def test_bytes_of_a_request_are_read_as_a_request() -> None:
+def test_bytes_of_a_request_are_checked() -> None:
     assert list(CONTRACT.check_body("request", json.dumps(request_body()).encode())) == []
     assert rules_at(CONTRACT.check_body("request", b"[]")) == [("wrong-type", "")]
 
@@ -180,13 +180,13 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_what_json_writes_is_read_back_without_a_word(value: object) -> None:
+def test_text_from_json_dumps_is_read_without_findings(value: object) -> None:
     reading = read(json.dumps(value).encode())
     assert (reading.readable, reading.breaches, reading.value) == (True, (), value)
 
 
 @given(st.binary(max_size=60))
-def test_no_bytes_at_all_bring_the_reading_down(body: bytes) -> None:
+def test_any_bytes_can_be_checked(body: bytes) -> None:
     CONTRACT.check_body("response", body)
     CONTRACT.check_body("request", body)
 

@@ -130,8 +130,8 @@ def said() -> Iterator[tuple[str, Findings]]:
     )
     for name, pair in PAIRS.items():
         yield f"pair: {name}", STRICT.check(pair)
-    for name, (answer, ending) in SENT_AGAIN.items():
-        both: list[Seen] = [(Interaction(request(), answer), ending), (Interaction(request(), response()), "answered")]
+    for name, (first, ending) in SENT_AGAIN.items():
+        both: list[Seen] = [(Interaction(request(), first), ending), (Interaction(request(), response()), "answered")]
         yield f"sequence: sent again {name}", STRICT.evaluate_sequence(both)
     yield "sequence: a key at another host", STRICT.evaluate_sequence([(Interaction(request()), "elsewhere")])
     for name, findings in files().items():
@@ -228,9 +228,9 @@ def text_of(findings: Findings) -> str:
         key = (f"{f.severity} {f.rule} ({f.basis})", f"wanted {f.wanted}", f"got {f.got}", f"do {f.remedy}")
         places.setdefault(key, []).append(f"{f.side} {f.place}")
     lines = []
-    for key, found in places.items():
+    for parts, found in places.items():
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        lines += [f"{found[0]}{more}", *(f"    {part}" for part in key)]
+        lines += [f"{found[0]}{more}", *(f"    {part}" for part in parts)]
     return "\n".join(lines)
 
 
@@ -239,20 +239,20 @@ FAILURES = dict(failures())
 
 
 @pytest.mark.parametrize("name", FINDINGS)
-def test_a_finding_reads_as_approved(name: str, snapshot: SnapshotAssertion) -> None:
+def test_finding_is_worded_as_approved(name: str, snapshot: SnapshotAssertion) -> None:
     assert text_of(FINDINGS[name]) == snapshot
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_a_failure_reads_as_approved(name: str, snapshot: SnapshotAssertion) -> None:
+def test_failure_is_worded_as_approved(name: str, snapshot: SnapshotAssertion) -> None:
     assert str(FAILURES[name]) == snapshot
 
 
-def test_rows_of_a_program_are_as_approved(snapshot: SnapshotAssertion) -> None:
+def test_rows_of_findings_are_as_approved(snapshot: SnapshotAssertion) -> None:
     assert list(rows()) == snapshot
 
 
-def test_a_report_of_all_cases_is_as_approved(snapshot: SnapshotAssertion) -> None:
+def test_report_of_all_cases_is_as_approved(snapshot: SnapshotAssertion) -> None:
     assert list(counted()) == snapshot
 
 

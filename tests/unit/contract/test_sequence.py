@@ -36,21 +36,21 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize("first", UNKNOWN.values(), ids=UNKNOWN)
-def test_a_post_that_is_sent_again_after_an_unknown_outcome_is_found(first: Seen) -> None:
+def test_post_repeated_after_an_unknown_outcome_is_found(first: Seen) -> None:
     assert rules(first, post()) == ["repeated-post"]
 
 
-def test_the_finding_says_which_request_was_repeated_and_after_what() -> None:
+def test_finding_names_the_repeated_request_and_the_reason() -> None:
     (finding,) = Engine().evaluate_sequence([post(order_id=8), post(response=FAILED), post()])
     assert (finding.location, finding.pointer, finding.severity) == ("method", None, "error")
     assert finding.got == "request 3, which repeats request 2 after a 500"
 
 
-def test_the_same_json_written_otherwise_is_the_same_post() -> None:
+def test_equal_json_is_the_same_post() -> None:
     assert rules(post(response=FAILED), post(body=json.dumps(BODY, indent=2).encode())) == ["repeated-post"]
 
 
-def test_a_body_that_is_no_json_is_compared_by_its_bytes() -> None:
+def test_body_that_is_not_json_is_compared_by_its_bytes() -> None:
     assert rules(post(response=FAILED, body=b"{"), post(body=b"{")) == ["repeated-post"]
 
 
@@ -65,41 +65,41 @@ SAFE = {
 
 
 @pytest.mark.parametrize("first", SAFE.values(), ids=SAFE)
-def test_a_post_that_may_be_sent_is_not_found(first: Seen) -> None:
+def test_permitted_post_is_no_finding(first: Seen) -> None:
     assert rules(first, post()) == []
 
 
-def test_a_client_that_reads_the_order_in_between_may_post_again() -> None:
+def test_post_after_a_read_of_the_order_is_no_finding() -> None:
     read: Seen = (Interaction(Request("GET", "/orders/7"), Response(200, (), b"{}")), "answered")
     assert rules(post(response=FAILED), read, post()) == []
 
 
-def test_a_read_of_another_order_does_not_help() -> None:
+def test_read_of_another_order_does_not_count() -> None:
     read: Seen = (Interaction(Request("GET", "/orders/8"), Response(200, (), b"{}")), "answered")
     assert rules(post(response=FAILED), read, post()) == ["repeated-post"]
 
 
-def test_a_read_of_an_order_whose_id_begins_alike_does_not_help() -> None:
+def test_read_of_an_order_with_a_similar_id_does_not_count() -> None:
     read: Seen = (Interaction(Request("GET", "/orders/77"), Response(200, (), b"{}")), "answered")
     assert rules(post(response=FAILED), read, post()) == ["repeated-post"]
 
 
 @pytest.mark.parametrize(("status", "found"), [(404, []), (401, ["repeated-post"]), (500, ["repeated-post"])])
-def test_a_read_counts_only_where_its_answer_tells_something(status: int, found: list[str]) -> None:
+def test_failed_read_does_not_count(status: int, found: list[str]) -> None:
     read: Seen = (Interaction(Request("GET", "/orders/7"), Response(status)), "answered")
     assert rules(post(response=FAILED), read, post()) == found
 
 
-def test_a_repetition_that_was_answered_is_the_end_of_it() -> None:
+def test_answered_repetition_ends_the_sequence() -> None:
     assert rules(post(response=FAILED), post(), post(), post()) == ["repeated-post"]
 
 
-def test_the_same_number_written_otherwise_is_the_same_post() -> None:
+def test_equal_number_is_the_same_post() -> None:
     body = json.dumps(BODY).replace('"quantity": 1', '"quantity": 1.0').encode()
     assert rules(post(response=FAILED), post(body=body)) == ["repeated-post"]
 
 
-def test_each_repetition_is_found() -> None:
+def test_every_repetition_is_found() -> None:
     assert rules(post(response=FAILED), post(response=FAILED), post()) == ["repeated-post", "repeated-post"]
 
 
@@ -111,27 +111,25 @@ def test_each_repetition_is_found() -> None:
     ((), "/?api_key=other", "query:api_key"),
     ((), f"/{KEY}/orders/1", "path"),
 ])  # fmt: skip
-def test_a_key_that_went_to_another_host_is_found_wherever_it_stands(
-    headers: tuple[tuple[str, str], ...], url: str, place: str
-) -> None:
+def test_key_sent_to_another_host_is_found_anywhere(headers: tuple[tuple[str, str], ...], url: str, place: str) -> None:
     seen: Seen = (Interaction(Request("GET", url, headers), None), "elsewhere")
     (finding,) = Engine("lenient").evaluate_sequence([seen], [KEY])
     assert (finding.rule, finding.location, finding.severity) == ("key-sent-elsewhere", place, "error")
     assert KEY not in str(finding)
 
 
-def test_a_request_without_a_key_may_go_elsewhere() -> None:
+def test_request_without_a_key_may_go_to_another_host() -> None:
     assert (
         rules((Interaction(Request("POST", "/orders/7/allocations", (("accept", "*/*"),), b"{}")), "elsewhere")) == []
     )
 
 
-def test_an_interaction_whose_request_is_not_known_says_nothing() -> None:
+def test_unknown_request_is_ignored() -> None:
     assert rules((Interaction(None, FAILED), "answered")) == []
     assert rules((Interaction(None, FAILED), "answered"), post(response=FAILED), post()) == ["repeated-post"]
 
 
-def test_a_key_that_the_server_knows_may_not_stand_in_the_url_though_no_header_has_it() -> None:
+def test_known_key_is_found_in_the_url() -> None:
     request = Request(
         "POST", f"/orders/7/allocations?x={KEY}", (("content-type", "application/json"),), json.dumps(BODY).encode()
     )
