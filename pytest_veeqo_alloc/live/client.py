@@ -9,13 +9,12 @@ from __future__ import annotations
 import hmac
 import json
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from pytest_veeqo_alloc.contract.allocations import (
@@ -30,7 +29,7 @@ from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response
 from pytest_veeqo_alloc.live import JournalError, NotSentError, RefusedError
 from pytest_veeqo_alloc.live.journal import Entry, Ids, JournalWriter, made_by, new_name, open_journal
 from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WritePermission, port_of
-from pytest_veeqo_alloc.live.run_state import Charge, Rate, RunState
+from pytest_veeqo_alloc.live.run_state import Charge, RunState
 from pytest_veeqo_alloc.live.transport import READS, Backoff, Sender, retry_after
 from pytest_veeqo_alloc.spec.loader import tables
 
@@ -52,10 +51,7 @@ class Admission:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: TracebackType | None) -> None:
-        if self._is_open and self._entry is not None and isinstance(error, NotSentError):
-            self._live.writer.outcome(self._entry.name, "not sent")
-            self._entry = None
-        self.close()
+        self._end("not sent" if isinstance(error, NotSentError) else None)
 
     def answered(self, response: Response) -> None:
         """Record *response* and free the slot of the rate."""
@@ -65,12 +61,12 @@ class Admission:
         """Free the slot of the rate; a write that was not answered stays UNKNOWN."""
         self._end(None)
 
-    def _end(self, response: Response | None) -> None:
+    def _end(self, outcome: Response | Literal["not sent"] | None) -> None:
         if self._is_open:
             self._is_open = False
             self._live.run_state.end(self._slot)
             if self._entry is not None:
-                self._live.record_outcome(self._entry, response)
+                self._live.record_outcome(self._entry, outcome)
 
 
 class LiveClient:
@@ -88,7 +84,6 @@ class LiveClient:
         self.permission, self.run_state, self.writer = permission, run_state, writer
         self._sender, self._backoff = Sender(permission, timeouts), backoff or Backoff()
         self._known: dict[int, Ids] = {}
-        self._lock = threading.Lock()
 
     @property
     def target(self) -> str:
@@ -145,15 +140,16 @@ class LiveClient:
         request = self._request("DELETE", f"/orders/{order_id}/allocations/{allocation_id}")
         return self._send(request, Entry("delete", order_id, before=tuple(before)))
 
-    def record_outcome(self, entry: Entry, response: Response | None) -> None:
-        """Write the outcome of *entry* to the journal, if there is one, and remember what its order holds now."""
-        answered = response is not None and response.is_success
-        held = existing_allocations(response.body) if response is not None and answered else None
-        if response is not None:
-            self.writer.outcome(entry.name, response.status, made_by(entry, held or ()))
-        if held is None and (response is None or answered or response.status >= 500):
-            with self._lock:
-                self._known.pop(entry.order_id, None)
+    def record_outcome(self, entry: Entry, outcome: Response | Literal["not sent"] | None) -> None:
+        """Write the outcome of *entry* to the journal, unless it is unknown, and remember what its order holds now."""
+        if isinstance(outcome, str):
+            self.writer.outcome(entry.name, outcome)
+            return
+        held = existing_allocations(outcome.body) if outcome is not None and outcome.is_success else None
+        if outcome is not None:
+            self.writer.outcome(entry.name, outcome.status, made_by(entry, held or ()))
+        if held is None and (outcome is None or outcome.is_success or outcome.status >= 500):
+            self._known.pop(entry.order_id, None)
         self._remember(entry.order_id, held)
 
     def _request(
@@ -210,8 +206,7 @@ class LiveClient:
     def _remember(self, order_id: int, held: Sequence[ExistingAllocation] | None) -> None:
         """Keep what an order holds, if that is known: what an UNKNOWN write has made is inferred from it."""
         if held is not None:
-            with self._lock:
-                self._known[order_id] = tuple(allocation.id for allocation in held)
+            self._known[order_id] = tuple(allocation.id for allocation in held)
 
     def _check_target(self, request: Request) -> None:
         base, url = urlsplit(self.permission.base_url), urlsplit(request.url)
@@ -259,5 +254,4 @@ def open_live(permission: WritePermission, journal: Path) -> Iterator[LiveClient
         open_journal(journal, permission.target) as writer,
         tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as folder,
     ):
-        run_state = RunState(Path(folder), Rate.per_second(permission.rate), permission.max_writes)
-        yield LiveClient(permission, run_state, writer)
+        yield LiveClient(permission, RunState(Path(folder), permission.rate, permission.max_writes), writer)

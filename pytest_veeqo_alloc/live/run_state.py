@@ -15,7 +15,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,33 +30,24 @@ _LOST_AFTER = 60.0
 _POLL = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """At most `limit` requests in any `window` seconds."""
-
-    limit: int
-    window: float
-
-    @classmethod
-    def per_second(cls, rate: float) -> Rate:
-        """Return whole requests in a second, or one request in as many seconds as *rate* takes."""
-        return cls(math.floor(rate), 1.0) if rate >= 1 else cls(1, 1 / rate)
-
-
 class RunState:
-    """The shared state in *folder*; tests replace *clock* and *sleep*."""
+    """The shared state in *folder*: at most *rate* requests per second and *max_writes* writes in all.
+
+    A rate of 2.9 means 2 requests in any second, and one of 0.5 means 1 request in any 2 seconds.
+    """
 
     def __init__(
         self,
         folder: Path,
-        rate: Rate,
+        rate: float,
         max_writes: int,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._path, self._lock_path = folder / "state.json", folder / "state.lock"
-        self._rate, self._max_writes = rate, max_writes
+        self.limit, self.window = (math.floor(rate), 1.0) if rate >= 1 else (1, 1 / rate)
+        self._max_writes = max_writes
         self._clock, self._sleep = clock, sleep
         self._thread_lock = threading.Lock()
 
@@ -109,7 +99,7 @@ class RunState:
         A request may arrive at any moment between the taking of its slot and its end. Its window begins at its end, so
         that no delay can bring the arrivals of two windows together.
         """
-        now, window = self._clock(), self._rate.window + _MARGIN
+        now, window = self._clock(), self.window + _MARGIN
         for entry in state["slots"]:
             if entry["ended"] is None and not _is_alive(entry["pid"]):
                 entry["ended"] = now
@@ -118,7 +108,7 @@ class RunState:
             for entry in state["slots"]
             if now <= (entry["taken"] + _LOST_AFTER if entry["ended"] is None else entry["ended"]) + window
         ]
-        if len(slots) < self._rate.limit:
+        if len(slots) < self.limit:
             return 0
         ends = [float(entry["ended"]) + window - now for entry in slots if entry["ended"] is not None]
         return max(min([*ends, _POLL]), 0.001)

@@ -47,7 +47,7 @@ def _guarded(method: str, may_connect: ConnectionRule, message: str) -> Callable
 
     def connect(self: socket.socket, address: Any) -> Any:
         is_inet = self.family in (socket.AF_INET, socket.AF_INET6)
-        if is_inet and not may_connect(_name(address[0]), _port(address[1])):
+        if is_inet and not may_connect(_name(address[0]), address[1]):
             self.close()  # clients close the socket after an OSError only
             raise NetworkBlockedError(message)
         return real(self, address)
@@ -91,10 +91,3 @@ def _is_address(host: Any) -> bool:
 
 def _name(host: Any) -> str:
     return (host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)).lower()
-
-
-def _port(port: Any) -> int:
-    try:
-        return int(port or 0)
-    except ValueError:
-        return 0

@@ -16,7 +16,7 @@ from support.staging import Staging, staging
 
 from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.live.journal import read_journal
-from pytest_veeqo_alloc.live.run_state import Rate, RunState
+from pytest_veeqo_alloc.live.run_state import RunState
 
 # However slow the machine is: limits only end a test that hangs, and no assertion depends on them.
 LIMIT = 120
@@ -89,11 +89,11 @@ from pathlib import Path
 from pytest_veeqo_alloc.live.client import LiveClient
 from pytest_veeqo_alloc.live.journal import JournalWriter
 from pytest_veeqo_alloc.live.permission import WriteOptions, grant_permission
-from pytest_veeqo_alloc.live.run_state import Rate, RunState
+from pytest_veeqo_alloc.live.run_state import RunState
 url, folder = sys.argv[1], Path(sys.argv[2])
 options = WriteOptions(url, (url.partition("://")[2],), "{KEY}", 99, "pool.toml", folder=folder)
 permission = grant_permission(options)
-state = RunState(folder, Rate.per_second(permission.rate), 99)
+state = RunState(folder, permission.rate, 99)
 live = LiveClient(permission, state, JournalWriter(folder / "j", "r"), timeouts=({LIMIT}, {LIMIT}))
 list(ThreadPoolExecutor(4).map(lambda _: live.read_order(7), range(8)))
 """
@@ -111,8 +111,8 @@ def test_no_window_of_one_second_sees_a_sixth_request(server: Staging, tmp_path:
 CLAIM_AND_DIE = """
 import os
 from pathlib import Path
-from pytest_veeqo_alloc.live.run_state import Rate, RunState
-RunState(Path(sys.argv[1]), Rate.per_second(1), 9).claim({})
+from pytest_veeqo_alloc.live.run_state import RunState
+RunState(Path(sys.argv[1]), 1, 9).claim({})
 os.kill(os.getpid(), 9)
 """
 
@@ -121,7 +121,7 @@ def test_slot_of_a_dead_process_blocks_for_one_window_only(tmp_path: Path) -> No
     child = subprocess.run(python(CLAIM_AND_DIE, tmp_path), check=False, timeout=LIMIT)
     assert child.returncode == -signal.SIGKILL
     slept: list[float] = []
-    state = RunState(tmp_path, Rate.per_second(1), 9, clock=lambda: 1000 + sum(slept), sleep=slept.append)
+    state = RunState(tmp_path, 1, 9, clock=lambda: 1000 + sum(slept), sleep=slept.append)
     state.claim()
     assert sum(slept) < 2
     assert state.charged == 1
@@ -131,8 +131,8 @@ FORTY_WRITES = """
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from pytest_veeqo_alloc.live import RefusedError
-from pytest_veeqo_alloc.live.run_state import Rate, RunState
-state = RunState(Path(sys.argv[1]), Rate.per_second(10**5), 50)
+from pytest_veeqo_alloc.live.run_state import RunState
+state = RunState(Path(sys.argv[1]), 10**5, 50)
 def write(_):
     try:
         state.end(state.claim({}))
@@ -145,4 +145,4 @@ print(sum(ThreadPoolExecutor(4).map(write, range(40))))
 
 def test_threads_and_processes_together_never_exceed_the_budget(tmp_path: Path) -> None:
     assert sum(map(int, run_twice(python(FORTY_WRITES, tmp_path)))) == 50
-    assert RunState(tmp_path, Rate.per_second(5), 50).charged == 50
+    assert RunState(tmp_path, 5, 50).charged == 50

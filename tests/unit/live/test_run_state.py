@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_veeqo_alloc.live import LiveError, RefusedError
-from pytest_veeqo_alloc.live.run_state import Rate, RunState, locked
+from pytest_veeqo_alloc.live.run_state import RunState, locked
 
 
 class Clock:
@@ -30,7 +30,7 @@ class Clock:
 
 def run_state(folder: Path, *, rate: float = 5, writes: int = 10**6, clock: Clock | None = None) -> RunState:
     time = clock or Clock()
-    return RunState(folder, Rate.per_second(rate), writes, clock=time, sleep=time.sleep)
+    return RunState(folder, rate, writes, clock=time, sleep=time.sleep)
 
 
 def claim(state: RunState, *, charged: bool = False, **units: float) -> str:
@@ -57,8 +57,9 @@ def test_units_beyond_the_free_ones_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("rate", "limit", "window"), [(5, 5, 1), (2.9, 2, 1), (1, 1, 1), (0.5, 1, 2), (50, 50, 1)])
-def test_rate_is_a_whole_number_of_requests_per_window(rate: float, limit: int, window: float) -> None:
-    assert Rate.per_second(rate) == Rate(limit, window)
+def test_rate_is_a_whole_number_of_requests_per_window(rate: float, limit: int, window: float, tmp_path: Path) -> None:
+    state = RunState(tmp_path, rate, 1)
+    assert (state.limit, state.window) == (limit, window)
 
 
 @given(durations=st.lists(st.floats(0, 3), min_size=6, max_size=30), under_way=st.integers(1, 6))
