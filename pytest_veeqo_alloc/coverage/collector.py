@@ -49,7 +49,7 @@ Stage = Literal[
     "request line", "call", "request body", "request JSON", "response body", "response JSON", "order", "status",
     "expected status", "broken request", "created", "located", "refusal", "echo", "sequence",
 ]  # fmt: skip
-"""What a check can reach."""
+"""A stage that a check can reach, and after which some rules are evaluated."""
 
 _BODY_RULES = ("body-missing", "not-json", "not-utf8", "byte-order-mark")
 _JSON_RULES = (

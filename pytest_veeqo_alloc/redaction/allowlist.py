@@ -50,13 +50,10 @@ _LISTED: Mapping[str, frozenset[str]] = {
     "weight_unit": frozenset({"g", "kg", "oz", "lb"}),
 }  # fmt: skip
 
+_COUNTRY, _CURRENCY = re.compile(r"[A-Z]{2}"), re.compile(r"[A-Z]{3}")
 _CODES: Mapping[str, re.Pattern[str]] = {
-    "country": re.compile(r"[A-Z]{2}"),
-    "country_code": re.compile(r"[A-Z]{2}"),
-    "currency": re.compile(r"[A-Z]{3}"),
-    "currency_code": re.compile(r"[A-Z]{3}"),
-    "marketplace_country": re.compile(r"[A-Z]{2}"),
-    "origin_country": re.compile(r"[A-Z]{2}"),
+    **dict.fromkeys(("country", "country_code", "marketplace_country", "origin_country"), _COUNTRY),
+    **dict.fromkeys(("currency", "currency_code"), _CURRENCY),
 }
 
 _SEGMENTS = frozenset({
