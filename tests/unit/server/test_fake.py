@@ -6,7 +6,7 @@ import http.client
 import json
 import threading
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +28,9 @@ from pytest_veeqo_alloc import (
     build_order,
     serve_fake,
 )
+from pytest_veeqo_alloc.contract import json_reader
+from pytest_veeqo_alloc.contract.http_rules import Operation
+from pytest_veeqo_alloc.core.http import Request
 from pytest_veeqo_alloc.coverage.listeners import CheckEvent
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.orders.story import Allocation, Customer, Line, Stock
@@ -387,6 +390,27 @@ def test_response_is_not_kept_but_rendered_again(fake: Fake) -> None:
     assert answer is not None
     assert len(answer.body or b"") > 11_000
     assert kept < 100 * 6_000
+
+
+def test_one_exchange_matches_the_path_once_and_parses_the_body_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    def counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arguments: Any) -> Any:
+            done.append(name)
+            return function(*arguments)
+
+        return called
+
+    for module in ("checker", "allocations"):
+        monkeypatch.setattr(f"pytest_veeqo_alloc.contract.{module}.read", counted("read", json_reader.read))
+    monkeypatch.setattr(Operation, "order_segment", counted("match", Operation.order_segment))
+    fake = Fake(Engine())
+    body = json.dumps(allocation_request()).encode()
+    sent = (("x-api-key", fake.api_key), ("content-type", "application/json"))
+    exchange = fake.handle(Request("POST", f"http://127.0.0.1{PATH}", sent, body))
+    assert exchange.plan.response.status == 201
+    assert sorted(done) == ["match", "read"]
 
 
 @pytest.mark.parametrize("order_id", ["0", "-7", "P-447452"])
