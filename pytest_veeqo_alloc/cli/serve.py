@@ -12,7 +12,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pytest_veeqo_alloc.contract.failure import render
-from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import path_of
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.text import printable, safe_method
@@ -24,7 +23,6 @@ from pytest_veeqo_alloc.orders.story import Line, Stock, Story
 from pytest_veeqo_alloc.reporting.formatters import print_error
 from pytest_veeqo_alloc.reporting.report_file import build_run, describe_run, save
 from pytest_veeqo_alloc.server.control_api import with_control_api
-from pytest_veeqo_alloc.server.http_server import HTTPServer
 from pytest_veeqo_alloc.server.proxy import Proxy
 from pytest_veeqo_alloc.server.request_log import BaseServer, Record
 from pytest_veeqo_alloc.server.runner import running
@@ -57,31 +55,26 @@ def serve(server: BaseServer, *, host: str, port: int, names: tuple[str, ...], s
     """Run *server* until *stop* is set and return whether nothing was wrong; ValueError if it cannot listen."""
     if not is_loopback(host):
         print_error(f"warning: {host} is not a loopback address: anyone who can reach this machine can use the server")
-    with _listening(server, host=host, port=port, names=names) as http_server:
-        print(http_server.url, flush=True)
-        while not stop.wait(1):  # on Windows, a signal is handled only between two waits
-            pass
-        server.settle()
-        findings, problems = server.unexpected, server.problems
-        server.publish()
-    for line in _summary(server, findings, problems):
-        print(line, flush=True)
-    return findings.ok and not problems
-
-
-@contextmanager
-def _listening(server: BaseServer, *, host: str, port: int, names: tuple[str, ...]) -> Iterator[HTTPServer]:
-    """Let *server* listen, with its control path, within the block; ValueError, in one sentence, if it cannot."""
-    way_in = with_control_api(server)
+    app = with_control_api(server)
     with ExitStack() as stack:
         try:
-            http_server = stack.enter_context(running(server, host=host, port=port, names=names, app=way_in))
+            http_server = stack.enter_context(running(server, host=host, port=port, names=names, app=app))
         except OSError as error:
             remedy = "; name another --port, or omit it to use a free one" if error.errno == errno.EADDRINUSE else ""
             raise ValueError(f"cannot listen at {host}:{port}: {error.strerror or error}{remedy}") from None
         if isinstance(server, Proxy) and server.leads_to(http_server.netloc):
             raise ValueError("the upstream is this proxy itself: name the server behind it")
-        yield http_server
+        print(http_server.url, flush=True)
+        while not stop.wait(1):  # some systems handle a signal only between two waits
+            pass
+        server.settle()
+        findings, problems = server.unexpected, server.problems
+        server.publish()
+    lines = [f"requests: {server.checked}, errors: {len(findings.errors)}, warnings: {len(findings.warnings)}"]
+    lines += [render(findings, server.engine.hint(findings))] if len(findings) else []
+    for line in [*lines, *map(printable, problems)]:
+        print(line, flush=True)
+    return findings.ok and not problems
 
 
 def write_reports(engine: Engine, counter: CoverageCounter, started: datetime.datetime, paths: list[str]) -> list[str]:
@@ -110,12 +103,7 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 
 def print_record(record: Record) -> None:
-    """Print one line for *record*."""
-    print(_record_line(record), flush=True)
-
-
-def _record_line(record: Record) -> str:
-    """Return `POST /orders/447452/allocations 201`, the injected fault and the errors by rule and place."""
+    """Print `POST /orders/447452/allocations 201`, with the injected fault and the errors by rule and place."""
     request, operation = record.request, tables().operation
     is_known = operation.matches(Interaction(request)) and operation.order_id(request.url) is not None
     # The path of any other operation could hold a secret.
@@ -129,19 +117,9 @@ def _record_line(record: Record) -> str:
     ]
     if fault := record.source.partition(", ")[2]:
         parts.append(f"({fault})")
-    errors = [
-        *record.request_findings.errors,
-        *(record.response_findings.errors if record.response_findings is not None else ()),
-    ]
-    if errors:
+    found = [record.request_findings, *([record.response_findings] if record.response_findings is not None else [])]
+    if errors := [error for findings in found for error in findings.errors]:
         shown = "; ".join(f"{error.rule} at {error.side} {error.place}" for error in errors[:_MAX_ERRORS])
         more = f" and {len(errors) - _MAX_ERRORS} more" if len(errors) > _MAX_ERRORS else ""
         parts.append(f"error: {shown}{more}")
-    return printable(" ".join(parts))
-
-
-def _summary(server: BaseServer, findings: Findings, problems: list[str]) -> Iterator[str]:
-    yield f"requests: {server.checked}, errors: {len(findings.errors)}, warnings: {len(findings.warnings)}"
-    if len(findings):
-        yield render(findings, server.engine.hint(findings))
-    yield from map(printable, problems)
+    print(printable(" ".join(parts)), flush=True)

@@ -12,7 +12,7 @@ import pytest
 from pytest_veeqo_alloc.plugin import fixtures, fixtures_conformance, hookspecs
 from pytest_veeqo_alloc.plugin.fixtures import CASSETTE_MARKER, CASSETTES_USED, TEST_PASSED
 from pytest_veeqo_alloc.plugin.fixtures_conformance import is_client_named, replacement_for, uncovered_reason
-from pytest_veeqo_alloc.plugin.observers import observer_failure, trim_traceback, warnings_of
+from pytest_veeqo_alloc.plugin.observers import trim_traceback, warnings_of
 from pytest_veeqo_alloc.plugin.options import OPTIONS, add_options, is_conformance_run, is_option_set, setting
 from pytest_veeqo_alloc.plugin.run_state import checked_count, contract_of, listener_of
 
@@ -115,22 +115,15 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     try:
         outcome = yield
     except BaseException as error:
-        failure = _finish(item)
+        failure = listener_of(item.config).finish(item)
         if getattr(error, "is_of_conformance", False) and (replacement := replacement_for(item, error)) is not None:
             raise replacement from None
         if failure is not None and str(error) not in str(failure):
             item.add_report_section("call", "veeqo-alloc", str(failure))
         raise
-    if failure := _finish(item):
+    if failure := listener_of(item.config).finish(item):
         raise failure
     return outcome
-
-
-def _finish(item: pytest.Item) -> BaseException | None:
-    """Return what fails the test *item*, or None, and set its user properties."""
-    failure = observer_failure(item)  # first, since it checks what was only watched until now
-    listener_of(item.config).finish(item)
-    return failure
 
 
 @pytest.hookimpl(wrapper=True)

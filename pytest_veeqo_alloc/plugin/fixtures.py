@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_veeqo_alloc.plugin.observers import clear_observers, observers_of
 from pytest_veeqo_alloc.plugin.options import base_directory, setting
 from pytest_veeqo_alloc.plugin.run_state import FAKE_ADDRESSES, contract_of, engine_of, listener_of
 
@@ -67,18 +66,15 @@ def veeqo_alloc_watch(
 
     Every allocation that the session sends is checked, and an error fails the test.
     """
-    watches: list[Watch] = []
-    observers = observers_of(request.node, engine_of(veeqo_alloc_contract))
+    with ExitStack() as stack:
 
-    def watch(session: Any) -> Watch:
-        watches.append(veeqo_alloc_contract.watch(session))
-        observers.append(watches[-1])
-        return watches[-1]
+        def watch(session: Any) -> Watch:
+            started = veeqo_alloc_contract.watch(session)
+            stack.callback(started.close)
+            listener_of(request.config).observe(engine_of(veeqo_alloc_contract), started)
+            return started
 
-    yield watch
-    clear_observers(request.node)
-    for session_watch in watches:
-        session_watch.close()
+        yield watch
 
 
 # A server of the user's
@@ -182,11 +178,10 @@ def veeqo_alloc_server(
     """
     fake = _veeqo_alloc_server_runner
     fake.reset()
-    observers_of(request.node, engine_of(veeqo_alloc_contract)).append(fake)
+    listener_of(request.config).observe(engine_of(veeqo_alloc_contract), fake)
     yield fake
     fake.settle()
     fake.publish()
-    clear_observers(request.node)
 
 
 # Cassettes
@@ -205,8 +200,7 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
     engine, mode = engine_of(veeqo_alloc_contract), setting(config, "record-mode") or "none"
     fakes = config.stash.setdefault(FAKE_ADDRESSES, [])
     cassettes = Cassettes(engine, cassette_folder(config), mode, lambda: _live(config), lambda: fakes)
-    observers_of(item, engine).append(cassettes)
-    listener_of(config).owners.append(cassettes.owns)
+    listener_of(config).observe(engine, cassettes)
     item.stash[TEST_PASSED] = False
     with ExitStack() as stack:
         if (marker := item.get_closest_marker(CASSETTE_MARKER)) is not None:
@@ -214,7 +208,6 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
                 stack.enter_context(cassettes.use(*marker.args, **marker.kwargs))
         yield cassettes
     cassettes.publish()
-    clear_observers(item)
     passed = item.stash[TEST_PASSED]
     item.stash[CASSETTES_USED] = cassettes.usage(passed=passed)
     if passed:

@@ -24,8 +24,8 @@ MAX_WARNINGS = 20
 class TestObserver(Protocol):
     """Something that saw interactions of a test.
 
-    It may also have `unexpected` (those of its findings that count), `problems` (texts, each of which fails the test) and
-    `checked` (a count of interactions).
+    It may also have `unexpected` (those of its findings that count), `problems` (texts, each of which fails the test),
+    `checked` (a count of interactions) and `owns` (whether an interaction is counted by the observer).
     """
 
     @property
@@ -33,25 +33,8 @@ class TestObserver(Protocol):
         """The findings of the interactions that it saw."""
 
 
-_OBSERVERS: pytest.StashKey[tuple[Engine, list[TestObserver]]] = pytest.StashKey()
-
-
-def observers_of(item: pytest.Item, engine: Engine) -> list[TestObserver]:
-    """Return the observers of the test *item*, a list to append to."""
-    return item.stash.setdefault(_OBSERVERS, (engine, []))[1]
-
-
-def clear_observers(item: pytest.Item) -> None:
-    """Remove the observers of *item* at the end of the test, since it may be run again."""
-    if _OBSERVERS in item.stash:
-        del item.stash[_OBSERVERS]
-
-
-def observer_failure(item: pytest.Item) -> BaseException | None:
+def observer_failure(item: pytest.Item, engine: Engine, observers: Sequence[TestObserver]) -> BaseException | None:
     """Return what fails the test *item*, or None. It shows no traceback. Warnings are kept for the summary."""
-    if _OBSERVERS not in item.stash:
-        return None
-    engine, observers = item.stash[_OBSERVERS]
     findings = engine.merge(map(_findings_that_count, observers))
     problems = [text for observer in observers for text in getattr(observer, "problems", ())]
     record_warnings(item, findings)
@@ -77,12 +60,6 @@ def _untraced(violation: ContractViolation, problems: Sequence[str]) -> BaseExce
     UntracedViolation.__name__, UntracedViolation.__qualname__ = cls.__name__, cls.__qualname__
     UntracedViolation.__module__ = cls.__module__
     return UntracedViolation(violation.findings, violation.hint)
-
-
-def checked_by_observers(item: pytest.Item) -> int:
-    """Return how many interactions the observers of *item* checked themselves."""
-    _, observers = item.stash.get(_OBSERVERS, (None, ()))
-    return sum(getattr(observer, "checked", 0) for observer in observers)
 
 
 def record_warnings(item: pytest.Item, findings: Findings) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from pytest_veeqo_alloc.plugin.observers import MAX_WARNINGS, checked_by_observers, record_warnings
+from pytest_veeqo_alloc.plugin.observers import MAX_WARNINGS, TestObserver, observer_failure, record_warnings
 from pytest_veeqo_alloc.plugin.options import base_directory, key_of, setting
 
 if TYPE_CHECKING:
@@ -73,8 +72,9 @@ class CheckListener:
 
     def __init__(self, config: pytest.Config) -> None:
         self.recorder: CoverageRecorder | None = None
-        self.owners: list[Callable[[Interaction], bool]] = []
         self._config = config
+        self._engine: Engine | None = None
+        self._observers: list[TestObserver] = []
         self._test_id = ""
         self._direct_checks = 0
         self._warned: list[Findings] = []
@@ -86,10 +86,15 @@ class CheckListener:
         return self.recorder is not None
 
     def begin(self, test_id: str) -> None:
-        """Assign the events that follow to the test *test_id*."""
-        self._test_id, self._direct_checks = test_id, 0
-        self.owners.clear()
+        """Assign the events and observers that follow to the test *test_id*."""
+        self._test_id, self._direct_checks, self._engine = test_id, 0, None
+        self._observers.clear()
         self._warned.clear()
+
+    def observe(self, engine: Engine, observer: TestObserver) -> None:
+        """Let the findings of *observer* fail the current test; *engine* merges those of all observers."""
+        self._engine = engine
+        self._observers.append(observer)
 
     def on_check(self, event: CheckEvent) -> None:
         """Count one check, unless it was counted before or the fake or cassette of the exchange reports it."""
@@ -115,15 +120,18 @@ class CheckListener:
         fakes = self._config.stash.get(FAKE_ADDRESSES, ())
         if interaction.request is not None and _netloc(interaction.request.url) in fakes:
             return True
-        return any(owns(interaction) for owns in self.owners)
+        return any(observer.owns(interaction) for observer in self._observers if hasattr(observer, "owns"))
 
-    def finish(self, item: pytest.Item) -> None:
-        """Add the count and the warnings of the test *item* to its user properties, so that its reports carry them."""
+    def finish(self, item: pytest.Item) -> BaseException | None:
+        """Return what fails the test *item*, or None; add its count and warnings to the properties of its reports."""
+        # The observers come first, since this checks what was only watched until now.
+        failure = None if self._engine is None else observer_failure(item, self._engine, self._observers)
         for findings in self._warned:
             record_warnings(item, findings)
-        if checked := self._direct_checks + checked_by_observers(item):
+        if checked := self._direct_checks + sum(getattr(observer, "checked", 0) for observer in self._observers):
             item.user_properties[:] = [pair for pair in item.user_properties if pair[0] != CHECKED_PROPERTY]
             item.user_properties.append((CHECKED_PROPERTY, checked))
+        return failure
 
 
 def checked_count(report: Any) -> int:
