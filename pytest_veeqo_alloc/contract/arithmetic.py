@@ -86,12 +86,17 @@ def _lines(order: Mapping[str, Any]) -> Iterator[tuple[str, Object]]:
     yield from _objects(order, "line_items", "")
 
 
+def _amount(owner: Mapping[str, Any], name: str) -> float:
+    """Return the number *name* of *owner*; NaN, which makes every equation with it hold, if it is unusable."""
+    amount = number(owner.get(name))
+    return math.nan if amount is None else amount
+
+
 def _sellable(add: Add, pointer: str, sellable: Object) -> None:
-    price, cost = number(sellable.get("price")), number(sellable.get("cost_price"))
-    if price is not None and cost is not None:
-        _equal(add, "profit", pointer, sellable, "profit", price - cost)
-        if price:
-            _equal(add, "margin", pointer, sellable, "margin", (price - cost) / price * 100)
+    price, cost = _amount(sellable, "price"), _amount(sellable, "cost_price")
+    _equal(add, "profit", pointer, sellable, "profit", price - cost)
+    if price:
+        _equal(add, "margin", pointer, sellable, "margin", (price - cost) / price * 100)
     _stock(add, pointer, sellable, cost)
     product = _object(sellable.get("product"))
     for name, original in (("sellable_title", sellable.get("title")), ("product_title", product.get("title"))):
@@ -111,7 +116,7 @@ _COPIES = tuple(
 _TOTALS = tuple((f"{level}_{_EVERYWHERE}", f"{level}_stock_level") for level in ("physical", "allocated", "incoming"))
 
 
-def _stock(add: Add, pointer: str, sellable: Object, cost: float | None) -> None:
+def _stock(add: Add, pointer: str, sellable: Object, cost: float) -> None:
     inventory, listed = _object(sellable.get("inventory")), sellable.get("stock_entries")
     for entry_pointer, entry in _objects(sellable, "stock_entries", pointer):
         _stock_entry(add, entry_pointer, entry, sellable.get("id"), cost)
@@ -119,41 +124,37 @@ def _stock(add: Add, pointer: str, sellable: Object, cost: float | None) -> None
         return
     _available(add, f"{pointer}/inventory", inventory, _EVERYWHERE)
     for own, original in _COPIES:
-        _equal(add, "stock-copies", pointer, sellable, own, number(inventory.get(original)))
+        _equal(add, "stock-copies", pointer, sellable, own, _amount(inventory, original))
     # A sum needs every entry, and none that is infinite.
     if not isinstance(listed, list) or not all(isinstance(e, dict) and e.get("infinite") is not True for e in listed):
         return
     for total, part in _TOTALS:
-        wanted = _sum([number(entry.get(part)) for entry in listed])
+        wanted = math.fsum(_amount(entry, part) for entry in listed)
         _equal(add, "stock-totals", f"{pointer}/inventory", inventory, total, wanted)
-    value = _sum([number(entry.get("sellable_on_hand_value")) for entry in listed])
+    value = math.fsum(_amount(entry, "sellable_on_hand_value") for entry in listed)
     _equal(add, "on-hand-value", pointer, sellable, "on_hand_value", value)
 
 
-def _stock_entry(add: Add, pointer: str, entry: Object, sellable_id: Any, cost: float | None) -> None:
+def _stock_entry(add: Add, pointer: str, entry: Object, sellable_id: Any, cost: float) -> None:
     _same(add, "stock-entry-sellable", pointer, entry, "sellable_id", sellable_id)
     _same(add, "stock-entry-warehouse", pointer, entry, "warehouse_id", _object(entry.get("warehouse")).get("id"))
-    if entry.get("infinite") is True:
-        return
-    _available(add, pointer, entry, "stock_level")
-    value = _product(number(entry.get("physical_stock_level")), cost)
-    _equal(add, "on-hand-value", pointer, entry, "sellable_on_hand_value", value)
+    if entry.get("infinite") is not True:
+        _available(add, pointer, entry, "stock_level")
+        value = _amount(entry, "physical_stock_level") * cost
+        _equal(add, "on-hand-value", pointer, entry, "sellable_on_hand_value", value)
 
 
 def _available(add: Add, pointer: str, stock: Object, suffix: str) -> None:
-    physical, allocated = number(stock.get(f"physical_{suffix}")), number(stock.get(f"allocated_{suffix}"))
-    if physical is not None and allocated is not None:
-        _equal(add, "available-stock", pointer, stock, f"available_{suffix}", physical - allocated)
+    wanted = _amount(stock, f"physical_{suffix}") - _amount(stock, f"allocated_{suffix}")
+    _equal(add, "available-stock", pointer, stock, f"available_{suffix}", wanted)
 
 
 def _totals(add: Add, order: Object) -> None:
-    lines, discounts = order.get("line_items"), number(order.get("total_discounts"))
-    if isinstance(lines, list) and discounts is not None:
-        pairs = ((number(line.get("quantity")), number(line.get("price_per_unit"))) for line in map(_object, lines))
-        total = _sum([_product(*pair) for pair in pairs])
-        _equal(add, "subtotal", "", order, "subtotal_price", None if total is None else total - discounts)
-    parts = [number(order.get(name)) for name in ("subtotal_price", "total_tax", "delivery_cost")]
-    _equal(add, "total", "", order, "total_price", _sum(parts))
+    if isinstance(lines := order.get("line_items"), list):
+        total = math.fsum(_amount(line, "quantity") * _amount(line, "price_per_unit") for line in map(_object, lines))
+        _equal(add, "subtotal", "", order, "subtotal_price", total - _amount(order, "total_discounts"))
+    total = math.fsum(_amount(order, name) for name in ("subtotal_price", "total_tax", "delivery_cost"))
+    _equal(add, "total", "", order, "total_price", total)
 
 
 def _completeness(add: Add, order: Object) -> None:
@@ -179,23 +180,13 @@ def _completeness(add: Add, order: Object) -> None:
         add(Breach("completeness", "/allocated_completely", str(stated).lower(), str(wanted).lower()))
 
 
-def _product(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one * other
-
-
-def _sum(terms: list[float | None]) -> float | None:
-    return None if None in terms else math.fsum(term for term in terms if term is not None)
-
-
-def _equal(add: Add, rule: str, pointer: str, owner: Object, name: str, wanted: float | None) -> None:
+def _equal(add: Add, rule: str, pointer: str, owner: Object, name: str, wanted: float) -> None:
     """Add a breach if the amount *name* of *owner*, which is at *pointer*, differs from *wanted* by over half a cent."""
-    stated = owner.get(name)
-    if stated == wanted:
+    if owner.get(name) == wanted:
         return
-    stated = number(stated)
-    if stated is None or wanted is None or abs(stated - wanted) <= _TOLERANCE + abs(wanted) * 1e-12:
-        return
-    add(Breach(rule, f"{pointer}/{name}", describe_number(stated), describe_number(wanted)))
+    stated = _amount(owner, name)
+    if abs(stated - wanted) > _TOLERANCE + abs(wanted) * 1e-12:  # never true of NaN
+        add(Breach(rule, f"{pointer}/{name}", describe_number(stated), describe_number(wanted)))
 
 
 def _same(add: Add, rule: str, pointer: str, owner: Object, name: str, wanted: Any) -> None:

@@ -127,9 +127,8 @@ def examine(
 def examine_body(side: Side, value: Any, tables: Tables) -> RawResult:
     """Compare a body with the strict reading: bytes, or a value that the caller parsed."""
     reading = read(value) if isinstance(value, bytes) else from_parsed(value)
-    if side == "request":
-        return RawResult([(side, breach, reading.value) for breach in _request_body(reading, tables)], reading)
-    return RawResult([(side, breach, reading.value) for breach in _response_body(reading, tables)], None, reading)
+    check, bodies = (_request_body, (reading, None)) if side == "request" else (_response_body, (None, reading))
+    return RawResult([(side, breach, reading.value) for breach in check(reading, tables)], *bodies)
 
 
 def _request(parsed: ParsedRequest, tables: Tables, context: CheckContext) -> list[Breach]:

@@ -73,10 +73,8 @@ class Finding:
     def as_row(self) -> dict[str, str | None]:
         """Return the masked finding as a JSON object."""
         safe = self.masked()
-        return {
-            "rule": safe.rule, "basis": safe.basis, "severity": safe.severity, "side": safe.side,
-            "location": safe.location, "pointer": safe.pointer, "message": safe.message,
-        }  # fmt: skip
+        names = ("rule", "basis", "severity", "side", "location", "pointer", "message")
+        return {name: getattr(safe, name) for name in names}
 
     def __str__(self) -> str:
         return f"{self.severity}: {self.rule} at {self.side} {self.place}: {self.message}"

@@ -257,11 +257,13 @@ def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable
             places = credential_places(request, operation, known_keys)
             yield from (Breach("key-sent-elsewhere", None, "an API key", location=place) for place in places)
         elif not operation.matches(interaction):
-            if _shows_order(interaction.response):
-                for order_id in [order_id for order_id in unresolved if _names_order(request, order_id)]:
-                    del unresolved[order_id]
+            response = interaction.response
+            if response is not None and (response.is_success or response.status == 404):
+                path = f"{path_of(request.url)}/"
+                unresolved = {order: posts for order, posts in unresolved.items() if f"/orders/{order}/" not in path}
         else:
-            posts, content = unresolved.setdefault(operation.order_id(request.url), []), _content(request)
+            posts, reading = unresolved.setdefault(operation.order_id(request.url), []), read(request.body)
+            content = reading.value if reading.readable else request.body
             for post in [post for post in posts if post[0] == content]:
                 posts.remove(post)
                 got = f"request {number}, which repeats request {post[1]} after {post[2]}"
@@ -280,16 +282,3 @@ def _uncertainty(response: Response | None, ending: Ending) -> str:
         return f"a {response.status}"
     readable = is_json_type(response.header("content-type") or "") and read(response.body).readable
     return "" if readable or not response.is_success else "an unreadable response"
-
-
-def _shows_order(response: Response | None) -> bool:
-    return response is not None and (response.is_success or response.status == 404)
-
-
-def _names_order(request: Request, order_id: int | None) -> bool:
-    return f"/orders/{order_id}/" in f"{path_of(request.url)}/"
-
-
-def _content(request: Request) -> object:
-    reading = read(request.body)
-    return reading.value if reading.readable else request.body
