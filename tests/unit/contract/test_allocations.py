@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from typing import Any
 
@@ -17,7 +16,6 @@ from pytest_veeqo_alloc.contract.allocations import (
     request_scope,
     requested_allocation,
 )
-from pytest_veeqo_alloc.core.http import decode_content
 
 
 @pytest.mark.parametrize(
@@ -52,13 +50,6 @@ def test_allocations_of_an_order_are_read() -> None:
 @pytest.mark.parametrize("listed", [None, {}, [1], [{"id": "1"}], [{"id": 1}, {}]])
 def test_order_with_an_unreadable_allocation_has_none(listed: Any) -> None:
     assert existing_allocations(json.dumps({"allocations": listed}).encode()) is None
-
-
-def test_body_with_too_many_layers_of_gzip_stays_compressed() -> None:
-    body = b"[]"
-    for _ in range(6):
-        body = gzip.compress(body)
-    assert gzip.decompress(decode_content(body, ()) or b"") == b"[]"
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from support.bodies import drop, order, put
 
 from pytest_veeqo_alloc import Contract, ContractViolation, Deviation, Finding, Findings
 from pytest_veeqo_alloc.contract.deviations import DeviationIndex, parse
 from pytest_veeqo_alloc.contract.failure import MAX_LINES
-from pytest_veeqo_alloc.core.json_pointer import join, mask_location, mask_pointer, split
-from pytest_veeqo_alloc.core.text import safe_method
+from pytest_veeqo_alloc.core.json_pointer import join
 from pytest_veeqo_alloc.engine import Engine
 
 
@@ -388,47 +385,6 @@ def test_pickled_violation_keeps_its_text_and_findings() -> None:
 def test_copy_in_memory_keeps_the_exact_pointer() -> None:
     (finding,) = Contract("strict").check_body("response", order() | {"bad name!": 1})
     assert copy.deepcopy([copy.copy(finding)])[0].pointer == "/bad name!"
-
-
-@given(st.lists(st.text()))
-def test_split_reverses_join(tokens: list[str]) -> None:
-    pointer = ""
-    for token in tokens:
-        pointer = join(pointer, token)
-    assert split(pointer) == tokens
-
-
-@given(st.lists(st.text()))
-def test_masking_is_idempotent_and_leaves_harmless_characters_only(tokens: list[str]) -> None:
-    pointer = "".join(join("", token) for token in tokens)
-    once = mask_pointer(pointer)
-    assert mask_pointer(once) == once
-    assert once is not None
-    assert all(character.isascii() and (character.isalnum() or character in "/_?-() ") for character in once)
-
-
-def test_place_outside_the_body_is_shown_by_its_location() -> None:
-    assert mask_pointer(None) is None
-    assert mask_location("query:a b") == "query:(name of 3 characters)"
-    assert mask_location("query:(name of 3 characters)") == "query:(name of 3 characters)"
-    assert mask_location("path:order_id") == "path:order_id"
-    assert mask_location("status") == "status"
-
-
-@pytest.mark.parametrize(
-    ("method", "shown"),
-    [
-        ("POST", "POST"),
-        ("a" * 10, "a" * 10),
-        ("a" * 11, None),
-        ("", None),
-        ("P0ST", None),
-        ("P\u00d6ST", None),
-        ("GET ", None),
-    ],
-)
-def test_method_that_is_a_short_word_is_shown(method: str, shown: str | None) -> None:
-    assert safe_method(method) == shown
 
 
 # Values, for one's own terminal

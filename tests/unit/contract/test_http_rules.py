@@ -11,7 +11,6 @@ from support.bodies import put, request_body
 from support.messages import JSON_TYPE, KEY, ORDER, request, response
 
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response
-from pytest_veeqo_alloc.core.formats import is_uri_reference
 
 CONTRACT = Contract("strict")
 
@@ -320,18 +319,6 @@ def test_location_of_something_else_is_found(value: str) -> None:
 )
 def test_location_that_is_not_a_uri_is_one_finding(value: str) -> None:
     assert of_response(without_location(("location", value))) == [("location-invalid", "header:location")]
-
-
-@pytest.mark.parametrize(
-    "text", ["", "a", "a/b", "./a:b", "mailto:a@example.com", "http://[::1]:80/x?y=/?#z", "?q", "#f", "//h:1"]
-)
-def test_uri_reference_is_accepted(text: str) -> None:
-    assert is_uri_reference(text)
-
-
-@pytest.mark.parametrize("text", ["1a:b", "a b", "<x>", "http://h:port/", "#a#b", "\x00", "http://h/[", "é"])
-def test_other_text_is_not_a_uri_reference(text: str) -> None:
-    assert not is_uri_reference(text)
 
 
 def test_204_without_a_body_is_only_a_wrong_status() -> None:
