@@ -210,11 +210,8 @@ class CassettePlayer:
     @property
     def recorded(self) -> list[Interaction]:
         """The recorded interactions. They are not redacted, so they must not be shown or stored."""
-        return [
-            Interaction(request_of(request), response_of(response), self._source(index))
-            for index, (request, response) in enumerate(self._entries())
-            if index >= len(self.stored)
-        ]
+        count = 0 if self._cassette is None else len(self._cassette)
+        return [self._interaction(index) for index in range(len(self.stored), count)]
 
     @property
     def findings(self) -> Findings:
@@ -239,15 +236,13 @@ class CassettePlayer:
             for interaction in filter(operation_matches, interactions):
                 self._engine.publish(origin, self._checked_part(interaction), self._evaluate(interaction))
 
-    def _entries(self) -> list[tuple[Any, Any]]:
-        """Return the requests and responses that vcrpy has: first the stored ones, then the recorded ones."""
-        if self._cassette is None:
-            return []
-        return list(zip(self._cassette.requests, self._cassette.responses, strict=True))
-
     def _replayed(self) -> list[Interaction]:
-        entries = self._entries()
-        return [Interaction(now, response_of(entries[index][1]), self._source(index)) for now, index in self._played]
+        return [self._interaction(index, request) for request, index in self._played]
+
+    def _interaction(self, index: int, request: Request | None = None) -> Interaction:
+        """Return the interaction that vcrpy has at *index*, the stored ones first, with the *request* that was made."""
+        stored, response = self._cassette.data[index]
+        return Interaction(request or request_of(stored), response_of(response), f"{self.file.name}#{index + 1}")
 
     def _evaluate(self, interaction: Interaction) -> Findings:
         status = interaction.response.status if interaction.response else None
@@ -255,9 +250,6 @@ class CassettePlayer:
 
     def _checked_part(self, interaction: Interaction) -> Interaction:
         return Interaction(interaction.request, None, interaction.source) if self.file.is_bundled else interaction
-
-    def _source(self, index: int) -> str:
-        return f"{self.file.name}#{index + 1}"
 
     def _matches(self, now: Any, stored: Any) -> bool:
         return not self._parse(stored).differences(request_of(now), self._relaxed)
@@ -282,7 +274,7 @@ class CassettePlayer:
         url = urlsplit(now.url)
         if self._is_allowed(url.hostname or "", port_of(url)):
             return None
-        if not self._is_playable(request):
+        if not self._is_playable(now):
             if self._cassette.write_protected:
                 raise self._unmatched(now)
             if chained:
@@ -307,13 +299,13 @@ class CassettePlayer:
         self._target = AllowedHosts((live.target,))
         _admission.set(live.admission(now))
 
-    def _is_playable(self, request: Any) -> bool:
-        """Return whether vcrpy will play a stored response for *request*."""
+    def _is_playable(self, now: Request) -> bool:
+        """Return whether vcrpy will play a stored response for the request *now*."""
         cassette, repeats = self._cassette, self.options.allow_playback_repeats
         if self.options.mode == "all" or not (cassette.rewound or repeats):
             return False
         return any(
-            (repeats or not cassette.play_counts[index]) and self._matches(request, stored)
+            (repeats or not cassette.play_counts[index]) and not self._parse(stored).differences(now, self._relaxed)
             for index, stored in enumerate(cassette.requests)
         )
 
@@ -322,7 +314,7 @@ class CassettePlayer:
 
         def play(request: Any) -> Any:
             response = play_response(request)
-            index = next(index for index, stored in enumerate(self._cassette.responses) if stored is response)
+            index = next(index for index, (_, stored) in enumerate(self._cassette.data) if stored is response)
             self._played.append((request_of(request), index))
             return response
 
