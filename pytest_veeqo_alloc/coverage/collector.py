@@ -14,6 +14,7 @@ from pytest_veeqo_alloc.contract.checker import CheckContext, RawResult
 from pytest_veeqo_alloc.contract.deviations import DeviationIndex
 from pytest_veeqo_alloc.contract.findings import Finding, Findings
 from pytest_veeqo_alloc.contract.http_rules import SEQUENCE_RULES, Operation, keys_of
+from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide
 from pytest_veeqo_alloc.contract.structure import wrapped_allocation
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.json_pointer import generalise
@@ -114,12 +115,8 @@ VALUES_OF_RULE: Mapping[str, str] = {
 # What was counted.
 
 
-@dataclass(frozen=True, slots=True)
-class FieldTrees:
-    """The documented fields of both bodies."""
-
-    request: Node
-    response: Node
+FieldTrees = Mapping[BodySide, Node]
+"""The documented fields of both bodies."""
 
 
 @dataclass(slots=True)
@@ -139,6 +136,10 @@ class Coverage:
     examples: dict[str, str] = field(default_factory=dict)
     request: BodyCounts = field(default_factory=BodyCounts)
     response: BodyCounts = field(default_factory=BodyCounts)
+
+    def bodies(self, side: BodySide) -> BodyCounts:
+        """Return the counts of the bodies of *side*."""
+        return self.request if side == "request" else self.response
 
     def add(self, other: Coverage) -> None:
         """Add the counts of *other*."""
@@ -166,7 +167,8 @@ class Coverage:
         """Return the non-empty counters as a JSON object."""
         names = ("interactions", "stages", "statuses", "calls", "findings", "deviations", "examples")
         row: dict[str, Any] = {name: counts for name in names if (counts := getattr(self, name))}
-        for side, bodies in (("request", self.request), ("response", self.response)):
+        for side in BODY_SIDES:
+            bodies = self.bodies(side)
             if bodies.clean or bodies.walked:
                 row[side] = {name: counts for name in BodyCounts.__slots__ if (counts := getattr(bodies, name))}
         return row
@@ -174,7 +176,7 @@ class Coverage:
 
 def coverage_from_row(row: Mapping[str, Any]) -> Coverage:
     """Return the coverage that `Coverage.as_row` made *row* of."""
-    bodies = {side: BodyCounts(**row.get(side, {})) for side in ("request", "response")}
+    bodies: dict[str, BodyCounts] = {side: BodyCounts(**row.get(side, {})) for side in BODY_SIDES}
     return Coverage(**{**row, **bodies})
 
 
@@ -186,11 +188,9 @@ def evaluation_counts(coverage: Coverage, field_trees: FieldTrees) -> dict[str, 
             for rule in RULES_OF_STAGE[stage]:
                 bump(counts, rule, count)
     values: Counts = {}
-    for prefix, root, bodies in (
-        ("", field_trees.response, coverage.response),
-        ("request ", field_trees.request, coverage.request),
-    ):
-        tallies = tally_fields(bodies, root)
+    for side, root in field_trees.items():
+        prefix = "request " if side == "request" else ""
+        tallies = tally_fields(coverage.bodies(side), root)
         for place in root.all_places():
             documented, tally = place.field, tallies[place.pointer]
             bump(values, f"{prefix}{place.shape}.{documented.name}", tally.non_null)
@@ -219,8 +219,8 @@ def coverage_of_check(
     bump(coverage.stages, ", ".join(_stages(interaction, raw, operation, context)))
     request = interaction.request if interaction else None
     keys = (*keys_of(request, operation), *context.known_keys) if request else context.known_keys
-    _count_body(coverage.request, "request", raw, field_trees.request, keys)
-    _count_body(coverage.response, "response", raw, field_trees.response, keys)
+    for side, root in field_trees.items():
+        _count_body(coverage.bodies(side), side, raw, root, keys)
     status = str(interaction.response.status) if interaction and interaction.response else "none"
     if interaction is not None:
         bump(coverage.statuses, status)

@@ -71,9 +71,8 @@ def _origin_row(coverage: Coverage, about: RunInfo, field_trees: FieldTrees) -> 
     return {
         "interactions": coverage.interactions,
         "statuses": dict(coverage.statuses),
-        "request_fields": _field_rows(coverage.request, field_trees.request),
-        "response_fields": _field_rows(coverage.response, field_trees.response),
-        "undocumented": {side: _undocumented_rows(getattr(coverage, side)) for side in BODY_SIDES},
+        **{f"{side}_fields": _field_rows(coverage.bodies(side), root) for side, root in field_trees.items()},
+        "undocumented": {side: _undocumented_rows(coverage.bodies(side)) for side in BODY_SIDES},
         "rules": _rule_rows(coverage, evaluation_counts(coverage, field_trees), about),
         "findings": [_finding_row(key, count, coverage.examples[key]) for key, count in coverage.findings.items()],
         "calls": _call_rows(coverage),
@@ -136,8 +135,8 @@ def _deviation_rows(
     instances: Counter[str] = Counter()
     for coverage in counted:
         used.update(coverage.deviations)
-        for side in BODY_SIDES:
-            instances.update(getattr(coverage, side).instances(getattr(field_trees, side)))
+        for side, root in field_trees.items():
+            instances.update(coverage.bodies(side).instances(root))
     evaluated = {rule for row in origins.values() for rule, counts in row["rules"].items() if counts["looked_at"]}
 
     def is_stale(deviation: Deviation) -> bool:
@@ -262,8 +261,8 @@ def find_drift(report: Mapping[str, Any], field_trees: FieldTrees) -> dict[Drift
         for (side, pointer), kinds in totals.undocumented.items():
             for kind, count in kinds.items():
                 found[Drift(origin, side, pointer, "undocumented", kind)] = (count, 0)
-        for side in BODY_SIDES:
-            for place in getattr(field_trees, side).all_places():
+        for side, root in field_trees.items():
+            for place in root.all_places():
                 tally = totals.fields.get((side, place.pointer), FieldTally())
                 for what, type_name, count in _departures(place, tally):
                     found[Drift(origin, side, place.pointer, what, type_name)] = (count, tally.instances)

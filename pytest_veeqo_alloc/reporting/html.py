@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import jinja2
 
-from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, BodySide
+from pytest_veeqo_alloc.contract.rules import CATALOGUE, BodySide
 from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.coverage.collector import Origin
 from pytest_veeqo_alloc.coverage.field_counts import FieldPlace, Node
@@ -67,8 +67,8 @@ def render_page(report: Document) -> str:
         runs=report["runs"],
         totals=totals,
         seen=totals["target"].fields_seen if "target" in totals else 0,
-        trees={side: _branch(side, getattr(field_trees(), side), totals, drift) for side in BODY_SIDES},
-        field_counts={side: getattr(field_trees(), side).field_count for side in BODY_SIDES},
+        trees={side: _branch(side, root, totals, drift) for side, root in field_trees().items()},
+        field_counts={side: root.field_count for side, root in field_trees().items()},
         drift=[(found, count, instances) for found, (count, instances) in drift.items()],
         findings=sorted(findings, key=lambda row: (row["severity"], row["rule"], row["place"])),
         rules=[(rule.id, rule.basis, rule.summary, rules[rule.id]) for rule in CATALOGUE.values() if rule.id in rules],

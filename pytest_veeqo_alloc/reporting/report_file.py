@@ -54,7 +54,7 @@ class RunReport:
     @property
     def fields(self) -> int:
         """The number of documented response fields."""
-        return field_trees().response.field_count
+        return field_trees()["response"].field_count
 
     @property
     def percent(self) -> float:

@@ -43,7 +43,7 @@ def response_tallies(*bodies: Any) -> dict[str, FieldTally]:
     counted = Coverage()
     for body in bodies:
         counted.add(body_coverage("response", body))
-    return tally_fields(counted.response, field_trees().response)
+    return tally_fields(counted.response, field_trees()["response"])
 
 
 def call(
@@ -59,7 +59,7 @@ def evaluated(check: Callable[[Engine], object]) -> dict[str, int]:
 
 
 def test_a_response_has_475_fields_and_a_request_has_5() -> None:
-    assert (field_trees().response.field_count, field_trees().request.field_count) == (475, 5)
+    assert (field_trees()["response"].field_count, field_trees()["request"].field_count) == (475, 5)
 
 
 def test_every_field_of_the_example_is_seen_with_its_documented_type() -> None:
@@ -74,7 +74,7 @@ def test_every_field_of_the_example_is_seen_with_its_documented_type() -> None:
 @given(allocation_responses())
 @settings(max_examples=25)
 def test_clean_body_has_the_same_tallies_as_a_walked_one(body: dict[str, Any]) -> None:
-    root = field_trees().response
+    root = field_trees()["response"]
     found = body_coverage("response", body).response
     walked = BodyCounts()
     walked.count(body, root)
@@ -90,7 +90,7 @@ def test_coverage_of_two_checks_adds_up_and_survives_json(clean: Any, broken: An
         together.add(coverage_from_row(json.loads(json.dumps(coverage.as_row()))))
     assert together.interactions == 2
     assert coverage_from_row(json.loads(json.dumps(together.as_row()))) == together
-    one, other, both = (tally_fields(coverage.response, field_trees().response) for coverage in (*shown, together))
+    one, other, both = (tally_fields(coverage.response, field_trees()["response"]) for coverage in (*shown, together))
     assert all(both[pointer].present == one[pointer].present + other[pointer].present for pointer in both)
 
 
@@ -127,7 +127,7 @@ def test_fields_of_an_unreadable_body_or_another_object_are_not_counted() -> Non
 def test_request_fields_are_counted_with_and_without_the_wrapper() -> None:
     for body in (request_body(), request_body()["allocation"]):
         found = body_coverage("request", body)
-        assert {pointer for pointer, tally in tally_fields(found.request, field_trees().request).items() if tally.present} == {
+        assert {pointer for pointer, tally in tally_fields(found.request, field_trees()["request"]).items() if tally.present} == {
             "/allocation", "/allocation/warehouse_id", "/allocation/line_items_attributes",
             "/allocation/line_items_attributes/*/sellable_id", "/allocation/line_items_attributes/*/quantity",
         }  # fmt: skip
@@ -182,8 +182,8 @@ def test_every_rule_about_messages_has_preconditions_that_exist() -> None:
     rules = (*of_stages, *FIELDS_OF_RULE, *VALUES_OF_RULE, "untyped-field-value")
     assert sorted(rules) == sorted(rule.id for rule in CATALOGUE.values() if rule.sides != ("file",))
     assert set(RULES_OF_STAGE) == set(get_args(Stage))
-    names = {f"{place.shape}.{place.field.name}" for place in field_trees().response.all_places()}
-    names |= {f"request {place.shape}.{place.field.name}" for place in field_trees().request.all_places()}
+    names = {f"{place.shape}.{place.field.name}" for place in field_trees()["response"].all_places()}
+    names |= {f"request {place.shape}.{place.field.name}" for place in field_trees()["request"].all_places()}
     assert {name for fields in FIELDS_OF_RULE.values() for name in fields} <= names
 
 
