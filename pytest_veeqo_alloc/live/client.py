@@ -17,6 +17,8 @@ from types import TracebackType
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
+import requests
+
 from pytest_veeqo_alloc.contract.allocations import (
     ExistingAllocation,
     RequestScope,
@@ -30,7 +32,7 @@ from pytest_veeqo_alloc.live import JournalError, NotSentError, RefusedError
 from pytest_veeqo_alloc.live.journal import Entry, Ids, JournalWriter, made_by, new_name, open_journal
 from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WritePermission, port_of
 from pytest_veeqo_alloc.live.run_state import Charge, RunState
-from pytest_veeqo_alloc.live.transport import READS, Backoff, Sender, retry_after
+from pytest_veeqo_alloc.live.transport import READS, Backoff, exchange, retry_after
 from pytest_veeqo_alloc.spec.loader import tables
 
 JSON_HEADERS: Headers = (("Content-Type", "application/json"),)
@@ -82,7 +84,9 @@ class LiveClient:
         backoff: Backoff | None = None,
     ) -> None:
         self.permission, self.run_state, self.writer = permission, run_state, writer
-        self._sender, self._backoff = Sender(permission, timeouts), backoff or Backoff()
+        self._timeouts, self._backoff = timeouts, backoff or Backoff()
+        self._session = requests.Session()
+        self._session.trust_env = permission.trust_env
         self._known: dict[int, Ids] = {}
 
     @property
@@ -164,7 +168,7 @@ class LiveClient:
         waited, delay = 0.0, self._backoff.first
         while True:
             with self._admit(entry, charge) as admission:
-                response = self._sender.send(request)
+                response = exchange(self._session, request, self.target, self._timeouts)
                 admission.answered(response)
             wait = min(retry_after(response, delay), self._backoff.longest)
             if response.status != 429 or waited + wait > self._backoff.total:

@@ -10,7 +10,7 @@ import datetime
 import email.utils
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import requests
 import urllib3
@@ -38,20 +38,6 @@ class Backoff:
     sleep: Callable[[float], None] = time.sleep
 
 
-class Sender:
-    """Sends this package's own requests; *timeouts* are seconds to connect and to wait for bytes."""
-
-    def __init__(self, permission: WritePermission, timeouts: tuple[float, float]) -> None:
-        self._target, self._timeouts = permission.target, timeouts
-        self._session = requests.Session()
-        self._session.trust_env = permission.trust_env
-
-    def send(self, request: Request) -> Response:
-        """Send *request* once and return the decoded response. Raise SendError if none arrived."""
-        answer, body = _exchange(self._session, request, dict(request.headers), self._target, self._timeouts)
-        return Response(answer.status_code, tuple(answer.headers.items()), body)
-
-
 class Forwarder:
     """Forwards another client's requests; *via* is the name that this proxy adds to `Via` (RFC 9110 section 7.6.3)."""
 
@@ -64,16 +50,15 @@ class Forwarder:
 
     def send(self, request: Request) -> Response:
         """Forward *request* once and return the response with its content coding. Raise SendError if none arrived."""
+        forwarded = replace(request, headers=self._forwarded_headers(request))
         with requests.Session() as session:
             session.trust_env = self._permission.trust_env
             session.headers.clear()
             session.auth = lambda prepared: prepared  # otherwise requests takes credentials from .netrc
-            headers = self._forwarded_headers(request)
-            answer, body = _exchange(session, request, headers, self._permission.target, self._timeouts, raw=True)
-        pairs = tuple((str(name), str(value)) for name, value in answer.raw.headers.items())
-        return Response(answer.status_code, without_hops(pairs), body)
+            response = exchange(session, forwarded, self._permission.target, self._timeouts, raw=True)
+        return replace(response, headers=without_hops(response.headers))
 
-    def _forwarded_headers(self, request: Request) -> dict[str, str | bytes]:
+    def _forwarded_headers(self, request: Request) -> Headers:
         """Return the client's end-to-end headers, with a coding that the proxy can decode and with `Via`."""
         joined: dict[str, tuple[str, str]] = {}
         for name, value in without_hops(request.headers):
@@ -85,30 +70,29 @@ class Forwarder:
         # urllib3 adds a user agent of its own unless it is told to skip the header.
         joined.setdefault("user-agent", ("User-Agent", urllib3.util.SKIP_HEADER))
         accepted = ",".join(request.header_values("accept-encoding")).lower()
-        return {
-            **dict(joined.values()),
-            "Accept-Encoding": "gzip" if "gzip" in accepted else "identity",
-            "Connection": "close",
-            "Via": ", ".join([*via, f"1.1 {self.via}"]),
-        }
+        return (
+            *joined.values(),
+            ("Accept-Encoding", "gzip" if "gzip" in accepted else "identity"),
+            ("Connection", "close"),
+            ("Via", ", ".join([*via, f"1.1 {self.via}"])),
+        )
 
 
-def _exchange(
-    session: requests.Session,
-    request: Request,
-    headers: dict[str, str | bytes],
-    target: str,
-    timeouts: tuple[float, float],
-    *,
-    raw: bool = False,
-) -> tuple[requests.Response, bytes]:
-    """Send *request* once and return the response with its body, which keeps its content coding if *raw* is true."""
-    method, url, data = request.method, request.url, request.body
+def exchange(
+    session: requests.Session, request: Request, target: str, timeouts: tuple[float, float], *, raw: bool = False
+) -> Response:
+    """Send *request* once and return the response, decoded unless *raw*; *timeouts* are seconds to connect and to read.
+
+    Raise NotSentError if no connection was made, and SendError if no response arrived.
+    """
+    method, url, headers, data = request.method, request.url, dict(request.headers), request.body
     try:
         answer = session.request(
             method, url, headers=headers, data=data, allow_redirects=False, timeout=timeouts, stream=raw
         )
-        return answer, answer.raw.read(decode_content=False) if raw else answer.content
+        body = answer.raw.read(decode_content=False) if raw else answer.content
+        pairs = (answer.raw.headers if raw else answer.headers).items()
+        return Response(answer.status_code, tuple((str(name), str(value)) for name, value in pairs), body)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         problem, was_sent = describe_error(error)
     # Raised outside the `except`, since the request of the client's error has the key in its headers.
