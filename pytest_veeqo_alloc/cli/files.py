@@ -12,9 +12,9 @@ from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import CassetteVersionError, Kind, LoadedFile, load
 from pytest_veeqo_alloc.capture.writers import render_redacted
 from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.core.http import Interaction, Request, Response
+from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.redaction.lint import age_breaches, format_breach
+from pytest_veeqo_alloc.redaction.lint import age_breaches, body_breaches, format_breach
 from pytest_veeqo_alloc.redaction.redactor import Redactor
 from pytest_veeqo_alloc.reporting.formatters import CheckRun, FileResult
 from pytest_veeqo_alloc.spec.loader import operation_matches, side_of
@@ -68,9 +68,8 @@ def _check(run: CheckRun, engine: Engine, path: str, loaded: LoadedFile, options
     if loaded.kind in ("request", "response"):
         findings = engine.check_body(loaded.kind, loaded.body)
         if options.lint:
-            request = Request("", "", (), loaded.body) if loaded.kind == "request" else None
-            response = Response(0, (), loaded.body) if loaded.kind == "response" else None
-            findings = engine.merge([findings, engine.lint(Interaction(request, response))])
+            secrets = engine.file_findings(body_breaches(loaded.kind, loaded.body))
+            findings = engine.merge([findings, secrets])
         _add(run, engine, path, path, findings)
     for interaction in loaded.interactions:
         results = [engine.lint(interaction)] if options.lint else []

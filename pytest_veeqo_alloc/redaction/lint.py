@@ -23,6 +23,7 @@ from pytest_veeqo_alloc.redaction.allowlist import is_allowed_text, is_card_numb
 from pytest_veeqo_alloc.redaction.placeholders import is_placeholder, is_placeholder_number, without_placeholder_numbers
 
 _REDACT = "run veeqo-alloc redact --in-place on the file"
+_REPLACE = "replace it in the file by a made-up value"
 
 
 class Secret(NamedTuple):
@@ -136,6 +137,13 @@ def secret_breaches(interaction: Interaction) -> list[Breach]:
         for location, pointer, (kind, remedy) in _secrets(message)
     ]
     return list(dict.fromkeys(breaches))
+
+
+def body_breaches(side: str, body: bytes) -> list[Breach]:
+    """Return a breach for every place of a body that is stored alone, which `redact` does not accept."""
+    request = Request("", "", (), body) if side == "request" else None
+    breaches = secret_breaches(Interaction(request, Response(0, (), body) if request is None else None))
+    return [breach._replace(remedy=breach.remedy.replace(_REDACT, _REPLACE)) for breach in breaches]
 
 
 def age_breaches(recorded: datetime.date | None, today: datetime.date, max_age: int) -> list[Breach]:

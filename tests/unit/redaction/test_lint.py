@@ -15,6 +15,7 @@ from support.bodies import allocation_request, order
 from pytest_veeqo_alloc import Deviation, Interaction, Request, Response, redact
 from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.engine import Engine
+from pytest_veeqo_alloc.redaction.lint import body_breaches
 from pytest_veeqo_alloc.strategies import allocation_interactions
 
 KEY = "a8f5f167f44f4964e6c998dee827110c"
@@ -183,6 +184,14 @@ def test_remedy_depends_on_the_kind_of_secret(message: Request | Response, remed
     (finding,) = Engine().lint(Interaction(request, response))
     assert finding.remedy == remedy
     assert list(Engine().lint(redact(Interaction(request, response)))) == []
+
+
+@pytest.mark.parametrize("side", ["request", "response"])
+def test_secret_in_a_body_alone_must_be_replaced_by_hand(side: str) -> None:
+    mail, key = Engine().file_findings(body_breaches(side, b'{"a": "jane@corp.io", "api_key": "hunter22"}'))
+    assert (mail.pointer, mail.got) == ("/a", f"{MAIL} in the {side}")
+    assert mail.remedy == "replace it in the file by a made-up value"
+    assert key.remedy.startswith("replace it in the file by a made-up value, then replace the credential")
 
 
 def test_random_string_can_be_accepted_with_a_deviation() -> None:
