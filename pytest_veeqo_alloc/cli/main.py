@@ -233,13 +233,8 @@ def _cleanup(args: argparse.Namespace) -> int:
     from pytest_veeqo_alloc.live.cleanup import clean_up_file  # loads requests, which few commands need
     from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WriteOptions
 
-    options = WriteOptions(
-        base_url=args.base_url,
-        allow_hosts=tuple(args.allow_host),
-        api_key=os.environ.get(KEY_VARIABLE, ""),
-        rate=args.rate,
-        trust_env=args.trust_env,
-    )
+    key, hosts = os.environ.get(KEY_VARIABLE, ""), tuple(args.allow_host)
+    options = WriteOptions(args.base_url, hosts, key, rate=args.rate, trust_env=args.trust_env)
     try:
         results = clean_up_file(Path(args.journal), options)
     except LiveError as error:

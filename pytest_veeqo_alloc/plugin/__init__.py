@@ -73,24 +73,17 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 def _header(config: pytest.Config) -> Iterator[str]:
     values = {name: setting(config, name) for name, *_ in OPTIONS}
-
-    def shown(text: str) -> str:
-        return ascii(text)[1:-1]
-
     yield f"profile {values['profile'] or 'documented'}"
     yield from values["rule"]
-    yield from (f"deviations {shown(name)}" for name in values["deviations"])
-    yield from (f"report {shown(path)}" for path in values["report"])
-    if values["coverage-min"]:
-        yield f"coverage at least {shown(values['coverage-min'])} %"
-    if values["show-values"]:
-        yield "values shown"
-    if values["record-mode"]:
-        yield f"record mode {shown(values['record-mode'])}"
-    if values["base-url"]:
-        yield f"target {shown(values['base-url'].rpartition('@')[2])}"  # what precedes the host could be a password
+    lines = [f"deviations {name}" for name in values["deviations"]] + [f"report {path}" for path in values["report"]]
+    lines += [f"coverage at least {values['coverage-min']} %"] if values["coverage-min"] else []
+    lines += ["values shown"] if values["show-values"] else []
+    lines += [f"record mode {values['record-mode']}"] if values["record-mode"] else []
+    # What precedes the host could be a password.
+    lines += [f"target {values['base-url'].rpartition('@')[2]}"] if values["base-url"] else []
+    yield from (ascii(line)[1:-1] for line in lines)
     if is_conformance_run(config):
-        client = shown(values["client"]) or ("of the hook" if is_client_named(config) else "")
+        client = ascii(values["client"])[1:-1] or ("of the hook" if is_client_named(config) else "")
         if not values["base-url"]:
             yield "server none" if client else "server our own fake, judged strictly"
         yield f"client {client or ('none' if any(values.values()) else 'the reference client')}"

@@ -162,7 +162,7 @@ def comparison_lines(comparison: ReportComparison) -> Iterator[str]:
     yield from (f"gone: {_drift_line(drift)}" for drift in sorted(comparison.gone))
     yield from (f"note: no interaction from the {origin} in the later report" for origin in comparison.lost)
     if comparison.unseen:
-        yield f"note: {pluralise(comparison.unseen, 'field')} of the earlier report not looked at in the later one"
+        yield f"note: {pluralise(comparison.unseen, 'field')} of the earlier report not covered by the later one"
     yield f"{pluralise(len(comparison.new), 'new drift')}, {len(comparison.gone)} gone"
 
 

@@ -60,8 +60,8 @@ def test_tutorial_fails_as_shown_and_passes_once_fixed(
     broken = pytester.runpytest_inprocess("-W", "error", "-p", "no:cacheprovider")
     broken.assert_outcomes(failed=1)
     (shown,) = re.findall(r"^```text\n(.*?)^```$", page(name), flags=re.MULTILINE | re.DOTALL)
-    told = [line.removeprefix("E").strip() for line in broken.outlines]
-    assert [line for line in shown.splitlines() if not any(each.endswith(line.strip()) for each in told)] == []
+    output = [line.removeprefix("E").strip() for line in broken.outlines]
+    assert [line for line in shown.splitlines() if not any(printed.endswith(line.strip()) for printed in output)] == []
     (file, code) = files[0]
     mended = [f"    {right}" if line.strip().startswith(wrong) else line for line in code.splitlines()]
     (pytester.path / file).write_text("\n".join(mended), encoding="utf-8")
@@ -134,15 +134,15 @@ def test_serve_fake_block_passes(pytester: pytest.Pytester, server_url: str) -> 
 
 def test_output_of_serve_is_as_shown(tmp_path: Path) -> None:
     (shown,) = (block for block in blocks("console") if "requests: 3" in block)
-    (told,) = (block for block in blocks("console") if "__veeqo_alloc__/faults" in block)
+    (asked,) = (block for block in blocks("console") if "__veeqo_alloc__/faults" in block)
     post, fault, look = (
-        shlex.split(line) for line in re.split(r"^\$ ", told.replace("\\\n", " "), flags=re.MULTILINE)[1:]
+        shlex.split(line) for line in re.split(r"^\$ ", asked.replace("\\\n", " "), flags=re.MULTILINE)[1:]
     )
     bare = [json.dumps(json.loads(part)["allocation"]) if part.startswith('{"allocation') else part for part in post]
     with served(tmp_path) as process:
         for command in (post, fault, post, bare, look):
-            here = [part.replace("http://127.0.0.1:8080", process.url) for part in command]
-            subprocess.run([*here, "-sS"], check=True, capture_output=True)
+            arguments = [part.replace("http://127.0.0.1:8080", process.url) for part in command]
+            subprocess.run([*arguments, "-sS"], check=True, capture_output=True)
         assert process.stop() == 1
     assert shown == f"$ veeqo-alloc serve --port 8080\nhttp://127.0.0.1:8080\n{process.out}"
 
@@ -191,7 +191,7 @@ def test_readme_failure_is_as_shown() -> None:
 
 
 def on_staging(command: str, url: str) -> list[str]:
-    """The options of a command of a page, for a server of ours in the place of the page's."""
+    """Return the options of the shown *command*, with the server *url* instead of the staging server."""
     host = url.partition("://")[2]
     _, *options = shlex.split(command.replace("https://staging.example.com", url).replace("staging.example.com", host))
     return [*options, "-W", "error", "-p", "no:randomly"]
@@ -345,8 +345,8 @@ def test_coverage_summary_is_as_shown(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_inprocess("-p", "no:randomly", *shlex.split(command.removeprefix("$ pytest ")))
     assert result.ret == 0
     (shown,) = (block for block in blocks("text") if "report written" in block)
-    told = [line.replace(f"{pytester.path}/", "") for line in result.outlines if line.startswith("veeqo-alloc: ")]
-    assert told[1:] == shown.splitlines()
+    output = [line.replace(f"{pytester.path}/", "") for line in result.outlines if line.startswith("veeqo-alloc: ")]
+    assert output[1:] == shown.splitlines()
 
 
 def test_report_diff_is_as_shown(

@@ -101,11 +101,15 @@ def test_control_api_lists_redacted_interactions_and_resets(tmp_path: Path) -> N
             headers=HEADERS,
             timeout=5,
         )
-        told = requests.get(process.url + CONTROL + "interactions", timeout=5)
-        (each,) = told.json()["interactions"]
-        assert (each["number"], each["source"], each["response"]["status"]) == (1, "request 1 of the fake", 201)
-        assert "customer@example.com" not in told.text
-        assert API_KEY not in told.text
+        listed = requests.get(process.url + CONTROL + "interactions", timeout=5)
+        (interaction,) = listed.json()["interactions"]
+        assert (interaction["number"], interaction["source"], interaction["response"]["status"]) == (
+            1,
+            "request 1 of the fake",
+            201,
+        )
+        assert "customer@example.com" not in listed.text
+        assert API_KEY not in listed.text
         assert requests.get(process.url + CONTROL + "findings", timeout=5).json()["checked"] == 1
         assert control(process.url, "reset").json() == {"ok": True}
         assert requests.get(process.url + CONTROL + "findings", timeout=5).json() == {

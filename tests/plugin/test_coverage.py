@@ -351,7 +351,7 @@ def test_secret(veeqo_alloc_contract):
     order = build_order()
     order["customer"]["email"] = "{secret}"
     order["due_date"] = "{secret}"
-    order["{secret} of somebody"] = 1
+    order["{secret} of a client"] = 1
     veeqo_alloc_contract.check_body("response", order)
 """
     )

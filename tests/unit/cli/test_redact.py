@@ -82,7 +82,7 @@ def test_redacted_file_has_the_findings_of_the_original(
 
     def findings() -> list[tuple[str, str | None]]:
         main(["check", "--format", "json", "--profile", "strict", str(path)])
-        return sorted((each["rule"], each["pointer"]) for each in json.loads(capsys.readouterr().out)["findings"])
+        return sorted((row["rule"], row["pointer"]) for row in json.loads(capsys.readouterr().out)["findings"])
 
     before = findings()
     main(["redact", "--in-place", str(path)])
@@ -95,8 +95,8 @@ def test_in_place_rewrites_the_files_of_a_folder(tmp_path: Path, capsys: pytest.
         (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / "package.json").write_text('{"name": "canary"}', encoding="utf-8")
     assert main(["redact", "--in-place", str(tmp_path)]) == 0
-    told = capsys.readouterr().out.splitlines()
-    assert [line.rpartition("/")[2] for line in told] == [
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.rpartition("/")[2] for line in lines] == [
         f"{name}: redacted" for name in ("a.har", "a.json", "a.yaml", "b.json")
     ]
     first, second = (yaml.safe_load((tmp_path / name).read_text(encoding="utf-8")) for name in ("a.yaml", "a.json"))
@@ -180,9 +180,9 @@ def test_unwritable_file_is_reported_and_the_others_are_redacted(
 
 
 def test_cassette_with_every_kind_of_secret_is_redacted(tmp_path: Path) -> None:
-    whole = [each for each in canaries.interactions() if each.request and each.response]
+    whole = [pair for pair in canaries.interactions() if pair.request and pair.response]
     path = tmp_path / "a.yaml"
-    readable = [each for each in whole if all(_is_text(m.body) for m in (each.request, each.response) if m)]
+    readable = [pair for pair in whole if all(_is_text(m.body) for m in (pair.request, pair.response) if m)]
     path.write_text(cassette_text(readable, {}), encoding="utf-8")
     assert "canary" in path.read_text(encoding="utf-8").lower()
     assert main(["redact", "--in-place", str(path)]) == 0

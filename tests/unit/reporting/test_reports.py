@@ -260,7 +260,7 @@ def test_fields_that_are_no_longer_seen_are_a_note(tmp_path: Path, capsys: pytes
     save(report_of_bodies(order()), old)
     save(report_of_bodies(drop(order(), "/payment")), new)
     assert main(["report", "diff", str(old), str(new)]) == 1
-    assert "note: 8 fields of the earlier report not looked at in the later one" in capsys.readouterr().out
+    assert "note: 8 fields of the earlier report not covered by the later one" in capsys.readouterr().out
 
 
 def test_missing_origin_is_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -313,15 +313,23 @@ def read(html: str) -> Reader:
 
 def test_page_is_self_contained() -> None:
     reader = read(render_page(report_of_bodies(order())))
-    addresses = [value for _, each in reader.elements for name, value in each.items() if name in ("src", "href")]
+    addresses = [
+        value for _, attributes in reader.elements for name, value in attributes.items() if name in ("src", "href")
+    ]
     assert all(str(address).startswith(("#", "data:,")) for address in addresses)
-    (policy,) = [each["content"] for _, each in reader.elements if each.get("http-equiv") == "Content-Security-Policy"]
+    (policy,) = [
+        attributes["content"]
+        for _, attributes in reader.elements
+        if attributes.get("http-equiv") == "Content-Security-Policy"
+    ]
     assert str(policy).startswith("default-src 'none'; img-src data:; style-src 'sha256-")
 
 
 def test_page_shows_every_documented_field_in_a_tree() -> None:
     reader = read(render_page(report_of_bodies(order())))
-    found = {str(each["data-find"]) for tag, each in reader.elements if tag == "li" and "data-find" in each}
+    found = {
+        str(attributes["data-find"]) for tag, attributes in reader.elements if tag == "li" and "data-find" in attributes
+    }
     assert len(found) == 475 + 5
     assert sum(tag == "details" for tag, _ in reader.elements) == 33 + 1 + 2 + 1
 
