@@ -29,7 +29,7 @@ class ErrorResponse:
     source: str
 
 
-def _json(status: int, body: Any, *, observed: bool, source: str) -> ErrorResponse:
+def _json(status: int, body: Any, source: str, *, observed: bool = True) -> ErrorResponse:
     text = json.dumps(body).encode()
     headers: Headers = (("Content-Type", JSON_TYPE), ("Content-Length", str(len(text))))
     return ErrorResponse(Response(status, headers, text), observed, source)
@@ -38,41 +38,25 @@ def _json(status: int, body: Any, *, observed: bool, source: str) -> ErrorRespon
 _HTML = b"<html>\n<head><title>502 Bad Gateway</title></head>\n<body><center><h1>502 Bad Gateway</h1></center></body>\n</html>\n"
 
 ERROR_RESPONSES: Mapping[str, ErrorResponse] = {
-    "bad-request": _json(
-        400, {"error_messages": "Order must have a destination address."},
-        observed=True, source="GET of shipping rates for an order without an address",
-    ),
-    "unauthorized": _json(
-        401, {"error_messages": "You're not authorized"}, observed=True, source="GET with a wrong key",
-    ),
-    "forbidden": _json(
-        403, {"error_messages": "Feature not available on your current plan"},
-        observed=True, source="GET of a feature that the plan does not have",
-    ),
-    "not-found": _json(404, {"error_messages": "Not found"}, observed=True, source="GET of an unknown order"),
-    "bad-parameter": _json(
-        400, {"error_messages": ["Infinity"]}, observed=True, source="GET with a page size that is not a number",
-    ),
-    "unknown-route": _json(
-        404, {"status": 404, "error": "Not Found"}, observed=True, source="GET of an unknown path",
-    ),
-    "unprocessable": _json(
-        422, {"error_messages": ["Unprocessable Content"]}, observed=False, source="no 422 of this API was captured",
-    ),
-    "rate-limited": ErrorResponse(
-        Response(429, (("Content-Length", "0"),), b""), True, "GETs in a burst: no body, no content type, no Retry-After",
-    ),
-    "server-error": _json(
-        500, {"status": 500, "error": "Internal Server Error"},
-        observed=False, source="no 500 was captured; the form is that of a 404 of another call",
-    ),
+    "bad-request": _json(400, {"error_messages": "Order must have a destination address."},
+                         "GET of shipping rates for an order without an address"),
+    "unauthorized": _json(401, {"error_messages": "You're not authorized"}, "GET with a wrong key"),
+    "forbidden": _json(403, {"error_messages": "Feature not available on your current plan"},
+                       "GET of a feature that the plan does not have"),
+    "not-found": _json(404, {"error_messages": "Not found"}, "GET of an unknown order"),
+    "bad-parameter": _json(400, {"error_messages": ["Infinity"]}, "GET with a page size that is not a number"),
+    "unknown-route": _json(404, {"status": 404, "error": "Not Found"}, "GET of an unknown path"),
+    "unprocessable": _json(422, {"error_messages": ["Unprocessable Content"]},
+                           "no 422 of this API was captured", observed=False),
+    "rate-limited": ErrorResponse(Response(429, (("Content-Length", "0"),), b""), True,
+                                  "GETs in a burst: no body, no content type, no Retry-After"),
+    "server-error": _json(500, {"status": 500, "error": "Internal Server Error"},
+                          "no 500 was captured; the form is that of a 404 of another call", observed=False),
     "bad-gateway": ErrorResponse(
         Response(502, (("Content-Type", "text/html"), ("Content-Length", str(len(_HTML)))), _HTML),
         False, "no 502 was captured; such a page is what a reverse proxy sends",
     ),
-    "service-unavailable": ErrorResponse(
-        Response(503, (("Content-Length", "0"),), b""), False, "no 503 was captured",
-    ),
+    "service-unavailable": ErrorResponse(Response(503, (("Content-Length", "0"),), b""), False, "no 503 was captured"),
 }  # fmt: skip
 """The error responses by name. The source of a synthetic one says why it has this form."""
 
