@@ -81,13 +81,6 @@ def resolve_all(document: Any, pattern: str) -> list[Any]:
     return found
 
 
-def set_value(document: Any, pointer: str, value: Any) -> Any:
-    """Return *document*, changed in place to have *value* at *pointer*. LookupError if there is no such place."""
-    container, key = locate(document, pointer)
-    container[key] = value
-    return document
-
-
 def diff(old: Any, new: Any, pointer: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Yield the pointer of each difference between two JSON values with the old and the new value there.
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pytest_veeqo_alloc import Contract, Findings, load_schema
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
-from pytest_veeqo_alloc.core.json_pointer import locate, set_value
+from pytest_veeqo_alloc.core.json_pointer import locate
 from pytest_veeqo_alloc.spec.loader import read_shipped_text
 
 _RESPONSE, _REQUEST = (read_shipped_text(f"schemas/examples/{side}.json") for side in ("response", "request"))
@@ -46,7 +46,10 @@ BARE = BODY["allocation"]
 
 def put(body: Any, pointer: str, value: Any) -> Any:
     """Return a copy of *body* with *value* at *pointer*, which may be new."""
-    return set_value(copy.deepcopy(body), pointer, value)
+    changed = copy.deepcopy(body)
+    owner, name = locate(changed, pointer)
+    owner[name] = value
+    return changed
 
 
 def drop(body: Any, pointer: str) -> Any:

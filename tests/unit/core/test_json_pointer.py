@@ -18,7 +18,6 @@ from pytest_veeqo_alloc.core.json_pointer import (
     mask_pointer,
     resolve,
     resolve_all,
-    set_value,
     split,
 )
 
@@ -62,9 +61,9 @@ def test_star_resolves_to_every_item() -> None:
     assert generalise("/lines/0/id/1x") == "/lines/*/id/1x"
 
 
-def test_value_is_set_at_an_existing_or_new_place() -> None:
-    assert set_value({"a": [1, 2]}, "/a/1", 3) == {"a": [1, 3]}
-    assert set_value({"a": {}}, "/a/b~1c", 3) == {"a": {"b/c": 3}}
+def test_container_of_an_existing_or_new_value_is_located() -> None:
+    assert locate({"a": [1, 2]}, "/a/1") == ([1, 2], 1)
+    assert locate({"a": {}}, "/a/b~1c") == ({}, "b/c")
 
 
 @pytest.mark.parametrize(
