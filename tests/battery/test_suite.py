@@ -193,9 +193,7 @@ def test_unusable_target_stops_the_run_with_one_sentence(pytester: pytest.Pytest
 def test_missing_write_permission_stops_the_run(pytester: pytest.Pytester) -> None:
     result = run(pytester, "--veeqo-alloc-base-url=https://staging.example.com", "-p", "no:randomly")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(
-        ["  - say how many writes there may be: *", "*the server under test may not be written to*"]
-    )
+    result.stdout.fnmatch_lines(["  - limit the number of writes: *", "*the server under test may not be written to*"])
 
 
 def copy_example(pytester: pytest.Pytester, name: str) -> None:
