@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import importlib.util
 import json
 from collections.abc import Mapping
@@ -132,7 +133,7 @@ def _problem(report: Any) -> str:
     if report.get("version") != VERSION:
         return f"not a report of version {VERSION}: create it again, or use the version of the package that created it"
     try:
-        error = next(validator(json.loads(read_shipped_text("schemas/report.json"))).iter_errors(report), None)
+        error = next(_report_validator().iter_errors(report), None)
     except RecursionError:
         return "not a report: nested too deep"
     if error is None:
@@ -140,6 +141,11 @@ def _problem(report: Any) -> str:
     # The value could be anything, so only its place is shown, as far as its names are ours.
     steps = ["*" if isinstance(step, int) else mask_name(step) for step in list(error.absolute_path)[:_MAX_STEPS]]
     return f"does not match schemas/report.json at /{'/'.join(steps)}"
+
+
+@functools.cache
+def _report_validator() -> Validator:
+    return validator(json.loads(read_shipped_text("schemas/report.json")))
 
 
 def validator(schema: Mapping[str, Any]) -> Validator:

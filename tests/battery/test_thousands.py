@@ -13,7 +13,7 @@ from hypothesis import find, settings
 from support.bodies import STRUCTURAL, fields, only_structure
 from support.examples import examples
 
-from pytest_veeqo_alloc import build_order, load_schema
+from pytest_veeqo_alloc import Contract, build_order, load_schema
 from pytest_veeqo_alloc.core.json_pointer import diff, generalise
 from pytest_veeqo_alloc.reporting.report_file import validator
 from pytest_veeqo_alloc.strategies import (
@@ -22,6 +22,8 @@ from pytest_veeqo_alloc.strategies import (
     invalid_allocation_requests,
     invalid_allocation_responses,
 )
+from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_MUTATIONS
+from pytest_veeqo_alloc.strategies.invalid_responses import RESPONSE_MUTATIONS
 
 
 def values_by_field(orders: list[dict[str, Any]]) -> dict[str, set[str]]:
@@ -88,6 +90,27 @@ def test_failing_order_shrinks_to_what_causes_the_failure(number: int) -> None:
     causes = {cause for cause, covers in CAUSES.items() if any(map(covers, left))}
     assert all(any(covers(pointer) for covers in CAUSES.values()) for pointer in left), left
     assert 1 <= len(causes) <= 2
+
+
+def test_orders_shrink_to_the_documented_one() -> None:
+    assert find(allocation_responses(), lambda order: True, settings=settings(database=None)) == build_order()
+
+
+@pytest.mark.parametrize(
+    ("side", "strategy", "mutations"),
+    [
+        ("request", invalid_allocation_requests(), REQUEST_MUTATIONS),
+        ("response", invalid_allocation_responses(), RESPONSE_MUTATIONS),
+    ],
+    ids=["request", "response"],
+)
+def test_every_rule_is_broken_and_every_label_is_exact(side: Any, strategy: Any, mutations: Any) -> None:
+    strict, rules = Contract("strict"), set()
+    for broken in (broken for number in range(20) for broken in examples(strategy, 100, number)):
+        rules.add(broken.rule)
+        errors = strict.check_body(side, broken.payload).errors
+        assert [(error.rule, error.pointer) for error in errors] == [(broken.rule, broken.pointer)]
+    assert rules == set(mutations)
 
 
 def test_shrunk_order_is_printed_as_its_cause() -> None:

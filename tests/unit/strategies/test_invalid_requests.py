@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.examples import assert_not_shared, examples, examples_of_rules
+from support.examples import assert_not_shared, examples
 
 from pytest_veeqo_alloc import Contract
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
@@ -24,7 +24,7 @@ def test_every_rule_about_values_of_a_request_has_a_mutation() -> None:
 
 
 def test_broken_request_has_exactly_the_labelled_error() -> None:
-    for broken in examples_of_rules(invalid_allocation_requests(), REQUEST_MUTATIONS):
+    for broken in examples(invalid_allocation_requests(), 200):
         errors = STRICT.check_body("request", broken.payload).errors
         assert [(error.rule, error.pointer) for error in errors] == [(broken.rule, broken.pointer)]
 
@@ -35,7 +35,7 @@ def test_changes_to_a_broken_request_do_not_reach_the_next() -> None:
 
 def test_malformed_bodies_break_every_rule_about_reading_json() -> None:
     broken = set()
-    for body in examples(malformed_bodies(), 400):
+    for body in examples(malformed_bodies(), 200):
         errors = STRICT.check_body("request", body).errors
         assert errors, body[:100]
         broken |= {error.rule for error in errors}

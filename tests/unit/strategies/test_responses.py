@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import find, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.bodies import allocation_request, line_items
 from support.examples import examples
@@ -25,7 +25,7 @@ def orders() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def extended_orders() -> list[dict[str, Any]]:
-    return examples(allocation_responses(extra_fields=True), 40)
+    return examples(allocation_responses(extra_fields=True), 20)
 
 
 def bodies_of(interaction: Interaction) -> tuple[Any, Any]:
@@ -43,7 +43,7 @@ def allocating_warehouses(order: dict[str, Any]) -> set[int]:
 
 
 def test_response_has_no_error(orders: list[dict[str, Any]]) -> None:
-    for order in orders[:100]:
+    for order in orders[:60]:
         findings = STRICT.check_body("response", order)
         assert findings.ok, findings
         assert {finding.rule for finding in findings} <= {"untyped-field-value"}
@@ -156,10 +156,6 @@ def test_no_container_of_an_order_is_shared(extended_orders: list[dict[str, Any]
     for order in extended_orders:
         found = containers(order)
         assert len(found) == len(set(found))
-
-
-def test_orders_shrink_to_the_documented_one() -> None:
-    assert find(allocation_responses(), lambda order: True, settings=settings(database=None)) == build_order()
 
 
 def test_repr_of_an_order_lists_its_differences_from_the_documented_one() -> None:
