@@ -7,7 +7,6 @@ hash of a short secret can be guessed. Its hosts are reserved by RFC 2606, its t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -15,51 +14,38 @@ FIRST_NUMBER = 7_946_000_000
 """The base of placeholders for telephone, card and tax numbers: the counter is added to it."""
 
 _NUMBERS_BELOW = FIRST_NUMBER + 1_000_000
-_ZEROS = 9
 _LONG = 2048
 
 
 class _Format(NamedTuple):
-    """A format of strings: whether a string has it, its placeholder, and the pattern of its placeholders.
+    """A format of strings: its pattern, its placeholder, and the pattern of its placeholders with their counter."""
 
-    `make` takes the counter and the string, and returns None if the string is too short for a placeholder.
-    """
-
-    matches: Callable[[str], object]
-    make: Callable[[int, str], str | None]
+    original: re.Pattern[str]
+    template: str
     placeholder: str
-
-
-def _zeros(number: int, text: str) -> str | None:
-    filled = f"{number:0{len(text)}d}"
-    return filled if filled.startswith("0" * _ZEROS) else None  # with fewer zeros it could be a real key
 
 
 _FORMATS = (
     _Format(
-        re.compile(r"[^@\s/]+@[^@\s/]+\.[^@\s/]+").fullmatch,
-        lambda number, text: f"redacted-{number}@example.com",
+        re.compile(r"[^@\s/]+@[^@\s/]+\.[^@\s/]+"),
+        "redacted-{number}@example.com",
         r"redacted-(\d{1,9})@example\.com",
     ),
     _Format(
-        re.compile(r"https?://.*", re.DOTALL | re.IGNORECASE).fullmatch,
-        lambda number, text: f"https://example.com/redacted-{number}",
+        re.compile(r"(?is)https?://.*"),
+        "https://example.com/redacted-{number}",
         r"https://example\.com/redacted-(\d{1,9})",
     ),
     _Format(
-        re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}").fullmatch,
-        lambda number, text: f"00000000-0000-4000-8000-{number:012d}",
+        re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"),
+        "00000000-0000-4000-8000-{number:012d}",
         r"00000000-0000-4000-8000-(\d{12})",
     ),
-    _Format(re.compile(r"[0-9a-fA-F]{16,}|[0-9]{13,}").fullmatch, _zeros, rf"0{{{_ZEROS},}}(\d{{1,9}})"),
-    _Format(
-        re.compile(r"\+?(?:[ ().-]*[0-9]){7,15}").fullmatch,
-        lambda number, text: f"+44 20 7946 0{number:03d}",
-        r"\+44 20 7946 0(\d{3,9})",
-    ),
-    _Format(str, lambda number, text: f"redacted-{number}", r"redacted-(\d{1,9})"),
+    # With fewer zeros it could be a real key.
+    _Format(re.compile(r"[0-9a-fA-F]{16,}|[0-9]{13,}"), "{number:0{width}d}", r"0{9,}(\d{1,9})"),
+    _Format(re.compile(r"\+?(?:[ ().-]*[0-9]){7,15}"), "+44 20 7946 0{number:03d}", r"\+44 20 7946 0(\d{3,9})"),
+    _Format(re.compile(r"(?s).*"), "redacted-{number}", r"redacted-(\d{1,9})"),
 )
-
 _PLACEHOLDER = re.compile("|".join(f"(?:{form.placeholder})" for form in _FORMATS))
 _NUMBER = rf"\b{str(FIRST_NUMBER)[:4]}(\d{{6}})\b"
 _ANYWHERE = re.compile(rf"{_PLACEHOLDER.pattern}|{_NUMBER}")
@@ -106,9 +92,9 @@ class Placeholders:
         if text not in self._texts:
             # A very long text has no format, and some patterns would take long to find that out.
             formats = _FORMATS if len(text) <= _LONG else _FORMATS[-1:]
-            number = self._next()
-            made = (form.make(number, text) for form in formats if form.matches(text))
-            self._texts[text] = next(placeholder for placeholder in made if placeholder is not None)
+            counters = {"number": self._next(), "width": len(text)}
+            made = (form.template.format_map(counters) for form in formats if form.original.fullmatch(text))
+            self._texts[text] = next(filter(is_placeholder, made))  # the first that is long enough
         return self._texts[text]
 
     def number(self, number: float) -> float:
