@@ -234,8 +234,9 @@ def _margin(line: Line) -> float:
 
 
 def _stock_entry(line: Line, stock: Stock, allocated: int, story: Story, shapes: dict[str, Json]) -> Json:
-    entry = {
-        **shapes["stock_entry"],
+    template = shapes["stock_entry"]
+    return {
+        **template,
         "allocated_stock_level": allocated,
         "available_stock_level": stock.physical - allocated,
         "incoming_stock_level": stock.incoming,
@@ -243,12 +244,10 @@ def _stock_entry(line: Line, stock: Stock, allocated: int, story: Story, shapes:
         "physical_stock_level": stock.physical,
         "sellable_id": line.sellable_id,
         "sellable_on_hand_value": money(stock.physical * line.cost),
+        "updated_at": template["updated_at"] if story.placed_at == _DEFAULT.placed_at else story.placed_at,
         "warehouse": {**shapes["warehouse"], "id": stock.warehouse_id},
         "warehouse_id": stock.warehouse_id,
     }
-    if story.placed_at != _DEFAULT.placed_at:
-        entry["updated_at"] = story.placed_at
-    return entry
 
 
 def _channel(warehouses: list[int], shapes: dict[str, Json]) -> Json:

@@ -142,15 +142,9 @@ def _more_lines(draw: st.DrawFn, story: Story, constraints: StoryConstraints) ->
         return story
     sizes = draw(st.binary(min_size=1, max_size=room))
     used = {line.sellable_id for line in story.lines}
-    if constraints.sellable_ids is None:
-        sellables = [sellable for sellable in range(1, len(sizes) + len(used) + 1) if sellable not in used][
-            : len(sizes)
-        ]
-    else:
-        unused = constraints.sellable_ids.map(lambda sellable: None if sellable in used else sellable)
-        sellables = [
-            sellable for sellable in dict.fromkeys(draw(st.lists(unused, max_size=len(sizes)))) if sellable is not None
-        ]
+    pool = constraints.sellable_ids
+    ids = range(1, len(sizes) + len(used) + 1) if pool is None else draw(st.lists(pool, max_size=len(sizes)))
+    sellables = [sellable for sellable in dict.fromkeys(ids) if sellable not in used]
     stock = story.lines[0].stock[:1]
     more = [
         Line(sellable, quantity(size, constraints.max_quantity), price=100 + size, stock=stock)
