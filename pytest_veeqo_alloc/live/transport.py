@@ -30,7 +30,7 @@ _SET_BY_FORWARDER = frozenset({"host", "content-length", "expect", "accept-encod
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """The seconds to wait before a 429 is retried: at first (doubled each time) unless the server says, and at most."""
+    """Seconds to wait before a 429 is retried: as `Retry-After` says, otherwise `first` and then twice as long each time."""
 
     first: float = 1.0
     longest: float = 30.0

@@ -328,7 +328,7 @@ class CassettePlayer:
         return error
 
     def _is_allowed(self, host: str, port: int) -> bool:
-        """Return whether a host may be called besides the cassette: none of that is played or recorded."""
+        """Return whether a host may be called apart from the cassette: none of that is played or recorded."""
         return self._hosts.allow(host, port) or f"{host}:{port}" in self._own_servers()
 
     def _may_connect(self, host: str, port: int) -> bool:

@@ -68,7 +68,7 @@ class Cassettes:
 
         *relax* names parts of a request that are not compared: method, host, path, order_id, query, body. With
         *strict_play* the test fails if an interaction was not played. *allow_hosts* are `host` or `host:port` that the
-        test may call besides. *record_mode* (vcrpy's none, once, new_episodes or all) replaces that of the run; a
+        test may also call. *record_mode* (vcrpy's none, once, new_episodes or all) replaces that of the run; a
         recording is written when the test has passed. Raise ValueError, in one sentence, for what cannot be used.
         """
         __tracebackhide__ = True

@@ -48,7 +48,7 @@ def test_allocation_that_does_not_fit_the_write_is_left_and_reported(server: Sta
     other = server.order
 
     def quicker(order_id: int) -> bytes:
-        """Between our reading and our writing, somebody else allocates two units."""
+        """Allocate two units for another client, between the read and the write of this one."""
         answer = other(order_id)
         if not server.orders.get(order_id):
             server.allocate(order_id, 5, ((11, 2),))

@@ -16,7 +16,7 @@ from pytest_veeqo_alloc.live.run_state import RunState, locked
 
 
 class Clock:
-    """Time that passes only where somebody sleeps."""
+    """A clock that advances only when `sleep` is called."""
 
     def __init__(self) -> None:
         self.now = 1000.0
