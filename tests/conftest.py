@@ -23,7 +23,7 @@ def server_url() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _environment_of_inner_runs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Disable the other installed plugins in runs of pytester, except those that the marker `beside` names.
+    """Disable the other installed plugins in runs of pytester, except those that the marker `with_plugins` names.
 
     They take five times as long to load as the rest of such a run.
     """
@@ -33,9 +33,11 @@ def _environment_of_inner_runs(request: pytest.FixtureRequest, monkeypatch: pyte
     # Python would use the cached bytecode of a test file that is rewritten within a second with the same size.
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.delenv("COV_CORE_SOURCE", raising=False)  # inner runs are not measured
-    marker = request.node.get_closest_marker("beside")
+    marker = request.node.get_closest_marker("with_plugins")
     monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(disable_others(*(marker.args if marker else ()))))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "beside(*names): entry points of other plugins to load in runs of pytester")
+    config.addinivalue_line(
+        "markers", "with_plugins(*names): entry points of other plugins to load in runs of pytester"
+    )

@@ -40,7 +40,7 @@ def run(pytester: pytest.Pytester, tests: str, *options: str) -> pytest.RunResul
     return pytester.runpytest_subprocess(*STRICTLY, *options)
 
 
-@pytest.mark.beside("asyncio")
+@pytest.mark.with_plugins("asyncio")
 def test_pytest_asyncio_runs_watched_tests(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n")
     result = run(pytester, ASYNC)
@@ -48,7 +48,7 @@ def test_pytest_asyncio_runs_watched_tests(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*request-not-wrapped"])
 
 
-@pytest.mark.beside("anyio")
+@pytest.mark.with_plugins("anyio")
 def test_anyio_runs_watched_tests(pytester: pytest.Pytester) -> None:
     marked = "\n@pytest.fixture\ndef anyio_backend(): return 'asyncio'\npytestmark = pytest.mark.anyio\n"
     result = run(pytester, marked + ASYNC)
@@ -56,7 +56,7 @@ def test_anyio_runs_watched_tests(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*request-not-wrapped"])
 
 
-@pytest.mark.beside("socket")
+@pytest.mark.with_plugins("socket")
 def test_pytest_socket_allows_the_fake_and_cassettes_need_no_socket(
     pytester: pytest.Pytester,
 ) -> None:
@@ -75,7 +75,7 @@ def test_cassette():
     run(pytester, tests).assert_outcomes(passed=2)
 
 
-@pytest.mark.beside("pytest_httpserver")
+@pytest.mark.with_plugins("pytest_httpserver")
 def test_pytest_httpserver_is_the_server_under_test(pytester: pytest.Pytester) -> None:
     tests = """
 def test_it(httpserver, veeqo_alloc_contract, veeqo_alloc_server):
@@ -87,7 +87,7 @@ def test_it(httpserver, veeqo_alloc_contract, veeqo_alloc_server):
     run(pytester, tests).assert_outcomes(passed=1)
 
 
-@pytest.mark.beside("randomly", "xdist")
+@pytest.mark.with_plugins("randomly", "xdist")
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_pytest_randomly_shuffles_tests_of_the_fake(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
     tests = """
@@ -101,7 +101,7 @@ def test_it(veeqo_alloc_server, number):
     run(pytester, tests, "--randomly-seed=7", *options).assert_outcomes(passed=12)
 
 
-@pytest.mark.beside("xdist", "recording")
+@pytest.mark.with_plugins("xdist", "recording")
 def test_pytest_recording_and_xdist_keep_failures(pytester: pytest.Pytester) -> None:
     tests = """
 @pytest.mark.parametrize("number", range(4))
@@ -122,7 +122,7 @@ def test_recorded():
     result.stdout.fnmatch_lines(["*pytest_veeqo_alloc.ContractViolation: response of POST*"])
 
 
-@pytest.mark.beside("xdist", "html", "html_fixtures", "metadata", "pytest_jsonreport", "pytest_cov")
+@pytest.mark.with_plugins("xdist", "html", "html_fixtures", "metadata", "pytest_jsonreport", "pytest_cov")
 @pytest.mark.parametrize(
     "options",
     [

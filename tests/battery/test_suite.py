@@ -44,7 +44,7 @@ def at(url: str, *more: str, orders: str = "any", writes: int = 500) -> tuple[st
             f"--veeqo-alloc-max-writes={writes}", *more)  # fmt: skip
 
 
-@pytest.mark.beside("xdist")
+@pytest.mark.with_plugins("xdist")
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_bundled_fake_and_reference_client_pass(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
     result = run(pytester, *options)
@@ -272,7 +272,7 @@ def test_examples_use_existing_options(pytester: pytest.Pytester) -> None:
 # Coverage
 
 
-@pytest.mark.beside("xdist")
+@pytest.mark.with_plugins("xdist")
 def test_run_reports_its_coverage(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess(*STRICT_OPTIONS, "--pyargs", SUITE, "-n", "2", "-k", "state")
     assert result.ret == 0

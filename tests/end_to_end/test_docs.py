@@ -68,7 +68,7 @@ def test_tutorial_fails_as_shown_and_passes_once_fixed(
     pytester.runpytest_inprocess("-W", "error", "-p", "no:cacheprovider").assert_outcomes(passed=1)
 
 
-@pytest.mark.beside("requests_mock")
+@pytest.mark.with_plugins("requests_mock")
 def test_every_recipe_passes(pytester: pytest.Pytester) -> None:
     recipes = blocks("python", page("howto/recipes.md"))
     pytester.makepyfile(**{f"test_{number}": code for number, code in enumerate(recipes)})
@@ -162,7 +162,7 @@ def test_unmatched_request_is_as_shown(tmp_path: Path) -> None:
     assert shown == f"{caught.value}\n"
 
 
-@pytest.mark.beside("hypothesispytest")
+@pytest.mark.with_plugins("hypothesispytest")
 def test_property_test_fails_as_shown(pytester: pytest.Pytester, server_url: str) -> None:
     result = run_readme(pytester, server_url, "class Recorder", apart=True)  # without our Hypothesis profile
     result.assert_outcomes(failed=1)
@@ -238,7 +238,7 @@ def test_server_settings_of_the_docs_are_used(pytester: pytest.Pytester) -> None
     pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=1)
 
 
-@pytest.mark.beside("hypothesispytest")
+@pytest.mark.with_plugins("hypothesispytest")
 def test_broken_payloads_of_the_docs_are_found(pytester: pytest.Pytester, server_url: str) -> None:
     run_readme(pytester, server_url, "invalid_allocation_requests").assert_outcomes(passed=1)
 

@@ -74,7 +74,7 @@ def test_of_pytest_recording():
 """
 
 
-@pytest.mark.beside("xdist", "recording")
+@pytest.mark.with_plugins("xdist", "recording")
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_marker_and_fixture_play_and_check(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
     result = run(pytester, TESTS, *options)
@@ -86,7 +86,7 @@ def test_marker_and_fixture_play_and_check(pytester: pytest.Pytester, options: t
     result.stdout.no_fnmatch_line("*veeqo-alloc: warning*")
 
 
-@pytest.mark.beside("recording")
+@pytest.mark.with_plugins("recording")
 def test_cassette_of_pytest_recording_plays_in_the_same_run(pytester: pytest.Pytester) -> None:
     folder = pytester.mkdir("cassettes")
     folder.joinpath("test_it").mkdir()
@@ -162,7 +162,7 @@ def test_strict():
 """
 
 
-@pytest.mark.beside("xdist")
+@pytest.mark.with_plugins("xdist")
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_unplayed_interactions_are_a_warning_or_a_failure(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
     write(pytester.mkdir("own"), "mine", created(1), created(2))
@@ -185,7 +185,7 @@ def test_other():
 """
 
 
-@pytest.mark.beside("xdist")
+@pytest.mark.with_plugins("xdist")
 def test_unused_cassettes_are_reported_after_a_full_run(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nveeqo_alloc_cassette_dir = own\n")
     folder = pytester.mkdir("own")
@@ -246,7 +246,7 @@ def test_unknown_record_mode_is_a_usage_error(pytester: pytest.Pytester) -> None
     result.stderr.fnmatch_lines(["ERROR: veeqo-alloc: unknown record mode 'onec': did you mean 'once'?"])
 
 
-@pytest.mark.beside("rerunfailures")
+@pytest.mark.with_plugins("rerunfailures")
 def test_rerun_is_judged_by_its_last_attempt(pytester: pytest.Pytester) -> None:
     result = run(
         pytester,

@@ -85,7 +85,7 @@ def test_summary_counts_checks_and_lists_warnings(suite: pytest.Pytester) -> Non
     ]
 
 
-@pytest.mark.beside("xdist")
+@pytest.mark.with_plugins("xdist")
 @pytest.mark.parametrize("spread", [(), ("-n", "2"), ("-n", "2", "--dist=each")], ids=["alone", "-n 2", "each"])
 def test_summary_and_report_add_up_over_processes(suite: pytest.Pytester, spread: tuple[str, ...]) -> None:
     result = run_apart(
@@ -110,7 +110,7 @@ def test_summary_and_report_add_up_over_processes(suite: pytest.Pytester, spread
     assert list((suite.path / "temporary").glob("veeqo-alloc-*")) == []
 
 
-@pytest.mark.beside("xdist")
+@pytest.mark.with_plugins("xdist")
 def test_report_includes_the_checks_of_a_killed_process(suite: pytest.Pytester) -> None:
     killed = """
 import os

@@ -95,7 +95,7 @@ def test_pool(veeqo_alloc_orders):
 """
 
 
-@pytest.mark.beside("xdist")
+@pytest.mark.with_plugins("xdist")
 @pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_processes_together_never_exceed_the_budget(
     suite: pytest.Pytester, server: Staging, processes: tuple[str, ...]
@@ -144,7 +144,7 @@ def test_it(veeqo_alloc_target):
     ])  # fmt: skip
 
 
-@pytest.mark.beside("xdist")
+@pytest.mark.with_plugins("xdist")
 @pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_truncated_journal_stops_every_write(
     suite: pytest.Pytester, server: Staging, processes: tuple[str, ...]

@@ -225,7 +225,7 @@ def test_it(veeqo_alloc_schemas):
     result.stdout.fnmatch_lines([f"*VALID {response} {request_}"])
 
 
-@pytest.mark.beside("hypothesispytest")
+@pytest.mark.with_plugins("hypothesispytest")
 def test_contract_fixture_works_in_a_property_test(suite: pytest.Pytester) -> None:
     result = run(
         suite,

@@ -51,7 +51,7 @@ def test_after(veeqo_alloc_server):
 """
 
 
-@pytest.mark.beside("xdist")
+@pytest.mark.with_plugins("xdist")
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_request_with_an_error_fails_its_test_in_the_call_phase(
     pytester: pytest.Pytester, options: tuple[str, ...]
@@ -203,7 +203,7 @@ def test_it(veeqo_alloc_server):
     result.assert_outcomes(passed=1)
 
 
-@pytest.mark.beside("hypothesispytest")
+@pytest.mark.with_plugins("hypothesispytest")
 def test_serve_fake_works_for_unittest_and_given(pytester: pytest.Pytester) -> None:
     result = run(pytester, """
 import unittest
@@ -234,7 +234,7 @@ def test_property():
     result.assert_outcomes(passed=3)
 
 
-@pytest.mark.beside("xdist")
+@pytest.mark.with_plugins("xdist")
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_warnings_of_passing_tests_are_in_the_summary(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
     result = run(pytester, """

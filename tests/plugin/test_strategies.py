@@ -29,7 +29,7 @@ def test_broken(broken_request, broken_response, body): pass
 """
 
 
-@pytest.mark.beside("xdist", "hypothesispytest")
+@pytest.mark.with_plugins("xdist", "hypothesispytest")
 @pytest.mark.parametrize(
     "options",
     [[], ["--hypothesis-seed=7"], ["-n", "2"], ["--hypothesis-profile=ci"]],
