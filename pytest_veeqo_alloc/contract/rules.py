@@ -136,7 +136,7 @@ _BODY_ROWS: tuple[_Row, ...] = (
      "one member of this name", "send the member once; readers disagree about which occurrence counts",
      "RFC 8259 section 4"),
     ("request-not-wrapped", "request", "documented", "wee", "an allocation without the wrapper object",
-     "an object with one member, allocation",
+     "an object whose only member is allocation",
      'wrap the body: {"allocation": {"warehouse_id": ..., "line_items_attributes": [...]}}', _EXAMPLE_REQUEST),
     ("wrong-type", "both", "documented", "eee", "a value of the wrong type", "the documented type",
      "send a JSON {type}", _TABLES),
