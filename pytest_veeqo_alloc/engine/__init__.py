@@ -157,17 +157,8 @@ class Engine:
         """Whether the listener counts coverage, so that publishing interactions that were evaluated earlier has a use."""
         return self.listener is not None and self.listener.counts
 
-    def publish(
-        self,
-        origin: Origin,
-        interaction: Interaction,
-        findings: Findings,
-        *,
-        keys: Iterable[str] = (),
-        in_sequence: bool = False,
-    ) -> None:
-        """Publish an interaction that was evaluated earlier, with *in_sequence* if its requests were evaluated in order."""
-        context = CheckContext(stored=origin == "cassette", known_keys=tuple(keys), watched=in_sequence)
+    def publish(self, origin: Origin, interaction: Interaction, findings: Findings, context: CheckContext) -> None:
+        """Publish an interaction that was evaluated earlier with *context*."""
         self._publish(origin, interaction, examine(interaction, tables(), context), findings, context)
 
     def publish_findings(self, origin: Origin, findings: Findings) -> None:

@@ -22,6 +22,7 @@ from vcr.util import read_body
 
 from pytest_veeqo_alloc.capture.documents import MAX_YAML, UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import cassette_headers, load, status_code, values_by_header
+from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import (
     EXCHANGE_HEADER,
@@ -233,8 +234,9 @@ class CassettePlayer:
             return
         passed: list[tuple[Origin, list[Interaction]]] = [("cassette", self._replayed()), ("target", self.recorded)]
         for origin, interactions in passed:
+            context = CheckContext(stored=origin == "cassette")
             for interaction in filter(operation_matches, interactions):
-                self._engine.publish(origin, self._checked_part(interaction), self._evaluate(interaction))
+                self._engine.publish(origin, self._checked_part(interaction), self._evaluate(interaction), context)
 
     def _replayed(self) -> list[Interaction]:
         return [self._interaction(index, request) for request, index in self._played]

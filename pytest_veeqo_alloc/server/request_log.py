@@ -202,11 +202,12 @@ class BaseServer(ABC):
         if not self.engine.is_counting:
             return
         records, self.log.published = self.log.records[self.log.published :], len(self.log.records)
+        context = CheckContext(known_keys=tuple(self._keys), watched=True)
         for record in records:
             findings, interaction = self.without_expected(self.findings_of(record)), record.interaction()
             if len(findings) or tables().operation.matches(interaction):
                 if not record.is_checked:  # what a fault put into the response is not the server's
                     interaction = Interaction(record.request, None, interaction.source)
-                self.engine.publish(self.origin, interaction, findings, keys=self._keys, in_sequence=True)
+                self.engine.publish(self.origin, interaction, findings, context)
         if records:
             self.engine.publish_findings(self.origin, self.without_expected(self.sequence_findings()))
