@@ -1,4 +1,4 @@
-"""What bodies say of allocations."""
+"""Allocations in request and response bodies."""
 
 from __future__ import annotations
 

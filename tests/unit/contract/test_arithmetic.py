@@ -18,7 +18,7 @@ ALL = "stock_level_at_all_warehouses"
 
 
 def sellable(sellable_id: int, price: float, cost: float, stock: list[tuple[int, int, int, int]]) -> dict[str, Any]:
-    """A sellable with one stock entry for each (warehouse, physical, allocated, incoming)."""
+    """Return a sellable with one stock entry for each (warehouse, physical, allocated, incoming)."""
     made: dict[str, Any] = copy.deepcopy(order()["line_items"][0]["sellable"])
     template = made["stock_entries"][0]
     made |= {"id": sellable_id, "price": price, "cost_price": cost, "profit": round(price - cost, 2)}
@@ -47,12 +47,12 @@ def sellable(sellable_id: int, price: float, cost: float, stock: list[tuple[int,
 def order_of(
     lines: list[tuple[dict[str, Any], int, float]], allocated: list[dict[int, int]], **totals: float
 ) -> dict[str, Any]:
-    """An order of (sellable, quantity, price) lines and one allocation for each mapping of sellable id to quantity."""
+    """Return an order of (sellable, quantity, price) lines and one allocation for each mapping of sellable id to quantity."""
     body = order()
     line, allocation = body["line_items"][0], body["allocations"][0]
     inner = allocation["line_items"][0]
     body["line_items"] = [
-        line | {"sellable": what, "quantity": many, "price_per_unit": each} for what, many, each in lines
+        line | {"sellable": what, "quantity": many, "price_per_unit": price} for what, many, price in lines
     ]
     by_id = {what["id"]: what for what, _, _ in lines}
     body["allocations"] = [
@@ -66,7 +66,7 @@ def order_of(
     ]
     covered = [sum(one.get(what["id"], 0) for one in allocated) >= many for what, many, _ in lines]
     discounts, tax, delivery = (totals.get(name, 0) for name in ("discounts", "tax", "delivery"))
-    subtotal = round(sum(many * each for _, many, each in lines) - discounts, 2)
+    subtotal = round(sum(many * price for _, many, price in lines) - discounts, 2)
     return body | {
         "allocated_completely": all(covered),
         "total_discounts": discounts,

@@ -1,4 +1,4 @@
-"""Hand-written bodies: what each of them breaks, and nothing else."""
+"""Hand-written bodies, each with exactly the findings that it should have."""
 
 from __future__ import annotations
 

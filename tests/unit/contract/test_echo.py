@@ -1,4 +1,4 @@
-"""An order as the answer to a request."""
+"""The echo of a request in its response."""
 
 from __future__ import annotations
 

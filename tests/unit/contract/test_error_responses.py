@@ -1,4 +1,4 @@
-"""Bodies of errors: forms that were seen, and internals that leak."""
+"""Error bodies: observed forms, and internals that leak."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_finding_of_an_error_body_is_at_the_whole_body() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, each in ERROR_RESPONSES.items() if (each.response.body or b"")[:1] == b"{"]
+    "name", [name for name, error in ERROR_RESPONSES.items() if (error.response.body or b"")[:1] == b"{"]
 )
 def test_json_error_response_declares_its_type_and_length(name: str) -> None:
     answer = ERROR_RESPONSES[name].response

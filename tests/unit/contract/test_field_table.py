@@ -1,4 +1,4 @@
-"""The compiled table: which schemas it takes, and what it knows of the shipped ones."""
+"""The compiled table: accepted schemas, and the fields of the shipped ones."""
 
 from __future__ import annotations
 

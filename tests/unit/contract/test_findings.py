@@ -45,10 +45,10 @@ def test_findings_are_ordered_by_index() -> None:
 def test_filtered_findings_include_accepted_ones() -> None:
     known = Deviation("wrong-type", "known", pointer="/id")
     findings = Contract(deviations=[known]).check_body("response", put(broken(), "/id", "x"))
-    only = findings.where(lambda each: each.rule == "wrong-type")
+    only = findings.where(lambda finding: finding.rule == "wrong-type")
     assert [finding.pointer for finding in only] == ["/allocations/0/line_items/0/quantity"]
-    assert [each.finding.pointer for each in only.accepted] == ["/id"]
-    none = findings.where(lambda each: each.rule == "total")
+    assert [entry.finding.pointer for entry in only.accepted] == ["/id"]
+    none = findings.where(lambda finding: finding.rule == "total")
     assert ([finding.rule for finding in none], none.accepted) == (["total"], ())
     assert (none.profile, none.operation) == (findings.profile, findings.operation)
 
@@ -420,8 +420,8 @@ def test_values_are_quoted_on_request_except_credentials() -> None:
 )
 def test_long_value_is_quoted_in_part(value: object, got: str) -> None:
     (finding,) = (
-        each
-        for each in Contract("strict", show_values=True).check_body("response", put(order(), "/extra", value))
-        if each.pointer == "/extra"
+        finding
+        for finding in Contract("strict", show_values=True).check_body("response", put(order(), "/extra", value))
+        if finding.pointer == "/extra"
     )
     assert finding.got == got

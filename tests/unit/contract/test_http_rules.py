@@ -1,4 +1,4 @@
-"""Request line, headers and status: each rule broken alone, and what comes close."""
+"""Request line, headers and status: every rule broken alone, and near misses."""
 
 from __future__ import annotations
 

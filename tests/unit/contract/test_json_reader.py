@@ -1,4 +1,4 @@
-"""Bodies as bytes: what can be read, and what is said of what cannot."""
+"""Reading of bodies: valid JSON, and the findings of any other bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a finding, a failure and a report say, word for word, as a person read and approved it.
+"""The exact words of findings, failures and reports, which a person read and approved.
 
 After a change, `pytest tests/unit/contract/test_messages.py --snapshot-update` writes the snapshots; read what it changed.
 """
@@ -106,8 +106,8 @@ def files() -> dict[str, Findings]:
     }
 
 
-def said() -> Iterator[tuple[str, Findings]]:
-    """Every case by its name, with its findings."""
+def findings_by_case() -> Iterator[tuple[str, Findings]]:
+    """Yield each case with its findings."""
     for name, sent in REQUESTS.items():
         yield f"request: {name}", STRICT.check(Interaction(sent))
     for name, answer in RESPONSES.items():
@@ -141,7 +141,7 @@ def said() -> Iterator[tuple[str, Findings]]:
 
 
 def failures() -> Iterator[tuple[str, ContractViolation]]:
-    """Whole failures: what is left out where there is too much, and what stands at the end."""
+    """Yield whole failures, also such as leave something out or have a last sentence."""
     everything: Any = {name: object() for name in order()} | {"line_items": [{}] * 500, "extra": 1}
     warned = order() | {f"extra_{number}": 1 for number in range(9)} | {"shipped_at": "x", "total_price": 20, "id": -1}
     warned = put(put(warned, "/updated_at", "x"), "/delivery_cost", -1)
@@ -177,7 +177,7 @@ def failures() -> Iterator[tuple[str, ContractViolation]]:
 
 
 def rows() -> Iterator[str]:
-    """What a program is told."""
+    """Yield the findings of a request as JSON."""
     sent = request(
         f"{URL}?{'x' * 99}=1",
         body=b'{"allocation": {"warehouse_id": 5, "line_items_attributes": [{"sellable_id": "7"}]}}',
@@ -187,7 +187,7 @@ def rows() -> Iterator[str]:
 
 
 def counted() -> Iterator[str]:
-    """What a report says of all these cases together: rules by how often they were looked at, findings, calls, drift."""
+    """Yield the lines of a report of all cases: evaluations per rule, findings, calls, deviations and drift."""
     notebook = CoverageCounter()
     contract = Engine("strict", deviations=[Deviation("null-value", "known", pointer="/customer")]).with_listener(
         notebook
@@ -215,14 +215,14 @@ def counted() -> Iterator[str]:
         yield from (f"    {json.dumps(finding)}" for finding in row["findings"])
         yield from (f"    {json.dumps(call)}" for call in row["calls"])
         yield f"    {json.dumps(row['undocumented'])}"
-    yield from (f"deviation {json.dumps(each)}" for each in run["deviations"])
+    yield from (f"deviation {json.dumps(deviation)}" for deviation in run["deviations"])
     for drift, (met, looked) in find_drift(document, field_trees()).items():
         if drift.kind != "sometimes absent":
             yield f"drift {drift.origin} {drift.sentence}: {met} of {looked}"
 
 
 def text_of(findings: Findings) -> str:
-    """Findings as a person reads them. Places that say the same stand together, so that 300 absent fields are one."""
+    """Return findings as a person reads them, with equal ones together, so that 300 absent fields are one."""
     places: dict[tuple[str, ...], list[str]] = {}
     for f in findings:
         key = (f"{f.severity} {f.rule} ({f.basis})", f"wanted {f.wanted}", f"got {f.got}", f"do {f.remedy}")
@@ -234,7 +234,7 @@ def text_of(findings: Findings) -> str:
     return "\n".join(lines)
 
 
-FINDINGS = dict(said())
+FINDINGS = dict(findings_by_case())
 FAILURES = dict(failures())
 
 

@@ -1,4 +1,4 @@
-"""Requests as they follow upon each other, which only a server can see."""
+"""Sequences of requests, which only a server can see."""
 
 from __future__ import annotations
 
