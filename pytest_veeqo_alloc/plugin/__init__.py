@@ -44,15 +44,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if any(setting(config, name) for name, *_ in OPTIONS):
         contract_of(config)
     if setting(config, "base-url"):
-        from pytest_veeqo_alloc.plugin.live import PLUGIN_NAME as LIVE
-        from pytest_veeqo_alloc.plugin.live import LivePlugin
+        from pytest_veeqo_alloc.plugin import live
 
-        config.pluginmanager.register(LivePlugin(config), LIVE)
+        config.pluginmanager.register(live.LivePlugin(config), live.PLUGIN_NAME)
     if is_option_set(config, "report") or is_option_set(config, "coverage-min") or is_conformance_run(config):
-        from pytest_veeqo_alloc.plugin.coverage import PLUGIN_NAME as COVERAGE
-        from pytest_veeqo_alloc.plugin.coverage import ReportPlugin
+        from pytest_veeqo_alloc.plugin import coverage
 
-        config.pluginmanager.register(ReportPlugin(config), COVERAGE)
+        config.pluginmanager.register(coverage.ReportPlugin(config), coverage.PLUGIN_NAME)
     if (timeout := setting(config, "client-timeout")) and not timeout.replace(".", "", 1).isdecimal():
         raise pytest.UsageError(f"veeqo-alloc: --veeqo-alloc-client-timeout is a number of seconds, not {timeout!a}")
     if mode := setting(config, "record-mode"):
