@@ -47,7 +47,10 @@ def _answer(server: BaseServer, name: str, request: Request) -> dict[str, Any]:
             method(**_arguments(request))
         except TypeError:
             parameters = inspect.signature(method).parameters.values()
-            takes = ", ".join(one.name for one in parameters if one.kind != one.VAR_KEYWORD) or "no argument"
+            takes = (
+                ", ".join(parameter.name for parameter in parameters if parameter.kind != parameter.VAR_KEYWORD)
+                or "no argument"
+            )
             raise ValueError(f"POST {name} takes {takes}") from None
         return {"ok": True}
     calls = [f"GET {read}" for read in _READS]

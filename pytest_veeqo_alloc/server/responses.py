@@ -43,7 +43,7 @@ class ResponsePlan:
 class Exchange:
     """A request that was handled, and the response to send.
 
-    `aborted` is set once nobody waits for the response: a slow one is cut short. `finish` is called exactly once, with
+    `aborted` is set once no client waits for the response: a slow one is cut short. `finish` is called exactly once, with
     whether the response was sent completely.
     """
 

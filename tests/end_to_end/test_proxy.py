@@ -109,7 +109,7 @@ def test_key_of_the_client_is_forwarded_and_none_is_added(
     monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
     post(proxy)
     assert post(proxy, headers={}).status_code == 401
-    with_key, without = (each.request for each in upstream.interactions)
+    with_key, without = (interaction.request for interaction in upstream.interactions)
     assert with_key is not None
     assert without is not None
     assert with_key.header_values("x-api-key") == [KEY]
@@ -312,12 +312,12 @@ def test_no_output_of_client_proxy_and_server_shows_the_key(tmp_path: Path) -> N
             assert process.line() == "POST /orders/447452/allocations 201 error: wrong-type at response /total_tax"
             twice = {**BODY, "allocation": {**BODY["allocation"], "warehouse_id": "1784"}}
             assert requests.post(process.url + PATH, json=twice, headers=HEADERS, timeout=5).status_code == 422
-            told = [
-                requests.get(f"{process.url}/__veeqo_alloc__/{each}", timeout=5).text
-                for each in ("findings", "interactions")
+            shown = [
+                requests.get(f"{process.url}/__veeqo_alloc__/{name}", timeout=5).text
+                for name in ("findings", "interactions")
             ]
-            found = json.loads(told[0])["findings"]
-            assert {(each["side"], each["rule"]) for each in found if each["severity"] == "error"} == {
+            found = json.loads(shown[0])["findings"]
+            assert {(row["side"], row["rule"]) for row in found if row["severity"] == "error"} == {
                 ("response", "wrong-type"), ("request", "wrong-type"),
             }  # fmt: skip
             assert (
@@ -327,7 +327,7 @@ def test_no_output_of_client_proxy_and_server_shows_the_key(tmp_path: Path) -> N
             assert process.stop() == 1
         upstream.expect_finding("wrong-type")
         written = (tmp_path / "veeqo-alloc-journal.jsonl").read_text(encoding="utf-8")
-        assert KEY not in "".join([process.out, process.err, written, *told])
+        assert KEY not in "".join([process.out, process.err, written, *shown])
 
 
 WRONG = {
@@ -344,10 +344,10 @@ def test_missing_option_is_reported_before_the_server_listens(
     capsys: pytest.CaptureFixture[str], options: list[str], sentence: str
 ) -> None:
     assert main(["serve", *options]) == 2
-    told = capsys.readouterr()
-    assert f"veeqo-alloc: {sentence}" in told.err
-    assert "VEEQO_ALLOC_API_KEY" not in told.err
-    assert told.out == ""
+    printed = capsys.readouterr()
+    assert f"veeqo-alloc: {sentence}" in printed.err
+    assert "VEEQO_ALLOC_API_KEY" not in printed.err
+    assert printed.out == ""
 
 
 def test_proxy_does_not_start_as_its_own_upstream(

@@ -253,5 +253,5 @@ def test_again(veeqo_alloc_server):
 def test_clean_run_prints_only_the_number_of_checks(pytester: pytest.Pytester) -> None:
     result = run(pytester, "\ndef test_it(veeqo_alloc_server):\n    call(veeqo_alloc_server)\n")
     result.assert_outcomes(passed=1)
-    told = [line for line in result.outlines if line.startswith("veeqo-alloc")]
-    assert told == ["veeqo-alloc: 1 interaction checked"]
+    printed = [line for line in result.outlines if line.startswith("veeqo-alloc")]
+    assert printed == ["veeqo-alloc: 1 interaction checked"]

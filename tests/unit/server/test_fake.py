@@ -72,7 +72,9 @@ def test_default_story_is_answered_with_the_documented_example() -> None:
 def test_allocation_can_be_read_and_deleted_afterwards(fake: Fake) -> None:
     made = post(fake).json()["allocations"][0]["id"]
     url = fake.url + "/orders/447452"
-    assert [each["id"] for each in requests.get(url, headers=headers(fake), timeout=5).json()["allocations"]] == [made]
+    assert [
+        allocation["id"] for allocation in requests.get(url, headers=headers(fake), timeout=5).json()["allocations"]
+    ] == [made]
     gone = requests.delete(f"{url}/allocations/{made}", headers=headers(fake), timeout=5)
     assert (gone.status_code, gone.json()["allocations"]) == (200, [])
     assert requests.delete(f"{url}/allocations/{made}", headers=headers(fake), timeout=5).status_code == 404
@@ -86,7 +88,7 @@ def test_orders_that_differ_only_in_ids_keep_their_own_ids(fake: Fake) -> None:
     for order_id in (7, 8, 7):
         order = post(fake, order_id=order_id).json()
         assert (order["id"], order["payment"]["order_id"], order["number"]) == (order_id, order_id, f"#P-{order_id}")
-    assert len({each["id"] for each in order["allocations"]}) == 2
+    assert len({allocation["id"] for allocation in order["allocations"]}) == 2
 
 
 def test_order_with_more_allocations_than_placeholders_is_encoded() -> None:
@@ -307,7 +309,7 @@ def test_key_used_as_a_name_is_not_shown(fake: Fake) -> None:
     found = fake.findings
     assert {finding.rule for finding in found} == {"key-in-url", "undocumented-field"}
     assert fake.api_key not in str(found) + str(fake.engine.violation(found))
-    assert fake.api_key not in "".join(f"{each.pointer} {each.location}" for each in found)
+    assert fake.api_key not in "".join(f"{finding.pointer} {finding.location}" for finding in found)
     fake.reset()
 
 
@@ -332,7 +334,10 @@ def test_interactions_are_a_sequence_and_name_their_source(fake: Fake) -> None:
     fake.inject_fault("not-found")
     post(fake)
     post(fake)
-    assert [each.source for each in fake.interactions] == ["request 1 of the fake, not-found", "request 2 of the fake"]
+    assert [interaction.source for interaction in fake.interactions] == [
+        "request 1 of the fake, not-found",
+        "request 2 of the fake",
+    ]
     assert len(fake.interactions[:1]) == 1
     assert repr(fake.interactions) == "<Interactions: 2>"
     assert fake.interactions[-1].response is not None

@@ -235,14 +235,14 @@ def test_exception_of_the_app_is_reported_and_the_server_stays_up() -> None:
     def broken(request: object) -> None:
         raise RuntimeError("secret")
 
-    told: list[str] = []
-    front = HTTPServer(("127.0.0.1", 0), broken, on_problem=told.append)  # type: ignore[arg-type]  # it breaks before it answers
+    problems: list[str] = []
+    front = HTTPServer(("127.0.0.1", 0), broken, on_problem=problems.append)  # type: ignore[arg-type]  # it breaks before it answers
     front.start()
     try:
         for _ in range(2):
             answer = requests.post(front.url, timeout=5)
             assert (answer.status_code, "secret" in answer.text) == (500, False)
-        assert told == ["the server itself failed with RuntimeError, which is a bug in it"] * 2
+        assert problems == ["the server itself failed with RuntimeError, which is a bug in it"] * 2
     finally:
         front.close()
 
