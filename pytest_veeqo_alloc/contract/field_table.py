@@ -19,7 +19,9 @@ CleanCheck = Callable[[dict[str, Any], set[str]], bool]
 _KEYWORDS = frozenset({
     "$schema", "$id", "$ref", "$defs", "title", "description", "type", "properties", "required", "items", "x-rule",
 })  # fmt: skip
-_PYTHON_TYPES: Mapping[JsonType, type] = {"string": str, "boolean": bool, "object": dict, "array": list}
+_CLEAN_TYPES: Mapping[JsonType | None, type] = {
+    "string": str, "number": int, "boolean": bool, "object": dict, "array": list, None: type(None),
+}  # fmt: skip
 _AMOUNTS = frozenset({"price", "cost_price", "price_per_unit", "delivery_cost"})
 _NUMBER_TYPES = frozenset({int, float})
 _NULLABLE_STRING_TYPES = frozenset({str, type(None)})
@@ -116,7 +118,7 @@ def _clean_check(fields: Iterable[Field]) -> CleanCheck:
         return lambda members, dates: False
     fetch = itemgetter(*(f.name for f in ordered))
     end = {group: sum(_group(f) <= group for f in ordered) for group in range(_IDS, _PLAIN + 1)}
-    fixed = [_plain_type(f) for f in ordered[: end[_FIXED]]]
+    fixed = [_CLEAN_TYPES[f.type] for f in ordered[: end[_FIXED]]]
     empty: tuple[list[Any], ...] = ([],) * (end[_OPEN_ARRAYS] - end[_DATES])
     ids, fixed_end, nullable_end = end[_IDS], end[_FIXED], end[_NULLABLE]
     dates_at, arrays_at = slice(ids, end[_DATES]), slice(end[_DATES], end[_OPEN_ARRAYS])
@@ -180,9 +182,3 @@ def _group(f: Field) -> int:
     if f.nullable:
         return _NULLABLE
     return _DATES if f.is_datetime else _FIXED
-
-
-def _plain_type(f: Field) -> type:
-    if f.type is None:
-        return type(None)
-    return int if f.type == "number" else _PYTHON_TYPES[f.type]

@@ -21,6 +21,8 @@ MAX_DEPTH = 64
 """Levels of arrays and objects."""
 MAX_DIGITS = 4300
 """Digits of an integer."""
+TOO_DEEP = Breach("too-deep", "", f"more than {MAX_DEPTH} levels")
+"""The breach of a body that nests deeper than `MAX_DEPTH`."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -30,10 +32,6 @@ class Reading:
     value: Any
     breaches: tuple[Breach, ...] = ()
     readable: bool = True
-
-
-class NonStrictJSONError(Exception):
-    """A repeated member, or a number that is not finite or too long."""
 
 
 def read(body: bytes | None) -> Reading:
@@ -56,11 +54,6 @@ def from_parsed(value: Any) -> Reading:
     return _locate_defects(value, [])
 
 
-def too_deep() -> Breach:
-    """Return the breach of a body that nests deeper than `MAX_DEPTH`."""
-    return Breach("too-deep", "", f"more than {MAX_DEPTH} levels")
-
-
 def nests_deeper(value: Any, levels: int) -> bool:
     """Return whether *value* has more than *levels* levels of arrays and objects."""
     stack = [(value, 1)]
@@ -81,8 +74,8 @@ def _decode(text: str, breaches: list[Breach], decoder: json.JSONDecoder) -> Rea
         got = f"a syntax error at line {error.lineno}, column {error.colno}"
         return _unreadable(Breach("not-json", "", got), breaches)
     except RecursionError:
-        return _unreadable(too_deep(), breaches)
-    except (NonStrictJSONError, ValueError):  # the slow decoder raises neither
+        return _unreadable(TOO_DEEP, breaches)
+    except ValueError:  # a repeated member, or a number that is not finite or too long; the slow decoder accepts both
         return _decode(text, breaches, _SLOW)
     return Reading(value, tuple(breaches)) if decoder is _FAST else _locate_defects(value, breaches)
 
@@ -94,24 +87,24 @@ def _unreadable(breach: Breach, before: Iterable[Breach] = ()) -> Reading:
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise NonStrictJSONError
+        raise ValueError
     return members
 
 
 def _finite_float(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise NonStrictJSONError
+        raise ValueError
     return value
 
 
 def _reject_constant(name: str) -> Never:
-    raise NonStrictJSONError
+    raise ValueError
 
 
 def _short_integer(text: str) -> int:
     if len(text.lstrip("-")) > MAX_DIGITS:
-        raise NonStrictJSONError
+        raise ValueError
     return int(text)
 
 
@@ -140,7 +133,7 @@ def _object_with_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _integer_or_infinity(text: str) -> int | float:
     try:
         return _short_integer(text)
-    except (NonStrictJSONError, ValueError):  # ValueError: an interpreter with a lower limit
+    except ValueError:  # the interpreter may have a lower limit, too
         return math.inf
 
 
@@ -149,7 +142,7 @@ _SLOW = json.JSONDecoder(object_pairs_hook=_object_with_duplicates, parse_int=_i
 
 def _locate_defects(value: Any, breaches: list[Breach]) -> Reading:
     if nests_deeper(value, MAX_DEPTH):
-        return _unreadable(too_deep(), breaches)
+        return _unreadable(TOO_DEEP, breaches)
     return Reading(_plain(value, "", breaches.append), tuple(breaches))
 
 

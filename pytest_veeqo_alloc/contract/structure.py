@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_veeqo_alloc.contract.field_table import Field, JsonType, Shape
 from pytest_veeqo_alloc.contract.findings import Breach
-from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, nests_deeper, too_deep
+from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, TOO_DEEP, nests_deeper
 from pytest_veeqo_alloc.core.formats import is_date_time
 from pytest_veeqo_alloc.core.json_pointer import join
 from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number
@@ -53,7 +53,7 @@ def _walk(value: Any, root: Shape, walk_root: Callable[[_Walk, dict[str, Any], S
         else:
             walk.reject(Breach("wrong-type", "", describe(value), "object"), value)
     except _TooDeepError:
-        return [too_deep()]
+        return [TOO_DEEP]
     return walk.breaches
 
 
