@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,18 +9,22 @@ from typing import Any
 
 import pytest
 import yaml
-from jsonschema import Draft202012Validator
 from support.bodies import BODY, only_structure
 from support.cases import CASES, body_of
 from support.cassettes import no_live
 from support.clients import CLIENTS, parsed
-from support.structure import PROFILES, assert_single_finding, with_null, with_removed_field, with_wrong_type
+from support.structure import (
+    PROFILES,
+    assert_single_finding,
+    schema_validator,
+    with_null,
+    with_removed_field,
+    with_wrong_type,
+)
 
-from pytest_veeqo_alloc import load_schema
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.recording.paths import bundled_names
 from pytest_veeqo_alloc.recording.session import Cassettes
-from pytest_veeqo_alloc.reporting.report_file import validator
 from pytest_veeqo_alloc.spec.loader import read_shipped_text
 
 
@@ -32,11 +35,6 @@ from pytest_veeqo_alloc.spec.loader import read_shipped_text
 def test_changed_field_is_one_finding(bodies: Callable[[], Iterator[tuple[Any, str, str]]], profile: str) -> None:
     for body, rule, pointer in bodies():
         assert_single_finding(profile, body, rule, pointer)
-
-
-@functools.cache
-def schema_validator(side: Any, profile: str) -> Draft202012Validator:
-    return validator(load_schema(side, profile))
 
 
 @pytest.mark.parametrize("profile", PROFILES)

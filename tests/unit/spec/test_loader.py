@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from support.bodies import fields, only_structure, order, request_body
 from support.cases import CASES, body_of
+from support.structure import schema_validator
 
 from pytest_veeqo_alloc import load_schema
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide
 from pytest_veeqo_alloc.core.json_pointer import resolve
-from pytest_veeqo_alloc.reporting.report_file import validator
 from pytest_veeqo_alloc.spec.loader import read_shipped_text
 
 
@@ -97,18 +97,18 @@ def test_operation_has_the_documented_parameters_status_and_header() -> None:
 @pytest.mark.parametrize("profile", [None, "lenient", "documented", "strict"])
 def test_every_schema_is_valid_and_accepts_the_documented_example(side: BodySide, profile: str | None) -> None:
     body = request_body() if side == "request" else order()
-    assert list(validator(load_schema(side, profile)).iter_errors(body)) == []
+    assert list(schema_validator(side, profile).iter_errors(body)) == []
 
 
 @pytest.mark.parametrize("side", BODY_SIDES)
 @pytest.mark.parametrize("profile", ["lenient", "documented", "strict"])
 def test_every_profile_rejects_an_empty_object(side: BodySide, profile: str) -> None:
-    assert not validator(load_schema(side, profile)).is_valid({})
+    assert not schema_validator(side, profile).is_valid({})
 
 
 @pytest.mark.parametrize("side", BODY_SIDES)
 def test_strict_schema_and_checker_agree_on_every_case(side: BodySide) -> None:  # the battery does so in every profile
-    strict, checker = validator(load_schema(side, "strict")), only_structure("strict")
+    strict, checker = schema_validator(side, "strict"), only_structure("strict")
     bodies = [body_of(case) for case in CASES.values() if case["side"] == side]
     assert [strict.is_valid(body) for body in bodies] == [checker.check_body(side, body).ok for body in bodies]
 
