@@ -89,10 +89,10 @@ def _engine(args: argparse.Namespace) -> Engine:
     return Engine(args.profile, rules=parse_overrides(args.rule), deviations=args.deviations)
 
 
-def _add_live_options(command: Any, trusted: str) -> None:
+def _add_live_options(command: Any, limit: str, trusted: str) -> None:
     text = "a host that may receive writes; must match the URL"
     command.add_argument("--allow-host", **_REPEATABLE, metavar="HOST[:PORT]", help=text)
-    command.add_argument("--rate", type=float, metavar="REQUESTS", help="requests per second, at most 5 (default: 5)")
+    command.add_argument("--rate", type=float, metavar="REQUESTS", help=f"requests per second (default: 5, {limit})")
     command.add_argument("--trust-env", action="store_true", help=f"use {trusted} from the environment")
 
 
@@ -224,7 +224,7 @@ def _add_cleanup(commands: Any) -> None:
     cleanup = commands.add_parser("cleanup", help="delete the allocations that a journal records, where that is safe")
     cleanup.add_argument("journal", metavar="JOURNAL", help="the file of --veeqo-alloc-journal")
     cleanup.add_argument("--base-url", required=True, metavar="URL", help="the server that the journal belongs to")
-    _add_live_options(cleanup, "proxies, .netrc and CA bundles")
+    _add_live_options(cleanup, "the limit", "proxies, .netrc and CA bundles")
     cleanup.set_defaults(command=_cleanup)
 
 
@@ -257,8 +257,8 @@ def _add_serve(commands: Any) -> None:
     serve.add_argument("--port", type=_port, default=0, help="the port to listen on (default: a free one)")
     serve.add_argument("--name", **_REPEATABLE, help="a host name to accept, besides localhost")
     _add_contract_options(serve)
-    text = "the orders that exist, or that may be written to, in TOML"
-    serve.add_argument("--orders", default="", metavar="FILE", help=text)
+    text = "the orders that exist, or that may be written to, in TOML; any: the upstream accepts any order id"
+    serve.add_argument("--orders", default="", metavar="FILE|any", help=text)
     serve.add_argument("--report", **_REPEATABLE, metavar="FILE", help="write a report: a .json or .html file")
     fake = serve.add_argument_group("the fake")
     text = "how it behaves where the documentation is silent (default: default)"
@@ -269,7 +269,7 @@ def _add_serve(commands: Any) -> None:
     text = f"the file in which every write is recorded (default: {JOURNAL})"
     proxy.add_argument("--journal", default=JOURNAL, metavar="FILE", help=text)
     proxy.add_argument("--allow-reads", action="store_true", help="forward GET, HEAD and OPTIONS of any path as well")
-    _add_live_options(proxy, "proxies and CA bundles")
+    _add_live_options(proxy, "the limit unless the orders are any", "proxies and CA bundles")
     serve.set_defaults(command=_serve)
 
 

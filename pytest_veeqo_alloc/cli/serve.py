@@ -79,11 +79,14 @@ def serve(server: BaseServer, *, host: str, port: int, names: tuple[str, ...], s
 
 def write_reports(engine: Engine, counter: CoverageCounter, started: datetime.datetime, paths: list[str]) -> list[str]:
     """Write what *counter* counted to each of *paths*; return a sentence for each that cannot be written."""
+    if not paths:
+        return []
     about = describe_run(engine, "veeqo-alloc serve", started, uuid.uuid4().hex)
+    report = build_run(about, counter.by_origin).report
     errors = []
     for path in paths:
         try:
-            save(build_run(about, counter.by_origin).report, Path(path))
+            save(report, Path(path))
         except ValueError as error:
             errors.append(str(error))
     return errors

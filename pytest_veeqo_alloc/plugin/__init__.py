@@ -44,13 +44,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if any(setting(config, name) for name, *_ in OPTIONS):
         contract_of(config)
     if setting(config, "base-url"):
-        from pytest_veeqo_alloc.plugin import live
+        from pytest_veeqo_alloc.plugin.live import LIVE_PLUGIN, LivePlugin
 
-        config.pluginmanager.register(live.LivePlugin(config), live.PLUGIN_NAME)
+        config.pluginmanager.register(LivePlugin(config), LIVE_PLUGIN)
     if is_option_set(config, "report") or is_option_set(config, "coverage-min") or is_conformance_run(config):
-        from pytest_veeqo_alloc.plugin import coverage
+        from pytest_veeqo_alloc.plugin.coverage import REPORT_PLUGIN, ReportPlugin
 
-        config.pluginmanager.register(coverage.ReportPlugin(config), coverage.PLUGIN_NAME)
+        config.pluginmanager.register(ReportPlugin(config), REPORT_PLUGIN)
     if (timeout := setting(config, "client-timeout")) and not timeout.replace(".", "", 1).isdecimal():
         raise pytest.UsageError(f"veeqo-alloc: --veeqo-alloc-client-timeout is a number of seconds, not {timeout!a}")
     if mode := setting(config, "record-mode"):

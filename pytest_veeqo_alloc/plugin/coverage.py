@@ -19,7 +19,7 @@ from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener
 from pytest_veeqo_alloc.reporting.formatters import coverage_shortfall, run_lines
 from pytest_veeqo_alloc.reporting.report_file import build_run, describe_run, save, validate_report_path
 
-PLUGIN_NAME = "veeqo_alloc_report"
+REPORT_PLUGIN = "veeqo_alloc_report"
 
 
 class ReportPlugin:
@@ -33,14 +33,14 @@ class ReportPlugin:
         self._lines: list[str] = []
         self._ran_any = self._conformance_passed = False
         self._is_worker = hasattr(config, "workerinput")
-        folder = getattr(config, "workerinput", {}).get(PLUGIN_NAME)
+        folder = getattr(config, "workerinput", {}).get(REPORT_PLUGIN)
         self._folder = Path(folder or tempfile.mkdtemp(prefix="veeqo-alloc-"))
         self._recorder = listener_of(config).recorder = CoverageRecorder(self._folder)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Give a worker of pytest-xdist the folder to record into."""
-        node.workerinput[PLUGIN_NAME] = str(self._folder)
+        node.workerinput[REPORT_PLUGIN] = str(self._folder)
         if is_conformance_run(self._config):
             node.workerinput[SUITE] = True
 
@@ -67,7 +67,7 @@ class ReportPlugin:
         about = describe_run(engine, f"pytest {pytest.__version__}", self._started, uuid.uuid4().hex)
         run = build_run(about, read_recorded(self._folder))
         yield from ((0, line) for line in run_lines(run))
-        if self._minimum is not None and (run.percent < self._minimum or not run.interactions):
+        if self._minimum is not None and (100 * run.seen / run.fields < self._minimum or not run.interactions):
             yield 1, f"error: {coverage_shortfall(run)} --veeqo-alloc-coverage-min {self._minimum:g} %"
         if self._conformance_passed and is_conformance_run(self._config) and not run.interactions:
             yield 1, "error: the conformance suite checked no interaction, so that it passed means nothing"

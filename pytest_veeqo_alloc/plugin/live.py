@@ -21,7 +21,7 @@ from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WriteOptions, Write
 from pytest_veeqo_alloc.live.run_state import RunState
 from pytest_veeqo_alloc.plugin.options import base_directory, setting
 
-PLUGIN_NAME = "veeqo_alloc_live"
+LIVE_PLUGIN = "veeqo_alloc_live"
 _MAX_LINES = 10
 
 
@@ -30,7 +30,7 @@ class LivePlugin:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._shared: dict[str, str] | None = getattr(config, "workerinput", {}).get(PLUGIN_NAME)
+        self._shared: dict[str, str] | None = getattr(config, "workerinput", {}).get(LIVE_PLUGIN)
         self._is_worker = hasattr(config, "workerinput")
         self._exit = contextlib.ExitStack()
         self._lines: list[str] = []
@@ -69,7 +69,7 @@ class LivePlugin:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Give a worker of pytest-xdist the budget, the rate and the journal to share."""
-        node.workerinput[PLUGIN_NAME] = self._shared
+        node.workerinput[LIVE_PLUGIN] = self._shared
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
@@ -140,7 +140,7 @@ def _number(config: pytest.Config, name: str, kind: type[int] | type[float]) -> 
 
 def live_of(config: pytest.Config) -> LiveClient:
     """Return the client of the server under test; NotPermittedError, with a sentence for each option that is missing."""
-    plugin = config.pluginmanager.get_plugin(PLUGIN_NAME)
+    plugin = config.pluginmanager.get_plugin(LIVE_PLUGIN)
     if isinstance(plugin, LivePlugin):
         return plugin.live()
     grant_permission(write_options_of(config))

@@ -22,7 +22,7 @@ OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
     ("allow-host", "HOST[:PORT]", True, "a host that may receive writes; must match the base URL"),
     ("orders", "FILE|any", False, "the orders that may be written to, in TOML; any: the server accepts any order id"),
     ("max-writes", "N", False, "the number of writes that the whole run may send (required for writing)"),
-    ("rate", "REQUESTS", False, "requests per second (default: 5, which is also the limit unless the orders are any)"),
+    ("rate", "REQUESTS", False, "requests per second (default: 5, the limit unless the orders are any)"),
     ("journal", "FILE", False, "the file in which every write is recorded (default: veeqo-alloc-journal.jsonl)"),
     ("cleanup", None, False, "delete the allocations of this run at its end, where that is safe"),
     ("client", "MODULE:CALLABLE", False, "the factory of the client that the conformance suite tests"),

@@ -57,11 +57,6 @@ class RunReport:
         """The number of documented response fields."""
         return field_trees()["response"].field_count
 
-    @property
-    def percent(self) -> float:
-        """The percentage of the documented response fields that were seen from the target."""
-        return 100 * self.seen / self.fields
-
 
 def describe_run(engine: Engine, by: str, started: datetime.datetime, run: str) -> RunInfo:
     """Return the metadata of the run with the id *run*, which the program *by* started at *started* (UTC)."""
