@@ -8,7 +8,7 @@ from support.plugins import disable_others
 from support.servers import serving
 
 # Every run tries the same few examples, without deadlines, so that a busy machine fails no test;
-# `--hypothesis-profile=thorough`, which the battery uses, tries many.
+# `--hypothesis-profile=thorough`, as in `tox run -e thorough`, tries many.
 settings.register_profile("suite", derandomize=True, deadline=None, max_examples=30)
 settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile("suite")
