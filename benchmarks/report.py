@@ -12,7 +12,7 @@ from check import RecordingListener, compact
 
 from pytest_veeqo_alloc.coverage.listeners import CheckEvent, CoverageRecorder, read_recorded
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.reporting.report_file import build_run, describe_run, save
+from pytest_veeqo_alloc.reporting.report_file import build_run, save
 
 INTERACTIONS = 10_000
 
@@ -41,8 +41,8 @@ def measure_report() -> str:
         for number in range(INTERACTIONS):
             contract.check_body("response", clean if number % 10 else invalid)
         start = time.perf_counter()
-        description = describe_run(contract, "the bench", datetime.datetime.now(datetime.UTC), "0" * 32)
-        run = build_run(description, read_recorded(Path(folder)))
+        started = datetime.datetime.now(datetime.UTC)
+        run = build_run(contract, read_recorded(Path(folder)), "the bench", started, "0" * 32)
         sizes = []
         for kind in ("json", "html"):
             path = Path(folder, f"out.{kind}")

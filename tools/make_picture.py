@@ -13,7 +13,7 @@ from selenium.webdriver.chrome.service import Service
 from pytest_veeqo_alloc import build_order
 from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.reporting.report_file import build_run, describe_run, save
+from pytest_veeqo_alloc.reporting.report_file import build_run, save
 
 PICTURE = Path(__file__).parents[1] / "docs" / "report.png"
 
@@ -25,16 +25,15 @@ def main() -> None:
     order = build_order()
     contract.check_body("response", order)
     contract.check_body("response", {**order, "colour": "red", "deliver_to": {**order["deliver_to"], "zip": None}})
-    about = describe_run(
-        contract, "pytest 9.2.0", datetime.datetime(2026, 1, 31, 6, tzinfo=datetime.UTC), "1ad3173f" * 4
-    )
+    started = datetime.datetime(2026, 1, 31, 6, tzinfo=datetime.UTC)
+    run = build_run(contract, counted.by_origin, "pytest 9.2.0", started, "1ad3173f" * 4)
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
     for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--window-size=1000,1020"):
         options.add_argument(argument)
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder, "report.html")
-        save(build_run(about, counted.by_origin).report, page)
+        save(run.report, page)
         with webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver"))) as browser:
             browser.get(page.as_uri())
             browser.save_screenshot(str(PICTURE))

@@ -21,7 +21,7 @@ from pytest_veeqo_alloc.live.client import open_live
 from pytest_veeqo_alloc.live.permission import OrderPool, WriteOptions, grant_permission, is_loopback
 from pytest_veeqo_alloc.orders.story import Line, Stock, Story
 from pytest_veeqo_alloc.reporting.formatters import print_error
-from pytest_veeqo_alloc.reporting.report_file import build_run, describe_run, save
+from pytest_veeqo_alloc.reporting.report_file import build_run, save
 from pytest_veeqo_alloc.server.control_api import with_control_api
 from pytest_veeqo_alloc.server.proxy import Proxy
 from pytest_veeqo_alloc.server.request_log import BaseServer, Record
@@ -81,8 +81,7 @@ def write_reports(engine: Engine, counter: CoverageCounter, started: datetime.da
     """Write what *counter* counted to each of *paths*; return a sentence for each that cannot be written."""
     if not paths:
         return []
-    about = describe_run(engine, "veeqo-alloc serve", started, uuid.uuid4().hex)
-    report = build_run(about, counter.by_origin).report
+    report = build_run(engine, counter.by_origin, "veeqo-alloc serve", started, uuid.uuid4().hex).report
     errors = []
     for path in paths:
         try:

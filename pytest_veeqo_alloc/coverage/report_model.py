@@ -6,14 +6,14 @@ run that is merged twice counts once.
 
 from __future__ import annotations
 
-import datetime
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from pytest_veeqo_alloc.contract.deviations import Deviation
-from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, BodySide, Severity
+from pytest_veeqo_alloc.contract.checker import Settings
+from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex
+from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, BodySide
 from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY, generalise
 from pytest_veeqo_alloc.coverage.collector import (
     ORIGINS,
@@ -40,40 +40,31 @@ Document = dict[str, Any]
 # The report of one run.
 
 
-@dataclass(frozen=True, slots=True)
-class RunInfo:
-    """A run: its id, when it started (RFC 3339), the tool that made it, its version, and the settings of its contract.
+def build_report(
+    run: Mapping[str, str],
+    settings: Settings,
+    counted: Mapping[Origin, Coverage],
+    field_trees: FieldTrees,
+    pack_deviations: Container[Deviation],
+) -> Document:
+    """Build the report of one run from its coverage by origin and the settings of its contract.
 
-    `pack_deviations` are those of bundled packs, which are not reported as stale: the user cannot remove them.
+    *run* has the id, start (RFC 3339), program, version and profile. *pack_deviations* are those of bundled packs, which
+    are not reported as stale: the user cannot remove them.
     """
-
-    id: str
-    started: str
-    by: str
-    version: str
-    profile: str
-    severities: Mapping[str, Severity]
-    deviations: Iterable[Deviation]
-    pack_deviations: frozenset[Deviation]
-    today: datetime.date
-
-
-def build_report(about: RunInfo, counted: Mapping[Origin, Coverage], field_trees: FieldTrees) -> Document:
-    """Build the report of one run from its coverage by origin."""
     seen = {origin: coverage for origin, coverage in counted.items() if coverage.interactions}
-    origins = {origin: _origin_row(coverage, about, field_trees) for origin, coverage in seen.items()}
-    run: dict[str, Any] = {name: getattr(about, name) for name in ("id", "started", "by", "version", "profile")}
-    deviations = list(_deviation_rows(about, counted.values(), origins, field_trees))
-    return {"format": FORMAT, "version": VERSION, "runs": [{**run, "origins": origins, "deviations": deviations}]}
+    origins = {origin: _origin_row(coverage, settings, field_trees) for origin, coverage in seen.items()}
+    rows = _deviation_rows(settings.deviations, pack_deviations, counted.values(), origins, field_trees)
+    return {"format": FORMAT, "version": VERSION, "runs": [{**run, "origins": origins, "deviations": list(rows)}]}
 
 
-def _origin_row(coverage: Coverage, about: RunInfo, field_trees: FieldTrees) -> dict[str, Any]:
+def _origin_row(coverage: Coverage, settings: Settings, field_trees: FieldTrees) -> dict[str, Any]:
     return {
         "interactions": coverage.interactions,
         "statuses": dict(coverage.statuses),
         **{f"{side}_fields": _field_rows(coverage.bodies(side), root) for side, root in field_trees.items()},
         "undocumented": {side: _undocumented_rows(coverage.bodies(side)) for side in BODY_SIDES},
-        "rules": _rule_rows(coverage, evaluation_counts(coverage, field_trees), about),
+        "rules": _rule_rows(coverage, evaluation_counts(coverage, field_trees), settings),
         "findings": [_finding_row(key, count, coverage.examples[key]) for key, count in coverage.findings.items()],
         "calls": _call_rows(coverage),
     }
@@ -95,7 +86,7 @@ def _undocumented_rows(bodies: BodyCounts) -> dict[str, dict[str, int]]:
     return rows
 
 
-def _rule_rows(coverage: Coverage, evaluations: Mapping[str, int], about: RunInfo) -> dict[str, dict[str, int]]:
+def _rule_rows(coverage: Coverage, evaluations: Mapping[str, int], settings: Settings) -> dict[str, dict[str, int]]:
     counts: Counter[tuple[str, str]] = Counter()
     for key, count in coverage.deviations.items():
         counts["accepted", key.partition(" ")[0]] += count
@@ -105,7 +96,7 @@ def _rule_rows(coverage: Coverage, evaluations: Mapping[str, int], about: RunInf
     return {
         rule: {"looked_at": evaluated, **{name: counts[name, rule] for name in ("errors", "warnings", "accepted")}}
         for rule in CATALOGUE
-        if (evaluated := evaluations.get(rule)) is not None and about.severities[rule] != "off"
+        if (evaluated := evaluations.get(rule)) is not None and settings.severities[rule] != "off"
     }
 
 
@@ -128,7 +119,11 @@ def _call_rows(coverage: Coverage) -> list[dict[str, Any]]:
 
 
 def _deviation_rows(
-    about: RunInfo, counted: Iterable[Coverage], origins: Mapping[Origin, dict[str, Any]], field_trees: FieldTrees
+    deviations: DeviationIndex,
+    pack_deviations: Container[Deviation],
+    counted: Iterable[Coverage],
+    origins: Mapping[Origin, dict[str, Any]],
+    field_trees: FieldTrees,
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for each deviation that was used, has expired, or is stale: not needed although it could have been."""
     used: Counter[str] = Counter()
@@ -142,11 +137,11 @@ def _deviation_rows(
     def is_stale(deviation: Deviation) -> bool:
         parent = generalise(deviation.pointer or "").rpartition("/")[0]
         was_seen = deviation.pointer is None or instances.get(parent, 1) > 0  # an undocumented parent may have been
-        return deviation.rule in evaluated and was_seen and deviation not in about.pack_deviations
+        return deviation.rule in evaluated and was_seen and deviation not in pack_deviations
 
-    for deviation in about.deviations:
+    for deviation in deviations.all:
         count = used[f"{deviation.rule} {deviation.place}"]
-        if deviation.expired(about.today):
+        if deviation.expired(deviations.today):
             state = "expired"
         elif count or is_stale(deviation):
             state = "used" if count else "stale"

@@ -17,7 +17,7 @@ from pytest_veeqo_alloc.coverage.listeners import CoverageRecorder, read_recorde
 from pytest_veeqo_alloc.plugin.options import SUITE, base_directory, is_conformance_run, is_option_set, setting
 from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener_of
 from pytest_veeqo_alloc.reporting.formatters import coverage_shortfall, run_lines
-from pytest_veeqo_alloc.reporting.report_file import build_run, describe_run, save, validate_report_path
+from pytest_veeqo_alloc.reporting.report_file import build_run, save, validate_report_path
 
 REPORT_PLUGIN = "veeqo_alloc_report"
 
@@ -64,8 +64,8 @@ class ReportPlugin:
     def _conclude(self) -> Iterator[tuple[int, str]]:
         """Write the reports and yield lines for the summary, each with the exit status that it asks for, or 0."""
         engine = engine_of(contract_of(self._config))
-        about = describe_run(engine, f"pytest {pytest.__version__}", self._started, uuid.uuid4().hex)
-        run = build_run(about, read_recorded(self._folder))
+        counted, by = read_recorded(self._folder), f"pytest {pytest.__version__}"
+        run = build_run(engine, counted, by, self._started, uuid.uuid4().hex)
         yield from ((0, line) for line in run_lines(run))
         if self._minimum is not None and (100 * run.seen / run.fields < self._minimum or not run.interactions):
             yield 1, f"error: {coverage_shortfall(run)} --veeqo-alloc-coverage-min {self._minimum:g} %"

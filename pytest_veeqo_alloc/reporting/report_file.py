@@ -19,7 +19,6 @@ from pytest_veeqo_alloc.coverage.report_model import (
     FORMAT,
     VERSION,
     Document,
-    RunInfo,
     Totals,
     build_report,
     totals_by_origin,
@@ -58,24 +57,19 @@ class RunReport:
         return field_trees()["response"].field_count
 
 
-def describe_run(engine: Engine, by: str, started: datetime.datetime, run: str) -> RunInfo:
-    """Return the metadata of the run with the id *run*, which the program *by* started at *started* (UTC)."""
-    return RunInfo(
-        id=run,
-        started=started.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        by=by,
-        version=version("pytest-veeqo-alloc"),
-        profile=engine.profile,
-        severities=engine.settings.severities,
-        deviations=engine.settings.deviations.all,
-        pack_deviations=frozenset(deviation for pack in PACKS for deviation in load_deviations(pack)),
-        today=engine.settings.deviations.today,
-    )
-
-
-def build_run(about: RunInfo, counted: Mapping[Origin, Coverage]) -> RunReport:
-    """Return the report of a run, from its metadata and what it counted for each origin."""
-    report = build_report(about, counted, field_trees())
+def build_run(
+    engine: Engine, counted: Mapping[Origin, Coverage], by: str, started: datetime.datetime, run_id: str
+) -> RunReport:
+    """Return the report of what *engine* counted for each origin in a run of the program *by* since *started* (UTC)."""
+    run = {
+        "id": run_id,
+        "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "by": by,
+        "version": version("pytest-veeqo-alloc"),
+        "profile": engine.profile,
+    }
+    pack_deviations = {deviation for pack in PACKS for deviation in load_deviations(pack)}
+    report = build_report(run, engine.settings, counted, field_trees(), pack_deviations)
     return RunReport(report, totals_by_origin(report))
 
 

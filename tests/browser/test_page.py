@@ -21,7 +21,7 @@ from pytest_veeqo_alloc import build_order
 from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
 from pytest_veeqo_alloc.coverage.report_model import Document
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.reporting.report_file import build_run, describe_run, save
+from pytest_veeqo_alloc.reporting.report_file import build_run, save
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
@@ -60,8 +60,8 @@ def sample_report() -> Document:
     contract.check_body(
         "response", {**order, "colour": "red", "due_date": "x", "deliver_to": {**order["deliver_to"], "zip": None}}
     )
-    about = describe_run(contract, "pytest 9", datetime.datetime(2026, 1, 31, tzinfo=datetime.UTC), "a" * 32)
-    return build_run(about, counted.by_origin).report
+    started = datetime.datetime(2026, 1, 31, tzinfo=datetime.UTC)
+    return build_run(contract, counted.by_origin, "pytest 9", started, "a" * 32).report
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pytest_veeqo_alloc.coverage.collector import Coverage
 from pytest_veeqo_alloc.coverage.listeners import CheckEvent, CoverageCounter
 from pytest_veeqo_alloc.coverage.report_model import Document, Totals
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.reporting.report_file import build_run, describe_run
+from pytest_veeqo_alloc.reporting.report_file import build_run
 
 DAY = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)
 
@@ -48,7 +48,7 @@ def report_of_bodies(
 def report_of(
     counted: CoverageCounter, contract: Engine, *, run: str = "a" * 32, started: datetime.datetime = DAY
 ) -> Document:
-    return build_run(describe_run(contract, "pytest 9", started, run), counted.by_origin).report
+    return build_run(contract, counted.by_origin, "pytest 9", started, run).report
 
 
 def of_rules(totals: Totals, counts: str = "looked_at") -> dict[str, int]:
