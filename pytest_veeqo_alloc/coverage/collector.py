@@ -43,9 +43,6 @@ def origin_of(interaction: Interaction | None) -> Origin:
     return "fake" if response is not None and response.header("server") == OUR_SERVER else "target"
 
 
-# What a rule needs before it can be evaluated.
-
-
 Stage = Literal[
     "request line", "call", "request body", "request JSON", "response body", "response JSON", "order", "status",
     "expected status", "broken request", "created", "located", "refusal", "echo", "sequence",
@@ -112,9 +109,6 @@ VALUES_OF_RULE: Mapping[str, str] = {
 """Rules about single values: each is evaluated for every value of the fields that have this flag."""
 
 
-# What was counted.
-
-
 FieldTrees = Mapping[BodySide, Node]
 """The documented fields of both bodies."""
 
@@ -165,13 +159,13 @@ class Coverage:
 
     def as_row(self) -> dict[str, Any]:
         """Return the non-empty counters as a JSON object."""
-        names = ("interactions", "stages", "statuses", "calls", "findings", "deviations", "examples")
-        row: dict[str, Any] = {name: counts for name in names if (counts := getattr(self, name))}
-        for side in BODY_SIDES:
-            bodies = self.bodies(side)
-            if bodies.clean or bodies.walked:
-                row[side] = {name: counts for name in BodyCounts.__slots__ if (counts := getattr(bodies, name))}
-        return row
+        row = _non_empty(self)
+        bodies = {side: _non_empty(row.pop(side)) for side in BODY_SIDES}
+        return row | {side: counts for side, counts in bodies.items() if counts}
+
+
+def _non_empty(counted: Coverage | BodyCounts) -> dict[str, Any]:
+    return {name: counts for name in counted.__slots__ if (counts := getattr(counted, name))}
 
 
 def coverage_from_row(row: Mapping[str, Any]) -> Coverage:
@@ -198,9 +192,6 @@ def evaluation_counts(coverage: Coverage, field_trees: FieldTrees) -> dict[str, 
             for rule, flag in VALUES_OF_RULE.items():
                 bump(counts, rule, tally.non_null if getattr(documented, flag) else 0)
     return counts | {rule: min(values.get(name, 0) for name in names) for rule, names in FIELDS_OF_RULE.items()}
-
-
-# The coverage of one check.
 
 
 def coverage_of_check(

@@ -52,20 +52,16 @@ class Node:
     texts: tuple[tuple[tuple[str, ...], int], ...]
     counters: Sequence[str]
 
-    def nodes(self) -> Iterator[Node]:
-        """Yield this node and every node below it."""
-        yield self
+    def all_places(self) -> Iterator[FieldPlace]:
+        """Yield the documented members of this node and of every node below it."""
+        yield from self.places
         for child in self.children.values():
-            yield from child.nodes()
+            yield from child.all_places()
 
     @property
     def field_count(self) -> int:
         """The number of documented members of this node and of every node below it."""
-        return sum(len(node.places) for node in self.nodes())
-
-    def all_places(self) -> Iterator[FieldPlace]:
-        """Yield the documented members of this node and of every node below it."""
-        return (place for node in self.nodes() for place in node.places)
+        return sum(1 for _ in self.all_places())
 
 
 def build_field_tree(shape: Shape, pointer: str = "", counters: list[str] | None = None) -> Node:
@@ -124,9 +120,8 @@ class BodyCounts:
 
     def add(self, other: BodyCounts) -> None:
         """Add the counts of *other*."""
-        add_counts(self.clean, other.clean)
-        add_counts(self.walked, other.walked)
-        add_counts(self.departures, other.departures)
+        for name in ("clean", "walked", "departures"):
+            add_counts(getattr(self, name), getattr(other, name))
         for key, count in other.undocumented.items():
             self._add_undocumented(key, count)
 
@@ -232,11 +227,10 @@ def tally_fields(bodies: BodyCounts, root: Node) -> dict[str, FieldTally]:
             kind, _, pointer = key.partition(" ")
             bump(departures.setdefault(pointer, {}), kind, count)
     tallies: dict[str, FieldTally] = {}
-    for node in root.nodes():
-        for place in node.places:
-            total = instances[node.pointer]
-            types = Counter(departures.get(place.pointer, {}))
-            present = total - types.pop(ABSENT, 0)
-            types[place.expected] += present - types.total()
-            tallies[place.pointer] = FieldTally(total, present, present - types[NULL], +types)
+    for place in root.all_places():
+        total = instances[place.pointer.rpartition("/")[0]]
+        types = Counter(departures.get(place.pointer, {}))
+        present = total - types.pop(ABSENT, 0)
+        types[place.expected] += present - types.total()
+        tallies[place.pointer] = FieldTally(total, present, present - types[NULL], +types)
     return tallies

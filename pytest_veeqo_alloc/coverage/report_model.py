@@ -15,13 +15,7 @@ from pytest_veeqo_alloc.contract.checker import Settings
 from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, BodySide
 from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY, generalise
-from pytest_veeqo_alloc.coverage.collector import (
-    ORIGINS,
-    Coverage,
-    FieldTrees,
-    Origin,
-    evaluation_counts,
-)
+from pytest_veeqo_alloc.coverage.collector import ORIGINS, Coverage, FieldTrees, Origin, evaluation_counts
 from pytest_veeqo_alloc.coverage.field_counts import (
     NULL,
     OTHERS,
@@ -35,9 +29,6 @@ from pytest_veeqo_alloc.coverage.field_counts import (
 
 FORMAT, VERSION = "pytest-veeqo-alloc report", 1
 Document = dict[str, Any]
-
-
-# The report of one run.
 
 
 def build_report(
@@ -151,9 +142,6 @@ def _deviation_rows(
         yield {**row, "count": count, "state": state}
 
 
-# Several runs together.
-
-
 def merge_reports(reports: Iterable[Document]) -> Document:
     """Return a report with every run of *reports* once, by start time. ValueError if two runs with one id differ."""
     runs: dict[str, Any] = {}
@@ -239,11 +227,6 @@ class Drift(NamedTuple):
     def what(self) -> str:
         """Kind and type in words."""
         return f"{self.kind} ({self.type})" if self.type else self.kind
-
-    @property
-    def sentence(self) -> str:
-        """Place, kind and type in words."""
-        return f"{self.side} {self.pointer}: {self.what}"
 
 
 def find_drift(report: Mapping[str, Any], field_trees: FieldTrees) -> dict[Drift, tuple[int, int]]:

@@ -172,4 +172,4 @@ def drift_rows(drifts: list[Drift]) -> list[dict[str, str]]:
 
 
 def _drift_line(drift: Drift) -> str:
-    return printable(f"{drift.sentence}, from the {drift.origin}")
+    return printable(f"{drift.side} {drift.pointer}: {drift.what}, from the {drift.origin}")

@@ -218,7 +218,7 @@ def counted() -> Iterator[str]:
     yield from (f"deviation {json.dumps(deviation)}" for deviation in run["deviations"])
     for drift, (met, looked) in find_drift(document, field_trees()).items():
         if drift.kind != "sometimes absent":
-            yield f"drift {drift.origin} {drift.sentence}: {met} of {looked}"
+            yield f"drift {drift.origin} {drift.side} {drift.pointer}: {drift.what}: {met} of {looked}"
 
 
 def text_of(findings: Findings) -> str:
