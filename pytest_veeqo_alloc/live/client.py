@@ -53,17 +53,10 @@ class Admission:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: TracebackType | None) -> None:
-        self._end("not sent" if isinstance(error, NotSentError) else None)
+        self.end("not sent" if isinstance(error, NotSentError) else None)
 
-    def answered(self, response: Response) -> None:
-        """Record *response* and free the slot of the rate."""
-        self._end(response)
-
-    def close(self) -> None:
-        """Free the slot of the rate; a write that was not answered stays UNKNOWN."""
-        self._end(None)
-
-    def _end(self, outcome: Response | Literal["not sent"] | None) -> None:
+    def end(self, outcome: Response | Literal["not sent"] | None = None) -> None:
+        """Record *outcome*, by default UNKNOWN, and free the slot of the rate. Only the first call counts."""
         if self._is_open:
             self._is_open = False
             self._live.run_state.end(self._slot)
@@ -169,7 +162,7 @@ class LiveClient:
         while True:
             with self._admit(entry, charge) as admission:
                 response = exchange(self._session, request, self.target, self._timeouts)
-                admission.answered(response)
+                admission.end(response)
             wait = min(retry_after(response, delay), self._backoff.longest)
             if response.status != 429 or waited + wait > self._backoff.total:
                 return response

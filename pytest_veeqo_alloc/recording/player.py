@@ -291,7 +291,7 @@ class CassettePlayer:
         admission = _admission.get()
         if admission is None:
             raise CassetteError(_NOT_ADMITTED)
-        admission.answered(response_of(response))
+        admission.end(response_of(response))
         _close_admission()
         return response
 
@@ -345,7 +345,7 @@ class CassettePlayer:
 
 def _close_admission() -> None:
     if (admission := _admission.get()) is not None:
-        admission.close()
+        admission.end()
         _admission.set(None)
 
 

@@ -93,7 +93,7 @@ class Proxy(BaseServer):
         with self._live.admission(request) as admission:
             response = self._forwarder.send(request)
             decoded = replace(response, body=decode_content_or_empty(response.body, response.headers))
-            admission.answered(decoded)
+            admission.end(decoded)
         record.render, record.ending, record.is_checked = lambda: decoded, "answered", not is_read
         if record.is_checked:
             record.response_findings = findings_of_response(self.engine, Interaction(request, decoded))

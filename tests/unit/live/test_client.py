@@ -266,11 +266,11 @@ def test_requests_of_another_client_are_admitted_one_by_one(server: Staging, tmp
     with live_at(server.url, tmp_path, writes=1) as live:
         admission = live.admission(request(f"{server.url}/orders/7/allocations"))
         server.allocate(7, 5, ((11, 1),))
-        admission.answered(Response(201, (), server.order(7)))
-        admission.close()
+        admission.end(Response(201, (), server.order(7)))
+        admission.end()
         with pytest.raises(RefusedError, match="the budget of 1 writes is spent"):
             live.admission(request(f"{server.url}/orders/7/allocations"))
-        live.admission(request(f"{server.url}/orders/7", method="GET")).close()
+        live.admission(request(f"{server.url}/orders/7", method="GET")).end()
         assert server.seen == []
         (entry,) = read_journal(tmp_path / "journal.jsonl").entries
         assert (entry.outcome, entry.made) == (201, (5001,))
@@ -308,7 +308,7 @@ def test_key_in_either_header_must_be_that_of_the_run(name: str, server: Staging
     sent = request(f"{server.url}/orders/7/allocations")
     scheme = "Bearer " if name == "Authorization" else ""
     with live_at(server.url, tmp_path) as live:
-        live.admission(replace(sent, headers=((name, f"{scheme}{KEY}"),))).close()
+        live.admission(replace(sent, headers=((name, f"{scheme}{KEY}"),))).end()
         with pytest.raises(RefusedError, match="the request has no key, or another"):
             live.admission(replace(sent, headers=(("x-api-key", KEY), (name, f"{scheme}\udc80nother"))))
 
@@ -331,7 +331,7 @@ def test_only_paths_below_the_base_url_are_admitted(
     granted = grant_permission(WriteOptions(f"{server.url}/api/", (host,), KEY, 9, "pool.toml", None, False, tmp_path))
     with open_live(granted, tmp_path / "journal.jsonl") as live:
         if is_admitted:
-            live.admission(request(server.url + path)).close()
+            live.admission(request(server.url + path)).end()
         else:
             with pytest.raises(RefusedError, match=rf"goes to another server than http://{host}, the only one"):
                 live.admission(request(server.url + path))
@@ -405,8 +405,8 @@ def test_admission_without_an_answer_is_unknown_unless_nothing_was_sent(
 def test_only_the_first_outcome_of_an_admission_counts(server: Staging, tmp_path: Path) -> None:
     with live_at(server.url, tmp_path) as live:
         with live.admission(request(f"{server.url}/orders/7/allocations")) as admission:
-            admission.answered(Response(422))
-            admission.answered(Response(201))
+            admission.end(Response(422))
+            admission.end(Response(201))
         (entry,) = read_journal(tmp_path / "journal.jsonl").entries
         assert entry.outcome == 422
 
