@@ -77,7 +77,7 @@ class LiveClient:
         backoff: Backoff | None = None,
     ) -> None:
         self.permission, self.run_state, self.writer = permission, run_state, writer
-        self._timeouts, self._backoff = timeouts, backoff or Backoff()
+        self.timeouts, self._backoff = timeouts, backoff or Backoff()
         self._session = requests.Session()
         self._session.trust_env = permission.trust_env
         self._known: dict[int, Ids] = {}
@@ -161,7 +161,7 @@ class LiveClient:
         waited, delay = 0.0, self._backoff.first
         while True:
             with self._admit(entry, charge) as admission:
-                response = exchange(self._session, request, self.target, self._timeouts)
+                response = exchange(self._session, request, self.target, self.timeouts)
                 admission.end(response)
             wait = min(retry_after(response, delay), self._backoff.longest)
             if response.status != 429 or waited + wait > self._backoff.total:

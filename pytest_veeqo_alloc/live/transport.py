@@ -38,44 +38,36 @@ class Backoff:
     sleep: Callable[[float], None] = time.sleep
 
 
-class Forwarder:
-    """Forwards another client's requests; *via* is the name that this proxy adds to `Via` (RFC 9110 section 7.6.3)."""
+def forward(request: Request, permission: WritePermission, via: str, timeouts: tuple[float, float]) -> Response:
+    """Send another client's *request* once and return the response with its content coding.
 
-    def __init__(self, permission: WritePermission, via: str, timeouts: tuple[float, float] = (5, 30)) -> None:
-        self.via, self._permission, self._timeouts = via, permission, timeouts
+    *via* is the name that the proxy adds to `Via` (RFC 9110 section 7.6.3). Raise SendError if no response arrived.
+    """
+    with requests.Session() as session:
+        session.trust_env = permission.trust_env
+        session.headers.clear()
+        session.auth = lambda prepared: prepared  # otherwise requests takes credentials from .netrc
+        forwarded = replace(request, headers=_forwarded_headers(request, via))
+        response = exchange(session, forwarded, permission.target, timeouts, raw=True)
+    return replace(response, headers=_without_hops(response.headers))
 
-    def target_of(self, path_and_query: str) -> str:
-        """Return the URL on the foreign server for *path_and_query* of the proxy."""
-        return f"{self._permission.base_url}{path_and_query}"
 
-    def send(self, request: Request) -> Response:
-        """Forward *request* once and return the response with its content coding. Raise SendError if none arrived."""
-        forwarded = replace(request, headers=self._forwarded_headers(request))
-        with requests.Session() as session:
-            session.trust_env = self._permission.trust_env
-            session.headers.clear()
-            session.auth = lambda prepared: prepared  # otherwise requests takes credentials from .netrc
-            response = exchange(session, forwarded, self._permission.target, self._timeouts, raw=True)
-        return replace(response, headers=without_hops(response.headers))
-
-    def _forwarded_headers(self, request: Request) -> Headers:
-        """Return the client's end-to-end headers, with a coding that the proxy can decode and with `Via`."""
-        joined: dict[str, tuple[str, str]] = {}
-        for name, value in without_hops(request.headers):
-            key = name.lower()
-            if key not in _SET_BY_FORWARDER:
-                known, values = joined.get(key, (name, ""))
-                joined[key] = (known, f"{values}, {value}" if key in joined else value)
-        via = [joined.pop("via")[1]] if "via" in joined else []
-        # urllib3 adds a user agent of its own unless it is told to skip the header.
-        joined.setdefault("user-agent", ("User-Agent", urllib3.util.SKIP_HEADER))
-        accepted = ",".join(request.header_values("accept-encoding")).lower()
-        return (
-            *joined.values(),
-            ("Accept-Encoding", "gzip" if "gzip" in accepted else "identity"),
-            ("Connection", "close"),
-            ("Via", ", ".join([*via, f"1.1 {self.via}"])),
-        )
+def _forwarded_headers(request: Request, via: str) -> Headers:
+    """Return the client's end-to-end headers, with a coding that the proxy can decode and with `Via`."""
+    joined: dict[str, tuple[str, list[str]]] = {}
+    for name, value in _without_hops(request.headers):
+        if name.lower() not in _SET_BY_FORWARDER:
+            joined.setdefault(name.lower(), (name, []))[1].append(value)
+    _, proxies = joined.pop("via", ("Via", []))
+    # urllib3 adds a user agent of its own unless it is told to skip the header.
+    joined.setdefault("user-agent", ("User-Agent", [urllib3.util.SKIP_HEADER]))
+    accepted = ",".join(request.header_values("accept-encoding")).lower()
+    return (
+        *((name, ", ".join(values)) for name, values in joined.values()),
+        ("Accept-Encoding", "gzip" if "gzip" in accepted else "identity"),
+        ("Connection", "close"),
+        ("Via", ", ".join([*proxies, f"1.1 {via}"])),
+    )
 
 
 def exchange(
@@ -104,7 +96,7 @@ def exchange(
     raise SendError(message)
 
 
-def without_hops(headers: Iterable[tuple[str, str]]) -> Headers:
+def _without_hops(headers: Iterable[tuple[str, str]]) -> Headers:
     """Return *headers* without the hop-by-hop ones (RFC 9110 section 7.6.1)."""
     pairs = tuple(headers)
     named = {
@@ -150,8 +142,6 @@ def retry_after(response: Response, default: float) -> float:
         return float(value)
     try:
         until = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+        return max((until - datetime.datetime.now(datetime.UTC)).total_seconds(), 0)
+    except (ValueError, TypeError):  # no date, or one without a time zone
         return default
-    if until.tzinfo is None:
-        return default
-    return max((until - datetime.datetime.now(datetime.UTC)).total_seconds(), 0)

@@ -13,7 +13,7 @@ from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import LiveError, NotSentError, SendError
 from pytest_veeqo_alloc.live.client import LiveClient
 from pytest_veeqo_alloc.live.permission import is_loopback
-from pytest_veeqo_alloc.live.transport import READS, Forwarder
+from pytest_veeqo_alloc.live.transport import READS, forward
 from pytest_veeqo_alloc.server.request_log import (
     NO_FINDINGS,
     BaseServer,
@@ -41,11 +41,9 @@ class Proxy(BaseServer):
         *,
         reads: bool = False,
         on_record: Callable[[Record], object] | None = None,
-        timeouts: tuple[float, float] = (5, 30),
     ) -> None:
         super().__init__(engine, on_record)
-        self._live, self._reads = live, reads
-        self._forwarder = Forwarder(live.permission, f"veeqo-alloc-{uuid.uuid4().hex}", timeouts)
+        self._live, self._reads, self._via = live, reads, f"veeqo-alloc-{uuid.uuid4().hex}"
 
     def leads_to(self, own: str) -> bool:
         """Return whether the target is *own*, the `host:port` that this proxy listens on."""
@@ -61,7 +59,7 @@ class Proxy(BaseServer):
         is_documented = operation.matches(Interaction(request))
         keys = keys_of(request, operation)
         record = log.open(request, self.engine.evaluate_served(request, keys)[0] if is_documented else NO_FINDINGS)
-        if any(self._forwarder.via in value for value in request.header_values("via")):
+        if any(self._via in value for value in request.header_values("via")):
             return self._refuse(log, record, 508, "the upstream leads back to this proxy")
         is_read = self._reads and request.method in READS
         if not is_read and not is_documented:
@@ -88,10 +86,11 @@ class Proxy(BaseServer):
         return log.exchange(record, _error(status, sentence))
 
     def _forward(self, log: Log, record: Record, *, is_read: bool) -> Exchange:
-        url = self._forwarder.target_of(record.request.url.removeprefix(self.url))
+        live = self._live
+        url = f"{live.permission.base_url}{record.request.url.removeprefix(self.url)}"
         request = replace(record.request, url=url)
-        with self._live.admission(request) as admission:
-            response = self._forwarder.send(request)
+        with live.admission(request) as admission:
+            response = forward(request, live.permission, self._via, live.timeouts)
             decoded = replace(response, body=decode_content_or_empty(response.body, response.headers))
             admission.end(decoded)
         record.render, record.ending, record.is_checked = lambda: decoded, "answered", not is_read

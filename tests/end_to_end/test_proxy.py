@@ -53,8 +53,8 @@ def proxy_before(
     **more: Any,
 ) -> Iterator[Proxy]:
     more = {"orders": "any", "rate": 1000, "key": "", "backoff": Backoff(sleep=_never), **more}
-    with live_at(url, folder, needs_key=False, **more) as live:
-        proxy = Proxy(Engine(), live, reads=reads, timeouts=timeouts, on_record=on_record)
+    with live_at(url, folder, needs_key=False, timeouts=timeouts, **more) as live:
+        proxy = Proxy(Engine(), live, reads=reads, on_record=on_record)
         with running(proxy):
             yield proxy
 

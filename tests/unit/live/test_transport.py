@@ -16,7 +16,7 @@ from support.live import live_at, pool_request
 from support.staging import Staging, staging
 
 from pytest_veeqo_alloc import Request, Response
-from pytest_veeqo_alloc.live.transport import Forwarder, describe_error, retry_after
+from pytest_veeqo_alloc.live.transport import describe_error, forward, retry_after
 
 
 @pytest.fixture
@@ -60,9 +60,9 @@ def test_error_description_says_whether_the_request_may_have_been_sent(
     assert describe_error(error) == trouble
 
 
-def test_forwarder_joins_end_to_end_headers_and_adds_its_own(server: Staging, tmp_path: Path) -> None:
+def test_forwarded_headers_are_the_end_to_end_ones_and_those_of_the_proxy(server: Staging, tmp_path: Path) -> None:
     with live_at(server.url, tmp_path) as live:
-        forwarder = Forwarder(live.permission, "proxy-of-a-test")
+        permission = live.permission
     sent = Request(
         "POST",
         f"{server.url}/orders/7/allocations",
@@ -70,13 +70,13 @@ def test_forwarder_joins_end_to_end_headers_and_adds_its_own(server: Staging, tm
          ("Connection", "X-Hop"), ("X-Hop", "1"), ("Expect", "100-continue")),
         json.dumps(pool_request()).encode(),
     )  # fmt: skip
-    assert forwarder.send(sent).status == 201
+    assert forward(sent, permission, "proxy-of-a-test", (5, 30)).status == 201
     headers = server.seen[-1][2]
     assert headers == {
         "X-Trace": "a, b", "Accept-Encoding": "gzip", "Connection": "close", "Via": "1.0 first, 1.1 proxy-of-a-test",
         "Host": server.url.partition("://")[2], "Content-Length": str(len(sent.body or b"")),
     }  # fmt: skip
-    forwarder.send(replace(sent, headers=(("Accept-Encoding", "br"),)))
+    forward(replace(sent, headers=(("Accept-Encoding", "br"),)), permission, "proxy-of-a-test", (5, 30))
     assert server.seen[-1][2]["Accept-Encoding"] == "identity"
 
 
