@@ -76,16 +76,11 @@ class LiveClient:
         timeouts: tuple[float, float] = (5, 30),
         backoff: Backoff | None = None,
     ) -> None:
-        self.permission, self.run_state, self.writer = permission, run_state, writer
+        self.permission, self.run_state, self.writer, self.target = permission, run_state, writer, permission.target
         self.timeouts, self._backoff = timeouts, backoff or Backoff()
         self._session = requests.Session()
         self._session.trust_env = permission.trust_env
         self._known: dict[int, Ids] = {}
-
-    @property
-    def target(self) -> str:
-        """The server as `host:port`."""
-        return self.permission.target
 
     def admission(self, request: Request) -> Admission:
         """Admit *request*, which another client is about to send, and wait for its slot.
@@ -139,15 +134,16 @@ class LiveClient:
 
     def record_outcome(self, entry: Entry, outcome: Response | Literal["not sent"] | None) -> None:
         """Write the outcome of *entry* to the journal, unless it is unknown, and remember what its order holds now."""
-        if isinstance(outcome, str):
-            self.writer.outcome(entry.name, outcome)
-            return
-        held = existing_allocations(outcome.body) if outcome is not None and outcome.is_success else None
-        if outcome is not None:
-            self.writer.outcome(entry.name, outcome.status, made_by(entry, held or ()))
-        if held is None and (outcome is None or outcome.is_success or outcome.status >= 500):
+        if outcome is None:
             self._known.pop(entry.order_id, None)
-        self._remember(entry.order_id, held)
+        elif isinstance(outcome, str):
+            self.writer.outcome(entry.name, outcome)
+        else:
+            held = existing_allocations(outcome.body) if outcome.is_success else None
+            self.writer.outcome(entry.name, outcome.status, made_by(entry, held or ()))
+            if held is None and (outcome.is_success or outcome.status >= 500):
+                self._known.pop(entry.order_id, None)
+            self._remember(entry.order_id, held)
 
     def _request(
         self, method: str, path: str, headers: Headers = (), body: bytes | None = None, key: str | None = None
@@ -191,14 +187,13 @@ class LiveClient:
         pool, requested = self.permission.pool, requested_allocation(body)
         if reason := pool.refusal(order_id, scope):
             raise RefusedError(reason)
-        entry, charge = Entry("post", order_id, requested.warehouse_id, dict(requested.units)), {}
-        if entry.warehouse_id is not None:
-            for sellable, quantity in scope.units.items():
-                free = pool.free_units(order_id, entry.warehouse_id, sellable)
-                if free is not None:
-                    name = f"sellable {sellable} in warehouse {entry.warehouse_id} for order {order_id}"
-                    charge[name] = (quantity, float(free))
-        return entry, charge
+        warehouse_id = requested.warehouse_id
+        charge: Charge = {
+            f"sellable {sellable} in warehouse {warehouse_id} for order {order_id}": (quantity, free)
+            for sellable, quantity in scope.units.items()
+            if (free := pool.free_units(order_id, warehouse_id, sellable)) is not None
+        }
+        return Entry("post", order_id, warehouse_id, requested.units), charge
 
     def _remember(self, order_id: int, held: Sequence[ExistingAllocation] | None) -> None:
         """Keep what an order holds, if that is known: what an UNKNOWN write has made is inferred from it."""
@@ -228,7 +223,7 @@ class LiveClient:
             )
 
     def _check_bounds(self, request: Request, scope: RequestScope) -> None:
-        """Refuse what a server may read in another way than `reach_of`: it could exceed the pool."""
+        """Refuse what a server may read in another way than `request_scope`: it could exceed the pool."""
         headers = {name.lower() for name, _ in request.headers}
         odd = urlsplit(request.url).query or headers & {"content-encoding", "x-http-method-override"}
         form = request.body and not is_json_type(request.header("content-type") or "application/json")

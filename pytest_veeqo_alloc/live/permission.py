@@ -55,9 +55,8 @@ class OrderPool:
         places = [order for order in self.orders if order.id == order_id]
         if not places:
             return f"order {order_id} is not in the order pool, and only the orders in it may be written to"
-        for warehouse in sorted(scope.warehouses):
-            if not any(place.warehouse_id == warehouse for place in places):
-                return f"the order pool has no warehouse {warehouse} for order {order_id}"
+        if unknown := scope.warehouses - {place.warehouse_id for place in places}:
+            return f"the order pool has no warehouse {min(unknown)} for order {order_id}"
         if scope.warehouses:
             places = [place for place in places if place.warehouse_id in scope.warehouses]
         for sellable, quantity in scope.units.items():
@@ -70,13 +69,10 @@ class OrderPool:
                 )
         return None
 
-    def free_units(self, order_id: int, warehouse_id: int, sellable_id: int) -> int | None:
+    def free_units(self, order_id: int, warehouse_id: int | None, sellable_id: int) -> int | None:
         """Return how many units may be allocated in all, or None if there is no limit."""
         places = (place for place in self.orders if (place.id, place.warehouse_id) == (order_id, warehouse_id))
         return next((place.sellables[sellable_id] for place in places if sellable_id in place.sellables), None)
-
-
-ANY_ORDER = OrderPool(is_any=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,17 +149,16 @@ def _target_problems(options: WriteOptions) -> Iterator[str]:
         return
     if url.scheme != "https" and not is_loopback(host):
         yield "use https in --veeqo-alloc-base-url: only a loopback address may be http, since the key is sent"
+    default = _PORTS.get(url.scheme)
     allowed = map(host_and_port, options.allow_hosts)
-    if not any(
-        name == host.lower() and (_PORTS.get(url.scheme) if given is None else given) == port for name, given in allowed
-    ):
+    if (host, port) not in [(name, default if given is None else given) for name, given in allowed]:
         yield f"confirm the host that may receive writes: --veeqo-alloc-allow-host {host}:{port}"
 
 
 def load_pool(name: str, folder: Path) -> OrderPool:
     """Read the pool *name*: `any`, or a TOML file relative to *folder*. Raise PoolError, in one sentence with the name."""
     if name == "any":
-        return ANY_ORDER
+        return OrderPool(is_any=True)
     if not name:
         raise PoolError(
             "list the orders that may be written to: --veeqo-alloc-orders pool.toml, or any for a server that creates "
@@ -173,10 +168,8 @@ def load_pool(name: str, folder: Path) -> OrderPool:
         document = tomllib.loads((folder / name).read_text(encoding="utf-8"))
     except OSError as error:
         raise PoolError(f"the order pool {name!a} cannot be read: {error.strerror}") from None
-    except RecursionError:
-        raise PoolError(f"the order pool {name!a} is not TOML: nested too deeply") from None
-    except ValueError as error:  # not UTF-8, not TOML, or an integer that Python does not convert
-        problem = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+    except (RecursionError, ValueError) as error:  # also an integer that Python does not convert
+        problem = {RecursionError: "nested too deeply", UnicodeDecodeError: "not UTF-8"}.get(type(error), str(error))
         raise PoolError(f"the order pool {name!a} is not TOML: {problem}") from None
     try:
         return _parse_pool(document)
