@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import json
 import tempfile
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,7 +30,7 @@ from pytest_veeqo_alloc.contract.allocations import (
 from pytest_veeqo_alloc.contract.http_rules import Operation, is_json_type
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response
 from pytest_veeqo_alloc.live import JournalError, NotSentError, RefusedError
-from pytest_veeqo_alloc.live.journal import Entry, Ids, JournalWriter, made_by, new_name, open_journal
+from pytest_veeqo_alloc.live.journal import Entry, Ids, JournalWriter, made_by, open_journal
 from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WritePermission, port_of
 from pytest_veeqo_alloc.live.run_state import Charge, RunState
 from pytest_veeqo_alloc.live.transport import READS, Backoff, exchange, retry_after
@@ -170,7 +171,7 @@ class LiveClient:
         slot = self.run_state.claim(charge)
         if entry is not None:
             before = self._known.get(entry.order_id) if entry.before is None else entry.before
-            entry = replace(entry, name=new_name(), before=before)
+            entry = replace(entry, name=uuid.uuid4().hex, before=before)
             try:
                 self.writer.intent(entry)
             except JournalError:

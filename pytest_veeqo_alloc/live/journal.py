@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import errno
+import heapq
 import json
 import os
 import threading
@@ -92,11 +93,6 @@ class JournalWriter:
             raise JournalError(f"the journal {self.path} cannot be written: {error.strerror}") from None
 
 
-def new_name() -> str:
-    """Return a unique name for an intent or a run."""
-    return uuid.uuid4().hex
-
-
 @contextlib.contextmanager
 def open_journal(path: Path, target: str) -> Iterator[JournalWriter]:
     """Begin a run in the journal *path*, which may hold earlier runs on *target*, and keep other runs out of it.
@@ -111,7 +107,7 @@ def open_journal(path: Path, target: str) -> Iterator[JournalWriter]:
             before = path.stat().st_size
             if before and (known := read_journal(path)).target != target:
                 raise JournalError(f"the journal {path} is of another server, {known.target}: name another")
-            run = new_name()
+            run = uuid.uuid4().hex
             _append(path, {"journal": "veeqo-alloc", "version": VERSION, "target": target, "run": run, "at": _now()})
             begun = path.stat().st_size
         except BlockingIOError:
@@ -164,13 +160,14 @@ def read_journal(path: Path) -> Journal:
         if any(line.get("version") != VERSION for line in lines if "journal" in line):
             raise JournalError(f"the journal {path} is from another version of veeqo-alloc: clean up with that version")
         outcomes = {line["outcome"]: line for line in lines if "outcome" in line}
-        entries = tuple(_entry(line, outcomes.get(line["intent"])) for line in lines if "intent" in line)
+        unknown = {"status": None, "made": ()}
+        entries = tuple(_entry(line, outcomes.get(line["intent"], unknown)) for line in lines if "intent" in line)
         return Journal(str(first["target"]), entries)
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
         raise JournalError(f"{path} is not a journal of veeqo-alloc, or a line of it was changed") from None
 
 
-def _entry(intent: dict[str, Any], outcome: dict[str, Any] | None) -> Entry:
+def _entry(intent: dict[str, Any], outcome: dict[str, Any]) -> Entry:
     return Entry(
         name=intent["intent"],
         kind=intent["kind"],
@@ -178,8 +175,8 @@ def _entry(intent: dict[str, Any], outcome: dict[str, Any] | None) -> Entry:
         warehouse_id=intent["warehouse_id"],
         units={int(sellable): quantity for sellable, quantity in intent["units"].items()},
         before=None if intent["before"] is None else tuple(map(int, intent["before"])),
-        outcome=None if outcome is None else outcome["status"],
-        made=() if outcome is None else tuple(map(int, outcome["made"] or ())),
+        outcome=outcome["status"],
+        made=tuple(map(int, outcome["made"] or ())),
         run=intent["run"],
     )
 
@@ -190,10 +187,9 @@ def made_by(entry: Entry, held: Sequence[ExistingAllocation]) -> list[int]:
     Those are the ones that were not there before and fit the request; one that does not fit could be that of a person who
     was quicker. If the allocations before are not known, only the newest one counts, and only if it fits.
     """
-    if entry.before is not None:
-        return [allocation.id for allocation in held if _fits(allocation, entry)]
-    newest = max(held, key=lambda allocation: allocation.id, default=None)
-    return [newest.id] if newest is not None and _fits(newest, entry) else []
+    if entry.before is None:
+        held = heapq.nlargest(1, held, key=lambda allocation: allocation.id)
+    return [allocation.id for allocation in held if _fits(allocation, entry)]
 
 
 def owned(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> set[int]:

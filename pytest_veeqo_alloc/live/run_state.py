@@ -7,7 +7,6 @@ than too little. Times come from `time.monotonic`, which the processes of one ma
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import math
 import os
@@ -54,7 +53,7 @@ class RunState:
     def reserve(self, name: str) -> bool:
         """Reserve *name* in this run; return False if that was done before."""
         try:
-            os.close(os.open(self._path.parent / f"taken-{name}", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            self._path.with_name(f"taken-{name}").touch(0o600, exist_ok=False)
         except FileExistsError:
             return False
         return True
@@ -68,8 +67,7 @@ class RunState:
             with self._state() as state:
                 if charge is not None:
                     self._check_budget(state, charge)
-                wait = self._wait(state)
-                if wait <= 0:
+                if (wait := self._wait(state)) <= 0:
                     return self._take(state, charge)
             self._sleep(wait)
 
@@ -143,7 +141,7 @@ def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
     except OSError as error:
-        return error.errno != errno.ESRCH  # another error means that the process is not ours
+        return not isinstance(error, ProcessLookupError)  # another error means that the process is not ours
     return True
 
 

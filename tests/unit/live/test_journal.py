@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import datetime
 import json
+import uuid
 from pathlib import Path
 
 import pytest
 
 from pytest_veeqo_alloc.live import JournalError
-from pytest_veeqo_alloc.live.journal import Entry, JournalWriter, new_name, open_journal, read_journal
+from pytest_veeqo_alloc.live.journal import Entry, JournalWriter, open_journal, read_journal
 
 TARGET = "127.0.0.1:8000"
 
 
 def entry(**changes: object) -> Entry:
-    fields: dict[str, object] = {"name": new_name(), "kind": "post", "order_id": 7, "warehouse_id": 5,
+    fields: dict[str, object] = {"name": uuid.uuid4().hex, "kind": "post", "order_id": 7, "warehouse_id": 5,
                                  "units": {1: 2.0}, "before": (3,)}  # fmt: skip
     return Entry(**(fields | changes))  # type: ignore[arg-type]
 
