@@ -48,7 +48,7 @@ def conformance_lines(reports: list[Any]) -> Iterator[str]:
 def cassette_lines(used: list[tuple[str, dict[str, Any]]], config: pytest.Config) -> Iterator[str]:
     """Yield unplayed interactions, cassettes played although a recording was requested, and unused cassettes.
 
-    *used* has, for each cassette that a test used, the id of the test and the fields of a `CassetteUsage`.
+    *used* has, for each cassette that a test used, the id of the test and the members of `Cassettes.usage`.
     """
     unplayed = [(test, cassette) for test, cassette in used if cassette["unplayed"]]
     for test, cassette in unplayed[:_MAX_LINES]:

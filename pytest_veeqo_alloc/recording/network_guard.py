@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 from unittest import mock
 
@@ -35,10 +35,8 @@ def guard_network(may_connect: ConnectionRule, may_look_up: Callable[[str], bool
             raise NetworkBlockedError(message)
         return real_lookup(host, port, *args, **kwargs)
 
-    with ExitStack() as stack:
-        for method in ("connect", "connect_ex"):
-            stack.enter_context(mock.patch.object(socket.socket, method, _guarded(method, may_connect, message)))
-        stack.enter_context(mock.patch.object(socket, "getaddrinfo", lookup))
+    methods: dict[str, Any] = {name: _guarded(name, may_connect, message) for name in ("connect", "connect_ex")}
+    with mock.patch.multiple(socket.socket, **methods), mock.patch.object(socket, "getaddrinfo", lookup):
         yield
 
 

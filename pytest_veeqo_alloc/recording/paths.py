@@ -36,11 +36,11 @@ class CassetteFile:
 class PlaybackOptions:
     """How a cassette is used: see `Cassettes.use`."""
 
-    mode: str = "none"
-    relaxed: frozenset[str] = frozenset()
-    strict_play: bool = False
-    allow_playback_repeats: bool = False
-    allow_hosts: tuple[str, ...] = ()
+    mode: str
+    relaxed: frozenset[str]
+    strict_play: bool
+    allow_playback_repeats: bool
+    allow_hosts: tuple[str, ...]
 
 
 def validate_mode(mode: str) -> str:

@@ -44,7 +44,6 @@ from pytest_veeqo_alloc.recording.network_guard import AllowedHosts, guard_netwo
 from pytest_veeqo_alloc.recording.paths import BUNDLED_RELAXED, CassetteError, CassetteFile, PlaybackOptions
 from pytest_veeqo_alloc.spec.loader import operation_matches
 
-_CODING_HEADERS = ("content-encoding", "transfer-encoding")
 _MATCHER = "veeqo_alloc"
 _SEEN = "veeqo_alloc_seen"
 _ESCAPED = (
@@ -91,7 +90,7 @@ def to_vcr(interaction: Interaction, exchange_id: str) -> tuple[VcrRequest, dict
         tuple(
             (name, str(len(body)) if name.lower() == "content-length" else value)
             for name, value in response.headers
-            if name.lower() not in _CODING_HEADERS
+            if name.lower() not in ("content-encoding", "transfer-encoding")
         )
     )
     headers[EXCHANGE_HEADER] = [exchange_id]
@@ -154,7 +153,7 @@ class CassettePlayer:
         self._parsed: dict[int, RecordedRequest] = {}
         self._played: list[tuple[Request, int]] = []
         self._hosts = AllowedHosts(options.allow_hosts)
-        self._target: AllowedHosts | None = None
+        self._target = AllowedHosts(())
 
     @contextlib.contextmanager
     def running(self) -> Iterator[CassettePlayer]:
@@ -170,16 +169,18 @@ class CassettePlayer:
             before_record_response=self._on_response,
             allow_playback_repeats=self.options.allow_playback_repeats,
         )
-        blocked = _ESCAPED.format(name=self.file.name)
-        with _vcr_log_silenced(), use as cassette, guard_network(self._may_connect, self._may_look_up, blocked):
+        blocked, log = _ESCAPED.format(name=self.file.name), logging.getLogger("vcr")
+        with contextlib.ExitStack() as stack:
+            stack.callback(log.setLevel, log.level)
+            log.setLevel(logging.WARNING)  # at INFO it shows requests and responses with their keys
+            cassette = stack.enter_context(use)
+            stack.enter_context(guard_network(self._may_connect, self._may_look_up, blocked))
+            stack.callback(_close_admission)
             if not self._was_loaded:
                 raise CassetteError("this version of vcrpy would write recordings unredacted: install another")
             self._cassette = cassette
             cassette.play_response = self._noting_plays(cassette.play_response)
-            try:
-                yield self
-            finally:
-                _close_admission()
+            yield self
 
     def load_cassette(self, path: str, serializer: object) -> tuple[list[Any], list[Any]]:
         """Return the stored requests and responses: vcrpy's call to its persister."""
@@ -195,13 +196,13 @@ class CassettePlayer:
     @property
     def play_count(self) -> int:
         """How many responses were played."""
-        return 0 if self._cassette is None else int(self._cassette.play_count)
+        return len(self._played)
 
     @property
     def unplayed(self) -> list[Interaction]:
         """The stored interactions that were not played."""
-        counts = {} if self._cassette is None else self._cassette.play_counts
-        return [interaction for index, interaction in enumerate(self.stored) if not counts.get(index, 0)]
+        played = {index for _, index in self._played}
+        return [interaction for index, interaction in enumerate(self.stored) if index not in played]
 
     @property
     def interactions(self) -> list[Interaction]:
@@ -223,7 +224,7 @@ class CassettePlayer:
         """Return whether *interaction* was played or recorded here, so that `publish` reports it."""
         if interaction.exchange_id.startswith(self._id):
             return True
-        if self._target is None or interaction.request is None:
+        if interaction.request is None:
             return False
         url = urlsplit(interaction.request.url)
         return self._target.allow(url.hostname or "", port_of(url))
@@ -334,28 +335,14 @@ class CassettePlayer:
         return self._hosts.allow(host, port) or f"{host}:{port}" in self._own_servers()
 
     def _may_connect(self, host: str, port: int) -> bool:
-        if self._is_allowed(host, port):
-            return True
-        return self._target is not None and _admission.get() is not None and self._target.allow(host, port)
+        return self._is_allowed(host, port) or (_admission.get() is not None and self._target.allow(host, port))
 
     def _may_look_up(self, host: str) -> bool:
         # Clients look names up in threads of their own, where the context variable is not set.
-        return self._hosts.allow_name(host) or (self._target is not None and self._target.allow_name(host))
+        return self._hosts.allow_name(host) or self._target.allow_name(host)
 
 
 def _close_admission() -> None:
     if (admission := _admission.get()) is not None:
         admission.end()
         _admission.set(None)
-
-
-@contextlib.contextmanager
-def _vcr_log_silenced() -> Iterator[None]:
-    """Silence vcrpy's log at INFO, which shows requests and responses with their keys."""
-    logger = logging.getLogger("vcr")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
