@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Never
+from typing import Any
 
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.core.json_pointer import join
@@ -49,9 +49,12 @@ def read(body: bytes | None) -> Reading:
     return _decode(text, breaches, _FAST)
 
 
-def from_parsed(value: Any) -> Reading:
-    """Check a value that the caller parsed. TypeError for a member whose name is not a string."""
-    return _locate_defects(value, [])
+def from_parsed(value: Any, before: Iterable[Breach] = ()) -> Reading:
+    """Check a parsed value, after the breaches *before*. TypeError for a member whose name is not a string."""
+    if nests_deeper(value, MAX_DEPTH):
+        return _unreadable(TOO_DEEP, before)
+    breaches = list(before)
+    return Reading(_plain(value, "", breaches.append), tuple(breaches))
 
 
 def nests_deeper(value: Any, levels: int) -> bool:
@@ -77,7 +80,7 @@ def _decode(text: str, breaches: list[Breach], decoder: json.JSONDecoder) -> Rea
         return _unreadable(TOO_DEEP, breaches)
     except ValueError:  # a repeated member, or a number that is not finite or too long; the slow decoder accepts both
         return _decode(text, breaches, _SLOW)
-    return Reading(value, tuple(breaches)) if decoder is _FAST else _locate_defects(value, breaches)
+    return Reading(value, tuple(breaches)) if decoder is _FAST else from_parsed(value, breaches)
 
 
 def _unreadable(breach: Breach, before: Iterable[Breach] = ()) -> Reading:
@@ -98,10 +101,6 @@ def _finite_float(text: str) -> float:
     return value
 
 
-def _reject_constant(name: str) -> Never:
-    raise ValueError
-
-
 def _short_integer(text: str) -> int:
     if len(text.lstrip("-")) > MAX_DIGITS:
         raise ValueError
@@ -113,20 +112,18 @@ _FAST = json.JSONDecoder(
     parse_float=_finite_float,
     # The interpreter has the same limit unless it was configured otherwise, and is faster at it.
     parse_int=None if sys.get_int_max_str_digits() == MAX_DIGITS else _short_integer,
-    parse_constant=_reject_constant,
+    parse_constant=_finite_float,  # of NaN, Infinity and -Infinity
 )
 
 
 class _RepeatingObject(dict[str, Any]):
-    repeated: tuple[str, ...] = ()
+    repeated: list[str]
     """The names that occur more than once."""
 
 
 def _object_with_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = _RepeatingObject(pairs)
-    if len(members) != len(pairs):
-        counts = Counter(name for name, _ in pairs)
-        members.repeated = tuple(name for name, count in counts.items() if count > 1)
+    members.repeated = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
     return members
 
 
@@ -138,12 +135,6 @@ def _integer_or_infinity(text: str) -> int | float:
 
 
 _SLOW = json.JSONDecoder(object_pairs_hook=_object_with_duplicates, parse_int=_integer_or_infinity)
-
-
-def _locate_defects(value: Any, breaches: list[Breach]) -> Reading:
-    if nests_deeper(value, MAX_DEPTH):
-        return _unreadable(TOO_DEEP, breaches)
-    return Reading(_plain(value, "", breaches.append), tuple(breaches))
 
 
 def _plain(value: Any, pointer: str, add: Callable[[Breach], None]) -> Any:

@@ -41,20 +41,13 @@ def json_type(value: Any) -> JsonType | None:
     return exact or next((_JSON_TYPES[base] for base in type(value).__mro__ if base in _JSON_TYPES), None)
 
 
-class _TooDeepError(Exception):
-    pass
-
-
 def _walk(value: Any, root: Shape, walk_root: Callable[[_Walk, dict[str, Any], Shape], None]) -> list[Breach]:
     walk = _Walk()
-    try:
-        if isinstance(value, dict):
-            walk_root(walk, value, root)
-        else:
-            walk.reject(Breach("wrong-type", "", describe(value), "object"), value)
-    except _TooDeepError:
-        return [TOO_DEEP]
-    return walk.breaches
+    if isinstance(value, dict):
+        walk_root(walk, value, root)
+    else:
+        walk.reject(Breach("wrong-type", "", describe(value), "object"), value)
+    return [TOO_DEEP] if TOO_DEEP in walk.breaches else walk.breaches
 
 
 def _walk_order(walk: _Walk, members: dict[str, Any], order: Shape) -> None:
@@ -103,7 +96,7 @@ class _Walk:
 
     def _check_depth(self, value: Any, pointer: str) -> None:
         if isinstance(value, (dict, list)) and nests_deeper(value, MAX_DEPTH - pointer.count("/")):
-            raise _TooDeepError
+            self.add(TOO_DEEP)
 
     def _items(self, items: list[Any], shape: Shape, pointer: str) -> None:
         for index, item in enumerate(items):
@@ -121,11 +114,9 @@ class _Walk:
                 rule = shape.rule or ("required-field" if field.required else "absent-field")
                 wanted = f"the field ({field.type or 'no documented type'})"
                 self.add(Breach(rule, f"{pointer}/{name}", NOTHING, wanted))
-        if not shape.fields.keys() >= members.keys():
-            for name in members:
-                if name not in shape.fields:
-                    value, place = members[name], join(pointer, name)
-                    self.reject(Breach("undocumented-field", place, describe(value)), value)
+        for name, value in members.items():
+            if name not in shape.fields:
+                self.reject(Breach("undocumented-field", join(pointer, name), describe(value)), value)
 
     def _value(self, value: Any, field: Field, rule: str | None, pointer: str) -> None:
         if isinstance(value, float) and not math.isfinite(value):
