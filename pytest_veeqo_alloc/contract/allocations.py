@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_veeqo_alloc.contract.arithmetic import number, quantities, sellable_id_of
+from pytest_veeqo_alloc.contract.arithmetic import Object, as_object, number, objects_in, quantities, sellable_id_of
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.json_reader import Reading, read
 from pytest_veeqo_alloc.contract.structure import wrapped_allocation
-from pytest_veeqo_alloc.core.json_pointer import join
 from pytest_veeqo_alloc.core.text import describe_number
 
 Units = dict[int, float]
@@ -49,12 +48,8 @@ class ExistingAllocation:
 def requested_allocation(body: bytes | Reading | None) -> AllocationRequest:
     """Return what the request *body* asks for, wrapped in `allocation` or bare; empty for an unreadable body."""
     reading = body if isinstance(body, Reading) else read(body)
-    allocation, _ = wrapped_allocation(reading.value)
-    if not isinstance(allocation, dict):
-        return AllocationRequest()
-    units: Units = {}
-    for line in _dicts(allocation.get("line_items_attributes")):
-        _add_units(units, line.get("sellable_id"), line)
+    allocation = as_object(wrapped_allocation(reading.value)[0])
+    units = _units(allocation, "line_items_attributes", _requested_sellable_id)
     return AllocationRequest(_integer(allocation.get("warehouse_id")), units)
 
 
@@ -84,23 +79,20 @@ def request_scope(body: bytes | None) -> RequestScope:
 
 def existing_allocations(body: bytes | None) -> list[ExistingAllocation] | None:
     """Return the allocations of the order in *body*; None if it is no order, or an allocation lacks an id."""
-    order = read(body).value
-    listed = order.get("allocations") if isinstance(order, dict) else None
+    listed = as_object(read(body).value).get("allocations")
     if not isinstance(listed, list):
         return None
     found = []
-    for allocation in listed:
-        allocation_id = _integer(allocation.get("id")) if isinstance(allocation, dict) else None
+    for allocation in map(as_object, listed):
+        allocation_id = _integer(allocation.get("id"))
         if allocation_id is None:
             return None
-        units: Units = {}
-        for line in _dicts(allocation.get("line_items")):
-            _add_units(units, sellable_id_of(line), line)
+        units = _units(allocation, "line_items", sellable_id_of)
         found.append(ExistingAllocation(allocation_id, _integer(_warehouse_id(allocation)), units))
     return found
 
 
-def _nested_objects(value: Any) -> Iterator[dict[str, Any]]:
+def _nested_objects(value: Any) -> Iterator[Object]:
     stack = [value]
     while stack:
         container = stack.pop()
@@ -111,19 +103,21 @@ def _nested_objects(value: Any) -> Iterator[dict[str, Any]]:
             stack += container
 
 
-def _dicts(items: Any) -> list[dict[str, Any]]:
-    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+def _units(owner: Object, name: str, sellable_id: Callable[[Object], Any]) -> Units:
+    """Return the units in the lines *name* of *owner*, as far as they are readable."""
+    units: Units = {}
+    for _, line in objects_in(owner, name, ""):
+        if (sellable := _integer(sellable_id(line))) is not None:
+            units[sellable] = units.get(sellable, 0) + (number(line.get("quantity")) or 0)
+    return units
 
 
-def _add_units(units: Units, sellable_id: Any, line: dict[str, Any]) -> None:
-    sellable = _integer(sellable_id)
-    if sellable is not None:
-        units[sellable] = units.get(sellable, 0) + (number(line.get("quantity")) or 0)
+def _requested_sellable_id(line: Object) -> Any:
+    return line.get("sellable_id")
 
 
-def _warehouse_id(allocation: dict[str, Any]) -> Any:
-    warehouse = allocation.get("warehouse")
-    return warehouse.get("id") if isinstance(warehouse, dict) else None
+def _warehouse_id(allocation: Object) -> Any:
+    return as_object(allocation.get("warehouse")).get("id")
 
 
 def _generous_number(value: Any) -> float | None:
@@ -143,21 +137,20 @@ def _integer(value: Any) -> int | None:
 def request_line_breaches(body: Any) -> list[Breach]:
     """Return the breach of a request without lines, or of each sellable that is in an earlier line too."""
     allocation, pointer = wrapped_allocation(body)
-    lines = allocation.get("line_items_attributes") if isinstance(allocation, dict) else None
-    pointer = join(pointer, "line_items_attributes")
-    if lines == []:
-        return [Breach("line-items-empty", pointer, "array of 0 items")]
+    allocation = as_object(allocation)
+    if allocation.get("line_items_attributes") == []:
+        return [Breach("line-items-empty", f"{pointer}/line_items_attributes", "array of 0 items")]
     breaches, seen = [], set()
-    for index, line in enumerate(lines if isinstance(lines, list) else ()):
-        sellable = number(line.get("sellable_id")) if isinstance(line, dict) else None
+    for line_pointer, line in objects_in(allocation, "line_items_attributes", pointer):
+        sellable = number(line.get("sellable_id"))
         if sellable is not None and sellable in seen:
             got = f"sellable {describe_number(sellable)} again"
-            breaches.append(Breach("duplicate-sellable", f"{pointer}/{index}/sellable_id", got))
+            breaches.append(Breach("duplicate-sellable", f"{line_pointer}/sellable_id", got))
         seen.add(sellable)
     return breaches
 
 
-def echo_breaches(order: dict[str, Any], order_id: int | None, request_body: Any) -> list[Breach]:
+def echo_breaches(order: Object, order_id: int | None, request_body: Any) -> list[Breach]:
     """Return the breaches of an order that is not the requested one, or lacks the requested allocation.
 
     *order_id* is that of the path. Whatever is unknown or unreadable is not compared.
@@ -170,30 +163,25 @@ def echo_breaches(order: dict[str, Any], order_id: int | None, request_body: Any
     return breaches + _allocation_echo(order, request_body)
 
 
-def _allocation_echo(order: dict[str, Any], request_body: Any) -> list[Breach]:
-    requested, _ = wrapped_allocation(request_body)
-    if not isinstance(requested, dict):
-        return []
+def _allocation_echo(order: Object, request_body: Any) -> list[Breach]:
+    requested = as_object(wrapped_allocation(request_body)[0])
     warehouse = number(requested.get("warehouse_id"))
-    lines = quantities(requested.get("line_items_attributes"), lambda line: line.get("sellable_id"))
+    lines = quantities(requested.get("line_items_attributes"), _requested_sellable_id)
     allocations, is_complete = order.get("allocations"), order.get("allocated_completely")
     if warehouse is None or not lines or not isinstance(allocations, list) or not isinstance(is_complete, bool):
         return []
-    matches = [_matches(allocation, warehouse, lines, is_complete) for allocation in allocations]
-    if True in matches or None in matches:
+    if any(_may_match(allocation, warehouse, lines, is_complete) for allocation in map(as_object, allocations)):
         return []
     wanted = f"an allocation of requested sellables in warehouse {describe_number(warehouse)}"
     return [Breach("allocation-echo", "/allocations", "no such allocation", wanted)]
 
 
-def _matches(allocation: Any, warehouse: float, lines: dict[float, float], is_complete: bool) -> bool | None:
-    """Return whether *allocation* may be the requested one; None if it does not show its content."""
-    if not isinstance(allocation, dict):
-        return None
+def _may_match(allocation: Object, warehouse: float, lines: dict[float, float], is_complete: bool) -> bool:
+    """Return whether *allocation* may be the requested one; one that does not show its content may."""
     shown_warehouse = number(_warehouse_id(allocation))
     shown = quantities(allocation.get("line_items"), sellable_id_of)
     if shown_warehouse is None or shown is None:
-        return None
+        return True
     if shown_warehouse != warehouse:
         return False
     if is_complete:

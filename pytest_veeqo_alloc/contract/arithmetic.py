@@ -21,11 +21,11 @@ def order_breaches(order: Any) -> list[Breach]:
     """Return the breaches of the equations in a response body."""
     breaches: list[Breach] = []
     add = breaches.append
-    order = _object(order)
+    order = as_object(order)
     order_id = order.get("id")
-    for pointer, allocation in _objects(order, "allocations", ""):
+    for pointer, allocation in objects_in(order, "allocations", ""):
         _same(add, "allocation-order", pointer, allocation, "order_id", order_id)
-    _same(add, "payment-order", "/payment", _object(order.get("payment")), "order_id", order_id)
+    _same(add, "payment-order", "/payment", as_object(order.get("payment")), "order_id", order_id)
     clean: dict[Any, Object] = {}
     for pointer, line in _lines(order):
         if isinstance(sellable := line.get("sellable"), dict):
@@ -39,8 +39,8 @@ def order_breaches(order: Any) -> list[Breach]:
                 clean[key] = sellable
     _totals(add, order)
     _completeness(add, order)
-    company = _object(_object(order.get("created_by")).get("company"))
-    plan = _object(company.get("subscription_plan"))
+    company = as_object(as_object(order.get("created_by")).get("company"))
+    plan = as_object(company.get("subscription_plan"))
     _same(add, "subscription-plan", "/created_by/company", company, "subscription_plan_id", plan.get("id"))
     return breaches
 
@@ -48,9 +48,8 @@ def order_breaches(order: Any) -> list[Breach]:
 def quantities(lines: Any, sellable_id: Callable[[Object], Any]) -> dict[float, float] | None:
     """Return the quantities per sellable; None if *lines* is no list, or a line lacks a usable id or quantity."""
     totals: dict[float, float] = {}
-    for line in lines if isinstance(lines, list) else [None]:
-        key = number(sellable_id(line)) if isinstance(line, dict) else None
-        quantity = number(line.get("quantity")) if isinstance(line, dict) else None
+    for line in map(as_object, lines if isinstance(lines, list) else [None]):
+        key, quantity = number(sellable_id(line)), number(line.get("quantity"))
         if key is None or quantity is None:
             return None
         totals[key] = totals.get(key, 0) + quantity
@@ -59,7 +58,7 @@ def quantities(lines: Any, sellable_id: Callable[[Object], Any]) -> dict[float, 
 
 def sellable_id_of(line: Mapping[str, Any]) -> Any:
     """Return the id of the sellable in a line of an order or of an allocation in it."""
-    return _object(line.get("sellable")).get("id")
+    return as_object(line.get("sellable")).get("id")
 
 
 def number(value: Any) -> float | None:
@@ -69,11 +68,13 @@ def number(value: Any) -> float | None:
     return None
 
 
-def _object(value: Any) -> Object:
+def as_object(value: Any) -> Object:
+    """Return *value* if it is a JSON object, otherwise an empty one."""
     return value if isinstance(value, dict) else {}
 
 
-def _objects(parent: Mapping[str, Any], name: str, pointer: str) -> Iterator[tuple[str, Object]]:
+def objects_in(parent: Mapping[str, Any], name: str, pointer: str) -> Iterator[tuple[str, Object]]:
+    """Yield each object in the array *name* of *parent*, which is at *pointer*, after the pointer of that object."""
     items = parent.get(name)
     for index, item in enumerate(items if isinstance(items, list) else ()):
         if isinstance(item, dict):
@@ -81,9 +82,9 @@ def _objects(parent: Mapping[str, Any], name: str, pointer: str) -> Iterator[tup
 
 
 def _lines(order: Mapping[str, Any]) -> Iterator[tuple[str, Object]]:
-    for pointer, allocation in _objects(order, "allocations", ""):
-        yield from _objects(allocation, "line_items", pointer)
-    yield from _objects(order, "line_items", "")
+    for pointer, allocation in objects_in(order, "allocations", ""):
+        yield from objects_in(allocation, "line_items", pointer)
+    yield from objects_in(order, "line_items", "")
 
 
 def _amount(owner: Mapping[str, Any], name: str) -> float:
@@ -98,13 +99,13 @@ def _sellable(add: Add, pointer: str, sellable: Object) -> None:
     if price:
         _equal(add, "margin", pointer, sellable, "margin", (price - cost) / price * 100)
     _stock(add, pointer, sellable, cost)
-    product = _object(sellable.get("product"))
+    product = as_object(sellable.get("product"))
     for name, original in (("sellable_title", sellable.get("title")), ("product_title", product.get("title"))):
         copy = sellable.get(name)
         if isinstance(copy, str) and isinstance(original, str) and copy != original:
             got, wanted = f"a different {describe(copy)}", f"the original {describe(original)}"
             add(Breach("title-copies", f"{pointer}/{name}", got, wanted))
-    image = _object(product.get("main_image"))
+    image = as_object(product.get("main_image"))
     _same(add, "main-image-product", f"{pointer}/product/main_image", image, "product_id", product.get("id"))
 
 
@@ -117,8 +118,8 @@ _TOTALS = tuple((f"{level}_{_EVERYWHERE}", f"{level}_stock_level") for level in 
 
 
 def _stock(add: Add, pointer: str, sellable: Object, cost: float) -> None:
-    inventory, listed = _object(sellable.get("inventory")), sellable.get("stock_entries")
-    for entry_pointer, entry in _objects(sellable, "stock_entries", pointer):
+    inventory, listed = as_object(sellable.get("inventory")), sellable.get("stock_entries")
+    for entry_pointer, entry in objects_in(sellable, "stock_entries", pointer):
         _stock_entry(add, entry_pointer, entry, sellable.get("id"), cost)
     if inventory.get("infinite") is True:
         return
@@ -137,7 +138,7 @@ def _stock(add: Add, pointer: str, sellable: Object, cost: float) -> None:
 
 def _stock_entry(add: Add, pointer: str, entry: Object, sellable_id: Any, cost: float) -> None:
     _same(add, "stock-entry-sellable", pointer, entry, "sellable_id", sellable_id)
-    _same(add, "stock-entry-warehouse", pointer, entry, "warehouse_id", _object(entry.get("warehouse")).get("id"))
+    _same(add, "stock-entry-warehouse", pointer, entry, "warehouse_id", as_object(entry.get("warehouse")).get("id"))
     if entry.get("infinite") is not True:
         _available(add, pointer, entry, "stock_level")
         value = _amount(entry, "physical_stock_level") * cost
@@ -151,7 +152,7 @@ def _available(add: Add, pointer: str, stock: Object, suffix: str) -> None:
 
 def _totals(add: Add, order: Object) -> None:
     if isinstance(lines := order.get("line_items"), list):
-        total = math.fsum(_amount(line, "quantity") * _amount(line, "price_per_unit") for line in map(_object, lines))
+        total = math.fsum(_amount(line, "quantity") * _amount(line, "price_per_unit") for line in map(as_object, lines))
         _equal(add, "subtotal", "", order, "subtotal_price", total - _amount(order, "total_discounts"))
     total = math.fsum(_amount(order, name) for name in ("subtotal_price", "total_tax", "delivery_cost"))
     _equal(add, "total", "", order, "total_price", total)
@@ -164,12 +165,12 @@ def _completeness(add: Add, order: Object) -> None:
         return
     allocated: dict[float, float] = {}
     is_known = True
-    for index, allocation in enumerate(map(_object, allocations)):
+    for index, allocation in enumerate(map(as_object, allocations)):
         lines = quantities(allocation.get("line_items"), sellable_id_of)
         is_known = is_known and lines is not None
         for key, quantity in (lines or {}).items():
             allocated[key] = allocated.get(key, 0) + quantity
-        for pointer, line in _objects(allocation, "line_items", f"/allocations/{index}"):
+        for pointer, line in objects_in(allocation, "line_items", f"/allocations/{index}"):
             if (sellable := number(sellable_id_of(line))) is not None and sellable not in ordered:
                 add(
                     Breach("allocated-sellable", f"{pointer}/sellable/id", "a sellable that is in no line of the order")

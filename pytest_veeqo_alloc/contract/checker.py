@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from pytest_veeqo_alloc.contract.allocations import echo_breaches, request_line_breaches
-from pytest_veeqo_alloc.contract.arithmetic import number, order_breaches
+from pytest_veeqo_alloc.contract.arithmetic import as_object, number, order_breaches
 from pytest_veeqo_alloc.contract.deviations import DeviationIndex
 from pytest_veeqo_alloc.contract.error_responses import error_body_breaches
 from pytest_veeqo_alloc.contract.field_table import Shape
@@ -118,7 +118,8 @@ def examine(
     if response is not None:
         found = _response(response, response_body, tables, context)
         if parsed is not None and response_body is not None:
-            found += _echo(parsed, response_body, found)
+            order = _order(response_body, found)
+            found += echo_breaches(order, order_id_in(parsed.segment), parsed.body.value)
         value = response_body.value if response_body is not None else None
         breaches += (("response", breach, value) for breach in found)
     return RawResult(breaches, None if is_broken or parsed is None else parsed.body, response_body)
@@ -173,13 +174,8 @@ def _response_body(body: Reading, tables: Tables) -> list[Breach]:
     return found + order_breaches(body.value)
 
 
-def _echo(parsed: ParsedRequest, response_body: Reading, found: list[Breach]) -> list[Breach]:
-    order = _order(response_body, found)
-    return echo_breaches(order, order_id_in(parsed.segment), parsed.body.value) if order else []
-
-
 def _order(body: Reading, found: Iterable[Breach]) -> dict[str, Any]:
-    return body.value if isinstance(body.value, dict) and not _is_unreadable(found) else {}
+    return {} if _is_unreadable(found) else as_object(body.value)
 
 
 def _is_unreadable(breaches: Iterable[Breach]) -> bool:
@@ -245,14 +241,9 @@ def _place_key() -> Callable[[Finding], tuple[Any, ...]]:
     known: dict[str, list[tuple[int, int | str]]] = {"": []}
 
     def tokens(pointer: str) -> list[tuple[int, int | str]]:
-        parent, _, last = pointer.rpartition("/")
+        parent, slash, last = pointer.rpartition("/")
         if parent not in known:
             known[parent] = tokens(parent)
-        return [*known[parent], (0, int(last)) if is_index(last) else (1, last)]
+        return [*known[parent], (0, int(last)) if is_index(last) else (1, last)] if slash else []
 
-    return lambda finding: (
-        finding.side,
-        finding.location,
-        tokens(finding.pointer) if finding.pointer else [],
-        finding.rule,
-    )
+    return lambda finding: (finding.side, finding.location, tokens(finding.pointer or ""), finding.rule)
