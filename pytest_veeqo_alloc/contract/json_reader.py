@@ -140,7 +140,7 @@ _SLOW = json.JSONDecoder(object_pairs_hook=_object_with_duplicates, parse_int=_i
 def _plain(value: Any, pointer: str, add: Callable[[Breach], None]) -> Any:
     """Return *value* in plain containers, after adding the breach of every defect in it."""
     if isinstance(value, float) and not math.isfinite(value):
-        add(Breach("non-finite-number", pointer, "a number that is not finite, or too long"))
+        add(Breach("non-finite-number", pointer, "a number that is not finite or has too many digits"))
     elif isinstance(value, list):
         return [_plain(item, join(pointer, index), add) for index, item in enumerate(value)]
     elif isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The catalogue of rules and the profiles: what can be wrong, and how severe it is. Ids and meanings are promises."""
+"""The rules with their severity in each profile. The id and the meaning of a rule do not change between releases."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _LETTERS: dict[str, Severity] = {"e": "error", "w": "warning", "-": "off"}
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One thing that can be wrong.
+    """A rule of the contract.
 
-    `summary` names the problem and `wanted` what was expected instead, both as noun phrases; `remedies` has an imperative
-    per side. `severities` has one entry per profile; `stored` is the highest severity in a stored file, where a failure
-    may be recorded on purpose and ids may be masked. `subject` is what the rule is about: a message (request line,
-    headers, status), a body, an order's own data, or a file. `source` is where the rule is written.
+    `summary` (the problem) and `wanted` (the expectation) are noun phrases. `remedies` has an imperative per side, and
+    `severities` a severity per profile. `stored` is the highest severity in a stored file, where a failure may be
+    recorded on purpose and ids may be masked. `subject` is the checked data: a message (request line, headers, status),
+    a body, the values of an order, or a file. `source` is the document that states the rule.
     """
 
     id: str
@@ -45,37 +45,37 @@ class Rule:
 
 _Row = tuple[str, str, str, str, str, str, str | tuple[str, str], str]
 
-_PAGE = "the page, 'POST /orders/{order_id}/allocations'"
-_PARAMETERS = "the page, 'Parameters'"
-_HEADERS = "the page, 'Header Parameters'"
-_TABLES = "the page, 'Request Body' and 'Responses'"
-_RESPONSES = "the page, 'Responses'"
-_EXAMPLE_REQUEST = "the page's example request"
-_EXAMPLE_RESPONSE = "the page's example response"
-_ORDERS = "the page's example and three orders of 2017-18"
+_PAGE = "Veeqo documentation, 'POST /orders/{order_id}/allocations'"
+_PARAMETERS = "Veeqo documentation, 'Parameters'"
+_HEADERS = "Veeqo documentation, 'Header Parameters'"
+_TABLES = "Veeqo documentation, 'Request Body' and 'Responses'"
+_RESPONSES = "Veeqo documentation, 'Responses'"
+_EXAMPLE_REQUEST = "Veeqo documentation, example request"
+_EXAMPLE_RESPONSE = "Veeqo documentation, example response"
+_ORDERS = "Veeqo documentation, example response; three orders from 2017-18"
 _JSON_TYPES = "application/json, or a type that ends in +json"
 _JSON_TYPE = "RFC 8259 section 11; RFC 6839 section 3.1 for +json"
 _GRAMMAR = "RFC 8259 section 2"
-_OBSERVED = "accept it with --veeqo-alloc-deviations observed"
+_OBSERVED = "accept this deviation with --veeqo-alloc-deviations observed"
 
-# Columns: id, side, basis, severity in lenient, documented and strict (error, warning, -), problem, wanted, remedy (or
-# one for the client's author and one for the server's), source. {type} in a remedy stands for the documented type.
+# Columns: id, side, basis, severities (error, warning, -) in lenient, documented and strict, summary, wanted, remedy
+# (or a pair: for the client's author and for the server's), source. {type} in a remedy is the documented type.
 
 _MESSAGE_ROWS: tuple[_Row, ...] = (
     ("wrong-method", "request", "documented", "eee", "a method other than POST", "POST",
-     "send POST; the page documents no other method on this path", _PAGE),
+     "send POST; the Veeqo documentation lists no other method for this path", _PAGE),
     ("wrong-path", "request", "documented", "eee", "a path other than /orders/{order_id}/allocations",
      "<base path>/orders/{order_id}/allocations",
      "post to <base URL>/orders/{order_id}/allocations, without a trailing slash or an extension", _PAGE),
     ("order-id-not-integer", "request", "documented", "eee", "an order id in the path that is not an integer",
-     "an integer", "put the numeric id of the order in the path, not its number (such as #P-1)", _PARAMETERS),
+     "an integer", "put the numeric order id in the path, not the order number (such as #P-1)", _PARAMETERS),
     ("undocumented-query", "request", "documented", "-we", "an undocumented query parameter", "no query parameter",
-     "remove the parameter; the page documents none", _PARAMETERS),
+     "remove the parameter; the Veeqo documentation lists no query parameters", _PARAMETERS),
     ("api-key-missing", "request", "convention", "-we", "no x-api-key header",
      "an x-api-key or Authorization: Bearer header", "send the API key in the x-api-key header",
-     f"{_HEADERS}, where it is not marked required"),
+     f"{_HEADERS} (not marked as required)"),
     ("key-in-url", "request", "convention", "wee", "a credential in the URL", "no credential in the URL",
-     "send the key in the x-api-key header only, and issue a new one: URLs end up in logs",
+     "send the API key in the x-api-key header only, and replace the exposed key: URLs end up in logs",
      f"{_HEADERS}; RFC 9110 section 17.9 on secrets in URIs"),
     ("request-media-type", "request", "rfc", "wee", "a request body that is not declared as JSON", _JSON_TYPES,
      "send the header content-type: application/json", _JSON_TYPE),
@@ -85,36 +85,37 @@ _MESSAGE_ROWS: tuple[_Row, ...] = (
      _RESPONSES),
     ("undocumented-status", "response", "documented", "-we", "an undocumented status", "201, the only documented status",
      "pass expect_status= if the test expects this status; otherwise read the response body for the reason", _RESPONSES),
-    ("server-error", "response", "rfc", "wee", "a 5xx status", "201, or a 4xx status for a mistake of the client",
-     "find the cause in the server's log; answer a mistake of the client with 4xx", "RFC 9110 section 15.6"),
+    ("server-error", "response", "rfc", "wee", "a 5xx status", "201, or a 4xx status for a client error",
+     "find the cause in the server's log; answer a client error with 4xx", "RFC 9110 section 15.6"),
     ("unexpected-status", "response", "convention", "eee", "a status other than the expected one",
      "the status given as expect_status=", "read the response body for the reason, or correct expect_status=",
-     "expect_status= of the caller"),
-    ("location-missing", "response", "documented", "wee", "a 201 without a Location header", "the URL of the order",
-     "send the URL of the order in the Location header", "the page, 'Headers' of the 201"),
-    ("location-invalid", "response", "rfc", "wee", "a Location that is not a URI reference", "a URI reference",
+     "the expect_status= argument of the check"),
+    ("location-missing", "response", "documented", "wee", "a 201 response without a Location header", "the URL of the order",
+     "send the URL of the order in the Location header", "Veeqo documentation, 'Headers' of the 201 response"),
+    ("location-invalid", "response", "rfc", "wee", "a Location header that is not a URI reference", "a URI reference",
      "percent-encode the characters that a URI cannot contain", "RFC 9110 section 10.2.2; RFC 3986 section 4.1"),
-    ("location-order", "response", "convention", "-we", "a Location that does not lead to this order",
-     "a path that ends in /orders/{id of the body}", "send the URL of the order, not of the allocation",
-     "the Location that the live API was seen to send"),
-    ("error-body-shape", "response", "convention", "--w", "an error body of an unfamiliar form",
-     "an empty body, or an error form that the live API was seen to use",
+    ("location-order", "response", "convention", "-we", "a Location header that does not point to this order",
+     "a path that ends in /orders/{id in the response body}", "send the URL of the order, not of the allocation",
+     "the Location header that the live API sends"),
+    ("error-body-shape", "response", "convention", "--w", "an error body in an unknown format",
+     "an empty body, or an error format that the live API uses",
      'answer with {"error_messages": "..."} or {"error_messages": ["..."]}',
-     "error responses of other calls, seen in 2026"),
+     "error responses to other calls of the live API, captured in 2026"),
     ("error-leaks-internals", "response", "convention", "-we", "an error body that shows internals of the server",
      "no stack trace, database error or server file path",
      "answer with a message for the caller, and write the details to the server's log",
      "OWASP, 'Improper Error Handling'"),
-    ("broken-request-accepted", "response", "convention", "eee", "a broken request that was accepted", "a 4xx status",
-     "answer with a 4xx status and allocate nothing", "RFC 9110 section 15.5; broken_request= of the caller"),
+    ("broken-request-accepted", "response", "convention", "eee", "a deliberately broken request that was accepted",
+     "a 4xx status", "answer with a 4xx status and allocate nothing",
+     "RFC 9110 section 15.5; the broken_request= argument of the check"),
     ("repeated-post", "request", "convention", "wee", "a POST that was repeated before the order was read",
      "a read of the order before the POST is repeated",
-     "read the order before you post again: the first POST may have succeeded, and a second would allocate twice",
+     "read the order before you post again: if the first POST succeeded, a second one may allocate the units twice",
      "RFC 9110 section 9.2.2, on methods that are not idempotent"),
     ("key-sent-elsewhere", "request", "convention", "eee", "an API key that was sent to another host",
      "no API key in a request to another host",
-     "remove the key before you follow a redirect to another host, or do not follow it",
-     "RFC 9110 section 15.4, on headers that a redirected request leaves out"),
+     "remove the API key before you follow a redirect to another host, or do not follow the redirect",
+     "RFC 9110 section 15.4, on headers to remove from a redirected request"),
 )  # fmt: skip
 
 _BODY_ROWS: tuple[_Row, ...] = (
@@ -126,117 +127,119 @@ _BODY_ROWS: tuple[_Row, ...] = (
     ("not-utf8", "both", "rfc", "eee", "a body that is not UTF-8", "UTF-8 text", "encode the body as UTF-8",
      "RFC 8259 section 8.1"),
     ("too-deep", "both", "rfc", "eee", "a body that is nested too deeply", "at most 64 levels of arrays and objects",
-     "flatten the body; a JSON reader may refuse deeper nesting", "RFC 8259 section 9, which lets a reader set a limit"),
-    ("non-finite-number", "both", "rfc", "eee", "a number that is not finite, or too long",
-     "a finite number of at most 4,300 digits", "send a finite number; JSON has no NaN and no Infinity",
+     "flatten the body; JSON parsers may reject deeper nesting", "RFC 8259 section 9, which lets a parser limit nesting"),
+    ("non-finite-number", "both", "rfc", "eee", "a number that is not finite or has too many digits",
+     "a finite number of at most 4,300 digits", "send a finite number; NaN and Infinity are not valid JSON",
      "RFC 8259 section 6"),
     ("byte-order-mark", "both", "rfc", "wee", "a byte order mark before the body", "no byte order mark",
      "encode the body without a byte order mark (in Python: utf-8, not utf-8-sig)", "RFC 8259 section 8.1"),
     ("duplicate-key", "both", "rfc", "wee", "a member that occurs more than once in an object",
-     "one member of this name", "send the member once; readers disagree about which occurrence counts",
+     "one member with this name", "send the member once; JSON parsers disagree about which occurrence counts",
      "RFC 8259 section 4"),
     ("request-not-wrapped", "request", "documented", "wee", "an allocation without the wrapper object",
-     "an object whose only member is allocation",
+     "an object whose only member is 'allocation'",
      'wrap the body: {"allocation": {"warehouse_id": ..., "line_items_attributes": [...]}}', _EXAMPLE_REQUEST),
     ("wrong-type", "both", "documented", "eee", "a value of the wrong type", "the documented type",
      "send a JSON {type}", _TABLES),
     ("null-value", "both", "documented", "wee", "null in a field with a documented type", "the documented type",
      ("send a JSON {type}", f"send a JSON {{type}}; if the live API sends null here too, {_OBSERVED}"), _TABLES),
-    ("required-field", "both", "documented", "eee", "a missing field that is marked required", "the field",
+    ("required-field", "both", "documented", "eee", "a missing field that is marked as required", "the field",
      "send the field", _TABLES),
     ("absent-field", "both", "documented", "wee", "a missing documented field", "the field",
-     ("send the field", f"send the field; if the live API leaves it out too, {_OBSERVED}"), _RESPONSES),
-    ("undocumented-field", "both", "documented", "-we", "an undocumented field", "no field of this name",
-     ("remove the field, or accept it as a deviation",
-      f"remove the field; if the live API sends it too, {_OBSERVED}"), _TABLES),
-    ("not-an-order", "response", "documented", "eee", "a body that is not an order", "an object with fields of an order",
+     ("send the field", f"send the field; if the live API omits the field too, {_OBSERVED}"), _RESPONSES),
+    ("undocumented-field", "both", "documented", "-we", "an undocumented field", "no field with this name",
+     ("remove the field, or accept the field as a deviation",
+      f"remove the field; if the live API sends the field too, {_OBSERVED}"), _TABLES),
+    ("not-an-order", "response", "documented", "eee", "a body that is not an order", "an object with the fields of an order",
      "answer with the whole order, and send error messages with a 4xx or 5xx status", _RESPONSES),
     ("untyped-field-value", "response", "convention", "-ww", "a value in a field without a documented type",
-     "null, as in the page's example", "make sure that the value is intended; the page documents no type here",
+     "null, as in the documented example", "check that the value is intended; the Veeqo documentation states no type",
      _EXAMPLE_RESPONSE),
-    ("line-item-shape", "request", "convention", "eee", "a line without a numeric sellable_id and quantity",
-     "an object with a numeric sellable_id and quantity", 'send each line as {"sellable_id": 1, "quantity": 1}',
+    ("line-item-shape", "request", "convention", "eee", "a line item without a numeric sellable_id and quantity",
+     "an object with a numeric sellable_id and quantity", 'send each line item as {"sellable_id": 1, "quantity": 1}',
      _EXAMPLE_REQUEST),
-    ("line-items-empty", "request", "convention", "-we", "an allocation without lines", "at least one line",
-     "send at least one line; an allocation without lines reserves nothing", _EXAMPLE_REQUEST),
+    ("line-items-empty", "request", "convention", "-we", "an allocation without line items",
+     "at least one line item", "send at least one line item; an allocation without line items reserves nothing",
+     _EXAMPLE_REQUEST),
     ("quantity-not-positive", "both", "convention", "-we", "a quantity of 0 or less", "a quantity of 1 or more",
      "send a quantity of 1 or more", "common sense"),
     ("quantity-not-integer", "both", "convention", "-we", "a fractional quantity", "a whole number",
      "send a whole number of units", "common sense"),
-    ("duplicate-sellable", "request", "convention", "-we", "a sellable in more than one line", "one line per sellable",
-     "add up the quantities in one line", "common sense"),
+    ("duplicate-sellable", "request", "convention", "-we", "a sellable in more than one line item",
+     "one line item per sellable", "combine the quantities into one line item", "common sense"),
     ("id-not-positive-integer", "both", "convention", "-we", "an id that is not a positive integer",
-     "a positive integer", "send the id of an existing record", "every id of the page's example"),
+     "a positive integer", "send the id of an existing record", "Veeqo documentation, every id in the examples"),
     ("datetime-format", "response", "convention", "-we", "a date-time that is not in RFC 3339 format",
-     "an RFC 3339 date-time", "write the date-time like 2016-04-06T12:25:40Z",
+     "an RFC 3339 date-time", "write the date-time in the form 2016-04-06T12:25:40Z",
      f"RFC 3339 section 5.6; {_EXAMPLE_RESPONSE}"),
     ("negative-amount", "response", "convention", "-we", "a negative price or cost", "an amount of 0 or more",
-     "send an amount of 0 or more; send a reduction as a discount", "common sense"),
+     "send an amount of 0 or more; express a reduction as a discount", "common sense"),
 )  # fmt: skip
 
 _ORDER_ROWS: tuple[_Row, ...] = (
     ("order-echo", "response", "convention", "-we", "an order other than the requested one",
-     "the order id of the path", "answer with the requested order", _EXAMPLE_RESPONSE),
+     "the order id in the request path", "answer with the requested order", _EXAMPLE_RESPONSE),
     ("allocation-echo", "response", "convention", "-we", "no allocation that matches the request",
-     "an allocation in the requested warehouse, of requested sellables and at most the requested quantities "
-     "(all of them if allocated_completely is true)",
+     "an allocation of requested sellables in the requested warehouse, with at most the requested quantities "
+     "(exactly the requested ones if allocated_completely is true)",
      "answer with the order as it is after this request", _EXAMPLE_RESPONSE),
 )  # fmt: skip
 
-# Equations that held on every order that is known unscrubbed. `wanted` is the formula.
+# Equations that hold in every known order that was not anonymised. `wanted` is the formula.
 _EQUATIONS: tuple[tuple[str, str, str, str], ...] = (
-    ("allocation-order", "an allocation with the id of another order", "order_id = id of the order",
+    ("allocation-order", "an allocation with the order_id of another order", "order_id = id of the order",
      "set order_id of every allocation to the id of its order"),
-    ("payment-order", "a payment with the id of another order", "payment.order_id = id of the order",
+    ("payment-order", "a payment with the order_id of another order", "payment.order_id = id of the order",
      "set order_id of the payment to the id of its order"),
     ("available-stock", "available stock that is not physical minus allocated stock", "available = physical - allocated",
      "subtract allocated from physical stock; the result may be negative"),
     ("stock-totals", "inventory totals that differ from the sums of the stock entries",
      "physical, allocated and incoming of inventory = sums over stock_entries",
-     "add up the stock entries again after each change"),
-    ("stock-copies", "stock levels of the sellable that differ from those of its inventory",
-     "the sellable's own stock levels = those of its inventory", "copy the levels from inventory"),
-    ("stock-entry-sellable", "a stock entry of another sellable", "sellable_id = id of the sellable",
+     "recalculate the inventory totals after each change of stock"),
+    ("stock-copies", "stock levels of a sellable that differ from the stock levels in its inventory",
+     "stock levels of the sellable = stock levels in its inventory", "copy the stock levels from inventory"),
+    ("stock-entry-sellable", "a stock entry with the sellable_id of another sellable", "sellable_id = id of the sellable",
      "list each stock entry under its own sellable"),
-    ("stock-entry-warehouse", "a stock entry that names two warehouses", "warehouse_id = warehouse.id",
-     "show the warehouse that warehouse_id names"),
+    ("stock-entry-warehouse", "a stock entry with two different warehouse ids", "warehouse_id = warehouse.id",
+     "return the warehouse whose id is warehouse_id"),
     ("profit", "a profit that is not price minus cost price", "profit = price - cost_price",
      "subtract cost_price from price; the result may be negative"),
-    ("margin", "a margin that does not follow from price and cost price", "margin = (price - cost_price) / price x 100",
+    ("margin", "a margin that does not match price and cost price", "margin = (price - cost_price) / price x 100",
      "compute the margin as a percentage of the price"),
-    ("on-hand-value", "a stock value that is not the physical stock at cost price",
-     "value of stock = physical x cost_price, and their sum for the sellable", "value the physical stock at cost price"),
-    ("title-copies", "titles that differ from their originals",
-     "sellable_title = title and product_title = product.title", "copy the titles from the originals"),
-    ("main-image-product", "a main image of another product", "main_image.product_id = id of the product",
-     "show an image of this product"),
-    ("subtotal", "a subtotal that does not follow from the lines",
-     "subtotal_price = sum of quantity x price_per_unit - total_discounts",
-     "add up the lines and subtract the discounts"),
+    ("on-hand-value", "a stock value that is not physical stock times cost price",
+     "sellable_on_hand_value = physical stock x cost_price; on_hand_value = sum over stock_entries",
+     "multiply the physical stock by cost_price"),
+    ("title-copies", "a sellable_title or product_title that differs from the original title",
+     "sellable_title = title and product_title = product.title", "copy the titles of the sellable and of the product"),
+    ("main-image-product", "a main image with the product_id of another product", "main_image.product_id = id of the product",
+     "return a main image of this product"),
+    ("subtotal", "a subtotal that does not match the line items",
+     "subtotal_price = sum of (quantity x price_per_unit) - total_discounts",
+     "add up the line items and subtract the discounts"),
     ("total", "a total that is not the sum of its parts", "total_price = subtotal_price + total_tax + delivery_cost",
      "add tax and delivery to the subtotal"),
-    ("completeness", "an allocated_completely that contradicts the allocations",
+    ("completeness", "an allocated_completely value that contradicts the allocations",
      "allocated_completely = whether every ordered sellable is allocated in full",
-     "set allocated_completely to true only once every ordered sellable is allocated in full"),
-    ("allocated-sellable", "an allocated sellable that was not ordered", "a sellable from a line of the order",
-     "allocate only sellables of the order's own lines"),
-    ("subscription-plan", "a subscription_plan_id other than the id of the plan shown",
-     "subscription_plan_id = subscription_plan.id", "show the plan that subscription_plan_id names"),
+     "set allocated_completely to true if every ordered sellable is allocated in full, otherwise to false"),
+    ("allocated-sellable", "an allocated sellable that was not ordered", "a sellable from the order's line items",
+     "allocate only sellables from the order's line items"),
+    ("subscription-plan", "a subscription_plan_id that differs from subscription_plan.id",
+     "subscription_plan_id = subscription_plan.id", "return the plan whose id is subscription_plan_id"),
 )  # fmt: skip
 
 EQUATIONS = frozenset(row[0] for row in _EQUATIONS)
-"""The rules whose `wanted` is a formula, which findings show after the value that it gives."""
+"""The ids of the rules whose `wanted` is a formula. A finding shows the formula after the expected value."""
 
 # Checked by `--lint` only.
 _FILE_ROWS: tuple[_Row, ...] = (
     ("cassette-secret", "file", "convention", "wee", "something that looks like a secret",
      "no secret and no personal data", "run veeqo-alloc redact --in-place on the file",
      "OWASP, 'Secrets Management Cheat Sheet'"),
-    ("cassette-too-old", "file", "convention", "wee", "a recording that is too old", "a recording of the last --max-age days",
-     "record it again; a new recording has a date", "--max-age of the caller"),
-    ("cassette-format", "file", "convention", "wee", "a cassette of another version than 1",
-     "version 1, the only one that vcrpy writes", "record it again with the installed vcrpy",
-     "vcrpy's documentation of its cassettes"),
+    ("cassette-too-old", "file", "convention", "wee", "a recording that is too old", "a recording from the last --max-age days",
+     "record the cassette again; a new recording contains its date", "the --max-age option"),
+    ("cassette-format", "file", "convention", "wee", "a cassette in a version other than 1",
+     "version 1, the only one that vcrpy writes", "record the cassette again with the installed vcrpy",
+     "vcrpy documentation"),
 )  # fmt: skip
 
 _STORED: Mapping[str, Severity] = dict.fromkeys(
@@ -263,7 +266,7 @@ CATALOGUE: Mapping[str, Rule] = {row[0]: _rule(subject, row) for subject, rows i
 
 
 def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict[str, Severity]:
-    """Return the severity of every rule in *profile*, changed by *overrides*; ValueError for an unknown name in either."""
+    """Return the severity of every rule in *profile*, with *overrides* applied. Raise ValueError for unknown names."""
     if profile not in PROFILES:
         raise ValueError(unknown_name("profile", profile, PROFILES))
     if overrides is not None and not isinstance(overrides, Mapping):
@@ -279,7 +282,7 @@ def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict
 
 
 def parse_overrides(settings: Iterable[str]) -> dict[str, str]:
-    """Return severities by rule id from texts such as `null-value=warning`; ValueError for any other text."""
+    """Return severities by rule id from strings such as `null-value=warning`. Raise ValueError for any other string."""
     overrides = {}
     for setting in settings:
         rule, equals, severity = setting.partition("=")

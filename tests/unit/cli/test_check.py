@@ -219,7 +219,7 @@ def test_github_output_has_one_workflow_command_for_each_finding(run: Any) -> No
     assert status == 1
     assert out.splitlines() == [
         "::error file=a%2Cb%3Ac%25.json,title=absent-field::response /deliver_to/zip: wanted the field "
-        "(string); got nothing; do: send the field; if the live API leaves it out too, accept it with "
+        "(string); got nothing; do: send the field; if the live API omits the field too, accept this deviation with "
         "--veeqo-alloc-deviations observed",
         "::warning file=a%2Cb%3Ac%25.json,title=total::response /total_price: wanted 13.99 (total_price = subtotal_price + "
         "total_tax + delivery_cost); got 20; do: add tax and delivery to the subtotal",

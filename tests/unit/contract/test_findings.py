@@ -89,7 +89,7 @@ def test_failure_shows_place_rule_wanted_got_and_remedy() -> None:
         "  /deliver_to/zip                              absent-field\n"
         "      wanted  the field (string)\n"
         "      got     nothing\n"
-        "      do      send the field; if the live API leaves it out too, accept it with --veeqo-alloc-deviations observed\n"
+        "      do      send the field; if the live API omits the field too, accept this deviation with --veeqo-alloc-deviations observed\n"
         "\n"
         "  warning: total at /total_price: a total that is not the sum of its parts"
     )
