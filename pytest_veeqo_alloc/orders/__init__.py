@@ -1,1 +1,1 @@
-"""Complete orders, built from a story of a few facts."""
+"""Complete orders, each built from a few facts (a story)."""

@@ -1,4 +1,4 @@
-"""Complete orders: the documented example, changed to fit a story."""
+"""The builder of complete orders. It changes the documented example to fit a story."""
 
 from __future__ import annotations
 
@@ -28,13 +28,12 @@ _EXAMPLE_NUMBER = "#P-447452"
 def build_order(
     story: Story | None = None, *, variant: Variant = "documented", leaves: Leaves | None = None, **changes: Any
 ) -> Json:
-    """Build the complete order for *story* (default: the documented example), as a dict that the caller owns.
+    """Build the complete order for *story* (default: the documented example) as a dict that the caller may change.
 
-    *changes* replace fields of the story. *leaves* sets fields by (shape, name) wherever the shape occurs; shapes are
-    the `$defs` of the response schema and `order`; fields that follow from the story keep their values. With *variant*
-    `observed` the order has the members that the live API was seen to return.
-
-    Raises ValueError if an allocation has a sellable that no line orders, and for an unknown field or variant.
+    *changes* are new values for fields of the story. *leaves* maps (object type, field name) to a value, which is set
+    in every object of that type; the object types are `order` and the names in `$defs` of the response schema. Fields
+    that are computed from the story keep their values. If *variant* is "observed", the order has the members that the
+    live API returns. Raise ValueError if an allocated sellable is not ordered, or for an unknown field or variant.
     """
     if variant not in VARIANTS:
         raise ValueError(unknown_name("variant", variant, VARIANTS))
@@ -48,18 +47,18 @@ def build_order(
 
 
 def example_value(shape: str, name: str) -> Any:
-    """Return the value that field *name* of *shape* has in the documented example."""
+    """Return the value of field *name* in the first object of type *shape* in the documented example."""
     return _example_shapes()[shape][name]
 
 
 def money(minor: float) -> float:
-    """Convert an amount in minor units (pence, cents) to major units; a whole amount is an int."""
+    """Convert an amount in minor units (pence, cents) to major units. Return an int for a whole amount."""
     return int(minor) // 100 if minor % 100 == 0 else minor / 100
 
 
 @functools.cache
 def _example_shapes() -> dict[str, Json]:
-    """Return the first object of each shape in the documented example, nested objects included."""
+    """Return the first object of each type in the documented example, with its nested objects."""
     shapes: dict[str, Json] = {}
 
     def collect(shape: Shape, value: Json) -> None:
@@ -72,17 +71,17 @@ def _example_shapes() -> dict[str, Json]:
 
 
 def _shapes_with(leaves: Leaves) -> dict[str, Json]:
-    """Return the example's shapes with the fields of *leaves* replaced; the caller must not change them."""
+    """Return the objects of `_example_shapes` with the values in *leaves*. The caller must not change them."""
     shapes = dict(_example_shapes())
     for (shape, name), value in leaves.items():
         if name not in shapes.get(shape, {}):
-            raise ValueError(f"there is no documented field {name!a} of {shape!a} to set")
+            raise ValueError(f"leaves: {shape!a} has no documented field {name!a}")
         shapes[shape] = {**shapes[shape], name: value}
     return shapes
 
 
 def _without_sharing(value: Any) -> Any:
-    """Copy *value* so that a container of `leaves`, which occurs wherever its shape does, is not shared."""
+    """Copy *value*, so that an object or array from `leaves` that was set in several places is not shared."""
     if isinstance(value, dict):
         return {n: _without_sharing(inner) if isinstance(inner, (dict, list)) else inner for n, inner in value.items()}
     return [_without_sharing(inner) if isinstance(inner, (dict, list)) else inner for inner in value]
@@ -137,23 +136,23 @@ def _charged(line: Line) -> int:
 
 
 def _times(story: Story) -> Json:
-    """Return `created_at` and `updated_at` if the story is placed at another time than the example."""
+    """Return `created_at` and `updated_at`, or nothing if the order is placed at the time of the example."""
     return {} if story.placed_at == _DEFAULT.placed_at else dict.fromkeys(("created_at", "updated_at"), story.placed_at)
 
 
 def _address(story: Story) -> Json:
-    """Return the members of an address if the customer differs from the example's."""
+    """Return the members of an address, or nothing if the customer is the customer of the example."""
     names = ("address1", "city", "country", "first_name", "last_name", "state", "zip")
     return {} if story.customer == _DEFAULT.customer else {name: getattr(story.customer, name) for name in names}
 
 
 def _reserved_units(story: Story, ordered: Mapping[int, Line]) -> dict[tuple[int, int], int]:
-    """Return the units that the story allocates, by warehouse and sellable; 0 for stock without allocations."""
+    """Return the allocated units by warehouse and sellable. The number is 0 for stock without an allocation."""
     reserved = {(stock.warehouse_id, line.sellable_id): 0 for line in story.lines for stock in line.stock}
     for allocation in story.allocations:
         for sellable, quantity in units_by_sellable(allocation.lines).items():
             if sellable not in ordered:
-                raise ValueError(f"the story allocates sellable {sellable}, which none of its lines orders")
+                raise ValueError(f"sellable {sellable} is allocated but not ordered: add a line for this sellable")
             key = (allocation.warehouse_id, sellable)
             reserved[key] = reserved.get(key, 0) + quantity
     return reserved
@@ -192,7 +191,7 @@ def _sellable(line: Line, reserved: Mapping[tuple[int, int], int], story: Story,
     stocks = {stock.warehouse_id: stock for stock in line.stock}
     for (warehouse, sellable), quantity in reserved.items():
         if sellable == line.sellable_id and warehouse not in stocks:
-            # The story has no stock there, so assume that there was just enough.
+            # The story has no stock in this warehouse: assume that the stock was just sufficient.
             stocks[warehouse] = Stock(warehouse, quantity, 0)
     after = [(s, s.allocated + reserved.get((s.warehouse_id, line.sellable_id), 0)) for s in stocks.values()]
     physical, allocated = sum(stock.physical for stock, _ in after), sum(units for _, units in after)
@@ -228,7 +227,7 @@ def _sellable(line: Line, reserved: Mapping[tuple[int, int], int], story: Story,
 
 
 def _margin(line: Line) -> float:
-    """Return the profit as a percentage of the price, rounded to two digits; a whole percentage is an int."""
+    """Return the profit in percent of the price, rounded to two digits. Return an int for a whole number."""
     percentage = round((line.price - line.cost) / line.price * 100, 2) if line.price else 0
     return int(percentage) if percentage == int(percentage) else percentage
 

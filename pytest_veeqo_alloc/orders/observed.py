@@ -1,4 +1,4 @@
-"""The order in the form that the live API returned in 2026, which lacks documented members and has undocumented ones."""
+"""Orders as the live API returned them in 2026: without some documented members, with some undocumented members."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _EMPTY: Mapping[str, Any] = {"null": None, "boolean": False, "number": 0, "strin
 def as_observed(
     order: dict[str, Any], *, nulls: Iterable[str] = (), values: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Give *order* the members of observed orders, in place, and return it.
+    """Change *order*, in place, to have the members that the live API returns, and return the order.
 
-    Documented members that were absent are removed; undocumented ones are added, with their entry in *values* (by
-    pointer) or an empty value of an observed type. The members at *nulls*, a selection of `nullable_pointers()`,
-    become null. Pointers have `*` for array indexes.
+    Remove the documented members that the live API omits. Add the undocumented members that it returns; *values* maps
+    pointers to values for these members, and the default is an empty value of an observed type. Set the members at
+    *nulls*, pointers from `nullable_pointers()`, to null. All pointers have `*` in place of array indexes.
     """
     for pointer in _pointers("absent-field"):
         for owner, name in _members(order, pointer):
@@ -38,13 +38,13 @@ def as_observed(
 
 
 def nullable_pointers() -> tuple[str, ...]:
-    """Return the pointers of members with a documented type that were observed to be null."""
+    """Return the pointers of the members that have a documented type but were null in responses of the live API."""
     return _pointers("null-value")
 
 
 @functools.cache
 def added_types() -> Mapping[str, list[str]]:
-    """Return the observed JSON types of each undocumented member, by pointer."""
+    """Return the observed JSON types of each undocumented member, by the pointer of the member."""
     added: dict[str, list[str]] = json.loads(read_shipped_text("schemas/deviations/observed-types.json"))["added"]
     return added
 
@@ -56,6 +56,6 @@ def _pointers(rule: str) -> tuple[str, ...]:
 
 
 def _members(order: dict[str, Any], pointer: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield each object in *order* that has, or may get, the member at *pointer*, and the member's name."""
+    """Yield each object in *order* that can contain the member at *pointer*, with the name of the member."""
     owners, name = resolve_all(order, pointer.rpartition("/")[0]), split(pointer)[-1]
     return ((owner, name) for owner in owners if isinstance(owner, dict))

@@ -1,4 +1,4 @@
-"""A story: the few facts from which a complete order follows."""
+"""Stories. A story is the few facts from which a complete order can be computed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """Units of a sellable in one warehouse, before the allocations of the story."""
+    """The stock of a sellable in one warehouse, in units, before the allocations of the story are made."""
 
     warehouse_id: int = 1784
     physical: int = 6
@@ -19,10 +19,10 @@ class Stock:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of an order: a sellable, the units ordered, and money in minor units (pence, cents).
+    """A line item of an order. `quantity` is in units; amounts of money are in minor units (pence, cents).
 
-    `price` is the selling price of one unit, `paid` what the customer pays for one (None: the price), `cost` what one
-    costs the seller, `tax` the tax on the whole line.
+    `price` is the list price of a unit, `paid` the price that the customer pays for a unit (None: the list price),
+    `cost` the cost of a unit to the seller, and `tax` the tax on the whole line item.
     """
 
     sellable_id: int = 1226615
@@ -36,7 +36,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """Units allocated in one warehouse; `lines` are pairs of sellable id and quantity."""
+    """An allocation of units from one warehouse. `lines` contains pairs of a sellable id and a quantity."""
 
     warehouse_id: int = 1784
     lines: tuple[tuple[int, int], ...] = ((1226615, 1),)
@@ -60,7 +60,10 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """The facts from which a complete order follows; money is in minor units, `placed_at` an RFC 3339 date-time."""
+    """The facts from which a complete order can be computed.
+
+    `discount` and `delivery` are amounts in minor units (pence, cents). `placed_at` is an RFC 3339 date-time.
+    """
 
     order_id: int = 447452
     lines: tuple[Line, ...] = (Line(),)
@@ -79,7 +82,7 @@ class Story:
 
 
 def units_by_sellable(pairs: Iterable[tuple[int, int]]) -> dict[int, int]:
-    """Sum the quantities of *pairs* (sellable id, quantity) per sellable."""
+    """Return the total quantity of each sellable in *pairs* of a sellable id and a quantity."""
     total: dict[int, int] = {}
     for sellable, quantity in pairs:
         total[sellable] = total.get(sellable, 0) + quantity

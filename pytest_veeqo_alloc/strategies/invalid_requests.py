@@ -1,4 +1,4 @@
-"""Strategies for request bodies that break one rule, and for malformed bodies."""
+"""Hypothesis strategies for request bodies that break one rule, and for malformed bodies."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LINES = "/allocation/line_items_attributes"
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A payload that breaks one rule at one pointer: it has exactly that error in the profile `strict`."""
+    """An invalid body. In the profile "strict" it has exactly one error: of the rule `rule`, at `pointer`."""
 
     payload: Any
     rule: str
@@ -39,18 +39,19 @@ class Broken:
 
 
 Mutation = Callable[[st.DrawFn, Payload], tuple[Any, str]]
-"""Breaks one rule: takes a valid payload, which it may change, and returns the broken one with a pointer."""
+"""A function that breaks one rule. It may change the valid body that it gets; it returns the invalid body and the pointer
+of the error."""
 
 
 def invalid_allocation_requests() -> st.SearchStrategy[Broken]:
-    """Return a strategy for request bodies that break exactly one of the rules that a request body can break."""
+    """Return a strategy for request bodies, each of which breaks exactly one rule of the contract."""
     return broken_payloads(allocation_requests(max_lines=4), REQUEST_MUTATIONS)
 
 
 @st.composite
 def broken_payloads(draw: st.DrawFn, valid: st.SearchStrategy[Payload], mutations: Mapping[str, Mutation]) -> Broken:
-    """Generate payloads of *valid*, each broken by one of the *mutations*, which are listed by rule."""
-    # The rule is drawn last: Hypothesis tends to keep what it drew first, and would try only a few rules.
+    """Generate a body from *valid*, changed by one of *mutations*. The keys of *mutations* are the rules to break."""
+    # Draw the rule last: Hypothesis tends to keep its first draws, and would try only a few rules.
     payload = draw(valid)
     rule = draw(st.sampled_from(list(mutations)))
     payload, pointer = mutations[rule](draw, payload)
@@ -58,7 +59,7 @@ def broken_payloads(draw: st.DrawFn, valid: st.SearchStrategy[Payload], mutation
 
 
 class Member(NamedTuple):
-    """A documented field in a body: its pointer, the name of its shape, its description, and the object that has it."""
+    """A documented field in a body. `shape` is the type of the object `owner`, which contains the field."""
 
     pointer: str
     shape: str
@@ -70,7 +71,7 @@ Matches = Callable[[Member], bool]
 
 
 def draw_member(draw: st.DrawFn, side: BodySide, body: Payload, matches: Matches) -> Member:
-    """Draw a documented field of *body* that matches."""
+    """Draw a documented field of *body* for which *matches* returns true."""
 
     def below(owner: Any, shape: Shape, pointer: str) -> Iterator[Member]:
         for field in shape.fields.values():
@@ -87,7 +88,7 @@ def draw_member(draw: st.DrawFn, side: BodySide, body: Payload, matches: Matches
 def replacement(
     side: BodySide, matches: Matches, values: Sequence[Any], then: Callable[[Payload], None] | None = None
 ) -> Mutation:
-    """Return a mutation that replaces a field by one of *values*, and *then* adapts the rest of the body."""
+    """Return a mutation that sets a field to one of *values*. *then* adapts the rest of the body to the new value."""
 
     def mutation(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
         member = draw_member(draw, side, body, matches)
@@ -100,13 +101,13 @@ def replacement(
 
 
 def type_change(side: BodySide, matches: Matches) -> Mutation:
-    """Return a mutation that replaces the body, or a field, by a value of another type."""
+    """Return a mutation that replaces the body, or a field, with a value of a wrong type."""
 
     def mutation(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
         if draw(st.integers(0, 9)) == 9:
             return wrong_root(draw, body), ""
         member = draw_member(draw, side, body, matches)
-        # Null instead of the whole allocation counts as a wrong type, too.
+        # Null is a wrong type for the whole allocation; for other fields it breaks the rule null-value.
         is_null = member.pointer == "/allocation" and draw(st.booleans())
         member.owner[member.field.name] = None if is_null else wrong_type(draw, str(member.field.type))
         return body, member.pointer
@@ -138,13 +139,13 @@ def addition(side: BodySide) -> Mutation:
 
 
 def excess_depth(side: BodySide, matches: Matches) -> Mutation:
-    """Return a mutation that nests a field deeper than allowed, which is a finding about the whole body."""
+    """Return a mutation that nests a field deeper than the limit. The finding is about the whole body."""
     nest = replacement(side, matches, [deeply_nested()])
     return lambda draw, body: (nest(draw, body)[0], "")
 
 
 def _line(draw: st.DrawFn, body: Payload) -> tuple[list[Any], int, str]:
-    """Draw a line item; return the list of all, the index of the line, and its pointer."""
+    """Draw a line item. Return the array of all line items, and the index and the pointer of the drawn line item."""
     lines = body["allocation"]["line_items_attributes"]
     index = draw(st.integers(0, len(lines) - 1))
     return lines, index, f"{LINES}/{index}"
@@ -179,7 +180,7 @@ def is_quantity(member: Member) -> bool:
 
 
 def _above_lines(member: Member) -> bool:
-    return member.shape != "line_item"  # the rule line-item-shape replaces the others there
+    return member.shape != "line_item"  # errors in line items belong to the rule line-item-shape
 
 
 REQUEST_MUTATIONS: Mapping[str, Mutation] = {
@@ -201,17 +202,17 @@ REQUEST_MUTATIONS: Mapping[str, Mutation] = {
 
 @st.composite
 def malformed_bodies(draw: st.DrawFn) -> bytes:
-    """Generate bytes that break a rule about reading JSON, made from valid request bodies.
+    """Generate malformed request bodies: bytes that are not strict JSON.
 
-    They are empty, truncated, not JSON, not UTF-8, with a byte order mark, with a duplicate member, with a number
-    that is not finite, or nested too deep.
+    A body is empty, truncated, not JSON, not UTF-8, or nested too deeply, or it has a byte order mark, a duplicate
+    member or a number that is not finite.
     """
     by_defect = _malformed(json.dumps(draw(allocation_requests(max_lines=3))))
     return draw(st.sampled_from(by_defect[draw(st.sampled_from(list(by_defect)))]))
 
 
 def _malformed(text: str) -> dict[str, list[bytes]]:
-    """Return malformed forms of *text*, the JSON text of a request body, by defect."""
+    """Return malformed bodies made from *text*, a request body as JSON, by the kind of the defect."""
     body = text.encode()
     bad_utf8 = (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\xaf", b"\xf5\x80\x80\x80")
     not_finite = ("NaN", "Infinity", "-Infinity", "1e400", "-1e999", "9" * 5000)

@@ -1,4 +1,4 @@
-"""Strategies for orders that break one rule."""
+"""A Hypothesis strategy for response bodies that break one rule."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ _LINKED = {
     ("stock_entry", "sellable_id"), ("stock_entry", "warehouse_id"), ("product", "id"), ("main_image", "product_id"),
     ("company", "subscription_plan_id"), ("subscription_plan", "id"),
 }  # fmt: skip
-"""Ids that occur in an equation, which a wrong id would break as well."""
+"""The ids that must equal another id of the order. An invalid value would break two rules."""
 
 
 def invalid_allocation_responses() -> st.SearchStrategy[Broken]:
-    """Return a strategy for response bodies that break exactly one of the rules that a response body can break."""
+    """Return a strategy for response bodies, each of which breaks exactly one rule of the contract."""
     return broken_payloads(balanced_orders(), RESPONSE_MUTATIONS)
 
 
 def _adapt_totals(order: Payload) -> None:
-    """Recalculate what follows from quantities, charged prices and the delivery cost."""
+    """Recalculate subtotal, total and completeness from the quantities, the prices per unit and the delivery cost."""
     lines = order["line_items"]
     subtotal = sum(line["quantity"] * line["price_per_unit"] for line in lines) - order["total_discounts"]
     order["subtotal_price"] = round(subtotal, 2)
@@ -59,7 +59,7 @@ _MONEY: st.SearchStrategy[float] = st.sampled_from([1, 0.01, -0.01, -250, 0.5])
 
 
 def _add(shape: str, name: str, *totals: str, amounts: st.SearchStrategy[float] = _WHOLE) -> Mutation:
-    """Return a mutation that adds an amount to one side of an equation, and to the *totals* that follow from it."""
+    """Return a mutation that adds an amount to a field, which breaks an equation, and to the *totals* that depend on it."""
 
     def mutation(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
         member = draw_member(
@@ -89,7 +89,7 @@ def _completeness(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
 
 
 def _not_ordered(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
-    """Replace an allocated sellable by one that was not ordered."""
+    """Replace an allocated sellable with a sellable that was not ordered."""
     lines = order["allocations"][0]["line_items"]
     index = draw(st.integers(0, len(lines) - 1))
     sellable = lines[index]["sellable"]
@@ -110,7 +110,7 @@ def _is_free_id(member: Member) -> bool:
 
 
 def _is_free_amount(member: Member) -> bool:
-    # The prices of a sellable occur in several equations at once; charged prices and the delivery cost do not.
+    # Each price of a sellable is in several equations; a price per unit and the delivery cost are not.
     return member.field.is_amount and member.shape != "sellable"
 
 

@@ -1,4 +1,4 @@
-"""Strategies for order ids and valid request bodies, and the checks of the strategies' arguments."""
+"""Hypothesis strategies for order ids and valid request bodies. The module also validates arguments of strategies."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def allocation_requests(
 ) -> st.SearchStrategy[Payload]:
     """Return a strategy for valid request bodies.
 
-    They have the form `{"allocation": {"warehouse_id": ..., "line_items_attributes": [...]}}`, with *min_lines* to
-    *max_lines* lines (at most 1000) and quantities from 1 to *max_quantity*. *warehouse_ids* and *sellable_ids* are
-    collections of ids or strategies for them, such as those of a server's test data. With *unique_sellables* false a
-    sellable may occur in several lines, which is an error in the profile `strict`. Invalid arguments raise
-    `hypothesis.errors.InvalidArgument` at once; only ids of a strategy are checked when they are drawn.
+    A body has the form `{"allocation": {"warehouse_id": ..., "line_items_attributes": [...]}}`, with *min_lines* to
+    *max_lines* line items (at most 1000) and quantities from 1 to *max_quantity*. *warehouse_ids* and *sellable_ids*
+    are collections of ids, for example of a server's test data, or strategies that generate ids. If *unique_sellables*
+    is false, a sellable may occur in several line items, which is an error in the profile "strict". Raise
+    `hypothesis.errors.InvalidArgument` for invalid arguments. An id from a strategy is checked when it is drawn.
     """
     check_choice("unique_sellables", unique_sellables, (True, False))
     check_integer("max_quantity", max_quantity, QUANTITY_LIMIT)
@@ -63,7 +63,7 @@ def _requests(
 def _requests_of_near_ids(
     draw: st.DrawFn, warehouses: st.SearchStrategy[int], fewest: int, most: int, max_quantity: int, step: int
 ) -> Payload:
-    """Generate sellable ids that are near one another: one draw for all is many times faster than a draw for each."""
+    """Generate a body with sellable ids close to each other. One draw for all ids is faster than a draw for each id."""
     sellable = draw(st.integers(min_value=1, max_value=LARGEST_ID - 256 * most)) - step
     steps_and_sizes = draw(st.binary(min_size=2 * fewest, max_size=2 * most))
     lines = []
@@ -79,14 +79,15 @@ def _request(warehouse: int, lines: list[tuple[int, int]]) -> Payload:
 
 
 def quantity(byte: int, most: int) -> int:
-    """Map *byte* to a quantity from 1 to *most*; half of the bytes map to small ones."""
+    """Map *byte* to a quantity from 1 to *most*. Half of all bytes map to small quantities."""
     return 1 + (byte % most if byte < 128 else (byte - 127) * (most - 1) // 128)
 
 
 def id_strategy(name: str, ids: Ids) -> st.SearchStrategy[int]:
-    """Return a strategy for *ids*, the argument called *name*; None stands for any id.
+    """Return a strategy for *ids*, the value of the argument *name*. None means any id.
 
-    Raises InvalidArgument for a collection with anything but ids, and while drawing for a strategy that generates it.
+    Raise InvalidArgument for a collection that contains a value other than an id. If *ids* is a strategy, its values
+    are checked when they are drawn.
     """
     if ids is None:
         return st.integers(min_value=1, max_value=LARGEST_ID)
@@ -102,7 +103,7 @@ def id_strategy(name: str, ids: Ids) -> st.SearchStrategy[int]:
 
 
 def _distinct_ids(name: str, ids: Collection[int]) -> Sequence[int]:
-    """Return the distinct ids of a collection in order; a range is returned as it is, however long."""
+    """Return the distinct ids of a collection, in their order. A range is returned unchanged, whatever its length."""
     expected = f"{name} must be a collection of integers from 1 to 2**53 - 1, or a strategy for them"
     if isinstance(ids, (str, bytes)) or not isinstance(ids, Collection):
         raise InvalidArgument(f"{expected}, not {type(ids).__name__}")
@@ -115,7 +116,7 @@ def _distinct_ids(name: str, ids: Collection[int]) -> Sequence[int]:
 
 
 def line_range(minimum: int, maximum: int, sellable_ids: Ids, *, unique: bool = True) -> tuple[int, int]:
-    """Check `min_lines` and `max_lines`; return them with the maximum reduced to the number of unique sellables."""
+    """Check `min_lines` and `max_lines`. Return both, with the maximum limited to the number of *sellable_ids* if unique."""
     check_integer("min_lines", minimum, LINES_LIMIT)
     check_integer("max_lines", maximum, LINES_LIMIT)
     if minimum > maximum:
@@ -123,7 +124,7 @@ def line_range(minimum: int, maximum: int, sellable_ids: Ids, *, unique: bool = 
     if unique and sellable_ids is not None and not isinstance(sellable_ids, st.SearchStrategy):
         count = len(_distinct_ids("sellable_ids", sellable_ids))
         if count < minimum:
-            raise InvalidArgument(f"min_lines={minimum} needs as many different sellable_ids; there are {count}")
+            raise InvalidArgument(f"min_lines={minimum} requires at least {minimum} different sellable_ids, not {count}")
         maximum = min(maximum, count)
     return minimum, maximum
 
@@ -135,7 +136,7 @@ def check_integer(name: str, value: Any, largest: int) -> None:
 
 
 def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    """Raise InvalidArgument unless *value* is one of *choices*; 1 is not True."""
+    """Raise InvalidArgument unless *value* is one of *choices*. The number 1 is not accepted for True."""
     if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
         got = ascii(value)[:60] if isinstance(value, (str, bool)) or value is None else _short(value)
         raise InvalidArgument(f"{name} must be one of {', '.join(map(repr, choices))}, not {got}")
@@ -146,7 +147,7 @@ def _is_id(value: Any) -> bool:
 
 
 def _short(value: Any) -> str:
-    """Return a number of up to 20 digits as text, and the name of the type for any other value."""
+    """Describe *value* for a message: a number of up to 20 digits, otherwise the name of the type."""
     if isinstance(value, (int, float)) and abs(value) < 10**20:
         return str(value)
     return "a larger number" if isinstance(value, int) else type(value).__name__

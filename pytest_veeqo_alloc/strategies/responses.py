@@ -1,4 +1,4 @@
-"""Strategies for valid responses, complete orders in which every field varies, and for whole interactions."""
+"""Hypothesis strategies for valid response bodies (complete orders) and for interactions."""
 
 from __future__ import annotations
 
@@ -61,15 +61,16 @@ _TEXT = st.text(
 )
 _ID = st.integers(min_value=1, max_value=LARGEST_ID - 16)
 _NUMBER = st.integers(min_value=-(10**9), max_value=10**9).map(lambda hundredths: hundredths / 100)
-# A request that breaks these rules still says clearly what to allocate.
+# The requested allocation is clear even if the request breaks these rules.
 _ANSWERABLE = {"duplicate-sellable": "off", "undocumented-field": "off"}
 _MAX_DIFFERENCES, _MAX_LENGTH = 25, 60
 
 
 class GeneratedOrder(dict[str, Any]):
-    """A dict whose repr lists how it differs from the documented order, since a whole one would fill ten screens.
+    """A generated order. Its repr lists only the differences from the documented order, since a whole order is long.
 
-    `dict(order)` has the usual repr, and suits functions that accept no subclass, such as `yaml.safe_dump`.
+    Convert it with `dict(order)` for the usual repr, or for functions that accept no subclass of dict, such as
+    `yaml.safe_dump`.
     """
 
     def __repr__(self) -> str:
@@ -100,15 +101,15 @@ def allocation_responses(
     variant: Variant = "documented",
     extra_fields: bool = False,
 ) -> st.SearchStrategy[GeneratedOrder]:
-    """Return a strategy for valid bodies of the 201: complete orders that satisfy every equation of the contract.
+    """Return a strategy for valid bodies of a 201 response: complete orders that satisfy every rule of the contract.
 
-    *request* is a valid request body that the order answers; it decides warehouse and lines, and *warehouse_ids*,
-    *sellable_ids* and the limits are not used for them. Otherwise ids come from the given collections or strategies.
-    *max_quantity* limits each allocated quantity; units of earlier allocations, or without an allocation, are ordered
-    in addition. *complete* true or false restricts the value of `allocated_completely`. *variant* `observed` generates
-    the members that the live API was seen to return in 2026, which the contract accepts with the deviations
-    `observed`. *extra_fields* adds undocumented members anywhere, which clients must ignore and the profile `strict`
-    reports. Invalid arguments raise `hypothesis.errors.InvalidArgument` at once.
+    *request* is a valid request body, to which the orders are the response. It determines the warehouse, the sellables
+    and the quantities of the allocation; *warehouse_ids*, *sellable_ids*, *min_lines* and *max_lines* do not apply to
+    them. Without *request*, ids come from the given collections or strategies. *max_quantity* limits each allocated
+    quantity; an ordered quantity may be larger. *complete*, if not None, is the value of `allocated_completely`. If
+    *variant* is "observed", the orders have the members that the live API returned in 2026, which the contract accepts
+    with the deviations "observed". *extra_fields* adds undocumented members to any object; clients must ignore these
+    members, and the profile "strict" reports them. Raise `hypothesis.errors.InvalidArgument` for invalid arguments.
     """
     check_choice("variant", variant, VARIANTS)
     check_choice("complete", complete, (True, False, None))
@@ -122,7 +123,7 @@ def allocation_responses(
     given = {"order_ids": order_ids, "warehouse_ids": warehouse_ids, "sellable_ids": sellable_ids}
     orders, warehouses, sellables = (None if ids is None else id_strategy(name, ids) for name, ids in given.items())
     constraints = StoryConstraints(orders, warehouses, sellables, fewest, most, max_quantity, complete)
-    free_fields()  # read the schema now, since the first example has a deadline
+    free_fields()  # read the schema now: Hypothesis sets a deadline for the first example
     variations = VARIATIONS if request is None else ANSWER_VARIATIONS
     return _orders(constraints, request, variations, variant=variant, extra=extra_fields)
 
@@ -139,9 +140,10 @@ def allocation_interactions(
     variant: Variant = "documented",
     extra_fields: bool = False,
 ) -> st.SearchStrategy[Interaction]:
-    """Return a strategy for a valid request and the response that answers it, with URL, headers and bodies as bytes.
+    """Return a strategy for interactions: a valid request with its valid response, including URL and headers.
 
-    The arguments are those of `allocation_requests` and `allocation_responses`, with the same errors.
+    See `allocation_requests` and `allocation_responses` for the arguments. Raise `hypothesis.errors.InvalidArgument`
+    for invalid arguments.
     """
     limits = {"min_lines": min_lines, "max_lines": max_lines, "max_quantity": max_quantity}
     answers = {"complete": complete, "variant": variant, "extra_fields": extra_fields}
@@ -154,7 +156,7 @@ def allocation_interactions(
 
 
 def balanced_orders() -> st.SearchStrategy[GeneratedOrder]:
-    """Return a strategy for valid orders in which every equation has all its operands, so that each can be broken."""
+    """Return a strategy for valid orders that have all operands of every equation, so that every equation can be broken."""
     return _orders(StoryConstraints(None, None, None, 1, 3, MAX_QUANTITY, None), None, BALANCED_VARIATIONS)
 
 
@@ -188,14 +190,14 @@ def _orders(
     extra: bool = False,
 ) -> GeneratedOrder:
     fields = free_fields()
-    # Each byte other than 0 chooses a field or a variation. Its index is mixed in, since Hypothesis often repeats a byte.
+    # Each byte other than 0 chooses a field or a variation. The index counts too, since Hypothesis often repeats a byte.
     choices = [(index, (byte + 37 * index) % 256) for index, byte in enumerate(draw(_BYTES)) if byte]
     changed = [(index, fields[choice]) for index, choice in choices if choice < len(fields)]
     chosen = {variations[(byte + 7 * index) % len(variations)] for index, byte in enumerate(draw(_FEW_BYTES)) if byte}
     chosen |= {variations[(choice + index) % len(variations)] for index, choice in choices if choice >= len(fields)}
     story = documented_story(draw, constraints) if request is None else story_for_request(draw, constraints, request)
     story = vary(draw, story, chosen, constraints)
-    # Drawn after the story, so that the other draws keep their positions when shrinking removes the last change.
+    # Draw the values after the story: then the other draws keep their positions when shrinking removes the last change.
     order = GeneratedOrder(build_order(story, leaves=_values(draw, changed) if changed else None))
     if variant == "observed":
         _make_observed(draw, order)
@@ -205,7 +207,7 @@ def _orders(
 
 
 def _values(draw: st.DrawFn, changed: list[tuple[int, tuple[str, Field]]]) -> dict[tuple[str, str], Any]:
-    """Draw a value for each changed field; the byte at the index of the change chooses it."""
+    """Draw a value for each field in *changed*. The integer of a change is the index of the byte that chooses the value."""
     codes, pool = draw(_BYTES), ValuePool((draw(_TEXT), draw(_TEXT)), (draw(_ID),), (draw(_NUMBER),))
     return {
         (shape, field.name): valid_value(field, example_value(shape, field.name), codes[index], pool)
@@ -214,7 +216,7 @@ def _values(draw: st.DrawFn, changed: list[tuple[int, tuple[str, Field]]]) -> di
 
 
 def _make_observed(draw: st.DrawFn, order: GeneratedOrder) -> None:
-    """Give *order* the observed members; draw which of them are null, and values for some of the undocumented ones."""
+    """Add the members that the live API returns to *order*, in place. Draw some of their values, and which are null."""
     null_codes, value_codes = draw(_FEW_BYTES), draw(_FEW_BYTES)
     nullable, added = nullable_pointers(), list(added_types().items())
     values = {}
@@ -241,7 +243,7 @@ def _add_fields(draw: st.DrawFn, order: GeneratedOrder) -> None:
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:
-    """Yield every object of an order in a fixed sequence; the root comes first, so examples shrink to it."""
+    """Yield every object of an order in a fixed sequence. The root comes first, so that examples shrink to the root."""
     if isinstance(value, dict):
         yield value
     inner: Iterable[Any] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -251,9 +253,9 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
 
 @functools.cache
 def free_fields() -> tuple[tuple[str, Field], ...]:
-    """Return every documented field that does not follow from the story, with the name of its shape.
+    """Return each documented field that is not computed from the story, with the type of the object that contains it.
 
-    Setting such a field changes the order. There are fewer than 256, so that one byte can choose among them.
+    These fields can be set to other values in an order. There are fewer than 256, so that one byte can choose a field.
     """
     documented, no_values = build_order(), ValuePool((), (), ())
     fields: dict[tuple[str, str], tuple[str, Field]] = {}

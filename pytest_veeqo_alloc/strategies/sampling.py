@@ -1,4 +1,4 @@
-"""Reproducible samples of the strategies, for use outside of property tests."""
+"""Reproducible samples from strategies, for use outside of property tests."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pytest_veeqo_alloc.strategies.requests import allocation_requests
 from pytest_veeqo_alloc.strategies.responses import allocation_responses
 
 _SKIPPED = 20
-"""The first examples of a run are plain, so they are left out."""
+"""The number of examples to skip at the start of a run, since Hypothesis begins with the simplest examples."""
 
 
 def sample(side: str, number: int) -> Any:
-    """Return a valid body of *side*; each *number* stands for one."""
+    """Return a valid request or response body (*side*). The same *number* always gives the same body."""
     return _examples(allocation_requests() if side == "request" else allocation_responses(), _SKIPPED, number)[-1]
 
 
 def samples(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
-    """Return *count* values of *strategy*, the same in every run."""
+    """Return *count* values from *strategy*. The values are the same in every run."""
     return _examples(strategy, _SKIPPED + count)[-count:]
 
 
@@ -44,7 +44,7 @@ def _existing(warehouse_id: int, sellable_ids: Sequence[int], units: int) -> st.
 
 
 def _examples(strategy: st.SearchStrategy[Any], count: int, number: int | None = None) -> list[Any]:
-    """Collect the values of a Hypothesis run, seeded with *number* or, without one, derandomised."""
+    """Return the values of a Hypothesis run with the seed *number*; None means a derandomised run."""
     values: list[Any] = []
 
     # No property is tested, so health checks and deadlines do not apply.

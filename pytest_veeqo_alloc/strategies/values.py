@@ -1,4 +1,4 @@
-"""Values for single fields: valid ones, from plain to unusual, and invalid ones."""
+"""Valid and invalid values for single fields."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pytest_veeqo_alloc.contract.field_table import Field
 
 LARGEST_ID = 2**53 - 1
-"""The largest integer that every JSON reader can tell from its neighbours."""
+"""The largest integer that every JSON reader can represent exactly (RFC 8259, section 6)."""
 
 TEXTS = (
     "",
@@ -63,7 +63,7 @@ _OF_TYPE: dict[str, Any] = {"string": "1", "number": 1, "boolean": True, "object
 
 @dataclass(frozen=True, slots=True)
 class ValuePool:
-    """The values that one example drew, to choose from besides the fixed ones."""
+    """The values that were drawn for one example. They are choices for a field, besides the constants of this module."""
 
     texts: tuple[str, ...]
     ids: tuple[int, ...]
@@ -71,7 +71,7 @@ class ValuePool:
 
 
 def valid_value(field: Field, example: Any, byte: int, pool: ValuePool) -> Any:
-    """Return the value of *field* that *byte* chooses; it differs from *example* if the type is documented."""
+    """Return a valid value of *field*, chosen by *byte*. It differs from *example* if the field has a documented type."""
     if field.type is None:
         return copy.deepcopy(ANYTHING[byte % len(ANYTHING)])
     if field.type == "boolean":
@@ -88,7 +88,7 @@ def valid_value(field: Field, example: Any, byte: int, pool: ValuePool) -> Any:
 
 
 def deeply_nested() -> list[Any]:
-    """Return an array that is nested deeper than the limit of 64 levels."""
+    """Return an array of 70 levels; the limit is 64 levels."""
     nested: list[Any] = []
     for _ in range(70):
         nested = [nested]
@@ -96,10 +96,10 @@ def deeply_nested() -> list[Any]:
 
 
 def wrong_root(draw: st.DrawFn, body: Any) -> Any:
-    """Draw a whole body that is not an object."""
+    """Draw a value that is not an object, as an invalid body; the value may contain *body*."""
     return draw(st.sampled_from([None, [], [body], "text", 0, True]))
 
 
 def wrong_type(draw: st.DrawFn, json_type: str) -> Any:
-    """Draw a value of another JSON type than *json_type*, but not null."""
+    """Draw a value of a JSON type other than *json_type* and null."""
     return copy.copy(_OF_TYPE[draw(st.sampled_from([name for name in _OF_TYPE if name != json_type]))])

@@ -1,7 +1,7 @@
-"""Variations of the documented story: each changes some of its facts.
+"""Variations of the documented story. Each variation changes some facts of the story.
 
-A variation draws only if it was chosen. With none chosen the order is the documented one, and Hypothesis shrinks to it
-by setting the bytes of one string to zero.
+A variation draws values only if it was chosen. Without any chosen variation, the order is the documented example.
+Hypothesis therefore shrinks to the documented example by setting all bytes of one string to zero.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _UNITS = st.integers(min_value=0, max_value=100_000)
 
 @dataclass(frozen=True, slots=True)
 class StoryConstraints:
-    """Where the ids of a story come from (None: as documented), how large it may be, and whether it is complete."""
+    """Constraints on a story: strategies for its ids (None: the documented ids), its limits, and its completeness."""
 
     order_ids: IDs | None
     warehouse_ids: IDs | None
@@ -39,7 +39,7 @@ Variation = Callable[[st.DrawFn, Story, StoryConstraints], Story]
 
 
 def documented_story(draw: st.DrawFn, constraints: StoryConstraints) -> Story:
-    """Return the story of the documented example, with ids and a number of lines that *constraints* allow."""
+    """Return the story of the documented example, with ids and a number of line items that *constraints* allow."""
     story = _with_order_id(draw, constraints)
     warehouse = 1784 if constraints.warehouse_ids is None else draw(constraints.warehouse_ids)
     count, first = constraints.min_lines, story.lines[0].sellable_id
@@ -50,7 +50,7 @@ def documented_story(draw: st.DrawFn, constraints: StoryConstraints) -> Story:
 
 
 def story_for_request(draw: st.DrawFn, constraints: StoryConstraints, request: Mapping[str, Any]) -> Story:
-    """Return the story of an order to which *request*, a valid request body, has allocated all that it asks for."""
+    """Return the story of an order after the allocation in *request*, a valid request body, was completely made."""
     allocation = request["allocation"]
     lines = [(line["sellable_id"], line["quantity"]) for line in allocation["line_items_attributes"]]
     return _fully_allocated(_with_order_id(draw, constraints), allocation["warehouse_id"], lines)
@@ -95,7 +95,7 @@ def _order_id(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> S
 
 
 def _quantity(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
-    # Change the ordered and the allocated quantity alike, so that a complete order stays complete.
+    # Set the ordered and the allocated quantity to the same value, so that a complete order stays complete.
     (allocation, *others), line = story.allocations, story.lines[0]
     drawn = draw(st.integers(1, constraints.max_quantity))
     changed = tuple((s, drawn if s == line.sellable_id else q) for s, q in allocation.lines)
@@ -156,7 +156,7 @@ def _more_lines(draw: st.DrawFn, story: Story, constraints: StoryConstraints) ->
 
 
 def _earlier_allocation(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
-    """Add an allocation, from another warehouse if possible, of units that are ordered on top."""
+    """Add an allocation of additional units, from another warehouse if possible. The order contains these units too."""
     line, latest, pool = story.lines[0], story.allocations[0], constraints.warehouse_ids
     warehouse = latest.warehouse_id % LARGEST_ID + 1 if pool is None else draw(pool)
     units = draw(st.integers(1, constraints.max_quantity))
@@ -178,7 +178,7 @@ def _ordered_more(draw: st.DrawFn, story: Story, constraints: StoryConstraints) 
 
 
 def _allocated_less(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
-    """Allocate fewer units of the first line than were requested, or none of it."""
+    """Allocate fewer units of the first line item than requested, or no units."""
     allocation, *others = story.allocations
     if constraints.complete or not allocation.lines:
         return story
@@ -197,7 +197,7 @@ _CUSTOMERS = st.tuples(st.integers(1, LARGEST_ID), st.sampled_from(TEXTS)).map(
     lambda drawn: Customer(drawn[0], *[drawn[1]] * 8)
 )
 
-# Applied in this order: variations that take allocations away come last, after all that change one.
+# Variations are applied in this order. Those that remove allocations must follow those that change an allocation.
 VARIATIONS: tuple[Variation, ...] = (
     _order_id, _warehouse, _quantity, _line_fact("price", _AMOUNTS), _line_fact("cost", _AMOUNTS),
     _line_fact("paid", _AMOUNTS), _line_fact("tax", _AMOUNTS), _order_fact("discount", _AMOUNTS),
@@ -208,14 +208,14 @@ VARIATIONS: tuple[Variation, ...] = (
 )  # fmt: skip
 _REQUESTED = (_warehouse, _quantity, _sellable, _more_lines, _no_allocation)
 ANSWER_VARIATIONS = tuple(variation for variation in VARIATIONS if variation not in _REQUESTED)
-"""Variations for the answer to a request: they keep its warehouse, sellables and quantities."""
+"""The variations for the response to a request. They keep the requested warehouse, sellables and quantities."""
 _UNBALANCED = (_infinite_stock, _earlier_allocation, _ordered_more, _allocated_less, _no_allocation)
 BALANCED_VARIATIONS = tuple(variation for variation in VARIATIONS if variation not in _UNBALANCED)
-"""Variations with which every equation of the contract has all its operands."""
+"""The variations that keep all operands of every equation of the contract in the order."""
 
 
 def vary(draw: st.DrawFn, story: Story, chosen: Collection[Variation], constraints: StoryConstraints) -> Story:
-    """Apply the *chosen* variations to *story*, and order more than is allocated if it has to be incomplete."""
+    """Apply the *chosen* variations to *story*. Order more units than allocated if the order has to be incomplete."""
     for variation in VARIATIONS:
         incomplete = variation is _ordered_more and constraints.complete is False and bool(story.allocations)
         if variation in chosen or incomplete:
