@@ -124,7 +124,7 @@ def line_range(minimum: int, maximum: int, sellable_ids: Ids, *, unique: bool = 
     if unique and sellable_ids is not None and not isinstance(sellable_ids, st.SearchStrategy):
         count = len(_distinct_ids("sellable_ids", sellable_ids))
         if count < minimum:
-            raise InvalidArgument(f"min_lines={minimum} requires at least {minimum} different sellable_ids, not {count}")
+            raise InvalidArgument(f"min_lines={minimum} requires {minimum} different sellable_ids, not {count}")
         maximum = min(maximum, count)
     return minimum, maximum
 

@@ -104,7 +104,7 @@ IDS = "must be a collection of integers from 1 to 2**53 - 1, or a strategy for t
         (allocation_requests, {"max_lines": 2.5}, "max_lines must be an integer from 1 to 1000, not 2.5"),
         (allocation_requests, {"max_quantity": 0}, "max_quantity must be an integer from 1 to 1000000000, not 0"),
         (allocation_requests, {"max_quantity": "9"}, "max_quantity must be an integer from 1 to 1000000000, not str"),
-        (allocation_requests, {"sellable_ids": [1, 2, 2], "min_lines": 3}, "min_lines=3 requires at least 3 different sellable_ids, not 2"),
+        (allocation_requests, {"sellable_ids": [1, 2, 2], "min_lines": 3}, "min_lines=3 requires 3 different sellable_ids, not 2"),
         (allocation_requests, {"unique_sellables": None}, "unique_sellables must be one of True, False, not None"),
         (allocation_responses, {"variant": "observd"}, "variant must be one of 'documented', 'observed', not 'observd'"),
         (allocation_responses, {"complete": "yes"}, "complete must be one of True, False, None, not 'yes'"),
