@@ -77,18 +77,17 @@ class JournalWriter:
 
     def intent(self, entry: Entry) -> None:
         """Write that *entry* is about to be sent; it is on the disk when this returns."""
-        about = {"order_id": entry.order_id, "warehouse_id": entry.warehouse_id, "before": entry.before}
-        units = {str(sellable): quantity for sellable, quantity in entry.units.items()}
-        self._add({"intent": entry.name, "kind": entry.kind, **about, "units": units, "at": _now()})
+        about = {"warehouse_id": entry.warehouse_id, "before": entry.before, "units": entry.units}
+        self._add({"intent": entry.name, "kind": entry.kind, "order_id": entry.order_id, **about})
 
     def outcome(self, name: str, outcome: Outcome, made: Sequence[int] = ()) -> None:
         """Write the outcome of the intent *name*, and the allocations that it made."""
-        self._add({"outcome": name, "status": outcome, "made": list(made), "at": _now()})
+        self._add({"outcome": name, "status": outcome, "made": made})
 
     def _add(self, line: dict[str, Any]) -> None:
         try:
             with self._lock:
-                _append(self.path, line | {"run": self.run})
+                _append(self.path, self.run, line)
         except OSError as error:
             raise JournalError(f"the journal {self.path} cannot be written: {error.strerror}") from None
 
@@ -108,7 +107,7 @@ def open_journal(path: Path, target: str) -> Iterator[JournalWriter]:
             if before and (known := read_journal(path)).target != target:
                 raise JournalError(f"the journal {path} is of another server, {known.target}: name another")
             run = uuid.uuid4().hex
-            _append(path, {"journal": "veeqo-alloc", "version": VERSION, "target": target, "run": run, "at": _now()})
+            _append(path, run, {"journal": "veeqo-alloc", "version": VERSION, "target": target})
             begun = path.stat().st_size
         except BlockingIOError:
             raise JournalError(f"the journal {path} is in use by another run: wait for it, or name another") from None
@@ -124,8 +123,9 @@ def open_journal(path: Path, target: str) -> Iterator[JournalWriter]:
                         path.unlink()
 
 
-def _append(path: Path, line: dict[str, Any]) -> None:
-    data = (json.dumps(line) + "\n").encode()
+def _append(path: Path, run: str, line: dict[str, Any]) -> None:
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+    data = (json.dumps(line | {"at": now, "run": run}) + "\n").encode()
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         if os.write(handle, data) != len(data):
@@ -133,10 +133,6 @@ def _append(path: Path, line: dict[str, Any]) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
 def read_journal(path: Path) -> Journal:
