@@ -68,17 +68,13 @@ class RecordedRequest:
 
 
 def unmatched_message(
-    request: Request,
-    recorded: Sequence[RecordedRequest],
-    played: Sequence[bool],
-    relaxed: frozenset[str],
-    cassette: str,
+    name: str, request: Request, recorded: Sequence[RecordedRequest], played: Sequence[bool], relaxed: frozenset[str]
 ) -> str:
-    """Return the message for *request*, which no unplayed interaction of *recorded* matches."""
+    """Return the message for *request*, which no unplayed interaction of *recorded* in the cassette *name* matches."""
     call = tables().operation.name
     if not operation_matches(Interaction(request)):
         call = f"a {safe_method(request.method) or 'request'} of another call"
-    head = f"the cassette {cassette!a} has no interaction left for {call}"
+    head = f"the cassette {name!a} has no interaction left for {call}"
     compared = [candidate.differences(request, relaxed) for candidate in recorded]
     if matches := sum(not differences for differences in compared):
         again = "allow_playback_repeats=True plays it again"

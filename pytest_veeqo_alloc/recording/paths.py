@@ -1,4 +1,4 @@
-"""Cassette files by name, in the user's folder or among the bundled ones, and the options of a cassette."""
+"""Cassette files by name, in the user's folder or among the bundled ones."""
 
 from __future__ import annotations
 
@@ -32,22 +32,10 @@ class CassetteFile:
     is_bundled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PlaybackOptions:
-    """How a cassette is used: see `Cassettes.use`."""
-
-    mode: str
-    relaxed: frozenset[str]
-    strict_play: bool
-    allow_playback_repeats: bool
-    allow_hosts: tuple[str, ...]
-
-
-def validate_mode(mode: str) -> str:
-    """Return *mode*. Raise ValueError if vcrpy has no such record mode."""
+def validate_mode(mode: str) -> None:
+    """Raise ValueError if vcrpy has no such record mode."""
     if mode not in MODES:
         raise ValueError(unknown_name("record mode", mode, MODES))
-    return mode
 
 
 def bundled_names() -> list[str]:
@@ -61,11 +49,12 @@ def cassette_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES and path.is_file())
 
 
-def find_cassette(name: str, folder: Path, *, use_bundled: bool) -> CassetteFile:
-    """Return the file of *name* in *folder*, otherwise the bundled one (with *use_bundled*), otherwise the one to record.
+def find_cassette(name: str, folder: Path, mode: str) -> CassetteFile:
+    """Return the file of *name* in *folder*, otherwise the bundled one (modes none and once), otherwise the one to record.
 
-    Raise CassetteError for a name that leads out of *folder*.
+    Raise ValueError for an unknown *mode*, and CassetteError for a name that leads out of *folder*.
     """
+    validate_mode(mode)
     if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:
         raise CassetteError(
             f"{name!a} is not a cassette name: use ASCII letters, digits, spaces, '_', '-', '.' and '/', and stay in the "
@@ -73,7 +62,7 @@ def find_cassette(name: str, folder: Path, *, use_bundled: bool) -> CassetteFile
         )
     candidates = [folder / name] if name.endswith(SUFFIXES) else [folder / f"{name}{suffix}" for suffix in SUFFIXES]
     found = next((path for path in candidates if os.path.lexists(path)), None)
-    if found is None and use_bundled and name in bundled_names():
+    if found is None and mode in ("none", "once") and name in bundled_names():
         return CassetteFile(name, Path(str(shipped_folder("cassettes") / f"{name}.yaml")), is_bundled=True)
     path = found or candidates[0]
     root = os.path.realpath(folder)

@@ -12,6 +12,7 @@ import logging
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,7 +42,7 @@ from pytest_veeqo_alloc.live.client import Admission, LiveClient
 from pytest_veeqo_alloc.live.permission import port_of
 from pytest_veeqo_alloc.recording.matching import RecordedRequest, UnmatchedRequestError, unmatched_message
 from pytest_veeqo_alloc.recording.network_guard import AllowedHosts, guard_network
-from pytest_veeqo_alloc.recording.paths import BUNDLED_RELAXED, CassetteError, CassetteFile, PlaybackOptions
+from pytest_veeqo_alloc.recording.paths import BUNDLED_RELAXED, CassetteError, CassetteFile
 from pytest_veeqo_alloc.spec.loader import operation_matches
 
 _MATCHER = "veeqo_alloc"
@@ -128,6 +129,17 @@ def _body_bytes(body: Any) -> bytes | None:
     if isinstance(body, list) and all(isinstance(chunk, bytes) for chunk in body):
         return b"".join(body) or None
     return json.dumps(body).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackOptions:
+    """How a cassette is used: see `Cassettes.use`."""
+
+    mode: str
+    relaxed: frozenset[str]
+    strict_play: bool
+    allow_playback_repeats: bool
+    allow_hosts: tuple[str, ...]
 
 
 class CassettePlayer:
@@ -326,7 +338,7 @@ class CassettePlayer:
     def _unmatched(self, now: Request) -> UnmatchedRequestError:
         recorded = list(map(self._parse, self._cassette.requests))
         played = [bool(self._cassette.play_counts[index]) for index in range(len(recorded))]
-        error = UnmatchedRequestError(unmatched_message(now, recorded, played, self._relaxed, self.file.name))
+        error = UnmatchedRequestError(unmatched_message(self.file.name, now, recorded, played, self._relaxed))
         self.unmatched.append(error)
         return error
 

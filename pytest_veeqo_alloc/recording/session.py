@@ -20,15 +20,8 @@ from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.client import LiveClient
 from pytest_veeqo_alloc.live.permission import is_loopback
 from pytest_veeqo_alloc.recording.matching import PARTS
-from pytest_veeqo_alloc.recording.paths import (
-    CassetteError,
-    CassetteFile,
-    PlaybackOptions,
-    find_cassette,
-    missing_cassette,
-    validate_mode,
-)
-from pytest_veeqo_alloc.recording.player import CassettePlayer
+from pytest_veeqo_alloc.recording.paths import CassetteError, CassetteFile, find_cassette, missing_cassette
+from pytest_veeqo_alloc.recording.player import CassettePlayer, PlaybackOptions
 from pytest_veeqo_alloc.redaction.lint import secret_breaches
 from pytest_veeqo_alloc.redaction.redactor import redact
 from pytest_veeqo_alloc.spec.loader import operation_matches
@@ -50,8 +43,7 @@ class Cassettes:
         live: Callable[[], LiveClient],
         own_servers: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        self._engine, self._folder, self._live, self._own_servers = engine, folder, live, own_servers
-        self._mode = validate_mode(mode)
+        self._engine, self._folder, self._mode, self._live, self._own_servers = engine, folder, mode, live, own_servers
         self._players: list[CassettePlayer] = []
 
     def use(
@@ -72,8 +64,8 @@ class Cassettes:
         recording is written when the test has passed. Raise ValueError, in one sentence, for what cannot be used.
         """
         __tracebackhide__ = True
-        mode = self._mode if record_mode is None else validate_mode(record_mode)
-        file = find_cassette(name, self._folder, use_bundled=mode in ("none", "once"))
+        mode = self._mode if record_mode is None else record_mode
+        file = find_cassette(name, self._folder, mode)
         relaxed = _as_tuple(relax)
         for part in relaxed:
             if part not in PARTS:
