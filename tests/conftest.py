@@ -6,6 +6,7 @@ import pytest
 from hypothesis import settings
 from support.plugins import disable_others
 from support.servers import serving
+from support.staging import Staging, staging
 
 # Every run tries the same few examples, without deadlines, so that a busy machine fails no test;
 # `--hypothesis-profile=thorough`, as in `tox run -e thorough`, tries many.
@@ -19,6 +20,13 @@ def server_url() -> Iterator[str]:
     """Yield the URL of a server that answers every allocation with the documented response."""
     with serving() as url:
         yield url
+
+
+@pytest.fixture
+def server() -> Iterator[Staging]:
+    """Yield a staging server of this test."""
+    with staging() as started:
+        yield started
 
 
 @pytest.fixture(autouse=True)

@@ -6,13 +6,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from support.live import KEY, POOL
-from support.staging import Staging, staging
+from support.staging import Staging
 
 from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.live.journal import read_journal
@@ -20,12 +19,6 @@ from pytest_veeqo_alloc.live.run_state import RunState
 
 # However slow the machine is: limits only end a test that hangs, and no assertion depends on them.
 LIMIT = 120
-
-
-@pytest.fixture
-def server() -> Iterator[Staging]:
-    with staging() as started:
-        yield started
 
 
 def python(code: str, *arguments: object) -> list[str]:

@@ -33,12 +33,6 @@ from pytest_veeqo_alloc.recording.session import Cassettes, kind_of_host, write_
 TODAY = datetime.date(2026, 11, 25)
 
 
-@pytest.fixture
-def server() -> Iterator[Staging]:
-    with staging() as started:
-        yield started
-
-
 @contextmanager
 def recorder(url: str, folder: Path, *, mode: str = "once", writes: int = 9) -> Iterator[tuple[Cassettes, LiveClient]]:
     """Cassettes that record, with the key that the supported clients send."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from support.live import pool_request
-from support.staging import Staging, staging
+from support.staging import Staging
 
 from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.coverage.report_model import totals_by_origin
@@ -28,12 +27,6 @@ import pytest
 import requests
 """
 )
-
-
-@pytest.fixture
-def server() -> Iterator[Staging]:
-    with staging() as started:
-        yield started
 
 
 @pytest.fixture

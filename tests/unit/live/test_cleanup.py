@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,6 @@ from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.live import JournalError, SendError
 from pytest_veeqo_alloc.live.cleanup import CleanupResult, clean_up
 from pytest_veeqo_alloc.live.journal import Journal, read_journal
-
-
-@pytest.fixture
-def server() -> Iterator[Staging]:
-    with staging() as started:
-        yield started
 
 
 def test_order_with_other_allocations_is_not_cleaned_up(server: Staging, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import datetime
 import json
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from email.utils import format_datetime
 from pathlib import Path
@@ -26,12 +25,6 @@ from pytest_veeqo_alloc.live.client import open_live
 from pytest_veeqo_alloc.live.journal import Entry, read_journal
 from pytest_veeqo_alloc.live.permission import WriteOptions, grant_permission
 from pytest_veeqo_alloc.live.transport import Backoff
-
-
-@pytest.fixture
-def server() -> Iterator[Staging]:
-    with staging() as started:
-        yield started
 
 
 def test_write_carries_the_key_and_is_journalled_without_it(server: Staging, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,16 +12,10 @@ import pytest
 import requests
 import urllib3
 from support.live import live_at, pool_request
-from support.staging import Staging, staging
+from support.staging import Staging
 
 from pytest_veeqo_alloc import Request, Response
 from pytest_veeqo_alloc.live.transport import describe_error, forward, retry_after
-
-
-@pytest.fixture
-def server() -> Iterator[Staging]:
-    with staging() as started:
-        yield started
 
 
 def _reached(reason: Exception) -> requests.ConnectionError:
