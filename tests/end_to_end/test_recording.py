@@ -19,7 +19,7 @@ from support import canaries
 from support.cassettes import created, no_live
 from support.clients import CLIENTS, HEADERS, parsed
 from support.live import live_at, pool_request
-from support.servers import Allocating, serving
+from support.servers import Allocating, redirecting, serving
 from support.staging import Staging, staging
 
 from pytest_veeqo_alloc.engine import Engine
@@ -142,16 +142,11 @@ def test_only_the_target_is_reached_while_recording(server: Staging, tmp_path: P
 
 
 def test_redirect_does_not_reach_another_server_while_recording(server: Staging, tmp_path: Path) -> None:
-    class Elsewhere(Allocating):
-        def do_POST(self) -> None:  # noqa: N802  # the name that http.server looks for
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            self.send_response(307)
-            self.send_header("Location", f"{server.url}/orders/7/allocations")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
     for client in ("requests", "aiohttp"):
-        with serving(Elsewhere) as url, recorder(url, tmp_path / client) as (cassettes, _):
+        with (
+            serving(redirecting(f"{server.url}/orders/7/allocations")) as url,
+            recorder(url, tmp_path / client) as (cassettes, _),
+        ):
             with cassettes.use("mine"), pytest.raises((RefusedError, NetworkBlockedError)):
                 CLIENTS[client](f"{url}/orders/7/allocations", pool_request())
             assert server.seen == []

@@ -36,6 +36,20 @@ class Allocating(BaseHTTPRequestHandler):
         pass
 
 
+def redirecting(location: str) -> type[Allocating]:
+    """Return a handler that redirects every POST to *location*."""
+
+    class Redirecting(Allocating):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(307)
+            self.send_header("Location", location)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    return Redirecting
+
+
 @contextmanager
 def serving(handler: type[BaseHTTPRequestHandler] = Allocating) -> Iterator[str]:
     """Serve with *handler* until the block ends; yield the URL."""

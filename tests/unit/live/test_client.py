@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import trustme
 from support.live import KEY, POOL, live_at, pool_request
-from support.servers import Allocating, serving
+from support.servers import redirecting, serving
 from support.staging import Staging, staging
 
 from pytest_veeqo_alloc import Request, Response
@@ -92,23 +92,8 @@ def test_budget_is_charged_for_each_write(server: Staging, tmp_path: Path) -> No
     assert len(server.posts) == 2
 
 
-class Redirecting(Allocating):
-    elsewhere = ""
-    seen: list[dict[str, str]] = []  # noqa: RUF012  # each test makes a class of its own
-
-    def do_POST(self) -> None:  # noqa: N802  # the name that http.server looks for
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.send_response(307)
-        self.send_header("Location", self.elsewhere)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-
 def test_redirect_is_not_followed(server: Staging, tmp_path: Path) -> None:
-    class Fresh(Redirecting):
-        elsewhere = f"{server.url}/orders/7/allocations"
-
-    with serving(Fresh) as url, live_at(url, tmp_path) as live:
+    with serving(redirecting(f"{server.url}/orders/7/allocations")) as url, live_at(url, tmp_path) as live:
         answer = live.post(7, pool_request()).response
     assert answer is not None
     assert answer.status == 307
