@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from pytest_veeqo_alloc.contract.field_table import Field, JsonType, Shape
@@ -20,12 +19,27 @@ _JSON_TYPES: dict[type, JsonType] = {
 
 def walk_response(value: Any, order: Shape) -> list[Breach]:
     """Return the breaches of structure and of single values in a response body."""
-    return _walk(value, order, _walk_order)
+    walk = _Walk()
+    if not isinstance(value, dict) or any(name in value for name in order.fields if name != "status"):
+        walk.body(value, order)
+    else:
+        walk.reject(Breach("not-an-order", "", describe(value), "an order"), value)
+    return walk.result
 
 
 def walk_request(value: Any, root: Shape) -> list[Breach]:
     """Return the breaches of structure and of single values in a request body, wrapped in `allocation` or bare."""
-    return _walk(value, root, _walk_allocation)
+    walk = _Walk()
+    (_, _, allocation) = root.children[0]
+    misplaced = [name for name in allocation.fields if name in value] if isinstance(value, dict) else []
+    if misplaced:
+        walk.add(Breach("request-not-wrapped", "", f"{' and '.join(misplaced)} at the root"))
+        if "allocation" in value:
+            value = {name: member for name, member in value.items() if name not in misplaced}
+        else:
+            root = allocation
+    walk.body(value, root)
+    return walk.result
 
 
 def wrapped_allocation(value: Any) -> tuple[Any, str]:
@@ -41,33 +55,6 @@ def json_type(value: Any) -> JsonType | None:
     return exact or next((_JSON_TYPES[base] for base in type(value).__mro__ if base in _JSON_TYPES), None)
 
 
-def _walk(value: Any, root: Shape, walk_root: Callable[[_Walk, dict[str, Any], Shape], None]) -> list[Breach]:
-    walk = _Walk()
-    if isinstance(value, dict):
-        walk_root(walk, value, root)
-    else:
-        walk.reject(Breach("wrong-type", "", describe(value), "object"), value)
-    return [TOO_DEEP] if TOO_DEEP in walk.breaches else walk.breaches
-
-
-def _walk_order(walk: _Walk, members: dict[str, Any], order: Shape) -> None:
-    if any(name in members for name in order.fields if name != "status"):
-        walk.members(members, order, "")
-    else:
-        walk.reject(Breach("not-an-order", "", describe(members), "an order"), members)
-
-
-def _walk_allocation(walk: _Walk, members: dict[str, Any], root: Shape) -> None:
-    (_, _, allocation) = root.children[0]
-    misplaced = [name for name in allocation.fields if name in members]
-    if misplaced:
-        walk.add(Breach("request-not-wrapped", "", f"{' and '.join(misplaced)} at the root"))
-    if misplaced and "allocation" not in members:
-        walk.members(members, allocation, "")
-    else:
-        walk.members({name: value for name, value in members.items() if name not in misplaced}, root, "")
-
-
 class _Walk:
     """A walk through one body: its breaches so far, and the texts known to be date-times."""
 
@@ -75,6 +62,18 @@ class _Walk:
         self.breaches: list[Breach] = []
         self.add = self.breaches.append
         self._dates: set[str] = set()
+
+    @property
+    def result(self) -> list[Breach]:
+        """The breaches; of a body that nests too deeply, only that."""
+        return [TOO_DEEP] if TOO_DEEP in self.breaches else self.breaches
+
+    def body(self, value: Any, shape: Shape) -> None:
+        """Add the breaches of a whole body, which must be an object of *shape*."""
+        if isinstance(value, dict):
+            self.members(value, shape, "")
+        else:
+            self.reject(Breach("wrong-type", "", describe(value), "object"), value)
 
     def reject(self, breach: Breach, value: Any) -> None:
         """Add *breach*, which hides what is in *value*, unless that nests too deeply."""
