@@ -49,11 +49,9 @@ class Operation:
     def matches(self, interaction: Interaction) -> bool:
         """Return whether *interaction* is a call of this operation, by method and path, with any order id."""
         request = interaction.request
-        return (
-            request is not None
-            and request.method.upper() == self.method
-            and self.order_segment(request.url) is not None
-        )
+        if request is None or request.method.upper() != self.method:
+            return False
+        return self.order_segment(request.url) is not None
 
 
 def parse_operation(description: Mapping[str, Any]) -> Operation:
@@ -95,6 +93,8 @@ _CREDENTIAL = re.compile(
     r"|key|pwd|auth|authorization|bearer|jwt|credentials?"
 )
 _MEDIA_TYPE = re.compile(r"application/json|[!#$&^_.+a-z0-9-]+/[!#$&^_.+a-z0-9-]+\+json", re.IGNORECASE)
+_KEY_IN_URL = Breach("key-in-url", None, "something that looks like a credential")
+_UNDOCUMENTED_QUERY = Breach("undocumented-query", None, "a query parameter")
 LONG_KEY = 8
 """The length from which a key is also searched within longer text; a shorter one could occur there by chance."""
 
@@ -128,16 +128,12 @@ def key_breaches(
     parts = urlsplit(request.url)
     leaks: dict[str, bool] = {}
     for name, texts in _query(parts.query):
-        is_leak = is_credential(name) or any(_contains(text, key) for text in texts for key in keys)
-        leaks[name] = leaks.get(name, False) or is_leak
+        leaks[name] = leaks.get(name, False) or is_credential(name) or _show_key(texts, keys)
     for name, is_leak in leaks.items():
-        place = f"query:{name}"
-        breaches.append(
-            _key_in_url(place) if is_leak else Breach("undocumented-query", None, "a query parameter", location=place)
-        )
+        breaches.append((_KEY_IN_URL if is_leak else _UNDOCUMENTED_QUERY)._replace(location=f"query:{name}"))
     elsewhere = [unquote(text) for text in (parts.netloc, parts.fragment, *_segments_without_id(parts.path))]
-    if any(_contains(text, key) for text in elsewhere for key in keys):
-        breaches.append(_key_in_url("path"))
+    if _show_key(elsewhere, keys):
+        breaches.append(_KEY_IN_URL._replace(location="path"))
     return breaches
 
 
@@ -153,22 +149,15 @@ def credential_places(request: Request, operation: Operation, known: Sequence[st
 
 def keys_of(request: Request, operation: Operation) -> list[str]:
     """Return the API keys in the headers of *request*, bearer tokens included."""
-    keys, key_header = [], operation.key_header.lower()
-    for name, value in request.headers:
-        if name.lower() == key_header:
-            keys.append(value.strip())
-        elif name.lower() == "authorization" and value.strip()[:7].lower() == "bearer ":
-            keys.append(value.strip()[7:].strip())
-    return [key for key in keys if key]
+    authorizations = (value.strip() for value in request.header_values("authorization"))
+    keys = request.header_values(operation.key_header)
+    keys += [value[7:] for value in authorizations if value[:7].lower() == "bearer "]
+    return [key.strip() for key in keys if key.strip()]
 
 
 def is_credential(name: str) -> bool:
     """Return whether *name*, that of a header, parameter or member, sounds like a key, token or password."""
     return _CREDENTIAL.fullmatch(re.sub(r"[-_.\[\]\s]", "", name).lower()) is not None
-
-
-def _key_in_url(place: str) -> Breach:
-    return Breach("key-in-url", None, "something that looks like a credential", location=place)
 
 
 def _query(query: str) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -185,8 +174,8 @@ def _segments_without_id(path: str) -> list[str]:
     return [*before, last] if is_integer(unquote(order_id)) else [*before, order_id, last]
 
 
-def _contains(text: str, key: str) -> bool:
-    return key == text or (len(key) >= LONG_KEY and key in text)
+def _show_key(texts: Iterable[str], keys: Iterable[str]) -> bool:
+    return any(key == text or (len(key) >= LONG_KEY and key in text) for text in texts for key in keys)
 
 
 def media_type_breach(message: Request | Response, rule: str) -> list[Breach]:
