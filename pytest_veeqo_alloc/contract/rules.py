@@ -43,7 +43,7 @@ class Rule:
     stored: Severity = "error"
 
 
-_Row = tuple[str, str, str, str, str, str, str | tuple[str, str], str]
+_Row = tuple[str, Side | Literal["both"], Basis, str, str, str, str | tuple[str, str], str]
 
 _PAGE = "Veeqo documentation, 'POST /orders/{order_id}/allocations'"
 _PARAMETERS = "Veeqo documentation, 'Parameters'"
@@ -242,24 +242,23 @@ _FILE_ROWS: tuple[_Row, ...] = (
      "vcrpy documentation"),
 )  # fmt: skip
 
-_STORED: Mapping[str, Severity] = dict.fromkeys(
-    ("undocumented-status", "server-error", "order-echo", "allocation-echo"), "warning"
+_EQUATION_ROWS: tuple[_Row, ...] = tuple(
+    (row[0], "response", "convention", "-we", *row[1:], _ORDERS) for row in _EQUATIONS
 )
+_ROWS: Mapping[Subject, tuple[_Row, ...]] = {
+    "message": _MESSAGE_ROWS, "body": _BODY_ROWS, "order": (*_ORDER_ROWS, *_EQUATION_ROWS), "file": _FILE_ROWS,
+}  # fmt: skip
+_WARNINGS_IF_STORED = ("undocumented-status", "server-error", "order-echo", "allocation-echo")
 
 
 def _rule(subject: Subject, row: _Row) -> Rule:
     rule_id, side, basis, letters, summary, wanted, remedy, source = row
-    sides: tuple[Side, ...] = BODY_SIDES if side == "both" else (cast(Side, side),)
+    sides: tuple[Side, ...] = BODY_SIDES if side == "both" else (side,)
     remedies = dict.fromkeys(sides, remedy) if isinstance(remedy, str) else dict(zip(sides, remedy, strict=True))
-    severities = dict(zip(PROFILES, (_LETTERS[letter] for letter in letters), strict=True))
-    stored = _STORED.get(rule_id, "error")
-    return Rule(rule_id, subject, sides, cast(Basis, basis), severities, summary, wanted, remedies, source, stored)
+    severities = dict(zip(PROFILES, map(_LETTERS.__getitem__, letters), strict=True))
+    stored: Severity = "warning" if rule_id in _WARNINGS_IF_STORED else "error"
+    return Rule(rule_id, subject, sides, basis, severities, summary, wanted, remedies, source, stored)
 
-
-_EQUATION_ROWS = tuple((row[0], "response", "convention", "-we", *row[1:], _ORDERS) for row in _EQUATIONS)
-_ROWS: Mapping[Subject, tuple[_Row, ...]] = {
-    "message": _MESSAGE_ROWS, "body": _BODY_ROWS, "order": (*_ORDER_ROWS, *_EQUATION_ROWS), "file": _FILE_ROWS,
-}  # fmt: skip
 
 CATALOGUE: Mapping[str, Rule] = {row[0]: _rule(subject, row) for subject, rows in _ROWS.items() for row in rows}
 """Every rule by its id, in the order in which docs and reports list them: messages, bodies, orders, files."""
@@ -271,7 +270,7 @@ def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict
         raise ValueError(unknown_name("profile", profile, PROFILES))
     if overrides is not None and not isinstance(overrides, Mapping):
         raise TypeError("rules must map rule ids to severities, such as {'null-value': 'warning'}")
-    chosen = {rule.id: rule.severities[profile] for rule in CATALOGUE.values()}
+    chosen = {rule_id: rule.severities[profile] for rule_id, rule in CATALOGUE.items()}
     for rule_id, severity in (overrides or {}).items():
         if rule_id not in CATALOGUE:
             raise ValueError(unknown_name("rule", rule_id, CATALOGUE))
