@@ -12,7 +12,6 @@ Severity = Literal["error", "warning", "off"]
 Basis = Literal["documented", "rfc", "convention"]
 BodySide = Literal["request", "response"]
 Side = Literal["request", "response", "file"]
-Subject = Literal["message", "body", "order", "file"]
 
 BODY_SIDES: tuple[BodySide, ...] = ("request", "response")
 PROFILES = ("lenient", "documented", "strict")
@@ -27,12 +26,10 @@ class Rule:
 
     `summary` (the problem) and `wanted` (the expectation) are noun phrases. `remedies` has an imperative per side, and
     `severities` a severity per profile. `stored` is the highest severity in a stored file, where a failure may be
-    recorded on purpose and ids may be masked. `subject` is the checked data: a message (request line, headers, status),
-    a body, the values of an order, or a file. `source` is the document that states the rule.
+    recorded on purpose and ids may be masked. `source` is the document that states the rule.
     """
 
     id: str
-    subject: Subject
     sides: tuple[Side, ...]
     basis: Basis
     severities: Mapping[str, Severity]
@@ -61,7 +58,8 @@ _OBSERVED = "accept this deviation with --veeqo-alloc-deviations observed"
 # Columns: id, side, basis, severities (error, warning, -) in lenient, documented and strict, summary, wanted, remedy
 # (or a pair: for the client's author and for the server's), source. {type} in a remedy is the documented type.
 
-_MESSAGE_ROWS: tuple[_Row, ...] = (
+_ROWS: tuple[_Row, ...] = (
+    # Messages: request line, headers and status.
     ("wrong-method", "request", "documented", "eee", "a method other than POST", "POST",
      "send POST; the Veeqo documentation lists no other method for this path", _PAGE),
     ("wrong-path", "request", "documented", "eee", "a path other than /orders/{order_id}/allocations",
@@ -116,9 +114,7 @@ _MESSAGE_ROWS: tuple[_Row, ...] = (
      "no API key in a request to another host",
      "remove the API key before you follow a redirect to another host, or do not follow the redirect",
      "RFC 9110 section 15.4, on headers to remove from a redirected request"),
-)  # fmt: skip
-
-_BODY_ROWS: tuple[_Row, ...] = (
+    # Bodies.
     ("body-missing", "both", "rfc", "eee", "no body", "a JSON body",
      ("send the allocation as a JSON object", "answer with the order as a JSON object"), _GRAMMAR),
     ("not-json", "both", "rfc", "eee", "a body that is not JSON", "a JSON body",
@@ -174,9 +170,7 @@ _BODY_ROWS: tuple[_Row, ...] = (
      f"RFC 3339 section 5.6; {_EXAMPLE_RESPONSE}"),
     ("negative-amount", "response", "convention", "-we", "a negative price or cost", "an amount of 0 or more",
      "send an amount of 0 or more; express a reduction as a discount", "common sense"),
-)  # fmt: skip
-
-_ORDER_ROWS: tuple[_Row, ...] = (
+    # Orders, compared with the request.
     ("order-echo", "response", "convention", "-we", "an order other than the requested one",
      "the order id in the request path", "answer with the requested order", _EXAMPLE_RESPONSE),
     ("allocation-echo", "response", "convention", "-we", "no allocation that matches the request",
@@ -245,22 +239,19 @@ _FILE_ROWS: tuple[_Row, ...] = (
 _EQUATION_ROWS: tuple[_Row, ...] = tuple(
     (row[0], "response", "convention", "-we", *row[1:], _ORDERS) for row in _EQUATIONS
 )
-_ROWS: Mapping[Subject, tuple[_Row, ...]] = {
-    "message": _MESSAGE_ROWS, "body": _BODY_ROWS, "order": (*_ORDER_ROWS, *_EQUATION_ROWS), "file": _FILE_ROWS,
-}  # fmt: skip
 _WARNINGS_IF_STORED = ("undocumented-status", "server-error", "order-echo", "allocation-echo")
 
 
-def _rule(subject: Subject, row: _Row) -> Rule:
+def _rule(row: _Row) -> Rule:
     rule_id, side, basis, letters, summary, wanted, remedy, source = row
     sides: tuple[Side, ...] = BODY_SIDES if side == "both" else (side,)
     remedies = dict.fromkeys(sides, remedy) if isinstance(remedy, str) else dict(zip(sides, remedy, strict=True))
     severities = dict(zip(PROFILES, map(_LETTERS.__getitem__, letters), strict=True))
     stored: Severity = "warning" if rule_id in _WARNINGS_IF_STORED else "error"
-    return Rule(rule_id, subject, sides, basis, severities, summary, wanted, remedies, source, stored)
+    return Rule(rule_id, sides, basis, severities, summary, wanted, remedies, source, stored)
 
 
-CATALOGUE: Mapping[str, Rule] = {row[0]: _rule(subject, row) for subject, rows in _ROWS.items() for row in rows}
+CATALOGUE: Mapping[str, Rule] = {row[0]: _rule(row) for row in (*_ROWS, *_EQUATION_ROWS, *_FILE_ROWS)}
 """Every rule by its id, in the order in which docs and reports list them: messages, bodies, orders, files."""
 
 

@@ -6,13 +6,27 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pytest_veeqo_alloc.contract.rules import CATALOGUE
+from pytest_veeqo_alloc.coverage.collector import RULES_OF_STAGE
 from support.bodies import drop, order, put
+
+_MESSAGE_STAGES = (
+    "request line", "call", "status", "expected status", "broken request", "created", "located", "refusal", "sequence",
+)  # fmt: skip
+_MESSAGE_RULES = {"request-media-type", "response-media-type"}.union(
+    *(RULES_OF_STAGE[stage] for stage in _MESSAGE_STAGES)
+)
 
 CASES = {
     path.stem: json.loads(path.read_text(encoding="utf-8"))
     for path in (Path(__file__).parents[1] / "bodies").glob("*.json")
 }
 """Hand-written bodies by name. `expect` lists rule and pointer of every finding, in order; `count` counts longer lists."""
+
+
+def rules_about_bodies(side: str) -> set[str]:
+    """Return the rules that a body of *side* can break, alone or compared with the request."""
+    return {rule.id for rule in CATALOGUE.values() if side in rule.sides} - _MESSAGE_RULES
 
 
 def body_of(case: dict[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from support.cases import rules_about_bodies
 from support.examples import assert_not_shared, examples
 
 from pytest_veeqo_alloc import Contract
@@ -13,12 +14,11 @@ STRICT = Contract("strict")
 
 
 def test_every_rule_about_values_of_a_response_has_a_mutation() -> None:
-    about_responses = {
-        rule.id for rule in CATALOGUE.values() if rule.subject in ("body", "order") and "response" in rule.sides
-    }
     need_bytes = {"body-missing", "not-json", "not-utf8", "byte-order-mark", "duplicate-key"}
     need_a_request = {"order-echo", "allocation-echo"}
-    assert set(RESPONSE_MUTATIONS) == about_responses - need_bytes - need_a_request - {"untyped-field-value"}
+    assert set(RESPONSE_MUTATIONS) == rules_about_bodies("response") - need_bytes - need_a_request - {
+        "untyped-field-value"
+    }
     assert {CATALOGUE[rule].severities["strict"] for rule in RESPONSE_MUTATIONS} == {"error"}
 
 
