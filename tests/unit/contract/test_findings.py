@@ -14,6 +14,7 @@ from support.bodies import drop, order, put
 from pytest_veeqo_alloc import Contract, ContractViolation, Deviation, Finding, Findings
 from pytest_veeqo_alloc.contract.deviations import DeviationIndex, parse
 from pytest_veeqo_alloc.contract.failure import MAX_LINES
+from pytest_veeqo_alloc.contract.rules import parse_overrides
 from pytest_veeqo_alloc.core.json_pointer import join
 from pytest_veeqo_alloc.engine import Engine
 
@@ -184,6 +185,12 @@ def test_unknown_setting_is_rejected(arguments: dict[str, object], sentence: str
     with pytest.raises(ValueError) as caught:  # noqa: PT011  # the sentence is compared below
         Contract(**arguments)  # type: ignore[arg-type]  # wrong settings are what is tested
     assert str(caught.value) == sentence
+
+
+def test_severities_of_rules_are_read_from_text() -> None:
+    assert parse_overrides(["null-value = warning", "total=off"]) == {"null-value": "warning", "total": "off"}
+    with pytest.raises(ValueError, match="expected ID=SEVERITY, such as null-value=warning, not 'total'"):
+        parse_overrides(["total"])
 
 
 def test_unknown_side_is_rejected() -> None:

@@ -11,6 +11,8 @@ from support.bodies import put, request_body
 from support.messages import JSON_TYPE, KEY, ORDER, request, response
 
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response
+from pytest_veeqo_alloc.engine import Engine
+from pytest_veeqo_alloc.spec.loader import tables
 
 CONTRACT = Contract("strict")
 
@@ -319,6 +321,19 @@ def test_location_of_something_else_is_found(value: str) -> None:
 )
 def test_location_that_is_not_a_uri_is_one_finding(value: str) -> None:
     assert of_response(without_location(("location", value))) == [("location-invalid", "header:location")]
+
+
+@pytest.mark.parametrize("order_id", [447452, "#P-1"])
+def test_path_of_the_call_has_the_order_id(order_id: object) -> None:
+    assert tables().operation.path_for(order_id) == f"/orders/{order_id}/allocations"
+
+
+def test_failure_is_only_a_warning_in_a_stored_file() -> None:
+    stored = Interaction(request(headers=(JSON_TYPE,)), response(500, body=None))
+    assert [(f.rule, f.severity) for f in Engine().evaluate_stored(stored)] == [("server-error", "warning")]
+    assert [(f.rule, f.severity) for f in Engine().evaluate(stored)] == [
+        ("api-key-missing", "warning"), ("server-error", "error"),
+    ]  # fmt: skip
 
 
 def test_204_without_a_body_is_only_a_wrong_status() -> None:

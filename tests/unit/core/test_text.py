@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_veeqo_alloc.core.formats import is_uri_reference
-from pytest_veeqo_alloc.core.text import safe_method
+from pytest_veeqo_alloc.core.text import as_text, safe_method
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,10 @@ from pytest_veeqo_alloc.core.text import safe_method
 )
 def test_method_that_is_a_short_word_is_shown(method: str, shown: str | None) -> None:
     assert safe_method(method) == shown
+
+
+def test_bytes_of_a_header_are_latin_1() -> None:
+    assert [as_text(value) for value in (b"\xe9", "\u20ac", 5)] == ["\u00e9", "\u20ac", "5"]
 
 
 @pytest.mark.parametrize(
