@@ -43,12 +43,6 @@ def origin_of(interaction: Interaction | None) -> Origin:
     return "fake" if response is not None and response.header("server") == OUR_SERVER else "target"
 
 
-Stage = Literal[
-    "request line", "call", "request body", "request JSON", "response body", "response JSON", "order", "status",
-    "expected status", "broken request", "created", "located", "refusal", "echo", "sequence",
-]  # fmt: skip
-"""A stage that a check can reach, and after which some rules are evaluated."""
-
 _BODY_RULES = ("body-missing", "not-json", "not-utf8", "byte-order-mark")
 _JSON_RULES = (
     "too-deep", "non-finite-number", "duplicate-key", "wrong-type", "null-value", "required-field", "undocumented-field",
@@ -187,7 +181,7 @@ def evaluation_counts(coverage: Coverage, field_trees: FieldTrees) -> dict[str, 
         tallies = tally_fields(coverage.bodies(side), root)
         for place in root.all_places():
             documented, tally = place.field, tallies[place.pointer]
-            bump(values, f"{prefix}{place.shape}.{documented.name}", tally.non_null)
+            bump(values, f"{prefix}{place.shape}.{place.name}", tally.non_null)
             bump(counts, "untyped-field-value", 0 if documented.type else tally.present)
             for rule, flag in VALUES_OF_RULE.items():
                 bump(counts, rule, tally.non_null if getattr(documented, flag) else 0)
@@ -258,12 +252,12 @@ def _count_body(bodies: BodyCounts, side: str, raw: RawResult, node: Node, keys:
 
 def _stages(
     interaction: Interaction | None, raw: RawResult, operation: Operation, context: CheckContext
-) -> Iterator[Stage]:
+) -> Iterator[str]:
     request_body, response_body = raw.request_body, raw.response_body
     broken = {(side, breach.rule) for side, breach, _ in raw.breaches}
     is_call = request_body is not None and broken.isdisjoint({("request", "wrong-method"), ("request", "wrong-path")})
     is_object = response_body is not None and response_body.readable and isinstance(response_body.value, dict)
-    reached: list[tuple[Stage, bool]] = [
+    reached: list[tuple[str, bool]] = [
         ("sequence", context.watched),
         ("request line", request_body is not None and interaction is not None),
         ("call", is_call and interaction is not None),

@@ -24,30 +24,29 @@ OTHERS = "(others)"
 
 @dataclass(frozen=True, slots=True)
 class FieldPlace:
-    """A documented member in one object: its pointer, with `*` for an index, and the name of the object's shape."""
+    """A documented member in an object of a shape: its pointer, with `*` for an index, and the node of the object in it.
 
+    `expected` is the JSON type of a conforming value, `null` if no type is documented.
+    """
+
+    name: str
     pointer: str
+    expected: str
+    child: Node | None
     shape: str
     field: Field
-
-    @property
-    def expected(self) -> str:
-        """The JSON type of a conforming value; `null` if no type is documented."""
-        return self.field.type or NULL
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A documented object: its members, the objects below it, and what to count in a clean body.
+    """A documented object: its members, and what to count in a clean body.
 
-    `rows` has the name, pointer, expected type and child node of each member. `arrays` and `texts` have the path of each
-    array of objects and each nullable text, and the index of its counter; `counters` has their keys, `KIND POINTER`.
+    `arrays` and `texts` have the path of each array of objects and each nullable text, and the index of its counter;
+    `counters` has their keys, `KIND POINTER`.
     """
 
     pointer: str
     places: tuple[FieldPlace, ...]
-    children: Mapping[str, Node]
-    rows: tuple[tuple[str, str, str, Node | None], ...]
     arrays: tuple[tuple[tuple[str, ...], int, Node], ...]
     texts: tuple[tuple[tuple[str, ...], int], ...]
     counters: Sequence[str]
@@ -55,8 +54,9 @@ class Node:
     def all_places(self) -> Iterator[FieldPlace]:
         """Yield the documented members of this node and of every node below it."""
         yield from self.places
-        for child in self.children.values():
-            yield from child.all_places()
+        for place in self.places:
+            if place.child is not None:
+                yield from place.child.all_places()
 
     @property
     def field_count(self) -> int:
@@ -67,11 +67,11 @@ class Node:
 def build_field_tree(shape: Shape, pointer: str = "", counters: list[str] | None = None) -> Node:
     """Build the tree of all documented members below *shape*, whose instances are at *pointer*."""
     counters = ["object "] if counters is None else counters
-    places, children = [], {}
+    places = []
     arrays: list[tuple[tuple[str, ...], int, Node]] = []
     texts: list[tuple[tuple[str, ...], int]] = []
     for name, member in shape.fields.items():
-        places.append(FieldPlace(f"{pointer}/{name}", shape.name, member))
+        child = None
         if member.shape is None:
             if member.type and member.nullable:
                 texts.append(((name,), len(counters)))
@@ -79,14 +79,14 @@ def build_field_tree(shape: Shape, pointer: str = "", counters: list[str] | None
         elif member.type == "array":
             index = len(counters)
             counters.append(f"object {pointer}/{name}/*")
-            children[name] = build_field_tree(member.shape, f"{pointer}/{name}/*", counters)
-            arrays.append(((name,), index, children[name]))
+            child = build_field_tree(member.shape, f"{pointer}/{name}/*", counters)
+            arrays.append(((name,), index, child))
         else:
-            child = children[name] = build_field_tree(member.shape, f"{pointer}/{name}", counters)
+            child = build_field_tree(member.shape, f"{pointer}/{name}", counters)
             arrays += (((name, *path), index, node) for path, index, node in child.arrays)
             texts += (((name, *path), index) for path, index in child.texts)
-    rows = tuple((p.field.name, p.pointer, p.expected, children.get(p.field.name)) for p in places)
-    return Node(pointer, tuple(places), children, rows, tuple(arrays), tuple(texts), counters)
+        places.append(FieldPlace(name, f"{pointer}/{name}", member.type or NULL, child, shape.name, member))
+    return Node(pointer, tuple(places), tuple(arrays), tuple(texts), counters)
 
 
 Counts = dict[str, int]
@@ -135,21 +135,20 @@ class BodyCounts:
         """Count any other body. Names that contain one of *keys*, or may not be shown, are masked."""
         bump(self.walked, node.pointer)
         documented = 0
-        for name, pointer, expected, child in node.rows:
-            if name not in members:
-                bump(self.departures, f"{ABSENT} {pointer}")
+        for place in node.places:
+            if place.name not in members:
+                bump(self.departures, f"{ABSENT} {place.pointer}")
                 continue
             documented += 1
-            kind = _kind(members[name])
-            if kind != expected:
-                bump(self.departures, f"{kind} {pointer}")
-            elif child is not None:
-                value = members[name]
+            value = members[place.name]
+            if (kind := _kind(value)) != place.expected:
+                bump(self.departures, f"{kind} {place.pointer}")
+            elif place.child is not None:
                 for item in value if isinstance(value, list) else (value,):
                     if isinstance(item, dict):  # anything else has a finding, and no members to count
-                        self.count(item, child, keys)
+                        self.count(item, place.child, keys)
         if len(members) > documented:
-            for name in members.keys() - {row[0] for row in node.rows}:
+            for name in members.keys() - {place.name for place in node.places}:
                 self._add_undocumented(f"{_kind(members[name])} {node.pointer}{_masked(name, keys)}", 1)
 
     def _add_undocumented(self, key: str, count: int) -> None:
@@ -174,8 +173,9 @@ class BodyCounts:
             # In a clean body there is one object per parent, except for the items of an array, which have a counter.
             clean = totals.get(f"object {node.pointer}", clean)
             found[node.pointer] = clean + self.walked.get(node.pointer, 0)
-            for child in node.children.values():
-                descend(child, clean)
+            for place in node.places:
+                if place.child is not None:
+                    descend(place.child, clean)
 
         descend(root, 0)
         return found

@@ -100,8 +100,8 @@ def _branch(side: BodySide, node: Node, totals: dict[Origin, Totals], drift: dic
             branch.fields += 1
             branch.seen += any(present for _, present, *_ in leaf.seen)
             branch.drifted += bool(leaf.drift)
-            if (child := node.children.get(place.field.name)) is not None:
-                inner = leaf.branch = descend(child)
+            if place.child is not None:
+                inner = leaf.branch = descend(place.child)
                 branch.fields += inner.fields
                 branch.seen += inner.seen
                 branch.drifted += inner.drifted
