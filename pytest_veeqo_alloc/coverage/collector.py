@@ -122,12 +122,7 @@ class Coverage:
     findings: Counts = field(default_factory=dict)
     deviations: Counts = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
-    request: BodyCounts = field(default_factory=BodyCounts)
-    response: BodyCounts = field(default_factory=BodyCounts)
-
-    def bodies(self, side: BodySide) -> BodyCounts:
-        """Return the counts of the bodies of *side*."""
-        return self.request if side == "request" else self.response
+    bodies: dict[BodySide, BodyCounts] = field(default_factory=lambda: {side: BodyCounts() for side in BODY_SIDES})
 
     def add(self, other: Coverage) -> None:
         """Add the counts of *other*."""
@@ -136,8 +131,8 @@ class Coverage:
             add_counts(getattr(self, name), getattr(other, name))
         for key, count in other.findings.items():
             self._add_finding(key, count, other.examples[key])
-        self.request.add(other.request)
-        self.response.add(other.response)
+        for side, bodies in self.bodies.items():
+            bodies.add(other.bodies[side])
 
     def add_finding(self, finding: Finding) -> None:
         """Count *finding* at its place, with `*` for indices, and keep its exact place as an example."""
@@ -154,8 +149,9 @@ class Coverage:
     def as_row(self) -> dict[str, Any]:
         """Return the non-empty counters as a JSON object."""
         row = _non_empty(self)
-        bodies = {side: _non_empty(row.pop(side)) for side in BODY_SIDES}
-        return row | {side: counts for side, counts in bodies.items() if counts}
+        return row | {
+            "bodies": {side: counts for side, bodies in self.bodies.items() if (counts := _non_empty(bodies))}
+        }
 
 
 def _non_empty(counted: Coverage | BodyCounts) -> dict[str, Any]:
@@ -164,8 +160,7 @@ def _non_empty(counted: Coverage | BodyCounts) -> dict[str, Any]:
 
 def coverage_from_row(row: Mapping[str, Any]) -> Coverage:
     """Return the coverage that `Coverage.as_row` made *row* of."""
-    bodies: dict[str, BodyCounts] = {side: BodyCounts(**row.get(side, {})) for side in BODY_SIDES}
-    return Coverage(**{**row, **bodies})
+    return Coverage(**{**row, "bodies": {side: BodyCounts(**row["bodies"].get(side, {})) for side in BODY_SIDES}})
 
 
 def evaluation_counts(coverage: Coverage, field_trees: FieldTrees) -> dict[str, int]:
@@ -178,7 +173,7 @@ def evaluation_counts(coverage: Coverage, field_trees: FieldTrees) -> dict[str, 
     values: Counts = {}
     for side, root in field_trees.items():
         prefix = "request " if side == "request" else ""
-        tallies = tally_fields(coverage.bodies(side), root)
+        tallies = tally_fields(coverage.bodies[side], root)
         for place in root.all_places():
             documented, tally = place.field, tallies[place.pointer]
             bump(values, f"{prefix}{place.shape}.{place.name}", tally.non_null)
@@ -205,7 +200,7 @@ def coverage_of_check(
     request = interaction.request if interaction else None
     keys = (*keys_of(request, operation), *context.known_keys) if request else context.known_keys
     for side, root in field_trees.items():
-        _count_body(coverage.bodies(side), side, raw, root, keys)
+        _count_body(coverage.bodies[side], side, raw, root, keys)
     status = str(interaction.response.status) if interaction and interaction.response else "none"
     if interaction is not None:
         bump(coverage.statuses, status)

@@ -166,19 +166,14 @@ class BodyCounts:
 
     def instances(self, root: Node) -> dict[str, int]:
         """Return the number of objects at each node's pointer."""
-        found: dict[str, int] = {}
         totals = self.clean_totals(root)
-
-        def descend(node: Node, clean: int) -> None:
-            # In a clean body there is one object per parent, except for the items of an array, which have a counter.
-            clean = totals.get(f"object {node.pointer}", clean)
-            found[node.pointer] = clean + self.walked.get(node.pointer, 0)
-            for place in node.places:
-                if place.child is not None:
-                    descend(place.child, clean)
-
-        descend(root, 0)
-        return found
+        clean = {"": totals.get("object ", 0)}
+        for place in root.all_places():
+            if place.child is not None:
+                # A clean body has one object per parent, except for the items of an array, which have a counter.
+                in_parent = clean[place.pointer.rpartition("/")[0]]
+                clean[place.child.pointer] = totals.get(f"object {place.child.pointer}", in_parent)
+        return {pointer: count + self.walked.get(pointer, 0) for pointer, count in clean.items()}
 
 
 def _fill(numbers: list[int], members: dict[str, Any], node: Node) -> None:

@@ -53,8 +53,8 @@ def _origin_row(coverage: Coverage, settings: Settings, field_trees: FieldTrees)
     return {
         "interactions": coverage.interactions,
         "statuses": dict(coverage.statuses),
-        **{f"{side}_fields": _field_rows(coverage.bodies(side), root) for side, root in field_trees.items()},
-        "undocumented": {side: _undocumented_rows(coverage.bodies(side)) for side in BODY_SIDES},
+        **{f"{side}_fields": _field_rows(coverage.bodies[side], root) for side, root in field_trees.items()},
+        "undocumented": {side: _undocumented_rows(bodies) for side, bodies in coverage.bodies.items()},
         "rules": _rule_rows(coverage, evaluation_counts(coverage, field_trees), settings),
         "findings": [_finding_row(key, count, coverage.examples[key]) for key, count in coverage.findings.items()],
         "calls": _call_rows(coverage),
@@ -122,7 +122,7 @@ def _deviation_rows(
     for coverage in counted:
         used.update(coverage.deviations)
         for side, root in field_trees.items():
-            instances.update(coverage.bodies(side).instances(root))
+            instances.update(coverage.bodies[side].instances(root))
     evaluated = {rule for row in origins.values() for rule, counts in row["rules"].items() if counts["looked_at"]}
 
     def is_stale(deviation: Deviation) -> bool:

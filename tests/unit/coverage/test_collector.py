@@ -42,7 +42,7 @@ def response_tallies(*bodies: Any) -> dict[str, FieldTally]:
     counted = Coverage()
     for body in bodies:
         counted.add(body_coverage("response", body))
-    return tally_fields(counted.response, field_trees()["response"])
+    return tally_fields(counted.bodies["response"], field_trees()["response"])
 
 
 def call(
@@ -74,7 +74,7 @@ def test_every_field_of_the_example_is_seen_with_its_documented_type() -> None:
 @settings(max_examples=25)
 def test_clean_body_has_the_same_tallies_as_a_walked_one(body: dict[str, Any]) -> None:
     root = field_trees()["response"]
-    found = body_coverage("response", body).response
+    found = body_coverage("response", body).bodies["response"]
     walked = BodyCounts()
     walked.count(body, root)
     assert tally_fields(found, root) == tally_fields(walked, root)
@@ -89,14 +89,16 @@ def test_coverage_of_two_checks_adds_up_and_survives_json(clean: Any, broken: An
         together.add(coverage_from_row(json.loads(json.dumps(coverage.as_row()))))
     assert together.interactions == 2
     assert coverage_from_row(json.loads(json.dumps(together.as_row()))) == together
-    one, other, both = (tally_fields(coverage.response, field_trees()["response"]) for coverage in (*shown, together))
+    one, other, both = (
+        tally_fields(coverage.bodies["response"], field_trees()["response"]) for coverage in (*shown, together)
+    )
     assert all(both[pointer].present == one[pointer].present + other[pointer].present for pointer in both)
 
 
 def test_departures_and_undocumented_members_are_counted_by_pointer() -> None:
     body = put(put(put(order(), "/deliver_to/zip", None), "/channel/id", "7"), "/customer/colour", [1])
     body = drop(body, "/customer/phone")
-    found = body_coverage("response", body).response
+    found = body_coverage("response", body).bodies["response"]
     assert found.departures == {"null /deliver_to/zip": 1, "string /channel/id": 1, "absent /customer/phone": 1,
                          "null /customer/shipping_addresses/*/address2": 1,
                          "null /customer/shipping_addresses/*/company": 1}  # fmt: skip
@@ -120,13 +122,13 @@ def test_fields_of_an_unreadable_body_or_another_object_are_not_counted() -> Non
     for body in (b"[]", b"{", b"", b'{"status": "x"}', b"[" * 100 + b"]" * 100):
         found = body_coverage("response", body)
         assert found.interactions == 1
-        assert found.response == BodyCounts()
+        assert found.bodies["response"] == BodyCounts()
 
 
 def test_request_fields_are_counted_with_and_without_the_wrapper() -> None:
     for body in (request_body(), request_body()["allocation"]):
         found = body_coverage("request", body)
-        assert {pointer for pointer, tally in tally_fields(found.request, field_trees()["request"]).items() if tally.present} == {
+        assert {pointer for pointer, tally in tally_fields(found.bodies["request"], field_trees()["request"]).items() if tally.present} == {
             "/allocation", "/allocation/warehouse_id", "/allocation/line_items_attributes",
             "/allocation/line_items_attributes/*/sellable_id", "/allocation/line_items_attributes/*/quantity",
         }  # fmt: skip
@@ -135,7 +137,7 @@ def test_request_fields_are_counted_with_and_without_the_wrapper() -> None:
 def test_hostile_member_name_is_masked() -> None:
     hostile = "\x1b]0;::error::<script>"
     found = body_coverage("response", put(order(), f"/{hostile}", 1))
-    assert found.response.undocumented == {f"number /(name of {len(hostile)} characters)": 1}
+    assert found.bodies["response"].undocumented == {f"number /(name of {len(hostile)} characters)": 1}
     assert hostile not in json.dumps(found.as_row())
 
 
@@ -146,12 +148,12 @@ def test_array_indices_are_replaced_by_a_star() -> None:
         "error wrong-type response /line_items/*/quantity",
         "warning undocumented-field response /line_items/*/colour",
     ]
-    assert found.response.undocumented == {"number /line_items/*/colour": 1}
+    assert found.bodies["response"].undocumented == {"number /line_items/*/colour": 1}
 
 
 def test_member_name_that_could_be_a_telephone_number_is_masked() -> None:
     found = body_coverage("response", put(order(), "/deliver_to/442079460000", 1))
-    assert found.response.undocumented == {"number /deliver_to/(name of 12 characters)": 1}
+    assert found.bodies["response"].undocumented == {"number /deliver_to/(name of 12 characters)": 1}
     assert "442079460000" not in json.dumps(found.as_row())
 
 
@@ -166,14 +168,14 @@ def test_member_name_that_contains_the_api_key_is_masked() -> None:
 def test_undocumented_members_beyond_the_first_500_are_counted_together() -> None:
     body = order() | {f"extra{number}": 1 for number in range(MAX_NAMES + 7)}
     found = body_coverage("response", body)
-    assert len(found.response.undocumented) == MAX_NAMES + 1
-    assert found.response.undocumented["number (others)"] == 7
+    assert len(found.bodies["response"].undocumented) == MAX_NAMES + 1
+    assert found.bodies["response"].undocumented["number (others)"] == 7
     assert len(found.findings) == MAX_NAMES + 1
     together = Coverage()
     together.add(found)
     together.add(found)
     assert together.findings["warning undocumented-field response (others)"] == 14
-    assert together.response.undocumented["number (others)"] == 14
+    assert together.bodies["response"].undocumented["number (others)"] == 14
 
 
 def test_every_rule_about_messages_has_preconditions_that_exist() -> None:
