@@ -5,6 +5,7 @@ Objects are recognised by their attributes, so that no client has to be imported
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -44,12 +45,10 @@ def _content(response: Any) -> bytes:
             if response.isclosed() and (response.data or not response.tell()):
                 return bytes(response.data or b"")
         else:
-            try:
+            with contextlib.suppress(RuntimeError):  # httpx raises one if the stream was not read
                 for name in ("content", "data"):
                     if isinstance(value := getattr(response, name, None), bytes):
                         return value
-            except RuntimeError:  # httpx raises one if the stream was not read
-                pass
     raise TypeError(
         f"the body of this {_type_name(response)} is a stream that was not read, or was read elsewhere: "
         "read it first, or pass what was read as body="
@@ -142,10 +141,9 @@ class Watch:
         self._matches, self._check, self._merge = matches, check, merge
         self._checked: list[Findings] = []
         self._hook = self._on_async_response if hasattr(session, "aclose") else self._on_response
-        events = getattr(session, "event_hooks", None)  # httpx
-        if not isinstance(events, dict):
-            events = getattr(session, "hooks", None)  # requests
-        if not isinstance(events, dict):
+        attributes = (getattr(session, name, None) for name in ("event_hooks", "hooks"))  # of httpx, of requests
+        events = next((hooks for hooks in attributes if isinstance(hooks, dict)), None)
+        if events is None:
             name = _type_name(type(session))
             raise TypeError(f"cannot watch a {name}: pass a requests.Session, an httpx.Client or an httpx.AsyncClient")
         hooks = events.setdefault("response", [])
@@ -183,11 +181,9 @@ class Watch:
 
     def _is_relevant(self, response: Any) -> bool:
         """Return whether to keep *response*. Its body is not read yet, so that the bodies of other calls stay streams."""
-        try:
-            carried = getattr(response, "request", None)
-            request = None if carried is None else Request(carried.method, str(carried.url))
-        except (AttributeError, RuntimeError, TypeError):
-            request = None
+        request = None
+        with contextlib.suppress(AttributeError, RuntimeError, TypeError):  # of a response without a request
+            request = Request(response.request.method, str(response.request.url))
         is_relevant = self._matches(Interaction(request))
         self.skipped += not is_relevant
         return is_relevant

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import email.utils
 import functools
+import itertools
 import json
 import operator
 from collections.abc import Callable, Iterable, Mapping
@@ -114,28 +116,19 @@ def _read_entry(
 def _recording_day(document: Any, found: tuple[Interaction, ...]) -> datetime.date | None:
     """Return the day of the recording: from the file, or otherwise from the first valid `Date` header."""
     for path in ((STAMP, "recorded_on"), ("log", "entries", 0, "startedDateTime")):
-        try:
+        with contextlib.suppress(*_MALFORMED):
             return datetime.date.fromisoformat(str(functools.reduce(operator.getitem, path, document))[:10])
-        except _MALFORMED:
-            continue
     responses = (interaction.response for interaction in found if interaction.response)
-    for value in (value for response in responses for value in response.header_values("date")):
-        try:
+    for value in itertools.chain.from_iterable(response.header_values("date") for response in responses):
+        with contextlib.suppress(ValueError):
             return email.utils.parsedate_to_datetime(value).date()
-        except ValueError:
-            continue
     return None
 
 
-# The formats. Each function takes an entry, method and URL of its request, a source and whether to decode bodies.
-
-
 def _file_interaction(entry: Mapping[str, Any], line: Request | None, source: str, decode: bool) -> Interaction:
-    sent = answer = None
-    if line is not None:
-        sent = Request(line.method, line.url, *_file_message(entry["request"]))
-    if (response := entry.get("response")) is not None:
-        answer = Response(status_code(response["status"]), *_file_message(response))
+    response = entry.get("response")
+    sent = None if line is None else Request(line.method, line.url, *_file_message(entry["request"]))
+    answer = None if response is None else Response(status_code(response["status"]), *_file_message(response))
     return Interaction(sent, answer, source.rpartition("#")[0])
 
 
@@ -199,23 +192,22 @@ def values_by_header(headers: Headers) -> dict[str, list[str]]:
 def _har_interaction(entry: Mapping[str, Any], line: Request, source: str, decode: bool) -> Interaction:
     request, response, answer = entry["request"], entry["response"], None
     if status := status_code(response["status"]):  # a browser notes status 0 for a request without a response
-        answer = Response(status, _har_headers(response), _har_body(response.get("content")))
-    sent = Request(line.method, line.url, _har_headers(request), _har_body(request.get("postData")))
-    return Interaction(sent, answer, source)
+        answer = Response(status, *_har_message(response, "content"))
+    return Interaction(Request(line.method, line.url, *_har_message(request, "postData")), answer, source)
 
 
-def _har_headers(message: Mapping[str, Any]) -> Headers:
-    return _header_pairs((header["name"], header["value"]) for header in message.get("headers") or ())
-
-
-def _har_body(content: Mapping[str, Any] | None) -> bytes | None:
-    content = content or {}
+def _har_message(message: Mapping[str, Any], body_key: str) -> tuple[Headers, bytes | None]:
+    headers = _header_pairs((header["name"], header["value"]) for header in message.get("headers") or ())
+    content = message.get(body_key) or {}
     text = content.get("text")
-    return _body(None, text) if content.get("encoding") == "base64" else _body(text)
+    return headers, _body(None, text) if content.get("encoding") == "base64" else _body(text)
 
 
 class _Format(NamedTuple):
-    """A kind of file: its name, the member with a request's URL, and functions for its entries and one interaction."""
+    """A kind of file: its name, the member with a request's URL, and functions for its entries and one interaction.
+
+    `interaction` takes an entry, method and URL of its request, a source and whether to decode bodies.
+    """
 
     name: str
     url_key: str

@@ -60,18 +60,17 @@ def render_redacted(kind: Kind, document: Any, interactions: Iterable[Interactio
         creator = {"name": "veeqo-alloc redact", "version": "1"}
         rendered = {"log": {"version": "1.2", "creator": creator, "entries": entries}}
     else:
-        stamp = document.get(STAMP)
-        stamp = (
-            {name: stamp[name] for name in stamp if _is_allowed(name, stamp[name])} if isinstance(stamp, dict) else {}
-        )
+        stamp = _allowed_stamp(document.get(STAMP))
         if not as_json:
             return cassette_text(redacted, stamp)
         rendered = _cassette_document(redacted, stamp)
     return json.dumps(rendered, indent=2) + "\n"
 
 
-def _is_allowed(name: Any, value: Any) -> bool:
-    return name in _ALLOWED_STAMP and isinstance(value, str) and _ALLOWED_STAMP[name].fullmatch(value) is not None
+def _allowed_stamp(stamp: Any) -> dict[str, str]:
+    values = stamp if isinstance(stamp, dict) else {}
+    texts = {name: value for name, value in values.items() if name in _ALLOWED_STAMP and isinstance(value, str)}
+    return {name: text for name, text in texts.items() if _ALLOWED_STAMP[name].fullmatch(text)}
 
 
 def cassette_text(interactions: Iterable[Interaction], stamp: Mapping[str, Any], *, comment: str = "") -> str:
