@@ -23,6 +23,7 @@ from pytest_veeqo_alloc import Interaction, Request, Response
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import load
 from pytest_veeqo_alloc.contract import deviations
+from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import LiveError
 from pytest_veeqo_alloc.live.journal import read_journal
@@ -108,7 +109,7 @@ def _parse_file(data: bytes, folder: Path) -> None:
     loaded = load(data, "x", kind=None, side_of=side_of, matches=lambda interaction: True)
     contract = Engine("strict")
     for interaction in loaded.interactions if loaded else ():
-        contract.evaluate_stored(interaction)
+        contract.evaluate(interaction, CheckContext(stored=True))
         contract.lint(interaction)
         Redactor().interaction(interaction)
 

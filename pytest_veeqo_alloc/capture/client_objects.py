@@ -57,11 +57,9 @@ def _content(response: Any) -> bytes:
 
 def _carried_request(response: Any) -> Request | None:
     """Return the request that *response* carries, or None if it carries none or the request's body is gone."""
-    try:
-        carried = getattr(response, "wsgi_request", None) or getattr(response, "request", None)
-        return None if carried is None else request_of(carried)
-    except (RuntimeError, TypeError):
-        return None
+    with contextlib.suppress(RuntimeError, TypeError):
+        return request_of(getattr(response, "wsgi_request", None) or getattr(response, "request", None))
+    return None
 
 
 def request_of(request: Any) -> Request:

@@ -11,6 +11,7 @@ from pathlib import Path
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import CassetteVersionError, Kind, LoadedFile, load
 from pytest_veeqo_alloc.capture.writers import render_redacted
+from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.engine import Engine
@@ -74,7 +75,7 @@ def _check(run: CheckRun, engine: Engine, path: str, loaded: LoadedFile, options
     for interaction in loaded.interactions:
         results = [engine.lint(interaction)] if options.lint else []
         if operation_matches(interaction) or interaction.request is None:
-            results.insert(0, engine.evaluate_stored(interaction, expect_status=options.expect_status))
+            results.insert(0, engine.evaluate(interaction, CheckContext(options.expect_status, stored=True)))
         _add(run, engine, path, interaction.source, engine.merge(results))
     if options.lint and options.max_age is not None and loaded.kind in ("cassette", "har"):
         age = engine.file_findings(age_breaches(loaded.recorded_on, engine.settings.deviations.today, options.max_age))

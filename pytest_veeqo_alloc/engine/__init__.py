@@ -9,6 +9,7 @@ import copy
 import datetime
 import os
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any, Protocol, Self
 
 from pytest_veeqo_alloc.capture.client_objects import Watch
@@ -60,9 +61,7 @@ class Engine:
         self.profile = profile
         self.listener: Listener | None = None
         sources = [deviations] if isinstance(deviations, (str, os.PathLike, Deviation)) else deviations
-        index = DeviationIndex(
-            [deviation for source in sources for deviation in load_deviations(source)], datetime.date.today()
-        )
+        index = DeviationIndex(chain.from_iterable(map(load_deviations, sources)), datetime.date.today())
         self.settings = Settings(profile, severities(profile, rules), index, show_values)
 
     def with_listener(self, listener: Listener | None) -> Self:
@@ -94,10 +93,6 @@ class Engine:
         """Return the findings of *interaction*."""
         raw = examine(interaction, tables(), context)
         return findings_of(raw, interaction, tables(), self.settings, context)
-
-    def evaluate_stored(self, interaction: Interaction, *, expect_status: int | None = None) -> Findings:
-        """Return the findings of a stored interaction, in which the key may have been filtered from the headers."""
-        return self.evaluate(interaction, CheckContext(expect_status, stored=True))
 
     def evaluate_served(
         self, request: Request, keys: Iterable[str], *others: Engine, parsed: ParsedRequest | None = None

@@ -261,7 +261,7 @@ class CassettePlayer:
 
     def _evaluate(self, interaction: Interaction) -> Findings:
         status = interaction.response.status if interaction.response else None
-        return self._engine.evaluate_stored(self._checked_part(interaction), expect_status=status)
+        return self._engine.evaluate(self._checked_part(interaction), CheckContext(status, stored=True))
 
     def _checked_part(self, interaction: Interaction) -> Interaction:
         return Interaction(interaction.request, None, interaction.source) if self.file.is_bundled else interaction

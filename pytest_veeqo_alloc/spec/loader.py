@@ -33,9 +33,6 @@ _OPENAPI_NAMES: dict[BodySide, str] = {"request": "allocation_request", "respons
 _NOT_IN_OPENAPI = ("$schema", "$id", "$defs", "x-rule")
 
 
-# Shipped files.
-
-
 def shipped_folder(folder: str) -> Traversable:
     """Return the folder `schemas` or `cassettes`, which is inside the package in a wheel and beside it in a checkout.
 
@@ -53,9 +50,6 @@ def read_shipped_text(path: str) -> str:
     """Return the text of a shipped file such as `schemas/response.json`."""
     folder, _, rest = path.partition("/")
     return shipped_folder(folder).joinpath(*rest.split("/")).read_text(encoding="utf-8")
-
-
-# JSON Schemas.
 
 
 def validate_side(side: str) -> None:
@@ -127,9 +121,6 @@ def _member_for(member: Schema, errors: set[str], not_null: set[str]) -> Schema:
     return {**member, "type": sorted({"null", *([types] if isinstance(types, str) else types)})}
 
 
-# Compiled tables.
-
-
 @functools.cache
 def tables() -> Tables:
     """Return the compiled schemas and operation."""
@@ -162,9 +153,6 @@ def side_of(value: Any) -> BodySide | None:
     return "response" if len(documented) >= _MIN_ORDER_MEMBERS else None
 
 
-# Deviations.
-
-
 def load_deviations(named: str | os.PathLike[str] | Deviation) -> tuple[Deviation, ...]:
     """Return the deviations of a pack or a TOML file; ValueError, with the file's name, if they cannot be loaded."""
     if isinstance(named, Deviation):
@@ -190,9 +178,6 @@ def load_deviations(named: str | os.PathLike[str] | Deviation) -> tuple[Deviatio
 def observed_deviations() -> DeviationIndex:
     """Return the bundled pack of deviations of the live API."""
     return DeviationIndex(load_deviations("observed"), datetime.date.min)  # none of them expires, so any day will do
-
-
-# OpenAPI.
 
 
 def openapi_document(profile: str | None = None) -> dict[str, Any]:
