@@ -1,1 +1,1 @@
-"""Rules, and what breaks them: pure functions of data."""
+"""The contract: its rules, and pure functions that check requests and responses against them."""

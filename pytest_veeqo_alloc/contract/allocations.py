@@ -1,4 +1,4 @@
-"""Allocations: what a request asks for, what an order holds, and whether the response echoes the request."""
+"""Allocations in requests and orders, and the check that a response shows the requested allocation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Units = dict[int, float]
 
 @dataclass(frozen=True, slots=True)
 class AllocationRequest:
-    """What a request asks for, as far as it is readable: a warehouse, and units of sellables."""
+    """The warehouse and the units that a request asks for. Unreadable parts are left out."""
 
     warehouse_id: int | None = None
     units: Units = field(default_factory=dict)
@@ -26,9 +26,9 @@ class AllocationRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestScope:
-    """What a request could affect, read as generously as any server might: all warehouses and sellables that it names.
+    """The warehouses and sellables that a request could affect on any server, however leniently the server reads it.
 
-    `units` are the most that could be allocated. `is_bounded` is false if there is a value that cannot be interpreted.
+    `units` has the largest quantities that could be allocated. `is_bounded` is false if a value cannot be interpreted.
     """
 
     warehouses: frozenset[int] = frozenset()
@@ -38,7 +38,7 @@ class RequestScope:
 
 @dataclass(frozen=True, slots=True)
 class ExistingAllocation:
-    """An allocation that an order shows."""
+    """An allocation in an order."""
 
     id: int
     warehouse_id: int | None = None
@@ -46,7 +46,7 @@ class ExistingAllocation:
 
 
 def requested_allocation(body: bytes | Reading | None) -> AllocationRequest:
-    """Return what the request *body* asks for, wrapped in `allocation` or bare; empty for an unreadable body."""
+    """Return the allocation that the request *body* asks for, which may lack the wrapper object `allocation`."""
     reading = body if isinstance(body, Reading) else read(body)
     allocation = as_object(wrapped_allocation(reading.value)[0])
     units = _units(allocation, "line_items_attributes", _requested_sellable_id)
@@ -54,9 +54,9 @@ def requested_allocation(body: bytes | Reading | None) -> AllocationRequest:
 
 
 def request_scope(body: bytes | None) -> RequestScope:
-    """Return what the request *body* could affect. A body that is not JSON is unbounded, unless it is empty.
+    """Return the scope of the request *body*. A non-empty body that is not JSON has an unbounded scope.
 
-    Numbers in quotes count, and so do members of objects at any depth.
+    Numbers in quotes and members at any depth are included.
     """
     reading = read(body)
     if not reading.readable:
@@ -78,7 +78,7 @@ def request_scope(body: bytes | None) -> RequestScope:
 
 
 def existing_allocations(body: bytes | None) -> list[ExistingAllocation] | None:
-    """Return the allocations of the order in *body*; None if it is no order, or an allocation lacks an id."""
+    """Return the allocations of the order in *body*, or None if *body* is not an order or an allocation has no id."""
     listed = as_object(read(body).value).get("allocations")
     if not isinstance(listed, list):
         return None
@@ -135,7 +135,7 @@ def _integer(value: Any) -> int | None:
 
 
 def request_line_breaches(body: Any) -> list[Breach]:
-    """Return the breach of a request without lines, or of each sellable that is in an earlier line too."""
+    """Return the breach of a request without line items, or of each sellable that an earlier line item already has."""
     allocation, pointer = wrapped_allocation(body)
     allocation = as_object(allocation)
     if allocation.get("line_items_attributes") == []:
@@ -144,7 +144,7 @@ def request_line_breaches(body: Any) -> list[Breach]:
     for line_pointer, line in objects_in(allocation, "line_items_attributes", pointer):
         sellable = number(line.get("sellable_id"))
         if sellable is not None and sellable in seen:
-            got = f"sellable {describe_number(sellable)} again"
+            got = f"sellable {describe_number(sellable)}, as in an earlier line item"
             breaches.append(Breach("duplicate-sellable", f"{line_pointer}/sellable_id", got))
         seen.add(sellable)
     return breaches
@@ -153,7 +153,7 @@ def request_line_breaches(body: Any) -> list[Breach]:
 def echo_breaches(order: Object, order_id: int | None, request_body: Any) -> list[Breach]:
     """Return the breaches of an order that is not the requested one, or lacks the requested allocation.
 
-    *order_id* is that of the path. Whatever is unknown or unreadable is not compared.
+    *order_id* is the order id in the path. Unknown and unreadable values are not compared.
     """
     breaches = []
     shown = number(order.get("id"))
@@ -177,7 +177,7 @@ def _allocation_echo(order: Object, request_body: Any) -> list[Breach]:
 
 
 def _may_match(allocation: Object, warehouse: float, lines: dict[float, float], is_complete: bool) -> bool:
-    """Return whether *allocation* may be the requested one; one that does not show its content may."""
+    """Return whether *allocation* may be the requested one, also if its warehouse or quantities are unreadable."""
     shown_warehouse = number(_warehouse_id(allocation))
     shown = quantities(allocation.get("line_items"), sellable_id_of)
     if shown_warehouse is None or shown is None:

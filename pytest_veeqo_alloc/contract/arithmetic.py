@@ -1,4 +1,4 @@
-"""What an order says about itself: a closed list of equations, each skipped if an operand is absent or unusable."""
+"""Equations between the values of an order. An equation with an absent or unusable operand is skipped."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pytest_veeqo_alloc.core.text import describe, describe_number
 
 _TOLERANCE = 0.005
 _LARGEST = 1e150
-"""The product of two such numbers still fits a double; a larger number is unusable."""
+"""The exclusive limit of usable numbers. The product of two usable numbers fits a double."""
 
 Object = dict[str, Any]
 Add = Callable[[Breach], None]
 
 
 def order_breaches(order: Any) -> list[Breach]:
-    """Return the breaches of the equations in a response body."""
+    """Return the equations that the response body *order* breaks, as breaches."""
     breaches: list[Breach] = []
     add = breaches.append
     order = as_object(order)
@@ -46,7 +46,7 @@ def order_breaches(order: Any) -> list[Breach]:
 
 
 def quantities(lines: Any, sellable_id: Callable[[Object], Any]) -> dict[float, float] | None:
-    """Return the quantities per sellable; None if *lines* is no list, or a line lacks a usable id or quantity."""
+    """Return the total quantity of each sellable, or None if the *lines* or an id or quantity in them are unusable."""
     totals: dict[float, float] = {}
     for line in map(as_object, lines if isinstance(lines, list) else [None]):
         key, quantity = number(sellable_id(line)), number(line.get("quantity"))
@@ -57,7 +57,7 @@ def quantities(lines: Any, sellable_id: Callable[[Object], Any]) -> dict[float, 
 
 
 def sellable_id_of(line: Mapping[str, Any]) -> Any:
-    """Return the id of the sellable in a line of an order or of an allocation in it."""
+    """Return the sellable id in a line item of an order or of an allocation in an order."""
     return as_object(line.get("sellable")).get("id")
 
 
@@ -69,12 +69,12 @@ def number(value: Any) -> float | None:
 
 
 def as_object(value: Any) -> Object:
-    """Return *value* if it is a JSON object, otherwise an empty one."""
+    """Return *value* if it is a JSON object, otherwise an empty object."""
     return value if isinstance(value, dict) else {}
 
 
 def objects_in(parent: Mapping[str, Any], name: str, pointer: str) -> Iterator[tuple[str, Object]]:
-    """Yield each object in the array *name* of *parent*, which is at *pointer*, after the pointer of that object."""
+    """Yield the pointer and the value of each object in the array *name* of *parent*, which is at *pointer*."""
     items = parent.get(name)
     for index, item in enumerate(items if isinstance(items, list) else ()):
         if isinstance(item, dict):
@@ -88,7 +88,7 @@ def _lines(order: Mapping[str, Any]) -> Iterator[tuple[str, Object]]:
 
 
 def _amount(owner: Mapping[str, Any], name: str) -> float:
-    """Return the number *name* of *owner*; NaN, which makes every equation with it hold, if it is unusable."""
+    """Return the number *name* of *owner*. An unusable number becomes NaN, with which every equation holds."""
     amount = number(owner.get(name))
     return math.nan if amount is None else amount
 
@@ -126,7 +126,7 @@ def _stock(add: Add, pointer: str, sellable: Object, cost: float) -> None:
     _available(add, f"{pointer}/inventory", inventory, _EVERYWHERE)
     for own, original in _COPIES:
         _equal(add, "stock-copies", pointer, sellable, own, _amount(inventory, original))
-    # A sum needs every entry, and none that is infinite.
+    # A sum needs all entries, and infinite stock has no sum.
     if not isinstance(listed, list) or not all(isinstance(e, dict) and e.get("infinite") is not True for e in listed):
         return
     for total, part in _TOTALS:
@@ -172,9 +172,7 @@ def _completeness(add: Add, order: Object) -> None:
             allocated[key] = allocated.get(key, 0) + quantity
         for pointer, line in objects_in(allocation, "line_items", f"/allocations/{index}"):
             if (sellable := number(sellable_id_of(line))) is not None and sellable not in ordered:
-                add(
-                    Breach("allocated-sellable", f"{pointer}/sellable/id", "a sellable that is in no line of the order")
-                )
+                add(Breach("allocated-sellable", f"{pointer}/sellable/id", "a sellable that was not ordered"))
     stated = order.get("allocated_completely")
     wanted = all(allocated.get(key, 0) >= quantity for key, quantity in ordered.items())
     if is_known and isinstance(stated, bool) and stated is not wanted:
@@ -182,7 +180,7 @@ def _completeness(add: Add, order: Object) -> None:
 
 
 def _equal(add: Add, rule: str, pointer: str, owner: Object, name: str, wanted: float) -> None:
-    """Add a breach if the amount *name* of *owner*, which is at *pointer*, differs from *wanted* by over half a cent."""
+    """Add a breach if the amount *name* of *owner*, which is at *pointer*, differs from *wanted* by over 0.005."""
     if owner.get(name) == wanted:
         return
     stated = _amount(owner, name)

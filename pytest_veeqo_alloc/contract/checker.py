@@ -1,4 +1,4 @@
-"""From an interaction to findings: every breach of the strict reading, then a profile's severities and deviations."""
+"""Checks of interactions: all breaches of the rules, then the findings according to a profile and its deviations."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from pytest_veeqo_alloc.core.json_pointer import is_index, resolve
 from pytest_veeqo_alloc.core.text import NOTHING, describe_openly
 
 UNREADABLE = frozenset({"body-missing", "not-json", "not-utf8", "too-deep"})
-"""The rules of an unreadable body, which hide its media type and its content."""
+"""The rules about unreadable bodies. If one of these rules is broken, media type and content are not checked."""
 
 _BODILESS = (204, 205)
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The schema files, compiled: the operation, and the shapes of both bodies."""
+    """The compiled schema files: the operation, and the documented objects of the request and response bodies."""
 
     operation: Operation
     request: Shape
@@ -57,11 +57,11 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class CheckContext:
-    """What the caller knows about an interaction.
+    """The caller's knowledge about an interaction.
 
-    `expect_status` is the status that the test expects; `broken_request` that the request is broken on purpose; `stored`
-    that it comes from a file, whose headers may be filtered; `known_keys` are API keys to be found anywhere; `watched`
-    that the order of the requests was seen too.
+    `expect_status` is the status that the test expects. `broken_request` says that the request is broken on purpose.
+    `stored` says that the interaction comes from a file, whose headers may be filtered. `known_keys` are API keys to
+    search for in the whole request. `watched` says that the sequence of the requests is checked as well.
     """
 
     expect_status: int | None = None
@@ -72,15 +72,15 @@ class CheckContext:
 
 
 SidedBreach = tuple[Side, Breach, Any]
-"""A breach with its side and the body in which it is."""
+"""The side of a breach, the breach, and the parsed body of that side."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawResult:
-    """Every breach of an interaction, before a profile says how severe it is, and the bodies that were checked.
+    """Every breach of an interaction, without severities, and the bodies that were checked.
 
-    `request_body` is None for a request that is unknown or broken on purpose, `response_body` for a response that is
-    missing or no success.
+    `request_body` is None if the request is unknown or broken on purpose. `response_body` is None if there is no
+    successful response.
     """
 
     breaches: list[SidedBreach]
@@ -90,7 +90,7 @@ class RawResult:
 
 @dataclass(frozen=True, slots=True)
 class ParsedRequest:
-    """A request, the segment of its order id (None: another path) and its body: parsed once, and passed along."""
+    """A request with its parsed path and body. `segment` is the order id in the path, or None for any other path."""
 
     request: Request
     segment: str | None
@@ -105,7 +105,7 @@ class ParsedRequest:
 def examine(
     interaction: Interaction, tables: Tables, context: CheckContext, parsed: ParsedRequest | None = None
 ) -> RawResult:
-    """Compare *interaction* with the strict reading. *parsed* is its request, if that was parsed before."""
+    """Return every breach of *interaction*. *parsed* is the parsed request, if the caller has already parsed it."""
     breaches: list[SidedBreach] = []
     request, response = interaction.request, interaction.response
     if request is not None and parsed is None:
@@ -126,7 +126,7 @@ def examine(
 
 
 def examine_body(side: Side, value: Any, tables: Tables) -> RawResult:
-    """Compare a body with the strict reading: bytes, or a value that the caller parsed."""
+    """Return every breach of a body, given as bytes or as a parsed JSON value."""
     reading = read(value) if isinstance(value, bytes) else from_parsed(value)
     check, bodies = (_request_body, (reading, None)) if side == "request" else (_response_body, (None, reading))
     return RawResult([(side, breach, reading.value) for breach in check(reading, tables)], *bodies)
@@ -185,13 +185,13 @@ def _is_unreadable(breaches: Iterable[Breach]) -> bool:
 def findings_of(
     raw: RawResult, interaction: Interaction, tables: Tables, settings: Settings, context: CheckContext
 ) -> Findings:
-    """Return the findings of the *raw* result of *interaction*."""
+    """Return the findings that the *raw* result of *interaction* gives, with API keys masked."""
     findings = to_findings(raw.breaches, tables, settings, stored=context.stored)
     return mask_keys(findings, interaction.request, tables, context)
 
 
 def mask_keys(findings: Findings, request: Request | None, tables: Tables, context: CheckContext) -> Findings:
-    """Return *findings* with names masked that contain a key: one that *request* sent, or a known one."""
+    """Return *findings* with every name masked that contains an API key of *request* or a known API key."""
     if request is None or not (len(findings) or findings.accepted):
         return findings
     keys = [key for key in (*keys_of(request, tables.operation), *context.known_keys) if len(key) >= LONG_KEY]
@@ -204,7 +204,7 @@ def mask_keys(findings: Findings, request: Request | None, tables: Tables, conte
 def to_findings(
     breaches: Iterable[SidedBreach], tables: Tables, settings: Settings, *, stored: bool = False
 ) -> Findings:
-    """Return the findings that a profile and its deviations make of *breaches*, in order of their places."""
+    """Return the findings that *breaches* give under the profile and deviations of *settings*, ordered by place."""
     findings, accepted = [], []
     for side, breach, body in breaches:
         severity = settings.severities[breach.rule]
@@ -237,7 +237,7 @@ def _finding(side: Side, breach: Breach, severity: Severity, body: Any) -> Findi
 
 
 def _place_key() -> Callable[[Finding], tuple[Any, ...]]:
-    """Return a sort key that orders indices as numbers. Parents of pointers repeat, so they are split only once."""
+    """Return a sort key that orders array indices as numbers. It splits parent pointers only once, as they repeat."""
     known: dict[str, list[tuple[int, int | str]]] = {"": []}
 
     def tokens(pointer: str) -> list[tuple[int, int | str]]:

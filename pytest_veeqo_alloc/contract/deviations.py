@@ -1,4 +1,4 @@
-"""Deviations: findings that are known and accepted, with a reason."""
+"""Deviations: known findings that are accepted for a stated reason."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _KEYS = ("rule", "pointer", "location", "reason", "source", "expires")
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """A finding that is known and accepted.
+    """A known finding that is accepted for a `reason`.
 
-    The place is a `pointer`, in which `*` stands for any index, or a `location` for a finding outside the body. `expires`
-    is the last day on which the deviation counts; None is for ever. ValueError for an unknown rule, an empty reason, or an
-    invalid place, source or date.
+    `pointer` is the place of the finding in the body, with `*` for any array index; `location` is its place outside the
+    body. `expires` is the last day on which the deviation applies; with None, it never expires. Raise ValueError for an
+    unknown rule, an empty reason, or an invalid place, source or date.
     """
 
     rule: str
@@ -39,24 +39,24 @@ class Deviation:
             raise ValueError(unknown_name("rule", self.rule, CATALOGUE))
         of_rule = f"of the deviation of {self.rule}"
         if not isinstance(self.reason, str) or not self.reason.strip():
-            raise ValueError(f"the deviation of {self.rule} needs a reason: say why it is accepted")
+            raise ValueError(f"the deviation of {self.rule} needs a reason: state why the deviation is accepted")
         if (self.pointer is None) == (self.location is None):
             raise ValueError(f"the deviation of {self.rule} needs either a pointer or a location")
         if self.pointer is None:
             if not isinstance(self.location, str) or not _LOCATION.fullmatch(self.location):
-                raise ValueError(f"the location {of_rule} must be text such as 'header:location' or 'status'")
+                raise ValueError(f"the location {of_rule} must be a string such as 'header:location' or 'status'")
         elif not isinstance(self.pointer, str):
-            raise ValueError(f"the pointer {of_rule} must be text such as '/line_items/*/id'")
+            raise ValueError(f"the pointer {of_rule} must be a string such as '/line_items/*/id'")
         else:
             split(self.pointer)  # raises for an invalid pointer
         if not isinstance(self.source, str):
-            raise ValueError(f"the source {of_rule} must be text")
+            raise ValueError(f"the source {of_rule} must be a string")
         if self.expires is not None and type(self.expires) is not datetime.date:
-            raise ValueError(f"expires {of_rule} must be a date such as 2027-01-31, without quotes")
+            raise ValueError(f"'expires' {of_rule} must be a date such as 2027-01-31, without quotes")
 
     @property
     def place(self) -> str:
-        """The pointer or the location."""
+        """The pointer or, outside the body, the location."""
         return (self.location if self.pointer is None else self.pointer) or ""
 
     def expired(self, today: datetime.date) -> bool:
@@ -64,7 +64,7 @@ class Deviation:
         return self.expires is not None and today > self.expires
 
     def matches(self, finding: Finding) -> bool:
-        """Return whether *finding* breaks this rule at this place."""
+        """Return whether *finding* has the rule and the place of this deviation."""
         if finding.rule != self.rule:
             return False
         if self.pointer is None or finding.pointer is None:
@@ -79,17 +79,17 @@ class Deviation:
 def parse(text: str) -> tuple[Deviation, ...]:
     """Parse a deviation file: TOML with tables `[[deviation]]`, whose keys are the fields of `Deviation`.
 
-    `pointer` may be a list, which gives one deviation each. ValueError for any other text.
+    A list of pointers gives one deviation for each pointer. Raise ValueError for an invalid file.
     """
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"not TOML: {error}") from None
     except RecursionError:
-        raise ValueError("not TOML: nested too deeply") from None
+        raise ValueError("cannot be parsed: nested too deeply") from None
     tables = document.get("deviation", [])
     if set(document) - {"deviation"} or not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
-        raise ValueError("a deviation file consists of tables [[deviation]] only")
+        raise ValueError("a deviation file must contain only [[deviation]] tables")
     return tuple(deviation for number, table in enumerate(tables, 1) for deviation in _parse_table(number, table))
 
 
@@ -99,7 +99,7 @@ def _parse_table(number: int, table: Mapping[str, Any]) -> Iterator[Deviation]:
             raise ValueError(f"deviation {number}: {unknown_name('key', key, _KEYS)}")
     pointers = table.get("pointer")
     if pointers == []:
-        raise ValueError(f"deviation {number}: the list of pointers is empty")
+        raise ValueError(f"deviation {number}: empty list of pointers")
     try:
         for pointer in pointers if isinstance(pointers, list) else [pointers]:
             yield Deviation(**{"rule": "", "reason": "", **table, "pointer": pointer})
@@ -108,7 +108,7 @@ def _parse_table(number: int, table: Mapping[str, Any]) -> Iterator[Deviation]:
 
 
 class DeviationIndex:
-    """Deviations by rule and generalised place, so that a look-up takes the same time for any number of them."""
+    """Deviations by rule and place, so that the time of a look-up does not depend on the number of deviations."""
 
     def __init__(self, deviations: Iterable[Deviation], today: datetime.date) -> None:
         self.today = today

@@ -1,6 +1,6 @@
 """Known error responses, and the rules about error bodies.
 
-The documentation page of this call documents no error. What is known was seen with other calls of the API in 2026.
+The Veeqo documentation describes no errors of this call. The known ones were captured from other calls in 2026.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pytest_veeqo_alloc.core.http import Headers, Response
 from pytest_veeqo_alloc.core.text import describe
 
 JSON_TYPE = "application/json;charset=utf-8"
-"""The content type with which the live API was seen to send JSON."""
+"""The content type of JSON responses of the live API."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
-    """An error response that was observed with another call of the API, or is synthetic, and its source."""
+    """An error response, captured from another call of the API (`observed`) or synthetic, and its source."""
 
     response: Response
     observed: bool
@@ -51,14 +51,14 @@ ERROR_RESPONSES: Mapping[str, ErrorResponse] = {
     "rate-limited": ErrorResponse(Response(429, (("Content-Length", "0"),), b""), True,
                                   "GETs in a burst: no body, no content type, no Retry-After"),
     "server-error": _json(500, {"status": 500, "error": "Internal Server Error"},
-                          "no 500 was captured; the form is that of a 404 of another call", observed=False),
+                          "no 500 was captured; the body has the format of a captured 404", observed=False),
     "bad-gateway": ErrorResponse(
         Response(502, (("Content-Type", "text/html"), ("Content-Length", str(len(_HTML)))), _HTML),
-        False, "no 502 was captured; such a page is what a reverse proxy sends",
+        False, "no 502 was captured; reverse proxies send such a page",
     ),
     "service-unavailable": ErrorResponse(Response(503, (("Content-Length", "0"),), b""), False, "no 503 was captured"),
 }  # fmt: skip
-"""The error responses by name. The source of a synthetic one says why it has this form."""
+"""The error responses by name. `source` describes the captured request, or the origin of a synthetic response."""
 
 MESSAGES = frozenset(
     text
@@ -68,10 +68,10 @@ MESSAGES = frozenset(
     for text in (value if isinstance(value, list) else [value])
     if isinstance(text, str)
 )
-"""Every text in the error responses; none of them is a secret."""
+"""All strings in the bodies of the error responses. They are public, so redaction keeps them."""
 
 _SEARCHED = 1_000_000
-"""Bytes of an error body that are searched for internals."""
+"""The maximum number of bytes of an error body that are searched for internals of the server."""
 
 _SOURCE = r"rb|erb|py|js|ts|php|java|jsp|go|cs|cshtml|aspx|dll|exe|exs?|sql|log|conf|ini|env|pem|key"
 
@@ -94,7 +94,7 @@ _INTERNALS = (
 
 
 def error_body_breaches(body: bytes | None) -> list[Breach]:
-    """Return the breaches of an error body: its form, and internals of the server that it shows."""
+    """Return the breaches of an error body in an unknown format or with internals of the server."""
     if not body:
         return []
     # A JSON string hides line breaks, quotes and slashes behind backslashes.

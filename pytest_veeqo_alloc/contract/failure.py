@@ -1,4 +1,4 @@
-"""Failures as text: grouped by rule, pointer first, at most 25 lines for any number of findings."""
+"""The text of a failure: findings grouped by rule, in at most 25 lines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COLUMN = 44
 
 
 def render(findings: Findings, hint: str = "") -> str:
-    """Return *findings* as text: a heading, the errors, a line per rule with warnings, and *hint* at the end."""
+    """Return *findings* as text: a heading, the errors, one line for each rule with warnings, and *hint*."""
     both_sides = len({finding.side for finding in findings}) > 1
     tail = _warning_lines(findings.warnings, both_sides) + ([f"  {hint}"] if hint else [])
     tail = ["", *tail] if tail else []
@@ -29,7 +29,7 @@ def render(findings: Findings, hint: str = "") -> str:
 
 
 def heading(findings: Findings) -> str:
-    """Return the counts of *findings*: `response of POST ...: 2 errors, 1 warning (profile documented)`."""
+    """Return a heading with the counts: `response of POST ...: 2 errors, 1 warning (profile documented)`."""
     sides = " and ".join(sorted({finding.side for finding in findings})) or "interaction"
     counts = [pluralise(len(findings.errors), "error")]
     if findings.warnings:
@@ -56,12 +56,12 @@ def _error_lines(errors: tuple[Finding, ...], room: int, both_sides: bool) -> li
 
 
 def _groups(errors: Iterable[Finding]) -> list[list[Finding]]:
-    """Return groups of errors that differ in their place only. Rules with few errors come first, otherwise in order."""
+    """Return groups of errors that differ only in their place. The groups of rules with few errors come first."""
     by_rule: dict[tuple[str, str], dict[tuple[str, ...], list[Finding]]] = {}
     for error in errors:
         groups = by_rule.setdefault((error.side, error.rule), {})
         groups.setdefault((error.wanted, error.got, error.remedy), []).append(error)
-    # A few wrong values say more than many missing ones, which would leave no room for them.
+    # A few wrong values say more than many missing fields, which would leave no room for the values.
     rare_first = sorted(by_rule.values(), key=lambda groups: sum(map(len, groups.values())) > _MAX_PLACES)
     return [group for groups in rare_first for group in groups.values()]
 
@@ -85,7 +85,7 @@ def _warning_lines(warnings: tuple[Finding, ...], both_sides: bool) -> list[str]
         more = f" and {pluralise(len(found) - 1, 'more place', 'more places')}" if len(found) > 1 else ""
         lines.append(f"  warning: {rule} at {_place(found[0], both_sides)}{more}: {CATALOGUE[rule].summary}")
     if len(by_rule) > _MAX_WARNINGS:
-        lines.append(f"  and warnings of {pluralise(len(by_rule) - _MAX_WARNINGS, 'more rule')}")
+        lines.append(f"  and warnings from {pluralise(len(by_rule) - _MAX_WARNINGS, 'more rule')}")
     return lines
 
 
@@ -94,7 +94,7 @@ def _place(finding: Finding, both_sides: bool) -> str:
 
 
 class ContractViolation(AssertionError):  # noqa: N818  # a promised name, and the term of contract testing
-    """An interaction that breaks the contract. `findings` has every finding; the text shows as many as fit."""
+    """The error for an interaction that breaks the contract. `findings` has all findings, the text at most 25 lines."""
 
     def __init__(self, findings: Findings, hint: str = "") -> None:
         super().__init__(render(findings, hint))

@@ -1,6 +1,6 @@
-"""The schema files, compiled into a table that the walk follows.
+"""The compiler of schema files into a table of documented objects, against which bodies are checked.
 
-A schema with a keyword that the walk does not check is rejected, since nothing would enforce the keyword.
+The compiler rejects schema keywords that the checks of bodies would not enforce.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NULLABLE_STRING_TYPES = frozenset({str, type(None)})
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A documented member. `type` is None if the page states none; `shape` is that of an object or of array items."""
+    """A documented member. `type` is None if none is documented; `shape` describes an object or the items of an array."""
 
     name: str
     type: JsonType | None
@@ -44,11 +44,11 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A documented object: its fields by name, and of those with a shape the name, whether it is an array, and the shape.
+    """A documented object with its `fields` by name. `children` has name, is-array flag and shape of nested objects.
 
-    `rule` is the rule that reports every structural breach of this shape; None for the usual rules. `is_clean` returns
-    true only for an object without any breach; false decides nothing. Its second argument is the set of texts that are
-    known to be date-times, which it extends.
+    `rule` is the rule that reports every structural breach of this object, or None for the usual rules. `is_clean`
+    returns true only for an object without any breach; false decides nothing. The second argument of `is_clean` is the
+    set of known date-times, which `is_clean` extends.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Shape:
 
 
 def compile_schema(schema: Schema, *, root: str) -> Shape:
-    """Return the shape of *schema*, named *root*. ValueError for an unsupported keyword or a root that is no object."""
+    """Return *schema*, an object named *root*, compiled. Raise ValueError for unsupported keywords and other types."""
     return _Compiler(schema).shape(schema, root)
 
 
@@ -71,7 +71,7 @@ class _Compiler:
     def shape(self, schema: Schema, name: str) -> Shape:
         _check_keywords(schema)
         if schema.get("type") != "object":
-            raise ValueError(f"the schema of {name} is not an object")
+            raise ValueError(f"the schema of {name} must have the type object")
         required = schema.get("required", ())
         fields = {key: self._field(name, key, value, key in required) for key, value in schema["properties"].items()}
         children = tuple((f.name, f.type == "array", f.shape) for f in fields.values() if f.shape)
@@ -111,7 +111,7 @@ def _check_keywords(schema: Schema) -> None:
 
 
 def _clean_check(fields: Iterable[Field]) -> CleanCheck:
-    """Return the `is_clean` of a shape: a few calls into C, on members fetched in an order that groups their kinds."""
+    """Return the `is_clean` function of a documented object. For speed, it checks all members of a kind in one call."""
     ordered = sorted(fields, key=_group)
     width = len(ordered)
     if width < 2:  # itemgetter would return no tuple

@@ -1,4 +1,4 @@
-"""Breaches and findings: a rule that is broken at a place, before and after a profile says how severe that is."""
+"""Breaches and findings. A breach is a rule that is broken at a place, and a finding is a breach with a severity."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_veeqo_alloc.core.text import NOTHING
 
 
 class Breach(NamedTuple):
-    """One rule broken at one place. `wanted` and `remedy` replace the texts of the rule, unless they are empty."""
+    """A rule broken at a place. `wanted` and `remedy`, unless empty, replace the ones in the rule."""
 
     rule: str
     pointer: str | None
@@ -28,12 +28,11 @@ class Breach(NamedTuple):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Finding:
-    """One place where one rule is broken.
+    """A rule broken at a place, with the severity in a profile.
 
     `pointer` is a JSON Pointer (RFC 6901) into the body. It is None outside the body, where `location` is `method`,
     `path`, `path:order_id`, `query:NAME`, `header:NAME` or `status`; otherwise `location` is `body`. `wanted` and `got`
-    describe values and never quote them. The pointer is exact in memory; `str`, `repr` and pickles mask names that must
-    not be shown.
+    describe values and never quote them. `pointer` is exact; `str`, `repr` and pickles mask names that may be secret.
     """
 
     rule: str
@@ -48,22 +47,22 @@ class Finding:
 
     @property
     def message(self) -> str:
-        """What was wanted and what came, in one line."""
+        """The expectation and the actual value in one line."""
         return f"wanted {self.wanted}; got {self.got}"
 
     @property
     def place(self) -> str:
-        """The pointer, `(whole body)` or the location, with names masked that must not be shown."""
+        """The pointer, `(whole body)` or the location. Names that may be secret are masked."""
         if self.pointer is None:
             return mask_location(self.location)
         return mask_pointer(self.pointer) or WHOLE_BODY
 
     def masked(self) -> Finding:
-        """Return the finding with names masked in `pointer` and `location` that must not be shown."""
+        """Return the finding with all names in `pointer` and `location` masked that may be secret."""
         return replace(self, pointer=mask_pointer(self.pointer), location=mask_location(self.location))
 
     def mask_keys(self, keys: Iterable[str]) -> Finding:
-        """Return the finding with names masked in `pointer` and `location` that contain one of *keys*."""
+        """Return the finding with all names in `pointer` and `location` masked that contain one of *keys*."""
         pointer, location = self.pointer, self.location
         for key in keys:
             pointer, location = mask_key(pointer, key), mask_key(location, key) or location
@@ -103,9 +102,9 @@ class Accepted:
 
 
 class Findings(Sequence[Finding]):
-    """All findings of a check, ordered by side, location, pointer and rule. Use `.ok`; there is no truth value.
+    """All findings of a check, ordered by side, location, pointer and rule. Use `.ok`: `bool()` raises TypeError.
 
-    `accepted` has the findings that a deviation accepts, which are not in the sequence.
+    Findings that a deviation accepts are in `accepted` and not in the sequence.
     """
 
     def __init__(
@@ -122,11 +121,11 @@ class Findings(Sequence[Finding]):
         self.operation = operation
 
     def with_findings(self, findings: Iterable[Finding], accepted: Iterable[Accepted] = ()) -> Findings:
-        """Return *findings* and *accepted* as findings of the same profile and operation."""
+        """Return a new `Findings` with *findings* and *accepted*, and with the profile and operation of this one."""
         return Findings(findings, accepted=accepted, profile=self.profile, operation=self.operation)
 
     def where(self, keep: Callable[[Finding], bool]) -> Findings:
-        """Return the findings, accepted ones included, for which *keep* returns true."""
+        """Return a new `Findings` with the findings and accepted findings for which *keep* returns true."""
         return self.with_findings(filter(keep, self), (entry for entry in self.accepted if keep(entry.finding)))
 
     @property
@@ -136,7 +135,7 @@ class Findings(Sequence[Finding]):
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
-        """The findings that are reported and fail nothing."""
+        """The findings that are reported but do not fail a check."""
         return tuple(finding for finding in self._all if finding.severity == "warning")
 
     @property

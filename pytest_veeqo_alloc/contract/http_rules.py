@@ -19,7 +19,7 @@ _MAX_ID_LENGTH = 30
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """The documented call: method, path template, header of the API key, status and header of the response."""
+    """The documented call: its method and path template, and the headers and the status that it uses."""
 
     method: str
     path: str
@@ -30,24 +30,24 @@ class Operation:
 
     @property
     def name(self) -> str:
-        """The call as the page writes it: `METHOD /path/{parameter}`."""
+        """The method and the path template: `METHOD /path/{parameter}`."""
         return f"{self.method} {self.path}"
 
     def path_for(self, order_id: object) -> str:
-        """Return the path with *order_id*, which may be any value."""
+        """Return the path of the call with *order_id*, which may be any value."""
         return re.sub(r"\{\w+\}", lambda match: str(order_id), self.path)
 
     def order_segment(self, url: str) -> str | None:
-        """Return the decoded segment of the order id in the path of *url*, or None for another path."""
+        """Return the decoded order id segment in the path of *url*, or None for any other path."""
         match = self.pattern.search(path_of(url))
         return unquote(match[1]) if match else None
 
     def order_id(self, url: str) -> int | None:
-        """Return the order id in the path of *url*, or None."""
+        """Return the order id in the path of *url*, or None for any other path or an id that is not an integer."""
         return order_id_in(self.order_segment(url))
 
     def matches(self, interaction: Interaction) -> bool:
-        """Return whether *interaction* is a call of this operation, by method and path, with any order id."""
+        """Return whether the method and the path of *interaction* are those of this call, with any order id."""
         request = interaction.request
         if request is None or request.method.upper() != self.method:
             return False
@@ -55,7 +55,7 @@ class Operation:
 
 
 def parse_operation(description: Mapping[str, Any]) -> Operation:
-    """Return the operation of *description*, an OpenAPI operation with the additional members `method` and `path`."""
+    """Parse *description*, an OpenAPI operation with the additional members `method` and `path`."""
     path = description["path"]
     parameters = {parameter["in"]: parameter["name"] for parameter in description["parameters"]}
     (status, response), *_ = description["responses"].items()
@@ -71,7 +71,7 @@ def parse_operation(description: Mapping[str, Any]) -> Operation:
 
 
 def path_of(url: str) -> str:
-    """Return the path of *url*; empty for an invalid URL."""
+    """Return the path of *url*, or an empty string for an invalid URL."""
     try:
         return urlsplit(url).path
     except ValueError:
@@ -79,7 +79,7 @@ def path_of(url: str) -> str:
 
 
 def order_id_in(segment: str | None) -> int | None:
-    """Return the order id in a path segment; None for no segment, or one that is not an integer."""
+    """Return the order id in a path *segment*, or None if *segment* is None or not an integer."""
     return int(segment) if segment and len(segment) < _MAX_ID_LENGTH and is_integer(segment) else None
 
 
@@ -96,11 +96,11 @@ _MEDIA_TYPE = re.compile(r"application/json|[!#$&^_.+a-z0-9-]+/[!#$&^_.+a-z0-9-]
 _KEY_IN_URL = Breach("key-in-url", None, "something that looks like a credential")
 _UNDOCUMENTED_QUERY = Breach("undocumented-query", None, "a query parameter")
 LONG_KEY = 8
-"""The length from which a key is also searched within longer text; a shorter one could occur there by chance."""
+"""The minimum length of keys to search for within longer strings, in which a shorter key could occur by chance."""
 
 
 def target_breaches(request: Request, segment: str | None, operation: Operation) -> list[Breach]:
-    """Return the breaches of method and path, in which *segment* is the order id (None: another path)."""
+    """Return the breaches of method and path. *segment* is the order id in the path, or None for any other path."""
     breaches = []
     if request.method != operation.method:
         got = safe_method(request.method) or "another method"
@@ -115,10 +115,10 @@ def target_breaches(request: Request, segment: str | None, operation: Operation)
 def key_breaches(
     request: Request, operation: Operation, *, headers_filtered: bool, known: Sequence[str] = ()
 ) -> list[Breach]:
-    """Return the breaches of the API key and the query parameters of a request whose path is right.
+    """Return the breaches of the API key and the query parameters of a request with the documented path.
 
-    A missing key is no breach if *headers_filtered*. *known* are the keys that a server accepts, which may not be in the
-    URL either.
+    With *headers_filtered*, a missing API key is not a breach. The URL must contain neither the API keys in the headers
+    nor the *known* ones.
     """
     sent = keys_of(request, operation)
     keys = list(dict.fromkeys([*sent, *known]))
@@ -138,7 +138,7 @@ def key_breaches(
 
 
 def credential_places(request: Request, operation: Operation, known: Sequence[str] = ()) -> list[str]:
-    """Return every location in *request* with a credential, recognised by the name there or as one of the *known* keys."""
+    """Return the location of every credential in *request*: a field with a credential's name, or a *known* API key."""
     names = (operation.key_header, "authorization")
     headers = [name for name in names if any(request.header_values(name))]
     headers += [name for name, value in request.headers if name.lower() not in names and value in known]
@@ -156,12 +156,12 @@ def keys_of(request: Request, operation: Operation) -> list[str]:
 
 
 def is_credential(name: str) -> bool:
-    """Return whether *name*, that of a header, parameter or member, sounds like a key, token or password."""
+    """Return whether *name* is a typical name of a header, parameter or member with a key, token or password."""
     return _CREDENTIAL.fullmatch(re.sub(r"[-_.\[\]\s]", "", name).lower()) is not None
 
 
 def _query(query: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield each parameter's name with every text that it could stand for: not all servers read a plus as a space."""
+    """Yield the name of each parameter, and its name and value with a plus decoded as a space and kept as a plus."""
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
         if pair:
@@ -179,7 +179,7 @@ def _show_key(texts: Iterable[str], keys: Iterable[str]) -> bool:
 
 
 def media_type_breach(message: Request | Response, rule: str) -> list[Breach]:
-    """Return the breach of *rule* if *message* does not declare its body as JSON."""
+    """Return a breach of *rule* if the content type of *message* is not JSON."""
     value = message.header("content-type")
     if is_json_type(value or ""):
         return []
@@ -187,12 +187,12 @@ def media_type_breach(message: Request | Response, rule: str) -> list[Breach]:
 
 
 def is_json_type(value: str) -> bool:
-    """Return whether the content type *value*, parameters aside, is JSON (RFC 8259 section 11, RFC 6839 section 3.1)."""
+    """Return whether the content type *value* is JSON (RFC 8259 section 11, RFC 6839 section 3.1)."""
     return _MEDIA_TYPE.fullmatch(value.partition(";")[0].strip()) is not None
 
 
 def status_breaches(status: int, operation: Operation, *, expect: int | None, broken: bool) -> list[Breach]:
-    """Return the breach of *status*, compared with *expect*, or with the page and whether the request was *broken*."""
+    """Return the breach if *status* is not *expect*, not a 4xx for a *broken* request, or not the documented status."""
     wanted = "a 4xx status" if broken else str(operation.status)
     if broken and is_success(status):
         rule = "broken-request-accepted"
@@ -208,7 +208,7 @@ def status_breaches(status: int, operation: Operation, *, expect: int | None, br
 
 
 def location_breaches(response: Response, operation: Operation, order_id: float | None) -> list[Breach]:
-    """Return the breach of the Location header of a 201. *order_id* is the id in its body, None if there is none."""
+    """Return the breach of the Location header of a 201. *order_id* is the id in the response body, or None."""
     value = response.header(operation.location_header)
     place = f"header:{operation.location_header.lower()}"
     if value is None:
@@ -222,19 +222,19 @@ def location_breaches(response: Response, operation: Operation, order_id: float 
 
 
 Ending = Literal["answered", "unanswered", "pending", "elsewhere"]
-"""The outcome of a request: answered; not answered completely; not known yet; sent to a host that is not the API."""
+"""The outcome of a request. `elsewhere` means that the request was sent to a host other than the API."""
 
 SEQUENCE_RULES = ("repeated-post", "key-sent-elsewhere")
-"""The rules about a sequence of requests."""
+"""The ids of the rules about a sequence of requests."""
 
 Seen = tuple[Interaction, Ending]
 
 
 def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable[str] = ()) -> Iterator[Breach]:
-    """Yield the breaches of a sequence of requests: a POST repeated without need, and a key sent to another host.
+    """Yield the breaches of a sequence of requests: an unsafely repeated POST, or an API key sent to another host.
 
-    *seen* is in the order of arrival, and *keys* are those that the API accepts. A POST may be repeated once the order
-    was read, listed or deleted from, and after a 429, which is refused before anything is carried out.
+    *seen* is in order of arrival. *keys* are the API keys that the server accepts. A POST may be repeated after another
+    call about the order succeeded or returned 404, and after a 429, since the rejected POST was not carried out.
     """
     unresolved: dict[int | None, list[tuple[object, int, str]]] = {}
     known_keys = tuple(keys)
@@ -262,12 +262,12 @@ def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable
 
 
 def _uncertainty(response: Response | None, ending: Ending) -> str:
-    """Return why the client cannot know whether its request was carried out; empty if it can."""
+    """Return why the client cannot know whether its request was carried out, or an empty string if it can."""
     if ending == "unanswered":
         return "an incomplete response"
     if ending == "pending" or response is None:
         return ""
     if response.status >= 500:
-        return f"a {response.status}"
+        return f"a {response.status} response"
     readable = is_json_type(response.header("content-type") or "") and read(response.body).readable
     return "" if readable or not response.is_success else "an unreadable response"

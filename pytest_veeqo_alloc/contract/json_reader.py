@@ -1,6 +1,6 @@
-"""JSON text to values, strictly by RFC 8259.
+"""A strict JSON parser (RFC 8259).
 
-The fast decoder stops at the first defect; only then does a slower one decode the text again, to locate every defect.
+A fast decoder stops at the first defect. A slower decoder then decodes the body again and locates every defect.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.core.json_pointer import join
 
 MAX_DEPTH = 64
-"""Levels of arrays and objects."""
+"""The maximum number of nested arrays and objects."""
 MAX_DIGITS = 4300
-"""Digits of an integer."""
+"""The maximum number of digits of an integer."""
 TOO_DEEP = Breach("too-deep", "", f"more than {MAX_DEPTH} levels")
 """The breach of a body that nests deeper than `MAX_DEPTH`."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Reading:
-    """A body that was read. `value` is undefined unless `readable` is true."""
+    """The parsed body with its breaches. `value` is None if the body is not `readable`."""
 
     value: Any
     breaches: tuple[Breach, ...] = ()
@@ -35,7 +35,7 @@ class Reading:
 
 
 def read(body: bytes | None) -> Reading:
-    """Read *body*. The depth of values that no schema describes is not checked: see `nests_deeper`."""
+    """Parse *body*. The nesting of the parsed value is not limited to `MAX_DEPTH`: see `nests_deeper`."""
     if not body:
         return _unreadable(Breach("body-missing", ""))
     breaches = []
@@ -50,7 +50,7 @@ def read(body: bytes | None) -> Reading:
 
 
 def from_parsed(value: Any, before: Iterable[Breach] = ()) -> Reading:
-    """Check a parsed value, after the breaches *before*. TypeError for a member whose name is not a string."""
+    """Check a parsed value and add its breaches to *before*. Raise TypeError if the name of a member is not a string."""
     if nests_deeper(value, MAX_DEPTH):
         return _unreadable(TOO_DEEP, before)
     breaches = list(before)
@@ -58,7 +58,7 @@ def from_parsed(value: Any, before: Iterable[Breach] = ()) -> Reading:
 
 
 def nests_deeper(value: Any, levels: int) -> bool:
-    """Return whether *value* has more than *levels* levels of arrays and objects."""
+    """Return whether *value* has more than *levels* levels of nested arrays and objects."""
     stack = [(value, 1)]
     while stack:
         container, depth = stack.pop()
@@ -118,7 +118,7 @@ _FAST = json.JSONDecoder(
 
 class _RepeatingObject(dict[str, Any]):
     repeated: list[str]
-    """The names that occur more than once."""
+    """The names of members that occur more than once."""
 
 
 def _object_with_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -138,7 +138,7 @@ _SLOW = json.JSONDecoder(object_pairs_hook=_object_with_duplicates, parse_int=_i
 
 
 def _plain(value: Any, pointer: str, add: Callable[[Breach], None]) -> Any:
-    """Return *value* in plain containers, after adding the breach of every defect in it."""
+    """Convert *value* to plain dicts and lists. Add a breach for each defect in *value*."""
     if isinstance(value, float) and not math.isfinite(value):
         add(Breach("non-finite-number", pointer, "a number that is not finite or has too many digits"))
     elif isinstance(value, list):

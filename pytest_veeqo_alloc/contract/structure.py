@@ -1,4 +1,4 @@
-"""The structure of a body, and conventions about single values: ids, quantities, amounts and date-times."""
+"""Checks of the structure of a body and of single values: ids, quantities, amounts and date-times."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ def walk_request(value: Any, root: Shape) -> list[Breach]:
 
 
 def wrapped_allocation(value: Any) -> tuple[Any, str]:
-    """Return the allocation in a request body and its pointer; at the root if the wrapper is missing."""
+    """Return the allocation in a request body and its pointer. Without a wrapper object, the body is the allocation."""
     if not isinstance(value, dict):
         return None, ""
     return (value["allocation"], "/allocation") if "allocation" in value else (value, "")
 
 
 def json_type(value: Any) -> JsonType | None:
-    """Return the JSON type of *value*, or None for null and other values. Subclasses count, but a boolean is no number."""
+    """Return the JSON type of *value*, also for instances of subclasses, or None for null and other values."""
     exact = _JSON_TYPES.get(type(value))
     return exact or next((_JSON_TYPES[base] for base in type(value).__mro__ if base in _JSON_TYPES), None)
 
 
 class _Walk:
-    """A walk through one body: its breaches so far, and the texts known to be date-times."""
+    """A check of one body, with the breaches found so far and the strings known to be date-times."""
 
     def __init__(self) -> None:
         self.breaches: list[Breach] = []
@@ -76,12 +76,12 @@ class _Walk:
             self.reject(Breach("wrong-type", "", describe(value), "object"), value)
 
     def reject(self, breach: Breach, value: Any) -> None:
-        """Add *breach*, which hides what is in *value*, unless that nests too deeply."""
+        """Add *breach* of *value*, whose content is not checked. Raise _TooDeepError if *value* nests too deeply."""
         self.add(breach)
         self._check_depth(value, breach.pointer or "")
 
     def members(self, members: dict[str, Any], shape: Shape, pointer: str) -> None:
-        """Add the breaches of an object of *shape* and of everything in it."""
+        """Add the breaches of *members*, an object documented by *shape*, and of the objects nested in it."""
         if shape.is_clean(members, self._dates):
             return
         self._fields(members, shape, pointer)

@@ -134,7 +134,7 @@ def test_warnings_are_grouped_by_rule() -> None:
     body = drop(put(body, "/delivery_cost", -1), "/deliver_to/zip")
     text = str(ContractViolation(Contract().check_body("response", body)))
     assert "warning: undocumented-field at /extra_0 and 8 more places: an undocumented field" in text
-    assert "  and warnings of 4 more rules" in text
+    assert "  and warnings from 4 more rules" in text
 
 
 def test_failure_with_both_sides_names_the_side_of_each_place() -> None:
@@ -288,7 +288,7 @@ def test_deviation_counts_on_its_last_day_and_renewed_ones_come_first() -> None:
         ),
         (
             "[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = 5",
-            "the pointer of the deviation of null-value must be text",
+            "the pointer of the deviation of null-value must be a string",
         ),
         (
             "[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = '/a'\nexpires = '2027-01-31'",
@@ -302,25 +302,25 @@ def test_deviation_counts_on_its_last_day_and_renewed_ones_come_first() -> None:
         ("[[deviation]]\nrule = ['x']\nreason = 'x'\npointer = '/a'", "unknown rule of type list"),
         (
             "[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = 0",
-            "the pointer of the deviation of null-value must be text",
+            "the pointer of the deviation of null-value must be a string",
         ),
         (
             "[[deviation]]\nrule = 'null-value'\nreason = 'x'\nlocation = 'boddy'",
-            "must be text such as 'header:location' or 'status'",
+            "must be a string such as 'header:location' or 'status'",
         ),
         (
             "[[deviation]]\nrule = 'null-value'\nreason = 'x'\nlocation = ''",
-            "must be text such as 'header:location' or 'status'",
+            "must be a string such as 'header:location' or 'status'",
         ),
-        ("[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = []", "the list of pointers is empty"),
+        ("[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = []", "deviation 1: empty list of pointers"),
         (
             "[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = '/a'\nsource = 7",
-            "the source of the deviation of null-value must be text",
+            "the source of the deviation of null-value must be a string",
         ),
-        ("a = " + "[" * 50_000, "not TOML: "),
-        ("deviation = 5", "consists of tables [[deviation]] only"),
-        ("deviation = [5]", "consists of tables [[deviation]] only"),
-        ("[[deviations]]", "consists of tables [[deviation]] only"),
+        ("a = " + "[" * 50_000, "cannot be parsed: nested too deeply"),
+        ("deviation = 5", "must contain only [[deviation]] tables"),
+        ("deviation = [5]", "must contain only [[deviation]] tables"),
+        ("[[deviations]]", "must contain only [[deviation]] tables"),
         ("[[deviation", "not TOML: "),
     ],
 )
