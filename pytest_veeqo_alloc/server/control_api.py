@@ -1,4 +1,4 @@
-"""The control API of a served fake or proxy, for clients in any language: JSON in, JSON out, and nothing secret in it."""
+"""The control API of a served fake or proxy: JSON over HTTP, for tests in any language. Responses contain no secret."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan, json_res
 
 PREFIX = "/__veeqo_alloc__/"
 _METHODS = {"reset": "reset", "faults": "inject_fault", "responses": "respond_with", "expect": "expect_finding"}
-"""By name in the API, the method of a fake that a POST calls; a proxy has only some of them."""
+"""The server's method that a POST calls, by the name of the call. A proxy has only some of these methods."""
 
 
 def with_control_api(server: BaseServer) -> Callable[[Request], Exchange]:
-    """Return the app of *server* with the control API in front of it."""
+    """Return the app of *server*, extended by the control API."""
 
     def handle(request: Request) -> Exchange:
         path = path_of(request.url)
@@ -32,13 +32,13 @@ def with_control_api(server: BaseServer) -> Callable[[Request], Exchange]:
             response = json_response(404, {"error_messages": str(error.args[0])})
         except ValueError as error:
             response = json_response(400, {"error_messages": str(error)})
-        return Exchange(ResponsePlan(response), server.log.aborted, lambda sent: None)  # no log has a record of it
+        return Exchange(ResponsePlan(response), server.log.aborted, lambda sent: None)  # control calls are not logged
 
     return handle
 
 
 def _answer(server: BaseServer, name: str, request: Request) -> dict[str, Any]:
-    """Return the JSON answer; LookupError for an unknown call, ValueError for wrong arguments."""
+    """Return the JSON response to a call. Raise LookupError for an unknown call, ValueError for invalid arguments."""
     if request.method == "GET" and name in _READS:
         return _READS[name](server)
     if request.method == "POST" and hasattr(server, _METHODS.get(name, "?")):
@@ -55,13 +55,13 @@ def _answer(server: BaseServer, name: str, request: Request) -> dict[str, Any]:
         return {"ok": True}
     calls = [f"GET {read}" for read in _READS]
     calls += [f"POST {write}" for write, method in _METHODS.items() if hasattr(server, method)]
-    raise LookupError(f"below {PREFIX} there are {', '.join(calls)}")
+    raise LookupError(f"unknown call; the calls under {PREFIX} are {', '.join(calls)}")
 
 
 def _arguments(request: Request) -> dict[str, Any]:
-    """Return the members of the body, which must be declared as JSON: a page in a browser can send anything else."""
+    """Return the members of the body. The media type must be JSON, which a web page of another origin cannot send."""
     if request.header("origin") is not None:
-        raise ValueError("requests from a page in a browser are not accepted")
+        raise ValueError("requests from a web page (with an Origin header) are not accepted")
     if not request.body:
         return {}
     if not is_json_type(request.header("content-type") or ""):
@@ -71,7 +71,7 @@ def _arguments(request: Request) -> dict[str, Any]:
     except ValueError:
         raise ValueError("the body is not JSON") from None
     if not isinstance(members, dict):
-        raise ValueError('the body is an object with the arguments, such as {"name": "gzip"}')
+        raise ValueError('the body must be an object with the arguments, such as {"name": "gzip"}')
     return members
 
 
@@ -86,7 +86,7 @@ def _findings(server: BaseServer) -> dict[str, Any]:
 
 
 def _interactions(server: BaseServer) -> dict[str, Any]:
-    """Return the redacted interactions, each as in a file of its own."""
+    """Return the redacted interactions in the format of interaction files."""
     records = list(server.log.records)
     interactions = [record.interaction() for record in records]
     redacted: list[Interaction] = redact(interactions)

@@ -1,4 +1,4 @@
-"""The fake: a stateful server that answers allocations, and checks every request against the contract."""
+"""The fake: a stateful server that answers allocations and checks every request against the contract."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ _REJECTIONS = {
     "order-id-not-integer": "not-found", "api-key-missing": "unauthorized", "request-media-type": "bad-request",
     "byte-order-mark": "bad-request", "duplicate-key": "bad-request", "non-finite-number": "bad-request",
 }  # fmt: skip
-"""The error answer by rule, most specific first; any other error is `unprocessable`."""
+"""The error response for a request that breaks a rule, most specific rule first; `unprocessable` for any other rule."""
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
-    """A request, matched and read once.
+    """A request, matched to a call and parsed.
 
-    `order_id` is the integer in the documented path. `sibling` has the order id, and for DELETE the allocation id, of
-    one of the two calls that the fake answers and the documented page does not describe.
+    `order_id` is the integer in the documented path. `sibling` is set for the two undocumented calls that the fake
+    answers: the order id for GET of an order, order id and allocation id for DELETE of an allocation.
     """
 
     parsed: ParsedRequest
@@ -68,7 +68,7 @@ class IncomingCall:
 
     @classmethod
     def of(cls, request: Request) -> IncomingCall:
-        """Match and read *request*."""
+        """Match *request* to a call and parse it."""
         operation, path = tables().operation, path_of(request.url)
         parsed = ParsedRequest.of(request, operation)
         is_documented = parsed.segment is not None and request.method.upper() == operation.method
@@ -83,14 +83,14 @@ class IncomingCall:
 def outcome_of(
     call: IncomingCall, errors: tuple[Finding, ...], world: World, policy: Policy, api_key: str
 ) -> tuple[World, Outcome]:
-    """Carry out *call*, or reject it; return the world afterwards with the outcome.
+    """Carry out *call*, or reject it. Return the world after the call, and the outcome.
 
-    *errors* are the errors of the request in the profile by which the policy rejects.
+    *errors* are the errors of the request under `policy.refuses`, the profile whose errors the policy rejects.
     """
     if not call.is_documented and call.sibling is None:
         return world, Outcome("unknown-route" if call.parsed.segment is None else METHOD_NOT_ALLOWED)
     if policy.wrong_key != ACCEPT and api_key not in keys_of(call.parsed.request, tables().operation):
-        return world, Outcome(policy.wrong_key, reason="the request does not carry the key of this server")
+        return world, Outcome(policy.wrong_key, reason="the request does not have the API key of this server")
     if call.sibling is not None:
         order_id, allocation_id = call.sibling
         if allocation_id is None:
@@ -99,7 +99,7 @@ def outcome_of(
     if errors:
         return world, _rejection(errors, policy)
     if call.order_id is None or call.order_id < 1:
-        return world, Outcome("not-found", reason="there is no such order")
+        return world, Outcome("not-found", reason="no such order")
     return allocate(world, policy, call.order_id, requested_allocation(call.parsed.body))
 
 
@@ -114,7 +114,7 @@ def _rejection(errors: tuple[Finding, ...], policy: Policy) -> Outcome:
 
 @dataclass(slots=True)
 class _PlannedFault:
-    """A fault for the next *times* allocations."""
+    """A fault to inject into the next *times* allocations."""
 
     fault: Fault
     arguments: dict[str, Any]
@@ -123,11 +123,11 @@ class _PlannedFault:
 
 
 class Fake(BaseServer):
-    """A stateful fake of the API, which checks every request to `url` at once.
+    """A stateful fake of the API at `url`, which checks every request on arrival.
 
-    `world`, `policy` and `api_key` may be set at any time. `interactions` has each request once, with its response if
-    that was sent completely. `findings` is everything wrong with them so far, each alone and in their order; what a
-    fault or `respond_with` put into a response counts against nothing. An observer of the tests that use it.
+    `world`, `policy` and `api_key` may be set at any time. `interactions` has every request, with its response if the
+    response was sent completely. `findings` has the findings of each interaction, and of the sequence of requests.
+    Responses changed by a fault or `respond_with` are not checked. Findings can fail the test that uses the fake.
     """
 
     source, origin = "the fake", "fake"
@@ -147,7 +147,7 @@ class Fake(BaseServer):
         super().__init__(engine, on_record)
 
     def _begin(self, *keys: str) -> None:
-        """Start a new log with the initial world, policy and key, and no planned fault or expected finding."""
+        """Start a new log. Restore the initial world, policy and key, without planned faults or expected findings."""
         with self._lock:
             self.world, self.policy, self.api_key = self._initial
             super()._begin(self.api_key)
@@ -156,30 +156,30 @@ class Fake(BaseServer):
 
     @property
     def world(self) -> World:
-        """Orders, stock and allocations; TypeError if set to anything but a `World`."""
+        """The orders, stock and allocations. Setting it raises TypeError for anything but a `World`."""
         return self._world
 
     @world.setter
     def world(self, world: World) -> None:
         if not isinstance(world, World):
-            raise TypeError(f"the world of a fake is a World, such as World.of(Story(...)), not {type(world).__name__}")
+            raise TypeError(f"the world must be a World, such as World.of(Story(...)), not {type(world).__name__}")
         self._world = world
 
     @property
     def policy(self) -> Policy:
-        """What the fake does where the page is silent; TypeError if set to anything but a `Policy`."""
+        """The behaviour where the documentation is silent. Setting it raises TypeError for anything but a `Policy`."""
         return self._policy
 
     @policy.setter
     def policy(self, policy: Policy) -> None:
         if not isinstance(policy, Policy):
-            raise TypeError(f"the policy of a fake is a Policy, such as Policy.strict(), not {type(policy).__name__}")
+            raise TypeError(f"the policy must be a Policy, such as Policy.strict(), not {type(policy).__name__}")
         self._policy, self._rejecting = policy, Engine(policy.refuses)
 
     def inject_fault(self, name: str, times: int = 1, **arguments: Any) -> None:
-        """Put the fault *name* into the next *times* allocations, after those planned before.
+        """Inject the fault *name* into the next *times* allocations, after the faults that were planned earlier.
 
-        ValueError for an unknown fault, or an argument that it does not take.
+        Raise ValueError for an unknown fault or an invalid argument.
         """
         fault = validate_fault(name, arguments)
         if name == "redirect-elsewhere":
@@ -194,10 +194,10 @@ class Fake(BaseServer):
         headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
         times: int = 1,
     ) -> None:
-        """Answer the next *times* allocations with this response, and carry nothing out.
+        """Answer the next *times* allocations with this response, without allocating anything.
 
-        *body* is a JSON value, or bytes or a string to be sent unchanged; None for no body. ValueError for a response
-        that cannot be sent.
+        *body* is a JSON value, bytes or a string to be sent unchanged, or None for no body. Raise ValueError for a
+        response that cannot be sent.
         """
         response = custom_response(status, body, headers)
         fault = Fault("respond_with", "", lambda plan, arguments: ResponsePlan(response), carried_out=False)
@@ -205,24 +205,24 @@ class Fake(BaseServer):
 
     def _plan(self, fault: Fault, arguments: dict[str, Any], times: int) -> None:
         if isinstance(times, bool) or not isinstance(times, int) or times < 1:
-            raise ValueError(f"times= is a number of requests, at least 1, not {times!a}")
+            raise ValueError(f"times= must be a number of requests, at least 1, not {times!a}")
         with self._lock:
             self._planned.append(_PlannedFault(fault, arguments, times))
 
     def expect_finding(self, rule: str) -> None:
-        """Expect the client to break *rule*: its findings fail nothing, and having none of them fails the test.
+        """Expect the client to break *rule*: findings of the rule do not fail the test, and the lack of any does.
 
-        ValueError for an unknown rule, or one that is off.
+        Raise ValueError for an unknown rule, or a rule that is off.
         """
         self._expected.add(rule)
 
     def without_expected(self, findings: Findings) -> Findings:
-        """Return those of *findings* that were not expected."""
+        """Return the unexpected ones of *findings*."""
         return self._expected.without(findings)
 
     @property
     def problems(self) -> list[str]:
-        """Sentences, each of which fails a test: expected findings that are missing, and faults without a request."""
+        """Sentences about failures other than findings: a missing expected finding, or a fault that no request met."""
         self.settle()
         # Computing the findings takes time, and most tests expect none.
         missing = self._expected.missing(self.findings) if self._expected.rules else []
@@ -258,7 +258,7 @@ class Fake(BaseServer):
         return log.exchange(record, plan)
 
     def handle_elsewhere(self, request: Request) -> Exchange:
-        """Answer *request* to the other host, which is not the API, with 404."""
+        """Answer a request to the second host, which does not serve the API, with 404."""
         with self._lock:
             log = self.log
             record = log.open(request, NO_FINDINGS)
@@ -277,7 +277,7 @@ class Fake(BaseServer):
         return planned
 
     def _respond(self, record: Record, outcome: Outcome, planned: _PlannedFault | None, path: str) -> ResponsePlan:
-        """Return the response to send, and let *record* render it again: it is not kept."""
+        """Return the response to send. Set `record.render`, which renders the response again since none is stored."""
 
         def render() -> ResponsePlan:
             if planned is None:
@@ -293,25 +293,25 @@ class Fake(BaseServer):
         try:
             return render()
         except DoesNotApplyError as error:
-            self.add_problem(f"the fault {name} was not put into the response to request {record.number}: {error}")
+            self.add_problem(f"the fault {name} cannot change the response to request {record.number}: {error}")
         planned, record.is_checked = None, True
         return render()
 
 
 class ExpectedFindings:
-    """Rules that the client of a test breaks on purpose."""
+    """The rules that the client under test breaks on purpose."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.rules: list[str] = []
 
     def add(self, rule: str) -> None:
-        """Expect *rule* to be broken; ValueError if it is unknown or off."""
+        """Expect *rule* to be broken. Raise ValueError for an unknown rule, or a rule that is off."""
         if not isinstance(rule, str) or rule not in CATALOGUE:
             raise ValueError(unknown_name("rule", rule, CATALOGUE))
         if self._engine.settings.severities[rule] == "off":
             raise ValueError(
-                f"the rule {rule} is off in profile {self._engine.profile}, so it is never found: "
+                f"the rule {rule} is off in profile {self._engine.profile}, so it has no findings: "
                 f"turn it on with --veeqo-alloc-rule {rule}=warning"
             )
         self.rules.append(rule)
@@ -322,7 +322,7 @@ class ExpectedFindings:
         return findings.with_findings(unexpected, findings.accepted)
 
     def missing(self, findings: Findings) -> list[str]:
-        """Return a sentence for each expected rule that *findings* has no finding of."""
+        """Return a sentence for each expected rule without a finding in *findings*."""
         found = {finding.rule for finding in findings} | {accepted.finding.rule for accepted in findings.accepted}
         return [
             f"no finding of {rule} ({CATALOGUE[rule].summary}), but the test expects one"

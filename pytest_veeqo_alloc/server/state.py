@@ -1,4 +1,4 @@
-"""State of the fake: the policy where the page is silent, the world of orders and stock, and how requests change it."""
+"""The state of the fake: its policy, its world of orders and stock, and the functions that carry out requests."""
 
 from __future__ import annotations
 
@@ -27,20 +27,19 @@ _FORMER_CREATE = "make-up"
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the fake does where the page is silent.
+    """The behaviour of the fake where the Veeqo documentation is silent.
 
-    Each field is the word named here, or the name of the error answer to give instead (`not-found`, `unprocessable`,
-    ...); ValueError for anything else.
+    `refuses` is a profile: requests with an error under that profile are rejected. Every other field is the name of an
+    error response (`not-found`, `unprocessable`, ...) or the word listed here. Raise ValueError for any other value.
 
-    - `unknown_order`, `unknown_warehouse`, `unknown_sellable`: `create` creates it, with enough stock.
-    - `short_stock`: `partial` allocates the units that are left; if none is, the answer is `unprocessable`.
-    - `already_allocated`: `add` allocates more of a sellable than its order still needs.
-    - `quantity_below_one`: `skip` leaves such a line out.
-    - `malformed_json`: no word, for a body that cannot be parsed.
-    - `wrong_key`: `accept` accepts any key, and none.
-    - `refuses`: a profile. A request with an error in it is rejected, and so is one that cannot be carried out.
+    - `unknown_order`, `unknown_warehouse`, `unknown_sellable`: 'create' creates the record, with enough stock.
+    - `short_stock`: 'partial' allocates the available units; without any, the response is `unprocessable`.
+    - `already_allocated`: 'add' allocates more units of a sellable than the order still needs.
+    - `quantity_below_one`: 'skip' ignores a line item with such a quantity.
+    - `malformed_json`: an error response only, for a body that cannot be parsed.
+    - `wrong_key`: 'accept' accepts requests with any API key, and without a key.
 
-    Only `wrong_key`, a 401, was observed in the live API (for other calls); the rest is a choice that helps a first test.
+    The live API answers a wrong key with 401 (observed for other calls). The other defaults suit a first test.
     """
 
     unknown_order: str = CREATE
@@ -68,7 +67,7 @@ class Policy:
 
     @classmethod
     def strict(cls) -> Self:
-        """Return a policy that creates nothing, allocates all or nothing, and rejects every error of the strict profile."""
+        """Return a policy that creates no records, allocates all units or none, and rejects by the strict profile."""
         return cls(
             unknown_order="not-found",
             unknown_warehouse="unprocessable",
@@ -80,14 +79,14 @@ class Policy:
 
 
 POLICIES = {"default": Policy, "strict": Policy.strict}
-"""The presets by name."""
+"""The policies of the command line by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Orders by id, and known stock by sellable: its `allocated` counts every unit reserved, by any order.
+    """Orders by id, and known stock by sellable id. The `allocated` of a stock entry counts the units of all orders.
 
-    Where no stock is known, any quantity can be allocated, if the policy creates warehouses.
+    If the policy creates warehouses, any quantity can be allocated where no stock is known.
     """
 
     orders: HashTrieMap[int, Story] = field(default_factory=HashTrieMap)
@@ -97,16 +96,16 @@ class World:
 
     @staticmethod
     def of(*orders: Story) -> World:
-        """Build a world of these orders, and of the stock that their lines name."""
+        """Build a world of *orders* and the stock of their line items."""
         world = World()
         for order in orders:
             world = world.with_order(order)
         return world
 
     def with_order(self, order: Story) -> World:
-        """Return a world with *order*, instead of any with its id.
+        """Return a world with *order*, which replaces an order with the same id.
 
-        The stock that its lines name is added where none is known yet; what the order has allocated is reserved in it.
+        Stock of the line items is added unless that stock is known. Units allocated to the order are reserved.
         """
         before = self.orders.get(order.order_id)
         world = self if before is None else _reserve(self, before.allocations, -1)
@@ -119,13 +118,13 @@ class World:
         return replace(world, next_id=next_id, orders=world.orders.insert(order.order_id, order))
 
     def with_stock(self, sellable_id: int, stock: Stock) -> World:
-        """Return a world with *stock* of a sellable, instead of any in the same warehouse."""
+        """Return a world with *stock* of a sellable, which replaces the sellable's stock in the same warehouse."""
         others = (entry for entry in self.stock.get(sellable_id, ()) if entry.warehouse_id != stock.warehouse_id)
         entries = self.stock.insert(sellable_id, (*others, stock))
         return replace(self, stock=entries, warehouses=self.warehouses | {stock.warehouse_id})
 
     def order(self, order_id: int) -> Story | None:
-        """Return the order, its lines with today's stock without its own allocations; None if there is no such order."""
+        """Return the order, its stock without the order's own allocations. None for an unknown order."""
         story = self.orders.get(order_id)
         if story is None or all(line.sellable_id not in self.stock for line in story.lines):
             return story
@@ -139,12 +138,12 @@ class World:
         return replace(story, lines=tuple(lines))
 
     def available(self, warehouse_id: int, sellable_id: int) -> int | None:
-        """Return the units that can still be allocated; None if no stock is known there, or it is infinite."""
+        """Return the units that can still be allocated; None if the stock is unknown or infinite."""
         stock = self.stock_in(warehouse_id, sellable_id)
         return None if stock is None or stock.infinite else stock.physical - stock.allocated
 
     def stock_in(self, warehouse_id: int, sellable_id: int) -> Stock | None:
-        """Return the stock of a sellable in a warehouse; None if it is not known."""
+        """Return the stock of a sellable in a warehouse; None if the stock is unknown."""
         return next((stock for stock in self.stock.get(sellable_id, ()) if stock.warehouse_id == warehouse_id), None)
 
 
@@ -155,9 +154,9 @@ METHOD_NOT_ALLOWED = "method-not-allowed"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of a request: `created`, `found`, or the name of an error answer and the reason for it.
+    """The result of a request: `created` or `found` with the order, or the name of an error response with the reason.
 
-    `story` is the order as it was then.
+    `story` is the order right after the request.
     """
 
     name: str
@@ -166,13 +165,13 @@ class Outcome:
 
 
 def allocate(world: World, policy: Policy, order_id: int, requested: AllocationRequest) -> tuple[World, Outcome]:
-    """Allocate what is requested, as far as *policy* lets it, and return the world afterwards with the outcome."""
+    """Carry out the requested allocation under *policy*. Return the world after the request, and the outcome."""
     wanted = {sellable: int(quantity) for sellable, quantity in requested.units.items() if quantity > 0}
     if (rejection := _unclear(requested, wanted, policy)) is not None:
         return world, rejection
     story = world.orders.get(order_id)
     if story is None and policy.unknown_order != CREATE:
-        return world, Outcome(policy.unknown_order, reason="there is no such order")
+        return world, Outcome(policy.unknown_order, reason="no such order")
     story = _with_lines(story, order_id, wanted, policy)
     warehouse = requested.warehouse_id or 0
     allocatable = _allocatable(world, policy, warehouse, wanted)
@@ -188,7 +187,7 @@ def allocate(world: World, policy: Policy, order_id: int, requested: AllocationR
 
 
 def with_requested_order(world: World, policy: Policy, order_id: int, requested: AllocationRequest) -> World:
-    """Return *world* with the order that is requested, nothing of it allocated, if the policy creates unknown orders."""
+    """Return *world* with the requested order, without allocations, if the policy creates unknown orders."""
     wanted = {sellable: int(quantity) for sellable, quantity in requested.units.items() if quantity >= 1}
     if order_id in world.orders or policy.unknown_order != CREATE or not wanted:
         return world
@@ -196,37 +195,37 @@ def with_requested_order(world: World, policy: Policy, order_id: int, requested:
 
 
 def read(world: World, policy: Policy, order_id: int) -> Outcome:
-    """Return the order. Not part of the documented page."""
+    """Return the outcome of GET of an order, a call that the documentation of the allocation call does not describe."""
     story = world.order(order_id)
     if story is None and policy.unknown_order == CREATE:
         story = Story(order_id=order_id, allocations=())
-    return Outcome("not-found", reason="there is no such order") if story is None else Outcome(FOUND, story)
+    return Outcome("not-found", reason="no such order") if story is None else Outcome(FOUND, story)
 
 
 def release(world: World, order_id: int, allocation_id: int) -> tuple[World, Outcome]:
-    """Delete every allocation of the order that has *allocation_id*, as the API does. Not part of the documented page."""
+    """Carry out DELETE of an allocation. All allocations of its order are deleted, as by the live API."""
     story = world.orders.get(order_id)
     if story is None or all(allocation.id != allocation_id for allocation in story.allocations):
-        return world, Outcome("not-found", reason="there is no such allocation")
+        return world, Outcome("not-found", reason="no such allocation")
     orders = world.orders.insert(order_id, replace(story, allocations=()))
     world = replace(_reserve(world, story.allocations, -1), orders=orders)
     return world, Outcome(FOUND, world.order(order_id))
 
 
 def _unclear(requested: AllocationRequest, wanted: Mapping[int, int], policy: Policy) -> Outcome | None:
-    """Return the rejection of a request that does not say what to allocate, otherwise None."""
+    """Return the rejection of a request without a warehouse, line items or valid quantities, otherwise None."""
     if requested.warehouse_id is None or not requested.units:
-        return Outcome("unprocessable", reason="no warehouse or no line is named")
+        return Outcome("unprocessable", reason="the request names no warehouse or no line item")
     if any(quantity % 1 for quantity in requested.units.values()):
         return Outcome("unprocessable", reason="a quantity is not a whole number")
     if len(wanted) < len(requested.units) and (policy.quantity_below_one != SKIP or not wanted):
         name = "unprocessable" if policy.quantity_below_one == SKIP else policy.quantity_below_one
-        return Outcome(name, reason="a quantity is not a number of 1 or more")
+        return Outcome(name, reason="a quantity is less than 1")
     return None
 
 
 def _with_lines(story: Story | None, order_id: int, wanted: Mapping[int, int], policy: Policy) -> Story:
-    """Return the order, or a new one, with a line for every wanted sellable that the policy creates."""
+    """Return the order, or a new order for None, with line items added for the sellables that the policy creates."""
     if story is None:
         return Story(order_id, tuple(Line(sellable, quantity, stock=()) for sellable, quantity in wanted.items()), ())
     ordered = {line.sellable_id for line in story.lines}
@@ -244,25 +243,25 @@ def _rejection(
     wanted: Mapping[int, int],
     allocatable: Mapping[int, int],
 ) -> Outcome | None:
-    """Return why *wanted* cannot be allocated to the order under *policy*, or None."""
+    """Return the rejection of *wanted* units that cannot be allocated to the order under *policy*, or None."""
     ordered = units_by_sellable((line.sellable_id, line.quantity) for line in story.lines)
     if any(sellable not in ordered for sellable in wanted):
-        return Outcome(policy.unknown_sellable, reason="the order has no line of a requested sellable")
+        return Outcome(policy.unknown_sellable, reason="the order has no line item with a requested sellable")
     if policy.unknown_warehouse != CREATE and warehouse_id not in world.warehouses:
-        return Outcome(policy.unknown_warehouse, reason="there is no such warehouse")
+        return Outcome(policy.unknown_warehouse, reason="no such warehouse")
     if policy.already_allocated != ADD:
         already = units_by_sellable(pair for allocation in story.allocations for pair in allocation.lines)
         if any(already.get(s, 0) + quantity > ordered.get(s, quantity) for s, quantity in wanted.items()):
             return Outcome(policy.already_allocated, reason="more is requested than the order still needs")
     if policy.short_stock != PARTIAL and allocatable != wanted:
-        return Outcome(policy.short_stock, reason="there is not enough stock")
+        return Outcome(policy.short_stock, reason="not enough stock")
     if not allocatable:
-        return Outcome("unprocessable", reason="no stock is left of the requested sellables")
+        return Outcome("unprocessable", reason="the requested sellables are out of stock")
     return None
 
 
 def _allocatable(world: World, policy: Policy, warehouse_id: int, wanted: Mapping[int, int]) -> dict[int, int]:
-    """Return the units of each wanted sellable that the warehouse has left."""
+    """Return the units of each wanted sellable that can be allocated in the warehouse."""
     allocatable = {}
     for sellable, quantity in wanted.items():
         left: int | None = 0
@@ -275,7 +274,7 @@ def _allocatable(world: World, policy: Policy, warehouse_id: int, wanted: Mappin
 
 
 def _units_by_place(allocations: Iterable[Allocation]) -> dict[tuple[int, int], int]:
-    """Return the units of *allocations* by warehouse and sellable."""
+    """Return the units of *allocations* by warehouse id and sellable id."""
     total: dict[tuple[int, int], int] = defaultdict(int)
     for allocation in allocations:
         for sellable, quantity in allocation.lines:
@@ -284,7 +283,7 @@ def _units_by_place(allocations: Iterable[Allocation]) -> dict[tuple[int, int], 
 
 
 def _reserve(world: World, allocations: Iterable[Allocation], sign: int = 1) -> World:
-    """Return *world* with the units of *allocations* reserved in the known stock; with a *sign* of -1, released."""
+    """Return *world* with the units of *allocations* reserved in the known stock, or released with *sign* -1."""
     stock = world.stock
     for (warehouse, sellable), quantity in _units_by_place(allocations).items():
         if sellable in stock:

@@ -152,7 +152,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 @pytest.mark.parametrize(("method", "name", "body", "content_type", "status", "words"), [
     ("POST", "faults", '{"name": "gzipp"}', "application/json", 400, "did you mean 'gzip'"),
     ("POST", "faults", "{}", "application/json", 400, "POST faults takes name, times"),
-    ("POST", "faults", "[]", "application/json", 400, "the body is an object"),
+    ("POST", "faults", "[]", "application/json", 400, "the body must be an object"),
     ("POST", "faults", "{", "application/json", 400, "the body is not JSON"),
     ("POST", "faults", '{"name": "gzip"}', "text/plain", 400, "send content-type: application/json"),
     ("POST", "world", "{}", "application/json", 404, "GET findings, GET interactions, POST reset, POST faults"),

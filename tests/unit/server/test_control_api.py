@@ -89,12 +89,12 @@ def test_reset_needs_no_body() -> None:
     ("POST", "faults", b'{"name": "gzipp"}', [JSON], 400, "did you mean 'gzip'"),
     ("POST", "faults", b"{}", [JSON], 400, "POST faults takes name, times"),
     ("POST", "reset", b'{"name": 1}', [JSON], 400, "POST reset takes no argument"),
-    ("POST", "faults", b"[]", [JSON], 400, "the body is an object"),
+    ("POST", "faults", b"[]", [JSON], 400, "the body must be an object"),
     ("POST", "faults", b"{", [JSON], 400, "the body is not JSON"),
     ("POST", "faults", b"{}", [("content-type", "text/plain")], 400, "send content-type: application/json"),
-    ("POST", "reset", None, [("origin", "http://example.com")], 400, "requests from a page in a browser are not accepted"),
+    ("POST", "reset", None, [("origin", "http://example.com")], 400, "requests from a web page (with an Origin header) are not accepted"),
     ("POST", "world", b"{}", [JSON], 404, "GET findings, GET interactions, POST reset, POST faults, POST responses, POST expect"),
-    ("DELETE", "findings", None, [JSON], 404, "below /__veeqo_alloc__/ there are GET findings"),
+    ("DELETE", "findings", None, [JSON], 404, "unknown call; the calls under /__veeqo_alloc__/ are GET findings"),
 ])  # fmt: skip
 def test_wrong_call_is_answered_in_one_sentence(
     method: str, name: str, body: bytes | None, headers: list[tuple[str, str]], status: int, words: str

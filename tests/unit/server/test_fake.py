@@ -232,7 +232,7 @@ def test_custom_response_may_be_text_bytes_or_empty(fake: Fake) -> None:
     ({"headers": {"a": "\u20ac"}}, "headers= are names and values"),
     ({"headers": {"x y": "1"}}, "which is not a header name"),
     ({"headers": {"Transfer-Encoding": "chunked"}}, "or is set by the server itself"),
-    ({"times": 0}, "times= is a number of requests, at least 1, not 0"),
+    ({"times": 0}, "times= must be a number of requests, at least 1, not 0"),
 ])  # fmt: skip
 def test_custom_response_that_cannot_be_sent_is_rejected(fake: Fake, what: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
@@ -269,7 +269,7 @@ def test_unexpected_finding_fails_although_another_is_expected() -> None:
 
 @pytest.mark.parametrize(("rule", "sentence"), [
     ("null-valeu", "unknown rule 'null-valeu': did you mean 'null-value'"),
-    ("error-body-shape", "the rule error-body-shape is off in profile documented, so it is never found"),
+    ("error-body-shape", "the rule error-body-shape is off in profile documented, so it has no findings"),
 ])  # fmt: skip
 def test_finding_that_is_impossible_cannot_be_expected(fake: Fake, rule: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
@@ -315,7 +315,7 @@ def test_key_used_as_a_name_is_not_shown(fake: Fake) -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("world", None), ("policy", "strict")])
 def test_world_and_policy_of_another_type_are_rejected(fake: Fake, name: str, value: object) -> None:
-    with pytest.raises(TypeError, match=f"the {name} of a fake is a"):
+    with pytest.raises(TypeError, match=f"the {name} must be a"):
         setattr(fake, name, value)
 
 

@@ -288,7 +288,7 @@ def test_unknown_fault_or_argument_is_rejected(fake: Fake, name: str, given: dic
 
 @pytest.mark.parametrize("times", [0, -1, True, "2"])
 def test_number_of_times_must_be_at_least_one(fake: Fake, times: Any) -> None:
-    with pytest.raises(ValueError, match=r"times= is a number of requests, at least 1"):
+    with pytest.raises(ValueError, match=r"times= must be a number of requests, at least 1"):
         fake.inject_fault("gzip", times=times)
 
 
@@ -299,7 +299,7 @@ def test_number_of_times_must_be_at_least_one(fake: Fake, times: Any) -> None:
     ("null-member", {"pointer": "/deliver_to/zip"}, "the response is not an order"),
 ])  # fmt: skip
 def test_fault_that_does_not_apply_is_reported(name: str, arguments: dict[str, Any], why: str) -> None:
-    sentence = f"the fault {name} was not put into the response to request 1: {why}"
+    sentence = f"the fault {name} cannot change the response to request 1: {why}"
     with pytest.raises(AssertionError, match=sentence), serve_fake() as fake:
         fake.inject_fault(name, **arguments)
         answer = requests.post(fake.url + PATH, json=allocation_request(0), headers=headers(fake), timeout=5)

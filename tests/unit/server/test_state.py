@@ -56,7 +56,7 @@ def test_short_stock_is_allocated_in_part() -> None:
 def test_no_stock_left_is_an_error_and_changes_nothing() -> None:
     world, _ = allocate(TWO_LEFT, Policy(), 7, request({11: 2}))
     after, outcome = allocate(world, Policy(), 8, request())
-    assert outcome == Outcome("unprocessable", reason="no stock is left of the requested sellables")
+    assert outcome == Outcome("unprocessable", reason="the requested sellables are out of stock")
     assert after == world
 
 
@@ -123,7 +123,7 @@ def test_releasing_one_allocation_releases_all_of_the_order_and_their_stock() ->
 def test_unknown_allocation_cannot_be_released(order_id: int, allocation_id: int) -> None:
     assert release(TWO_LEFT, order_id, allocation_id) == (
         TWO_LEFT,
-        Outcome("not-found", reason="there is no such allocation"),
+        Outcome("not-found", reason="no such allocation"),
     )
 
 
