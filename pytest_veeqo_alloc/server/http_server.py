@@ -1,4 +1,4 @@
-"""An HTTP/1.1 server for tests: reads requests strictly and within bounds, and sends responses as their plans say."""
+"""An HTTP/1.1 server for tests. It reads requests strictly, within size limits, and sends responses by a plan."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pytest_veeqo_alloc.core.http import TOKEN, HasHeaders, Headers, Request, re
 from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan
 
 MAX_BODY = 10_000_000
-"""Bytes; a larger body is answered with 413."""
+"""The largest request body in bytes. A larger body is answered with 413."""
 
 _MAX_LINE = 65536
 _MAX_FIELDS = 100
@@ -43,7 +43,7 @@ App = Callable[[Request], Exchange]
 
 
 class RefusedRequestError(Exception):
-    """A request that cannot be read, with the status and the sentence to answer; the connection ends after it."""
+    """A request that cannot be read. It is answered with *status* and *sentence*, then the connection is closed."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
@@ -52,7 +52,7 @@ class RefusedRequestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Head(HasHeaders):
-    """Request line and header fields (RFC 9112 sections 3 and 5); *minor* is the minor version of HTTP/1."""
+    """A request line and header fields (RFC 9112 sections 3 and 5). `minor` is the minor version of HTTP/1."""
 
     method: str
     target: str
@@ -61,14 +61,14 @@ class Head(HasHeaders):
 
     @property
     def keeps_alive(self) -> bool:
-        """Whether another request may follow (RFC 9112 section 9.3)."""
+        """Whether another request may follow on the connection (RFC 9112 section 9.3)."""
         return self.minor > 0 and not any("close" in value.lower() for value in self.header_values("connection"))
 
 
 def read_head(stream: BufferedIOBase) -> Head | None:
-    """Read the head of the next request; None if the client has left. RefusedRequestError if it is malformed."""
+    """Read the head of the next request; None if the client left. Raise RefusedRequestError for a malformed head."""
     line = stream.readline(_MAX_LINE + 1)
-    if line in (b"\r\n", b"\n"):  # some clients send one after a body
+    if line in (b"\r\n", b"\n"):  # some clients send an empty line after a body
         line = stream.readline(_MAX_LINE + 1)
     if not line:
         return None
@@ -76,7 +76,7 @@ def read_head(stream: BufferedIOBase) -> Head | None:
         raise RefusedRequestError(414, f"a request line may have at most {_MAX_LINE} bytes")
     match = _LINE.fullmatch(line.decode("latin-1"))
     if match is None:
-        raise RefusedRequestError(400, "this is not a request of HTTP/1.1")
+        raise RefusedRequestError(400, "this is not an HTTP/1.1 request")
     method, target, major, minor = match.groups()
     if major != "1":
         raise RefusedRequestError(505, "this server supports HTTP/1.1 only")
@@ -91,35 +91,35 @@ def _read_fields(stream: BufferedIOBase) -> list[tuple[str, str]]:
             raise RefusedRequestError(431, f"a request may have {limits}")
         match = _FIELD.fullmatch(line.decode("latin-1"))
         if match is None:
-            raise RefusedRequestError(400, "a header is a name, a colon and a value in one line")
+            raise RefusedRequestError(400, "a header must be a name, a colon and a value on one line")
         fields.append((match[1], match[2]))
     return fields
 
 
 def length_of(head: Head) -> int | None:
-    """Return the declared length of the body: None for chunks, 0 if nothing is declared.
+    """Return the declared length of the body: None for a chunked body, 0 if no length is declared.
 
-    RefusedRequestError if it is ambiguous: a length that two parties read differently allows request smuggling.
+    Raise RefusedRequestError for an ambiguous length, which two parties could read differently (request smuggling).
     """
     lengths = head.header_values("content-length")
     coding = ",".join(head.header_values("transfer-encoding")).lower()
     if coding:
         if lengths or coding != "chunked":
-            raise RefusedRequestError(400, "a body has either a Content-Length or Transfer-Encoding: chunked")
+            raise RefusedRequestError(400, "a body must have either a Content-Length or Transfer-Encoding: chunked")
         return None
     if not lengths:
         return 0
     if len(set(lengths)) > 1 or re.fullmatch(r"[0-9]{1,18}", lengths[0]) is None:
-        raise RefusedRequestError(400, "Content-Length is one number of bytes")
+        raise RefusedRequestError(400, "Content-Length must be one number of bytes")
     length = int(lengths[0])
     _require_size(length)
     return length
 
 
 def read_body(stream: BufferedIOBase, length: int | None) -> bytes:
-    """Read a body of *length* bytes, or chunks if that is None.
+    """Read a body of *length* bytes, or a chunked body if *length* is None.
 
-    RefusedRequestError if it is too large, too short, too late, or malformed.
+    Raise RefusedRequestError for a body that is too large, too short, too late or malformed.
     """
     try:
         return _read_chunks(stream) if length is None else _read_exactly(stream, length)
@@ -147,7 +147,7 @@ def _read_chunks(stream: BufferedIOBase) -> bytes:
         _require_size(total)
         chunks.append(_read_exactly(stream, size))
         if stream.readline(_MAX_CHUNK_LINE) not in (b"\r\n", b"\n"):
-            raise RefusedRequestError(400, "a chunk is longer than its size says")
+            raise RefusedRequestError(400, "a chunk is longer than its declared size")
     for _ in range(_MAX_TRAILERS):
         if stream.readline(_MAX_CHUNK_LINE) in (b"\r\n", b"\n", b""):
             return b"".join(chunks)
@@ -157,12 +157,12 @@ def _read_chunks(stream: BufferedIOBase) -> bytes:
 def _chunk_size(line: bytes) -> int:
     text = line.split(b";")[0].strip()
     if re.fullmatch(rb"[0-9A-Fa-f]{1,16}", text) is None:
-        raise RefusedRequestError(400, "the size of a chunk is a hexadecimal number")
+        raise RefusedRequestError(400, "the size of a chunk must be a hexadecimal number")
     return int(text, 16)
 
 
 class Handler(socketserver.StreamRequestHandler):
-    """One connection: its requests are answered one after the other."""
+    """A connection, whose requests are answered one after the other."""
 
     server: HTTPServer
     disable_nagle_algorithm = True
@@ -190,24 +190,24 @@ class Handler(socketserver.StreamRequestHandler):
             pass  # the client has left, or was idle for too long
 
     def finish(self) -> None:
-        """Close the connection at once if it is to be reset: a shutdown before would end it in the normal way."""
+        """Close the connection. For a reset, the socket is closed without the shutdown of an orderly end."""
         super().finish()
         if self._is_reset:
             self.connection.close()
 
     def _answer(self, head: Head) -> None:
         self._require_host(head)
-        length = length_of(head)  # a body that is too large is refused before the client sends it
+        length = length_of(head)  # a body that is too large is rejected before the client sends it
         if head.minor and any(value.lower() == "100-continue" for value in head.header_values("expect")):
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # A body of 0 bytes counts as one only if its length was declared.
+        # A request without a declared length has no body, rather than an empty one.
         body = read_body(self.rfile, length) if length != 0 or head.header("content-length") else None
         target = head.target
         if not target.startswith("/"):  # the absolute form, RFC 9112 section 3.2.2
             target = f"/{target.partition('://')[2].partition('/')[2]}"
         try:
             exchange = self.server.app(Request(head.method, f"{self.server.url}{target}", head.headers, body))
-        except Exception as error:  # the server stays up, whatever it is
+        except Exception as error:  # whatever the error is, the server stays up
             self.server.on_problem(describe_bug(error))
             raise RefusedRequestError(500, describe_bug(error)) from None
         sent = False
@@ -216,22 +216,22 @@ class Handler(socketserver.StreamRequestHandler):
         finally:
             exchange.finish(sent)
         if exchange.plan.reset == "after body":
-            # A reset discards what the client has not read yet, so it comes when the connection is used again.
+            # A reset discards what the client has not read yet, so the server waits until the connection is used again.
             self._wait(_RESET_SECONDS, exchange.aborted, until_data=True)
             self._reset()
 
     def _require_host(self, head: Head) -> None:
-        """Refuse a request for another host, or for none (RFC 9112 section 3.2)."""
+        """Raise RefusedRequestError for another host, or not exactly one Host header (RFC 9112 section 3.2)."""
         hosts = head.header_values("host")
         if len(hosts) != 1 and (hosts or head.minor):
-            raise RefusedRequestError(400, "a request has exactly one Host header")
+            raise RefusedRequestError(400, "a request must have exactly one Host header")
         name = hosts[0].lower() if hosts else "localhost"
         name = name.partition("]")[0][1:] if name.startswith("[") else name.partition(":")[0]
         if name not in self.server.names:
-            raise RefusedRequestError(421, "this server is not the host that the request names")
+            raise RefusedRequestError(421, "the Host header names another server")
 
     def _send(self, head: Head, plan: ResponsePlan, aborted: threading.Event) -> bool:
-        """Send the response, and return whether that was complete."""
+        """Send the response, and return whether all of it was sent."""
         if plan.reset == "before headers" or not self._wait(plan.headers_after, aborted):
             return self._reset()
         response = plan.response
@@ -258,7 +258,7 @@ class Handler(socketserver.StreamRequestHandler):
         return True
 
     def _response_head(self, plan: ResponsePlan, length: int | None) -> bytes:
-        """Return status line and headers for a body of *length* bytes, or in chunks if that is None."""
+        """Return the status line and headers for a body of *length* bytes, or a chunked body if *length* is None."""
         response = plan.response
         lines = [f"HTTP/1.1 {response.status} {reason_phrase(response.status)}"]
         if not response.header_values("date"):
@@ -275,7 +275,10 @@ class Handler(socketserver.StreamRequestHandler):
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
     def _wait(self, seconds: float, aborted: threading.Event, *, until_data: bool = False) -> bool:
-        """Wait, with *until_data* at most until the client sends more; return False if it left, or once *aborted* is set."""
+        """Wait *seconds* and return True. Return False early if the client leaves or *aborted* is set.
+
+        With *until_data*, return True as soon as the client sends data.
+        """
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             self.connection.settimeout(min(left, _POLL_SECONDS))
@@ -296,7 +299,7 @@ class Handler(socketserver.StreamRequestHandler):
         return True
 
     def _reset(self) -> bool:
-        """Let the connection end with a reset; return False, since no response is complete then."""
+        """Make the connection end with a reset. Return False: the response is incomplete."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._keeps_alive, self._is_reset = False, True
         return False
@@ -319,7 +322,7 @@ class Handler(socketserver.StreamRequestHandler):
 
 @functools.lru_cache(maxsize=2)
 def _date(second: int) -> str:
-    """Return a second since the epoch as an HTTP date (RFC 9110 section 5.6.7)."""
+    """Return a Unix time as an HTTP date (RFC 9110 section 5.6.7)."""
     return email.utils.formatdate(second, usegmt=True)
 
 
@@ -328,16 +331,16 @@ def _chunk(data: bytes) -> bytes:
 
 
 def describe_bug(error: BaseException) -> str:
-    """Return a sentence about an exception of the server itself, without its text, which could show anything."""
+    """Return a sentence about a bug of the server. The text of the exception is omitted, since it may hold secrets."""
     return f"the server itself failed with {type(error).__name__}, which is a bug in it"
 
 
 class HTTPServer(socketserver.ThreadingTCPServer):
-    """A server that passes each complete request to *app*, in a thread for each connection.
+    """A threaded HTTP server that passes each complete request to *app*, with one thread for each connection.
 
-    *names* are host names that a request may be for, besides those of the loopback: a page in a browser can make its own
-    name resolve to this machine, but cannot send another name. *timeout_seconds* is how long to wait for bytes of a
-    request. *on_problem* is called with a sentence if the app fails. OSError if the address is in use.
+    *names* are accepted in the Host header besides loopback names; others are rejected, as protection against DNS
+    rebinding. *timeout_seconds* is the read timeout. *on_problem* is called with a sentence if *app* raises. Raise
+    OSError if the address is in use.
     """
 
     daemon_threads = True
@@ -369,33 +372,33 @@ class HTTPServer(socketserver.ThreadingTCPServer):
 
     @property
     def url(self) -> str:
-        """The base URL; a server that is bound to every address is named by that of the loopback."""
+        """The base URL. Its host is the loopback address if the server is bound to every address."""
         return f"http://{self.netloc}"
 
     @property
     def netloc(self) -> str:
-        """`host:port`, as in `url`."""
+        """The `host:port` of `url`."""
         host = str(self.server_address[0])
         name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not bound
         return f"[{name}]:{self.port}" if ":" in name else f"{name}:{self.port}"
 
     def start(self) -> None:
-        """Listen, in a thread."""
+        """Listen in a background thread."""
         self._listening.start()
 
     def close(self) -> None:
-        """Stop listening and end every connection; afterwards no thread and no socket is left."""
+        """Stop listening, end every connection, and join all threads."""
         self.closing.set()
         self.shutdown()
         self._listening.join()
         self.server_close()
         for thread, connection in list(self._connections.items()):
-            with contextlib.suppress(OSError):  # it may have ended meanwhile
+            with contextlib.suppress(OSError):  # the connection may have ended meanwhile
                 connection.shutdown(socket.SHUT_RDWR)
             thread.join(timeout=5)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Start a thread for the connection, and remember both, so that `close` can end them."""
+        """Start a thread for the connection, and store thread and socket, so that `close` can end them."""
         thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
         self._connections[thread] = request
         thread.start()
@@ -408,7 +411,7 @@ class HTTPServer(socketserver.ThreadingTCPServer):
             self._connections.pop(threading.current_thread(), None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Report an exception, unless the connection broke: anything else is a bug of the server."""
+        """Report the current exception as a bug of the server, unless it is an OSError of a broken connection."""
         error = sys.exception()
         if error is not None and not isinstance(error, OSError):
             self.on_problem(describe_bug(error))

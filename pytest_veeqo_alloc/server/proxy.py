@@ -1,4 +1,4 @@
-"""The proxy in front of a foreign server: it checks both directions, and `live` admits every write."""
+"""The proxy in front of a foreign server. It checks requests and responses, and asks `live` to admit every write."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from pytest_veeqo_alloc.spec.loader import tables
 
 
 class Proxy(BaseServer):
-    """A server that forwards the documented call to the server of *live*; with *reads*, also calls that only read.
+    """A proxy that forwards the documented call to the target server of *live*; with *reads*, also read-only calls.
 
-    The client's key is forwarded; none is added, kept or shown. A request that `live` does not admit is answered with
-    403, and a target that gives no response with 502.
+    The client's API key is forwarded, never stored or shown; no key is added. A request that *live* does not admit is
+    answered with 403. If the target does not respond, the proxy answers with 502.
     """
 
     source, origin = "the proxy", "target"
@@ -54,7 +54,7 @@ class Proxy(BaseServer):
         )
 
     def handle(self, request: Request) -> Exchange:
-        """Check *request*, forward it if it may be forwarded, and return the response to send."""
+        """Check *request*, forward it if that is permitted, and return the response to send."""
         operation, log = tables().operation, self.log
         is_documented = operation.matches(Interaction(request))
         keys = keys_of(request, operation)
@@ -76,9 +76,9 @@ class Proxy(BaseServer):
             return self._refuse(log, record, 403, f"not forwarded: {error.for_command()}")
 
     def _refuse(self, log: Log, record: Record, status: int, sentence: str) -> Exchange:
-        """Answer a request that was not forwarded: the interaction has no response, since the target gave none.
+        """Answer a request that was not forwarded. Its interaction has no response, since the target sent none.
 
-        That is a problem, except for a read, without which nothing was lost.
+        Add a problem, except for a read-only request.
         """
         if record.request.method not in READS:
             self.add_problem(f"request {record.number} was answered with {status}: {sentence}")

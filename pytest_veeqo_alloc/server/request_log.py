@@ -1,4 +1,4 @@
-"""The log of a server: every request once, in order, with its findings; and the base class of servers that keep one."""
+"""The request log of a server, with the findings of each request, and the base class of servers that have a log."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _SETTLE_SECONDS = 5
 
 @dataclass(slots=True, repr=False)
 class Record:
-    """A request, what became of it, and its findings.
+    """A request in the log, with its outcome and findings.
 
-    `render` renders the response, which is not kept. `is_checked` says that the response counts too: it is the server's
-    own, and no fault was put into it. `response_findings` is None until the response was checked.
+    `render` renders the response, which is not stored. `is_checked` says whether the response is checked as well, which
+    a response with an injected fault is not. `response_findings` is None until the response has been checked.
     """
 
     number: int
@@ -39,13 +39,13 @@ class Record:
     response_findings: Findings | None = None
 
     def interaction(self) -> Interaction:
-        """Return the request, with its response if that was sent completely."""
+        """Return the request, with its response if the response was sent completely."""
         response = self.render() if self.ending in ("answered", "elsewhere") else None
         return Interaction(self.request, response, f"request {self.number} of {self.source}")
 
 
 class Interactions(Sequence[Interaction]):
-    """The interactions of records, each rendered when it is accessed."""
+    """The interactions of log records. An interaction is rendered when it is accessed."""
 
     def __init__(self, records: Sequence[Record]) -> None:
         self._records = records
@@ -67,7 +67,7 @@ class Interactions(Sequence[Interaction]):
 
 
 class Log:
-    """The records of one test, or of one run of a server; *on_record* is called with each record that was closed."""
+    """The request records of one test, or of one run of a server. *on_record* is called with each completed record."""
 
     def __init__(self, source: str, on_record: Callable[[Record], object] | None = None) -> None:
         self.records: list[Record] = []
@@ -78,7 +78,7 @@ class Log:
         self._open = 0
 
     def open(self, request: Request, findings: Findings) -> Record:
-        """Add a record for *request*, which ends with its exchange."""
+        """Add a record for *request*. The record stays open until its exchange is finished."""
         with self._changed:
             record = Record(len(self.records) + 1, request, findings, self._source)
             self.records.append(record)
@@ -86,7 +86,7 @@ class Log:
         return record
 
     def exchange(self, record: Record, plan: ResponsePlan, ending: Ending = "answered") -> Exchange:
-        """Return the exchange of *record*; *ending* is what becomes of it if the response is sent completely."""
+        """Return the exchange of *record*. The record gets *ending* if the response is sent completely."""
 
         def finish(sent: bool) -> None:
             with self._changed:
@@ -99,19 +99,19 @@ class Log:
         return Exchange(plan, self.aborted, finish)
 
     def settle(self) -> None:
-        """Cut slow responses short, and wait until every open record is closed, for 5 seconds at most."""
+        """Abort slow responses, and wait at most 5 seconds until every record is closed."""
         self.aborted.set()
         with self._changed:
             self._changed.wait_for(lambda: not self._open, timeout=_SETTLE_SECONDS)
 
 
 def findings_of_response(engine: Engine, interaction: Interaction, context: CheckContext | None = None) -> Findings:
-    """Return what is wrong with the response of *interaction*, and with nothing else."""
+    """Return the findings of the response of *interaction*, without those of the request."""
     return engine.evaluate(interaction, context or CheckContext()).where(lambda finding: finding.side == "response")
 
 
 class BaseServer(ABC):
-    """A server at `url` that checks every request; *on_record* is called with each record that was closed.
+    """A server at `url` that checks every request. *on_record* is called with each completed record.
 
     `log` has the requests since the last reset.
     """
@@ -124,7 +124,7 @@ class BaseServer(ABC):
         self._begin()
 
     def _begin(self, *keys: str) -> None:
-        """Start a new log; *keys* are those that the server accepts."""
+        """Start a new log. *keys* are the API keys that the server accepts."""
         self.log, self._keys = Log(self.source, self._on_record), keys
         self._problems: list[str] = []
 
@@ -133,19 +133,19 @@ class BaseServer(ABC):
         """Check *request*, and return the response to send."""
 
     def reset(self) -> None:
-        """Return to the initial state and forget every request; requests under way end first."""
+        """Wait for requests in progress, then restore the initial state with an empty log."""
         self.log.settle()
         self.publish()
         self._begin()
 
     def settle(self) -> None:
-        """Cut slow responses short, and wait until every request under way has ended."""
+        """Abort slow responses, and wait at most 5 seconds for requests in progress."""
         self.log.settle()
         self.log.aborted.clear()
 
     @property
     def interactions(self) -> Interactions:
-        """Every request so far, with its response, rendered when it is accessed."""
+        """The requests so far with their responses. A response is rendered when it is accessed."""
         return Interactions(list(self.log.records))
 
     @property
@@ -155,11 +155,11 @@ class BaseServer(ABC):
 
     @property
     def findings(self) -> Findings:
-        """Everything wrong with the requests and responses so far, each alone and in their order."""
+        """The findings of every request and response so far, and of the sequence of requests."""
         return self.engine.merge([*map(self.findings_of, self.log.records), self.sequence_findings()])
 
     def findings_of(self, record: Record) -> Findings:
-        """Return everything wrong with one request and its response."""
+        """Return the findings of one request and its response."""
         if record.response_findings is None and record.ending != "pending":
             record.response_findings = self._check_response(record)
         found = (record.request_findings, record.response_findings)
@@ -170,35 +170,35 @@ class BaseServer(ABC):
             return NO_FINDINGS
         interaction = record.interaction()
         status = interaction.response.status if interaction.response else 0
-        # An error that the policy asks for is no departure from the page.
+        # The fake's policy asks for error responses, so their status is expected.
         return findings_of_response(self.engine, interaction, CheckContext(status if status >= 400 else None))
 
     def sequence_findings(self) -> Findings:
-        """Return what is wrong with the order of the requests."""
+        """Return the findings about several requests together, such as a repeated POST."""
         pairs = ((record.interaction(), record.ending) for record in self.log.records)
         return self.engine.evaluate_sequence(pairs, self._keys)
 
     @property
     def unexpected(self) -> Findings:
-        """The findings that count, once every request has ended."""
+        """The findings that the test does not expect. Requests in progress are awaited first."""
         self.settle()
         return self.without_expected(self.findings)
 
     def without_expected(self, findings: Findings) -> Findings:
-        """Return those of *findings* that count."""
+        """Return the unexpected ones of *findings*: all of them, unless a subclass supports expected findings."""
         return findings
 
     @property
     def problems(self) -> list[str]:
-        """Sentences about what is wrong besides findings; each fails a test."""
+        """Sentences about failures other than findings. Each of them fails the test."""
         return list(self._problems)
 
     def add_problem(self, sentence: str) -> None:
-        """Add something that is wrong besides findings."""
+        """Add a sentence about a failure other than a finding."""
         self._problems.append(sentence)
 
     def publish(self) -> None:
-        """Publish the documented calls and calls with findings since the last time, if the listener counts coverage."""
+        """Publish the new documented calls, and new calls with findings, if the listener counts coverage."""
         if not self.engine.is_counting:
             return
         records, self.log.published = self.log.records[self.log.published :], len(self.log.records)
@@ -206,7 +206,7 @@ class BaseServer(ABC):
         for record in records:
             findings, interaction = self.without_expected(self.findings_of(record)), record.interaction()
             if len(findings) or tables().operation.matches(interaction):
-                if not record.is_checked:  # what a fault put into the response is not the server's
+                if not record.is_checked:  # the fault's response is not checked
                     interaction = Interaction(record.request, None, interaction.source)
                 self.engine.publish(self.origin, interaction, findings, context)
         if records:

@@ -1,4 +1,4 @@
-"""Responses of the fake: how one is sent, what an outcome or a test answers, and the faults that change a response."""
+"""Responses of the fake: response plans, the response to each outcome, custom responses, and injected faults."""
 
 from __future__ import annotations
 
@@ -21,15 +21,18 @@ from pytest_veeqo_alloc.orders.story import Allocation, Customer, Line, Story
 from pytest_veeqo_alloc.server.state import CREATED, METHOD_NOT_ALLOWED, Outcome
 from pytest_veeqo_alloc.spec.loader import tables
 
-# How a response is sent.
+# Response plans.
 
 Reset = Literal["", "before headers", "before body", "within body", "after body"]
-"""When the connection is reset."""
+"""The point at which the connection is reset; empty for no reset."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResponsePlan:
-    """A response and how it is sent, with seconds to wait before the headers and in the middle of the body."""
+    """A response and the way to send it.
+
+    `headers_after` is a delay in seconds before the headers, `body_after` a delay in the middle of the body.
+    """
 
     response: Response
     headers_after: float = 0
@@ -41,10 +44,10 @@ class ResponsePlan:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request that was handled, and the response to send.
+    """The plan for the response to a request, and callbacks around sending.
 
-    `aborted` is set once no client waits for the response: a slow one is cut short. `finish` is called exactly once, with
-    whether the response was sent completely.
+    Once `aborted` is set, a slow response is cut short. `finish` is called exactly once; its argument is whether the
+    response was sent completely.
     """
 
     plan: ResponsePlan
@@ -52,7 +55,7 @@ class Exchange:
     finish: Callable[[bool], object]
 
 
-# What an outcome answers.
+# Responses to outcomes.
 
 _SERVER = ("Server", OUR_SERVER)
 _HEADERS: Headers = (("Content-Type", JSON_TYPE), _SERVER)
@@ -61,9 +64,9 @@ _LATIN_LINE = re.compile(r"[ -~\xa1-\xac\xae-\xff]*")
 
 
 def response_to(outcome: Outcome, base_url: str = "") -> Response:
-    """Return the response for *outcome*: an order, or an error of the form that the API was observed to send.
+    """Return the response for *outcome*: an order, or an error in the format observed from the live API.
 
-    The reason of the outcome is the error's message, unless a whole body was observed.
+    The error message is the outcome's reason, unless a complete error body was captured; then that body is returned.
     """
     operation = tables().operation
     if outcome.name == METHOD_NOT_ALLOWED:
@@ -83,20 +86,20 @@ def response_to(outcome: Outcome, base_url: str = "") -> Response:
 
 
 def json_response(status: int, value: Any, headers: Headers = ()) -> Response:
-    """Return a response with *value* as JSON, under the media type that the API uses."""
+    """Return a response with *value* as JSON and the content type of the live API."""
     return Response(status, (*_HEADERS, *headers), _compact(value))
 
 
 def custom_response(status: int, body: object, headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Response:
-    """Return the response that a test asks for; ValueError for one that cannot be sent."""
+    """Return the response that a test specifies. Raise ValueError for a response that cannot be sent."""
     if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
-        raise ValueError(f"status= is a final status from 200 to 599, not {status!a}")
+        raise ValueError(f"status= must be a final status from 200 to 599, not {status!a}")
     pairs = tuple(headers.items() if isinstance(headers, Mapping) else headers)
     for pair in pairs:
         if len(pair) != 2 or not all(isinstance(text, str) and _LATIN_LINE.fullmatch(text) for text in pair):
-            raise ValueError("headers= are names and values, each one line of Latin-1 text")
+            raise ValueError("headers= must be pairs of a name and a value, each a single line of Latin-1 characters")
         if re.fullmatch(TOKEN, pair[0]) is None or pair[0].lower() in _FRAMING:
-            raise ValueError(f"headers= has {pair[0]!a}, which is not a header name, or is set by the server itself")
+            raise ValueError(f"headers= has {pair[0]!a}, which is not a header name or is set by the server itself")
     if body is None or isinstance(body, bytes):
         return Response(status, pairs, body or b"")
     raw = body.encode() if isinstance(body, str) else _compact(body)
@@ -108,17 +111,17 @@ def _compact(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-# The text of an order. Stories of a test often differ only in their ids, so the rest is encoded once.
+# Serialised orders. The orders of a test often differ only in their ids, so the rest of the JSON is cached.
 
 PLACEHOLDER = 7700770077007700
-"""An id that stands for the order's own in an encoded order; the ids after it stand for those of its allocations."""
+"""The stand-in for the order's id in cached JSON. The numbers that follow stand in for the ids of its allocations."""
 _PLACEHOLDERS = re.compile(r"(77007700770077[0-9]{2})")
 
 
 def order_text(story: Story) -> str:
-    """Return the order of *story* as JSON."""
+    """Return the order that *story* describes as a JSON string."""
     parts: tuple[str | int, ...] = ()
-    if len(story.allocations) < 100:  # the number of placeholders
+    if len(story.allocations) < 100:  # the maximum number of placeholders
         units = tuple((allocation.warehouse_id, allocation.lines) for allocation in story.allocations)
         facts = (story.lines, story.discount, story.delivery, story.customer, story.placed_at)
         parts = _encoded_around_ids(units, *facts)
@@ -137,16 +140,16 @@ def _encoded_around_ids(
     customer: Customer,
     placed_at: str,
 ) -> tuple[str | int, ...]:
-    """Return the text of an order split at its ids, which are given by index: 0 for the order's, then its allocations'.
+    """Return the JSON of an order as a sequence of strings and indexes of ids: 0 for the order, then its allocations.
 
-    Empty if something else in the order looks like a placeholder.
+    Return an empty tuple if any other value in the order looks like a placeholder.
     """
     allocations = tuple(
         Allocation(warehouse, pairs, PLACEHOLDER + index) for index, (warehouse, pairs) in enumerate(units, start=1)
     )
     story = Story(PLACEHOLDER, lines, allocations, discount, delivery, customer, placed_at)
     parts = _PLACEHOLDERS.split(_compact(build_order(story)).decode())
-    # The order's id is in an order three times, and once more in each allocation, next to that allocation's own.
+    # An order contains its own id three times. Each allocation contains its own id and that of the order.
     if len(parts) // 2 != 3 + 2 * len(units):
         return ()
     return tuple(int(part) - PLACEHOLDER if index % 2 else part for index, part in enumerate(parts))
@@ -155,18 +158,18 @@ def _encoded_around_ids(
 # Faults.
 
 Arguments = Mapping[str, Any]
-"""The arguments of a fault by name, with `path`, that of the request, and `elsewhere`, the URL of the other host."""
+"""The arguments of a fault by name, with the `path` of the request, and in `elsewhere` the URL of a second host."""
 
 Change = Callable[[ResponsePlan, Arguments], ResponsePlan]
 
 
 class DoesNotApplyError(ValueError):
-    """The response does not have what a fault would change; the text is a clause that says so."""
+    """A fault that does not apply to the response, which lacks the part that the fault changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A change of a response. If `carried_out`, the allocation is made all the same."""
+    """A fault that changes a response. With `carried_out`, the allocation is made nevertheless."""
 
     name: str
     does: str
@@ -177,7 +180,7 @@ class Fault:
 
 
 def validate_fault(name: str, arguments: Arguments) -> Fault:
-    """Return the fault *name*; ValueError for an unknown name, or an argument that it does not take."""
+    """Return the fault *name*. Raise ValueError for an unknown name or an invalid argument."""
     if not isinstance(name, str) or name not in FAULTS:
         raise ValueError(unknown_name("fault", name, FAULTS))
     fault = FAULTS[name]
@@ -187,7 +190,7 @@ def validate_fault(name: str, arguments: Arguments) -> Fault:
             raise ValueError(f"the fault {name!r} has no {argument}=: it takes {takes}")
         is_valid, what = _ARGUMENTS[argument]
         if not is_valid(value):
-            raise ValueError(f"{argument}= of the fault {name!r} is {what}, not {value!a}")
+            raise ValueError(f"{argument}= of the fault {name!r} must be {what}, not {value!a}")
     if missing := [argument for argument in fault.needs if argument not in arguments]:
         raise ValueError(f"the fault {name!r} needs {missing[0]}=, such as {missing[0]}='/deliver_to/zip'")
     if "pointer" in arguments:
@@ -209,7 +212,7 @@ _ARGUMENTS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         "a whole number of seconds",
     ),
 }
-"""By argument, whether a value is valid, and what a valid one is."""
+"""For each argument, a function that returns whether a value is valid, and a description of valid values."""
 
 
 def _error(name: str) -> Change:
@@ -279,9 +282,9 @@ def _order(response: Response) -> dict[str, Any]:
 
 
 def _owner_of(order: dict[str, Any], pointer: str, *, exists: bool) -> tuple[dict[str, Any], str]:
-    """Return the object that *pointer* leads to a member of, and the member's name.
+    """Return the object that contains the member at *pointer*, and the member's name.
 
-    DoesNotApplyError unless the member is there already, or with *exists* false, is not.
+    Raise DoesNotApplyError if the member does not exist; with *exists* false, if the member exists.
     """
     try:
         owner, name = locate(order, pointer)
@@ -309,33 +312,31 @@ _ERRORS = (
 _POINTER = ("pointer",)
 
 _LIST = (
-    *(Fault(name, does, _error(name), carried_out=False) for name, does in _ERRORS),
-    Fault("rate-limited", "429, its body empty", _rate_limited, carried_out=False, may_take=("retry_after",)),
-    Fault("slow-headers", "waits before it answers (30 seconds)", _slow("headers_after"), may_take=("seconds",)),
-    Fault("slow-body", "waits in the middle of the body (30 seconds)", _slow("body_after"), may_take=("seconds",)),
-    Fault("reset-before-headers", "resets the connection and answers nothing", _sending(reset="before headers")),
+    *(Fault(name, status, _error(name), carried_out=False) for name, status in _ERRORS),
+    Fault("rate-limited", "429 with an empty body", _rate_limited, carried_out=False, may_take=("retry_after",)),
+    Fault("slow-headers", "waits before the headers (default: 30 s)", _slow("headers_after"), may_take=("seconds",)),
+    Fault("slow-body", "waits halfway through the body (default: 30 s)", _slow("body_after"), may_take=("seconds",)),
+    Fault("reset-before-headers", "resets the connection without a response", _sending(reset="before headers")),
     Fault("reset-before-body", "resets the connection after the headers", _sending(reset="before body")),
     Fault("reset-within-body", "resets the connection after half the body", _sending(reset="within body")),
-    Fault("reset-after-body", "answers, and resets the connection when it is used again", _sending(reset="after body")),
-    Fault("truncated-json", "half the body, with a matching Content-Length", _response(_truncated)),
-    Fault("wrong-media-type", "the body as text/html", _response(_html_media_type)),
-    Fault("gzip", "the body compressed", _sending(gzipped=True)),
-    Fault("chunked", "the body in chunks, without Content-Length", _sending(chunked=True)),
+    Fault("reset-after-body", "answers, then resets the connection on its next use", _sending(reset="after body")),
+    Fault("truncated-json", "sends half the body, with a matching Content-Length", _response(_truncated)),
+    Fault("wrong-media-type", "declares the body as text/html", _response(_html_media_type)),
+    Fault("gzip", "compresses the body", _sending(gzipped=True)),
+    Fault("chunked", "sends the body in chunks, without Content-Length", _sending(chunked=True)),
     Fault("ok-instead-of-created", "200 instead of 201", _response(_ok)),
-    Fault("no-location", "no header Location", _response(lambda response, _: _without_header(response, "location"))),
-    Fault("null-member", "null at pointer=", _member(_set(None)), needs=_POINTER),
-    Fault("absent-member", "no member at pointer=", _member(dict.__delitem__), needs=_POINTER),
-    Fault(
-        "extra-member", "an undocumented member at pointer=", _member(_set("unexpected"), exists=False), needs=_POINTER
-    ),
-    Fault("wrong-type-member", "another type at pointer=", _member(_set_other_type), needs=_POINTER),
+    Fault("no-location", "no Location header", _response(lambda response, _: _without_header(response, "location"))),
+    Fault("null-member", "sets the member at pointer= to null", _member(_set(None)), needs=_POINTER),
+    Fault("absent-member", "omits the member at pointer=", _member(dict.__delitem__), needs=_POINTER),
+    Fault("extra-member", "adds a member at pointer=", _member(_set("unexpected"), exists=False), needs=_POINTER),
+    Fault("wrong-type-member", "changes the type of the member at pointer=", _member(_set_other_type), needs=_POINTER),
     Fault("redirect-elsewhere", "307 to another host", _redirect, carried_out=False),
     Fault(
         "observed",
-        "the members that the live API had in 2026",
+        "sends the members that the live API returned in 2026",
         _response(lambda response, _: replace(response, body=_compact(as_observed(_order(response))))),
     ),
 )
 
 FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in _LIST}
-"""Every fault by its name."""
+"""The faults by name."""

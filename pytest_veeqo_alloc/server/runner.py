@@ -1,4 +1,4 @@
-"""Running a fake or a proxy: settings, sockets and threads, and the context manager for users."""
+"""Functions that run a fake or a proxy on a socket, and the settings of a fake."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pytest_veeqo_alloc.server.state import Policy
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """The address of a fake, the key that it accepts, and its policy. Port 0 is a free one; ValueError for no port."""
+    """The address, API key and policy of a fake. Port 0 selects a free port. Raise ValueError for an invalid port."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -25,7 +25,7 @@ class ServerSettings:
 
     def __post_init__(self) -> None:
         if isinstance(self.port, bool) or not isinstance(self.port, int) or not 0 <= self.port < 2**16:
-            raise ValueError(f"port= is a number from 0 to 65535, not {self.port!a}")
+            raise ValueError(f"port= must be a number from 0 to 65535, not {self.port!a}")
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def running(
     timeout_seconds: float = 30,
     app: App | None = None,
 ) -> Iterator[HTTPServer]:
-    """Let *server*, or *app* in front of it, listen until the block ends. OSError if the port is in use."""
+    """Run *server*, or *app* in front of *server*, until the block ends. Raise OSError if the port is in use."""
     with ExitStack() as stack:
         if isinstance(server, Fake):
             server.open_elsewhere = functools.cache(lambda: _start_elsewhere(server, stack, timeout_seconds))
@@ -56,11 +56,11 @@ def running(
 
 
 def _start_elsewhere(fake: Fake, stack: ExitStack, timeout_seconds: float) -> str:
-    """Start the other host, which must not get the key, and return its URL."""
+    """Start a second host, to which the client must not send its API key. Return the URL of the second host."""
     address = ("127.0.0.1", 0)
     other = HTTPServer(address, fake.handle_elsewhere, on_problem=fake.add_problem, timeout_seconds=timeout_seconds)
     _start(other, stack)
-    # Another name as well as another port: a client may compare either.
+    # The name differs as well as the port, since a client may compare either.
     return f"http://localhost:{other.port}"
 
 
@@ -77,10 +77,10 @@ def serve_fake(
     policy: Policy | None = None,
     api_key: str = API_KEY,
 ) -> Iterator[Fake]:
-    """Run a fake on the loopback, for `@given`, unittest and scripts; pytest has the fixture `veeqo_alloc_server`.
+    """Run a fake on the loopback interface, for `@given`, unittest and scripts. With pytest, use `veeqo_alloc_server`.
 
-    At the end, ContractViolation if a request had an error that was not expected; AssertionError if an expected finding
-    is missing or no request met a planned fault. `reset()` forgets all of that.
+    At the end of the block, raise ContractViolation for an unexpected error in a request. Raise AssertionError if an
+    expected finding is missing or no request met a planned fault. `reset()` of the fake discards all of these.
     """
     __tracebackhide__ = True
     fake = Fake(engine_of(contract) if contract is not None else Engine(profile), policy, api_key)

@@ -226,10 +226,10 @@ def test_custom_response_may_be_text_bytes_or_empty(fake: Fake) -> None:
 
 
 @pytest.mark.parametrize(("what", "sentence"), [
-    ({"status": 99}, "status= is a final status from 200 to 599, not 99"),
-    ({"status": True}, "status= is a final status"),
-    ({"headers": {"a": "b\r\nc: d"}}, "headers= are names and values"),
-    ({"headers": {"a": "\u20ac"}}, "headers= are names and values"),
+    ({"status": 99}, "status= must be a final status from 200 to 599, not 99"),
+    ({"status": True}, "status= must be a final status"),
+    ({"headers": {"a": "b\r\nc: d"}}, "headers= must be pairs of a name and a value"),
+    ({"headers": {"a": "\u20ac"}}, "headers= must be pairs of a name and a value"),
     ({"headers": {"x y": "1"}}, "which is not a header name"),
     ({"headers": {"Transfer-Encoding": "chunked"}}, "or is set by the server itself"),
     ({"times": 0}, "times= must be a number of requests, at least 1, not 0"),
@@ -465,7 +465,7 @@ def test_new_requests_are_published_once_and_without_the_response_of_a_fault() -
 
 @pytest.mark.parametrize("port", [-1, 65536, True, "80"])
 def test_settings_with_an_impossible_port_are_rejected(port: Any) -> None:
-    with pytest.raises(ValueError, match=r"^port= is a number from 0 to 65535, not "):
+    with pytest.raises(ValueError, match=r"^port= must be a number from 0 to 65535, not "):
         ServerSettings(port=port)
 
 

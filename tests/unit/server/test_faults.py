@@ -273,12 +273,12 @@ def test_fault_is_no_finding(fake: Fake) -> None:
     ("reset-in-body", {}, "unknown fault 'reset-in-body': did you mean 'reset-within-body'?"),
     ("500", {}, "unknown fault '500': expected one of bad-request, "),
     ("null-member", {}, "the fault 'null-member' needs pointer=, such as pointer='/deliver_to/zip'"),
-    ("null-member", {"pointer": "zip"}, "pointer= of the fault 'null-member' is a JSON Pointer that begins with /, not 'zip'"),
+    ("null-member", {"pointer": "zip"}, "pointer= of the fault 'null-member' must be a JSON Pointer that begins with /, not 'zip'"),
     ("null-member", {"pointer": "/zip"}, "/zip is not a member of the documented order"),
     ("absent-member", {"pointer": "/allocations/9/id"}, "/allocations/9/id is not a member of the documented order"),
     ("extra-member", {"pointer": "/id"}, "/id is already a member of the documented order"),
-    ("slow-body", {"seconds": -1}, "seconds= of the fault 'slow-body' is a number from 0 to 3600, not -1"),
-    ("rate-limited", {"retry_after": "soon"}, "retry_after= of the fault 'rate-limited' is a whole number of seconds, not 'soon'"),
+    ("slow-body", {"seconds": -1}, "seconds= of the fault 'slow-body' must be a number from 0 to 3600, not -1"),
+    ("rate-limited", {"retry_after": "soon"}, "retry_after= of the fault 'rate-limited' must be a whole number of seconds, not 'soon'"),
     ("gzip", {"level": 9}, "the fault 'gzip' has no level=: it takes no argument"),
 ])  # fmt: skip
 def test_unknown_fault_or_argument_is_rejected(fake: Fake, name: str, given: dict[str, Any], sentence: str) -> None:
