@@ -11,10 +11,9 @@ import json
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
@@ -39,7 +38,7 @@ from pytest_veeqo_alloc.spec.loader import tables
 JSON_HEADERS: Headers = (("Content-Type", "application/json"),)
 
 
-class Admission:
+class Admission(AbstractContextManager["Admission"]):
     """Permission to send one request, held until its outcome is recorded.
 
     A context manager: leaving the block without an answer records the write as UNKNOWN, and leaving it with NotSentError
@@ -50,10 +49,7 @@ class Admission:
         self._live, self._slot, self._entry = live, slot, entry
         self._is_open = True
 
-    def __enter__(self) -> Admission:
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.end("not sent" if isinstance(error, NotSentError) else None)
 
     def end(self, outcome: Response | Literal["not sent"] | None = None) -> None:

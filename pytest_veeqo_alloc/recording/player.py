@@ -165,7 +165,7 @@ class CassettePlayer:
         self._parsed: dict[int, RecordedRequest] = {}
         self._played: list[tuple[Request, int]] = []
         self._hosts = AllowedHosts(options.allow_hosts)
-        self._target = AllowedHosts(())
+        self._target: AllowedHosts | None = None
 
     @contextlib.contextmanager
     def running(self) -> Iterator[CassettePlayer]:
@@ -236,7 +236,7 @@ class CassettePlayer:
         """Return whether *interaction* was played or recorded here, so that `publish` reports it."""
         if interaction.exchange_id.startswith(self._id):
             return True
-        if interaction.request is None:
+        if self._target is None or interaction.request is None:
             return False
         url = urlsplit(interaction.request.url)
         return self._target.allow(url.hostname or "", port_of(url))
@@ -301,11 +301,10 @@ class CassettePlayer:
         """Record the answer to the admitted request: vcrpy's hook before it records a response."""
         if self._cassette is None:
             return response
-        admission = _admission.get()
-        if admission is None:
+        if (admission := _admission.get()) is None:
             raise CassetteError(_NOT_ADMITTED)
         admission.end(response_of(response))
-        _close_admission()
+        _admission.set(None)
         return response
 
     def _admit(self, now: Request) -> None:
@@ -347,11 +346,13 @@ class CassettePlayer:
         return self._hosts.allow(host, port) or f"{host}:{port}" in self._own_servers()
 
     def _may_connect(self, host: str, port: int) -> bool:
-        return self._is_allowed(host, port) or (_admission.get() is not None and self._target.allow(host, port))
+        if self._is_allowed(host, port):
+            return True
+        return self._target is not None and _admission.get() is not None and self._target.allow(host, port)
 
     def _may_look_up(self, host: str) -> bool:
         # Clients look names up in threads of their own, where the context variable is not set.
-        return self._hosts.allow_name(host) or self._target.allow_name(host)
+        return self._hosts.allow_name(host) or (self._target is not None and self._target.allow_name(host))
 
 
 def _close_admission() -> None:

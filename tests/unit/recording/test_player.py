@@ -183,6 +183,13 @@ def test_redacted_recording_matches_what_redaction_would_replace(tmp_path: Path,
     )
 
 
+def test_replay_does_not_own_other_interactions(cassettes: Cassettes) -> None:
+    with cassettes.use("created"):
+        requests.post(URL, json=BODY, timeout=10)
+    for url in (URL, "https://shop.example.net:port/", "https://["):
+        assert not cassettes.owns(Interaction(Request("POST", url)))
+
+
 def test_unplayed_interactions_are_a_problem_with_strict_play(tmp_path: Path, cassettes: Cassettes) -> None:
     write(tmp_path, "mine", created(1), created(2))
     with cassettes.use("mine", strict_play=True) as player:
