@@ -7,8 +7,7 @@ import json
 import pytest
 from support.bodies import BODY
 from support.cassettes import created, write
-
-STRICTLY = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:randomly")
+from support.plugins import STRICTLY
 
 PREAMBLE = f"""
 import json

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.live import pool_request
+from support.live import KEY, pool_request
+from support.plugins import STRICTLY
 from support.staging import Staging
 
 from pytest_veeqo_alloc.cli.main import main
@@ -15,8 +16,6 @@ from pytest_veeqo_alloc.coverage.report_model import totals_by_origin
 from pytest_veeqo_alloc.live.journal import read_journal
 from pytest_veeqo_alloc.reporting.report_file import load
 
-KEY = "canary-key-of-a-test"
-STRICTLY = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:randomly")
 POOL = "[[order]]\nid = 7\nwarehouse_id = 5\nsellables = { 11 = 50 }\n"
 
 PREAMBLE = (

@@ -8,8 +8,7 @@ from pathlib import Path
 import jsonschema  # noqa: F401  # otherwise each test imports it again, since pytester forgets it
 import pytest
 from support.bodies import BARE
-
-STRICTLY = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:randomly")
+from support.plugins import STRICTLY
 
 PREAMBLE = (
     f"BARE = {BARE}\n"

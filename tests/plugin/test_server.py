@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.bodies import BARE
-
-STRICTLY = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:randomly")
+from support.plugins import STRICTLY
 
 PREAMBLE = (
     f"BARE = {BARE}\n"

@@ -1,8 +1,11 @@
-"""Other pytest plugins that are installed in the environment of the tests."""
+"""Options of inner runs of pytest, and the other plugins that are installed beside ours."""
 
 from __future__ import annotations
 
 from importlib.metadata import entry_points
+
+STRICTLY = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:randomly")
+"""Options of an inner run in which every warning is an error and the order of the tests is fixed."""
 
 
 def disable_others(*wanted: str) -> list[str]:

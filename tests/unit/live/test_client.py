@@ -18,7 +18,7 @@ from support.live import KEY, POOL, live_at, pool_request
 from support.servers import redirecting, serving
 from support.staging import Staging, staging
 
-from pytest_veeqo_alloc import Request, Response
+from pytest_veeqo_alloc import Interaction, Request, Response
 from pytest_veeqo_alloc.live import JournalError, NotSentError, RefusedError, SendError
 from pytest_veeqo_alloc.live.cleanup import CleanupResult, clean_up
 from pytest_veeqo_alloc.live.client import open_live
@@ -27,11 +27,14 @@ from pytest_veeqo_alloc.live.permission import WriteOptions, grant_permission
 from pytest_veeqo_alloc.live.transport import Backoff
 
 
+def status(interaction: Interaction) -> int | None:
+    return interaction.response.status if interaction.response else None
+
+
 def test_write_carries_the_key_and_is_journalled_without_it(server: Staging, tmp_path: Path) -> None:
     with live_at(server.url, tmp_path) as live:
         interaction = live.post(7, pool_request())
-    assert interaction.response is not None
-    assert interaction.response.status == 201
+    assert status(interaction) == 201
     ((method, path, headers, sent, _),) = server.posts
     assert (method, path, json.loads(sent)) == ("POST", "/orders/7/allocations", pool_request())
     assert headers["x-api-key"] == KEY
@@ -78,9 +81,8 @@ def test_write_outside_the_pool_is_refused(
 def test_broken_body_is_sent_to_an_order_of_the_pool(server: Staging, tmp_path: Path) -> None:
     server.answers = [(400, ())]
     with live_at(server.url, tmp_path) as live:
-        answer = live.post(7, b"{ no json").response
-    assert answer is not None
-    assert (answer.status, server.posts[0][3]) == (400, b"{ no json")
+        assert status(live.post(7, b"{ no json")) == 400
+    assert server.posts[0][3] == b"{ no json"
 
 
 def test_budget_is_charged_for_each_write(server: Staging, tmp_path: Path) -> None:
@@ -94,9 +96,7 @@ def test_budget_is_charged_for_each_write(server: Staging, tmp_path: Path) -> No
 
 def test_redirect_is_not_followed(server: Staging, tmp_path: Path) -> None:
     with serving(redirecting(f"{server.url}/orders/7/allocations")) as url, live_at(url, tmp_path) as live:
-        answer = live.post(7, pool_request()).response
-    assert answer is not None
-    assert answer.status == 307
+        assert status(live.post(7, pool_request())) == 307
     assert server.seen == []
 
 
@@ -136,9 +136,7 @@ def test_429_is_retried_after_the_delay_that_the_server_names_or_a_doubled_one(
     slept: list[float] = []
     server.answers = [(429, headers)] * 2
     with live_at(server.url, tmp_path, rate=1000, orders="any", backoff=Backoff(sleep=slept.append)) as live:
-        answer = live.post(7, pool_request()).response
-    assert answer is not None
-    assert answer.status == 201
+        assert status(live.post(7, pool_request())) == 201
     assert slept == first
     assert [entry.outcome for entry in read_journal(tmp_path / "journal.jsonl").entries] == [429, 429, 201]
     assert [entry.before for entry in read_journal(tmp_path / "journal.jsonl").entries] == [()] * 3
@@ -150,9 +148,7 @@ def test_retry_after_may_be_a_date_and_the_total_wait_is_limited(server: Staging
     server.answers = [(429, (("Retry-After", in_a_minute()),))] * 9
     backoff = Backoff(longest=50, total=120, sleep=slept.append)
     with live_at(server.url, tmp_path, rate=1000, orders="any", backoff=backoff) as live:
-        answer = live.post(7, pool_request()).response
-    assert answer is not None
-    assert answer.status == 429
+        assert status(live.post(7, pool_request())) == 429
     assert slept == [50, 50]
 
 

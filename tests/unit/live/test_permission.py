@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.live import KEY
 
 from pytest_veeqo_alloc.contract.allocations import RequestScope
 from pytest_veeqo_alloc.live import NotPermittedError, PoolError
@@ -20,7 +21,6 @@ from pytest_veeqo_alloc.live.permission import (
     load_pool,
 )
 
-KEY = "canary-key-of-a-test"
 GOOD = WriteOptions(
     base_url="https://staging.example.com/api",
     allow_hosts=("staging.example.com",),
