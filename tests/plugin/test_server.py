@@ -61,7 +61,7 @@ def test_request_with_an_error_fails_its_test_in_the_call_phase(
         "request of POST /orders/{order_id}/allocations: 1 error (profile documented)",
         "",
         "  (whole body)  *request-not-wrapped",
-        "      wanted  an object with one member, allocation",
+        "      wanted  an object whose only member is 'allocation'",
     ])  # fmt: skip
     result.stdout.no_fnmatch_line("*Traceback*")
 
