@@ -13,7 +13,7 @@ _DATE_TIME = re.compile(
 
 
 def is_date_time(text: str) -> bool:
-    """Return whether *text* is an RFC 3339 date-time (section 5.6); a leap second must be in minute 59."""
+    """Return whether *text* is an RFC 3339 date-time (section 5.6). A leap second is accepted only in minute 59."""
     match = _DATE_TIME.match(text)
     if match is None:
         return False
@@ -40,5 +40,5 @@ _REFERENCE = re.compile(
 
 
 def is_uri_reference(text: str) -> bool:
-    """Return whether *text* is a URI reference (RFC 3986 section 4.1): a URI, or one relative to another."""
+    """Return whether *text* is a URI reference (RFC 3986 section 4.1): a URI or a relative reference."""
     return _REFERENCE.match(text) is not None

@@ -1,4 +1,4 @@
-"""An interaction: one HTTP request and, if there was one, its response."""
+"""HTTP messages, and interactions: a request with its response."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 Headers = tuple[tuple[str, str], ...]
 
 EXCHANGE_HEADER = "X-Veeqo-Alloc-Exchange"
-"""The header that identifies the exchange of a played response, so that no check counts it twice."""
+"""The header with the id of a response played from a cassette, so that no check counts the response twice."""
 
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105  # a grammar rule, not a secret
-"""A regular expression for a token (RFC 9110 section 5.6.2), such as a method or the name of a header."""
+"""A regular expression for a token (RFC 9110 section 5.6.2), such as a method or a header name."""
 
 
 def is_success(status: int) -> bool:
@@ -23,12 +23,12 @@ def is_success(status: int) -> bool:
 
 @functools.cache
 def reason_phrase(status: int) -> str:
-    """Return the reason phrase of RFC 9110 for *status*, or an empty string for an unassigned status."""
+    """Return the reason phrase for *status* (RFC 9110), or an empty string for an unassigned status."""
     return http.HTTPStatus(status).phrase if status in set(http.HTTPStatus) else ""
 
 
 class HasHeaders:
-    """A message with headers, whose names ignore case (RFC 9110 section 5.1)."""
+    """The base class of requests and responses. Header names are case-insensitive (RFC 9110 section 5.1)."""
 
     __slots__ = ()
     headers: Headers
@@ -43,12 +43,12 @@ class HasHeaders:
         return next(iter(self.header_values(name)), None)
 
 
-# Messages may hold keys and personal data, so that their reprs show sizes only.
+# Messages may hold keys and personal data, so their reprs show only sizes.
 
 
 @dataclass(frozen=True, repr=False)
 class Request(HasHeaders):
-    """A request: method, absolute or relative URL, header pairs, and body (None: no body)."""
+    """An HTTP request. `url` may be absolute or relative, and `body` is None if there is no body."""
 
     method: str
     url: str
@@ -64,7 +64,7 @@ class Request(HasHeaders):
 
 @dataclass(frozen=True, repr=False)
 class Response(HasHeaders):
-    """A response: status code, header pairs, and body after content decoding (None: no body)."""
+    """An HTTP response. `body` is the body after content decoding, or None if there is no body."""
 
     status: int
     headers: Headers = ()
@@ -84,10 +84,10 @@ class Response(HasHeaders):
 
 @dataclass(frozen=True, repr=False)
 class Interaction:
-    """A request and its response.
+    """An HTTP request and its response.
 
-    `request` is None if it is unknown, and so is not checked; `response` is None if none arrived. `source` is the origin
-    for messages, such as a file and an entry, or a test.
+    `request` is None if the request is unknown; it is then not checked. `response` is None if no response arrived.
+    `source` is the origin that messages show, such as a file and an entry in the file, or a test.
     """
 
     request: Request | None
@@ -96,7 +96,7 @@ class Interaction:
 
     @property
     def exchange_id(self) -> str:
-        """The id that a cassette gave to the response it played; empty for any other response."""
+        """The id that a cassette gave to a played response, or an empty string for any other response."""
         return (self.response.header(EXCHANGE_HEADER) if self.response is not None else None) or ""
 
     def __repr__(self) -> str:
@@ -124,21 +124,21 @@ def _sizes(message: Request | Response) -> str:
 
 
 MAX_BYTES = 200_000_000
-"""The largest size in bytes to which a body may be decompressed."""
+"""The maximum size of a decompressed body in bytes."""
 
 _GZIP = b"\x1f\x8b"
 _MAX_LAYERS = 5
 
 
 class ContentDecodingError(ValueError):
-    """A content coding that cannot be undone. The text is a noun phrase."""
+    """The error for a body whose content coding cannot be decoded. Its message is a noun phrase."""
 
 
 def decode_content(body: bytes | None, headers: Headers) -> bytes | None:
-    """Return *body* without the content codings gzip and deflate; one that is already decoded is returned unchanged.
+    """Return *body* after decoding gzip and deflate. A body that is already decoded is returned unchanged.
 
-    ContentDecodingError for a coding that the standard library does not know, and for a body that is corrupt or
-    decompresses to more than `MAX_BYTES`.
+    Raise ContentDecodingError for the codings br and zstd, and for a body that is corrupt or whose decompressed size
+    exceeds `MAX_BYTES`.
     """
     if not body:
         return body
@@ -151,12 +151,12 @@ def decode_content(body: bytes | None, headers: Headers) -> bytes | None:
     if coding == "deflate" and not is_json:
         return _decompress(body, zlib.MAX_WBITS if body[:1] == b"\x78" else -zlib.MAX_WBITS)
     if coding in ("br", "zstd") and not is_json:
-        raise ContentDecodingError(f"a body compressed with {coding}, which cannot be decoded: record it decoded")
+        raise ContentDecodingError(f"a body compressed with {coding}, which cannot be decoded: record the body decoded")
     return body
 
 
 def decode_content_or_empty(body: bytes | None, headers: Headers) -> bytes:
-    """Return *body* without content codings; empty if there is no body or it cannot be decoded."""
+    """Return *body* after content decoding, or empty bytes if there is no body or *body* cannot be decoded."""
     try:
         return decode_content(body, headers) or b""
     except ContentDecodingError:

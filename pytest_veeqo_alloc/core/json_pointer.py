@@ -1,8 +1,7 @@
-"""JSON Pointers (RFC 6901): build, split, resolve and compare them, and mask the names that must not be shown.
+"""JSON Pointers (RFC 6901): build, split, resolve and compare them, and mask names in them that may be secret.
 
-A pointer names members, and the name of an undocumented member is data: a hostile body could put a secret, a terminal
-control sequence or a workflow command into it. Whatever is printed, pickled or written shows such a name only if all
-of its characters are harmless.
+A pointer consists of member names. The name of an undocumented member is data: a hostile body could put a secret, a
+terminal control sequence or a workflow command into the name. Output, pickles and files show only harmless names.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from typing import Any
 from pytest_veeqo_alloc.core.text import pluralise
 
 WHOLE_BODY = "(whole body)"
-"""What is shown for the pointer of a whole body, which is empty."""
+"""The displayed form of the empty pointer, which stands for a whole body."""
 
 ABSENT = object()
-"""What `diff` yields for a member that one of the two values does not have."""
+"""The value that `diff` yields for a member that is missing on one side."""
 
 
 def join(pointer: str, key: str | int) -> str:
@@ -28,26 +27,26 @@ def join(pointer: str, key: str | int) -> str:
 
 
 def split(pointer: str) -> list[str]:
-    """Return the unescaped reference tokens of *pointer*. ValueError for a non-empty text without a leading slash."""
+    """Return the unescaped reference tokens of *pointer*. Raise ValueError if *pointer* does not start with a slash."""
     if pointer and not pointer.startswith("/"):
-        raise ValueError("a JSON Pointer is empty or starts with '/'")
+        raise ValueError("a JSON Pointer must be empty or start with '/'")
     return [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
 
 
 def is_index(token: str) -> bool:
-    """Return whether a reference token can be an array index."""
+    """Return whether the reference token *token* can be an array index."""
     return token.isdigit() and token.isascii() and len(token) < 20
 
 
 def generalise(pointer: str) -> str:
-    """Return *pointer* with `*` for every index."""
+    """Return *pointer* with every array index replaced with `*`."""
     return "/".join("*" if is_index(token) else token for token in pointer.split("/"))
 
 
 def locate(document: Any, pointer: str) -> tuple[Any, Any]:
     """Return the array or object that contains the target of a non-empty *pointer*, and the target's index or name.
 
-    The target itself need not exist. LookupError if its container does not.
+    The target itself need not exist. Raise LookupError if the array or object does not exist.
     """
     *parents, last = split(pointer)
     for token in parents:
@@ -56,7 +55,7 @@ def locate(document: Any, pointer: str) -> tuple[Any, Any]:
 
 
 def resolve(document: Any, pointer: str) -> Any:
-    """Return the value in *document* at *pointer*; LookupError if there is none."""
+    """Return the value at *pointer* in *document*. Raise LookupError if there is no such value."""
     for token in split(pointer):
         document = document[_key(document, token)]
     return document
@@ -71,7 +70,7 @@ def _key(container: Any, token: str) -> Any:
 
 
 def resolve_all(document: Any, pattern: str) -> list[Any]:
-    """Return every value in *document* at *pattern*, a pointer in which `*` matches every index of an array."""
+    """Return all values in *document* that match *pattern*, a pointer in which `*` matches every array index."""
     found = [document]
     for token in split(pattern):
         if token == "*":  # noqa: S105  # a wildcard, no password
@@ -82,10 +81,10 @@ def resolve_all(document: Any, pattern: str) -> list[Any]:
 
 
 def diff(old: Any, new: Any, pointer: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Yield the pointer of each difference between two JSON values with the old and the new value there.
+    """Yield each difference between two JSON values: the pointer, the old value and the new value.
 
-    A value is `ABSENT` where the other one has a member more. Arrays of different lengths are one difference, and so are
-    values of different types, but for 1 and 1.0, which are the same number.
+    The value of a missing member is `ABSENT`. Arrays of different lengths are a single difference. An integer and a
+    float of the same value do not differ.
     """
     if isinstance(old, dict) and isinstance(new, dict):
         for name in dict.fromkeys([*new, *old]):
@@ -103,23 +102,23 @@ _MASKED = re.compile(r"\(name of [0-9]{1,9} characters?\)\Z")
 
 
 def mask_name(name: str) -> str:
-    """Return *name* if all of its characters are harmless, otherwise its length in words."""
+    """Return *name* if it is harmless, otherwise a placeholder such as `(name of 5 characters)`."""
     return name if _HARMLESS.match(name) else _length_of(name)
 
 
 def mask_pointer(pointer: str | None) -> str | None:
-    """Return *pointer* with the length in words for every name that must not be shown. A masked pointer stays the same."""
+    """Return *pointer* with names that may be secret masked by placeholders. A masked pointer stays unchanged."""
     return pointer and "".join("/" + _mask_token(token) for token in pointer.split("/")[1:])
 
 
 def mask_location(location: str) -> str:
-    """Return *location* (`query:NAME`, `header:NAME`, ...) with the length in words for a NAME that must not be shown."""
+    """Return *location* (`query:NAME`, `header:NAME`, ...) with NAME masked by a placeholder if it may be secret."""
     kind, colon, name = location.partition(":")
     return f"{kind}:{_mask_token(name)}" if colon else location
 
 
 def mask_key(place: str | None, key: str) -> str | None:
-    """Return *place*, a pointer or a location, with the length in words for every name that contains *key*."""
+    """Return *place*, a pointer or a location, with every name that contains *key* masked by a placeholder."""
     if place is None or key not in place:
         return place
     return re.sub(r"[^/:]*" + re.escape(key) + r"[^/:]*", lambda match: _length_of(match[0]), place)

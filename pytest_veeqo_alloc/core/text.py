@@ -1,4 +1,4 @@
-"""Text for people: values described by kind and size, never by content; plurals, near names, harmless characters."""
+"""Text for people: descriptions of values, plurals, suggestions of similar names, and escaped control characters."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def describe(value: Any) -> str:
 
 
 def describe_number(value: float) -> str:
-    """Return *value*, which must not be personal data, as text; a very long integer by its number of digits."""
+    """Return *value*, which must not be personal data, as text. A very long integer is described by its length."""
     if isinstance(value, int) and abs(value) >= _EXACT_BELOW:
         return f"integer of about {math.ceil(value.bit_length() * math.log10(2))} digits"
     return f"{round(value, 6):g}" if isinstance(value, float) and abs(value) < 10**5 else f"{value}"
 
 
 def describe_openly(value: Any, pointer: str) -> str:
-    """Return the description of *value* and, for a scalar, its content in ASCII, cut off after 60 characters.
+    """Return the JSON type and size of *value* and, for a scalar, its content in ASCII, at most 60 characters.
 
-    The content is left out if the last name of *pointer* sounds like a credential.
+    The content is left out if the last name in *pointer* is a typical name of a secret, such as `api_key`.
     """
     description = describe(value)
     name = pointer.rpartition("/")[2].lower()
@@ -56,14 +56,14 @@ def describe_openly(value: Any, pointer: str) -> str:
 
 
 def pluralise(number: int, singular: str, plural: str = "") -> str:
-    """Return *number* with its noun. The default *plural* is *singular* with an s."""
+    """Return *number* with its noun. The default plural is *singular* with an s."""
     return f"{number} {singular if number == 1 else plural or f'{singular}s'}"
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
-    """Return a sentence saying that *name* is an unknown *kind*, with the nearest of the *known* names or all of them."""
+    """Return the error message for an unknown *name* of a *kind*. It suggests a similar *known* name or lists all."""
     names = list(known)
-    # A value that is not text was meant for another argument, and could be a body.
+    # A value that is not a string was meant for another argument, and could be a body.
     shown = ascii(name) if isinstance(name, str) else f"of type {type(name).__name__}"
     sentence = f"unknown {kind} {shown if len(shown) <= _MAX_QUOTED else shown[: _MAX_QUOTED - 3] + '...'}"
     if near := nearest(name, names):
@@ -74,12 +74,12 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
 
 
 def nearest(name: object, known: Iterable[str]) -> str | None:
-    """Return the known name that *name* most resembles, or None."""
+    """Return the *known* name that is most similar to *name*, or None if no known name is similar."""
     return next(iter(difflib.get_close_matches(str(name), list(known), n=1)), None)
 
 
 def printable(text: str) -> str:
-    """Return *text* with control characters escaped, so that a terminal shows it and does nothing else."""
+    """Return *text* with control characters escaped, so that a terminal does not act on them."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
         for character in text
@@ -87,10 +87,10 @@ def printable(text: str) -> str:
 
 
 def as_text(value: Any) -> str:
-    """Return *value* as text; bytes are those of a header, and so decoded as Latin-1."""
+    """Return *value* as a string. Bytes are decoded as Latin-1, the encoding of headers."""
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def safe_method(method: str) -> str | None:
-    """Return *method* if it is a short word of letters, and so harmless to show, otherwise None."""
+    """Return *method* if it is harmless to show, that is, 1 to 10 letters. Otherwise return None."""
     return method if re.fullmatch(r"[A-Za-z]{1,10}", method) else None

@@ -284,7 +284,7 @@ def test_deviation_counts_on_its_last_day_and_renewed_ones_come_first() -> None:
         ),
         (
             "[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = 'a'",
-            "a JSON Pointer is empty or starts with '/'",
+            "a JSON Pointer must be empty or start with '/'",
         ),
         (
             "[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = 5",

@@ -51,7 +51,7 @@ def test_pointer_to_nothing_is_a_lookup_error(pointer: str) -> None:
 
 
 def test_pointer_without_a_leading_slash_is_rejected() -> None:
-    with pytest.raises(ValueError, match="a JSON Pointer is empty or starts with '/'"):
+    with pytest.raises(ValueError, match="a JSON Pointer must be empty or start with '/'"):
         resolve(DOCUMENT, "lines")
 
 
