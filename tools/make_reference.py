@@ -150,9 +150,11 @@ def faults() -> str:
         "| --- | --- | --- | --- |",
     ]
     for fault in FAULTS.values():
-        arguments = [f"`{name}=`" for name in fault.needs] + [f"`{name}=` (optional)" for name in fault.may_take]
+        argument = f"`{fault.argument}=`" if fault.argument else ""
+        if argument and fault.argument != "pointer":
+            argument += " (optional)"
         made = "yes" if fault.carried_out else "no"
-        lines.append(f"| `{fault.name}` | {_cell(fault.does)} | {'; '.join(arguments)} | {made} |")
+        lines.append(f"| `{fault.name}` | {_cell(fault.does)} | {argument} | {made} |")
     return "\n".join(lines) + "\n"
 
 

@@ -17,7 +17,7 @@ from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.coverage.collector import OUR_SERVER
 from pytest_veeqo_alloc.orders.builder import build_order
 from pytest_veeqo_alloc.orders.observed import as_observed
-from pytest_veeqo_alloc.orders.story import Allocation, Customer, Line, Story
+from pytest_veeqo_alloc.orders.story import Allocation, Line, Story
 from pytest_veeqo_alloc.server.state import CREATED, METHOD_NOT_ALLOWED, Outcome
 from pytest_veeqo_alloc.spec.loader import tables
 
@@ -133,21 +133,14 @@ def order_text(story: Story) -> str:
 
 @functools.lru_cache(maxsize=128)
 def _encoded_around_ids(
-    units: tuple[tuple[int, tuple[tuple[int, int], ...]], ...],
-    lines: tuple[Line, ...],
-    discount: int,
-    delivery: int,
-    customer: Customer,
-    placed_at: str,
+    units: tuple[tuple[int, tuple[tuple[int, int], ...]], ...], lines: tuple[Line, ...], *facts: Any
 ) -> tuple[str | int, ...]:
     """Return the JSON of an order as a sequence of strings and indexes of ids: 0 for the order, then its allocations.
 
     Return an empty tuple if any other value in the order looks like a placeholder.
     """
-    allocations = tuple(
-        Allocation(warehouse, pairs, PLACEHOLDER + index) for index, (warehouse, pairs) in enumerate(units, start=1)
-    )
-    story = Story(PLACEHOLDER, lines, allocations, discount, delivery, customer, placed_at)
+    allocations = tuple(Allocation(*unit, PLACEHOLDER + index) for index, unit in enumerate(units, start=1))
+    story = Story(PLACEHOLDER, lines, allocations, *facts)
     parts = _PLACEHOLDERS.split(_compact(build_order(story)).decode())
     # An order contains its own id three times. Each allocation contains its own id and that of the order.
     if len(parts) // 2 != 3 + 2 * len(units):
@@ -169,14 +162,16 @@ class DoesNotApplyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault that changes a response. With `carried_out`, the allocation is made nevertheless."""
+    """A fault that changes a response. With `carried_out`, the allocation is made nevertheless.
+
+    `argument` is the name of the one that it takes, or empty: `pointer` is required, any other is optional.
+    """
 
     name: str
     does: str
     change: Change
+    argument: str = ""
     carried_out: bool = True
-    needs: tuple[str, ...] = ()
-    may_take: tuple[str, ...] = ()
 
 
 def validate_fault(name: str, arguments: Arguments) -> Fault:
@@ -185,15 +180,15 @@ def validate_fault(name: str, arguments: Arguments) -> Fault:
         raise ValueError(unknown_name("fault", name, FAULTS))
     fault = FAULTS[name]
     for argument, value in arguments.items():
-        if argument not in (*fault.needs, *fault.may_take):
-            takes = ", ".join(f"{known}=" for known in (*fault.needs, *fault.may_take)) or "no argument"
+        if argument != fault.argument:
+            takes = f"{fault.argument}=" if fault.argument else "no argument"
             raise ValueError(f"the fault {name!r} has no {argument}=: it takes {takes}")
         is_valid, what = _ARGUMENTS[argument]
         if not is_valid(value):
             raise ValueError(f"{argument}= of the fault {name!r} must be {what}, not {value!a}")
-    if missing := [argument for argument in fault.needs if argument not in arguments]:
-        raise ValueError(f"the fault {name!r} needs {missing[0]}=, such as {missing[0]}='/deliver_to/zip'")
-    if "pointer" in arguments:
+    if fault.argument == "pointer":
+        if "pointer" not in arguments:
+            raise ValueError(f"the fault {name!r} needs pointer=, such as pointer='/deliver_to/zip'")
         try:
             _owner_of(build_order(), arguments["pointer"], exists=name != "extra-member")
         except DoesNotApplyError as error:
@@ -227,17 +222,17 @@ def _slow(field: str) -> Change:
     return lambda plan, arguments: replace(plan, **{field: arguments.get("seconds", 30)})
 
 
-def _response(change: Callable[[Response, Arguments], Response]) -> Change:
-    return lambda plan, arguments: replace(plan, response=change(plan.response, arguments))
+def _response(change: Callable[[Response], Response]) -> Change:
+    return lambda plan, arguments: replace(plan, response=change(plan.response))
 
 
 def _member(change: Callable[[dict[str, Any], str], object], *, exists: bool = True) -> Change:
-    def changed(response: Response, arguments: Arguments) -> Response:
-        order = _order(response)
+    def changed(plan: ResponsePlan, arguments: Arguments) -> ResponsePlan:
+        order = _order(plan.response)
         change(*_owner_of(order, arguments["pointer"], exists=exists))
-        return replace(response, body=_compact(order))
+        return replace(plan, response=replace(plan.response, body=_compact(order)))
 
-    return _response(changed)
+    return changed
 
 
 def _rate_limited(plan: ResponsePlan, arguments: Arguments) -> ResponsePlan:
@@ -247,7 +242,7 @@ def _rate_limited(plan: ResponsePlan, arguments: Arguments) -> ResponsePlan:
     return ResponsePlan(response)
 
 
-def _truncated(response: Response, arguments: Arguments) -> Response:
+def _truncated(response: Response) -> Response:
     body = response.body or b""
     return replace(response, body=body[: len(body) // 2])
 
@@ -259,12 +254,12 @@ def _without_header(response: Response, name: str) -> Response:
     return replace(response, headers=kept)
 
 
-def _html_media_type(response: Response, arguments: Arguments) -> Response:
+def _html_media_type(response: Response) -> Response:
     response = _without_header(response, "content-type")
     return replace(response, headers=(("Content-Type", "text/html; charset=utf-8"), *response.headers))
 
 
-def _ok(response: Response, arguments: Arguments) -> Response:
+def _ok(response: Response) -> Response:
     if response.status != 201:
         raise DoesNotApplyError("the response is not a success")
     return replace(response, status=200)
@@ -279,6 +274,10 @@ def _order(response: Response) -> dict[str, Any]:
         raise DoesNotApplyError("the response is not an order")
     order: dict[str, Any] = json.loads(response.body or b"{}")
     return order
+
+
+def _as_observed(response: Response) -> Response:
+    return replace(response, body=_compact(as_observed(_order(response))))
 
 
 def _owner_of(order: dict[str, Any], pointer: str, *, exists: bool) -> tuple[dict[str, Any], str]:
@@ -309,13 +308,11 @@ _ERRORS = (
     ("unprocessable", "422"), ("server-error", "500"), ("bad-gateway", "502 with an HTML page"),
     ("service-unavailable", "503"),
 )  # fmt: skip
-_POINTER = ("pointer",)
-
 _LIST = (
     *(Fault(name, status, _error(name), carried_out=False) for name, status in _ERRORS),
-    Fault("rate-limited", "429 with an empty body", _rate_limited, carried_out=False, may_take=("retry_after",)),
-    Fault("slow-headers", "waits before the headers (default: 30 s)", _slow("headers_after"), may_take=("seconds",)),
-    Fault("slow-body", "waits halfway through the body (default: 30 s)", _slow("body_after"), may_take=("seconds",)),
+    Fault("rate-limited", "429 with an empty body", _rate_limited, "retry_after", carried_out=False),
+    Fault("slow-headers", "waits before the headers (default: 30 s)", _slow("headers_after"), "seconds"),
+    Fault("slow-body", "waits halfway through the body (default: 30 s)", _slow("body_after"), "seconds"),
     Fault("reset-before-headers", "resets the connection without a response", _sending(reset="before headers")),
     Fault("reset-before-body", "resets the connection after the headers", _sending(reset="before body")),
     Fault("reset-within-body", "resets the connection after half the body", _sending(reset="within body")),
@@ -325,18 +322,13 @@ _LIST = (
     Fault("gzip", "compresses the body", _sending(gzipped=True)),
     Fault("chunked", "sends the body in chunks, without Content-Length", _sending(chunked=True)),
     Fault("ok-instead-of-created", "200 instead of 201", _response(_ok)),
-    Fault("no-location", "no Location header", _response(lambda response, _: _without_header(response, "location"))),
-    Fault("null-member", "sets the member at pointer= to null", _member(_set(None)), needs=_POINTER),
-    Fault("absent-member", "omits the member at pointer=", _member(dict.__delitem__), needs=_POINTER),
-    Fault("extra-member", "adds a member at pointer=", _member(_set("unexpected"), exists=False), needs=_POINTER),
-    Fault("wrong-type-member", "changes the type of the member at pointer=", _member(_set_other_type), needs=_POINTER),
+    Fault("no-location", "no Location header", _response(functools.partial(_without_header, name="location"))),
+    Fault("null-member", "sets the member at pointer= to null", _member(_set(None)), "pointer"),
+    Fault("absent-member", "omits the member at pointer=", _member(dict.__delitem__), "pointer"),
+    Fault("extra-member", "adds a member at pointer=", _member(_set("unexpected"), exists=False), "pointer"),
+    Fault("wrong-type-member", "changes the type of the member at pointer=", _member(_set_other_type), "pointer"),
     Fault("redirect-elsewhere", "307 to another host", _redirect, carried_out=False),
-    Fault(
-        "observed",
-        "sends the members that the live API returned in 2026",
-        _response(lambda response, _: replace(response, body=_compact(as_observed(_order(response))))),
-    ),
+    Fault("observed", "sends the members that the live API returned in 2026", _response(_as_observed)),
 )
-
 FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in _LIST}
 """The faults by name."""

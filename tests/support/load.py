@@ -53,7 +53,7 @@ def inject_every_fault(fake: Fake, rounds: int) -> None:
     # All but the one that also swallows the request after its own.
     for name in [name for name in FAULTS if name != "reset-after-body"] * rounds:
         arguments: dict[str, Any] = {}
-        if FAULTS[name].needs:
+        if FAULTS[name].argument == "pointer":
             arguments["pointer"] = "/deliver_to/new" if name == "extra-member" else "/deliver_to/zip"
         if name in SLOW:
             arguments["seconds"] = 0.05
