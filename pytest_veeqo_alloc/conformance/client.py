@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import requests
 
+from pytest_veeqo_alloc.conformance import UnusableError
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.server.fake import Fake
 
@@ -25,26 +26,20 @@ _MARGIN = 1.0
 """Seconds that a call may take beyond the timeout, on a slow machine."""
 
 
-class ClientError(Exception):
-    """A client that cannot be called at all, for the reason in the text: the run stops."""
-
-    is_of_conformance = True
-
-
 def load_client(name: str, folder: str) -> MakeClient:
-    """Import `make_client` from *name*, `module:callable`, also from *folder*; ClientError if that fails."""
+    """Import `make_client` from *name*, `module:callable`, also from *folder*; UnusableError if that fails."""
     module, _, attribute = name.partition(":")
     if not module or not attribute:
-        raise ClientError(f"--veeqo-alloc-client is module:callable, such as shop.veeqo:make_client, not {name!a}")
+        raise UnusableError(f"--veeqo-alloc-client is module:callable, such as shop.veeqo:make_client, not {name!a}")
     if folder not in sys.path:
         sys.path.insert(0, folder)
     try:
         found = importlib.import_module(module)
     except BaseException as error:
-        raise ClientError(f"the client {name!a} cannot be imported: {_reason(error)}") from None
+        raise UnusableError(f"the client {name!a} cannot be imported: {_reason(error)}") from None
     for part in attribute.split("."):
         if not hasattr(found, part):
-            raise ClientError(f"the client {name!a} cannot be imported: there is no {part!a} in it")
+            raise UnusableError(f"the client {name!a} cannot be imported: there is no {part!a} in it")
         found = getattr(found, part)
     return validate_client(found)
 
@@ -59,9 +54,9 @@ def _reason(error: BaseException) -> str:
 
 
 def validate_client(make_client: Any) -> MakeClient:
-    """Return *make_client* unchanged; ClientError if it cannot be called with a base URL and a key."""
+    """Return *make_client* unchanged; UnusableError if it cannot be called with a base URL and a key."""
     if not callable(make_client):
-        raise ClientError(f"the client is make_client(base_url, api_key), not {type(make_client).__name__}")
+        raise UnusableError(f"the client is make_client(base_url, api_key), not {type(make_client).__name__}")
     _validate_signature(make_client, ("http://127.0.0.1", "key"), "make_client(base_url, api_key)")
     valid: MakeClient = make_client
     return valid
@@ -71,7 +66,7 @@ def _validate_signature(function: Callable[..., Any], arguments: tuple[Any, ...]
     try:
         inspect.signature(function).bind(*arguments)
     except TypeError as error:
-        raise ClientError(f"the client has another signature than {expected}: {error}") from None
+        raise UnusableError(f"the client has another signature than {expected}: {error}") from None
     except ValueError:
         pass  # a builtin without a signature
 
@@ -99,7 +94,7 @@ def call_client(
         try:
             allocate = make_client(fake.url, fake.api_key)
             if not callable(allocate):
-                raise ClientError(f"make_client returned no function allocate, but {type(allocate).__name__}")
+                raise UnusableError(f"make_client returned no function allocate, but {type(allocate).__name__}")
             _validate_signature(allocate, arguments, "allocate(order_id, warehouse_id, line_items)")
             returned = allocate(*arguments)
             if inspect.isawaitable(returned):
@@ -128,14 +123,14 @@ class ClientAssertions:
     def call(self, body: dict[str, Any] | None = None, order_id: int = 447452) -> CallOutcome:
         """Allocate once; the test fails if the client does not return in time.
 
-        ClientError if it cannot be called, or ends the process.
+        UnusableError if it cannot be called, or ends the process.
         """
         __tracebackhide__ = True
         outcome = call_client(self._make_client, self.fake, order_id, body or BODY, self.timeout)
-        if isinstance(outcome.raised, ClientError):
+        if isinstance(outcome.raised, UnusableError):
             raise outcome.raised
         if isinstance(outcome.raised, (SystemExit, KeyboardInterrupt)):
-            raise ClientError(f"the client ends the process ({type(outcome.raised).__name__})") from None
+            raise UnusableError(f"the client ends the process ({type(outcome.raised).__name__})") from None
         if not outcome.ended:
             limit = f"{self.timeout:g} seconds (--veeqo-alloc-client-timeout)"
             pytest.fail(f"veeqo-alloc: the client did not give up within {limit}: give it a timeout", pytrace=False)

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from pytest_veeqo_alloc.conformance import UncoveredError, UnusableError
 from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import is_json_type
 from pytest_veeqo_alloc.contract.json_reader import read
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
-from pytest_veeqo_alloc.core.http import Headers, Interaction
+from pytest_veeqo_alloc.core.http import Headers, Interaction, Response
 from pytest_veeqo_alloc.coverage.listeners import Listener
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import RefusedError, SendError
@@ -28,6 +29,7 @@ from pytest_veeqo_alloc.orders.story import Line, Stock, Story
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.runner import running
 from pytest_veeqo_alloc.server.state import Policy, World
+from pytest_veeqo_alloc.spec.loader import tables
 
 SHAPES: Mapping[str, tuple[int, int]] = {"one line": (1, 1), "several lines": (2, 1), "several units": (1, 2)}
 """The number of lines, and of units per line, of each successful allocation that the tests share."""
@@ -36,27 +38,18 @@ _FIRST_ORDER, _ORDERS = 7_000_001, 2000
 _WAREHOUSE, _SELLABLES, _UNITS = 1784, (1226615, 1226616), 3
 
 
-class UncoveredError(Exception):
-    """A test that this run cannot cover, for the reason in the text: it is skipped."""
-
-    is_of_conformance = True
-
-
-class TargetError(Exception):
-    """A target that cannot be tested at all, for the reason in the text: the run stops."""
-
-    is_of_conformance = True
-
-
 class ServerUnderTest:
-    """The server that *live* writes to, checked by *engine*.
+    """The server that *live* writes to, and assertions about its responses, which *engine* checks.
 
-    *orders* are used in the order given; *is_free* says that any order id and any request may be sent.
+    `is_free` says that any order id and any request may be sent. Warnings are passed to `warn`, which each test sets.
     """
 
-    def __init__(self, live: LiveClient, engine: Engine, orders: Iterable[PoolOrder], *, is_free: bool) -> None:
-        self.engine, self.is_free = engine, is_free
-        self._live, self._unused = live, deque(orders)
+    warn: Callable[[Findings], object]
+
+    def __init__(self, live: LiveClient, engine: Engine) -> None:
+        pool = live.permission.pool
+        self.engine, self.is_free = engine, pool.is_any
+        self._live, self._unused = live, deque(_free_orders() if pool.is_any else pool)
         self._successful: dict[str, Interaction] = {}
 
     def take(self, lines: int = 1, units: int = 1) -> PoolOrder:
@@ -81,13 +74,13 @@ class ServerUnderTest:
     def successful_allocation(self, shape: str) -> Interaction:
         """Return the allocation of that shape, sent once for all tests.
 
-        TargetError if the response is no success or no JSON, UncoveredError if the request cannot be sent.
+        UnusableError if the response is no success or no JSON, UncoveredError if the request cannot be sent.
         """
         if shape not in self._successful:
             lines, units = SHAPES[shape]
             order = self.take(lines, units)
             self._successful[shape] = self.post(order.id, allocation_body(order, lines, units))
-            self._require_api(self._successful[shape], order.id)
+            self._require_api(response_of(self._successful[shape]), order.id)
         return self._successful[shape]
 
     def successful_allocations(self) -> list[Interaction]:
@@ -108,8 +101,9 @@ class ServerUnderTest:
         """Send an allocation and return it with its response, whatever the status."""
         return self._send(lambda: self._live.post(order_id, payload, headers=headers, key=key))
 
-    def try_out(self, method: str, path: str, body: bytes | None) -> Interaction:
-        """Send any request and return it with its response; UncoveredError unless the server may be written to freely."""
+    def try_out(self, order_id: int | str, payload: Any, method: str = "POST") -> Interaction:
+        """Send *payload* (None: no body) with any method and id; UncoveredError unless the server may be written to freely."""
+        path, body = tables().operation.path_for(order_id), None if payload is None else json.dumps(payload).encode()
         return self._send(lambda: self._live.try_out(method, path, body))
 
     def _send(self, send: Callable[[], Interaction]) -> Interaction:
@@ -118,12 +112,9 @@ class ServerUnderTest:
         except RefusedError as error:
             raise UncoveredError(str(error)) from None
         except SendError as error:
-            raise TargetError(str(error)) from None
+            raise UnusableError(str(error)) from None
 
-    def _require_api(self, interaction: Interaction, order_id: int) -> None:
-        response = interaction.response
-        if response is None:
-            return
+    def _require_api(self, response: Response, order_id: int) -> None:
         media_type = response.header("content-type")
         is_json = media_type is None or is_json_type(media_type) or read(response.body).readable
         if response.is_success and is_json:
@@ -131,51 +122,13 @@ class ServerUnderTest:
         what = f"{response.status}{'' if is_json else ' and a body that is not JSON'}"
         hint = "redirects are not followed" if 300 <= response.status < 400 else "check the URL, the order and the key"
         target = self._live.target
-        raise TargetError(f"{target} answers a documented allocation to order {order_id} with {what}: {hint}")
-
-
-def allocation_body(order: PoolOrder, lines: int = 1, units: int = 1) -> dict[str, Any]:
-    """Build a valid request body for *order*."""
-    attributes = [{"sellable_id": sellable, "quantity": units} for sellable in list(order.sellables)[:lines]]
-    return {"allocation": {"warehouse_id": order.warehouse_id, "line_items_attributes": attributes}}
-
-
-def foreign_server(live: LiveClient, engine: Engine) -> ServerUnderTest:
-    """Return the server that the options of a run name, with the orders of its pool."""
-    pool = live.permission.pool
-    return ServerUnderTest(live, engine, _free_orders() if pool.is_any else pool, is_free=pool.is_any)
-
-
-def _free_orders() -> Iterator[PoolOrder]:
-    units = dict.fromkeys(_SELLABLES, _UNITS)
-    return (PoolOrder(order_id, _WAREHOUSE, units) for order_id in range(_FIRST_ORDER, _FIRST_ORDER + _ORDERS))
-
-
-@contextmanager
-def own_fake(listener: Listener | None = None) -> Iterator[ServerUnderTest]:
-    """Run our own fake under its strict policy, checked by the strict profile; *listener* gets every check event."""
-    orders = list(_free_orders())
-    lines = tuple(Line(sellable, _UNITS, stock=(Stock(_WAREHOUSE, 10**6, 0),)) for sellable in _SELLABLES)
-    world = World.of(*(Story(order_id=order.id, lines=lines, allocations=()) for order in orders))
-    engine = Engine("strict")
-    fake = Fake(engine, Policy.strict(), world=world)
-    with tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as folder, running(fake) as server:
-        granted = grant_permission(WriteOptions(server.url, (server.netloc,), fake.api_key, 10**6, "any", 10**5))
-        with open_live(granted, Path(folder, JOURNAL)) as live:
-            yield ServerUnderTest(live, engine.with_listener(listener), orders, is_free=True)
-
-
-class ServerAssertions:
-    """Assertions about the responses of *server*; warnings are passed to *warn*."""
-
-    def __init__(self, server: ServerUnderTest, warn: Callable[[Findings], object]) -> None:
-        self.server, self.engine, self._warn = server, server.engine, warn
+        raise UnusableError(f"{target} answers a documented allocation to order {order_id} with {what}: {hint}")
 
     def body(self, interaction: Interaction) -> Any:
         """Return the parsed body of the response; the test fails if it is not JSON."""
         __tracebackhide__ = True
         try:
-            return json.loads((interaction.response.body if interaction.response else None) or b"")
+            return json.loads(response_of(interaction).body or b"")
         except ValueError:
             pytest.fail("the response is not JSON", pytrace=False)
 
@@ -189,14 +142,14 @@ class ServerAssertions:
         """Fail the test unless a broken request got a readable 4xx that shows nothing internal."""
         __tracebackhide__ = True
         self._conclude(self.engine.check(interaction, CheckContext(broken_request=True)))
-        status = interaction.response.status if interaction.response else 0
+        status = response_of(interaction).status
         if not 400 <= status < 500:
             pytest.fail(f"a broken request was answered with {status}, not with a 4xx", pytrace=False)
 
     def assert_no_server_error(self, interaction: Interaction) -> None:
         """Fail the test unless the response is a documented success or a readable 4xx."""
         __tracebackhide__ = True
-        if interaction.response is not None and interaction.response.is_success:
+        if response_of(interaction).is_success:
             # Without its request: whether the server had to accept that is left open.
             self._conclude(self.engine.check(Interaction(None, interaction.response)))
         else:
@@ -204,9 +157,39 @@ class ServerAssertions:
 
     def _conclude(self, findings: Findings) -> None:
         __tracebackhide__ = True
-        self._warn(findings)
+        self.warn(findings)
         if not findings.ok:
             pytest.fail(f"the server: {self.engine.violation(findings)}", pytrace=False)
+
+
+def response_of(interaction: Interaction) -> Response:
+    """Return the response of *interaction*, which has one: sending raises an error if none arrives."""
+    assert interaction.response is not None
+    return interaction.response
+
+
+def allocation_body(order: PoolOrder, lines: int = 1, units: int = 1) -> dict[str, Any]:
+    """Build a valid request body for *order*."""
+    attributes = [{"sellable_id": sellable, "quantity": units} for sellable in list(order.sellables)[:lines]]
+    return {"allocation": {"warehouse_id": order.warehouse_id, "line_items_attributes": attributes}}
+
+
+def _free_orders() -> Iterator[PoolOrder]:
+    units = dict.fromkeys(_SELLABLES, _UNITS)
+    return (PoolOrder(order_id, _WAREHOUSE, units) for order_id in range(_FIRST_ORDER, _FIRST_ORDER + _ORDERS))
+
+
+@contextmanager
+def own_fake(listener: Listener | None = None) -> Iterator[ServerUnderTest]:
+    """Run our own fake under its strict policy, checked by the strict profile; *listener* gets every check event."""
+    lines = tuple(Line(sellable, _UNITS, stock=(Stock(_WAREHOUSE, 10**6, 0),)) for sellable in _SELLABLES)
+    world = World.of(*(Story(order_id=order.id, lines=lines, allocations=()) for order in _free_orders()))
+    engine = Engine("strict")
+    fake = Fake(engine, Policy.strict(), world=world)
+    with tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as folder, running(fake) as server:
+        granted = grant_permission(WriteOptions(server.url, (server.netloc,), fake.api_key, 10**6, "any", 10**5))
+        with open_live(granted, Path(folder, JOURNAL)) as live:
+            yield ServerUnderTest(live, engine.with_listener(listener))
 
 
 def rule_params(rules: Iterable[str]) -> list[Any]:

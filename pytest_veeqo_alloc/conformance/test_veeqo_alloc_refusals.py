@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from pytest_veeqo_alloc.conformance.server_under_test import ServerAssertions, allocation_body, rule_params
-from pytest_veeqo_alloc.spec.loader import tables
+from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest, allocation_body, response_of, rule_params
 from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_MUTATIONS
 from pytest_veeqo_alloc.strategies.sampling import broken_requests
 from pytest_veeqo_alloc.strategies.values import LARGEST_ID
 
 
 @pytest.mark.parametrize("rule", rule_params(REQUEST_MUTATIONS))
-def test_broken_request_is_rejected(rule: str, _veeqo_alloc_server_assertions: ServerAssertions) -> None:
+def test_broken_request_is_rejected(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
     """Check generated bodies that break exactly one rule, if that is an error in the profile of the run."""
-    server, engine = _veeqo_alloc_server_assertions.server, _veeqo_alloc_server_assertions.engine
-    if engine.settings.severities[rule] != "error":
-        pytest.skip(f"{rule} is no error in the profile {engine.profile}, so a server may accept it")
+    server = _veeqo_alloc_server_under_test
+    if server.engine.settings.severities[rule] != "error":
+        pytest.skip(f"{rule} is no error in the profile {server.engine.profile}, so a server may accept it")
     order = server.any_order()
     for broken in broken_requests(rule, 3 if server.is_free else 1, order.warehouse_id, list(order.sellables), 1):
-        interaction = server.post(order.id, json.dumps(broken.payload).encode())
-        _veeqo_alloc_server_assertions.assert_rejected(interaction)
+        server.assert_rejected(server.post(order.id, broken.payload))
 
 
 MALFORMED = {
@@ -44,83 +40,77 @@ MALFORMED = {
 
 @pytest.mark.veeqo_alloc_basis(basis="rfc")
 @pytest.mark.parametrize("name", MALFORMED)
-def test_malformed_body_is_rejected(name: str, _veeqo_alloc_server_assertions: ServerAssertions) -> None:
+def test_malformed_body_is_rejected(name: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
     """Check bytes that are not JSON text (RFC 8259), or not an object."""
-    server = _veeqo_alloc_server_assertions.server
-    _veeqo_alloc_server_assertions.assert_rejected(server.post(server.any_order().id, MALFORMED[name]))
+    server = _veeqo_alloc_server_under_test
+    server.assert_rejected(server.post(server.any_order().id, MALFORMED[name]))
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""],
                          ids=["text", "form", "multipart", "none"])  # fmt: skip
 def test_other_media_type_is_no_server_error(
-    content_type: str, _veeqo_alloc_server_assertions: ServerAssertions
+    content_type: str, _veeqo_alloc_server_under_test: ServerUnderTest
 ) -> None:
     """Check that JSON under another media type is accepted or rejected (the page leaves that open), without a 5xx."""
-    server = _veeqo_alloc_server_assertions.server
+    server = _veeqo_alloc_server_under_test
     order = server.take()
     headers = (("Content-Type", content_type),) if content_type else ()
-    interaction = server.post(order.id, allocation_body(order), headers=headers)
-    _veeqo_alloc_server_assertions.assert_no_server_error(interaction)
+    server.assert_no_server_error(server.post(order.id, allocation_body(order), headers=headers))
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("key", ["", "not-the-key-of-anybody"], ids=["missing", "wrong"])
-def test_request_without_valid_key_is_rejected(key: str, _veeqo_alloc_server_assertions: ServerAssertions) -> None:
+def test_request_without_valid_key_is_rejected(key: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
     """Check that the response is 401 or 403 and shows no order."""
-    server = _veeqo_alloc_server_assertions.server
+    server = _veeqo_alloc_server_under_test
     order = server.any_order()
     interaction = server.post(order.id, allocation_body(order), key=key)
-    _veeqo_alloc_server_assertions.assert_rejected(interaction)
-    assert interaction.response is not None
-    assert interaction.response.status in (401, 403), "a request without a valid key was not answered with 401 or 403"
+    server.assert_rejected(interaction)
+    status = response_of(interaction).status
+    assert status in (401, 403), "a request without a valid key was not answered with 401 or 403"
 
 
 @pytest.mark.veeqo_alloc_basis(basis="rfc")
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
-def test_other_method_is_rejected(method: str, _veeqo_alloc_server_assertions: ServerAssertions) -> None:
+def test_other_method_is_rejected(method: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
     """Check that another method gets a 405, or a 404 from a server that hides the path (RFC 9110 section 15.5.6)."""
-    server = _veeqo_alloc_server_assertions.server
+    server = _veeqo_alloc_server_under_test
     order = server.any_order()
-    body = None if method in ("GET", "DELETE") else json.dumps(allocation_body(order)).encode()
-    interaction = server.try_out(method, tables().operation.path_for(order.id), body)
-    _veeqo_alloc_server_assertions.assert_rejected(interaction)
+    body = None if method in ("GET", "DELETE") else allocation_body(order)
+    server.assert_rejected(server.try_out(order.id, body, method))
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("order_id", ["0", "-1", "P-447452", "1.5", "9" * 40, "%00", "1%27%20OR%201=1"],
                          ids=["zero", "negative", "order number", "fraction", "huge", "NUL", "SQL"])  # fmt: skip
-def test_invalid_order_id_is_rejected(order_id: str, _veeqo_alloc_server_assertions: ServerAssertions) -> None:
+def test_invalid_order_id_is_rejected(order_id: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
     """Check order ids that no order can have."""
-    server = _veeqo_alloc_server_assertions.server
-    body = json.dumps(allocation_body(server.any_order())).encode()
-    interaction = server.try_out("POST", tables().operation.path_for(order_id), body)
-    _veeqo_alloc_server_assertions.assert_rejected(interaction)
+    server = _veeqo_alloc_server_under_test
+    server.assert_rejected(server.try_out(order_id, allocation_body(server.any_order())))
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("size", ["1 MB member", "10,000 lines"])
-def test_large_body_is_no_server_error(size: str, _veeqo_alloc_server_assertions: ServerAssertions) -> None:
+def test_large_body_is_no_server_error(size: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
     """Check that a large body is accepted or rejected, without a 5xx."""
-    server = _veeqo_alloc_server_assertions.server
+    server = _veeqo_alloc_server_under_test
     order = server.any_order()
     body = allocation_body(order)
     if size == "10,000 lines":
         body["allocation"]["line_items_attributes"] *= 10_000
     else:
         body["note"] = "x" * 1_000_000
-    interaction = server.try_out("POST", tables().operation.path_for(order.id), json.dumps(body).encode())
-    _veeqo_alloc_server_assertions.assert_no_server_error(interaction)
+    server.assert_no_server_error(server.try_out(order.id, body))
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("what", ["warehouse_id", "sellable_id"])
-def test_unknown_id_is_no_server_error(what: str, _veeqo_alloc_server_assertions: ServerAssertions) -> None:
+def test_unknown_id_is_no_server_error(what: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
     """Check that an unknown warehouse or sellable is rejected, or created by a server that does so, without a 5xx."""
-    server = _veeqo_alloc_server_assertions.server
+    server = _veeqo_alloc_server_under_test
     order = server.take()
     body = allocation_body(order)
     owner = body["allocation"] if what == "warehouse_id" else body["allocation"]["line_items_attributes"][0]
     owner[what] = LARGEST_ID
-    interaction = server.try_out("POST", tables().operation.path_for(order.id), json.dumps(body).encode())
-    _veeqo_alloc_server_assertions.assert_no_server_error(interaction)
+    server.assert_no_server_error(server.try_out(order.id, body))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +14,7 @@ from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.conformance.client import ClientAssertions
-    from pytest_veeqo_alloc.conformance.server_under_test import ServerAssertions, ServerUnderTest
+    from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest
     from pytest_veeqo_alloc.server.fake import Fake
 
 
@@ -22,38 +22,36 @@ NOT_COVERED = "veeqo-alloc: not covered: "
 
 
 @pytest.fixture(scope="session")
-def _veeqo_alloc_server_under_test(
+def _veeqo_alloc_server_of_session(
     request: pytest.FixtureRequest, pytestconfig: pytest.Config
 ) -> Iterator[ServerUnderTest | str]:
     """Yield the server under test, or the reason to skip its tests; the run stops if it may not be written to."""
-    from pytest_veeqo_alloc.conformance.server_under_test import foreign_server, own_fake
+    from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest, own_fake
+    from pytest_veeqo_alloc.plugin.fixtures import live_or_fail
 
-    with ExitStack() as stack:
-        if setting(pytestconfig, "base-url"):
-            from pytest_veeqo_alloc.plugin.fixtures import live_or_fail
-
-            try:
-                live = live_or_fail(pytestconfig)
-            except pytest.fail.Exception:
-                request.session.shouldfail = "veeqo-alloc: the server under test may not be written to"
-                raise
-            yield foreign_server(live, engine_of(contract_of(pytestconfig)))
-        elif is_client_named(pytestconfig):
-            yield "no server is named: give --veeqo-alloc-base-url, see docs/howto/staging.md"
-        else:
-            yield stack.enter_context(own_fake(listener_of(pytestconfig)))
+    if setting(pytestconfig, "base-url"):
+        try:
+            live = live_or_fail(pytestconfig)
+        except pytest.fail.Exception:
+            request.session.shouldfail = "veeqo-alloc: the server under test may not be written to"
+            raise
+        yield ServerUnderTest(live, engine_of(contract_of(pytestconfig)))
+    elif is_client_named(pytestconfig):
+        yield "no server is named: give --veeqo-alloc-base-url, see docs/howto/staging.md"
+    else:
+        with own_fake(listener_of(pytestconfig)) as server:
+            yield server
 
 
 @pytest.fixture
-def _veeqo_alloc_server_assertions(
-    request: pytest.FixtureRequest, _veeqo_alloc_server_under_test: ServerUnderTest | str
-) -> ServerAssertions:
-    """Return the assertions about the server under test, or skip the test."""
-    from pytest_veeqo_alloc.conformance.server_under_test import ServerAssertions
-
-    if isinstance(_veeqo_alloc_server_under_test, str):
-        pytest.skip(_veeqo_alloc_server_under_test)
-    return ServerAssertions(_veeqo_alloc_server_under_test, lambda findings: record_warnings(request.node, findings))
+def _veeqo_alloc_server_under_test(
+    request: pytest.FixtureRequest, _veeqo_alloc_server_of_session: ServerUnderTest | str
+) -> ServerUnderTest:
+    """Return the server under test, which passes its warnings to this test, or skip the test."""
+    if isinstance(_veeqo_alloc_server_of_session, str):
+        pytest.skip(_veeqo_alloc_server_of_session)
+    _veeqo_alloc_server_of_session.warn = functools.partial(record_warnings, request.node)
+    return _veeqo_alloc_server_of_session
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +60,8 @@ def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
 
     It comes from the option, otherwise from the hook, otherwise it is the bundled reference client, if no option is set.
     """
-    from pytest_veeqo_alloc.conformance.client import ClientError, load_client, make_client, validate_client
+    from pytest_veeqo_alloc.conformance import UnusableError
+    from pytest_veeqo_alloc.conformance.client import load_client, make_client, validate_client
 
     config = request.config
     try:
@@ -71,7 +70,7 @@ def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
         implemented = config.hook.pytest_veeqo_alloc_client(request=request)
         if implemented is not None:
             return validate_client(implemented)
-    except ClientError as error:
+    except UnusableError as error:
         request.session.shouldfail = f"veeqo-alloc: {error}"
         return str(error)
     if not any(setting(config, name) for name, *_ in OPTIONS):
@@ -115,17 +114,12 @@ def uncovered_reason(report: Any) -> str:
 
 
 def replacement_for(item: pytest.Item, error: BaseException) -> BaseException | None:
-    """Return the exception to raise instead of *error*, or None.
-
-    It is a skip if this run cannot cover the test, and a failure, after which the run stops, if the target or the client
-    cannot be tested at all.
-    """
-    from pytest_veeqo_alloc.conformance.client import ClientError
-    from pytest_veeqo_alloc.conformance.server_under_test import TargetError, UncoveredError
+    """Return the exception to raise instead of *error*, if it is of the suite: a skip, or a failure that stops the run."""
+    from pytest_veeqo_alloc.conformance import UncoveredError, UnusableError
 
     if isinstance(error, UncoveredError):
         return pytest.skip.Exception(f"{NOT_COVERED}{error}")
-    if isinstance(error, (TargetError, ClientError)):
+    if isinstance(error, UnusableError):
         item.session.shouldfail = f"veeqo-alloc: {error}"
         return pytest.fail.Exception(f"veeqo-alloc: {error}", pytrace=False)
     return None

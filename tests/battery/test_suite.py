@@ -283,7 +283,7 @@ NOTHING = """
 import pytest
 
 @pytest.fixture
-def _veeqo_alloc_server_assertions():
+def _veeqo_alloc_server_under_test():
     class Nothing:
         def __getattr__(self, name):
             return self
