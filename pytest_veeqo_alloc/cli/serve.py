@@ -119,7 +119,7 @@ def print_record(record: Record) -> None:
     ]
     if fault := record.source.partition(", ")[2]:
         parts.append(f"({fault})")
-    found = [record.request_findings, *([record.response_findings] if record.response_findings is not None else [])]
+    found = (record.request_findings, record.response_findings)
     if errors := [error for findings in found for error in findings.errors]:
         shown = "; ".join(f"{error.rule} at {error.side} {error.place}" for error in errors[:_MAX_ERRORS])
         more = f" and {len(errors) - _MAX_ERRORS} more" if len(errors) > _MAX_ERRORS else ""

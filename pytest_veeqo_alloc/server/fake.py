@@ -61,7 +61,6 @@ class IncomingCall:
     """
 
     parsed: ParsedRequest
-    path: str
     is_documented: bool
     order_id: int | None
     sibling: tuple[int, int | None] | None
@@ -77,7 +76,7 @@ class IncomingCall:
             sibling = int(match[1]), None
         elif request.method == "DELETE" and (match := _ALLOCATION.search(path)):
             sibling = int(match[1]), int(match[2])
-        return cls(parsed, path, is_documented, order_id_in(parsed.segment), sibling)
+        return cls(parsed, is_documented, order_id_in(parsed.segment), sibling)
 
 
 def outcome_of(
@@ -152,7 +151,7 @@ class Fake(BaseServer):
             self.world, self.policy, self.api_key = self._initial
             super()._begin(self.api_key)
             self._planned: deque[_PlannedFault] = deque()
-            self._expected = ExpectedFindings(self.engine)
+            self._expected: list[str] = []
 
     @property
     def world(self) -> World:
@@ -214,22 +213,33 @@ class Fake(BaseServer):
 
         Raise ValueError for an unknown rule, or a rule that is off.
         """
-        self._expected.add(rule)
+        if not isinstance(rule, str) or rule not in CATALOGUE:
+            raise ValueError(unknown_name("rule", rule, CATALOGUE))
+        if self.engine.settings.severities[rule] == "off":
+            raise ValueError(
+                f"the rule {rule} is off in profile {self.engine.profile}, so it has no findings: "
+                f"turn it on with --veeqo-alloc-rule {rule}=warning"
+            )
+        self._expected.append(rule)
 
     def without_expected(self, findings: Findings) -> Findings:
         """Return the unexpected ones of *findings*."""
-        return self._expected.without(findings)
+        unexpected = (finding for finding in findings if finding.rule not in self._expected)
+        return findings.with_findings(unexpected, findings.accepted)
 
     @property
     def problems(self) -> list[str]:
         """Sentences about failures other than findings: a missing expected finding, or a fault that no request met."""
         self.settle()
-        # Computing the findings takes time, and most tests expect none.
-        missing = self._expected.missing(self.findings) if self._expected.rules else []
+        findings = self.findings if self._expected else NO_FINDINGS  # computing them takes time
+        found = {finding.rule for finding in (*findings, *(accepted.finding for accepted in findings.accepted))}
+        missing = [
+            f"no finding of {rule} ({CATALOGUE[rule].summary}), but the test expects one"
+            for rule in dict.fromkeys(self._expected)
+            if rule not in found
+        ]
         with self._lock:
-            unmet = [
-                f"no request met the fault {planned.fault.name}" for planned in self._planned if not planned.is_met
-            ]
+            unmet = [f"no request met the fault {plan.fault.name}" for plan in self._planned if not plan.is_met]
         return [*self._problems, *missing, *unmet]
 
     def handle(self, request: Request) -> Exchange:
@@ -251,7 +261,7 @@ class Fake(BaseServer):
                     requested = requested_allocation(call.parsed.body)
                     self.world = with_requested_order(self.world, self._policy, call.order_id, requested)
         record.is_checked = planned is None and call.is_documented
-        plan = self._respond(record, outcome, planned, call.path)
+        plan = self._respond(record, outcome, planned)
         if plan.reset in ("", "after body") and not plan.headers_after and not plan.body_after:
             # The client may have its response before this thread continues, so a plain one counts as sent from now on.
             record.ending = "answered"
@@ -268,64 +278,32 @@ class Fake(BaseServer):
         return log.exchange(record, ResponsePlan(response), ending="elsewhere")
 
     def _next_fault(self) -> _PlannedFault | None:
-        if not self._planned:
-            return None
-        planned = self._planned[0]
-        planned.times, planned.is_met = planned.times - 1, True
-        if not planned.times:
-            self._planned.popleft()
+        planned = self._planned[0] if self._planned else None
+        if planned is not None:
+            planned.times, planned.is_met = planned.times - 1, True
+            if not planned.times:
+                self._planned.popleft()
         return planned
 
-    def _respond(self, record: Record, outcome: Outcome, planned: _PlannedFault | None, path: str) -> ResponsePlan:
+    def _respond(self, record: Record, outcome: Outcome, planned: _PlannedFault | None) -> ResponsePlan:
         """Return the response to send. Set `record.render`, which renders the response again since none is stored."""
 
         def render() -> ResponsePlan:
             if planned is None:
                 return ResponsePlan(response_to(outcome, self.url))
             response = response_to(outcome, self.url) if planned.fault.carried_out else Response(201)
-            return planned.fault.change(ResponsePlan(response), {**planned.arguments, "path": path})
+            return planned.fault.change(
+                ResponsePlan(response), {**planned.arguments, "path": path_of(record.request.url)}
+            )
 
         record.render = lambda: render().response
         if planned is None:
             return render()
-        name = planned.fault.name
-        record.source += f", {name}"
+        record.source += f", {planned.fault.name}"
         try:
             return render()
         except DoesNotApplyError as error:
-            self.add_problem(f"the fault {name} cannot change the response to request {record.number}: {error}")
+            fault = planned.fault.name
+            self.add_problem(f"the fault {fault} cannot change the response to request {record.number}: {error}")
         planned, record.is_checked = None, True
         return render()
-
-
-class ExpectedFindings:
-    """The rules that the client under test breaks on purpose."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.rules: list[str] = []
-
-    def add(self, rule: str) -> None:
-        """Expect *rule* to be broken. Raise ValueError for an unknown rule, or a rule that is off."""
-        if not isinstance(rule, str) or rule not in CATALOGUE:
-            raise ValueError(unknown_name("rule", rule, CATALOGUE))
-        if self._engine.settings.severities[rule] == "off":
-            raise ValueError(
-                f"the rule {rule} is off in profile {self._engine.profile}, so it has no findings: "
-                f"turn it on with --veeqo-alloc-rule {rule}=warning"
-            )
-        self.rules.append(rule)
-
-    def without(self, findings: Findings) -> Findings:
-        """Return *findings* without the expected ones."""
-        unexpected = (finding for finding in findings if finding.rule not in self.rules)
-        return findings.with_findings(unexpected, findings.accepted)
-
-    def missing(self, findings: Findings) -> list[str]:
-        """Return a sentence for each expected rule without a finding in *findings*."""
-        found = {finding.rule for finding in findings} | {accepted.finding.rule for accepted in findings.accepted}
-        return [
-            f"no finding of {rule} ({CATALOGUE[rule].summary}), but the test expects one"
-            for rule in dict.fromkeys(self.rules)
-            if rule not in found
-        ]

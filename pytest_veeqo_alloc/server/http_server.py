@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BufferedIOBase
-from typing import Any
+from typing import Any, Self
 
 from pytest_veeqo_alloc.core.http import TOKEN, HasHeaders, Headers, Request, reason_phrase
 from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan
@@ -382,11 +382,12 @@ class HTTPServer(socketserver.ThreadingTCPServer):
         name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not bound
         return f"[{name}]:{self.port}" if ":" in name else f"{name}:{self.port}"
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         """Listen in a background thread."""
         self._listening.start()
+        return self
 
-    def close(self) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Stop listening, end every connection, and join all threads."""
         self.closing.set()
         self.shutdown()
@@ -398,7 +399,7 @@ class HTTPServer(socketserver.ThreadingTCPServer):
             thread.join(timeout=5)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Start a thread for the connection, and store thread and socket, so that `close` can end them."""
+        """Start a thread for the connection, and store thread and socket, so that both can be ended."""
         thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
         self._connections[thread] = request
         thread.start()

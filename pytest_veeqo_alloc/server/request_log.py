@@ -26,7 +26,7 @@ class Record:
     """A request in the log, with its outcome and findings.
 
     `render` renders the response, which is not stored. `is_checked` says whether the response is checked as well, which
-    a response with an injected fault is not. `response_findings` is None until the response has been checked.
+    a response with an injected fault is not. `response_findings` is `NO_FINDINGS` until the response has been checked.
     """
 
     number: int
@@ -36,7 +36,7 @@ class Record:
     ending: Ending = "pending"
     render: Callable[[], Response | None] = lambda: None
     is_checked: bool = False
-    response_findings: Findings | None = None
+    response_findings: Findings = NO_FINDINGS
 
     def interaction(self) -> Interaction:
         """Return the request, with its response if the response was sent completely."""
@@ -160,18 +160,13 @@ class BaseServer(ABC):
 
     def findings_of(self, record: Record) -> Findings:
         """Return the findings of one request and its response."""
-        if record.response_findings is None and record.ending != "pending":
-            record.response_findings = self._check_response(record)
-        found = (record.request_findings, record.response_findings)
-        return self.engine.merge(findings for findings in found if findings is not None)
-
-    def _check_response(self, record: Record) -> Findings:
-        if not record.is_checked or record.ending != "answered":
-            return NO_FINDINGS
-        interaction = record.interaction()
-        status = interaction.response.status if interaction.response else 0
-        # The fake's policy asks for error responses, so their status is expected.
-        return findings_of_response(self.engine, interaction, CheckContext(status if status >= 400 else None))
+        if record.response_findings is NO_FINDINGS and record.is_checked and record.ending == "answered":
+            interaction = record.interaction()
+            status = interaction.response.status if interaction.response else 0
+            # The fake's policy asks for error responses, so their status is expected.
+            context = CheckContext(status if status >= 400 else None)
+            record.response_findings = findings_of_response(self.engine, interaction, context)
+        return self.engine.merge([record.request_findings, record.response_findings])
 
     def sequence_findings(self) -> Findings:
         """Return the findings about several requests together, such as a repeated POST."""

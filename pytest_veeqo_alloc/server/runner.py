@@ -39,34 +39,23 @@ def running(
     app: App | None = None,
 ) -> Iterator[HTTPServer]:
     """Run *server*, or *app* in front of *server*, until the block ends. Raise OSError if the port is in use."""
+    new_server = functools.partial(HTTPServer, on_problem=server.add_problem, timeout_seconds=timeout_seconds)
     with ExitStack() as stack:
         if isinstance(server, Fake):
-            server.open_elsewhere = functools.cache(lambda: _start_elsewhere(server, stack, timeout_seconds))
-        http_server = HTTPServer(
-            (host, port),
-            app or server.handle,
-            on_problem=server.add_problem,
-            names=names,
-            timeout_seconds=timeout_seconds,
-        )
+
+            @functools.cache
+            def open_elsewhere() -> str:
+                """Start a second host, to which the client must not send its API key, and return its URL."""
+                other = stack.enter_context(new_server(("127.0.0.1", 0), server.handle_elsewhere))
+                # The name differs as well as the port, since a client may compare either.
+                return f"http://localhost:{other.port}"
+
+            server.open_elsewhere = open_elsewhere
+        http_server = new_server((host, port), app or server.handle, names=names)
         server.url = http_server.url
-        _start(http_server, stack)
+        stack.enter_context(http_server)
         stack.callback(server.settle)
         yield http_server
-
-
-def _start_elsewhere(fake: Fake, stack: ExitStack, timeout_seconds: float) -> str:
-    """Start a second host, to which the client must not send its API key. Return the URL of the second host."""
-    address = ("127.0.0.1", 0)
-    other = HTTPServer(address, fake.handle_elsewhere, on_problem=fake.add_problem, timeout_seconds=timeout_seconds)
-    _start(other, stack)
-    # The name differs as well as the port, since a client may compare either.
-    return f"http://localhost:{other.port}"
-
-
-def _start(http_server: HTTPServer, stack: ExitStack) -> None:
-    stack.callback(http_server.close)
-    http_server.start()
 
 
 @contextmanager

@@ -236,15 +236,11 @@ def test_exception_of_the_app_is_reported_and_the_server_stays_up() -> None:
         raise RuntimeError("secret")
 
     problems: list[str] = []
-    front = HTTPServer(("127.0.0.1", 0), broken, on_problem=problems.append)  # type: ignore[arg-type]  # it breaks before it answers
-    front.start()
-    try:
+    with HTTPServer(("127.0.0.1", 0), broken, on_problem=problems.append) as front:  # type: ignore[arg-type]  # it breaks before it answers
         for _ in range(2):
             answer = requests.post(front.url, timeout=5)
             assert (answer.status_code, "secret" in answer.text) == (500, False)
         assert problems == ["the server itself failed with RuntimeError, which is a bug in it"] * 2
-    finally:
-        front.close()
 
 
 def test_exception_outside_the_app_is_reported_unless_the_connection_broke() -> None:
