@@ -8,7 +8,7 @@ import inspect
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -71,44 +71,6 @@ def _validate_signature(function: Callable[..., Any], arguments: tuple[Any, ...]
         pass  # a builtin without a signature
 
 
-@dataclass(frozen=True, slots=True)
-class CallOutcome:
-    """What a call returned or raised; `ended` is false if it did not return in time."""
-
-    returned: Any = None
-    raised: BaseException | None = None
-    ended: bool = True
-
-
-def call_client(
-    make_client: MakeClient, fake: Fake, order_id: int, body: dict[str, Any], timeout: float
-) -> CallOutcome:
-    """Allocate once with a new client, in a thread; return after *timeout* seconds and a margin at the latest."""
-    allocation = body["allocation"]
-    lines = [dict(line) for line in allocation["line_items_attributes"]]
-    arguments = (order_id, allocation["warehouse_id"], lines)
-    outcome = CallOutcome(ended=False)
-
-    def call() -> None:
-        nonlocal outcome
-        try:
-            allocate = make_client(fake.url, fake.api_key)
-            if not callable(allocate):
-                raise UnusableError(f"make_client returned no function allocate, but {type(allocate).__name__}")
-            _validate_signature(allocate, arguments, "allocate(order_id, warehouse_id, line_items)")
-            returned = allocate(*arguments)
-            if inspect.isawaitable(returned):
-                returned = asyncio.run(_awaited(returned))
-            outcome = CallOutcome(returned=returned)
-        except BaseException as error:  # whatever it is, the client raised it
-            outcome = CallOutcome(raised=error)
-
-    thread = threading.Thread(target=call, daemon=True)
-    thread.start()
-    thread.join(timeout + _MARGIN)
-    return outcome
-
-
 async def _awaited(returned: Any) -> Any:
     return await returned
 
@@ -120,34 +82,49 @@ class ClientAssertions:
         self.fake, self.timeout = fake, timeout
         self._make_client, self._warn = make_client, warn
 
-    def call(self, body: dict[str, Any] | None = None, order_id: int = 447452) -> CallOutcome:
-        """Allocate once; the test fails if the client does not return in time.
+    def call(self, body: dict[str, Any] = BODY, order_id: int = 447452) -> Future[Any]:
+        """Allocate once with a new client, and return what came of it; the test fails if that takes too long.
 
-        UnusableError if it cannot be called, or ends the process.
+        UnusableError if the client cannot be called, or ends the process.
         """
         __tracebackhide__ = True
-        outcome = call_client(self._make_client, self.fake, order_id, body or BODY, self.timeout)
-        if isinstance(outcome.raised, UnusableError):
-            raise outcome.raised
-        if isinstance(outcome.raised, (SystemExit, KeyboardInterrupt)):
-            raise UnusableError(f"the client ends the process ({type(outcome.raised).__name__})") from None
-        if not outcome.ended:
+        outcome: Future[Any] = Future()
+        threading.Thread(target=self._allocate, args=(order_id, body["allocation"], outcome), daemon=True).start()
+        try:
+            raised = outcome.exception(self.timeout + _MARGIN)
+        except TimeoutError:
             limit = f"{self.timeout:g} seconds (--veeqo-alloc-client-timeout)"
             pytest.fail(f"veeqo-alloc: the client did not give up within {limit}: give it a timeout", pytrace=False)
+        if isinstance(raised, UnusableError):
+            raise raised
+        if isinstance(raised, (SystemExit, KeyboardInterrupt)):
+            raise UnusableError(f"the client ends the process ({type(raised).__name__})") from None
         return outcome
 
-    def assert_success(self, outcome: CallOutcome, what: str) -> None:
+    def _allocate(self, order_id: int, allocation: dict[str, Any], outcome: Future[Any]) -> None:
+        arguments = (order_id, allocation["warehouse_id"], [dict(line) for line in allocation["line_items_attributes"]])
+        try:
+            allocate = self._make_client(self.fake.url, self.fake.api_key)
+            if not callable(allocate):
+                raise UnusableError(f"make_client returned no function allocate, but {type(allocate).__name__}")
+            _validate_signature(allocate, arguments, "allocate(order_id, warehouse_id, line_items)")
+            returned = allocate(*arguments)
+            outcome.set_result(asyncio.run(_awaited(returned)) if inspect.isawaitable(returned) else returned)
+        except BaseException as error:  # whatever it is, the client raised it
+            outcome.set_exception(error)
+
+    def assert_success(self, outcome: Future[Any], what: str) -> None:
         """Fail the test if the client raised on *what*, a documented success."""
         __tracebackhide__ = True
-        if outcome.raised is not None:
-            kind = type(outcome.raised).__name__
+        if (raised := outcome.exception()) is not None:
+            kind = type(raised).__name__
             pytest.fail(f"the client raises {kind} on {what}, which is a success", pytrace=False)
 
-    def assert_failure(self, outcome: CallOutcome, what: str) -> None:
+    def assert_failure(self, outcome: Future[Any], what: str) -> None:
         """Fail the test if the client returned after *what*, a failure."""
         __tracebackhide__ = True
-        if outcome.raised is None:
-            kind = type(outcome.returned).__name__
+        if outcome.exception() is None:
+            kind = type(outcome.result()).__name__
             pytest.fail(f"the client returns a value of type {kind} after {what}: it should raise", pytrace=False)
 
     def assert_no_key(self, text: str, message: str) -> None:

@@ -28,10 +28,9 @@ def with_control_api(server: BaseServer) -> Callable[[Request], Exchange]:
             return server.handle(request)
         try:
             response = json_response(200, _answer(server, path.removeprefix(PREFIX), request))
-        except LookupError as error:
-            response = json_response(404, {"error_messages": str(error.args[0])})
-        except ValueError as error:
-            response = json_response(400, {"error_messages": str(error)})
+        except (LookupError, ValueError) as error:
+            status = 404 if isinstance(error, LookupError) else 400
+            response = json_response(status, {"error_messages": str(error)})
         return Exchange(ResponsePlan(response), server.log.aborted, lambda sent: None)  # control calls are not logged
 
     return handle
@@ -41,21 +40,17 @@ def _answer(server: BaseServer, name: str, request: Request) -> dict[str, Any]:
     """Return the JSON response to a call. Raise LookupError for an unknown call, ValueError for invalid arguments."""
     if request.method == "GET" and name in _READS:
         return _READS[name](server)
-    if request.method == "POST" and hasattr(server, _METHODS.get(name, "?")):
-        method = getattr(server, _METHODS[name])
+    writes = {write: getattr(server, method) for write, method in _METHODS.items() if hasattr(server, method)}
+    if request.method == "POST" and name in writes:
         try:
-            method(**_arguments(request))
+            writes[name](**_arguments(request))
         except TypeError:
-            parameters = inspect.signature(method).parameters.values()
-            takes = (
-                ", ".join(parameter.name for parameter in parameters if parameter.kind != parameter.VAR_KEYWORD)
-                or "no argument"
-            )
-            raise ValueError(f"POST {name} takes {takes}") from None
+            parameters = inspect.signature(writes[name]).parameters.values()
+            takes = [parameter.name for parameter in parameters if parameter.kind != parameter.VAR_KEYWORD]
+            raise ValueError(f"POST {name} takes {', '.join(takes) or 'no argument'}") from None
         return {"ok": True}
-    calls = [f"GET {read}" for read in _READS]
-    calls += [f"POST {write}" for write, method in _METHODS.items() if hasattr(server, method)]
-    raise LookupError(f"unknown call; the calls under {PREFIX} are {', '.join(calls)}")
+    known = [*(f"GET {read}" for read in _READS), *(f"POST {write}" for write in writes)]
+    raise LookupError(f"unknown call; the calls under {PREFIX} are {', '.join(known)}")
 
 
 def _arguments(request: Request) -> dict[str, Any]:

@@ -14,13 +14,7 @@ from pytest_veeqo_alloc.live import LiveError, NotSentError, SendError
 from pytest_veeqo_alloc.live.client import LiveClient
 from pytest_veeqo_alloc.live.permission import is_loopback
 from pytest_veeqo_alloc.live.transport import READS, forward
-from pytest_veeqo_alloc.server.request_log import (
-    NO_FINDINGS,
-    BaseServer,
-    Log,
-    Record,
-    findings_of_response,
-)
+from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, BaseServer, Log, Record, findings_of_response
 from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan
 from pytest_veeqo_alloc.spec.loader import tables
 
@@ -49,9 +43,8 @@ class Proxy(BaseServer):
         """Return whether the target is *own*, the `host:port` that this proxy listens on."""
         host, _, port = self._live.target.rpartition(":")
         own_host, _, own_port = own.rpartition(":")
-        return port == own_port and (
-            host == own_host or (is_loopback(host.strip("[]")) and is_loopback(own_host.strip("[]")))
-        )
+        are_loopback = all(is_loopback(name.strip("[]")) for name in (host, own_host))
+        return port == own_port and (host == own_host or are_loopback)
 
     def handle(self, request: Request) -> Exchange:
         """Check *request*, forward it if that is permitted, and return the response to send."""

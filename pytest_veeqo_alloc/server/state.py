@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -55,15 +56,13 @@ class Policy:
     def __post_init__(self) -> None:
         severities(self.refuses)  # raises for an unknown profile
         for name, word in _WORDS.items():
-            value = getattr(self, name)
+            value, known = getattr(self, name), [word, *ERROR_RESPONSES] if word else list(ERROR_RESPONSES)
             if word == CREATE and value == _FORMER_CREATE:
                 message = f'Policy({name}="{_FORMER_CREATE}") is deprecated: write "{CREATE}"'
                 warnings.warn(message, DeprecationWarning, stacklevel=3)
                 object.__setattr__(self, name, CREATE)
-            elif value not in (word, *ERROR_RESPONSES):
-                raise ValueError(
-                    unknown_name(f"answer for {name}", value, [*([word] if word else []), *ERROR_RESPONSES])
-                )
+            elif value not in known:
+                raise ValueError(unknown_name(f"answer for {name}", value, known))
 
     @classmethod
     def strict(cls) -> Self:
@@ -97,10 +96,7 @@ class World:
     @staticmethod
     def of(*orders: Story) -> World:
         """Build a world of *orders* and the stock of their line items."""
-        world = World()
-        for order in orders:
-            world = world.with_order(order)
-        return world
+        return functools.reduce(World.with_order, orders, World())
 
     def with_order(self, order: Story) -> World:
         """Return a world with *order*, which replaces an order with the same id.
@@ -128,13 +124,8 @@ class World:
         story = self.orders.get(order_id)
         if story is None or all(line.sellable_id not in self.stock for line in story.lines):
             return story
-        own = _units_by_place(story.allocations)
-        lines = []
-        for line in story.lines:
-            entries = self.stock.get(line.sellable_id, ())
-            reserved = (own.get((entry.warehouse_id, line.sellable_id), 0) for entry in entries)
-            stock = (replace(s, allocated=s.allocated - count) for s, count in zip(entries, reserved, strict=True))
-            lines.append(replace(line, stock=tuple(stock)))
+        stock = _reserve(self, story.allocations, -1).stock
+        lines = (replace(line, stock=stock.get(line.sellable_id, ())) for line in story.lines)
         return replace(story, lines=tuple(lines))
 
     def available(self, warehouse_id: int, sellable_id: int) -> int | None:
@@ -273,19 +264,14 @@ def _allocatable(world: World, policy: Policy, warehouse_id: int, wanted: Mappin
     return allocatable
 
 
-def _units_by_place(allocations: Iterable[Allocation]) -> dict[tuple[int, int], int]:
-    """Return the units of *allocations* by warehouse id and sellable id."""
-    total: dict[tuple[int, int], int] = defaultdict(int)
-    for allocation in allocations:
-        for sellable, quantity in allocation.lines:
-            total[allocation.warehouse_id, sellable] += quantity
-    return total
-
-
 def _reserve(world: World, allocations: Iterable[Allocation], sign: int = 1) -> World:
     """Return *world* with the units of *allocations* reserved in the known stock, or released with *sign* -1."""
+    units: Counter[tuple[int, int]] = Counter()
+    for allocation in allocations:
+        for sellable, quantity in allocation.lines:
+            units[allocation.warehouse_id, sellable] += quantity
     stock = world.stock
-    for (warehouse, sellable), quantity in _units_by_place(allocations).items():
+    for (warehouse, sellable), quantity in units.items():
         if sellable in stock:
             stock = stock.insert(sellable, tuple(
                 replace(s, allocated=s.allocated + sign * quantity) if s.warehouse_id == warehouse else s
