@@ -1,1 +1,1 @@
-"""Interactions from client objects, watched sessions and files."""
+"""Conversion of client objects, watched sessions and files to interactions, and of interactions to files."""

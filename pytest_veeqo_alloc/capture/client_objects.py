@@ -1,6 +1,6 @@
-"""Capture from HTTP clients: responses and requests of any client as interactions, and the watch of a session.
+"""Conversion of the responses and requests of HTTP clients to interactions, and watched sessions.
 
-Objects are recognised by their attributes, so that no client has to be imported.
+Objects are recognised by their attributes, so that no client library has to be imported.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pytest_veeqo_alloc.core.text import as_text
 
 
 def interaction_of(response: Any, *, body: bytes | str | None = None) -> Interaction:
-    """Return the interaction that ended in *response*, with its request if the response carries it.
+    """Return *response* as an interaction, with the request if *response* has a reference to its request.
 
-    Takes a response of requests, httpx, urllib3, aiohttp, `http.client` or the test client of Flask, Starlette or Django, or
-    this package's own `Response` or `Interaction`. *body* is for responses whose body was read separately (aiohttp,
-    `http.client`, streams). TypeError if *response* is not an HTTP response, or if its body is not available.
+    *response* is a response of requests, httpx, urllib3, aiohttp, `http.client` or the test client of Flask, Starlette or
+    Django, or this package's own `Response` or `Interaction`. *body* is the body if it was read separately (aiohttp,
+    `http.client`, streams). Raise TypeError if *response* is not an HTTP response, or if its body is not available.
     """
     if isinstance(response, Interaction):
         return response
@@ -29,43 +29,43 @@ def interaction_of(response: Any, *, body: bytes | str | None = None) -> Interac
     status = next((value for value in statuses if isinstance(value, int) and not isinstance(value, bool)), None)
     if status is None or isinstance(response, type):
         raise TypeError(
-            f"{_type_name(response)} is not an HTTP response, since it has no numeric status_code or status: "
-            "check a body alone with check_body"
+            f"{_type_name(response)} is not an HTTP response: no numeric status_code or status; "
+            "to check only a body, use check_body"
         )
     content = _content(response) if body is None else _encoded(body)
     return Interaction(_carried_request(response), Response(status, _headers(response), content))
 
 
 def _content(response: Any) -> bytes:
-    """Return the body of *response*; TypeError if it is a stream that was not read, or was read elsewhere."""
-    # requests has False here until the body is read; its .content would read the stream, or fail once it is consumed.
+    """Return the body of *response*. Raise TypeError if the body is a stream that is unread, or was read elsewhere."""
+    # In requests, _content is False until the body is read. Then .content would read the stream, or fail if it is consumed.
     if getattr(response, "_content", None) is not False and not getattr(response, "streaming", False):
-        # Attributes of the class, because .data of a urllib3 response would read the stream.
+        # Look at the class first, because .data of a urllib3 response would read the stream.
         if hasattr(type(response), "isclosed") and hasattr(type(response), "data"):
             if response.isclosed() and (response.data or not response.tell()):
                 return bytes(response.data or b"")
         else:
-            with contextlib.suppress(RuntimeError):  # httpx raises one if the stream was not read
+            with contextlib.suppress(RuntimeError):  # httpx raises RuntimeError if the stream was not read
                 for name in ("content", "data"):
                     if isinstance(value := getattr(response, name, None), bytes):
                         return value
     raise TypeError(
         f"the body of this {_type_name(response)} is a stream that was not read, or was read elsewhere: "
-        "read it first, or pass what was read as body="
+        "read the stream first, or pass the bytes as body="
     )
 
 
 def _carried_request(response: Any) -> Request | None:
-    """Return the request that *response* carries, or None if it carries none or the request's body is gone."""
+    """Return the request of *response*, or None if *response* has no request or the request's body is not available."""
     with contextlib.suppress(RuntimeError, TypeError):
         return request_of(getattr(response, "wsgi_request", None) or getattr(response, "request", None))
     return None
 
 
 def request_of(request: Any) -> Request:
-    """Return a request of requests (prepared or not), httpx, werkzeug (Flask) or Django as a `Request`.
+    """Return *request*, a request of requests (prepared or not), httpx, werkzeug (Flask) or Django, as a `Request`.
 
-    TypeError if *request* is not an HTTP request, or if its body is a stream.
+    Raise TypeError if *request* is not an HTTP request, or if its body is a stream.
     """
     if isinstance(request, Request):
         return request
@@ -75,31 +75,31 @@ def request_of(request: Any) -> Request:
     if url is None and hasattr(request, "build_absolute_uri"):
         url = request.build_absolute_uri()
     if not isinstance(method, str) or url is None:
-        raise TypeError(f"{_type_name(request)} is not an HTTP request, since it has no method and URL")
+        raise TypeError(f"{_type_name(request)} is not an HTTP request: no method and URL")
     return Request(method, str(url), _headers(request), _request_body(request))
 
 
 def _request_body(request: Any) -> bytes | None:
     stream: Any = getattr(request, "environ", {}).get("wsgi.input")
     if hasattr(stream, "getvalue"):
-        # A WSGI test client: the application has read the stream, but its buffer still has everything.
+        # A WSGI test client: the application has read the stream, but the buffer still contains the whole body.
         return bytes(stream.getvalue()) or None
     for name in ("body", "content"):
         try:
             value = getattr(request, name, None)
-        except Exception as error:  # each framework has an error of its own for "already read"
+        except Exception as error:  # every framework raises its own error if the body was read already
             raise TypeError(f"the body of this {_type_name(request)} is a stream that was read elsewhere") from error
         if isinstance(value, (bytes, str)):
             return _encoded(value) or None
         if value is not None:
             raise TypeError(
-                f"the body of this {_type_name(request)} is a stream: check it with a Request that has the bytes"
+                f"the body of this {_type_name(request)} is a stream: pass a Request with the body as bytes"
             )
     return None
 
 
 def _headers(message: Any) -> Headers:
-    """Return header pairs, with repeated headers apart if the client keeps them apart."""
+    """Return the headers as pairs. Repeated headers are separate pairs if the client keeps them separate."""
     headers = getattr(message, "headers", None) or {}
     pairs = headers.multi_items() if hasattr(headers, "multi_items") else headers.items()
     return tuple((as_text(name), as_text(value)) for name, value in pairs)
@@ -110,7 +110,7 @@ def _encoded(body: bytes | str) -> bytes:
         return body.encode("utf-8", "surrogatepass")
     if isinstance(body, (bytes, bytearray, memoryview)):
         return bytes(body)
-    raise TypeError(f"body= takes the bytes that were read, not {_type_name(body)}")
+    raise TypeError(f"body= must be the bytes that were read, not {_type_name(body)}")
 
 
 def _type_name(value: Any) -> str:
@@ -119,11 +119,11 @@ def _type_name(value: Any) -> str:
 
 
 class Watch:
-    """A watched session: its interactions and their findings.
+    """A watched client session, with its interactions and their findings.
 
-    Only interactions that *matches* accepts are kept; the others are counted in `skipped`. If the body of a request is a
-    stream, only its response is checked. Leaving the watch as a context manager, or `close()`, ends it. Hooks that are
-    passed to a single call of requests replace those of its session, so such a call is not seen.
+    Only interactions for which *matches* returns true are kept; all others are counted in `skipped`. If the body of a
+    request is a stream, only the response is checked. `close()`, or leaving the context manager, ends the watch. In
+    requests, hooks passed to a single call replace the hooks of the session; such a call is not recorded.
     """
 
     def __init__(
@@ -152,12 +152,12 @@ class Watch:
 
     @property
     def findings(self) -> Findings:
-        """The findings of all interactions so far, in the order in which they were seen."""
+        """The findings of all interactions so far, in the order of the interactions."""
         self._checked += map(self._check, self.interactions[len(self._checked) :])
         return self._merge(self._checked)
 
     def close(self) -> None:
-        """Stop watching; what was collected is kept. Closing twice is allowed."""
+        """Stop watching the session. Recorded interactions are kept. Closing twice is allowed."""
         if self._hook in self._hooks:
             self._hooks.remove(self._hook)
 
@@ -178,7 +178,7 @@ class Watch:
             self.interactions.append(interaction_of(response))
 
     def _is_relevant(self, response: Any) -> bool:
-        """Return whether to keep *response*. Its body is not read yet, so that the bodies of other calls stay streams."""
+        """Return whether to keep *response*. Do not read its body, so that bodies of other operations remain streams."""
         request = None
         with contextlib.suppress(AttributeError, RuntimeError, TypeError):  # of a response without a request
             request = Request(response.request.method, str(response.request.url))

@@ -1,4 +1,4 @@
-"""Parsing of JSON and YAML documents, with limits, so that no content can harm the process."""
+"""Parsing of untrusted JSON and YAML documents. Limits prevent crashes and excessive use of memory."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from typing import Any
 
 MAX_DEPTH, MAX_MERGES = 200, 10
 MAX_YAML = 64 * 1024 * 1024
-"""The largest YAML document in bytes. Parsed, it takes many times as much memory."""
+"""The maximum size of a YAML document in bytes. The parsed document takes many times as much memory."""
 
 _MAX_BRACKETS = 500
 _INDENT = re.compile(r"^[ ?:-]*", re.MULTILINE)
 
 
 class UnreadableFileError(Exception):
-    """A file that cannot be read. The message is one sentence without the file's name."""
+    """Raised for a file that cannot be read. The message does not contain the name of the file."""
 
 
 def parse_document(data: bytes) -> tuple[Any, bool]:
-    """Parse *data* as JSON or otherwise as YAML; return the document and whether it was JSON.
+    """Parse *data* as JSON, otherwise as YAML. Return the document, and whether *data* is JSON.
 
-    Use it to detect a file's kind and to find the calls in it, not to check a body. UnreadableFileError if *data* is neither.
+    Use the document to find the interactions in a file, not to check a body. Raise UnreadableFileError if *data* is
+    neither JSON nor YAML, or exceeds a limit.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -34,11 +35,11 @@ def parse_document(data: bytes) -> tuple[Any, bool]:
     except json.JSONDecodeError as error:
         if text.lstrip()[:1] in ("{", "["):
             position = f"line {error.lineno}, column {error.colno}"
-            raise UnreadableFileError(f"not JSON, or cut off: {position}") from None
+            raise UnreadableFileError(f"invalid or truncated JSON: {position}") from None
     except ValueError:
-        raise UnreadableFileError("contains a number of too many digits") from None
+        raise UnreadableFileError("contains a number with too many digits") from None
     if len(data) > MAX_YAML:
-        raise UnreadableFileError(f"YAML of more than {MAX_YAML // 1024**2} MB, the largest that is read")
+        raise UnreadableFileError(f"YAML of more than {MAX_YAML // 1024**2} MB, which is the maximum size")
     return _parse_yaml(text), False
 
 
@@ -53,27 +54,27 @@ def _parse_yaml(text: str) -> Any:
     except yaml.constructor.ConstructorError as error:
         if "python/" in str(error.problem):
             raise UnreadableFileError(
-                "contains a Python-object tag, which is never constructed: record it again"
+                "contains a tag of a Python object, which is unsafe to load: record the cassette again"
             ) from None
         raise UnreadableFileError(f"contains an unsupported tag{_position(error)}") from None
     except yaml.YAMLError as error:
-        if "nesting depth" in str(getattr(error, "problem", "")):  # the limit of newer versions of libyaml
+        if "nesting depth" in str(getattr(error, "problem", "")):  # newer versions of libyaml have a limit of their own
             raise UnreadableFileError("nested too deeply") from None
-        raise UnreadableFileError(f"neither JSON nor YAML of one document{_position(error)}") from None
+        raise UnreadableFileError(f"neither valid JSON nor a single valid YAML document{_position(error)}") from None
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         # PyYAML raises many kinds of errors for values that contradict their tags.
         raise UnreadableFileError("YAML with a value that does not fit its tag") from None
 
 
 def _may_be_harmful(text: str) -> bool:
-    """Return whether *text* could nest deeply or merge: most cassettes cannot, which spares them a second parse."""
+    """Return whether *text* could contain deep nesting or merge keys. Most cassettes cannot, so they are parsed once."""
     if "<<" in text or text.count("[") + text.count("{") > _MAX_BRACKETS:
         return True
     return max(map(len, _INDENT.findall(text)), default=0) > MAX_DEPTH
 
 
 def _check_events(events: Any) -> None:
-    """Raise UnreadableFileError for deep nesting, at which the C loader crashes, and for many merges, which may double."""
+    """Raise UnreadableFileError for deep nesting, which crashes the C loader, or many merges, which may take all memory."""
     import yaml
 
     depth = merges = 0
@@ -83,7 +84,7 @@ def _check_events(events: Any) -> None:
         if depth > MAX_DEPTH:
             raise UnreadableFileError("nested too deeply")
         if merges > MAX_MERGES:
-            raise UnreadableFileError(f"contains more than {MAX_MERGES} merge keys, which no cassette does")
+            raise UnreadableFileError(f"contains more than {MAX_MERGES} merge keys, which is the maximum number")
 
 
 def _position(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Readers of stored interactions: interaction files (JSON), VCR cassettes (YAML or JSON) and HAR files."""
+"""Readers of files with interactions: interaction files (JSON), VCR cassettes (YAML or JSON) and HAR files."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ Kind = Literal["request", "response", "interaction", "cassette", "har"]
 KINDS: tuple[Kind, ...] = ("request", "response", "interaction", "cassette", "har")
 
 STAMP = "veeqo_alloc"
-"""The member of a cassette that says when, from what kind of host and with which version it was recorded."""
+"""The member of a cassette that contains the date, the kind of host and the package version of the recording."""
 
 MAX_NODES = 1_000_000
-"""The number of values to which the aliases of a YAML body may expand."""
+"""The maximum number of values in a YAML body after all aliases are expanded."""
 
 _MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LoadedFile:
-    """The content of a file: interactions, or the bytes of one body, and the number of calls that were skipped."""
+    """The content of a file: interactions or the bytes of one body, and the number of skipped calls."""
 
     kind: Kind
     interactions: tuple[Interaction, ...] = ()
@@ -43,10 +43,10 @@ class LoadedFile:
 
 
 class CassetteVersionError(UnreadableFileError):
-    """A cassette whose version is not 1."""
+    """Raised for a cassette whose format version is not 1."""
 
     def __init__(self, version: object) -> None:
-        super().__init__("a VCR cassette of another version than 1, which is the only one that vcrpy writes")
+        super().__init__("a VCR cassette with a format version other than 1, the only version that vcrpy writes")
         self.version = version
 
 
@@ -59,11 +59,11 @@ def load(
     matches: Callable[[Interaction], bool],
     decode: bool = True,
 ) -> LoadedFile | None:
-    """Return what *data*, the content of the file *source*, contains, or None if its content is not recognised.
+    """Return the interactions or the body in *data*, the bytes of the file *source*. Return None for unrecognised content.
 
-    With *kind* None the kind is detected from the content; *side_of* detects it for the body of a request or response. Calls
-    whose method and URL *matches* rejects are only counted. Without *decode*, compressed bodies stay compressed.
-    UnreadableFileError for a file that is damaged, or is not a JSON or YAML document.
+    If *kind* is None, it is detected from the content; *side_of* detects the body of a request or response. Calls for
+    which *matches* returns false, by method and URL, are counted as skipped. If *decode* is false, compressed bodies
+    remain compressed. Raise UnreadableFileError for a file that is damaged or neither JSON nor YAML.
     """
     if kind in ("request", "response"):
         return LoadedFile(kind, body=data)
@@ -77,7 +77,7 @@ def load(
     try:
         entries = form.entries(document)
     except _MALFORMED:
-        raise UnreadableFileError(f"not what {form.name} looks like") from None
+        raise UnreadableFileError(f"not the structure of {form.name}") from None
     read = [_read_entry(form, number, entry, source, matches, decode) for number, entry in enumerate(entries, 1)]
     found = tuple(interaction for interaction in read if interaction is not None)
     day = _recording_day(document, found)
@@ -110,11 +110,11 @@ def _read_entry(
     except ContentDecodingError as error:
         raise UnreadableFileError(f"entry {number} of {form.name} has {error}") from None
     except _MALFORMED:
-        raise UnreadableFileError(f"entry {number} of {form.name} lacks a member, or has it in another form") from None
+        raise UnreadableFileError(f"entry {number} of {form.name} has a missing or invalid member") from None
 
 
 def _recording_day(document: Any, found: tuple[Interaction, ...]) -> datetime.date | None:
-    """Return the day of the recording: from the file, or otherwise from the first valid `Date` header."""
+    """Return the date of the recording: from the file, otherwise from the first valid `Date` header, otherwise None."""
     for path in ((STAMP, "recorded_on"), ("log", "entries", 0, "startedDateTime")):
         with contextlib.suppress(*_MALFORMED):
             return datetime.date.fromisoformat(str(functools.reduce(operator.getitem, path, document))[:10])
@@ -139,9 +139,11 @@ def _file_message(message: Mapping[str, Any]) -> tuple[Headers, bytes | None]:
 
 def _cassette_entries(document: Mapping[str, Any]) -> list[Any]:
     if not isinstance(document, dict):
-        raise TypeError("a cassette is an object")
+        raise TypeError("a cassette must be an object")
     if "version" not in document:
-        raise UnreadableFileError("a VCR cassette without its version, which stands last: it may be cut off")
+        raise UnreadableFileError(
+            "a VCR cassette without a version, the last member of a cassette: the file may be truncated"
+        )
     if document["version"] != 1:
         raise CassetteVersionError(document["version"])
     return list(document["interactions"] or ())
@@ -158,7 +160,7 @@ def _cassette_interaction(entry: Mapping[str, Any], line: Request, source: str, 
 
 
 def _cassette_body(body: Any) -> bytes | None:
-    """Return the body of a cassette: text, bytes or, from some clients, the value that was sent as JSON."""
+    """Return a body in a cassette as bytes. *body* is a string, bytes or, from some clients, a JSON value."""
     if body is None or isinstance(body, (bytes, str)):
         return _body(body)
     stack, count = [body], 0
@@ -166,14 +168,14 @@ def _cassette_body(body: Any) -> bytes | None:
         value = stack.pop()
         count += 1
         if count > MAX_NODES:
-            raise ContentDecodingError(f"aliases that unfold to more than {MAX_NODES:,} values")
+            raise ContentDecodingError(f"aliases that expand to more than {MAX_NODES:,} values")
         if isinstance(value, (dict, list)):
             stack.extend(value.values() if isinstance(value, dict) else value)
     return json.dumps(body).encode()
 
 
 def cassette_headers(message: Mapping[str, Any]) -> Headers:
-    """Return the headers of a request or response of a cassette: an object of lists, or of single values."""
+    """Return the headers of a request or response in a cassette, which has a list of values or one value per name."""
     return _header_pairs(
         (name, value)
         for name, values in (message.get("headers") or {}).items()
@@ -182,7 +184,7 @@ def cassette_headers(message: Mapping[str, Any]) -> Headers:
 
 
 def values_by_header(headers: Headers) -> dict[str, list[str]]:
-    """Return *headers* as cassettes store them: a list of values per name."""
+    """Return *headers* in the format of cassettes: a list of values per name."""
     groups: dict[str, list[str]] = {}
     for name, value in headers:
         groups.setdefault(name, []).append(value)
@@ -191,7 +193,7 @@ def values_by_header(headers: Headers) -> dict[str, list[str]]:
 
 def _har_interaction(entry: Mapping[str, Any], line: Request, source: str, decode: bool) -> Interaction:
     request, response, answer = entry["request"], entry["response"], None
-    if status := status_code(response["status"]):  # a browser notes status 0 for a request without a response
+    if status := status_code(response["status"]):  # browsers write the status 0 if a request got no response
         answer = Response(status, *_har_message(response, "content"))
     return Interaction(Request(line.method, line.url, *_har_message(request, "postData")), answer, source)
 
@@ -204,9 +206,9 @@ def _har_message(message: Mapping[str, Any], body_key: str) -> tuple[Headers, by
 
 
 class _Format(NamedTuple):
-    """A kind of file: its name, the member with a request's URL, and functions for its entries and one interaction.
+    """A file format: its name, the member with a request's URL, and functions that return entries and an interaction.
 
-    `interaction` takes an entry, method and URL of its request, a source and whether to decode bodies.
+    The arguments of `interaction` are an entry, a request with its method and URL, a source, and whether to decode bodies.
     """
 
     name: str
@@ -223,13 +225,13 @@ _FORMATS: Mapping[str, _Format] = {
 
 
 def _body(body: Any, encoded: Any = None) -> bytes | None:
-    """Return a body that is stored as text, as bytes, or *encoded* in base64; TypeError for anything else."""
+    """Return the bytes of *body*, a string or bytes, or of *encoded*, in base64. Raise TypeError for other types."""
     if encoded is not None:
         return base64.b64decode(encoded, validate=True)
     if body is None or isinstance(body, bytes):
         return body
     if not isinstance(body, str):
-        raise TypeError("a body is a string; JSON is written as a string too")
+        raise TypeError("a body must be a string, even if it is JSON")
     return body.encode("utf-8", "surrogatepass")
 
 
@@ -242,11 +244,11 @@ def _scalar_text(value: Any) -> str:
         return value.decode("latin-1")
     if isinstance(value, (str, int, float)):
         return str(value)
-    raise TypeError("a method, URL or header is a string")
+    raise TypeError("the method, the URL and the headers must be strings")
 
 
 def status_code(value: Any) -> int:
-    """Return *value* if it is a status code, an integer from 0 to 999; otherwise raise TypeError."""
+    """Return *value*. Raise TypeError if it is not a status code, an integer from 0 to 999."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 999:
-        raise TypeError("a status is a number of three digits")
+        raise TypeError("a status must be an integer from 0 to 999")
     return value

@@ -1,4 +1,4 @@
-"""Writers of stored interactions: atomic file replacement, then cassettes, interaction files and HAR files as text."""
+"""Writers of cassettes, interaction files and HAR files, and the atomic replacement of files."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _ALLOWED_STAMP = {
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace the file *path* by *text* in UTF-8, so that no reader sees half of it, even if the process is killed.
+    """Replace the content of the file *path* with *text* in UTF-8. A reader never sees part of the new content.
 
-    Missing folders are created, the file's mode is kept, and a symbolic link stays one: its target is replaced. OSError if
-    that fails; then nothing has changed.
+    Missing folders are created and the file's mode is kept. If *path* is a symbolic link, its target is replaced. Raise
+    OSError if the file cannot be written; the old content is then unchanged.
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -47,10 +47,11 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def render_redacted(kind: Kind, document: Any, interactions: Iterable[Interaction], *, as_json: bool) -> str:
-    """Return the text of the file *document* with its interactions replaced by the redacted *interactions*.
+    """Return the new content of a file: *document* with its interactions replaced with the redacted *interactions*.
 
-    Nothing else of the document is kept, because it was not redacted, except the stamp of a cassette and the times of a HAR
-    file. ValueError if an interaction lacks a part that its format requires, or a body is not text.
+    Other content is dropped, because it is not redacted, except for the recording data of a cassette and the times of a
+    HAR file. Raise ValueError if an interaction has no request or response but the format requires it, or if a body is
+    not UTF-8.
     """
     redacted = list(interactions)
     if kind == "interaction":
@@ -74,7 +75,7 @@ def _allowed_stamp(stamp: Any) -> dict[str, str]:
 
 
 def cassette_text(interactions: Iterable[Interaction], stamp: Mapping[str, Any], *, comment: str = "") -> str:
-    """Return a VCR cassette in YAML: *comment*, then *stamp*, which vcrpy ignores, then *interactions*."""
+    """Return a VCR cassette in YAML, with a *comment*, *stamp* (data about the recording) and *interactions*."""
     import yaml  # imported only if YAML is written
 
     lines = "".join(f"# {line}\n" for line in comment.splitlines())
@@ -91,7 +92,7 @@ def _cassette_document(interactions: Iterable[Interaction], stamp: Mapping[str, 
 def _cassette_entry(interaction: Interaction) -> dict[str, Any]:
     request, response = interaction.request, interaction.response
     if request is None or response is None:
-        raise ValueError("a cassette holds requests with their responses; one of them is missing")
+        raise ValueError("a request or response is missing; a cassette requires both")
     return {
         "request": {
             "method": request.method,
@@ -108,7 +109,7 @@ def _cassette_entry(interaction: Interaction) -> dict[str, Any]:
 
 
 def interaction_document(interaction: Interaction) -> dict[str, Any]:
-    """Return *interaction* as an interaction file stores it. UnicodeDecodeError if a body is not text."""
+    """Return *interaction* in the format of an interaction file. Raise UnicodeDecodeError if a body is not UTF-8."""
     request, response = interaction.request, interaction.response
     return {
         "request": request and {"method": request.method, "url": request.url, **_headers_and_body(request)},
@@ -121,9 +122,12 @@ def _headers_and_body(message: Request | Response) -> dict[str, Any]:
 
 
 def _har_entry(original: Any, interaction: Interaction) -> dict[str, Any]:
-    request, response = interaction.request, interaction.response or Response(0)  # as browsers note a missing response
+    request, response = (
+        interaction.request,
+        interaction.response or Response(0),
+    )  # browsers write the status 0 if there is no response
     if request is None:
-        raise ValueError("an entry of a HAR file has a request")
+        raise ValueError("a request is missing; an entry of a HAR file requires it")
     started, time = original.get("startedDateTime"), original.get("time")
     unknown: dict[str, Any] = {"httpVersion": "HTTP/1.1", "cookies": [], "headersSize": -1, "bodySize": -1}
     sent = {"mimeType": request.header("content-type") or "", "text": _text(request.body)}

@@ -1,1 +1,1 @@
-"""Counts: which documented fields and rules the checks have reached."""
+"""Coverage: counts of the documented fields that were seen, and of the rules that were evaluated."""

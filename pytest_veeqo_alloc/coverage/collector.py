@@ -1,7 +1,7 @@
-"""Coverage: what one check saw of the contract, and how often each rule could be evaluated.
+"""The coverage of the contract by checks, and how often each rule could be evaluated.
 
-A check reaches stages (a request line, a readable body, an order, ...) and meets documented fields. `Coverage` counts both;
-`evaluation_counts` derives from them, with the preconditions of every rule, how often each rule had something to evaluate.
+A check reaches stages, such as a request line, a readable body or an order, and finds documented fields. `Coverage` counts
+stages and fields. From these counts, `evaluation_counts` computes how often each rule could be evaluated.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ OUR_SERVER = "pytest-veeqo-alloc"
 
 
 def origin_of(interaction: Interaction | None) -> Origin:
-    """Return the origin of an interaction that the caller handed over: `fake` by its `Server` header, or `target`."""
+    """Return the origin of an interaction from a user: "fake" if the fake's `Server` header is present, or "target"."""
     response = interaction.response if interaction is not None else None
     return "fake" if response is not None and response.header("server") == OUR_SERVER else "target"
 
@@ -64,7 +64,7 @@ RULES_OF_STAGE: Mapping[str, tuple[str, ...]] = {
     "echo": ("order-echo", "allocation-echo"),
     "sequence": tuple(SEQUENCE_RULES),
 }
-"""The rules that are evaluated once by every check that reaches a stage."""
+"""The rules of each stage. Every check that reaches the stage evaluates each of its rules once."""
 
 FIELDS_OF_RULE: Mapping[str, tuple[str, ...]] = {
     "line-item-shape": ("request allocation.line_items_attributes",),
@@ -91,7 +91,7 @@ FIELDS_OF_RULE: Mapping[str, tuple[str, ...]] = {
     "allocated-sellable": ("allocation_line_item.sellable", "line_item.sellable"),
     "subscription-plan": ("company.subscription_plan_id", "subscription_plan.id"),
 }
-"""Rules that compare fields: each is evaluated as often as the rarest of its fields, `SHAPE.NAME`, has a value."""
+"""The fields (`TYPE.NAME`) that each rule compares. A rule is evaluated as often as its rarest field has a value."""
 
 VALUES_OF_RULE: Mapping[str, str] = {
     "id-not-positive-integer": "is_id",
@@ -100,7 +100,7 @@ VALUES_OF_RULE: Mapping[str, str] = {
     "datetime-format": "is_datetime",
     "negative-amount": "is_amount",
 }
-"""Rules about single values: each is evaluated for every value of the fields that have this flag."""
+"""The rules about single values. Each rule is evaluated for every value of the fields that have the given flag."""
 
 
 FieldTrees = Mapping[BodySide, Node]
@@ -109,10 +109,11 @@ FieldTrees = Mapping[BodySide, Node]
 
 @dataclass(slots=True)
 class Coverage:
-    """Counts of any number of checks. Their keys are texts, so that they can be written as JSON.
+    """The counts of any number of checks. All keys are strings, so that the counts can be written as JSON.
 
-    The keys of `stages` are the stages that one check reached, joined; those of `calls` are `STATUS ERRORS WARNINGS TEST`,
-    of `findings` `SEVERITY RULE SIDE PLACE`, of `deviations` `RULE PLACE`. `examples` has a place for each finding.
+    A key of `stages` is the comma-separated list of the stages that a check reached. The format of a key of `calls` is
+    `STATUS ERRORS WARNINGS TEST`, of `findings` `SEVERITY RULE SIDE PLACE`, and of `deviations` `RULE PLACE`. `examples`
+    contains an exact place, with array indexes, for each key of `findings`.
     """
 
     interactions: int = 0
@@ -135,8 +136,8 @@ class Coverage:
             bodies.add(other.bodies[side])
 
     def add_finding(self, finding: Finding) -> None:
-        """Count *finding* at its place, with `*` for indices, and keep its exact place as an example."""
-        # Masked before indices become `*`, which is not a name that may be shown.
+        """Count *finding* by its place, with `*` for array indexes, and keep its exact place as an example."""
+        # The place is masked first: masking would also mask the `*`.
         place = generalise(finding.place) if finding.pointer else finding.place
         self._add_finding(f"{finding.severity} {finding.rule} {finding.side} {place}", 1, finding.place)
 
@@ -159,12 +160,12 @@ def _non_empty(counted: Coverage | BodyCounts) -> dict[str, Any]:
 
 
 def coverage_from_row(row: Mapping[str, Any]) -> Coverage:
-    """Return the coverage that `Coverage.as_row` made *row* of."""
+    """Return the coverage whose `as_row` returned *row*."""
     return Coverage(**{**row, "bodies": {side: BodyCounts(**row["bodies"].get(side, {})) for side in BODY_SIDES}})
 
 
 def evaluation_counts(coverage: Coverage, field_trees: FieldTrees) -> dict[str, int]:
-    """Return how often each rule could be evaluated."""
+    """Return the number of times that each rule could be evaluated, by rule."""
     counts: Counts = {rule: 0 for rules in RULES_OF_STAGE.values() for rule in rules}
     for stages, count in coverage.stages.items():
         for stage in filter(None, stages.split(", ")):
@@ -193,7 +194,7 @@ def coverage_of_check(
     deviations: DeviationIndex,
     test_id: str,
 ) -> Coverage:
-    """Return what the check of *interaction* (None: of a body alone) covered, with the test *test_id* as its caller."""
+    """Return the coverage of a check by the test *test_id*. *interaction* is None if only a body was checked."""
     coverage = coverage_of_findings(findings)
     coverage.interactions = 1
     bump(coverage.stages, ", ".join(_stages(interaction, raw, operation, context)))
@@ -212,7 +213,7 @@ def coverage_of_check(
 
 
 def coverage_of_findings(findings: Findings) -> Coverage:
-    """Return the coverage of findings about several interactions together, each of which is counted by itself."""
+    """Return the coverage of *findings* only. The interactions that they are about are counted separately."""
     coverage = Coverage()
     for finding in findings:
         coverage.add_finding(finding)
@@ -223,10 +224,10 @@ _STRUCTURAL = frozenset({
     "wrong-type", "null-value", "required-field", "absent-field", "undocumented-field", "not-an-order",
     "untyped-field-value", "line-item-shape", "request-not-wrapped", "non-finite-number",
 })  # fmt: skip
-"""The rules about the structure of a body. A body that breaks none of them need not be walked."""
+"""The rules about the structure of a body. A body that breaks none of these rules is counted without a walk."""
 
 _HIDING = frozenset({"not-an-order", "too-deep", "wrong-method", "wrong-path"})
-"""The rules that, once broken, hide the content of the body."""
+"""The rules after whose breach the members of the body are not counted."""
 
 
 def _count_body(bodies: BodyCounts, side: str, raw: RawResult, node: Node, keys: Iterable[str]) -> None:

@@ -1,7 +1,7 @@
 """Counts of documented and undocumented members in checked bodies, by pointer. Values are never kept.
 
-A body without any departure has every documented field in each of its objects, so only the lengths of its arrays and the
-nulls of its nullable texts are counted. Any other body is walked member by member.
+A clean body, one that conforms to the documentation, has every documented field in each of its objects. Therefore only the
+lengths of its arrays and the nulls of its nullable strings are counted. Any other body is walked member by member.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from pytest_veeqo_alloc.core.json_pointer import join, mask_key, mask_pointer
 
 ABSENT, NULL = "absent", "null"
 MAX_NAMES = 500
-"""The number of undocumented members, and of findings, that are counted under their own names."""
+"""The maximum number of undocumented members, and of findings, that are counted under their own names."""
 OTHERS = "(others)"
-"""The name under which those beyond `MAX_NAMES` are counted. No pointer looks like it."""
+"""The name under which all further undocumented members and findings are counted. It cannot be a pointer."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldPlace:
-    """A documented member in an object of a shape: its pointer, with `*` for an index, and the node of the object in it.
+    """A documented field in an object of the type `shape`. Its pointer has `*` for array indexes.
 
-    `expected` is the JSON type of a conforming value, `null` if no type is documented.
+    `expected` is the documented JSON type, or "null" if no type is documented. `child` is the node of an object in the field.
     """
 
     name: str
@@ -39,10 +39,10 @@ class FieldPlace:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A documented object: its members, and what to count in a clean body.
+    """A documented object, with its members and the counters for clean bodies.
 
-    `arrays` and `texts` have the path of each array of objects and each nullable text, and the index of its counter;
-    `counters` has their keys, `KIND POINTER`.
+    `arrays` and `texts` contain the path of each array of objects and of each nullable string, and the index of its
+    counter. `counters` contains the keys of all counters of the tree, in the format `KIND POINTER`.
     """
 
     pointer: str
@@ -52,7 +52,7 @@ class Node:
     counters: Sequence[str]
 
     def all_places(self) -> Iterator[FieldPlace]:
-        """Yield the documented members of this node and of every node below it."""
+        """Yield the documented members of this node and of all its descendants."""
         yield from self.places
         for place in self.places:
             if place.child is not None:
@@ -60,12 +60,12 @@ class Node:
 
     @property
     def field_count(self) -> int:
-        """The number of documented members of this node and of every node below it."""
+        """The number of documented members of this node and of all its descendants."""
         return sum(1 for _ in self.all_places())
 
 
 def build_field_tree(shape: Shape, pointer: str = "", counters: list[str] | None = None) -> Node:
-    """Build the tree of all documented members below *shape*, whose instances are at *pointer*."""
+    """Build the tree of all documented members of *shape*, an object at *pointer*."""
     counters = ["object "] if counters is None else counters
     places = []
     arrays: list[tuple[tuple[str, ...], int, Node]] = []
@@ -90,7 +90,7 @@ def build_field_tree(shape: Shape, pointer: str = "", counters: list[str] | None
 
 
 Counts = dict[str, int]
-"""A count per key. Each check makes several, and a Counter takes ten times as long to make."""
+"""Counts by key. A plain dict, since every check creates several and creating a Counter takes ten times as long."""
 
 
 def bump(counts: Counts, key: str, by: int = 1) -> None:
@@ -99,18 +99,18 @@ def bump(counts: Counts, key: str, by: int = 1) -> None:
 
 
 def add_counts(counts: Counts, more: Mapping[str, int]) -> None:
-    """Add every count of *more* to *counts*."""
+    """Add every count in *more* to *counts*."""
     for key, count in more.items():
         bump(counts, key, count)
 
 
 @dataclass(slots=True)
 class BodyCounts:
-    """Counts of the request bodies or of the response bodies.
+    """The counts of request bodies or of response bodies.
 
-    `clean` counts bodies without departures, keyed by the values of their counters (see `Node`). Of the other bodies
-    `walked` counts objects by pointer, `departures` members that are not as expected and `undocumented` members that are
-    not documented, both keyed by `KIND POINTER`, where KIND is a JSON type or `absent`.
+    `clean` counts the clean bodies; a key is the list of a body's counter values (see `Node`). The other fields count
+    bodies that are not clean: `walked` counts objects by pointer, `departures` counts unexpected types and absent members,
+    and `undocumented` counts undocumented members. Keys of the last two are `KIND POINTER`; KIND is a JSON type or "absent".
     """
 
     clean: Counts = field(default_factory=dict)
@@ -126,13 +126,13 @@ class BodyCounts:
             self._add_undocumented(key, count)
 
     def count_clean(self, members: dict[str, Any], root: Node) -> None:
-        """Count a body without departures."""
+        """Count a body that conforms to the documentation."""
         numbers = [1, *[0] * (len(root.counters) - 1)]
         _fill(numbers, members, root)
         bump(self.clean, " ".join(map(str, numbers)))
 
     def count(self, members: dict[str, Any], node: Node, keys: Iterable[str] = ()) -> None:
-        """Count any other body. Names that contain one of *keys*, or may not be shown, are masked."""
+        """Count a body that is not clean. Mask names that may be secret or contain one of *keys*, the API keys."""
         bump(self.walked, node.pointer)
         documented = 0
         for place in node.places:
@@ -145,7 +145,7 @@ class BodyCounts:
                 bump(self.departures, f"{kind} {place.pointer}")
             elif place.child is not None:
                 for item in value if isinstance(value, list) else (value,):
-                    if isinstance(item, dict):  # anything else has a finding, and no members to count
+                    if isinstance(item, dict):  # a value of another type has a finding, but no members to count
                         self.count(item, place.child, keys)
         if len(members) > documented:
             for name in members.keys() - {place.name for place in node.places}:
@@ -157,7 +157,7 @@ class BodyCounts:
         bump(self.undocumented, key, count)
 
     def clean_totals(self, root: Node) -> Counts:
-        """Return the sum of each counter of *root* over all clean bodies."""
+        """Return the sums over all clean bodies, by the keys of the counters of *root*."""
         totals: Counts = {}
         for key, count in self.clean.items():
             for counter, number in zip(root.counters, key.split(), strict=True):
@@ -165,7 +165,7 @@ class BodyCounts:
         return totals
 
     def instances(self, root: Node) -> dict[str, int]:
-        """Return the number of objects at each node's pointer."""
+        """Return the number of objects at the pointer of each node of *root*, by pointer."""
         totals = self.clean_totals(root)
         clean = {"": totals.get("object ", 0)}
         for place in root.all_places():
@@ -205,7 +205,7 @@ def _masked(name: str, keys: Iterable[str]) -> str:
 
 @dataclass(slots=True)
 class FieldTally:
-    """How often a field's object was seen, the field was present, it was not null, and it had each JSON type."""
+    """The counts of a field: objects that could contain it, how often it was present and not null, and its JSON types."""
 
     instances: int = 0
     present: int = 0
@@ -214,7 +214,7 @@ class FieldTally:
 
 
 def tally_fields(bodies: BodyCounts, root: Node) -> dict[str, FieldTally]:
-    """Return the tally of every documented field by its pointer, in the order of the documentation."""
+    """Return the tally of every documented field by pointer, in the order of the documentation."""
     instances = bodies.instances(root)
     departures: dict[str, Counts] = {}
     for source in (bodies.departures, bodies.clean_totals(root)):

@@ -1,4 +1,4 @@
-"""Listeners of check events: their protocol, a recorder to files for many processes, and a counter in memory."""
+"""The protocol of check listeners, a recorder that writes coverage to a file, and a counter in memory."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from pytest_veeqo_alloc.coverage.collector import ORIGINS, Coverage, Origin, cov
 
 
 class CheckEvent(NamedTuple):
-    """A check: its origin (None: the caller handed the interaction over), interaction (None: a body alone) and findings.
+    """The event of one check.
 
-    `coverage` returns what the check covered; its argument is the id of the test that made the check.
+    `origin` is None for an interaction that a user passed to the check. `interaction` is None if only a body was checked.
+    `coverage` returns the coverage of the check; its argument is the id of the test that made the check.
     """
 
     origin: Origin | None
@@ -29,18 +30,18 @@ class CheckEvent(NamedTuple):
 
 
 class Listener(Protocol):
-    """An object that receives an event for every check of an engine."""
+    """An object that receives the event of every check of an engine."""
 
     @property
     def counts(self) -> bool:
-        """Whether it counts coverage, so that interactions that were evaluated earlier are worth publishing."""
+        """Whether this listener counts coverage. If it does, interactions evaluated earlier are published to it as well."""
 
     def on_check(self, event: CheckEvent) -> None:
         """Handle the event of one check."""
 
 
 class CoverageRecorder:
-    """Appends coverage to a file of its own in *folder*, one line per check. Safe to use from several threads."""
+    """A recorder that writes coverage to its own new file in *folder*, one line per check. It is thread-safe."""
 
     def __init__(self, folder: Path) -> None:
         name = f"{os.getpid()}-{uuid.uuid4().hex}.jsonl"
@@ -57,7 +58,7 @@ class CoverageRecorder:
 
 
 def read_recorded(folder: Path) -> dict[Origin, Coverage]:
-    """Return the sum of what all recorders of a run wrote to *folder*, by origin."""
+    """Return the total coverage that all recorders of a run wrote to *folder*, by origin."""
     found: dict[Origin, Coverage] = {origin: Coverage() for origin in ORIGINS}
     for path in sorted(folder.glob("*.jsonl")):
         for line in path.read_bytes().splitlines():
@@ -68,7 +69,7 @@ def read_recorded(folder: Path) -> dict[Origin, Coverage]:
 
 
 class CoverageCounter:
-    """Sums up in memory the coverage of the checks of one process."""
+    """A listener that adds up, in memory, the coverage of all checks of one process."""
 
     counts = True
 

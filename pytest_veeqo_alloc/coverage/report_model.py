@@ -1,7 +1,7 @@
-"""The report as data: building it for one run, merging and totalling runs, and comparing two reports.
+"""The report as data: building a report of one run, merging reports, totals over runs, and comparing two reports.
 
-`schemas/report.json` describes a report. It keeps its runs apart, each under its own id, so that merging is a union and a
-run that is merged twice counts once.
+`schemas/report.json` describes the format. A report contains separate runs, each with its own id. Merging reports is a
+union of their runs, so a run that is merged twice counts once.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def build_report(
 ) -> Document:
     """Build the report of one run from its coverage by origin and the settings of its contract.
 
-    *run* has the id, start (RFC 3339), program, version and profile. *pack_deviations* are those of bundled packs, which
-    are not reported as stale: the user cannot remove them.
+    *run* contains the id, start (RFC 3339), program, version and profile of the run. *pack_deviations* are the deviations
+    of bundled packs. They are never reported as stale, since the user cannot remove them.
     """
     seen = {origin: coverage for origin, coverage in counted.items() if coverage.interactions}
     origins = {origin: _origin_row(coverage, settings, field_trees) for origin, coverage in seen.items()}
@@ -98,7 +98,7 @@ def _finding_row(key: str, count: int, example: str) -> dict[str, Any]:
 
 
 def _call_rows(coverage: Coverage) -> list[dict[str, Any]]:
-    """Return one row per outcome with all its tests, since many tests have the same outcome."""
+    """Return one row per outcome, with the tests that have this outcome."""
     outcomes: dict[tuple[str, int, int], dict[str, int]] = {}
     for key, count in coverage.calls.items():
         status, errors, warnings, test = key.split(" ", 3)
@@ -116,7 +116,7 @@ def _deviation_rows(
     origins: Mapping[Origin, dict[str, Any]],
     field_trees: FieldTrees,
 ) -> Iterator[dict[str, Any]]:
-    """Yield a row for each deviation that was used, has expired, or is stale: not needed although it could have been."""
+    """Yield a row for each deviation that was used, is expired or is stale (evaluated, but not needed)."""
     used: Counter[str] = Counter()
     instances: Counter[str] = Counter()
     for coverage in counted:
@@ -127,7 +127,9 @@ def _deviation_rows(
 
     def is_stale(deviation: Deviation) -> bool:
         parent = generalise(deviation.pointer or "").rpartition("/")[0]
-        was_seen = deviation.pointer is None or instances.get(parent, 1) > 0  # an undocumented parent may have been
+        was_seen = (
+            deviation.pointer is None or instances.get(parent, 1) > 0
+        )  # an undocumented parent is not counted, so it may have been seen
         return deviation.rule in evaluated and was_seen and deviation not in pack_deviations
 
     for deviation in deviations.all:
@@ -143,12 +145,12 @@ def _deviation_rows(
 
 
 def merge_reports(reports: Iterable[Document]) -> Document:
-    """Return a report with every run of *reports* once, by start time. ValueError if two runs with one id differ."""
+    """Return a report with each run of *reports* once, by start time. Raise ValueError if runs with one id differ."""
     runs: dict[str, Any] = {}
     for report in reports:
         for run in report["runs"]:
             if runs.setdefault(run["id"], run) != run:
-                raise ValueError("two runs with the same id differ, so one of them was changed by hand")
+                raise ValueError("two runs with the same id differ: one of them was edited; create its report again")
     ordered = sorted(runs.values(), key=lambda run: (run["started"], run["id"]))
     return {"format": FORMAT, "version": VERSION, "runs": ordered}
 
@@ -170,7 +172,7 @@ class Totals:
         return sum(side == "response" and tally.present > 0 for (side, _), tally in self.fields.items())
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Add what one run saw of this origin."""
+        """Add *row*, the part of a run's report about this origin."""
         self.interactions += row["interactions"]
         for side in BODY_SIDES:
             for pointer, counts in row[f"{side}_fields"].items():
@@ -191,7 +193,7 @@ class Totals:
 
 
 def totals_by_origin(report: Mapping[str, Any]) -> dict[Origin, Totals]:
-    """Return the totals of every origin in *report*, the target first."""
+    """Return the totals by origin, for each origin in *report*. The target comes first."""
     found: dict[Origin, Totals] = {}
     for origin in ORIGINS:
         for run in report["runs"]:
@@ -201,7 +203,7 @@ def totals_by_origin(report: Mapping[str, Any]) -> dict[Origin, Totals]:
 
 
 def rule_totals(totals: Mapping[Origin, Totals]) -> dict[str, Counter[str]]:
-    """Return the counts of every rule that was on, summed over all origins."""
+    """Return the counts of every rule that was not off, summed over all origins."""
     found: dict[str, Counter[str]] = {}
     for of_origin in totals.values():
         for rule, counts in of_origin.rules.items():
@@ -209,13 +211,13 @@ def rule_totals(totals: Mapping[Origin, Totals]) -> dict[str, Counter[str]]:
     return found
 
 
-# Drift: what was seen against what is documented.
+# Drift: differences between the documentation and the bodies that were seen.
 
 DriftKind = Literal["undocumented", "never seen", "sometimes absent", "null", "wrong type", "type of an untyped field"]
 
 
 class Drift(NamedTuple):
-    """One way in which bodies from one origin differ from the documentation. `type` is a JSON type, or empty."""
+    """A difference between the documentation and the bodies of one origin. `type` is a JSON type, or empty."""
 
     origin: Origin
     side: BodySide
@@ -225,14 +227,14 @@ class Drift(NamedTuple):
 
     @property
     def what(self) -> str:
-        """Kind and type in words."""
+        """The kind and the type, as a string to display."""
         return f"{self.kind} ({self.type})" if self.type else self.kind
 
 
 def find_drift(report: Mapping[str, Any], field_trees: FieldTrees) -> dict[Drift, tuple[int, int]]:
-    """Return all drift in *report*, each with its count and the number of objects in which it was looked for.
+    """Return each difference (drift) in *report*, with its count and the number of objects that could have it.
 
-    That number is 0 for undocumented members, for which it is not recorded.
+    For undocumented members, the number of objects is not recorded; 0 is returned.
     """
     found: dict[Drift, tuple[int, int]] = {}
     for origin, totals in totals_by_origin(report).items():
@@ -261,9 +263,11 @@ def _departures(place: FieldPlace, tally: FieldTally) -> Iterator[tuple[DriftKin
 
 @dataclass(frozen=True, slots=True)
 class ReportComparison:
-    """The drift that only the later of two reports shows, and the drift that it no longer shows although it looked.
+    """The differences between an earlier and a later report.
 
-    `unseen` is the number of fields, and `lost` the origins, that only the earlier report saw.
+    `new` is the drift that only the later report has. `gone` is the drift that only the earlier report has, although the
+    later report has counts of the same field. `unseen` is the number of fields that only the earlier report has counts of;
+    `lost` contains the origins that only the earlier report has.
     """
 
     new: list[Drift]
@@ -273,12 +277,12 @@ class ReportComparison:
 
 
 def compare_reports(old: Mapping[str, Any], new: Mapping[str, Any], field_trees: FieldTrees) -> ReportComparison:
-    """Compare the report *new* with the earlier report *old*."""
+    """Return the comparison of the report *new* with the earlier report *old*."""
     before, after = find_drift(old, field_trees), find_drift(new, field_trees)
     old_fields, new_fields = (
         {origin: totals.fields.keys() for origin, totals in totals_by_origin(report).items()} for report in (old, new)
     )
-    # A field that is absent sometimes, after it was absent always, is not new drift.
+    # A field that is sometimes absent now, but was always absent earlier, is not new drift.
     known = before.keys() | {drift._replace(kind="sometimes absent") for drift in before if drift.kind == "never seen"}
     return ReportComparison(
         new=[drift for drift in after if drift not in known],

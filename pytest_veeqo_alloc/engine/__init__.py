@@ -1,6 +1,6 @@
-"""The contract with its settings, for the plugin, server and commands.
+"""The engine behind `Contract`, which the plugin, the server and the commands use directly.
 
-`Contract` exposes the documented checks only. Everything else that the package needs of a contract is here.
+`Contract` has only the documented checks. The engine has everything else that the package needs.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ _NO_CONTEXT = CheckContext()
 
 
 class Engine:
-    """Checks interactions, bodies, sequences and files with one profile, and publishes its checks to a listener.
+    """The checks of interactions, bodies, sequences and files with one profile.
 
-    It takes the arguments of `Contract`. `check` and `check_body` publish one event each. The `evaluate` methods publish
-    nothing: their callers publish an exchange once it is complete.
+    The arguments are those of `Contract`. `check` and `check_body` publish one event each to the listener. The `evaluate`
+    methods publish no event; their callers publish an interaction once it is complete.
     """
 
     def __init__(
@@ -65,20 +65,20 @@ class Engine:
         self.settings = Settings(profile, severities(profile, rules), index, show_values)
 
     def with_listener(self, listener: Listener | None) -> Self:
-        """Return a copy that publishes to *listener*."""
+        """Return a copy of this engine that publishes its events to *listener*."""
         other = copy.copy(self)
         other.listener = listener
         return other
 
     def check(self, interaction: Interaction, context: CheckContext = _NO_CONTEXT) -> Findings:
-        """Return the findings of *interaction* and publish them."""
+        """Return the findings of *interaction* and publish an event with them."""
         raw = examine(interaction, tables(), context)
         findings = findings_of(raw, interaction, tables(), self.settings, context)
         self._publish(None, interaction, raw, findings, context)
         return findings
 
     def check_body(self, side: BodySide, value: Any) -> Findings:
-        """Return the findings of a body alone, given as parsed JSON or as bytes, and publish them."""
+        """Return the findings of the body *value*, parsed JSON or bytes, and publish an event with them."""
         validate_side(side)
         raw = examine_body(side, value, tables())
         findings = to_findings(raw.breaches, tables(), self.settings)
@@ -86,11 +86,11 @@ class Engine:
         return findings
 
     def watch(self, session: Any) -> Watch:
-        """Watch a `requests.Session`, `httpx.Client` or `httpx.AsyncClient`; TypeError for anything else."""
+        """Watch a `requests.Session`, `httpx.Client` or `httpx.AsyncClient`. Raise TypeError for any other object."""
         return Watch(session, matches=tables().operation.matches, check=self.check, merge=self.merge)
 
     def evaluate(self, interaction: Interaction, context: CheckContext = _NO_CONTEXT) -> Findings:
-        """Return the findings of *interaction*."""
+        """Return the findings of *interaction* without publishing an event."""
         raw = examine(interaction, tables(), context)
         return findings_of(raw, interaction, tables(), self.settings, context)
 
@@ -99,8 +99,8 @@ class Engine:
     ) -> list[Findings]:
         """Return the findings of a request to a server that accepts *keys*, which must not appear in its URL.
 
-        The first result is this engine's, followed by one for each of *others*. The request is parsed only once: here, or
-        earlier as *parsed*.
+        Return the findings of this engine first, then the findings of each engine in *others*. *parsed* is the parsed
+        request; if it is None, the request is parsed here, once for all engines.
         """
         context = CheckContext(known_keys=tuple(keys))
         breaches = examine(Interaction(request), tables(), context, parsed).breaches
@@ -108,20 +108,20 @@ class Engine:
         return [mask_keys(findings, request, tables(), context) for findings in found]
 
     def evaluate_sequence(self, seen: Iterable[Seen], keys: Iterable[str] = ()) -> Findings:
-        """Return the findings about the order of requests to a server that accepts *keys*; see `sequence_breaches`."""
+        """Return the findings about a sequence of requests to a server that accepts *keys*. See `sequence_breaches`."""
         breaches = sequence_breaches(seen, tables().operation, keys)
         return to_findings((("request", breach, None) for breach in breaches), tables(), self.settings)
 
     def lint(self, interaction: Interaction) -> Findings:
-        """Return findings about secrets in a stored interaction of any call."""
+        """Return findings about secrets in a stored interaction, whatever its operation."""
         return self.file_findings(secret_breaches(interaction))
 
     def file_findings(self, breaches: Iterable[Breach]) -> Findings:
-        """Return the findings that this profile makes of *breaches* of rules about files."""
+        """Return findings for *breaches* of rules about files, with the severities of this profile."""
         return to_findings((("file", breach, None) for breach in breaches), tables(), self.settings)
 
     def merge(self, several: Iterable[Findings]) -> Findings:
-        """Return the findings of several checks as one sequence."""
+        """Return the findings of several checks as one `Findings` object."""
         listed = list(several)
         return Findings(
             (finding for findings in listed for finding in findings),
@@ -131,7 +131,7 @@ class Engine:
         )
 
     def raise_for_errors(self, findings: Findings) -> Findings:
-        """Return *findings*, or raise ContractViolation if there is an error among them."""
+        """Return *findings*. Raise ContractViolation if they contain an error."""
         __tracebackhide__ = True
         if not findings.ok:
             raise self.violation(findings)
@@ -142,22 +142,22 @@ class Engine:
         return ContractViolation(findings, self.hint(findings))
 
     def hint(self, findings: Findings) -> str:
-        """Return advice if all errors of the response are known deviations of the live API, otherwise an empty string."""
+        """Return a hint if every error of the response is a known deviation of the live API, otherwise an empty string."""
         errors = [error for error in findings.errors if error.side == "response"]
         known = errors and all(observed_deviations().find(error) is not None for error in errors)
         return OBSERVED_HINT if known else ""
 
     @property
     def is_counting(self) -> bool:
-        """Whether the listener counts coverage, so that publishing interactions that were evaluated earlier has a use."""
+        """Whether the listener counts coverage. If it does, publish interactions that were evaluated earlier as well."""
         return self.listener is not None and self.listener.counts
 
     def publish(self, origin: Origin, interaction: Interaction, findings: Findings, context: CheckContext) -> None:
-        """Publish an interaction that was evaluated earlier with *context*."""
+        """Publish an event for an interaction that was evaluated earlier with *context*."""
         self._publish(origin, interaction, examine(interaction, tables(), context), findings, context)
 
     def publish_findings(self, origin: Origin, findings: Findings) -> None:
-        """Publish findings about several interactions together; the interactions are published separately."""
+        """Publish an event for findings about a sequence of interactions, whose own events are published separately."""
         if self.listener is not None and len(findings):
             self.listener.on_check(CheckEvent(origin, None, findings, lambda test_id: coverage_of_findings(findings)))
 
@@ -180,11 +180,11 @@ class Engine:
 
 
 class HasEngine(Protocol):
-    """A public contract, whose engine is private."""
+    """An object with a private engine: a public `Contract`."""
 
     _engine: Engine
 
 
 def engine_of(contract: HasEngine | Engine) -> Engine:
-    """Return the engine of a public `Contract`; an engine is returned unchanged."""
+    """Return the engine of a public `Contract`. An engine is returned unchanged."""
     return contract if isinstance(contract, Engine) else contract._engine

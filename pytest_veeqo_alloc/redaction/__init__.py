@@ -1,1 +1,1 @@
-"""Redaction: whatever no allowlist permits becomes a placeholder."""
+"""Redaction: values that are not on an allowlist are replaced with placeholders."""

@@ -1,7 +1,7 @@
-"""The allowlist: values that reveal nothing about a person, an account or a key, and therefore stay as they are.
+"""The allowlist of values that reveal nothing about a person, an account or a key, and are therefore not redacted.
 
-Every other string is replaced by a placeholder. A value is allowed only in the members to which it belongs: `Kent` in a
-member called `state` is part of an address, not the state of a channel.
+Every other string is replaced with a placeholder. A value is allowed only in certain members. For example, `active` is
+allowed in `state`, but `Kent` is not, since it is part of an address.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ _VERSION = re.compile(r"v[0-9]{1,2}")
 
 
 def allowed_text(name: str, text: str) -> str | None:
-    """Return what may be shown of *text* in the member *name*, or None if nothing may be shown.
+    """Return *text*, the value of the member *name*, if it may be shown, otherwise None.
 
-    A date-time loses a fraction of a second that is longer than that of any clock, which could hide a number.
+    In a date-time, a fraction of a second with ten or more digits is removed, since it could contain a secret number.
     """
     if is_allowed_text(name, text):
         return text
@@ -76,9 +76,9 @@ def allowed_text(name: str, text: str) -> str | None:
 
 
 def is_allowed_text(name: str, text: str) -> bool:
-    """Return whether *text* may be shown in the member *name*.
+    """Return whether *text*, the value of the member *name*, may be shown.
 
-    Enumerated values, units, codes of countries and currencies, and dates (RFC 3339, but for dates of birth) may.
+    Enumerated values, units, country codes, currency codes and RFC 3339 dates may be shown. Dates of birth may not.
     """
     if text in _LISTED.get(name, ()):
         return True
@@ -92,34 +92,34 @@ def is_allowed_text(name: str, text: str) -> bool:
 
 
 def is_allowed_segment(segment: str) -> bool:
-    """Return whether a path segment may be shown: the name of a resource, or a version. Ids are not considered."""
+    """Return whether a path segment is a resource name or an API version, which may be shown. Ids are checked elsewhere."""
     return segment in _SEGMENTS or _VERSION.fullmatch(segment) is not None
 
 
 def is_plain_name(name: str) -> bool:
-    """Return whether the name of a member, header or parameter may be shown: words of letters, and few digits."""
+    """Return whether *name*, of a member, header or parameter, consists of words with few digits, and may be shown."""
     return len(name) <= _MAX_NAME and _WORD.fullmatch(name) is not None
 
 
 def is_personal_number_name(name: str) -> bool:
-    """Return whether the member *name* holds the number of a card, a telephone, an account or a taxpayer."""
+    """Return whether *name* suggests that a member contains a card, telephone, account or tax number."""
     words = _words(name)
     return bool(_PERSONAL & words or words == {"vat"} or (_BY_NUMBER & words and _NUMBERED & words))
 
 
 def _words(name: str) -> frozenset[str]:
-    """Return the lower-case words of a name in snake or camel case, also without the plural s."""
+    """Return the lower-case words of a name in snake or camel case. A word that ends in s is also added without the s."""
     words = [word.lower() for word in _WORDS.findall(name[:_MAX_NAME])]
     return frozenset([*words, *(word[:-1] for word in words if word.endswith("s"))])
 
 
 def is_card_value(number: float) -> bool:
-    """Return whether a JSON number could be the number of a payment card."""
+    """Return whether a JSON number could be a payment card number."""
     return 10**12 <= number < 10**19 and number == int(number) and is_card_number(str(int(number)))
 
 
 def is_card_number(digits: str) -> bool:
-    """Return whether 13 to 19 *digits* have the checksum of a payment card (ISO/IEC 7812)."""
+    """Return whether *digits* have the checksum of a payment card number (ISO/IEC 7812)."""
     doubled = [2 * int(digit) for digit in digits[-2::-2]]
     total = sum(map(int, digits[-1::-2])) + sum(number - 9 if number > 9 else number for number in doubled)
     return total % 10 == 0

@@ -1,6 +1,6 @@
-"""Lint of stored interactions: what looks like a secret, and recordings that are too old or of another version.
+"""The lint of stored interactions. It finds probable secrets, old recordings and unsupported cassette versions.
 
-Secrets are guessed from names and patterns, so this finds what was forgotten, not what was hidden.
+Secrets are detected by names and patterns. The lint finds secrets left in by mistake, not secrets that were hidden.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from pytest_veeqo_alloc.redaction.allowlist import is_allowed_text, is_card_numb
 from pytest_veeqo_alloc.redaction.placeholders import is_placeholder, is_placeholder_number, without_placeholder_numbers
 
 _REDACT = "run veeqo-alloc redact --in-place on the file"
-_REPLACE = "replace it in the file by a made-up value"
+_REPLACE = "replace the value in the file with a made-up value"
 
 
 class Secret(NamedTuple):
-    """A kind of secret, as a noun phrase, and what to do about one in a file."""
+    """A kind of secret, as a noun phrase, and the remedy for a file that contains such a secret."""
 
     kind: str
     remedy: str = _REDACT
@@ -35,24 +35,26 @@ class Secret(NamedTuple):
 
 CREDENTIAL = Secret(
     "something that looks like a credential",
-    f"{_REDACT}, then replace the credential: whoever can read the file has seen it",
+    f"{_REDACT}, then revoke the credential: it is compromised if others could read the file",
 )
 USERINFO = Secret(
-    "a user name or password", f"{_REDACT}, then change the password: whoever can read the file has seen it"
+    "a user name or password", f"{_REDACT}, then change the password: it is compromised if others could read the file"
 )
 EMAIL_ADDRESS = Secret("an e-mail address")
 CARD_NUMBER = Secret("a card number")
 PERSONAL_NUMBER = Secret("a telephone, card or tax number")
-RANDOM_STRING = Secret("a random-looking string", f"{_REDACT}; if it is not a secret, accept it with a deviation")
+RANDOM_STRING = Secret(
+    "a random-looking string", f"{_REDACT}; if the string is not a secret, accept it with a deviation"
+)
 
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@((?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24})")
-# Names that RFC 2606 and RFC 6761 reserve.
+# Host names that RFC 2606 and RFC 6761 reserve.
 _RESERVED = re.compile(
     r"(?:.*\.)?(?:example\.(?:com|net|org)|(?:[^.]+\.)?(?:test|example|invalid|localhost))", re.IGNORECASE
 )
 _CARD = re.compile(r"(?<![0-9])[3-6][0-9](?:[ -]?[0-9]){12,17}(?![0-9])")
 _PHONE = re.compile(r"\+?[0-9](?:[ ().-]{0,2}[0-9]){6,14}")
-# Telephone numbers that Ofcom and the North American Numbering Plan reserve for drama, and obvious dummies.
+# Telephone numbers that Ofcom and the North American Numbering Plan reserve for fiction, and obvious dummies.
 _DRAMA = re.compile(r"(?:(?:44|0)(?:20?7946|1632960|7700900)0?[0-9]{3,9}|1?[2-9][0-9]{2}55501[0-9]{2}|0+|1234567890?)")
 _DUMMY = re.compile(
     r"[\W_]*(?:(?:redacted|removed|filtered|hidden|masked|omitted|sanitized|dummy|fake|test|testing|tests|example|sample"
@@ -66,7 +68,7 @@ _SHORT, _LONG = 4, 200
 
 
 def recognise_secret(name: str, text: str) -> Secret | None:
-    """Return the kind of secret that *text*, the value of *name*, looks like, or None if it looks harmless."""
+    """Return the kind of secret that *text*, the value of *name*, probably is. Return None if it looks harmless."""
     if not text or is_placeholder(text) or is_allowed_text(name, text):
         return None
     if is_credential(name) and len(text) >= _SHORT and not is_dummy_value(text):
@@ -93,7 +95,7 @@ def is_personal_number(name: str, number: float) -> bool:
 
 
 def is_dummy_value(text: str) -> bool:
-    """Return whether *text* obviously replaces a secret: a word such as `REDACTED`, asterisks, zeros, a placeholder."""
+    """Return whether *text* is a dummy: a word such as `REDACTED`, asterisks, zeros or a placeholder."""
     if len(set(text)) <= 2 or is_placeholder(text):
         return True
     return len(text) <= _LONG and _DUMMY.fullmatch(text) is not None
@@ -110,18 +112,18 @@ def _has_random(text: str) -> bool:
 
 
 def _is_random(token: str) -> bool:
-    """Return whether kinds of characters alternate in *token* far more often than in words that are written together."""
+    """Return whether digits, lower-case and upper-case letters alternate in *token* more often than in joined words."""
     if _UUID.fullmatch(token) or is_placeholder(token) or sum(character.isdigit() for character in token) < 2:
         return False
     kinds = [0 if c.isdigit() else 1 if c.islower() else 2 if c.isupper() else 3 for c in token]
     changes = sum(one != other for one, other in itertools.pairwise(kinds))
     shares = [count / len(token) for count in Counter(token).values()]
-    entropy = -sum(share * math.log2(share) for share in shares)  # Shannon's, in bits per character
+    entropy = -sum(share * math.log2(share) for share in shares)  # Shannon entropy in bits per character
     return changes >= len(token) / 4 and entropy >= 3
 
 
 _COOKIES = ("cookie", "set-cookie", "proxy-authorization")
-# Headers whose values look random and give access to nothing.
+# Headers whose values look random but are not credentials.
 _RANDOM_BY_NATURE = frozenset({
     "cf-ray", "content-security-policy", "etag", "if-none-match", "nel", "report-to", "request-id", "traceparent",
     "tracestate", "user-agent", "x-amz-cf-id", "x-amz-id-2", "x-amz-request-id", "x-correlation-id", "x-request-id",
@@ -129,7 +131,7 @@ _RANDOM_BY_NATURE = frozenset({
 
 
 def secret_breaches(interaction: Interaction) -> list[Breach]:
-    """Return a breach for every place of *interaction* that seems to hold a secret."""
+    """Return a breach for every place in *interaction* that probably contains a secret."""
     breaches = [
         Breach("cassette-secret", pointer, f"{kind} in the {side}", location=location, remedy=remedy)
         for side, message in (("request", interaction.request), ("response", interaction.response))
@@ -140,28 +142,28 @@ def secret_breaches(interaction: Interaction) -> list[Breach]:
 
 
 def body_breaches(side: str, body: bytes) -> list[Breach]:
-    """Return a breach for every place of a body that is stored alone, which `redact` does not accept."""
+    """Return the breaches of a file that contains only a body. The remedy is not `redact`, which rejects such files."""
     request = Request("", "", (), body) if side == "request" else None
     breaches = secret_breaches(Interaction(request, Response(0, (), body) if request is None else None))
     return [breach._replace(remedy=breach.remedy.replace(_REDACT, _REPLACE)) for breach in breaches]
 
 
 def age_breaches(recorded: datetime.date | None, today: datetime.date, max_age: int) -> list[Breach]:
-    """Return a breach if the day *recorded* (None: unknown) is more than *max_age* days before *today*."""
+    """Return a breach if the date *recorded* is None (unknown) or more than *max_age* days before *today*."""
     if recorded is not None and (today - recorded).days <= max_age:
         return []
-    got = "a recording without a date" if recorded is None else f"a recording of {(today - recorded).days} days ago"
-    return [Breach("cassette-too-old", None, got, f"a recording of the last {max_age} days", "recorded_on")]
+    got = "a recording without a date" if recorded is None else f"a recording from {(today - recorded).days} days ago"
+    return [Breach("cassette-too-old", None, got, f"a recording from the last {max_age} days", "recorded_on")]
 
 
 def format_breach(version: object) -> Breach:
-    """Return the breach of a cassette whose *version* is not 1."""
+    """Return the breach for a cassette whose format *version* is not 1."""
     got = f"version {version}" if isinstance(version, int) and abs(version) < 10**6 else "an invalid version"
     return Breach("cassette-format", None, got, location="version")
 
 
 def _secrets(message: Request | Response) -> Iterator[tuple[str, str | None, Secret]]:
-    """Yield location, pointer (None outside the body) and kind of every secret in *message*."""
+    """Yield the location, pointer (None outside the body) and kind of every secret in *message*."""
     if isinstance(message, Request):
         yield from ((location, None, secret) for location, secret in _url_secrets(message.url))
     for name, value in message.headers:

@@ -1,7 +1,8 @@
-"""Placeholders: obviously fake values that replace strings and numbers which may not be shown.
+"""Placeholders: obviously fake values that replace strings and numbers that may not be shown.
 
-A placeholder has the type and format of the value that it replaces, and a counter. It is never computed from the value: a
-hash of a short secret can be guessed. Its hosts are reserved by RFC 2606, its telephone numbers by Ofcom for drama.
+A placeholder has the type and the format of the original value, and contains a counter. It is never computed from the
+value, since a hash of a short secret can be guessed. Hosts of placeholders are reserved by RFC 2606. Telephone numbers are
+reserved by Ofcom for use in drama.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 FIRST_NUMBER = 7_946_000_000
-"""The base of placeholders for telephone, card and tax numbers: the counter is added to it."""
+"""The base of placeholders for telephone, card and tax numbers, to which the counter is added."""
 
 _NUMBERS_BELOW = FIRST_NUMBER + 1_000_000
 _LONG = 2048
 
 
 class _Format(NamedTuple):
-    """A format of strings: its pattern, its placeholder, and the pattern of its placeholders with their counter."""
+    """A string format: the pattern of originals, the template of placeholders, and the pattern of placeholders."""
 
     original: re.Pattern[str]
     template: str
@@ -41,7 +42,7 @@ _FORMATS = (
         "00000000-0000-4000-8000-{number:012d}",
         r"00000000-0000-4000-8000-(\d{12})",
     ),
-    # With fewer zeros it could be a real key.
+    # A placeholder with fewer leading zeros could be a real key.
     _Format(re.compile(r"[0-9a-fA-F]{16,}|[0-9]{13,}"), "{number:0{width}d}", r"0{9,}(\d{1,9})"),
     _Format(re.compile(r"\+?(?:[ ().-]*[0-9]){7,15}"), "+44 20 7946 0{number:03d}", r"\+44 20 7946 0(\d{3,9})"),
     _Format(re.compile(r"(?s).*"), "redacted-{number}", r"redacted-(\d{1,9})"),
@@ -57,7 +58,7 @@ def is_placeholder(text: str) -> bool:
 
 
 def is_placeholder_number(number: float) -> bool:
-    """Return whether *number* is the placeholder of a telephone, card or tax number."""
+    """Return whether *number* is a placeholder for a telephone, card or tax number."""
     return FIRST_NUMBER < number < _NUMBERS_BELOW
 
 
@@ -67,13 +68,13 @@ def contains_placeholder(text: str) -> bool:
 
 
 def without_placeholder_numbers(text: str) -> str:
-    """Return *text* with the same placeholder for all, so that texts that were redacted separately compare equal."""
+    """Return *text* without the counters of its placeholders, so that separately redacted strings can be compared."""
     return _PLACEHOLDER.sub("redacted", re.sub(_NUMBER, str(FIRST_NUMBER), text))
 
 
 @dataclass(slots=True, repr=False)
 class Placeholders:
-    """Assigns placeholders to values. Equal values have equal placeholders."""
+    """An assignment of placeholders to values. Equal values get equal placeholders."""
 
     _texts: dict[str, str] = field(default_factory=dict)
     _numbers: dict[float, int] = field(default_factory=dict)
@@ -81,24 +82,24 @@ class Placeholders:
     _last: int = 0
 
     def reserve(self, text: str) -> None:
-        """Reserve the placeholders that *text* contains already, so that none of them is assigned to another value."""
+        """Reserve the placeholders in *text*, so that they are not assigned to other values."""
         for match in _ANYWHERE.finditer(text):
             self._reserved.update(int(number) for number in match.groups() if number)
 
     def text(self, text: str) -> str:
-        """Return the placeholder for *text*; placeholders and empty strings are returned unchanged."""
+        """Return the placeholder for *text*. Placeholders and empty strings are returned unchanged."""
         if not text or is_placeholder(text):
             return text
         if text not in self._texts:
-            # A very long text has no format, and some patterns would take long to find that out.
+            # A very long string has no special format, and matching some patterns would take long.
             formats = _FORMATS if len(text) <= _LONG else _FORMATS[-1:]
             counters = {"number": self._next(), "width": len(text)}
             made = (form.template.format_map(counters) for form in formats if form.original.fullmatch(text))
-            self._texts[text] = next(filter(is_placeholder, made))  # the first that is long enough
+            self._texts[text] = next(filter(is_placeholder, made))  # the first placeholder that is long enough
         return self._texts[text]
 
     def number(self, number: float) -> float:
-        """Return the placeholder for *number*, of the same type; placeholders are returned unchanged."""
+        """Return the placeholder for *number*, of the same type. Placeholders are returned unchanged."""
         if is_placeholder_number(number):
             return number
         if number not in self._numbers:

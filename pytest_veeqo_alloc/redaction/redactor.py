@@ -53,7 +53,7 @@ _HEADERS: Mapping[str, re.Pattern[str]] = {
         "x-total-pages-count": _COUNT,
     }.items()
 }
-"""The allowed values of headers. Of every other header only the name is kept."""
+"""The allowed values of headers. All other header values are replaced."""
 _SCHEME = re.compile(r"(Bearer|Basic|Digest|Token) (.+)", re.IGNORECASE | re.DOTALL)
 
 Fields = Mapping[str, Field]
@@ -66,10 +66,10 @@ def redact(interactions: Interaction) -> Interaction: ...
 @overload
 def redact(interactions: Iterable[Interaction]) -> list[Interaction]: ...
 def redact(interactions: Interaction | Iterable[Interaction]) -> Interaction | list[Interaction]:
-    """Return one interaction or several, redacted: every string that is not allowed is replaced by a placeholder.
+    """Return one or several interactions, redacted. Every string that is not allowed is replaced with a placeholder.
 
-    Equal values have equal placeholders in all of them. Bodies are returned decoded; a body that is neither JSON nor a
-    form is replaced by a marker. Redacting a second time changes nothing.
+    Equal values get equal placeholders in all interactions. Bodies are returned without content codings. A body that is
+    neither JSON nor a form is replaced with a marker. Redacting redacted interactions changes nothing.
     """
     redactor = Redactor()
     if isinstance(interactions, Interaction):
@@ -81,20 +81,20 @@ def redact(interactions: Interaction | Iterable[Interaction]) -> Interaction | l
 
 
 class Redactor:
-    """Redacts any number of interactions. Equal values have equal placeholders in all of them."""
+    """A redactor of any number of interactions. Equal values get equal placeholders in all interactions."""
 
     def __init__(self) -> None:
         request, response = tables().request, tables().response
         ((_, _, allocation),) = request.children
-        # The fields of a request with and without the wrapper.
+        # A request body may have the wrapper `allocation` or not.
         self._fields = {"request": {**allocation.fields, **request.fields}, "response": response.fields}
         self._placeholders = Placeholders()
 
     def reserve_placeholders(self, interaction: Interaction) -> None:
         """Reserve the placeholders that *interaction* contains.
 
-        Call it for every interaction before the first is redacted; otherwise a placeholder of a later interaction may be
-        assigned to another value in an earlier one.
+        Call this method for all interactions before any is redacted. Otherwise, a placeholder that a later interaction
+        contains may be assigned to a different value in an earlier interaction.
         """
         for message in (interaction.request, interaction.response):
             if message is not None:
@@ -106,7 +106,7 @@ class Redactor:
             self._placeholders.reserve(interaction.request.url)
 
     def interaction(self, interaction: Interaction) -> Interaction:
-        """Return *interaction* redacted. Its `source` is kept."""
+        """Return *interaction* redacted, with its `source` unchanged."""
         self.reserve_placeholders(interaction)
         request, response = interaction.request, interaction.response
         host = _host_of(request.url) if request is not None else ""
@@ -132,7 +132,7 @@ class Redactor:
         return b"[redacted: %d bytes that are no JSON]" % len(message.body)
 
     def _value(self, value: Any, name: str, field: Field | None, fields: Fields) -> Any:
-        """Redact a JSON value, the member *name*. *fields* are the documented members of an object in its place."""
+        """Redact the JSON value of the member *name*. *fields* are the documented members if *value* is an object."""
         if isinstance(value, str):
             allowed = allowed_text(name, value)
             return self._placeholders.text(value) if allowed is None else allowed
@@ -152,7 +152,7 @@ class Redactor:
         return self._placeholders.number(value) if is_personal else value
 
     def _form(self, form: str) -> str:
-        """Redact a query or a form (`application/x-www-form-urlencoded`): only names that are words are kept."""
+        """Redact a query or a form (`application/x-www-form-urlencoded`). Keep only names that consist of words."""
         pairs = (pair.partition("=") for pair in form.split("&"))
         return "&".join(
             f"{name if not name or is_plain_name(name) else self._form_text(name)}{equals}{self._form_text(value)}"
@@ -172,7 +172,7 @@ class Redactor:
         return tuple(kept)
 
     def _header(self, name: str, value: str, host: str) -> tuple[str, str]:
-        """Redact a header. *host* is that of the request, which is kept in `Host` and `Location` too."""
+        """Redact a header. Keep *host*, the host of the request, in `Host` and `Location`."""
         lowered = name.lower()
         if not is_plain_name(name):
             is_redacted = is_placeholder(name.removeprefix("x-"))
@@ -186,7 +186,7 @@ class Redactor:
         allowed = _HEADERS.get(lowered)
         if (allowed is not None and allowed.fullmatch(value)) or (lowered == "host" and host and value == host):
             return name, value
-        if lowered == "content-type" and is_json_type(value):  # stays one for the rule about media types
+        if lowered == "content-type" and is_json_type(value):  # keep a JSON type for the rule about media types
             is_plain = value.partition(";")[0].strip().lower() == "application/json"
             return name, "application/json" if is_plain else "application/vnd.redacted+json"
         if lowered != "content-type" and (match := _SCHEME.fullmatch(value)):
@@ -194,7 +194,7 @@ class Redactor:
         return name, self._placeholders.text(value)
 
     def _url(self, url: str, *, keep_host: bool) -> str:
-        """Redact userinfo, host (unless *keep_host*), path, query and fragment of *url*."""
+        """Redact the userinfo, host (unless *keep_host*), path, query and fragment of *url*."""
         try:
             parts = urlsplit(url)
         except ValueError:
@@ -217,11 +217,11 @@ class Redactor:
     def _other_host(self, host: str) -> str:
         if not host or (host.endswith(_PLACEHOLDER_HOST) and is_placeholder(host.removesuffix(_PLACEHOLDER_HOST))):
             return host
-        # The prefix makes sure of a placeholder of letters, digits and hyphens, whatever the format of the host.
+        # The prefix ensures a placeholder of letters, digits and hyphens, whatever the format of the host.
         return self._placeholders.text(f"host {host}") + _PLACEHOLDER_HOST
 
     def _segment(self, before: str, segment: str) -> str:
-        """Redact a path segment: names of resources and ids are kept, after `orders` ids of any length."""
+        """Redact a path segment. Keep resource names and ids, and ids of up to 29 digits after `orders`."""
         is_id = (_ORDER_ID if before == "orders" else _ID).fullmatch(segment)
         if is_id or segment in ("", ".", "..") or is_allowed_segment(segment):
             return segment
@@ -232,7 +232,7 @@ class Redactor:
 
 
 def _host_of(url: str) -> str:
-    """Return host and port of *url*, without userinfo, or an empty string if it has none."""
+    """Return the host and port of *url*, or an empty string if *url* has no host."""
     try:
         return urlsplit(url).netloc.rpartition("@")[2]
     except ValueError:

@@ -1,1 +1,1 @@
-"""The bundled JSON Schemas, and the OpenAPI document made from them."""
+"""The bundled specification: JSON Schemas, deviations and the OpenAPI document."""

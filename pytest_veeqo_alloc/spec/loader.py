@@ -1,4 +1,4 @@
-"""The shipped specification: its files, the JSON Schemas per profile, the compiled tables, deviations and OpenAPI."""
+"""The loader of the bundled specification: JSON Schemas per profile, compiled tables, deviations and OpenAPI."""
 
 from __future__ import annotations
 
@@ -28,15 +28,17 @@ PACKS = ("observed",)
 """The names of the bundled packs of deviations."""
 
 _FOLDER_IN_WHEEL = "_shipped"
-_MIN_ORDER_MEMBERS = 5  # fewer documented members occur in other objects too: an id, a status, tags
+_MIN_ORDER_MEMBERS = (
+    5  # objects other than an order have up to four documented members of an order, such as id, status and tags
+)
 _OPENAPI_NAMES: dict[BodySide, str] = {"request": "allocation_request", "response": "order"}
 _NOT_IN_OPENAPI = ("$schema", "$id", "$defs", "x-rule")
 
 
 def shipped_folder(folder: str) -> Traversable:
-    """Return the folder `schemas` or `cassettes`, which is inside the package in a wheel and beside it in a checkout.
+    """Return the bundled folder `schemas` or `cassettes`. Raise FileNotFoundError if the folder is missing.
 
-    FileNotFoundError if it is in neither place.
+    In a wheel the folder is inside the package. In a checkout it is next to the package.
     """
     inside = files("pytest_veeqo_alloc") / _FOLDER_IN_WHEEL / folder
     beside = Path(__file__).resolve().parents[2] / folder
@@ -47,13 +49,13 @@ def shipped_folder(folder: str) -> Traversable:
 
 
 def read_shipped_text(path: str) -> str:
-    """Return the text of a shipped file such as `schemas/response.json`."""
+    """Return the content of a bundled file such as `schemas/response.json`."""
     folder, _, rest = path.partition("/")
     return shipped_folder(folder).joinpath(*rest.split("/")).read_text(encoding="utf-8")
 
 
 def validate_side(side: str) -> None:
-    """Raise ValueError unless *side* is `request` or `response`."""
+    """Raise ValueError unless *side* is "request" or "response"."""
     if side not in BODY_SIDES:
         raise ValueError(unknown_name("side", side, BODY_SIDES))
 
@@ -61,9 +63,9 @@ def validate_side(side: str) -> None:
 def load_schema(side: BodySide, profile: str | None = None) -> dict[str, Any]:
     """Return a new copy of the JSON Schema (2020-12) of *side*.
 
-    Without a profile it is the shipped schema, which is an open reading of the documentation. With a profile it is a schema
-    that rejects exactly the bodies for which a structural rule of that profile is an error. ValueError for an unknown side
-    or profile.
+    Without a profile, the schema is the bundled one, which accepts undocumented members. With a profile, the schema
+    rejects exactly the bodies that break a structural rule with the severity "error" in that profile. Raise ValueError
+    for an unknown side or profile.
     """
     validate_side(side)
     schema: Schema = json.loads(read_shipped_text(f"schemas/{side}.json"))
@@ -75,7 +77,7 @@ def load_schema(side: BodySide, profile: str | None = None) -> dict[str, Any]:
     }
     shapes = {name: _shape_for(shape, errors, not_null) for name, shape in schema["$defs"].items()}
     derived = {**_shape_for(schema, errors, not_null), "$defs": shapes}
-    if side == "response":  # an object without any of these is not an order
+    if side == "response":  # an object without any of these members is not an order
         return {**derived, "anyOf": [{"required": [name]} for name in derived["properties"] if name != "status"]}
     unwrapped = {"anyOf": [{"required": [name]} for name in shapes["allocation"]["properties"]]}
     if "request-not-wrapped" in errors:
@@ -91,7 +93,7 @@ def load_schema(side: BodySide, profile: str | None = None) -> dict[str, Any]:
 
 
 def _shape_for(shape: Schema, errors: set[str], not_null: set[str]) -> Schema:
-    """Return the schema of an object whose members are typed, nullable, required and closed as *errors* demand."""
+    """Return the schema of the object *shape* that enforces the rules in *errors*; objects in *not_null* are never null."""
     closed = {"additionalProperties": False} if "undocumented-field" in errors else {}
     if "x-rule" in shape:
         return {**shape, **closed}
@@ -123,7 +125,7 @@ def _member_for(member: Schema, errors: set[str], not_null: set[str]) -> Schema:
 
 @functools.cache
 def tables() -> Tables:
-    """Return the compiled schemas and operation."""
+    """Return the compiled schemas of the request and response body, and the documented operation."""
     return Tables(
         parse_operation(json.loads(read_shipped_text("schemas/operation.json"))),
         compile_schema(load_schema("request"), root="request"),
@@ -133,17 +135,17 @@ def tables() -> Tables:
 
 @functools.cache
 def field_trees() -> FieldTrees:
-    """Return the documented fields of both bodies, for counting coverage."""
+    """Return the trees of the documented fields of request and response bodies. They are for counting coverage."""
     return {"request": build_field_tree(tables().request), "response": build_field_tree(tables().response)}
 
 
 def operation_matches(interaction: Interaction) -> bool:
-    """Return whether *interaction* is a call of the documented operation, by method and path."""
+    """Return whether the method and path of *interaction* are those of the documented operation."""
     return tables().operation.matches(interaction)
 
 
 def side_of(value: Any) -> BodySide | None:
-    """Return the side whose body *value* looks like, by its documented members, or None."""
+    """Return "request" or "response", depending on the documented members in *value*. Return None if neither fits."""
     if not isinstance(value, dict):
         return None
     ((name, _, allocation),) = tables().request.children
@@ -154,7 +156,7 @@ def side_of(value: Any) -> BodySide | None:
 
 
 def load_deviations(named: str | os.PathLike[str] | Deviation) -> tuple[Deviation, ...]:
-    """Return the deviations of a pack or a TOML file; ValueError, with the file's name, if they cannot be loaded."""
+    """Return the deviations of a bundled pack or a TOML file. Raise ValueError, naming the file, if loading fails."""
     if isinstance(named, Deviation):
         return (named,)
     if named in PACKS:
@@ -164,26 +166,28 @@ def load_deviations(named: str | os.PathLike[str] | Deviation) -> tuple[Deviatio
         return parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if path.suffix:
-            raise ValueError(f"there is no file of deviations {str(path)!a}") from None
+            raise ValueError(f"no such deviations file: {str(path)!a}") from None
         raise ValueError(unknown_name("deviation pack or file", str(path), PACKS)) from None
     except UnicodeDecodeError:
-        raise ValueError(f"{str(path)!a}: not UTF-8, so no TOML") from None
+        raise ValueError(f"{str(path)!a}: not UTF-8, so not TOML") from None
     except OSError as error:
-        raise ValueError(f"the deviations {str(path)!a} cannot be read: {error.strerror}") from None
+        raise ValueError(f"the deviations file {str(path)!a} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise ValueError(f"{str(path)!a}: {error}") from None
 
 
 @functools.cache
 def observed_deviations() -> DeviationIndex:
-    """Return the bundled pack of deviations of the live API."""
-    return DeviationIndex(load_deviations("observed"), datetime.date.min)  # none of them expires, so any day will do
+    """Return the bundled deviations of the live API."""
+    return DeviationIndex(
+        load_deviations("observed"), datetime.date.min
+    )  # these deviations never expire, so any date is right
 
 
 def openapi_document(profile: str | None = None) -> dict[str, Any]:
-    """Return an OpenAPI 3.1 document of the operation, with the schemas of `load_schema` for *profile*.
+    """Return an OpenAPI 3.1 document of the operation, with the schemas that `load_schema` returns for *profile*.
 
-    ValueError for an unknown profile.
+    Raise ValueError for an unknown profile.
     """
     operation: dict[str, Any] = json.loads(read_shipped_text("schemas/operation.json"))
     method, path = operation.pop("method").lower(), operation.pop("path")
@@ -198,13 +202,15 @@ def openapi_document(profile: str | None = None) -> dict[str, Any]:
         example = json.loads(read_shipped_text(f"schemas/examples/{side}.json"))
         (content,) = bodies[side]["content"].values()
         content["schema"] = {"$ref": f"#/components/schemas/{name}"}
-        content["examples"] = {"documented": {"summary": "The example of the page, sanitised", "value": example}}
+        content["examples"] = {
+            "documented": {"summary": "The sanitised example of the Veeqo documentation", "value": example}
+        }
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Create a new allocation",
             "version": version("pytest-veeqo-alloc"),
-            "description": "One call of the Veeqo API, as its documentation page describes it; not an official document.",
+            "description": "One operation of the Veeqo API, as the Veeqo documentation describes it. Not an official document.",
         },
         "paths": {path: {method: operation}},
         "components": {"schemas": schemas},
@@ -212,7 +218,7 @@ def openapi_document(profile: str | None = None) -> dict[str, Any]:
 
 
 def _moved(part: Any, names: dict[str, str]) -> Any:
-    """Return *part* of a schema with its references changed to components, and without keywords of a schema file."""
+    """Return *part* of a schema, with references to OpenAPI components and without the keywords of a schema file."""
     if isinstance(part, list):
         return [_moved(item, names) for item in part]
     if not isinstance(part, dict):

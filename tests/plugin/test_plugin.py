@@ -180,7 +180,7 @@ def test_profile(veeqo_alloc_contract):
     [
         ("profile=strct", "unknown profile 'strct': did you mean 'strict'?"),
         ("rule=x", "expected ID=SEVERITY, such as null-value=warning, not 'x'"),
-        ("deviations=no.toml", "there is no file of deviations 'no.toml'"),
+        ("deviations=no.toml", "no such deviations file: 'no.toml'"),
     ],
 )
 def test_invalid_option_is_rejected(suite: pytest.Pytester, option: str, sentence: str) -> None:

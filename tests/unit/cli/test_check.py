@@ -119,7 +119,7 @@ def test_unreadable_file_exits_2_even_beside_an_error(run: Any) -> None:
     assert status == 2
     assert "1 error" in out
     assert err.splitlines() == [
-        "veeqo-alloc: cut.json: not JSON, or cut off: line 1, column 2",
+        "veeqo-alloc: cut.json: invalid or truncated JSON: line 1, column 2",
         "veeqo-alloc: nowhere.json: No such file or directory",
         "veeqo-alloc: odd.json: skipped: not a body, interaction, cassette or HAR file; if it is one, name its kind with --as",
     ]
@@ -171,7 +171,7 @@ def test_unreadable_file_is_not_ok_in_any_format(run: Any, format_name: str) -> 
     if format_name == "json":
         assert json.loads(out)["ok"] is False
     else:
-        assert out == "::error file=cut.json,title=unreadable::not JSON, or cut off: line 1, column 2\n"
+        assert out == "::error file=cut.json,title=unreadable::invalid or truncated JSON: line 1, column 2\n"
 
 
 def test_option_named_by_a_failure_works(run: Any) -> None:
@@ -264,7 +264,7 @@ def test_text_names_the_pack_that_accepts_every_error(run: Any) -> None:
             "expected ID=SEVERITY, such as null-value=warning, not 'null-value'",
         ),
         (["check", "--rule", "null-valu=off", "x"], "unknown rule 'null-valu': did you mean 'null-value'?"),
-        (["check", "--deviations", "x.toml", "x"], "there is no file of deviations 'x.toml'"),
+        (["check", "--deviations", "x.toml", "x"], "no such deviations file: 'x.toml'"),
         (["schema", "request", "--profile", "x"], "unknown profile 'x'"),
         (["check"], "the following arguments are required: PATH"),
         (["chek"], "invalid choice: 'chek'"),

@@ -130,9 +130,9 @@ def test_standard_input_is_redacted_to_standard_output(
     ("content", "sentence"),
     [
         (b"\xff", "not UTF-8, so neither JSON nor YAML"),
-        (b"{", "not JSON, or cut off"),
-        (b"interactions: []\nversion: 3\n", "a VCR cassette of another version than 1"),
-        (b"interactions: !!python/object/apply:os.system [x]\n", "contains a Python-object tag"),
+        (b"{", "invalid or truncated JSON"),
+        (b"interactions: []\nversion: 3\n", "a VCR cassette with a format version other than 1"),
+        (b"interactions: !!python/object/apply:os.system [x]\n", "contains a tag of a Python object"),
         (b'{"name": "x"}', "not a cassette, HAR file or interaction: nothing else can be redacted"),
         (b'{"allocation": {}}', "not a cassette, HAR file or interaction: nothing else can be redacted"),
     ],
@@ -198,7 +198,7 @@ def _is_text(body: bytes | None) -> bool:
 
 
 def test_interaction_without_a_response_does_not_fit_a_cassette(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="a cassette holds requests with their responses"):
+    with pytest.raises(ValueError, match="a request or response is missing; a cassette requires both"):
         render_redacted("cassette", {}, [Interaction(None)], as_json=False)
-    with pytest.raises(ValueError, match="an entry of a HAR file has a request"):
+    with pytest.raises(ValueError, match="a request is missing; an entry of a HAR file requires it"):
         render_redacted("har", {"log": {"entries": [{}]}}, [Interaction(None)], as_json=True)

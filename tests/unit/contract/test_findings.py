@@ -178,7 +178,7 @@ def test_severity_of_a_single_rule_can_be_changed() -> None:
         ({"rules": {"x" * 59: "off"}}, f"unknown rule '{'x' * 56}...: 'veeqo-alloc rules' lists all of them"),
         ({"rules": {"null-value": "warn"}}, "unknown severity for null-value 'warn': did you mean 'warning'?"),
         ({"deviations": ["observd"]}, "unknown deviation pack or file 'observd': did you mean 'observed'?"),
-        ({"deviations": "nowhere.toml"}, "there is no file of deviations 'nowhere.toml'"),
+        ({"deviations": "nowhere.toml"}, "no such deviations file: 'nowhere.toml'"),
     ],
 )
 def test_unknown_setting_is_rejected(arguments: dict[str, object], sentence: str) -> None:
@@ -336,7 +336,7 @@ def test_invalid_deviation_file_is_rejected_with_its_name(tmp_path: Path, text: 
 def test_deviation_file_that_is_not_text_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "accepted.toml"
     path.write_bytes(b"\xff")
-    with pytest.raises(ValueError, match=r"accepted\.toml': not UTF-8, so no TOML"):
+    with pytest.raises(ValueError, match=r"accepted\.toml': not UTF-8, so not TOML"):
         Contract(deviations=[path])
 
 

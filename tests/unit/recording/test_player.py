@@ -348,17 +348,23 @@ def test_vcrpy_logs_no_request(cassettes: Cassettes, caplog: pytest.LogCaptureFi
 
 
 SENTENCES = [
-    ("interactions: [", "cannot be used: neither JSON nor YAML of one document"),
-    ("interactions: !!python/object/apply:os.system [ls]\nversion: 1", "cannot be used: contains a Python-object tag"),
+    ("interactions: [", "cannot be used: neither valid JSON nor a single valid YAML document"),
+    (
+        "interactions: !!python/object/apply:os.system [ls]\nversion: 1",
+        "cannot be used: contains a tag of a Python object",
+    ),
     (
         "interactions:\n- request: {method: POST, uri: /x}\n  response: {}\nversion: 1",
         "cannot be used: entry 1 of a VCR",
     ),
-    ("interactions: []\n", "cannot be used: a VCR cassette without its version, which stands last: it may be cut off"),
-    ("interactions: []\nversion: 2\n", "cannot be used: a VCR cassette of another version than 1"),
+    (
+        "interactions: []\n",
+        "cannot be used: a VCR cassette without a version, the last member of a cassette: the file may be truncated",
+    ),
+    ("interactions: []\nversion: 2\n", "cannot be used: a VCR cassette with a format version other than 1"),
     ("interactions: []\nversion: 1\n", "has no interaction: record it again"),
-    ("", "cannot be used: not what a VCR cassette looks like"),
-    ("just words", "cannot be used: not what a VCR cassette looks like"),
+    ("", "cannot be used: not the structure of a VCR cassette"),
+    ("just words", "cannot be used: not the structure of a VCR cassette"),
 ]
 
 

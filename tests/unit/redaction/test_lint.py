@@ -170,12 +170,12 @@ def test_secrets_in_forms_and_plain_text_are_found() -> None:
 @pytest.mark.parametrize(
     ("message", "remedy"),
     [
-        (Request("GET", "/x", (("x-api-key", KEY),)), "run veeqo-alloc redact --in-place on the file, then replace the credential: whoever can read the file has seen it"),
-        (Request("GET", "https://joe:hunter22@h/x"), "run veeqo-alloc redact --in-place on the file, then change the password: whoever can read the file has seen it"),
+        (Request("GET", "/x", (("x-api-key", KEY),)), "run veeqo-alloc redact --in-place on the file, then revoke the credential: it is compromised if others could read the file"),
+        (Request("GET", "https://joe:hunter22@h/x"), "run veeqo-alloc redact --in-place on the file, then change the password: it is compromised if others could read the file"),
         (Response(200, (), b'["jane@corp.io"]'), "run veeqo-alloc redact --in-place on the file"),
         (Response(200, (), b'{"phone": "020 1111 2222"}'), "run veeqo-alloc redact --in-place on the file"),
         (Response(200, (), b'["4111 1111 1111 1111"]'), "run veeqo-alloc redact --in-place on the file"),
-        (Response(200, (), json.dumps([KEY]).encode()), "run veeqo-alloc redact --in-place on the file; if it is not a secret, accept it with a deviation"),
+        (Response(200, (), json.dumps([KEY]).encode()), "run veeqo-alloc redact --in-place on the file; if the string is not a secret, accept it with a deviation"),
     ],
     ids=["credential", "password in a URL", "e-mail address", "telephone number", "card number", "random string"],
 )  # fmt: skip
@@ -190,8 +190,8 @@ def test_remedy_depends_on_the_kind_of_secret(message: Request | Response, remed
 def test_secret_in_a_body_alone_must_be_replaced_by_hand(side: str) -> None:
     mail, key = Engine().file_findings(body_breaches(side, b'{"a": "jane@corp.io", "api_key": "hunter22"}'))
     assert (mail.pointer, mail.got) == ("/a", f"{MAIL} in the {side}")
-    assert mail.remedy == "replace it in the file by a made-up value"
-    assert key.remedy.startswith("replace it in the file by a made-up value, then replace the credential")
+    assert mail.remedy == "replace the value in the file with a made-up value"
+    assert key.remedy.startswith("replace the value in the file with a made-up value, then revoke the credential")
 
 
 def test_random_string_can_be_accepted_with_a_deviation() -> None:
@@ -262,7 +262,7 @@ def test_age_comes_from_the_stamp_or_the_date_header(tmp_path: Path, capsys: pyt
     assert rules(capsys, "--lint", "--max-age", "100", stamped) == (0, [])
     main(["check", "--lint", "--max-age", "99", stamped, silent])
     text = capsys.readouterr().out
-    assert "got     a recording of 100 days ago" in text
+    assert "got     a recording from 100 days ago" in text
     assert "got     a recording without a date" in text
 
 
