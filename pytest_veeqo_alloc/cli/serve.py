@@ -70,7 +70,7 @@ def serve(server: BaseServer, *, host: str, port: int, names: tuple[str, ...], s
         server.settle()
         findings, problems = server.unexpected, server.problems
         server.publish()
-    lines = [f"requests: {server.checked}, errors: {len(findings.errors)}, warnings: {len(findings.warnings)}"]
+    lines = [f"requests: {len(server.log.records)}, errors: {len(findings.errors)}, warnings: {len(findings.warnings)}"]
     lines += [render(findings, server.engine.hint(findings))] if len(findings) else []
     for line in [*lines, *map(printable, problems)]:
         print(line, flush=True)

@@ -42,8 +42,10 @@ from pytest_veeqo_alloc.spec.loader import tables
 
 API_KEY = "fake-key-for-tests"
 
-_ORDER = re.compile(r"/orders/([0-9]{1,18})\Z")
-_ALLOCATION = re.compile(r"/orders/([0-9]{1,18})/allocations/([0-9]{1,18})\Z")
+_SIBLINGS = {
+    "GET": re.compile(r"/orders/([0-9]{1,18})\Z"),
+    "DELETE": re.compile(r"/orders/([0-9]{1,18})/allocations/([0-9]{1,18})\Z"),
+}
 
 _REJECTIONS = {
     "order-id-not-integer": "not-found", "api-key-missing": "unauthorized", "request-media-type": "bad-request",
@@ -63,7 +65,7 @@ class IncomingCall:
     parsed: ParsedRequest
     is_documented: bool
     order_id: int | None
-    sibling: tuple[int, int | None] | None
+    sibling: tuple[int, ...] | None
 
     @classmethod
     def of(cls, request: Request) -> IncomingCall:
@@ -71,11 +73,9 @@ class IncomingCall:
         operation, path = tables().operation, path_of(request.url)
         parsed = ParsedRequest.of(request, operation)
         is_documented = parsed.segment is not None and request.method.upper() == operation.method
-        sibling: tuple[int, int | None] | None = None
-        if request.method == "GET" and (match := _ORDER.search(path)):
-            sibling = int(match[1]), None
-        elif request.method == "DELETE" and (match := _ALLOCATION.search(path)):
-            sibling = int(match[1]), int(match[2])
+        pattern = _SIBLINGS.get(request.method)
+        match = pattern.search(path) if pattern is not None else None
+        sibling = tuple(int(number) for number in match.groups()) if match else None
         return cls(parsed, is_documented, order_id_in(parsed.segment), sibling)
 
 
@@ -91,10 +91,8 @@ def outcome_of(
     if policy.wrong_key != ACCEPT and api_key not in keys_of(call.parsed.request, tables().operation):
         return world, Outcome(policy.wrong_key, reason="the request does not have the API key of this server")
     if call.sibling is not None:
-        order_id, allocation_id = call.sibling
-        if allocation_id is None:
-            return world, read(world, policy, order_id)
-        return release(world, order_id, allocation_id)
+        is_read = call.parsed.request.method == "GET"
+        return (world, read(world, policy, *call.sibling)) if is_read else release(world, *call.sibling)
     if errors:
         return world, _rejection(errors, policy)
     if call.order_id is None or call.order_id < 1:

@@ -47,7 +47,7 @@ class RefusedRequestError(Exception):
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
-        self.status, self.sentence = status, sentence
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,6 @@ class Head(HasHeaders):
     minor: int
     headers: Headers
 
-    @property
-    def keeps_alive(self) -> bool:
-        """Whether another request may follow on the connection (RFC 9112 section 9.3)."""
-        return self.minor > 0 and not any("close" in value.lower() for value in self.header_values("connection"))
-
 
 def read_head(stream: BufferedIOBase) -> Head | None:
     """Read the head of the next request; None if the client left. Raise RefusedRequestError for a malformed head."""
@@ -74,8 +69,7 @@ def read_head(stream: BufferedIOBase) -> Head | None:
         return None
     if len(line) > _MAX_LINE:
         raise RefusedRequestError(414, f"a request line may have at most {_MAX_LINE} bytes")
-    match = _LINE.fullmatch(line.decode("latin-1"))
-    if match is None:
+    if (match := _LINE.fullmatch(line.decode("latin-1"))) is None:
         raise RefusedRequestError(400, "this is not an HTTP/1.1 request")
     method, target, major, minor = match.groups()
     if major != "1":
@@ -89,8 +83,7 @@ def _read_fields(stream: BufferedIOBase) -> list[tuple[str, str]]:
         if len(line) > _MAX_LINE or len(fields) >= _MAX_FIELDS:
             limits = f"at most {_MAX_FIELDS} headers, of {_MAX_LINE} bytes each"
             raise RefusedRequestError(431, f"a request may have {limits}")
-        match = _FIELD.fullmatch(line.decode("latin-1"))
-        if match is None:
+        if (match := _FIELD.fullmatch(line.decode("latin-1"))) is None:
             raise RefusedRequestError(400, "a header must be a name, a colon and a value on one line")
         fields.append((match[1], match[2]))
     return fields
@@ -179,10 +172,10 @@ class Handler(socketserver.StreamRequestHandler):
         try:
             while self._keeps_alive and not self.server.closing.is_set():
                 head = None
-                head = read_head(self.rfile)
-                if head is None:
+                if (head := read_head(self.rfile)) is None:
                     break
-                self._keeps_alive = head.keeps_alive
+                closes = any("close" in value.lower() for value in head.header_values("connection"))
+                self._keeps_alive = head.minor > 0 and not closes  # RFC 9112 section 9.3
                 self._answer(head)
         except RefusedRequestError as refusal:
             self._refuse(refusal, has_body=head is None or head.method != "HEAD")
@@ -306,7 +299,7 @@ class Handler(socketserver.StreamRequestHandler):
 
     def _refuse(self, refusal: RefusedRequestError, *, has_body: bool) -> None:
         """Send the error response, then drain the request, so that the client gets to read the response."""
-        body = json.dumps({"error_messages": refusal.sentence}).encode()
+        body = json.dumps({"error_messages": str(refusal)}).encode()
         top = (
             f"HTTP/1.1 {refusal.status} {reason_phrase(refusal.status)}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"

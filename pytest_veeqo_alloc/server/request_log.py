@@ -149,11 +149,6 @@ class BaseServer(ABC):
         return Interactions(list(self.log.records))
 
     @property
-    def checked(self) -> int:
-        """The number of requests so far."""
-        return len(self.log.records)
-
-    @property
     def findings(self) -> Findings:
         """The findings of every request and response so far, and of the sequence of requests."""
         return self.engine.merge([*map(self.findings_of, self.log.records), self.sequence_findings()])

@@ -36,13 +36,13 @@ def post(fake: Fake, body: Any = None) -> int:
 def test_other_paths_are_handled_by_the_server() -> None:
     fake = Fake(Engine())
     assert post(fake) == 201
-    assert fake.checked == 1
+    assert len(fake.interactions) == 1
 
 
 def test_calls_of_the_control_api_are_not_logged() -> None:
     fake = Fake(Engine())
     assert call(fake, "GET", "findings") == (200, {"ok": True, "checked": 0, "findings": [], "complaints": []})
-    assert fake.checked == 0
+    assert len(fake.interactions) == 0
 
 
 def test_findings_name_the_number_of_their_request_unless_they_are_about_several() -> None:
@@ -82,7 +82,7 @@ def test_reset_needs_no_body() -> None:
     fake = Fake(Engine())
     post(fake)
     assert call(fake, "POST", "reset") == (200, {"ok": True})
-    assert fake.checked == 0
+    assert len(fake.interactions) == 0
 
 
 @pytest.mark.parametrize(("method", "name", "body", "headers", "status", "words"), [
