@@ -187,9 +187,9 @@ class CassettePlayer:
             log.setLevel(logging.WARNING)  # at INFO it shows requests and responses with their keys
             cassette = stack.enter_context(use)
             stack.enter_context(guard_network(self._may_connect, self._may_look_up, blocked))
-            stack.callback(_close_admission)
             if not self._was_loaded:
                 raise CassetteError("this version of vcrpy would write recordings unredacted: install another")
+            stack.callback(_close_admission)
             self._cassette = cassette
             cassette.play_response = self._noting_plays(cassette.play_response)
             yield self
