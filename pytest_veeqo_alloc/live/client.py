@@ -62,18 +62,19 @@ class Admission(AbstractContextManager["Admission"]):
 
 
 class LiveClient:
-    """The only way to the server of *permission*, within the budget and rate of *run_state*; *writer* keeps the journal."""
+    """The only way to the server of *permission*, within the budget and rate kept in *folder*; *writer* is the journal's."""
 
     def __init__(
         self,
         permission: WritePermission,
-        run_state: RunState,
+        folder: Path,
         writer: JournalWriter,
         *,
         timeouts: tuple[float, float] = (5, 30),
         backoff: Backoff | None = None,
     ) -> None:
-        self.permission, self.run_state, self.writer, self.target = permission, run_state, writer, permission.target
+        self.permission, self.writer, self.target = permission, writer, permission.target
+        self.run_state = RunState(folder, permission.rate, permission.max_writes)
         self.timeouts, self._backoff = timeouts, backoff or Backoff()
         self._session = requests.Session()
         self._session.trust_env = permission.trust_env
@@ -243,4 +244,4 @@ def open_live(permission: WritePermission, journal: Path) -> Iterator[LiveClient
         open_journal(journal, permission.target) as writer,
         tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as folder,
     ):
-        yield LiveClient(permission, RunState(Path(folder), permission.rate, permission.max_writes), writer)
+        yield LiveClient(permission, Path(folder), writer)

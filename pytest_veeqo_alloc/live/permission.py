@@ -60,7 +60,7 @@ class OrderPool:
         if scope.warehouses:
             places = [place for place in places if place.warehouse_id in scope.warehouses]
         for sellable, quantity in scope.units.items():
-            free = max((place.sellables.get(sellable, 0) for place in places), default=0)
+            free = max(place.sellables.get(sellable, 0) for place in places)
             if not free:
                 return f"the order pool has no sellable {sellable} for order {order_id} there"
             if quantity > free:

@@ -18,7 +18,6 @@ from pytest_veeqo_alloc.live.cleanup import CleanupResult, clean_up
 from pytest_veeqo_alloc.live.client import LiveClient
 from pytest_veeqo_alloc.live.journal import JOURNAL, JournalWriter, open_journal, read_journal
 from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WriteOptions, WritePermission, grant_permission
-from pytest_veeqo_alloc.live.run_state import RunState
 from pytest_veeqo_alloc.plugin.options import base_directory, setting
 
 LIVE_PLUGIN = "veeqo_alloc_live"
@@ -60,10 +59,8 @@ class LivePlugin:
         if self._permission is None or self._shared is None or "error" in self._shared:
             raise LiveError(self._shared["error"] if self._shared else "the controller gave this process no run folder")
         if self._live is None:
-            rate = self._permission.rate
             writer = JournalWriter(Path(self._shared["journal"]), self._shared["run"])
-            run_state = RunState(Path(self._shared["folder"]), rate, self._permission.max_writes)
-            self._live = LiveClient(self._permission, run_state, writer)
+            self._live = LiveClient(self._permission, Path(self._shared["folder"]), writer)
         return self._live
 
     @pytest.hookimpl(optionalhook=True)

@@ -82,12 +82,9 @@ from pathlib import Path
 from pytest_veeqo_alloc.live.client import LiveClient
 from pytest_veeqo_alloc.live.journal import JournalWriter
 from pytest_veeqo_alloc.live.permission import WriteOptions, grant_permission
-from pytest_veeqo_alloc.live.run_state import RunState
 url, folder = sys.argv[1], Path(sys.argv[2])
 options = WriteOptions(url, (url.partition("://")[2],), "{KEY}", 99, "pool.toml", folder=folder)
-permission = grant_permission(options)
-state = RunState(folder, permission.rate, 99)
-live = LiveClient(permission, state, JournalWriter(folder / "j", "r"), timeouts=({LIMIT}, {LIMIT}))
+live = LiveClient(grant_permission(options), folder, JournalWriter(folder / "j", "r"), timeouts=({LIMIT}, {LIMIT}))
 list(ThreadPoolExecutor(4).map(lambda _: live.read_order(7), range(8)))
 """
 

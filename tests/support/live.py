@@ -10,7 +10,6 @@ from pathlib import Path
 from pytest_veeqo_alloc.live.client import LiveClient
 from pytest_veeqo_alloc.live.journal import open_journal
 from pytest_veeqo_alloc.live.permission import WriteOptions, grant_permission
-from pytest_veeqo_alloc.live.run_state import RunState
 from pytest_veeqo_alloc.live.transport import Backoff
 from support.bodies import allocation_request
 
@@ -33,5 +32,4 @@ def live_at(url: str, folder: Path, *, writes: int = 9, orders: str = POOL, rate
         WriteOptions(url, (host,), key, writes, named, rate, trust_env, folder), needs_key=needs_key
     )
     with open_journal(folder / "journal.jsonl", granted.target) as writer:
-        state = RunState(folder, granted.rate, writes)
-        yield LiveClient(granted, state, writer, backoff=backoff, timeouts=timeouts)
+        yield LiveClient(granted, folder, writer, backoff=backoff, timeouts=timeouts)
