@@ -92,7 +92,7 @@ def fixtures() -> str:
         "",
         "| marker | effect |",
         "| --- | --- |",
-        "| `veeqo_alloc_cassette(name, ...)` | plays this cassette for the whole test; takes the arguments of `veeqo_alloc_cassette.use()` |",
+        "| `veeqo_alloc_cassette(name, ...)` | plays a cassette during the whole test; takes the arguments of `veeqo_alloc_cassette.use()` |",
         "| `veeqo_alloc_basis(basis)` | the basis of a test of the packaged suite; select with `-m \"veeqo_alloc_basis(basis='rfc')\"` |",
         "",
         "| hook | description |",

@@ -1,6 +1,6 @@
 """The pytest plugin: options, fixtures, markers and summary.
 
-pytest loads it in every run, so heavy modules are imported where they are needed.
+pytest loads this module in every run, so heavy modules are imported only where they are needed.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pytest_veeqo_alloc.plugin.observers import trim_traceback, warnings_of
 from pytest_veeqo_alloc.plugin.options import OPTIONS, add_options, is_conformance_run, is_option_set, setting
 from pytest_veeqo_alloc.plugin.run_state import checked_count, contract_of, listener_of
 
-# A plugin that is named by hand, not found by its entry point, is not rewritten: its assertions would explain nothing.
+# With `-p`, pytest rewrites the assertions of the named module only; with an entry point, those of the package.
 pytest.register_assert_rewrite("pytest_veeqo_alloc.conformance")
 
 _MARKERS = (
-    f"{CASSETTE_MARKER}(name, ...): play this cassette for the whole test; takes the arguments of the fixture's .use()",
-    "veeqo_alloc_basis(basis): what a conformance test is based on: documented, rfc or convention",
+    f"{CASSETTE_MARKER}(name, ...): play a cassette during the whole test; arguments as for {CASSETTE_MARKER}.use()",
+    "veeqo_alloc_basis(basis): the basis of a conformance test: 'documented', 'rfc' or 'convention'",
 )
 
 
@@ -31,12 +31,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Add the hook that names a client."""
+    """Add the hook with which users supply the client under test."""
     pluginmanager.add_hookspecs(hookspecs)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers, the fixtures and what the options ask for; UsageError for an invalid option."""
+    """Register the markers, the fixtures and the optional plugins. Raise UsageError for an invalid option."""
     for marker in _MARKERS:
         config.addinivalue_line("markers", marker)
     for module in (fixtures, fixtures_conformance):
@@ -52,7 +52,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
         config.pluginmanager.register(ReportPlugin(config), REPORT_PLUGIN)
     if (timeout := setting(config, "client-timeout")) and not timeout.replace(".", "", 1).isdecimal():
-        raise pytest.UsageError(f"veeqo-alloc: --veeqo-alloc-client-timeout is a number of seconds, not {timeout!a}")
+        raise pytest.UsageError(
+            f"veeqo-alloc: --veeqo-alloc-client-timeout must be a number of seconds, not {timeout!a}"
+        )
     if mode := setting(config, "record-mode"):
         from pytest_veeqo_alloc.recording.paths import validate_mode
 
@@ -63,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
-    """Return one line with the settings, or None if nothing is set."""
+    """Return a line with the settings, or None if no option is set."""
     if not any(setting(config, name) for name, *_ in OPTIONS) and not is_conformance_run(config):
         return None
     return f"veeqo-alloc: {', '.join(_header(config))}"
@@ -75,26 +77,26 @@ def _header(config: pytest.Config) -> Iterator[str]:
     yield from values["rule"]
     lines = [f"deviations {name}" for name in values["deviations"]] + [f"report {path}" for path in values["report"]]
     lines += [f"coverage at least {values['coverage-min']} %"] if values["coverage-min"] else []
-    lines += ["values shown"] if values["show-values"] else []
+    lines += ["body values shown"] if values["show-values"] else []
     lines += [f"record mode {values['record-mode']}"] if values["record-mode"] else []
-    # What precedes the host could be a password.
+    # The part before the host could be a password.
     lines += [f"target {values['base-url'].rpartition('@')[2]}"] if values["base-url"] else []
     yield from (ascii(line)[1:-1] for line in lines)
     if is_conformance_run(config):
-        client = ascii(values["client"])[1:-1] or ("of the hook" if is_client_named(config) else "")
+        client = ascii(values["client"])[1:-1] or ("from the hook" if is_client_named(config) else "")
         if not values["base-url"]:
-            yield "server none" if client else "server our own fake, judged strictly"
+            yield "server none" if client else "server the bundled fake under the strict profile"
         yield f"client {client or ('none' if any(values.values()) else 'the reference client')}"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Assign the checks from now on to this test."""
+    """Attribute the checks that follow to the test *item*."""
     listener_of(item.config).begin(item.nodeid)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Set the cassette of a marked test up before its other fixtures, so that it is played for them as well."""
+    """Put the cassette fixture of a marked test first, so that the cassette is also played for other fixtures."""
     names = getattr(item, "fixturenames", None)
     if names is not None and CASSETTE_MARKER not in names and item.get_closest_marker(CASSETTE_MARKER) is not None:
         names.insert(0, CASSETTE_MARKER)
@@ -102,7 +104,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Fail the test for what its observers found, in its call phase, so that xfail and -x see a failed test."""
+    """Fail the test in its call phase if an observer found an error, so that xfail and -x apply to the failure."""
     try:
         outcome = yield
     except BaseException as error:
@@ -121,7 +123,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Note for the cassette fixture whether the test passed, and for the summary which cassettes it used."""
+    """Record whether the test passed and, for the summary, which cassettes the test used."""
     if call.excinfo is not None and getattr(call.excinfo.value, "trims_traceback", False):
         trim_traceback(call.excinfo.value)
     report = yield
@@ -134,7 +136,7 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print what was checked, warnings, unplayed and unused cassettes, and what the conformance suite did not cover."""
+    """Print the number of checked interactions, and lines on warnings, cassettes and uncovered conformance tests."""
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
     used = [(report.nodeid, cassette) for report in reports for cassette in getattr(report, "veeqo_alloc_used", ())]
     checked = not listener_of(config).counts and any(checked_count(report) or warnings_of(report) for report in reports)

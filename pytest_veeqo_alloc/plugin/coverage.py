@@ -1,4 +1,4 @@
-"""The part of the plugin that records coverage. It is registered only for a report, a minimum or the conformance suite."""
+"""Recording of coverage, for coverage reports, a minimum coverage and the conformance suite."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REPORT_PLUGIN = "veeqo_alloc_report"
 
 
 class ReportPlugin:
-    """Keeps the folder that all processes of the run record into; the controller adds it up and writes the reports."""
+    """The pytest plugin that records coverage in a folder shared by all processes, and writes the reports."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -39,21 +39,21 @@ class ReportPlugin:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Give a worker of pytest-xdist the folder to record into."""
+        """Give a worker of pytest-xdist the folder in which coverage is recorded."""
         node.workerinput[REPORT_PLUGIN] = str(self._folder)
         if is_conformance_run(self._config):
             node.workerinput[SUITE] = True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note that a test ran, and whether a conformance test passed."""
+        """Record that a test ran, and whether a conformance test passed."""
         self._ran_any = True
         if report.when == "call" and report.passed and "test_veeqo_alloc_" in report.nodeid:
             self._conformance_passed = True
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the reports; fail a run that passed so far if too little was covered."""
-        # A run without tests (--fixtures, an error of use) must not replace the report of an earlier run.
+        """Write the reports. Fail a passing run if coverage is too low or a report cannot be written."""
+        # A run without tests (--fixtures, a usage error) must not replace the report of an earlier run.
         if self._is_worker or not self._ran_any:
             return
         for status, line in self._conclude():
@@ -62,15 +62,15 @@ class ReportPlugin:
                 session.exitstatus = status
 
     def _conclude(self) -> Iterator[tuple[int, str]]:
-        """Write the reports and yield lines for the summary, each with the exit status that it asks for, or 0."""
+        """Write the reports. Yield an exit status, 0 if nothing is wrong, with each line of the summary."""
         engine = engine_of(contract_of(self._config))
         counted, by = read_recorded(self._folder), f"pytest {pytest.__version__}"
         run = build_run(engine, counted, by, self._started, uuid.uuid4().hex)
         yield from ((0, line) for line in run_lines(run))
         if self._minimum is not None and (100 * run.seen / run.fields < self._minimum or not run.interactions):
-            yield 1, f"error: {coverage_shortfall(run)} --veeqo-alloc-coverage-min {self._minimum:g} %"
+            yield 1, f"error: {coverage_shortfall(run, self._minimum)}"
         if self._conformance_passed and is_conformance_run(self._config) and not run.interactions:
-            yield 1, "error: the conformance suite checked no interaction, so that it passed means nothing"
+            yield 1, "error: the conformance suite passed without checking any interaction"
         for path in self._paths:
             try:
                 save(run.report, path)
@@ -80,7 +80,7 @@ class ReportPlugin:
                 yield 0, f"report written to {printable(str(path))}"
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print the lines of the report."""
+        """Print the summary lines on coverage."""
         for line in self._lines:
             terminalreporter.write_line(f"veeqo-alloc: {line}")
 
@@ -101,7 +101,7 @@ def _minimum(config: pytest.Config) -> float | None:
     except ValueError:
         percent = -1
     if not 0 <= percent <= 100:
-        raise pytest.UsageError(f"veeqo-alloc: --veeqo-alloc-coverage-min is a percentage from 0 to 100, not {text!a}")
+        raise pytest.UsageError(f"veeqo-alloc: --veeqo-alloc-coverage-min must be a percentage, 0 to 100, not {text!a}")
     return percent
 
 

@@ -1,4 +1,4 @@
-"""The fixtures for users. This module is loaded in every run, so each fixture imports what it needs."""
+"""The fixtures for users. This module is loaded in every run, so each fixture imports heavy modules itself."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def veeqo_alloc_contract(pytestconfig: pytest.Config) -> Contract:
 
 @dataclass(frozen=True)
 class Schemas:
-    """A jsonschema validator for each body: `.request` and `.response`."""
+    """The jsonschema validators of the request body and the response body."""
 
     request: Validator
     response: Validator
@@ -50,7 +50,7 @@ class Schemas:
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_schemas(veeqo_alloc_contract: Contract) -> Schemas:
-    """Return jsonschema validators, `.request` and `.response`, that reject what the profile makes an error."""
+    """Return jsonschema validators, `.request` and `.response`, that reject bodies with an error under the profile."""
     from pytest_veeqo_alloc.reporting.report_file import validator
     from pytest_veeqo_alloc.spec.loader import load_schema
 
@@ -77,11 +77,11 @@ def veeqo_alloc_watch(
         yield watch
 
 
-# A server of the user's
+# The server under test
 
 
 class Target:
-    """The server under test, which is written to within the limits that the options set."""
+    """The server under test. The options limit which orders are written to, and how often."""
 
     foreign = True
 
@@ -94,31 +94,34 @@ class Target:
         return self._live.permission.base_url
 
     def post(self, order_id: int, payload: Any) -> Interaction:
-        """Send an allocation for real: a JSON value or bytes. Raise LiveError if it may not be sent or got no response."""
+        """Send an allocation, a JSON value or raw bytes, to the server under test.
+
+        Raise LiveError if sending is not permitted or no response arrives.
+        """
         __tracebackhide__ = True
         return self._live.post(order_id, payload)
 
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_target(pytestconfig: pytest.Config) -> Target:
-    """Return the server of `--veeqo-alloc-base-url`; its `.post(order_id, payload)` allocates for real."""
+    """Return the server of `--veeqo-alloc-base-url`. Its `.post(order_id, payload)` sends an allocation."""
     return Target(live_or_fail(pytestconfig))
 
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_orders(pytestconfig: pytest.Config) -> OrderPool:
-    """Return the orders that may be written to, as `--veeqo-alloc-orders` lists them."""
+    """Return the orders that may be written to, from `--veeqo-alloc-orders`."""
     return live_or_fail(pytestconfig).permission.pool
 
 
 def live_or_fail(config: pytest.Config) -> LiveClient:
-    """Return the client of the server under test; fail with a sentence for each missing option."""
+    """Return the client that writes to the server under test, or fail the test with the list of missing options."""
     from pytest_veeqo_alloc.live import LiveError
 
     try:
         return _live(config)
     except LiveError as error:
-        raise _failed("nothing is sent" + "".join(f"\n  - {line}" for line in str(error).splitlines())) from None
+        raise _failed("nothing was sent:" + "".join(f"\n  - {line}" for line in str(error).splitlines())) from None
 
 
 def _live(config: pytest.Config) -> LiveClient:
@@ -136,7 +139,7 @@ def _failed(message: str) -> BaseException:
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_server_settings() -> ServerSettings:
-    """Return the host, port, API key and policy of `veeqo_alloc_server`; override this fixture in your conftest.py."""
+    """Return the host, port, API key and policy of `veeqo_alloc_server`. Override this fixture in your conftest.py."""
     from pytest_veeqo_alloc.server.runner import ServerSettings
 
     return ServerSettings()
@@ -146,14 +149,14 @@ def veeqo_alloc_server_settings() -> ServerSettings:
 def _veeqo_alloc_server_runner(
     pytestconfig: pytest.Config, veeqo_alloc_server_settings: ServerSettings, veeqo_alloc_contract: Contract
 ) -> Iterator[Fake]:
-    """Yield the fake of this process, which listens for the whole session and serves its tests in turn."""
+    """Yield the fake of this process, which listens during the whole session and serves one test after another."""
     from pytest_veeqo_alloc.server.fake import Fake
     from pytest_veeqo_alloc.server.runner import ServerSettings, running
 
     settings = veeqo_alloc_server_settings
     if not isinstance(settings, ServerSettings):
         kind = type(settings).__name__
-        raise _failed(f"the fixture veeqo_alloc_server_settings returned {kind}: return ServerSettings from it")
+        raise _failed(f"the fixture veeqo_alloc_server_settings must return ServerSettings, not {kind}")
     fake = Fake(engine_of(veeqo_alloc_contract), settings.policy, settings.api_key)
     with ExitStack() as stack:
         try:
@@ -161,7 +164,7 @@ def _veeqo_alloc_server_runner(
         except OSError as error:
             place = f"{settings.host}:{settings.port}"
             raise _failed(
-                f"the fake cannot listen on {place}: {error.strerror}; omit port= to use a free one"
+                f"the fake cannot listen on {place}: {error.strerror}; omit port= to use a free port"
             ) from None
         pytestconfig.stash.setdefault(FAKE_ADDRESSES, []).append(address)
         yield fake
@@ -172,9 +175,9 @@ def _veeqo_alloc_server_runner(
 def veeqo_alloc_server(
     request: pytest.FixtureRequest, _veeqo_alloc_server_runner: Fake, veeqo_alloc_contract: Contract
 ) -> Iterator[Fake]:
-    """Yield a local fake of the API: give your client its `.url` and `.api_key`.
+    """Yield a local fake of the API. Give your client the URL `.url` and the key `.api_key` of the fake.
 
-    Every request is checked, and an error fails the test. An order that a client names is created.
+    Every request is checked, and an error fails the test. An unknown order is created when a client names its id.
     """
     fake = _veeqo_alloc_server_runner
     fake.reset()
@@ -189,10 +192,10 @@ def veeqo_alloc_server(
 
 @pytest.fixture
 def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: Contract) -> Iterator[Cassettes]:
-    """Yield the cassettes of the test: `with veeqo_alloc_cassette.use(name):` plays one without network or key.
+    """Yield the cassettes of the test. `with veeqo_alloc_cassette.use(name):` plays one without network and API key.
 
-    Every allocation in it is checked. `--veeqo-alloc-record-mode once` records what is missing, redacted, if the test
-    passes.
+    Every allocation that is played or recorded is checked. `--veeqo-alloc-record-mode once` records a missing cassette,
+    redacted, if the test passes.
     """
     from pytest_veeqo_alloc.recording.session import Cassettes
 
@@ -222,7 +225,7 @@ def _one_sentence() -> Iterator[None]:
         yield
     except TypeError:
         raise _failed(
-            f"the marker is used as @pytest.mark.{CASSETTE_MARKER}('name'), with the arguments of "
+            f"invalid marker arguments; use @pytest.mark.{CASSETTE_MARKER}('name'), with the arguments of "
             "veeqo_alloc_cassette.use(): relax=, strict_play=, allow_playback_repeats=, allow_hosts=, record_mode="
         ) from None
     except ValueError as error:
@@ -230,5 +233,5 @@ def _one_sentence() -> Iterator[None]:
 
 
 def cassette_folder(config: pytest.Config) -> Path:
-    """Return the user's folder of cassettes, by default `tests/cassettes`."""
+    """Return the user's cassette folder, by default `tests/cassettes`."""
     return base_directory(config, "cassette-dir") / str(setting(config, "cassette-dir") or "tests/cassettes")

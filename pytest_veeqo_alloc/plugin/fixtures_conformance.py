@@ -1,4 +1,4 @@
-"""Fixtures of the conformance suite. What they need is imported when one is used: this module is loaded in every run."""
+"""The fixtures of the conformance suite, loaded in every run, so each fixture imports heavy modules itself."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOT_COVERED = "veeqo-alloc: not covered: "
 def _veeqo_alloc_server_of_session(
     request: pytest.FixtureRequest, pytestconfig: pytest.Config
 ) -> Iterator[ServerUnderTest | str]:
-    """Yield the server under test, or the reason to skip its tests; the run stops if it may not be written to."""
+    """Yield the server under test, or the reason to skip its tests. Stop the run if writing is not permitted."""
     from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest, own_fake
     from pytest_veeqo_alloc.plugin.fixtures import live_or_fail
 
@@ -33,7 +33,7 @@ def _veeqo_alloc_server_of_session(
         try:
             live = live_or_fail(pytestconfig)
         except pytest.fail.Exception:
-            request.session.shouldfail = "veeqo-alloc: the server under test may not be written to"
+            request.session.shouldfail = "veeqo-alloc: writing to the server under test is not permitted"
             raise
         yield ServerUnderTest(live, engine_of(contract_of(pytestconfig)))
     elif is_client_named(pytestconfig):
@@ -56,9 +56,10 @@ def _veeqo_alloc_server_under_test(
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
-    """Return `make_client` of the client under test, or a string that says why there is none.
+    """Return the factory `make_client` of the client under test, or the reason (a string) why no client is named.
 
-    It comes from the option, otherwise from the hook, otherwise it is the bundled reference client, if no option is set.
+    The factory comes from the option, otherwise from the hook. If neither names a client and no option of the plugin is
+    set, it creates the bundled reference client.
     """
     from pytest_veeqo_alloc.conformance import UnusableError
     from pytest_veeqo_alloc.conformance.client import load_client, make_client, validate_client
@@ -85,14 +86,14 @@ def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
 def _veeqo_alloc_client_assertions(
     request: pytest.FixtureRequest, veeqo_alloc_client: Any
 ) -> Iterator[ClientAssertions]:
-    """Yield the assertions about the client under test, with a fake that was reset; or skip the test."""
+    """Yield the assertions about the client under test, with a fake in its initial state, or skip the test."""
     from pytest_veeqo_alloc.conformance.client import ClientAssertions
 
     if isinstance(veeqo_alloc_client, str):
         if request.session.shouldfail:
             pytest.fail(f"veeqo-alloc: {veeqo_alloc_client}", pytrace=False)
         pytest.skip(veeqo_alloc_client)
-    # Not an argument: no server starts for a test that is skipped.
+    # Requested here and not as an argument, so that no server starts for a skipped test.
     fake: Fake = request.getfixturevalue("_veeqo_alloc_server_runner")
     fake.reset()
     timeout = float(setting(request.config, "client-timeout") or 5)
@@ -108,7 +109,7 @@ def is_client_named(config: pytest.Config) -> bool:
 
 
 def uncovered_reason(report: Any) -> str:
-    """Return why this run could not cover the test of *report*; empty for any other test."""
+    """Return the reason why this run could not cover a test, or an empty string for any other *report*."""
     skipped = getattr(report, "skipped", False) and isinstance(report.longrepr, tuple)
     return str(report.longrepr[2]).partition(NOT_COVERED)[2] if skipped else ""
 

@@ -1,4 +1,4 @@
-"""The hook that a user implements."""
+"""The hook with which users supply the client under test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 def pytest_veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
     """Return `make_client`, the factory of the client that the conformance suite tests.
 
-    `make_client(base_url, api_key)` returns `allocate(order_id, warehouse_id, line_items)`, plain or async; *line_items*
-    are dictionaries of `sellable_id` and `quantity`. An exception means that the allocation failed. Implement the hook
-    in any conftest.py.
+    `make_client(base_url, api_key)` returns a function `allocate(order_id, warehouse_id, line_items)`, plain or async.
+    *line_items* is a list of dictionaries with `sellable_id` and `quantity`. The function raises an exception if the
+    allocation fails. Implement the hook in any conftest.py.
     """

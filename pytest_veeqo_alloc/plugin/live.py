@@ -1,4 +1,4 @@
-"""The part of the plugin that writes to a foreign server. It is registered only if a base URL is set."""
+"""Writing to the server under test, which is set by `--veeqo-alloc-base-url`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAX_LINES = 10
 
 
 class LivePlugin:
-    """Keeps the folder and the journal that all processes of the run share; the controller cleans up at the end."""
+    """The pytest plugin for live runs. It owns the journal and a shared folder, and cleans up at the end of the run."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -41,7 +41,7 @@ class LivePlugin:
             if not self._is_worker:
                 self._open_journal(self._permission)
         except LiveError as error:
-            # Raised when a test writes: the other tests of the run do not need the server.
+            # Raised only when a test writes, since other tests do not need the server.
             self._error = error
             self._shared = self._shared or {"error": str(error)}
 
@@ -53,7 +53,7 @@ class LivePlugin:
         self._shared = {"folder": folder, "journal": str(writer.path), "run": writer.run}
 
     def live(self) -> LiveClient:
-        """Return the client of the server in this process; LiveError if nothing may be written."""
+        """Return the client that writes to the server under test. Raise LiveError if writing is not permitted."""
         if self._error is not None:
             raise self._error
         if self._permission is None or self._shared is None or "error" in self._shared:
@@ -65,12 +65,12 @@ class LivePlugin:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Give a worker of pytest-xdist the budget, the rate and the journal to share."""
+        """Give a worker of pytest-xdist the shared folder and the journal, or the error."""
         node.workerinput[LIVE_PLUGIN] = self._shared
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        """Clean up if that was asked for, and keep the lines of the summary."""
+        """Clean up if the option is set, and prepare the lines of the summary."""
         if self._is_worker or self._shared is None or self._error is not None:
             return
         try:
@@ -89,10 +89,10 @@ class LivePlugin:
             yield from _cleanup_lines(clean_up(journal, live))
         elif unknown := [str(entry.order_id) for entry in journal.entries if entry.is_unknown]:
             orders = ", ".join(unknown[:_MAX_LINES])
-            yield f"UNKNOWN whether carried out: writes to order {orders}; veeqo-alloc cleanup settles it"
+            yield f"UNKNOWN outcome of writes to order {orders}: run veeqo-alloc cleanup to find out"
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print what was written, if anything was."""
+        """Print the summary of the writes."""
         for line in self._lines:
             terminalreporter.write_line(f"veeqo-alloc: {printable(line)}")
 
@@ -102,16 +102,16 @@ class LivePlugin:
 
 
 def _cleanup_lines(results: list[CleanupResult]) -> Iterator[str]:
-    """Yield a line for each order that has something left, and for a few of the others."""
+    """Yield a line for each order with allocations left, and for up to `_MAX_LINES` other orders."""
     yield from (result.sentence for result in results if result.is_left)
     clean = [result.sentence for result in results if not result.is_left]
     yield from clean[:_MAX_LINES]
     if len(clean) > _MAX_LINES:
-        yield f"and {len(clean) - _MAX_LINES} more orders with nothing left"
+        yield f"and {len(clean) - _MAX_LINES} more orders with no allocations left"
 
 
 def write_options_of(config: pytest.Config) -> WriteOptions:
-    """Return what the options allow, with the key of the environment; UsageError for a value that is not a number."""
+    """Return the write options, with the API key from the environment. Raise UsageError for a malformed number."""
     return WriteOptions(
         base_url=setting(config, "base-url"),
         allow_hosts=tuple(setting(config, "allow-host")),
@@ -132,13 +132,13 @@ def _number(config: pytest.Config, name: str, kind: type[int] | type[float]) -> 
         return kind(text)
     except ValueError:
         what = "a whole number" if kind is int else "a number"
-        raise pytest.UsageError(f"veeqo-alloc: --veeqo-alloc-{name} is {what}, not {text!a}") from None
+        raise pytest.UsageError(f"veeqo-alloc: --veeqo-alloc-{name} must be {what}, not {text!a}") from None
 
 
 def live_of(config: pytest.Config) -> LiveClient:
-    """Return the client of the server under test; NotPermittedError, with a sentence for each option that is missing."""
+    """Return the client that writes to the server under test. Raise LiveError if writing is not permitted."""
     plugin = config.pluginmanager.get_plugin(LIVE_PLUGIN)
     if isinstance(plugin, LivePlugin):
         return plugin.live()
     grant_permission(write_options_of(config))
-    raise JournalError("this run was not set up to write")
+    raise JournalError("the run started without --veeqo-alloc-base-url")

@@ -1,4 +1,4 @@
-"""Observers: the watched sessions, fakes and cassettes of a test, whose findings can fail it."""
+"""Observers: the watched sessions, fakes and cassettes of a test, whose findings can fail the test."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.engine import Engine
 
 WARNING_PROPERTY = "veeqo_alloc_warning"
-"""The user property of a test report that holds one warning; pytest-xdist carries it to the controller."""
+"""The user property with a warning of a test, once for each warning. pytest-xdist sends it to the controller."""
 
 MAX_WARNINGS = 20
-"""Warnings that are kept for one test."""
+"""The maximum number of warnings that are kept for a test."""
 
 
 class TestObserver(Protocol):
-    """Something that saw interactions of a test.
+    """A watched session, a fake or a cassette that saw interactions of a test.
 
-    It may also have `unexpected` (those of its findings that count), `problems` (texts, each of which fails the test),
-    `checked` (a count of interactions) and `owns` (whether an interaction is counted by the observer).
+    Optional attributes: `unexpected` (the findings that can fail the test, if not all can), `problems` (messages that
+    fail the test), `checked` (the number of checked interactions), `owns` (whether the observer counts an interaction).
     """
 
     @property
     def findings(self) -> Findings:
-        """The findings of the interactions that it saw."""
+        """The findings of the observed interactions."""
 
 
 def observer_failure(item: pytest.Item, engine: Engine, observers: Sequence[TestObserver]) -> BaseException | None:
-    """Return what fails the test *item*, or None. It shows no traceback. Warnings are kept for the summary."""
+    """Return the failure of the test *item*, which shows no traceback, or None. Record warnings for the summary."""
     findings = engine.merge(map(_findings_that_count, observers))
     problems = [text for observer in observers for text in getattr(observer, "problems", ())]
     record_warnings(item, findings)
@@ -49,21 +49,21 @@ def _findings_that_count(observer: TestObserver) -> Findings:
 
 
 def _untraced(violation: ContractViolation, problems: Sequence[str]) -> BaseException:
-    """Return *violation* as an exception that pytest shows without a traceback: no line of the test is to blame."""
+    """Return *violation*, with *problems*, as an exception that pytest shows without a traceback."""
     cls = type(violation)
 
     class UntracedViolation(cls, pytest.fail.Exception):  # type: ignore[misc,valid-type,name-defined]  # its bases are values
         msg = "\n\n".join([str(violation), *problems])
         pytrace = False
 
-    # A failure shows the name that users know.
+    # The failure is shown under the class name that users know.
     UntracedViolation.__name__, UntracedViolation.__qualname__ = cls.__name__, cls.__qualname__
     UntracedViolation.__module__ = cls.__module__
     return UntracedViolation(violation.findings, violation.hint)
 
 
 def record_warnings(item: pytest.Item, findings: Findings) -> None:
-    """Keep each different warning of *findings* for the summary, at most `MAX_WARNINGS` for one test."""
+    """Record the distinct warnings of *findings* for the summary, at most `MAX_WARNINGS` for a test."""
     known = [text for name, text in item.user_properties if name == WARNING_PROPERTY]
     for finding in findings.warnings:
         text = f"{finding.rule} at {finding.side} {finding.place}"
@@ -73,14 +73,14 @@ def record_warnings(item: pytest.Item, findings: Findings) -> None:
 
 
 def warnings_of(report: Any) -> list[str]:
-    """Return the warnings that a test report carries."""
+    """Return the recorded warnings of a test, or an empty list if *report* is not of the call phase."""
     if getattr(report, "when", "") != "call":
         return []
     return [text for name, text in report.user_properties if name == WARNING_PROPERTY]
 
 
 def trim_traceback(error: BaseException) -> None:
-    """End the traceback of *error* at the user's own code: the frames of libraries hold the request with its key."""
+    """End the traceback of *error* at the user's code, since library frames show the request with its API key."""
     libraries = tuple(str(sysconfig.get_path(kind)) for kind in ("stdlib", "purelib", "platlib"))
     hidden = (*libraries, str(Path(__file__).parents[1]))
     last, entry = None, error.__traceback__

@@ -1,4 +1,4 @@
-"""The options of the plugin: each is an ini key as well."""
+"""The options of the plugin. Every option is also an ini key."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ import pytest
 PREFIX = "veeqo_alloc_"
 SUITE = "pytest_veeqo_alloc.conformance"
 
-# Name, metavar (None: a flag), whether it is repeatable, help.
+# The name, the metavar (None for a flag), whether the option is repeatable, and the help text.
 OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
-    ("profile", "PROFILE", False, "how strictly to read the documentation: lenient, documented (default) or strict"),
-    ("rule", "ID=SEVERITY", True, "set one rule to error, warning or off, such as null-value=warning"),
-    ("deviations", "PACK|FILE", True, "accept known findings: those of the pack observed, or of a TOML file"),
-    ("show-values", None, False, "quote values of bodies in failures; these may be personal data"),
+    ("profile", "PROFILE", False, "how strictly to check: 'lenient', 'documented' (default) or 'strict'"),
+    ("rule", "ID=SEVERITY", True, "set a rule to 'error', 'warning' or 'off', for example null-value=warning"),
+    ("deviations", "PACK|FILE", True, "accept known deviations: the bundled pack 'observed', or a TOML file"),
+    ("show-values", None, False, "quote body values in failure messages; the values may be personal data"),
     ("cassette-dir", "FOLDER", False, "the folder of your cassettes (default: tests/cassettes)"),
-    ("record-mode", "MODE", False, "vcrpy's record mode: none (default), once, new_episodes or all"),
+    ("record-mode", "MODE", False, "vcrpy's record mode: 'none' (default), 'once', 'new_episodes' or 'all'"),
     ("base-url", "URL", False, "the server to test, such as staging; the API key is read from VEEQO_ALLOC_API_KEY"),
     ("allow-host", "HOST[:PORT]", True, "a host that may receive writes; must match the base URL"),
-    ("orders", "FILE|any", False, "the orders that may be written to, in TOML; any: the server accepts any order id"),
-    ("max-writes", "N", False, "the number of writes that the whole run may send (required for writing)"),
-    ("rate", "REQUESTS", False, "requests per second (default: 5, the limit unless the orders are any)"),
+    ("orders", "FILE|any", False, "a TOML file of writable orders, or 'any' if the server accepts any order id"),
+    ("max-writes", "N", False, "the maximum number of writes in the whole run (required for writing)"),
+    ("rate", "REQUESTS", False, "maximum number of requests per second (default: 5; at most 5 unless orders is 'any')"),
     ("journal", "FILE", False, "the file in which every write is recorded (default: veeqo-alloc-journal.jsonl)"),
-    ("cleanup", None, False, "delete the allocations of this run at its end, where that is safe"),
+    ("cleanup", None, False, "delete the allocations of this run when the run ends, where deletion is safe"),
     ("client", "MODULE:CALLABLE", False, "the factory of the client that the conformance suite tests"),
-    ("client-timeout", "SECONDS", False, "the time within which the client must give up (default: 5)"),
-    ("report", "FILE", True, "write a report on coverage and findings: a .json or .html file"),
-    ("coverage-min", "PERCENT", False, "fail if fewer of the documented fields were seen from the target"),
+    ("client-timeout", "SECONDS", False, "the maximum duration of a call of the client (default: 5)"),
+    ("report", "FILE", True, "write a report on coverage and findings to a .json or .html file"),
+    ("coverage-min", "PERCENT", False, "fail if the target sent a smaller share of the documented response fields"),
     ("trust-env", None, False, "use proxies, .netrc and CA bundles from the environment"),
 )
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Add every option, and an ini key of the same name with underscores; the command line wins."""
+    """Add every option and an ini key of the same name with underscores. The command line takes precedence."""
     group = parser.getgroup("veeqo-alloc", "Veeqo allocation contract")
     for name, metavar, is_repeatable, text in OPTIONS:
         flag, key = f"--veeqo-alloc-{name}", key_of(name)
@@ -54,24 +54,27 @@ def key_of(name: str) -> str:
 
 
 def setting(config: pytest.Config, name: str) -> Any:
-    """Return the value of the option *name*, otherwise that of its ini key."""
+    """Return the value of the option *name*, or the value of its ini key if the option was not given."""
     value = config.getoption(key_of(name))
     return config.getini(key_of(name)) if value is None else value
 
 
 def is_option_set(config: pytest.Config, name: str) -> bool:
-    """Return whether the option *name* was given, even as an empty text, or its ini key has a value."""
+    """Return whether the option *name* was given, even as an empty string, or whether its ini key has a value."""
     return config.getoption(key_of(name)) is not None or bool(config.getini(key_of(name)))
 
 
 def is_conformance_run(config: pytest.Config) -> bool:
-    """Return whether the run was started on the conformance suite; an xdist worker learns it from its controller."""
+    """Return whether the command line of the run, or of a worker's controller, names the conformance suite."""
     worker_input: dict[str, object] = getattr(config, "workerinput", {})
     return SUITE in worker_input or any(SUITE in str(argument) for argument in config.invocation_params.args)
 
 
 def base_directory(config: pytest.Config, name: str) -> Path:
-    """Return the base of paths in the option *name*: the invocation directory, otherwise the ini file's, otherwise rootdir."""
+    """Return the directory that paths in the option *name* are relative to.
+
+    It is the invocation directory for the command line, and the ini file's directory or rootdir for the ini key.
+    """
     if config.getoption(key_of(name)):
         return config.invocation_params.dir
     return config.inipath.parent if config.inipath is not None else config.rootpath

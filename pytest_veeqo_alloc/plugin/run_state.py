@@ -1,4 +1,4 @@
-"""The state of a run in this process: its contract, and the listener to the contract's checks."""
+"""The state of a run in this process: the contract, and the listener that receives check events."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.engine import Engine
 
 CHECKED_PROPERTY = "veeqo_alloc_interactions"
-"""The user property of a test report that counts checked interactions; pytest-xdist carries it to the controller."""
+"""The user property with the number of interactions that a test checked. pytest-xdist sends it to the controller."""
 
 FAKE_ADDRESSES: pytest.StashKey[list[str]] = pytest.StashKey()
-"""`host:port` of each fake that listens in this process."""
+"""The `host:port` of every fake that listens in this process."""
 
 _CONTRACT: pytest.StashKey[Contract] = pytest.StashKey()
 _LISTENER: pytest.StashKey[CheckListener] = pytest.StashKey()
 
 
 def contract_of(config: pytest.Config) -> Contract:
-    """Return the contract that the options describe, built once; UsageError, in one sentence, for an invalid option."""
+    """Return the contract that the options describe, built once. Raise UsageError for an invalid option."""
     if _CONTRACT not in config.stash:
         from pytest_veeqo_alloc import Contract  # the core, which most runs never load
         from pytest_veeqo_alloc.contract.rules import parse_overrides
@@ -61,14 +61,14 @@ def engine_of(contract: Contract) -> Engine:
 
 
 def listener_of(config: pytest.Config) -> CheckListener:
-    """Return the listener of this process."""
+    """Return the check listener of this process."""
     if _LISTENER not in config.stash:
         config.stash[_LISTENER] = CheckListener(config)
     return config.stash[_LISTENER]
 
 
 class CheckListener:
-    """Collects the check events of this process: a count and warnings per test and, with a `recorder`, coverage."""
+    """The listener of this process. Counts checks and keeps warnings per test; records coverage if `recorder` is set."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.recorder: CoverageRecorder | None = None
@@ -86,21 +86,21 @@ class CheckListener:
         return self.recorder is not None
 
     def begin(self, test_id: str) -> None:
-        """Assign the events and observers that follow to the test *test_id*."""
+        """Attribute the events and observers that follow to the test *test_id*."""
         self._test_id, self._direct_checks, self._engine = test_id, 0, None
         self._observers.clear()
         self._warned.clear()
 
     def observe(self, engine: Engine, observer: TestObserver) -> None:
-        """Let the findings of *observer* fail the current test; *engine* merges those of all observers."""
+        """Let the findings of *observer* fail the current test. *engine* merges the findings of all observers."""
         self._engine = engine
         self._observers.append(observer)
 
     def on_check(self, event: CheckEvent) -> None:
-        """Count one check, unless it was counted before or the fake or cassette of the exchange reports it."""
+        """Count the check, unless the check was counted before or the fake or cassette of the exchange reports it."""
         origin, interaction = event.origin, event.interaction
         if origin is None:
-            # The caller is warned about what it checked, even if a fake or a cassette reports the exchange as well.
+            # A direct check keeps its warnings, even if a fake or a cassette reports the exchange as well.
             if len(self._warned) < MAX_WARNINGS and event.findings.warnings:
                 self._warned.append(event.findings)
             if interaction is not None and self._is_known(interaction):
@@ -123,8 +123,8 @@ class CheckListener:
         return any(observer.owns(interaction) for observer in self._observers if hasattr(observer, "owns"))
 
     def finish(self, item: pytest.Item) -> BaseException | None:
-        """Return what fails the test *item*, or None; add its count and warnings to the properties of its reports."""
-        # The observers come first, since this checks what was only watched until now.
+        """Return the failure of the test *item*, or None. Record warnings and the number of checked interactions."""
+        # The observers come first: collecting their findings checks the exchanges that were only recorded until now.
         failure = None if self._engine is None else observer_failure(item, self._engine, self._observers)
         for findings in self._warned:
             record_warnings(item, findings)
@@ -135,7 +135,7 @@ class CheckListener:
 
 
 def checked_count(report: Any) -> int:
-    """Return how many interactions the test of *report* checked."""
+    """Return the number of interactions that a test checked, 0 if *report* is not of the call phase."""
     if getattr(report, "when", "") != "call":
         return 0
     return sum(int(value) for name, value in report.user_properties if name == CHECKED_PROPERTY)

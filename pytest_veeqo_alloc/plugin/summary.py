@@ -1,4 +1,4 @@
-"""The lines at the end of a run: what was checked, cassettes, and the conformance suite."""
+"""The summary lines at the end of a run, on checked interactions, cassettes and the conformance suite."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from pytest_veeqo_alloc.recording.paths import cassette_files
 _MAX_LINES = 5
 _HEAD = 4096
 _MARKS = (b"veeqo_alloc:", b'"veeqo_alloc"', b"/allocations")
-"""What the head of a cassette of the documented operation contains."""
+"""Strings, one of which occurs in the first bytes of every cassette of the documented operation."""
 
 
 def checked_lines(reports: list[Any]) -> Iterator[str]:
-    """Yield how many interactions were checked, and a line for each different warning of the tests."""
+    """Yield a line with the number of checked interactions, and a line for each distinct warning of the tests."""
     yield f"veeqo-alloc: {pluralise(sum(map(checked_count, reports)), 'interaction')} checked"
     warned = Counter(text for report in reports for text in warnings_of(report))
     for text, count in list(warned.items())[:_MAX_LINES]:
         yield f"veeqo-alloc: warning: {printable(text)}{f', in {count} tests' if count > 1 else ''}"
     if len(warned) > _MAX_LINES:
-        yield f"veeqo-alloc: warning: and {len(warned) - _MAX_LINES} more"
+        yield f"veeqo-alloc: and {len(warned) - _MAX_LINES} more warnings"
 
 
 def conformance_lines(reports: list[Any]) -> Iterator[str]:
-    """Yield INCOMPLETE and the reasons, if the conformance suite could not cover something."""
+    """Yield a line INCOMPLETE and a line for each reason, if some conformance tests could not be run."""
     missing: dict[str, list[str]] = {}
     for report in reports:
         if reason := uncovered_reason(report):
@@ -46,7 +46,7 @@ def conformance_lines(reports: list[Any]) -> Iterator[str]:
 
 
 def cassette_lines(used: list[tuple[str, dict[str, Any]]], config: pytest.Config) -> Iterator[str]:
-    """Yield unplayed interactions, cassettes played although a recording was requested, and unused cassettes.
+    """Yield warnings about unplayed interactions, bundled cassettes played instead of recorded, and unused cassettes.
 
     *used* has, for each cassette that a test used, the id of the test and the members of `Cassettes.usage`.
     """
@@ -55,7 +55,7 @@ def cassette_lines(used: list[tuple[str, dict[str, Any]]], config: pytest.Config
         count = f"{cassette['unplayed']} of {cassette['stored']} interactions"
         yield f"veeqo-alloc: warning: {count} of the cassette {cassette['name']!a} not played by {printable(test)}"
     if len(unplayed) > _MAX_LINES:
-        yield f"veeqo-alloc: warning: and {len(unplayed) - _MAX_LINES} more tests left interactions unplayed"
+        yield f"veeqo-alloc: warning: and {len(unplayed) - _MAX_LINES} more tests did not play all interactions"
     for name in sorted({cassette["name"] for _, cassette in used if cassette["not_recorded"]})[:_MAX_LINES]:
         played = "a bundled cassette of that name was played"
         yield f"veeqo-alloc: warning: {name!a} was not recorded: {played}; choose another name"

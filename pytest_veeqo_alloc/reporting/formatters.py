@@ -150,10 +150,11 @@ def _deviation_lines(run: RunReport) -> Iterator[str]:
     yield printable(f"deviations: {', '.join(parts)}")
 
 
-def coverage_shortfall(run: RunReport) -> str:
-    """Return how much was seen, as the beginning of a sentence that ends with the minimum."""
-    of_fakes = "" if "target" in run.totals else "; what our fake and cassettes answer does not count"
-    return f"{run.seen} of {run.fields} fields seen from the target{of_fakes}: less than"
+def coverage_shortfall(run: RunReport, minimum: float) -> str:
+    """Return the error message for a coverage below *minimum*, a percentage."""
+    of_fakes = "" if "target" in run.totals else "; responses of the fake and of cassettes are not counted"
+    shown = f"{run.seen} of {run.fields} fields seen from the target"
+    return f"{shown}, less than --veeqo-alloc-coverage-min {minimum:g} %{of_fakes}"
 
 
 def comparison_lines(comparison: ReportComparison) -> Iterator[str]:

@@ -204,8 +204,8 @@ def test_unused_cassettes_are_reported_after_a_full_run(pytester: pytest.Pyteste
     ("test", "options", "line"),
     [
         ('@pytest.mark.veeqo_alloc_cassette("creatd")\ndef test_it(): pass', (), "veeqo-alloc: no cassette 'creatd' in */tests/cassettes or among the bundled ones: did you mean 'created'?*"),
-        ('@pytest.mark.veeqo_alloc_cassette\ndef test_it(): pass', (), "veeqo-alloc: the marker is used as @pytest.mark.veeqo_alloc_cassette('name')*"),
-        ('@pytest.mark.veeqo_alloc_cassette("created", relaxed=1)\ndef test_it(): pass', (), "veeqo-alloc: the marker is used as*"),
+        ('@pytest.mark.veeqo_alloc_cassette\ndef test_it(): pass', (), "veeqo-alloc: invalid marker arguments; use @pytest.mark.veeqo_alloc_cassette('name')*"),
+        ('@pytest.mark.veeqo_alloc_cassette("created", relaxed=1)\ndef test_it(): pass', (), "veeqo-alloc: invalid marker arguments; use*"),
         ('@pytest.mark.veeqo_alloc_cassette("created", relax=["bdy"])\ndef test_it(): pass', (), "veeqo-alloc: unknown part of a request to relax 'bdy': did you mean 'body'?"),
     ],
 )  # fmt: skip

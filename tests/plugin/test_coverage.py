@@ -129,7 +129,7 @@ def test_minimum_fails_a_run_that_covers_less(suite: pytest.Pytester, minimum: s
     result = run(suite, "--veeqo-alloc-coverage-min", minimum)
     assert result.ret == status
     complaint = (
-        f"veeqo-alloc: error: 465 of 475 fields seen from the target: less than --veeqo-alloc-coverage-min {minimum} %"
+        f"veeqo-alloc: error: 465 of 475 fields seen from the target, less than --veeqo-alloc-coverage-min {minimum} %"
     )
     assert (complaint in result.outlines) is bool(status)
     result.assert_outcomes(passed=2)
@@ -146,8 +146,8 @@ def test_responses_of_a_fake_do_not_count_for_the_minimum(suite: pytest.Pytester
     result = run(suite, "--veeqo-alloc-coverage-min", "1", "-k", "client")
     assert result.ret == 1
     assert (
-        "veeqo-alloc: error: 0 of 475 fields seen from the target; what our fake and cassettes answer does not count: less than "
-        "--veeqo-alloc-coverage-min 1 %" in result.outlines
+        "veeqo-alloc: error: 0 of 475 fields seen from the target, less than --veeqo-alloc-coverage-min 1 %; "
+        "responses of the fake and of cassettes are not counted" in result.outlines
     )
 
 
@@ -156,7 +156,7 @@ def test_invalid_minimum_is_rejected(suite: pytest.Pytester, minimum: str) -> No
     result = run(suite, f"--veeqo-alloc-coverage-min={minimum}")
     assert result.ret == 4
     result.stderr.fnmatch_lines(
-        [f"ERROR: veeqo-alloc: --veeqo-alloc-coverage-min is a percentage from 0 to 100, not '{minimum}'"]
+        [f"ERROR: veeqo-alloc: --veeqo-alloc-coverage-min must be a percentage, 0 to 100, not '{minimum}'"]
     )
 
 

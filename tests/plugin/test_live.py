@@ -65,7 +65,7 @@ def test_that_does_not_write():
     result = run(suite, tests, *STRICTLY, f"--veeqo-alloc-base-url={server.url}")
     result.assert_outcomes(errors=1, passed=1)
     result.stdout.fnmatch_lines([
-        "veeqo-alloc: nothing is sent",
+        "veeqo-alloc: nothing was sent:",
         "  - confirm the host that may receive writes: --veeqo-alloc-allow-host 127.0.0.1:*",
         "  - put the API key into the environment variable VEEQO_ALLOC_API_KEY",
         "  - limit the number of writes: --veeqo-alloc-max-writes N, above 0",
@@ -132,7 +132,7 @@ def test_it(veeqo_alloc_target):
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([
         "E       *SendError: POST to 127.0.0.1:* got no response: connection broken*UNKNOWN*",
-        "veeqo-alloc: UNKNOWN whether carried out: writes to order 7; veeqo-alloc cleanup settles it",
+        "veeqo-alloc: UNKNOWN outcome of writes to order 7: run veeqo-alloc cleanup to find out",
     ])  # fmt: skip
 
 
@@ -294,8 +294,11 @@ def test_threads():
 @pytest.mark.parametrize(
     ("option", "sentence"),
     [
-        ("--veeqo-alloc-max-writes=many", "ERROR: veeqo-alloc: --veeqo-alloc-max-writes is a whole number, not 'many'"),
-        ("--veeqo-alloc-rate=fast", "ERROR: veeqo-alloc: --veeqo-alloc-rate is a number, not 'fast'"),
+        (
+            "--veeqo-alloc-max-writes=many",
+            "ERROR: veeqo-alloc: --veeqo-alloc-max-writes must be a whole number, not 'many'",
+        ),
+        ("--veeqo-alloc-rate=fast", "ERROR: veeqo-alloc: --veeqo-alloc-rate must be a number, not 'fast'"),
     ],
 )
 def test_non_numeric_option_is_a_usage_error(

@@ -205,7 +205,7 @@ def test_it(veeqo_alloc_contract):
     run(suite, tests=tests).stdout.no_fnmatch_line('*string of 5 characters: "seven"*')
     result = run(suite, "--veeqo-alloc-show-values", tests=tests)
     result.stdout.fnmatch_lines(
-        ["veeqo-alloc: profile documented, values shown", '*got     string of 5 characters: "seven"']
+        ["veeqo-alloc: profile documented, body values shown", '*got     string of 5 characters: "seven"']
     )
 
 

@@ -157,7 +157,7 @@ def veeqo_alloc_server_settings():
     result = run(pytester, "\ndef test_it(veeqo_alloc_server):\n    pass\n")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        ["veeqo-alloc: the fake cannot listen on 127.0.0.1:*: Address already in use; omit port= to use a free one"]
+        ["veeqo-alloc: the fake cannot listen on 127.0.0.1:*: Address already in use; omit port= to use a free port"]
     )
     result.stdout.no_fnmatch_line("*Traceback*")
 
@@ -173,7 +173,7 @@ def veeqo_alloc_server_settings():
     result = run(pytester, "\ndef test_it(veeqo_alloc_server):\n    pass\n")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        ["veeqo-alloc: the fixture veeqo_alloc_server_settings returned dict: return ServerSettings from it"]
+        ["veeqo-alloc: the fixture veeqo_alloc_server_settings must return ServerSettings, not dict"]
     )
 
 
