@@ -1,4 +1,4 @@
-"""The command `veeqo-alloc` as `python -m pytest_veeqo_alloc`."""
+"""Entry point of `python -m pytest_veeqo_alloc`, which is the command `veeqo-alloc`."""
 
 from pytest_veeqo_alloc.cli.main import entry
 

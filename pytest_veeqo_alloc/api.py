@@ -20,7 +20,7 @@ class Contract:
 
     *profile* is `lenient`, `documented` or `strict`. *rules* maps rule ids to `error`, `warning` or `off`.
     *deviations* are names of packs (`observed`), paths of TOML files, or `Deviation` values. *show_values* quotes
-    scalars of bodies in findings: leave it off if others can read the output. An unknown name raises ValueError.
+    scalars of bodies in findings: leave it off if others can read the output. Raise ValueError for an unknown name.
     """
 
     def __init__(
@@ -41,8 +41,8 @@ class Contract:
     ) -> Findings:
         """Return the findings of *interaction*.
 
-        *broken_request* means that the request is broken on purpose: it is not checked, and a 2xx response to it is a
-        finding. *expect_status* replaces the documented status.
+        If *broken_request* is true, the request is broken on purpose: the request is not checked, and a 2xx response is
+        a finding. *expect_status* replaces the documented status.
         """
         if not isinstance(interaction, Interaction):
             kind = type(interaction).__name__
@@ -58,46 +58,46 @@ class Contract:
     ) -> Findings:
         """Return the findings of a response and, if it has one, of its request.
 
-        *body* is the content, for clients whose responses do not keep it. With an *expect_status* of 4xx the request
-        is not checked, since the test broke it on purpose.
+        *body* is the response body, for clients whose response objects do not keep the body. If *expect_status* is a
+        4xx status, the request is not checked, since the test broke the request on purpose.
         """
         return self._engine.check(interaction_of(response, body=body), _context(expect_status))
 
     def check_body(self, side: BodySide, value: Any) -> Findings:
-        """Return the findings of a single body: parsed JSON, or bytes to parse. *side* is `request` or `response`."""
+        """Return the findings of a body, *value*: parsed JSON, or bytes to parse. *side* is `request` or `response`."""
         return self._engine.check_body(side, value)
 
     def validate(
         self, interaction: Interaction, *, expect_status: int | None = None, broken_request: bool = False
     ) -> Findings:
-        """Return the findings of *interaction*; raise ContractViolation if there is an error. See `check`."""
+        """Return the findings of *interaction*. Raise ContractViolation if there is an error. See `check`."""
         __tracebackhide__ = True
         found = self.check(interaction, expect_status=expect_status, broken_request=broken_request)
         return self._engine.raise_for_errors(found)
 
     def validate_request(self, request: Any) -> Findings:
-        """Return the findings of a request; raise ContractViolation if there is an error. See `check_request`."""
+        """Return the findings of a request. Raise ContractViolation if there is an error. See `check_request`."""
         __tracebackhide__ = True
         return self._engine.raise_for_errors(self.check_request(request))
 
     def validate_response(
         self, response: Any, *, expect_status: int | None = None, body: bytes | str | None = None
     ) -> Findings:
-        """Return the findings of a response; raise ContractViolation if there is an error. See `check_response`."""
+        """Return the findings of a response. Raise ContractViolation if there is an error. See `check_response`."""
         __tracebackhide__ = True
         return self._engine.raise_for_errors(self.check_response(response, expect_status=expect_status, body=body))
 
     def validate_body(self, side: BodySide, value: Any) -> Findings:
-        """Return the findings of a single body; raise ContractViolation if there is an error. See `check_body`."""
+        """Return the findings of a body. Raise ContractViolation if there is an error. See `check_body`."""
         __tracebackhide__ = True
         return self._engine.raise_for_errors(self.check_body(side, value))
 
     def watch(self, session: Any) -> Watch:
-        """Watch a `requests.Session`, `httpx.Client` or `httpx.AsyncClient`; raise TypeError for anything else."""
+        """Watch a `requests.Session`, `httpx.Client` or `httpx.AsyncClient`. Raise TypeError for any other type."""
         return self._engine.watch(session)
 
 
 def _context(expect_status: int | None, broken_request: bool = False) -> CheckContext:
     if expect_status is not None and not isinstance(expect_status, int):
-        raise TypeError(f"expect_status is a number such as 404, not {type(expect_status).__name__}")
+        raise TypeError(f"expect_status must be a number such as 404, not {type(expect_status).__name__}")
     return CheckContext(expect_status, broken_request)

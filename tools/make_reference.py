@@ -128,7 +128,7 @@ def commands() -> str:
     lines = [
         "# Commands",
         "",
-        "`veeqo-alloc` is `python -m pytest_veeqo_alloc`. Exit status: 0 clean, 1 errors found, 2 could not run.",
+        "`veeqo-alloc` is `python -m pytest_veeqo_alloc`. Exit status: 0 no errors found, 1 errors found, 2 the command could not run.",
     ]
     for summary, command in _commands(parser()):
         lines += ["", f"## `{command.prog}`", "", summary, "", "| argument | description |", "| --- | --- |"]

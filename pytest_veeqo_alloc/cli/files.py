@@ -1,4 +1,4 @@
-"""Files and folders of the command line: they are found, checked and redacted here."""
+"""Finding, checking and redacting the files and folders that the command line names."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from pytest_veeqo_alloc.spec.loader import operation_matches, side_of
 
 _SUFFIXES = (".json", ".yaml", ".yml", ".har")
 _OURS = (b"interactions", b"allocation", b"sellable")
-"""Words of which a file that could be ours has one."""
+"""Words, one of which occurs in every file with a call of the documented operation."""
 
 ErrorHandler = Callable[[str, str], None]
-"""Takes a path and one sentence on why it cannot be used."""
+"""A function that takes the path of a file and the reason why the file cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileCheckOptions:
-    """How to check files: their kind (None: detected), the status of every response, and what `--lint` looks for."""
+    """The options for checking files. *kind* None means that the kind is detected; *max_age* is in days."""
 
     kind: Kind | None = None
     expect_status: int | None = None
@@ -39,7 +39,7 @@ class FileCheckOptions:
 
 
 def check_paths(paths: list[str], engine: Engine, options: FileCheckOptions) -> CheckRun:
-    """Check every file of *paths*: files, folders, or `-` for standard input."""
+    """Check the files in *paths*, each of which is a file, a folder, or `-` for standard input."""
     run = CheckRun()
     matches = (lambda _: True) if options.lint else operation_matches
     for path, is_named, data in _walk(paths, lambda file, sentence: run.unreadable.append((file, sentence))):
@@ -49,7 +49,7 @@ def check_paths(paths: list[str], engine: Engine, options: FileCheckOptions) -> 
             if options.lint and isinstance(error, CassetteVersionError):
                 run.files += 1
                 _add(run, engine, path, path, engine.file_findings([format_breach(error.version)]))
-            # A folder may hold anything, so that an unreadable file in it matters only if it could be one of ours.
+            # A folder may hold any files, so an unreadable file in a folder matters only if the file could be relevant.
             elif is_named or isinstance(error, CassetteVersionError) or any(word in data for word in _OURS):
                 run.unreadable.append((path, str(error)))
             else:
@@ -89,7 +89,7 @@ def _add(run: CheckRun, engine: Engine, file: str, source: str, findings: Findin
 
 @dataclass(frozen=True, slots=True)
 class RedactedFile:
-    """A redacted file: its new text, whether that differs, and how many unreadable bodies were dropped."""
+    """A redacted file: the text, whether the text changed, and the number of unreadable bodies that were dropped."""
 
     path: str
     text: str
@@ -98,9 +98,10 @@ class RedactedFile:
 
 
 def redact_files(paths: list[str], on_error: ErrorHandler) -> list[RedactedFile]:
-    """Redact every file of *paths* that holds interactions, with the same placeholders for the same values.
+    """Redact every file in *paths* that holds interactions. Equal values get equal placeholders in all files.
 
-    Nothing is written. Files in a folder that hold none are skipped; *on_error* gets those that cannot be redacted.
+    No file is written. Files in a folder without interactions are skipped. *on_error* is called for every file that
+    cannot be redacted.
     """
     files = list(_files_with_interactions(paths, on_error))
     redactor = Redactor()
@@ -130,7 +131,7 @@ def _files_with_interactions(paths: list[str], on_error: ErrorHandler) -> Iterat
         if loaded is not None and loaded.kind not in ("request", "response"):
             yield path, data, loaded
         elif is_named:
-            on_error(path, "not a cassette, HAR file or interaction: nothing else can be redacted")
+            on_error(path, "not a cassette, HAR file or interaction: no other file can be redacted")
 
 
 def _dropped(interaction: Interaction) -> int:
@@ -139,7 +140,7 @@ def _dropped(interaction: Interaction) -> int:
 
 
 def _walk(paths: list[str], on_error: ErrorHandler) -> Iterator[tuple[str, bool, bytes]]:
-    """Yield the path of each file, whether it is one of *paths* itself and not found in a folder, and its content."""
+    """Yield the path of each file, whether *paths* names the file itself and not its folder, and the content."""
     for path, is_named in _paths(paths, on_error):
         try:
             yield path, is_named, _read(path)
@@ -174,7 +175,7 @@ def _paths(paths: list[str], on_error: ErrorHandler) -> Iterator[tuple[str, bool
 
 
 def _is_new(folder: str, seen: set[str]) -> bool:
-    """Return whether *folder* was not walked yet, and remember it: a link may lead back."""
+    """Return whether *folder* is not in *seen* and add *folder* to *seen*, since a link may lead back to a folder."""
     real = os.path.realpath(folder)
     is_new = real not in seen
     seen.add(real)

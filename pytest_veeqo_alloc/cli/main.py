@@ -1,4 +1,4 @@
-"""The program `veeqo-alloc`: its parser and its commands."""
+"""The command line program `veeqo-alloc`: the argument parser and the commands."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def entry() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status."""
+    """Run the command that *arguments* name, by default those of the process. Return the exit status."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print_error(sentence)
         return COULD_NOT_RUN
     except OSError as error:
-        # Nothing more can be written, not even at exit. A closed pipe means that the reader has seen enough.
+        # Redirect the output, so that flushing at exit does not fail as well. A closed pipe is no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             print_error(f"the output cannot be written: {error.strerror}")
@@ -64,11 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of every command."""
+    """Return the argument parser with all commands."""
     root = argparse.ArgumentParser(
         prog="veeqo-alloc",
         description="Check request and response bodies, interactions, cassettes and HAR files against the documented "
-        "contract. Exit status: 0 clean, 1 errors found, 2 could not run.",
+        "contract. Exit status: 0 no errors found, 1 errors found, 2 the command could not run.",
     )
     root.add_argument("--version", action="version", version=f"%(prog)s {version('pytest-veeqo-alloc')}")
     commands = root.add_subparsers(required=True, metavar="COMMAND")
@@ -78,10 +78,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_contract_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--profile", default="documented", help=f"one of {', '.join(PROFILES)} (default: documented)")
-    command.add_argument("--rule", **_REPEATABLE, metavar="ID=SEVERITY", help="set one rule to error, warning or off")
-    names = ("--deviations", "--veeqo-alloc-deviations")  # the text of a failure has the name of the pytest option
-    text = "accept known findings: those of the pack observed, or of a TOML file"
+    command.add_argument("--profile", default="documented", help=f"{', '.join(PROFILES)} (default: documented)")
+    command.add_argument("--rule", **_REPEATABLE, metavar="ID=SEVERITY", help="severity of a rule: error, warning, off")
+    names = ("--deviations", "--veeqo-alloc-deviations")  # failure messages suggest the pytest option
+    text = "accept known deviations: the bundled pack 'observed', or a TOML file"
     command.add_argument(*names, **_REPEATABLE, metavar="PACK|FILE", help=text)
 
 
@@ -92,13 +92,13 @@ def _engine(args: argparse.Namespace) -> Engine:
 def _add_live_options(command: Any, limit: str, trusted: str) -> None:
     text = "a host that may receive writes; must match the URL"
     command.add_argument("--allow-host", **_REPEATABLE, metavar="HOST[:PORT]", help=text)
-    command.add_argument("--rate", type=float, metavar="REQUESTS", help=f"requests per second (default: 5, {limit})")
+    command.add_argument("--rate", type=float, metavar="N", help=f"maximum requests per second (default: 5, {limit})")
     command.add_argument("--trust-env", action="store_true", help=f"use {trusted} from the environment")
 
 
 def _whole_number(most: int, text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > most:
-        raise argparse.ArgumentTypeError(f"a whole number from 0 to {most}")
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to {most}")
     return int(text)
 
 
@@ -108,18 +108,18 @@ _days, _port = partial(_whole_number, 36_500), partial(_whole_number, 65_535)
 def _add_check(commands: Any) -> None:
     check = commands.add_parser("check", help="check files and folders")
     check.add_argument("paths", nargs="+", metavar="PATH", help="a file, a folder, or - for standard input")
-    check.add_argument("--as", dest="kind", choices=KINDS, help="the kind of the files (default: detected by content)")
+    check.add_argument("--as", dest="kind", choices=KINDS, help="the kind of the files (default: depends on content)")
     _add_contract_options(check)
     check.add_argument("--expect-status", type=int, metavar="STATUS", help="the status that every response must have")
-    check.add_argument("--lint", action="store_true", help="also look for secrets, in the files of any operation")
-    check.add_argument("--max-age", type=_days, metavar="DAYS", help="with --lint: the largest age of a recording")
+    check.add_argument("--lint", action="store_true", help="also look for secrets, in calls of any operation")
+    check.add_argument("--max-age", type=_days, metavar="DAYS", help="with --lint: the maximum age of a recording")
     check.add_argument("--format", choices=("text", "json", "github"), default="text", help="default: text")
     check.set_defaults(command=_check)
 
 
 def _check(args: argparse.Namespace) -> int:
     if args.max_age is not None and not args.lint:
-        raise ValueError("--max-age works with --lint only: give both")
+        raise ValueError("--max-age requires --lint: give both")
     options = FileCheckOptions(args.kind, args.expect_status, lint=args.lint, max_age=args.max_age)
     run = check_paths(args.paths, _engine(args), options)
     if args.format == "json":
@@ -131,7 +131,7 @@ def _check(args: argparse.Namespace) -> int:
         print_error(f"{file}: {sentence}")
     for file in run.unrecognised:
         print_error(
-            f"{file}: skipped: not a body, interaction, cassette or HAR file; if it is one, name its kind with --as"
+            f"{file}: skipped: not a body, interaction, cassette or HAR file; if the file is one of these, give --as"
         )
     if not run.checked and not run.unreadable:
         print_error("nothing was checked: no body and no interaction of the documented operation was found")
@@ -142,8 +142,8 @@ def _check(args: argparse.Namespace) -> int:
 
 def _add_printers(commands: Any) -> None:
     schema = commands.add_parser("schema", help="print a JSON Schema")
-    schema.add_argument("side", choices=BODY_SIDES, help="the body that it describes")
-    schema.add_argument("--profile", help="reject what this profile makes an error (default: allow other members)")
+    schema.add_argument("side", choices=BODY_SIDES, help="the body that the schema describes")
+    schema.add_argument("--profile", help="add the restrictions of this profile (default: allow other members)")
     schema.set_defaults(command=lambda args: _print_json(load_schema(args.side, args.profile)))
     openapi = commands.add_parser("openapi", help="print the operation as an OpenAPI 3.1 document")
     openapi.add_argument("--profile", help="use the schemas of this profile (default: those that allow other members)")
@@ -151,9 +151,9 @@ def _add_printers(commands: Any) -> None:
     rules = commands.add_parser("rules", help="print every rule")
     rules.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     rules.set_defaults(command=_rules)
-    example = commands.add_parser("example", help="print the documented example, sanitised")
+    example = commands.add_parser("example", help="print the sanitised documented example")
     example.add_argument("side", choices=BODY_SIDES, help="the body to print")
-    example.add_argument("--seed", type=int, metavar="N", help="generate another valid body: one for each N")
+    example.add_argument("--seed", type=int, metavar="N", help="generate a valid body; the same N gives the same body")
     example.set_defaults(command=_example)
 
 
@@ -191,7 +191,7 @@ def _add_redact(commands: Any) -> None:
         "redact", help="replace values that may be secret in cassettes, HAR and interaction files"
     )
     redact.add_argument("paths", nargs="+", metavar="PATH", help="a file, a folder, or - for standard input")
-    redact.add_argument("--in-place", action="store_true", help="rewrite the files (default: print a single file)")
+    redact.add_argument("--in-place", action="store_true", help="rewrite the files (default: print a redacted file)")
     redact.set_defaults(command=_redact)
 
 
@@ -221,10 +221,10 @@ def _redact(args: argparse.Namespace) -> int:
 
 
 def _add_cleanup(commands: Any) -> None:
-    cleanup = commands.add_parser("cleanup", help="delete the allocations that a journal records, where that is safe")
+    cleanup = commands.add_parser("cleanup", help="delete the allocations in a journal, where deletion is safe")
     cleanup.add_argument("journal", metavar="JOURNAL", help="the file of --veeqo-alloc-journal")
-    cleanup.add_argument("--base-url", required=True, metavar="URL", help="the server that the journal belongs to")
-    _add_live_options(cleanup, "the limit", "proxies, .netrc and CA bundles")
+    cleanup.add_argument("--base-url", required=True, metavar="URL", help="the server that received the writes")
+    _add_live_options(cleanup, "at most 5", "proxies, .netrc and CA bundles")
     cleanup.set_defaults(command=_cleanup)
 
 
@@ -242,7 +242,7 @@ def _cleanup(args: argparse.Namespace) -> int:
     for result in results:
         print(printable(result.sentence))
     left = sum(result.is_left for result in results)
-    print(f"orders: {len(results)}, with something left: {left}")
+    print(f"orders: {len(results)}, with allocations left: {left}")
     return ERRORS_FOUND if left else CLEAN
 
 
@@ -250,26 +250,26 @@ def _add_serve(commands: Any) -> None:
     serve = commands.add_parser(
         "serve",
         help="run a fake of the API, or a proxy in front of it, and check each request",
-        description="Run a fake of the API or, with --upstream, a proxy in front of it. The first line of the output is "
-        "its URL, and each request adds a line. SIGINT or SIGTERM stops it: exit status 1 if there was an error.",
+        description="Run a fake of the API or, with --upstream, a proxy in front of it. The output begins with the "
+        "URL, and each request adds a line. SIGINT or SIGTERM stops the server, with exit status 1 after errors.",
     )
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)")
     serve.add_argument("--port", type=_port, default=0, help="the port to listen on (default: a free one)")
-    serve.add_argument("--name", **_REPEATABLE, help="a host name to accept, besides localhost")
+    serve.add_argument("--name", **_REPEATABLE, help="accept requests for this host name, besides localhost")
     _add_contract_options(serve)
-    text = "the orders that exist, or that may be written to, in TOML; any: the upstream accepts any order id"
+    text = "a TOML file of the orders that exist or are writable, or 'any' if the upstream accepts any order id"
     serve.add_argument("--orders", default="", metavar="FILE|any", help=text)
-    serve.add_argument("--report", **_REPEATABLE, metavar="FILE", help="write a report: a .json or .html file")
+    serve.add_argument("--report", **_REPEATABLE, metavar="FILE", help="write a report to a .json or .html file")
     fake = serve.add_argument_group("the fake")
-    text = "how it behaves where the documentation is silent (default: default)"
+    text = "the behaviour where the documentation is silent (default: 'default')"
     fake.add_argument("--policy", choices=("default", "strict"), help=text)
     proxy = serve.add_argument_group("the proxy")
     proxy.add_argument("--upstream", metavar="URL", help="the server to forward requests to")
-    proxy.add_argument("--max-writes", type=int, default=0, metavar="N", help="the number of writes to forward")
+    proxy.add_argument("--max-writes", type=int, default=0, metavar="N", help="the maximum number of writes to forward")
     text = f"the file in which every write is recorded (default: {JOURNAL})"
     proxy.add_argument("--journal", default=JOURNAL, metavar="FILE", help=text)
     proxy.add_argument("--allow-reads", action="store_true", help="forward GET, HEAD and OPTIONS of any path as well")
-    _add_live_options(proxy, "the limit unless the orders are any", "proxies and CA bundles")
+    _add_live_options(proxy, "at most 5 unless --orders is 'any'", "proxies and CA bundles")
     serve.set_defaults(command=_serve)
 
 
@@ -309,7 +309,7 @@ def _server(args: argparse.Namespace, engine: Engine, stack: ExitStack) -> BaseS
         world = world_of(load_pool(args.orders, Path())) if args.orders else None
         return Fake(engine, POLICIES[args.policy or "default"](), world=world, on_record=print_record)
     if args.policy:
-        raise ValueError("--policy is for the fake: omit it, since with --upstream the server behind decides")
+        raise ValueError("--policy is for the fake: omit it, since the server of --upstream decides")
     options = WriteOptions(
         base_url=args.upstream,
         allow_hosts=tuple(args.allow_host),
@@ -322,17 +322,17 @@ def _server(args: argparse.Namespace, engine: Engine, stack: ExitStack) -> BaseS
 
 
 def _add_report(commands: Any) -> None:
-    report = commands.add_parser("report", help="merge reports, or compare two")
+    report = commands.add_parser("report", help="merge reports, or compare two reports")
     actions = report.add_subparsers(required=True, metavar="ACTION")
-    merge = actions.add_parser("merge", help="merge reports into one; a run that is in several counts once")
+    merge = actions.add_parser("merge", help="merge reports into one; a run that is in several reports counts once")
     merge.add_argument("reports", nargs="+", metavar="REPORT", help="a .json file of --veeqo-alloc-report")
-    merge.add_argument("-o", "--output", metavar="FILE", help="a .json or .html file (default: print JSON)")
+    merge.add_argument("-o", "--output", metavar="FILE", help="the .json or .html file to write (default: print JSON)")
     merge.set_defaults(command=_merge)
     diff = actions.add_parser(
         "diff",
-        help="show the drift that is in one report and not in another",
+        help="show the drift that is in only one of two reports",
         description="Compare the drift of two reports: undocumented members, absent documented members, nulls and "
-        "other types. Exit status 1 if NEW has drift that OLD does not have.",
+        "undocumented types. Exit status 1 if NEW has drift that OLD does not have.",
     )
     diff.add_argument("old", metavar="OLD", help="the .json file of the earlier report")
     diff.add_argument("new", metavar="NEW", help="the .json file of the later report")

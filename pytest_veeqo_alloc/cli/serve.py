@@ -33,7 +33,7 @@ _MAX_ERRORS = 3
 
 
 def world_of(pool: OrderPool) -> World:
-    """Return a world with the orders of *pool*, each of which orders its free units; they are in stock."""
+    """Return a world with the orders of *pool*. Each order has line items for its free units, which are in stock."""
     lines: dict[int, list[Line]] = {}
     for order in pool:
         for sellable, units in order.sellables.items():
@@ -46,13 +46,13 @@ def world_of(pool: OrderPool) -> World:
 
 @contextmanager
 def open_proxy(engine: Engine, options: WriteOptions, journal: Path, *, reads: bool) -> Iterator[Proxy]:
-    """Yield a proxy that forwards the client's own key. Raise LiveError, with a sentence for each missing option."""
+    """Yield a proxy that forwards the client's own key. Raise LiveError, naming every missing option, if any is."""
     with open_live(grant_permission(options, needs_key=False), journal) as live:
         yield Proxy(engine, live, reads=reads, on_record=print_record)
 
 
 def serve(server: BaseServer, *, host: str, port: int, names: tuple[str, ...], stop: threading.Event) -> bool:
-    """Run *server* until *stop* is set and return whether nothing was wrong; ValueError if it cannot listen."""
+    """Run *server* until *stop* is set. Return whether no error occurred. Raise ValueError if it cannot listen."""
     if not is_loopback(host):
         print_error(f"warning: {host} is not a loopback address: anyone who can reach this machine can use the server")
     app = with_control_api(server)
@@ -60,10 +60,12 @@ def serve(server: BaseServer, *, host: str, port: int, names: tuple[str, ...], s
         try:
             http_server = stack.enter_context(running(server, host=host, port=port, names=names, app=app))
         except OSError as error:
-            remedy = "; name another --port, or omit it to use a free one" if error.errno == errno.EADDRINUSE else ""
+            remedy = (
+                "; choose another --port, or omit --port to use a free port" if error.errno == errno.EADDRINUSE else ""
+            )
             raise ValueError(f"cannot listen at {host}:{port}: {error.strerror or error}{remedy}") from None
         if isinstance(server, Proxy) and server.leads_to(http_server.netloc):
-            raise ValueError("the upstream is this proxy itself: name the server behind it")
+            raise ValueError("the upstream is this proxy itself: give the URL of the server behind the proxy")
         print(http_server.url, flush=True)
         while not stop.wait(1):  # some systems handle a signal only between two waits
             pass
@@ -78,7 +80,7 @@ def serve(server: BaseServer, *, host: str, port: int, names: tuple[str, ...], s
 
 
 def write_reports(engine: Engine, counter: CoverageCounter, started: datetime.datetime, paths: list[str]) -> list[str]:
-    """Write what *counter* counted to each of *paths*; return a sentence for each that cannot be written."""
+    """Write the coverage in *counter* to each of *paths*. Return a message for each file that cannot be written."""
     if not paths:
         return []
     report = build_run(engine, counter.by_origin, "veeqo-alloc serve", started, uuid.uuid4().hex).report
@@ -105,7 +107,7 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 
 def print_record(record: Record) -> None:
-    """Print `POST /orders/447452/allocations 201`, with the injected fault and the errors by rule and place."""
+    """Print *record* as a line such as `POST /orders/447452/allocations 201`, with any injected fault and errors."""
     request, operation = record.request, tables().operation
     is_known = operation.matches(Interaction(request)) and operation.order_id(request.url) is not None
     # The path of any other operation could hold a secret.
@@ -115,7 +117,7 @@ def print_record(record: Record) -> None:
     parts = [
         safe_method(request.method) or "(another method)",
         place,
-        str(response.status) if response else "no answer",
+        str(response.status) if response else "no response",
     ]
     if fault := record.source.partition(", ")[2]:
         parts.append(f"({fault})")

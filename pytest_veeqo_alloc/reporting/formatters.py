@@ -1,4 +1,4 @@
-"""Findings and reports as text: for a terminal, as JSON, and as workflow commands of GitHub."""
+"""Findings and reports as text: for a terminal, as JSON, and as GitHub workflow commands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def print_error(sentence: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """The findings of one body or interaction, with its file, its place in that file, and a hint on the findings."""
+    """The findings of a body or interaction, with the file, the place in the file, and a hint on the findings."""
 
     file: str
     source: str
@@ -36,7 +36,7 @@ class FileResult:
 
 @dataclass(slots=True)
 class CheckRun:
-    """The outcome of checking files."""
+    """The results of checking files, and the files that were not checked."""
 
     checked: list[FileResult] = field(default_factory=list)
     skipped: int = 0
@@ -46,12 +46,12 @@ class CheckRun:
 
     @property
     def errors(self) -> list[Finding]:
-        """Every error of every result."""
+        """All errors of all results."""
         return [error for result in self.checked for error in result.findings.errors]
 
 
 def terminal_lines(run: CheckRun) -> Iterator[str]:
-    """Yield each failure in full, then the other warnings by rule, then one line of counts."""
+    """Yield each failure in full, then the other warnings by rule, then a line with the counts."""
     by_rule: dict[str, list[str]] = {}
     for result in run.checked:
         if not result.findings.ok:
@@ -72,7 +72,7 @@ def terminal_lines(run: CheckRun) -> Iterator[str]:
 
 
 def json_text(run: CheckRun) -> str:
-    """Return a JSON object with `ok`, `checked`, `skipped` and `findings`; pointers mask names that may be secret."""
+    """Return a JSON object with `ok`, `checked`, `skipped` and `findings`. Names that may be secret are masked."""
     outcome = {
         "ok": not run.errors and not run.unreadable,
         "checked": len(run.checked),
@@ -89,7 +89,7 @@ _PROPERTY = {**_MESSAGE, ":": "%3A", ",": "%2C"}
 
 
 def github_lines(run: CheckRun) -> Iterator[str]:
-    """Yield `::error` or `::warning` for each finding, and `::error` for each unreadable file."""
+    """Yield an `::error` or `::warning` command for each finding, and an `::error` for each unreadable file."""
     for result in run.checked:
         entry = f" of {result.source}" if result.source != result.file else ""
         for finding in result.findings:
@@ -110,7 +110,7 @@ def _workflow_command(kind: str, file: str, title: str, message: str) -> str:
 
 
 def run_lines(run: RunReport) -> Iterator[str]:
-    """Yield what a run covered, its errors and warnings by rule with one place each, and its deviations."""
+    """Yield a line on the coverage of a run, lines on its errors and warnings by rule, and a line on its deviations."""
     if not run.interactions:
         yield "0 interactions, so nothing was checked"
         return
@@ -158,12 +158,12 @@ def coverage_shortfall(run: RunReport, minimum: float) -> str:
 
 
 def comparison_lines(comparison: ReportComparison) -> Iterator[str]:
-    """Yield new drift, drift that is gone, then what the later report did not cover, and one line of counts."""
+    """Yield lines on new drift, on drift that is gone and on lost coverage, and a line with the counts."""
     yield from (f"new: {_drift_line(drift)}" for drift in sorted(comparison.new))
     yield from (f"gone: {_drift_line(drift)}" for drift in sorted(comparison.gone))
     yield from (f"note: no interaction from the {origin} in the later report" for origin in comparison.lost)
     if comparison.unseen:
-        yield f"note: {pluralise(comparison.unseen, 'field')} of the earlier report not covered by the later one"
+        yield f"note: {pluralise(comparison.unseen, 'field')} of the earlier report not covered by the later report"
     yield f"{pluralise(len(comparison.new), 'new drift')}, {len(comparison.gone)} gone"
 
 

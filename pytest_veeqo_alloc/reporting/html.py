@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs no other file."""
+"""The HTML report: a single page without external files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pytest_veeqo_alloc.coverage.report_model import (
 from pytest_veeqo_alloc.spec.loader import field_trees
 
 MAX_CALLS = 1000
-"""Rows of interactions on the page; the JSON report has all."""
+"""The maximum number of rows of interactions on the HTML page. The JSON report has all rows."""
 
 _ENVIRONMENT = jinja2.Environment(
     loader=jinja2.PackageLoader("pytest_veeqo_alloc.reporting"),
@@ -37,19 +37,19 @@ _ENVIRONMENT = jinja2.Environment(
 
 @dataclass(slots=True)
 class Leaf:
-    """A member on the page."""
+    """A member of a body on the HTML page."""
 
     pointer: str
     name: str
     documented: str
-    seen: list[tuple[Origin, int, int, str]]  # how often it was present, in how many objects, and its other types
+    seen: list[tuple[Origin, int, int, str]]  # times present, number of objects, undocumented types
     drift: list[str]
     branch: Branch | None = None
 
 
 @dataclass(slots=True)
 class Branch:
-    """A documented object, with the number of fields in and below it, of those that were seen, and of drifts."""
+    """A documented object, with the numbers of documented, seen and drifted fields at all levels of the object."""
 
     leaves: list[Leaf] = field(default_factory=list)
     seen: int = 0
@@ -128,6 +128,6 @@ def _leaf(side: BodySide, place: FieldPlace, totals: dict[Origin, Totals], drift
 
 
 def _calls(totals: dict[Origin, Totals]) -> list[tuple[Origin, tuple[str, str, int, int], int]]:
-    """Return interactions by test and outcome: those with errors first, then those with warnings."""
+    """Return the interactions by test and outcome: those with errors first, then those with warnings."""
     rows = [(origin, call, count) for origin, counted in totals.items() for call, count in counted.calls.items()]
     return sorted(rows, key=lambda row: (-row[1][2], -row[1][3], row[1][0]))

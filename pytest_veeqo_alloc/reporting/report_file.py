@@ -1,4 +1,4 @@
-"""Reports on coverage and findings: built from what was counted, written to files and read back."""
+"""Building, saving and loading reports on coverage and findings."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MAX_STEPS = 8
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """The report of a run, with its totals for each origin."""
+    """The report of a run, and the totals of the interactions of each origin."""
 
     report: Document
     totals: dict[Origin, Totals]
@@ -48,7 +48,7 @@ class RunReport:
 
     @property
     def seen(self) -> int:
-        """The number of documented response fields that were seen from the target."""
+        """The number of documented fields that occurred in responses of the target."""
         return self.totals["target"].fields_seen if "target" in self.totals else 0
 
     @property
@@ -60,7 +60,7 @@ class RunReport:
 def build_run(
     engine: Engine, counted: Mapping[Origin, Coverage], by: str, started: datetime.datetime, run_id: str
 ) -> RunReport:
-    """Return the report of what *engine* counted for each origin in a run of the program *by* since *started* (UTC)."""
+    """Return the report of the coverage *counted*, by origin, in a run of the program *by* since *started* (UTC)."""
     run = {
         "id": run_id,
         "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -74,16 +74,16 @@ def build_run(
 
 
 def validate_report_path(path: str) -> None:
-    """Raise ValueError, in one sentence, unless *path* ends in .json, or in .html where jinja2 is installed."""
+    """Raise ValueError unless *path* ends in .json, or ends in .html and jinja2 is installed."""
     suffix = Path(path).suffix.lower()
     if suffix not in _SUFFIXES:
-        raise ValueError(f"a report is a file that ends in .json or .html, not {path!a}")
+        raise ValueError(f"a report file must end in .json or .html, not {path!a}")
     if suffix == ".html" and importlib.util.find_spec("jinja2") is None:
-        raise ValueError("an HTML report needs jinja2: pip install 'pytest-veeqo-alloc[html]'")
+        raise ValueError("an HTML report requires jinja2: pip install 'pytest-veeqo-alloc[html]'")
 
 
 def save(report: Document, path: Path) -> None:
-    """Write *report* as JSON or HTML, as the suffix of *path* says; ValueError, in one sentence, if that fails."""
+    """Write *report* as JSON or HTML, as the suffix of *path* says. Raise ValueError if the file cannot be written."""
     if path.suffix.lower() == ".html":
         from pytest_veeqo_alloc.reporting.html import render_page  # not before a page is written: jinja2 is an extra
 
@@ -97,7 +97,7 @@ def save(report: Document, path: Path) -> None:
 
 
 def load(path: str) -> Document:
-    """Return the report in the JSON file *path*; ValueError, in one sentence, for any other file."""
+    """Return the report in the JSON file *path*. Raise ValueError if the file cannot be read or holds no report."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -116,7 +116,7 @@ def load(path: str) -> Document:
 
 
 def _problem(report: Any) -> str:
-    """Return what makes *report* unusable, or an empty text."""
+    """Return the reason why *report* cannot be used, or an empty string."""
     if not isinstance(report, Mapping) or report.get("format") != FORMAT:
         return "not a report of pytest-veeqo-alloc"
     if report.get("version") != VERSION:
@@ -124,10 +124,10 @@ def _problem(report: Any) -> str:
     try:
         error = next(_report_validator().iter_errors(report), None)
     except RecursionError:
-        return "not a report: nested too deep"
+        return "not a report: nested too deeply"
     if error is None:
         return ""
-    # The value could be anything, so only its place is shown, as far as its names are ours.
+    # The value could be a secret, so only its pointer is shown, with unknown names masked.
     steps = ["*" if isinstance(step, int) else mask_name(step) for step in list(error.absolute_path)[:_MAX_STEPS]]
     return f"does not match schemas/report.json at /{'/'.join(steps)}"
 
@@ -138,7 +138,7 @@ def _report_validator() -> Validator:
 
 
 def validator(schema: Mapping[str, Any]) -> Validator:
-    """Return a validator of *schema*; `jsonschema.SchemaError` if *schema* does not match its metaschema."""
+    """Return a validator of *schema*. Raise `jsonschema.SchemaError` if *schema* does not match its metaschema."""
     from jsonschema import Draft202012Validator  # which most runs never load
 
     Draft202012Validator.check_schema(schema)

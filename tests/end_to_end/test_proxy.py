@@ -260,7 +260,7 @@ def test_request_that_is_not_forwarded_is_printed_and_fails_the_run(tmp_path: Pa
         with served(tmp_path, *options) as process:
             requests.post(process.url + "/orders/8/allocations", json=BODY, headers=HEADERS, timeout=5)
             assert process.line() == (
-                "POST /orders/8/allocations no answer (answered here with 403: not forwarded: order 8 is not in the order "
+                "POST /orders/8/allocations no response (answered here with 403: not forwarded: order 8 is not in the order "
                 "pool, and only the orders in it may be written to)"
             )
             requests.get(process.url + "/orders/8", headers=HEADERS, timeout=5)
@@ -368,5 +368,8 @@ def test_proxy_does_not_start_as_its_own_upstream(
         "1",
     ]
     assert main(["serve", "--port", str(port), *given]) == 2
-    assert capsys.readouterr().err == "veeqo-alloc: the upstream is this proxy itself: name the server behind it\n"
+    assert (
+        capsys.readouterr().err
+        == "veeqo-alloc: the upstream is this proxy itself: give the URL of the server behind the proxy\n"
+    )
     assert threading.active_count() == before

@@ -231,7 +231,7 @@ def test_a_port_that_is_taken_is_one_sentence(capsys: pytest.CaptureFixture[str]
         assert main(["serve", "--port", str(port)]) == 2
     assert (
         capsys.readouterr().err
-        == f"veeqo-alloc: cannot listen at 127.0.0.1:{port}: Address already in use; name another --port, or omit it to use a free one\n"
+        == f"veeqo-alloc: cannot listen at 127.0.0.1:{port}: Address already in use; choose another --port, or omit --port to use a free port\n"
     )
 
 
@@ -239,7 +239,7 @@ def test_a_port_that_is_taken_is_one_sentence(capsys: pytest.CaptureFixture[str]
     (["--profile", "stric"], "unknown profile 'stric': did you mean 'strict'?"),
     (["--orders", "nowhere.toml"], "the order pool 'nowhere.toml' cannot be read: No such file or directory"),
     (["--allow-host", "x"], "--allow-host, --max-writes and --allow-reads are for the proxy: give --upstream URL"),
-    (["--upstream", "https://x.example.com", "--policy", "strict"], "--policy is for the fake: omit it, since with --upstream the server behind decides"),
+    (["--upstream", "https://x.example.com", "--policy", "strict"], "--policy is for the fake: omit it, since the server of --upstream decides"),
 ])  # fmt: skip
 def test_a_wrong_option_is_one_sentence(
     capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str

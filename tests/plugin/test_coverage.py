@@ -163,7 +163,7 @@ def test_invalid_minimum_is_rejected(suite: pytest.Pytester, minimum: str) -> No
 def test_report_with_an_unknown_suffix_is_rejected(suite: pytest.Pytester) -> None:
     result = run(suite, "--veeqo-alloc-report", "out.txt")
     assert result.ret == 4
-    result.stderr.fnmatch_lines(["ERROR: veeqo-alloc: a report is a file that ends in .json or .html, not 'out.txt'"])
+    result.stderr.fnmatch_lines(["ERROR: veeqo-alloc: a report file must end in .json or .html, not 'out.txt'"])
 
 
 @pytest.mark.parametrize(("tests", "status"), [(TESTS, 2), (TESTS + "\ndef test_bad(): assert 0\n", 1)])

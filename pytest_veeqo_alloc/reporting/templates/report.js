@@ -1,7 +1,7 @@
 "use strict";
-// Without this the page is whole; with it, what does not match the search is put away.
+// Hide whatever does not match the search. Without this script the page shows everything.
 (function () {
-  const box = document.getElementById("search"), told = document.getElementById("matches");
+  const box = document.getElementById("search"), status = document.getElementById("matches");
   const rows = Array.from(document.querySelectorAll("[data-find]"));
   const folds = Array.from(document.querySelectorAll("details"));
   const open = folds.map((fold) => fold.open);
@@ -15,8 +15,8 @@
       count += fits;
     }
     for (const row of rows) row.hidden = row.dataset.fits === "false" && !row.querySelector('[data-fits="true"]');
-    folds.forEach((fold, at) => { fold.open = wanted ? !!fold.querySelector('[data-fits="true"]') : open[at]; });
-    told.textContent = wanted ? count + (count === 1 ? " match" : " matches") : "";
+    folds.forEach((fold, index) => { fold.open = wanted ? !!fold.querySelector('[data-fits="true"]') : open[index]; });
+    status.textContent = wanted ? count + (count === 1 ? " match" : " matches") : "";
   }
   box.addEventListener("input", filter);
 })();

@@ -133,8 +133,8 @@ def test_standard_input_is_redacted_to_standard_output(
         (b"{", "invalid or truncated JSON"),
         (b"interactions: []\nversion: 3\n", "a VCR cassette with a format version other than 1"),
         (b"interactions: !!python/object/apply:os.system [x]\n", "contains a tag of a Python object"),
-        (b'{"name": "x"}', "not a cassette, HAR file or interaction: nothing else can be redacted"),
-        (b'{"allocation": {}}', "not a cassette, HAR file or interaction: nothing else can be redacted"),
+        (b'{"name": "x"}', "not a cassette, HAR file or interaction: no other file can be redacted"),
+        (b'{"allocation": {}}', "not a cassette, HAR file or interaction: no other file can be redacted"),
     ],
 )
 def test_file_that_cannot_be_redacted_is_kept(

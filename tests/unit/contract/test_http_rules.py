@@ -11,6 +11,7 @@ from support.bodies import put, request_body
 from support.messages import JSON_TYPE, KEY, ORDER, request, response
 
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response
+from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.spec.loader import tables
 
@@ -162,7 +163,7 @@ untyped_check: Any = CONTRACT.check
         (lambda: untyped_check(Response(201)), "check takes an Interaction, not Response; for a client's response"),
         (
             lambda: untyped_check(Interaction(None, Response(201)), expect_status="201"),
-            "expect_status is a number such as 404, not str",
+            "expect_status must be a number such as 404, not str",
         ),
     ],
 )
@@ -330,7 +331,9 @@ def test_path_of_the_call_has_the_order_id(order_id: object) -> None:
 
 def test_failure_is_only_a_warning_in_a_stored_file() -> None:
     stored = Interaction(request(headers=(JSON_TYPE,)), response(500, body=None))
-    assert [(f.rule, f.severity) for f in Engine().evaluate_stored(stored)] == [("server-error", "warning")]
+    assert [(f.rule, f.severity) for f in Engine().evaluate(stored, CheckContext(stored=True))] == [
+        ("server-error", "warning")
+    ]
     assert [(f.rule, f.severity) for f in Engine().evaluate(stored)] == [
         ("api-key-missing", "warning"), ("server-error", "error"),
     ]  # fmt: skip

@@ -278,7 +278,7 @@ def test_max_age_must_be_a_whole_number_of_days(given: str, sentence: str, capsy
 
 def test_max_age_without_lint_is_rejected(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--max-age", "3", "x"]) == 2
-    assert capsys.readouterr().err == "veeqo-alloc: --max-age works with --lint only: give both\n"
+    assert capsys.readouterr().err == "veeqo-alloc: --max-age requires --lint: give both\n"
 
 
 def test_lint_checks_every_call_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

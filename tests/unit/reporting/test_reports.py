@@ -260,7 +260,7 @@ def test_fields_that_are_no_longer_seen_are_a_note(tmp_path: Path, capsys: pytes
     save(report_of_bodies(order()), old)
     save(report_of_bodies(drop(order(), "/payment")), new)
     assert main(["report", "diff", str(old), str(new)]) == 1
-    assert "note: 8 fields of the earlier report not covered by the later one" in capsys.readouterr().out
+    assert "note: 8 fields of the earlier report not covered by the later report" in capsys.readouterr().out
 
 
 def test_missing_origin_is_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
