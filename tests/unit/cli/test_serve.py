@@ -41,4 +41,4 @@ def test_invalid_port_is_rejected(capsys: pytest.CaptureFixture[str], port: str)
 
 def test_report_with_an_unknown_suffix_is_rejected_before_serving(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--report", "out.txt"]) == 2
-    assert "ends in .json or .html" in capsys.readouterr().err
+    assert "must end in .json or .html" in capsys.readouterr().err

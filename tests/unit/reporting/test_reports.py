@@ -226,7 +226,7 @@ def test_missing_or_unwritable_report_is_one_sentence(tmp_path: Path, capsys: py
     missing, unwritable, unknown = capsys.readouterr().err.splitlines()
     assert "cannot be read: No such file or directory" in missing
     assert "cannot be written" in unwritable
-    assert "ends in .json or .html, not 'out.txt'" in unknown
+    assert "must end in .json or .html, not 'out.txt'" in unknown
 
 
 def test_reports_are_merged_to_standard_output_or_to_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
