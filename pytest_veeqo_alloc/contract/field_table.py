@@ -5,6 +5,7 @@ The compiler rejects schema keywords that the checks of bodies would not enforce
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
@@ -60,49 +61,45 @@ class Shape:
 
 def compile_schema(schema: Schema, *, root: str) -> Shape:
     """Return *schema*, an object named *root*, compiled. Raise ValueError for unsupported keywords and other types."""
-    return _Compiler(schema).shape(schema, root)
 
-
-class _Compiler:
-    def __init__(self, schema: Schema) -> None:
-        self._defs: Mapping[str, Schema] = schema.get("$defs", {})
-        self._done: dict[str, Shape] = {}
-
-    def shape(self, schema: Schema, name: str) -> Shape:
-        _check_keywords(schema)
-        if schema.get("type") != "object":
-            raise ValueError(f"the schema of {name} must have the type object")
-        required = schema.get("required", ())
-        fields = {key: self._field(name, key, value, key in required) for key, value in schema["properties"].items()}
-        children = tuple((f.name, f.type == "array", f.shape) for f in fields.values() if f.shape)
-        return Shape(name, fields, schema.get("x-rule"), children, _clean_check(fields.values()))
-
-    def _field(self, owner: str, name: str, schema: Schema, required: bool) -> Field:
-        _check_keywords(schema)
-        if "$ref" in schema:
-            return Field(name, "object", required=required, shape=self._referenced(schema["$ref"]))
-        types = schema.get("type")
-        listed: list[Any] = [types] if isinstance(types, str) else list(types or [])
-        documented: JsonType | None = next((entry for entry in listed if entry != "null"), None)
-        items = schema.get("items")
-        numeric = documented == "number"
-        return Field(
-            name,
-            documented,
-            nullable="null" in listed,
-            required=required,
-            shape=self._referenced(items["$ref"]) if items else None,
-            is_id=numeric and (name == "id" or name.endswith("_id")),
-            is_quantity=numeric and name == "quantity",
-            is_amount=numeric and (name in _AMOUNTS or (owner, name) == ("delivery_method", "cost")),
-            is_datetime=documented == "string" and name.endswith("_at"),
-        )
-
-    def _referenced(self, reference: str) -> Shape:
+    @functools.cache
+    def referenced(reference: str) -> Shape:
         name = reference.removeprefix("#/$defs/")
-        if name not in self._done:
-            self._done[name] = self.shape(self._defs[name], name)
-        return self._done[name]
+        return _shape(schema["$defs"][name], name, referenced)
+
+    return _shape(schema, root, referenced)
+
+
+def _shape(schema: Schema, name: str, referenced: Callable[[str], Shape]) -> Shape:
+    _check_keywords(schema)
+    if schema.get("type") != "object":
+        raise ValueError(f"the schema of {name} must have the type object")
+    required = schema.get("required", ())
+    fields = {key: _field(name, key, value, key in required, referenced) for key, value in schema["properties"].items()}
+    children = tuple((f.name, f.type == "array", f.shape) for f in fields.values() if f.shape)
+    return Shape(name, fields, schema.get("x-rule"), children, _clean_check(fields.values()))
+
+
+def _field(owner: str, name: str, schema: Schema, required: bool, referenced: Callable[[str], Shape]) -> Field:
+    _check_keywords(schema)
+    if "$ref" in schema:
+        return Field(name, "object", required=required, shape=referenced(schema["$ref"]))
+    types = schema.get("type")
+    listed: list[Any] = [types] if isinstance(types, str) else list(types or [])
+    documented: JsonType | None = next((entry for entry in listed if entry != "null"), None)
+    items = schema.get("items")
+    numeric = documented == "number"
+    return Field(
+        name,
+        documented,
+        nullable="null" in listed,
+        required=required,
+        shape=referenced(items["$ref"]) if items else None,
+        is_id=numeric and (name == "id" or name.endswith("_id")),
+        is_quantity=numeric and name == "quantity",
+        is_amount=numeric and (name in _AMOUNTS or (owner, name) == ("delivery_method", "cost")),
+        is_datetime=documented == "string" and name.endswith("_at"),
+    )
 
 
 def _check_keywords(schema: Schema) -> None:

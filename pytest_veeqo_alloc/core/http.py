@@ -144,9 +144,8 @@ def decode_content(body: bytes | None, headers: Headers) -> bytes | None:
         return body
     coding = ",".join(value for name, value in headers if name.lower() == "content-encoding").strip().lower()
     for _ in range(_MAX_LAYERS):
-        if not body.startswith(_GZIP):
-            break
-        body = _decompress(body, zlib.MAX_WBITS | 16)
+        if body.startswith(_GZIP):
+            body = _decompress(body, zlib.MAX_WBITS | 16)
     is_json = body[:1] in (b"{", b"[")
     if coding == "deflate" and not is_json:
         return _decompress(body, zlib.MAX_WBITS if body[:1] == b"\x78" else -zlib.MAX_WBITS)
