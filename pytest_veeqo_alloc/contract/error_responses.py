@@ -111,12 +111,11 @@ def error_body_breaches(body: bytes | None) -> list[Breach]:
 
 
 def _has_observed_form(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
-    if value.keys() == {"error_messages"}:
-        messages = value["error_messages"]
-        return all(isinstance(text, str) for text in (messages if isinstance(messages, list) else [messages]))
-    if value.keys() == {"status", "error"}:
-        status = value["status"]
-        return isinstance(status, (str, int)) and not isinstance(status, bool) and isinstance(value["error"], str)
+    match value:
+        case {"error_messages": str(), **others}:
+            return not others
+        case {"error_messages": [*texts], **others}:
+            return not others and all(isinstance(text, str) for text in texts)
+        case {"status": str() | int() as status, "error": str(), **others}:
+            return not others and not isinstance(status, bool)
     return False
