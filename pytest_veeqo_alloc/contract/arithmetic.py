@@ -28,15 +28,15 @@ def order_breaches(order: Any) -> list[Breach]:
     _same(add, "payment-order", "/payment", as_object(order.get("payment")), "order_id", order_id)
     clean: dict[Any, Object] = {}
     for pointer, line in _lines(order):
-        if isinstance(sellable := line.get("sellable"), dict):
-            # An order repeats a sellable in each allocation; an equal copy of a clean one need not be checked again.
-            key = number(sellable.get("id"))
-            if clean.get(key) == sellable:
-                continue
-            before = len(breaches)
-            _sellable(add, f"{pointer}/sellable", sellable)
-            if len(breaches) == before:
-                clean[key] = sellable
+        sellable = as_object(line.get("sellable"))
+        # An order repeats a sellable in each allocation; an equal copy of a clean one need not be checked again.
+        key = number(sellable.get("id"))
+        if clean.get(key) == sellable:
+            continue
+        before = len(breaches)
+        _sellable(add, f"{pointer}/sellable", sellable)
+        if len(breaches) == before:
+            clean[key] = sellable
     _totals(add, order)
     _completeness(add, order)
     company = as_object(as_object(order.get("created_by")).get("company"))

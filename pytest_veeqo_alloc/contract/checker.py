@@ -158,11 +158,10 @@ def _response(response: Response, body: Reading | None, tables: Tables, context:
     if response.status in _BODILESS and not response.body:
         return status
     found = _response_body(body, tables)
-    media_type = [] if _is_unreadable(found) else media_type_breach(response, "response-media-type")
-    location: list[Breach] = []
+    headers = [] if _is_unreadable(found) else media_type_breach(response, "response-media-type")
     if response.status == operation.status:
-        location = location_breaches(response, operation, number(_order(body, found).get("id")))
-    return [*status, *media_type, *location, *found]
+        headers += location_breaches(response, operation, number(_order(body, found).get("id")))
+    return [*status, *headers, *found]
 
 
 def _response_body(body: Reading, tables: Tables) -> list[Breach]:

@@ -131,8 +131,10 @@ def key_breaches(
         leaks[name] = leaks.get(name, False) or is_credential(name) or _show_key(texts, keys)
     for name, is_leak in leaks.items():
         breaches.append((_KEY_IN_URL if is_leak else _UNDOCUMENTED_QUERY)._replace(location=f"query:{name}"))
-    elsewhere = [unquote(text) for text in (parts.netloc, parts.fragment, *_segments_without_id(parts.path))]
-    if _show_key(elsewhere, keys):
+    # A short key could equal the order id by chance.
+    *before, order_id, last = parts.path.split("/")
+    elsewhere = [parts.netloc, parts.fragment, *before, last, *([] if is_integer(unquote(order_id)) else [order_id])]
+    if _show_key(map(unquote, elsewhere), keys):
         breaches.append(_KEY_IN_URL._replace(location="path"))
     return breaches
 
@@ -166,12 +168,6 @@ def _query(query: str) -> Iterator[tuple[str, tuple[str, ...]]]:
         name, _, value = pair.partition("=")
         if pair:
             yield unquote_plus(name), (unquote_plus(name), unquote(name), unquote_plus(value), unquote(value))
-
-
-def _segments_without_id(path: str) -> list[str]:
-    # A short key could equal the order id by chance.
-    *before, order_id, last = path.split("/")
-    return [*before, last] if is_integer(unquote(order_id)) else [*before, order_id, last]
 
 
 def _show_key(texts: Iterable[str], keys: Iterable[str]) -> bool:
