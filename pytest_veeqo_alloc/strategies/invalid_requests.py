@@ -7,7 +7,7 @@ import functools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Concatenate, NamedTuple, ParamSpec
 
 from hypothesis import strategies as st
 
@@ -17,16 +17,15 @@ from pytest_veeqo_alloc.core.json_pointer import join
 from pytest_veeqo_alloc.spec.loader import tables
 from pytest_veeqo_alloc.strategies.requests import Payload, allocation_requests
 from pytest_veeqo_alloc.strategies.values import (
+    DEEPLY_NESTED,
     NEW_NAMES,
     NEW_VALUES,
     NOT_FINITE,
     NOT_IDS,
-    deeply_nested,
-    wrong_root,
-    wrong_type,
+    VALUE_OF_TYPE,
 )
 
-LINES = "/allocation/line_items_attributes"
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +58,10 @@ def broken_payloads(draw: st.DrawFn, valid: st.SearchStrategy[Payload], mutation
 
 
 class Member(NamedTuple):
-    """A documented field in a body. `shape` is the type of the object `owner`, which contains the field."""
+    """A documented field in a body. `name` is `TYPE.FIELD`; the object `owner` contains the field."""
 
     pointer: str
-    shape: str
+    name: str
     field: Field
     owner: dict[str, Any]
 
@@ -75,7 +74,7 @@ def draw_member(draw: st.DrawFn, side: BodySide, body: Payload, matches: Matches
 
     def below(owner: Any, shape: Shape, pointer: str) -> Iterator[Member]:
         for field in shape.fields.values():
-            yield Member(f"{pointer}/{field.name}", shape.name, field, owner)
+            yield Member(f"{pointer}/{field.name}", f"{shape.name}.{field.name}", field, owner)
         for name, is_array, child in shape.children:
             for index, item in enumerate(owner[name]) if is_array else [("", owner[name])]:
                 yield from below(item, child, f"{pointer}/{name}/{index}" if is_array else f"{pointer}/{name}")
@@ -85,74 +84,72 @@ def draw_member(draw: st.DrawFn, side: BodySide, body: Payload, matches: Matches
     return member
 
 
+def mutation(change: Callable[Concatenate[st.DrawFn, Payload, P], tuple[Any, str]]) -> Callable[P, Mutation]:
+    """Return a function that takes all arguments of *change* but the first two, and returns a mutation."""
+
+    def with_arguments(*args: P.args, **kwargs: P.kwargs) -> Mutation:
+        return lambda draw, body: change(draw, body, *args, **kwargs)
+
+    return with_arguments
+
+
+@mutation
 def replacement(
-    side: BodySide, matches: Matches, values: Sequence[Any], then: Callable[[Payload], None] | None = None
-) -> Mutation:
-    """Return a mutation that sets a field to one of *values*. *then* adapts the rest of the body to the new value."""
-
-    def mutation(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-        member = draw_member(draw, side, body, matches)
-        member.owner[member.field.name] = copy.deepcopy(draw(st.sampled_from(values)))
-        if then is not None:
-            then(body)
-        return body, member.pointer
-
-    return mutation
-
-
-def type_change(side: BodySide, matches: Matches) -> Mutation:
-    """Return a mutation that replaces the body, or a field, with a value of a wrong type."""
-
-    def mutation(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-        if draw(st.integers(0, 9)) == 9:
-            return wrong_root(draw, body), ""
-        member = draw_member(draw, side, body, matches)
-        # Null is a wrong type for the whole allocation; for other fields it breaks the rule null-value.
-        is_null = member.pointer == "/allocation" and draw(st.booleans())
-        member.owner[member.field.name] = None if is_null else wrong_type(draw, str(member.field.type))
-        return body, member.pointer
-
-    return mutation
+    draw: st.DrawFn,
+    body: Payload,
+    side: BodySide,
+    matches: Matches,
+    values: Sequence[Any],
+    then: Callable[[Payload], None] | None = None,
+) -> tuple[Any, str]:
+    """Set a field to one of *values*. *then* adapts the rest of the body to the new value."""
+    member = draw_member(draw, side, body, matches)
+    member.owner[member.field.name] = copy.deepcopy(draw(st.sampled_from(values)))
+    if then is not None:
+        then(body)
+    return body, member.pointer
 
 
-def removal(side: BodySide, matches: Matches) -> Mutation:
-    """Return a mutation that removes a field."""
+@mutation
+def type_change(draw: st.DrawFn, body: Payload, side: BodySide, matches: Matches) -> tuple[Any, str]:
+    """Replace the body, or a field, with a value of a wrong type."""
+    if draw(st.integers(0, 9)) == 9:
+        return draw(st.sampled_from([None, [], [body], "text", 0, True])), ""
+    member = draw_member(draw, side, body, matches)
+    # Null is a wrong type for the whole allocation; for other fields it breaks the rule null-value.
+    is_null = member.pointer == "/allocation" and draw(st.booleans())
+    others = [value for json_type, value in VALUE_OF_TYPE.items() if json_type != member.field.type]
+    member.owner[member.field.name] = None if is_null else copy.copy(draw(st.sampled_from(others)))
+    return body, member.pointer
 
-    def mutation(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-        member = draw_member(draw, side, body, matches)
-        del member.owner[member.field.name]
-        return body, member.pointer
 
-    return mutation
+@mutation
+def removal(draw: st.DrawFn, body: Payload, side: BodySide, matches: Matches) -> tuple[Any, str]:
+    """Remove a field."""
+    member = draw_member(draw, side, body, matches)
+    del member.owner[member.field.name]
+    return body, member.pointer
 
 
-def addition(side: BodySide) -> Mutation:
-    """Return a mutation that adds an undocumented member to an object."""
-
-    def mutation(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-        member = draw_member(draw, side, body, lambda member: True)
-        name = draw(st.sampled_from(NEW_NAMES))
-        member.owner[name] = draw(st.sampled_from(NEW_VALUES))
-        return body, join(member.pointer.rpartition("/")[0], name)
-
-    return mutation
+@mutation
+def addition(draw: st.DrawFn, body: Payload, side: BodySide) -> tuple[Any, str]:
+    """Add an undocumented member to an object."""
+    member = draw_member(draw, side, body, lambda member: True)
+    name = draw(st.sampled_from(NEW_NAMES))
+    member.owner[name] = draw(st.sampled_from(NEW_VALUES))
+    return body, join(member.pointer.rpartition("/")[0], name)
 
 
 def excess_depth(side: BodySide, matches: Matches) -> Mutation:
     """Return a mutation that nests a field deeper than the limit. The finding is about the whole body."""
-    nest = replacement(side, matches, [deeply_nested()])
+    nest = replacement(side, matches, [DEEPLY_NESTED])
     return lambda draw, body: (nest(draw, body)[0], "")
 
 
-def _line(draw: st.DrawFn, body: Payload) -> tuple[list[Any], int, str]:
-    """Draw a line item. Return the array of all line items, and the index and the pointer of the drawn line item."""
+def _line_shape(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
     lines = body["allocation"]["line_items_attributes"]
     index = draw(st.integers(0, len(lines) - 1))
-    return lines, index, f"{LINES}/{index}"
-
-
-def _line_shape(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-    lines, index, pointer = _line(draw, body)
+    pointer = f"/allocation/line_items_attributes/{index}"
     name = draw(st.sampled_from(["", *lines[index]]))
     if not name:
         lines[index] = draw(st.sampled_from([None, 1, "1", [], True]))
@@ -165,9 +162,10 @@ def _line_shape(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
 
 
 def _duplicate(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-    lines, index, _ = _line(draw, body)
-    lines.append({"sellable_id": lines[index]["sellable_id"], "quantity": draw(st.integers(1, 9))})
-    return body, f"{LINES}/{len(lines) - 1}/sellable_id"
+    lines = body["allocation"]["line_items_attributes"]
+    line = draw(st.sampled_from(lines))
+    lines.append({"sellable_id": line["sellable_id"], "quantity": draw(st.integers(1, 9))})
+    return body, f"/allocation/line_items_attributes/{len(lines) - 1}/sellable_id"
 
 
 def _is_id(member: Member) -> bool:
@@ -180,13 +178,13 @@ def is_quantity(member: Member) -> bool:
 
 
 def _above_lines(member: Member) -> bool:
-    return member.shape != "line_item"  # errors in line items belong to the rule line-item-shape
+    return not member.name.startswith("line_item.")  # errors in line items belong to the rule line-item-shape
 
 
 REQUEST_MUTATIONS: Mapping[str, Mutation] = {
     "request-not-wrapped": lambda draw, body: (body["allocation"], ""),
     "wrong-type": type_change("request", _above_lines),
-    "null-value": replacement("request", lambda member: member.shape == "allocation", [None]),
+    "null-value": replacement("request", lambda member: member.name.startswith("allocation."), [None]),
     "required-field": removal("request", _above_lines),
     "undocumented-field": addition("request"),
     "line-item-shape": _line_shape,
@@ -217,7 +215,6 @@ def _malformed(text: str) -> dict[str, list[bytes]]:
     bad_utf8 = (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\xaf", b"\xf5\x80\x80\x80")
     not_finite = ("NaN", "Infinity", "-Infinity", "1e400", "-1e999", "9" * 5000)
     names = ("warehouse_id", "line_items_attributes", "sellable_id", "quantity")
-    other = (b"", b" ", b"<html></html>", b"allocation[warehouse_id]=5", body.replace(b'"', b"'"), body + b"}")
     return {
         "truncated": [body[:length] for length in range(1, len(body))],
         "not UTF-8": [body.replace(b'"allocation"', b'"alloc' + wrong + b'ation"') for wrong in bad_utf8],
@@ -225,7 +222,7 @@ def _malformed(text: str) -> dict[str, list[bytes]]:
         "not finite": [text.replace('"quantity": ', f'"quantity": {n}, "was": ', 1).encode() for n in not_finite],
         "duplicate member": [text.replace(f'"{n}": ', f'"{n}": 1, "{n}": ', 1).encode() for n in names],
         "too deep": _nested_bodies(),
-        "not JSON": [*other],
+        "not JSON": [b"", b" ", b"<html></html>", b"allocation[id]=5", body.replace(b'"', b"'"), body + b"}"],
     }
 
 

@@ -18,6 +18,7 @@ from pytest_veeqo_alloc.strategies.invalid_requests import (
     draw_member,
     excess_depth,
     is_quantity,
+    mutation,
     removal,
     replacement,
     type_change,
@@ -27,9 +28,9 @@ from pytest_veeqo_alloc.strategies.responses import balanced_orders
 from pytest_veeqo_alloc.strategies.values import NOT_DATES, NOT_FINITE, NOT_IDS
 
 _LINKED = {
-    ("order", "id"), ("allocation", "order_id"), ("payment", "order_id"), ("sellable", "id"), ("warehouse", "id"),
-    ("stock_entry", "sellable_id"), ("stock_entry", "warehouse_id"), ("product", "id"), ("main_image", "product_id"),
-    ("company", "subscription_plan_id"), ("subscription_plan", "id"),
+    "order.id", "allocation.order_id", "payment.order_id", "sellable.id", "warehouse.id", "stock_entry.sellable_id",
+    "stock_entry.warehouse_id", "product.id", "main_image.product_id", "company.subscription_plan_id",
+    "subscription_plan.id",
 }  # fmt: skip
 """The ids that must equal another id of the order. An invalid value would break two rules."""
 
@@ -53,33 +54,22 @@ def _adapt_totals(order: Payload) -> None:
     order["allocated_completely"] = all(allocated.get(line["sellable"]["id"], 0) >= line["quantity"] for line in lines)
 
 
-_WHOLE: st.SearchStrategy[float] = st.integers(1, 1000)
-_UNITS: st.SearchStrategy[float] = st.sampled_from([1, -1, 1000])
-_MONEY: st.SearchStrategy[float] = st.sampled_from([1, 0.01, -0.01, -250, 0.5])
+_WHOLE = st.integers(1, 1000)
+_UNITS = st.sampled_from([1, -1, 1000])
+_MONEY = st.sampled_from([1, 0.01, -0.01, -250, 0.5])
+_TITLES = st.sampled_from(["sellable.sellable_title", "sellable.product_title"])
 
 
-def _add(shape: str, name: str, *totals: str, amounts: st.SearchStrategy[float] = _WHOLE) -> Mutation:
-    """Return a mutation that adds an amount to a field, which breaks an equation, and to the *totals* that depend on it."""
-
-    def mutation(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
-        member = draw_member(
-            draw, "response", order, lambda member: member.shape == shape and member.field.name == name
-        )
-        amount = draw(amounts)
-        member.owner[name] += amount
-        for total in totals:
-            order[total] += amount
-        return order, member.pointer
-
-    return mutation
-
-
-def _title(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
-    name = draw(st.sampled_from(["sellable_title", "product_title"]))
-    member = draw_member(
-        draw, "response", order, lambda member: member.shape == "sellable" and member.field.name == name
-    )
-    member.owner[name] += " copied"
+@mutation
+def _add(
+    draw: st.DrawFn, order: Payload, name: str, *totals: str, amounts: st.SearchStrategy[Any] = _WHOLE
+) -> tuple[Any, str]:
+    """Add an amount to the field *name*, which breaks an equation, and to the *totals* that depend on the field."""
+    member = draw_member(draw, "response", order, lambda member: member.name == name)
+    amount = draw(amounts)
+    member.owner[member.field.name] += amount
+    for total in totals:
+        order[total] += amount
     return order, member.pointer
 
 
@@ -106,12 +96,12 @@ def _is_typed(member: Member) -> bool:
 
 
 def _is_free_id(member: Member) -> bool:
-    return member.field.is_id and (member.shape, member.field.name) not in _LINKED
+    return member.field.is_id and member.name not in _LINKED
 
 
 def _is_free_amount(member: Member) -> bool:
     # Each price of a sellable is in several equations; a price per unit and the delivery cost are not.
-    return member.field.is_amount and member.shape != "sellable"
+    return member.field.is_amount and not member.name.startswith("sellable.")
 
 
 _NO_ORDERS: list[Any] = [{}, {"status": "created"}, {"error_messages": "Not found"}, {"order": {}}]
@@ -130,21 +120,21 @@ RESPONSE_MUTATIONS: Mapping[str, Mutation] = {
     "negative-amount": replacement("response", _is_free_amount, [-0.01, -1, -1399.5], _adapt_totals),
     "non-finite-number": replacement("response", lambda member: member.field.type == "number", NOT_FINITE),
     "too-deep": excess_depth("response", lambda member: True),
-    "allocation-order": _add("allocation", "order_id"),
-    "payment-order": _add("payment", "order_id"),
-    "available-stock": _add("stock_entry", "available_stock_level", amounts=_UNITS),
-    "stock-totals": _add("inventory", "incoming_stock_level_at_all_warehouses", amounts=_UNITS),
-    "stock-copies": _add("sellable", "stock_level_at_all_warehouses", amounts=_UNITS),
-    "stock-entry-sellable": _add("stock_entry", "sellable_id"),
-    "stock-entry-warehouse": _add("stock_entry", "warehouse_id"),
-    "profit": _add("sellable", "profit", amounts=_MONEY),
-    "margin": _add("sellable", "margin", amounts=_MONEY),
-    "on-hand-value": _add("sellable", "on_hand_value", amounts=_MONEY),
-    "title-copies": _title,
-    "main-image-product": _add("main_image", "product_id"),
-    "subtotal": _add("order", "subtotal_price", "total_price", amounts=_MONEY),
-    "total": _add("order", "total_price", amounts=_MONEY),
+    "allocation-order": _add("allocation.order_id"),
+    "payment-order": _add("payment.order_id"),
+    "available-stock": _add("stock_entry.available_stock_level", amounts=_UNITS),
+    "stock-totals": _add("inventory.incoming_stock_level_at_all_warehouses", amounts=_UNITS),
+    "stock-copies": _add("sellable.stock_level_at_all_warehouses", amounts=_UNITS),
+    "stock-entry-sellable": _add("stock_entry.sellable_id"),
+    "stock-entry-warehouse": _add("stock_entry.warehouse_id"),
+    "profit": _add("sellable.profit", amounts=_MONEY),
+    "margin": _add("sellable.margin", amounts=_MONEY),
+    "on-hand-value": _add("sellable.on_hand_value", amounts=_MONEY),
+    "title-copies": lambda draw, order: _add(draw(_TITLES), amounts=st.just(" copied"))(draw, order),
+    "main-image-product": _add("main_image.product_id"),
+    "subtotal": _add("order.subtotal_price", "total_price", amounts=_MONEY),
+    "total": _add("order.total_price", amounts=_MONEY),
     "completeness": _completeness,
     "allocated-sellable": _not_ordered,
-    "subscription-plan": _add("company", "subscription_plan_id"),
+    "subscription-plan": _add("company.subscription_plan_id"),
 }

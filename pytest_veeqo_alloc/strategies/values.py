@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 from dataclasses import dataclass
 from typing import Any
-
-from hypothesis import strategies as st
 
 from pytest_veeqo_alloc.contract.field_table import Field
 
@@ -58,7 +57,8 @@ NOT_DATES = (
     "2016-04-06T24:00:00Z", "06/04/2016", "1459945540", "2016-04-06T12:25:40+0100",
 )  # fmt: skip
 
-_OF_TYPE: dict[str, Any] = {"string": "1", "number": 1, "boolean": True, "object": {}, "array": []}
+VALUE_OF_TYPE: dict[str, Any] = {"string": "1", "number": 1, "boolean": True, "object": {}, "array": []}
+DEEPLY_NESTED = json.loads("[" * 71 + "]" * 71)  # the limit is 64 levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +85,3 @@ def valid_value(field: Field, example: Any, byte: int, pool: ValuePool) -> Any:
         choices = DATES if field.is_datetime else pool.texts + TEXTS
     value = choices[byte % len(choices)]
     return choices[(byte + 1) % len(choices)] if value == example else value
-
-
-def deeply_nested() -> list[Any]:
-    """Return an array of 70 levels; the limit is 64 levels."""
-    nested: list[Any] = []
-    for _ in range(70):
-        nested = [nested]
-    return nested
-
-
-def wrong_root(draw: st.DrawFn, body: Any) -> Any:
-    """Draw a value that is not an object, as an invalid body; the value may contain *body*."""
-    return draw(st.sampled_from([None, [], [body], "text", 0, True]))
-
-
-def wrong_type(draw: st.DrawFn, json_type: str) -> Any:
-    """Draw a value of a JSON type other than *json_type* and null."""
-    return copy.copy(_OF_TYPE[draw(st.sampled_from([name for name in _OF_TYPE if name != json_type]))])
