@@ -5,19 +5,19 @@ from __future__ import annotations
 import copy
 import functools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
-from pytest_veeqo_alloc.contract.field_table import Field, Shape
+from pytest_veeqo_alloc.contract.field_table import Field
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.core.json_pointer import ABSENT, diff, mask_pointer
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.orders.builder import VARIANTS, Variant, build_order, example_value
 from pytest_veeqo_alloc.orders.observed import added_types, as_observed, nullable_pointers
-from pytest_veeqo_alloc.spec.loader import tables
+from pytest_veeqo_alloc.spec.loader import field_trees
 from pytest_veeqo_alloc.strategies.requests import (
     MAX_LINES,
     MAX_QUANTITY,
@@ -45,8 +45,7 @@ from pytest_veeqo_alloc.strategies.variations import (
     VARIATIONS,
     StoryConstraints,
     Variation,
-    documented_story,
-    story_for_request,
+    initial_story,
     vary,
 )
 
@@ -195,8 +194,7 @@ def _orders(
     changed = [(index, fields[choice]) for index, choice in choices if choice < len(fields)]
     chosen = {variations[(byte + 7 * index) % len(variations)] for index, byte in enumerate(draw(_FEW_BYTES)) if byte}
     chosen |= {variations[(choice + index) % len(variations)] for index, choice in choices if choice >= len(fields)}
-    story = documented_story(draw, constraints) if request is None else story_for_request(draw, constraints, request)
-    story = vary(draw, story, chosen, constraints)
+    story = vary(draw, initial_story(draw, constraints, request), chosen, constraints)
     # Draw the values after the story: then the other draws keep their positions when shrinking removes the last change.
     order = GeneratedOrder(build_order(story, leaves=_values(draw, changed) if changed else None))
     if variant == "observed":
@@ -246,8 +244,8 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
     """Yield every object of an order in a fixed sequence. The root comes first, so that examples shrink to the root."""
     if isinstance(value, dict):
         yield value
-    inner: Iterable[Any] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for item in inner:
+        value = list(value.values())
+    for item in value if isinstance(value, list) else ():
         yield from _objects(item)
 
 
@@ -258,17 +256,11 @@ def free_fields() -> tuple[tuple[str, Field], ...]:
     These fields can be set to other values in an order. There are fewer than 256, so that one byte can choose a field.
     """
     documented, no_values = build_order(), ValuePool((), (), ())
-    fields: dict[tuple[str, str], tuple[str, Field]] = {}
+    places = field_trees()["response"].all_places()
+    fields = {(place.shape, place.field.name): place.field for place in places if place.field.shape is None}
 
-    def collect(shape: Shape) -> None:
-        for field in shape.fields.values():
-            key = (shape.name, field.name)
-            if field.shape is None and key not in fields:
-                other = valid_value(field, example_value(*key), 0, no_values)
-                if build_order(leaves={key: other}) != documented:
-                    fields[key] = (shape.name, field)
-        for _, _, child in shape.children:
-            collect(child)
+    def is_free(shape: str, field: Field) -> bool:
+        other = valid_value(field, example_value(shape, field.name), 0, no_values)
+        return build_order(leaves={(shape, field.name): other}) != documented
 
-    collect(tables().response)
-    return tuple(fields.values())
+    return tuple((shape, field) for (shape, _), field in fields.items() if is_free(shape, field))

@@ -38,35 +38,29 @@ class StoryConstraints:
 Variation = Callable[[st.DrawFn, Story, StoryConstraints], Story]
 
 
-def documented_story(draw: st.DrawFn, constraints: StoryConstraints) -> Story:
-    """Return the story of the documented example, with ids and a number of line items that *constraints* allow."""
-    story = _with_order_id(draw, constraints)
-    warehouse = 1784 if constraints.warehouse_ids is None else draw(constraints.warehouse_ids)
-    count, first = constraints.min_lines, story.lines[0].sellable_id
-    sellables = [first + index for index in range(count)]
-    if constraints.sellable_ids is not None:
-        sellables = draw(st.lists(constraints.sellable_ids, min_size=count, max_size=count, unique=True))
-    return _fully_allocated(story, warehouse, [(sellable, 1) for sellable in sellables])
+def initial_story(draw: st.DrawFn, constraints: StoryConstraints, request: Mapping[str, Any] | None) -> Story:
+    """Return the story of an order after the allocation in *request*, a valid request body, was completely made.
 
-
-def story_for_request(draw: st.DrawFn, constraints: StoryConstraints, request: Mapping[str, Any]) -> Story:
-    """Return the story of an order after the allocation in *request*, a valid request body, was completely made."""
-    allocation = request["allocation"]
-    lines = [(line["sellable_id"], line["quantity"]) for line in allocation["line_items_attributes"]]
-    return _fully_allocated(_with_order_id(draw, constraints), allocation["warehouse_id"], lines)
-
-
-def _fully_allocated(story: Story, warehouse: int, lines: list[tuple[int, int]]) -> Story:
+    Without a request, return the documented story, with ids and a number of line items that *constraints* allow.
+    """
+    story = Story() if constraints.order_ids is None else Story(draw(constraints.order_ids))
+    if request is not None:
+        allocation = request["allocation"]
+        warehouse = allocation["warehouse_id"]
+        lines = [(line["sellable_id"], line["quantity"]) for line in allocation["line_items_attributes"]]
+    else:
+        warehouse = 1784 if constraints.warehouse_ids is None else draw(constraints.warehouse_ids)
+        count, first = constraints.min_lines, story.lines[0].sellable_id
+        sellables = list(range(first, first + count))
+        if constraints.sellable_ids is not None:
+            sellables = draw(st.lists(constraints.sellable_ids, min_size=count, max_size=count, unique=True))
+        lines = [(sellable, 1) for sellable in sellables]
     totals = tuple(units_by_sellable(lines).items())
     return replace(
         story,
         lines=tuple(Line(sellable, total, stock=(Stock(warehouse),)) for sellable, total in totals),
         allocations=(Allocation(warehouse, totals),),
     )
-
-
-def _with_order_id(draw: st.DrawFn, constraints: StoryConstraints) -> Story:
-    return Story() if constraints.order_ids is None else Story(draw(constraints.order_ids))
 
 
 def _first_line(story: Story, **changes: object) -> Story:
