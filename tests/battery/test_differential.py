@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import jsonschema_rs
 import pytest
+from hypothesis import settings
 from support.bodies import drop, fields, only_structure, order, put, request_body
 
 from pytest_veeqo_alloc import load_schema
@@ -18,6 +19,10 @@ from pytest_veeqo_alloc.reporting.report_file import validator
 Side = Literal["request", "response"]
 PROFILES = ("lenient", "documented", "strict")
 VALUES: list[Any] = [None, True, 0, -1, 1.5, "", "x", [], [None], [1], {}, {"id": 1}, 10**30, "\U0001f600"]
+
+
+SCALE = max(settings().max_examples // 100, 1)
+"""1 in a normal run, 10 with `--hypothesis-profile=thorough`."""
 
 
 def pointers(value: Any, pointer: str = "") -> Iterator[str]:
@@ -73,7 +78,7 @@ def checkers(side: Side, profile: str) -> tuple[Any, Any, Any]:
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize(("side", "count"), [("response", 900), ("request", 1500)])
+@pytest.mark.parametrize(("side", "count"), [("response", 300 * SCALE), ("request", 500 * SCALE)])
 def test_checkers_agree_about_randomly_changed_bodies(side: Side, count: int, profile: str) -> None:
     ours, jsonschema, rust = checkers(side, profile)
     verdicts = []

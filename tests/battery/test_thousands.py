@@ -1,4 +1,4 @@
-"""The strategies over thousands of examples and many seeds."""
+"""The strategies over many examples and seeds; how many follows from the Hypothesis profile."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ from pytest_veeqo_alloc.strategies import (
 from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_MUTATIONS
 from pytest_veeqo_alloc.strategies.invalid_responses import RESPONSE_MUTATIONS
 
+SCALE = max(settings().max_examples // 100, 1)
+"""1 in a normal run, 10 with `--hypothesis-profile=thorough`."""
+
 
 def values_by_field(orders: list[dict[str, Any]]) -> dict[str, set[str]]:
     seen: dict[str, set[str]] = {}
@@ -47,7 +50,7 @@ def values_by_field(orders: list[dict[str, Any]]) -> dict[str, set[str]]:
     return seen
 
 
-@pytest.mark.parametrize("number", range(20))
+@pytest.mark.parametrize("number", range(4 * SCALE))
 def test_every_field_varies_in_300_examples(number: int) -> None:
     seen = values_by_field(examples(allocation_responses(), 300, number))
     for pointer, field in fields():
@@ -78,7 +81,7 @@ CAUSES: dict[str, Callable[[str], bool]] = {
 }
 
 
-@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("number", range(3 * SCALE))
 def test_failing_order_shrinks_to_what_causes_the_failure(number: int) -> None:
     order = find(
         allocation_responses(),
@@ -125,14 +128,14 @@ def test_shrunk_order_is_printed_as_its_cause() -> None:
         ("response", allocation_responses(), invalid_allocation_responses()),
     ],
 )
-def test_jsonschema_and_jsonschema_rs_agree_about_2000_of_each(side: Any, valid: Any, invalid: Any) -> None:
+def test_jsonschema_and_jsonschema_rs_agree_about_generated_bodies(side: Any, valid: Any, invalid: Any) -> None:
     schema = load_schema(side, "strict")
     jsonschema, rust, ours = validator(schema), jsonschema_rs.validator_for(schema), only_structure("strict")
-    for body in examples(valid, 2000):
+    for body in examples(valid, 300 * SCALE):
         assert rust.is_valid(body)
-    for body in examples(valid, 200, number=1):
+    for body in examples(valid, 50 * SCALE, number=1):
         assert jsonschema.is_valid(body)
-    for number, broken in enumerate(examples(invalid, 2000)):
+    for number, broken in enumerate(examples(invalid, 300 * SCALE)):
         if broken.rule in ("too-deep", "non-finite-number"):
             continue
         verdict = broken.rule not in STRUCTURAL
