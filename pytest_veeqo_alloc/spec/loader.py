@@ -83,13 +83,8 @@ def load_schema(side: BodySide, profile: str | None = None) -> dict[str, Any]:
     if "request-not-wrapped" in errors:
         return {**derived, "not": unwrapped}
     head = {key: derived.pop(key) for key in ("$schema", "$id", "title", "description", "$defs")}
-    return {
-        **head,
-        "type": "object",
-        "if": {**unwrapped, "not": {"required": ["allocation"]}},
-        "then": {"$ref": "#/$defs/allocation"},
-        "else": derived,
-    }
+    is_bare = {**unwrapped, "not": {"required": ["allocation"]}}
+    return {**head, "type": "object", "if": is_bare, "then": {"$ref": "#/$defs/allocation"}, "else": derived}
 
 
 def _shape_for(shape: Schema, errors: set[str], not_null: set[str]) -> Schema:
@@ -98,15 +93,12 @@ def _shape_for(shape: Schema, errors: set[str], not_null: set[str]) -> Schema:
     if "x-rule" in shape:
         return {**shape, **closed}
     required, members = shape.get("required", []), shape["properties"]
-    return {
-        **shape,
-        "properties": {
-            name: member if name in required and "$ref" in member else _member_for(member, errors, not_null)
-            for name, member in members.items()
-        },
-        "required": list(members) if "absent-field" in errors else list(required),
-        **closed,
+    properties = {
+        name: member if name in required and "$ref" in member else _member_for(member, errors, not_null)
+        for name, member in members.items()
     }
+    required = list(members if "absent-field" in errors else required)
+    return {**shape, "properties": properties, "required": required, **closed}
 
 
 def _member_for(member: Schema, errors: set[str], not_null: set[str]) -> Schema:
@@ -205,16 +197,9 @@ def openapi_document(profile: str | None = None) -> dict[str, Any]:
         content["examples"] = {
             "documented": {"summary": "The sanitised example of the Veeqo documentation", "value": example}
         }
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Create a new allocation",
-            "version": version("pytest-veeqo-alloc"),
-            "description": "One operation of the Veeqo API, as the Veeqo documentation describes it. Not an official document.",
-        },
-        "paths": {path: {method: operation}},
-        "components": {"schemas": schemas},
-    }
+    description = "One operation of the Veeqo API, as the Veeqo documentation describes it. Not an official document."
+    info = {"title": "Create a new allocation", "version": version("pytest-veeqo-alloc"), "description": description}
+    return {"openapi": "3.1.0", "info": info, "paths": {path: {method: operation}}, "components": {"schemas": schemas}}
 
 
 def _moved(part: Any, names: dict[str, str]) -> Any:
