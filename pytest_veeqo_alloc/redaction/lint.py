@@ -23,6 +23,7 @@ from pytest_veeqo_alloc.redaction.allowlist import is_allowed_text, is_card_numb
 from pytest_veeqo_alloc.redaction.placeholders import is_placeholder, is_placeholder_number, without_placeholder_numbers
 
 _REDACT = "run veeqo-alloc redact --in-place on the file"
+_EXPOSED = "it is compromised if others could read the file"
 _REPLACE = "replace the value in the file with a made-up value"
 
 
@@ -33,13 +34,8 @@ class Secret(NamedTuple):
     remedy: str = _REDACT
 
 
-CREDENTIAL = Secret(
-    "something that looks like a credential",
-    f"{_REDACT}, then revoke the credential: it is compromised if others could read the file",
-)
-USERINFO = Secret(
-    "a user name or password", f"{_REDACT}, then change the password: it is compromised if others could read the file"
-)
+CREDENTIAL = Secret("something that looks like a credential", f"{_REDACT}, then revoke the credential: {_EXPOSED}")
+USERINFO = Secret("a user name or password", f"{_REDACT}, then change the password: {_EXPOSED}")
 EMAIL_ADDRESS = Secret("an e-mail address")
 CARD_NUMBER = Secret("a card number")
 PERSONAL_NUMBER = Secret("a telephone, card or tax number")

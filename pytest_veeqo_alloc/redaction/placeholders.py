@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 FIRST_NUMBER = 7_946_000_000
 """The base of placeholders for telephone, card and tax numbers, to which the counter is added."""
@@ -17,37 +16,25 @@ FIRST_NUMBER = 7_946_000_000
 _NUMBERS_BELOW = FIRST_NUMBER + 1_000_000
 _LONG = 2048
 
-
-class _Format(NamedTuple):
-    """A string format: the pattern of originals, the template of placeholders, and the pattern of placeholders."""
-
-    original: re.Pattern[str]
-    template: str
-    placeholder: str
-
-
+# String formats: the pattern of originals, the template of placeholders, and the pattern of placeholders.
 _FORMATS = (
-    _Format(
-        re.compile(r"[^@\s/]+@[^@\s/]+\.[^@\s/]+"),
-        "redacted-{number}@example.com",
-        r"redacted-(\d{1,9})@example\.com",
-    ),
-    _Format(
+    (re.compile(r"[^@\s/]+@[^@\s/]+\.[^@\s/]+"), "redacted-{number}@example.com", r"redacted-(\d{1,9})@example\.com"),
+    (
         re.compile(r"(?is)https?://.*"),
         "https://example.com/redacted-{number}",
         r"https://example\.com/redacted-(\d{1,9})",
     ),
-    _Format(
+    (
         re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"),
         "00000000-0000-4000-8000-{number:012d}",
         r"00000000-0000-4000-8000-(\d{12})",
     ),
     # A placeholder with fewer leading zeros could be a real key.
-    _Format(re.compile(r"[0-9a-fA-F]{16,}|[0-9]{13,}"), "{number:0{width}d}", r"0{9,}(\d{1,9})"),
-    _Format(re.compile(r"\+?(?:[ ().-]*[0-9]){7,15}"), "+44 20 7946 0{number:03d}", r"\+44 20 7946 0(\d{3,9})"),
-    _Format(re.compile(r"(?s).*"), "redacted-{number}", r"redacted-(\d{1,9})"),
+    (re.compile(r"[0-9a-fA-F]{16,}|[0-9]{13,}"), "{number:0{width}d}", r"0{9,}(\d{1,9})"),
+    (re.compile(r"\+?(?:[ ().-]*[0-9]){7,15}"), "+44 20 7946 0{number:03d}", r"\+44 20 7946 0(\d{3,9})"),
+    (re.compile(r"(?s).*"), "redacted-{number}", r"redacted-(\d{1,9})"),
 )
-_PLACEHOLDER = re.compile("|".join(f"(?:{form.placeholder})" for form in _FORMATS))
+_PLACEHOLDER = re.compile("|".join(f"(?:{placeholder})" for _, _, placeholder in _FORMATS))
 _NUMBER = rf"\b{str(FIRST_NUMBER)[:4]}(\d{{6}})\b"
 _ANYWHERE = re.compile(rf"{_PLACEHOLDER.pattern}|{_NUMBER}")
 
@@ -94,7 +81,7 @@ class Placeholders:
             # A very long string has no special format, and matching some patterns would take long.
             formats = _FORMATS if len(text) <= _LONG else _FORMATS[-1:]
             counters = {"number": self._next(), "width": len(text)}
-            made = (form.template.format_map(counters) for form in formats if form.original.fullmatch(text))
+            made = (template.format_map(counters) for original, template, _ in formats if original.fullmatch(text))
             self._texts[text] = next(filter(is_placeholder, made))  # the first placeholder that is long enough
         return self._texts[text]
 

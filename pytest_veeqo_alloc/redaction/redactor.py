@@ -163,13 +163,12 @@ class Redactor:
         return quote_plus(self._placeholders.text(unquote_plus(text)))
 
     def _headers(self, headers: Headers, body: bytes | None, host: str) -> Headers:
-        kept = []
-        for name, value in headers:
-            if name.lower() == "content-length":
-                value = str(len(body or b""))
-            if name.lower() != "content-encoding":  # the body is stored decoded
-                kept.append(self._header(name, value, host))
-        return tuple(kept)
+        length = str(len(body or b""))
+        return tuple(
+            self._header(name, length if name.lower() == "content-length" else value, host)
+            for name, value in headers
+            if name.lower() != "content-encoding"  # the body is stored decoded
+        )
 
     def _header(self, name: str, value: str, host: str) -> tuple[str, str]:
         """Redact a header. Keep *host*, the host of the request, in `Host` and `Location`."""
