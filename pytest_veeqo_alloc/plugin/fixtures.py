@@ -202,7 +202,7 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
     config, item = request.config, request.node
     engine, mode = engine_of(veeqo_alloc_contract), setting(config, "record-mode") or "none"
     fakes = config.stash.setdefault(FAKE_ADDRESSES, [])
-    cassettes = Cassettes(engine, cassette_folder(config), mode, lambda: _live(config), lambda: fakes)
+    cassettes = Cassettes(engine, cassette_folder(config), mode, lambda: _live(config), fakes)
     listener_of(config).observe(engine, cassettes)
     item.stash[TEST_PASSED] = False
     with ExitStack() as stack:

@@ -130,9 +130,10 @@ def _differences(now: _Parts, recorded: _Parts, relaxed: frozenset[str]) -> Iter
         yield from _path_differences(now.path, recorded.path, any_order="order_id" in relaxed)
     if "query" not in relaxed:
         for name in sorted(now.query.keys() | recorded.query.keys()):
-            if now.query.get(name) != recorded.query.get(name):
+            before, after = recorded.query.get(name), now.query.get(name)
+            if before != after:
                 place = mask_location(f"query:{name}")
-                yield Difference("query", place, _described_query(recorded, name), _described_query(now, name))
+                yield Difference("query", place, _described_query(before), _described_query(after))
     if "body" in relaxed:
         return
     if now.is_json and recorded.is_json:
@@ -161,8 +162,8 @@ def _described_id(segment: str) -> str:
     return describe_number(int(segment)) if digits else f"{pluralise(len(segment), 'character')}, not an integer"
 
 
-def _described_query(parts: _Parts, name: str) -> str:
-    return f"a value of {pluralise(len(parts.query[name]), 'character')}" if name in parts.query else NOTHING
+def _described_query(value: str | None) -> str:
+    return NOTHING if value is None else f"a value of {pluralise(len(value), 'character')}"
 
 
 def _described_body(parts: _Parts) -> str:

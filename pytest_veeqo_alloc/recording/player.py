@@ -10,7 +10,7 @@ import contextlib
 import json
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -151,7 +151,7 @@ class CassettePlayer:
         engine: Engine,
         options: PlaybackOptions,
         live: Callable[[], LiveClient],
-        own_servers: Callable[[], Iterable[str]] = tuple,
+        own_servers: Collection[str],
     ) -> None:
         self.file, self.options = file, options
         self.stored = [] if options.mode == "all" else stored_interactions(file)
@@ -343,7 +343,7 @@ class CassettePlayer:
 
     def _is_allowed(self, host: str, port: int) -> bool:
         """Return whether a host may be called apart from the cassette: none of that is played or recorded."""
-        return self._hosts.allow(host, port) or f"{host}:{port}" in self._own_servers()
+        return self._hosts.allow(host, port) or f"{host}:{port}" in self._own_servers
 
     def _may_connect(self, host: str, port: int) -> bool:
         if self._is_allowed(host, port):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager
 from importlib.metadata import version
 from pathlib import Path
@@ -32,7 +32,7 @@ _COMMENT = "Recorded by pytest-veeqo-alloc and redacted: placeholders replace ev
 class Cassettes:
     """The cassettes of a test: `.use(name)` plays or records one within a block, `.findings` are those of all of them.
 
-    *own_servers* returns the `host:port` of servers in this process, which may always be called.
+    *own_servers* has the `host:port` of every server that runs in this process; they may always be called.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Cassettes:
         folder: Path,
         mode: str,
         live: Callable[[], LiveClient],
-        own_servers: Callable[[], Iterable[str]] = tuple,
+        own_servers: Collection[str] = (),
     ) -> None:
         self._engine, self._folder, self._mode, self._live, self._own_servers = engine, folder, mode, live, own_servers
         self._players: list[CassettePlayer] = []
