@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -122,10 +123,8 @@ def _warehouse_id(allocation: Object) -> Any:
 
 def _generous_number(value: Any) -> float | None:
     if isinstance(value, str):
-        try:
+        with contextlib.suppress(ValueError):  # number() refuses text
             value = float(value)
-        except ValueError:
-            return None
     return number(value)
 
 

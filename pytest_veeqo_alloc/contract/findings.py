@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any, NamedTuple, overload
 
 from pytest_veeqo_alloc.contract.rules import Basis, Severity, Side
@@ -89,8 +89,7 @@ class Finding:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        safe = self.masked()
-        return Finding, tuple(getattr(safe, name) for name in Finding.__slots__)
+        return Finding, astuple(self.masked())
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,7 @@ class Findings(Sequence[Finding]):
         self.profile = profile
         self.operation = operation
 
-    def with_findings(self, findings: Iterable[Finding], accepted: Iterable[Accepted] = ()) -> Findings:
+    def with_findings(self, findings: Iterable[Finding], accepted: Iterable[Accepted]) -> Findings:
         """Return a new `Findings` with *findings* and *accepted*, and with the profile and operation of this one."""
         return Findings(findings, accepted=accepted, profile=self.profile, operation=self.operation)
 

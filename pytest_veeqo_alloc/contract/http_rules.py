@@ -113,7 +113,7 @@ def target_breaches(request: Request, segment: str | None, operation: Operation)
 
 
 def key_breaches(
-    request: Request, operation: Operation, *, headers_filtered: bool, known: Sequence[str] = ()
+    request: Request, operation: Operation, *, headers_filtered: bool, known: Sequence[str]
 ) -> list[Breach]:
     """Return the breaches of the API key and the query parameters of a request with the documented path.
 
@@ -139,7 +139,7 @@ def key_breaches(
     return breaches
 
 
-def credential_places(request: Request, operation: Operation, known: Sequence[str] = ()) -> list[str]:
+def credential_places(request: Request, operation: Operation, known: Sequence[str]) -> list[str]:
     """Return the location of every credential in *request*: a field with a credential's name, or a *known* API key."""
     names = (operation.key_header, "authorization")
     headers = [name for name in names if any(request.header_values(name))]
@@ -226,7 +226,7 @@ SEQUENCE_RULES = ("repeated-post", "key-sent-elsewhere")
 Seen = tuple[Interaction, Ending]
 
 
-def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable[str] = ()) -> Iterator[Breach]:
+def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable[str]) -> Iterator[Breach]:
     """Yield the breaches of a sequence of requests: an unsafely repeated POST, or an API key sent to another host.
 
     *seen* is in order of arrival. *keys* are the API keys that the server accepts. A POST may be repeated after another
