@@ -1,24 +1,24 @@
-"""Writes to a server that is not ours: permission, journal and cleanup."""
+"""Writes to a foreign server, one that this package did not start: permission, client, journal and cleanup."""
 
 from __future__ import annotations
 
 
 class LiveError(Exception):
-    """The base of all errors about a foreign server. Its text never contains a key or a body."""
+    """The base class of all errors about a foreign server. The message never contains an API key or a body."""
 
     trims_traceback = True
 
     def for_command(self) -> str:
-        """Return the text with the command's option names in place of pytest's."""
+        """Return the message with pytest's option names replaced with the option names of the command."""
         return str(self).replace("--veeqo-alloc-", "--")
 
 
 class NotPermittedError(LiveError):
-    """The options do not permit writes to a foreign server: one line for each thing that is missing."""
+    """The options do not permit writes to a foreign server. The message has a line for each problem."""
 
 
 class RefusedError(LiveError):
-    """A request was refused although the run may write: because of its order, the budget, its target or its method."""
+    """A request was not sent because of its order, quantity, URL, method or API key, or because the budget is spent."""
 
 
 class SendError(LiveError):
@@ -30,7 +30,7 @@ class NotSentError(SendError):
 
 
 class JournalError(LiveError):
-    """A journal cannot be read or used."""
+    """A journal cannot be read, written or used."""
 
 
 class PoolError(LiveError):

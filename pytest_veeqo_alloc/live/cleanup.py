@@ -1,7 +1,7 @@
-"""Deletion of what a journal says was allocated: each order is read first, and deleted from only where that is safe.
+"""Cleanup: deletes the allocations that a journal recorded, after reading each order.
 
-As the delete call is documented, it removes all allocations of an order. So an order that holds one which the journal does
-not know as its own is left alone and reported.
+According to its documentation, the delete call removes all allocations of an order. So an order with an allocation from
+another source is reported and not changed.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ _MAX_DELETIONS = 50
 
 @dataclass(frozen=True, slots=True)
 class CleanupResult:
-    """What became of one order: a sentence, and whether an allocation of the journal is left or may be."""
+    """The outcome of cleaning up an order. `is_left` says that an allocation of the journal remains or may remain."""
 
     sentence: str
     is_left: bool
 
 
 def clean_up(journal: Journal, live: LiveClient) -> list[CleanupResult]:
-    """Delete the allocations of *journal*, and raise JournalError if it is of another server. This can be repeated."""
+    """Delete the allocations of *journal*. Raise JournalError if it is of another server. A repeated call is safe."""
     if journal.target != live.target:
-        raise JournalError(f"the journal is of {journal.target}, not of {live.target}: give that as --base-url")
+        raise JournalError(f"the journal belongs to {journal.target}, not to {live.target}: correct --base-url")
     orders: dict[int, list[Entry]] = {}
     for entry in journal.entries:
         if entry.kind == "post" and entry.outcome != "not sent":
@@ -47,7 +47,7 @@ def clean_up(journal: Journal, live: LiveClient) -> list[CleanupResult]:
 def clean_up_file(path: Path, options: WriteOptions) -> list[CleanupResult]:
     """Delete the allocations of the journal *path*.
 
-    Raise LiveError, with nothing sent, if it cannot be used, is in use by another run, or *options* do not permit it.
+    Raise LiveError before sending anything if the journal cannot be used or *options* do not permit the cleanup.
     """
     journal = read_journal(path)
     with open_live(grant_permission(options, only_cleans_up=True), path) as live:
@@ -63,22 +63,22 @@ def _clean_order(order_id: int, entries: Sequence[Entry], live: LiveClient) -> t
             return f"cannot be read (status {response.status}), so nothing was deleted", True
         ours = owned(entries, held)
         if not ours and (doubtful := suspects(entries, held)):
-            return f"holds {_listed(doubtful)}, which this journal may have made: check it by hand", True
+            return f"has {_listed(doubtful)}, possibly made by writes of this journal: check the order by hand", True
         if not ours:
-            return f"deleted {_listed(deleted)}" if deleted else "nothing of this journal is left", False
+            return f"deleted {_listed(deleted)}" if deleted else "no allocation of this journal is left", False
         ids = [allocation.id for allocation in held]
         if others := [number for number in ids if number not in ours]:
             return (
-                f"left {_listed(sorted(ours))}, since it also holds {_listed(others)}, which none of these writes is known "
-                "to have made, and the deletion would remove all",
+                f"kept {_listed(sorted(ours))}: the order also has {_listed(others)}, not known to be of this journal, "
+                "and a deletion would remove all of them",
                 True,
             )
         answer = live.delete(order_id, min(ours), ids)
         if not answer.is_success:
-            return f"allocation {min(ours)} is left, its deletion was answered with {answer.status}", True
+            return f"allocation {min(ours)} is left: the response to its deletion has status {answer.status}", True
         deleted.append(min(ours))
-    return f"allocations come back after {_MAX_DELETIONS} deletions", True
+    return f"allocations are left after {_MAX_DELETIONS} deletions", True
 
 
 def _listed(ids: Iterable[int]) -> str:
-    return ", ".join(map(str, ids))
+    return f"allocation {', '.join(map(str, ids))}"

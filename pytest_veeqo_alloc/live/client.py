@@ -1,7 +1,7 @@
-"""The guarded client of a foreign server: every request is admitted before it is sent.
+"""The guarded client of a foreign server, which sends a request only after admitting it.
 
-An admission charges a write to the budget and takes a slot of the rate, then puts the write's intent on the disk, and only
-then lets the request be sent. Whatever comes of it is recorded when the admission ends.
+To admit a request, the client charges a write to the budget, waits for a slot under the rate limit, and writes the
+intent of the write to the journal. The outcome is recorded when the admission ends.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ JSON_HEADERS: Headers = (("Content-Type", "application/json"),)
 
 
 class Admission(AbstractContextManager["Admission"]):
-    """Permission to send one request, held until its outcome is recorded.
+    """A context manager that permits sending a request, until the outcome of the request is recorded.
 
-    A context manager: leaving the block without an answer records the write as UNKNOWN, and leaving it with NotSentError
-    as not sent.
+    Leaving the block without a response records the outcome UNKNOWN. Leaving the block with NotSentError records that
+    the request was not sent.
     """
 
     def __init__(self, live: LiveClient, slot: str, entry: Entry | None) -> None:
@@ -53,7 +53,7 @@ class Admission(AbstractContextManager["Admission"]):
         self.end("not sent" if isinstance(error, NotSentError) else None)
 
     def end(self, outcome: Response | Literal["not sent"] | None = None) -> None:
-        """Record *outcome*, by default UNKNOWN, and free the slot of the rate. Only the first call counts."""
+        """Record *outcome*, by default UNKNOWN, and free the rate slot. Only the first call has an effect."""
         if self._is_open:
             self._is_open = False
             self._live.run_state.end(self._slot)
@@ -62,7 +62,7 @@ class Admission(AbstractContextManager["Admission"]):
 
 
 class LiveClient:
-    """The only way to the server of *permission*, within the budget and rate kept in *folder*; *writer* is the journal's."""
+    """A client of the foreign server that obeys *permission*. It keeps its state in *folder* and records all writes with *writer*."""
 
     def __init__(
         self,
@@ -81,10 +81,10 @@ class LiveClient:
         self._known: dict[int, Ids] = {}
 
     def admission(self, request: Request) -> Admission:
-        """Admit *request*, which another client is about to send, and wait for its slot.
+        """Admit *request*, which another client is about to send, after waiting for a rate slot.
 
-        Raise RefusedError for another server or key, another call that writes, an order or quantity outside the pool, or
-        a spent budget.
+        Raise RefusedError for another server or API key, any write but an allocation, an order or quantity outside the
+        order pool, or a spent budget.
         """
         self._check_target(request)
         if request.method.upper() in READS:
@@ -101,10 +101,11 @@ class LiveClient:
     def post(
         self, order_id: int, payload: Any, *, headers: Headers = JSON_HEADERS, key: str | None = None
     ) -> Interaction:
-        """Allocate *payload*, a JSON value or the bytes of a body, to *order_id*; return the interaction, whatever its status.
+        """Allocate *payload*, a JSON value or a raw body, to *order_id*. Return the interaction, whatever its status.
 
-        A 429 is retried. *headers* and *key* (empty: none) are for requests that are broken on purpose. Raise RefusedError
-        for an order or quantity outside the pool or a spent budget, and SendError if no response arrived.
+        A request with a 429 response is retried. *headers* and *key* are for requests that are broken on purpose; an
+        empty key is not sent. Raise RefusedError for an order or quantity outside the order pool or a spent budget, and
+        SendError if no response arrives.
         """
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         entry, charge = self._plan(order_id, body, request_scope(body))
@@ -115,23 +116,23 @@ class LiveClient:
         return Interaction(request, self._send(request, entry, charge))
 
     def try_out(self, method: str, path: str, body: bytes | None) -> Interaction:
-        """Send any request below the base URL, charged as a write. Raise RefusedError unless the orders are `any`."""
+        """Send a request below the base URL as a write. Raise RefusedError unless all orders may be written to."""
         if not self.permission.pool.is_any:
-            raise RefusedError("this request needs a server that may be written to freely (orders any)")
+            raise RefusedError("this request is sent only with --veeqo-alloc-orders any")
         request = self._request(method, path, JSON_HEADERS, body)
         return Interaction(request, self._send(request, Entry("post", 0), {}))
 
     def read_order(self, order_id: int) -> Response:
-        """Return the response to `GET /orders/{order_id}`, which other pages of the API document."""
+        """Return the response to `GET /orders/{order_id}`."""
         return self._send(self._request("GET", f"/orders/{order_id}"))
 
     def delete(self, order_id: int, allocation_id: int, before: Sequence[int]) -> Response:
-        """Delete an allocation and, as that call is documented, every other one of the order. Only for `cleanup`."""
+        """Delete an allocation during cleanup. The documented call also deletes all other allocations of the order."""
         request = self._request("DELETE", f"/orders/{order_id}/allocations/{allocation_id}")
         return self._send(request, Entry("delete", order_id, before=tuple(before)))
 
     def record_outcome(self, entry: Entry, outcome: Response | Literal["not sent"] | None) -> None:
-        """Write the outcome of *entry* to the journal, unless it is unknown, and remember what its order holds now."""
+        """Write a known outcome of *entry* to the journal, and remember the allocations that the order has now."""
         if outcome is None:
             self._known.pop(entry.order_id, None)
         elif isinstance(outcome, str):
@@ -151,7 +152,7 @@ class LiveClient:
         return Request(method, f"{self.permission.base_url}{path}", (*credentials, *headers), body)
 
     def _send(self, request: Request, entry: Entry | None = None, charge: Charge | None = None) -> Response:
-        """Send *request*, and again while the answer is a 429 and the backoff allows; each sending is admitted."""
+        """Admit and send *request*. Repeat this while the response is a 429 and the backoff allows a retry."""
         waited, delay = 0.0, self._backoff.first
         while True:
             with self._admit(entry, charge) as admission:
@@ -164,7 +165,7 @@ class LiveClient:
             waited, delay = waited + wait, delay * 2
 
     def _admit(self, entry: Entry | None = None, charge: Charge | None = None) -> Admission:
-        """Wait for a slot, then put *entry* on the disk as an intent. If that fails, nothing may be sent."""
+        """Wait for a rate slot, then write *entry* to the journal. Raise JournalError if *entry* cannot be written."""
         slot = self.run_state.claim(charge)
         if entry is not None:
             before = self._known.get(entry.order_id) if entry.before is None else entry.before
@@ -177,9 +178,9 @@ class LiveClient:
         return Admission(self, slot, entry)
 
     def _plan(self, order_id: object, body: bytes | None, scope: RequestScope) -> tuple[Entry, Charge]:
-        """Return the intent of a write and the units to charge for it. Raise RefusedError if the pool does not allow it."""
+        """Return the journal entry and charge of a write. Raise RefusedError if the order pool forbids the write."""
         if order_id is None:
-            raise RefusedError("the path has no numeric order id, so its order is not in the order pool")
+            raise RefusedError("the path has no numeric order id, so the order cannot be in the order pool")
         if isinstance(order_id, bool) or not isinstance(order_id, int):
             raise RefusedError(f"the order id must be an integer, not {type(order_id).__name__}")
         pool, requested = self.permission.pool, requested_allocation(body)
@@ -194,7 +195,7 @@ class LiveClient:
         return Entry("post", order_id, warehouse_id, requested.units), charge
 
     def _remember(self, order_id: int, held: Sequence[ExistingAllocation] | None) -> None:
-        """Keep what an order holds, if that is known: what an UNKNOWN write has made is inferred from it."""
+        """Remember the allocations that an order has. They show later which allocation an UNKNOWN write has made."""
         if held is not None:
             self._known[order_id] = tuple(allocation.id for allocation in held)
 
@@ -205,11 +206,11 @@ class LiveClient:
         moves = any(unquote(segment) in (".", "..") for segment in url.path.split("/"))
         if not same or moves or not url.path.startswith(f"{base.path.rstrip('/')}/"):
             raise RefusedError(
-                f"the request goes to another server than {base.scheme}://{self.target}, the only one that is allowed"
+                f"the request is not for a path below {self.permission.base_url}, the only server that is allowed"
             )
 
     def _check_key(self, request: Request, operation: Operation) -> None:
-        """Refuse a key other than the run's: it could be that of production, on the same host."""
+        """Raise RefusedError for an API key other than the run's, which could belong to a production account."""
         if not self.permission.api_key:
             return
         sent = [*request.header_values(operation.key_header), *request.header_values("authorization")]
@@ -217,11 +218,11 @@ class LiveClient:
         expected = self.permission.api_key.encode()
         if not keys or not all(hmac.compare_digest(key, expected) for key in keys):
             raise RefusedError(
-                f"the request has no key, or another than that in {KEY_VARIABLE}: it may be another account's"
+                f"the request must carry the API key in {KEY_VARIABLE}: any other key may belong to another account"
             )
 
     def _check_bounds(self, request: Request, scope: RequestScope) -> None:
-        """Refuse what a server may read in another way than `request_scope`: it could exceed the pool."""
+        """Raise RefusedError for a request that a server may read in a way that exceeds the order pool."""
         headers = {name.lower() for name, _ in request.headers}
         odd = urlsplit(request.url).query or headers & {"content-encoding", "x-http-method-override"}
         form = request.body and not is_json_type(request.header("content-type") or "application/json")
@@ -233,13 +234,13 @@ class LiveClient:
 
 
 def allocations_in(response: Response) -> list[ExistingAllocation] | None:
-    """Return the allocations of an order that was read, or None if *response* does not show them."""
+    """Return the allocations in *response* to the reading of an order, or None for an unreadable order."""
     return existing_allocations(response.body) if response.status == 200 else None
 
 
 @contextmanager
 def open_live(permission: WritePermission, journal: Path) -> Iterator[LiveClient]:
-    """Yield the client of a run that is a single process. Raise JournalError if *journal* cannot be used."""
+    """Yield the client of a run with a single process. Raise JournalError if *journal* cannot be used."""
     with (
         open_journal(journal, permission.target) as writer,
         tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as folder,

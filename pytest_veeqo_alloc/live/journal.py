@@ -1,7 +1,7 @@
-"""The journal: a JSON Lines file of the writes to a foreign server, and which allocations they have made.
+"""The journal, a JSON Lines file of the writes to a foreign server and of the allocations that the writes have made.
 
-The intent of a write is on the disk before it is sent, so a killed run leaves an intent without an outcome: UNKNOWN, never
-sent again, and settled by reading the order. Lines are only added, and contain no key and no text of a body.
+The intent of a write is on disk before the request is sent. An intent without an outcome, as a killed run leaves it, is
+UNKNOWN: it is never sent again, and reading the order settles it. No line contains an API key or strings from a body.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ Outcome = int | Literal["not sent"]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A write to an order, and what is known of it.
+    """A write to an order, with its outcome.
 
-    `before` has the allocations before it (None: not known), `outcome` a status, `not sent`, or None for UNKNOWN, and
-    `made` the allocations that it is known to have made.
+    `before` has the ids of the allocations before the write, or None if they are unknown. `outcome` is a status, 'not
+    sent', or None for UNKNOWN. `made` has the ids of the allocations that the write is known to have made.
     """
 
     kind: Literal["post", "delete"]
@@ -52,36 +52,36 @@ class Entry:
 
     @property
     def is_unknown(self) -> bool:
-        """Whether it may have been carried out: no answer came, or a 5xx, which a gateway may have sent."""
+        """Whether the write may have been carried out: the response is missing, or a 5xx, perhaps of a gateway."""
         return self.outcome is None or (isinstance(self.outcome, int) and self.outcome >= 500)
 
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The content of a journal: the server as `host:port`, and every write."""
+    """The content of a journal: the server as `host:port`, and all writes."""
 
     target: str
     entries: tuple[Entry, ...]
 
     def of_run(self, run: str) -> Journal:
-        """Return the journal with the writes of one run only."""
+        """Return the journal with only the writes of *run*."""
         return Journal(self.target, tuple(entry for entry in self.entries if entry.run == run))
 
 
 class JournalWriter:
-    """Adds lines to a journal, from any thread and process of one run."""
+    """A writer that appends lines to a journal. All threads and processes of a run may write."""
 
     def __init__(self, path: Path, run: str) -> None:
         self.path, self.run = path, run
         self._lock = threading.Lock()
 
     def intent(self, entry: Entry) -> None:
-        """Write that *entry* is about to be sent; it is on the disk when this returns."""
+        """Write the intent to send *entry*. The line is on disk when this method returns."""
         about = {"warehouse_id": entry.warehouse_id, "before": entry.before, "units": entry.units}
         self._add({"intent": entry.name, "kind": entry.kind, "order_id": entry.order_id, **about})
 
     def outcome(self, name: str, outcome: Outcome, made: Sequence[int] = ()) -> None:
-        """Write the outcome of the intent *name*, and the allocations that it made."""
+        """Write the outcome of the intent *name*, and the ids of the allocations that the write has made."""
         self._add({"outcome": name, "status": outcome, "made": made})
 
     def _add(self, line: dict[str, Any]) -> None:
@@ -94,10 +94,10 @@ class JournalWriter:
 
 @contextlib.contextmanager
 def open_journal(path: Path, target: str) -> Iterator[JournalWriter]:
-    """Begin a run in the journal *path*, which may hold earlier runs on *target*, and keep other runs out of it.
+    """Begin a run in the journal *path*, and lock the journal against other runs.
 
-    A run without writes leaves no trace. Raise JournalError, with nothing written, for a file that is not a journal of
-    *target* or is in use.
+    A run without writes leaves the file unchanged. Raise JournalError, with nothing written, if *path* is in use or is
+    not a journal of the server *target*.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -105,12 +105,12 @@ def open_journal(path: Path, target: str) -> Iterator[JournalWriter]:
             stack.enter_context(locked(path, wait=False))
             before = path.stat().st_size
             if before and (known := read_journal(path)).target != target:
-                raise JournalError(f"the journal {path} is of another server, {known.target}: name another")
+                raise JournalError(f"the journal {path} belongs to another server, {known.target}: choose another file")
             run = uuid.uuid4().hex
             _append(path, run, {"journal": "veeqo-alloc", "version": VERSION, "target": target})
             begun = path.stat().st_size
         except BlockingIOError:
-            raise JournalError(f"the journal {path} is in use by another run: wait for it, or name another") from None
+            raise JournalError(f"the journal {path} is in use by another run: wait, or choose another file") from None
         except OSError as error:
             raise JournalError(f"the journal {path} cannot be written: {error.strerror}") from None
         try:
@@ -136,7 +136,7 @@ def _append(path: Path, run: str, line: dict[str, Any]) -> None:
 
 
 def read_journal(path: Path) -> Journal:
-    """Read the journal *path*. Raise JournalError, in one sentence, if it is not a journal or is cut off."""
+    """Read the journal *path*. Raise JournalError if the file is unreadable, not a journal, or cut off."""
     try:
         text = path.read_bytes().decode("utf-8")
     except OSError as error:
@@ -145,8 +145,8 @@ def read_journal(path: Path) -> Journal:
         raise JournalError(f"{path} is not a journal: it is not UTF-8") from None
     if text and not text.endswith("\n"):
         raise JournalError(
-            f"the last line of the journal {path} is cut off: delete it; a write that it announced was not sent, and one "
-            "whose outcome it reported counts as UNKNOWN"
+            f"the last line of the journal {path} is cut off: delete the line; a write that the line announced was not "
+            "sent, and a write whose outcome the line reported counts as UNKNOWN"
         )
     try:
         lines = [json.loads(line) for line in text.splitlines()]
@@ -160,7 +160,7 @@ def read_journal(path: Path) -> Journal:
         entries = tuple(_entry(line, outcomes.get(line["intent"], unknown)) for line in lines if "intent" in line)
         return Journal(str(first["target"]), entries)
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
-        raise JournalError(f"{path} is not a journal of veeqo-alloc, or a line of it was changed") from None
+        raise JournalError(f"{path} is not a journal of veeqo-alloc, or it was edited") from None
 
 
 def _entry(intent: dict[str, Any], outcome: dict[str, Any]) -> Entry:
@@ -178,10 +178,10 @@ def _entry(intent: dict[str, Any], outcome: dict[str, Any]) -> Entry:
 
 
 def made_by(entry: Entry, held: Sequence[ExistingAllocation]) -> list[int]:
-    """Return the ids among *held*, the allocations in the answer to *entry*, that it has made.
+    """Return the ids of the allocations in *held*, the response to *entry*, that the write has made.
 
-    Those are the ones that were not there before and fit the request; one that does not fit could be that of a person who
-    was quicker. If the allocations before are not known, only the newest one counts, and only if it fits.
+    They are new and fit the request; a new allocation that does not fit may be the work of a person. If the
+    allocations before the write are unknown, only the newest allocation can be one of them.
     """
     if entry.before is None:
         held = heapq.nlargest(1, held, key=lambda allocation: allocation.id)
@@ -189,9 +189,9 @@ def made_by(entry: Entry, held: Sequence[ExistingAllocation]) -> list[int]:
 
 
 def owned(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> set[int]:
-    """Return the ids among *held*, the allocations of an order now, that *entries* have made.
+    """Return the ids of the allocations in *held*, those that an order has now, that *entries* have made.
 
-    Those in answers are certain. An UNKNOWN write counts for one allocation that was not there before it and fits.
+    Allocations recorded in `made` are certain. An UNKNOWN write accounts for one new allocation that fits the request.
     """
     ours = {made for entry in entries for made in entry.made} & {allocation.id for allocation in held}
     for entry in entries:
@@ -202,9 +202,9 @@ def owned(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> set[i
 
 
 def suspects(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> list[int]:
-    """Return the ids among *held*, the allocations of an order now, that *entries* may have made.
+    """Return the ids of the allocations in *held*, those that an order has now, that *entries* may have made.
 
-    They are not known to be there before a write that is UNKNOWN, or that succeeded without an allocation that fits.
+    These allocations may be newer than a write that is UNKNOWN, or that succeeded without a fitting allocation.
     """
     unsettled = [
         entry
@@ -220,7 +220,7 @@ def suspects(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> li
 
 
 def _fits(allocation: ExistingAllocation, entry: Entry) -> bool:
-    """Return whether *allocation* is new, in the requested warehouse, and holds no more than was requested."""
+    """Return whether *allocation* is new, in the requested warehouse, and has at most the requested units."""
     return (
         allocation.id not in (entry.before or ())
         and allocation.warehouse_id == entry.warehouse_id

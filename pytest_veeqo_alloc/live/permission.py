@@ -1,6 +1,6 @@
-"""Permission to write to a foreign server: the options that it needs, and the pool of orders that may be written to.
+"""Permission to write to a foreign server: the required options, and the pool of orders that may be written to.
 
-The pool is the strongest guard, since a test account and a production account may share a host.
+The order pool is the strongest guard, since a test account and a production account may share a host.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.live import NotPermittedError, PoolError
 
 MAX_RATE = 5
-"""Requests per second that an order pool allows."""
+"""The maximum number of requests per second, unless any order may be written to."""
 KEY_VARIABLE = "VEEQO_ALLOC_API_KEY"
 
 _MAX_ID = 2**53
@@ -28,7 +28,7 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class PoolOrder:
-    """An order, a warehouse, and the free units there by sellable id."""
+    """An order with a warehouse, and the free units in that warehouse by sellable id."""
 
     id: int
     warehouse_id: int
@@ -37,7 +37,7 @@ class PoolOrder:
 
 @dataclass(frozen=True, slots=True)
 class OrderPool:
-    """The orders that may be written to. With `is_any` every order may, since the server creates what is requested."""
+    """The orders that may be written to. With `is_any`, every order may be written to."""
 
     orders: tuple[PoolOrder, ...] = ()
     is_any: bool = False
@@ -49,12 +49,12 @@ class OrderPool:
         return len(self.orders)
 
     def refusal(self, order_id: int, scope: RequestScope) -> str | None:
-        """Return why a request to *order_id* that could touch *scope* may not be sent, or None if it may."""
+        """Return why a request for *order_id* with *scope* may not be sent, or None if it may be sent."""
         if self.is_any:
             return None
         places = [order for order in self.orders if order.id == order_id]
         if not places:
-            return f"order {order_id} is not in the order pool, and only the orders in it may be written to"
+            return f"order {order_id} is not in the order pool; only orders in the pool may be written to"
         if unknown := scope.warehouses - {place.warehouse_id for place in places}:
             return f"the order pool has no warehouse {min(unknown)} for order {order_id}"
         if scope.warehouses:
@@ -62,7 +62,7 @@ class OrderPool:
         for sellable, quantity in scope.units.items():
             free = max(place.sellables.get(sellable, 0) for place in places)
             if not free:
-                return f"the order pool has no sellable {sellable} for order {order_id} there"
+                return f"the order pool has no sellable {sellable} for order {order_id} in the warehouse of the request"
             if quantity > free:
                 return (
                     f"the order pool has {free} units of sellable {sellable} for order {order_id}, fewer than requested"
@@ -70,14 +70,14 @@ class OrderPool:
         return None
 
     def free_units(self, order_id: int, warehouse_id: int | None, sellable_id: int) -> int | None:
-        """Return how many units may be allocated in all, or None if there is no limit."""
+        """Return how many units the whole run may allocate, or None if there is no limit."""
         places = (place for place in self.orders if (place.id, place.warehouse_id) == (order_id, warehouse_id))
         return next((place.sellables[sellable_id] for place in places if sellable_id in place.sellables), None)
 
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """The options that a user gave. `orders` is a file, `any` or empty; `folder` is where a relative file is looked up."""
+    """The user's options. `orders` is an order pool's path relative to `folder`, 'any' or empty."""
 
     base_url: str = ""
     allow_hosts: tuple[str, ...] = ()
@@ -91,7 +91,7 @@ class WriteOptions:
 
 @dataclass(frozen=True, slots=True)
 class WritePermission:
-    """Permission to write: to which server and orders, with which key, how often and how fast."""
+    """Permission to write to a server: the orders, the API key, and the limits of writes and of the rate."""
 
     base_url: str
     api_key: str = field(repr=False)
@@ -108,7 +108,7 @@ class WritePermission:
 
 
 def grant_permission(options: WriteOptions, *, needs_key: bool = True, only_cleans_up: bool = False) -> WritePermission:
-    """Return the permission that *options* ask for. Raise NotPermittedError with a line for each thing that is missing.
+    """Return the permission that *options* grant. Raise NotPermittedError with a line for each missing or wrong option.
 
     Without *needs_key* the client that is forwarded brings its own key. Cleaning up needs neither a budget nor a pool.
     """
@@ -120,7 +120,7 @@ def grant_permission(options: WriteOptions, *, needs_key: bool = True, only_clea
     pool = OrderPool()
     if not only_cleans_up:
         if options.max_writes <= 0:
-            problems.append("limit the number of writes: --veeqo-alloc-max-writes N, above 0")
+            problems.append("limit the number of writes: --veeqo-alloc-max-writes N, with N above 0")
         try:
             pool = load_pool(options.orders, options.folder)
         except PoolError as error:
@@ -148,7 +148,7 @@ def _target_problems(options: WriteOptions) -> Iterator[str]:
         yield "write --veeqo-alloc-base-url as http(s)://host[:port][/path], without user, query or fragment"
         return
     if url.scheme != "https" and not is_loopback(host):
-        yield "use https in --veeqo-alloc-base-url: only a loopback address may be http, since the key is sent"
+        yield "use https in --veeqo-alloc-base-url, since the API key is sent: only a loopback address may use http"
     default = _PORTS.get(url.scheme)
     allowed = map(host_and_port, options.allow_hosts)
     if (host, port) not in [(name, default if given is None else given) for name, given in allowed]:
@@ -156,13 +156,13 @@ def _target_problems(options: WriteOptions) -> Iterator[str]:
 
 
 def load_pool(name: str, folder: Path) -> OrderPool:
-    """Read the pool *name*: `any`, or a TOML file relative to *folder*. Raise PoolError, in one sentence with the name."""
+    """Read the order pool *name*: 'any', or a TOML file relative to *folder*. Raise PoolError for an unusable file."""
     if name == "any":
         return OrderPool(is_any=True)
     if not name:
         raise PoolError(
-            "list the orders that may be written to: --veeqo-alloc-orders pool.toml, or any for a server that creates "
-            "whatever is requested"
+            "list the orders that may be written to: --veeqo-alloc-orders pool.toml, or 'any' for a server that "
+            "creates every requested order"
         )
     try:
         document = tomllib.loads((folder / name).read_text(encoding="utf-8"))
@@ -170,7 +170,7 @@ def load_pool(name: str, folder: Path) -> OrderPool:
         raise PoolError(f"the order pool {name!a} cannot be read: {error.strerror}") from None
     except (RecursionError, ValueError) as error:  # also an integer that Python does not convert
         problem = {RecursionError: "nested too deeply", UnicodeDecodeError: "not UTF-8"}.get(type(error), str(error))
-        raise PoolError(f"the order pool {name!a} is not TOML: {problem}") from None
+        raise PoolError(f"the order pool {name!a} cannot be parsed as TOML: {problem}") from None
     try:
         return _parse_pool(document)
     except ValueError as error:
@@ -183,14 +183,14 @@ def _parse_pool(document: Mapping[str, Any]) -> OrderPool:
             raise ValueError(unknown_name("table", key, ["order"]))
     entries = document.get("order")
     if not isinstance(entries, list) or not entries:
-        raise ValueError("has no order: write [[order]] with id, warehouse_id and sellables")
+        raise ValueError("no order: add [[order]] with id, warehouse_id and sellables")
     orders: dict[tuple[int, int], PoolOrder] = {}
     for number, entry in enumerate(entries, 1):
         order = _parse_order(entry, f"order {number}")
         if (order.id, order.warehouse_id) in orders:
             raise ValueError(
-                f"order {number} repeats the id {order.id} and the warehouse {order.warehouse_id}: put its sellables into "
-                "one [[order]]"
+                f"order {number} repeats the id {order.id} and the warehouse_id {order.warehouse_id}: list all its "
+                "sellables in one [[order]]"
             )
         orders[order.id, order.warehouse_id] = order
     return OrderPool(tuple(orders.values()))
@@ -198,7 +198,7 @@ def _parse_pool(document: Mapping[str, Any]) -> OrderPool:
 
 def _parse_order(entry: Any, where: str) -> PoolOrder:
     if not isinstance(entry, dict):
-        raise ValueError(f"{where} is not a table: write [[order]]")
+        raise ValueError(f"{where} must be a table: write [[order]]")
     for key in entry:
         if key not in _ORDER_KEYS:
             raise ValueError(f"{where}: {unknown_name('key', key, _ORDER_KEYS)}")
@@ -207,7 +207,7 @@ def _parse_order(entry: Any, where: str) -> PoolOrder:
             raise ValueError(f"{where} has no {key}")
     sellables = entry["sellables"]
     if not isinstance(sellables, dict) or not sellables:
-        raise ValueError(f"{where}: write sellables as a table of free units by id, such as {{ 1226615 = 3 }}")
+        raise ValueError(f"{where}: sellables must be a table of free units by sellable id, such as {{ 1226615 = 3 }}")
     free: dict[int, int] = {}
     for key, units in sellables.items():
         sellable = int(key) if key.isascii() and key.isdigit() else key
@@ -223,7 +223,7 @@ def _positive(value: Any, what: str) -> int:
 
 
 def host_and_port(text: str) -> tuple[str, int | None]:
-    """Return the lower-case host and the port, if there is one, of `host`, `host:port`, `[address]:port` or an address."""
+    """Parse `host`, `host:port`, `[address]:port` or an address. Return the lower-case host and the port, or None."""
     name, _, port = text.strip().rpartition(":")
     has_port = port.isascii() and port.isdecimal() and (":" not in name or name.endswith("]"))
     if not name or not has_port:
@@ -232,12 +232,12 @@ def host_and_port(text: str) -> tuple[str, int | None]:
 
 
 def port_of(url: SplitResult) -> int:
-    """Return the port of *url* or the default of its scheme, 0 if neither is known. Raise ValueError if it is malformed."""
+    """Return the port of *url*, its scheme's default, or 0 for other schemes. Raise ValueError for a malformed port."""
     return url.port or _PORTS.get(url.scheme, 0)
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether *host* is this machine, by its name or address alone."""
+    """Return whether *host* is a loopback address or a localhost name. No DNS lookup is made."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

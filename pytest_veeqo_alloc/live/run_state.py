@@ -1,7 +1,7 @@
-"""The state that all processes of a run share: writes charged, units used, and the slots of the rate.
+"""The state that all processes of a run share: charged writes, used units, and the slots of the rate limit.
 
-It is one JSON file under a lock. A write is charged before it is sent, so that a killed process has spent too much rather
-than too little. Times come from `time.monotonic`, which the processes of one machine share.
+The state is a JSON file under a lock. A write is charged before it is sent, so that a killed process has charged too
+much rather than too little. Times come from `time.monotonic`, which the processes of a machine share.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from typing import Any
 from pytest_veeqo_alloc.live import LiveError, RefusedError
 
 Charge = dict[str, tuple[float, float]]
-"""Units that a write uses and units that are free in all, by the name that a refusal shows."""
+"""The units that a write uses and the total of free units, by the description that a RefusedError shows."""
 
 _MARGIN = 0.05
-"""Seconds that are added to each window, for safety."""
+"""The safety margin in seconds that is added to each window of the rate limit."""
 _LOST_AFTER = 60.0
-"""Seconds after which a request that was never ended no longer counts as under way."""
+"""The number of seconds after which a request without an end no longer counts as running."""
 _POLL = 0.05
 
 
 class RunState:
-    """The shared state in *folder*: at most *rate* requests per second and *max_writes* writes in all.
+    """The shared state in *folder*. It permits at most *rate* requests per second and *max_writes* writes in total.
 
-    A rate of 2.9 means 2 requests in any second, and one of 0.5 means 1 request in any 2 seconds.
+    A rate of 2.9 permits 2 requests in any second, and a rate of 0.5 permits 1 request in any 2 seconds.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class RunState:
         self._thread_lock = threading.Lock()
 
     def reserve(self, name: str) -> bool:
-        """Reserve *name* in this run; return False if that was done before."""
+        """Reserve *name* in this run. Return False if *name* was reserved before."""
         try:
             self._path.with_name(f"taken-{name}").touch(0o600, exist_ok=False)
         except FileExistsError:
@@ -59,9 +59,9 @@ class RunState:
         return True
 
     def claim(self, charge: Charge | None = None) -> str:
-        """Wait for a slot of the rate, take it and return its name; with *charge* the request is a write.
+        """Wait for a rate slot, take it and return its name. A request with a *charge* is a write.
 
-        Raise RefusedError if the budget or the free units do not suffice.
+        Raise RefusedError if the budget is spent or too few units are free.
         """
         while True:
             with self._state() as state:
@@ -72,7 +72,7 @@ class RunState:
             self._sleep(wait)
 
     def end(self, slot: str) -> None:
-        """Record that the request of *slot* was answered or never will be."""
+        """Record that the request of *slot* has ended, with or without a response."""
         with self._state() as state:
             for entry in state["slots"]:
                 if entry["name"] == slot and entry["ended"] is None:
@@ -80,7 +80,7 @@ class RunState:
 
     @property
     def charged(self) -> int:
-        """The number of writes that were charged so far."""
+        """The number of writes charged so far."""
         with self._state() as state:
             return int(state["charged"])
 
@@ -89,13 +89,13 @@ class RunState:
             raise RefusedError(f"the budget of {self._max_writes} writes is spent (--veeqo-alloc-max-writes)")
         for name, (units, free) in charge.items():
             if state["used"].get(name, 0) + units > free:
-                raise RefusedError(f"the order pool has no units left of {name}")
+                raise RefusedError(f"the order pool has no free units left of {name}")
 
     def _wait(self, state: dict[str, Any]) -> float:
-        """Return the seconds until a slot may be free, or 0 if one is.
+        """Return the seconds until a rate slot may be free, or 0 if a slot is free now.
 
-        A request may arrive at any moment between the taking of its slot and its end. Its window begins at its end, so
-        that no delay can bring the arrivals of two windows together.
+        A request arrives at the server at any moment between taking its slot and its end. So a window begins at the end
+        of a request; otherwise delays could bring too many requests together.
         """
         now, window = self._clock(), self.window + _MARGIN
         for entry in state["slots"]:
@@ -122,7 +122,7 @@ class RunState:
 
     @contextlib.contextmanager
     def _state(self) -> Iterator[dict[str, Any]]:
-        """Yield the state under the lock, and write it back unless the block raises."""
+        """Yield the state under the lock. Save the state at the end unless the block raises."""
         try:
             with self._thread_lock, locked(self._lock_path):
                 try:
@@ -134,7 +134,7 @@ class RunState:
                 temporary.write_text(json.dumps(state), encoding="utf-8")
                 os.replace(temporary, self._path)
         except OSError as error:
-            raise LiveError(f"the state of the run in {self._path.parent} cannot be kept: {error.strerror}") from None
+            raise LiveError(f"the state of the run in {self._path.parent} cannot be saved: {error.strerror}") from None
 
 
 def _is_alive(process: int) -> bool:
@@ -149,7 +149,7 @@ def _is_alive(process: int) -> bool:
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold an exclusive lock on *path*, which the kernel frees if the process dies.
 
-    Raise LiveError on a platform without file locks, and BlockingIOError if it is taken and *wait* is false.
+    Raise LiveError on a platform without file locks, and BlockingIOError if the lock is taken and *wait* is false.
     """
     try:
         import fcntl

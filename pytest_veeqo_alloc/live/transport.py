@@ -1,6 +1,6 @@
-"""HTTP to the foreign server: requests of this package's own, and requests forwarded for another client.
+"""HTTP requests to the foreign server: the package's own, and requests forwarded for another client.
 
-Both set a timeout and follow no redirect. Proxies, .netrc and CA bundles of the environment count only with
+All requests have a timeout and follow no redirect. Proxies, .netrc and CA bundles of the environment are used only with
 `--veeqo-alloc-trust-env`.
 """
 
@@ -30,7 +30,10 @@ _SET_BY_FORWARDER = frozenset({"host", "content-length", "expect", "accept-encod
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Seconds to wait before a 429 is retried: as `Retry-After` says, otherwise `first` and then twice as long each time."""
+    """Waiting times in seconds before retries after a 429 without `Retry-After`: `first`, then doubled each time.
+
+    `longest` limits every single wait, and `total` limits the sum of all waits.
+    """
 
     first: float = 1.0
     longest: float = 30.0
@@ -53,7 +56,7 @@ def forward(request: Request, permission: WritePermission, via: str, timeouts: t
 
 
 def _forwarded_headers(request: Request, via: str) -> Headers:
-    """Return the client's end-to-end headers, with a coding that the proxy can decode and with `Via`."""
+    """Return the client's end-to-end headers, with an `Accept-Encoding` that the proxy can decode and with `Via`."""
     joined: dict[str, tuple[str, list[str]]] = {}
     for name, value in _without_hops(request.headers):
         if name.lower() not in _SET_BY_FORWARDER:
@@ -73,9 +76,10 @@ def _forwarded_headers(request: Request, via: str) -> Headers:
 def exchange(
     session: requests.Session, request: Request, target: str, timeouts: tuple[float, float], *, raw: bool = False
 ) -> Response:
-    """Send *request* once and return the response, decoded unless *raw*; *timeouts* are seconds to connect and to read.
+    """Send *request* once and return the response, with decoded content unless *raw*.
 
-    Raise NotSentError if no connection was made, and SendError if no response arrived.
+    *timeouts* are the seconds to connect and to read. Raise NotSentError if no connection was made, and SendError if no
+    response arrived.
     """
     method, url, headers, data = request.method, request.url, dict(request.headers), request.body
     try:
@@ -92,12 +96,12 @@ def exchange(
     if not was_sent:
         raise NotSentError(message)
     if request.method not in READS:
-        message += "; whether it was carried out is UNKNOWN, and it is not sent again"
+        message += "; whether the request was carried out is UNKNOWN, so it is not sent again"
     raise SendError(message)
 
 
 def _without_hops(headers: Iterable[tuple[str, str]]) -> Headers:
-    """Return *headers* without the hop-by-hop ones (RFC 9110 section 7.6.1)."""
+    """Return *headers* without the hop-by-hop headers (RFC 9110 section 7.6.1)."""
     pairs = tuple(headers)
     named = {
         token.strip().lower() for name, value in pairs if name.lower() == "connection" for token in value.split(",")
@@ -106,7 +110,7 @@ def _without_hops(headers: Iterable[tuple[str, str]]) -> Headers:
 
 
 def describe_error(error: Exception) -> tuple[str, bool]:
-    """Return what went wrong, without quoting *error*, and whether the request may have been sent."""
+    """Return a description of *error*, without quoting it, and whether the request may have been sent."""
     # By name, since the classes are those of whatever urllib3 came with requests.
     causes = {kind.__name__ for cause in _causes(error) for kind in type(cause).__mro__}
     if "SSLCertVerificationError" in causes:
@@ -136,7 +140,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def retry_after(response: Response, default: float) -> float:
-    """Return the seconds to wait that *response* names in `Retry-After` (RFC 9110 section 10.2.3), or *default*."""
+    """Return the seconds to wait according to `Retry-After` (RFC 9110 section 10.2.3), or *default*."""
     value = (response.header("retry-after") or "").strip()
     if value.isascii() and value.isdigit():
         return float(value)

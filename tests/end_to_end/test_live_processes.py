@@ -69,10 +69,12 @@ def test_run_killed_while_writing_leaves_an_intent_that_cleanup_settles(
     monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
     command = ["cleanup", str(journal), "--base-url", server.url, "--allow-host", server.url.partition("://")[2]]
     assert main(command) == 0
-    assert capsys.readouterr().out == "order 7: deleted 5001\norders: 1, with allocations left: 0\n"
+    assert capsys.readouterr().out == "order 7: deleted allocation 5001\norders: 1, with allocations left: 0\n"
     assert len(server.posts) == 1
     assert main(command) == 0
-    assert capsys.readouterr().out == "order 7: nothing of this journal is left\norders: 1, with allocations left: 0\n"
+    assert (
+        capsys.readouterr().out == "order 7: no allocation of this journal is left\norders: 1, with allocations left: 0\n"
+    )
     assert KEY not in journal.read_text(encoding="utf-8")
 
 

@@ -68,8 +68,8 @@ def test_that_does_not_write():
         "veeqo-alloc: nothing was sent:",
         "  - confirm the host that may receive writes: --veeqo-alloc-allow-host 127.0.0.1:*",
         "  - put the API key into the environment variable VEEQO_ALLOC_API_KEY",
-        "  - limit the number of writes: --veeqo-alloc-max-writes N, above 0",
-        "  - list the orders that may be written to: --veeqo-alloc-orders pool.toml, or any*",
+        "  - limit the number of writes: --veeqo-alloc-max-writes N, with N above 0",
+        "  - list the orders that may be written to: --veeqo-alloc-orders pool.toml, or 'any' for *",
     ])  # fmt: skip
     assert server.seen == []
     result = run(suite, tests, *STRICTLY)
@@ -117,7 +117,7 @@ def test_it(veeqo_alloc_target):
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines([
         "veeqo-alloc: 2 of 4 writes to 127.0.0.1:*, journal */j.jsonl",
-        "veeqo-alloc: order 7: deleted 5001",
+        "veeqo-alloc: order 7: deleted allocation 5001",
     ])  # fmt: skip
     assert server.orders[7] == []
 
@@ -145,7 +145,9 @@ def test_truncated_journal_stops_every_write(
     journal.write_text('{"journal": "veeqo-al', encoding="utf-8")
     result = run(suite, MANY, *options(server, "--veeqo-alloc-max-writes=4"), *processes)
     result.assert_outcomes(errors=13)
-    result.stdout.fnmatch_lines(["  - the last line of the journal */veeqo-alloc-journal.jsonl is cut off: delete it*"])
+    result.stdout.fnmatch_lines(
+        ["  - the last line of the journal */veeqo-alloc-journal.jsonl is cut off: delete the line*"]
+    )
     assert server.seen == []
     assert journal.read_text(encoding="utf-8") == '{"journal": "veeqo-al'
 
@@ -202,7 +204,7 @@ def test_recording_without_permission_sends_nothing(recording: pytest.Pytester, 
     result.stdout.fnmatch_lines([
         ">       answer = requests.post(*",
         "E       *NotPermittedError: name the server: --veeqo-alloc-base-url https://staging.example.com",
-        "E       limit the number of writes: --veeqo-alloc-max-writes N, above 0",
+        "E       limit the number of writes: --veeqo-alloc-max-writes N, with N above 0",
     ])  # fmt: skip
     result.stdout.no_fnmatch_line("*site-packages*")
     assert server.seen == []
@@ -265,7 +267,7 @@ def test_retried():
     result.assert_outcomes(failed=3, passed=1)
     result.stdout.fnmatch_lines([
         "E *RefusedError: only POST /orders/{order_id}/allocations may be sent: *",
-        "E *RefusedError: order 8 is not in the order pool, *",
+        "E *RefusedError: order 8 is not in the order pool; *",
     ])  # fmt: skip
     # Each try of the client was admitted by itself, and the budget held.
     assert len(server.posts) == 4

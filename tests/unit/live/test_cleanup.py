@@ -22,16 +22,16 @@ def test_order_with_other_allocations_is_not_cleaned_up(server: Staging, tmp_pat
         live.post(8, pool_request())
         cleaned = clean_up(read_journal(tmp_path / "journal.jsonl"), live)
         assert cleaned == [
-            CleanupResult("order 7: left 5002, since it also holds 5001, which none of these writes is known to have made, "
-                       "and the deletion would remove all", True),
-            CleanupResult("order 8: deleted 5003", False),
+            CleanupResult("order 7: kept allocation 5002: the order also has allocation 5001, not known to be of this journal, "
+                       "and a deletion would remove all of them", True),
+            CleanupResult("order 8: deleted allocation 5003", False),
         ]  # fmt: skip
         assert len(server.orders[7]) == 2
         server.orders[7] = server.orders[7][1:]
         again = clean_up(read_journal(tmp_path / "journal.jsonl"), live)
     assert [result.sentence for result in again] == [
-        "order 7: deleted 5002",
-        "order 8: nothing of this journal is left",
+        "order 7: deleted allocation 5002",
+        "order 8: no allocation of this journal is left",
     ]
     deletes = [path for method, path, *_ in server.seen if method == "DELETE"]
     assert deletes == ["/orders/8/allocations/5003", "/orders/7/allocations/5002"]
@@ -52,7 +52,11 @@ def test_allocation_that_does_not_fit_the_write_is_left_and_reported(server: Sta
     with live_at(server.url, tmp_path) as live:
         live.post(7, pool_request())
         cleaned = clean_up(read_journal(tmp_path / "journal.jsonl"), live)
-    assert cleaned == [CleanupResult("order 7: holds 5001, which this journal may have made: check it by hand", True)]
+    assert cleaned == [
+        CleanupResult(
+            "order 7: has allocation 5001, possibly made by writes of this journal: check the order by hand", True
+        )
+    ]
     assert [method for method, *_ in server.seen if method == "DELETE"] == []
 
 
@@ -66,7 +70,7 @@ def test_command_cleans_up_the_journals_own_server_only(
     with staging() as other:
         host = other.url.partition("://")[2]
         assert main(["cleanup", journal, "--base-url", other.url, "--allow-host", host]) == 2
-        assert "is of another server" in capsys.readouterr().err
+        assert "belongs to another server" in capsys.readouterr().err
         assert other.seen == []
     monkeypatch.delenv("VEEQO_ALLOC_API_KEY")
     assert main(["cleanup", journal, "--base-url", server.url]) == 2
@@ -97,15 +101,15 @@ def test_unreadable_order_is_left(tmp_path: Path, server: Staging) -> None:
 
 
 def test_journal_of_another_server_is_rejected(server: Staging, tmp_path: Path) -> None:
-    with live_at(server.url, tmp_path) as live, pytest.raises(JournalError, match="give that as --base-url"):
+    with live_at(server.url, tmp_path) as live, pytest.raises(JournalError, match="correct --base-url"):
         clean_up(Journal("other:1", ()), live)
 
 
 @pytest.mark.parametrize(
     ("status", "sentence"),
     [
-        (500, "order 7: allocation 5001 is left, its deletion was answered with 500"),
-        (200, "order 7: allocations come back after 50 deletions"),
+        (500, "order 7: allocation 5001 is left: the response to its deletion has status 500"),
+        (200, "order 7: allocations are left after 50 deletions"),
     ],
 )
 def test_failed_deletion_is_reported(
@@ -133,5 +137,5 @@ def test_order_whose_server_does_not_answer_is_left(
         monkeypatch.setattr(live, "read_order", break_off)
         assert clean_up(read_journal(tmp_path / "journal.jsonl"), live) == [
             CleanupResult("order 7: GET to 127.0.0.1 got no response", True),
-            CleanupResult("order 8: deleted 5002", False),
+            CleanupResult("order 8: deleted allocation 5002", False),
         ]

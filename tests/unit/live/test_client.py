@@ -55,7 +55,11 @@ def lines(listed: Any) -> dict[str, Any]:
     [
         (9, pool_request(), "order 9 is not in the order pool"),
         (7, pool_request(warehouse_id=6), "the order pool has no warehouse 6 for order 7"),
-        (7, pool_request(sellable_id=12), "the order pool has no sellable 12 for order 7 there"),
+        (
+            7,
+            pool_request(sellable_id=12),
+            "the order pool has no sellable 12 for order 7 in the warehouse of the request",
+        ),
         (7, pool_request(4), "the order pool has 3 units of sellable 11 for order 7, fewer than requested"),
         (7, pool_request(4)["allocation"], "the order pool has 3 units of sellable 11"),
         (7, lines({"0": {"sellable_id": 11, "quantity": 900}}), "the order pool has 3 units of sellable 11"),
@@ -158,13 +162,13 @@ def test_write_without_an_answer_is_unknown_and_not_repeated(server: Staging, tm
         with pytest.raises(SendError) as caught:
             live.post(7, pool_request())
         assert str(caught.value) == (
-            f"POST to {live.target} got no response: connection broken or response not HTTP; whether it was "
-            "carried out is UNKNOWN, and it is not sent again"
+            f"POST to {live.target} got no response: connection broken or response not HTTP; whether the request was "
+            "carried out is UNKNOWN, so it is not sent again"
         )
         assert len(server.posts) == 1
         journal = read_journal(tmp_path / "journal.jsonl")
         assert [entry.is_unknown for entry in journal.entries] == [True]
-        assert clean_up(journal, live) == [CleanupResult("order 7: deleted 5001", False)]
+        assert clean_up(journal, live) == [CleanupResult("order 7: deleted allocation 5001", False)]
     assert server.orders[7] == []
 
 
@@ -219,7 +223,7 @@ def test_any_request_may_be_tried_out_only_with_orders_any(server: Staging, tmp_
         live_at(server.url, tmp_path / "pool") as live,
         pytest.raises(
             RefusedError,
-            match=r"^this request needs a server that may be written to freely \(orders any\)$",
+            match=r"^this request is sent only with --veeqo-alloc-orders any$",
         ),
     ):
         live.try_out("PUT", "/orders/7/allocations", b"{}")
@@ -253,17 +257,17 @@ def test_requests_of_another_client_are_admitted_one_by_one(server: Staging, tmp
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"url": "http://127.0.0.1:9/orders/7/allocations"}, "goes to another server than"),
-        ({"url": "https://api.example.com/orders/7/allocations"}, "goes to another server than"),
+        ({"url": "http://127.0.0.1:9/orders/7/allocations"}, "is not for a path below"),
+        ({"url": "https://api.example.com/orders/7/allocations"}, "is not for a path below"),
         ({"method": "PUT"}, "only POST /orders/{order_id}/allocations may be sent"),
         ({"method": "DELETE"}, "only POST /orders/{order_id}/allocations may be sent"),
         ({"url": "SERVER/products"}, "only POST /orders/{order_id}/allocations may be sent"),
         ({"url": "SERVER/orders/9/allocations"}, "order 9 is not in the order pool"),
         (
             {"url": "SERVER/orders/x/allocations"},
-            "the path has no numeric order id, so its order is not in the order pool",
+            "the path has no numeric order id, so the order cannot be in the order pool",
         ),
-        ({"key": "that-of-production"}, "the request has no key, or another than that in VEEQO_ALLOC_API_KEY"),
+        ({"key": "that-of-production"}, "the request must carry the API key in VEEQO_ALLOC_API_KEY"),
     ],
 )
 def test_refused_request_is_explained_without_the_key(
@@ -283,7 +287,7 @@ def test_key_in_either_header_must_be_that_of_the_run(name: str, server: Staging
     scheme = "Bearer " if name == "Authorization" else ""
     with live_at(server.url, tmp_path) as live:
         live.admission(replace(sent, headers=((name, f"{scheme}{KEY}"),))).end()
-        with pytest.raises(RefusedError, match="the request has no key, or another"):
+        with pytest.raises(RefusedError, match="the request must carry the API key in"):
             live.admission(replace(sent, headers=(("x-api-key", KEY), (name, f"{scheme}\udc80nother"))))
 
 
@@ -307,7 +311,7 @@ def test_only_paths_below_the_base_url_are_admitted(
         if is_admitted:
             live.admission(request(server.url + path)).end()
         else:
-            with pytest.raises(RefusedError, match=rf"goes to another server than http://{host}, the only one"):
+            with pytest.raises(RefusedError, match=rf"is not for a path below http://{host}/api, the only server"):
                 live.admission(request(server.url + path))
 
 

@@ -81,7 +81,7 @@ def test_second_run_cannot_open_a_journal_in_use(tmp_path: Path) -> None:
     with open_journal(tmp_path / "j", TARGET):
         before = (tmp_path / "j").read_bytes()
         with (
-            pytest.raises(JournalError, match="is in use by another run: wait for it"),
+            pytest.raises(JournalError, match="is in use by another run: wait, or"),
             open_journal(tmp_path / "j", TARGET),
         ):
             pass
@@ -91,7 +91,10 @@ def test_second_run_cannot_open_a_journal_in_use(tmp_path: Path) -> None:
 def test_journal_of_another_server_is_not_opened(tmp_path: Path) -> None:
     with open_journal(tmp_path / "j", TARGET) as writer:
         writer.intent(entry())
-    with pytest.raises(JournalError, match=f"is of another server, {TARGET}"), open_journal(tmp_path / "j", "other:1"):
+    with (
+        pytest.raises(JournalError, match=f"belongs to another server, {TARGET}"),
+        open_journal(tmp_path / "j", "other:1"),
+    ):
         pass
 
 
@@ -104,20 +107,20 @@ def header(**changes: object) -> str:
     [
         (
             header() + '{"intent": "a", "ki',
-            "the last line of the journal PATH is cut off: delete it; a write that it announced was not sent",
+            "the last line of the journal PATH is cut off: delete the line; a write that the line announced was not sent",
         ),
         (header(version=[1]), "the journal PATH is from another version of veeqo-alloc: clean up with that version"),
         (header(version=2), "the journal PATH is from another version of veeqo-alloc: clean up with that version"),
         (header() + header(version=2), "the journal PATH is from another version of veeqo-alloc"),
-        (header(journal="other"), "PATH is not a journal of veeqo-alloc, or a line of it was changed"),
+        (header(journal="other"), "PATH is not a journal of veeqo-alloc, or it was edited"),
         ("[1]\n", "PATH is not a journal of veeqo-alloc"),
         ("words\n", "PATH is not a journal of veeqo-alloc"),
-        (header() + '{"intent": "a"}\n', "PATH is not a journal of veeqo-alloc, or a line of it was changed"),
+        (header() + '{"intent": "a"}\n', "PATH is not a journal of veeqo-alloc, or it was edited"),
         (
             header() + '{"intent": "a", "order_id": 1e999, "kind": "post", "warehouse_id": 1, "units": {}}\n',
             "PATH is not a journal",
         ),
-        (header() + "[]\n", "PATH is not a journal of veeqo-alloc, or a line of it was changed"),
+        (header() + "[]\n", "PATH is not a journal of veeqo-alloc, or it was edited"),
         (b"\xff\n", "PATH is not a journal: it is not UTF-8"),
     ],
 )

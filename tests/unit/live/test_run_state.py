@@ -50,7 +50,7 @@ def test_writes_are_charged_and_reads_are_not(tmp_path: Path) -> None:
 def test_units_beyond_the_free_ones_are_refused(tmp_path: Path) -> None:
     state = run_state(tmp_path)
     claim(state, charged=True, a=2)
-    with pytest.raises(RefusedError, match="the order pool has no units left of a"):
+    with pytest.raises(RefusedError, match="the order pool has no free units left of a"):
         claim(state, charged=True, a=2)
     claim(state, charged=True, a=1, b=100)
     assert state.charged == 2
@@ -120,7 +120,7 @@ def test_process_of_another_user_counts_as_alive(tmp_path: Path, monkeypatch: py
 
 def test_unusable_folder_is_reported(tmp_path: Path) -> None:
     state = run_state(tmp_path / "gone")
-    with pytest.raises(LiveError, match=r"the state of the run in .*gone cannot be kept: No such file or directory"):
+    with pytest.raises(LiveError, match=r"the state of the run in .*gone cannot be saved: No such file or directory"):
         claim(state)
 
 
