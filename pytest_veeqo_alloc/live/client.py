@@ -62,7 +62,7 @@ class Admission(AbstractContextManager["Admission"]):
 
 
 class LiveClient:
-    """A client of the foreign server that obeys *permission*. It keeps its state in *folder* and records all writes with *writer*."""
+    """A client that obeys *permission* and the limits of the run in *folder*, and records writes with *writer*."""
 
     def __init__(
         self,

@@ -73,7 +73,8 @@ def test_run_killed_while_writing_leaves_an_intent_that_cleanup_settles(
     assert len(server.posts) == 1
     assert main(command) == 0
     assert (
-        capsys.readouterr().out == "order 7: no allocation of this journal is left\norders: 1, with allocations left: 0\n"
+        capsys.readouterr().out
+        == "order 7: no allocation of this journal is left\norders: 1, with allocations left: 0\n"
     )
     assert KEY not in journal.read_text(encoding="utf-8")
 

@@ -333,7 +333,7 @@ def test_no_output_of_client_proxy_and_server_shows_the_key(tmp_path: Path) -> N
 WRONG = {
     "not https": (["--upstream", "http://staging.example.com"], "use https in --upstream, since the API key is sent: only a loopback address may use http"),
     "no leave": (["--upstream", "https://staging.example.com"], "confirm the host that may receive writes: --allow-host staging.example.com:443"),
-    "no budget": (["--upstream", "https://staging.example.com"], "limit the number of writes: --max-writes N, above 0"),
+    "no budget": (["--upstream", "https://staging.example.com"], "limit the number of writes: --max-writes N, with N above 0"),
     "no pool": (["--upstream", "https://staging.example.com"], "list the orders that may be written to: --orders pool.toml"),
     "no URL": (["--upstream", "staging.example.com"], "write --upstream as http(s)://host[:port][/path]"),
 }  # fmt: skip
