@@ -261,7 +261,7 @@ def test_request_that_is_not_forwarded_is_printed_and_fails_the_run(tmp_path: Pa
             requests.post(process.url + "/orders/8/allocations", json=BODY, headers=HEADERS, timeout=5)
             assert process.line() == (
                 "POST /orders/8/allocations no response (answered here with 403: not forwarded: order 8 is not in the order "
-                "pool, and only the orders in it may be written to)"
+                "pool; only orders in the pool may be written to)"
             )
             requests.get(process.url + "/orders/8", headers=HEADERS, timeout=5)
             assert process.stop() == 1
