@@ -53,13 +53,12 @@ def _reason(error: BaseException) -> str:
     return type(error).__name__
 
 
-def validate_client(make_client: Any) -> MakeClient:
+def validate_client(make_client: object) -> MakeClient:
     """Return *make_client* unchanged; UnusableError if it cannot be called with a base URL and a key."""
     if not callable(make_client):
         raise UnusableError(f"the client is make_client(base_url, api_key), not {type(make_client).__name__}")
     _validate_signature(make_client, ("http://127.0.0.1", "key"), "make_client(base_url, api_key)")
-    valid: MakeClient = make_client
-    return valid
+    return make_client
 
 
 def _validate_signature(function: Callable[..., Any], arguments: tuple[Any, ...], expected: str) -> None:

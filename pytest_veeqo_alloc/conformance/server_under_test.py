@@ -34,7 +34,7 @@ from pytest_veeqo_alloc.spec.loader import tables
 SHAPES: Mapping[str, tuple[int, int]] = {"one line": (1, 1), "several lines": (2, 1), "several units": (1, 2)}
 """The number of lines, and of units per line, of each successful allocation that the tests share."""
 
-_FIRST_ORDER, _ORDERS = 7_000_001, 2000
+_ORDERS = range(7_000_001, 7_002_001)
 _WAREHOUSE, _SELLABLES, _UNITS = 1784, (1226615, 1226616), 3
 
 
@@ -176,7 +176,7 @@ def allocation_body(order: PoolOrder, lines: int = 1, units: int = 1) -> dict[st
 
 def _free_orders() -> Iterator[PoolOrder]:
     units = dict.fromkeys(_SELLABLES, _UNITS)
-    return (PoolOrder(order_id, _WAREHOUSE, units) for order_id in range(_FIRST_ORDER, _FIRST_ORDER + _ORDERS))
+    return (PoolOrder(order_id, _WAREHOUSE, units) for order_id in _ORDERS)
 
 
 @contextmanager

@@ -97,15 +97,14 @@ def _veeqo_alloc_client_assertions(
     fake: Fake = request.getfixturevalue("_veeqo_alloc_server_runner")
     fake.reset()
     timeout = float(setting(request.config, "client-timeout") or 5)
-    yield ClientAssertions(veeqo_alloc_client, fake, timeout, lambda findings: record_warnings(request.node, findings))
+    yield ClientAssertions(veeqo_alloc_client, fake, timeout, functools.partial(record_warnings, request.node))
     fake.settle()
     fake.publish()
 
 
 def is_client_named(config: pytest.Config) -> bool:
     """Return whether the option or a hook names a client under test."""
-    implementations = config.hook.pytest_veeqo_alloc_client.get_hookimpls()
-    return bool(setting(config, "client") or implementations)
+    return bool(setting(config, "client") or config.hook.pytest_veeqo_alloc_client.get_hookimpls())
 
 
 def uncovered_reason(report: Any) -> str:

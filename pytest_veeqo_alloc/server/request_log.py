@@ -69,7 +69,7 @@ class Interactions(Sequence[Interaction]):
 class Log:
     """The request records of one test, or of one run of a server. *on_record* is called with each completed record."""
 
-    def __init__(self, source: str, on_record: Callable[[Record], object] | None = None) -> None:
+    def __init__(self, source: str, on_record: Callable[[Record], object] | None) -> None:
         self.records: list[Record] = []
         self.published = 0
         self.aborted = threading.Event()

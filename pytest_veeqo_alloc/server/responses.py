@@ -23,9 +23,6 @@ from pytest_veeqo_alloc.spec.loader import tables
 
 # Response plans.
 
-Reset = Literal["", "before headers", "before body", "within body", "after body"]
-"""The point at which the connection is reset; empty for no reset."""
-
 
 @dataclass(frozen=True, slots=True)
 class ResponsePlan:
@@ -37,7 +34,7 @@ class ResponsePlan:
     response: Response
     headers_after: float = 0
     body_after: float = 0
-    reset: Reset = ""
+    reset: Literal["", "before headers", "before body", "within body", "after body"] = ""
     chunked: bool = False
     gzipped: bool = False
 
