@@ -82,12 +82,10 @@ def _findings(server: BaseServer) -> dict[str, Any]:
 
 def _interactions(server: BaseServer) -> dict[str, Any]:
     """Return the redacted interactions in the format of interaction files."""
-    records = list(server.log.records)
-    interactions = [record.interaction() for record in records]
-    redacted: list[Interaction] = redact(interactions)
+    redacted: list[Interaction] = redact(list(server.interactions))
     documents = [
-        {"number": record.number, "source": interaction.source, **interaction_document(safe)}
-        for record, interaction, safe in zip(records, interactions, redacted, strict=True)
+        {"number": number, "source": interaction.source, **interaction_document(interaction)}
+        for number, interaction in enumerate(redacted, start=1)
     ]
     return {"interactions": documents}
 

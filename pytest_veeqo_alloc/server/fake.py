@@ -58,13 +58,13 @@ _REJECTIONS = {
 class IncomingCall:
     """A request, matched to a call and parsed.
 
-    `order_id` is the integer in the documented path. `sibling` is set for the two undocumented calls that the fake
-    answers: the order id for GET of an order, order id and allocation id for DELETE of an allocation.
+    `order_id` is the integer in the documented path, 0 without one. `sibling` is set for the two undocumented calls that
+    the fake answers: the order id for GET of an order, order id and allocation id for DELETE of an allocation.
     """
 
     parsed: ParsedRequest
     is_documented: bool
-    order_id: int | None
+    order_id: int
     sibling: tuple[int, ...] | None
 
     @classmethod
@@ -76,7 +76,7 @@ class IncomingCall:
         pattern = _SIBLINGS.get(request.method)
         match = pattern.search(path) if pattern is not None else None
         sibling = tuple(int(number) for number in match.groups()) if match else None
-        return cls(parsed, is_documented, order_id_in(parsed.segment), sibling)
+        return cls(parsed, is_documented, order_id_in(parsed.segment) or 0, sibling)
 
 
 def outcome_of(
@@ -95,7 +95,7 @@ def outcome_of(
         return (world, read(world, policy, *call.sibling)) if is_read else release(world, *call.sibling)
     if errors:
         return world, _rejection(errors, policy)
-    if call.order_id is None or call.order_id < 1:
+    if call.order_id < 1:
         return world, Outcome("not-found", reason="no such order")
     return allocate(world, policy, call.order_id, requested_allocation(call.parsed.body))
 
@@ -254,7 +254,7 @@ class Fake(BaseServer):
                 self.world, outcome = outcome_of(call, rejecting.errors, self.world, self._policy, self.api_key)
             else:
                 outcome = Outcome(planned.fault.name)
-                if call.order_id is not None and call.order_id > 0:
+                if call.order_id > 0:
                     # Nothing is allocated, but a client that reads the order afterwards finds it.
                     requested = requested_allocation(call.parsed.body)
                     self.world = with_requested_order(self.world, self._policy, call.order_id, requested)
