@@ -162,7 +162,7 @@ class Handler(socketserver.StreamRequestHandler):
 
     def setup(self) -> None:
         """Set a read timeout, so that an idle client cannot hold a thread."""
-        self._keeps_alive, self._is_reset = True, False
+        self._keeps_alive = True
         super().setup()
         self.connection.settimeout(self.server.timeout_seconds)
 
@@ -181,12 +181,6 @@ class Handler(socketserver.StreamRequestHandler):
             self._refuse(refusal, has_body=head is None or head.method != "HEAD")
         except OSError:
             pass  # the client has left, or was idle for too long
-
-    def finish(self) -> None:
-        """Close the connection. For a reset, the socket is closed without the shutdown of an orderly end."""
-        super().finish()
-        if self._is_reset:
-            self.connection.close()
 
     def _answer(self, head: Head) -> None:
         self._require_host(head)
@@ -294,7 +288,8 @@ class Handler(socketserver.StreamRequestHandler):
     def _reset(self) -> bool:
         """Make the connection end with a reset. Return False: the response is incomplete."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._keeps_alive, self._is_reset = False, True
+        self.connection.close()  # before the shutdown of an orderly end, as soon as the reader is closed too
+        self._keeps_alive = False
         return False
 
     def _refuse(self, refusal: RefusedRequestError, *, has_body: bool) -> None:
