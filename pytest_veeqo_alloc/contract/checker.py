@@ -128,8 +128,8 @@ def examine(
 def examine_body(side: Side, value: Any, tables: Tables) -> RawResult:
     """Return every breach of a body, given as bytes or as a parsed JSON value."""
     reading = read(value) if isinstance(value, bytes) else from_parsed(value)
-    check, bodies = (_request_body, (reading, None)) if side == "request" else (_response_body, (None, reading))
-    return RawResult([(side, breach, reading.value) for breach in check(reading, tables)], *bodies)
+    bodies = (reading, None) if side == "request" else (None, reading)
+    return RawResult([(side, breach, reading.value) for breach in _body(side, reading, tables)], *bodies)
 
 
 def _request(parsed: ParsedRequest, tables: Tables, context: CheckContext) -> list[Breach]:
@@ -138,16 +138,9 @@ def _request(parsed: ParsedRequest, tables: Tables, context: CheckContext) -> li
     if any(breach.rule in ("wrong-method", "wrong-path") for breach in target):
         return target
     keys = key_breaches(request, tables.operation, headers_filtered=context.stored, known=context.known_keys)
-    found = _request_body(parsed.body, tables)
+    found = _body("request", parsed.body, tables)
     media_type = [] if _is_unreadable(found) else media_type_breach(request, "request-media-type")
     return [*target, *keys, *media_type, *found]
-
-
-def _request_body(body: Reading, tables: Tables) -> list[Breach]:
-    if not body.readable:
-        return list(body.breaches)
-    found = walk_request(body.value, tables.request)
-    return [*body.breaches, *found, *([] if _is_unreadable(found) else request_line_breaches(body.value))]
 
 
 def _response(response: Response, body: Reading | None, tables: Tables, context: CheckContext) -> list[Breach]:
@@ -157,20 +150,21 @@ def _response(response: Response, body: Reading | None, tables: Tables, context:
         return [*status, *(error_body_breaches(response.body) if response.status >= 400 else [])]
     if response.status in _BODILESS and not response.body:
         return status
-    found = _response_body(body, tables)
+    found = _body("response", body, tables)
     headers = [] if _is_unreadable(found) else media_type_breach(response, "response-media-type")
     if response.status == operation.status:
         headers += location_breaches(response, operation, number(_order(body, found).get("id")))
     return [*status, *headers, *found]
 
 
-def _response_body(body: Reading, tables: Tables) -> list[Breach]:
+def _body(side: Side, body: Reading, tables: Tables) -> list[Breach]:
     if not body.readable:
         return list(body.breaches)
-    found = [*body.breaches, *walk_response(body.value, tables.response)]
-    if any(breach.rule in ("too-deep", "not-an-order") for breach in found):
-        return found
-    return found + order_breaches(body.value)
+    is_request = side == "request"
+    found = walk_request(body.value, tables.request) if is_request else walk_response(body.value, tables.response)
+    if not _is_unreadable(found):
+        found += request_line_breaches(body.value) if is_request else order_breaches(body.value)
+    return [*body.breaches, *found]
 
 
 def _order(body: Reading, found: Iterable[Breach]) -> dict[str, Any]:
