@@ -1,9 +1,9 @@
-"""The packaged test suite, which checks a server, a client, or both."""
+"""The conformance suite: packaged tests that check a server, a client, or both."""
 
 
 class UncoveredError(Exception):
-    """A test that this run cannot cover, for the reason in the text: it is skipped."""
+    """A test that this run cannot cover. The test is skipped; the error's message gives the reason."""
 
 
 class UnusableError(Exception):
-    """A server or client that cannot be tested at all, for the reason in the text: the run stops."""
+    """A server or client that cannot be tested. The run stops; the error's message gives the reason."""

@@ -1,4 +1,4 @@
-"""The client under test: loading it, calling it within bounds, and assertions about what it did."""
+"""The client under test: import, calls with a time limit, assertions, and the bundled reference client."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ BODY: dict[str, Any] = {
     "allocation": {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}
 }
 _MARGIN = 1.0
-"""Seconds that a call may take beyond the timeout, on a slow machine."""
+"""Seconds that a call may exceed the timeout by, for slow machines."""
 
 
 def load_client(name: str, folder: str) -> MakeClient:
-    """Import `make_client` from *name*, `module:callable`, also from *folder*; UnusableError if that fails."""
+    """Import `make_client` from *name* (`module:callable`), also from *folder*. Raise UnusableError if that fails."""
     module, _, attribute = name.partition(":")
     if not module or not attribute:
-        raise UnusableError(f"--veeqo-alloc-client is module:callable, such as shop.veeqo:make_client, not {name!a}")
+        raise UnusableError(
+            f"--veeqo-alloc-client must be module:callable, such as shop.veeqo:make_client, not {name!a}"
+        )
     if folder not in sys.path:
         sys.path.insert(0, folder)
     try:
@@ -39,24 +41,24 @@ def load_client(name: str, folder: str) -> MakeClient:
         raise UnusableError(f"the client {name!a} cannot be imported: {_reason(error)}") from None
     for part in attribute.split("."):
         if not hasattr(found, part):
-            raise UnusableError(f"the client {name!a} cannot be imported: there is no {part!a} in it")
+            raise UnusableError(f"the client {name!a} cannot be imported: no attribute {part!a}")
         found = getattr(found, part)
     return validate_client(found)
 
 
 def _reason(error: BaseException) -> str:
-    """Return why an import failed, by the names of modules and files: the error's own text could show anything."""
+    """Return why an import failed. The error's own message is omitted, since it may hold secrets."""
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"there is no module {error.name!a}"
+        return f"no module {error.name!a}"
     if isinstance(error, SyntaxError) and error.filename:
         return f"SyntaxError in {error.filename!a}, line {error.lineno}"
     return type(error).__name__
 
 
 def validate_client(make_client: object) -> MakeClient:
-    """Return *make_client* unchanged; UnusableError if it cannot be called with a base URL and a key."""
+    """Return *make_client* unchanged. Raise UnusableError if it does not accept a base URL and an API key."""
     if not callable(make_client):
-        raise UnusableError(f"the client is make_client(base_url, api_key), not {type(make_client).__name__}")
+        raise UnusableError(f"the client must be make_client(base_url, api_key), not {type(make_client).__name__}")
     _validate_signature(make_client, ("http://127.0.0.1", "key"), "make_client(base_url, api_key)")
     return make_client
 
@@ -65,7 +67,7 @@ def _validate_signature(function: Callable[..., Any], arguments: tuple[Any, ...]
     try:
         inspect.signature(function).bind(*arguments)
     except TypeError as error:
-        raise UnusableError(f"the client has another signature than {expected}: {error}") from None
+        raise UnusableError(f"the client must have the signature {expected}: {error}") from None
     except ValueError:
         pass  # a builtin without a signature
 
@@ -75,16 +77,16 @@ async def _awaited(returned: Any) -> Any:
 
 
 class ClientAssertions:
-    """Calls of the client of *make_client* to *fake*, and assertions about them; warnings are passed to *warn*."""
+    """Calls of the client under test to *fake*, and assertions about the calls. *warn* is called with warnings."""
 
     def __init__(self, make_client: MakeClient, fake: Fake, timeout: float, warn: Callable[[Findings], object]) -> None:
         self.fake, self.timeout = fake, timeout
         self._make_client, self._warn = make_client, warn
 
     def call(self, body: dict[str, Any] = BODY, order_id: int = 447452) -> Future[Any]:
-        """Allocate once with a new client, and return what came of it; the test fails if that takes too long.
+        """Allocate once with a new client, and return the result or exception. Fail the test if the client is too slow.
 
-        UnusableError if the client cannot be called, or ends the process.
+        Raise UnusableError if the client cannot be called or raises SystemExit or KeyboardInterrupt.
         """
         __tracebackhide__ = True
         outcome: Future[Any] = Future()
@@ -97,7 +99,7 @@ class ClientAssertions:
         if isinstance(raised, UnusableError):
             raise raised
         if isinstance(raised, (SystemExit, KeyboardInterrupt)):
-            raise UnusableError(f"the client ends the process ({type(raised).__name__})") from None
+            raise UnusableError(f"the client raises {type(raised).__name__}, which ends the process") from None
         return outcome
 
     def _allocate(self, order_id: int, allocation: dict[str, Any], outcome: Future[Any]) -> None:
@@ -105,7 +107,7 @@ class ClientAssertions:
         try:
             allocate = self._make_client(self.fake.url, self.fake.api_key)
             if not callable(allocate):
-                raise UnusableError(f"make_client returned no function allocate, but {type(allocate).__name__}")
+                raise UnusableError(f"make_client must return a function allocate, not {type(allocate).__name__}")
             _validate_signature(allocate, arguments, "allocate(order_id, warehouse_id, line_items)")
             returned = allocate(*arguments)
             outcome.set_result(asyncio.run(_awaited(returned)) if inspect.isawaitable(returned) else returned)
@@ -113,31 +115,31 @@ class ClientAssertions:
             outcome.set_exception(error)
 
     def assert_success(self, outcome: Future[Any], what: str) -> None:
-        """Fail the test if the client raised on *what*, a documented success."""
+        """Fail the test if the client raised an exception on the successful response that *what* describes."""
         __tracebackhide__ = True
         if (raised := outcome.exception()) is not None:
             kind = type(raised).__name__
-            pytest.fail(f"the client raises {kind} on {what}, which is a success", pytrace=False)
+            pytest.fail(f"the client raises {kind} after a successful response: {what}", pytrace=False)
 
     def assert_failure(self, outcome: Future[Any], what: str) -> None:
-        """Fail the test if the client returned after *what*, a failure."""
+        """Fail the test if the client raised no exception on the failure that *what* describes."""
         __tracebackhide__ = True
         if outcome.exception() is None:
             kind = type(outcome.result()).__name__
-            pytest.fail(f"the client returns a value of type {kind} after {what}: it should raise", pytrace=False)
+            pytest.fail(f"the client returns {kind} after a failure, but must raise: {what}", pytrace=False)
 
     def assert_no_key(self, text: str, message: str) -> None:
-        """Fail the test with *message* if *text* contains the key; a plain `assert` would show the text."""
+        """Fail the test with *message* if *text* contains the API key. A plain `assert` would print the text."""
         __tracebackhide__ = True
         if self.fake.api_key in text:
             pytest.fail(message, pytrace=False)
 
     def assert_request_ok(self, only: str = "") -> None:
-        """Fail the test if a request of the client has an error: of the rule *only*, by default of any rule."""
+        """Fail the test if a request of the client has an error; if *only* is given, an error of that rule."""
         __tracebackhide__ = True
         self.fake.settle()
         if not len(self.fake.interactions):
-            pytest.fail("veeqo-alloc: the client sent nothing to the URL that it was given", pytrace=False)
+            pytest.fail("veeqo-alloc: the client sent no request to the given base URL", pytrace=False)
         findings = self.fake.findings.where(lambda finding: finding.side == "request" and only in ("", finding.rule))
         self._warn(findings)
         if not findings.ok:
@@ -145,7 +147,7 @@ class ClientAssertions:
 
 
 TIMEOUT = 1.0
-"""Seconds that the reference client waits for a response."""
+"""The timeout of the reference client in seconds."""
 
 
 def make_client(base_url: str, api_key: str) -> Callable[[int, int, list[dict[str, Any]]], Any]:
@@ -160,7 +162,7 @@ def make_client(base_url: str, api_key: str) -> Callable[[int, int, list[dict[st
             timeout=TIMEOUT,
         )
         if response.status_code != 201:
-            raise RuntimeError(f"no allocation was made: {response.status_code}")
+            raise RuntimeError(f"the allocation failed with status {response.status_code}")
         return response.json()
 
     return allocate

@@ -1,4 +1,4 @@
-"""Collection of the suite, whatever the user's `python_files` and `python_functions` are."""
+"""Collection hooks that find the suite's tests regardless of the user's `python_files` and `python_functions`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _FOLDER = Path(__file__).parent
 
 
 class ConformanceModule(pytest.Module):
-    """A module of the suite, whose tests are named `test_*`."""
+    """A test module of the suite, whose tests are always named `test_*`."""
 
     def funcnamefilter(self, name: str) -> bool:
-        """Return whether *name* is that of a test."""
+        """Return whether *name* is the name of a test."""
         return name.startswith("test_")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    """Collect a module of the suite that the user's `python_files` would leave out."""
+    """Collect a module of the suite that does not match the user's `python_files`."""
     patterns = parent.config.getini("python_files")
     is_collected = any(fnmatch.fnmatch(file_path.name, pattern) for pattern in patterns)
     if is_collected or parent.session.isinitpath(file_path):
@@ -28,9 +28,9 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Mod
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    """Return a `ConformanceModule` for a module of the suite, and leave other modules to pytest."""
+    """Return a `ConformanceModule` for a module of the suite, and None (left to pytest) for any other module."""
     if module_path.parent != _FOLDER or not module_path.match("test_veeqo_alloc_*.py"):
         return None
-    # The name alone as the id: ids are the same from wherever the suite is run.
+    # The node id is the name alone, so that ids do not depend on the folder in which the suite is run.
     module: pytest.Module = ConformanceModule.from_parent(parent, path=module_path, nodeid=module_path.name)
     return module

@@ -32,16 +32,16 @@ from pytest_veeqo_alloc.server.state import Policy, World
 from pytest_veeqo_alloc.spec.loader import tables
 
 SHAPES: Mapping[str, tuple[int, int]] = {"one line": (1, 1), "several lines": (2, 1), "several units": (1, 2)}
-"""The number of lines, and of units per line, of each successful allocation that the tests share."""
+"""The allocations that the tests share: the number of line items, and of units for each line item, by name."""
 
 _ORDERS = range(7_000_001, 7_002_001)
 _WAREHOUSE, _SELLABLES, _UNITS = 1784, (1226615, 1226616), 3
 
 
 class ServerUnderTest:
-    """The server that *live* writes to, and assertions about its responses, which *engine* checks.
+    """The server under test, to which *live* sends requests, and assertions about responses, which *engine* checks.
 
-    `is_free` says that any order id and any request may be sent. Warnings are passed to `warn`, which each test sets.
+    `is_free` says whether any order id and any request may be sent. Each test sets `warn`, which gets the warnings.
     """
 
     warn: Callable[[Findings], object]
@@ -53,9 +53,9 @@ class ServerUnderTest:
         self._successful: dict[str, Interaction] = {}
 
     def take(self, lines: int = 1, units: int = 1) -> PoolOrder:
-        """Return an order that no test of this run has used, with *units* free units of each of *lines* sellables.
+        """Return an unused order of the pool, with *units* available units of each of *lines* sellables.
 
-        UncoveredError if none is left.
+        Raise UncoveredError if no such order is left.
         """
         for order in list(self._unused):
             fitting = {sellable: free for sellable, free in order.sellables.items() if free >= units}
@@ -64,17 +64,17 @@ class ServerUnderTest:
                 # Another process of the same run may have used it.
                 if self._live.run_state.reserve(f"order-{order.id}-{order.warehouse_id}"):
                     return PoolOrder(order.id, order.warehouse_id, fitting)
-        raise UncoveredError(f"the order pool has no order left with {lines} sellable(s) of {units} unit(s)")
+        raise UncoveredError(f"the order pool has no unused order with {lines} sellable(s) of {units} unit(s) each")
 
     def any_order(self) -> PoolOrder:
-        """Return some order, for a request that is to be rejected."""
+        """Return any order of the pool, for a request that must be rejected."""
         pool = self._live.permission.pool
         return next(iter(pool)) if len(pool) else self.take(2, 1)
 
     def successful_allocation(self, shape: str) -> Interaction:
-        """Return the allocation of that shape, sent once for all tests.
+        """Return the allocation named *shape* in `SHAPES`. The request is sent once for all tests.
 
-        UnusableError if the response is no success or no JSON, UncoveredError if the request cannot be sent.
+        Raise UnusableError if the response is not a success with JSON, UncoveredError if the request cannot be sent.
         """
         if shape not in self._successful:
             lines, units = SHAPES[shape]
@@ -84,7 +84,7 @@ class ServerUnderTest:
         return self._successful[shape]
 
     def successful_allocations(self) -> list[Interaction]:
-        """Return the allocations of all shapes that this run can send; UncoveredError if it can send none."""
+        """Return every allocation of `SHAPES` that this run can send. Raise UncoveredError if there are none."""
         sent, reasons = [], []
         for shape in SHAPES:
             try:
@@ -98,11 +98,11 @@ class ServerUnderTest:
     def post(
         self, order_id: int, payload: Any, *, headers: Headers = JSON_HEADERS, key: str | None = None
     ) -> Interaction:
-        """Send an allocation and return it with its response, whatever the status."""
+        """Send an allocation request, and return the request with its response, whatever the status."""
         return self._send(lambda: self._live.post(order_id, payload, headers=headers, key=key))
 
     def try_out(self, order_id: int | str, payload: Any, method: str = "POST") -> Interaction:
-        """Send *payload* (None: no body) with any method and id; UncoveredError unless the server may be written to freely."""
+        """Send *payload*, or no body for None, with any method and order id. Raise UncoveredError unless `is_free`."""
         path, body = tables().operation.path_for(order_id), None if payload is None else json.dumps(payload).encode()
         return self._send(lambda: self._live.try_out(method, path, body))
 
@@ -120,12 +120,12 @@ class ServerUnderTest:
         if response.is_success and is_json:
             return
         what = f"{response.status}{'' if is_json else ' and a body that is not JSON'}"
-        hint = "redirects are not followed" if 300 <= response.status < 400 else "check the URL, the order and the key"
+        hint = "redirects are not followed" if 300 <= response.status < 400 else "check the URL, order and API key"
         target = self._live.target
-        raise UnusableError(f"{target} answers a documented allocation to order {order_id} with {what}: {hint}")
+        raise UnusableError(f"{target} answered a documented allocation to order {order_id} with {what}: {hint}")
 
     def body(self, interaction: Interaction) -> Any:
-        """Return the parsed body of the response; the test fails if it is not JSON."""
+        """Return the parsed body of the response. Fail the test if the body is not JSON."""
         __tracebackhide__ = True
         try:
             return json.loads(response_of(interaction).body or b"")
@@ -133,24 +133,24 @@ class ServerUnderTest:
             pytest.fail("the response is not JSON", pytrace=False)
 
     def assert_ok(self, interaction: Interaction, *, only: str = "") -> None:
-        """Fail the test if *interaction* has an error: of the rule *only*, by default of any rule."""
+        """Fail the test if *interaction* has an error; if *only* is given, an error of that rule."""
         __tracebackhide__ = True
         found = self.engine.check(interaction)
         self._conclude(found.where(lambda finding: finding.rule == only) if only else found)
 
     def assert_rejected(self, interaction: Interaction) -> None:
-        """Fail the test unless a broken request got a readable 4xx that shows nothing internal."""
+        """Fail the test unless a broken request was answered with a 4xx in a known format, without server internals."""
         __tracebackhide__ = True
         self._conclude(self.engine.check(interaction, CheckContext(broken_request=True)))
         status = response_of(interaction).status
         if not 400 <= status < 500:
-            pytest.fail(f"a broken request was answered with {status}, not with a 4xx", pytrace=False)
+            pytest.fail(f"a broken request was answered with {status} instead of 4xx", pytrace=False)
 
     def assert_no_server_error(self, interaction: Interaction) -> None:
-        """Fail the test unless the response is a documented success or a readable 4xx."""
+        """Fail the test unless the response is a documented success or passes `assert_rejected`."""
         __tracebackhide__ = True
         if response_of(interaction).is_success:
-            # Without its request: whether the server had to accept that is left open.
+            # The request is left out, since the documentation does not say whether a server must accept it.
             self._conclude(self.engine.check(Interaction(None, interaction.response)))
         else:
             self.assert_rejected(interaction)
@@ -163,7 +163,7 @@ class ServerUnderTest:
 
 
 def response_of(interaction: Interaction) -> Response:
-    """Return the response of *interaction*, which has one: sending raises an error if none arrives."""
+    """Return the response of *interaction*. Requests without a response raise an error when they are sent."""
     assert interaction.response is not None
     return interaction.response
 
@@ -181,7 +181,7 @@ def _free_orders() -> Iterator[PoolOrder]:
 
 @contextmanager
 def own_fake(listener: Listener | None = None) -> Iterator[ServerUnderTest]:
-    """Run our own fake under its strict policy, checked by the strict profile; *listener* gets every check event."""
+    """Run the bundled fake, with the strict policy and profile, as the server under test. Notify *listener*."""
     lines = tuple(Line(sellable, _UNITS, stock=(Stock(_WAREHOUSE, 10**6, 0),)) for sellable in _SELLABLES)
     world = World.of(*(Story(order_id=order.id, lines=lines, allocations=()) for order in _free_orders()))
     engine = Engine("strict")
@@ -193,7 +193,7 @@ def own_fake(listener: Listener | None = None) -> Iterator[ServerUnderTest]:
 
 
 def rule_params(rules: Iterable[str]) -> list[Any]:
-    """Return a pytest parameter for each rule, marked with the basis of the rule."""
+    """Return a pytest parameter for each rule, marked with the rule's basis (such as `documented`)."""
     return [
         pytest.param(rule, id=rule, marks=pytest.mark.veeqo_alloc_basis(basis=CATALOGUE[rule].basis)) for rule in rules
     ]

@@ -22,7 +22,7 @@ PAYLOADS = 8
 
 @pytest.mark.parametrize("rule", rule_params(RESPONSE_RULES))
 def test_response_follows_rule(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that no response to a documented allocation breaks the rule."""
+    """Check that no response to a documented allocation breaks *rule*."""
     for interaction in _veeqo_alloc_server_under_test.successful_allocations():
         _veeqo_alloc_server_under_test.assert_ok(interaction, only=rule)
 
@@ -30,7 +30,7 @@ def test_response_follows_rule(rule: str, _veeqo_alloc_server_under_test: Server
 @pytest.mark.veeqo_alloc_basis(basis="documented")
 @pytest.mark.parametrize("shape", SHAPES)
 def test_allocation_is_created(shape: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that the whole response is as documented, and a success."""
+    """Check that the response is a success and breaks no rule."""
     interaction = _veeqo_alloc_server_under_test.successful_allocation(shape)
     _veeqo_alloc_server_under_test.assert_ok(interaction)
 
@@ -40,7 +40,7 @@ def test_allocation_is_created(shape: str, _veeqo_alloc_server_under_test: Serve
     "content_type", ["application/json; charset=utf-8", "APPLICATION/JSON"], ids=["charset", "capitals"]
 )
 def test_json_media_type_is_accepted(content_type: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that case and charset of the media type do not matter (RFC 8259 section 11, RFC 9110 section 8.3.1)."""
+    """Check that media types are accepted in any case, with a charset (RFC 8259 section 11, RFC 9110 section 8.3.1)."""
     server = _veeqo_alloc_server_under_test
     order = server.take()
     interaction = server.post(order.id, allocation_body(order), headers=(("Content-Type", content_type),))
@@ -49,7 +49,7 @@ def test_json_media_type_is_accepted(content_type: str, _veeqo_alloc_server_unde
 
 @pytest.mark.veeqo_alloc_basis(basis="documented")
 def test_valid_payloads_are_allocated(_veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that eight generated payloads, each for an unused order, are allocated, as far as pool and budget allow."""
+    """Check that eight generated payloads are allocated, or as many as the order pool and the write limit allow."""
     server = _veeqo_alloc_server_under_test
     for count in range(1, PAYLOADS + 1):
         order = server.take()
@@ -60,7 +60,7 @@ def test_valid_payloads_are_allocated(_veeqo_alloc_server_under_test: ServerUnde
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_orders_and_allocations_have_distinct_ids(_veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that the responses for two orders share neither the order's id nor an allocation's."""
+    """Check that the responses for two orders contain different order ids and different allocation ids."""
     server = _veeqo_alloc_server_under_test
     orders = [server.body(server.successful_allocation(shape)) for shape in ("one line", "several lines")]
     allocation_ids = [allocation["id"] for order in orders for allocation in order["allocations"]]

@@ -1,4 +1,4 @@
-"""Requests that a client sends, responses that it has to accept, and failures that it has to report."""
+"""Tests of a client: requests it must send correctly, responses it must accept, and failures it must report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REQUEST_RULES = [rule for rule, entry in CATALOGUE.items() if "request" in entry
 
 @pytest.mark.parametrize("rule", rule_params(REQUEST_RULES))
 def test_request_follows_rule(rule: str, _veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that no request for a generated payload breaks the rule."""
+    """Check that the client's requests for generated payloads do not break *rule*."""
     for order_id, body in enumerate(samples(allocation_requests(), PAYLOADS), start=1):
         _veeqo_alloc_client_assertions.call(body, order_id)
     _veeqo_alloc_client_assertions.assert_request_ok(only=rule)
@@ -32,12 +32,12 @@ def test_request_follows_rule(rule: str, _veeqo_alloc_client_assertions: ClientA
 
 @pytest.mark.veeqo_alloc_basis(basis="documented")
 def test_client_sends_the_given_allocation(_veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that order, warehouse, sellables and quantities arrive as they were given."""
+    """Check that the client sends the given order id, warehouse, sellables and quantities."""
     for order_id, body in enumerate(samples(allocation_requests(), 3), start=1):
         outcome = _veeqo_alloc_client_assertions.call(body, order_id)
         _veeqo_alloc_client_assertions.assert_success(outcome, "a documented response")
         order = _veeqo_alloc_client_assertions.fake.world.order(order_id)
-        assert order is not None, "the client did not allocate to the order that it was given"
+        assert order is not None, "the client did not allocate to the given order"
         expected = {line["sellable_id"]: line["quantity"] for line in body["allocation"]["line_items_attributes"]}
         (allocation,) = order.allocations
         assert allocation.warehouse_id == body["allocation"]["warehouse_id"]
@@ -48,13 +48,13 @@ def test_client_sends_the_given_allocation(_veeqo_alloc_client_assertions: Clien
 def test_client_does_not_show_the_key(
     _veeqo_alloc_client_assertions: ClientAssertions, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Check standard output, standard error and the exception after a failure."""
+    """Check that output, and the exception after a failure, do not contain the API key."""
     _veeqo_alloc_client_assertions.call()
     _veeqo_alloc_client_assertions.fake.inject_fault("unprocessable")
     outcome = _veeqo_alloc_client_assertions.call(order_id=8)
-    _veeqo_alloc_client_assertions.assert_no_key("".join(capfd.readouterr()), "the client prints the key")
+    _veeqo_alloc_client_assertions.assert_no_key("".join(capfd.readouterr()), "the client prints the API key")
     _veeqo_alloc_client_assertions.assert_no_key(
-        str(outcome.exception()), "the client's exception has the key in its text"
+        str(outcome.exception()), "the client's exception contains the API key"
     )
 
 
@@ -71,10 +71,10 @@ ACCEPTABLE: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("what", ACCEPTABLE)
 def test_client_accepts_response(what: str, _veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check responses that differ from the documented one only in what a client may not depend on."""
+    """Check that variations of a documented response on which a client must not depend do not raise."""
     name, arguments = ACCEPTABLE[what]
     _veeqo_alloc_client_assertions.fake.inject_fault(name, **arguments)
-    _veeqo_alloc_client_assertions.assert_success(_veeqo_alloc_client_assertions.call(), f"a response with: {what}")
+    _veeqo_alloc_client_assertions.assert_success(_veeqo_alloc_client_assertions.call(), what)
 
 
 _UNICODE = Customer(first_name="Zo\u00eb \U0001f9f5", last_name="\u202e\u05d0\u05d1", address1='\u65e5\u672c "1"\n\t\\')
@@ -89,14 +89,14 @@ ORDERS = {
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("what", ORDERS)
 def test_client_accepts_order(what: str, _veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check documented responses with unusual values."""
+    """Check that documented responses with unusual values do not raise."""
     _veeqo_alloc_client_assertions.fake.world = World.of(ORDERS[what])
-    _veeqo_alloc_client_assertions.assert_success(_veeqo_alloc_client_assertions.call(), f"an order with: {what}")
+    _veeqo_alloc_client_assertions.assert_success(_veeqo_alloc_client_assertions.call(), what)
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_client_accepts_large_ids(_veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check ids up to 2**53 - 1, which every JSON parser represents exactly."""
+    """Check that ids up to 2**53 - 1, which every JSON parser represents exactly, are sent and do not raise."""
     line = {"sellable_id": LARGEST_ID, "quantity": 1}
     body = {"allocation": {"warehouse_id": LARGEST_ID, "line_items_attributes": [line]}}
     outcome = _veeqo_alloc_client_assertions.call(body, LARGEST_ID)
@@ -106,7 +106,7 @@ def test_client_accepts_large_ids(_veeqo_alloc_client_assertions: ClientAssertio
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_client_accepts_observed_nulls(_veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check null in every documented member that was observed to be null in the live API."""
+    """Check that null in all documented members that were null in responses of the live API does not raise."""
     order = as_observed(build_order(), nulls=nullable_pointers())
     _veeqo_alloc_client_assertions.fake.respond_with(body=order, headers={"location": "/orders/447452"})
     _veeqo_alloc_client_assertions.assert_success(_veeqo_alloc_client_assertions.call(), "members that are null")
@@ -122,22 +122,22 @@ BROKEN = ("truncated-json", "reset-before-headers", "reset-before-body", "reset-
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("status", STATUSES)
 def test_client_reports_error_status(status: int, _veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that an error status raises, whatever its body; a client may repeat after 429, which comes 20 times."""
+    """Check that an error status raises, whatever the body. It is returned 20 times, since a client may retry a 429."""
     _veeqo_alloc_client_assertions.fake.inject_fault(STATUSES[status], times=20)
-    _veeqo_alloc_client_assertions.assert_failure(_veeqo_alloc_client_assertions.call(), f"a {status}")
+    _veeqo_alloc_client_assertions.assert_failure(_veeqo_alloc_client_assertions.call(), f"status {status}")
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("name", BROKEN)
 def test_client_reports_broken_response(name: str, _veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that a response that cannot be read raises."""
+    """Check that an incomplete response raises."""
     _veeqo_alloc_client_assertions.fake.inject_fault(name, times=20)
     _veeqo_alloc_client_assertions.assert_failure(_veeqo_alloc_client_assertions.call(), name)
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_client_reports_html_page(_veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that 200 with HTML, as from a proxy or a login page, raises."""
+    """Check that a 200 with HTML, such as the login page of a proxy, raises."""
     page = {"content-type": "text/html"}
     _veeqo_alloc_client_assertions.fake.respond_with(status=200, body="<html>Log in</html>", headers=page, times=20)
     _veeqo_alloc_client_assertions.assert_failure(_veeqo_alloc_client_assertions.call(), "an HTML page")
@@ -150,7 +150,7 @@ UNSAFE = ("slow-headers", "slow-body", "reset-before-headers", "reset-within-bod
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("name", UNSAFE)
 def test_client_does_not_repeat_post(name: str, _veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that a POST is not repeated while its effect is unknown; a client may read the order and then allocate."""
+    """Check that a POST whose outcome is unknown is not sent again, unless the client reads the order in between."""
     _veeqo_alloc_client_assertions.fake.inject_fault(name)
     _veeqo_alloc_client_assertions.call()
     _veeqo_alloc_client_assertions.assert_request_ok(only="repeated-post")
@@ -158,7 +158,7 @@ def test_client_does_not_repeat_post(name: str, _veeqo_alloc_client_assertions: 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_client_sends_the_key_to_no_other_host(_veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that a redirect to another host is not followed, or is followed without the key."""
+    """Check that a redirect to another host raises, and that the API key is not sent to that host."""
     _veeqo_alloc_client_assertions.fake.inject_fault("redirect-elsewhere", times=20)
     _veeqo_alloc_client_assertions.assert_failure(_veeqo_alloc_client_assertions.call(), "a redirect to another host")
     _veeqo_alloc_client_assertions.assert_request_ok(only="key-sent-elsewhere")
@@ -167,6 +167,6 @@ def test_client_sends_the_key_to_no_other_host(_veeqo_alloc_client_assertions: C
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("name", ["slow-headers", "slow-body"])
 def test_client_times_out(name: str, _veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that the client gives up on a server that does not answer."""
+    """Check that the client raises in time if the server does not respond."""
     _veeqo_alloc_client_assertions.fake.inject_fault(name, times=20)
     _veeqo_alloc_client_assertions.assert_failure(_veeqo_alloc_client_assertions.call(), name)

@@ -1,4 +1,4 @@
-"""Responses to broken requests: a readable 4xx that shows nothing internal, never a success and never a 5xx."""
+"""Tests that a server answers broken requests with a 4xx in a known format, without server internals."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pytest_veeqo_alloc.strategies.values import LARGEST_ID
 
 @pytest.mark.parametrize("rule", rule_params(REQUEST_MUTATIONS))
 def test_broken_request_is_rejected(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check generated bodies that break exactly one rule, if that is an error in the profile of the run."""
+    """Check that generated bodies that break only *rule* are rejected, if the rule is an error in the run's profile."""
     server = _veeqo_alloc_server_under_test
     if server.engine.settings.severities[rule] != "error":
-        pytest.skip(f"{rule} is no error in the profile {server.engine.profile}, so a server may accept it")
+        pytest.skip(f"{rule} is not an error in profile {server.engine.profile}, so the server may accept it")
     order = server.any_order()
     for broken in broken_requests(rule, 3 if server.is_free else 1, order.warehouse_id, list(order.sellables), 1):
         server.assert_rejected(server.post(order.id, broken.payload))
@@ -35,13 +35,13 @@ MALFORMED = {
     "deep nesting": b'{"allocation": ' + b"[" * 10_000 + b"]" * 10_000 + b"}",
     "huge number": b'{"allocation": {"line_items_attributes": [{"quantity": 1' + b"0" * 400 + b"}]}}",
 }
-"""Bytes that name no warehouse and sellable of an order, so that they can be sent anywhere."""
+"""Bodies without the ids of a warehouse and a sellable. They allocate nothing, so they can be sent to any server."""
 
 
 @pytest.mark.veeqo_alloc_basis(basis="rfc")
 @pytest.mark.parametrize("name", MALFORMED)
 def test_malformed_body_is_rejected(name: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check bytes that are not JSON text (RFC 8259), or not an object."""
+    """Check that a body that is not a JSON object (RFC 8259) is rejected."""
     server = _veeqo_alloc_server_under_test
     server.assert_rejected(server.post(server.any_order().id, MALFORMED[name]))
 
@@ -52,7 +52,7 @@ def test_malformed_body_is_rejected(name: str, _veeqo_alloc_server_under_test: S
 def test_other_media_type_is_no_server_error(
     content_type: str, _veeqo_alloc_server_under_test: ServerUnderTest
 ) -> None:
-    """Check that JSON under another media type is accepted or rejected (the page leaves that open), without a 5xx."""
+    """Check that JSON with another media type, which the documentation does not mention, causes no 5xx."""
     server = _veeqo_alloc_server_under_test
     order = server.take()
     headers = (("Content-Type", content_type),) if content_type else ()
@@ -62,7 +62,7 @@ def test_other_media_type_is_no_server_error(
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("key", ["", "not-the-key-of-anybody"], ids=["missing", "wrong"])
 def test_request_without_valid_key_is_rejected(key: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that the response is 401 or 403 and shows no order."""
+    """Check that the response is a 401 or 403 without an order."""
     server = _veeqo_alloc_server_under_test
     order = server.any_order()
     interaction = server.post(order.id, allocation_body(order), key=key)
@@ -74,7 +74,7 @@ def test_request_without_valid_key_is_rejected(key: str, _veeqo_alloc_server_und
 @pytest.mark.veeqo_alloc_basis(basis="rfc")
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
 def test_other_method_is_rejected(method: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that another method gets a 405, or a 404 from a server that hides the path (RFC 9110 section 15.5.6)."""
+    """Check that other methods are answered with a 4xx, such as 405 (RFC 9110 section 15.5.6) or 404."""
     server = _veeqo_alloc_server_under_test
     order = server.any_order()
     body = None if method in ("GET", "DELETE") else allocation_body(order)
@@ -85,7 +85,7 @@ def test_other_method_is_rejected(method: str, _veeqo_alloc_server_under_test: S
 @pytest.mark.parametrize("order_id", ["0", "-1", "P-447452", "1.5", "9" * 40, "%00", "1%27%20OR%201=1"],
                          ids=["zero", "negative", "order number", "fraction", "huge", "NUL", "SQL"])  # fmt: skip
 def test_invalid_order_id_is_rejected(order_id: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check order ids that no order can have."""
+    """Check that requests with impossible order ids are rejected."""
     server = _veeqo_alloc_server_under_test
     server.assert_rejected(server.try_out(order_id, allocation_body(server.any_order())))
 
@@ -93,7 +93,7 @@ def test_invalid_order_id_is_rejected(order_id: str, _veeqo_alloc_server_under_t
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("size", ["1 MB member", "10,000 lines"])
 def test_large_body_is_no_server_error(size: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that a large body is accepted or rejected, without a 5xx."""
+    """Check that a large body is accepted or rejected with a 4xx."""
     server = _veeqo_alloc_server_under_test
     order = server.any_order()
     body = allocation_body(order)
@@ -107,7 +107,7 @@ def test_large_body_is_no_server_error(size: str, _veeqo_alloc_server_under_test
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("what", ["warehouse_id", "sellable_id"])
 def test_unknown_id_is_no_server_error(what: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that an unknown warehouse or sellable is rejected, or created by a server that does so, without a 5xx."""
+    """Check that a request with an unknown warehouse or sellable is accepted or rejected with a 4xx."""
     server = _veeqo_alloc_server_under_test
     order = server.take()
     body = allocation_body(order)

@@ -1,4 +1,4 @@
-"""State that the server keeps over several requests. Only for servers that may be written to freely."""
+"""Tests of the state that a server keeps between requests. They run with `--veeqo-alloc-orders any` only."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from pytest_veeqo_alloc.contract.allocations import existing_allocations
 from pytest_veeqo_alloc.core.http import Interaction
 
 CONCURRENT, MACHINES, STEPS = 4, 5, 6
-"""The number of concurrent requests, of state machine runs, and of steps in a run."""
+"""The number of concurrent requests, of state machine runs, and of steps in each run."""
 
 
 def _free_server(server: ServerUnderTest) -> ServerUnderTest:
     if not server.is_free:
-        raise UncoveredError("it needs a server that may be written to freely (orders any)")
+        raise UncoveredError("the test needs --veeqo-alloc-orders any")
     return server
 
 
 def _shown_units(interaction: Interaction, sellable: int) -> float:
-    """Return the units of *sellable* that are allocated to the order of a response."""
+    """Return the allocated units of *sellable* in the order that the response contains."""
     held = existing_allocations(response_of(interaction).body) or []
     return sum(allocation.units.get(sellable, 0) for allocation in held)
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_repeated_allocation_is_no_server_error(_veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that a repeated request is accepted or rejected (the page leaves that open), without a 5xx."""
+    """Check that a repeated request, for which the documentation specifies no response, causes no 5xx."""
     server = _free_server(_veeqo_alloc_server_under_test)
     order = server.take()
     for _ in range(2):
@@ -44,7 +44,7 @@ def test_repeated_allocation_is_no_server_error(_veeqo_alloc_server_under_test: 
 def test_concurrent_allocations_allocate_no_more_than_requested(
     _veeqo_alloc_server_under_test: ServerUnderTest,
 ) -> None:
-    """Check that no response shows more units than there were successful requests of one unit each."""
+    """Check that no response shows more allocated units than the number of successful one-unit requests."""
     server = _free_server(_veeqo_alloc_server_under_test)
     order = server.take()
     sellable = next(iter(order.sellables))
@@ -53,14 +53,14 @@ def test_concurrent_allocations_allocate_no_more_than_requested(
     for interaction in interactions:
         server.assert_no_server_error(interaction)
     successes = [interaction for interaction in interactions if response_of(interaction).is_success]
-    assert successes, f"none of {CONCURRENT} concurrent allocations was successful"
+    assert successes, f"none of {CONCURRENT} concurrent allocations succeeded"
     most = max(_shown_units(interaction, sellable) for interaction in successes)
     assert most <= len(successes), f"the order shows {most:g} units after {len(successes)} one-unit allocations"
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_allocations_add_up(_veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check generated sequences of allocations to two orders against a model of the units that each must show."""
+    """Check the units in the responses to generated sequences of allocations to two orders against a model."""
     server = _free_server(_veeqo_alloc_server_under_test)
 
     class Allocating(RuleBasedStateMachine):
@@ -81,9 +81,9 @@ def test_allocations_add_up(_veeqo_alloc_server_under_test: ServerUnderTest) -> 
                 return
             before, after = self.units[order_index, line_index], _shown_units(interaction, sellable)
             assert after in range(before + 1, before + quantity + 1), (
-                f"the order shows {after:g} units of a sellable after an allocation of {quantity} to {before}"
+                f"the order shows {after:g} units of a sellable after {quantity} were allocated in addition to {before}"
             )
-            # A server may allocate in part: the model follows what it showed.
+            # A server may allocate in part, so the units in its response are added to the model.
             self.units[order_index, line_index] = int(after)
 
     quick = settings(max_examples=MACHINES, stateful_step_count=STEPS, database=None, deadline=None, derandomize=True,

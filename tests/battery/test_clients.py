@@ -53,13 +53,13 @@ def test_defect_fails_the_test_that_names_it(name: str, tmp_path: Path) -> None:
 
 
 UNUSABLE = {
-    "no module": ("nowhere:make_client", "the client 'nowhere:make_client' cannot be imported: there is no module 'nowhere'"),
-    "no callable named": ("battery.clients", "--veeqo-alloc-client is module:callable, such as shop.veeqo:make_client, not 'battery.clients'"),
-    "nothing of that name": ("battery.clients:make", "the client 'battery.clients:make' cannot be imported: there is no 'make' in it"),
-    "no function": ("battery.clients:number", "the client is make_client(base_url, api_key), not int"),
-    "another make_client": ("battery.clients:one_argument", "the client has another signature than make_client(base_url, api_key)"),
-    "another allocate": ("battery.clients:other_allocate", "the client has another signature than allocate(order_id, warehouse_id, line_items)"),
-    "an end of the process": ("battery.clients:exits", "the client ends the process (SystemExit)"),
+    "no module": ("nowhere:make_client", "the client 'nowhere:make_client' cannot be imported: no module 'nowhere'"),
+    "no callable named": ("battery.clients", "--veeqo-alloc-client must be module:callable, such as shop.veeqo:make_client, not 'battery.clients'"),
+    "nothing of that name": ("battery.clients:make", "the client 'battery.clients:make' cannot be imported: no attribute 'make'"),
+    "no function": ("battery.clients:number", "the client must be make_client(base_url, api_key), not int"),
+    "another make_client": ("battery.clients:one_argument", "the client must have the signature make_client(base_url, api_key)"),
+    "another allocate": ("battery.clients:other_allocate", "the client must have the signature allocate(order_id, warehouse_id, line_items)"),
+    "an end of the process": ("battery.clients:exits", "the client raises SystemExit, which ends the process"),
 }  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def test_client_that_sends_nothing_is_reported(tmp_path: Path) -> None:
     done = run_suite(
         tmp_path, "--veeqo-alloc-client=battery.clients:sends_nothing", tests=("test_request_follows_rule[wrong-type]",)
     )
-    assert "the client sent nothing to the URL that it was given" in done.stdout
+    assert "the client sent no request to the given base URL" in done.stdout
 
 
 def test_client_that_never_returns_is_reported(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_tests_beyond_budget_and_pool_are_skipped_and_listed(pytester: pytest.Py
         server.reset()
     result.stdout.fnmatch_lines([
         "veeqo-alloc: INCOMPLETE: * tests could not be run against this server",
-        "veeqo-alloc:   the order pool has no order left with 2 sellable(s) of 1 unit(s): *",
+        "veeqo-alloc:   the order pool has no unused order with 2 sellable(s) of 1 unit(s) each: *",
         "veeqo-alloc:   the budget of 2 writes is spent (--veeqo-alloc-max-writes): *",
     ])  # fmt: skip
 
@@ -162,8 +162,8 @@ def untrusted_certificate() -> Iterator[str]:
 UNUSABLE_TARGETS = {
     "down": (closed_port, "GET to 127.0.0.1:* got no response: connection refused"),
     "resets": (lambda: serving(_Reset), "GET to 127.0.0.1:* got no response: connection broken or response not HTTP"),
-    "a page": (lambda: serving(_Page), "*answers a documented allocation to order 7000001 with 200 and a body that is not JSON: check the URL*"),
-    "a circle": (lambda: serving(_RedirectLoop), "*answers a documented allocation to order 7000001 with 302 and a body that is not JSON: redirects are not followed"),
+    "a page": (lambda: serving(_Page), "*answered a documented allocation to order 7000001 with 200 and a body that is not JSON: check the URL*"),
+    "a circle": (lambda: serving(_RedirectLoop), "*answered a documented allocation to order 7000001 with 302 and a body that is not JSON: redirects are not followed"),
     "a bad certificate": (untrusted_certificate, "GET to 127.0.0.1:* got no response: TLS certificate not trusted"),
 }  # fmt: skip
 
