@@ -16,6 +16,8 @@ from pytest_veeqo_alloc.spec.loader import read_shipped_text, tables
 
 Json = dict[str, Any]
 Leaves = Mapping[tuple[str, str], Any]
+Templates = dict[str, Json]
+Reserved = dict[tuple[int, int], int]
 Variant = Literal["documented", "observed"]
 
 VARIANTS = ("documented", "observed")
@@ -23,6 +25,7 @@ VARIANTS = ("documented", "observed")
 _EVERYWHERE = "stock_level_at_all_warehouses"
 _DEFAULT = Story()
 _EXAMPLE_NUMBER = "#P-447452"
+_ADDRESS = ("address1", "city", "country", "first_name", "last_name", "state", "zip")
 
 
 def build_order(
@@ -40,7 +43,8 @@ def build_order(
     for name in changes:
         if name not in _DEFAULT.__dataclass_fields__:
             raise ValueError(unknown_name("field of a story", name, _DEFAULT.__dataclass_fields__))
-    order = _order(replace(story or _DEFAULT, **changes), _shapes_with(leaves or {}))
+    story = replace(story or _DEFAULT, **changes)
+    order = _order(story, _templates(story, leaves or {}))
     if leaves and any(isinstance(value, (dict, list)) for value in leaves.values()):
         order = _without_sharing(order)
     return order if variant == "documented" else as_observed(order)
@@ -57,9 +61,9 @@ def money(minor: float) -> float:
 
 
 @functools.cache
-def _example_shapes() -> dict[str, Json]:
+def _example_shapes() -> Templates:
     """Return the first object of each type in the documented example, with its nested objects."""
-    shapes: dict[str, Json] = {}
+    shapes: Templates = {}
 
     def collect(shape: Shape, value: Json) -> None:
         shapes.setdefault(shape.name, value)
@@ -70,14 +74,25 @@ def _example_shapes() -> dict[str, Json]:
     return shapes
 
 
-def _shapes_with(leaves: Leaves) -> dict[str, Json]:
-    """Return the objects of `_example_shapes` with the values in *leaves*. The caller must not change them."""
-    shapes = dict(_example_shapes())
+def _templates(story: Story, leaves: Leaves) -> Templates:
+    """Return the objects of `_example_shapes` with *leaves*, order id, dates and address. The caller must not change them."""
+    templates = dict(_example_shapes())
     for (shape, name), value in leaves.items():
-        if name not in shapes.get(shape, {}):
+        if name not in templates.get(shape, {}):
             raise ValueError(f"leaves: {shape!a} has no documented field {name!a}")
-        shapes[shape] = {**shapes[shape], name: value}
-    return shapes
+        templates[shape] = {**templates[shape], name: value}
+    for shape, name in (("order", "id"), ("allocation", "order_id"), ("payment", "order_id")):
+        templates[shape] = {**templates[shape], name: story.order_id}
+    if story.placed_at != _DEFAULT.placed_at:
+        for shape in ("order", "line_item", "payment", "allocation", "allocation_line_item"):
+            templates[shape] = {**templates[shape], "created_at": story.placed_at, "updated_at": story.placed_at}
+        templates["stock_entry"] = {**templates["stock_entry"], "updated_at": story.placed_at}
+    if (customer := story.customer) != _DEFAULT.customer:
+        address = {name: getattr(customer, name) for name in _ADDRESS}
+        for shape in ("deliver_to", "billing_address", "shipping_address"):
+            templates[shape] = {**templates[shape], **address}
+        templates["customer"] = {**templates["customer"], "id": customer.id, "email": customer.email}
+    return templates
 
 
 def _without_sharing(value: Any) -> Any:
@@ -87,7 +102,7 @@ def _without_sharing(value: Any) -> Any:
     return [_without_sharing(inner) if isinstance(inner, (dict, list)) else inner for inner in value]
 
 
-def _order(story: Story, shapes: dict[str, Json]) -> Json:
+def _order(story: Story, shapes: Templates) -> Json:
     ordered = {line.sellable_id: line for line in reversed(story.lines)}
     reserved = _reserved_units(story, ordered)
     warehouses = list(dict.fromkeys(warehouse for warehouse, _ in reserved)) or [1784]
@@ -98,30 +113,27 @@ def _order(story: Story, shapes: dict[str, Json]) -> Json:
     company = {**shapes["company"], "subscription_plan": {**plan}, "subscription_plan_id": plan["id"]}
     return {
         **template,
-        **_times(story),
         "allocated_completely": story.allocated_completely,
-        "allocations": [_allocation(story, one, ordered, reserved, shapes) for one in story.allocations],
+        "allocations": [_allocation(allocation, ordered, reserved, shapes) for allocation in story.allocations],
         "channel": _channel(warehouses, shapes),
         "created_by": {**shapes["created_by"], "company": company},
-        "customer": _customer(story, shapes),
-        "deliver_to": {**shapes["deliver_to"], **_address(story)},
+        "customer": _customer(shapes),
+        "deliver_to": {**shapes["deliver_to"]},
         "delivery_cost": money(story.delivery),
         "delivery_method": {**shapes["delivery_method"]},
         "employee_notes": [*template["employee_notes"]],
-        "id": story.order_id,
         "line_items": [
             {
                 **line_template,
-                **_times(story),
                 "id": line_template["id"] + index,
                 "price_per_unit": money(_charged(line)),
                 "quantity": line.quantity,
-                "sellable": _sellable(line, reserved, story, shapes),
+                "sellable": _sellable(line, reserved, shapes),
             }
             for index, line in enumerate(story.lines)
         ],
         "number": f"#P-{story.order_id}" if number == _EXAMPLE_NUMBER else number,
-        "payment": {**shapes["payment"], **_times(story), "order_id": story.order_id},
+        "payment": {**shapes["payment"]},
         "returns": [*template["returns"]],
         "subtotal_price": money(subtotal),
         "tags": [*template["tags"]],
@@ -135,18 +147,7 @@ def _charged(line: Line) -> int:
     return line.price if line.paid is None else line.paid
 
 
-def _times(story: Story) -> Json:
-    """Return `created_at` and `updated_at`, or nothing if the order is placed at the time of the example."""
-    return {} if story.placed_at == _DEFAULT.placed_at else dict.fromkeys(("created_at", "updated_at"), story.placed_at)
-
-
-def _address(story: Story) -> Json:
-    """Return the members of an address, or nothing if the customer is the customer of the example."""
-    names = ("address1", "city", "country", "first_name", "last_name", "state", "zip")
-    return {} if story.customer == _DEFAULT.customer else {name: getattr(story.customer, name) for name in names}
-
-
-def _reserved_units(story: Story, ordered: Mapping[int, Line]) -> dict[tuple[int, int], int]:
+def _reserved_units(story: Story, ordered: Mapping[int, Line]) -> Reserved:
     """Return the allocated units by warehouse and sellable. The number is 0 for stock without an allocation."""
     reserved = {(stock.warehouse_id, line.sellable_id): 0 for line in story.lines for stock in line.stock}
     for allocation in story.allocations:
@@ -158,35 +159,26 @@ def _reserved_units(story: Story, ordered: Mapping[int, Line]) -> dict[tuple[int
     return reserved
 
 
-def _allocation(
-    story: Story,
-    allocation: Allocation,
-    ordered: Mapping[int, Line],
-    reserved: Mapping[tuple[int, int], int],
-    shapes: dict[str, Json],
-) -> Json:
+def _allocation(allocation: Allocation, ordered: Mapping[int, Line], reserved: Reserved, shapes: Templates) -> Json:
     template = shapes["allocation_line_item"]
     return {
         **shapes["allocation"],
-        **_times(story),
         "allocated_by": {**shapes["allocated_by"]},
         "id": allocation.id,
         "line_items": [
             {
                 **template,
-                **_times(story),
                 "id": template["id"] + index,
                 "quantity": quantity,
-                "sellable": _sellable(ordered[sellable], reserved, story, shapes),
+                "sellable": _sellable(ordered[sellable], reserved, shapes),
             }
             for index, (sellable, quantity) in enumerate(allocation.lines)
         ],
-        "order_id": story.order_id,
         "warehouse": {**shapes["warehouse"], "id": allocation.warehouse_id},
     }
 
 
-def _sellable(line: Line, reserved: Mapping[tuple[int, int], int], story: Story, shapes: dict[str, Json]) -> Json:
+def _sellable(line: Line, reserved: Reserved, shapes: Templates) -> Json:
     template, product = shapes["sellable"], shapes["product"]
     stocks = {stock.warehouse_id: stock for stock in line.stock}
     for (warehouse, sellable), quantity in reserved.items():
@@ -219,7 +211,7 @@ def _sellable(line: Line, reserved: Mapping[tuple[int, int], int], story: Story,
         "product_title": product["title"],
         "profit": money(line.price - line.cost),
         "sellable_title": template["title"],
-        "stock_entries": [_stock_entry(line, stock, units, story, shapes) for stock, units in after],
+        "stock_entries": [_stock_entry(line, stock, units, shapes) for stock, units in after],
         _EVERYWHERE: physical,
         "variant_option_specifics": [*template["variant_option_specifics"]],
         "variant_property_specifics": [*template["variant_property_specifics"]],
@@ -232,10 +224,9 @@ def _margin(line: Line) -> float:
     return int(percentage) if percentage == int(percentage) else percentage
 
 
-def _stock_entry(line: Line, stock: Stock, allocated: int, story: Story, shapes: dict[str, Json]) -> Json:
-    template = shapes["stock_entry"]
+def _stock_entry(line: Line, stock: Stock, allocated: int, shapes: Templates) -> Json:
     return {
-        **template,
+        **shapes["stock_entry"],
         "allocated_stock_level": allocated,
         "available_stock_level": stock.physical - allocated,
         "incoming_stock_level": stock.incoming,
@@ -243,13 +234,12 @@ def _stock_entry(line: Line, stock: Stock, allocated: int, story: Story, shapes:
         "physical_stock_level": stock.physical,
         "sellable_id": line.sellable_id,
         "sellable_on_hand_value": money(stock.physical * line.cost),
-        "updated_at": template["updated_at"] if story.placed_at == _DEFAULT.placed_at else story.placed_at,
         "warehouse": {**shapes["warehouse"], "id": stock.warehouse_id},
         "warehouse_id": stock.warehouse_id,
     }
 
 
-def _channel(warehouses: list[int], shapes: dict[str, Json]) -> Json:
+def _channel(warehouses: list[int], shapes: Templates) -> Json:
     template, entry = shapes["channel"], shapes["channel_warehouse"]
     named = [{**shapes["warehouse"], "id": warehouse} for warehouse in warehouses]
     return {
@@ -263,15 +253,14 @@ def _channel(warehouses: list[int], shapes: dict[str, Json]) -> Json:
     }
 
 
-def _customer(story: Story, shapes: dict[str, Json]) -> Json:
-    template, customer, address = shapes["shipping_address"], story.customer, _address(story)
+def _customer(shapes: Templates) -> Json:
+    template = shapes["shipping_address"]
     # The example lists three addresses: in the first, address2 and company are null; in the others they are empty.
     later = {name: "" for name in ("address2", "company") if template[name] is None}
     return {
         **shapes["customer"],
-        **({"id": customer.id, "email": customer.email} if address else {}),
-        "billing_address": {**shapes["billing_address"], **address},
+        "billing_address": {**shapes["billing_address"]},
         "shipping_addresses": [
-            {**template, **address, **(later if index else {}), "id": template["id"] + index} for index in range(3)
+            {**template, **(later if index else {}), "id": template["id"] + index} for index in range(3)
         ],
     }
