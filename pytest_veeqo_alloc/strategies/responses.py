@@ -161,11 +161,7 @@ def balanced_orders() -> st.SearchStrategy[GeneratedOrder]:
 
 @st.composite
 def _interactions(
-    draw: st.DrawFn,
-    requests: st.SearchStrategy[Payload],
-    constraints: StoryConstraints,
-    variant: Variant,
-    extra: bool,
+    draw: st.DrawFn, requests: st.SearchStrategy[Payload], constraints: StoryConstraints, variant: Variant, extra: bool
 ) -> Interaction:
     body = draw(requests)
     order = draw(_orders(constraints, body, ANSWER_VARIATIONS, variant=variant, extra=extra))

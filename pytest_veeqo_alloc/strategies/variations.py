@@ -67,21 +67,13 @@ def _first_line(story: Story, **changes: object) -> Story:
     return replace(story, lines=(replace(story.lines[0], **changes), *story.lines[1:]))  # type: ignore[arg-type]  # fields of Line
 
 
-def _order_fact(name: str, values: st.SearchStrategy[Any]) -> Variation:
-    return lambda draw, story, constraints: replace(story, **{name: draw(values)})
+def _first_stock(story: Story, **changes: object) -> Story:
+    first, *others = story.lines[0].stock
+    return _first_line(story, stock=(replace(first, **changes), *others))  # type: ignore[arg-type]  # fields of Stock
 
 
-def _line_fact(name: str, values: st.SearchStrategy[Any]) -> Variation:
-    return lambda draw, story, constraints: _first_line(story, **{name: draw(values)})
-
-
-def _stock_facts(**values: st.SearchStrategy[Any]) -> Variation:
-    def variation(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
-        first, *others = story.lines[0].stock
-        changed = replace(first, **{name: draw(strategy) for name, strategy in values.items()})
-        return _first_line(story, stock=(changed, *others))
-
-    return variation
+def _facts(change: Callable[..., Story], **values: st.SearchStrategy[Any]) -> Variation:
+    return lambda draw, story, constraints: change(story, **{name: draw(value) for name, value in values.items()})
 
 
 def _order_id(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
@@ -186,18 +178,19 @@ def _no_allocation(draw: st.DrawFn, story: Story, constraints: StoryConstraints)
     return story if constraints.complete else replace(story, allocations=())
 
 
-_infinite_stock = _stock_facts(infinite=st.just(True))
+_infinite_stock = _facts(_first_stock, infinite=st.just(True))
 _CUSTOMERS = st.tuples(st.integers(1, LARGEST_ID), st.sampled_from(TEXTS)).map(
     lambda drawn: Customer(drawn[0], *[drawn[1]] * 8)
 )
 
 # Variations are applied in this order. Those that remove allocations must follow those that change an allocation.
 VARIATIONS: tuple[Variation, ...] = (
-    _order_id, _warehouse, _quantity, _line_fact("price", _AMOUNTS), _line_fact("cost", _AMOUNTS),
-    _line_fact("paid", _AMOUNTS), _line_fact("tax", _AMOUNTS), _order_fact("discount", _AMOUNTS),
-    _order_fact("delivery", _AMOUNTS), _sellable, _stock_facts(physical=_UNITS, allocated=_UNITS),
-    _stock_facts(incoming=st.integers(1, 100_001)), _infinite_stock, _more_lines, _earlier_allocation,
-    _second_warehouse, _allocation_id, _order_fact("customer", _CUSTOMERS), _order_fact("placed_at", st.sampled_from(DATES)),
+    _order_id, _warehouse, _quantity, _facts(_first_line, price=_AMOUNTS), _facts(_first_line, cost=_AMOUNTS),
+    _facts(_first_line, paid=_AMOUNTS), _facts(_first_line, tax=_AMOUNTS), _facts(replace, discount=_AMOUNTS),
+    _facts(replace, delivery=_AMOUNTS), _sellable, _facts(_first_stock, physical=_UNITS, allocated=_UNITS),
+    _facts(_first_stock, incoming=st.integers(1, 100_001)), _infinite_stock, _more_lines, _earlier_allocation,
+    _second_warehouse, _allocation_id, _facts(replace, customer=_CUSTOMERS),
+    _facts(replace, placed_at=st.sampled_from(DATES)),
     _ordered_more, _allocated_less, _no_allocation,
 )  # fmt: skip
 _REQUESTED = (_warehouse, _quantity, _sellable, _more_lines, _no_allocation)
