@@ -180,7 +180,7 @@ def _free_orders() -> Iterator[PoolOrder]:
 
 
 @contextmanager
-def own_fake(listener: Listener | None = None) -> Iterator[ServerUnderTest]:
+def own_fake(listener: Listener) -> Iterator[ServerUnderTest]:
     """Run the bundled fake, with the strict policy and profile, as the server under test. Notify *listener*."""
     lines = tuple(Line(sellable, _UNITS, stock=(Stock(_WAREHOUSE, 10**6, 0),)) for sellable in _SELLABLES)
     world = World.of(*(Story(order_id=order.id, lines=lines, allocations=()) for order in _free_orders()))
@@ -194,6 +194,4 @@ def own_fake(listener: Listener | None = None) -> Iterator[ServerUnderTest]:
 
 def rule_params(rules: Iterable[str]) -> list[Any]:
     """Return a pytest parameter for each rule, marked with the rule's basis (such as `documented`)."""
-    return [
-        pytest.param(rule, id=rule, marks=pytest.mark.veeqo_alloc_basis(basis=CATALOGUE[rule].basis)) for rule in rules
-    ]
+    return [pytest.param(rule, marks=pytest.mark.veeqo_alloc_basis(basis=CATALOGUE[rule].basis)) for rule in rules]

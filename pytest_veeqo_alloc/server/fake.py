@@ -79,27 +79,6 @@ class IncomingCall:
         return cls(parsed, is_documented, order_id_in(parsed.segment) or 0, sibling)
 
 
-def outcome_of(
-    call: IncomingCall, errors: tuple[Finding, ...], world: World, policy: Policy, api_key: str
-) -> tuple[World, Outcome]:
-    """Carry out *call*, or reject it. Return the world after the call, and the outcome.
-
-    *errors* are the errors of the request under `policy.refuses`, the profile whose errors the policy rejects.
-    """
-    if not call.is_documented and call.sibling is None:
-        return world, Outcome("unknown-route" if call.parsed.segment is None else METHOD_NOT_ALLOWED)
-    if policy.wrong_key != ACCEPT and api_key not in keys_of(call.parsed.request, tables().operation):
-        return world, Outcome(policy.wrong_key, reason="the request does not have the API key of this server")
-    if call.sibling is not None:
-        is_read = call.parsed.request.method == "GET"
-        return (world, read(world, policy, *call.sibling)) if is_read else release(world, *call.sibling)
-    if errors:
-        return world, _rejection(errors, policy)
-    if call.order_id < 1:
-        return world, Outcome("not-found", reason="no such order")
-    return allocate(world, policy, call.order_id, requested_allocation(call.parsed.body))
-
-
 def _rejection(errors: tuple[Finding, ...], policy: Policy) -> Outcome:
     rules = [error.rule for error in errors]
     reason = f"{errors[0].place}: {errors[0].message}"
@@ -251,7 +230,7 @@ class Fake(BaseServer):
             record = log.open(request, found if len(found) or found.accepted else NO_FINDINGS)
             planned = self._next_fault() if call.is_documented else None
             if planned is None or planned.fault.carried_out:
-                self.world, outcome = outcome_of(call, rejecting.errors, self.world, self._policy, self.api_key)
+                self.world, outcome = self._carry_out(call, rejecting.errors)
             else:
                 outcome = Outcome(planned.fault.name)
                 if call.order_id > 0:
@@ -264,6 +243,22 @@ class Fake(BaseServer):
             # The client may have its response before this thread continues, so a plain one counts as sent from now on.
             record.ending = "answered"
         return log.exchange(record, plan)
+
+    def _carry_out(self, call: IncomingCall, errors: tuple[Finding, ...]) -> tuple[World, Outcome]:
+        """Return the world after *call*, and the outcome. *errors* are the request's, under `policy.refuses`."""
+        world, policy = self.world, self.policy
+        if not call.is_documented and call.sibling is None:
+            return world, Outcome("unknown-route" if call.parsed.segment is None else METHOD_NOT_ALLOWED)
+        if policy.wrong_key != ACCEPT and self.api_key not in keys_of(call.parsed.request, tables().operation):
+            return world, Outcome(policy.wrong_key, reason="the request does not have the API key of this server")
+        if call.sibling is not None:
+            is_read = call.parsed.request.method == "GET"
+            return (world, read(world, policy, *call.sibling)) if is_read else release(world, *call.sibling)
+        if errors:
+            return world, _rejection(errors, policy)
+        if call.order_id < 1:
+            return world, Outcome("not-found", reason="no such order")
+        return allocate(world, policy, call.order_id, requested_allocation(call.parsed.body))
 
     def handle_elsewhere(self, request: Request) -> Exchange:
         """Answer a request to the second host, which does not serve the API, with 404."""

@@ -192,7 +192,7 @@ class BaseServer(ABC):
         if not self.engine.is_counting:
             return
         records, self.log.published = self.log.records[self.log.published :], len(self.log.records)
-        context = CheckContext(known_keys=tuple(self._keys), watched=True)
+        context = CheckContext(known_keys=self._keys, watched=True)
         for record in records:
             findings, interaction = self.without_expected(self.findings_of(record)), record.interaction()
             if len(findings) or tables().operation.matches(interaction):
