@@ -169,6 +169,11 @@ class BaseServer(ABC):
         return self.engine.evaluate_sequence(pairs, self._keys)
 
     @property
+    def checked(self) -> int:
+        """The number of checked requests, which the summary of the plugin adds up."""
+        return len(self.log.records)
+
+    @property
     def unexpected(self) -> Findings:
         """The findings that the test does not expect. Requests in progress are awaited first."""
         self.settle()
