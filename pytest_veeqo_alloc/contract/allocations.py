@@ -27,7 +27,7 @@ class AllocationRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestScope:
-    """The warehouses and sellables that a request could affect on any server, however leniently the server reads it.
+    """The warehouses and sellables that a request could affect, even on a server that interprets the request leniently.
 
     `units` has the largest quantities that could be allocated. `is_bounded` is false if a value cannot be interpreted.
     """
@@ -47,7 +47,7 @@ class ExistingAllocation:
 
 
 def requested_allocation(body: bytes | Reading | None) -> AllocationRequest:
-    """Return the allocation that the request *body* asks for, which may lack the wrapper object `allocation`."""
+    """Return the allocation in the request *body*, with or without the wrapper object `allocation`."""
     reading = body if isinstance(body, Reading) else read(body)
     allocation = as_object(wrapped_allocation(reading.value)[0])
     units = _units(allocation, "line_items_attributes", _requested_sellable_id)
@@ -105,7 +105,7 @@ def _nested_objects(value: Any) -> Iterator[Object]:
 
 
 def _units(owner: Object, name: str, sellable_id: Callable[[Object], Any]) -> Units:
-    """Return the units in the lines *name* of *owner*, as far as they are readable."""
+    """Return the quantities by sellable id in the line items *name* of *owner*, without unreadable quantities."""
     units: Units = {}
     for _, line in objects_in(owner, name, ""):
         if (sellable := _integer(sellable_id(line))) is not None:
@@ -176,7 +176,7 @@ def _allocation_echo(order: Object, request_body: Any) -> list[Breach]:
 
 
 def _may_match(allocation: Object, warehouse: float, lines: dict[float, float], is_complete: bool) -> bool:
-    """Return whether *allocation* may be the requested one, also if its warehouse or quantities are unreadable."""
+    """Return whether *allocation* may be the requested one. An unreadable allocation may be the requested one."""
     shown_warehouse = number(_warehouse_id(allocation))
     shown = quantities(allocation.get("line_items"), sellable_id_of)
     if shown_warehouse is None or shown is None:

@@ -47,7 +47,7 @@ class Tables:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A profile's severities, the accepted deviations, and whether findings may quote scalars."""
+    """A profile's severities, the accepted deviations, and whether findings may show scalar values."""
 
     profile: str
     severities: Mapping[str, Severity]
@@ -90,7 +90,7 @@ class RawResult:
 
 @dataclass(frozen=True, slots=True)
 class ParsedRequest:
-    """A request with its parsed path and body. `segment` is the order id in the path, or None for any other path."""
+    """A request with its parsed path and body. `segment` is the order id in a documented path, otherwise None."""
 
     request: Request
     segment: str | None
@@ -230,7 +230,7 @@ def _finding(side: Side, breach: Breach, severity: Severity, body: Any) -> Findi
 
 
 def _place_key() -> Callable[[Finding], tuple[Any, ...]]:
-    """Return a sort key that orders array indices as numbers. It splits parent pointers only once, as they repeat."""
+    """Return a sort key that orders array indices as numbers. Repeated parent pointers are split only once."""
     known: dict[str, list[tuple[int, int | str]]] = {"": []}
 
     def tokens(pointer: str) -> list[tuple[int, int | str]]:

@@ -1,4 +1,4 @@
-"""Deviations: known findings that are accepted for a stated reason."""
+"""Deviations: known differences from the contract that are accepted for a stated reason."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _KEYS = ("rule", "pointer", "location", "reason", "source", "expires")
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """A known finding that is accepted for a `reason`.
+    """A rule and a place whose findings are accepted for a `reason`.
 
-    `pointer` is the place of the finding in the body, with `*` for any array index; `location` is its place outside the
-    body. `expires` is the last day on which the deviation applies; with None, it never expires. Raise ValueError for an
-    unknown rule, an empty reason, or an invalid place, source or date.
+    `pointer` is a place in the body, with `*` for any array index; `location` is a place outside the body. `expires` is
+    the last day on which the deviation applies, or None if it never expires. Raise ValueError for an unknown rule, an
+    empty reason, or an invalid place, source or date.
     """
 
     rule: str

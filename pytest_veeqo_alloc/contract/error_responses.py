@@ -1,6 +1,7 @@
 """Known error responses, and the rules about error bodies.
 
-The Veeqo documentation describes no errors of this call. The known ones were captured from other calls in 2026.
+The Veeqo documentation describes no errors of this call. The error responses here were captured from other calls of the
+API in 2026, or are synthetic.
 """
 
 from __future__ import annotations

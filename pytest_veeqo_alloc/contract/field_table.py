@@ -30,7 +30,7 @@ _NULLABLE_STRING_TYPES = frozenset({str, type(None)})
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A documented member. `type` is None if none is documented; `shape` describes an object or the items of an array."""
+    """A documented member. `type` is None if none is documented; `shape` describes an object or array items."""
 
     name: str
     type: JsonType | None
@@ -48,8 +48,8 @@ class Shape:
     """A documented object with its `fields` by name. `children` has name, is-array flag and shape of nested objects.
 
     `rule` is the rule that reports every structural breach of this object, or None for the usual rules. `is_clean`
-    returns true only for an object without any breach; false decides nothing. The second argument of `is_clean` is the
-    set of known date-times, which `is_clean` extends.
+    returns true only for an object without any breach; after false, a full check is needed. The second argument of
+    `is_clean` is the set of known date-times, which `is_clean` extends.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Shape:
 
 
 def compile_schema(schema: Schema, *, root: str) -> Shape:
-    """Return *schema*, an object named *root*, compiled. Raise ValueError for unsupported keywords and other types."""
+    """Compile *schema*, whose object is named *root*. Raise ValueError for unsupported keywords and other types."""
 
     @functools.cache
     def referenced(reference: str) -> Shape:

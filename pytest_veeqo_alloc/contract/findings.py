@@ -12,7 +12,7 @@ from pytest_veeqo_alloc.core.text import NOTHING
 
 
 class Breach(NamedTuple):
-    """A rule broken at a place. `wanted` and `remedy`, unless empty, replace the ones in the rule."""
+    """A rule broken at a place. A non-empty `wanted` or `remedy` overrides that of the rule."""
 
     rule: str
     pointer: str | None

@@ -38,16 +38,16 @@ class Operation:
         return re.sub(r"\{\w+\}", lambda match: str(order_id), self.path)
 
     def order_segment(self, url: str) -> str | None:
-        """Return the decoded order id segment in the path of *url*, or None for any other path."""
+        """Return the decoded order id segment in the path of *url*, or None for an undocumented path."""
         match = self.pattern.search(path_of(url))
         return unquote(match[1]) if match else None
 
     def order_id(self, url: str) -> int | None:
-        """Return the order id in the path of *url*, or None for any other path or an id that is not an integer."""
+        """Return the order id in the path of *url*, or None for an undocumented path or an id that is not an integer."""
         return order_id_in(self.order_segment(url))
 
     def matches(self, interaction: Interaction) -> bool:
-        """Return whether the method and the path of *interaction* are those of this call, with any order id."""
+        """Return whether the method and the path of *interaction* match this call, with any order id."""
         request = interaction.request
         if request is None or request.method.upper() != self.method:
             return False
@@ -100,7 +100,7 @@ LONG_KEY = 8
 
 
 def target_breaches(request: Request, segment: str | None, operation: Operation) -> list[Breach]:
-    """Return the breaches of method and path. *segment* is the order id in the path, or None for any other path."""
+    """Return the breaches of method and path. *segment* is the order id in the path, or None for an undocumented path."""
     breaches = []
     if request.method != operation.method:
         got = safe_method(request.method) or "another method"
@@ -163,7 +163,7 @@ def is_credential(name: str) -> bool:
 
 
 def _query(query: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the name of each parameter, and its name and value with a plus decoded as a space and kept as a plus."""
+    """Yield the name of each query parameter, and its name and value decoded in both readings of a plus sign."""
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
         if pair:

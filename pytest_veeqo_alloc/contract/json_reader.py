@@ -50,7 +50,7 @@ def read(body: bytes | None) -> Reading:
 
 
 def from_parsed(value: Any, before: Iterable[Breach] = ()) -> Reading:
-    """Check a parsed value and add its breaches to *before*. Raise TypeError if the name of a member is not a string."""
+    """Check a parsed value and add its breaches to *before*. Raise TypeError for member names that are not strings."""
     if nests_deeper(value, MAX_DEPTH):
         return _unreadable(TOO_DEEP, before)
     breaches = list(before)
@@ -146,7 +146,7 @@ def _plain(value: Any, pointer: str, add: Callable[[Breach], None]) -> Any:
     elif isinstance(value, dict):
         if isinstance(value, _RepeatingObject):
             for name in value.repeated:
-                add(Breach("duplicate-key", join(pointer, name), "the member more than once"))
+                add(Breach("duplicate-key", join(pointer, name), "more than one member with this name"))
         if not all(isinstance(name, str) for name in value):
             raise TypeError("the names of members must be strings")
         return {name: _plain(item, join(pointer, name), add) for name, item in value.items()}

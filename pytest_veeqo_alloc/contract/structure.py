@@ -65,18 +65,18 @@ class _Walk:
 
     @property
     def result(self) -> list[Breach]:
-        """The breaches; of a body that nests too deeply, only that."""
+        """The breaches found, or only `TOO_DEEP` for a body that nests too deeply."""
         return [TOO_DEEP] if TOO_DEEP in self.breaches else self.breaches
 
     def body(self, value: Any, shape: Shape) -> None:
-        """Add the breaches of a whole body, which must be an object of *shape*."""
+        """Add the breaches of a whole body, an object documented by *shape*."""
         if isinstance(value, dict):
             self.members(value, shape, "")
         else:
             self.reject(Breach("wrong-type", "", describe(value), "object"), value)
 
     def reject(self, breach: Breach, value: Any) -> None:
-        """Add *breach* of *value*, whose content is not checked. Raise _TooDeepError if *value* nests too deeply."""
+        """Add *breach* of *value*. The content of *value* is not checked, except for its depth."""
         self.add(breach)
         self._check_depth(value, breach.pointer or "")
 

@@ -27,7 +27,7 @@ def join(pointer: str, key: str | int) -> str:
 
 
 def split(pointer: str) -> list[str]:
-    """Return the unescaped reference tokens of *pointer*. Raise ValueError if *pointer* does not start with a slash."""
+    """Return the unescaped reference tokens of *pointer*. Raise ValueError if the leading '/' is missing."""
     if pointer and not pointer.startswith("/"):
         raise ValueError("a JSON Pointer must be empty or start with '/'")
     return [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]

@@ -116,7 +116,7 @@ class LiveClient:
         return Interaction(request, self._send(request, entry, charge))
 
     def try_out(self, method: str, path: str, body: bytes | None) -> Interaction:
-        """Send a request below the base URL as a write. Raise RefusedError unless all orders may be written to."""
+        """Send any request below the base URL, charged as a write. Raise RefusedError unless the pool is 'any'."""
         if not self.permission.pool.is_any:
             raise RefusedError("this request is sent only with --veeqo-alloc-orders any")
         request = self._request(method, path, JSON_HEADERS, body)
@@ -152,7 +152,7 @@ class LiveClient:
         return Request(method, f"{self.permission.base_url}{path}", (*credentials, *headers), body)
 
     def _send(self, request: Request, entry: Entry | None = None, charge: Charge | None = None) -> Response:
-        """Admit and send *request*. Repeat this while the response is a 429 and the backoff allows a retry."""
+        """Admit and send *request*, and again after each 429 response while the backoff allows a retry."""
         waited, delay = 0.0, self._backoff.first
         while True:
             with self._admit(entry, charge) as admission:
@@ -210,7 +210,7 @@ class LiveClient:
             )
 
     def _check_key(self, request: Request, operation: Operation) -> None:
-        """Raise RefusedError for an API key other than the run's, which could belong to a production account."""
+        """Raise RefusedError unless the API key is the run's. Another key could belong to a production account."""
         if not self.permission.api_key:
             return
         sent = [*request.header_values(operation.key_header), *request.header_values("authorization")]
@@ -234,7 +234,7 @@ class LiveClient:
 
 
 def allocations_in(response: Response) -> list[ExistingAllocation] | None:
-    """Return the allocations in *response* to the reading of an order, or None for an unreadable order."""
+    """Return the allocations in *response*, the response to a GET of an order, or None if the order is unreadable."""
     return existing_allocations(response.body) if response.status == 200 else None
 
 

@@ -1,7 +1,7 @@
 """The journal, a JSON Lines file of the writes to a foreign server and of the allocations that the writes have made.
 
-The intent of a write is on disk before the request is sent. An intent without an outcome, as a killed run leaves it, is
-UNKNOWN: it is never sent again, and reading the order settles it. No line contains an API key or strings from a body.
+The intent of a write is on disk before the request is sent. A write without an outcome, for example of a killed run, is
+UNKNOWN. It is never repeated, and cleanup reads the order to settle it. No line has an API key or a string of a body.
 """
 
 from __future__ import annotations
@@ -178,10 +178,10 @@ def _entry(intent: dict[str, Any], outcome: dict[str, Any]) -> Entry:
 
 
 def made_by(entry: Entry, held: Sequence[ExistingAllocation]) -> list[int]:
-    """Return the ids of the allocations in *held*, the response to *entry*, that the write has made.
+    """Return the ids of the allocations that *entry* has made, out of *held*, the allocations in the response.
 
-    They are new and fit the request; a new allocation that does not fit may be the work of a person. If the
-    allocations before the write are unknown, only the newest allocation can be one of them.
+    An allocation counts if it is new and fits the request; any other new allocation may be the work of a person. If the
+    allocations before the write are unknown, only the newest allocation can count.
     """
     if entry.before is None:
         held = heapq.nlargest(1, held, key=lambda allocation: allocation.id)
@@ -189,7 +189,7 @@ def made_by(entry: Entry, held: Sequence[ExistingAllocation]) -> list[int]:
 
 
 def owned(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> set[int]:
-    """Return the ids of the allocations in *held*, those that an order has now, that *entries* have made.
+    """Return the ids of the allocations that *entries* have made, out of *held*, the current allocations of an order.
 
     Allocations recorded in `made` are certain. An UNKNOWN write accounts for one new allocation that fits the request.
     """
@@ -202,7 +202,7 @@ def owned(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> set[i
 
 
 def suspects(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> list[int]:
-    """Return the ids of the allocations in *held*, those that an order has now, that *entries* may have made.
+    """Return the ids of the allocations that *entries* may have made, out of *held*, an order's current allocations.
 
     These allocations may be newer than a write that is UNKNOWN, or that succeeded without a fitting allocation.
     """

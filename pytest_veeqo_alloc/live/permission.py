@@ -70,7 +70,7 @@ class OrderPool:
         return None
 
     def free_units(self, order_id: int, warehouse_id: int | None, sellable_id: int) -> int | None:
-        """Return how many units the whole run may allocate, or None if there is no limit."""
+        """Return how many units of the sellable the whole run may allocate, or None if there is no limit."""
         places = (place for place in self.orders if (place.id, place.warehouse_id) == (order_id, warehouse_id))
         return next((place.sellables[sellable_id] for place in places if sellable_id in place.sellables), None)
 
@@ -91,7 +91,7 @@ class WriteOptions:
 
 @dataclass(frozen=True, slots=True)
 class WritePermission:
-    """Permission to write to a server: the orders, the API key, and the limits of writes and of the rate."""
+    """Permission to write to a server, with the orders, the API key, and the maximum number and rate of writes."""
 
     base_url: str
     api_key: str = field(repr=False)
@@ -110,7 +110,8 @@ class WritePermission:
 def grant_permission(options: WriteOptions, *, needs_key: bool = True, only_cleans_up: bool = False) -> WritePermission:
     """Return the permission that *options* grant. Raise NotPermittedError with a line for each missing or wrong option.
 
-    Without *needs_key* the client that is forwarded brings its own key. Cleaning up needs neither a budget nor a pool.
+    Without *needs_key*, no API key is required, as a forwarded client sends its own. With *only_cleans_up*, neither a
+    budget nor an order pool is required.
     """
     problems = list(_target_problems(options))
     if needs_key and not options.api_key:

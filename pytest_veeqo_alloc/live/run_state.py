@@ -20,7 +20,7 @@ from typing import Any
 from pytest_veeqo_alloc.live import LiveError, RefusedError
 
 Charge = dict[str, tuple[float, float]]
-"""The units that a write uses and the total of free units, by the description that a RefusedError shows."""
+"""The units of a write and the total of free units, by a description of the sellable that error messages show."""
 
 _MARGIN = 0.05
 """The safety margin in seconds that is added to each window of the rate limit."""
@@ -94,8 +94,8 @@ class RunState:
     def _wait(self, state: dict[str, Any]) -> float:
         """Return the seconds until a rate slot may be free, or 0 if a slot is free now.
 
-        A request arrives at the server at any moment between taking its slot and its end. So a window begins at the end
-        of a request; otherwise delays could bring too many requests together.
+        A request reaches the server at an unknown time between taking its slot and its end. So the window of a request
+        begins at its end; otherwise delays could bring too many requests together.
         """
         now, window = self._clock(), self.window + _MARGIN
         for entry in state["slots"]:

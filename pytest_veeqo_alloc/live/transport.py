@@ -42,7 +42,7 @@ class Backoff:
 
 
 def forward(request: Request, permission: WritePermission, via: str, timeouts: tuple[float, float]) -> Response:
-    """Send another client's *request* once and return the response with its content coding.
+    """Send another client's *request* once and return the response without decoding the content.
 
     *via* is the name that the proxy adds to `Via` (RFC 9110 section 7.6.3). Raise SendError if no response arrived.
     """
