@@ -26,11 +26,10 @@ def as_observed(
     for pointer in _pointers("absent-field"):
         for owner, name in _members(order, pointer):
             owner.pop(name, None)
-    given = values or {}
     for pointer, types in added_types().items():
         for owner, name in _members(order, pointer):
             value = _EMPTY[types[0]]
-            owner[name] = given.get(pointer, value.copy() if isinstance(value, (dict, list)) else value)
+            owner[name] = (values or {}).get(pointer, value.copy() if isinstance(value, (dict, list)) else value)
     for pointer in nulls:
         for owner, name in _members(order, pointer):
             owner[name] = None

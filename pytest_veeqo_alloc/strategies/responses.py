@@ -232,8 +232,7 @@ def _add_fields(draw: st.DrawFn, order: GeneratedOrder) -> None:
     objects = list(_objects(order))
     for byte in draw(st.binary(min_size=1, max_size=8)):
         owner, name = objects[byte % len(objects)], NEW_NAMES[byte % len(NEW_NAMES)]
-        if name not in owner:
-            owner[name] = copy.deepcopy(ANYTHING[byte % len(ANYTHING)])
+        owner.setdefault(name, copy.deepcopy(ANYTHING[byte % len(ANYTHING)]))
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:
