@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest, allocation_body, response_of, rule_params
-from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_MUTATIONS
+from pytest_veeqo_alloc.strategies.invalid_bodies import REQUEST_MUTATIONS
 from pytest_veeqo_alloc.strategies.sampling import broken_requests
 from pytest_veeqo_alloc.strategies.values import LARGEST_ID
 

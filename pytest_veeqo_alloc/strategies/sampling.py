@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_MUTATIONS, Broken, broken_payloads
+from pytest_veeqo_alloc.strategies.invalid_bodies import REQUEST_MUTATIONS, Broken, broken_payloads
 from pytest_veeqo_alloc.strategies.requests import allocation_requests
 from pytest_veeqo_alloc.strategies.responses import allocation_responses
 

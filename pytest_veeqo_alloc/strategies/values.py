@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -56,9 +55,6 @@ NOT_DATES = (
     "", "yesterday", "2016-04-06", "2016-04-06 12:25:40Z", "2016-04-06T12:25:40", "2016-02-30T12:25:40Z",
     "2016-04-06T24:00:00Z", "06/04/2016", "1459945540", "2016-04-06T12:25:40+0100",
 )  # fmt: skip
-
-VALUE_OF_TYPE: dict[str, Any] = {"string": "1", "number": 1, "boolean": True, "object": {}, "array": []}
-DEEPLY_NESTED = json.loads("[" * 71 + "]" * 71)  # the limit is 64 levels
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,7 @@ import pytest
 from battery.aiohttp_app import running_in_aiohttp
 from battery.app import KEY, CorrectServer, running
 from battery.defects import DEFECTS, accepting, request_test, response_test, with_body
-from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_MUTATIONS, broken_payloads
-from pytest_veeqo_alloc.strategies.invalid_responses import RESPONSE_MUTATIONS
+from pytest_veeqo_alloc.strategies.invalid_bodies import REQUEST_MUTATIONS, RESPONSE_MUTATIONS, broken_payloads
 from pytest_veeqo_alloc.strategies.responses import balanced_orders
 from pytest_veeqo_alloc.strategies.sampling import samples
 

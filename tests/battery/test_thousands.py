@@ -22,8 +22,7 @@ from pytest_veeqo_alloc.strategies import (
     invalid_allocation_requests,
     invalid_allocation_responses,
 )
-from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_MUTATIONS
-from pytest_veeqo_alloc.strategies.invalid_responses import RESPONSE_MUTATIONS
+from pytest_veeqo_alloc.strategies.invalid_bodies import REQUEST_MUTATIONS, RESPONSE_MUTATIONS
 
 SCALE = max(settings().max_examples // 100, 1)
 """1 in a normal run, 10 with `--hypothesis-profile=thorough`."""

@@ -8,7 +8,7 @@ from support.examples import assert_not_shared, examples
 from pytest_veeqo_alloc import Contract
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.strategies import invalid_allocation_requests, malformed_bodies
-from pytest_veeqo_alloc.strategies.invalid_requests import REQUEST_MUTATIONS
+from pytest_veeqo_alloc.strategies.invalid_bodies import REQUEST_MUTATIONS
 
 STRICT = Contract("strict")
 BYTE_RULES = {"body-missing", "not-json", "not-utf8", "byte-order-mark", "duplicate-key"}

@@ -8,7 +8,7 @@ from support.examples import assert_not_shared, examples
 from pytest_veeqo_alloc import Contract
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.strategies import invalid_allocation_responses
-from pytest_veeqo_alloc.strategies.invalid_responses import RESPONSE_MUTATIONS
+from pytest_veeqo_alloc.strategies.invalid_bodies import RESPONSE_MUTATIONS
 
 STRICT = Contract("strict")
 

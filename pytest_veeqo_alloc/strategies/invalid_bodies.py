@@ -1,10 +1,10 @@
-"""Hypothesis strategies for request bodies that break one rule, and for malformed bodies."""
+"""Hypothesis strategies for request and response bodies that break one rule, and for malformed bodies."""
 
 from __future__ import annotations
 
 import copy
-import functools
 import json
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Concatenate, NamedTuple, ParamSpec
@@ -14,18 +14,22 @@ from hypothesis import strategies as st
 from pytest_veeqo_alloc.contract.field_table import Field, Shape
 from pytest_veeqo_alloc.contract.rules import BodySide
 from pytest_veeqo_alloc.core.json_pointer import join
+from pytest_veeqo_alloc.orders.story import units_by_sellable
 from pytest_veeqo_alloc.spec.loader import tables
 from pytest_veeqo_alloc.strategies.requests import Payload, allocation_requests
-from pytest_veeqo_alloc.strategies.values import (
-    DEEPLY_NESTED,
-    NEW_NAMES,
-    NEW_VALUES,
-    NOT_FINITE,
-    NOT_IDS,
-    VALUE_OF_TYPE,
-)
+from pytest_veeqo_alloc.strategies.responses import balanced_orders
+from pytest_veeqo_alloc.strategies.values import NEW_NAMES, NEW_VALUES, NOT_DATES, NOT_FINITE, NOT_IDS
+
+_OF_TYPE: dict[str, Any] = {"string": "1", "number": 1, "boolean": True, "object": {}, "array": []}
 
 P = ParamSpec("P")
+
+_LINKED = {
+    "order.id", "allocation.order_id", "payment.order_id", "sellable.id", "warehouse.id", "stock_entry.sellable_id",
+    "stock_entry.warehouse_id", "product.id", "main_image.product_id", "company.subscription_plan_id",
+    "subscription_plan.id",
+}  # fmt: skip
+"""The ids that must equal another id of the order. An invalid value would break two rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +42,17 @@ class Broken:
 
 
 Mutation = Callable[[st.DrawFn, Payload], tuple[Any, str]]
-"""A function that breaks one rule. It may change the valid body that it gets; it returns the invalid body and the pointer
-of the error."""
+"""A function that breaks one rule of a valid body. It returns the invalid body and the pointer of the error."""
 
 
 def invalid_allocation_requests() -> st.SearchStrategy[Broken]:
     """Return a strategy for request bodies, each of which breaks exactly one rule of the contract."""
     return broken_payloads(allocation_requests(max_lines=4), REQUEST_MUTATIONS)
+
+
+def invalid_allocation_responses() -> st.SearchStrategy[Broken]:
+    """Return a strategy for response bodies, each of which breaks exactly one rule of the contract."""
+    return broken_payloads(balanced_orders(), RESPONSE_MUTATIONS)
 
 
 @st.composite
@@ -85,7 +93,7 @@ def draw_member(draw: st.DrawFn, side: BodySide, body: Payload, matches: Matches
 
 
 def mutation(change: Callable[Concatenate[st.DrawFn, Payload, P], tuple[Any, str]]) -> Callable[P, Mutation]:
-    """Return a function that takes all arguments of *change* but the first two, and returns a mutation."""
+    """Turn *change* into a function of its arguments after the first two (draw and body) that returns a mutation."""
 
     def with_arguments(*args: P.args, **kwargs: P.kwargs) -> Mutation:
         return lambda draw, body: change(draw, body, *args, **kwargs)
@@ -118,7 +126,7 @@ def type_change(draw: st.DrawFn, body: Payload, side: BodySide, matches: Matches
     member = draw_member(draw, side, body, matches)
     # Null is a wrong type for the whole allocation; for other fields it breaks the rule null-value.
     is_null = member.pointer == "/allocation" and draw(st.booleans())
-    others = [value for json_type, value in VALUE_OF_TYPE.items() if json_type != member.field.type]
+    others = [value for json_type, value in _OF_TYPE.items() if json_type != member.field.type]
     member.owner[member.field.name] = None if is_null else copy.copy(draw(st.sampled_from(others)))
     return body, member.pointer
 
@@ -142,7 +150,7 @@ def addition(draw: st.DrawFn, body: Payload, side: BodySide) -> tuple[Any, str]:
 
 def excess_depth(side: BodySide, matches: Matches) -> Mutation:
     """Return a mutation that nests a field deeper than the limit. The finding is about the whole body."""
-    nest = replacement(side, matches, [DEEPLY_NESTED])
+    nest = replacement(side, matches, [json.loads("[" * 71 + "]" * 71)])
     return lambda draw, body: (nest(draw, body)[0], "")
 
 
@@ -168,13 +176,7 @@ def _duplicate(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
     return body, f"/allocation/line_items_attributes/{len(lines) - 1}/sellable_id"
 
 
-def _is_id(member: Member) -> bool:
-    return member.field.is_id
-
-
-def is_quantity(member: Member) -> bool:
-    """Return whether a field is a quantity."""
-    return member.field.is_quantity
+_is_id, _is_quantity = operator.attrgetter("field.is_id"), operator.attrgetter("field.is_quantity")
 
 
 def _above_lines(member: Member) -> bool:
@@ -189,13 +191,117 @@ REQUEST_MUTATIONS: Mapping[str, Mutation] = {
     "undocumented-field": addition("request"),
     "line-item-shape": _line_shape,
     "line-items-empty": replacement("request", lambda member: member.field.name == "line_items_attributes", [[]]),
-    "quantity-not-positive": replacement("request", is_quantity, [0, -1, -1000, 0.0, -1.0]),
-    "quantity-not-integer": replacement("request", is_quantity, [0.5, 1.5, -0.5, 1e-9]),
+    "quantity-not-positive": replacement("request", _is_quantity, [0, -1, -1000, 0.0, -1.0]),
+    "quantity-not-integer": replacement("request", _is_quantity, [0.5, 1.5, -0.5, 1e-9]),
     "duplicate-sellable": _duplicate,
     "id-not-positive-integer": replacement("request", _is_id, NOT_IDS),
     "non-finite-number": replacement("request", _is_id, NOT_FINITE),
     "too-deep": excess_depth("request", _above_lines),
 }
+
+
+def _adapt_totals(order: Payload) -> None:
+    """Recalculate subtotal, total and completeness from the quantities, the prices per unit and the delivery cost."""
+    lines = order["line_items"]
+    subtotal = sum(line["quantity"] * line["price_per_unit"] for line in lines) - order["total_discounts"]
+    order["subtotal_price"] = round(subtotal, 2)
+    order["total_price"] = round(order["subtotal_price"] + order["total_tax"] + order["delivery_cost"], 2)
+    allocated = units_by_sellable(
+        (line["sellable"]["id"], line["quantity"])
+        for allocation in order["allocations"]
+        for line in allocation["line_items"]
+    )
+    order["allocated_completely"] = all(allocated.get(line["sellable"]["id"], 0) >= line["quantity"] for line in lines)
+
+
+_WHOLE = st.integers(1, 1000)
+_UNITS = st.sampled_from([1, -1, 1000])
+_MONEY = st.sampled_from([1, 0.01, -0.01, -250, 0.5])
+_TITLES = st.sampled_from(["sellable.sellable_title", "sellable.product_title"])
+
+
+@mutation
+def _add(
+    draw: st.DrawFn, order: Payload, name: str, *totals: str, amounts: st.SearchStrategy[Any] = _WHOLE
+) -> tuple[Any, str]:
+    """Add an amount to the field *name*, which breaks an equation, and to the *totals* that depend on the field."""
+    member = draw_member(draw, "response", order, lambda member: member.name == name)
+    amount = draw(amounts)
+    member.owner[member.field.name] += amount
+    for total in totals:
+        order[total] += amount
+    return order, member.pointer
+
+
+def _completeness(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
+    order["allocated_completely"] = not order["allocated_completely"]
+    return order, "/allocated_completely"
+
+
+def _not_ordered(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
+    """Replace an allocated sellable with a sellable that was not ordered."""
+    lines = order["allocations"][0]["line_items"]
+    index = draw(st.integers(0, len(lines) - 1))
+    sellable = lines[index]["sellable"]
+    other = max(line["sellable"]["id"] for line in order["line_items"]) + draw(st.integers(1, 1000))
+    for entry in sellable["stock_entries"]:
+        entry["sellable_id"] = other
+    sellable["id"] = other
+    order["allocated_completely"] = False
+    return order, f"/allocations/0/line_items/{index}/sellable/id"
+
+
+def _is_typed(member: Member) -> bool:
+    return member.field.type is not None
+
+
+def _is_free_id(member: Member) -> bool:
+    return member.field.is_id and member.name not in _LINKED
+
+
+def _is_free_amount(member: Member) -> bool:
+    # Each price of a sellable is in several equations; a price per unit and the delivery cost are not.
+    return member.field.is_amount and not member.name.startswith("sellable.")
+
+
+_NO_ORDERS: list[Any] = [{}, {"status": "created"}, {"error_messages": "Not found"}, {"order": {}}]
+
+RESPONSE_MUTATIONS: Mapping[str, Mutation] = {
+    "not-an-order": lambda draw, order: (copy.deepcopy(draw(st.sampled_from(_NO_ORDERS))), ""),
+    "wrong-type": type_change("response", _is_typed),
+    "null-value": replacement("response", lambda member: _is_typed(member) and not member.field.nullable, [None]),
+    "required-field": removal("response", lambda member: member.field.required),
+    "absent-field": removal("response", lambda member: not member.field.required),
+    "undocumented-field": addition("response"),
+    "id-not-positive-integer": replacement("response", _is_free_id, NOT_IDS),
+    "datetime-format": replacement("response", lambda member: member.field.is_datetime, NOT_DATES),
+    "quantity-not-positive": replacement("response", _is_quantity, [0, -1, -7.0], _adapt_totals),
+    "quantity-not-integer": replacement("response", _is_quantity, [0.5, 1.25, -0.5], _adapt_totals),
+    "negative-amount": replacement("response", _is_free_amount, [-0.01, -1, -1399.5], _adapt_totals),
+    "non-finite-number": replacement("response", lambda member: member.field.type == "number", NOT_FINITE),
+    "too-deep": excess_depth("response", lambda member: True),
+    "allocation-order": _add("allocation.order_id"),
+    "payment-order": _add("payment.order_id"),
+    "available-stock": _add("stock_entry.available_stock_level", amounts=_UNITS),
+    "stock-totals": _add("inventory.incoming_stock_level_at_all_warehouses", amounts=_UNITS),
+    "stock-copies": _add("sellable.stock_level_at_all_warehouses", amounts=_UNITS),
+    "stock-entry-sellable": _add("stock_entry.sellable_id"),
+    "stock-entry-warehouse": _add("stock_entry.warehouse_id"),
+    "profit": _add("sellable.profit", amounts=_MONEY),
+    "margin": _add("sellable.margin", amounts=_MONEY),
+    "on-hand-value": _add("sellable.on_hand_value", amounts=_MONEY),
+    "title-copies": lambda draw, order: _add(draw(_TITLES), amounts=st.just(" copied"))(draw, order),
+    "main-image-product": _add("main_image.product_id"),
+    "subtotal": _add("order.subtotal_price", "total_price", amounts=_MONEY),
+    "total": _add("order.total_price", amounts=_MONEY),
+    "completeness": _completeness,
+    "allocated-sellable": _not_ordered,
+    "subscription-plan": _add("company.subscription_plan_id"),
+}
+
+_TOO_DEEP = [
+    body for n in (65, 1_000, 100_000) for body in (b"[" * n, b"[" * n + b"]" * n, b'{"a":' * n + b"1" + b"}" * n)
+]
 
 
 @st.composite
@@ -221,12 +327,6 @@ def _malformed(text: str) -> dict[str, list[bytes]]:
         "another encoding": [text.encode(encoding) for encoding in ("utf-8-sig", "utf-16", "utf-32")],
         "not finite": [text.replace('"quantity": ', f'"quantity": {n}, "was": ', 1).encode() for n in not_finite],
         "duplicate member": [text.replace(f'"{n}": ', f'"{n}": 1, "{n}": ', 1).encode() for n in names],
-        "too deep": _nested_bodies(),
+        "too deep": _TOO_DEEP,
         "not JSON": [b"", b" ", b"<html></html>", b"allocation[id]=5", body.replace(b'"', b"'"), body + b"}"],
     }
-
-
-@functools.cache
-def _nested_bodies() -> list[bytes]:
-    by_depth = ([b"[" * n, b"[" * n + b"]" * n, b'{"a":' * n + b"1" + b"}" * n] for n in (65, 1_000, 100_000))
-    return [body for bodies in by_depth for body in bodies]
