@@ -104,9 +104,8 @@ def length_of(head: Head) -> int | None:
         return 0
     if len(set(lengths)) > 1 or re.fullmatch(r"[0-9]{1,18}", lengths[0]) is None:
         raise RefusedRequestError(400, "Content-Length must be one number of bytes")
-    length = int(lengths[0])
-    _require_size(length)
-    return length
+    _require_size(int(lengths[0]))
+    return int(lengths[0])
 
 
 def read_body(stream: BufferedIOBase, length: int | None) -> bytes:
@@ -133,17 +132,15 @@ def _read_exactly(stream: BufferedIOBase, length: int) -> bytes:
 
 
 def _read_chunks(stream: BufferedIOBase) -> bytes:
-    chunks: list[bytes] = []
-    total = 0
+    body = bytearray()
     while size := _chunk_size(stream.readline(_MAX_CHUNK_LINE)):
-        total += size
-        _require_size(total)
-        chunks.append(_read_exactly(stream, size))
+        _require_size(len(body) + size)
+        body += _read_exactly(stream, size)
         if stream.readline(_MAX_CHUNK_LINE) not in (b"\r\n", b"\n"):
             raise RefusedRequestError(400, "a chunk is longer than its declared size")
     for _ in range(_MAX_TRAILERS):
         if stream.readline(_MAX_CHUNK_LINE) in (b"\r\n", b"\n", b""):
-            return b"".join(chunks)
+            return bytes(body)
     raise RefusedRequestError(400, f"a body may have at most {_MAX_TRAILERS} trailers")
 
 
@@ -239,9 +236,8 @@ class Handler(socketserver.StreamRequestHandler):
             self.wfile.write(top + first)
             if not self._wait(plan.body_after, aborted):
                 return self._reset()
-            self.wfile.write(rest)
-        else:
-            self.wfile.write(top + first + rest)
+            top = first = b""
+        self.wfile.write(top + first + rest)
         return True
 
     def _response_head(self, plan: ResponsePlan, length: int | None) -> bytes:
@@ -331,7 +327,6 @@ class HTTPServer(socketserver.ThreadingTCPServer):
     OSError if the address is in use.
     """
 
-    daemon_threads = True
     allow_reuse_address = True
     request_queue_size = 128
 
