@@ -17,27 +17,10 @@ from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.core.http import Request, Response
 from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.engine import Engine
+from pytest_veeqo_alloc.server import responses, state
 from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, BaseServer, Record
-from pytest_veeqo_alloc.server.responses import (
-    DoesNotApplyError,
-    Exchange,
-    Fault,
-    ResponsePlan,
-    custom_response,
-    response_to,
-    validate_fault,
-)
-from pytest_veeqo_alloc.server.state import (
-    ACCEPT,
-    METHOD_NOT_ALLOWED,
-    Outcome,
-    Policy,
-    World,
-    allocate,
-    read,
-    release,
-    with_requested_order,
-)
+from pytest_veeqo_alloc.server.responses import DoesNotApplyError, Exchange, Fault, ResponsePlan
+from pytest_veeqo_alloc.server.state import Outcome, Policy, World
 from pytest_veeqo_alloc.spec.loader import tables
 
 API_KEY = "fake-key-for-tests"
@@ -157,7 +140,7 @@ class Fake(BaseServer):
 
         Raise ValueError for an unknown fault or an invalid argument.
         """
-        fault = validate_fault(name, arguments)
+        fault = responses.validate_fault(name, arguments)
         if name == "redirect-elsewhere":
             arguments["elsewhere"] = self.open_elsewhere()
         self._plan(fault, arguments, times)
@@ -175,7 +158,7 @@ class Fake(BaseServer):
         *body* is a JSON value, bytes or a string to be sent unchanged, or None for no body. Raise ValueError for a
         response that cannot be sent.
         """
-        response = custom_response(status, body, headers)
+        response = responses.custom_response(status, body, headers)
         fault = Fault("respond_with", "", lambda plan, arguments: ResponsePlan(response), carried_out=False)
         self._plan(fault, {}, times)
 
@@ -236,7 +219,7 @@ class Fake(BaseServer):
                 if call.order_id > 0:
                     # Nothing is allocated, but a client that reads the order afterwards finds it.
                     requested = requested_allocation(call.parsed.body)
-                    self.world = with_requested_order(self.world, self._policy, call.order_id, requested)
+                    self.world = state.with_requested_order(self.world, self._policy, call.order_id, requested)
         record.is_checked = planned is None and call.is_documented
         plan = self._respond(record, outcome, planned)
         if plan.reset in ("", "after body") and not plan.headers_after and not plan.body_after:
@@ -248,17 +231,17 @@ class Fake(BaseServer):
         """Return the world after *call*, and the outcome. *errors* are the request's, under `policy.refuses`."""
         world, policy = self.world, self.policy
         if not call.is_documented and call.sibling is None:
-            return world, Outcome("unknown-route" if call.parsed.segment is None else METHOD_NOT_ALLOWED)
-        if policy.wrong_key != ACCEPT and self.api_key not in keys_of(call.parsed.request, tables().operation):
+            return world, Outcome("unknown-route" if call.parsed.segment is None else state.METHOD_NOT_ALLOWED)
+        if policy.wrong_key != state.ACCEPT and self.api_key not in keys_of(call.parsed.request, tables().operation):
             return world, Outcome(policy.wrong_key, reason="the request does not have the API key of this server")
         if call.sibling is not None:
             is_read = call.parsed.request.method == "GET"
-            return (world, read(world, policy, *call.sibling)) if is_read else release(world, *call.sibling)
+            return (world, state.read(world, policy, *call.sibling)) if is_read else state.release(world, *call.sibling)
         if errors:
             return world, _rejection(errors, policy)
         if call.order_id < 1:
             return world, Outcome("not-found", reason="no such order")
-        return allocate(world, policy, call.order_id, requested_allocation(call.parsed.body))
+        return state.allocate(world, policy, call.order_id, requested_allocation(call.parsed.body))
 
     def handle_elsewhere(self, request: Request) -> Exchange:
         """Answer a request to the second host, which does not serve the API, with 404."""
@@ -266,7 +249,7 @@ class Fake(BaseServer):
             log = self.log
             record = log.open(request, NO_FINDINGS)
         record.source, record.ending = f"{self.source}, at another host", "elsewhere"
-        response = response_to(Outcome("unknown-route"))
+        response = responses.response_to(Outcome("unknown-route"))
         record.render = lambda: response
         return log.exchange(record, ResponsePlan(response), ending="elsewhere")
 
@@ -283,8 +266,8 @@ class Fake(BaseServer):
 
         def render() -> ResponsePlan:
             if planned is None:
-                return ResponsePlan(response_to(outcome, self.url))
-            response = response_to(outcome, self.url) if planned.fault.carried_out else Response(201)
+                return ResponsePlan(responses.response_to(outcome, self.url))
+            response = responses.response_to(outcome, self.url) if planned.fault.carried_out else Response(201)
             return planned.fault.change(
                 ResponsePlan(response), {**planned.arguments, "path": path_of(record.request.url)}
             )
