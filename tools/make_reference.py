@@ -34,9 +34,9 @@ def rules() -> str:
     lines = [
         "# Rules",
         "",
-        f"`veeqo-alloc rules` prints them too. The fourth column has the severity in the profiles {', '.join(f'`{name}`' for name in PROFILES)};",
-        "a rule that is `off` is not checked. Basis: *documented*, the documentation page says it; *rfc*, a standard says it;",
-        "*convention*, it follows only from the page's example, from observed orders, or from common sense.",
+        f"The command `veeqo-alloc rules` prints these rules. The fourth column has the severity in the profiles {', '.join(f'`{name}`' for name in PROFILES)};",
+        "a rule that is `off` is not checked. Basis: a *documented* rule is stated in the Veeqo documentation,",
+        "an *rfc* rule in a standard; a *convention* follows from the documented examples, observed orders or common sense.",
         "",
         f"| rule | side | basis | {' / '.join(PROFILES)} | problem | wanted | what to do | source |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",

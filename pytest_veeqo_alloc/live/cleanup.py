@@ -6,7 +6,7 @@ another source is reported and not changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,5 +80,5 @@ def _clean_order(order_id: int, entries: Sequence[Entry], live: LiveClient) -> t
     return f"allocations are left after {_MAX_DELETIONS} deletions", True
 
 
-def _listed(ids: Iterable[int]) -> str:
-    return f"allocation {', '.join(map(str, ids))}"
+def _listed(ids: Sequence[int]) -> str:
+    return f"allocation{'s' if len(ids) > 1 else ''} {', '.join(map(str, ids))}"
