@@ -1,1 +1,1 @@
-"""Conversion of client objects, watched sessions and files to interactions, and of interactions to files."""
+"""Interactions from client objects, watched sessions and files."""

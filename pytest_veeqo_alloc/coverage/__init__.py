@@ -1,1 +1,1 @@
-"""Coverage: counts of the documented fields that were seen, and of the rules that were evaluated."""
+"""Counts of the documented fields and rules that checks reach."""

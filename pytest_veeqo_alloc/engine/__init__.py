@@ -1,4 +1,4 @@
-"""The engine behind `Contract`, which the plugin, the server and the commands use directly.
+"""The engine that runs checks for plugin, server and commands.
 
 `Contract` has only the documented checks. The engine has everything else that the package needs.
 """

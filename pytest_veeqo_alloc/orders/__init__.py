@@ -1,1 +1,1 @@
-"""Complete orders, each built from a few facts (a story)."""
+"""Complete orders, built from a few facts (a story)."""

@@ -1,1 +1,1 @@
-"""Redaction: values that are not on an allowlist are replaced with placeholders."""
+"""Redaction: placeholders for values that no allowlist permits."""

@@ -1,1 +1,1 @@
-"""The bundled specification: JSON Schemas, deviations and the OpenAPI document."""
+"""The bundled JSON Schemas and deviations, and OpenAPI."""
