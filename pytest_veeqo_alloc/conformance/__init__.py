@@ -1,4 +1,4 @@
-"""The conformance suite: packaged tests that check a server, a client, or both."""
+"""The conformance suite: tests of a server, a client, or both."""
 
 
 class UncoveredError(Exception):

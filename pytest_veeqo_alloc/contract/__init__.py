@@ -1,1 +1,1 @@
-"""The contract: its rules, and pure functions that check requests and responses against them."""
+"""The rules, and functions that check requests and responses."""

@@ -1,1 +1,1 @@
-"""The foundation of all other folders: HTTP messages, JSON Pointers, text for people, and formats of strings."""
+"""HTTP messages, JSON Pointers, text for people, string formats."""

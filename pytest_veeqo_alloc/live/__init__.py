@@ -1,4 +1,4 @@
-"""Writes to a foreign server, one that this package did not start: permission, client, journal and cleanup."""
+"""Writes to a foreign server: permission, client, journal, cleanup."""
 
 from __future__ import annotations
 
