@@ -1,1 +1,1 @@
-"""Cassettes: recording and replay through vcrpy, with a network guard."""
+"""Cassettes: recorded HTTP interactions. vcrpy records and replays them, while a guard blocks other network access."""

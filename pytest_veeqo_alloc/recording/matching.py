@@ -1,6 +1,6 @@
-"""Comparison of a request with recorded ones, and the message for a request that matches none.
+"""Comparison of a request with recorded requests, and the error message for a request that matches none of them.
 
-Differences are described, never quoted. What was redacted in a recording equals whatever redaction would replace.
+Messages describe values and never quote them. If a recorded request was redacted, both requests are compared redacted.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from pytest_veeqo_alloc.redaction.redactor import Redactor
 from pytest_veeqo_alloc.spec.loader import operation_matches, tables
 
 PARTS = ("method", "host", "path", "order_id", "query", "body")
-"""Parts of a request that are compared, and can be relaxed. Without `order_id` any order and any base path match."""
+"""The parts of a request that are compared, unless relaxed. With `order_id` relaxed, any order and base path match."""
 
 _MAX_LINES = 8
 _COLUMN = 44
 
 
 class UnmatchedRequestError(Exception):
-    """No recorded interaction is left for a request. The text describes what differs and quotes nothing."""
+    """A request that no remaining interaction of the cassette matches. The message describes the differences."""
 
     trims_traceback = True
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One place where a request differs from a recorded one, and the part of it that could be relaxed."""
+    """A difference between a request and a recorded request. `part` is the part to relax (see `PARTS`)."""
 
     part: str
     place: str
@@ -60,7 +60,7 @@ class RecordedRequest:
         self._redacted = _parse(_redact(request)) if is_redacted else None
 
     def differences(self, request: Request, relaxed: frozenset[str]) -> list[Difference]:
-        """Return where *request* differs, apart from the parts named in *relaxed*."""
+        """Return the differences between *request* and the recorded request, except in the *relaxed* parts."""
         found = list(_differences(_parse(request), self._parts, relaxed))
         if found and self._redacted is not None:
             found = list(_differences(_parse(_redact(request)), self._redacted, relaxed))
@@ -70,26 +70,26 @@ class RecordedRequest:
 def unmatched_message(
     name: str, request: Request, recorded: Sequence[RecordedRequest], played: Sequence[bool], relaxed: frozenset[str]
 ) -> str:
-    """Return the message for *request*, which no unplayed interaction of *recorded* in the cassette *name* matches."""
+    """Return the error message for *request*, which no unplayed request of the cassette *name* matches."""
     call = tables().operation.name
     if not operation_matches(Interaction(request)):
-        call = f"a {safe_method(request.method) or 'request'} of another call"
+        call = f"this {safe_method(request.method) or 'HTTP'} request"
     head = f"the cassette {name!a} has no interaction left for {call}"
     compared = [candidate.differences(request, relaxed) for candidate in recorded]
     if matches := sum(not differences for differences in compared):
-        again = "allow_playback_repeats=True plays it again"
-        return f"{head}: {pluralise(matches, 'match', 'matches')} played already; {again}"
+        again = "allow_playback_repeats=True permits repeats"
+        return f"{head}: {pluralise(matches, 'match', 'matches')} already played; {again}"
     index = min(range(len(compared)), key=lambda number: (len(compared[number]), played[number]))
     nearest = compared[index]
-    state = " (played already)" if played[index] else ""
-    lines = [f"{head}; nearest is number {index + 1} of {len(compared)}{state}", ""]
+    state = " (already played)" if played[index] else ""
+    lines = [f"{head}; the nearest is interaction {index + 1} of {len(compared)}{state}", ""]
     lines += [
         f"  {found.place:<{_COLUMN}} recorded {found.recorded}, got {found.got}" for found in nearest[:_MAX_LINES]
     ]
     if len(nearest) > _MAX_LINES:
         lines.append(f"  and {pluralise(len(nearest) - _MAX_LINES, 'more difference')}")
     relax = sorted({found.part for found in nearest})
-    remedy = f"send what was recorded, record it again, or exclude it from the comparison with relax={relax}"
+    remedy = f"send the recorded request, record again, or exclude the difference from comparison with relax={relax}"
     return "\n".join([*lines, "", f"  do: {remedy}"])
 
 
@@ -113,10 +113,10 @@ def _text(request: Request) -> str:
 
 
 def _redact(request: Request) -> Request:
-    """Return *request* redacted, with all placeholders made equal."""
+    """Return *request* redacted, without the numbers of placeholders, so that all placeholders are equal."""
     safe = Redactor().interaction(Interaction(request)).request
     if safe is None:
-        raise AssertionError("redaction keeps the request")
+        raise AssertionError("redaction must keep the request")
     body = without_placeholder_numbers((safe.body or b"").decode("utf-8", "replace")).encode()
     return Request(safe.method, without_placeholder_numbers(safe.url), (), body)
 
@@ -125,7 +125,7 @@ def _differences(now: _Parts, recorded: _Parts, relaxed: frozenset[str]) -> Iter
     if "method" not in relaxed and now.method != recorded.method:
         yield Difference("method", "method", recorded.method, now.method)
     if "host" not in relaxed and now.host != recorded.host:
-        yield Difference("host", "host", "another host", "this one")
+        yield Difference("host", "host", "another host", "the host of this request")
     if "path" not in relaxed:
         yield from _path_differences(now.path, recorded.path, any_order="order_id" in relaxed)
     if "query" not in relaxed:
@@ -150,11 +150,11 @@ def _path_differences(now: str, recorded: str, *, any_order: bool) -> Iterator[D
     if now == recorded or (any_order and segment is not None and recorded_segment is not None):
         return
     if segment is None or recorded_segment is None:
-        yield Difference("path", "path", "the path of another call", "this one")
+        yield Difference("path", "path", "the path of another call", "the path of this call")
     elif segment != recorded_segment:
         yield Difference("order_id", "path:order_id", _described_id(recorded_segment), _described_id(segment))
     else:
-        yield Difference("path", "path", "another base path", "this one")
+        yield Difference("path", "path", "another base path", "the base path of this request")
 
 
 def _described_id(segment: str) -> str:
@@ -169,7 +169,7 @@ def _described_query(value: str | None) -> str:
 def _described_body(parts: _Parts) -> str:
     if parts.is_json:
         return describe(parts.body)
-    return NOTHING if parts.body is None else f"text of {pluralise(len(parts.body), 'character')}, not JSON"
+    return NOTHING if parts.body is None else f"{pluralise(len(parts.body), 'character')}, not JSON"
 
 
 def _described_value(value: Any) -> str:

@@ -1,7 +1,7 @@
-"""A guard around sockets: while a cassette plays or records, only permitted hosts are looked up or connected to.
+"""A guard around sockets. While a cassette plays or records, connections and name look-ups need permission.
 
-vcrpy removes its patches from the whole process for a moment whenever a connection is built, so that a call from another
-thread can bypass it. Such a call ends here, before a name is looked up or a connection is made.
+Whenever vcrpy opens a connection, it briefly removes its patches from the whole process, so that a call from another
+thread can bypass the cassette. The guard stops such a call before it reaches the network.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from unittest import mock
 from pytest_veeqo_alloc.live.permission import host_and_port
 
 ConnectionRule = Callable[[str, int], bool]
-"""Whether a connection may be made to a host (a name or an address) and a port."""
+"""A function that returns whether a connection to a host (a name or an address) and a port is permitted."""
 
 
 class NetworkBlockedError(RuntimeError):
-    """A call that bypassed the cassette was stopped before the network. Not an OSError, which clients would retry."""
+    """A blocked call that bypassed the cassette. Not an OSError, since clients retry after an OSError."""
 
     trims_traceback = True
 
 
 @contextmanager
 def guard_network(may_connect: ConnectionRule, may_look_up: Callable[[str], bool], message: str) -> Iterator[None]:
-    """Raise NetworkBlockedError(*message*) for IP connections and name look-ups in the block that are not permitted."""
+    """Within the block, raise NetworkBlockedError(*message*) for forbidden IP connections and name look-ups."""
     real_lookup = socket.getaddrinfo
 
     def lookup(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
@@ -46,7 +46,7 @@ def _guarded(method: str, may_connect: ConnectionRule, message: str) -> Callable
     def connect(self: socket.socket, address: Any) -> Any:
         is_inet = self.family in (socket.AF_INET, socket.AF_INET6)
         if is_inet and not may_connect(_name(address[0]), address[1]):
-            self.close()  # clients close the socket after an OSError only
+            self.close()  # clients close the socket only after an OSError
             raise NetworkBlockedError(message)
         return real(self, address)
 
@@ -54,21 +54,21 @@ def _guarded(method: str, may_connect: ConnectionRule, message: str) -> Callable
 
 
 class AllowedHosts:
-    """Hosts that may be called, each as `host` or `host:port`; a name includes the addresses that it resolves to."""
+    """Hosts that may be called, given as `host` or `host:port`. A name includes the addresses that it resolves to."""
 
     def __init__(self, entries: Iterable[str]) -> None:
         self._hosts = [host_and_port(entry) for entry in entries]
         self._addresses: dict[str, set[str]] = {}
 
     def allow(self, host: str, port: int) -> bool:
-        """Return whether a connection may be made to the name or address *host*."""
+        """Return whether a connection to the name or address *host* is permitted."""
         return any(
             allowed in (None, port) and (host == name or host in self._addresses_of(name))
             for name, allowed in self._hosts
         )
 
     def allow_name(self, host: str) -> bool:
-        """Return whether the name *host* may be looked up."""
+        """Return whether a DNS look-up of the name *host* is permitted."""
         return any(host == name for name, _ in self._hosts)
 
     def _addresses_of(self, name: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""Cassette files by name, in the user's folder or among the bundled ones."""
+"""The search for cassette files by name, in the user's folder and in the package."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ SUFFIXES = (".yaml", ".yml", ".json")
 MODES = ("none", "once", "new_episodes", "all")
 """The record modes of vcrpy."""
 BUNDLED_RELAXED = frozenset({"host", "order_id", "body"})
-"""Parts of a request that a bundled cassette does not compare."""
+"""The parts of a request that are not compared with a bundled cassette."""
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 _.-]*(?:/[A-Za-z0-9_][A-Za-z0-9 _.-]*)*")
 
 
 class CassetteError(ValueError):
-    """A cassette cannot be used, for the reason in one sentence that names it."""
+    """A cassette that cannot be used. The message is one sentence with the cassette's name and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class CassetteFile:
-    """The file of a cassette, which need not exist yet."""
+    """The file of a cassette. It need not exist before the first recording."""
 
     name: str
     path: Path
@@ -33,7 +33,7 @@ class CassetteFile:
 
 
 def validate_mode(mode: str) -> None:
-    """Raise ValueError if vcrpy has no such record mode."""
+    """Raise ValueError if *mode* is not a record mode of vcrpy."""
     if mode not in MODES:
         raise ValueError(unknown_name("record mode", mode, MODES))
 
@@ -50,15 +50,14 @@ def cassette_files(folder: Path) -> list[Path]:
 
 
 def find_cassette(name: str, folder: Path, mode: str) -> CassetteFile:
-    """Return the file of *name* in *folder*, otherwise the bundled one (modes none and once), otherwise the one to record.
+    """Return the file of the cassette *name*: in *folder*, or bundled (with mode 'none' or 'once'), or still to record.
 
-    Raise ValueError for an unknown *mode*, and CassetteError for a name that leads out of *folder*.
+    Raise ValueError for an unknown record *mode*, and CassetteError for a name that leads out of *folder*.
     """
     validate_mode(mode)
     if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:
         raise CassetteError(
-            f"{name!a} is not a cassette name: use ASCII letters, digits, spaces, '_', '-', '.' and '/', and stay in the "
-            "folder"
+            f"invalid cassette name {name!a}: use ASCII letters, digits, spaces, '_', '-', '.' and '/', without '..'"
         )
     candidates = [folder / name] if name.endswith(SUFFIXES) else [folder / f"{name}{suffix}" for suffix in SUFFIXES]
     found = next((path for path in candidates if os.path.lexists(path)), None)
@@ -67,15 +66,15 @@ def find_cassette(name: str, folder: Path, mode: str) -> CassetteFile:
     path = found or candidates[0]
     root = os.path.realpath(folder)
     if os.path.commonpath([root, os.path.realpath(path)]) != root:
-        raise CassetteError(f"the cassette {path} is a link that leads out of {folder}: replace it by a file")
+        raise CassetteError(f"the cassette {path} is a link that leads out of {folder}: replace the link with a file")
     return CassetteFile(name, path)
 
 
 def missing_cassette(name: str, folder: Path) -> CassetteError:
-    """Return the error for a cassette that is to be played and does not exist."""
+    """Return the error for a cassette that does not exist but should be played."""
     own = [path.relative_to(folder).with_suffix("").as_posix() for path in cassette_files(folder)]
     near = nearest(name, [*own, *bundled_names()])
     hint = f"did you mean {near!r}? Otherwise record" if near else "record"
     return CassetteError(
-        f"no cassette {name!a} in {folder} or among the bundled ones: {hint} it with --veeqo-alloc-record-mode once"
+        f"no cassette {name!a} in {folder} or in the package: {hint} it with --veeqo-alloc-record-mode once"
     )

@@ -1,7 +1,7 @@
-"""The player of one cassette: vcrpy replays and records, and this module decides what may pass.
+"""The player of a cassette. vcrpy replays and records; this module decides which requests are permitted.
 
-The first half converts interactions to and from the objects of vcrpy. vcrpy's persister is replaced, so that nothing is
-written before the test has passed and everything was redacted (see `session`).
+The first half converts interactions to and from vcrpy's objects. The player replaces vcrpy's persister, so that nothing
+is written before the test has passed and the recording is redacted (see `session`).
 """
 
 from __future__ import annotations
@@ -48,22 +48,22 @@ from pytest_veeqo_alloc.spec.loader import operation_matches
 _MATCHER = "veeqo_alloc"
 _SEEN = "veeqo_alloc_seen"
 _ESCAPED = (
-    "a call bypassed the cassette {name!a} and was stopped before the network: let all threads share one session, since "
-    "vcrpy plays for no others, or name a host that the test needs in allow_hosts="
+    "a call bypassed the cassette {name!a} and was blocked: share one HTTP session between all threads, since vcrpy "
+    "intercepts no other, or add a host that the test needs to allow_hosts="
 )
 _NOT_ADMITTED = (
-    "a response without an admitted request was recorded: turn off redirects in the client, and let all threads share one "
-    "session"
+    "a response without a permitted request was recorded: turn off redirects in the client, and share one HTTP session "
+    "between all threads"
 )
 
 _admission: ContextVar[Admission | None] = ContextVar("veeqo_alloc_admission", default=None)
-"""The admission of the request that is being recorded: vcrpy shows the request and its response in two hooks."""
+"""The admission of the request that is being recorded. vcrpy passes the request and its response to separate hooks."""
 
 
 def stored_interactions(file: CassetteFile) -> list[Interaction]:
-    """Return the interactions in *file* with decoded bodies, or none if it does not exist.
+    """Return the interactions in *file*, with decoded bodies. Return an empty list if the file does not exist.
 
-    Raise CassetteError, in one sentence with the file's name, if it cannot be read, is too large or is not a cassette.
+    Raise CassetteError if the file cannot be read, is too large or is not a cassette.
     """
     path = file.path
     try:
@@ -82,10 +82,10 @@ def stored_interactions(file: CassetteFile) -> list[Interaction]:
 
 
 def to_vcr(interaction: Interaction, exchange_id: str) -> tuple[VcrRequest, dict[str, Any]]:
-    """Return the request and the response of *interaction* as vcrpy plays them, the response without content coding."""
+    """Return the request and the response of *interaction* in vcrpy's format, the response without content coding."""
     request, response = interaction.request, interaction.response
     if request is None or response is None:
-        raise CassetteError("a cassette interaction needs a request and a response")
+        raise CassetteError("an interaction of a cassette must have a request and a response")
     body = response.body or b""
     headers = values_by_header(
         tuple(
@@ -101,7 +101,7 @@ def to_vcr(interaction: Interaction, exchange_id: str) -> tuple[VcrRequest, dict
 
 
 def request_of(request: Any) -> Request:
-    """Return a request of vcrpy as a Request, whatever form its client gave the body."""
+    """Return a request of vcrpy as a Request, whatever type the client used for the body."""
     headers = tuple((str(name), as_text(value)) for name, value in request.headers.items())
     body = read_body(request)
     # aiohttp adds the media type of `json=` after vcrpy has seen the request. A flat object may also be a form.
@@ -112,16 +112,16 @@ def request_of(request: Any) -> Request:
 
 
 def response_of(response: Any) -> Response:
-    """Return a response of vcrpy as a Response, decoded if its coding is known."""
+    """Return a response of vcrpy as a Response. The body is decoded if the content coding is known."""
     headers: Headers = cassette_headers(response)
     body = _body_bytes((response.get("body") or {}).get("string"))
-    with contextlib.suppress(ContentDecodingError):  # redaction drops and reports what it cannot read
+    with contextlib.suppress(ContentDecodingError):  # redaction drops and reports a body that cannot be decoded
         body = decode_content(body, headers)
     return Response(status_code(response["status"]["code"]), headers, body)
 
 
 def _body_bytes(body: Any) -> bytes | None:
-    """Return the bytes of a body: clients give bytes, text, a list of chunks, or (aiohttp) a JSON value."""
+    """Return the bytes of a body, which clients pass as bytes, string, list of chunks or (aiohttp) JSON value."""
     if body is None or isinstance(body, bytes):
         return body or None
     if isinstance(body, str):
@@ -143,7 +143,7 @@ class PlaybackOptions:
 
 
 class CassettePlayer:
-    """A cassette while a test uses it, and afterwards: `.interactions`, `.play_count`, `.unplayed`, `.findings`."""
+    """A cassette that a test uses or has used, with its `interactions`, `play_count`, `unplayed` and `findings`."""
 
     def __init__(
         self,
@@ -169,7 +169,7 @@ class CassettePlayer:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[CassettePlayer]:
-        """Play and record within the block."""
+        """Play or record the cassette within the block."""
         __tracebackhide__ = True
         self.was_entered = True
         engine = vcr.VCR(record_mode=vcr.mode(self.options.mode), match_on=(_MATCHER,))
@@ -188,14 +188,14 @@ class CassettePlayer:
             cassette = stack.enter_context(use)
             stack.enter_context(guard_network(self._may_connect, self._may_look_up, blocked))
             if not self._was_loaded:
-                raise CassetteError("this version of vcrpy would write recordings unredacted: install another")
+                raise CassetteError("this version of vcrpy would write unredacted recordings: install another version")
             stack.callback(_close_admission)
             self._cassette = cassette
             cassette.play_response = self._noting_plays(cassette.play_response)
             yield self
 
     def load_cassette(self, path: str, serializer: object) -> tuple[list[Any], list[Any]]:
-        """Return the stored requests and responses: vcrpy's call to its persister."""
+        """Return the stored requests and responses. vcrpy calls this method of its persister."""
         self._was_loaded = True
         if not self.stored:
             raise CassetteNotFoundError
@@ -203,11 +203,11 @@ class CassettePlayer:
         return [request for request, _ in pairs], [response for _, response in pairs]
 
     def save_cassette(self, path: str, cassette_dict: object, serializer: object) -> None:
-        """Write nothing: vcrpy's call to its persister comes before the test has passed."""
+        """Write nothing. vcrpy calls this method of its persister before the test has passed."""
 
     @property
     def play_count(self) -> int:
-        """How many responses were played."""
+        """The number of responses that were played."""
         return len(self._played)
 
     @property
@@ -218,7 +218,7 @@ class CassettePlayer:
 
     @property
     def interactions(self) -> list[Interaction]:
-        """The requests that were made with the responses that were played, then the recorded interactions."""
+        """The played interactions with the requests of the test, followed by the recorded interactions."""
         return [*self._replayed(), *self.recorded]
 
     @property
@@ -229,11 +229,11 @@ class CassettePlayer:
 
     @property
     def findings(self) -> Findings:
-        """The findings of the allocations; the recorded status is expected, and bundled responses are not checked."""
+        """The findings of the allocations. The recorded status is expected. Bundled responses are not checked."""
         return self._engine.merge(map(self._evaluate, filter(operation_matches, self.interactions)))
 
     def owns(self, interaction: Interaction) -> bool:
-        """Return whether *interaction* was played or recorded here, so that `publish` reports it."""
+        """Return whether this cassette played or recorded *interaction*, so that `publish` reports it."""
         if interaction.exchange_id.startswith(self._id):
             return True
         if self._target is None or interaction.request is None:
@@ -242,7 +242,7 @@ class CassettePlayer:
         return self._target.allow(url.hostname or "", port_of(url))
 
     def publish(self) -> None:
-        """Report the allocations to the engine's listener if it counts: recorded ones have the origin `target`."""
+        """Publish the allocations if the engine's listener counts coverage. Recorded ones have the origin `target`."""
         if not self._engine.is_counting:
             return
         passed: list[tuple[Origin, list[Interaction]]] = [("cassette", self._replayed()), ("target", self.recorded)]
@@ -255,7 +255,7 @@ class CassettePlayer:
         return [self._interaction(index, request) for request, index in self._played]
 
     def _interaction(self, index: int, request: Request | None = None) -> Interaction:
-        """Return the interaction that vcrpy has at *index*, the stored ones first, with the *request* that was made."""
+        """Return vcrpy's interaction at *index* (stored before recorded), by default with the stored request."""
         stored, response = self._cassette.data[index]
         return Interaction(request or request_of(stored), response_of(response), f"{self.file.name}#{index + 1}")
 
@@ -276,10 +276,10 @@ class CassettePlayer:
         return self._parsed[id(stored)]
 
     def _on_request(self, request: Any) -> Any:
-        """Admit, match or reject a request: vcrpy's hook before it looks for a response.
+        """Ignore, match, admit or reject a request. vcrpy calls this hook before it looks for a response.
 
-        A request that is about to be looked for passes twice in a chain, and one that is played or recorded passes again by
-        itself. So the second pass of a chain is where it is admitted, once.
+        For a look-up, vcrpy passes a request to the hook, then the hook's result to the hook again. To play or record,
+        vcrpy passes the original request. The hook admits a request in the second pass of a look-up, and so only once.
         """
         __tracebackhide__ = True
         if self._cassette is None:
@@ -298,7 +298,7 @@ class CassettePlayer:
         return request
 
     def _on_response(self, response: Any) -> Any:
-        """Record the answer to the admitted request: vcrpy's hook before it records a response."""
+        """Pass the response to the admission of its request. vcrpy calls this hook before it records a response."""
         if self._cassette is None:
             return response
         if (admission := _admission.get()) is None:
@@ -314,7 +314,7 @@ class CassettePlayer:
         _admission.set(live.admission(now))
 
     def _is_playable(self, now: Request) -> bool:
-        """Return whether vcrpy will play a stored response for the request *now*."""
+        """Return whether vcrpy will play a stored response for the request."""
         cassette, repeats = self._cassette, self.options.allow_playback_repeats
         if self.options.mode == "all" or not (cassette.rewound or repeats):
             return False
@@ -324,7 +324,7 @@ class CassettePlayer:
         )
 
     def _noting_plays(self, play_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """Wrap vcrpy's *play_response*, so that each played response is paired with the request that was made."""
+        """Wrap vcrpy's *play_response*, so that each played response is paired with the request of the test."""
 
         def play(request: Any) -> Any:
             response = play_response(request)
@@ -342,7 +342,7 @@ class CassettePlayer:
         return error
 
     def _is_allowed(self, host: str, port: int) -> bool:
-        """Return whether a host may be called apart from the cassette: none of that is played or recorded."""
+        """Return whether *host* may be called directly, so that its interactions are neither played nor recorded."""
         return self._hosts.allow(host, port) or f"{host}:{port}" in self._own_servers
 
     def _may_connect(self, host: str, port: int) -> bool:

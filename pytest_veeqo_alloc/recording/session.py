@@ -1,4 +1,4 @@
-"""The cassettes of one test, and the writing of recordings: redacted, checked for secrets once more, and atomic."""
+"""The cassettes of a test. Recordings are redacted, checked for remaining secrets, and written atomically."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from pytest_veeqo_alloc.redaction.lint import secret_breaches
 from pytest_veeqo_alloc.redaction.redactor import redact
 from pytest_veeqo_alloc.spec.loader import operation_matches
 
-_COMMENT = "Recorded by pytest-veeqo-alloc and redacted: placeholders replace every text that is not known to be safe."
+_COMMENT = "Recorded by pytest-veeqo-alloc and redacted: placeholders replace every string not known to be safe."
 
 
 class Cassettes:
-    """The cassettes of a test: `.use(name)` plays or records one within a block, `.findings` are those of all of them.
+    """The cassettes of a test. `.use(name)` plays or records a cassette, `.findings` has the findings of all cassettes.
 
-    *own_servers* has the `host:port` of every server that runs in this process; they may always be called.
+    *own_servers* has the `host:port` of every server that runs in this process. These servers may always be called.
     """
 
     def __init__(
@@ -56,12 +56,13 @@ class Cassettes:
         allow_hosts: Iterable[str] = (),
         record_mode: str | None = None,
     ) -> AbstractContextManager[CassettePlayer]:
-        """Play the cassette *name* of your folder or of the bundled ones; no call reaches the network.
+        """Play the cassette *name* of your cassette folder or of the package. No request reaches the network.
 
-        *relax* names parts of a request that are not compared: method, host, path, order_id, query, body. With
-        *strict_play* the test fails if an interaction was not played. *allow_hosts* are `host` or `host:port` that the
-        test may also call. *record_mode* (vcrpy's none, once, new_episodes or all) replaces that of the run; a
-        recording is written when the test has passed. Raise ValueError, in one sentence, for what cannot be used.
+        *relax* lists the parts of a request that are not compared: 'method', 'host', 'path', 'order_id', 'query',
+        'body'. With *strict_play*, the test fails if an interaction was not played. With *allow_playback_repeats*, an
+        interaction may be played more than once. The test may also call the *allow_hosts*, each `host` or `host:port`.
+        *record_mode* ('none', 'once', 'new_episodes' or 'all', as in vcrpy) overrides the record mode of the run. A
+        recording is written after the test has passed. Raise ValueError for an invalid argument or cassette.
         """
         __tracebackhide__ = True
         mode = self._mode if record_mode is None else record_mode
@@ -78,17 +79,17 @@ class Cassettes:
         return player.running()
 
     def owns(self, interaction: Interaction) -> bool:
-        """Return whether one of the cassettes reports *interaction*."""
+        """Return whether one of the cassettes played or recorded *interaction*, and so reports it."""
         return any(player.owns(interaction) for player in self._players)
 
     @property
     def findings(self) -> Findings:
-        """The findings of the allocations that any cassette played or recorded."""
+        """The findings of the allocations that were played or recorded."""
         return self._engine.merge(player.findings for player in self._players)
 
     @property
     def checked(self) -> int:
-        """The number of allocations that any cassette played or recorded."""
+        """The number of allocations that were played or recorded."""
         return sum(operation_matches(interaction) for player in self._players for interaction in player.interactions)
 
     def publish(self) -> None:
@@ -98,7 +99,7 @@ class Cassettes:
 
     @property
     def problems(self) -> list[str]:
-        """What fails the test besides findings: requests without a match, and cassettes that were not played as written."""
+        """Sentences about failures other than findings: unmatched requests, unplayed cassettes and interactions."""
         found = [str(error) for player in self._players for error in player.unmatched]
         for player in self._players:
             name = player.file.name
@@ -106,17 +107,17 @@ class Cassettes:
                 found.append(f"the cassette {name!a} was not played: write `with veeqo_alloc_cassette.use(...):`")
             if player.options.strict_play and player.unplayed:
                 count = f"{len(player.unplayed)} of {len(player.stored)} interactions"
-                found.append(f"{count} of the cassette {name!a} not played (strict_play=True)")
+                found.append(f"{count} of the cassette {name!a} were not played (strict_play=True)")
         return list(dict.fromkeys(found))
 
     def save(self, today: datetime.date) -> None:
-        """Write the recordings. Raise ValueError, in one sentence, if that fails."""
+        """Write the recordings to their cassettes. Raise CassetteError if that fails."""
         for player in self._players:
             if recorded := player.recorded:
                 write_cassette(player.file, [*player.stored, *recorded], today)
 
     def usage(self, *, passed: bool) -> list[dict[str, Any]]:
-        """Return the cassettes used, for the summary of the run; only a test that *passed* has unplayed interactions."""
+        """Return an entry for each cassette for the summary. Without *passed*, no interaction counts as unplayed."""
         return [
             {
                 "name": player.file.name,
@@ -130,9 +131,9 @@ class Cassettes:
 
 
 def write_cassette(file: CassetteFile, interactions: list[Interaction], today: datetime.date) -> None:
-    """Redact *interactions* and write them to *file*, in place of what it holds.
+    """Redact *interactions* and write them to *file*, replacing its content.
 
-    Raise CassetteError, with nothing written, if something still looks like a secret or the file cannot be written.
+    Raise CassetteError if a value still looks like a secret (nothing is written then) or the file cannot be written.
     """
     safe = redact(interactions)
     for interaction in safe:
@@ -151,7 +152,7 @@ def write_cassette(file: CassetteFile, interactions: list[Interaction], today: d
 
 
 def kind_of_host(interaction: Interaction) -> str:
-    """Return `loopback`, `private` or `public` for the host of the request, judged by its name alone."""
+    """Return `loopback`, `private` or `public` for the host of the request, judged by the host's name alone."""
     host = (urlsplit(interaction.request.url).hostname or "") if interaction.request else ""
     if is_loopback(host):
         return "loopback"

@@ -120,7 +120,7 @@ def test_it():
     result.stdout.fnmatch_lines([
         ">       requests.post(*",
         "E       pytest_veeqo_alloc.recording.matching.UnmatchedRequestError: the cassette 'created' has no interaction left*",
-        "E         path                                         recorded the path of another call, got this one",
+        "E         path                                         recorded the path of another call, got the path of this call",
         "E         query:canary                                 recorded nothing, got a value of 1 character",
         "test_it.py:*: UnmatchedRequestError",
     ], consecutive=False)  # fmt: skip
@@ -146,7 +146,7 @@ def test_it():
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([
         "veeqo-alloc: the cassette 'created' has no interaction left for POST /orders/{order_id}/allocations: 1 match "
-        "played already; allow_playback_repeats=True plays it again"
+        "already played; allow_playback_repeats=True permits repeats"
     ])  # fmt: skip
 
 
@@ -168,7 +168,7 @@ def test_unplayed_interactions_are_a_warning_or_a_failure(pytester: pytest.Pytes
     result = run(pytester, LEFT, "--veeqo-alloc-cassette-dir=own", *options)
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines([
-        "veeqo-alloc: 1 of 2 interactions of the cassette 'mine' not played (strict_play=True)",
+        "veeqo-alloc: 1 of 2 interactions of the cassette 'mine' were not played (strict_play=True)",
         "veeqo-alloc: warning: 1 of 2 interactions of the cassette 'mine' not played by test_it.py::test_left",
     ])  # fmt: skip
     result.stdout.no_fnmatch_line("*not played by*test_strict*")
@@ -203,7 +203,7 @@ def test_unused_cassettes_are_reported_after_a_full_run(pytester: pytest.Pyteste
 @pytest.mark.parametrize(
     ("test", "options", "line"),
     [
-        ('@pytest.mark.veeqo_alloc_cassette("creatd")\ndef test_it(): pass', (), "veeqo-alloc: no cassette 'creatd' in */tests/cassettes or among the bundled ones: did you mean 'created'?*"),
+        ('@pytest.mark.veeqo_alloc_cassette("creatd")\ndef test_it(): pass', (), "veeqo-alloc: no cassette 'creatd' in */tests/cassettes or in the package: did you mean 'created'?*"),
         ('@pytest.mark.veeqo_alloc_cassette\ndef test_it(): pass', (), "veeqo-alloc: invalid marker arguments; use @pytest.mark.veeqo_alloc_cassette('name')*"),
         ('@pytest.mark.veeqo_alloc_cassette("created", relaxed=1)\ndef test_it(): pass', (), "veeqo-alloc: invalid marker arguments; use*"),
         ('@pytest.mark.veeqo_alloc_cassette("created", relax=["bdy"])\ndef test_it(): pass', (), "veeqo-alloc: unknown part of a request to relax 'bdy': did you mean 'body'?"),

@@ -120,14 +120,14 @@ def test_unmatched_request_shows_differences_without_quoting(tmp_path: Path, cas
     other = {"allocation": {**BODY["allocation"], "warehouse_id": 5, "note": "canary"}}
     text = unmatched(cassettes, "mine", "https://canary.example.net/orders/447452/allocations?canary=canary2", other)
     assert text.splitlines() == [
-        "the cassette 'mine' has no interaction left for POST /orders/{order_id}/allocations; nearest is number 1 of 2",
+        "the cassette 'mine' has no interaction left for POST /orders/{order_id}/allocations; the nearest is interaction 1 of 2",
         "",
-        "  host                                         recorded another host, got this one",
+        "  host                                         recorded another host, got the host of this request",
         "  query:canary                                 recorded nothing, got a value of 7 characters",
         "  /allocation/warehouse_id                     recorded number 1784, got number 5",
         "  /allocation/note                             recorded nothing, got string of 6 characters",
         "",
-        "  do: send what was recorded, record it again, or exclude it from the comparison with "
+        "  do: send the recorded request, record again, or exclude the difference from comparison with "
         "relax=['body', 'host', 'query']",
     ]  # fmt: skip
     assert cassettes.problems == [text]
@@ -161,7 +161,7 @@ def test_interaction_plays_once_unless_repeats_are_allowed(tmp_path: Path, casse
     url = "https://api.example.com/orders/447452/allocations"
     with cassettes.use("mine"):
         requests.post(url, json=BODY, timeout=10)
-        with pytest.raises(UnmatchedRequestError, match="1 match played already; allow_playback_repeats=True"):
+        with pytest.raises(UnmatchedRequestError, match="1 match already played; allow_playback_repeats=True"):
             requests.post(url, json=BODY, timeout=10)
     with cassettes.use("mine", allow_playback_repeats=True) as player:
         for _ in range(3):
@@ -197,7 +197,7 @@ def test_unplayed_interactions_are_a_problem_with_strict_play(tmp_path: Path, ca
     assert [interaction.request.url for interaction in player.unplayed if interaction.request] == [
         "https://api.example.com/orders/1/allocations"
     ]
-    assert cassettes.problems == ["1 of 2 interactions of the cassette 'mine' not played (strict_play=True)"]
+    assert cassettes.problems == ["1 of 2 interactions of the cassette 'mine' were not played (strict_play=True)"]
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -266,8 +266,8 @@ def test_threads_never_reach_a_real_socket(
     assert len(outcomes) == 80
     assert set(outcomes) <= {
         201,
-        "a call bypassed the cassette 'mine' and was stopped before the network: let all threads share one session, since "
-        "vcrpy plays for no others, or name a host that the test needs in allow_hosts=",
+        "a call bypassed the cassette 'mine' and was blocked: share one HTTP session between all threads, since vcrpy "
+        "intercepts no other, or add a host that the test needs to allow_hosts=",
     }
 
 
@@ -389,7 +389,7 @@ def test_huge_cassette_is_rejected_unread(tmp_path: Path, cassettes: Cassettes) 
     "name", ["../created", "a/../b", "/etc/passwd", "", ".hidden", "a//b", "a\\b", "a\nb", "a/", "ünïcode", None]
 )
 def test_name_that_leads_out_of_the_folder_is_rejected(name: str, cassettes: Cassettes) -> None:
-    with pytest.raises(CassetteError, match="is not a cassette name"), cassettes.use(name):
+    with pytest.raises(CassetteError, match="invalid cassette name"), cassettes.use(name):
         pass
 
 
@@ -407,7 +407,7 @@ def test_unknown_cassette_is_reported_with_the_nearest_name(tmp_path: Path, cass
     with pytest.raises(CassetteError) as caught, cassettes.use("created-partal"):
         pass
     assert str(caught.value) == (
-        f"no cassette 'created-partal' in {tmp_path} or among the bundled ones: did you mean 'created-partial'? "
+        f"no cassette 'created-partal' in {tmp_path} or in the package: did you mean 'created-partial'? "
         "Otherwise record it with --veeqo-alloc-record-mode once"
     )
 
@@ -439,7 +439,7 @@ def test_json_cassette_in_a_subfolder_plays(tmp_path: Path, cassettes: Cassettes
 def test_vcrpy_that_ignores_the_persister_is_rejected(cassettes: Cassettes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vcr.VCR, "register_persister", lambda self, persister: None)
     with (
-        pytest.raises(CassetteError, match="this version of vcrpy would write recordings unredacted"),
+        pytest.raises(CassetteError, match="this version of vcrpy would write unredacted recordings"),
         cassettes.use("created"),
     ):
         pass
