@@ -1,1 +1,1 @@
-"""Counts of the documented fields and rules that checks reach."""
+"""Counts of documented fields seen and rules evaluated."""

@@ -38,7 +38,7 @@ OUR_SERVER = "pytest-veeqo-alloc"
 
 
 def origin_of(interaction: Interaction | None) -> Origin:
-    """Return the origin of an interaction from a user: "fake" if the fake's `Server` header is present, or "target"."""
+    """Return the origin of an interaction that a user checks, by its `Server` header: "fake", otherwise "target"."""
     response = interaction.response if interaction is not None else None
     return "fake" if response is not None and response.header("server") == OUR_SERVER else "target"
 
@@ -160,7 +160,7 @@ def _non_empty(counted: Coverage | BodyCounts) -> dict[str, Any]:
 
 
 def coverage_from_row(row: Mapping[str, Any]) -> Coverage:
-    """Return the coverage whose `as_row` returned *row*."""
+    """Return the coverage from which `Coverage.as_row` created *row*."""
     return Coverage(**{**row, "bodies": {side: BodyCounts(**row["bodies"].get(side, {})) for side in BODY_SIDES}})
 
 
@@ -213,7 +213,7 @@ def coverage_of_check(
 
 
 def coverage_of_findings(findings: Findings) -> Coverage:
-    """Return the coverage of *findings* only. The interactions that they are about are counted separately."""
+    """Return the coverage of *findings* about several interactions. The interactions are counted separately."""
     coverage = Coverage()
     for finding in findings:
         coverage.add_finding(finding)
@@ -227,7 +227,7 @@ _STRUCTURAL = frozenset({
 """The rules about the structure of a body. A body that breaks none of these rules is counted without a walk."""
 
 _HIDING = frozenset({"not-an-order", "too-deep", "wrong-method", "wrong-path"})
-"""The rules after whose breach the members of the body are not counted."""
+"""The rules that, if broken, make it impossible to count the members of the body."""
 
 
 def _count_body(bodies: BodyCounts, side: str, raw: RawResult, node: Node, keys: Iterable[str]) -> None:

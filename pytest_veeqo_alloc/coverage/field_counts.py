@@ -26,7 +26,7 @@ OTHERS = "(others)"
 class FieldPlace:
     """A documented field in an object of the type `shape`. Its pointer has `*` for array indexes.
 
-    `expected` is the documented JSON type, or "null" if no type is documented. `child` is the node of an object in the field.
+    `expected` is the documented JSON type, or "null" if no type is documented. `child` is the node of the field's object.
     """
 
     name: str
@@ -90,7 +90,7 @@ def build_field_tree(shape: Shape, pointer: str = "", counters: list[str] | None
 
 
 Counts = dict[str, int]
-"""Counts by key. A plain dict, since every check creates several and creating a Counter takes ten times as long."""
+"""Counts by key. Each check creates several, and it takes ten times as long to create a Counter as a dict."""
 
 
 def bump(counts: Counts, key: str, by: int = 1) -> None:

@@ -145,7 +145,7 @@ def _deviation_rows(
 
 
 def merge_reports(reports: Iterable[Document]) -> Document:
-    """Return a report with each run of *reports* once, by start time. Raise ValueError if runs with one id differ."""
+    """Return a report with each run of *reports* once, by start time. Raise ValueError if runs with the same id differ."""
     runs: dict[str, Any] = {}
     for report in reports:
         for run in report["runs"]:

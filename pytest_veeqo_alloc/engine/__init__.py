@@ -97,7 +97,7 @@ class Engine:
     def evaluate_served(
         self, request: Request, keys: Iterable[str], *others: Engine, parsed: ParsedRequest | None = None
     ) -> list[Findings]:
-        """Return the findings of a request to a server that accepts *keys*, which must not appear in its URL.
+        """Return the findings of a request to a server that accepts *keys*. No key may appear in the request's URL.
 
         Return the findings of this engine first, then the findings of each engine in *others*. *parsed* is the parsed
         request; if it is None, the request is parsed here, once for all engines.
@@ -149,7 +149,7 @@ class Engine:
 
     @property
     def is_counting(self) -> bool:
-        """Whether the listener counts coverage. If it does, publish interactions that were evaluated earlier as well."""
+        """Whether the listener counts coverage. If it does, interactions evaluated earlier are published as well."""
         return self.listener is not None and self.listener.counts
 
     def publish(self, origin: Origin, interaction: Interaction, findings: Findings, context: CheckContext) -> None:
@@ -157,7 +157,7 @@ class Engine:
         self._publish(origin, interaction, examine(interaction, tables(), context), findings, context)
 
     def publish_findings(self, origin: Origin, findings: Findings) -> None:
-        """Publish an event for findings about a sequence of interactions, whose own events are published separately."""
+        """Publish an event for findings about a sequence of interactions. The interactions are published separately."""
         if self.listener is not None and len(findings):
             self.listener.on_check(CheckEvent(origin, None, findings, lambda test_id: coverage_of_findings(findings)))
 

@@ -29,12 +29,12 @@ _LINKED = {
     "stock_entry.warehouse_id", "product.id", "main_image.product_id", "company.subscription_plan_id",
     "subscription_plan.id",
 }  # fmt: skip
-"""The ids that must equal another id of the order. An invalid value would break two rules."""
+"""The fields whose id must equal another id of the order. An invalid id in such a field would break two rules."""
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """An invalid body. In the profile "strict" it has exactly one error: of the rule `rule`, at `pointer`."""
+    """An invalid body. In the profile "strict", the body has exactly one error: of the rule `rule`, at `pointer`."""
 
     payload: Any
     rule: str
@@ -42,7 +42,7 @@ class Broken:
 
 
 Mutation = Callable[[st.DrawFn, Payload], tuple[Any, str]]
-"""A function that breaks one rule of a valid body. It returns the invalid body and the pointer of the error."""
+"""A function that changes a valid body so that it breaks one rule. It returns the body and the pointer of the error."""
 
 
 def invalid_allocation_requests() -> st.SearchStrategy[Broken]:
@@ -93,7 +93,7 @@ def draw_member(draw: st.DrawFn, side: BodySide, body: Payload, matches: Matches
 
 
 def mutation(change: Callable[Concatenate[st.DrawFn, Payload, P], tuple[Any, str]]) -> Callable[P, Mutation]:
-    """Turn *change* into a function of its arguments after the first two (draw and body) that returns a mutation."""
+    """Decorate *change*, so that a call without its first two arguments (draw and body) returns a mutation."""
 
     def with_arguments(*args: P.args, **kwargs: P.kwargs) -> Mutation:
         return lambda draw, body: change(draw, body, *args, **kwargs)
@@ -224,7 +224,7 @@ _TITLES = st.sampled_from(["sellable.sellable_title", "sellable.product_title"])
 def _add(
     draw: st.DrawFn, order: Payload, name: str, *totals: str, amounts: st.SearchStrategy[Any] = _WHOLE
 ) -> tuple[Any, str]:
-    """Add an amount to the field *name*, which breaks an equation, and to the *totals* that depend on the field."""
+    """Add an amount to the field *name* and to the *totals* that depend on it. This breaks one arithmetic rule."""
     member = draw_member(draw, "response", order, lambda member: member.name == name)
     amount = draw(amounts)
     member.owner[member.field.name] += amount
@@ -260,7 +260,7 @@ def _is_free_id(member: Member) -> bool:
 
 
 def _is_free_amount(member: Member) -> bool:
-    # Each price of a sellable is in several equations; a price per unit and the delivery cost are not.
+    # Several arithmetic rules use the prices of a sellable, so that a negative price would break more than one rule.
     return member.field.is_amount and not member.name.startswith("sellable.")
 
 

@@ -104,7 +104,7 @@ def allocation_responses(
 
     *request* is a valid request body, to which the orders are the response. It determines the warehouse, the sellables
     and the quantities of the allocation; *warehouse_ids*, *sellable_ids*, *min_lines* and *max_lines* do not apply to
-    them. Without *request*, ids come from the given collections or strategies. *max_quantity* limits each allocated
+    that allocation. Without *request*, ids come from the given collections or strategies. *max_quantity* limits each allocated
     quantity; an ordered quantity may be larger. *complete*, if not None, is the value of `allocated_completely`. If
     *variant* is "observed", the orders have the members that the live API returned in 2026, which the contract accepts
     with the deviations "observed". *extra_fields* adds undocumented members to any object; clients must ignore these
@@ -155,7 +155,7 @@ def allocation_interactions(
 
 
 def balanced_orders() -> st.SearchStrategy[GeneratedOrder]:
-    """Return a strategy for valid orders that have all operands of every equation, so that every equation can be broken."""
+    """Return a strategy for valid orders that contain all operands of every arithmetic rule. Each rule can be broken."""
     return _orders(StoryConstraints(None, None, None, 1, 3, MAX_QUANTITY, None), None, BALANCED_VARIATIONS)
 
 
@@ -201,7 +201,7 @@ def _orders(
 
 
 def _values(draw: st.DrawFn, changed: list[tuple[int, tuple[str, Field]]]) -> dict[tuple[str, str], Any]:
-    """Draw a value for each field in *changed*. The integer of a change is the index of the byte that chooses the value."""
+    """Draw a value for each entry of *changed*: the index of the byte that chooses the value, and the field."""
     codes, pool = draw(_BYTES), ValuePool((draw(_TEXT), draw(_TEXT)), (draw(_ID),), (draw(_NUMBER),))
     return {
         (shape, field.name): valid_value(field, example_value(shape, field.name), codes[index], pool)
@@ -210,7 +210,7 @@ def _values(draw: st.DrawFn, changed: list[tuple[int, tuple[str, Field]]]) -> di
 
 
 def _make_observed(draw: st.DrawFn, order: GeneratedOrder) -> None:
-    """Add the members that the live API returns to *order*, in place. Draw some of their values, and which are null."""
+    """Add the members that the live API returns to *order*, in place. Draw some values, and which members are null."""
     null_codes, value_codes = draw(_FEW_BYTES), draw(_FEW_BYTES)
     nullable, added = nullable_pointers(), list(added_types().items())
     values = {}

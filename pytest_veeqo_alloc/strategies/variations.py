@@ -198,7 +198,7 @@ ANSWER_VARIATIONS = tuple(variation for variation in VARIATIONS if variation not
 """The variations for the response to a request. They keep the requested warehouse, sellables and quantities."""
 _UNBALANCED = (_infinite_stock, _earlier_allocation, _ordered_more, _allocated_less, _no_allocation)
 BALANCED_VARIATIONS = tuple(variation for variation in VARIATIONS if variation not in _UNBALANCED)
-"""The variations that keep all operands of every equation of the contract in the order."""
+"""The variations after which an order still contains all operands of every arithmetic rule."""
 
 
 def vary(draw: st.DrawFn, story: Story, chosen: Collection[Variation], constraints: StoryConstraints) -> Story:
