@@ -48,7 +48,7 @@ def test_client_sends_the_given_allocation(_veeqo_alloc_client_assertions: Clien
 def test_client_does_not_show_the_key(
     _veeqo_alloc_client_assertions: ClientAssertions, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Check that output, and the exception after a failure, do not contain the API key."""
+    """Check that neither the client's output nor its exception after a failure contains the API key."""
     _veeqo_alloc_client_assertions.call()
     _veeqo_alloc_client_assertions.fake.inject_fault("unprocessable")
     outcome = _veeqo_alloc_client_assertions.call(order_id=8)
@@ -71,7 +71,7 @@ ACCEPTABLE: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("what", ACCEPTABLE)
 def test_client_accepts_response(what: str, _veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that variations of a documented response on which a client must not depend do not raise."""
+    """Check that the client accepts variations of a documented response that must not matter to a client."""
     name, arguments = ACCEPTABLE[what]
     _veeqo_alloc_client_assertions.fake.inject_fault(name, **arguments)
     _veeqo_alloc_client_assertions.assert_success(_veeqo_alloc_client_assertions.call(), what)
@@ -89,14 +89,14 @@ ORDERS = {
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("what", ORDERS)
 def test_client_accepts_order(what: str, _veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that documented responses with unusual values do not raise."""
+    """Check that the client accepts documented responses with unusual values."""
     _veeqo_alloc_client_assertions.fake.world = World.of(ORDERS[what])
     _veeqo_alloc_client_assertions.assert_success(_veeqo_alloc_client_assertions.call(), what)
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_client_accepts_large_ids(_veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that ids up to 2**53 - 1, which every JSON parser represents exactly, are sent and do not raise."""
+    """Check that the client sends and accepts ids up to 2**53 - 1, which every JSON parser represents exactly."""
     line = {"sellable_id": LARGEST_ID, "quantity": 1}
     body = {"allocation": {"warehouse_id": LARGEST_ID, "line_items_attributes": [line]}}
     outcome = _veeqo_alloc_client_assertions.call(body, LARGEST_ID)
@@ -106,7 +106,7 @@ def test_client_accepts_large_ids(_veeqo_alloc_client_assertions: ClientAssertio
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_client_accepts_observed_nulls(_veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that null in all documented members that were null in responses of the live API does not raise."""
+    """Check that the client accepts null in all documented members that were null in responses of the live API."""
     order = as_observed(build_order(), nulls=nullable_pointers())
     _veeqo_alloc_client_assertions.fake.respond_with(body=order, headers={"location": "/orders/447452"})
     _veeqo_alloc_client_assertions.assert_success(_veeqo_alloc_client_assertions.call(), "members that are null")
@@ -122,7 +122,7 @@ BROKEN = ("truncated-json", "reset-before-headers", "reset-before-body", "reset-
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("status", STATUSES)
 def test_client_reports_error_status(status: int, _veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that an error status raises, whatever the body. It is returned 20 times, since a client may retry a 429."""
+    """Check that the client raises on an error status. The status is sent 20 times, since a client may retry a 429."""
     _veeqo_alloc_client_assertions.fake.inject_fault(STATUSES[status], times=20)
     _veeqo_alloc_client_assertions.assert_failure(_veeqo_alloc_client_assertions.call(), f"status {status}")
 
@@ -130,14 +130,14 @@ def test_client_reports_error_status(status: int, _veeqo_alloc_client_assertions
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("name", BROKEN)
 def test_client_reports_broken_response(name: str, _veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that an incomplete response raises."""
+    """Check that the client raises on an incomplete response."""
     _veeqo_alloc_client_assertions.fake.inject_fault(name, times=20)
     _veeqo_alloc_client_assertions.assert_failure(_veeqo_alloc_client_assertions.call(), name)
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_client_reports_html_page(_veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that a 200 with HTML, such as the login page of a proxy, raises."""
+    """Check that the client raises on a 200 with HTML, such as the login page of a proxy."""
     page = {"content-type": "text/html"}
     _veeqo_alloc_client_assertions.fake.respond_with(status=200, body="<html>Log in</html>", headers=page, times=20)
     _veeqo_alloc_client_assertions.assert_failure(_veeqo_alloc_client_assertions.call(), "an HTML page")
@@ -158,7 +158,7 @@ def test_client_does_not_repeat_post(name: str, _veeqo_alloc_client_assertions: 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_client_sends_the_key_to_no_other_host(_veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that a redirect to another host raises, and that the API key is not sent to that host."""
+    """Check that the client raises on a redirect to another host, and does not send the API key to that host."""
     _veeqo_alloc_client_assertions.fake.inject_fault("redirect-elsewhere", times=20)
     _veeqo_alloc_client_assertions.assert_failure(_veeqo_alloc_client_assertions.call(), "a redirect to another host")
     _veeqo_alloc_client_assertions.assert_request_ok(only="key-sent-elsewhere")

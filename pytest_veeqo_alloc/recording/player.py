@@ -133,7 +133,7 @@ def _body_bytes(body: Any) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class PlaybackOptions:
-    """How a cassette is used: see `Cassettes.use`."""
+    """The options of a cassette, as described for `Cassettes.use`."""
 
     mode: str
     relaxed: frozenset[str]

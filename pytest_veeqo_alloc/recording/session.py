@@ -56,11 +56,12 @@ class Cassettes:
         allow_hosts: Iterable[str] = (),
         record_mode: str | None = None,
     ) -> AbstractContextManager[CassettePlayer]:
-        """Play the cassette *name* of your cassette folder or of the package. No request reaches the network.
+        """Play or record the cassette *name* of your cassette folder or of the package.
 
         *relax* lists the parts of a request that are not compared: 'method', 'host', 'path', 'order_id', 'query',
         'body'. With *strict_play*, the test fails if an interaction was not played. With *allow_playback_repeats*, an
-        interaction may be played more than once. The test may also call the *allow_hosts*, each `host` or `host:port`.
+        interaction may be played more than once. While a cassette plays, no request reaches the network, except to
+        *allow_hosts*, given as `host` or `host:port`.
         *record_mode* ('none', 'once', 'new_episodes' or 'all', as in vcrpy) overrides the record mode of the run. A
         recording is written after the test has passed. Raise ValueError for an invalid argument or cassette.
         """

@@ -41,7 +41,7 @@ _REJECTIONS = {
 class IncomingCall:
     """A request, matched to a call and parsed.
 
-    `order_id` is the integer in the documented path, 0 without one. `sibling` is set for the two undocumented calls that
+    `order_id` is the integer in the documented path, or 0. `sibling` is set for the two undocumented calls that
     the fake answers: the order id for GET of an order, order id and allocation id for DELETE of an allocation.
     """
 
@@ -228,7 +228,7 @@ class Fake(BaseServer):
         return log.exchange(record, plan)
 
     def _carry_out(self, call: IncomingCall, errors: tuple[Finding, ...]) -> tuple[World, Outcome]:
-        """Return the world after *call*, and the outcome. *errors* are the request's, under `policy.refuses`."""
+        """Return the world after *call*, and the outcome. *errors* has the request's errors under `policy.refuses`."""
         world, policy = self.world, self.policy
         if not call.is_documented and call.sibling is None:
             return world, Outcome("unknown-route" if call.parsed.segment is None else state.METHOD_NOT_ALLOWED)

@@ -170,7 +170,7 @@ class BaseServer(ABC):
 
     @property
     def checked(self) -> int:
-        """The number of checked requests, which the summary of the plugin adds up."""
+        """The number of checked requests, for the plugin's summary."""
         return len(self.log.records)
 
     @property

@@ -161,7 +161,7 @@ class DoesNotApplyError(ValueError):
 class Fault:
     """A fault that changes a response. With `carried_out`, the allocation is made nevertheless.
 
-    `argument` is the name of the one that it takes, or empty: `pointer` is required, any other is optional.
+    `argument` is the name of the fault's argument, or empty. The argument `pointer` is required, others are optional.
     """
 
     name: str

@@ -62,7 +62,7 @@ class Policy:
                 warnings.warn(message, DeprecationWarning, stacklevel=3)
                 object.__setattr__(self, name, CREATE)
             elif value not in known:
-                raise ValueError(unknown_name(f"answer for {name}", value, known))
+                raise ValueError(unknown_name(f"value for {name}", value, known))
 
     @classmethod
     def strict(cls) -> Self:
@@ -78,7 +78,7 @@ class Policy:
 
 
 POLICIES = {"default": Policy, "strict": Policy.strict}
-"""The policies of the command line by name."""
+"""The predefined policies by name."""
 
 
 @dataclass(frozen=True, slots=True)
