@@ -12,9 +12,9 @@ import pytest
 from pytest_veeqo_alloc.plugin import fixtures, fixtures_conformance, hookspecs
 from pytest_veeqo_alloc.plugin.fixtures import CASSETTE_MARKER, CASSETTES_USED, TEST_PASSED
 from pytest_veeqo_alloc.plugin.fixtures_conformance import is_client_named, replacement_for, uncovered_reason
-from pytest_veeqo_alloc.plugin.observers import trim_traceback, warnings_of
+from pytest_veeqo_alloc.plugin.observers import CHECKED_PROPERTY, WARNING_PROPERTY, recorded, trim_traceback
 from pytest_veeqo_alloc.plugin.options import OPTIONS, add_options, is_conformance_run, is_option_set, setting
-from pytest_veeqo_alloc.plugin.run_state import checked_count, contract_of, listener_of
+from pytest_veeqo_alloc.plugin.run_state import contract_of, listener_of
 
 # With `-p`, pytest rewrites the assertions of the named module only; with an entry point, those of the package.
 pytest.register_assert_rewrite("pytest_veeqo_alloc.conformance")
@@ -36,11 +36,19 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers, the fixtures and the optional plugins. Raise UsageError for an invalid option."""
+    """Register the markers and fixtures, and apply the options. Raise UsageError for an invalid option."""
     for marker in _MARKERS:
         config.addinivalue_line("markers", marker)
     for module in (fixtures, fixtures_conformance):
         config.pluginmanager.register(module, module.__name__)
+    try:
+        _apply_options(config)
+    except ValueError as error:
+        raise pytest.UsageError(f"veeqo-alloc: {error}") from None
+
+
+def _apply_options(config: pytest.Config) -> None:
+    """Build the contract and register the optional plugins. Raise ValueError for an invalid option."""
     if any(setting(config, name) for name, *_ in OPTIONS):
         contract_of(config)
     if setting(config, "base-url"):
@@ -52,16 +60,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
         config.pluginmanager.register(ReportPlugin(config), REPORT_PLUGIN)
     if (timeout := setting(config, "client-timeout")) and not timeout.replace(".", "", 1).isdecimal():
-        raise pytest.UsageError(
-            f"veeqo-alloc: --veeqo-alloc-client-timeout must be a number of seconds, not {timeout!a}"
-        )
+        raise ValueError(f"--veeqo-alloc-client-timeout must be a number of seconds, not {timeout!a}")
     if mode := setting(config, "record-mode"):
         from pytest_veeqo_alloc.recording.paths import validate_mode
 
-        try:
-            validate_mode(mode)
-        except ValueError as error:
-            raise pytest.UsageError(f"veeqo-alloc: {error}") from None
+        validate_mode(mode)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -139,7 +142,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Print the number of checked interactions, and lines on warnings, cassettes and uncovered conformance tests."""
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
     used = [(report.nodeid, cassette) for report in reports for cassette in getattr(report, "veeqo_alloc_used", ())]
-    checked = not listener_of(config).counts and any(checked_count(report) or warnings_of(report) for report in reports)
+    checked = not listener_of(config).counts and any(
+        recorded(report, name) for report in reports for name in (CHECKED_PROPERTY, WARNING_PROPERTY)
+    )
     if not (used or checked or any(map(uncovered_reason, reports))):
         return
     from pytest_veeqo_alloc.plugin.summary import cassette_lines, checked_lines, conformance_lines

@@ -16,7 +16,7 @@ from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.coverage.listeners import CoverageRecorder, read_recorded
 from pytest_veeqo_alloc.plugin.options import SUITE, base_directory, is_conformance_run, is_option_set, setting
 from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener_of
-from pytest_veeqo_alloc.reporting.formatters import coverage_shortfall, run_lines
+from pytest_veeqo_alloc.reporting.formatters import run_lines
 from pytest_veeqo_alloc.reporting.report_file import build_run, save, validate_report_path
 
 REPORT_PLUGIN = "veeqo_alloc_report"
@@ -28,7 +28,10 @@ class ReportPlugin:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._minimum = _minimum(config)
-        self._paths = list(dict.fromkeys(_path(config, name) for name in setting(config, "report")))
+        base, names = base_directory(config, "report"), setting(config, "report")
+        for name in names:
+            validate_report_path(name)
+        self._paths = list(dict.fromkeys(base / Path(name).expanduser() for name in names))
         self._started = datetime.datetime.now(datetime.UTC)
         self._lines: list[str] = []
         self._ran_any = self._conformance_passed = False
@@ -68,7 +71,9 @@ class ReportPlugin:
         run = build_run(engine, counted, by, self._started, uuid.uuid4().hex)
         yield from ((0, line) for line in run_lines(run))
         if self._minimum is not None and (100 * run.seen / run.fields < self._minimum or not run.interactions):
-            yield 1, f"error: {coverage_shortfall(run, self._minimum)}"
+            of_fakes = "" if "target" in run.totals else "; responses of the fake and of cassettes are not counted"
+            minimum = f"less than --veeqo-alloc-coverage-min {self._minimum:g} %"
+            yield 1, f"error: {run.seen} of {run.fields} fields seen from the target, {minimum}{of_fakes}"
         if self._conformance_passed and is_conformance_run(self._config) and not run.interactions:
             yield 1, "error: the conformance suite passed without checking any interaction"
         for path in self._paths:
@@ -101,13 +106,5 @@ def _minimum(config: pytest.Config) -> float | None:
     except ValueError:
         percent = -1
     if not 0 <= percent <= 100:
-        raise pytest.UsageError(f"veeqo-alloc: --veeqo-alloc-coverage-min must be a percentage, 0 to 100, not {text!a}")
+        raise ValueError(f"--veeqo-alloc-coverage-min must be a percentage from 0 to 100, not {text!a}")
     return percent
-
-
-def _path(config: pytest.Config, name: str) -> Path:
-    try:
-        validate_report_path(name)
-    except ValueError as error:
-        raise pytest.UsageError(f"veeqo-alloc: {error}") from None
-    return base_directory(config, "report") / Path(name).expanduser()

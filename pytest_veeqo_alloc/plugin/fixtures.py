@@ -125,9 +125,10 @@ def live_or_fail(config: pytest.Config) -> LiveClient:
 
 
 def _live(config: pytest.Config) -> LiveClient:
-    from pytest_veeqo_alloc.plugin.live import live_of
+    from pytest_veeqo_alloc.plugin.live import LIVE_PLUGIN, LivePlugin
 
-    return live_of(config)
+    plugin: LivePlugin = config.pluginmanager.get_plugin(LIVE_PLUGIN) or LivePlugin(config)
+    return plugin.live()
 
 
 def _failed(message: str) -> BaseException:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_veeqo_alloc.core.text import printable
-from pytest_veeqo_alloc.live import JournalError, LiveError
+from pytest_veeqo_alloc.live import LiveError
 from pytest_veeqo_alloc.live.cleanup import CleanupResult, clean_up
 from pytest_veeqo_alloc.live.client import LiveClient
 from pytest_veeqo_alloc.live.journal import JOURNAL, JournalWriter, open_journal, read_journal
@@ -29,21 +29,19 @@ class LivePlugin:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._shared: dict[str, str] | None = getattr(config, "workerinput", {}).get(LIVE_PLUGIN)
+        no_folder = {"error": "the controller gave this process no run folder"}
+        self._shared: dict[str, str] = getattr(config, "workerinput", {}).get(LIVE_PLUGIN, no_folder)
         self._is_worker = hasattr(config, "workerinput")
         self._exit = contextlib.ExitStack()
         self._lines: list[str] = []
         self._live: LiveClient | None = None
-        self._permission: WritePermission | None = None
-        self._error: LiveError | None = None
         try:
             self._permission = grant_permission(write_options_of(config))
             if not self._is_worker:
                 self._open_journal(self._permission)
         except LiveError as error:
             # Raised only when a test writes, since other tests do not need the server.
-            self._error = error
-            self._shared = self._shared or {"error": str(error)}
+            self._shared = {"error": str(error)}
 
     def _open_journal(self, permission: WritePermission) -> None:
         path = base_directory(self._config, "journal") / (setting(self._config, "journal") or JOURNAL)
@@ -54,10 +52,8 @@ class LivePlugin:
 
     def live(self) -> LiveClient:
         """Return the client that writes to the server under test. Raise LiveError if writing is not permitted."""
-        if self._error is not None:
-            raise self._error
-        if self._permission is None or self._shared is None or "error" in self._shared:
-            raise LiveError(self._shared["error"] if self._shared else "the controller gave this process no run folder")
+        if "error" in self._shared:
+            raise LiveError(self._shared["error"])
         if self._live is None:
             writer = JournalWriter(Path(self._shared["journal"]), self._shared["run"])
             self._live = LiveClient(self._permission, Path(self._shared["folder"]), writer)
@@ -71,7 +67,7 @@ class LivePlugin:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
         """Clean up if the option is set, and prepare the lines of the summary."""
-        if self._is_worker or self._shared is None or self._error is not None:
+        if self._is_worker or "error" in self._shared:
             return
         try:
             self._lines = list(self._summary(self._shared["run"]))
@@ -111,7 +107,7 @@ def _cleanup_lines(results: list[CleanupResult]) -> Iterator[str]:
 
 
 def write_options_of(config: pytest.Config) -> WriteOptions:
-    """Return the write options, with the API key from the environment. Raise UsageError for a malformed number."""
+    """Return the write options, with the API key from the environment. Raise ValueError for a malformed number."""
     return WriteOptions(
         base_url=setting(config, "base-url"),
         allow_hosts=tuple(setting(config, "allow-host")),
@@ -132,13 +128,4 @@ def _number(config: pytest.Config, name: str, kind: type[int] | type[float]) -> 
         return kind(text)
     except ValueError:
         what = "a whole number" if kind is int else "a number"
-        raise pytest.UsageError(f"veeqo-alloc: --veeqo-alloc-{name} must be {what}, not {text!a}") from None
-
-
-def live_of(config: pytest.Config) -> LiveClient:
-    """Return the client that writes to the server under test. Raise LiveError if writing is not permitted."""
-    plugin = config.pluginmanager.get_plugin(LIVE_PLUGIN)
-    if isinstance(plugin, LivePlugin):
-        return plugin.live()
-    grant_permission(write_options_of(config))
-    raise JournalError("the run started without --veeqo-alloc-base-url")
+        raise ValueError(f"--veeqo-alloc-{name} must be {what}, not {text!a}") from None

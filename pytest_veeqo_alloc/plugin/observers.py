@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.contract.findings import Findings
     from pytest_veeqo_alloc.engine import Engine
 
+CHECKED_PROPERTY = "veeqo_alloc_interactions"
+"""The user property with the number of interactions that a test checked. pytest-xdist sends it to the controller."""
+
 WARNING_PROPERTY = "veeqo_alloc_warning"
 """The user property with a warning of a test, once for each warning. pytest-xdist sends it to the controller."""
 
@@ -72,11 +75,11 @@ def record_warnings(item: pytest.Item, findings: Findings) -> None:
             item.user_properties.append((WARNING_PROPERTY, text))
 
 
-def warnings_of(report: Any) -> list[str]:
-    """Return the recorded warnings of a test, or an empty list if *report* is not of the call phase."""
+def recorded(report: Any, name: str) -> list[Any]:
+    """Return the values of the user property *name* of a test, or an empty list if *report* is not of the call phase."""
     if getattr(report, "when", "") != "call":
         return []
-    return [text for name, text in report.user_properties if name == WARNING_PROPERTY]
+    return [value for key, value in report.user_properties if key == name]
 
 
 def trim_traceback(error: BaseException) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 
-from pytest_veeqo_alloc.plugin.observers import MAX_WARNINGS, TestObserver, observer_failure, record_warnings
+from pytest_veeqo_alloc.plugin.observers import (
+    CHECKED_PROPERTY,
+    MAX_WARNINGS,
+    TestObserver,
+    observer_failure,
+    record_warnings,
+)
 from pytest_veeqo_alloc.plugin.options import base_directory, key_of, setting
 
 if TYPE_CHECKING:
@@ -18,9 +25,6 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.coverage.listeners import CheckEvent, CoverageRecorder
     from pytest_veeqo_alloc.engine import Engine
 
-CHECKED_PROPERTY = "veeqo_alloc_interactions"
-"""The user property with the number of interactions that a test checked. pytest-xdist sends it to the controller."""
-
 FAKE_ADDRESSES: pytest.StashKey[list[str]] = pytest.StashKey()
 """The `host:port` of every fake that listens in this process."""
 
@@ -29,20 +33,17 @@ _LISTENER: pytest.StashKey[CheckListener] = pytest.StashKey()
 
 
 def contract_of(config: pytest.Config) -> Contract:
-    """Return the contract that the options describe, built once. Raise UsageError for an invalid option."""
+    """Return the contract that the options describe, built once. Raise ValueError for an invalid option."""
     if _CONTRACT not in config.stash:
         from pytest_veeqo_alloc import Contract  # the core, which most runs never load
         from pytest_veeqo_alloc.contract.rules import parse_overrides
 
-        try:
-            contract = Contract(
-                setting(config, "profile") or "documented",
-                rules=parse_overrides(setting(config, "rule")),
-                deviations=[_pack_or_file(config, name) for name in setting(config, "deviations")],
-                show_values=bool(setting(config, "show-values")),
-            )
-        except ValueError as error:
-            raise pytest.UsageError(f"veeqo-alloc: {error}") from None
+        contract = Contract(
+            setting(config, "profile") or "documented",
+            rules=parse_overrides(setting(config, "rule")),
+            deviations=[_pack_or_file(config, name) for name in setting(config, "deviations")],
+            show_values=bool(setting(config, "show-values")),
+        )
         engine_of(contract).listener = listener_of(config)
         config.stash[_CONTRACT] = contract
     return config.stash[_CONTRACT]
@@ -117,9 +118,10 @@ class CheckListener:
         if self._checked.get(id(interaction)) is interaction:
             return True
         self._checked[id(interaction)] = interaction
-        fakes = self._config.stash.get(FAKE_ADDRESSES, ())
-        if interaction.request is not None and _netloc(interaction.request.url) in fakes:
-            return True
+        if interaction.request is not None:
+            with contextlib.suppress(ValueError):  # a malformed URL
+                if urlsplit(interaction.request.url).netloc in self._config.stash.get(FAKE_ADDRESSES, ()):
+                    return True
         return any(observer.owns(interaction) for observer in self._observers if hasattr(observer, "owns"))
 
     def finish(self, item: pytest.Item) -> BaseException | None:
@@ -132,17 +134,3 @@ class CheckListener:
             item.user_properties[:] = [pair for pair in item.user_properties if pair[0] != CHECKED_PROPERTY]
             item.user_properties.append((CHECKED_PROPERTY, checked))
         return failure
-
-
-def checked_count(report: Any) -> int:
-    """Return the number of interactions that a test checked, 0 if *report* is not of the call phase."""
-    if getattr(report, "when", "") != "call":
-        return 0
-    return sum(int(value) for name, value in report.user_properties if name == CHECKED_PROPERTY)
-
-
-def _netloc(url: str) -> str:
-    try:
-        return urlsplit(url).netloc
-    except ValueError:
-        return ""

@@ -13,8 +13,7 @@ import pytest
 from pytest_veeqo_alloc.core.text import pluralise, printable
 from pytest_veeqo_alloc.plugin.fixtures import cassette_folder
 from pytest_veeqo_alloc.plugin.fixtures_conformance import uncovered_reason
-from pytest_veeqo_alloc.plugin.observers import warnings_of
-from pytest_veeqo_alloc.plugin.run_state import checked_count
+from pytest_veeqo_alloc.plugin.observers import CHECKED_PROPERTY, WARNING_PROPERTY, recorded
 from pytest_veeqo_alloc.recording.paths import cassette_files
 
 _MAX_LINES = 5
@@ -25,8 +24,9 @@ _MARKS = (b"veeqo_alloc:", b'"veeqo_alloc"', b"/allocations")
 
 def checked_lines(reports: list[Any]) -> Iterator[str]:
     """Yield a line with the number of checked interactions, and a line for each distinct warning of the tests."""
-    yield f"veeqo-alloc: {pluralise(sum(map(checked_count, reports)), 'interaction')} checked"
-    warned = Counter(text for report in reports for text in warnings_of(report))
+    checked = sum(count for report in reports for count in recorded(report, CHECKED_PROPERTY))
+    yield f"veeqo-alloc: {pluralise(checked, 'interaction')} checked"
+    warned = Counter(text for report in reports for text in recorded(report, WARNING_PROPERTY))
     for text, count in list(warned.items())[:_MAX_LINES]:
         yield f"veeqo-alloc: warning: {printable(text)}{f', in {count} tests' if count > 1 else ''}"
     if len(warned) > _MAX_LINES:

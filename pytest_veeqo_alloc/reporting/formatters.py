@@ -150,13 +150,6 @@ def _deviation_lines(run: RunReport) -> Iterator[str]:
     yield printable(f"deviations: {', '.join(parts)}")
 
 
-def coverage_shortfall(run: RunReport, minimum: float) -> str:
-    """Return the error message for a coverage below *minimum*, a percentage."""
-    of_fakes = "" if "target" in run.totals else "; responses of the fake and of cassettes are not counted"
-    shown = f"{run.seen} of {run.fields} fields seen from the target"
-    return f"{shown}, less than --veeqo-alloc-coverage-min {minimum:g} %{of_fakes}"
-
-
 def comparison_lines(comparison: ReportComparison) -> Iterator[str]:
     """Yield lines on new drift, on drift that is gone and on lost coverage, and a line with the counts."""
     yield from (f"new: {_drift_line(drift)}" for drift in sorted(comparison.new))

@@ -156,7 +156,7 @@ def test_invalid_minimum_is_rejected(suite: pytest.Pytester, minimum: str) -> No
     result = run(suite, f"--veeqo-alloc-coverage-min={minimum}")
     assert result.ret == 4
     result.stderr.fnmatch_lines(
-        [f"ERROR: veeqo-alloc: --veeqo-alloc-coverage-min must be a percentage, 0 to 100, not '{minimum}'"]
+        [f"ERROR: veeqo-alloc: --veeqo-alloc-coverage-min must be a percentage from 0 to 100, not '{minimum}'"]
     )
 
 
