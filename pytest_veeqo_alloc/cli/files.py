@@ -142,18 +142,15 @@ def _dropped(interaction: Interaction) -> int:
 def _walk(paths: list[str], on_error: ErrorHandler) -> Iterator[tuple[str, bool, bytes]]:
     """Yield the path of each file, whether *paths* names the file itself and not its folder, and the content."""
     for path, is_named in _paths(paths, on_error):
+        if path == "-" and sys.stdin is None:
+            on_error(path, "standard input is closed")
+            continue
         try:
-            yield path, is_named, _read(path)
+            data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
         except OSError as error:
             on_error(path, error.strerror or "cannot be read")
-
-
-def _read(path: str) -> bytes:
-    if path != "-":
-        return Path(path).read_bytes()
-    if sys.stdin is None:
-        raise OSError(0, "standard input is closed")
-    return sys.stdin.buffer.read()
+        else:
+            yield path, is_named, data
 
 
 def _paths(paths: list[str], on_error: ErrorHandler) -> Iterator[tuple[str, bool]]:
@@ -164,19 +161,14 @@ def _paths(paths: list[str], on_error: ErrorHandler) -> Iterator[tuple[str, bool
         if path == "-" or not os.path.isdir(path):
             yield path, True
             continue
-        seen: set[str] = set()
+        first_paths: dict[str, str] = {}
         for folder, inner, names in os.walk(path, followlinks=True, onerror=cannot_list):
-            inner[:] = sorted(name for name in inner if not name.startswith("."))
-            inner[:] = [name for name in inner if _is_new(os.path.join(folder, name), seen)]
+            folders = {name: os.path.join(folder, name) for name in sorted(inner) if not name.startswith(".")}
+            # Links may lead to one folder from several, or back: only the first path to a folder is followed.
+            inner[:] = [
+                name for name, link in folders.items() if first_paths.setdefault(os.path.realpath(link), link) == link
+            ]
             for name in sorted(names):
                 file = os.path.join(folder, name)
                 if name.lower().endswith(_SUFFIXES) and (os.path.isfile(file) or not os.path.exists(file)):
                     yield file, False
-
-
-def _is_new(folder: str, seen: set[str]) -> bool:
-    """Return whether *folder* is not in *seen* and add *folder* to *seen*, since a link may lead back to a folder."""
-    real = os.path.realpath(folder)
-    is_new = real not in seen
-    seen.add(real)
-    return is_new

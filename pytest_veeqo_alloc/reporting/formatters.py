@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from pytest_veeqo_alloc.contract.failure import render
 from pytest_veeqo_alloc.contract.findings import Finding, Findings
@@ -84,8 +85,8 @@ def json_text(run: CheckRun) -> str:
     return json.dumps(outcome, indent=2)
 
 
-_MESSAGE = {"%": "%25", "\r": "%0D", "\n": "%0A"}
-_PROPERTY = {**_MESSAGE, ":": "%3A", ",": "%2C"}
+_MESSAGE = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
+_PROPERTY = _MESSAGE | str.maketrans({":": "%3A", ",": "%2C"})
 
 
 def github_lines(run: CheckRun) -> Iterator[str]:
@@ -100,10 +101,8 @@ def github_lines(run: CheckRun) -> Iterator[str]:
 
 
 def _workflow_command(kind: str, file: str, title: str, message: str) -> str:
-    def escaped(text: str, table: dict[str, str]) -> str:
-        return printable("".join(table.get(character, character) for character in text))
-
-    return f"::{kind} file={escaped(file, _PROPERTY)},title={title}::{escaped(message, _MESSAGE)}"
+    place, text = printable(file.translate(_PROPERTY)), printable(message.translate(_MESSAGE))
+    return f"::{kind} file={place},title={title}::{text}"
 
 
 # Reports
@@ -127,7 +126,7 @@ def run_lines(run: RunReport) -> Iterator[str]:
 
 def _finding_lines(run: RunReport) -> Iterator[str]:
     by_rule: dict[tuple[str, str], tuple[str, int]] = {}
-    for row in (row for totals in run.totals.values() for row in totals.findings.values()):
+    for row in chain.from_iterable(totals.findings.values() for totals in run.totals.values()):
         key = (row["severity"], row["rule"])
         place, count = by_rule.get(key, (f"{row['side']} {row['example']}", 0))
         by_rule[key] = (place, count + row["count"])

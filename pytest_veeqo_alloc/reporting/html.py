@@ -12,14 +12,7 @@ from pytest_veeqo_alloc.contract.rules import CATALOGUE, BodySide
 from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.coverage.collector import Origin
 from pytest_veeqo_alloc.coverage.field_counts import FieldPlace, Node
-from pytest_veeqo_alloc.coverage.report_model import (
-    Document,
-    Drift,
-    Totals,
-    find_drift,
-    rule_totals,
-    totals_by_origin,
-)
+from pytest_veeqo_alloc.coverage.report_model import Document, Drift, Totals, find_drift, rule_totals, totals_by_origin
 from pytest_veeqo_alloc.spec.loader import field_trees
 
 MAX_CALLS = 1000
@@ -116,15 +109,14 @@ def _branch(side: BodySide, node: Node, totals: dict[Origin, Totals], drift: dic
 
 def _leaf(side: BodySide, place: FieldPlace, totals: dict[Origin, Totals], drift: list[str]) -> Leaf:
     documented = place.field
-    notes: list[str] = [documented.type or "no type documented"]
-    notes += ["required"] if documented.required else []
-    notes += ["may be null"] if documented.nullable else []
+    required, nullable = "required" if documented.required else "", "may be null" if documented.nullable else ""
+    notes = ", ".join(filter(None, (documented.type or "no type documented", required, nullable)))
     seen = []
     for origin, counted in totals.items():
         if (tally := counted.fields.get((side, place.pointer))) is not None:
             other = ", ".join(f"{kind} {count}" for kind, count in tally.types.items() if kind != place.expected)
             seen.append((origin, tally.present, tally.instances, other))
-    return Leaf(place.pointer, documented.name, ", ".join(notes), seen, drift)
+    return Leaf(place.pointer, documented.name, notes, seen, drift)
 
 
 def _calls(totals: dict[Origin, Totals]) -> list[tuple[Origin, tuple[str, str, int, int], int]]:

@@ -15,14 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_veeqo_alloc.capture.writers import write_atomically
 from pytest_veeqo_alloc.core.json_pointer import mask_name
 from pytest_veeqo_alloc.coverage.collector import Coverage, Origin
-from pytest_veeqo_alloc.coverage.report_model import (
-    FORMAT,
-    VERSION,
-    Document,
-    Totals,
-    build_report,
-    totals_by_origin,
-)
+from pytest_veeqo_alloc.coverage.report_model import FORMAT, VERSION, Document, Totals, build_report, totals_by_origin
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.spec.loader import PACKS, field_trees, load_deviations, read_shipped_text
 
