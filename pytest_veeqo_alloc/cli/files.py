@@ -22,7 +22,7 @@ from pytest_veeqo_alloc.spec.loader import operation_matches, side_of
 
 _SUFFIXES = (".json", ".yaml", ".yml", ".har")
 _OURS = (b"interactions", b"allocation", b"sellable")
-"""Words, one of which occurs in every file with a call of the documented operation."""
+"""Every file with a call of the documented operation contains at least one of these words."""
 
 ErrorHandler = Callable[[str, str], None]
 """A function that takes the path of a file and the reason why the file cannot be used."""
@@ -30,7 +30,7 @@ ErrorHandler = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class FileCheckOptions:
-    """The options for checking files. *kind* None means that the kind is detected; *max_age* is in days."""
+    """The options for checking files. If *kind* is None, the kind is detected. *max_age* is in days."""
 
     kind: Kind | None = None
     expect_status: int | None = None

@@ -78,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_contract_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--profile", default="documented", help=f"{', '.join(PROFILES)} (default: documented)")
+    command.add_argument("--profile", default="documented", help=f"one of {', '.join(PROFILES)} (default: documented)")
     command.add_argument("--rule", **_REPEATABLE, metavar="ID=SEVERITY", help="severity of a rule: error, warning, off")
     names = ("--deviations", "--veeqo-alloc-deviations")  # failure messages suggest the pytest option
     text = "accept known deviations: the bundled pack 'observed', or a TOML file"
@@ -108,10 +108,10 @@ _days, _port = partial(_whole_number, 36_500), partial(_whole_number, 65_535)
 def _add_check(commands: Any) -> None:
     check = commands.add_parser("check", help="check files and folders")
     check.add_argument("paths", nargs="+", metavar="PATH", help="a file, a folder, or - for standard input")
-    check.add_argument("--as", dest="kind", choices=KINDS, help="the kind of the files (default: depends on content)")
+    check.add_argument("--as", dest="kind", choices=KINDS, help="the kind of the files (default: detected)")
     _add_contract_options(check)
     check.add_argument("--expect-status", type=int, metavar="STATUS", help="the status that every response must have")
-    check.add_argument("--lint", action="store_true", help="also look for secrets, in calls of any operation")
+    check.add_argument("--lint", action="store_true", help="also look for secrets, in calls of all operations")
     check.add_argument("--max-age", type=_days, metavar="DAYS", help="with --lint: the maximum age of a recording")
     check.add_argument("--format", choices=("text", "json", "github"), default="text", help="default: text")
     check.set_defaults(command=_check)
@@ -146,7 +146,7 @@ def _add_printers(commands: Any) -> None:
     schema.add_argument("--profile", help="add the restrictions of this profile (default: allow other members)")
     schema.set_defaults(command=lambda args: _print_json(load_schema(args.side, args.profile)))
     openapi = commands.add_parser("openapi", help="print the operation as an OpenAPI 3.1 document")
-    openapi.add_argument("--profile", help="use the schemas of this profile (default: those that allow other members)")
+    openapi.add_argument("--profile", help="use the schemas of this profile (default: allow other members)")
     openapi.set_defaults(command=lambda args: _print_json(openapi_document(args.profile)))
     rules = commands.add_parser("rules", help="print every rule")
     rules.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
@@ -251,7 +251,7 @@ def _add_serve(commands: Any) -> None:
         "serve",
         help="run a fake of the API, or a proxy in front of it, and check each request",
         description="Run a fake of the API or, with --upstream, a proxy in front of it. The output begins with the "
-        "URL, and each request adds a line. SIGINT or SIGTERM stops the server, with exit status 1 after errors.",
+        "URL, and each request adds a line. SIGINT or SIGTERM stops the server. Exit status 1: errors were found.",
     )
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)")
     serve.add_argument("--port", type=_port, default=0, help="the port to listen on (default: a free one)")

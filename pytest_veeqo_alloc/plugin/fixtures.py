@@ -1,4 +1,4 @@
-"""The fixtures for users. This module is loaded in every run, so each fixture imports heavy modules itself."""
+"""The fixtures for users. Every run loads this module, so each fixture imports heavy modules itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fixtures of the conformance suite, loaded in every run, so each fixture imports heavy modules itself."""
+"""The fixtures of the conformance suite. Every run loads this module, so each fixture imports heavy modules itself."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _veeqo_alloc_server_of_session(
 def _veeqo_alloc_server_under_test(
     request: pytest.FixtureRequest, _veeqo_alloc_server_of_session: ServerUnderTest | str
 ) -> ServerUnderTest:
-    """Return the server under test, which passes its warnings to this test, or skip the test."""
+    """Return the server under test, whose warnings are recorded for this test, or skip the test."""
     if isinstance(_veeqo_alloc_server_of_session, str):
         pytest.skip(_veeqo_alloc_server_of_session)
     _veeqo_alloc_server_of_session.warn = functools.partial(record_warnings, request.node)

@@ -1,4 +1,4 @@
-"""Writing to the server under test, which is set by `--veeqo-alloc-base-url`."""
+"""The part of the plugin that writes to the server of `--veeqo-alloc-base-url`."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def record_warnings(item: pytest.Item, findings: Findings) -> None:
 
 
 def recorded(report: Any, name: str) -> list[Any]:
-    """Return the values of the user property *name* of a test, or an empty list if *report* is not of the call phase."""
+    """Return the values of the user property *name* in *report*, if the report is of the call phase."""
     if getattr(report, "when", "") != "call":
         return []
     return [value for key, value in report.user_properties if key == name]

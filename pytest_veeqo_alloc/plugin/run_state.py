@@ -69,7 +69,7 @@ def listener_of(config: pytest.Config) -> CheckListener:
 
 
 class CheckListener:
-    """The listener of this process. Counts checks and keeps warnings per test; records coverage if `recorder` is set."""
+    """The check listener of this process. It counts checks, keeps warnings and can record coverage."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.recorder: CoverageRecorder | None = None

@@ -19,7 +19,7 @@ from pytest_veeqo_alloc.recording.paths import cassette_files
 _MAX_LINES = 5
 _HEAD = 4096
 _MARKS = (b"veeqo_alloc:", b'"veeqo_alloc"', b"/allocations")
-"""Strings, one of which occurs in the first bytes of every cassette of the documented operation."""
+"""The first bytes of every cassette of the documented operation contain one of these strings."""
 
 
 def checked_lines(reports: list[Any]) -> Iterator[str]:

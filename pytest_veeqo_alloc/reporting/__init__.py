@@ -1,1 +1,1 @@
-"""Output: terminal, JSON, GitHub annotations and the HTML report."""
+"""Output of findings and reports: terminal, JSON, GitHub annotations and HTML."""

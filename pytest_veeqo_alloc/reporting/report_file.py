@@ -100,9 +100,7 @@ def load(path: str) -> Document:
     try:
         report: Document = json.loads(data)
     except (ValueError, RecursionError):
-        raise ValueError(
-            f"{path!a}: not JSON, or cut off; a report is the .json file of --veeqo-alloc-report"
-        ) from None
+        raise ValueError(f"{path!a}: invalid or truncated JSON; give the .json file of --veeqo-alloc-report") from None
     if problem := _problem(report):
         raise ValueError(f"{path!a}: {problem}")
     return report

@@ -179,9 +179,9 @@ def cut(text: str) -> str:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (cut, "not JSON, or cut off"),
-        (lambda text: "", "not JSON, or cut off"),
-        (lambda text: "[" * 100_000, "not JSON, or cut off"),
+        (cut, "invalid or truncated JSON"),
+        (lambda text: "", "invalid or truncated JSON"),
+        (lambda text: "[" * 100_000, "invalid or truncated JSON"),
         (lambda text: "[1]", "not a report of pytest-veeqo-alloc"),
         (lambda text: text.replace('"version":1', '"version":2', 1), "not a report of version 1"),
         (
