@@ -32,6 +32,7 @@ class LivePlugin:
         no_folder = {"error": "the controller gave this process no run folder"}
         self._shared: dict[str, str] = getattr(config, "workerinput", {}).get(LIVE_PLUGIN, no_folder)
         self._is_worker = hasattr(config, "workerinput")
+        self._error = LiveError(self._shared["error"]) if self._is_worker and "error" in self._shared else None
         self._exit = contextlib.ExitStack()
         self._lines: list[str] = []
         self._live: LiveClient | None = None
@@ -41,7 +42,7 @@ class LivePlugin:
                 self._open_journal(self._permission)
         except LiveError as error:
             # Raised only when a test writes, since other tests do not need the server.
-            self._shared = {"error": str(error)}
+            self._error, self._shared = error, {"error": str(error)}
 
     def _open_journal(self, permission: WritePermission) -> None:
         path = base_directory(self._config, "journal") / (setting(self._config, "journal") or JOURNAL)
@@ -52,8 +53,8 @@ class LivePlugin:
 
     def live(self) -> LiveClient:
         """Return the client that writes to the server under test. Raise LiveError if writing is not permitted."""
-        if "error" in self._shared:
-            raise LiveError(self._shared["error"])
+        if self._error is not None:
+            raise self._error
         if self._live is None:
             writer = JournalWriter(Path(self._shared["journal"]), self._shared["run"])
             self._live = LiveClient(self._permission, Path(self._shared["folder"]), writer)
@@ -67,7 +68,7 @@ class LivePlugin:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
         """Clean up if the option is set, and prepare the lines of the summary."""
-        if self._is_worker or "error" in self._shared:
+        if self._is_worker or self._error is not None:
             return
         try:
             self._lines = list(self._summary(self._shared["run"]))
