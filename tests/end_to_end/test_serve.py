@@ -323,4 +323,4 @@ def test_unwritable_report_does_not_hide_findings(tmp_path: Path) -> None:
 
 def test_a_report_of_an_unknown_kind_is_told_before_anything_is_served(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--report", "out.txt"]) == 2
-    assert "ends in .json or .html" in capsys.readouterr().err
+    assert "must end in .json or .html" in capsys.readouterr().err
