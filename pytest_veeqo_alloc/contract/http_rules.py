@@ -163,7 +163,7 @@ def is_credential(name: str) -> bool:
 
 
 def _query(query: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the name of each query parameter, and its name and value decoded in both readings of a plus sign."""
+    """Yield the name of each query parameter, and its name and value, decoded with a plus as a space and as a plus."""
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
         if pair:

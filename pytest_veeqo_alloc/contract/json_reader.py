@@ -50,7 +50,7 @@ def read(body: bytes | None) -> Reading:
 
 
 def from_parsed(value: Any, before: Iterable[Breach] = ()) -> Reading:
-    """Check a parsed value and add its breaches to *before*. Raise TypeError for member names that are not strings."""
+    """Check a parsed value. Its breaches follow those in *before*. Raise TypeError if a member name is not a string."""
     if nests_deeper(value, MAX_DEPTH):
         return _unreadable(TOO_DEEP, before)
     breaches = list(before)
