@@ -188,7 +188,7 @@ def _example(args: argparse.Namespace) -> int:
 
 def _add_redact(commands: Any) -> None:
     redact = commands.add_parser(
-        "redact", help="replace values that may be secret in cassettes, HAR and interaction files"
+        "redact", help="replace possibly secret values in cassettes, HAR and interaction files"
     )
     redact.add_argument("paths", nargs="+", metavar="PATH", help="a file, a folder, or - for standard input")
     redact.add_argument("--in-place", action="store_true", help="rewrite the files (default: print a redacted file)")
@@ -310,14 +310,8 @@ def _server(args: argparse.Namespace, engine: Engine, stack: ExitStack) -> BaseS
         return Fake(engine, POLICIES[args.policy or "default"](), world=world, on_record=print_record)
     if args.policy:
         raise ValueError("--policy is for the fake: omit it, since the server of --upstream decides")
-    options = WriteOptions(
-        base_url=args.upstream,
-        allow_hosts=tuple(args.allow_host),
-        max_writes=args.max_writes,
-        orders=args.orders,
-        rate=args.rate,
-        trust_env=args.trust_env,
-    )
+    hosts, writes = tuple(args.allow_host), args.max_writes
+    options = WriteOptions(args.upstream, hosts, "", writes, args.orders, rate=args.rate, trust_env=args.trust_env)
     return stack.enter_context(open_proxy(engine, options, Path(args.journal), reads=args.allow_reads))
 
 

@@ -39,9 +39,7 @@ def world_of(pool: OrderPool) -> World:
         for sellable, units in order.sellables.items():
             stock = Stock(order.warehouse_id, units, 0)
             lines.setdefault(order.id, []).append(Line(sellable, units, stock=(stock,)))
-    return World.of(
-        *(Story(order_id=order_id, lines=tuple(ordered), allocations=()) for order_id, ordered in lines.items())
-    )
+    return World.of(*(Story(order_id=order, lines=tuple(ordered), allocations=()) for order, ordered in lines.items()))
 
 
 @contextmanager
@@ -114,11 +112,8 @@ def print_record(record: Record) -> None:
     path = path_of(request.url).rpartition("/orders/")[2] if is_known else ""
     place = f"/orders/{path}" if path else "(another path)"
     response = record.interaction().response
-    parts = [
-        safe_method(request.method) or "(another method)",
-        place,
-        str(response.status) if response else "no response",
-    ]
+    status = str(response.status) if response else "no response"
+    parts = [safe_method(request.method) or "(another method)", place, status]
     if fault := record.source.partition(", ")[2]:
         parts.append(f"({fault})")
     found = (record.request_findings, record.response_findings)

@@ -163,10 +163,8 @@ def _veeqo_alloc_server_runner(
         try:
             address = stack.enter_context(running(fake, host=settings.host, port=settings.port)).netloc
         except OSError as error:
-            place = f"{settings.host}:{settings.port}"
-            raise _failed(
-                f"the fake cannot listen on {place}: {error.strerror}; omit port= to use a free port"
-            ) from None
+            problem = f"the fake cannot listen on {settings.host}:{settings.port}: {error.strerror}"
+            raise _failed(f"{problem}; omit port= to use a free port") from None
         pytestconfig.stash.setdefault(FAKE_ADDRESSES, []).append(address)
         yield fake
         pytestconfig.stash[FAKE_ADDRESSES].remove(address)

@@ -61,9 +61,8 @@ def cassette_lines(used: list[tuple[str, dict[str, Any]]], config: pytest.Config
         yield f"veeqo-alloc: warning: {name!a} was not recorded: {played}; choose another name"
     if _is_whole_run(config):
         folder, paths = cassette_folder(config), {os.path.realpath(cassette["path"]) for _, cassette in used}
-        if unused := [
-            path.name for path in cassette_files(folder) if os.path.realpath(path) not in paths and _is_ours(path)
-        ]:
+        others = [path for path in cassette_files(folder) if os.path.realpath(path) not in paths]
+        if unused := [path.name for path in others if _is_ours(path)]:
             yield f"veeqo-alloc: warning: no test used {printable(f'{_listed(unused, _MAX_LINES)} in {folder}')}"
 
 

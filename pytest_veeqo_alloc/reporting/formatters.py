@@ -74,15 +74,9 @@ def terminal_lines(run: CheckRun) -> Iterator[str]:
 
 def json_text(run: CheckRun) -> str:
     """Return a JSON object with `ok`, `checked`, `skipped` and `findings`. Names that may be secret are masked."""
-    outcome = {
-        "ok": not run.errors and not run.unreadable,
-        "checked": len(run.checked),
-        "skipped": run.skipped,
-        "findings": [
-            {**finding.as_row(), "file": result.source} for result in run.checked for finding in result.findings
-        ],
-    }
-    return json.dumps(outcome, indent=2)
+    rows = [{**finding.as_row(), "file": result.source} for result in run.checked for finding in result.findings]
+    is_ok = not run.errors and not run.unreadable
+    return json.dumps({"ok": is_ok, "checked": len(run.checked), "skipped": run.skipped, "findings": rows}, indent=2)
 
 
 _MESSAGE = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
