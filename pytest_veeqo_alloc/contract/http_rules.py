@@ -43,7 +43,7 @@ class Operation:
         return unquote(match[1]) if match else None
 
     def order_id(self, url: str) -> int | None:
-        """Return the order id in the path of *url*, or None for an undocumented path or an id that is not an integer."""
+        """Return the order id in the path of *url*, or None for an undocumented path or a non-integer id."""
         return order_id_in(self.order_segment(url))
 
     def matches(self, interaction: Interaction) -> bool:
@@ -100,7 +100,7 @@ LONG_KEY = 8
 
 
 def target_breaches(request: Request, segment: str | None, operation: Operation) -> list[Breach]:
-    """Return the breaches of method and path. *segment* is the order id in the path, or None for an undocumented path."""
+    """Return the breaches of method and path. *segment* is the order id, or None if the path is undocumented."""
     breaches = []
     if request.method != operation.method:
         got = safe_method(request.method) or "another method"

@@ -1,1 +1,1 @@
-"""Cassettes: recorded HTTP interactions. vcrpy records and replays them, while a guard blocks other network access."""
+"""Cassettes that vcrpy records and replays, with a network guard."""
