@@ -1,1 +1,1 @@
-"""Cassettes that vcrpy records and replays, with a network guard."""
+"""Cassettes: recording and replay by vcrpy, and a network guard."""

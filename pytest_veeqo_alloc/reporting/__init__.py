@@ -1,1 +1,1 @@
-"""Output of findings and reports: terminal, JSON, GitHub annotations and HTML."""
+"""Findings and reports as text, JSON, HTML and GitHub annotations."""
