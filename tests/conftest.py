@@ -2,11 +2,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import jsonschema  # noqa: F401  # see below
 import pytest
+import yaml  # noqa: F401  # see below
 from hypothesis import settings
 from support.plugins import disable_others
 from support.servers import serving
 from support.staging import Staging, staging
+
+# A run of pytester in this process forgets the modules that it was the first to import. PyYAML's C part cannot be imported
+# twice, and jsonschema takes long, so both are imported before any such run.
 
 # Every run tries the same few examples, without deadlines, so that a busy machine fails no test;
 # `--hypothesis-profile=thorough`, as in `tox run -e thorough`, tries many.
