@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import yaml  # noqa: F401  # before a run of pytester, which would load a second copy of its C types
 from support.bodies import BODY
 from support.cassettes import created, write
 from support.plugins import STRICTLY
