@@ -43,7 +43,7 @@ ERROR_RESPONSES: Mapping[str, ErrorResponse] = {
                          "GET of shipping rates for an order without an address"),
     "unauthorized": _json(401, {"error_messages": "You're not authorized"}, "GET with a wrong key"),
     "forbidden": _json(403, {"error_messages": "Feature not available on your current plan"},
-                       "GET of a feature that the plan does not have"),
+                       "GET request for a feature that the subscription plan lacks"),
     "not-found": _json(404, {"error_messages": "Not found"}, "GET of an unknown order"),
     "bad-parameter": _json(400, {"error_messages": ["Infinity"]}, "GET with a page size that is not a number"),
     "unknown-route": _json(404, {"status": 404, "error": "Not Found"}, "GET of an unknown path"),

@@ -120,7 +120,7 @@ def live_or_fail(config: pytest.Config) -> LiveClient:
 
     try:
         return _live(config)
-    except LiveError as error:
+    except (LiveError, ValueError) as error:
         raise _failed("nothing was sent:" + "".join(f"\n  - {line}" for line in str(error).splitlines())) from None
 
 
