@@ -19,7 +19,7 @@ Units = dict[int, float]
 
 @dataclass(frozen=True, slots=True)
 class AllocationRequest:
-    """The warehouse and the units that a request asks for. Unreadable parts are left out."""
+    """The warehouse and the units that a request asks for. Parts that are missing or have a wrong type are left out."""
 
     warehouse_id: int | None = None
     units: Units = field(default_factory=dict)
@@ -29,7 +29,8 @@ class AllocationRequest:
 class RequestScope:
     """The warehouses and sellables that a request could affect, even on a server that interprets the request leniently.
 
-    `units` has the largest quantities that could be allocated. `is_bounded` is false if a value cannot be interpreted.
+    `units` has the largest quantities that could be allocated. `is_bounded` is false if a value cannot be interpreted,
+    so that the request could affect more than is listed.
     """
 
     warehouses: frozenset[int] = frozenset()
@@ -39,7 +40,7 @@ class RequestScope:
 
 @dataclass(frozen=True, slots=True)
 class ExistingAllocation:
-    """An allocation in an order."""
+    """An allocation that an order already contains."""
 
     id: int
     warehouse_id: int | None = None
@@ -47,7 +48,7 @@ class ExistingAllocation:
 
 
 def requested_allocation(body: bytes | Reading | None) -> AllocationRequest:
-    """Return the allocation in the request *body*, with or without the wrapper object `allocation`."""
+    """Return the allocation in the request *body*, which may lack the wrapper object `allocation`."""
     reading = body if isinstance(body, Reading) else read(body)
     allocation = as_object(wrapped_allocation(reading.value)[0])
     units = _units(allocation, "line_items_attributes", _requested_sellable_id)
@@ -57,7 +58,7 @@ def requested_allocation(body: bytes | Reading | None) -> AllocationRequest:
 def request_scope(body: bytes | None) -> RequestScope:
     """Return the scope of the request *body*. A non-empty body that is not JSON has an unbounded scope.
 
-    Numbers in quotes and members at any depth are included.
+    Numbers in quotes and members at any depth are included, since a lenient server may accept them.
     """
     reading = read(body)
     if not reading.readable:
@@ -105,7 +106,7 @@ def _nested_objects(value: Any) -> Iterator[Object]:
 
 
 def _units(owner: Object, name: str, sellable_id: Callable[[Object], Any]) -> Units:
-    """Return the quantities by sellable id in the line items *name* of *owner*, without unreadable quantities."""
+    """Return the quantities by sellable id in the line items *name* of *owner*. Unreadable quantities count as 0."""
     units: Units = {}
     for _, line in objects_in(owner, name, ""):
         if (sellable := _integer(sellable_id(line))) is not None:
@@ -123,7 +124,7 @@ def _warehouse_id(allocation: Object) -> Any:
 
 def _generous_number(value: Any) -> float | None:
     if isinstance(value, str):
-        with contextlib.suppress(ValueError):  # number() refuses text
+        with contextlib.suppress(ValueError):  # `number` then returns None for the string
             value = float(value)
     return number(value)
 
@@ -134,7 +135,7 @@ def _integer(value: Any) -> int | None:
 
 
 def request_line_breaches(body: Any) -> list[Breach]:
-    """Return the breach of a request without line items, or of each sellable that an earlier line item already has."""
+    """Return a breach if a request has no line items, otherwise one for each line item that repeats a sellable."""
     allocation, pointer = wrapped_allocation(body)
     allocation = as_object(allocation)
     if allocation.get("line_items_attributes") == []:
@@ -150,7 +151,7 @@ def request_line_breaches(body: Any) -> list[Breach]:
 
 
 def echo_breaches(order: Object, order_id: int | None, request_body: Any) -> list[Breach]:
-    """Return the breaches of an order that is not the requested one, or lacks the requested allocation.
+    """Return a breach if *order* is not the requested order, and another if it lacks the requested allocation.
 
     *order_id* is the order id in the path. Unknown and unreadable values are not compared.
     """
@@ -176,7 +177,11 @@ def _allocation_echo(order: Object, request_body: Any) -> list[Breach]:
 
 
 def _may_match(allocation: Object, warehouse: float, lines: dict[float, float], is_complete: bool) -> bool:
-    """Return whether *allocation* may be the requested one. An unreadable allocation may be the requested one."""
+    """Return whether *allocation* may be the one requested for *warehouse* with the quantities by sellable id *lines*.
+
+    If the order is allocated completely (*is_complete*), the quantities must be equal, otherwise they may
+    be smaller. An unreadable allocation may always be the requested one.
+    """
     shown_warehouse = number(_warehouse_id(allocation))
     shown = quantities(allocation.get("line_items"), sellable_id_of)
     if shown_warehouse is None or shown is None:

@@ -1,4 +1,4 @@
-"""Equations between the values of an order. An equation with an absent or unusable operand is skipped."""
+"""Equations between values of an order. An equation is skipped if a value is absent, of the wrong type or too large."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pytest_veeqo_alloc.core.text import describe, describe_number
 
 _TOLERANCE = 0.005
 _LARGEST = 1e150
-"""The exclusive limit of usable numbers. The product of two usable numbers fits a double."""
+"""The equations use only numbers below this limit, so that the product of two numbers fits a double."""
 
 Object = dict[str, Any]
 Add = Callable[[Breach], None]
 
 
 def order_breaches(order: Any) -> list[Breach]:
-    """Return the equations that the response body *order* breaks, as breaches."""
+    """Return a breach for each equation that does not hold in the response body *order*."""
     breaches: list[Breach] = []
     add = breaches.append
     order = as_object(order)
@@ -29,7 +29,7 @@ def order_breaches(order: Any) -> list[Breach]:
     clean: dict[Any, Object] = {}
     for pointer, line in _lines(order):
         sellable = as_object(line.get("sellable"))
-        # An order repeats a sellable in each allocation; an equal copy of a clean one need not be checked again.
+        # An order repeats a sellable in each allocation. An equal copy of one without breaches is not checked again.
         key = number(sellable.get("id"))
         if clean.get(key) == sellable:
             continue
@@ -46,7 +46,11 @@ def order_breaches(order: Any) -> list[Breach]:
 
 
 def quantities(lines: Any, sellable_id: Callable[[Object], Any]) -> dict[float, float] | None:
-    """Return the total quantity of each sellable, or None if the *lines* or an id or quantity in them are unusable."""
+    """Return the total quantity by sellable id in the line items *lines*, or None if it cannot be computed.
+
+    It cannot be computed if *lines* is not an array, or if a sellable id or a quantity is missing or not a number.
+    *sellable_id* returns the sellable id of a line item.
+    """
     totals: dict[float, float] = {}
     for line in map(as_object, lines if isinstance(lines, list) else [None]):
         key, quantity = number(sellable_id(line)), number(line.get("quantity"))
@@ -57,12 +61,12 @@ def quantities(lines: Any, sellable_id: Callable[[Object], Any]) -> dict[float, 
 
 
 def sellable_id_of(line: Mapping[str, Any]) -> Any:
-    """Return the sellable id in a line item of an order or of an allocation in an order."""
+    """Return the sellable id in *line*, a line item of an order or of an allocation in a response."""
     return as_object(line.get("sellable")).get("id")
 
 
 def number(value: Any) -> float | None:
-    """Return *value* if it is a number that the equations can use, otherwise None."""
+    """Return *value* if it is a number between -1e150 and 1e150, otherwise None: the equations skip larger numbers."""
     if type(value) in (int, float) and -_LARGEST < value < _LARGEST:
         return value  # type: ignore[no-any-return]  # the type was checked
     return None
@@ -74,7 +78,7 @@ def as_object(value: Any) -> Object:
 
 
 def objects_in(parent: Mapping[str, Any], name: str, pointer: str) -> Iterator[tuple[str, Object]]:
-    """Yield the pointer and the value of each object in the array *name* of *parent*, which is at *pointer*."""
+    """Yield the pointer and the value of each object in the array *name* of *parent*. *parent* is at *pointer*."""
     items = parent.get(name)
     for index, item in enumerate(items if isinstance(items, list) else ()):
         if isinstance(item, dict):
@@ -88,7 +92,7 @@ def _lines(order: Mapping[str, Any]) -> Iterator[tuple[str, Object]]:
 
 
 def _amount(owner: Mapping[str, Any], name: str) -> float:
-    """Return the number *name* of *owner*. An unusable number becomes NaN, with which every equation holds."""
+    """Return the number in the member *name* of *owner*, otherwise NaN, which passes every equation."""
     amount = number(owner.get(name))
     return math.nan if amount is None else amount
 
@@ -180,7 +184,10 @@ def _completeness(add: Add, order: Object) -> None:
 
 
 def _equal(add: Add, rule: str, pointer: str, owner: Object, name: str, wanted: float) -> None:
-    """Add a breach if the amount *name* of *owner*, which is at *pointer*, differs from *wanted* by over 0.005."""
+    """Add a breach of *rule* if the amount in the member *name* of *owner* differs from *wanted* by more than 0.005.
+
+    *owner* is the object at *pointer*.
+    """
     if owner.get(name) == wanted:
         return
     stated = _amount(owner, name)
@@ -189,7 +196,7 @@ def _equal(add: Add, rule: str, pointer: str, owner: Object, name: str, wanted: 
 
 
 def _same(add: Add, rule: str, pointer: str, owner: Object, name: str, wanted: Any) -> None:
-    """Add a breach if the number *name* of *owner*, which is at *pointer*, is not exactly *wanted*."""
+    """Add a breach of *rule* if the number in the member *name* of *owner*, the object at *pointer*, is not *wanted*."""
     stated = owner.get(name)
     if stated == wanted:
         return

@@ -1,4 +1,4 @@
-"""Checks of interactions: all breaches of the rules, then the findings according to a profile and its deviations."""
+"""Checks of interactions: find all breaches of rules, then turn them into findings with a profile and deviations."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from pytest_veeqo_alloc.core.json_pointer import is_index, resolve
 from pytest_veeqo_alloc.core.text import NOTHING, describe_openly
 
 UNREADABLE = frozenset({"body-missing", "not-json", "not-utf8", "too-deep"})
-"""The rules about unreadable bodies. If one of these rules is broken, media type and content are not checked."""
+"""The ids of the rules about unreadable bodies. If a body breaks one, its media type and content are not checked."""
 
 _BODILESS = (204, 205)
 
@@ -47,7 +47,7 @@ class Tables:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A profile's severities, the accepted deviations, and whether findings may show scalar values."""
+    """A profile's severities, the accepted deviations, and whether findings may show scalar values from bodies."""
 
     profile: str
     severities: Mapping[str, Severity]
@@ -57,11 +57,11 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class CheckContext:
-    """The caller's knowledge about an interaction.
+    """What the caller of a check knows about the interaction.
 
     `expect_status` is the status that the test expects. `broken_request` says that the request is broken on purpose.
-    `stored` says that the interaction comes from a file, whose headers may be filtered. `known_keys` are API keys to
-    search for in the whole request. `watched` says that the sequence of the requests is checked as well.
+    `stored` says that the interaction comes from a file, from which headers may have been removed. `known_keys` are API
+    keys to search for in the whole request. `watched` says that the sequence of requests is checked as well.
     """
 
     expect_status: int | None = None
@@ -72,12 +72,12 @@ class CheckContext:
 
 
 SidedBreach = tuple[Side, Breach, Any]
-"""The side of a breach, the breach, and the parsed body of that side."""
+"""A side (request or response), a breach on that side, and the parsed body of that side."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawResult:
-    """Every breach of an interaction, without severities, and the bodies that were checked.
+    """Every breach in an interaction, without severities, and the parsed bodies that were checked.
 
     `request_body` is None if the request is unknown or broken on purpose. `response_body` is None if there is no
     successful response.
@@ -105,7 +105,7 @@ class ParsedRequest:
 def examine(
     interaction: Interaction, tables: Tables, context: CheckContext, parsed: ParsedRequest | None = None
 ) -> RawResult:
-    """Return every breach of *interaction*. *parsed* is the parsed request, if the caller has already parsed it."""
+    """Return every breach in *interaction*. *parsed* is the parsed request, if the caller has already parsed it."""
     breaches: list[SidedBreach] = []
     request, response = interaction.request, interaction.response
     if request is not None and parsed is None:
@@ -126,7 +126,7 @@ def examine(
 
 
 def examine_body(side: Side, value: Any, tables: Tables) -> RawResult:
-    """Return every breach of a body, given as bytes or as a parsed JSON value."""
+    """Return every breach in a request or response body (*side*). *value* is the body as bytes or as a JSON value."""
     reading = read(value) if isinstance(value, bytes) else from_parsed(value)
     bodies = (reading, None) if side == "request" else (None, reading)
     return RawResult([(side, breach, reading.value) for breach in _body(side, reading, tables)], *bodies)
@@ -178,13 +178,13 @@ def _is_unreadable(breaches: Iterable[Breach]) -> bool:
 def findings_of(
     raw: RawResult, interaction: Interaction, tables: Tables, settings: Settings, context: CheckContext
 ) -> Findings:
-    """Return the findings that the *raw* result of *interaction* gives, with API keys masked."""
+    """Return the findings for *interaction*, made from the breaches in its *raw* result, with API keys masked."""
     findings = to_findings(raw.breaches, tables, settings, stored=context.stored)
     return mask_keys(findings, interaction.request, tables, context)
 
 
 def mask_keys(findings: Findings, request: Request | None, tables: Tables, context: CheckContext) -> Findings:
-    """Return *findings* with every name masked that contains an API key of *request* or a known API key."""
+    """Return *findings* with a placeholder for every name that contains an API key from *request* or *context*."""
     if request is None or not (len(findings) or findings.accepted):
         return findings
     keys = [key for key in (*keys_of(request, tables.operation), *context.known_keys) if len(key) >= LONG_KEY]
@@ -197,7 +197,10 @@ def mask_keys(findings: Findings, request: Request | None, tables: Tables, conte
 def to_findings(
     breaches: Iterable[SidedBreach], tables: Tables, settings: Settings, *, stored: bool = False
 ) -> Findings:
-    """Return the findings that *breaches* give under the profile and deviations of *settings*, ordered by place."""
+    """Return *breaches* as findings with the severities and deviations in *settings*, ordered by place.
+
+    If the breaches are in a *stored* file, some rules have at most the severity warning.
+    """
     findings, accepted = [], []
     for side, breach, body in breaches:
         severity = settings.severities[breach.rule]
@@ -230,7 +233,10 @@ def _finding(side: Side, breach: Breach, severity: Severity, body: Any) -> Findi
 
 
 def _place_key() -> Callable[[Finding], tuple[Any, ...]]:
-    """Return a sort key that orders array indices as numbers. Repeated parent pointers are split only once."""
+    """Return a key function for sorting findings by place, with array indices compared as numbers, not as strings.
+
+    The function remembers the split form of each parent pointer, since many findings have the same one.
+    """
     known: dict[str, list[tuple[int, int | str]]] = {"": []}
 
     def tokens(pointer: str) -> list[tuple[int, int | str]]:

@@ -56,7 +56,7 @@ class Deviation:
 
     @property
     def place(self) -> str:
-        """The pointer or, outside the body, the location."""
+        """The pointer, or the location if the deviation is outside the body."""
         return (self.location if self.pointer is None else self.pointer) or ""
 
     def expired(self, today: datetime.date) -> bool:
@@ -64,7 +64,7 @@ class Deviation:
         return self.expires is not None and today > self.expires
 
     def matches(self, finding: Finding) -> bool:
-        """Return whether *finding* has the rule and the place of this deviation."""
+        """Return whether *finding* has the rule of this deviation and a place that it covers."""
         if finding.rule != self.rule:
             return False
         if self.pointer is None or finding.pointer is None:
@@ -79,7 +79,7 @@ class Deviation:
 def parse(text: str) -> tuple[Deviation, ...]:
     """Parse a deviation file: TOML with tables `[[deviation]]`, whose keys are the fields of `Deviation`.
 
-    A list of pointers gives one deviation for each pointer. Raise ValueError for an invalid file.
+    A table with a list of pointers becomes one deviation for each pointer. Raise ValueError for an invalid file.
     """
     try:
         document = tomllib.loads(text)

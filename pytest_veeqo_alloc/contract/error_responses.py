@@ -1,7 +1,7 @@
 """Known error responses, and the rules about error bodies.
 
-The Veeqo documentation describes no errors of this call. The error responses here were captured from other calls of the
-API in 2026, or are synthetic.
+The Veeqo documentation describes no error responses to `POST /orders/{order_id}/allocations`. The ones in this module
+were captured from other calls of the API in 2026, or are synthetic.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ JSON_TYPE = "application/json;charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
-    """An error response, captured from another call of the API (`observed`) or synthetic, and its source."""
+    """An error response and its source. `observed` says whether it was captured from the live API or is synthetic."""
 
     response: Response
     observed: bool
@@ -72,7 +72,7 @@ MESSAGES = frozenset(
 """All strings in the bodies of the error responses. They are public, so redaction keeps them."""
 
 _SEARCHED = 1_000_000
-"""The maximum number of bytes of an error body that are searched for internals of the server."""
+"""The maximum number of bytes of an error body that are searched for server internals, such as a stack trace."""
 
 _SOURCE = r"rb|erb|py|js|ts|php|java|jsp|go|cs|cshtml|aspx|dll|exe|exs?|sql|log|conf|ini|env|pem|key"
 
@@ -95,7 +95,7 @@ _INTERNALS = (
 
 
 def error_body_breaches(body: bytes | None) -> list[Breach]:
-    """Return the breaches of an error body in an unknown format or with internals of the server."""
+    """Return a breach if the error body exposes server internals, and another if its format is unknown."""
     if not body:
         return []
     # A JSON string hides line breaks, quotes and slashes behind backslashes.

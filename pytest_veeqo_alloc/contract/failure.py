@@ -94,7 +94,7 @@ def _place(finding: Finding, both_sides: bool) -> str:
 
 
 class ContractViolation(AssertionError):  # noqa: N818  # a promised name, and the term of contract testing
-    """The error for an interaction that breaks the contract. `findings` has all findings, not only the ones shown."""
+    """The error for an interaction that breaks the contract. `findings` has all of them, the message only some."""
 
     def __init__(self, findings: Findings, hint: str = "") -> None:
         super().__init__(render(findings, hint))

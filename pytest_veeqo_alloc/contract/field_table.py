@@ -1,4 +1,4 @@
-"""The compiler of schema files into a table of documented objects, against which bodies are checked.
+"""A compiler of schema files into descriptions of documented objects, with which bodies are compared.
 
 The compiler rejects schema keywords that the checks of bodies would not enforce.
 """
@@ -30,7 +30,11 @@ _NULLABLE_STRING_TYPES = frozenset({str, type(None)})
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A documented member. `type` is None if none is documented; `shape` describes an object or array items."""
+    """A documented member of an object.
+
+    `type` is None if the documentation states no type. `shape` describes the value if it is an object, or each item of
+    the value if it is an array of objects; otherwise `shape` is None.
+    """
 
     name: str
     type: JsonType | None
@@ -45,11 +49,12 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A documented object with its `fields` by name. `children` has name, is-array flag and shape of nested objects.
+    """An object type of the schema, with its documented members (`fields`) by name.
 
-    `rule` is the rule that reports every structural breach of this object, or None for the usual rules. `is_clean`
-    returns true only for an object without any breach; after false, a full check is needed. The second argument of
-    `is_clean` is the set of known date-times, which `is_clean` extends.
+    `children` lists the members that hold objects: the name of the member, whether it is an array of objects, and their
+    shape. `rule` is the rule that reports every structural breach in such an object, or None for the usual rules.
+    `is_clean` is a fast check: true means that an object has no breach, and false that a full check is needed. Its
+    second argument is the set of strings that are known to be date-times, to which `is_clean` adds those that it finds.
     """
 
     name: str
@@ -60,7 +65,10 @@ class Shape:
 
 
 def compile_schema(schema: Schema, *, root: str) -> Shape:
-    """Compile *schema*, whose object is named *root*. Raise ValueError for unsupported keywords and other types."""
+    """Compile *schema*, which describes an object, into a `Shape` with the name *root*.
+
+    Raise ValueError for an unsupported keyword, or if *schema* or a schema that it refers to is not of type object.
+    """
 
     @functools.cache
     def referenced(reference: str) -> Shape:
@@ -108,10 +116,13 @@ def _check_keywords(schema: Schema) -> None:
 
 
 def _clean_check(fields: Iterable[Field]) -> CleanCheck:
-    """Return the `is_clean` function of a documented object. For speed, it checks all members of a kind in one call."""
+    """Return a fast check of an object with *fields*, for `Shape.is_clean`.
+
+    For speed, the check treats all members of one kind, such as all ids, in one call.
+    """
     ordered = sorted(fields, key=_group)
     width = len(ordered)
-    if width < 2:  # itemgetter would return no tuple
+    if width < 2:  # with a single name, itemgetter does not return a tuple
         return lambda members, dates: False
     fetch = itemgetter(*(f.name for f in ordered))
     end = {group: sum(_group(f) <= group for f in ordered) for group in range(_IDS, _PLAIN + 1)}
@@ -120,7 +131,7 @@ def _clean_check(fields: Iterable[Field]) -> CleanCheck:
     ids, fixed_end, nullable_end = end[_IDS], end[_FIXED], end[_NULLABLE]
     dates_at, arrays_at = slice(ids, end[_DATES]), slice(end[_DATES], end[_OPEN_ARRAYS])
     amounts_at = slice(nullable_end, end[_MONEY])
-    # This runs for every object of every body, so it skips checks for kinds that the shape does not have.
+    # The check runs for every object in every body, so it skips the kinds of fields that this object type lacks.
     has_dates, has_arrays = end[_DATES] > ids, end[_OPEN_ARRAYS] > end[_DATES]
     has_nullable, has_amounts = nullable_end > fixed_end, end[_MONEY] > nullable_end
     has_numbers = width > nullable_end
@@ -164,8 +175,8 @@ def _all_dates(texts: tuple[str, ...], dates: set[str]) -> bool:
     return True
 
 
-# Kinds of fields in the order of fetching. Up to _FIXED, a clean object has one type per field; then strings or nulls
-# follow, then numbers.
+# Kinds of fields, in the order in which the fast check fetches them. Each field up to _FIXED must have one exact type.
+# The fields after that are strings or null (_NULLABLE), then integers or floats (_MONEY and _PLAIN).
 _IDS, _DATES, _OPEN_ARRAYS, _FIXED, _NULLABLE, _MONEY, _PLAIN = range(7)
 
 

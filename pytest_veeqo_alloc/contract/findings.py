@@ -12,7 +12,7 @@ from pytest_veeqo_alloc.core.text import NOTHING
 
 
 class Breach(NamedTuple):
-    """A rule broken at a place. A non-empty `wanted` or `remedy` overrides that of the rule."""
+    """A rule broken at a place. A `wanted` or `remedy` that is not empty replaces the text that the rule has for it."""
 
     rule: str
     pointer: str | None
@@ -28,7 +28,7 @@ class Breach(NamedTuple):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Finding:
-    """A rule broken at a place, with the severity in a profile.
+    """A rule broken at a place, with the severity that the profile gives to the rule.
 
     `pointer` is a JSON Pointer (RFC 6901) into the body. It is None outside the body, where `location` is `method`,
     `path`, `path:order_id`, `query:NAME`, `header:NAME` or `status`; otherwise `location` is `body`. `wanted` and `got`
@@ -52,17 +52,20 @@ class Finding:
 
     @property
     def place(self) -> str:
-        """The pointer, `(whole body)` or the location. Names that may be secret are masked."""
+        """The place as messages show it, with names that may be secret masked.
+
+        It is the pointer in a body (`(whole body)` if the pointer is empty), otherwise the location.
+        """
         if self.pointer is None:
             return mask_location(self.location)
         return mask_pointer(self.pointer) or WHOLE_BODY
 
     def masked(self) -> Finding:
-        """Return the finding with all names in `pointer` and `location` masked that may be secret."""
+        """Return the finding with names that may be secret masked in `pointer` and `location`."""
         return replace(self, pointer=mask_pointer(self.pointer), location=mask_location(self.location))
 
     def mask_keys(self, keys: Iterable[str]) -> Finding:
-        """Return the finding with all names in `pointer` and `location` masked that contain one of *keys*."""
+        """Return the finding with names that contain one of the API keys *keys* masked in `pointer` and `location`."""
         pointer, location = self.pointer, self.location
         for key in keys:
             pointer, location = mask_key(pointer, key), mask_key(location, key) or location
@@ -81,7 +84,7 @@ class Finding:
     def __repr__(self) -> str:
         return f"<Finding {self}>"
 
-    # A copy is exact, unlike a pickle.
+    # A copy is exact, whereas a pickle is masked.
     def __copy__(self) -> Finding:
         return self
 

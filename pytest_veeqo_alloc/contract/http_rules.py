@@ -19,7 +19,11 @@ _MAX_ID_LENGTH = 30
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """The documented call: its method and path template, and the headers and the status that it uses."""
+    """The documented call.
+
+    `path` is a template such as `/path/{parameter}`, and `pattern` matches a path at its end. `key_header` and
+    `location_header` are names of headers, and `status` is the documented status.
+    """
 
     method: str
     path: str
@@ -34,11 +38,11 @@ class Operation:
         return f"{self.method} {self.path}"
 
     def path_for(self, order_id: object) -> str:
-        """Return the path of the call with *order_id*, which may be any value."""
+        """Return the path of the call for *order_id*, which need not be a valid id."""
         return re.sub(r"\{\w+\}", lambda match: str(order_id), self.path)
 
     def order_segment(self, url: str) -> str | None:
-        """Return the decoded order id segment in the path of *url*, or None for an undocumented path."""
+        """Return the decoded path segment of *url* where the order id belongs, or None for an undocumented path."""
         match = self.pattern.search(path_of(url))
         return unquote(match[1]) if match else None
 
@@ -96,11 +100,14 @@ _MEDIA_TYPE = re.compile(r"application/json|[!#$&^_.+a-z0-9-]+/[!#$&^_.+a-z0-9-]
 _KEY_IN_URL = Breach("key-in-url", None, "something that looks like a credential")
 _UNDOCUMENTED_QUERY = Breach("undocumented-query", None, "a query parameter")
 LONG_KEY = 8
-"""The minimum length of keys to search for within longer strings, in which a shorter key could occur by chance."""
+"""The minimum length of an API key that is searched for within longer strings. A shorter one could occur by chance."""
 
 
 def target_breaches(request: Request, segment: str | None, operation: Operation) -> list[Breach]:
-    """Return the breaches of method and path. *segment* is the order id, or None if the path is undocumented."""
+    """Return the breaches of the rules about method and path.
+
+    *segment* is the path segment where the order id belongs, or None if the path is undocumented.
+    """
     breaches = []
     if request.method != operation.method:
         got = safe_method(request.method) or "another method"
@@ -115,10 +122,10 @@ def target_breaches(request: Request, segment: str | None, operation: Operation)
 def key_breaches(
     request: Request, operation: Operation, *, headers_filtered: bool, known: Sequence[str]
 ) -> list[Breach]:
-    """Return the breaches of the API key and the query parameters of a request with the documented path.
+    """Return the breaches of the rules about API key and query parameters, for a request with the documented path.
 
-    With *headers_filtered*, a missing API key is not a breach. The URL must contain neither the API keys in the headers
-    nor the *known* ones.
+    With *headers_filtered*, a missing API key is not a breach, since it may have been removed from the headers. The URL
+    must contain neither an API key from the headers nor one of the *known* API keys.
     """
     sent = keys_of(request, operation)
     keys = list(dict.fromkeys([*sent, *known]))
@@ -140,7 +147,10 @@ def key_breaches(
 
 
 def credential_places(request: Request, operation: Operation, known: Sequence[str]) -> list[str]:
-    """Return the location of every credential in *request*: a field with a credential's name, or a *known* API key."""
+    """Return the location of every credential in the headers and the URL of *request*.
+
+    A credential is a value whose name says so, such as `authorization`, or one of the *known* API keys.
+    """
     names = (operation.key_header, "authorization")
     headers = [name for name in names if any(request.header_values(name))]
     headers += [name for name, value in request.headers if name.lower() not in names and value in known]
@@ -150,7 +160,7 @@ def credential_places(request: Request, operation: Operation, known: Sequence[st
 
 
 def keys_of(request: Request, operation: Operation) -> list[str]:
-    """Return the API keys in the headers of *request*, bearer tokens included."""
+    """Return the API keys in the headers of *request*, including bearer tokens."""
     authorizations = (value.strip() for value in request.header_values("authorization"))
     keys = request.header_values(operation.key_header)
     keys += [value[7:] for value in authorizations if value[:7].lower() == "bearer "]
@@ -158,12 +168,15 @@ def keys_of(request: Request, operation: Operation) -> list[str]:
 
 
 def is_credential(name: str) -> bool:
-    """Return whether *name* is a typical name of a header, parameter or member with a key, token or password."""
+    """Return whether a header, parameter or member called *name* typically holds a key, token or password."""
     return _CREDENTIAL.fullmatch(re.sub(r"[-_.\[\]\s]", "", name).lower()) is not None
 
 
 def _query(query: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the name of each query parameter, and its name and value, decoded with a plus as a space and as a plus."""
+    """Yield the decoded name of each query parameter, and all readings of its name and value.
+
+    There are two readings of each, since a plus sign may stand for a space or for itself.
+    """
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
         if pair:
@@ -175,7 +188,7 @@ def _show_key(texts: Iterable[str], keys: Iterable[str]) -> bool:
 
 
 def media_type_breach(message: Request | Response, rule: str) -> list[Breach]:
-    """Return a breach of *rule* if the content type of *message* is not JSON."""
+    """Return a breach of *rule* if the content type of *message* is not JSON, otherwise an empty list."""
     value = message.header("content-type")
     if is_json_type(value or ""):
         return []
@@ -188,7 +201,11 @@ def is_json_type(value: str) -> bool:
 
 
 def status_breaches(status: int, operation: Operation, *, expect: int | None, broken: bool) -> list[Breach]:
-    """Return the breach if *status* is not *expect*, not a 4xx for a *broken* request, or not the documented status."""
+    """Return the breach of a rule about *status*, or an empty list if *status* is the expected one.
+
+    The response to a *broken* request must never be a 2xx. Apart from that, the expected status is *expect* if given,
+    otherwise any 4xx for a *broken* request, otherwise the documented status.
+    """
     wanted = "a 4xx status" if broken else str(operation.status)
     if broken and is_success(status):
         rule = "broken-request-accepted"
@@ -204,7 +221,10 @@ def status_breaches(status: int, operation: Operation, *, expect: int | None, br
 
 
 def location_breaches(response: Response, operation: Operation, order_id: float | None) -> list[Breach]:
-    """Return the breach of the Location header of a 201. *order_id* is the id in the response body, or None."""
+    """Return the breach of a rule about the Location header of a 201 response, or an empty list.
+
+    The header must point to the order *order_id*, the id in the response body, unless *order_id* is None.
+    """
     value = response.header(operation.location_header)
     place = f"header:{operation.location_header.lower()}"
     if value is None:
@@ -218,7 +238,11 @@ def location_breaches(response: Response, operation: Operation, order_id: float 
 
 
 Ending = Literal["answered", "unanswered", "pending", "elsewhere"]
-"""The outcome of a request. `elsewhere` means that the request was sent to a host other than the API."""
+"""The outcome of a request.
+
+`answered` means that the complete response was sent, `unanswered` that it was not, `pending` that it is not known yet,
+and `elsewhere` that the request was sent to a host other than the API.
+"""
 
 SEQUENCE_RULES = ("repeated-post", "key-sent-elsewhere")
 """The ids of the rules about a sequence of requests."""
@@ -227,7 +251,7 @@ Seen = tuple[Interaction, Ending]
 
 
 def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable[str]) -> Iterator[Breach]:
-    """Yield the breaches of a sequence of requests: an unsafely repeated POST, or an API key sent to another host.
+    """Yield a breach for each unsafely repeated POST and each API key sent to another host, in a sequence of requests.
 
     *seen* is in order of arrival. *keys* are the API keys that the server accepts. A POST may be repeated after another
     call about the order succeeded or returned 404, and after a 429, since the rejected POST was not carried out.

@@ -35,7 +35,7 @@ class Reading:
 
 
 def read(body: bytes | None) -> Reading:
-    """Parse *body*. The nesting of the parsed value is not limited to `MAX_DEPTH`: see `nests_deeper`."""
+    """Parse *body*. The parsed value may nest deeper than `MAX_DEPTH`, which the caller checks with `nests_deeper`."""
     if not body:
         return _unreadable(Breach("body-missing", ""))
     breaches = []
@@ -50,7 +50,10 @@ def read(body: bytes | None) -> Reading:
 
 
 def from_parsed(value: Any, before: Iterable[Breach] = ()) -> Reading:
-    """Check a parsed value. Its breaches follow those in *before*. Raise TypeError if a member name is not a string."""
+    """Return *value*, a parsed JSON value, as a `Reading` with the breaches in *before* and those in *value*.
+
+    Raise TypeError if a member name is not a string.
+    """
     if nests_deeper(value, MAX_DEPTH):
         return _unreadable(TOO_DEEP, before)
     breaches = list(before)
@@ -110,9 +113,9 @@ def _short_integer(text: str) -> int:
 _FAST = json.JSONDecoder(
     object_pairs_hook=_unique_members,
     parse_float=_finite_float,
-    # The interpreter has the same limit unless it was configured otherwise, and is faster at it.
+    # Python has the same limit unless it was configured otherwise, and checks it faster.
     parse_int=None if sys.get_int_max_str_digits() == MAX_DIGITS else _short_integer,
-    parse_constant=_finite_float,  # of NaN, Infinity and -Infinity
+    parse_constant=_finite_float,  # called for NaN, Infinity and -Infinity
 )
 
 
@@ -130,7 +133,7 @@ def _object_with_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _integer_or_infinity(text: str) -> int | float:
     try:
         return _short_integer(text)
-    except ValueError:  # the interpreter may have a lower limit, too
+    except ValueError:  # Python may be configured with a lower limit, too
         return math.inf
 
 

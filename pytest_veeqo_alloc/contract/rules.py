@@ -24,9 +24,10 @@ _LETTERS: dict[str, Severity] = {"e": "error", "w": "warning", "-": "off"}
 class Rule:
     """A rule of the contract.
 
-    `summary` (the problem) and `wanted` (the expectation) are noun phrases. `remedies` has an imperative per side, and
-    `severities` a severity per profile. `stored` is the highest severity in a stored file, where a failure may be
-    recorded on purpose and ids may be masked. `source` is the document that states the rule.
+    `summary` (the problem) and `wanted` (the expectation) are noun phrases. `remedies` says for each side what to do, as
+    an imperative. `severities` has a severity for each profile. `stored` is the highest severity of a breach in a
+    stored file, where a failure may be recorded on purpose and ids may be masked. `source` is the document that states
+    the rule.
     """
 
     id: str
@@ -256,7 +257,10 @@ CATALOGUE: Mapping[str, Rule] = {row[0]: _rule(row) for row in (*_ROWS, *_EQUATI
 
 
 def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict[str, Severity]:
-    """Return the severity of every rule in *profile*, with *overrides* applied. Raise ValueError for unknown names."""
+    """Return the severity of every rule by rule id: from *overrides* if it has the rule, otherwise from *profile*.
+
+    Raise ValueError for an unknown profile, rule or severity.
+    """
     if profile not in PROFILES:
         raise ValueError(unknown_name("profile", profile, PROFILES))
     if overrides is not None and not isinstance(overrides, Mapping):
@@ -272,7 +276,7 @@ def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict
 
 
 def parse_overrides(settings: Iterable[str]) -> dict[str, str]:
-    """Return severities by rule id from strings such as `null-value=warning`. Raise ValueError for any other string."""
+    """Return severities by rule id, from strings such as `null-value=warning`. Raise ValueError if a string has no `=`."""
     overrides = {}
     for setting in settings:
         rule, equals, severity = setting.partition("=")

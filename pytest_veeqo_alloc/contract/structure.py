@@ -18,7 +18,7 @@ _JSON_TYPES: dict[type, JsonType] = {
 
 
 def walk_response(value: Any, order: Shape) -> list[Breach]:
-    """Return the breaches of structure and of single values in a response body."""
+    """Return the breaches of the rules about structure and single values in a response body, documented by *order*."""
     walk = _Walk()
     if not isinstance(value, dict) or any(name in value for name in order.fields if name != "status"):
         walk.body(value, order)
@@ -28,7 +28,10 @@ def walk_response(value: Any, order: Shape) -> list[Breach]:
 
 
 def walk_request(value: Any, root: Shape) -> list[Breach]:
-    """Return the breaches of structure and of single values in a request body, wrapped in `allocation` or bare."""
+    """Return the breaches of the rules about structure and single values in a request body, documented by *root*.
+
+    If the allocation is at the root, and not in the wrapper object `allocation`, it is checked there.
+    """
     walk = _Walk()
     (_, _, allocation) = root.children[0]
     misplaced = [name for name in allocation.fields if name in value] if isinstance(value, dict) else []
@@ -43,14 +46,21 @@ def walk_request(value: Any, root: Shape) -> list[Breach]:
 
 
 def wrapped_allocation(value: Any) -> tuple[Any, str]:
-    """Return the allocation in a request body and its pointer. Without a wrapper object, the body is the allocation."""
+    """Return the allocation in a request body, and the pointer to it.
+
+    The allocation is the member `allocation` if there is one, otherwise the body itself. If the body is not an
+    object, the allocation is None.
+    """
     if not isinstance(value, dict):
         return None, ""
     return (value["allocation"], "/allocation") if "allocation" in value else (value, "")
 
 
 def json_type(value: Any) -> JsonType | None:
-    """Return the JSON type of *value*, also for instances of subclasses, or None for null and other values."""
+    """Return the JSON type of *value*, or None for null and for a Python object without a JSON type.
+
+    An instance of a subclass, such as an `OrderedDict`, has the type of its base class.
+    """
     exact = _JSON_TYPES.get(type(value))
     return exact or next((_JSON_TYPES[base] for base in type(value).__mro__ if base in _JSON_TYPES), None)
 
@@ -65,18 +75,18 @@ class _Walk:
 
     @property
     def result(self) -> list[Breach]:
-        """The breaches found, or only `TOO_DEEP` for a body that nests too deeply."""
+        """The breaches found, or only the breach `TOO_DEEP` if the body nests too deeply."""
         return [TOO_DEEP] if TOO_DEEP in self.breaches else self.breaches
 
     def body(self, value: Any, shape: Shape) -> None:
-        """Add the breaches of a whole body, an object documented by *shape*."""
+        """Add the breaches of a whole body, which should be an object as documented by *shape*."""
         if isinstance(value, dict):
             self.members(value, shape, "")
         else:
             self.reject(Breach("wrong-type", "", describe(value), "object"), value)
 
     def reject(self, breach: Breach, value: Any) -> None:
-        """Add *breach* of *value*. The content of *value* is not checked, except for its depth."""
+        """Add *breach*, whose cause is *value*. The content of *value* is not checked, except for its nesting depth."""
         self.add(breach)
         self._check_depth(value, breach.pointer or "")
 
@@ -119,13 +129,13 @@ class _Walk:
 
     def _value(self, value: Any, field: Field, rule: str | None, pointer: str) -> None:
         if isinstance(value, float) and not math.isfinite(value):
-            return  # `non-finite-number` reports it
+            return  # was reported when the body was read, as `non-finite-number`
         if field.type is None:
             if value is not None:
                 self.reject(Breach("untyped-field-value", pointer, describe(value)), value)
         elif value is None:
             if not field.nullable:
-                # Null instead of a required object is no empty field: nothing at all was sent.
+                # Null instead of a required object is an error, not an empty field: the whole content is missing.
                 null_rule = "wrong-type" if field.required and field.type == "object" else "null-value"
                 self.add(Breach(rule or null_rule, pointer, "null", field.type))
         elif json_type(value) != field.type:
@@ -139,7 +149,7 @@ class _Walk:
             self.add(Breach(broken, pointer, got))
 
     def _broken_convention(self, value: Any, field: Field) -> str | None:
-        """Return the id of the rule that *value*, which has its documented type, breaks."""
+        """Return the id of the rule that *value* breaks, or None. *value* has the documented type."""
         if field.is_datetime:
             if value not in self._dates and not is_date_time(value):
                 return "datetime-format"

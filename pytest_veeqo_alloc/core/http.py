@@ -10,7 +10,7 @@ from dataclasses import dataclass
 Headers = tuple[tuple[str, str], ...]
 
 EXCHANGE_HEADER = "X-Veeqo-Alloc-Exchange"
-"""The header with the id of a response played from a cassette, so that no check counts the response twice."""
+"""The header with the id of a response played from a cassette. The id lets checks count the response only once."""
 
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105  # a grammar rule, not a secret
 """A regular expression for a token (RFC 9110 section 5.6.2), such as a method or a header name."""
@@ -34,12 +34,12 @@ class HasHeaders:
     headers: Headers
 
     def header_values(self, name: str) -> list[str]:
-        """Return every value of the header *name*, in order."""
+        """Return the values of all headers named *name*, in the order of the headers."""
         wanted = name.lower()
         return [value for key, value in self.headers if key.lower() == wanted]
 
     def header(self, name: str) -> str | None:
-        """Return the first value of the header *name*, or None."""
+        """Return the value of the first header named *name*, or None if there is no such header."""
         return next(iter(self.header_values(name)), None)
 
 
@@ -86,8 +86,8 @@ class Response(HasHeaders):
 class Interaction:
     """An HTTP request and its response.
 
-    `request` is None if the request is unknown; it is then not checked. `response` is None if no response arrived.
-    `source` is the origin that messages show, such as a file and an entry in the file, or a test.
+    `request` is None if the request is unknown; only the response is checked then. `response` is None if no response
+    arrived. `source` says where the interaction comes from, such as an entry of a file, or a test; messages show it.
     """
 
     request: Request | None
@@ -96,7 +96,7 @@ class Interaction:
 
     @property
     def exchange_id(self) -> str:
-        """The id that a cassette gave to a played response, or an empty string for any other response."""
+        """The id of the response if it was played from a cassette, otherwise an empty string."""
         return (self.response.header(EXCHANGE_HEADER) if self.response is not None else None) or ""
 
     def __repr__(self) -> str:
@@ -131,7 +131,7 @@ _MAX_LAYERS = 5
 
 
 class ContentDecodingError(ValueError):
-    """The error for a body whose content coding cannot be decoded. Its message is a noun phrase."""
+    """The error for a body whose content coding cannot be decoded. Its message describes the body, as a noun phrase."""
 
 
 def decode_content(body: bytes | None, headers: Headers) -> bytes | None:

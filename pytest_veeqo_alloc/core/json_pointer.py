@@ -1,7 +1,8 @@
-"""JSON Pointers (RFC 6901): build, split, resolve and compare them, and mask names in them that may be secret.
+"""JSON Pointers (RFC 6901): build, split and resolve them, locate differences, and mask names that may be secret.
 
-A pointer consists of member names. The name of an undocumented member is data: a hostile body could put a secret, a
-terminal control sequence or a workflow command into the name. Output, pickles and files show only harmless names.
+A pointer consists of member names and array indices. The name of an undocumented member is data: a hostile body could
+put a secret, a terminal control sequence or a workflow command into the name. Therefore output, pickles and files show
+only harmless names.
 """
 
 from __future__ import annotations
@@ -44,9 +45,10 @@ def generalise(pointer: str) -> str:
 
 
 def locate(document: Any, pointer: str) -> tuple[Any, Any]:
-    """Return the array or object that contains the target of a non-empty *pointer*, and the target's index or name.
+    """Return the array or object that contains the value at *pointer*, and the index or name of the value in it.
 
-    The target itself need not exist. Raise LookupError if the array or object does not exist.
+    *pointer* must not be empty. The value itself need not exist. Raise LookupError if the array or object does not
+    exist.
     """
     *parents, last = split(pointer)
     for token in parents:
@@ -107,7 +109,7 @@ def mask_name(name: str) -> str:
 
 
 def mask_pointer(pointer: str | None) -> str | None:
-    """Return *pointer* with names that may be secret masked by placeholders. A masked pointer stays unchanged."""
+    """Return *pointer* with names that may be secret masked by placeholders. Masked names stay unchanged."""
     return pointer and "".join("/" + _mask_token(token) for token in pointer.split("/")[1:])
 
 
@@ -118,7 +120,7 @@ def mask_location(location: str) -> str:
 
 
 def mask_key(place: str | None, key: str) -> str | None:
-    """Return *place*, a pointer or a location, with every name that contains *key* masked by a placeholder."""
+    """Return *place*, a pointer or a location, with each name that contains the API key *key* masked."""
     if place is None or key not in place:
         return place
     return re.sub(r"[^/:]*" + re.escape(key) + r"[^/:]*", lambda match: _length_of(match[0]), place)

@@ -34,7 +34,10 @@ def describe(value: Any) -> str:
 
 
 def describe_number(value: float) -> str:
-    """Return *value*, which must not be personal data, as text. A very long integer is described by its length."""
+    """Return *value* as text, or only the number of digits for a very long integer.
+
+    The text shows *value*, which therefore must not be personal data.
+    """
     if isinstance(value, int) and abs(value) >= _EXACT_BELOW:
         return f"integer of about {math.ceil(value.bit_length() * math.log10(2))} digits"
     return f"{round(value, 6):g}" if isinstance(value, float) and abs(value) < 10**5 else f"{value}"
@@ -56,12 +59,15 @@ def describe_openly(value: Any, pointer: str) -> str:
 
 
 def pluralise(number: int, singular: str, plural: str = "") -> str:
-    """Return *number* with its noun. The default plural is *singular* with an s."""
+    """Return *number* and a noun: *singular* for 1, otherwise *plural*. The default plural is *singular* with an s."""
     return f"{number} {singular if number == 1 else plural or f'{singular}s'}"
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
-    """Return the error message for an unknown *name* of a *kind*. It suggests a similar *known* name or lists all."""
+    """Return the message for the error that *name* is not one of the *known* names of a *kind*, such as 'profile'.
+
+    The message suggests the most similar known name, or otherwise says what the known names are.
+    """
     names = list(known)
     # A value that is not a string was meant for another argument, and could be a body.
     shown = ascii(name) if isinstance(name, str) else f"of type {type(name).__name__}"
