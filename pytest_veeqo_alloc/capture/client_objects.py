@@ -1,4 +1,4 @@
-"""Conversion of the responses and requests of HTTP clients to interactions, and watched sessions.
+"""Conversion of HTTP clients' response and request objects to interactions, and watched client sessions.
 
 Objects are recognised by their attributes, so that no client library has to be imported.
 """
@@ -15,10 +15,10 @@ from pytest_veeqo_alloc.core.text import as_text
 
 
 def interaction_of(response: Any, *, body: bytes | str | None = None) -> Interaction:
-    """Return *response* as an interaction, with the request if *response* has a reference to its request.
+    """Return *response* as an interaction. The interaction contains the request if *response* refers to it.
 
-    *response* is a response of requests, httpx, urllib3, aiohttp, `http.client` or the test client of Flask, Starlette or
-    Django, or this package's own `Response` or `Interaction`. *body* is the body if it was read separately (aiohttp,
+    *response* is a response of requests, httpx, urllib3, aiohttp, `http.client` or the test client of Flask, Starlette
+    or Django, or this package's own `Response` or `Interaction`. *body* is the body if it was read separately (aiohttp,
     `http.client`, streams). Raise TypeError if *response* is not an HTTP response, or if its body is not available.
     """
     if isinstance(response, Interaction):
@@ -37,7 +37,7 @@ def interaction_of(response: Any, *, body: bytes | str | None = None) -> Interac
 
 
 def _content(response: Any) -> bytes:
-    """Return the body of *response*. Raise TypeError if the body is a stream that is unread, or was read elsewhere."""
+    """Return the body of *response*. Raise TypeError if it is an unread stream, or was read by other code."""
     # In requests, _content is False until the body is read. Then .content would read the stream, or fail if it is consumed.
     if getattr(response, "_content", None) is not False and not getattr(response, "streaming", False):
         # Look at the class first, because .data of a urllib3 response would read the stream.
@@ -56,14 +56,14 @@ def _content(response: Any) -> bytes:
 
 
 def _carried_request(response: Any) -> Request | None:
-    """Return the request of *response*, or None if *response* has no request or the request's body is not available."""
+    """Return the request to which *response* refers. Return None without a request, or if its body is not available."""
     with contextlib.suppress(RuntimeError, TypeError):
         return request_of(getattr(response, "wsgi_request", None) or getattr(response, "request", None))
     return None
 
 
 def request_of(request: Any) -> Request:
-    """Return *request*, a request of requests (prepared or not), httpx, werkzeug (Flask) or Django, as a `Request`.
+    """Convert *request*, an object of requests (prepared or not), httpx, werkzeug (Flask) or Django, to a `Request`.
 
     Raise TypeError if *request* is not an HTTP request, or if its body is a stream.
     """
@@ -121,9 +121,9 @@ def _type_name(value: Any) -> str:
 class Watch:
     """A watched client session, with its interactions and their findings.
 
-    Only interactions for which *matches* returns true are kept; all others are counted in `skipped`. If the body of a
-    request is a stream, only the response is checked. `close()`, or leaving the context manager, ends the watch. In
-    requests, hooks passed to a single call replace the hooks of the session; such a call is not recorded.
+    Only interactions for which *matches* returns true are kept; the rest are counted in `skipped`. If a request body is
+    a stream, only the response is checked. `close()`, or leaving the context manager, ends the watch. With the library
+    requests, a call with its own `hooks` argument is not recorded, because these hooks replace those of the session.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class Watch:
         self._matches, self._check, self._merge = matches, check, merge
         self._checked: list[Findings] = []
         self._hook = self._on_async_response if hasattr(session, "aclose") else self._on_response
-        attributes = (getattr(session, name, None) for name in ("event_hooks", "hooks"))  # of httpx, of requests
+        attributes = (getattr(session, name, None) for name in ("event_hooks", "hooks"))  # httpx, requests
         events = next((hooks for hooks in attributes if isinstance(hooks, dict)), None)
         if events is None:
             name = _type_name(type(session))
@@ -178,9 +178,9 @@ class Watch:
             self.interactions.append(interaction_of(response))
 
     def _is_relevant(self, response: Any) -> bool:
-        """Return whether to keep *response*. Do not read its body, so that bodies of other operations remain streams."""
+        """Return whether to keep *response*. Do not read its body: if it is not kept, its body must remain a stream."""
         request = None
-        with contextlib.suppress(AttributeError, RuntimeError, TypeError):  # of a response without a request
+        with contextlib.suppress(AttributeError, RuntimeError, TypeError):  # the response has no request
             request = Request(response.request.method, str(response.request.url))
         is_relevant = self._matches(Interaction(request))
         self.skipped += not is_relevant

@@ -8,7 +8,7 @@ from typing import Any
 
 MAX_DEPTH, MAX_MERGES = 200, 10
 MAX_YAML = 64 * 1024 * 1024
-"""The maximum size of a YAML document in bytes. The parsed document takes many times as much memory."""
+"""The maximum size of a YAML document in bytes. It is limited because parsing takes many times as much memory."""
 
 _MAX_BRACKETS = 500
 _INDENT = re.compile(r"^[ ?:-]*", re.MULTILINE)
@@ -19,10 +19,10 @@ class UnreadableFileError(Exception):
 
 
 def parse_document(data: bytes) -> tuple[Any, bool]:
-    """Parse *data* as JSON, otherwise as YAML. Return the document, and whether *data* is JSON.
+    """Parse *data* as JSON or, if it is not JSON, as YAML. Return the document, and whether *data* is JSON.
 
-    Use the document to find the interactions in a file, not to check a body. Raise UnreadableFileError if *data* is
-    neither JSON nor YAML, or exceeds a limit.
+    Use this function to find interactions in a file. Do not use it to check a body, since parsing hides defects. Raise
+    UnreadableFileError if *data* is neither JSON nor YAML, or exceeds a limit.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -67,14 +67,14 @@ def _parse_yaml(text: str) -> Any:
 
 
 def _may_be_harmful(text: str) -> bool:
-    """Return whether *text* could contain deep nesting or merge keys. Most cassettes cannot, so they are parsed once."""
+    """Return whether *text* could contain deep nesting or merge keys and must be examined before it is parsed."""
     if "<<" in text or text.count("[") + text.count("{") > _MAX_BRACKETS:
         return True
     return max(map(len, _INDENT.findall(text)), default=0) > MAX_DEPTH
 
 
 def _check_events(events: Any) -> None:
-    """Raise UnreadableFileError for deep nesting, which crashes the C loader, or many merges, which may take all memory."""
+    """Raise UnreadableFileError if nesting is so deep that the C loader would crash, or if merge keys are too many."""
     import yaml
 
     depth = merges = 0

@@ -21,17 +21,17 @@ Kind = Literal["request", "response", "interaction", "cassette", "har"]
 KINDS: tuple[Kind, ...] = ("request", "response", "interaction", "cassette", "har")
 
 STAMP = "veeqo_alloc"
-"""The member of a cassette that contains the date, the kind of host and the package version of the recording."""
+"""The top-level member of a cassette with data about its recording: date, kind of host and version of this package."""
 
 MAX_NODES = 1_000_000
-"""The maximum number of values in a YAML body after all aliases are expanded."""
+"""The maximum number of values in a body that a cassette stores as YAML, after all YAML aliases are expanded."""
 
 _MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LoadedFile:
-    """The content of a file: interactions or the bytes of one body, and the number of skipped calls."""
+    """The content of a file: interactions or the bytes of one body. `skipped` is the number of calls left out."""
 
     kind: Kind
     interactions: tuple[Interaction, ...] = ()
@@ -59,11 +59,12 @@ def load(
     matches: Callable[[Interaction], bool],
     decode: bool = True,
 ) -> LoadedFile | None:
-    """Return the interactions or the body in *data*, the bytes of the file *source*. Return None for unrecognised content.
+    """Return the interactions or the body in *data*, the content of a file, or None if the content is not recognised.
 
-    If *kind* is None, it is detected from the content; *side_of* detects the body of a request or response. Calls for
-    which *matches* returns false, by method and URL, are counted as skipped. If *decode* is false, compressed bodies
-    remain compressed. Raise UnreadableFileError for a file that is damaged or neither JSON nor YAML.
+    *source* names the file. If *kind* is None, the kind of file is detected from the content; *side_of* is called to
+    detect a file that contains only a request or response body. Calls for which *matches* returns false are skipped;
+    *matches* gets an interaction that has only a method and a URL. If *decode* is false, compressed bodies remain
+    compressed. Raise UnreadableFileError for a file that is damaged or is neither JSON nor YAML.
     """
     if kind in ("request", "response"):
         return LoadedFile(kind, body=data)
@@ -114,7 +115,7 @@ def _read_entry(
 
 
 def _recording_day(document: Any, found: tuple[Interaction, ...]) -> datetime.date | None:
-    """Return the date of the recording: from the file, otherwise from the first valid `Date` header, otherwise None."""
+    """Return the recording date in the file, otherwise the date in the first valid `Date` header, otherwise None."""
     for path in ((STAMP, "recorded_on"), ("log", "entries", 0, "startedDateTime")):
         with contextlib.suppress(*_MALFORMED):
             return datetime.date.fromisoformat(str(functools.reduce(operator.getitem, path, document))[:10])
@@ -160,7 +161,7 @@ def _cassette_interaction(entry: Mapping[str, Any], line: Request, source: str, 
 
 
 def _cassette_body(body: Any) -> bytes | None:
-    """Return a body in a cassette as bytes. *body* is a string, bytes or, from some clients, a JSON value."""
+    """Return a body from a cassette as bytes. *body* is a string, bytes or, with some HTTP clients, a JSON value."""
     if body is None or isinstance(body, (bytes, str)):
         return _body(body)
     stack, count = [body], 0
@@ -175,7 +176,7 @@ def _cassette_body(body: Any) -> bytes | None:
 
 
 def cassette_headers(message: Mapping[str, Any]) -> Headers:
-    """Return the headers of a request or response in a cassette, which has a list of values or one value per name."""
+    """Return the headers of a request or response in a cassette. There, a header has one value or a list of values."""
     return _header_pairs(
         (name, value)
         for name, values in (message.get("headers") or {}).items()
@@ -184,7 +185,7 @@ def cassette_headers(message: Mapping[str, Any]) -> Headers:
 
 
 def values_by_header(headers: Headers) -> dict[str, list[str]]:
-    """Return *headers* in the format of cassettes: a list of values per name."""
+    """Return *headers* as cassettes store them: each name with the list of its values."""
     groups: dict[str, list[str]] = {}
     for name, value in headers:
         groups.setdefault(name, []).append(value)
@@ -206,9 +207,11 @@ def _har_message(message: Mapping[str, Any], body_key: str) -> tuple[Headers, by
 
 
 class _Format(NamedTuple):
-    """A file format: its name, the member with a request's URL, and functions that return entries and an interaction.
+    """A file format.
 
-    The arguments of `interaction` are an entry, a request with its method and URL, a source, and whether to decode bodies.
+    `name` is a noun phrase for messages. `url_key` is the name of the member that contains a request's URL. `entries`
+    returns the entries in a document. `interaction` converts an entry to an interaction; its arguments are the entry, a
+    request with only a method and a URL, a string that names the entry, and whether to decompress bodies.
     """
 
     name: str
@@ -225,7 +228,10 @@ _FORMATS: Mapping[str, _Format] = {
 
 
 def _body(body: Any, encoded: Any = None) -> bytes | None:
-    """Return the bytes of *body*, a string or bytes, or of *encoded*, in base64. Raise TypeError for other types."""
+    """Return *encoded*, decoded from base64, if it is given, otherwise *body* as bytes.
+
+    Raise TypeError if *body* is not a string, bytes or None.
+    """
     if encoded is not None:
         return base64.b64decode(encoded, validate=True)
     if body is None or isinstance(body, bytes):
@@ -248,7 +254,7 @@ def _scalar_text(value: Any) -> str:
 
 
 def status_code(value: Any) -> int:
-    """Return *value*. Raise TypeError if it is not a status code, an integer from 0 to 999."""
+    """Return *value* if it is a status code, an integer from 0 to 999. Otherwise raise TypeError."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 999:
         raise TypeError("a status must be an integer from 0 to 999")
     return value

@@ -47,11 +47,11 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def render_redacted(kind: Kind, document: Any, interactions: Iterable[Interaction], *, as_json: bool) -> str:
-    """Return the new content of a file: *document* with its interactions replaced with the redacted *interactions*.
+    """Return the new content of a file that contained *document*, with *interactions*, which are already redacted.
 
-    Other content is dropped, because it is not redacted, except for the recording data of a cassette and the times of a
-    HAR file. Raise ValueError if an interaction has no request or response but the format requires it, or if a body is
-    not UTF-8.
+    Everything in *document* apart from interactions is dropped, because it is not redacted. The exceptions are the data
+    about the recording in a cassette and the times in a HAR file. Raise ValueError if a body is not UTF-8, or if the
+    format requires a request or response that an interaction does not have.
     """
     redacted = list(interactions)
     if kind == "interaction":
@@ -75,7 +75,7 @@ def _allowed_stamp(stamp: Any) -> dict[str, str]:
 
 
 def cassette_text(interactions: Iterable[Interaction], stamp: Mapping[str, Any], *, comment: str = "") -> str:
-    """Return a VCR cassette in YAML, with a *comment*, *stamp* (data about the recording) and *interactions*."""
+    """Return a VCR cassette in YAML: *comment*, *stamp* (data about the recording), and *interactions*."""
     import yaml  # imported only if YAML is written
 
     lines = "".join(f"# {line}\n" for line in comment.splitlines())

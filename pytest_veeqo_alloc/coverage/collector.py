@@ -1,7 +1,8 @@
-"""The coverage of the contract by checks, and how often each rule could be evaluated.
+"""Coverage: which documented fields were in the checked bodies, and how often each rule could be evaluated.
 
-A check reaches stages, such as a request line, a readable body or an order, and finds documented fields. `Coverage` counts
-stages and fields. From these counts, `evaluation_counts` computes how often each rule could be evaluated.
+A check has stages. For example, it reaches the stage "response JSON" if the response body is JSON, and it can then
+evaluate the rules about JSON. `Coverage` counts the stages that checks reached and the documented fields that they
+found in bodies. From these counts, `evaluation_counts` computes how often each rule could be evaluated.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ from pytest_veeqo_alloc.coverage.field_counts import (
 
 Origin = Literal["target", "fake", "cassette"]
 ORIGINS: tuple[Origin, ...] = ("target", "fake", "cassette")
-"""The origins of an interaction: the server under test, the fake server, a cassette."""
+"""Where the responses came from: the server under test ("target"), this package's fake server, or a cassette."""
 
 OUR_SERVER = "pytest-veeqo-alloc"
-"""The `Server` header (RFC 9110 section 10.2.4) of the fake's responses."""
+"""The value of the `Server` header (RFC 9110 section 10.2.4) in responses from this package's fake server."""
 
 
 def origin_of(interaction: Interaction | None) -> Origin:
-    """Return the origin of an interaction that a user checks, by its `Server` header: "fake", otherwise "target"."""
+    """Return "fake" if the `Server` header shows that the fake server sent the response, otherwise "target"."""
     response = interaction.response if interaction is not None else None
     return "fake" if response is not None and response.header("server") == OUR_SERVER else "target"
 
@@ -64,7 +65,7 @@ RULES_OF_STAGE: Mapping[str, tuple[str, ...]] = {
     "echo": ("order-echo", "allocation-echo"),
     "sequence": tuple(SEQUENCE_RULES),
 }
-"""The rules of each stage. Every check that reaches the stage evaluates each of its rules once."""
+"""The rules that a check evaluates at each stage. On reaching a stage, a check evaluates each of them once."""
 
 FIELDS_OF_RULE: Mapping[str, tuple[str, ...]] = {
     "line-item-shape": ("request allocation.line_items_attributes",),
@@ -91,7 +92,11 @@ FIELDS_OF_RULE: Mapping[str, tuple[str, ...]] = {
     "allocated-sellable": ("allocation_line_item.sellable", "line_item.sellable"),
     "subscription-plan": ("company.subscription_plan_id", "subscription_plan.id"),
 }
-"""The fields (`TYPE.NAME`) that each rule compares. A rule is evaluated as often as its rarest field has a value."""
+"""The fields that each rule compares, in the format `OBJECT.FIELD`, for example `order.total_tax`.
+
+A rule can be evaluated only where all of its fields have values. The number of its evaluations is therefore estimated
+as the number of values of the field that has the fewest values.
+"""
 
 VALUES_OF_RULE: Mapping[str, str] = {
     "id-not-positive-integer": "is_id",
@@ -100,20 +105,23 @@ VALUES_OF_RULE: Mapping[str, str] = {
     "datetime-format": "is_datetime",
     "negative-amount": "is_amount",
 }
-"""The rules about single values. Each rule is evaluated for every value of the fields that have the given flag."""
+"""The rules about single values, each with the attribute of `Field` that marks the fields to which the rule applies.
+
+For example, `datetime-format` is evaluated for every value of a field whose `is_datetime` is true.
+"""
 
 
 FieldTrees = Mapping[BodySide, Node]
-"""The documented fields of both bodies."""
+"""The trees of documented fields: one for request bodies, one for response bodies."""
 
 
 @dataclass(slots=True)
 class Coverage:
-    """The counts of any number of checks. All keys are strings, so that the counts can be written as JSON.
+    """The counts from one or more checks. All keys are strings, so that the counts can be written as JSON.
 
-    A key of `stages` is the comma-separated list of the stages that a check reached. The format of a key of `calls` is
-    `STATUS ERRORS WARNINGS TEST`, of `findings` `SEVERITY RULE SIDE PLACE`, and of `deviations` `RULE PLACE`. `examples`
-    contains an exact place, with array indexes, for each key of `findings`.
+    A key in `stages` is the comma-separated list of the stages that a check reached. Keys in `calls` have the format
+    `STATUS ERRORS WARNINGS TEST`, keys in `findings` `SEVERITY RULE SIDE PLACE`, and keys in `deviations` `RULE PLACE`.
+    `examples` has the same keys as `findings`; each value is one exact place, with array indexes.
     """
 
     interactions: int = 0
@@ -126,7 +134,7 @@ class Coverage:
     bodies: dict[BodySide, BodyCounts] = field(default_factory=lambda: {side: BodyCounts() for side in BODY_SIDES})
 
     def add(self, other: Coverage) -> None:
-        """Add the counts of *other*."""
+        """Add the counts from *other* to this object."""
         self.interactions += other.interactions
         for name in ("stages", "statuses", "calls", "deviations"):
             add_counts(getattr(self, name), getattr(other, name))
@@ -136,7 +144,7 @@ class Coverage:
             bodies.add(other.bodies[side])
 
     def add_finding(self, finding: Finding) -> None:
-        """Count *finding* by its place, with `*` for array indexes, and keep its exact place as an example."""
+        """Count *finding* under its place with `*` for array indexes, and keep its exact place as an example."""
         # The place is masked first: masking would also mask the `*`.
         place = generalise(finding.place) if finding.pointer else finding.place
         self._add_finding(f"{finding.severity} {finding.rule} {finding.side} {place}", 1, finding.place)
@@ -160,12 +168,12 @@ def _non_empty(counted: Coverage | BodyCounts) -> dict[str, Any]:
 
 
 def coverage_from_row(row: Mapping[str, Any]) -> Coverage:
-    """Return the coverage from which `Coverage.as_row` created *row*."""
+    """Return the coverage that *row* describes, a JSON object that `Coverage.as_row` returned."""
     return Coverage(**{**row, "bodies": {side: BodyCounts(**row["bodies"].get(side, {})) for side in BODY_SIDES}})
 
 
 def evaluation_counts(coverage: Coverage, field_trees: FieldTrees) -> dict[str, int]:
-    """Return the number of times that each rule could be evaluated, by rule."""
+    """Return how often each rule could be evaluated. The keys are rule ids."""
     counts: Counts = {rule: 0 for rules in RULES_OF_STAGE.values() for rule in rules}
     for stages, count in coverage.stages.items():
         for stage in filter(None, stages.split(", ")):
@@ -194,7 +202,7 @@ def coverage_of_check(
     deviations: DeviationIndex,
     test_id: str,
 ) -> Coverage:
-    """Return the coverage of a check by the test *test_id*. *interaction* is None if only a body was checked."""
+    """Return the coverage from one check in the test *test_id*. *interaction* is None if only a body was checked."""
     coverage = coverage_of_findings(findings)
     coverage.interactions = 1
     bump(coverage.stages, ", ".join(_stages(interaction, raw, operation, context)))
@@ -213,7 +221,7 @@ def coverage_of_check(
 
 
 def coverage_of_findings(findings: Findings) -> Coverage:
-    """Return the coverage of *findings* about several interactions. The interactions are counted separately."""
+    """Return coverage that counts only *findings*, which are about several interactions, but no interactions."""
     coverage = Coverage()
     for finding in findings:
         coverage.add_finding(finding)
@@ -224,10 +232,10 @@ _STRUCTURAL = frozenset({
     "wrong-type", "null-value", "required-field", "absent-field", "undocumented-field", "not-an-order",
     "untyped-field-value", "line-item-shape", "request-not-wrapped", "non-finite-number",
 })  # fmt: skip
-"""The rules about the structure of a body. A body that breaks none of these rules is counted without a walk."""
+"""The rules about the structure of a body. Fields of a body that breaks one of them must be counted one by one."""
 
 _HIDING = frozenset({"not-an-order", "too-deep", "wrong-method", "wrong-path"})
-"""The rules that, if broken, make it impossible to count the members of the body."""
+"""Rules about the body or the call. If one of them is broken, the members of the body are not counted."""
 
 
 def _count_body(bodies: BodyCounts, side: str, raw: RawResult, node: Node, keys: Iterable[str]) -> None:

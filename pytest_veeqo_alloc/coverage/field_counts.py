@@ -1,7 +1,8 @@
-"""Counts of documented and undocumented members in checked bodies, by pointer. Values are never kept.
+"""Counts of documented and undocumented members in checked bodies, by JSON Pointer. Values are never kept.
 
-A clean body, one that conforms to the documentation, has every documented field in each of its objects. Therefore only the
-lengths of its arrays and the nulls of its nullable strings are counted. Any other body is walked member by member.
+A *clean* body conforms to the documentation: each of its objects has every documented field. Therefore only the lengths
+of its arrays and the nulls in its nullable strings are counted. The members of bodies that are not clean are counted
+one by one.
 """
 
 from __future__ import annotations
@@ -17,16 +18,18 @@ from pytest_veeqo_alloc.core.json_pointer import join, mask_key, mask_pointer
 
 ABSENT, NULL = "absent", "null"
 MAX_NAMES = 500
-"""The maximum number of undocumented members, and of findings, that are counted under their own names."""
+"""The maximum number of different undocumented members, and of different findings, that are counted individually."""
 OTHERS = "(others)"
-"""The name under which all further undocumented members and findings are counted. It cannot be a pointer."""
+"""The name under which undocumented members and findings beyond `MAX_NAMES` are counted. It is not a valid pointer."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldPlace:
-    """A documented field in an object of the type `shape`. Its pointer has `*` for array indexes.
+    """A documented field at one place in a body. In its pointer, `*` replaces array indexes.
 
-    `expected` is the documented JSON type, or "null" if no type is documented. `child` is the node of the field's object.
+    `shape` is the name of the schema's object type to which the field belongs. `expected` is the documented JSON type,
+    or "null" if no type is documented. `child` describes the field's value if it is an object, or the
+    items if it is an array of objects; otherwise it is None.
     """
 
     name: str
@@ -39,10 +42,11 @@ class FieldPlace:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A documented object, with its members and the counters for clean bodies.
+    """A documented object in a tree of objects, with its members (`places`) and the counters for clean bodies.
 
-    `arrays` and `texts` contain the path of each array of objects and of each nullable string, and the index of its
-    counter. `counters` contains the keys of all counters of the tree, in the format `KIND POINTER`.
+    `arrays` lists the arrays of objects, and `texts` the nullable strings. Each entry has the path to the array or
+    string and the index of its counter in `counters`. `counters` lists the keys of all counters in the tree: "object
+    POINTER" counts objects, "null POINTER" counts nulls.
     """
 
     pointer: str
@@ -52,7 +56,7 @@ class Node:
     counters: Sequence[str]
 
     def all_places(self) -> Iterator[FieldPlace]:
-        """Yield the documented members of this node and of all its descendants."""
+        """Yield the documented members of this object and of all objects inside it."""
         yield from self.places
         for place in self.places:
             if place.child is not None:
@@ -60,12 +64,12 @@ class Node:
 
     @property
     def field_count(self) -> int:
-        """The number of documented members of this node and of all its descendants."""
+        """The number of documented members of this object and of all objects inside it."""
         return sum(1 for _ in self.all_places())
 
 
 def build_field_tree(shape: Shape, pointer: str = "", counters: list[str] | None = None) -> Node:
-    """Build the tree of all documented members of *shape*, an object at *pointer*."""
+    """Build the tree of documented objects below *shape*, the object type in the schema of the object at *pointer*."""
     counters = ["object "] if counters is None else counters
     places = []
     arrays: list[tuple[tuple[str, ...], int, Node]] = []
@@ -90,7 +94,7 @@ def build_field_tree(shape: Shape, pointer: str = "", counters: list[str] | None
 
 
 Counts = dict[str, int]
-"""Counts by key. Each check creates several, and it takes ten times as long to create a Counter as a dict."""
+"""Counts by key. Every check creates several, and a Counter takes ten times as long to create as a plain dict."""
 
 
 def bump(counts: Counts, key: str, by: int = 1) -> None:
@@ -106,11 +110,13 @@ def add_counts(counts: Counts, more: Mapping[str, int]) -> None:
 
 @dataclass(slots=True)
 class BodyCounts:
-    """The counts of request bodies or of response bodies.
+    """The counts from request bodies, or the counts from response bodies.
 
-    `clean` counts the clean bodies; a key is the list of a body's counter values (see `Node`). The other fields count
-    bodies that are not clean: `walked` counts objects by pointer, `departures` counts unexpected types and absent members,
-    and `undocumented` counts undocumented members. Keys of the last two are `KIND POINTER`; KIND is a JSON type or "absent".
+    `clean` counts bodies that conform to the documentation. Each of its keys lists numbers, one for each entry in
+    `Node.counters`. Bodies that do not conform are counted in three fields: `walked` counts objects by pointer,
+    `departures` counts members that are absent or have an unexpected type, and `undocumented` counts undocumented
+    members. Keys in `departures` and `undocumented` have the format `KIND POINTER`, where KIND is a JSON type or
+    "absent".
     """
 
     clean: Counts = field(default_factory=dict)
@@ -119,7 +125,7 @@ class BodyCounts:
     undocumented: Counts = field(default_factory=dict)
 
     def add(self, other: BodyCounts) -> None:
-        """Add the counts of *other*."""
+        """Add the counts from *other* to this object."""
         for name in ("clean", "walked", "departures"):
             add_counts(getattr(self, name), getattr(other, name))
         for key, count in other.undocumented.items():
@@ -132,7 +138,7 @@ class BodyCounts:
         bump(self.clean, " ".join(map(str, numbers)))
 
     def count(self, members: dict[str, Any], node: Node, keys: Iterable[str] = ()) -> None:
-        """Count a body that is not clean. Mask names that may be secret or contain one of *keys*, the API keys."""
+        """Count a body that is not clean. Mask member names that may be secret or contain an API key in *keys*."""
         bump(self.walked, node.pointer)
         documented = 0
         for place in node.places:
@@ -157,7 +163,7 @@ class BodyCounts:
         bump(self.undocumented, key, count)
 
     def clean_totals(self, root: Node) -> Counts:
-        """Return the sums over all clean bodies, by the keys of the counters of *root*."""
+        """Return the sums over all clean bodies, by the keys in `root.counters`."""
         totals: Counts = {}
         for key, count in self.clean.items():
             for counter, number in zip(root.counters, key.split(), strict=True):
@@ -165,7 +171,7 @@ class BodyCounts:
         return totals
 
     def instances(self, root: Node) -> dict[str, int]:
-        """Return the number of objects at the pointer of each node of *root*, by pointer."""
+        """Return how many objects the bodies had at each pointer of a documented object. The keys are the pointers."""
         totals = self.clean_totals(root)
         clean = {"": totals.get("object ", 0)}
         for place in root.all_places():
@@ -205,7 +211,11 @@ def _masked(name: str, keys: Iterable[str]) -> str:
 
 @dataclass(slots=True)
 class FieldTally:
-    """The counts of a field: objects that could contain it, how often it was present and not null, and its JSON types."""
+    """The counts of one field.
+
+    `instances` is the number of objects that could contain the field, `present` the number that did, and `non_null` the
+    number in which it was not null. `types` counts its values by JSON type.
+    """
 
     instances: int = 0
     present: int = 0
@@ -214,7 +224,7 @@ class FieldTally:
 
 
 def tally_fields(bodies: BodyCounts, root: Node) -> dict[str, FieldTally]:
-    """Return the tally of every documented field by pointer, in the order of the documentation."""
+    """Return the counts of every documented field by pointer, in the order of the documentation."""
     instances = bodies.instances(root)
     departures: dict[str, Counts] = {}
     for source in (bodies.departures, bodies.clean_totals(root)):

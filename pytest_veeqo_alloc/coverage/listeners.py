@@ -1,4 +1,4 @@
-"""The protocol of check listeners, a recorder that writes coverage to a file, and a counter in memory."""
+"""Listeners that are notified of every check, and classes that collect coverage in a file or in memory."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from pytest_veeqo_alloc.coverage.collector import ORIGINS, Coverage, Origin, cov
 
 
 class CheckEvent(NamedTuple):
-    """The event of one check.
+    """The event that a listener receives for one check.
 
-    `origin` is None for an interaction that a user passed to the check. `interaction` is None if only a body was checked.
-    `coverage` returns the coverage of the check; its argument is the id of the test that made the check.
+    `origin` is None if it must be derived from the `Server` header of the response. `interaction` is None if only a
+    body, or a sequence of interactions, was checked. `coverage` is a function that takes the id of the test that made the
+    check and returns the coverage from the check.
     """
 
     origin: Origin | None
@@ -30,18 +31,21 @@ class CheckEvent(NamedTuple):
 
 
 class Listener(Protocol):
-    """An object that receives the event of every check of an engine."""
+    """An object that receives an event for every check that an engine makes."""
 
     @property
     def counts(self) -> bool:
-        """Whether this listener counts coverage. If it does, interactions evaluated earlier are published to it as well."""
+        """Whether this listener counts coverage.
+
+        If so, it also receives events for interactions whose findings were computed earlier, without an event.
+        """
 
     def on_check(self, event: CheckEvent) -> None:
-        """Handle the event of one check."""
+        """Handle the event for one check."""
 
 
 class CoverageRecorder:
-    """A recorder that writes coverage to its own new file in *folder*, one line per check. It is thread-safe."""
+    """A thread-safe recorder of coverage. It creates its own file in *folder* and writes one line per check."""
 
     def __init__(self, folder: Path) -> None:
         name = f"{os.getpid()}-{uuid.uuid4().hex}.jsonl"
@@ -49,7 +53,7 @@ class CoverageRecorder:
         self._encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
     def record(self, origin: Origin, coverage: Coverage) -> None:
-        """Write the coverage of one check."""
+        """Write the coverage from one check."""
         os.write(self._file, f"{origin} {self._encode(coverage.as_row())}\n".encode())
 
     def close(self) -> None:
@@ -58,7 +62,7 @@ class CoverageRecorder:
 
 
 def read_recorded(folder: Path) -> dict[Origin, Coverage]:
-    """Return the total coverage that all recorders of a run wrote to *folder*, by origin."""
+    """Return the total coverage, by origin, from all files that recorders wrote to *folder*."""
     found: dict[Origin, Coverage] = {origin: Coverage() for origin in ORIGINS}
     for path in sorted(folder.glob("*.jsonl")):
         for line in path.read_bytes().splitlines():
@@ -69,7 +73,7 @@ def read_recorded(folder: Path) -> dict[Origin, Coverage]:
 
 
 class CoverageCounter:
-    """A listener that adds up, in memory, the coverage of all checks of one process."""
+    """A listener that adds up the coverage from all checks in this process, in memory."""
 
     counts = True
 
@@ -78,6 +82,6 @@ class CoverageCounter:
         self._lock = threading.Lock()
 
     def on_check(self, event: CheckEvent) -> None:
-        """Add the coverage of one check."""
+        """Add the coverage from one check."""
         with self._lock:
             self.by_origin[event.origin or origin_of(event.interaction)].add(event.coverage(""))

@@ -1,7 +1,7 @@
-"""The report as data: building a report of one run, merging reports, totals over runs, and comparing two reports.
+"""The coverage report as JSON data: building, merging, adding up and comparing reports.
 
-`schemas/report.json` describes the format. A report contains separate runs, each with its own id. Merging reports is a
-union of their runs, so a run that is merged twice counts once.
+`schemas/report.json` describes the format. A report is a list of runs, each with its own id. A merged report has the
+runs from all merged reports; a run that occurs in several of them is included once.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ def build_report(
     field_trees: FieldTrees,
     pack_deviations: Container[Deviation],
 ) -> Document:
-    """Build the report of one run from its coverage by origin and the settings of its contract.
+    """Build the report on one run from *counted*, its coverage by origin, and *settings*, those of its contract.
 
-    *run* contains the id, start (RFC 3339), program, version and profile of the run. *pack_deviations* are the deviations
-    of bundled packs. They are never reported as stale, since the user cannot remove them.
+    *run* contains the id, start time (RFC 3339), program, version and profile of the run. *pack_deviations* are the
+    deviations from bundled packs. They are never reported as stale, since the user cannot remove them.
     """
     seen = {origin: coverage for origin, coverage in counted.items() if coverage.interactions}
     origins = {origin: _origin_row(coverage, settings, field_trees) for origin, coverage in seen.items()}
@@ -98,7 +98,7 @@ def _finding_row(key: str, count: int, example: str) -> dict[str, Any]:
 
 
 def _call_rows(coverage: Coverage) -> list[dict[str, Any]]:
-    """Return one row per outcome, with the tests that have this outcome."""
+    """Return one row for each combination of status and numbers of errors and warnings, with the tests that had it."""
     outcomes: dict[tuple[str, int, int], dict[str, int]] = {}
     for key, count in coverage.calls.items():
         status, errors, warnings, test = key.split(" ", 3)
@@ -116,7 +116,7 @@ def _deviation_rows(
     origins: Mapping[Origin, dict[str, Any]],
     field_trees: FieldTrees,
 ) -> Iterator[dict[str, Any]]:
-    """Yield a row for each deviation that was used, is expired or is stale (evaluated, but not needed)."""
+    """Yield a row for each deviation that was used, has expired, or is stale (evaluated, but without a match)."""
     used: Counter[str] = Counter()
     instances: Counter[str] = Counter()
     for coverage in counted:
@@ -145,7 +145,7 @@ def _deviation_rows(
 
 
 def merge_reports(reports: Iterable[Document]) -> Document:
-    """Return a report with each run of *reports* once, by start time. Raise ValueError if runs with the same id differ."""
+    """Return one report with each run once, by start time. Raise ValueError if two runs with the same id differ."""
     runs: dict[str, Any] = {}
     for report in reports:
         for run in report["runs"]:
@@ -157,7 +157,7 @@ def merge_reports(reports: Iterable[Document]) -> Document:
 
 @dataclass(slots=True)
 class Totals:
-    """The sums over all runs of a report for one origin."""
+    """The counts for one origin, summed over all runs in a report."""
 
     interactions: int = 0
     fields: dict[tuple[BodySide, str], FieldTally] = field(default_factory=dict)
@@ -172,7 +172,7 @@ class Totals:
         return sum(side == "response" and tally.present > 0 for (side, _), tally in self.fields.items())
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Add *row*, the part of a run's report about this origin."""
+        """Add *row*, the part of a run that is about this origin."""
         self.interactions += row["interactions"]
         for side in BODY_SIDES:
             for pointer, counts in row[f"{side}_fields"].items():
@@ -193,7 +193,7 @@ class Totals:
 
 
 def totals_by_origin(report: Mapping[str, Any]) -> dict[Origin, Totals]:
-    """Return the totals by origin, for each origin in *report*. The target comes first."""
+    """Return the totals for each origin in *report*. The server under test comes first."""
     found: dict[Origin, Totals] = {}
     for origin in ORIGINS:
         for run in report["runs"]:
@@ -203,7 +203,7 @@ def totals_by_origin(report: Mapping[str, Any]) -> dict[Origin, Totals]:
 
 
 def rule_totals(totals: Mapping[Origin, Totals]) -> dict[str, Counter[str]]:
-    """Return the counts of every rule that was not off, summed over all origins."""
+    """Return the counts for each rule in *totals*, summed over all origins. The keys are rule ids."""
     found: dict[str, Counter[str]] = {}
     for of_origin in totals.values():
         for rule, counts in of_origin.rules.items():
@@ -211,13 +211,13 @@ def rule_totals(totals: Mapping[Origin, Totals]) -> dict[str, Counter[str]]:
     return found
 
 
-# Drift: differences between the documentation and the bodies that were seen.
+# Drift: differences between the documentation and the bodies that were checked.
 
 DriftKind = Literal["undocumented", "never seen", "sometimes absent", "null", "wrong type", "type of an untyped field"]
 
 
 class Drift(NamedTuple):
-    """A difference between the documentation and the bodies of one origin. `type` is a JSON type, or empty."""
+    """A difference between the documentation and checked bodies from one origin. `type` is a JSON type, or empty."""
 
     origin: Origin
     side: BodySide
@@ -227,14 +227,15 @@ class Drift(NamedTuple):
 
     @property
     def what(self) -> str:
-        """The kind and the type, as a string to display."""
+        """The kind of difference, and the JSON type in parentheses if there is one, for display."""
         return f"{self.kind} ({self.type})" if self.type else self.kind
 
 
 def find_drift(report: Mapping[str, Any], field_trees: FieldTrees) -> dict[Drift, tuple[int, int]]:
-    """Return each difference (drift) in *report*, with its count and the number of objects that could have it.
+    """Return the drift in *report*: the differences between the documentation and the checked bodies.
 
-    For undocumented members, the number of objects is not recorded; 0 is returned.
+    Each value has two numbers: how often the difference occurred, and in how many objects it could have occurred. The
+    second number is 0 for undocumented members, for which it is not recorded.
     """
     found: dict[Drift, tuple[int, int]] = {}
     for origin, totals in totals_by_origin(report).items():
@@ -263,11 +264,11 @@ def _departures(place: FieldPlace, tally: FieldTally) -> Iterator[tuple[DriftKin
 
 @dataclass(frozen=True, slots=True)
 class ReportComparison:
-    """The differences between an earlier and a later report.
+    """The changes from an earlier to a later report. Drift means differences between documentation and checked bodies.
 
-    `new` is the drift that only the later report has. `gone` is the drift that only the earlier report has, although the
-    later report has counts of the same field. `unseen` is the number of fields that only the earlier report has counts of;
-    `lost` contains the origins that only the earlier report has.
+    `new` lists the drift that only the later report has. `gone` lists the drift that only the earlier report has,
+    although the later report counts the same field. `unseen` is the number of fields that only the earlier report
+    counts. `lost` lists the origins that only the earlier report has.
     """
 
     new: list[Drift]
@@ -277,12 +278,12 @@ class ReportComparison:
 
 
 def compare_reports(old: Mapping[str, Any], new: Mapping[str, Any], field_trees: FieldTrees) -> ReportComparison:
-    """Return the comparison of the report *new* with the earlier report *old*."""
+    """Compare the report *new* with the earlier report *old*, and return the changes."""
     before, after = find_drift(old, field_trees), find_drift(new, field_trees)
     old_fields, new_fields = (
         {origin: totals.fields.keys() for origin, totals in totals_by_origin(report).items()} for report in (old, new)
     )
-    # A field that is sometimes absent now, but was always absent earlier, is not new drift.
+    # A field that is sometimes absent in the new report, but was always absent in the old one, is not new drift.
     known = before.keys() | {drift._replace(kind="sometimes absent") for drift in before if drift.kind == "never seen"}
     return ReportComparison(
         new=[drift for drift in after if drift not in known],

@@ -1,6 +1,6 @@
 """The engine that runs checks for plugin, server and commands.
 
-`Contract` has only the documented checks. The engine has everything else that the package needs.
+The public class `Contract` has only the documented checks. The engine also has those that only this package uses.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ _NO_CONTEXT = CheckContext()
 
 
 class Engine:
-    """The checks of interactions, bodies, sequences and files with one profile.
+    """All checks with one profile: of interactions, bodies, sequences of requests, and files.
 
-    The arguments are those of `Contract`. `check` and `check_body` publish one event each to the listener. The `evaluate`
-    methods publish no event; their callers publish an interaction once it is complete.
+    The arguments are those of `Contract`. `check` and `check_body` notify the listener with one event per call. Methods
+    whose names begin with `evaluate` publish no event; their callers call `publish` once an interaction is complete.
     """
 
     def __init__(
@@ -71,14 +71,14 @@ class Engine:
         return other
 
     def check(self, interaction: Interaction, context: CheckContext = _NO_CONTEXT) -> Findings:
-        """Return the findings of *interaction* and publish an event with them."""
+        """Return the findings about *interaction*, and publish an event with them."""
         raw = examine(interaction, tables(), context)
         findings = findings_of(raw, interaction, tables(), self.settings, context)
         self._publish(None, interaction, raw, findings, context)
         return findings
 
     def check_body(self, side: BodySide, value: Any) -> Findings:
-        """Return the findings of the body *value*, parsed JSON or bytes, and publish an event with them."""
+        """Return the findings about the body *value*, parsed JSON or bytes, and publish an event with them."""
         validate_side(side)
         raw = examine_body(side, value, tables())
         findings = to_findings(raw.breaches, tables(), self.settings)
@@ -90,17 +90,18 @@ class Engine:
         return Watch(session, matches=tables().operation.matches, check=self.check, merge=self.merge)
 
     def evaluate(self, interaction: Interaction, context: CheckContext = _NO_CONTEXT) -> Findings:
-        """Return the findings of *interaction* without publishing an event."""
+        """Return the findings about *interaction* without publishing an event."""
         raw = examine(interaction, tables(), context)
         return findings_of(raw, interaction, tables(), self.settings, context)
 
     def evaluate_served(
         self, request: Request, keys: Iterable[str], *others: Engine, parsed: ParsedRequest | None = None
     ) -> list[Findings]:
-        """Return the findings of a request to a server that accepts *keys*. No key may appear in the request's URL.
+        """Return the findings about a request to a server that accepts the API keys *keys*.
 
-        Return the findings of this engine first, then the findings of each engine in *others*. *parsed* is the parsed
-        request; if it is None, the request is parsed here, once for all engines.
+        A key in the URL of the request is a finding. The first item has the findings with this engine's settings. The
+        items after it have the findings with the settings of each engine in *others*. *parsed* is the parsed request;
+        if it is None, the request is parsed once for all engines.
         """
         context = CheckContext(known_keys=tuple(keys))
         breaches = examine(Interaction(request), tables(), context, parsed).breaches
@@ -108,20 +109,20 @@ class Engine:
         return [mask_keys(findings, request, tables(), context) for findings in found]
 
     def evaluate_sequence(self, seen: Iterable[Seen], keys: Iterable[str] = ()) -> Findings:
-        """Return the findings about a sequence of requests to a server that accepts *keys*. See `sequence_breaches`."""
+        """Return the findings about *seen*, a sequence of requests to a server that accepts the API keys *keys*."""
         breaches = sequence_breaches(seen, tables().operation, keys)
         return to_findings((("request", breach, None) for breach in breaches), tables(), self.settings)
 
     def lint(self, interaction: Interaction) -> Findings:
-        """Return findings about secrets in a stored interaction, whatever its operation."""
+        """Return findings about probable secrets in an interaction from a file. It may be a call of any operation."""
         return self.file_findings(secret_breaches(interaction))
 
     def file_findings(self, breaches: Iterable[Breach]) -> Findings:
-        """Return findings for *breaches* of rules about files, with the severities of this profile."""
+        """Convert *breaches* of rules about files to findings, with the severities of this engine's profile."""
         return to_findings((("file", breach, None) for breach in breaches), tables(), self.settings)
 
     def merge(self, several: Iterable[Findings]) -> Findings:
-        """Return the findings of several checks as one `Findings` object."""
+        """Return the findings from several checks as one `Findings` object."""
         listed = list(several)
         return Findings(
             (finding for findings in listed for finding in findings),
@@ -131,33 +132,36 @@ class Engine:
         )
 
     def raise_for_errors(self, findings: Findings) -> Findings:
-        """Return *findings*. Raise ContractViolation if they contain an error."""
+        """Return *findings* unchanged. Raise ContractViolation if they contain a finding with the severity "error"."""
         __tracebackhide__ = True
         if not findings.ok:
             raise self.violation(findings)
         return findings
 
     def violation(self, findings: Findings) -> ContractViolation:
-        """Return the exception for *findings*."""
+        """Return the exception to raise for *findings*."""
         return ContractViolation(findings, self.hint(findings))
 
     def hint(self, findings: Findings) -> str:
-        """Return a hint if every error of the response is a known deviation of the live API, otherwise an empty string."""
+        """Return a hint if all response errors are known deviations of the live API, otherwise an empty string."""
         errors = [error for error in findings.errors if error.side == "response"]
         known = errors and all(observed_deviations().find(error) is not None for error in errors)
         return OBSERVED_HINT if known else ""
 
     @property
     def is_counting(self) -> bool:
-        """Whether the listener counts coverage. If it does, interactions evaluated earlier are published as well."""
+        """Whether the listener counts coverage.
+
+        If so, callers also publish the interactions that they evaluated without an event.
+        """
         return self.listener is not None and self.listener.counts
 
     def publish(self, origin: Origin, interaction: Interaction, findings: Findings, context: CheckContext) -> None:
-        """Publish an event for an interaction that was evaluated earlier with *context*."""
+        """Publish an event for *interaction*, whose *findings* an `evaluate` call with *context* returned earlier."""
         self._publish(origin, interaction, examine(interaction, tables(), context), findings, context)
 
     def publish_findings(self, origin: Origin, findings: Findings) -> None:
-        """Publish an event for findings about a sequence of interactions. The interactions are published separately."""
+        """Publish an event for findings about a sequence of interactions. The event does not count the interactions."""
         if self.listener is not None and len(findings):
             self.listener.on_check(CheckEvent(origin, None, findings, lambda test_id: coverage_of_findings(findings)))
 
@@ -180,11 +184,11 @@ class Engine:
 
 
 class HasEngine(Protocol):
-    """An object with a private engine: a public `Contract`."""
+    """An object that has a private engine, such as a public `Contract`."""
 
     _engine: Engine
 
 
 def engine_of(contract: HasEngine | Engine) -> Engine:
-    """Return the engine of a public `Contract`. An engine is returned unchanged."""
+    """Return the engine inside *contract*, a public `Contract`. If *contract* is an engine, return it unchanged."""
     return contract if isinstance(contract, Engine) else contract._engine

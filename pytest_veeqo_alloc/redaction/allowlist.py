@@ -24,7 +24,7 @@ _PERSONAL = frozenset({
 _BY_NUMBER = frozenset({"account", "sort", "tax", "vat"})
 _NUMBERED = frozenset({"code", "id", "no", "number", "ref", "reference", "registration"})
 _BIRTH = frozenset({"birth", "birthday", "birthdate", "born", "dob"})
-_LONGEST_DATE_TIME = 35  # nine digits of a second, and an offset
+_LONGEST_DATE_TIME = 35  # a date-time with nine digits after the decimal point and with an offset
 _LONG_FRACTION = re.compile(r"\.[0-9]{10,}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -92,12 +92,12 @@ def is_allowed_text(name: str, text: str) -> bool:
 
 
 def is_allowed_segment(segment: str) -> bool:
-    """Return whether a path segment is a resource name or an API version, which may be shown. Ids are checked elsewhere."""
+    """Return whether *segment*, of a URL path, may be shown because it is a resource name or an API version."""
     return segment in _SEGMENTS or _VERSION.fullmatch(segment) is not None
 
 
 def is_plain_name(name: str) -> bool:
-    """Return whether *name*, of a member, header or parameter, consists of words with few digits, and may be shown."""
+    """Return whether *name*, of a member, header or parameter, may be shown: it consists of words with few digits."""
     return len(name) <= _MAX_NAME and _WORD.fullmatch(name) is not None
 
 
@@ -108,7 +108,7 @@ def is_personal_number_name(name: str) -> bool:
 
 
 def _words(name: str) -> frozenset[str]:
-    """Return the lower-case words of a name in snake or camel case. A word that ends in s is also added without the s."""
+    """Return the words of a snake-case or camel-case name in lower case, and each plural also without its s."""
     words = [word.lower() for word in _WORDS.findall(name[:_MAX_NAME])]
     return frozenset([*words, *(word[:-1] for word in words if word.endswith("s"))])
 

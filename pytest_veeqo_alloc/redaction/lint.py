@@ -1,6 +1,7 @@
-"""The lint of stored interactions. It finds probable secrets, old recordings and unsupported cassette versions.
+"""Checks of files with interactions (`--lint`) for probable secrets, old recordings and unsupported cassette versions.
 
-Secrets are detected by names and patterns. The lint finds secrets left in by mistake, not secrets that were hidden.
+Secrets are detected by the names of members and headers and by patterns in values. This finds secrets that were left in
+by mistake, not secrets that were hidden on purpose.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _REPLACE = "replace the value in the file with a made-up value"
 
 
 class Secret(NamedTuple):
-    """A kind of secret, as a noun phrase, and the remedy for a file that contains such a secret."""
+    """A kind of secret, as a noun phrase, and what to do about a file that contains one."""
 
     kind: str
     remedy: str = _REDACT
@@ -64,7 +65,7 @@ _SHORT, _LONG = 4, 200
 
 
 def recognise_secret(name: str, text: str) -> Secret | None:
-    """Return the kind of secret that *text*, the value of *name*, probably is. Return None if it looks harmless."""
+    """Return the kind of secret that *text*, the value of *name*, probably is, or None if it looks harmless."""
     if not text or is_placeholder(text) or is_allowed_text(name, text):
         return None
     if is_credential(name) and len(text) >= _SHORT and not is_dummy_value(text):
@@ -80,7 +81,7 @@ def recognise_secret(name: str, text: str) -> Secret | None:
 
 
 def is_personal_number(name: str, number: float) -> bool:
-    """Return whether *number*, the value of *name*, looks like a telephone, card or tax number."""
+    """Return whether *number*, the value of the member *name*, looks like a telephone, card or tax number."""
     if not isinstance(number, int) or isinstance(number, bool) or is_placeholder_number(number):
         return False
     digits = str(number) if abs(number) < 10**20 else ""
@@ -108,7 +109,7 @@ def _has_random(text: str) -> bool:
 
 
 def _is_random(token: str) -> bool:
-    """Return whether digits, lower-case and upper-case letters alternate in *token* more often than in joined words."""
+    """Return whether *token* looks random: digits, lower and upper case alternate more often than in joined words."""
     if _UUID.fullmatch(token) or is_placeholder(token) or sum(character.isdigit() for character in token) < 2:
         return False
     kinds = [0 if c.isdigit() else 1 if c.islower() else 2 if c.isupper() else 3 for c in token]
@@ -127,7 +128,7 @@ _RANDOM_BY_NATURE = frozenset({
 
 
 def secret_breaches(interaction: Interaction) -> list[Breach]:
-    """Return a breach for every place in *interaction* that probably contains a secret."""
+    """Return a breach of the rule `cassette-secret` for every place in *interaction* that may contain a secret."""
     breaches = [
         Breach("cassette-secret", pointer, f"{kind} in the {side}", location=location, remedy=remedy)
         for side, message in (("request", interaction.request), ("response", interaction.response))
@@ -138,14 +139,17 @@ def secret_breaches(interaction: Interaction) -> list[Breach]:
 
 
 def body_breaches(side: str, body: bytes) -> list[Breach]:
-    """Return the breaches of a file that contains only a body. The remedy is not `redact`, which rejects such files."""
+    """Return a breach of the rule `cassette-secret` for every probable secret in *body*, the whole content of a file.
+
+    The remedy does not suggest the command `redact`, since `redact` rejects a file that contains only a body.
+    """
     request = Request("", "", (), body) if side == "request" else None
     breaches = secret_breaches(Interaction(request, Response(0, (), body) if request is None else None))
     return [breach._replace(remedy=breach.remedy.replace(_REDACT, _REPLACE)) for breach in breaches]
 
 
 def age_breaches(recorded: datetime.date | None, today: datetime.date, max_age: int) -> list[Breach]:
-    """Return a breach if the date *recorded* is None (unknown) or more than *max_age* days before *today*."""
+    """Return a breach if the recording date *recorded* is None or more than *max_age* days before *today*."""
     if recorded is not None and (today - recorded).days <= max_age:
         return []
     got = "a recording without a date" if recorded is None else f"a recording from {(today - recorded).days} days ago"
@@ -153,13 +157,13 @@ def age_breaches(recorded: datetime.date | None, today: datetime.date, max_age: 
 
 
 def format_breach(version: object) -> Breach:
-    """Return the breach for a cassette whose format *version* is not 1."""
+    """Return the breach of the rule `cassette-format` for a cassette whose format version is *version* instead of 1."""
     got = f"version {version}" if isinstance(version, int) and abs(version) < 10**6 else "an invalid version"
     return Breach("cassette-format", None, got, location="version")
 
 
 def _secrets(message: Request | Response) -> Iterator[tuple[str, str | None, Secret]]:
-    """Yield the location, pointer (None outside the body) and kind of every secret in *message*."""
+    """Yield location, JSON Pointer (None outside the body) and kind of every probable secret in *message*."""
     if isinstance(message, Request):
         yield from ((location, None, secret) for location, secret in _url_secrets(message.url))
     for name, value in message.headers:
@@ -197,7 +201,7 @@ def _header_secret(name: str, value: str) -> Secret | None:
     if name in _RANDOM_BY_NATURE or (name == "location" and "?" not in value):
         return None
     if name == "authorization":
-        value = value.partition(" ")[2] if " " in value else value  # without the scheme
+        value = value.partition(" ")[2] if " " in value else value  # drop the authentication scheme, such as Bearer
     return recognise_secret(name, value)
 
 

@@ -1,8 +1,8 @@
 """Placeholders: obviously fake values that replace strings and numbers that may not be shown.
 
 A placeholder has the type and the format of the original value, and contains a counter. It is never computed from the
-value, since a hash of a short secret can be guessed. Hosts of placeholders are reserved by RFC 2606. Telephone numbers are
-reserved by Ofcom for use in drama.
+value, since a short secret can be guessed from its hash. Host names in placeholders are reserved by RFC 2606. Telephone
+numbers are from a range that Ofcom reserves for use in drama.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 FIRST_NUMBER = 7_946_000_000
-"""The base of placeholders for telephone, card and tax numbers, to which the counter is added."""
+"""The number to which the counter is added to get the placeholder for a telephone, card or tax number."""
 
 _NUMBERS_BELOW = FIRST_NUMBER + 1_000_000
 _LONG = 2048
@@ -55,7 +55,7 @@ def contains_placeholder(text: str) -> bool:
 
 
 def without_placeholder_numbers(text: str) -> str:
-    """Return *text* without the counters of its placeholders, so that separately redacted strings can be compared."""
+    """Return *text* without the counters in its placeholders, so that separately redacted strings can be compared."""
     return _PLACEHOLDER.sub("redacted", re.sub(_NUMBER, str(FIRST_NUMBER), text))
 
 

@@ -1,4 +1,4 @@
-"""Redaction of interactions: JSON bodies, forms, headers and URLs. Every string that is not allowed is replaced."""
+"""Redaction of JSON bodies, forms, headers and URLs. Strings that the allowlist does not permit are replaced."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _HEADERS: Mapping[str, re.Pattern[str]] = {
         "x-total-pages-count": _COUNT,
     }.items()
 }
-"""The allowed values of headers. All other header values are replaced."""
+"""The patterns of values that each header may keep. A value that does not match is replaced with a placeholder."""
 _SCHEME = re.compile(r"(Bearer|Basic|Digest|Token) (.+)", re.IGNORECASE | re.DOTALL)
 
 Fields = Mapping[str, Field]
@@ -66,7 +66,7 @@ def redact(interactions: Interaction) -> Interaction: ...
 @overload
 def redact(interactions: Iterable[Interaction]) -> list[Interaction]: ...
 def redact(interactions: Interaction | Iterable[Interaction]) -> Interaction | list[Interaction]:
-    """Return one or several interactions, redacted. Every string that is not allowed is replaced with a placeholder.
+    """Redact one or several interactions. Replace every string that the allowlist does not permit with a placeholder.
 
     Equal values get equal placeholders in all interactions. Bodies are returned without content codings. A body that is
     neither JSON nor a form is replaced with a marker. Redacting redacted interactions changes nothing.
@@ -86,7 +86,7 @@ class Redactor:
     def __init__(self) -> None:
         request, response = tables().request, tables().response
         ((_, _, allocation),) = request.children
-        # A request body may have the wrapper `allocation` or not.
+        # The members of a request body may be inside the object `allocation` or, by mistake, at the root.
         self._fields = {"request": {**allocation.fields, **request.fields}, "response": response.fields}
         self._placeholders = Placeholders()
 
@@ -106,7 +106,7 @@ class Redactor:
             self._placeholders.reserve(interaction.request.url)
 
     def interaction(self, interaction: Interaction) -> Interaction:
-        """Return *interaction* redacted, with its `source` unchanged."""
+        """Return a redacted copy of *interaction*. Its `source` is unchanged."""
         self.reserve_placeholders(interaction)
         request, response = interaction.request, interaction.response
         host = _host_of(request.url) if request is not None else ""
@@ -132,7 +132,7 @@ class Redactor:
         return b"[redacted: %d bytes that are no JSON]" % len(message.body)
 
     def _value(self, value: Any, name: str, field: Field | None, fields: Fields) -> Any:
-        """Redact the JSON value of the member *name*. *fields* are the documented members if *value* is an object."""
+        """Redact *value*, the member *name* of a JSON object. *fields* are the documented members inside *value*."""
         if isinstance(value, str):
             allowed = allowed_text(name, value)
             return self._placeholders.text(value) if allowed is None else allowed
@@ -152,7 +152,7 @@ class Redactor:
         return self._placeholders.number(value) if is_personal else value
 
     def _form(self, form: str) -> str:
-        """Redact a query or a form (`application/x-www-form-urlencoded`). Keep only names that consist of words."""
+        """Redact a URL query or a form body. Replace all values, and all names that do not consist of words."""
         pairs = (pair.partition("=") for pair in form.split("&"))
         return "&".join(
             f"{name if not name or is_plain_name(name) else self._form_text(name)}{equals}{self._form_text(value)}"
@@ -171,7 +171,7 @@ class Redactor:
         )
 
     def _header(self, name: str, value: str, host: str) -> tuple[str, str]:
-        """Redact a header. Keep *host*, the host of the request, in `Host` and `Location`."""
+        """Redact the value of a header. Keep *host*, the host of the request, in the headers `Host` and `Location`."""
         lowered = name.lower()
         if not is_plain_name(name):
             is_redacted = is_placeholder(name.removeprefix("x-"))
@@ -180,7 +180,7 @@ class Redactor:
         if lowered == "location":
             if is_uri_reference(value):
                 return name, self._url(value, keep_host=_host_of(value) == host)
-            # An invalid reference stays invalid: no URI contains angle brackets.
+            # Keep an invalid reference invalid: a URI may not contain angle brackets.
             return name, f"<{self._placeholders.text(value.removeprefix('<').removesuffix('>'))}>"
         allowed = _HEADERS.get(lowered)
         if (allowed is not None and allowed.fullmatch(value)) or (lowered == "host" and host and value == host):
@@ -220,7 +220,10 @@ class Redactor:
         return self._placeholders.text(f"host {host}") + _PLACEHOLDER_HOST
 
     def _segment(self, before: str, segment: str) -> str:
-        """Redact a path segment. Keep resource names and ids, and ids of up to 29 digits after `orders`."""
+        """Redact *segment* of a URL path unless it is a resource name or an id.
+
+        *before* is the preceding segment. After `orders`, ids may be longer.
+        """
         is_id = (_ORDER_ID if before == "orders" else _ID).fullmatch(segment)
         if is_id or segment in ("", ".", "..") or is_allowed_segment(segment):
             return segment

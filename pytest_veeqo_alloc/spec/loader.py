@@ -1,4 +1,4 @@
-"""The loader of the bundled specification: JSON Schemas per profile, compiled tables, deviations and OpenAPI."""
+"""Loading of the bundled specification: JSON Schemas by profile, compiled schemas, deviations and OpenAPI."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def validate_side(side: str) -> None:
 
 
 def load_schema(side: BodySide, profile: str | None = None) -> dict[str, Any]:
-    """Return a new copy of the JSON Schema (2020-12) of *side*.
+    """Return a new copy of the JSON Schema (2020-12) for the body on *side*, "request" or "response".
 
     Without a profile, the schema is the bundled one, which accepts undocumented members. With a profile, the schema
     rejects exactly the bodies that break a structural rule with the severity "error" in that profile. Raise ValueError
@@ -88,7 +88,10 @@ def load_schema(side: BodySide, profile: str | None = None) -> dict[str, Any]:
 
 
 def _shape_for(shape: Schema, errors: set[str], not_null: set[str]) -> Schema:
-    """Return the schema of the object *shape* that enforces the rules in *errors*; objects in *not_null* are never null."""
+    """Return *shape*, the schema of an object, changed so that it enforces the rules in *errors*.
+
+    *not_null* contains the references (`$ref`) to objects that may never be null.
+    """
     closed = {"additionalProperties": False} if "undocumented-field" in errors else {}
     if "x-rule" in shape:
         return {**shape, **closed}
@@ -117,7 +120,7 @@ def _member_for(member: Schema, errors: set[str], not_null: set[str]) -> Schema:
 
 @functools.cache
 def tables() -> Tables:
-    """Return the compiled schemas of the request and response body, and the documented operation."""
+    """Return the documented operation and the compiled schemas for its request and response body."""
     return Tables(
         parse_operation(json.loads(read_shipped_text("schemas/operation.json"))),
         compile_schema(load_schema("request"), root="request"),
@@ -127,7 +130,7 @@ def tables() -> Tables:
 
 @functools.cache
 def field_trees() -> FieldTrees:
-    """Return the trees of the documented fields of request and response bodies. They are for counting coverage."""
+    """Return the trees of documented fields in request and response bodies, which are used to count coverage."""
     return {"request": build_field_tree(tables().request), "response": build_field_tree(tables().response)}
 
 
@@ -137,7 +140,7 @@ def operation_matches(interaction: Interaction) -> bool:
 
 
 def side_of(value: Any) -> BodySide | None:
-    """Return "request" or "response", depending on the documented members in *value*. Return None if neither fits."""
+    """Return "request" or "response", whichever body *value* looks like by its members, or None if it is neither."""
     if not isinstance(value, dict):
         return None
     ((name, _, allocation),) = tables().request.children
@@ -148,7 +151,7 @@ def side_of(value: Any) -> BodySide | None:
 
 
 def load_deviations(named: str | os.PathLike[str] | Deviation) -> tuple[Deviation, ...]:
-    """Return the deviations of a bundled pack or a TOML file. Raise ValueError, naming the file, if loading fails."""
+    """Return the deviations in *named*, a bundled pack or a TOML file. Raise ValueError if loading fails."""
     if isinstance(named, Deviation):
         return (named,)
     if named in PACKS:
@@ -170,16 +173,18 @@ def load_deviations(named: str | os.PathLike[str] | Deviation) -> tuple[Deviatio
 
 @functools.cache
 def observed_deviations() -> DeviationIndex:
-    """Return the bundled deviations of the live API."""
+    """Return the bundled deviations: known differences between the live API and its documentation."""
     return DeviationIndex(
         load_deviations("observed"), datetime.date.min
     )  # these deviations never expire, so any date is right
 
 
 def openapi_document(profile: str | None = None) -> dict[str, Any]:
-    """Return an OpenAPI 3.1 document of the operation, with the schemas that `load_schema` returns for *profile*.
+    """Return an OpenAPI 3.1 document that describes the documented operation.
 
-    Raise ValueError for an unknown profile.
+    Without a profile, it contains the bundled schemas, which accept undocumented members. With a profile, its schemas
+    reject exactly the bodies that break a structural rule with the severity "error" in that profile. Raise ValueError
+    for an unknown profile.
     """
     operation: dict[str, Any] = json.loads(read_shipped_text("schemas/operation.json"))
     method, path = operation.pop("method").lower(), operation.pop("path")
@@ -203,7 +208,7 @@ def openapi_document(profile: str | None = None) -> dict[str, Any]:
 
 
 def _moved(part: Any, names: dict[str, str]) -> Any:
-    """Return *part* of a schema, with references to OpenAPI components and without the keywords of a schema file."""
+    """Convert *part* of a schema for use in OpenAPI: adapt its references, and drop the keywords of a schema file."""
     if isinstance(part, list):
         return [_moved(item, names) for item in part]
     if not isinstance(part, dict):
