@@ -196,7 +196,10 @@ def _equal(add: Add, rule: str, pointer: str, owner: Object, name: str, wanted: 
 
 
 def _same(add: Add, rule: str, pointer: str, owner: Object, name: str, wanted: Any) -> None:
-    """Add a breach of *rule* if the number in the member *name* of *owner*, the object at *pointer*, is not *wanted*."""
+    """Add a breach of *rule* if the number in the member *name* of *owner* is not exactly *wanted*.
+
+    *owner* is the object at *pointer*.
+    """
     stated = owner.get(name)
     if stated == wanted:
         return

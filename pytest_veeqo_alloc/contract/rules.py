@@ -24,8 +24,8 @@ _LETTERS: dict[str, Severity] = {"e": "error", "w": "warning", "-": "off"}
 class Rule:
     """A rule of the contract.
 
-    `summary` (the problem) and `wanted` (the expectation) are noun phrases. `remedies` says for each side what to do, as
-    an imperative. `severities` has a severity for each profile. `stored` is the highest severity of a breach in a
+    `summary` (the problem) and `wanted` (the expectation) are noun phrases. `remedies` says for each side what to do,
+    as an imperative. `severities` has a severity for each profile. `stored` is the highest severity of a breach in a
     stored file, where a failure may be recorded on purpose and ids may be masked. `source` is the document that states
     the rule.
     """
@@ -276,7 +276,7 @@ def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict
 
 
 def parse_overrides(settings: Iterable[str]) -> dict[str, str]:
-    """Return severities by rule id, from strings such as `null-value=warning`. Raise ValueError if a string has no `=`."""
+    """Return severities by rule id from strings such as `null-value=warning`. Raise ValueError if one has no `=`."""
     overrides = {}
     for setting in settings:
         rule, equals, severity = setting.partition("=")
