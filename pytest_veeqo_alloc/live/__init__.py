@@ -4,12 +4,12 @@ from __future__ import annotations
 
 
 class LiveError(Exception):
-    """The base class of all errors about a foreign server. The message never contains an API key or a body."""
+    """The base class of errors about a foreign server. Messages never contain an API key or the body of a request."""
 
     trims_traceback = True
 
     def for_command(self) -> str:
-        """Return the message with pytest's option names replaced with the option names of the command."""
+        """Return the message with pytest's options (`--veeqo-alloc-rate`) spelt as those of the command (`--rate`)."""
         return str(self).replace("--veeqo-alloc-", "--")
 
 
@@ -18,7 +18,7 @@ class NotPermittedError(LiveError):
 
 
 class RefusedError(LiveError):
-    """A request was not sent because of its order, quantity, URL, method or API key, or because the budget is spent."""
+    """A request was not sent: its order, quantity, URL, method or API key is not permitted, or no writes are left."""
 
 
 class SendError(LiveError):
@@ -30,8 +30,8 @@ class NotSentError(SendError):
 
 
 class JournalError(LiveError):
-    """A journal cannot be read, written or used."""
+    """A journal, the record of writes to a foreign server, cannot be read, written or used."""
 
 
 class PoolError(LiveError):
-    """An order pool cannot be read."""
+    """The order pool, the list of orders that may be written to, is missing or cannot be read."""

@@ -1,7 +1,7 @@
 """Cleanup: deletes the allocations that a journal recorded, after reading each order.
 
-According to its documentation, the delete call removes all allocations of an order. So an order with an allocation from
-another source is reported and not changed.
+According to Veeqo's documentation, the delete call removes all allocations of an order. So an order that also has an
+allocation from another source is reported and not changed.
 """
 
 from __future__ import annotations
@@ -20,14 +20,21 @@ _MAX_DELETIONS = 50
 
 @dataclass(frozen=True, slots=True)
 class CleanupResult:
-    """The outcome of cleaning up an order. `is_left` says that an allocation of the journal remains or may remain."""
+    """The outcome of cleaning up an order.
+
+    `sentence` reports it to the user. `is_left` says whether an allocation that the journal recorded may still exist.
+    """
 
     sentence: str
     is_left: bool
 
 
 def clean_up(journal: Journal, live: LiveClient) -> list[CleanupResult]:
-    """Delete the allocations of *journal*. Raise JournalError if it is of another server. A repeated call is safe."""
+    """Delete the allocations that *journal* recorded, and return the outcome for each order.
+
+    A repeated call is safe, since each order is read before anything is deleted. Raise JournalError if the journal
+    belongs to a server other than that of *live*.
+    """
     if journal.target != live.target:
         raise JournalError(f"the journal belongs to {journal.target}, not to {live.target}: correct --base-url")
     orders: dict[int, list[Entry]] = {}
@@ -45,7 +52,7 @@ def clean_up(journal: Journal, live: LiveClient) -> list[CleanupResult]:
 
 
 def clean_up_file(path: Path, options: WriteOptions) -> list[CleanupResult]:
-    """Delete the allocations of the journal *path*.
+    """Delete the allocations that the journal file *path* recorded, and return the outcome for each order.
 
     Raise LiveError before sending anything if the journal cannot be used or *options* do not permit the cleanup.
     """

@@ -1,7 +1,7 @@
 """The guarded client of a foreign server, which sends a request only after admitting it.
 
-To admit a request, the client charges a write to the budget, waits for a slot under the rate limit, and writes the
-intent of the write to the journal. The outcome is recorded when the admission ends.
+To admit a request, the client waits until the rate limit permits it. If the request is a write, the client also counts
+it against the maximum number of writes, and records it in the journal before sending it. The outcome is added later.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ JSON_HEADERS: Headers = (("Content-Type", "application/json"),)
 
 
 class Admission(AbstractContextManager["Admission"]):
-    """A context manager that permits sending a request, until the outcome of the request is recorded.
+    """A permission to send one request, as a context manager. It ends when the outcome of the request is recorded.
 
-    Leaving the block without a response records the outcome UNKNOWN. Leaving the block with NotSentError records that
-    the request was not sent.
+    If the block ends without a recorded response, the outcome counts as unknown. If the block raises NotSentError, the
+    request is recorded as not sent.
     """
 
     def __init__(self, live: LiveClient, slot: str, entry: Entry | None) -> None:
@@ -53,7 +53,10 @@ class Admission(AbstractContextManager["Admission"]):
         self.end("not sent" if isinstance(error, NotSentError) else None)
 
     def end(self, outcome: Response | Literal["not sent"] | None = None) -> None:
-        """Record *outcome*, by default UNKNOWN, and free the rate slot. Only the first call has an effect."""
+        """Record *outcome*, or None if it is unknown. Only the first call has an effect.
+
+        The rate limit no longer counts the request as running.
+        """
         if self._is_open:
             self._is_open = False
             self._live.run_state.end(self._slot)
@@ -62,7 +65,10 @@ class Admission(AbstractContextManager["Admission"]):
 
 
 class LiveClient:
-    """A client that obeys *permission* and the limits of the run in *folder*, and records writes with *writer*."""
+    """A client that sends only what *permission* allows, and records each write with *writer*.
+
+    A file in *folder* counts the requests and writes of all processes of the run.
+    """
 
     def __init__(
         self,
@@ -81,10 +87,10 @@ class LiveClient:
         self._known: dict[int, Ids] = {}
 
     def admission(self, request: Request) -> Admission:
-        """Admit *request*, which another client is about to send, after waiting for a rate slot.
+        """Wait until the rate limit permits *request*, which another client will send, and return its admission.
 
-        Raise RefusedError for another server or API key, any write but an allocation, an order or quantity outside the
-        order pool, or a spent budget.
+        Raise RefusedError if no writes are left, or if the URL, API key, method, order or quantity of the request is
+        not permitted. Of all writes, only allocation calls are permitted.
         """
         self._check_target(request)
         if request.method.upper() in READS:
@@ -101,11 +107,12 @@ class LiveClient:
     def post(
         self, order_id: int, payload: Any, *, headers: Headers = JSON_HEADERS, key: str | None = None
     ) -> Interaction:
-        """Allocate *payload*, a JSON value or a raw body, to *order_id*. Return the interaction, whatever its status.
+        """Send an allocation call for *order_id* and return the interaction, whatever the status of the response.
 
-        A request with a 429 response is retried. *headers* and *key* are for requests that are broken on purpose; an
-        empty key is not sent. Raise RefusedError for an order or quantity outside the order pool or a spent budget, and
-        SendError if no response arrives.
+        *payload* is a JSON value, or bytes that are sent unchanged. *headers* and *key* allow requests that are broken
+        on purpose: *key* replaces the API key, and if *key* is empty, no key is sent. After a 429 response, the request
+        is retried. Raise RefusedError if the order pool does not permit the order or the quantity, or if no writes are
+        left. Raise SendError if no response arrives.
         """
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         entry, charge = self._plan(order_id, body, request_scope(body))
@@ -116,7 +123,10 @@ class LiveClient:
         return Interaction(request, self._send(request, entry, charge))
 
     def try_out(self, method: str, path: str, body: bytes | None) -> Interaction:
-        """Send any request below the base URL, charged as a write. Raise RefusedError unless the pool is 'any'."""
+        """Send a request with any method and body to *path* below the base URL, and count it as a write.
+
+        Raise RefusedError unless the order pool is 'any', which means that every order may be written to.
+        """
         if not self.permission.pool.is_any:
             raise RefusedError("this request is sent only with --veeqo-alloc-orders any")
         request = self._request(method, path, JSON_HEADERS, body)
@@ -127,12 +137,18 @@ class LiveClient:
         return self._send(self._request("GET", f"/orders/{order_id}"))
 
     def delete(self, order_id: int, allocation_id: int, before: Sequence[int]) -> Response:
-        """Delete an allocation during cleanup. The documented call also deletes all other allocations of the order."""
+        """Send the documented call to delete an allocation, which also deletes the order's other allocations.
+
+        *before* has the ids of all allocations that the order has before the call.
+        """
         request = self._request("DELETE", f"/orders/{order_id}/allocations/{allocation_id}")
         return self._send(request, Entry("delete", order_id, before=tuple(before)))
 
     def record_outcome(self, entry: Entry, outcome: Response | Literal["not sent"] | None) -> None:
-        """Write a known outcome of *entry* to the journal, and remember the allocations that the order has now."""
+        """Write *outcome* to the journal as the outcome of the write *entry*, unless it is None, which means unknown.
+
+        Also remember which allocations the order has now, as far as the outcome shows them.
+        """
         if outcome is None:
             self._known.pop(entry.order_id, None)
         elif isinstance(outcome, str):
@@ -152,7 +168,7 @@ class LiveClient:
         return Request(method, f"{self.permission.base_url}{path}", (*credentials, *headers), body)
 
     def _send(self, request: Request, entry: Entry | None = None, charge: Charge | None = None) -> Response:
-        """Admit and send *request*, and again after each 429 response while the backoff allows a retry."""
+        """Admit and send *request*, retry it after 429 responses as the backoff allows, and return the last response."""
         waited, delay = 0.0, self._backoff.first
         while True:
             with self._admit(entry, charge) as admission:
@@ -165,7 +181,10 @@ class LiveClient:
             waited, delay = waited + wait, delay * 2
 
     def _admit(self, entry: Entry | None = None, charge: Charge | None = None) -> Admission:
-        """Wait for a rate slot, then write *entry* to the journal. Raise JournalError if *entry* cannot be written."""
+        """Wait until the rate limit permits a request, then write *entry*, if given, to the journal.
+
+        Raise JournalError if the entry cannot be written.
+        """
         slot = self.run_state.claim(charge)
         if entry is not None:
             before = self._known.get(entry.order_id) if entry.before is None else entry.before
@@ -178,7 +197,10 @@ class LiveClient:
         return Admission(self, slot, entry)
 
     def _plan(self, order_id: object, body: bytes | None, scope: RequestScope) -> tuple[Entry, Charge]:
-        """Return the journal entry and charge of a write. Raise RefusedError if the order pool forbids the write."""
+        """Return the journal entry for a write, and the units that it uses up in the order pool.
+
+        Raise RefusedError if the order pool does not permit the write.
+        """
         if order_id is None:
             raise RefusedError("the path has no numeric order id, so the order cannot be in the order pool")
         if isinstance(order_id, bool) or not isinstance(order_id, int):
@@ -195,14 +217,14 @@ class LiveClient:
         return Entry("post", order_id, warehouse_id, requested.units), charge
 
     def _remember(self, order_id: int, held: Sequence[ExistingAllocation] | None) -> None:
-        """Remember the allocations that an order has. They show later which allocation an UNKNOWN write has made."""
+        """Remember which allocations an order has, so that those made by the next write can be recognised."""
         if held is not None:
             self._known[order_id] = tuple(allocation.id for allocation in held)
 
     def _check_target(self, request: Request) -> None:
         base, url = urlsplit(self.permission.base_url), urlsplit(request.url)
         same = (url.scheme, url.hostname, port_of(url)) == (base.scheme, base.hostname, port_of(base))
-        # Clients resolve dot segments after this check, and may end up beside the base path.
+        # Clients resolve dot segments after this check, and may then reach a path outside the base path.
         moves = any(unquote(segment) in (".", "..") for segment in url.path.split("/"))
         if not same or moves or not url.path.startswith(f"{base.path.rstrip('/')}/"):
             raise RefusedError(
@@ -210,7 +232,7 @@ class LiveClient:
             )
 
     def _check_key(self, request: Request, operation: Operation) -> None:
-        """Raise RefusedError unless the API key is the run's. Another key could belong to a production account."""
+        """Raise RefusedError unless *request* has the configured API key: another may belong to a production account."""
         if not self.permission.api_key:
             return
         sent = [*request.header_values(operation.key_header), *request.header_values("authorization")]
@@ -222,7 +244,7 @@ class LiveClient:
             )
 
     def _check_bounds(self, request: Request, scope: RequestScope) -> None:
-        """Raise RefusedError for a request that a server may read in a way that exceeds the order pool."""
+        """Raise RefusedError if a server could interpret *request* as a write that the order pool does not permit."""
         headers = {name.lower() for name, _ in request.headers}
         odd = urlsplit(request.url).query or headers & {"content-encoding", "x-http-method-override"}
         form = request.body and not is_json_type(request.header("content-type") or "application/json")
@@ -234,13 +256,16 @@ class LiveClient:
 
 
 def allocations_in(response: Response) -> list[ExistingAllocation] | None:
-    """Return the allocations in *response*, the response to a GET of an order, or None if the order is unreadable."""
+    """Return an order's allocations from *response*, the response to `GET /orders/{order_id}`.
+
+    Return None if the response has no readable order.
+    """
     return existing_allocations(response.body) if response.status == 200 else None
 
 
 @contextmanager
 def open_live(permission: WritePermission, journal: Path) -> Iterator[LiveClient]:
-    """Yield the client of a run with a single process. Raise JournalError if *journal* cannot be used."""
+    """Yield a client for a run that has a single process. Raise JournalError if the file *journal* cannot be used."""
     with (
         open_journal(journal, permission.target) as writer,
         tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as folder,

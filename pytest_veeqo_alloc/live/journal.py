@@ -1,7 +1,8 @@
 """The journal, a JSON Lines file of the writes to a foreign server and of the allocations that the writes have made.
 
-The intent of a write is on disk before the request is sent. A write without an outcome, for example of a killed run, is
-UNKNOWN. It is never repeated, and cleanup reads the order to settle it. No line has an API key or a string of a body.
+The intent to send a write is on disk before the request is sent. If the outcome is missing, for example because the run
+was killed, it is unknown whether the write was carried out. Such a write is never repeated, and cleanup reads the order
+to find the allocations that it may have made. No line contains an API key or a string from the body of a request.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pytest_veeqo_alloc.live import JournalError
 from pytest_veeqo_alloc.live.run_state import locked
 
 JOURNAL = "veeqo-alloc-journal.jsonl"
-"""The default name of the journal."""
+"""The default name of the journal file."""
 
 VERSION = 1
 Ids = tuple[int, ...]
@@ -36,8 +37,9 @@ Outcome = int | Literal["not sent"]
 class Entry:
     """A write to an order, with its outcome.
 
-    `before` has the ids of the allocations before the write, or None if they are unknown. `outcome` is a status, 'not
-    sent', or None for UNKNOWN. `made` has the ids of the allocations that the write is known to have made.
+    `units` has the requested quantities by sellable id. `before` has the ids of the allocations that the order had before
+    the write, or is None if they are unknown. `outcome` is the status of the response, 'not sent', or None if unknown.
+    `made` has the ids of the allocations that the write is known to have made.
     """
 
     kind: Literal["post", "delete"]
@@ -52,36 +54,39 @@ class Entry:
 
     @property
     def is_unknown(self) -> bool:
-        """Whether the write may have been carried out: the response is missing, or a 5xx, perhaps of a gateway."""
+        """Whether it is unknown if the write was carried out: no response is recorded, or one with a 5xx status.
+
+        A 5xx response can come from a gateway, although the server has carried out the write.
+        """
         return self.outcome is None or (isinstance(self.outcome, int) and self.outcome >= 500)
 
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The content of a journal: the server as `host:port`, and all writes."""
+    """The content of a journal file. `target` is the server as `host:port`, and `entries` are the writes sent to it."""
 
     target: str
     entries: tuple[Entry, ...]
 
     def of_run(self, run: str) -> Journal:
-        """Return the journal with only the writes of *run*."""
+        """Return a copy of the journal that has only the writes of the run with the id *run*."""
         return Journal(self.target, tuple(entry for entry in self.entries if entry.run == run))
 
 
 class JournalWriter:
-    """A writer that appends lines to a journal. All threads and processes of a run may write."""
+    """A writer that appends lines to a journal file. All threads and processes of a run may write at the same time."""
 
     def __init__(self, path: Path, run: str) -> None:
         self.path, self.run = path, run
         self._lock = threading.Lock()
 
     def intent(self, entry: Entry) -> None:
-        """Write the intent to send *entry*. The line is on disk when this method returns."""
+        """Record that the write *entry* is about to be sent. The line is on disk when this method returns."""
         about = {"warehouse_id": entry.warehouse_id, "before": entry.before, "units": entry.units}
         self._add({"intent": entry.name, "kind": entry.kind, "order_id": entry.order_id, **about})
 
     def outcome(self, name: str, outcome: Outcome, made: Sequence[int] = ()) -> None:
-        """Write the outcome of the intent *name*, and the ids of the allocations that the write has made."""
+        """Record the outcome of the write with the name *name*, and the ids of the allocations that it has made."""
         self._add({"outcome": name, "status": outcome, "made": made})
 
     def _add(self, line: dict[str, Any]) -> None:
@@ -94,10 +99,10 @@ class JournalWriter:
 
 @contextlib.contextmanager
 def open_journal(path: Path, target: str) -> Iterator[JournalWriter]:
-    """Begin a run in the journal *path*, and lock the journal against other runs.
+    """Begin a run in the journal file *path*, lock the file against other runs, and yield a writer for it.
 
-    A run without writes leaves the file unchanged. Raise JournalError, with nothing written, if *path* is in use or is
-    not a journal of the server *target*.
+    A run without writes leaves the file unchanged. Raise JournalError if the file is in use by another run, cannot be
+    written, is not a journal, or belongs to a server other than *target*.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -136,7 +141,7 @@ def _append(path: Path, run: str, line: dict[str, Any]) -> None:
 
 
 def read_journal(path: Path) -> Journal:
-    """Read the journal *path*. Raise JournalError if the file is unreadable, not a journal, or cut off."""
+    """Read the journal file *path*. Raise JournalError if it cannot be read, is not a journal, or ends within a line."""
     try:
         text = path.read_bytes().decode("utf-8")
     except OSError as error:
@@ -178,10 +183,11 @@ def _entry(intent: dict[str, Any], outcome: dict[str, Any]) -> Entry:
 
 
 def made_by(entry: Entry, held: Sequence[ExistingAllocation]) -> list[int]:
-    """Return the ids of the allocations that *entry* has made, out of *held*, the allocations in the response.
+    """Return the ids of those allocations in *held* that the write *entry* has made.
 
-    An allocation counts if it is new and fits the request; any other new allocation may be the work of a person. If the
-    allocations before the write are unknown, only the newest allocation can count.
+    *held* has the allocations in the response to the write. An allocation counts if it is new and fits the request. A
+    new allocation that does not fit may have been made by a person. If it is unknown which allocations existed before
+    the write, only the newest allocation can count.
     """
     if entry.before is None:
         held = heapq.nlargest(1, held, key=lambda allocation: allocation.id)
@@ -189,9 +195,10 @@ def made_by(entry: Entry, held: Sequence[ExistingAllocation]) -> list[int]:
 
 
 def owned(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> set[int]:
-    """Return the ids of the allocations that *entries* have made, out of *held*, the current allocations of an order.
+    """Return the ids of those allocations in *held* that the writes *entries* have made.
 
-    Allocations recorded in `made` are certain. An UNKNOWN write accounts for one new allocation that fits the request.
+    *held* has the current allocations of an order. An allocation counts if the journal records that a write has made it.
+    In addition, one new allocation that fits the request counts for each write whose outcome is unknown.
     """
     ours = {made for entry in entries for made in entry.made} & {allocation.id for allocation in held}
     for entry in entries:
@@ -202,9 +209,10 @@ def owned(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> set[i
 
 
 def suspects(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> list[int]:
-    """Return the ids of the allocations that *entries* may have made, out of *held*, an order's current allocations.
+    """Return the ids of those allocations in *held* that the writes *entries* may have made, although no line says so.
 
-    These allocations may be newer than a write that is UNKNOWN, or that succeeded without a fitting allocation.
+    *held* has the current allocations of an order. An allocation is suspect if it may be newer than a write whose
+    outcome is unknown, or newer than a successful write that is not known to have made an allocation.
     """
     unsettled = [
         entry
@@ -220,7 +228,7 @@ def suspects(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> li
 
 
 def _fits(allocation: ExistingAllocation, entry: Entry) -> bool:
-    """Return whether *allocation* is new, in the requested warehouse, and has at most the requested units."""
+    """Return whether *allocation* is newer than the write *entry* and lies within its warehouse and requested units."""
     return (
         allocation.id not in (entry.before or ())
         and allocation.warehouse_id == entry.warehouse_id

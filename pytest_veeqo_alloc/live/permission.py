@@ -1,6 +1,6 @@
 """Permission to write to a foreign server: the required options, and the pool of orders that may be written to.
 
-The order pool is the strongest guard, since a test account and a production account may share a host.
+The order pool is the strongest guard, since a test account and a production account may be on the same host.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.live import NotPermittedError, PoolError
 
 MAX_RATE = 5
-"""The maximum number of requests per second, unless any order may be written to."""
+"""The default rate in requests per second. Only a run that may write to every order may use a higher rate."""
 KEY_VARIABLE = "VEEQO_ALLOC_API_KEY"
 
 _MAX_ID = 2**53
@@ -28,7 +28,7 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class PoolOrder:
-    """An order with a warehouse, and the free units in that warehouse by sellable id."""
+    """An order and a warehouse. `sellables` maps each sellable id to the number of units that may be allocated."""
 
     id: int
     warehouse_id: int
@@ -37,7 +37,7 @@ class PoolOrder:
 
 @dataclass(frozen=True, slots=True)
 class OrderPool:
-    """The orders that may be written to. With `is_any`, every order may be written to."""
+    """The orders that may be written to: those in `orders`, or every order if `is_any` is true."""
 
     orders: tuple[PoolOrder, ...] = ()
     is_any: bool = False
@@ -49,7 +49,10 @@ class OrderPool:
         return len(self.orders)
 
     def refusal(self, order_id: int, scope: RequestScope) -> str | None:
-        """Return why a request for *order_id* with *scope* may not be sent, or None if it may be sent."""
+        """Return why a request for *order_id* may not be sent, or None if it may be sent.
+
+        *scope* has the warehouses and the quantities of sellables that the request could affect.
+        """
         if self.is_any:
             return None
         places = [order for order in self.orders if order.id == order_id]
@@ -77,7 +80,11 @@ class OrderPool:
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """The user's options. `orders` is an order pool's path relative to `folder`, 'any' or empty."""
+    """The user's options for writes to a foreign server.
+
+    `orders` is 'any', the path of an order pool file relative to `folder`, or empty if the option was not set. `rate`
+    is in requests per second.
+    """
 
     base_url: str = ""
     allow_hosts: tuple[str, ...] = ()
@@ -91,7 +98,7 @@ class WriteOptions:
 
 @dataclass(frozen=True, slots=True)
 class WritePermission:
-    """Permission to write to a server, with the orders, the API key, and the maximum number and rate of writes."""
+    """Permission to write to a server: the permitted orders and number of writes, and the rate in requests per second."""
 
     base_url: str
     api_key: str = field(repr=False)
@@ -110,8 +117,8 @@ class WritePermission:
 def grant_permission(options: WriteOptions, *, needs_key: bool = True, only_cleans_up: bool = False) -> WritePermission:
     """Return the permission that *options* grant. Raise NotPermittedError with a line for each missing or wrong option.
 
-    Without *needs_key*, no API key is required, as a forwarded client sends its own. With *only_cleans_up*, neither a
-    budget nor an order pool is required.
+    If *needs_key* is false, the API key may be missing, since a client whose requests are forwarded sends its own. If
+    *only_cleans_up* is true, the maximum number of writes and the order pool may be missing.
     """
     problems = list(_target_problems(options))
     if needs_key and not options.api_key:
@@ -157,7 +164,10 @@ def _target_problems(options: WriteOptions) -> Iterator[str]:
 
 
 def load_pool(name: str, folder: Path) -> OrderPool:
-    """Read the order pool *name*: 'any', or a TOML file relative to *folder*. Raise PoolError for an unusable file."""
+    """Return the order pool *name*, which is 'any' or the path of a TOML file relative to *folder*.
+
+    Raise PoolError if *name* is empty or the file cannot be used.
+    """
     if name == "any":
         return OrderPool(is_any=True)
     if not name:
@@ -169,7 +179,7 @@ def load_pool(name: str, folder: Path) -> OrderPool:
         document = tomllib.loads((folder / name).read_text(encoding="utf-8"))
     except OSError as error:
         raise PoolError(f"the order pool {name!a} cannot be read: {error.strerror}") from None
-    except (RecursionError, ValueError) as error:  # also an integer that Python does not convert
+    except (RecursionError, ValueError) as error:  # ValueError also stands for an integer with too many digits
         problem = {RecursionError: "nested too deeply", UnicodeDecodeError: "not UTF-8"}.get(type(error), str(error))
         raise PoolError(f"the order pool {name!a} cannot be parsed as TOML: {problem}") from None
     try:
@@ -224,7 +234,10 @@ def _positive(value: Any, what: str) -> int:
 
 
 def host_and_port(text: str) -> tuple[str, int | None]:
-    """Parse `host`, `host:port`, `[address]:port` or an address. Return the lower-case host and the port, or None."""
+    """Parse `host`, `host:port`, `[address]:port` or an IP address into a lower-case host and a port.
+
+    The port is None if *text* has no port.
+    """
     name, _, port = text.strip().rpartition(":")
     has_port = port.isascii() and port.isdecimal() and (":" not in name or name.endswith("]"))
     if not name or not has_port:
@@ -233,12 +246,15 @@ def host_and_port(text: str) -> tuple[str, int | None]:
 
 
 def port_of(url: SplitResult) -> int:
-    """Return the port of *url*, its scheme's default, or 0 for other schemes. Raise ValueError for a malformed port."""
+    """Return the port in *url*, otherwise the default port of `http` or `https`, otherwise 0.
+
+    Raise ValueError if the port is malformed.
+    """
     return url.port or _PORTS.get(url.scheme, 0)
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether *host* is a loopback address or a localhost name. No DNS lookup is made."""
+    """Return whether *host* is a loopback address or a name such as `localhost`. No DNS lookup is made."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,7 +1,8 @@
-"""The state that all processes of a run share: charged writes, used units, and the slots of the rate limit.
+"""The state that all processes of a run share: the number of writes, the allocated units, and the latest requests.
 
-The state is a JSON file under a lock. A write is charged before it is sent, so that a killed process has charged too
-much rather than too little. Times come from `time.monotonic`, which the processes of a machine share.
+The state is a JSON file that a lock protects. A write is charged, that is, counted against the limits of the run, before
+it is sent: if its process is killed, the count is too high rather than too low. A slot is the place that a request takes
+under the rate limit. Times come from `time.monotonic`, whose clock all processes of a machine share.
 """
 
 from __future__ import annotations
@@ -20,17 +21,23 @@ from typing import Any
 from pytest_veeqo_alloc.live import LiveError, RefusedError
 
 Charge = dict[str, tuple[float, float]]
-"""The units of a write and the total of free units, by a description of the sellable that error messages show."""
+"""The units that a write requests, for each sellable.
+
+A key describes the sellable in error messages. A value has the requested units, and the units that all writes of the run
+together may allocate.
+"""
 
 _MARGIN = 0.05
-"""The safety margin in seconds that is added to each window of the rate limit."""
+"""A safety margin in seconds, added to each time window of the rate limit."""
 _LOST_AFTER = 60.0
-"""The number of seconds after which a request without an end no longer counts as running."""
+"""The seconds after which a request no longer counts as running, even if its end was never recorded."""
 _POLL = 0.05
 
 
 class RunState:
-    """The shared state in *folder*. It permits at most *rate* requests per second and *max_writes* writes in total.
+    """The state that the processes of a run share in *folder*.
+
+    It permits at most *rate* requests per second and *max_writes* writes in total.
 
     A rate of 2.9 permits 2 requests in any second, and a rate of 0.5 permits 1 request in any 2 seconds.
     """
@@ -51,7 +58,7 @@ class RunState:
         self._thread_lock = threading.Lock()
 
     def reserve(self, name: str) -> bool:
-        """Reserve *name* in this run. Return False if *name* was reserved before."""
+        """Reserve *name* for the caller. Return False if a process of this run has reserved it before."""
         try:
             self._path.with_name(f"taken-{name}").touch(0o600, exist_ok=False)
         except FileExistsError:
@@ -59,9 +66,10 @@ class RunState:
         return True
 
     def claim(self, charge: Charge | None = None) -> str:
-        """Wait for a rate slot, take it and return its name. A request with a *charge* is a write.
+        """Wait until the rate limit permits a request, and return the name of the slot that the request takes.
 
-        Raise RefusedError if the budget is spent or too few units are free.
+        If *charge* is given, the request is a write and is charged. Raise RefusedError if no writes are left, or if it
+        requests more units than may still be allocated.
         """
         while True:
             with self._state() as state:
@@ -72,7 +80,7 @@ class RunState:
             self._sleep(wait)
 
     def end(self, slot: str) -> None:
-        """Record that the request of *slot* has ended, with or without a response."""
+        """Record that the request that took *slot* has ended, with or without a response."""
         with self._state() as state:
             for entry in state["slots"]:
                 if entry["name"] == slot and entry["ended"] is None:
@@ -80,7 +88,7 @@ class RunState:
 
     @property
     def charged(self) -> int:
-        """The number of writes charged so far."""
+        """The number of writes that this run has charged so far."""
         with self._state() as state:
             return int(state["charged"])
 
@@ -92,10 +100,10 @@ class RunState:
                 raise RefusedError(f"the order pool has no free units left of {name}")
 
     def _wait(self, state: dict[str, Any]) -> float:
-        """Return the seconds until a rate slot may be free, or 0 if a slot is free now.
+        """Return the seconds until the rate limit may permit a request, or 0 if it permits one now.
 
-        A request reaches the server at an unknown time between taking its slot and its end. So the window of a request
-        begins at its end; otherwise delays could bring too many requests together.
+        A request reaches the server at an unknown time between taking its slot and ending. So it counts until a whole
+        time window after its end has passed; otherwise, delayed requests could reach the server too close together.
         """
         now, window = self._clock(), self.window + _MARGIN
         for entry in state["slots"]:
@@ -141,15 +149,18 @@ def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
     except OSError as error:
-        return not isinstance(error, ProcessLookupError)  # another error means that the process is not ours
+        return not isinstance(
+            error, ProcessLookupError
+        )  # any other error means that the process exists but belongs to another user
     return True
 
 
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold an exclusive lock on *path*, which the kernel frees if the process dies.
+    """Hold an exclusive lock on the file *path*, which the kernel releases if the process dies.
 
-    Raise LiveError on a platform without file locks, and BlockingIOError if the lock is taken and *wait* is false.
+    Raise BlockingIOError if *wait* is false and the file is already locked. Raise LiveError on a platform without file
+    locks.
     """
     try:
         import fcntl

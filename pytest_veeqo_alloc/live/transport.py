@@ -1,7 +1,7 @@
-"""HTTP requests to the foreign server: the package's own, and requests forwarded for another client.
+"""HTTP requests to a foreign server: those of this package, and those that it forwards for another client.
 
-All requests have a timeout and follow no redirect. Proxies, .netrc and CA bundles of the environment are used only with
-`--veeqo-alloc-trust-env`.
+All requests have a timeout and follow no redirect. Proxies, CA bundles and `.netrc` files that the environment names are
+used only with `--veeqo-alloc-trust-env`.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ _SET_BY_FORWARDER = frozenset({"host", "content-length", "expect", "accept-encod
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Waiting times in seconds before retries after a 429 without `Retry-After`: `first`, then doubled each time.
+    """Waiting times in seconds before a request is retried after a 429 response.
 
-    `longest` limits every single wait, and `total` limits the sum of all waits.
+    The first wait takes `first` seconds, and each further wait twice as long as the one before, unless the response has
+    a `Retry-After` header. `longest` limits every single wait, and `total` limits the sum of all waits.
     """
 
     first: float = 1.0
@@ -42,21 +43,22 @@ class Backoff:
 
 
 def forward(request: Request, permission: WritePermission, via: str, timeouts: tuple[float, float]) -> Response:
-    """Send another client's *request* once and return the response without decoding the content.
+    """Send another client's *request* once and return the response, with its content still encoded.
 
-    *via* is the name that the proxy adds to `Via` (RFC 9110 section 7.6.3). Raise SendError if no response arrived.
+    *via* is the name that the proxy adds to the `Via` header (RFC 9110 section 7.6.3). *timeouts* are the seconds to
+    connect and to read. Raise SendError if no response arrived.
     """
     with requests.Session() as session:
         session.trust_env = permission.trust_env
         session.headers.clear()
-        session.auth = lambda prepared: prepared  # otherwise requests takes credentials from .netrc
+        session.auth = lambda prepared: prepared  # keeps `requests` from taking credentials from .netrc
         forwarded = replace(request, headers=_forwarded_headers(request, via))
         response = exchange(session, forwarded, permission.target, timeouts, raw=True)
     return replace(response, headers=_without_hops(response.headers))
 
 
 def _forwarded_headers(request: Request, via: str) -> Headers:
-    """Return the client's end-to-end headers, with an `Accept-Encoding` that the proxy can decode and with `Via`."""
+    """Return the headers of the forwarded request: the client's end-to-end headers and those that a proxy sets."""
     joined: dict[str, tuple[str, list[str]]] = {}
     for name, value in _without_hops(request.headers):
         if name.lower() not in _SET_BY_FORWARDER:
@@ -76,9 +78,9 @@ def _forwarded_headers(request: Request, via: str) -> Headers:
 def exchange(
     session: requests.Session, request: Request, target: str, timeouts: tuple[float, float], *, raw: bool = False
 ) -> Response:
-    """Send *request* once and return the response, with decoded content unless *raw*.
+    """Send *request* once and return the response. Its content is decoded unless *raw* is true.
 
-    *timeouts* are the seconds to connect and to read. Raise NotSentError if no connection was made, and SendError if no
+    *target* names the server in errors. *timeouts* are the seconds to connect and to read. Raise NotSentError if no connection was made, and SendError if no
     response arrived.
     """
     method, url, headers, data = request.method, request.url, dict(request.headers), request.body
@@ -91,7 +93,7 @@ def exchange(
         return Response(answer.status_code, tuple((str(name), str(value)) for name, value in pairs), body)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         problem, was_sent = describe_error(error)
-    # Raised outside the `except`, since the request of the client's error has the key in its headers.
+    # Raised outside the `except` block, to hide the original error: its request has the API key in the headers.
     message = f"{request.method} to {target} got no response: {problem}"
     if not was_sent:
         raise NotSentError(message)
@@ -110,8 +112,8 @@ def _without_hops(headers: Iterable[tuple[str, str]]) -> Headers:
 
 
 def describe_error(error: Exception) -> tuple[str, bool]:
-    """Return a description of *error*, without quoting it, and whether the request may have been sent."""
-    # By name, since the classes are those of whatever urllib3 came with requests.
+    """Return a description of *error* that quotes nothing from it, and whether the request may have been sent."""
+    # The classes are compared by name, since not every version of urllib3 has all of them.
     causes = {kind.__name__ for cause in _causes(error) for kind in type(cause).__mro__}
     if "SSLCertVerificationError" in causes:
         return "TLS certificate not trusted", False
@@ -140,7 +142,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def retry_after(response: Response, default: float) -> float:
-    """Return the seconds to wait according to `Retry-After` (RFC 9110 section 10.2.3), or *default*."""
+    """Return the seconds to wait according to `Retry-After` (RFC 9110 section 10.2.3), otherwise *default*."""
     value = (response.header("retry-after") or "").strip()
     if value.isascii() and value.isdigit():
         return float(value)

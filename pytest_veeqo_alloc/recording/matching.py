@@ -1,6 +1,7 @@
 """Comparison of a request with recorded requests, and the error message for a request that matches none of them.
 
-Messages describe values and never quote them. If a recorded request was redacted, both requests are compared redacted.
+Messages describe values and never quote them. If a recorded request was redacted, a request also matches if both are
+equal after redaction.
 """
 
 from __future__ import annotations
@@ -19,21 +20,28 @@ from pytest_veeqo_alloc.redaction.redactor import Redactor
 from pytest_veeqo_alloc.spec.loader import operation_matches, tables
 
 PARTS = ("method", "host", "path", "order_id", "query", "body")
-"""The parts of a request that are compared, unless relaxed. With `order_id` relaxed, any order and base path match."""
+"""The parts of a request that are compared, unless the user relaxes (excludes) them.
+
+If `order_id` is relaxed, the base path in front of the order may differ too.
+"""
 
 _MAX_LINES = 8
 _COLUMN = 44
 
 
 class UnmatchedRequestError(Exception):
-    """A request that no remaining interaction of the cassette matches. The message describes the differences."""
+    """A request matched no interaction that is left in the cassette. The message describes the differences."""
 
     trims_traceback = True
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A difference between a request and a recorded request. `part` is the part to relax (see `PARTS`)."""
+    """A difference between a request and a recorded request.
+
+    `part` is the part of the request that differs, such as 'body', and `place` is the place in it. `recorded` and `got`
+    describe the two values.
+    """
 
     part: str
     place: str
@@ -60,7 +68,7 @@ class RecordedRequest:
         self._redacted = _parse(_redact(request)) if is_redacted else None
 
     def differences(self, request: Request, relaxed: frozenset[str]) -> list[Difference]:
-        """Return the differences between *request* and the recorded request, except in the *relaxed* parts."""
+        """Return the differences between *request* and the recorded request, except those in the *relaxed* parts."""
         found = list(_differences(_parse(request), self._parts, relaxed))
         if found and self._redacted is not None:
             found = list(_differences(_parse(_redact(request)), self._redacted, relaxed))
@@ -70,7 +78,10 @@ class RecordedRequest:
 def unmatched_message(
     name: str, request: Request, recorded: Sequence[RecordedRequest], played: Sequence[bool], relaxed: frozenset[str]
 ) -> str:
-    """Return the error message for *request*, which no unplayed request of the cassette *name* matches."""
+    """Return the error message for *request*, which matches no interaction that is left in the cassette *name*.
+
+    *played* says for each of the *recorded* requests whether its response was already played.
+    """
     call = tables().operation.name
     if not operation_matches(Interaction(request)):
         call = f"this {safe_method(request.method) or 'HTTP'} request"
@@ -113,7 +124,7 @@ def _text(request: Request) -> str:
 
 
 def _redact(request: Request) -> Request:
-    """Return *request* redacted, without the numbers of placeholders, so that all placeholders are equal."""
+    """Return a redacted copy of *request*, without its headers and without the numbers in placeholders."""
     safe = Redactor().interaction(Interaction(request)).request
     if safe is None:
         raise AssertionError("redaction must keep the request")

@@ -1,4 +1,4 @@
-"""A guard around sockets. While a cassette plays or records, connections and name look-ups need permission.
+"""A guard that blocks connections and name look-ups without permission, while a cassette plays or records.
 
 Whenever vcrpy opens a connection, it briefly removes its patches from the whole process, so that a call from another
 thread can bypass the cassette. The guard stops such a call before it reaches the network.
@@ -20,14 +20,17 @@ ConnectionRule = Callable[[str, int], bool]
 
 
 class NetworkBlockedError(RuntimeError):
-    """A blocked call that bypassed the cassette. Not an OSError, since clients retry after an OSError."""
+    """A call bypassed the cassette and was blocked. It is not an OSError, since HTTP clients retry after an OSError."""
 
     trims_traceback = True
 
 
 @contextmanager
 def guard_network(may_connect: ConnectionRule, may_look_up: Callable[[str], bool], message: str) -> Iterator[None]:
-    """Within the block, raise NetworkBlockedError(*message*) for forbidden IP connections and name look-ups."""
+    """Raise NetworkBlockedError(*message*) for each connection or name look-up in the block without permission.
+
+    *may_connect* permits IP connections, and *may_look_up* permits look-ups of a name.
+    """
     real_lookup = socket.getaddrinfo
 
     def lookup(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
@@ -54,14 +57,14 @@ def _guarded(method: str, may_connect: ConnectionRule, message: str) -> Callable
 
 
 class AllowedHosts:
-    """Hosts that may be called, given as `host` or `host:port`. A name includes the addresses that it resolves to."""
+    """Hosts that may be called, given as `host` or `host:port`. A name also permits the addresses behind it."""
 
     def __init__(self, entries: Iterable[str]) -> None:
         self._hosts = [host_and_port(entry) for entry in entries]
         self._addresses: dict[str, set[str]] = {}
 
     def allow(self, host: str, port: int) -> bool:
-        """Return whether a connection to the name or address *host* is permitted."""
+        """Return whether a connection to *port* of *host*, a name or an address, is permitted."""
         return any(
             allowed in (None, port) and (host == name or host in self._addresses_of(name))
             for name, allowed in self._hosts

@@ -1,4 +1,4 @@
-"""The search for cassette files by name, in the user's folder and in the package."""
+"""The search for cassette files by name, in the user's cassette folder and among the bundled cassettes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 MODES = ("none", "once", "new_episodes", "all")
 """The record modes of vcrpy."""
 BUNDLED_RELAXED = frozenset({"host", "order_id", "body"})
-"""The parts of a request that are not compared with a bundled cassette."""
+"""The parts of a request that may differ from the recorded request of a bundled cassette."""
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 _.-]*(?:/[A-Za-z0-9_][A-Za-z0-9 _.-]*)*")
 
@@ -45,14 +45,16 @@ def bundled_names() -> list[str]:
 
 
 def cassette_files(folder: Path) -> list[Path]:
-    """Return the files below *folder* that could be cassettes."""
+    """Return the files below *folder* that could be cassettes, judged by their suffix."""
     return sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES and path.is_file())
 
 
 def find_cassette(name: str, folder: Path, mode: str) -> CassetteFile:
-    """Return the file of the cassette *name*: in *folder*, or bundled (with mode 'none' or 'once'), or still to record.
+    """Return the file of the cassette *name*.
 
-    Raise ValueError for an unknown record *mode*, and CassetteError for a name that leads out of *folder*.
+    This is an existing file in *folder*, otherwise a bundled cassette if *mode* is 'none' or 'once', otherwise a file in
+    *folder* that does not exist yet. Raise ValueError for an unknown record *mode*, and CassetteError for a name that
+    is invalid or leads out of *folder*.
     """
     validate_mode(mode)
     if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:

@@ -1,7 +1,7 @@
 """The player of a cassette. vcrpy replays and records; this module decides which requests are permitted.
 
-The first half converts interactions to and from vcrpy's objects. The player replaces vcrpy's persister, so that nothing
-is written before the test has passed and the recording is redacted (see `session`).
+The first half converts interactions to and from vcrpy's objects. The player replaces vcrpy's persister, the object that
+loads and saves cassettes, so that nothing is written before the test has passed and the recording is redacted.
 """
 
 from __future__ import annotations
@@ -57,7 +57,10 @@ _NOT_ADMITTED = (
 )
 
 _admission: ContextVar[Admission | None] = ContextVar("veeqo_alloc_admission", default=None)
-"""The admission of the request that is being recorded. vcrpy passes the request and its response to separate hooks."""
+"""The permission to send the request that is being recorded.
+
+The hook for requests sets it and the hook for responses ends it, since vcrpy has separate hooks.
+"""
 
 
 def stored_interactions(file: CassetteFile) -> list[Interaction]:
@@ -82,7 +85,10 @@ def stored_interactions(file: CassetteFile) -> list[Interaction]:
 
 
 def to_vcr(interaction: Interaction, exchange_id: str) -> tuple[VcrRequest, dict[str, Any]]:
-    """Return the request and the response of *interaction* in vcrpy's format, the response without content coding."""
+    """Return the request and the response of *interaction* as vcrpy's objects.
+
+    The response has a header with *exchange_id*, and no `Content-Encoding` header, since its body is already decoded.
+    """
     request, response = interaction.request, interaction.response
     if request is None or response is None:
         raise CassetteError("an interaction of a cassette must have a request and a response")
@@ -101,10 +107,11 @@ def to_vcr(interaction: Interaction, exchange_id: str) -> tuple[VcrRequest, dict
 
 
 def request_of(request: Any) -> Request:
-    """Return a request of vcrpy as a Request, whatever type the client used for the body."""
+    """Convert vcrpy's *request* to a Request, whatever type the client used for the body."""
     headers = tuple((str(name), as_text(value)) for name, value in request.headers.items())
     body = read_body(request)
-    # aiohttp adds the media type of `json=` after vcrpy has seen the request. A flat object may also be a form.
+    # With `json=`, aiohttp sets the content type only after vcrpy has seen the request. So a dictionary with nested
+    # values is taken for JSON. A dictionary without nested values could also be a form.
     members = body.values() if isinstance(body, dict) else ()
     if any(isinstance(value, (dict, list)) for value in members) and "content-type" not in request.headers:
         headers = (*headers, ("Content-Type", "application/json"))
@@ -112,7 +119,7 @@ def request_of(request: Any) -> Request:
 
 
 def response_of(response: Any) -> Response:
-    """Return a response of vcrpy as a Response. The body is decoded if the content coding is known."""
+    """Convert vcrpy's *response* to a Response. The body is decoded if its content coding is known."""
     headers: Headers = cassette_headers(response)
     body = _body_bytes((response.get("body") or {}).get("string"))
     with contextlib.suppress(ContentDecodingError):  # redaction drops and reports a body that cannot be decoded
@@ -121,7 +128,7 @@ def response_of(response: Any) -> Response:
 
 
 def _body_bytes(body: Any) -> bytes | None:
-    """Return the bytes of a body, which clients pass as bytes, string, list of chunks or (aiohttp) JSON value."""
+    """Return *body* as bytes. A client passes bytes, a string, a list of chunks or, with aiohttp, a JSON value."""
     if body is None or isinstance(body, bytes):
         return body or None
     if isinstance(body, str):
@@ -133,7 +140,12 @@ def _body_bytes(body: Any) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class PlaybackOptions:
-    """The options of a cassette, as described for `Cassettes.use`."""
+    """The options for playing or recording a cassette.
+
+    `mode` is the record mode, and `relaxed` has the parts of a request that are not compared. With `strict_play`, the
+    test fails if an interaction was not played. With `allow_playback_repeats`, an interaction may be played more than
+    once. Requests to `allow_hosts` are neither played nor recorded.
+    """
 
     mode: str
     relaxed: frozenset[str]
@@ -195,7 +207,7 @@ class CassettePlayer:
             yield self
 
     def load_cassette(self, path: str, serializer: object) -> tuple[list[Any], list[Any]]:
-        """Return the stored requests and responses. vcrpy calls this method of its persister."""
+        """Return the stored requests and responses. vcrpy calls this method, since the player is its persister."""
         self._was_loaded = True
         if not self.stored:
             raise CassetteNotFoundError
@@ -203,7 +215,7 @@ class CassettePlayer:
         return [request for request, _ in pairs], [response for _, response in pairs]
 
     def save_cassette(self, path: str, cassette_dict: object, serializer: object) -> None:
-        """Write nothing. vcrpy calls this method of its persister before the test has passed."""
+        """Write nothing. vcrpy calls this method before it is known whether the test passes."""
 
     @property
     def play_count(self) -> int:
@@ -218,22 +230,25 @@ class CassettePlayer:
 
     @property
     def interactions(self) -> list[Interaction]:
-        """The played interactions with the requests of the test, followed by the recorded interactions."""
+        """The played interactions, each with the request that the test sent, then the newly recorded interactions."""
         return [*self._replayed(), *self.recorded]
 
     @property
     def recorded(self) -> list[Interaction]:
-        """The recorded interactions. They are not redacted, so they must not be shown or stored."""
+        """The newly recorded interactions. They must not be shown or stored before they are redacted."""
         count = 0 if self._cassette is None else len(self._cassette)
         return [self._interaction(index) for index in range(len(self.stored), count)]
 
     @property
     def findings(self) -> Findings:
-        """The findings of the allocations. The recorded status is expected. Bundled responses are not checked."""
+        """The findings in the allocation calls that were played or recorded.
+
+        No status of a response counts as unexpected. The responses of a bundled cassette are not checked.
+        """
         return self._engine.merge(map(self._evaluate, filter(operation_matches, self.interactions)))
 
     def owns(self, interaction: Interaction) -> bool:
-        """Return whether this cassette played or recorded *interaction*, so that `publish` reports it."""
+        """Return whether this cassette played or recorded *interaction*, so that nothing else needs to report it."""
         if interaction.exchange_id.startswith(self._id):
             return True
         if self._target is None or interaction.request is None:
@@ -242,7 +257,10 @@ class CassettePlayer:
         return self._target.allow(url.hostname or "", port_of(url))
 
     def publish(self) -> None:
-        """Publish the allocations if the engine's listener counts coverage. Recorded ones have the origin `target`."""
+        """Report the allocation calls to the engine's listener, if the listener counts coverage.
+
+        Played calls have the origin `cassette`. Recorded calls have the origin `target`, the server under test.
+        """
         if not self._engine.is_counting:
             return
         passed: list[tuple[Origin, list[Interaction]]] = [("cassette", self._replayed()), ("target", self.recorded)]
@@ -255,7 +273,10 @@ class CassettePlayer:
         return [self._interaction(index, request) for request, index in self._played]
 
     def _interaction(self, index: int, request: Request | None = None) -> Interaction:
-        """Return vcrpy's interaction at *index* (stored before recorded), by default with the stored request."""
+        """Return the interaction at *index* in vcrpy's list, in which the stored ones precede the recorded ones.
+
+        The interaction has *request* if given, otherwise the request in vcrpy's list.
+        """
         stored, response = self._cassette.data[index]
         return Interaction(request or request_of(stored), response_of(response), f"{self.file.name}#{index + 1}")
 
@@ -276,10 +297,11 @@ class CassettePlayer:
         return self._parsed[id(stored)]
 
     def _on_request(self, request: Any) -> Any:
-        """Ignore, match, admit or reject a request. vcrpy calls this hook before it looks for a response.
+        """Return *request*, or None if it may bypass the cassette. Raise an error if it may not be sent.
 
-        For a look-up, vcrpy passes a request to the hook, then the hook's result to the hook again. To play or record,
-        vcrpy passes the original request. The hook admits a request in the second pass of a look-up, and so only once.
+        This is a hook of vcrpy. To look for a stored response, vcrpy passes a request to the hook, and then passes the
+        hook's result to the hook again. To play or record, vcrpy passes the original request once more. If a request is
+        to be recorded, the hook asks for permission to send it in the second call only, so that it asks only once.
         """
         __tracebackhide__ = True
         if self._cassette is None:
@@ -298,7 +320,7 @@ class CassettePlayer:
         return request
 
     def _on_response(self, response: Any) -> Any:
-        """Pass the response to the admission of its request. vcrpy calls this hook before it records a response."""
+        """Record *response* as the outcome of its request. vcrpy calls this hook before it records a response."""
         if self._cassette is None:
             return response
         if (admission := _admission.get()) is None:
@@ -308,13 +330,13 @@ class CassettePlayer:
         return response
 
     def _admit(self, now: Request) -> None:
-        _close_admission()  # the previous request failed, and the client retries it
+        _close_admission()  # if one is still open, its request failed, and the client now retries it
         live = self._live()
         self._target = AllowedHosts((live.target,))
         _admission.set(live.admission(now))
 
     def _is_playable(self, now: Request) -> bool:
-        """Return whether vcrpy will play a stored response for the request."""
+        """Return whether vcrpy will play a stored response for the request *now*."""
         cassette, repeats = self._cassette, self.options.allow_playback_repeats
         if self.options.mode == "all" or not (cassette.rewound or repeats):
             return False
@@ -324,7 +346,7 @@ class CassettePlayer:
         )
 
     def _noting_plays(self, play_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """Wrap vcrpy's *play_response*, so that each played response is paired with the request of the test."""
+        """Wrap vcrpy's *play_response*, so that each played response is noted with the request that the test sent."""
 
         def play(request: Any) -> Any:
             response = play_response(request)

@@ -30,7 +30,7 @@ _COMMENT = "Recorded by pytest-veeqo-alloc and redacted: placeholders replace ev
 
 
 class Cassettes:
-    """The cassettes of a test. `.use(name)` plays or records a cassette, `.findings` has the findings of all cassettes.
+    """The cassettes of a test. `.use(name)` plays or records one, and `.findings` has the findings of all cassettes.
 
     *own_servers* has the `host:port` of every server that runs in this process. These servers may always be called.
     """
@@ -56,7 +56,7 @@ class Cassettes:
         allow_hosts: Iterable[str] = (),
         record_mode: str | None = None,
     ) -> AbstractContextManager[CassettePlayer]:
-        """Play or record the cassette *name* of your cassette folder or of the package.
+        """Play or record the cassette *name*, which is in your cassette folder or bundled with the package.
 
         *relax* lists the parts of a request that are not compared: 'method', 'host', 'path', 'order_id', 'query',
         'body'. With *strict_play*, the test fails if an interaction was not played. With *allow_playback_repeats*, an
@@ -80,21 +80,21 @@ class Cassettes:
         return player.running()
 
     def owns(self, interaction: Interaction) -> bool:
-        """Return whether one of the cassettes played or recorded *interaction*, and so reports it."""
+        """Return whether a cassette played or recorded *interaction*, so that nothing else needs to report it."""
         return any(player.owns(interaction) for player in self._players)
 
     @property
     def findings(self) -> Findings:
-        """The findings of the allocations that were played or recorded."""
+        """The findings in the allocation calls that were played or recorded."""
         return self._engine.merge(player.findings for player in self._players)
 
     @property
     def checked(self) -> int:
-        """The number of allocations that were played or recorded."""
+        """The number of allocation calls that were played or recorded."""
         return sum(operation_matches(interaction) for player in self._players for interaction in player.interactions)
 
     def publish(self) -> None:
-        """Report the allocations to the engine's listener."""
+        """Report the allocation calls that were played or recorded to the engine's listener."""
         for player in self._players:
             player.publish()
 
@@ -112,13 +112,16 @@ class Cassettes:
         return list(dict.fromkeys(found))
 
     def save(self, today: datetime.date) -> None:
-        """Write the recordings to their cassettes. Raise CassetteError if that fails."""
+        """Write each recording to the file of its cassette. Raise CassetteError if a recording cannot be written."""
         for player in self._players:
             if recorded := player.recorded:
                 write_cassette(player.file, [*player.stored, *recorded], today)
 
     def usage(self, *, passed: bool) -> list[dict[str, Any]]:
-        """Return an entry for each cassette for the summary. Without *passed*, no interaction counts as unplayed."""
+        """Return a dictionary for each cassette, for the summary of the run.
+
+        If the test has not passed, no interaction counts as unplayed, since the test may have ended early.
+        """
         return [
             {
                 "name": player.file.name,
@@ -134,7 +137,7 @@ class Cassettes:
 def write_cassette(file: CassetteFile, interactions: list[Interaction], today: datetime.date) -> None:
     """Redact *interactions* and write them to *file*, replacing its content.
 
-    Raise CassetteError if a value still looks like a secret (nothing is written then) or the file cannot be written.
+    Raise CassetteError, and write nothing, if a value still looks like a secret or the file cannot be written.
     """
     safe = redact(interactions)
     for interaction in safe:
@@ -153,7 +156,7 @@ def write_cassette(file: CassetteFile, interactions: list[Interaction], today: d
 
 
 def kind_of_host(interaction: Interaction) -> str:
-    """Return `loopback`, `private` or `public` for the host of the request, judged by the host's name alone."""
+    """Return whether the request's host is `loopback`, `private` or `public`, judged by its name or address alone."""
     host = (urlsplit(interaction.request.url).hostname or "") if interaction.request else ""
     if is_loopback(host):
         return "loopback"
