@@ -1,4 +1,4 @@
-"""`Contract`, the public API of the checks."""
+"""The class `Contract`, the public API for checking requests, responses and interactions."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ class Contract:
     """The documented contract, with a profile, overridden severities and accepted deviations.
 
     *profile* is `lenient`, `documented` or `strict`. *rules* maps rule ids to `error`, `warning` or `off`.
-    *deviations* are names of packs (`observed`), paths of TOML files, or `Deviation` values. *show_values* quotes
-    scalars of bodies in findings: leave it off if others can read the output. Raise ValueError for an unknown name.
+    *deviations* contains names of bundled packs (`observed`), paths of TOML files, or `Deviation` objects. If
+    *show_values* is true, findings quote scalar values from bodies: leave it off if others can read the output. Raise
+    ValueError for an unknown name.
     """
 
     def __init__(
@@ -39,10 +40,10 @@ class Contract:
     def check(
         self, interaction: Interaction, *, expect_status: int | None = None, broken_request: bool = False
     ) -> Findings:
-        """Return the findings of *interaction*.
+        """Return the findings in *interaction*.
 
         If *broken_request* is true, the request is broken on purpose: the request is not checked, and a 2xx response is
-        a finding. *expect_status* replaces the documented status.
+        a finding. *expect_status* is the expected status, by default the documented status.
         """
         if not isinstance(interaction, Interaction):
             kind = type(interaction).__name__
@@ -50,13 +51,13 @@ class Contract:
         return self._engine.check(interaction, _context(expect_status, broken_request))
 
     def check_request(self, request: Any) -> Findings:
-        """Return the findings of a `Request`, or of the request object of requests, httpx or a test client."""
+        """Return the findings in *request*: a `Request`, or a request object from requests, httpx or a test client."""
         return self._engine.check(Interaction(request_of(request)))
 
     def check_response(
         self, response: Any, *, expect_status: int | None = None, body: bytes | str | None = None
     ) -> Findings:
-        """Return the findings of a response and, if it has one, of its request.
+        """Return the findings in *response* and, if the response object has a request, in the request.
 
         *body* is the response body, for clients whose response objects do not keep the body. If *expect_status* is a
         4xx status, the request is not checked, since the test broke the request on purpose.
@@ -64,36 +65,39 @@ class Contract:
         return self._engine.check(interaction_of(response, body=body), _context(expect_status))
 
     def check_body(self, side: BodySide, value: Any) -> Findings:
-        """Return the findings of a body, *value*: parsed JSON, or bytes to parse. *side* is `request` or `response`."""
+        """Return the findings in *value*, a body as parsed JSON or as raw bytes. *side* is `request` or `response`."""
         return self._engine.check_body(side, value)
 
     def validate(
         self, interaction: Interaction, *, expect_status: int | None = None, broken_request: bool = False
     ) -> Findings:
-        """Return the findings of *interaction*. Raise ContractViolation if there is an error. See `check`."""
+        """Return the findings of `check` for *interaction*. Raise ContractViolation if one of them is an error."""
         __tracebackhide__ = True
         found = self.check(interaction, expect_status=expect_status, broken_request=broken_request)
         return self._engine.raise_for_errors(found)
 
     def validate_request(self, request: Any) -> Findings:
-        """Return the findings of a request. Raise ContractViolation if there is an error. See `check_request`."""
+        """Return the findings of `check_request` for *request*. Raise ContractViolation if one of them is an error."""
         __tracebackhide__ = True
         return self._engine.raise_for_errors(self.check_request(request))
 
     def validate_response(
         self, response: Any, *, expect_status: int | None = None, body: bytes | str | None = None
     ) -> Findings:
-        """Return the findings of a response. Raise ContractViolation if there is an error. See `check_response`."""
+        """Return the findings of `check_response` for *response*. Raise ContractViolation if one is an error."""
         __tracebackhide__ = True
         return self._engine.raise_for_errors(self.check_response(response, expect_status=expect_status, body=body))
 
     def validate_body(self, side: BodySide, value: Any) -> Findings:
-        """Return the findings of a body. Raise ContractViolation if there is an error. See `check_body`."""
+        """Return the findings of `check_body` for *value*. Raise ContractViolation if one of them is an error."""
         __tracebackhide__ = True
         return self._engine.raise_for_errors(self.check_body(side, value))
 
     def watch(self, session: Any) -> Watch:
-        """Watch a `requests.Session`, `httpx.Client` or `httpx.AsyncClient`. Raise TypeError for any other type."""
+        """Check every allocation that *session* sends from now on.
+
+        *session* is a `requests.Session`, `httpx.Client` or `httpx.AsyncClient`. Raise TypeError for any other object.
+        """
         return self._engine.watch(session)
 
 

@@ -1,4 +1,4 @@
-"""Finding, checking and redacting the files and folders that the command line names."""
+"""Functions that find, check and redact the files and folders that the command line names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pytest_veeqo_alloc.spec.loader import operation_matches, side_of
 
 _SUFFIXES = (".json", ".yaml", ".yml", ".har")
 _OURS = (b"interactions", b"allocation", b"sellable")
-"""Every file with a call of the documented operation contains at least one of these words."""
+"""Every file that records a call of the documented operation contains at least one of these words."""
 
 ErrorHandler = Callable[[str, str], None]
 """A function that takes the path of a file and the reason why the file cannot be used."""
@@ -30,7 +30,11 @@ ErrorHandler = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class FileCheckOptions:
-    """The options for checking files. If *kind* is None, the kind is detected. *max_age* is in days."""
+    """The options for checking files.
+
+    `kind` is the kind of the files; None detects it. `expect_status` replaces the documented status. `lint` also looks
+    for secrets. `max_age` is the greatest accepted age of a recording, in days.
+    """
 
     kind: Kind | None = None
     expect_status: int | None = None
@@ -100,8 +104,8 @@ class RedactedFile:
 def redact_files(paths: list[str], on_error: ErrorHandler) -> list[RedactedFile]:
     """Redact every file in *paths* that holds interactions. Equal values get equal placeholders in all files.
 
-    No file is written. Files in a folder without interactions are skipped. *on_error* is called for every file that
-    cannot be redacted.
+    No file is written. If *paths* names a folder, files in the folder that hold no interactions are skipped.
+    *on_error* is called for every file that cannot be redacted.
     """
     files = list(_files_with_interactions(paths, on_error))
     redactor = Redactor()
@@ -140,7 +144,7 @@ def _dropped(interaction: Interaction) -> int:
 
 
 def _walk(paths: list[str], on_error: ErrorHandler) -> Iterator[tuple[str, bool, bytes]]:
-    """Yield the path of each file, whether *paths* names the file itself and not its folder, and the content."""
+    """Yield, for each file, the path, whether *paths* names the file itself (not its folder), and the content."""
     for path, is_named in _paths(paths, on_error):
         if path == "-" and sys.stdin is None:
             on_error(path, "standard input is closed")
@@ -164,7 +168,7 @@ def _paths(paths: list[str], on_error: ErrorHandler) -> Iterator[tuple[str, bool
         first_paths: dict[str, str] = {}
         for folder, inner, names in os.walk(path, followlinks=True, onerror=cannot_list):
             folders = {name: os.path.join(folder, name) for name in sorted(inner) if not name.startswith(".")}
-            # Links may lead to one folder from several, or back: only the first path to a folder is followed.
+            # Several links may lead to one folder, or back to a parent: only the first path to a folder is followed.
             inner[:] = [
                 name for name, link in folders.items() if first_paths.setdefault(os.path.realpath(link), link) == link
             ]

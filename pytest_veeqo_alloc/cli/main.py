@@ -30,18 +30,18 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.server.request_log import BaseServer
 
 CLEAN, ERRORS_FOUND, COULD_NOT_RUN = 0, 1, 2
-"""The exit statuses."""
+"""The exit statuses of every command."""
 
 _REPEATABLE: dict[str, Any] = {"action": "append", "default": []}
 
 
 def entry() -> None:
-    """Run the console script."""
+    """Run the program and exit with its status. This is the entry point of the console script."""
     sys.exit(main())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that *arguments* name, by default those of the process. Return the exit status."""
+    """Run the command that *arguments* (default: the arguments of the process) name. Return the exit status."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -293,7 +293,7 @@ def _serve(args: argparse.Namespace) -> int:
     errors = write_reports(engine, counter, started, args.report)
     for sentence in errors:
         print_error(sentence)
-    # Findings outweigh a report that cannot be written.
+    # Findings decide the exit status even if a report cannot be written.
     return ERRORS_FOUND if not is_clean else COULD_NOT_RUN if errors else CLEAN
 
 

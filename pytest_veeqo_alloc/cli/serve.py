@@ -33,7 +33,10 @@ _MAX_ERRORS = 3
 
 
 def world_of(pool: OrderPool) -> World:
-    """Return a world with the orders of *pool*. Each order has line items for its free units, which are in stock."""
+    """Return an initial state for the fake (a `World`) with the orders in *pool*, which have no allocations yet.
+
+    Each order has ordered the units that *pool* permits to allocate, and these units are in stock.
+    """
     lines: dict[int, list[Line]] = {}
     for order in pool:
         for sellable, units in order.sellables.items():
@@ -44,13 +47,13 @@ def world_of(pool: OrderPool) -> World:
 
 @contextmanager
 def open_proxy(engine: Engine, options: WriteOptions, journal: Path, *, reads: bool) -> Iterator[Proxy]:
-    """Yield a proxy that forwards the client's own key. Raise LiveError, naming every missing option, if any is."""
+    """Yield a proxy that forwards the API key of the client. Raise LiveError if required options are missing."""
     with open_live(grant_permission(options, needs_key=False), journal) as live:
         yield Proxy(engine, live, reads=reads, on_record=print_record)
 
 
 def serve(server: BaseServer, *, host: str, port: int, names: tuple[str, ...], stop: threading.Event) -> bool:
-    """Run *server* until *stop* is set. Return whether no error occurred. Raise ValueError if it cannot listen."""
+    """Run *server* until *stop* is set. Return whether it found no error. Raise ValueError if it cannot listen."""
     if not is_loopback(host):
         print_error(f"warning: {host} is not a loopback address: anyone who can reach this machine can use the server")
     app = with_control_api(server)
@@ -93,7 +96,7 @@ def write_reports(engine: Engine, counter: CoverageCounter, started: datetime.da
 
 @contextmanager
 def stop_on_signals() -> Iterator[threading.Event]:
-    """Yield an event that SIGINT and SIGTERM set within the block."""
+    """Yield an event that is set when the process receives SIGINT or SIGTERM within the block."""
     stop = threading.Event()
     numbers = (signal.SIGINT, signal.SIGTERM)
     handlers = [signal.signal(number, lambda *_: stop.set()) for number in numbers]

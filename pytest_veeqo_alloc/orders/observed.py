@@ -1,4 +1,4 @@
-"""Orders as the live API returned them in 2026: without some documented members, with some undocumented members."""
+"""Orders as the live API returned them in 2026: some documented members are absent, some members are undocumented."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def as_observed(
 ) -> dict[str, Any]:
     """Change *order*, in place, to have the members that the live API returns, and return the order.
 
-    Remove the documented members that the live API omits. Add the undocumented members that it returns; *values* maps
-    pointers to values for these members, and the default is an empty value of an observed type. Set the members at
-    *nulls*, pointers from `nullable_pointers()`, to null. All pointers have `*` in place of array indexes.
+    Remove the documented members that the live API omits, and add the undocumented members that it returns. *values*
+    contains values for added members, by pointer; by default, a member gets an empty value of a type that was observed.
+    Set the members whose pointers are in *nulls* to null. All pointers have `*` instead of array indexes.
     """
     for pointer in _pointers("absent-field"):
         for owner, name in _members(order, pointer):
@@ -37,7 +37,7 @@ def as_observed(
 
 
 def nullable_pointers() -> tuple[str, ...]:
-    """Return the pointers of the members that have a documented type but were null in responses of the live API."""
+    """Return the pointers of the members that have a documented type but were null in responses from the live API."""
     return _pointers("null-value")
 
 
@@ -55,6 +55,6 @@ def _pointers(rule: str) -> tuple[str, ...]:
 
 
 def _members(order: dict[str, Any], pointer: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield each object in *order* that can contain the member at *pointer*, with the name of the member."""
+    """Yield pairs of an object in *order* that can contain the member at *pointer* and the name of the member."""
     owners, name = resolve_all(order, pointer.rpartition("/")[0]), split(pointer)[-1]
     return ((owner, name) for owner in owners if isinstance(owner, dict))

@@ -1,4 +1,4 @@
-"""Stories. A story is the few facts from which a complete order can be computed."""
+"""The facts of an order. A story consists of the few facts from which a complete order can be computed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """An allocation of units from one warehouse. `lines` contains pairs of a sellable id and a quantity."""
+    """An allocation of units in one warehouse to an order. `lines` contains pairs of a sellable id and a quantity."""
 
     warehouse_id: int = 1784
     lines: tuple[tuple[int, int], ...] = ((1226615, 1),)
@@ -82,7 +82,7 @@ class Story:
 
 
 def units_by_sellable(pairs: Iterable[tuple[int, int]]) -> dict[int, int]:
-    """Return the total quantity of each sellable in *pairs* of a sellable id and a quantity."""
+    """Return the total quantity by sellable id. *pairs* contains pairs of a sellable id and a quantity."""
     total: dict[int, int] = {}
     for sellable, quantity in pairs:
         total[sellable] = total.get(sellable, 0) + quantity

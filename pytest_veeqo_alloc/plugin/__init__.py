@@ -26,7 +26,7 @@ _MARKERS = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options and ini keys."""
+    """Add the options and ini keys of the plugin."""
     add_options(parser)
 
 
@@ -68,7 +68,7 @@ def _apply_options(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
-    """Return a line with the settings, or None if no option is set."""
+    """Return a header line with the options that are set, or None if no option is set."""
     if not any(setting(config, name) for name, *_ in OPTIONS) and not is_conformance_run(config):
         return None
     return f"veeqo-alloc: {', '.join(_header(config))}"
@@ -94,12 +94,12 @@ def _header(config: pytest.Config) -> Iterator[str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Attribute the checks that follow to the test *item*."""
+    """Attribute all following checks to the test *item*."""
     listener_of(item.config).begin(item.nodeid)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Put the cassette fixture of a marked test first, so that the cassette is also played for other fixtures."""
+    """Put the cassette fixture of a marked test before its other fixtures, so that these can use the cassette."""
     names = getattr(item, "fixturenames", None)
     if names is not None and CASSETTE_MARKER not in names and item.get_closest_marker(CASSETTE_MARKER) is not None:
         names.insert(0, CASSETTE_MARKER)
@@ -107,7 +107,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Fail the test in its call phase if an observer found an error, so that xfail and -x apply to the failure."""
+    """Fail the test if a watched session, fake or cassette found an error: in the call phase, so that xfail applies."""
     try:
         outcome = yield
     except BaseException as error:
@@ -139,7 +139,7 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the number of checked interactions, and lines on warnings, cassettes and uncovered conformance tests."""
+    """Print the number of checked interactions, warnings, and the conformance tests that could not be run."""
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
     used = [(report.nodeid, cassette) for report in reports for cassette in getattr(report, "veeqo_alloc_used", ())]
     checked = not listener_of(config).counts and any(

@@ -1,4 +1,4 @@
-"""Recording of coverage, for coverage reports, a minimum coverage and the conformance suite."""
+"""Recording of coverage: the documented fields and rules that the checked interactions of a run exercised."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REPORT_PLUGIN = "veeqo_alloc_report"
 
 
 class ReportPlugin:
-    """The pytest plugin that records coverage in a folder shared by all processes, and writes the reports."""
+    """The pytest plugin that records coverage in a folder shared by all processes of a run, and writes the reports."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -42,7 +42,7 @@ class ReportPlugin:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Give a worker of pytest-xdist the folder in which coverage is recorded."""
+        """Pass the folder in which coverage is recorded to a worker process of pytest-xdist."""
         node.workerinput[REPORT_PLUGIN] = str(self._folder)
         if is_conformance_run(self._config):
             node.workerinput[SUITE] = True
@@ -65,7 +65,7 @@ class ReportPlugin:
                 session.exitstatus = status
 
     def _conclude(self) -> Iterator[tuple[int, str]]:
-        """Write the reports. Yield an exit status, 0 if nothing is wrong, with each line of the summary."""
+        """Write the reports. Yield pairs of an exit status (0 if there is no problem) and a line of the summary."""
         engine = engine_of(contract_of(self._config))
         counted, by = read_recorded(self._folder), f"pytest {pytest.__version__}"
         run = build_run(engine, counted, by, self._started, uuid.uuid4().hex)
@@ -90,7 +90,7 @@ class ReportPlugin:
             terminalreporter.write_line(f"veeqo-alloc: {line}")
 
     def pytest_unconfigure(self) -> None:
-        """Close the recorder and remove the folder."""
+        """Stop recording coverage, and remove the folder in which it was recorded."""
         listener_of(self._config).recorder = None
         self._recorder.close()
         if not self._is_worker:

@@ -50,7 +50,7 @@ class Schemas:
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_schemas(veeqo_alloc_contract: Contract) -> Schemas:
-    """Return jsonschema validators, `.request` and `.response`, that reject bodies with an error under the profile."""
+    """Return jsonschema validators, `.request` and `.response`, that reject bodies with an error in the profile."""
     from pytest_veeqo_alloc.reporting.report_file import validator
     from pytest_veeqo_alloc.spec.loader import load_schema
 
@@ -81,7 +81,7 @@ def veeqo_alloc_watch(
 
 
 class Target:
-    """The server under test. The options limit which orders are written to, and how often."""
+    """The server under test. Options limit the orders to which tests may write, and the number of writes."""
 
     foreign = True
 
@@ -90,11 +90,11 @@ class Target:
 
     @property
     def base_url(self) -> str:
-        """The URL of `--veeqo-alloc-base-url`."""
+        """The URL that `--veeqo-alloc-base-url` names."""
         return self._live.permission.base_url
 
     def post(self, order_id: int, payload: Any) -> Interaction:
-        """Send an allocation, a JSON value or raw bytes, to the server under test.
+        """Send *payload*, a JSON value or raw bytes, as an allocation of the order to the server under test.
 
         Raise LiveError if sending is not permitted or no response arrives.
         """
@@ -104,18 +104,18 @@ class Target:
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_target(pytestconfig: pytest.Config) -> Target:
-    """Return the server of `--veeqo-alloc-base-url`. Its `.post(order_id, payload)` sends an allocation."""
+    """Return the server that `--veeqo-alloc-base-url` names. Its `.post(order_id, payload)` sends an allocation."""
     return Target(live_or_fail(pytestconfig))
 
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_orders(pytestconfig: pytest.Config) -> OrderPool:
-    """Return the orders that may be written to, from `--veeqo-alloc-orders`."""
+    """Return the orders to which tests may write, as listed in `--veeqo-alloc-orders`."""
     return live_or_fail(pytestconfig).permission.pool
 
 
 def live_or_fail(config: pytest.Config) -> LiveClient:
-    """Return the client that writes to the server under test, or fail the test with the list of missing options."""
+    """Return the client that writes to the server under test. Fail the test if writing is not permitted."""
     from pytest_veeqo_alloc.live import LiveError
 
     try:
@@ -150,7 +150,7 @@ def veeqo_alloc_server_settings() -> ServerSettings:
 def _veeqo_alloc_server_runner(
     pytestconfig: pytest.Config, veeqo_alloc_server_settings: ServerSettings, veeqo_alloc_contract: Contract
 ) -> Iterator[Fake]:
-    """Yield the fake of this process, which listens during the whole session and serves one test after another."""
+    """Yield the fake (a local stand-in server) of this process. It runs during the whole session, for all tests."""
     from pytest_veeqo_alloc.server.fake import Fake
     from pytest_veeqo_alloc.server.runner import ServerSettings, running
 
@@ -176,7 +176,7 @@ def veeqo_alloc_server(
 ) -> Iterator[Fake]:
     """Yield a local fake of the API. Give your client the URL `.url` and the key `.api_key` of the fake.
 
-    Every request is checked, and an error fails the test. An unknown order is created when a client names its id.
+    Every request is checked, and an error fails the test. The fake creates an order when a request first names its id.
     """
     fake = _veeqo_alloc_server_runner
     fake.reset()
@@ -193,8 +193,8 @@ def veeqo_alloc_server(
 def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: Contract) -> Iterator[Cassettes]:
     """Yield the cassettes of the test. `with veeqo_alloc_cassette.use(name):` plays one without network and API key.
 
-    Every allocation that is played or recorded is checked. `--veeqo-alloc-record-mode once` records a missing cassette,
-    redacted, if the test passes.
+    Every allocation that is played or recorded is checked. With `--veeqo-alloc-record-mode once`, a missing cassette is
+    recorded, and saved in redacted form if the test passes.
     """
     from pytest_veeqo_alloc.recording.session import Cassettes
 
@@ -219,7 +219,7 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
 
 @contextmanager
 def _one_sentence() -> Iterator[None]:
-    """Fail the test without a traceback if a cassette cannot be used or saved."""
+    """Within the block, fail the test without a traceback if a cassette cannot be used or saved."""
     try:
         yield
     except TypeError:

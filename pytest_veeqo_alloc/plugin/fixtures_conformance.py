@@ -47,7 +47,7 @@ def _veeqo_alloc_server_of_session(
 def _veeqo_alloc_server_under_test(
     request: pytest.FixtureRequest, _veeqo_alloc_server_of_session: ServerUnderTest | str
 ) -> ServerUnderTest:
-    """Return the server under test, whose warnings are recorded for this test, or skip the test."""
+    """Return the server under test, and record its warnings for this test. Skip the test if there is no server."""
     if isinstance(_veeqo_alloc_server_of_session, str):
         pytest.skip(_veeqo_alloc_server_of_session)
     _veeqo_alloc_server_of_session.warn = functools.partial(record_warnings, request.node)
@@ -58,8 +58,8 @@ def _veeqo_alloc_server_under_test(
 def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
     """Return the factory `make_client` of the client under test, or the reason (a string) why no client is named.
 
-    The factory comes from the option, otherwise from the hook. If neither names a client and no option of the plugin is
-    set, it creates the bundled reference client.
+    The factory comes from `--veeqo-alloc-client` if given, otherwise from the hook `pytest_veeqo_alloc_client`. If both
+    are absent, and no option of the plugin is set, the factory creates the bundled reference client.
     """
     from pytest_veeqo_alloc.conformance import UnusableError
     from pytest_veeqo_alloc.conformance.client import load_client, make_client, validate_client
@@ -86,7 +86,7 @@ def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
 def _veeqo_alloc_client_assertions(
     request: pytest.FixtureRequest, veeqo_alloc_client: Any
 ) -> Iterator[ClientAssertions]:
-    """Yield the assertions about the client under test, with a fake in its initial state, or skip the test."""
+    """Yield the assertions about the client under test, with a reset fake. Skip the test if no client is named."""
     from pytest_veeqo_alloc.conformance.client import ClientAssertions
 
     if isinstance(veeqo_alloc_client, str):
@@ -103,18 +103,18 @@ def _veeqo_alloc_client_assertions(
 
 
 def is_client_named(config: pytest.Config) -> bool:
-    """Return whether the option or a hook names a client under test."""
+    """Return whether `--veeqo-alloc-client` or the hook `pytest_veeqo_alloc_client` names a client under test."""
     return bool(setting(config, "client") or config.hook.pytest_veeqo_alloc_client.get_hookimpls())
 
 
 def uncovered_reason(report: Any) -> str:
-    """Return the reason why this run could not cover a test, or an empty string for any other *report*."""
+    """Return the reason why the conformance test in *report* could not be run, or an empty string if it could."""
     skipped = getattr(report, "skipped", False) and isinstance(report.longrepr, tuple)
     return str(report.longrepr[2]).partition(NOT_COVERED)[2] if skipped else ""
 
 
 def replacement_for(item: pytest.Item, error: BaseException) -> BaseException | None:
-    """Return the exception to raise instead of *error*, if it is of the suite: a skip, or a failure that stops the run."""
+    """Return the skip or failure to raise instead of *error*, or None if *error* is not from the conformance suite."""
     from pytest_veeqo_alloc.conformance import UncoveredError, UnusableError
 
     if isinstance(error, UncoveredError):

@@ -1,4 +1,4 @@
-"""The part of the plugin that writes to the server of `--veeqo-alloc-base-url`."""
+"""The part of the plugin that writes to the server under test, which `--veeqo-alloc-base-url` names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ _MAX_LINES = 10
 
 
 class LivePlugin:
-    """The pytest plugin for live runs. It owns the journal and a shared folder, and cleans up at the end of the run."""
+    """The pytest plugin for runs that write to the server under test.
+
+    It owns the journal (the file that lists the writes) and a folder shared by all processes of the run. At the end of
+    the run, it deletes the allocations of the run if the cleanup option is set.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -62,12 +66,12 @@ class LivePlugin:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Give a worker of pytest-xdist the shared folder and the journal, or the error."""
+        """Pass the shared folder and the journal, or the reason not to write, to a worker process of pytest-xdist."""
         node.workerinput[LIVE_PLUGIN] = self._shared
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        """Clean up if the option is set, and prepare the lines of the summary."""
+        """Delete the allocations of this run if the cleanup option is set. Collect the summary lines on the writes."""
         if self._is_worker or self._error is not None:
             return
         try:
@@ -89,17 +93,17 @@ class LivePlugin:
             yield f"UNKNOWN outcome of writes to order {orders}: run veeqo-alloc cleanup to find out"
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print the summary of the writes."""
+        """Print the summary lines on the writes of this run."""
         for line in self._lines:
             terminalreporter.write_line(f"veeqo-alloc: {printable(line)}")
 
     def pytest_unconfigure(self) -> None:
-        """Close the journal and remove the folder."""
+        """Close the journal and remove the shared folder."""
         self._exit.close()
 
 
 def _cleanup_lines(results: list[CleanupResult]) -> Iterator[str]:
-    """Yield a line for each order with allocations left, and for up to `_MAX_LINES` other orders."""
+    """Yield a line for each order with allocations left, then lines for some of the orders without."""
     yield from (result.sentence for result in results if result.is_left)
     clean = [result.sentence for result in results if not result.is_left]
     yield from clean[:_MAX_LINES]
@@ -108,7 +112,7 @@ def _cleanup_lines(results: list[CleanupResult]) -> Iterator[str]:
 
 
 def write_options_of(config: pytest.Config) -> WriteOptions:
-    """Return the write options, with the API key from the environment. Raise ValueError for a malformed number."""
+    """Return the options for writing, and the API key from the environment. Raise ValueError for a malformed number."""
     return WriteOptions(
         base_url=setting(config, "base-url"),
         allow_hosts=tuple(setting(config, "allow-host")),

@@ -15,29 +15,30 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.engine import Engine
 
 CHECKED_PROPERTY = "veeqo_alloc_interactions"
-"""The user property with the number of interactions that a test checked. pytest-xdist sends it to the controller."""
+"""The name of the user property of a test report with the number of interactions that the test checked."""
 
 WARNING_PROPERTY = "veeqo_alloc_warning"
-"""The user property with a warning of a test, once for each warning. pytest-xdist sends it to the controller."""
+"""The name of the user property of a test report with a warning of the test. A report has one for each warning."""
 
 MAX_WARNINGS = 20
 """The maximum number of warnings that are kept for a test."""
 
 
 class TestObserver(Protocol):
-    """A watched session, a fake or a cassette that saw interactions of a test.
+    """A watched session, a fake or a cassette that received interactions of a test.
 
-    Optional attributes: `unexpected` (the findings that can fail the test, if not all can), `problems` (messages that
-    fail the test), `checked` (the number of checked interactions), `owns` (whether the observer counts an interaction).
+    Optional attributes: `unexpected` (the findings that can fail the test; default: all findings), `problems` (messages
+    that fail the test), `checked` (the number of checked interactions), and the method `owns(interaction)`, which
+    returns whether the observer itself counts the interaction.
     """
 
     @property
     def findings(self) -> Findings:
-        """The findings of the observed interactions."""
+        """The findings in the observed interactions."""
 
 
 def observer_failure(item: pytest.Item, engine: Engine, observers: Sequence[TestObserver]) -> BaseException | None:
-    """Return the failure of the test *item*, which shows no traceback, or None. Record warnings for the summary."""
+    """Return an exception if *observers* found an error, otherwise None. Record their warnings for the summary."""
     findings = engine.merge(map(_findings_that_count, observers))
     problems = [text for observer in observers for text in getattr(observer, "problems", ())]
     record_warnings(item, findings)
@@ -52,7 +53,7 @@ def _findings_that_count(observer: TestObserver) -> Findings:
 
 
 def _untraced(violation: ContractViolation, problems: Sequence[str]) -> BaseException:
-    """Return *violation*, with *problems*, as an exception that pytest shows without a traceback."""
+    """Return an exception with the text of *violation* and *problems*, which pytest shows without a traceback."""
     cls = type(violation)
 
     class UntracedViolation(cls, pytest.fail.Exception):  # type: ignore[misc,valid-type,name-defined]  # its bases are values
@@ -66,7 +67,7 @@ def _untraced(violation: ContractViolation, problems: Sequence[str]) -> BaseExce
 
 
 def record_warnings(item: pytest.Item, findings: Findings) -> None:
-    """Record the distinct warnings of *findings* for the summary, at most `MAX_WARNINGS` for a test."""
+    """Record each distinct warning in *findings* for the summary. A test has at most `MAX_WARNINGS` warnings."""
     known = [text for name, text in item.user_properties if name == WARNING_PROPERTY]
     for finding in findings.warnings:
         text = f"{finding.rule} at {finding.side} {finding.place}"
@@ -76,14 +77,14 @@ def record_warnings(item: pytest.Item, findings: Findings) -> None:
 
 
 def recorded(report: Any, name: str) -> list[Any]:
-    """Return the values of the user property *name* in *report*, if the report is of the call phase."""
+    """Return the values of the user property *name* in *report*, or an empty list if it is not about the call phase."""
     if getattr(report, "when", "") != "call":
         return []
     return [value for key, value in report.user_properties if key == name]
 
 
 def trim_traceback(error: BaseException) -> None:
-    """End the traceback of *error* at the user's code, since library frames show the request with its API key."""
+    """Remove the library frames at the end of the traceback of *error*, since they show the API key of the request."""
     libraries = tuple(str(sysconfig.get_path(kind)) for kind in ("stdlib", "purelib", "platlib"))
     hidden = (*libraries, str(Path(__file__).parents[1]))
     last, entry = None, error.__traceback__

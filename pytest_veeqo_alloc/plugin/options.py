@@ -54,18 +54,18 @@ def key_of(name: str) -> str:
 
 
 def setting(config: pytest.Config, name: str) -> Any:
-    """Return the value of the option *name*, or the value of its ini key if the option was not given."""
+    """Return the value of the option *name* if it was given, otherwise the value of its ini key."""
     value = config.getoption(key_of(name))
     return config.getini(key_of(name)) if value is None else value
 
 
 def is_option_set(config: pytest.Config, name: str) -> bool:
-    """Return whether the option *name* was given, even as an empty string, or whether its ini key has a value."""
+    """Return whether the option *name* was given (even as an empty string) or its ini key has a value."""
     return config.getoption(key_of(name)) is not None or bool(config.getini(key_of(name)))
 
 
 def is_conformance_run(config: pytest.Config) -> bool:
-    """Return whether the command line of the run, or of a worker's controller, names the conformance suite."""
+    """Return whether the command line (in a worker of pytest-xdist, the controller's) names the conformance suite."""
     worker_input: dict[str, object] = getattr(config, "workerinput", {})
     return SUITE in worker_input or any(SUITE in str(argument) for argument in config.invocation_params.args)
 
@@ -73,7 +73,8 @@ def is_conformance_run(config: pytest.Config) -> bool:
 def base_directory(config: pytest.Config, name: str) -> Path:
     """Return the directory that paths in the option *name* are relative to.
 
-    It is the invocation directory for the command line, and the ini file's directory or rootdir for the ini key.
+    A path on the command line is relative to the invocation directory. A path from the ini key is relative to the
+    directory of the ini file, or to rootdir if there is no ini file.
     """
     if config.getoption(key_of(name)):
         return config.invocation_params.dir

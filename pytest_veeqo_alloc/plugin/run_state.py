@@ -1,4 +1,4 @@
-"""The state of a run in this process: the contract, and the listener that receives check events."""
+"""The state of a run in this process: the contract, and the listener that is called after every check."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.engine import Engine
 
 FAKE_ADDRESSES: pytest.StashKey[list[str]] = pytest.StashKey()
-"""The `host:port` of every fake that listens in this process."""
+"""The `host:port` of every fake (local stand-in server) that runs in this process."""
 
 _CONTRACT: pytest.StashKey[Contract] = pytest.StashKey()
 _LISTENER: pytest.StashKey[CheckListener] = pytest.StashKey()
@@ -55,21 +55,21 @@ def _pack_or_file(config: pytest.Config, name: str) -> str:
 
 
 def engine_of(contract: Contract) -> Engine:
-    """Return the engine of *contract*."""
+    """Return the engine, the internal object that does the checks of *contract*."""
     from pytest_veeqo_alloc import engine  # the core, which most runs never load
 
     return engine.engine_of(contract)
 
 
 def listener_of(config: pytest.Config) -> CheckListener:
-    """Return the check listener of this process."""
+    """Return the listener that is called after every check in this process."""
     if _LISTENER not in config.stash:
         config.stash[_LISTENER] = CheckListener(config)
     return config.stash[_LISTENER]
 
 
 class CheckListener:
-    """The check listener of this process. It counts checks, keeps warnings and can record coverage."""
+    """The listener that is called after every check in this process. It counts checks and keeps their warnings."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.recorder: CoverageRecorder | None = None
@@ -87,18 +87,22 @@ class CheckListener:
         return self.recorder is not None
 
     def begin(self, test_id: str) -> None:
-        """Attribute the events and observers that follow to the test *test_id*."""
+        """Attribute all following checks and observers to the test *test_id*."""
         self._test_id, self._direct_checks, self._engine = test_id, 0, None
         self._observers.clear()
         self._warned.clear()
 
     def observe(self, engine: Engine, observer: TestObserver) -> None:
-        """Let the findings of *observer* fail the current test. *engine* merges the findings of all observers."""
+        """Register *observer*, whose findings can fail the current test. *engine* merges all observers' findings."""
         self._engine = engine
         self._observers.append(observer)
 
     def on_check(self, event: CheckEvent) -> None:
-        """Count the check, unless the check was counted before or the fake or cassette of the exchange reports it."""
+        """Count the check that *event* describes and record its coverage, but never count an interaction twice.
+
+        A direct check by the test is not counted if its interaction was checked directly before, or if a fake or a
+        cassette of this test reports the interaction.
+        """
         origin, interaction = event.origin, event.interaction
         if origin is None:
             # A direct check keeps its warnings, even if a fake or a cassette reports the exchange as well.
@@ -106,7 +110,7 @@ class CheckListener:
                 self._warned.append(event.findings)
             if interaction is not None and self._is_known(interaction):
                 return
-            from pytest_veeqo_alloc.coverage.collector import origin_of  # not before something is checked
+            from pytest_veeqo_alloc.coverage.collector import origin_of  # loaded only if something is checked
 
             origin = origin_of(interaction)
             self._direct_checks += 1
@@ -114,7 +118,7 @@ class CheckListener:
             self.recorder.record(origin, event.coverage(self._test_id))
 
     def _is_known(self, interaction: Interaction) -> bool:
-        """Return whether *interaction* was counted before, or belongs to a fake or a cassette of this test."""
+        """Return whether *interaction* was counted before, or a fake or a cassette of this test counts it."""
         if self._checked.get(id(interaction)) is interaction:
             return True
         self._checked[id(interaction)] = interaction
@@ -125,7 +129,7 @@ class CheckListener:
         return any(observer.owns(interaction) for observer in self._observers if hasattr(observer, "owns"))
 
     def finish(self, item: pytest.Item) -> BaseException | None:
-        """Return the failure of the test *item*, or None. Record warnings and the number of checked interactions."""
+        """Return the exception that fails *item*, or None. Record warnings and the number of checked interactions."""
         # The observers come first: collecting their findings checks the exchanges that were only recorded until now.
         failure = None if self._engine is None else observer_failure(item, self._engine, self._observers)
         for findings in self._warned:

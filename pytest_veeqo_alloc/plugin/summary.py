@@ -1,4 +1,4 @@
-"""The summary lines at the end of a run, on checked interactions, cassettes and the conformance suite."""
+"""The summary lines about checked interactions, cassettes and the conformance suite at the end of a run."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from pytest_veeqo_alloc.recording.paths import cassette_files
 _MAX_LINES = 5
 _HEAD = 4096
 _MARKS = (b"veeqo_alloc:", b'"veeqo_alloc"', b"/allocations")
-"""The first bytes of every cassette of the documented operation contain one of these strings."""
+"""Every cassette with calls of the documented operation contains one of these strings in its first 4096 bytes."""
 
 
 def checked_lines(reports: list[Any]) -> Iterator[str]:
-    """Yield a line with the number of checked interactions, and a line for each distinct warning of the tests."""
+    """Yield a line with the number of checked interactions, then a line for each of the first distinct warnings."""
     checked = sum(count for report in reports for count in recorded(report, CHECKED_PROPERTY))
     yield f"veeqo-alloc: {pluralise(checked, 'interaction')} checked"
     warned = Counter(text for report in reports for text in recorded(report, WARNING_PROPERTY))
@@ -34,7 +34,7 @@ def checked_lines(reports: list[Any]) -> Iterator[str]:
 
 
 def conformance_lines(reports: list[Any]) -> Iterator[str]:
-    """Yield a line INCOMPLETE and a line for each reason, if some conformance tests could not be run."""
+    """Yield the number of conformance tests that could not be run, if any, and a line for each of the first reasons."""
     missing: dict[str, list[str]] = {}
     for report in reports:
         if reason := uncovered_reason(report):
@@ -46,9 +46,11 @@ def conformance_lines(reports: list[Any]) -> Iterator[str]:
 
 
 def cassette_lines(used: list[tuple[str, dict[str, Any]]], config: pytest.Config) -> Iterator[str]:
-    """Yield warnings about unplayed interactions, bundled cassettes played instead of recorded, and unused cassettes.
+    """Yield warnings about unplayed interactions, cassettes that were not recorded, and cassettes that no test used.
 
-    *used* has, for each cassette that a test used, the id of the test and the members of `Cassettes.usage`.
+    *used* contains a pair for each cassette that a test used: the id of the test, and a dict with `name`, `path`,
+    `stored` and `unplayed` (numbers of interactions), and `not_recorded` (whether recording was requested, but a
+    bundled cassette of that name was played).
     """
     unplayed = [(test, cassette) for test, cassette in used if cassette["unplayed"]]
     for test, cassette in unplayed[:_MAX_LINES]:
@@ -71,7 +73,7 @@ def _listed(names: list[str], most: int) -> str:
 
 
 def _is_whole_run(config: pytest.Config) -> bool:
-    """Return whether every test that could use a cassette of the folder was selected, as far as the options show."""
+    """Return whether the command line selects every test that could use a cassette from the cassette folder."""
     if any(config.getoption(name, default=None) for name in ("keyword", "markexpr", "lf", "deselect", "collectonly")):
         return False
     if config.args_source != pytest.Config.ArgsSource.ARGS:

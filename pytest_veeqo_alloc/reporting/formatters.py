@@ -27,7 +27,11 @@ def print_error(sentence: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """The findings of a body or interaction, with the file, the place in the file, and a hint on the findings."""
+    """The findings in one body or interaction from a file.
+
+    `source` is the path of the file, with the place of the interaction in the file. `hint` suggests what to do about
+    the findings.
+    """
 
     file: str
     source: str
@@ -47,12 +51,12 @@ class CheckRun:
 
     @property
     def errors(self) -> list[Finding]:
-        """All errors of all results."""
+        """The errors in all checked bodies and interactions."""
         return [error for result in self.checked for error in result.findings.errors]
 
 
 def terminal_lines(run: CheckRun) -> Iterator[str]:
-    """Yield each failure in full, then the other warnings by rule, then a line with the counts."""
+    """Yield results with errors in full, then a line for each rule with warnings elsewhere, then a line with counts."""
     by_rule: dict[str, list[str]] = {}
     for result in run.checked:
         if not result.findings.ok:
@@ -73,7 +77,7 @@ def terminal_lines(run: CheckRun) -> Iterator[str]:
 
 
 def json_text(run: CheckRun) -> str:
-    """Return a JSON object with `ok`, `checked`, `skipped` and `findings`. Names that may be secret are masked."""
+    """Return a JSON object with `ok`, `checked`, `skipped` and `findings`. Names that may be secrets are masked."""
     rows = [{**finding.as_row(), "file": result.source} for result in run.checked for finding in result.findings]
     is_ok = not run.errors and not run.unreadable
     return json.dumps({"ok": is_ok, "checked": len(run.checked), "skipped": run.skipped, "findings": rows}, indent=2)
@@ -103,7 +107,7 @@ def _workflow_command(kind: str, file: str, title: str, message: str) -> str:
 
 
 def run_lines(run: RunReport) -> Iterator[str]:
-    """Yield a line on the coverage of a run, lines on its errors and warnings by rule, and a line on its deviations."""
+    """Yield a line on the coverage of *run*, lines on errors and warnings by rule, and one on accepted deviations."""
     if not run.interactions:
         yield "0 interactions, so nothing was checked"
         return
@@ -144,7 +148,10 @@ def _deviation_lines(run: RunReport) -> Iterator[str]:
 
 
 def comparison_lines(comparison: ReportComparison) -> Iterator[str]:
-    """Yield lines on new drift, on drift that is gone and on lost coverage, and a line with the counts."""
+    """Yield lines on the differences between two reports: new and gone drift, lost coverage, and the counts.
+
+    Drift is a difference between the bodies in a report and the documentation.
+    """
     yield from (f"new: {_drift_line(drift)}" for drift in sorted(comparison.new))
     yield from (f"gone: {_drift_line(drift)}" for drift in sorted(comparison.gone))
     yield from (f"note: no interaction from the {origin} in the later report" for origin in comparison.lost)
@@ -154,7 +161,7 @@ def comparison_lines(comparison: ReportComparison) -> Iterator[str]:
 
 
 def drift_rows(drifts: list[Drift]) -> list[dict[str, str]]:
-    """Return *drifts*, sorted, as JSON objects with printable values."""
+    """Return *drifts* (differences from the documentation), sorted, as JSON objects with printable values."""
     return [{name: printable(value) for name, value in drift._asdict().items()} for drift in sorted(drifts)]
 
 

@@ -1,4 +1,4 @@
-"""Building, saving and loading reports on coverage and findings."""
+"""Functions that build, save and load reports on coverage and findings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MAX_STEPS = 8
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """The report of a run, and the totals of the interactions of each origin."""
+    """The report on a run, and the totals for each origin of interactions (such as the server under test)."""
 
     report: Document
     totals: dict[Origin, Totals]
@@ -41,7 +41,7 @@ class RunReport:
 
     @property
     def seen(self) -> int:
-        """The number of documented fields that occurred in responses of the target."""
+        """The number of documented fields that occurred in responses from the server under test."""
         return self.totals["target"].fields_seen if "target" in self.totals else 0
 
     @property
@@ -53,7 +53,7 @@ class RunReport:
 def build_run(
     engine: Engine, counted: Mapping[Origin, Coverage], by: str, started: datetime.datetime, run_id: str
 ) -> RunReport:
-    """Return the report of the coverage *counted*, by origin, in a run of the program *by* since *started* (UTC)."""
+    """Return a report on a run of program *by* that began at *started* (UTC). *counted* is the coverage by origin."""
     run = {
         "id": run_id,
         "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -67,7 +67,7 @@ def build_run(
 
 
 def validate_report_path(path: str) -> None:
-    """Raise ValueError unless *path* ends in .json, or ends in .html and jinja2 is installed."""
+    """Raise ValueError if *path* does not end in .json or .html, or if it ends in .html and jinja2 is not installed."""
     suffix = Path(path).suffix.lower()
     if suffix not in _SUFFIXES:
         raise ValueError(f"a report file must end in .json or .html, not {path!a}")
@@ -78,7 +78,7 @@ def validate_report_path(path: str) -> None:
 def save(report: Document, path: Path) -> None:
     """Write *report* as JSON or HTML, as the suffix of *path* says. Raise ValueError if the file cannot be written."""
     if path.suffix.lower() == ".html":
-        from pytest_veeqo_alloc.reporting.html import render_page  # not before a page is written: jinja2 is an extra
+        from pytest_veeqo_alloc.reporting.html import render_page  # loaded only to write a page: jinja2 is an extra
 
         text = render_page(report)
     else:
@@ -107,7 +107,7 @@ def load(path: str) -> Document:
 
 
 def _problem(report: Any) -> str:
-    """Return the reason why *report* cannot be used, or an empty string."""
+    """Return the reason why *report* cannot be used, or an empty string if it is a valid report."""
     if not isinstance(report, Mapping) or report.get("format") != FORMAT:
         return "not a report of pytest-veeqo-alloc"
     if report.get("version") != VERSION:

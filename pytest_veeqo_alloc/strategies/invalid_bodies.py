@@ -34,7 +34,7 @@ _LINKED = {
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """An invalid body. In the profile "strict", the body has exactly one error: of the rule `rule`, at `pointer`."""
+    """An invalid body. In the profile "strict", it has exactly one error, which breaks `rule` at the JSON `pointer`."""
 
     payload: Any
     rule: str
@@ -42,7 +42,10 @@ class Broken:
 
 
 Mutation = Callable[[st.DrawFn, Payload], tuple[Any, str]]
-"""A function that changes a valid body so that it breaks one rule. It returns the body and the pointer of the error."""
+"""A mutation: a function that changes a valid body so that the body breaks one rule.
+
+It returns the changed body and the JSON pointer of the error.
+"""
 
 
 def invalid_allocation_requests() -> st.SearchStrategy[Broken]:
@@ -57,7 +60,10 @@ def invalid_allocation_responses() -> st.SearchStrategy[Broken]:
 
 @st.composite
 def broken_payloads(draw: st.DrawFn, valid: st.SearchStrategy[Payload], mutations: Mapping[str, Mutation]) -> Broken:
-    """Generate a body from *valid*, changed by one of *mutations*. The keys of *mutations* are the rules to break."""
+    """Generate an invalid body: a body from *valid*, changed by one of *mutations*.
+
+    A mutation is a function that makes a body break one rule. The keys of *mutations* are the ids of these rules.
+    """
     # Draw the rule last: Hypothesis tends to keep its first draws, and would try only a few rules.
     payload = draw(valid)
     rule = draw(st.sampled_from(list(mutations)))
@@ -66,7 +72,7 @@ def broken_payloads(draw: st.DrawFn, valid: st.SearchStrategy[Payload], mutation
 
 
 class Member(NamedTuple):
-    """A documented field in a body. `name` is `TYPE.FIELD`; the object `owner` contains the field."""
+    """A documented field in a body. `name` has the form `OBJECT_TYPE.FIELD`; the object `owner` contains the field."""
 
     pointer: str
     name: str
@@ -93,7 +99,10 @@ def draw_member(draw: st.DrawFn, side: BodySide, body: Payload, matches: Matches
 
 
 def mutation(change: Callable[Concatenate[st.DrawFn, Payload, P], tuple[Any, str]]) -> Callable[P, Mutation]:
-    """Decorate *change*, so that a call without its first two arguments (draw and body) returns a mutation."""
+    """Turn *change*, which breaks a rule in a body, into a factory of such functions (mutations).
+
+    The factory takes the arguments of *change* after `draw` and `body`. The mutation takes `draw` and `body`.
+    """
 
     def with_arguments(*args: P.args, **kwargs: P.kwargs) -> Mutation:
         return lambda draw, body: change(draw, body, *args, **kwargs)
@@ -110,7 +119,7 @@ def replacement(
     values: Sequence[Any],
     then: Callable[[Payload], None] | None = None,
 ) -> tuple[Any, str]:
-    """Set a field to one of *values*. *then* adapts the rest of the body to the new value."""
+    """Set a field for which *matches* is true to one of *values*. *then* adapts the rest of *body* to the new value."""
     member = draw_member(draw, side, body, matches)
     member.owner[member.field.name] = copy.deepcopy(draw(st.sampled_from(values)))
     if then is not None:
@@ -120,7 +129,7 @@ def replacement(
 
 @mutation
 def type_change(draw: st.DrawFn, body: Payload, side: BodySide, matches: Matches) -> tuple[Any, str]:
-    """Replace the body, or a field, with a value of a wrong type."""
+    """Replace the whole body, or a field for which *matches* returns true, with a value of a wrong type."""
     if draw(st.integers(0, 9)) == 9:
         return draw(st.sampled_from([None, [], [body], "text", 0, True])), ""
     member = draw_member(draw, side, body, matches)
@@ -133,7 +142,7 @@ def type_change(draw: st.DrawFn, body: Payload, side: BodySide, matches: Matches
 
 @mutation
 def removal(draw: st.DrawFn, body: Payload, side: BodySide, matches: Matches) -> tuple[Any, str]:
-    """Remove a field."""
+    """Remove a field for which *matches* returns true from *body*."""
     member = draw_member(draw, side, body, matches)
     del member.owner[member.field.name]
     return body, member.pointer
@@ -141,7 +150,7 @@ def removal(draw: st.DrawFn, body: Payload, side: BodySide, matches: Matches) ->
 
 @mutation
 def addition(draw: st.DrawFn, body: Payload, side: BodySide) -> tuple[Any, str]:
-    """Add an undocumented member to an object."""
+    """Add an undocumented member to an object in *body*."""
     member = draw_member(draw, side, body, lambda member: True)
     name = draw(st.sampled_from(NEW_NAMES))
     member.owner[name] = draw(st.sampled_from(NEW_VALUES))
@@ -149,7 +158,7 @@ def addition(draw: st.DrawFn, body: Payload, side: BodySide) -> tuple[Any, str]:
 
 
 def excess_depth(side: BodySide, matches: Matches) -> Mutation:
-    """Return a mutation that nests a field deeper than the limit. The finding is about the whole body."""
+    """Return a function that makes a body too deep: it sets a field for which *matches* is true to nested arrays."""
     nest = replacement(side, matches, [json.loads("[" * 71 + "]" * 71)])
     return lambda draw, body: (nest(draw, body)[0], "")
 
@@ -201,7 +210,7 @@ REQUEST_MUTATIONS: Mapping[str, Mutation] = {
 
 
 def _adapt_totals(order: Payload) -> None:
-    """Recalculate subtotal, total and completeness from the quantities, the prices per unit and the delivery cost."""
+    """Recalculate the subtotal, the total and whether the order is allocated completely, after a change to *order*."""
     lines = order["line_items"]
     subtotal = sum(line["quantity"] * line["price_per_unit"] for line in lines) - order["total_discounts"]
     order["subtotal_price"] = round(subtotal, 2)
@@ -224,7 +233,7 @@ _TITLES = st.sampled_from(["sellable.sellable_title", "sellable.product_title"])
 def _add(
     draw: st.DrawFn, order: Payload, name: str, *totals: str, amounts: st.SearchStrategy[Any] = _WHOLE
 ) -> tuple[Any, str]:
-    """Add an amount to the field *name* and to the *totals* that depend on it. This breaks one arithmetic rule."""
+    """Break one arithmetic rule: add an amount to the field *name* and to the *totals* that depend on the field."""
     member = draw_member(draw, "response", order, lambda member: member.name == name)
     amount = draw(amounts)
     member.owner[member.field.name] += amount
@@ -316,7 +325,7 @@ def malformed_bodies(draw: st.DrawFn) -> bytes:
 
 
 def _malformed(text: str) -> dict[str, list[bytes]]:
-    """Return malformed bodies made from *text*, a request body as JSON, by the kind of the defect."""
+    """Return malformed variants of *text*, a valid request body as JSON, by the kind of defect."""
     body = text.encode()
     bad_utf8 = (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\xaf", b"\xf5\x80\x80\x80")
     not_finite = ("NaN", "Infinity", "-Infinity", "1e400", "-1e999", "9" * 5000)

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for order ids and valid request bodies. The module also validates arguments of strategies."""
+"""Hypothesis strategies for order ids and valid request bodies, and checks of the arguments of all strategies."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _requests(
 def _requests_of_near_ids(
     draw: st.DrawFn, warehouses: st.SearchStrategy[int], fewest: int, most: int, max_quantity: int, step: int
 ) -> Payload:
-    """Generate a body with sellable ids close to each other. One draw for all ids is faster than a draw for each id."""
+    """Generate a body with sellable ids close to each other, since one draw for all ids is faster than many draws."""
     sellable = draw(st.integers(min_value=1, max_value=LARGEST_ID - 256 * most)) - step
     steps_and_sizes = draw(st.binary(min_size=2 * fewest, max_size=2 * most))
     lines = []
@@ -84,7 +84,7 @@ def quantity(byte: int, most: int) -> int:
 
 
 def id_strategy(name: str, ids: Ids) -> st.SearchStrategy[int]:
-    """Return a strategy for *ids*, the value of the argument *name*. None means any id.
+    """Return a strategy for ids from *ids*, the value of the argument *name*. If *ids* is None, any id is generated.
 
     Raise InvalidArgument for a collection that contains a value other than an id. If *ids* is a strategy, its values
     are checked when they are drawn.
@@ -103,7 +103,7 @@ def id_strategy(name: str, ids: Ids) -> st.SearchStrategy[int]:
 
 
 def _distinct_ids(name: str, ids: Collection[int]) -> Sequence[int]:
-    """Return the distinct ids of a collection, in their order. A range is returned unchanged, whatever its length."""
+    """Return the distinct ids in *ids*, in their order. A range is returned unchanged, since it can be very long."""
     expected = f"{name} must be a collection of integers from 1 to 2**53 - 1, or a strategy for them"
     if isinstance(ids, (str, bytes)) or not isinstance(ids, Collection):
         raise InvalidArgument(f"{expected}, not {type(ids).__name__}")
@@ -116,7 +116,10 @@ def _distinct_ids(name: str, ids: Collection[int]) -> Sequence[int]:
 
 
 def line_range(minimum: int, maximum: int, sellable_ids: Ids, *, unique: bool = True) -> tuple[int, int]:
-    """Check `min_lines` and `max_lines`. Return both, with the maximum limited to the number of *sellable_ids* if unique."""
+    """Check the limits for the number of line items, and return both. Raise InvalidArgument for invalid limits.
+
+    If sellables are *unique* in a body, the returned maximum is at most the number of *sellable_ids*.
+    """
     check_integer("min_lines", minimum, LINES_LIMIT)
     check_integer("max_lines", maximum, LINES_LIMIT)
     if minimum > maximum:
@@ -136,7 +139,7 @@ def check_integer(name: str, value: Any, largest: int) -> None:
 
 
 def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    """Raise InvalidArgument unless *value* is one of *choices*. The number 1 is not accepted for True."""
+    """Raise InvalidArgument unless *value* is one of *choices* and has its type, so that 1 is not accepted for True."""
     if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
         got = ascii(value)[:60] if isinstance(value, (str, bool)) or value is None else _short(value)
         raise InvalidArgument(f"{name} must be one of {', '.join(map(repr, choices))}, not {got}")

@@ -102,13 +102,14 @@ def allocation_responses(
 ) -> st.SearchStrategy[GeneratedOrder]:
     """Return a strategy for valid bodies of a 201 response: complete orders that satisfy every rule of the contract.
 
-    *request* is a valid request body, to which the orders are the response. It determines the warehouse, the sellables
-    and the quantities of the allocation; *warehouse_ids*, *sellable_ids*, *min_lines* and *max_lines* do not apply to
-    that allocation. Without *request*, ids come from the given collections or strategies. *max_quantity* limits each allocated
-    quantity; an ordered quantity may be larger. *complete*, if not None, is the value of `allocated_completely`. If
-    *variant* is "observed", the orders have the members that the live API returned in 2026, which the contract accepts
-    with the deviations "observed". *extra_fields* adds undocumented members to any object; clients must ignore these
-    members, and the profile "strict" reports them. Raise `hypothesis.errors.InvalidArgument` for invalid arguments.
+    *request* is a valid request body to which the orders respond. It determines the warehouse, the sellables and the
+    quantities of the allocation; *warehouse_ids*, *sellable_ids*, *min_lines* and *max_lines* do not apply to that
+    allocation. Without *request*, ids come from the given collections or strategies. *max_quantity* limits each
+    allocated quantity; an ordered quantity may be larger. *complete*, if not None, is the value of
+    `allocated_completely`. If *variant* is "observed", the orders have the members that the live API returned in 2026,
+    which the contract accepts with the deviations "observed". *extra_fields* adds undocumented members to any object;
+    clients must ignore these members, and the profile "strict" reports them. Raise
+    `hypothesis.errors.InvalidArgument` for invalid arguments.
     """
     check_choice("variant", variant, VARIANTS)
     check_choice("complete", complete, (True, False, None))
@@ -155,7 +156,7 @@ def allocation_interactions(
 
 
 def balanced_orders() -> st.SearchStrategy[GeneratedOrder]:
-    """Return a strategy for valid orders that contain all operands of every arithmetic rule. Each rule can be broken."""
+    """Return a strategy for valid orders with all fields that arithmetic rules use, so that each rule can be broken."""
     return _orders(StoryConstraints(None, None, None, 1, 3, MAX_QUANTITY, None), None, BALANCED_VARIATIONS)
 
 
@@ -201,7 +202,7 @@ def _orders(
 
 
 def _values(draw: st.DrawFn, changed: list[tuple[int, tuple[str, Field]]]) -> dict[tuple[str, str], Any]:
-    """Draw a value for each entry of *changed*: the index of the byte that chooses the value, and the field."""
+    """Draw a value for each field in *changed*. The index before the field says which drawn byte chooses the value."""
     codes, pool = draw(_BYTES), ValuePool((draw(_TEXT), draw(_TEXT)), (draw(_ID),), (draw(_NUMBER),))
     return {
         (shape, field.name): valid_value(field, example_value(shape, field.name), codes[index], pool)
@@ -210,7 +211,7 @@ def _values(draw: st.DrawFn, changed: list[tuple[int, tuple[str, Field]]]) -> di
 
 
 def _make_observed(draw: st.DrawFn, order: GeneratedOrder) -> None:
-    """Add the members that the live API returns to *order*, in place. Draw some values, and which members are null."""
+    """Change *order*, in place, to have the members that the live API returns. Draw some values and which are null."""
     null_codes, value_codes = draw(_FEW_BYTES), draw(_FEW_BYTES)
     nullable, added = nullable_pointers(), list(added_types().items())
     values = {}
@@ -236,7 +237,7 @@ def _add_fields(draw: st.DrawFn, order: GeneratedOrder) -> None:
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:
-    """Yield every object of an order in a fixed sequence. The root comes first, so that examples shrink to the root."""
+    """Yield every object in *value*. The root comes first, so that Hypothesis shrinks a drawn object to the root."""
     if isinstance(value, dict):
         yield value
         value = list(value.values())
@@ -246,9 +247,10 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
 
 @functools.cache
 def free_fields() -> tuple[tuple[str, Field], ...]:
-    """Return each documented field that is not computed from the story, with the type of the object that contains it.
+    """Return the documented fields that can have any valid value in an order, as pairs of an object type and a field.
 
-    These fields can be set to other values in an order. There are fewer than 256, so that one byte can choose a field.
+    The values of other fields are computed from the facts of the order. One byte can choose a field, since there are
+    fewer than 256.
     """
     documented, no_values = build_order(), ValuePool((), (), ())
     places = field_trees()["response"].all_places()

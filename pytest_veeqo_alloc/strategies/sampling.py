@@ -1,4 +1,4 @@
-"""Reproducible samples from strategies, for use outside of property tests."""
+"""Reproducible samples from Hypothesis strategies, for use outside of property tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SKIPPED = 20
 
 
 def sample(side: str, number: int) -> Any:
-    """Return a valid request or response body (*side*). The same *number* always gives the same body."""
+    """Return a valid body. *side* is `request` or `response`. The same *number* always gives the same body."""
     return _examples(allocation_requests() if side == "request" else allocation_responses(), _SKIPPED, number)[-1]
 
 
@@ -27,13 +27,13 @@ def samples(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
 
 
 def broken_requests(rule: str, count: int, warehouse_id: int, sellable_ids: Sequence[int], units: int) -> list[Broken]:
-    """Return *count* request bodies that break only *rule*, for an existing warehouse and existing sellables."""
+    """Return *count* request bodies that break only *rule*, for the given warehouse and sellables of a server."""
     valid = _existing(warehouse_id, sellable_ids, units)
     return samples(broken_payloads(valid, {rule: REQUEST_MUTATIONS[rule]}), count)
 
 
 def valid_requests(count: int, warehouse_id: int, sellable_ids: Sequence[int], units: int) -> list[Any]:
-    """Return *count* valid request bodies for an existing warehouse and existing sellables."""
+    """Return *count* valid request bodies for the given warehouse and sellables, with quantities up to *units*."""
     return samples(_existing(warehouse_id, sellable_ids, units), count)
 
 
@@ -44,7 +44,7 @@ def _existing(warehouse_id: int, sellable_ids: Sequence[int], units: int) -> st.
 
 
 def _examples(strategy: st.SearchStrategy[Any], count: int, number: int | None = None) -> list[Any]:
-    """Return the values of a Hypothesis run with the seed *number*; None means a derandomised run."""
+    """Return values that *strategy* generates from the seed *number*. If *number* is None, the run is derandomised."""
     values: list[Any] = []
 
     # No property is tested, so health checks and deadlines do not apply.

@@ -59,7 +59,7 @@ NOT_DATES = (
 
 @dataclass(frozen=True, slots=True)
 class ValuePool:
-    """The values that were drawn for one example. They are choices for a field, besides the constants of this module."""
+    """Values that were drawn for one example. A field gets one of them, or one of the constants of this module."""
 
     texts: tuple[str, ...]
     ids: tuple[int, ...]
@@ -67,7 +67,7 @@ class ValuePool:
 
 
 def valid_value(field: Field, example: Any, byte: int, pool: ValuePool) -> Any:
-    """Return a valid value of *field*, chosen by *byte*. It differs from *example* if the field has a documented type."""
+    """Return the value for *field* that *byte* selects. It differs from *example* if the field has a documented type."""
     if field.type is None:
         return copy.deepcopy(ANYTHING[byte % len(ANYTHING)])
     if field.type == "boolean":

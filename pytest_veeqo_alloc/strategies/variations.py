@@ -1,7 +1,7 @@
-"""Variations of the documented story. Each variation changes some facts of the story.
+"""Variations of the story (the facts of an order) in the documented example. Each variation changes some facts.
 
 A variation draws values only if it was chosen. Without any chosen variation, the order is the documented example.
-Hypothesis therefore shrinks to the documented example by setting all bytes of one string to zero.
+Bytes other than zero choose variations, so Hypothesis shrinks to the documented example by setting all bytes to zero.
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ _UNITS = st.integers(min_value=0, max_value=100_000)
 
 @dataclass(frozen=True, slots=True)
 class StoryConstraints:
-    """Constraints on a story: strategies for its ids (None: the documented ids), its limits, and its completeness."""
+    """Constraints on the generated facts of an order.
+
+    A strategy for ids may be None, which means the documented ids. If `complete` is true, every ordered unit must be
+    allocated. If it is false, at least one unit must not be allocated. None allows both.
+    """
 
     order_ids: IDs | None
     warehouse_ids: IDs | None
@@ -39,9 +43,9 @@ Variation = Callable[[st.DrawFn, Story, StoryConstraints], Story]
 
 
 def initial_story(draw: st.DrawFn, constraints: StoryConstraints, request: Mapping[str, Any] | None) -> Story:
-    """Return the story of an order after the allocation in *request*, a valid request body, was completely made.
+    """Return the story (the facts) of an order with exactly the units that *request*, a valid request body, allocates.
 
-    Without a request, return the documented story, with ids and a number of line items that *constraints* allow.
+    If *request* is None, return the documented story, with ids and a number of line items that *constraints* allow.
     """
     story = Story() if constraints.order_ids is None else Story(draw(constraints.order_ids))
     if request is not None:
@@ -142,7 +146,7 @@ def _more_lines(draw: st.DrawFn, story: Story, constraints: StoryConstraints) ->
 
 
 def _earlier_allocation(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
-    """Add an allocation of additional units, from another warehouse if possible. The order contains these units too."""
+    """Order additional units of the first sellable, and allocate them from another warehouse if possible."""
     line, latest, pool = story.lines[0], story.allocations[0], constraints.warehouse_ids
     warehouse = latest.warehouse_id % LARGEST_ID + 1 if pool is None else draw(pool)
     units = draw(st.integers(1, constraints.max_quantity))
@@ -157,14 +161,14 @@ def _allocation_id(draw: st.DrawFn, story: Story, constraints: StoryConstraints)
 
 
 def _ordered_more(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
-    """Order more units than were allocated."""
+    """Order more units of the first sellable than were allocated, unless the order must be complete."""
     if constraints.complete:
         return story
     return _first_line(story, quantity=story.lines[0].quantity + draw(st.integers(1, constraints.max_quantity)))
 
 
 def _allocated_less(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
-    """Allocate fewer units of the first line item than requested, or no units."""
+    """Allocate fewer units of the first sellable than requested, or none, unless the order must be complete."""
     allocation, *others = story.allocations
     if constraints.complete or not allocation.lines:
         return story
@@ -195,14 +199,14 @@ VARIATIONS: tuple[Variation, ...] = (
 )  # fmt: skip
 _REQUESTED = (_warehouse, _quantity, _sellable, _more_lines, _no_allocation)
 ANSWER_VARIATIONS = tuple(variation for variation in VARIATIONS if variation not in _REQUESTED)
-"""The variations for the response to a request. They keep the requested warehouse, sellables and quantities."""
+"""The variations for the response to a given request. They keep its warehouse, sellables and requested quantities."""
 _UNBALANCED = (_infinite_stock, _earlier_allocation, _ordered_more, _allocated_less, _no_allocation)
 BALANCED_VARIATIONS = tuple(variation for variation in VARIATIONS if variation not in _UNBALANCED)
-"""The variations after which an order still contains all operands of every arithmetic rule."""
+"""The variations after which an order still contains all fields that the arithmetic rules use."""
 
 
 def vary(draw: st.DrawFn, story: Story, chosen: Collection[Variation], constraints: StoryConstraints) -> Story:
-    """Apply the *chosen* variations to *story*. Order more units than allocated if the order has to be incomplete."""
+    """Apply the *chosen* variations to *story*. If the order must be incomplete, order unallocated units too."""
     for variation in VARIATIONS:
         incomplete = variation is _ordered_more and constraints.complete is False and bool(story.allocations)
         if variation in chosen or incomplete:
