@@ -108,7 +108,7 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 
 def print_record(record: Record) -> None:
-    """Print *record* as a line such as `POST /orders/447452/allocations 201`, with any injected fault and errors."""
+    """Print a line such as `POST /orders/447452/allocations 201` with the injected fault and the errors of *record*."""
     request, operation = record.request, tables().operation
     is_known = operation.matches(Interaction(request)) and operation.order_id(request.url) is not None
     # The path of any other operation could hold a secret.

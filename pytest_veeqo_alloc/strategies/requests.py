@@ -79,7 +79,7 @@ def _request(warehouse: int, lines: list[tuple[int, int]]) -> Payload:
 
 
 def quantity(byte: int, most: int) -> int:
-    """Map *byte* to a quantity from 1 to *most*. Half of all bytes map to small quantities."""
+    """Map *byte* to a quantity from 1 to *most*. Half of all bytes map to 128 or less: small ones are frequent."""
     return 1 + (byte % most if byte < 128 else (byte - 127) * (most - 1) // 128)
 
 

@@ -67,7 +67,7 @@ class ValuePool:
 
 
 def valid_value(field: Field, example: Any, byte: int, pool: ValuePool) -> Any:
-    """Return the value for *field* that *byte* selects. It differs from *example* if the field has a documented type."""
+    """Return the valid value of *field* that *byte* selects. A field with a documented type never gets *example*."""
     if field.type is None:
         return copy.deepcopy(ANYTHING[byte % len(ANYTHING)])
     if field.type == "boolean":
