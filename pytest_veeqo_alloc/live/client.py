@@ -168,7 +168,7 @@ class LiveClient:
         return Request(method, f"{self.permission.base_url}{path}", (*credentials, *headers), body)
 
     def _send(self, request: Request, entry: Entry | None = None, charge: Charge | None = None) -> Response:
-        """Admit and send *request*, retry it after 429 responses as the backoff allows, and return the last response."""
+        """Admit and send *request*, retry it after a 429 as the backoff allows, and return the last response."""
         waited, delay = 0.0, self._backoff.first
         while True:
             with self._admit(entry, charge) as admission:
@@ -232,7 +232,7 @@ class LiveClient:
             )
 
     def _check_key(self, request: Request, operation: Operation) -> None:
-        """Raise RefusedError unless *request* has the configured API key: another may belong to a production account."""
+        """Raise RefusedError unless *request* has the configured API key: others may belong to production accounts."""
         if not self.permission.api_key:
             return
         sent = [*request.header_values(operation.key_header), *request.header_values("authorization")]

@@ -37,9 +37,9 @@ Outcome = int | Literal["not sent"]
 class Entry:
     """A write to an order, with its outcome.
 
-    `units` has the requested quantities by sellable id. `before` has the ids of the allocations that the order had before
-    the write, or is None if they are unknown. `outcome` is the status of the response, 'not sent', or None if unknown.
-    `made` has the ids of the allocations that the write is known to have made.
+    `units` has the requested quantities by sellable id. `before` has the ids of the order's allocations before the write,
+    or is None if they are unknown. `outcome` is the status of the response, 'not sent', or None if unknown. `made` has
+    the ids of the allocations that the write is known to have made.
     """
 
     kind: Literal["post", "delete"]
@@ -141,7 +141,7 @@ def _append(path: Path, run: str, line: dict[str, Any]) -> None:
 
 
 def read_journal(path: Path) -> Journal:
-    """Read the journal file *path*. Raise JournalError if it cannot be read, is not a journal, or ends within a line."""
+    """Read the journal file *path*. Raise JournalError if it cannot be read, is no journal, or ends within a line."""
     try:
         text = path.read_bytes().decode("utf-8")
     except OSError as error:
@@ -197,7 +197,7 @@ def made_by(entry: Entry, held: Sequence[ExistingAllocation]) -> list[int]:
 def owned(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> set[int]:
     """Return the ids of those allocations in *held* that the writes *entries* have made.
 
-    *held* has the current allocations of an order. An allocation counts if the journal records that a write has made it.
+    *held* has the current allocations of an order. An allocation counts if the journal records that a write made it.
     In addition, one new allocation that fits the request counts for each write whose outcome is unknown.
     """
     ours = {made for entry in entries for made in entry.made} & {allocation.id for allocation in held}

@@ -98,7 +98,7 @@ class WriteOptions:
 
 @dataclass(frozen=True, slots=True)
 class WritePermission:
-    """Permission to write to a server: the permitted orders and number of writes, and the rate in requests per second."""
+    """Permission to write to a server: the permitted orders and number of writes, and the requests per second."""
 
     base_url: str
     api_key: str = field(repr=False)

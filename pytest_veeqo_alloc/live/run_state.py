@@ -1,8 +1,8 @@
 """The state that all processes of a run share: the number of writes, the allocated units, and the latest requests.
 
-The state is a JSON file that a lock protects. A write is charged, that is, counted against the limits of the run, before
-it is sent: if its process is killed, the count is too high rather than too low. A slot is the place that a request takes
-under the rate limit. Times come from `time.monotonic`, whose clock all processes of a machine share.
+The state is a JSON file that a lock protects. A write is charged, that is, counted against the limits of the run,
+before it is sent: if its process is killed, the count is too high rather than too low. A slot is the place that a
+request takes under the rate limit. Times come from `time.monotonic`, whose clock all processes of a machine share.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from pytest_veeqo_alloc.live import LiveError, RefusedError
 Charge = dict[str, tuple[float, float]]
 """The units that a write requests, for each sellable.
 
-A key describes the sellable in error messages. A value has the requested units, and the units that all writes of the run
-together may allocate.
+A key describes the sellable in error messages. A value has the requested units, and the units that all writes of the
+run together may allocate.
 """
 
 _MARGIN = 0.05

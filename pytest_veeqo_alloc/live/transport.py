@@ -1,7 +1,7 @@
 """HTTP requests to a foreign server: those of this package, and those that it forwards for another client.
 
-All requests have a timeout and follow no redirect. Proxies, CA bundles and `.netrc` files that the environment names are
-used only with `--veeqo-alloc-trust-env`.
+All requests have a timeout and follow no redirect. Proxies, CA bundles and `.netrc` files that the environment names
+are used only with `--veeqo-alloc-trust-env`.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def exchange(
 ) -> Response:
     """Send *request* once and return the response. Its content is decoded unless *raw* is true.
 
-    *target* names the server in errors. *timeouts* are the seconds to connect and to read. Raise NotSentError if no connection was made, and SendError if no
-    response arrived.
+    *target* names the server in errors. *timeouts* are the seconds to connect and to read. Raise
+    NotSentError if no connection was made, and SendError if no response arrived.
     """
     method, url, headers, data = request.method, request.url, dict(request.headers), request.body
     try:

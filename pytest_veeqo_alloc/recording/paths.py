@@ -52,9 +52,9 @@ def cassette_files(folder: Path) -> list[Path]:
 def find_cassette(name: str, folder: Path, mode: str) -> CassetteFile:
     """Return the file of the cassette *name*.
 
-    This is an existing file in *folder*, otherwise a bundled cassette if *mode* is 'none' or 'once', otherwise a file in
-    *folder* that does not exist yet. Raise ValueError for an unknown record *mode*, and CassetteError for a name that
-    is invalid or leads out of *folder*.
+    This is an existing file in *folder*, otherwise a bundled cassette if *mode* is 'none' or 'once', otherwise a file
+    in *folder* that does not exist yet. Raise ValueError for an unknown record *mode*, and CassetteError for a name
+    that is invalid or leads out of *folder*.
     """
     validate_mode(mode)
     if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:
