@@ -37,9 +37,9 @@ Outcome = int | Literal["not sent"]
 class Entry:
     """A write to an order, with its outcome.
 
-    `units` has the requested quantities by sellable id. `before` has the ids of the order's allocations before the write,
-    or is None if they are unknown. `outcome` is the status of the response, 'not sent', or None if unknown. `made` has
-    the ids of the allocations that the write is known to have made.
+    `units` has the requested quantities by sellable id. `before` has the ids of the order's allocations before the
+    write, or is None if they are unknown. `outcome` is the status of the response, 'not sent', or None if unknown.
+    `made` has the ids of the allocations that the write is known to have made.
     """
 
     kind: Literal["post", "delete"]
