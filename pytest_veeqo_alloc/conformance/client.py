@@ -1,4 +1,4 @@
-"""The client under test: import, calls with a time limit, assertions, and the bundled reference client."""
+"""The client under test: its import, calls with a time limit, assertions about them, and the reference client."""
 
 from __future__ import annotations
 
@@ -23,11 +23,14 @@ BODY: dict[str, Any] = {
     "allocation": {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}
 }
 _MARGIN = 1.0
-"""Seconds that a call may exceed the timeout by, for slow machines."""
+"""How many seconds longer than the timeout a call may take, for slow machines."""
 
 
 def load_client(name: str, folder: str) -> MakeClient:
-    """Import `make_client` from *name* (`module:callable`), also from *folder*. Raise UnusableError if that fails."""
+    """Import the client factory *name* (`module:callable`). Raise UnusableError if that fails.
+
+    *folder* is added to the import path.
+    """
     module, _, attribute = name.partition(":")
     if not module or not attribute:
         raise UnusableError(
@@ -77,16 +80,20 @@ async def _awaited(returned: Any) -> Any:
 
 
 class ClientAssertions:
-    """Calls of the client under test to *fake*, and assertions about the calls. *warn* is called with warnings."""
+    """Calls of the client under test, with *fake* as the server, and assertions about them.
+
+    *warn* records the warnings among the findings passed to it.
+    """
 
     def __init__(self, make_client: MakeClient, fake: Fake, timeout: float, warn: Callable[[Findings], object]) -> None:
         self.fake, self.timeout = fake, timeout
         self._make_client, self._warn = make_client, warn
 
     def call(self, body: dict[str, Any] = BODY, order_id: int = 447452) -> Future[Any]:
-        """Allocate once with a new client, and return the result or exception. Fail the test if the client is too slow.
+        """Make one allocation with a new client, and return its result or exception in a future.
 
-        Raise UnusableError if the client cannot be called or raises SystemExit or KeyboardInterrupt.
+        Fail the test if the client takes longer than the timeout. Raise UnusableError if the client cannot be
+        called, or raises SystemExit or KeyboardInterrupt.
         """
         __tracebackhide__ = True
         outcome: Future[Any] = Future()
@@ -115,27 +122,30 @@ class ClientAssertions:
             outcome.set_exception(error)
 
     def assert_success(self, outcome: Future[Any], what: str) -> None:
-        """Fail the test if the client raised an exception on the successful response that *what* describes."""
+        """Fail the test if the client raised an exception although the response, described by *what*, was a success."""
         __tracebackhide__ = True
         if (raised := outcome.exception()) is not None:
             kind = type(raised).__name__
             pytest.fail(f"the client raises {kind} after a successful response: {what}", pytrace=False)
 
     def assert_failure(self, outcome: Future[Any], what: str) -> None:
-        """Fail the test if the client raised no exception on the failure that *what* describes."""
+        """Fail the test if the client raised no exception despite the failure described by *what*."""
         __tracebackhide__ = True
         if outcome.exception() is None:
             kind = type(outcome.result()).__name__
             pytest.fail(f"the client returns {kind} after a failure, but must raise: {what}", pytrace=False)
 
     def assert_no_key(self, text: str, message: str) -> None:
-        """Fail the test with *message* if *text* contains the API key. A plain `assert` would print the text."""
+        """Fail the test with *message* if *text* contains the API key. A plain `assert` would print it."""
         __tracebackhide__ = True
         if self.fake.api_key in text:
             pytest.fail(message, pytrace=False)
 
     def assert_request_ok(self, only: str = "") -> None:
-        """Fail the test if a request of the client has an error; if *only* is given, an error of that rule."""
+        """Fail the test if the client sent no request, or a request with an error.
+
+        If *only* names a rule, ignore errors of all other rules.
+        """
         __tracebackhide__ = True
         self.fake.settle()
         if not len(self.fake.interactions):
@@ -151,7 +161,7 @@ TIMEOUT = 1.0
 
 
 def make_client(base_url: str, api_key: str) -> Callable[[int, int, list[dict[str, Any]]], Any]:
-    """Return the reference client for the server at *base_url*."""
+    """Return the reference client: a function that sends an allocation to the server at *base_url*."""
 
     def allocate(order_id: int, warehouse_id: int, line_items: list[dict[str, Any]]) -> Any:
         response = requests.post(

@@ -32,7 +32,7 @@ from pytest_veeqo_alloc.server.state import Policy, World
 from pytest_veeqo_alloc.spec.loader import tables
 
 SHAPES: Mapping[str, tuple[int, int]] = {"one line": (1, 1), "several lines": (2, 1), "several units": (1, 2)}
-"""The allocations that the tests share: the number of line items, and of units for each line item, by name."""
+"""The allocations that the tests share, by name: the number of line items, and the number of units in each of them."""
 
 _ORDERS = range(7_000_001, 7_002_001)
 _WAREHOUSE, _SELLABLES, _UNITS = 1784, (1226615, 1226616), 3
@@ -41,7 +41,8 @@ _WAREHOUSE, _SELLABLES, _UNITS = 1784, (1226615, 1226616), 3
 class ServerUnderTest:
     """The server under test, to which *live* sends requests, and assertions about responses, which *engine* checks.
 
-    `is_free` says whether any order id and any request may be sent. Each test sets `warn`, which gets the warnings.
+    `is_free` says whether tests may send any request with any order id, rather than only allocations to the orders of
+    the pool. `warn` records the warnings among the findings passed to it; it is set before each test.
     """
 
     warn: Callable[[Findings], object]
@@ -53,28 +54,29 @@ class ServerUnderTest:
         self._successful: dict[str, Interaction] = {}
 
     def take(self, lines: int = 1, units: int = 1) -> PoolOrder:
-        """Return an unused order of the pool, with *units* available units of each of *lines* sellables.
+        """Take an order from the pool that has *lines* sellables with *units* available units each.
 
-        Raise UncoveredError if no such order is left.
+        No order is taken twice. Raise UncoveredError if no such order is left.
         """
         for order in list(self._unused):
             fitting = {sellable: free for sellable, free in order.sellables.items() if free >= units}
             if len(fitting) >= lines:
                 self._unused.remove(order)
-                # Another process of the same run may have used it.
+                # Another process of the same run may have used the order.
                 if self._live.run_state.reserve(f"order-{order.id}-{order.warehouse_id}"):
                     return PoolOrder(order.id, order.warehouse_id, fitting)
         raise UncoveredError(f"the order pool has no unused order with {lines} sellable(s) of {units} unit(s) each")
 
     def any_order(self) -> PoolOrder:
-        """Return any order of the pool, for a request that must be rejected."""
+        """Return an order from the pool, which may be in use, for a request that must be rejected."""
         pool = self._live.permission.pool
         return next(iter(pool)) if len(pool) else self.take(2, 1)
 
     def successful_allocation(self, shape: str) -> Interaction:
-        """Return the allocation named *shape* in `SHAPES`. The request is sent once for all tests.
+        """Return the request and response of the allocation named *shape* in `SHAPES`, sent once for all tests.
 
-        Raise UnusableError if the response is not a success with JSON, UncoveredError if the request cannot be sent.
+        Raise UnusableError if the response is not a success with JSON, and UncoveredError if this run may not send the
+        request.
         """
         if shape not in self._successful:
             lines, units = SHAPES[shape]
@@ -84,7 +86,7 @@ class ServerUnderTest:
         return self._successful[shape]
 
     def successful_allocations(self) -> list[Interaction]:
-        """Return every allocation of `SHAPES` that this run can send. Raise UncoveredError if there are none."""
+        """Return every allocation in `SHAPES` that this run may send. Raise UncoveredError if it may send none."""
         sent, reasons = [], []
         for shape in SHAPES:
             try:
@@ -102,7 +104,10 @@ class ServerUnderTest:
         return self._send(lambda: self._live.post(order_id, payload, headers=headers, key=key))
 
     def try_out(self, order_id: int | str, payload: Any, method: str = "POST") -> Interaction:
-        """Send *payload*, or no body for None, with any method and order id. Raise UncoveredError unless `is_free`."""
+        """Send a request with any method and any order id. *payload* is the JSON body, or None for no body.
+
+        Raise UncoveredError unless the run permits any request (`--veeqo-alloc-orders any`).
+        """
         path, body = tables().operation.path_for(order_id), None if payload is None else json.dumps(payload).encode()
         return self._send(lambda: self._live.try_out(method, path, body))
 
@@ -133,13 +138,13 @@ class ServerUnderTest:
             pytest.fail("the response is not JSON", pytrace=False)
 
     def assert_ok(self, interaction: Interaction, *, only: str = "") -> None:
-        """Fail the test if *interaction* has an error; if *only* is given, an error of that rule."""
+        """Fail the test if *interaction* has an error. If *only* names a rule, ignore errors of all other rules."""
         __tracebackhide__ = True
         found = self.engine.check(interaction)
         self._conclude(found.where(lambda finding: finding.rule == only) if only else found)
 
     def assert_rejected(self, interaction: Interaction) -> None:
-        """Fail the test unless a broken request was answered with a 4xx in a known format, without server internals."""
+        """Fail the test unless a broken request was answered with a 4xx in a known format, free of server internals."""
         __tracebackhide__ = True
         self._conclude(self.engine.check(interaction, CheckContext(broken_request=True)))
         status = response_of(interaction).status
@@ -147,7 +152,10 @@ class ServerUnderTest:
             pytest.fail(f"a broken request was answered with {status} instead of 4xx", pytrace=False)
 
     def assert_no_server_error(self, interaction: Interaction) -> None:
-        """Fail the test unless the response is a documented success or passes `assert_rejected`."""
+        """Fail the test unless the response is a documented success or an acceptable 4xx.
+
+        A 4xx is acceptable in a known format that exposes no server internals.
+        """
         __tracebackhide__ = True
         if response_of(interaction).is_success:
             # The request is left out, since the documentation does not say whether a server must accept it.
@@ -163,13 +171,13 @@ class ServerUnderTest:
 
 
 def response_of(interaction: Interaction) -> Response:
-    """Return the response of *interaction*. Requests without a response raise an error when they are sent."""
+    """Return the response of *interaction*. There always is one, since sending fails if no response arrives."""
     assert interaction.response is not None
     return interaction.response
 
 
 def allocation_body(order: PoolOrder, lines: int = 1, units: int = 1) -> dict[str, Any]:
-    """Build a valid request body for *order*."""
+    """Build a valid request body that allocates *units* units of each of the first *lines* sellables of *order*."""
     attributes = [{"sellable_id": sellable, "quantity": units} for sellable in list(order.sellables)[:lines]]
     return {"allocation": {"warehouse_id": order.warehouse_id, "line_items_attributes": attributes}}
 
@@ -181,7 +189,7 @@ def _free_orders() -> Iterator[PoolOrder]:
 
 @contextmanager
 def own_fake(listener: Listener) -> Iterator[ServerUnderTest]:
-    """Run the bundled fake, with the strict policy and profile, as the server under test. Notify *listener*."""
+    """Run the bundled fake, strict in policy and profile, as the server under test. *listener* gets each check."""
     lines = tuple(Line(sellable, _UNITS, stock=(Stock(_WAREHOUSE, 10**6, 0),)) for sellable in _SELLABLES)
     world = World.of(*(Story(order_id=order.id, lines=lines, allocations=()) for order in _free_orders()))
     engine = Engine("strict")

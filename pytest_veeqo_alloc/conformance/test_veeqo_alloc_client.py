@@ -71,7 +71,7 @@ ACCEPTABLE: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("what", ACCEPTABLE)
 def test_client_accepts_response(what: str, _veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that the client accepts variations of a documented response that must not matter to a client."""
+    """Check that the client accepts a documented response with a harmless difference, such as compression."""
     name, arguments = ACCEPTABLE[what]
     _veeqo_alloc_client_assertions.fake.inject_fault(name, **arguments)
     _veeqo_alloc_client_assertions.assert_success(_veeqo_alloc_client_assertions.call(), what)
@@ -106,7 +106,7 @@ def test_client_accepts_large_ids(_veeqo_alloc_client_assertions: ClientAssertio
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_client_accepts_observed_nulls(_veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that the client accepts null in all documented members that were null in responses of the live API."""
+    """Check that the client accepts null in all documented members that were null in responses from the live API."""
     order = as_observed(build_order(), nulls=nullable_pointers())
     _veeqo_alloc_client_assertions.fake.respond_with(body=order, headers={"location": "/orders/447452"})
     _veeqo_alloc_client_assertions.assert_success(_veeqo_alloc_client_assertions.call(), "members that are null")
@@ -122,7 +122,7 @@ BROKEN = ("truncated-json", "reset-before-headers", "reset-before-body", "reset-
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("status", STATUSES)
 def test_client_reports_error_status(status: int, _veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that the client raises on an error status. The status is sent 20 times, since a client may retry a 429."""
+    """Check that the client raises an exception after an error status, which is sent 20 times as clients may retry."""
     _veeqo_alloc_client_assertions.fake.inject_fault(STATUSES[status], times=20)
     _veeqo_alloc_client_assertions.assert_failure(_veeqo_alloc_client_assertions.call(), f"status {status}")
 
@@ -130,14 +130,14 @@ def test_client_reports_error_status(status: int, _veeqo_alloc_client_assertions
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("name", BROKEN)
 def test_client_reports_broken_response(name: str, _veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that the client raises on an incomplete response."""
+    """Check that the client raises an exception after an incomplete response."""
     _veeqo_alloc_client_assertions.fake.inject_fault(name, times=20)
     _veeqo_alloc_client_assertions.assert_failure(_veeqo_alloc_client_assertions.call(), name)
 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_client_reports_html_page(_veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that the client raises on a 200 with HTML, such as the login page of a proxy."""
+    """Check that the client raises an exception after a 200 with an HTML page, such as the login page of a proxy."""
     page = {"content-type": "text/html"}
     _veeqo_alloc_client_assertions.fake.respond_with(status=200, body="<html>Log in</html>", headers=page, times=20)
     _veeqo_alloc_client_assertions.assert_failure(_veeqo_alloc_client_assertions.call(), "an HTML page")
@@ -158,7 +158,7 @@ def test_client_does_not_repeat_post(name: str, _veeqo_alloc_client_assertions: 
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_client_sends_the_key_to_no_other_host(_veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that the client raises on a redirect to another host, and does not send the API key to that host."""
+    """Check that the client raises an exception after a redirect to another host, and sends no API key there."""
     _veeqo_alloc_client_assertions.fake.inject_fault("redirect-elsewhere", times=20)
     _veeqo_alloc_client_assertions.assert_failure(_veeqo_alloc_client_assertions.call(), "a redirect to another host")
     _veeqo_alloc_client_assertions.assert_request_ok(only="key-sent-elsewhere")
@@ -167,6 +167,6 @@ def test_client_sends_the_key_to_no_other_host(_veeqo_alloc_client_assertions: C
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("name", ["slow-headers", "slow-body"])
 def test_client_times_out(name: str, _veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that the client raises in time if the server does not respond."""
+    """Check that the client raises an exception within its time limit if the response takes too long."""
     _veeqo_alloc_client_assertions.fake.inject_fault(name, times=20)
     _veeqo_alloc_client_assertions.assert_failure(_veeqo_alloc_client_assertions.call(), name)

@@ -1,4 +1,4 @@
-"""Tests that a server answers broken requests with a 4xx in a known format, without server internals."""
+"""Tests that a server answers broken requests with a 4xx, in a known format without server internals."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ MALFORMED = {
     "deep nesting": b'{"allocation": ' + b"[" * 10_000 + b"]" * 10_000 + b"}",
     "huge number": b'{"allocation": {"line_items_attributes": [{"quantity": 1' + b"0" * 400 + b"}]}}",
 }
-"""Bodies without the ids of a warehouse and a sellable. They allocate nothing, so they can be sent to any server."""
+"""Malformed bodies by name. None has both a warehouse and a sellable, so none can allocate anything on a server."""
 
 
 @pytest.mark.veeqo_alloc_basis(basis="rfc")
 @pytest.mark.parametrize("name", MALFORMED)
 def test_malformed_body_is_rejected(name: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that a body that is not a JSON object (RFC 8259) is rejected."""
+    """Check that a malformed body, such as one that is not a JSON object (RFC 8259), is rejected."""
     server = _veeqo_alloc_server_under_test
     server.assert_rejected(server.post(server.any_order().id, MALFORMED[name]))
 
@@ -52,7 +52,7 @@ def test_malformed_body_is_rejected(name: str, _veeqo_alloc_server_under_test: S
 def test_other_media_type_is_no_server_error(
     content_type: str, _veeqo_alloc_server_under_test: ServerUnderTest
 ) -> None:
-    """Check that JSON with another media type, which the documentation does not mention, causes no 5xx."""
+    """Check that a JSON body that is declared with another media type, or with none, causes no 5xx."""
     server = _veeqo_alloc_server_under_test
     order = server.take()
     headers = (("Content-Type", content_type),) if content_type else ()
@@ -62,7 +62,7 @@ def test_other_media_type_is_no_server_error(
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("key", ["", "not-the-key-of-anybody"], ids=["missing", "wrong"])
 def test_request_without_valid_key_is_rejected(key: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that the response is a 401 or 403 without an order."""
+    """Check that a request with a missing or wrong API key is answered with 401 or 403."""
     server = _veeqo_alloc_server_under_test
     order = server.any_order()
     interaction = server.post(order.id, allocation_body(order), key=key)
@@ -74,7 +74,7 @@ def test_request_without_valid_key_is_rejected(key: str, _veeqo_alloc_server_und
 @pytest.mark.veeqo_alloc_basis(basis="rfc")
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
 def test_other_method_is_rejected(method: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that other methods are answered with a 4xx, such as 405 (RFC 9110 section 15.5.6) or 404."""
+    """Check that methods other than POST are answered with a 4xx, such as 405 (RFC 9110 section 15.5.6) or 404."""
     server = _veeqo_alloc_server_under_test
     order = server.any_order()
     body = None if method in ("GET", "DELETE") else allocation_body(order)
@@ -85,7 +85,7 @@ def test_other_method_is_rejected(method: str, _veeqo_alloc_server_under_test: S
 @pytest.mark.parametrize("order_id", ["0", "-1", "P-447452", "1.5", "9" * 40, "%00", "1%27%20OR%201=1"],
                          ids=["zero", "negative", "order number", "fraction", "huge", "NUL", "SQL"])  # fmt: skip
 def test_invalid_order_id_is_rejected(order_id: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that requests with impossible order ids are rejected."""
+    """Check that requests with an invalid order id in the path, such as 0 or a fraction, are rejected."""
     server = _veeqo_alloc_server_under_test
     server.assert_rejected(server.try_out(order_id, allocation_body(server.any_order())))
 
@@ -93,7 +93,7 @@ def test_invalid_order_id_is_rejected(order_id: str, _veeqo_alloc_server_under_t
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("size", ["1 MB member", "10,000 lines"])
 def test_large_body_is_no_server_error(size: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that a large body is accepted or rejected with a 4xx."""
+    """Check that a large body is either accepted or rejected with a 4xx."""
     server = _veeqo_alloc_server_under_test
     order = server.any_order()
     body = allocation_body(order)
@@ -107,7 +107,7 @@ def test_large_body_is_no_server_error(size: str, _veeqo_alloc_server_under_test
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("what", ["warehouse_id", "sellable_id"])
 def test_unknown_id_is_no_server_error(what: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that a request with an unknown warehouse or sellable is accepted or rejected with a 4xx."""
+    """Check that a request with an unknown warehouse or sellable is either accepted or rejected with a 4xx."""
     server = _veeqo_alloc_server_under_test
     order = server.take()
     body = allocation_body(order)

@@ -1,4 +1,4 @@
-"""Tests of the state that a server keeps between requests. They run with `--veeqo-alloc-orders any` only."""
+"""Tests of the state that a server keeps between requests. They run only with `--veeqo-alloc-orders any`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _shown_units(interaction: Interaction, sellable: int) -> float:
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_repeated_allocation_is_no_server_error(_veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that a repeated request, for which the documentation specifies no response, causes no 5xx."""
+    """Check that sending a request twice, for which the documentation specifies no response, causes no 5xx."""
     server = _free_server(_veeqo_alloc_server_under_test)
     order = server.take()
     for _ in range(2):
@@ -60,7 +60,7 @@ def test_concurrent_allocations_allocate_no_more_than_requested(
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_allocations_add_up(_veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check the units in the responses to generated sequences of allocations to two orders against a model."""
+    """Compare the allocated units in responses with a model, in generated sequences of allocations to two orders."""
     server = _free_server(_veeqo_alloc_server_under_test)
 
     class Allocating(RuleBasedStateMachine):
@@ -83,7 +83,7 @@ def test_allocations_add_up(_veeqo_alloc_server_under_test: ServerUnderTest) -> 
             assert after in range(before + 1, before + quantity + 1), (
                 f"the order shows {after:g} units of a sellable after {quantity} were allocated in addition to {before}"
             )
-            # A server may allocate in part, so the units in its response are added to the model.
+            # A server may allocate only part of the units, so the model takes the number from the response.
             self.units[order_index, line_index] = int(after)
 
     quick = settings(max_examples=MACHINES, stateful_step_count=STEPS, database=None, deadline=None, derandomize=True,

@@ -16,11 +16,11 @@ from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan, json_res
 
 PREFIX = "/__veeqo_alloc__/"
 _METHODS = {"reset": "reset", "faults": "inject_fault", "responses": "respond_with", "expect": "expect_finding"}
-"""The server's method that a POST calls, by the name of the call. A proxy has only some of these methods."""
+"""The server method behind each POST call of the control API. A proxy has only some of these methods."""
 
 
 def with_control_api(server: BaseServer) -> Callable[[Request], Exchange]:
-    """Return the app of *server*, extended by the control API."""
+    """Return a request handler that answers calls of the control API and passes all other requests to *server*."""
 
     def handle(request: Request) -> Exchange:
         path = path_of(request.url)
@@ -37,7 +37,10 @@ def with_control_api(server: BaseServer) -> Callable[[Request], Exchange]:
 
 
 def _answer(server: BaseServer, name: str, request: Request) -> dict[str, Any]:
-    """Return the JSON response to a call. Raise LookupError for an unknown call, ValueError for invalid arguments."""
+    """Return the JSON response to the call *name* of the control API.
+
+    Raise LookupError for an unknown call, and ValueError for invalid arguments.
+    """
     if request.method == "GET" and name in _READS:
         return _READS[name](server)
     writes = {write: getattr(server, method) for write, method in _METHODS.items() if hasattr(server, method)}
@@ -54,7 +57,10 @@ def _answer(server: BaseServer, name: str, request: Request) -> dict[str, Any]:
 
 
 def _arguments(request: Request) -> dict[str, Any]:
-    """Return the members of the body. The media type must be JSON, which a web page of another origin cannot send."""
+    """Return the arguments of a call of the control API, which are the members of the request's JSON body.
+
+    Raise ValueError for an Origin header or a media type other than JSON, so that no web page can make a call.
+    """
     if request.header("origin") is not None:
         raise ValueError("requests from a web page (with an Origin header) are not accepted")
     if not request.body:
@@ -81,7 +87,7 @@ def _findings(server: BaseServer) -> dict[str, Any]:
 
 
 def _interactions(server: BaseServer) -> dict[str, Any]:
-    """Return the redacted interactions in the format of interaction files."""
+    """Return the interactions of *server*, redacted, in the format of interaction files."""
     redacted: list[Interaction] = redact(list(server.interactions))
     documents = [
         {"number": number, "source": interaction.source, **interaction_document(interaction)}

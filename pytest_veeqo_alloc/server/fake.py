@@ -34,15 +34,19 @@ _REJECTIONS = {
     "order-id-not-integer": "not-found", "api-key-missing": "unauthorized", "request-media-type": "bad-request",
     "byte-order-mark": "bad-request", "duplicate-key": "bad-request", "non-finite-number": "bad-request",
 }  # fmt: skip
-"""The error response for a request that breaks a rule, most specific rule first; `unprocessable` for any other rule."""
+"""The name of the error response by broken rule, in order of precedence.
+
+For a rule not listed it is `unprocessable`, except for a body that cannot be parsed, where the policy decides.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
-    """A request, matched to a call and parsed.
+    """A parsed request, and the API call that it matches.
 
-    `order_id` is the integer in the documented path, or 0. `sibling` is set for the two undocumented calls that
-    the fake answers: the order id for GET of an order, order id and allocation id for DELETE of an allocation.
+    `is_documented` says whether the call is the documented allocation call. `order_id` is the order id in the path of
+    that call, or 0 if there is none. The fake also answers two undocumented calls. For these, `sibling` has the ids in
+    the path: the order id for GET of an order, or the order id and the allocation id for DELETE of an allocation.
     """
 
     parsed: ParsedRequest
@@ -52,7 +56,7 @@ class IncomingCall:
 
     @classmethod
     def of(cls, request: Request) -> IncomingCall:
-        """Match *request* to a call and parse it."""
+        """Parse *request*, and determine which API call it matches."""
         operation, path = tables().operation, path_of(request.url)
         parsed = ParsedRequest.of(request, operation)
         is_documented = parsed.segment is not None and request.method.upper() == operation.method
@@ -73,7 +77,7 @@ def _rejection(errors: tuple[Finding, ...], policy: Policy) -> Outcome:
 
 @dataclass(slots=True)
 class _PlannedFault:
-    """A fault to inject into the next *times* allocations."""
+    """A fault to inject into the next `times` allocations. `is_met` says whether it was injected at least once."""
 
     fault: Fault
     arguments: dict[str, Any]
@@ -82,11 +86,12 @@ class _PlannedFault:
 
 
 class Fake(BaseServer):
-    """A stateful fake of the API at `url`, which checks every request on arrival.
+    """A stateful fake of the API at `url` that checks every request on arrival.
 
-    `world`, `policy` and `api_key` may be set at any time. `interactions` has every request, with its response if the
-    response was sent completely. `findings` has the findings of each interaction, and of the sequence of requests.
-    Responses changed by a fault or `respond_with` are not checked. Findings can fail the test that uses the fake.
+    `world` (the fake's state), `policy` and `api_key` may be set at any time. `interactions` has every request, with
+    its response if the response was sent completely. `findings` has the findings about each interaction, and about the
+    sequence of requests, such as a repeated POST. Responses changed by a fault or `respond_with` are not
+    checked. Findings can fail the test that uses the fake.
     """
 
     source, origin = "the fake", "fake"
@@ -106,7 +111,7 @@ class Fake(BaseServer):
         super().__init__(engine, on_record)
 
     def _begin(self, *keys: str) -> None:
-        """Start a new log. Restore the initial world, policy and key, without planned faults or expected findings."""
+        """Start a new log, restore the initial state, policy and API key, and discard faults and expectations."""
         with self._lock:
             self.world, self.policy, self.api_key = self._initial
             super()._begin(self.api_key)
@@ -115,7 +120,7 @@ class Fake(BaseServer):
 
     @property
     def world(self) -> World:
-        """The orders, stock and allocations. Setting it raises TypeError for anything but a `World`."""
+        """The fake's state: orders, stock and allocations. Setting it to anything but a `World` raises TypeError."""
         return self._world
 
     @world.setter
@@ -126,7 +131,7 @@ class Fake(BaseServer):
 
     @property
     def policy(self) -> Policy:
-        """The behaviour where the documentation is silent. Setting it raises TypeError for anything but a `Policy`."""
+        """The behaviour where the documentation is silent. Setting it to anything but a `Policy` raises TypeError."""
         return self._policy
 
     @policy.setter
@@ -136,9 +141,10 @@ class Fake(BaseServer):
         self._policy, self._rejecting = policy, Engine(policy.refuses)
 
     def inject_fault(self, name: str, times: int = 1, **arguments: Any) -> None:
-        """Inject the fault *name* into the next *times* allocations, after the faults that were planned earlier.
+        """Inject the fault *name* into the next *times* allocations; faults that are already planned come first.
 
-        Raise ValueError for an unknown fault or an invalid argument.
+        *arguments* are the arguments of the fault, such as `pointer`. Raise ValueError for an unknown fault or an
+        invalid argument.
         """
         fault = responses.validate_fault(name, arguments)
         if name == "redirect-elsewhere":
@@ -169,7 +175,7 @@ class Fake(BaseServer):
             self._planned.append(_PlannedFault(fault, arguments, times))
 
     def expect_finding(self, rule: str) -> None:
-        """Expect the client to break *rule*: findings of the rule do not fail the test, and the lack of any does.
+        """Expect the client to break *rule*: findings of that rule do not fail the test, but the absence of one does.
 
         Raise ValueError for an unknown rule, or a rule that is off.
         """
@@ -183,15 +189,15 @@ class Fake(BaseServer):
         self._expected.append(rule)
 
     def without_expected(self, findings: Findings) -> Findings:
-        """Return the unexpected ones of *findings*."""
+        """Return *findings* without those of the rules that the test expects the client to break."""
         unexpected = (finding for finding in findings if finding.rule not in self._expected)
         return findings.with_findings(unexpected, findings.accepted)
 
     @property
     def problems(self) -> list[str]:
-        """Sentences about failures other than findings: a missing expected finding, or a fault that no request met."""
+        """Sentences about failures that are not findings, such as a missing expected finding or an unused fault."""
         self.settle()
-        findings = self.findings if self._expected else NO_FINDINGS  # computing them takes time
+        findings = self.findings if self._expected else NO_FINDINGS  # computing findings takes time
         found = {finding.rule for finding in (*findings, *(accepted.finding for accepted in findings.accepted))}
         missing = [
             f"no finding of {rule} ({CATALOGUE[rule].summary}), but the test expects one"
@@ -223,12 +229,12 @@ class Fake(BaseServer):
         record.is_checked = planned is None and call.is_documented
         plan = self._respond(record, outcome, planned)
         if plan.reset in ("", "after body") and not plan.headers_after and not plan.body_after:
-            # The client may have its response before this thread continues, so a plain one counts as sent from now on.
+            # The client may read the response before this thread continues, so a plain one counts as sent already.
             record.ending = "answered"
         return log.exchange(record, plan)
 
     def _carry_out(self, call: IncomingCall, errors: tuple[Finding, ...]) -> tuple[World, Outcome]:
-        """Return the world after *call*, and the outcome. *errors* has the request's errors under `policy.refuses`."""
+        """Return the fake's state after *call*, and the outcome. *errors* are the reasons to reject it."""
         world, policy = self.world, self.policy
         if not call.is_documented and call.sibling is None:
             return world, Outcome("unknown-route" if call.parsed.segment is None else state.METHOD_NOT_ALLOWED)
@@ -244,7 +250,7 @@ class Fake(BaseServer):
         return state.allocate(world, policy, call.order_id, requested_allocation(call.parsed.body))
 
     def handle_elsewhere(self, request: Request) -> Exchange:
-        """Answer a request to the second host, which does not serve the API, with 404."""
+        """Answer a request with 404, as the second host to which the fault `redirect-elsewhere` redirects clients."""
         with self._lock:
             log = self.log
             record = log.open(request, NO_FINDINGS)
@@ -262,7 +268,7 @@ class Fake(BaseServer):
         return planned
 
     def _respond(self, record: Record, outcome: Outcome, planned: _PlannedFault | None) -> ResponsePlan:
-        """Return the response to send. Set `record.render`, which renders the response again since none is stored."""
+        """Return the response to send. Set `record.render`, which builds it again, since the log does not store it."""
 
         def render() -> ResponsePlan:
             if planned is None:

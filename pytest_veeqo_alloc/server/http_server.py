@@ -1,4 +1,4 @@
-"""An HTTP/1.1 server for tests. It reads requests strictly, within size limits, and sends responses by a plan."""
+"""An HTTP/1.1 server for tests. It reads requests strictly, within size limits, and can delay or cut off responses."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 
 _POLL_SECONDS = 0.05
 _RESET_SECONDS = 5
-"""Seconds to wait for the next request before a reset after the body."""
+"""Seconds to wait for the client's next request before a planned reset of the connection after the body."""
 _DRAIN_SECONDS, _DRAIN_BYTES = 5, 200_000_000
 
 App = Callable[[Request], Exchange]
 
 
 class RefusedRequestError(Exception):
-    """A request that cannot be read. It is answered with *status* and *sentence*, then the connection is closed."""
+    """A request that the HTTP server itself rejects, with *status* and *sentence*, before it closes the connection."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
@@ -61,7 +61,10 @@ class Head(HasHeaders):
 
 
 def read_head(stream: BufferedIOBase) -> Head | None:
-    """Read the head of the next request; None if the client left. Raise RefusedRequestError for a malformed head."""
+    """Read the head of the next request, or return None if the client has closed the connection.
+
+    Raise RefusedRequestError for a head that is malformed or too large.
+    """
     line = stream.readline(_MAX_LINE + 1)
     if line in (b"\r\n", b"\n"):  # some clients send an empty line after a body
         line = stream.readline(_MAX_LINE + 1)
@@ -92,7 +95,8 @@ def _read_fields(stream: BufferedIOBase) -> list[tuple[str, str]]:
 def length_of(head: Head) -> int | None:
     """Return the declared length of the body: None for a chunked body, 0 if no length is declared.
 
-    Raise RefusedRequestError for an ambiguous length, which two parties could read differently (request smuggling).
+    Raise RefusedRequestError for a length that is too large, or that is ambiguous, since a proxy could read the
+    latter differently (request smuggling).
     """
     lengths = head.header_values("content-length")
     coding = ",".join(head.header_values("transfer-encoding")).lower()
@@ -205,7 +209,10 @@ class Handler(socketserver.StreamRequestHandler):
             self._reset()
 
     def _require_host(self, head: Head) -> None:
-        """Raise RefusedRequestError for another host, or not exactly one Host header (RFC 9112 section 3.2)."""
+        """Raise RefusedRequestError unless there is exactly one Host header, with a name of this server.
+
+        RFC 9112 section 3.2 requires one Host header. A request by HTTP/1.0 may omit it.
+        """
         hosts = head.header_values("host")
         if len(hosts) != 1 and (hosts or head.minor):
             raise RefusedRequestError(400, "a request must have exactly one Host header")
@@ -215,7 +222,7 @@ class Handler(socketserver.StreamRequestHandler):
             raise RefusedRequestError(421, "the Host header names another server")
 
     def _send(self, head: Head, plan: ResponsePlan, aborted: threading.Event) -> bool:
-        """Send the response, and return whether all of it was sent."""
+        """Send the response as planned, and return whether all of it was sent."""
         if plan.reset == "before headers" or not self._wait(plan.headers_after, aborted):
             return self._reset()
         response = plan.response
@@ -270,7 +277,7 @@ class Handler(socketserver.StreamRequestHandler):
                     return False
                 if until_data:
                     break
-                aborted.wait(min(left, _POLL_SECONDS))  # a client that sends ahead is still connected
+                aborted.wait(min(left, _POLL_SECONDS))  # the next request has arrived, so the client is connected
             except TimeoutError:
                 pass
             except OSError:
@@ -282,9 +289,9 @@ class Handler(socketserver.StreamRequestHandler):
         return True
 
     def _reset(self) -> bool:
-        """Make the connection end with a reset. Return False: the response is incomplete."""
+        """End the connection with a TCP reset. Return False, which means that the response was not sent completely."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.close()  # before the shutdown of an orderly end, as soon as the reader is closed too
+        self.connection.close()  # once the reader is closed too, this sends the reset
         self._keeps_alive = False
         return False
 
@@ -315,16 +322,16 @@ def _chunk(data: bytes) -> bytes:
 
 
 def describe_bug(error: BaseException) -> str:
-    """Return a sentence about a bug of the server. The text of the exception is omitted, since it may hold secrets."""
+    """Return a sentence about a bug in the server. The text of the exception is omitted, since it may hold secrets."""
     return f"the server itself failed with {type(error).__name__}, which is a bug in it"
 
 
 class HTTPServer(socketserver.ThreadingTCPServer):
     """A threaded HTTP server that passes each complete request to *app*, with one thread for each connection.
 
-    *names* are accepted in the Host header besides loopback names; others are rejected, as protection against DNS
-    rebinding. *timeout_seconds* is the read timeout. *on_problem* is called with a sentence if *app* raises. Raise
-    OSError if the address is in use.
+    *names* are accepted in the Host header, besides loopback names and the server's address; all other names are
+    rejected, as protection against DNS rebinding. *timeout_seconds* is the read timeout. *on_problem* is called with a
+    sentence if *app* raises an exception. Raise OSError if the address is in use.
     """
 
     allow_reuse_address = True
@@ -355,12 +362,12 @@ class HTTPServer(socketserver.ThreadingTCPServer):
 
     @property
     def url(self) -> str:
-        """The base URL. Its host is the loopback address if the server is bound to every address."""
+        """The base URL. Its host is the loopback address if the server listens on all addresses."""
         return f"http://{self.netloc}"
 
     @property
     def netloc(self) -> str:
-        """The `host:port` of `url`."""
+        """The `host:port` in the base URL."""
         host = str(self.server_address[0])
         name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not bound
         return f"[{name}]:{self.port}" if ":" in name else f"{name}:{self.port}"
@@ -382,7 +389,7 @@ class HTTPServer(socketserver.ThreadingTCPServer):
             thread.join(timeout=5)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Start a thread for the connection, and store thread and socket, so that both can be ended."""
+        """Start a thread for the connection, and store both, so that they can be ended when the server stops."""
         thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
         self._connections[thread] = request
         thread.start()
@@ -395,7 +402,7 @@ class HTTPServer(socketserver.ThreadingTCPServer):
             self._connections.pop(threading.current_thread(), None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Report the current exception as a bug of the server, unless it is an OSError of a broken connection."""
+        """Report the current exception as a bug of the server, unless it is an OSError, as broken connections raise."""
         error = sys.exception()
         if error is not None and not isinstance(error, OSError):
             self.on_problem(describe_bug(error))

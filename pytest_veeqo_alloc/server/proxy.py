@@ -1,4 +1,4 @@
-"""The proxy in front of a foreign server. It checks requests and responses, and asks `live` to admit every write."""
+"""A proxy to a real server. It checks requests and responses, and forwards a write only if the write is permitted."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from pytest_veeqo_alloc.spec.loader import tables
 
 
 class Proxy(BaseServer):
-    """A proxy that forwards the documented call to the target server of *live*; with *reads*, also read-only calls.
+    """A proxy that forwards the documented call to the server that the client *live* sends to.
 
-    The client's API key is forwarded, never stored or shown; no key is added. A request that *live* does not admit is
-    answered with 403. If the target does not respond, the proxy answers with 502.
+    With *reads*, it also forwards read-only requests. The client's API key is forwarded, but never stored or shown; the
+    proxy adds no key. A request that is not permitted is answered with 403. If the server behind the proxy does not
+    respond, the proxy answers with 502.
     """
 
     source, origin = "the proxy", "target"
@@ -40,7 +41,7 @@ class Proxy(BaseServer):
         self._live, self._reads, self._via = live, reads, f"veeqo-alloc-{uuid.uuid4().hex}"
 
     def leads_to(self, own: str) -> bool:
-        """Return whether the target is *own*, the `host:port` that this proxy listens on."""
+        """Return whether the proxy would forward requests to itself. *own* is the `host:port` that it listens on."""
         host, _, port = self._live.target.rpartition(":")
         own_host, _, own_port = own.rpartition(":")
         are_loopback = all(is_loopback(name.strip("[]")) for name in (host, own_host))
@@ -69,9 +70,10 @@ class Proxy(BaseServer):
             return self._refuse(log, record, 403, f"not forwarded: {error.for_command()}")
 
     def _refuse(self, log: Log, record: Record, status: int, sentence: str) -> Exchange:
-        """Answer a request that was not forwarded. Its interaction has no response, since the target sent none.
+        """Return a response with *status* to a request that was not forwarded.
 
-        Add a problem, except for a read-only request.
+        The log has no response to the request, since the server behind the proxy sent none. Unless the request is
+        read-only, the refusal is added to `problems`.
         """
         if record.request.method not in READS:
             self.add_problem(f"request {record.number} was answered with {status}: {sentence}")

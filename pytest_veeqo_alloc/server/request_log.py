@@ -25,8 +25,9 @@ _SETTLE_SECONDS = 5
 class Record:
     """A request in the log, with its outcome and findings.
 
-    `render` renders the response, which is not stored. `is_checked` says whether the response is checked as well, which
-    a response with an injected fault is not. `response_findings` is `NO_FINDINGS` until the response has been checked.
+    `render` builds the response, which is not stored. `is_checked` says whether the response is checked as well as the
+    request; a response changed by a fault is not. `response_findings` is `NO_FINDINGS` until the response has been
+    checked.
     """
 
     number: int
@@ -45,7 +46,7 @@ class Record:
 
 
 class Interactions(Sequence[Interaction]):
-    """The interactions of log records. An interaction is rendered when it is accessed."""
+    """The interactions in a log. Each is built when it is accessed, since the log does not store responses."""
 
     def __init__(self, records: Sequence[Record]) -> None:
         self._records = records
@@ -86,7 +87,7 @@ class Log:
         return record
 
     def exchange(self, record: Record, plan: ResponsePlan, ending: Ending = "answered") -> Exchange:
-        """Return the exchange of *record*. The record gets *ending* if the response is sent completely."""
+        """Return the exchange for *record*. If the response is sent completely, the record's ending is *ending*."""
 
         def finish(sent: bool) -> None:
             with self._changed:
@@ -99,21 +100,22 @@ class Log:
         return Exchange(plan, self.aborted, finish)
 
     def settle(self) -> None:
-        """Abort slow responses, and wait at most 5 seconds until every record is closed."""
+        """Abort slow responses, and wait at most 5 seconds for the requests in progress."""
         self.aborted.set()
         with self._changed:
             self._changed.wait_for(lambda: not self._open, timeout=_SETTLE_SECONDS)
 
 
 def findings_of_response(engine: Engine, interaction: Interaction, context: CheckContext | None = None) -> Findings:
-    """Return the findings of the response of *interaction*, without those of the request."""
+    """Check *interaction*, and return the findings about its response only."""
     return engine.evaluate(interaction, context or CheckContext()).where(lambda finding: finding.side == "response")
 
 
 class BaseServer(ABC):
-    """A server at `url` that checks every request. *on_record* is called with each completed record.
+    """A server at `url` that checks every request and logs it.
 
-    `log` has the requests since the last reset.
+    `log` has a record of each request since the last reset. *on_record* is called with each record once the exchange
+    has ended.
     """
 
     source: ClassVar[str]
@@ -145,20 +147,20 @@ class BaseServer(ABC):
 
     @property
     def interactions(self) -> Interactions:
-        """The requests so far with their responses. A response is rendered when it is accessed."""
+        """The requests so far, with their responses. A response is built when it is accessed."""
         return Interactions(list(self.log.records))
 
     @property
     def findings(self) -> Findings:
-        """The findings of every request and response so far, and of the sequence of requests."""
+        """The findings about every request and response so far, and about the sequence of requests."""
         return self.engine.merge([*map(self.findings_of, self.log.records), self.sequence_findings()])
 
     def findings_of(self, record: Record) -> Findings:
-        """Return the findings of one request and its response."""
+        """Return the findings about one request and its response."""
         if record.response_findings is NO_FINDINGS and record.is_checked and record.ending == "answered":
             interaction = record.interaction()
             status = interaction.response.status if interaction.response else 0
-            # The fake's policy asks for error responses, so their status is expected.
+            # An error response follows the fake's policy, so its status is expected.
             context = CheckContext(status if status >= 400 else None)
             record.response_findings = findings_of_response(self.engine, interaction, context)
         return self.engine.merge([record.request_findings, record.response_findings])
@@ -175,25 +177,28 @@ class BaseServer(ABC):
 
     @property
     def unexpected(self) -> Findings:
-        """The findings that the test does not expect. Requests in progress are awaited first."""
+        """The findings that the test does not expect, after waiting for the requests in progress."""
         self.settle()
         return self.without_expected(self.findings)
 
     def without_expected(self, findings: Findings) -> Findings:
-        """Return the unexpected ones of *findings*: all of them, unless a subclass supports expected findings."""
+        """Return *findings* without those that the test expects. Only some subclasses support expectations."""
         return findings
 
     @property
     def problems(self) -> list[str]:
-        """Sentences about failures other than findings. Each of them fails the test."""
+        """Sentences about failures that are not findings. Each of them fails the test."""
         return list(self._problems)
 
     def add_problem(self, sentence: str) -> None:
-        """Add a sentence about a failure other than a finding."""
+        """Add a sentence about a failure that is not a finding."""
         self._problems.append(sentence)
 
     def publish(self) -> None:
-        """Publish the new documented calls, and new calls with findings, if the listener counts coverage."""
+        """Pass the requests logged since the last call to the engine's listener, if it counts coverage.
+
+        Only requests that have findings or are the documented call are passed on.
+        """
         if not self.engine.is_counting:
             return
         records, self.log.published = self.log.records[self.log.published :], len(self.log.records)
@@ -201,7 +206,7 @@ class BaseServer(ABC):
         for record in records:
             findings, interaction = self.without_expected(self.findings_of(record)), record.interaction()
             if len(findings) or tables().operation.matches(interaction):
-                if not record.is_checked:  # the fault's response is not checked
+                if not record.is_checked:  # a response changed by a fault is not checked
                     interaction = Interaction(record.request, None, interaction.source)
                 self.engine.publish(self.origin, interaction, findings, context)
         if records:

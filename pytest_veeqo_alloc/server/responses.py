@@ -1,4 +1,4 @@
-"""Responses of the fake: response plans, the response to each outcome, custom responses, and injected faults."""
+"""Responses of the fake: how they are sent, the response to each outcome, custom responses, and injected faults."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ from pytest_veeqo_alloc.spec.loader import tables
 class ResponsePlan:
     """A response and the way to send it.
 
-    `headers_after` is a delay in seconds before the headers, `body_after` a delay in the middle of the body.
+    `headers_after` is a delay in seconds before the headers, `body_after` a delay in the middle of the body. `reset`
+    says when to reset the connection; if it is empty, the connection is not reset.
     """
 
     response: Response
@@ -41,10 +42,10 @@ class ResponsePlan:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """The plan for the response to a request, and callbacks around sending.
+    """The response to a request with the way to send it, an event that aborts sending, and a callback for its end.
 
-    Once `aborted` is set, a slow response is cut short. `finish` is called exactly once; its argument is whether the
-    response was sent completely.
+    Once `aborted` is set, a slow response is cut short. The HTTP server calls `finish` exactly once, with True if the
+    response was sent completely and False otherwise.
     """
 
     plan: ResponsePlan
@@ -63,7 +64,8 @@ _LATIN_LINE = re.compile(r"[ -~\xa1-\xac\xae-\xff]*")
 def response_to(outcome: Outcome, base_url: str = "") -> Response:
     """Return the response for *outcome*: an order, or an error in the format observed from the live API.
 
-    The error message is the outcome's reason, unless a complete error body was captured; then that body is returned.
+    The error message is the outcome's reason, unless a complete error body was captured from the live API; then
+    that body is returned.
     """
     operation = tables().operation
     if outcome.name == METHOD_NOT_ALLOWED:
@@ -111,12 +113,12 @@ def _compact(value: Any) -> bytes:
 # Serialised orders. The orders of a test often differ only in their ids, so the rest of the JSON is cached.
 
 PLACEHOLDER = 7700770077007700
-"""The stand-in for the order's id in cached JSON. The numbers that follow stand in for the ids of its allocations."""
+"""The placeholder for the order's id in cached JSON. The next 99 numbers are placeholders for its allocations' ids."""
 _PLACEHOLDERS = re.compile(r"(77007700770077[0-9]{2})")
 
 
 def order_text(story: Story) -> str:
-    """Return the order that *story* describes as a JSON string."""
+    """Return, as a JSON string, the order that *story* describes."""
     parts: tuple[str | int, ...] = ()
     if len(story.allocations) < 100:  # the maximum number of placeholders
         units = tuple((allocation.warehouse_id, allocation.lines) for allocation in story.allocations)
@@ -132,9 +134,10 @@ def order_text(story: Story) -> str:
 def _encoded_around_ids(
     units: tuple[tuple[int, tuple[tuple[int, int], ...]], ...], lines: tuple[Line, ...], *facts: Any
 ) -> tuple[str | int, ...]:
-    """Return the JSON of an order as a sequence of strings and indexes of ids: 0 for the order, then its allocations.
+    """Return the JSON of an order as pieces of text and, between them, the index of the id to insert.
 
-    Return an empty tuple if any other value in the order looks like a placeholder.
+    Index 0 is the order's id; index 1 is the id of its first allocation, and so on. Return an empty tuple if a value
+    other than these ids looks like a placeholder, since the JSON cannot be split at the ids then.
     """
     allocations = tuple(Allocation(*unit, PLACEHOLDER + index) for index, unit in enumerate(units, start=1))
     story = Story(PLACEHOLDER, lines, allocations, *facts)
@@ -148,7 +151,7 @@ def _encoded_around_ids(
 # Faults.
 
 Arguments = Mapping[str, Any]
-"""The arguments of a fault by name, with the `path` of the request, and in `elsewhere` the URL of a second host."""
+"""A fault's arguments by name. The fake adds the request's `path`, and for a redirect the base URL `elsewhere`."""
 
 Change = Callable[[ResponsePlan, Arguments], ResponsePlan]
 
@@ -159,9 +162,10 @@ class DoesNotApplyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault that changes a response. With `carried_out`, the allocation is made nevertheless.
+    """A fault that changes a response.
 
-    `argument` is the name of the fault's argument, or empty. The argument `pointer` is required, others are optional.
+    `carried_out` says whether the fake makes the allocation all the same. `argument` is the name of the fault's only
+    argument, or empty if it has none. The argument is required if it is `pointer`, and optional otherwise.
     """
 
     name: str
@@ -172,7 +176,7 @@ class Fault:
 
 
 def validate_fault(name: str, arguments: Arguments) -> Fault:
-    """Return the fault *name*. Raise ValueError for an unknown name or an invalid argument."""
+    """Return the fault named *name*. Raise ValueError for an unknown name or an invalid argument."""
     if not isinstance(name, str) or name not in FAULTS:
         raise ValueError(unknown_name("fault", name, FAULTS))
     fault = FAULTS[name]
@@ -280,7 +284,7 @@ def _as_observed(response: Response) -> Response:
 def _owner_of(order: dict[str, Any], pointer: str, *, exists: bool) -> tuple[dict[str, Any], str]:
     """Return the object that contains the member at *pointer*, and the member's name.
 
-    Raise DoesNotApplyError if the member does not exist; with *exists* false, if the member exists.
+    Raise DoesNotApplyError if *exists* is true and the member does not exist, or *exists* is false and it does.
     """
     try:
         owner, name = locate(order, pointer)

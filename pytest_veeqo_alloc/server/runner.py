@@ -38,7 +38,10 @@ def running(
     timeout_seconds: float = 30,
     app: App | None = None,
 ) -> Iterator[HTTPServer]:
-    """Run *server*, or *app* in front of *server*, until the block ends. Raise OSError if the port is in use."""
+    """Run *server* until the block ends, and yield its HTTP server. Raise OSError if the port is in use.
+
+    If *app* is given, it handles the requests instead, and may pass them on to *server*.
+    """
     new_server = functools.partial(HTTPServer, on_problem=server.add_problem, timeout_seconds=timeout_seconds)
     with ExitStack() as stack:
         if isinstance(server, Fake):
@@ -47,7 +50,7 @@ def running(
             def open_elsewhere() -> str:
                 """Start a second host, to which the client must not send its API key, and return its URL."""
                 other = stack.enter_context(new_server(("127.0.0.1", 0), server.handle_elsewhere))
-                # The name differs as well as the port, since a client may compare either.
+                # The host name differs as well as the port, since a client may compare only one of them.
                 return f"http://localhost:{other.port}"
 
             server.open_elsewhere = open_elsewhere
@@ -68,8 +71,9 @@ def serve_fake(
 ) -> Iterator[Fake]:
     """Run a fake on the loopback interface, for `@given`, unittest and scripts. With pytest, use `veeqo_alloc_server`.
 
-    At the end of the block, raise ContractViolation for an unexpected error in a request. Raise AssertionError if an
-    expected finding is missing or no request met a planned fault. `reset()` of the fake discards all of these.
+    At the end of the block, raise ContractViolation if there is an error that the test does not expect. Raise
+    AssertionError if an expected finding is missing, or if an injected fault met no request. Call the fake's `reset()`
+    to discard findings, expectations and faults.
     """
     __tracebackhide__ = True
     fake = Fake(engine_of(contract) if contract is not None else Engine(profile), policy, api_key)

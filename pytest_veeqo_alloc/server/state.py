@@ -1,4 +1,4 @@
-"""The state of the fake: its policy, its world of orders and stock, and the functions that carry out requests."""
+"""The fake's policy, its state (its `World`: orders and stock), and the functions that carry out requests."""
 
 from __future__ import annotations
 
@@ -30,17 +30,19 @@ _FORMER_CREATE = "make-up"
 class Policy:
     """The behaviour of the fake where the Veeqo documentation is silent.
 
-    `refuses` is a profile: requests with an error under that profile are rejected. Every other field is the name of an
-    error response (`not-found`, `unprocessable`, ...) or the word listed here. Raise ValueError for any other value.
+    `refuses` names a profile: a request with an error in that profile is rejected. The value of every other field is
+    either the name of the error response to send in that case (`not-found`, `unprocessable`, ...) or the word given
+    below for the field. Raise ValueError for any other value.
 
-    - `unknown_order`, `unknown_warehouse`, `unknown_sellable`: 'create' creates the record, with enough stock.
-    - `short_stock`: 'partial' allocates the available units; without any, the response is `unprocessable`.
+    - `unknown_order`, `unknown_warehouse`, `unknown_sellable`: 'create' creates what is unknown, with enough stock.
+    - `short_stock`: 'partial' allocates the available units. If there are none, the response is `unprocessable`.
     - `already_allocated`: 'add' allocates more units of a sellable than the order still needs.
-    - `quantity_below_one`: 'skip' ignores a line item with such a quantity.
-    - `malformed_json`: an error response only, for a body that cannot be parsed.
+    - `quantity_below_one`: 'skip' ignores a line item with a quantity below 1.
+    - `malformed_json`: the error response to a body that cannot be parsed. This field has no word.
     - `wrong_key`: 'accept' accepts requests with any API key, and without a key.
 
-    The live API answers a wrong key with 401 (observed for other calls). The other defaults suit a first test.
+    The default of `wrong_key` follows the live API, which was observed to answer a wrong key with 401 in calls other
+    than this one. The other defaults are chosen so that a first test needs no setup.
     """
 
     unknown_order: str = CREATE
@@ -66,7 +68,7 @@ class Policy:
 
     @classmethod
     def strict(cls) -> Self:
-        """Return a policy that creates no records, allocates all units or none, and rejects by the strict profile."""
+        """Return a policy that creates nothing, allocates all units or none, and rejects by the strict profile."""
         return cls(
             unknown_order="not-found",
             unknown_warehouse="unprocessable",
@@ -83,9 +85,10 @@ POLICIES = {"default": Policy, "strict": Policy.strict}
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Orders by id, and known stock by sellable id. The `allocated` of a stock entry counts the units of all orders.
+    """The fake's state, which is immutable: orders by id, and known stock by sellable id.
 
-    If the policy creates warehouses, any quantity can be allocated where no stock is known.
+    The `allocated` units of a stock entry include those of every order. If the policy creates unknown warehouses, any
+    quantity of a sellable can be allocated in a warehouse where its stock is not known.
     """
 
     orders: HashTrieMap[int, Story] = field(default_factory=HashTrieMap)
@@ -95,13 +98,14 @@ class World:
 
     @staticmethod
     def of(*orders: Story) -> World:
-        """Build a world of *orders* and the stock of their line items."""
+        """Build a `World` that contains *orders* and the stock of their line items."""
         return functools.reduce(World.with_order, orders, World())
 
     def with_order(self, order: Story) -> World:
-        """Return a world with *order*, which replaces an order with the same id.
+        """Return a copy of this world with *order* added, or in place of the order that has the same id.
 
-        Stock of the line items is added unless that stock is known. Units allocated to the order are reserved.
+        The stock in its line items is added, unless stock of that sellable in that warehouse is already known. The
+        units allocated to the order are reserved.
         """
         before = self.orders.get(order.order_id)
         world = self if before is None else _reserve(self, before.allocations, -1)
@@ -114,13 +118,16 @@ class World:
         return replace(world, next_id=next_id, orders=world.orders.insert(order.order_id, order))
 
     def with_stock(self, sellable_id: int, stock: Stock) -> World:
-        """Return a world with *stock* of a sellable, which replaces the sellable's stock in the same warehouse."""
+        """Return a copy of this world with *stock* of a sellable, which replaces its stock in the same warehouse."""
         others = (entry for entry in self.stock.get(sellable_id, ()) if entry.warehouse_id != stock.warehouse_id)
         entries = self.stock.insert(sellable_id, (*others, stock))
         return replace(self, stock=entries, warehouses=self.warehouses | {stock.warehouse_id})
 
     def order(self, order_id: int) -> Story | None:
-        """Return the order, its stock without the order's own allocations. None for an unknown order."""
+        """Return the order with the current stock of its sellables, or None for an unknown order.
+
+        The stock does not include the order's own allocations, since building the order's JSON adds them.
+        """
         story = self.orders.get(order_id)
         if story is None or all(line.sellable_id not in self.stock for line in story.lines):
             return story
@@ -129,7 +136,7 @@ class World:
         return replace(story, lines=tuple(lines))
 
     def available(self, warehouse_id: int, sellable_id: int) -> int | None:
-        """Return the units that can still be allocated; None if the stock is unknown or infinite."""
+        """Return how many units a warehouse can still allocate; None if the stock is unknown or infinite."""
         stock = self.stock_in(warehouse_id, sellable_id)
         return None if stock is None or stock.infinite else stock.physical - stock.allocated
 
@@ -145,9 +152,9 @@ METHOD_NOT_ALLOWED = "method-not-allowed"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of a request: `created` or `found` with the order, or the name of an error response with the reason.
+    """The result of a request. `name` is `created`, `found`, or the name of an error response.
 
-    `story` is the order right after the request.
+    `story` is the order right after a successful request. `reason` explains an error response.
     """
 
     name: str
@@ -156,7 +163,7 @@ class Outcome:
 
 
 def allocate(world: World, policy: Policy, order_id: int, requested: AllocationRequest) -> tuple[World, Outcome]:
-    """Carry out the requested allocation under *policy*. Return the world after the request, and the outcome."""
+    """Carry out the requested allocation under *policy*. Return the resulting world, and the outcome."""
     wanted = {sellable: int(quantity) for sellable, quantity in requested.units.items() if quantity > 0}
     if (rejection := _unclear(requested, wanted, policy)) is not None:
         return world, rejection
@@ -169,7 +176,7 @@ def allocate(world: World, policy: Policy, order_id: int, requested: AllocationR
     if (rejection := _rejection(world, policy, story, warehouse, wanted, allocatable)) is not None:
         return world, rejection
     allocation = Allocation(warehouse, tuple(allocatable.items()), world.next_id)
-    # Not dataclasses.replace, which costs more than the rest of an allocation.
+    # Not dataclasses.replace, which takes longer than the rest of this function.
     facts = (story.discount, story.delivery, story.customer, story.placed_at)
     story = Story(order_id, story.lines, (*story.allocations, allocation), *facts)
     stock = _reserve(world, (allocation,)).stock
@@ -178,7 +185,10 @@ def allocate(world: World, policy: Policy, order_id: int, requested: AllocationR
 
 
 def with_requested_order(world: World, policy: Policy, order_id: int, requested: AllocationRequest) -> World:
-    """Return *world* with the requested order, without allocations, if the policy creates unknown orders."""
+    """Return *world* with the requested order added, without allocations.
+
+    Return *world* unchanged if the order exists, if *policy* creates no orders, or if no units are requested.
+    """
     wanted = {sellable: int(quantity) for sellable, quantity in requested.units.items() if quantity >= 1}
     if order_id in world.orders or policy.unknown_order != CREATE or not wanted:
         return world
@@ -186,7 +196,7 @@ def with_requested_order(world: World, policy: Policy, order_id: int, requested:
 
 
 def read(world: World, policy: Policy, order_id: int) -> Outcome:
-    """Return the outcome of GET of an order, a call that the documentation of the allocation call does not describe."""
+    """Return the outcome of `GET /orders/{order_id}`, which the documented call does not include."""
     story = world.order(order_id)
     if story is None and policy.unknown_order == CREATE:
         story = Story(order_id=order_id, allocations=())
@@ -194,7 +204,10 @@ def read(world: World, policy: Policy, order_id: int) -> Outcome:
 
 
 def release(world: World, order_id: int, allocation_id: int) -> tuple[World, Outcome]:
-    """Carry out DELETE of an allocation. All allocations of its order are deleted, as by the live API."""
+    """Delete an allocation and, like the live API, all other allocations of its order.
+
+    Return the resulting world, and the outcome.
+    """
     story = world.orders.get(order_id)
     if story is None or all(allocation.id != allocation_id for allocation in story.allocations):
         return world, Outcome("not-found", reason="no such allocation")
@@ -204,7 +217,7 @@ def release(world: World, order_id: int, allocation_id: int) -> tuple[World, Out
 
 
 def _unclear(requested: AllocationRequest, wanted: Mapping[int, int], policy: Policy) -> Outcome | None:
-    """Return the rejection of a request without a warehouse, line items or valid quantities, otherwise None."""
+    """Return the rejection if the request lacks a warehouse, line items or valid quantities; otherwise return None."""
     if requested.warehouse_id is None or not requested.units:
         return Outcome("unprocessable", reason="the request names no warehouse or no line item")
     if any(quantity % 1 for quantity in requested.units.values()):
@@ -216,7 +229,10 @@ def _unclear(requested: AllocationRequest, wanted: Mapping[int, int], policy: Po
 
 
 def _with_lines(story: Story | None, order_id: int, wanted: Mapping[int, int], policy: Policy) -> Story:
-    """Return the order, or a new order for None, with line items added for the sellables that the policy creates."""
+    """Return *story* with line items added for the *wanted* sellables that it lacks, if *policy* creates them.
+
+    If *story* is None, return a new order for the *wanted* units.
+    """
     if story is None:
         return Story(order_id, tuple(Line(sellable, quantity, stock=()) for sellable, quantity in wanted.items()), ())
     ordered = {line.sellable_id for line in story.lines}
@@ -234,7 +250,7 @@ def _rejection(
     wanted: Mapping[int, int],
     allocatable: Mapping[int, int],
 ) -> Outcome | None:
-    """Return the rejection of *wanted* units that cannot be allocated to the order under *policy*, or None."""
+    """Return the rejection if *policy* forbids allocating the *wanted* units to the order; otherwise return None."""
     ordered = units_by_sellable((line.sellable_id, line.quantity) for line in story.lines)
     if any(sellable not in ordered for sellable in wanted):
         return Outcome(policy.unknown_sellable, reason="the order has no line item with a requested sellable")
@@ -252,7 +268,7 @@ def _rejection(
 
 
 def _allocatable(world: World, policy: Policy, warehouse_id: int, wanted: Mapping[int, int]) -> dict[int, int]:
-    """Return the units of each wanted sellable that can be allocated in the warehouse."""
+    """Return how many of the *wanted* units can be allocated in the warehouse, by sellable, without zeros."""
     allocatable = {}
     for sellable, quantity in wanted.items():
         left: int | None = 0
