@@ -59,8 +59,9 @@ def test_bundled_fake_and_reference_client_pass(pytester: pytest.Pytester, optio
 
 def test_suite_is_collected_with_other_naming_patterns(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\npython_files = check_*.py\npython_functions = check_*\n")
-    for named in (SUITE, f"{SUITE}.test_veeqo_alloc_state"):
-        assert run(pytester, tests=named).parseoutcomes().keys() == {"passed"}
+    for named, count in ((SUITE, 150), (f"{SUITE}.test_veeqo_alloc_state", 3)):
+        collected = [line for line in run(pytester, "--collect-only", "-q", tests=named).outlines if "::test_" in line]
+        assert len(collected) >= count
 
 
 def test_ids_do_not_depend_on_how_the_suite_is_named(pytester: pytest.Pytester) -> None:
