@@ -111,7 +111,9 @@ def _add_check(commands: Any) -> None:
     check.add_argument("--as", dest="kind", choices=KINDS, help="the kind of the files (default: detected)")
     _add_contract_options(check)
     check.add_argument("--expect-status", type=int, metavar="STATUS", help="the status that every response must have")
-    check.add_argument("--lint", action="store_true", help="also look for secrets, in calls of all operations")
+    check.add_argument(
+        "--lint", action="store_true", help="also look for secrets, including in calls other than the allocation"
+    )
     check.add_argument("--max-age", type=_days, metavar="DAYS", help="with --lint: the maximum age of a recording")
     check.add_argument("--format", choices=("text", "json", "github"), default="text", help="default: text")
     check.set_defaults(command=_check)

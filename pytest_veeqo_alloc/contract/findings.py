@@ -65,7 +65,7 @@ class Finding:
         return replace(self, pointer=mask_pointer(self.pointer), location=mask_location(self.location))
 
     def mask_keys(self, keys: Iterable[str]) -> Finding:
-        """Return the finding with names that contain one of the API keys *keys* masked in `pointer` and `location`."""
+        """Return a finding whose `pointer` and `location` mask every name that contains one of the API keys *keys*."""
         pointer, location = self.pointer, self.location
         for key in keys:
             pointer, location = mask_key(pointer, key), mask_key(location, key) or location

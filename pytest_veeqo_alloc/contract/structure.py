@@ -18,7 +18,7 @@ _JSON_TYPES: dict[type, JsonType] = {
 
 
 def walk_response(value: Any, order: Shape) -> list[Breach]:
-    """Return the breaches of the rules about structure and single values in a response body, documented by *order*."""
+    """Return the breaches of the rules about structure and single values in a response body. *order* is the documented order."""
     walk = _Walk()
     if not isinstance(value, dict) or any(name in value for name in order.fields if name != "status"):
         walk.body(value, order)
@@ -79,7 +79,7 @@ class _Walk:
         return [TOO_DEEP] if TOO_DEEP in self.breaches else self.breaches
 
     def body(self, value: Any, shape: Shape) -> None:
-        """Add the breaches of a whole body, which should be an object as documented by *shape*."""
+        """Compare the whole body *value* with the object that *shape* documents, and add its breaches to `breaches`."""
         if isinstance(value, dict):
             self.members(value, shape, "")
         else:

@@ -109,7 +109,7 @@ def mask_name(name: str) -> str:
 
 
 def mask_pointer(pointer: str | None) -> str | None:
-    """Return *pointer* with names that may be secret masked by placeholders. Masked names stay unchanged."""
+    """Return *pointer* with placeholders for names that may be secret. Existing placeholders are left unchanged."""
     return pointer and "".join("/" + _mask_token(token) for token in pointer.split("/")[1:])
 
 

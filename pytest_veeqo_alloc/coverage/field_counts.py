@@ -94,7 +94,7 @@ def build_field_tree(shape: Shape, pointer: str = "", counters: list[str] | None
 
 
 Counts = dict[str, int]
-"""Counts by key. Every check creates several, and a Counter takes ten times as long to create as a plain dict."""
+"""A map from key to count. It is a dict because every check creates several, and creating a Counter takes ten times longer."""
 
 
 def bump(counts: Counts, key: str, by: int = 1) -> None:

@@ -157,7 +157,7 @@ class Engine:
         return self.listener is not None and self.listener.counts
 
     def publish(self, origin: Origin, interaction: Interaction, findings: Findings, context: CheckContext) -> None:
-        """Publish an event for *interaction*, whose *findings* an `evaluate` call with *context* returned earlier."""
+        """Publish an event for *interaction*. *findings* is what `evaluate` returned for it with *context*."""
         self._publish(origin, interaction, examine(interaction, tables(), context), findings, context)
 
     def publish_findings(self, origin: Origin, findings: Findings) -> None:

@@ -195,10 +195,10 @@ def made_by(entry: Entry, held: Sequence[ExistingAllocation]) -> list[int]:
 
 
 def owned(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> set[int]:
-    """Return the ids of those allocations in *held* that the writes *entries* have made.
+    """Return the ids of the allocations in *held* that the writes *entries* of the journal created.
 
-    *held* has the current allocations of an order. An allocation counts if the journal records that a write made it.
-    In addition, one new allocation that fits the request counts for each write whose outcome is unknown.
+    *held* has the current allocations of an order. For each write whose outcome is unknown, one new allocation that
+    matches the write's request is included as well.
     """
     ours = {made for entry in entries for made in entry.made} & {allocation.id for allocation in held}
     for entry in entries:

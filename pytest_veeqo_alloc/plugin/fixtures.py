@@ -50,7 +50,7 @@ class Schemas:
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_schemas(veeqo_alloc_contract: Contract) -> Schemas:
-    """Return jsonschema validators, `.request` and `.response`, that reject bodies with an error in the profile."""
+    """Return jsonschema validators, `.request` and `.response`, that reject a body if it breaks a structural rule whose severity is `error`."""
     from pytest_veeqo_alloc.reporting.report_file import validator
     from pytest_veeqo_alloc.spec.loader import load_schema
 

@@ -161,7 +161,7 @@ def _path_differences(now: str, recorded: str, *, any_order: bool) -> Iterator[D
     if now == recorded or (any_order and segment is not None and recorded_segment is not None):
         return
     if segment is None or recorded_segment is None:
-        yield Difference("path", "path", "the path of another call", "the path of this call")
+        yield Difference("path", "path", "a path of another API operation", "the path of this call")
     elif segment != recorded_segment:
         yield Difference("order_id", "path:order_id", _described_id(recorded_segment), _described_id(segment))
     else:

@@ -1,4 +1,4 @@
-"""A guard that blocks connections and name look-ups without permission, while a cassette plays or records.
+"""A guard that blocks unpermitted connections and name look-ups while a cassette plays or records.
 
 Whenever vcrpy opens a connection, it briefly removes its patches from the whole process, so that a call from another
 thread can bypass the cassette. The guard stops such a call before it reaches the network.

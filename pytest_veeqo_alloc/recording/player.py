@@ -243,7 +243,7 @@ class CassettePlayer:
     def findings(self) -> Findings:
         """The findings in the allocation calls that were played or recorded.
 
-        No status of a response counts as unexpected. The responses of a bundled cassette are not checked.
+        Every response status is accepted. The responses of a bundled cassette are not checked.
         """
         return self._engine.merge(map(self._evaluate, filter(operation_matches, self.interactions)))
 
@@ -273,9 +273,9 @@ class CassettePlayer:
         return [self._interaction(index, request) for request, index in self._played]
 
     def _interaction(self, index: int, request: Request | None = None) -> Interaction:
-        """Return the interaction at *index* in vcrpy's list, in which the stored ones precede the recorded ones.
+        """Return the interaction at *index* in vcrpy's list: those read from the file, then those of this run.
 
-        The interaction has *request* if given, otherwise the request in vcrpy's list.
+        If *request* is given, it replaces the request in the list.
         """
         stored, response = self._cassette.data[index]
         return Interaction(request or request_of(stored), response_of(response), f"{self.file.name}#{index + 1}")

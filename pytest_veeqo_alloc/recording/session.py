@@ -94,7 +94,7 @@ class Cassettes:
         return sum(operation_matches(interaction) for player in self._players for interaction in player.interactions)
 
     def publish(self) -> None:
-        """Report the allocation calls that were played or recorded to the engine's listener."""
+        """Notify the engine's listener of the allocation calls that were played or recorded."""
         for player in self._players:
             player.publish()
 

@@ -327,7 +327,12 @@ _LIST = (
     Fault("null-member", "sets the member at pointer= to null", _member(_set(None)), "pointer"),
     Fault("absent-member", "omits the member at pointer=", _member(dict.__delitem__), "pointer"),
     Fault("extra-member", "adds a member at pointer=", _member(_set("unexpected"), exists=False), "pointer"),
-    Fault("wrong-type-member", "changes the type of the member at pointer=", _member(_set_other_type), "pointer"),
+    Fault(
+        "wrong-type-member",
+        "changes the JSON type of the member that pointer= selects",
+        _member(_set_other_type),
+        "pointer",
+    ),
     Fault("redirect-elsewhere", "307 to another host", _redirect, carried_out=False),
     Fault("observed", "sends the members that the live API returned in 2026", _response(_as_observed)),
 )

@@ -193,7 +193,7 @@ DEFECTS: dict[str, tuple[str, type[CorrectClient]]] = {
     "shows the key in its error": ("test_client_does_not_show_the_key", defective_client(parse=_revealing_the_key)),
     "does not decode gzip": (f"{RESPONSE_TEST}[compressed body]", defective_client(decode=lambda self, headers, body: body)),
     "rejects an undocumented member": (f"{RESPONSE_TEST}[undocumented member]", defective_client(parse=_requiring(lambda order: "not_documented" not in order["allocations"][0]))),
-    "requires members that are gone since 2026": (f"{RESPONSE_TEST}[key set of 2026]", defective_client(parse=_requiring(lambda order: len(order) == 41))),
+    "requires members that are gone since 2026": (f"{RESPONSE_TEST}[members observed in 2026]", defective_client(parse=_requiring(lambda order: len(order) == 41))),
     "rejects a partial allocation": ("test_client_accepts_order[partial allocation]", defective_client(parse=_requiring(lambda order: bool(order["allocated_completely"])))),
     "requires ASCII": ("test_client_accepts_order[any Unicode]", defective_client(parse=_requiring(lambda order: order["deliver_to"]["first_name"].isascii()))),
     "requires 32-bit integers": ("test_client_accepts_order[large numbers]", defective_client(parse=_requiring(lambda order: all(line["quantity"] < 2**31 for line in order["line_items"])))),

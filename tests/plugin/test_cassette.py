@@ -121,7 +121,7 @@ def test_it():
     result.stdout.fnmatch_lines([
         ">       requests.post(*",
         "E       pytest_veeqo_alloc.recording.matching.UnmatchedRequestError: the cassette 'created' has no interaction left*",
-        "E         path                                         recorded the path of another call, got the path of this call",
+        "E         path                                         recorded a path of another API operation, got the path of this call",
         "E         query:canary                                 recorded nothing, got a value of 1 character",
         "test_it.py:*: UnmatchedRequestError",
     ], consecutive=False)  # fmt: skip
