@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -225,36 +224,6 @@ def test_address_outside_the_loopback_warns(tmp_path: Path) -> None:
         )
 
 
-def test_a_port_that_is_taken_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        assert main(["serve", "--port", str(port)]) == 2
-    assert (
-        capsys.readouterr().err
-        == f"veeqo-alloc: cannot listen at 127.0.0.1:{port}: Address already in use; choose another --port, or omit --port to use a free port\n"
-    )
-
-
-@pytest.mark.parametrize(("arguments", "sentence"), [
-    (["--profile", "stric"], "unknown profile 'stric': did you mean 'strict'?"),
-    (["--orders", "nowhere.toml"], "the order pool 'nowhere.toml' cannot be read: No such file or directory"),
-    (["--allow-host", "x"], "--allow-host, --max-writes and --allow-reads are for the proxy: give --upstream URL"),
-    (["--upstream", "https://x.example.com", "--policy", "strict"], "--policy is for the fake: omit it, since the server of --upstream decides"),
-])  # fmt: skip
-def test_a_wrong_option_is_one_sentence(
-    capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
-) -> None:
-    assert main(["serve", *arguments]) == 2
-    assert capsys.readouterr().err == f"veeqo-alloc: {sentence}\n"
-
-
-@pytest.mark.parametrize("port", ["-1", "65536", "http"])
-def test_a_port_is_a_number(capsys: pytest.CaptureFixture[str], port: str) -> None:
-    with pytest.raises(SystemExit):
-        main(["serve", f"--port={port}"])
-    assert "a whole number from 0 to 65535" in capsys.readouterr().err
-
-
 # Reports
 
 
@@ -319,8 +288,3 @@ def test_unwritable_report_does_not_hide_findings(tmp_path: Path) -> None:
             post(process.url, body)
             assert process.stop() == status
             assert "the report 'file/out.json' cannot be written" in process.err
-
-
-def test_a_report_of_an_unknown_kind_is_told_before_anything_is_served(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["serve", "--report", "out.txt"]) == 2
-    assert "must end in .json or .html" in capsys.readouterr().err
