@@ -1,7 +1,4 @@
-"""Conversion of HTTP clients' response and request objects to interactions, and watched client sessions.
-
-Objects are recognised by their attributes, so that no client library has to be imported.
-"""
+"""Interactions from HTTP clients' objects and sessions. Attributes identify the objects, so no client is imported."""
 
 from __future__ import annotations
 
@@ -17,9 +14,8 @@ from pytest_veeqo_alloc.core.text import as_text
 def interaction_of(response: Any, *, body: bytes | str | None = None) -> Interaction:
     """Return *response* as an interaction. The interaction contains the request if *response* refers to it.
 
-    *response* is a response of requests, httpx, urllib3, aiohttp, `http.client` or the test client of Flask, Starlette
-    or Django, or this package's own `Response` or `Interaction`. *body* is the body if it was read separately (aiohttp,
-    `http.client`, streams). Raise TypeError if *response* is not an HTTP response, or if its body is not available.
+    *response* is from requests, httpx, urllib3, aiohttp, `http.client`, a test client (Flask, Starlette, Django) or this
+    package. *body* is the body if it was read separately. Raise TypeError for other objects, or if the body is unavailable.
     """
     if isinstance(response, Interaction):
         return response
@@ -56,17 +52,14 @@ def _content(response: Any) -> bytes:
 
 
 def _carried_request(response: Any) -> Request | None:
-    """Return the request to which *response* refers. Return None without a request, or if its body is not available."""
+    """Return the request to which *response* refers, or None if the request or its body is not available."""
     with contextlib.suppress(RuntimeError, TypeError):
         return request_of(getattr(response, "wsgi_request", None) or getattr(response, "request", None))
     return None
 
 
 def request_of(request: Any) -> Request:
-    """Convert *request*, an object of requests (prepared or not), httpx, werkzeug (Flask) or Django, to a `Request`.
-
-    Raise TypeError if *request* is not an HTTP request, or if its body is a stream.
-    """
+    """Convert a request of requests, httpx, Flask or Django. Raise TypeError for other objects and for streamed bodies."""
     if isinstance(request, Request):
         return request
     if hasattr(request, "prepare") and not hasattr(request, "body"):
@@ -121,9 +114,8 @@ def _type_name(value: Any) -> str:
 class Watch:
     """A watched client session, with its interactions and their findings.
 
-    Only interactions for which *matches* returns true are kept; the rest are counted in `skipped`. If a request body is
-    a stream, only the response is checked. `close()`, or leaving the context manager, ends the watch. With the library
-    requests, a call with its own `hooks` argument is not recorded, because these hooks replace those of the session.
+    Interactions for which *matches* returns false are only counted, in `skipped`. If a request body is a stream, only the
+    response is checked. With requests, calls with their own `hooks` argument are not recorded.
     """
 
     def __init__(
@@ -178,7 +170,7 @@ class Watch:
             self.interactions.append(interaction_of(response))
 
     def _is_relevant(self, response: Any) -> bool:
-        """Return whether to keep *response*. Do not read its body: if it is not kept, its body must remain a stream."""
+        """Return whether to keep *response*. The body is not read, so that it can remain a stream."""
         request = None
         with contextlib.suppress(AttributeError, RuntimeError, TypeError):  # the response has no request
             request = Request(response.request.method, str(response.request.url))

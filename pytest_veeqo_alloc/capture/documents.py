@@ -19,10 +19,9 @@ class UnreadableFileError(Exception):
 
 
 def parse_document(data: bytes) -> tuple[Any, bool]:
-    """Parse *data* as JSON or, if it is not JSON, as YAML. Return the document, and whether *data* is JSON.
+    """Parse *data* as JSON, otherwise as YAML. Return the document, and whether *data* is JSON.
 
-    Use this function to find interactions in a file. Do not use it to check a body, since parsing hides defects. Raise
-    UnreadableFileError if *data* is neither JSON nor YAML, or exceeds a limit.
+    Parsing hides defects, so do not use it to check a body. Raise UnreadableFileError on failure or above a limit.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -67,14 +66,14 @@ def _parse_yaml(text: str) -> Any:
 
 
 def _may_be_harmful(text: str) -> bool:
-    """Return whether *text* could contain deep nesting or merge keys and must be examined before it is parsed."""
+    """Return whether *text* could contain deep nesting or merge keys."""
     if "<<" in text or text.count("[") + text.count("{") > _MAX_BRACKETS:
         return True
     return max(map(len, _INDENT.findall(text)), default=0) > MAX_DEPTH
 
 
 def _check_events(events: Any) -> None:
-    """Raise UnreadableFileError if nesting is so deep that the C loader would crash, or if merge keys are too many."""
+    """Raise UnreadableFileError if there are too many merge keys, or nesting so deep that the C loader would crash."""
     import yaml
 
     depth = merges = 0

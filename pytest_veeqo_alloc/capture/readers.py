@@ -31,7 +31,7 @@ _MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RecursionError
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LoadedFile:
-    """The content of a file: interactions or the bytes of one body. `skipped` is the number of calls left out."""
+    """The content of a file: interactions or the bytes of one body. `skipped` counts calls that were left out."""
 
     kind: Kind
     interactions: tuple[Interaction, ...] = ()
@@ -59,12 +59,11 @@ def load(
     matches: Callable[[Interaction], bool],
     decode: bool = True,
 ) -> LoadedFile | None:
-    """Return the interactions or the body in *data*, the content of a file, or None if the content is not recognised.
+    """Return the interactions or the body in *data*, the content of a file. Return None if the content is not recognised.
 
-    *source* names the file. If *kind* is None, the kind of file is detected from the content; *side_of* is called to
-    detect a file that contains only a request or response body. Calls for which *matches* returns false are skipped;
-    *matches* gets an interaction that has only a method and a URL. If *decode* is false, compressed bodies remain
-    compressed. Raise UnreadableFileError for a file that is damaged or is neither JSON nor YAML.
+    *source* names the file. If *kind* is None, it is detected; *side_of* recognises a request or response body. *matches*
+    gets an interaction with only a method and a URL; calls for which it returns false are skipped. If *decode* is false,
+    bodies stay compressed. Raise UnreadableFileError for a damaged file.
     """
     if kind in ("request", "response"):
         return LoadedFile(kind, body=data)
@@ -176,7 +175,7 @@ def _cassette_body(body: Any) -> bytes | None:
 
 
 def cassette_headers(message: Mapping[str, Any]) -> Headers:
-    """Return the headers of a request or response in a cassette. There, a header has one value or a list of values."""
+    """Return the headers of a request or response in a cassette, where a header has one value or a list of values."""
     return _header_pairs(
         (name, value)
         for name, values in (message.get("headers") or {}).items()
@@ -207,17 +206,12 @@ def _har_message(message: Mapping[str, Any], body_key: str) -> tuple[Headers, by
 
 
 class _Format(NamedTuple):
-    """A file format.
+    """A file format."""
 
-    `name` is a noun phrase for messages. `url_key` is the name of the member that contains a request's URL. `entries`
-    returns the entries in a document. `interaction` converts an entry to an interaction; its arguments are the entry, a
-    request with only a method and a URL, a string that names the entry, and whether to decompress bodies.
-    """
-
-    name: str
-    url_key: str
-    entries: Callable[[Any], list[Any]]
-    interaction: Callable[..., Interaction]
+    name: str  # a noun phrase for messages
+    url_key: str  # the member that contains a request's URL
+    entries: Callable[[Any], list[Any]]  # returns the entries in a document
+    interaction: Callable[..., Interaction]  # arguments: entry, method and URL, source, whether to decompress
 
 
 _FORMATS: Mapping[str, _Format] = {
@@ -228,10 +222,7 @@ _FORMATS: Mapping[str, _Format] = {
 
 
 def _body(body: Any, encoded: Any = None) -> bytes | None:
-    """Return *encoded*, decoded from base64, if it is given, otherwise *body* as bytes.
-
-    Raise TypeError if *body* is not a string, bytes or None.
-    """
+    """Return *body* as bytes, or *encoded* (base64) decoded if it is given. Raise TypeError if *body* has another type."""
     if encoded is not None:
         return base64.b64decode(encoded, validate=True)
     if body is None or isinstance(body, bytes):

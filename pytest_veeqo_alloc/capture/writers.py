@@ -25,10 +25,9 @@ _ALLOWED_STAMP = {
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace the content of the file *path* with *text* in UTF-8. A reader never sees part of the new content.
+    """Replace the content of the file *path* with *text* in UTF-8. Raise OSError and keep the old content if this fails.
 
-    Missing folders are created and the file's mode is kept. If *path* is a symbolic link, its target is replaced. Raise
-    OSError if the file cannot be written; the old content is then unchanged.
+    Missing folders are created, the file's mode is kept, and symbolic links are followed.
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -49,9 +48,8 @@ def write_atomically(path: Path, text: str) -> None:
 def render_redacted(kind: Kind, document: Any, interactions: Iterable[Interaction], *, as_json: bool) -> str:
     """Return the new content of a file that contained *document*, with *interactions*, which are already redacted.
 
-    Everything in *document* apart from interactions is dropped, because it is not redacted. The exceptions are the data
-    about the recording in a cassette and the times in a HAR file. Raise ValueError if a body is not UTF-8, or if the
-    format requires a request or response that an interaction does not have.
+    Nothing else is kept, except a cassette's data about its recording and a HAR file's times. Raise ValueError if a body is
+    not UTF-8, or if the format requires a request or response that is missing.
     """
     redacted = list(interactions)
     if kind == "interaction":

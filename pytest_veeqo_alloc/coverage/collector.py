@@ -1,8 +1,7 @@
-"""Coverage: which documented fields were in the checked bodies, and how often each rule could be evaluated.
+"""Coverage: the documented fields in checked bodies, and how often each rule could be evaluated.
 
-A check has stages. For example, it reaches the stage "response JSON" if the response body is JSON, and it can then
-evaluate the rules about JSON. `Coverage` counts the stages that checks reached and the documented fields that they
-found in bodies. From these counts, `evaluation_counts` computes how often each rule could be evaluated.
+A check goes through stages. For example, it reaches "response JSON" if the response body is JSON. `RULES_OF_STAGE`
+lists the rules that a check evaluates at each stage.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ RULES_OF_STAGE: Mapping[str, tuple[str, ...]] = {
     "echo": ("order-echo", "allocation-echo"),
     "sequence": tuple(SEQUENCE_RULES),
 }
-"""The rules that a check evaluates at each stage. On reaching a stage, a check evaluates each of them once."""
+"""The rules that a check evaluates, each once, when it reaches a stage."""
 
 FIELDS_OF_RULE: Mapping[str, tuple[str, ...]] = {
     "line-item-shape": ("request allocation.line_items_attributes",),
@@ -94,8 +93,7 @@ FIELDS_OF_RULE: Mapping[str, tuple[str, ...]] = {
 }
 """The fields that each rule compares, in the format `OBJECT.FIELD`, for example `order.total_tax`.
 
-A rule can be evaluated only where all of its fields have values. The number of its evaluations is therefore estimated
-as the number of values of the field that has the fewest values.
+The number of evaluations is estimated as the number of values of the field that has the fewest values.
 """
 
 VALUES_OF_RULE: Mapping[str, str] = {
@@ -105,10 +103,7 @@ VALUES_OF_RULE: Mapping[str, str] = {
     "datetime-format": "is_datetime",
     "negative-amount": "is_amount",
 }
-"""The rules about single values, each with the attribute of `Field` that marks the fields to which the rule applies.
-
-For example, `datetime-format` is evaluated for every value of a field whose `is_datetime` is true.
-"""
+"""The rules about single values, each with an attribute of `Field` that is true for the fields to which the rule applies."""
 
 
 FieldTrees = Mapping[BodySide, Node]
@@ -117,20 +112,15 @@ FieldTrees = Mapping[BodySide, Node]
 
 @dataclass(slots=True)
 class Coverage:
-    """The counts from one or more checks. All keys are strings, so that the counts can be written as JSON.
-
-    A key in `stages` is the comma-separated list of the stages that a check reached. Keys in `calls` have the format
-    `STATUS ERRORS WARNINGS TEST`, keys in `findings` `SEVERITY RULE SIDE PLACE`, and keys in `deviations` `RULE PLACE`.
-    `examples` has the same keys as `findings`; each value is one exact place, with array indexes.
-    """
+    """The counts from one or more checks. The keys are strings, so that the counts can be written as JSON."""
 
     interactions: int = 0
-    stages: Counts = field(default_factory=dict)
+    stages: Counts = field(default_factory=dict)  # key: the stages that a check reached, separated by commas
     statuses: Counts = field(default_factory=dict)
-    calls: Counts = field(default_factory=dict)
-    findings: Counts = field(default_factory=dict)
-    deviations: Counts = field(default_factory=dict)
-    examples: dict[str, str] = field(default_factory=dict)
+    calls: Counts = field(default_factory=dict)  # key: STATUS ERRORS WARNINGS TEST
+    findings: Counts = field(default_factory=dict)  # key: SEVERITY RULE SIDE PLACE
+    deviations: Counts = field(default_factory=dict)  # key: RULE PLACE
+    examples: dict[str, str] = field(default_factory=dict)  # an exact place for each key of `findings`
     bodies: dict[BodySide, BodyCounts] = field(default_factory=lambda: {side: BodyCounts() for side in BODY_SIDES})
 
     def add(self, other: Coverage) -> None:
@@ -144,7 +134,7 @@ class Coverage:
             bodies.add(other.bodies[side])
 
     def add_finding(self, finding: Finding) -> None:
-        """Count *finding* under its place with `*` for array indexes, and keep its exact place as an example."""
+        """Count *finding* by its place with `*` for array indexes, and keep one exact place as an example."""
         # The place is masked first: masking would also mask the `*`.
         place = generalise(finding.place) if finding.pointer else finding.place
         self._add_finding(f"{finding.severity} {finding.rule} {finding.side} {place}", 1, finding.place)
@@ -168,7 +158,7 @@ def _non_empty(counted: Coverage | BodyCounts) -> dict[str, Any]:
 
 
 def coverage_from_row(row: Mapping[str, Any]) -> Coverage:
-    """Return the coverage that *row* describes, a JSON object that `Coverage.as_row` returned."""
+    """Return the coverage that `Coverage.as_row` converted to *row*."""
     return Coverage(**{**row, "bodies": {side: BodyCounts(**row["bodies"].get(side, {})) for side in BODY_SIDES}})
 
 
@@ -221,7 +211,7 @@ def coverage_of_check(
 
 
 def coverage_of_findings(findings: Findings) -> Coverage:
-    """Return coverage that counts only *findings*, which are about several interactions, but no interactions."""
+    """Return the coverage from *findings* about a sequence of interactions, without counting the interactions."""
     coverage = Coverage()
     for finding in findings:
         coverage.add_finding(finding)
@@ -232,7 +222,7 @@ _STRUCTURAL = frozenset({
     "wrong-type", "null-value", "required-field", "absent-field", "undocumented-field", "not-an-order",
     "untyped-field-value", "line-item-shape", "request-not-wrapped", "non-finite-number",
 })  # fmt: skip
-"""The rules about the structure of a body. Fields of a body that breaks one of them must be counted one by one."""
+"""The rules about the structure of a body. If a body breaks one of them, its members are counted one by one."""
 
 _HIDING = frozenset({"not-an-order", "too-deep", "wrong-method", "wrong-path"})
 """Rules about the body or the call. If one of them is broken, the members of the body are not counted."""

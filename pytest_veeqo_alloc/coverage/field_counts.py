@@ -1,8 +1,6 @@
 """Counts of documented and undocumented members in checked bodies, by JSON Pointer. Values are never kept.
 
-A *clean* body conforms to the documentation: each of its objects has every documented field. Therefore only the lengths
-of its arrays and the nulls in its nullable strings are counted. The members of bodies that are not clean are counted
-one by one.
+A *clean* body has the documented structure. Only its nulls and the lengths of its arrays are counted.
 """
 
 from __future__ import annotations
@@ -25,35 +23,25 @@ OTHERS = "(others)"
 
 @dataclass(frozen=True, slots=True)
 class FieldPlace:
-    """A documented field at one place in a body. In its pointer, `*` replaces array indexes.
-
-    `shape` is the name of the schema's object type to which the field belongs. `expected` is the documented JSON type,
-    or "null" if no type is documented. `child` describes the field's value if it is an object, or the
-    items if it is an array of objects; otherwise it is None.
-    """
+    """A documented field at one place in a body. In its pointer, `*` replaces array indexes."""
 
     name: str
     pointer: str
-    expected: str
-    child: Node | None
-    shape: str
+    expected: str  # the documented JSON type, or "null" if no type is documented
+    child: Node | None  # the field's object, or an item of its array of objects
+    shape: str  # the name of the object type in the schema that has the field
     field: Field
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A documented object in a tree of objects, with its members (`places`) and the counters for clean bodies.
-
-    `arrays` lists the arrays of objects, and `texts` the nullable strings. Each entry has the path to the array or
-    string and the index of its counter in `counters`. `counters` lists the keys of all counters in the tree: "object
-    POINTER" counts objects, "null POINTER" counts nulls.
-    """
+    """A documented object, the objects inside it, and the counters for clean bodies."""
 
     pointer: str
-    places: tuple[FieldPlace, ...]
-    arrays: tuple[tuple[tuple[str, ...], int, Node], ...]
-    texts: tuple[tuple[tuple[str, ...], int], ...]
-    counters: Sequence[str]
+    places: tuple[FieldPlace, ...]  # the documented members of the object
+    arrays: tuple[tuple[tuple[str, ...], int, Node], ...]  # arrays of objects: path, index in `counters`, item
+    texts: tuple[tuple[tuple[str, ...], int], ...]  # nullable members: path, index in `counters`
+    counters: Sequence[str]  # what is counted in the whole tree: "object POINTER" or "null POINTER"
 
     def all_places(self) -> Iterator[FieldPlace]:
         """Yield the documented members of this object and of all objects inside it."""
@@ -69,7 +57,7 @@ class Node:
 
 
 def build_field_tree(shape: Shape, pointer: str = "", counters: list[str] | None = None) -> Node:
-    """Build the tree of documented objects below *shape*, the object type in the schema of the object at *pointer*."""
+    """Build the tree of documented objects for an object of the type *shape* at *pointer*."""
     counters = ["object "] if counters is None else counters
     places = []
     arrays: list[tuple[tuple[str, ...], int, Node]] = []
@@ -110,19 +98,14 @@ def add_counts(counts: Counts, more: Mapping[str, int]) -> None:
 
 @dataclass(slots=True)
 class BodyCounts:
-    """The counts from request bodies, or the counts from response bodies.
+    """The counts from request bodies or from response bodies. In keys, KIND is a JSON type or "absent"."""
 
-    `clean` counts bodies that conform to the documentation. Each of its keys lists numbers, one for each entry in
-    `Node.counters`. Bodies that do not conform are counted in three fields: `walked` counts objects by pointer,
-    `departures` counts members that are absent or have an unexpected type, and `undocumented` counts undocumented
-    members. Keys in `departures` and `undocumented` have the format `KIND POINTER`, where KIND is a JSON type or
-    "absent".
-    """
-
-    clean: Counts = field(default_factory=dict)
-    walked: Counts = field(default_factory=dict)
-    departures: Counts = field(default_factory=dict)
-    undocumented: Counts = field(default_factory=dict)
+    clean: Counts = field(default_factory=dict)  # clean bodies; key: one number for each entry in `Node.counters`
+    walked: Counts = field(default_factory=dict)  # objects in bodies that are not clean; key: POINTER
+    departures: Counts = field(
+        default_factory=dict
+    )  # absent members and wrong types in these bodies; key: KIND POINTER
+    undocumented: Counts = field(default_factory=dict)  # undocumented members; key: KIND POINTER
 
     def add(self, other: BodyCounts) -> None:
         """Add the counts from *other* to this object."""
@@ -132,13 +115,13 @@ class BodyCounts:
             self._add_undocumented(key, count)
 
     def count_clean(self, members: dict[str, Any], root: Node) -> None:
-        """Count a body that conforms to the documentation."""
+        """Count a clean body."""
         numbers = [1, *[0] * (len(root.counters) - 1)]
         _fill(numbers, members, root)
         bump(self.clean, " ".join(map(str, numbers)))
 
     def count(self, members: dict[str, Any], node: Node, keys: Iterable[str] = ()) -> None:
-        """Count a body that is not clean. Mask member names that may be secret or contain an API key in *keys*."""
+        """Count a body that is not clean. Mask names that may be secret or that contain an API key in *keys*."""
         bump(self.walked, node.pointer)
         documented = 0
         for place in node.places:
@@ -171,7 +154,7 @@ class BodyCounts:
         return totals
 
     def instances(self, root: Node) -> dict[str, int]:
-        """Return how many objects the bodies had at each pointer of a documented object. The keys are the pointers."""
+        """Return how many objects the bodies had at each pointer of a documented object."""
         totals = self.clean_totals(root)
         clean = {"": totals.get("object ", 0)}
         for place in root.all_places():
@@ -211,16 +194,12 @@ def _masked(name: str, keys: Iterable[str]) -> str:
 
 @dataclass(slots=True)
 class FieldTally:
-    """The counts of one field.
+    """The counts of one field."""
 
-    `instances` is the number of objects that could contain the field, `present` the number that did, and `non_null` the
-    number in which it was not null. `types` counts its values by JSON type.
-    """
-
-    instances: int = 0
-    present: int = 0
-    non_null: int = 0
-    types: Counts = field(default_factory=dict)
+    instances: int = 0  # objects that could contain the field
+    present: int = 0  # objects that contain the field
+    non_null: int = 0  # objects that contain the field with a value other than null
+    types: Counts = field(default_factory=dict)  # values by JSON type
 
 
 def tally_fields(bodies: BodyCounts, root: Node) -> dict[str, FieldTally]:

@@ -17,17 +17,12 @@ from pytest_veeqo_alloc.coverage.collector import ORIGINS, Coverage, Origin, cov
 
 
 class CheckEvent(NamedTuple):
-    """The event that a listener receives for one check.
+    """The event that a listener receives for one check."""
 
-    `origin` is None if it must be derived from the `Server` header of the response. `interaction` is None if only a
-    body, or a sequence of interactions, was checked. `coverage` is a function that takes the id of the test that made the
-    check and returns the coverage from the check.
-    """
-
-    origin: Origin | None
-    interaction: Interaction | None
+    origin: Origin | None  # None if it must be derived from the response's `Server` header
+    interaction: Interaction | None  # None if only a body, or a sequence of interactions, was checked
     findings: Findings
-    coverage: Callable[[str], Coverage]
+    coverage: Callable[[str], Coverage]  # takes a test id and returns the coverage from the check
 
 
 class Listener(Protocol):
@@ -35,10 +30,7 @@ class Listener(Protocol):
 
     @property
     def counts(self) -> bool:
-        """Whether this listener counts coverage.
-
-        If so, it also receives events for interactions whose findings were computed earlier, without an event.
-        """
+        """Whether this listener counts coverage. It then also needs the events that `Engine.publish` sends."""
 
     def on_check(self, event: CheckEvent) -> None:
         """Handle the event for one check."""

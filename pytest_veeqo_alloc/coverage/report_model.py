@@ -1,7 +1,6 @@
-"""The coverage report as JSON data: building, merging, adding up and comparing reports.
+"""Coverage reports as JSON data: building, merging, adding up and comparing them.
 
-`schemas/report.json` describes the format. A report is a list of runs, each with its own id. A merged report has the
-runs from all merged reports; a run that occurs in several of them is included once.
+A report is a list of runs, each with its own id. `schemas/report.json` describes the format.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ def build_report(
     field_trees: FieldTrees,
     pack_deviations: Container[Deviation],
 ) -> Document:
-    """Build the report on one run from *counted*, its coverage by origin, and *settings*, those of its contract.
+    """Build the report on one run from *counted*, the coverage by origin, and *settings*, those of the contract.
 
-    *run* contains the id, start time (RFC 3339), program, version and profile of the run. *pack_deviations* are the
-    deviations from bundled packs. They are never reported as stale, since the user cannot remove them.
+    *run* has the run's id, start time (RFC 3339), program, version and profile. *pack_deviations* are the deviations from
+    bundled packs. They are never reported as stale.
     """
     seen = {origin: coverage for origin, coverage in counted.items() if coverage.interactions}
     origins = {origin: _origin_row(coverage, settings, field_trees) for origin, coverage in seen.items()}
@@ -98,7 +97,7 @@ def _finding_row(key: str, count: int, example: str) -> dict[str, Any]:
 
 
 def _call_rows(coverage: Coverage) -> list[dict[str, Any]]:
-    """Return one row for each combination of status and numbers of errors and warnings, with the tests that had it."""
+    """Return a row for each combination of status, number of errors and number of warnings, with its tests."""
     outcomes: dict[tuple[str, int, int], dict[str, int]] = {}
     for key, count in coverage.calls.items():
         status, errors, warnings, test = key.split(" ", 3)
@@ -116,7 +115,7 @@ def _deviation_rows(
     origins: Mapping[Origin, dict[str, Any]],
     field_trees: FieldTrees,
 ) -> Iterator[dict[str, Any]]:
-    """Yield a row for each deviation that was used, has expired, or is stale (evaluated, but without a match)."""
+    """Yield a row for each deviation that was used, has expired, or is stale (evaluated, but never matched)."""
     used: Counter[str] = Counter()
     instances: Counter[str] = Counter()
     for coverage in counted:
@@ -232,10 +231,9 @@ class Drift(NamedTuple):
 
 
 def find_drift(report: Mapping[str, Any], field_trees: FieldTrees) -> dict[Drift, tuple[int, int]]:
-    """Return the drift in *report*: the differences between the documentation and the checked bodies.
+    """Return the differences between the documentation and the checked bodies in *report*.
 
-    Each value has two numbers: how often the difference occurred, and in how many objects it could have occurred. The
-    second number is 0 for undocumented members, for which it is not recorded.
+    Each value is how often the difference occurred and in how many objects it could have (0: not recorded).
     """
     found: dict[Drift, tuple[int, int]] = {}
     for origin, totals in totals_by_origin(report).items():
@@ -264,17 +262,12 @@ def _departures(place: FieldPlace, tally: FieldTally) -> Iterator[tuple[DriftKin
 
 @dataclass(frozen=True, slots=True)
 class ReportComparison:
-    """The changes from an earlier to a later report. Drift means differences between documentation and checked bodies.
+    """The changes from an earlier to a later report. Drift is what `find_drift` returns."""
 
-    `new` lists the drift that only the later report has. `gone` lists the drift that only the earlier report has,
-    although the later report counts the same field. `unseen` is the number of fields that only the earlier report
-    counts. `lost` lists the origins that only the earlier report has.
-    """
-
-    new: list[Drift]
-    gone: list[Drift]
-    unseen: int
-    lost: list[Origin]
+    new: list[Drift]  # drift that only the later report has
+    gone: list[Drift]  # drift that only the earlier report has, although both count the field
+    unseen: int  # the number of fields that only the earlier report counts
+    lost: list[Origin]  # origins that only the earlier report has
 
 
 def compare_reports(old: Mapping[str, Any], new: Mapping[str, Any], field_trees: FieldTrees) -> ReportComparison:

@@ -1,7 +1,4 @@
-"""The engine that runs checks for plugin, server and commands.
-
-The public class `Contract` has only the documented checks. The engine also has those that only this package uses.
-"""
+"""The engine that runs checks for plugin, server and commands."""
 
 from __future__ import annotations
 
@@ -44,10 +41,9 @@ _NO_CONTEXT = CheckContext()
 
 
 class Engine:
-    """All checks with one profile: of interactions, bodies, sequences of requests, and files.
+    """All checks with one profile. The public `Contract`, which has the same arguments, offers only the documented checks.
 
-    The arguments are those of `Contract`. `check` and `check_body` notify the listener with one event per call. Methods
-    whose names begin with `evaluate` publish no event; their callers call `publish` once an interaction is complete.
+    `check` and `check_body` publish an event. Methods named `evaluate...` do not; their callers call `publish` later.
     """
 
     def __init__(
@@ -97,11 +93,9 @@ class Engine:
     def evaluate_served(
         self, request: Request, keys: Iterable[str], *others: Engine, parsed: ParsedRequest | None = None
     ) -> list[Findings]:
-        """Return the findings about a request to a server that accepts the API keys *keys*.
+        """Return the findings about *request* by the settings of this engine, then by those of each engine in *others*.
 
-        A key in the URL of the request is a finding. The first item has the findings with this engine's settings. The
-        items after it have the findings with the settings of each engine in *others*. *parsed* is the parsed request;
-        if it is None, the request is parsed once for all engines.
+        *keys* are the API keys that the server accepts; a key in the URL is a finding. *parsed* is *request*, already parsed.
         """
         context = CheckContext(known_keys=tuple(keys))
         breaches = examine(Interaction(request), tables(), context, parsed).breaches
@@ -114,7 +108,7 @@ class Engine:
         return to_findings((("request", breach, None) for breach in breaches), tables(), self.settings)
 
     def lint(self, interaction: Interaction) -> Findings:
-        """Return findings about probable secrets in an interaction from a file. It may be a call of any operation."""
+        """Return findings about probable secrets in *interaction*, which may be a call of any operation."""
         return self.file_findings(secret_breaches(interaction))
 
     def file_findings(self, breaches: Iterable[Breach]) -> Findings:
@@ -150,18 +144,15 @@ class Engine:
 
     @property
     def is_counting(self) -> bool:
-        """Whether the listener counts coverage.
-
-        If so, callers also publish the interactions that they evaluated without an event.
-        """
+        """Whether the listener counts coverage. If so, callers must `publish` what they evaluated."""
         return self.listener is not None and self.listener.counts
 
     def publish(self, origin: Origin, interaction: Interaction, findings: Findings, context: CheckContext) -> None:
-        """Publish an event for *interaction*. *findings* is what `evaluate` returned for it with *context*."""
+        """Publish an event for *interaction*, with the *findings* that `evaluate` returned for it in *context*."""
         self._publish(origin, interaction, examine(interaction, tables(), context), findings, context)
 
     def publish_findings(self, origin: Origin, findings: Findings) -> None:
-        """Publish an event for findings about a sequence of interactions. The event does not count the interactions."""
+        """Publish an event for findings about a sequence of interactions. It does not count the interactions."""
         if self.listener is not None and len(findings):
             self.listener.on_check(CheckEvent(origin, None, findings, lambda test_id: coverage_of_findings(findings)))
 

@@ -1,7 +1,6 @@
 """The allowlist of values that reveal nothing about a person, an account or a key, and are therefore not redacted.
 
-Every other string is replaced with a placeholder. A value is allowed only in certain members. For example, `active` is
-allowed in `state`, but `Kent` is not, since it is part of an address.
+A value is allowed only in certain members. For example, `state` may be `active`, but not `Kent`, since that is an address.
 """
 
 from __future__ import annotations
@@ -65,21 +64,15 @@ _VERSION = re.compile(r"v[0-9]{1,2}")
 
 
 def allowed_text(name: str, text: str) -> str | None:
-    """Return *text*, the value of the member *name*, if it may be shown, otherwise None.
-
-    In a date-time, a fraction of a second with ten or more digits is removed, since it could contain a secret number.
-    """
+    """Return *text*, the value of the member *name*, without a long fraction of a second. Return None if it may not be shown."""
     if is_allowed_text(name, text):
         return text
-    shortened = _LONG_FRACTION.sub("", text)
+    shortened = _LONG_FRACTION.sub("", text)  # a long fraction of a second could be a secret number
     return shortened if shortened != text and is_allowed_text(name, shortened) else None
 
 
 def is_allowed_text(name: str, text: str) -> bool:
-    """Return whether *text*, the value of the member *name*, may be shown.
-
-    Enumerated values, units, country codes, currency codes and RFC 3339 dates may be shown. Dates of birth may not.
-    """
+    """Return whether the value *text* of the member *name* is an enumerated value, a code or a date (but no birth date)."""
     if text in _LISTED.get(name, ()):
         return True
     if name in _CODES:
@@ -92,12 +85,12 @@ def is_allowed_text(name: str, text: str) -> bool:
 
 
 def is_allowed_segment(segment: str) -> bool:
-    """Return whether *segment*, of a URL path, may be shown because it is a resource name or an API version."""
+    """Return whether a segment of a URL path is a resource name or an API version, so that it may be shown."""
     return segment in _SEGMENTS or _VERSION.fullmatch(segment) is not None
 
 
 def is_plain_name(name: str) -> bool:
-    """Return whether *name*, of a member, header or parameter, may be shown: it consists of words with few digits."""
+    """Return whether *name* consists of words with few digits, so that it may be shown."""
     return len(name) <= _MAX_NAME and _WORD.fullmatch(name) is not None
 
 

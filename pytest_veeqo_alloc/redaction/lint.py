@@ -1,7 +1,6 @@
-"""Checks of files with interactions (`--lint`) for probable secrets, old recordings and unsupported cassette versions.
+"""Checks of stored interactions (`--lint`) for probable secrets, old recordings and unsupported cassette versions.
 
-Secrets are detected by the names of members and headers and by patterns in values. This finds secrets that were left in
-by mistake, not secrets that were hidden on purpose.
+Secrets are recognised by names and patterns. This finds secrets left in by mistake, not secrets hidden on purpose.
 """
 
 from __future__ import annotations
@@ -128,7 +127,7 @@ _RANDOM_BY_NATURE = frozenset({
 
 
 def secret_breaches(interaction: Interaction) -> list[Breach]:
-    """Return a breach of the rule `cassette-secret` for every place in *interaction* that may contain a secret."""
+    """Return a `cassette-secret` breach for every place in *interaction* that may contain a secret."""
     breaches = [
         Breach("cassette-secret", pointer, f"{kind} in the {side}", location=location, remedy=remedy)
         for side, message in (("request", interaction.request), ("response", interaction.response))
@@ -139,17 +138,15 @@ def secret_breaches(interaction: Interaction) -> list[Breach]:
 
 
 def body_breaches(side: str, body: bytes) -> list[Breach]:
-    """Return a breach of the rule `cassette-secret` for every probable secret in *body*, the whole content of a file.
-
-    The remedy does not suggest the command `redact`, since `redact` rejects a file that contains only a body.
-    """
+    """Return a `cassette-secret` breach for every probable secret in *body*, the whole content of a file."""
     request = Request("", "", (), body) if side == "request" else None
     breaches = secret_breaches(Interaction(request, Response(0, (), body) if request is None else None))
+    # The command redact rejects a file that contains only a body.
     return [breach._replace(remedy=breach.remedy.replace(_REDACT, _REPLACE)) for breach in breaches]
 
 
 def age_breaches(recorded: datetime.date | None, today: datetime.date, max_age: int) -> list[Breach]:
-    """Return a breach if the recording date *recorded* is None or more than *max_age* days before *today*."""
+    """Return a breach if the date *recorded* is None or more than *max_age* days before *today*, otherwise no breach."""
     if recorded is not None and (today - recorded).days <= max_age:
         return []
     got = "a recording without a date" if recorded is None else f"a recording from {(today - recorded).days} days ago"
@@ -157,7 +154,7 @@ def age_breaches(recorded: datetime.date | None, today: datetime.date, max_age: 
 
 
 def format_breach(version: object) -> Breach:
-    """Return the breach of the rule `cassette-format` for a cassette whose format version is *version* instead of 1."""
+    """Return a `cassette-format` breach for a cassette with the unsupported format version *version*."""
     got = f"version {version}" if isinstance(version, int) and abs(version) < 10**6 else "an invalid version"
     return Breach("cassette-format", None, got, location="version")
 

@@ -1,8 +1,7 @@
 """Placeholders: obviously fake values that replace strings and numbers that may not be shown.
 
-A placeholder has the type and the format of the original value, and contains a counter. It is never computed from the
-value, since a short secret can be guessed from its hash. Host names in placeholders are reserved by RFC 2606. Telephone
-numbers are from a range that Ofcom reserves for use in drama.
+A placeholder has the type and the format of the original value. It contains a counter, not a hash, since a short secret
+can be guessed from its hash. RFC 2606 reserves its host names, and Ofcom its telephone numbers.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ def contains_placeholder(text: str) -> bool:
 
 
 def without_placeholder_numbers(text: str) -> str:
-    """Return *text* without the counters in its placeholders, so that separately redacted strings can be compared."""
+    """Return *text* without the counters in its placeholders."""
     return _PLACEHOLDER.sub("redacted", re.sub(_NUMBER, str(FIRST_NUMBER), text))
 
 

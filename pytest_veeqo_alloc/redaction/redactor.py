@@ -91,11 +91,7 @@ class Redactor:
         self._placeholders = Placeholders()
 
     def reserve_placeholders(self, interaction: Interaction) -> None:
-        """Reserve the placeholders that *interaction* contains.
-
-        Call this method for all interactions before any is redacted. Otherwise, a placeholder that a later interaction
-        contains may be assigned to a different value in an earlier interaction.
-        """
+        """Reserve the placeholders in *interaction*. Call this for all interactions before the first one is redacted."""
         for message in (interaction.request, interaction.response):
             if message is not None:
                 for _, value in message.headers:
@@ -132,7 +128,7 @@ class Redactor:
         return b"[redacted: %d bytes that are no JSON]" % len(message.body)
 
     def _value(self, value: Any, name: str, field: Field | None, fields: Fields) -> Any:
-        """Redact *value*, the member *name* of a JSON object. *fields* are the documented members inside *value*."""
+        """Redact *value*, the member *name* of an object. *fields* are the documented members inside *value*."""
         if isinstance(value, str):
             allowed = allowed_text(name, value)
             return self._placeholders.text(value) if allowed is None else allowed
@@ -171,7 +167,7 @@ class Redactor:
         )
 
     def _header(self, name: str, value: str, host: str) -> tuple[str, str]:
-        """Redact the value of a header. Keep *host*, the host of the request, in the headers `Host` and `Location`."""
+        """Redact a header. The headers `Host` and `Location` keep *host*, the host of the request."""
         lowered = name.lower()
         if not is_plain_name(name):
             is_redacted = is_placeholder(name.removeprefix("x-"))
@@ -220,10 +216,7 @@ class Redactor:
         return self._placeholders.text(f"host {host}") + _PLACEHOLDER_HOST
 
     def _segment(self, before: str, segment: str) -> str:
-        """Redact *segment* of a URL path unless it is a resource name or an id.
-
-        *before* is the preceding segment. After `orders`, ids may be longer.
-        """
+        """Redact *segment* of a URL path unless it is a resource name or an id. After `orders`, ids may be longer."""
         is_id = (_ORDER_ID if before == "orders" else _ID).fullmatch(segment)
         if is_id or segment in ("", ".", "..") or is_allowed_segment(segment):
             return segment

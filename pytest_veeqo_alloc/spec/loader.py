@@ -36,10 +36,7 @@ _NOT_IN_OPENAPI = ("$schema", "$id", "$defs", "x-rule")
 
 
 def shipped_folder(folder: str) -> Traversable:
-    """Return the bundled folder `schemas` or `cassettes`. Raise FileNotFoundError if the folder is missing.
-
-    In a wheel the folder is inside the package. In a checkout it is next to the package.
-    """
+    """Return the bundled folder `schemas` or `cassettes`. Raise FileNotFoundError if it is missing."""
     inside = files("pytest_veeqo_alloc") / _FOLDER_IN_WHEEL / folder
     beside = Path(__file__).resolve().parents[2] / folder
     for candidate in (inside, beside):
@@ -88,10 +85,7 @@ def load_schema(side: BodySide, profile: str | None = None) -> dict[str, Any]:
 
 
 def _shape_for(shape: Schema, errors: set[str], not_null: set[str]) -> Schema:
-    """Return *shape*, the schema of an object, changed so that it enforces the rules in *errors*.
-
-    *not_null* contains the references (`$ref`) to objects that may never be null.
-    """
+    """Return the schema *shape* with the rules in *errors* enforced. *not_null* has the references that may not be null."""
     closed = {"additionalProperties": False} if "undocumented-field" in errors else {}
     if "x-rule" in shape:
         return {**shape, **closed}
@@ -130,7 +124,7 @@ def tables() -> Tables:
 
 @functools.cache
 def field_trees() -> FieldTrees:
-    """Return the trees of documented fields in request and response bodies, which are used to count coverage."""
+    """Return the trees of documented fields in request and response bodies."""
     return {"request": build_field_tree(tables().request), "response": build_field_tree(tables().response)}
 
 
@@ -140,7 +134,7 @@ def operation_matches(interaction: Interaction) -> bool:
 
 
 def side_of(value: Any) -> BodySide | None:
-    """Return "request" or "response", whichever body *value* looks like by its members, or None if it is neither."""
+    """Return "request" if *value* looks like a request body, "response" if like a response body, otherwise None."""
     if not isinstance(value, dict):
         return None
     ((name, _, allocation),) = tables().request.children
@@ -151,7 +145,7 @@ def side_of(value: Any) -> BodySide | None:
 
 
 def load_deviations(named: str | os.PathLike[str] | Deviation) -> tuple[Deviation, ...]:
-    """Return the deviations in *named*, a bundled pack or a TOML file. Raise ValueError if loading fails."""
+    """Return the deviations in *named*: a bundled pack, a TOML file or one deviation. Raise ValueError on failure."""
     if isinstance(named, Deviation):
         return (named,)
     if named in PACKS:
@@ -180,11 +174,9 @@ def observed_deviations() -> DeviationIndex:
 
 
 def openapi_document(profile: str | None = None) -> dict[str, Any]:
-    """Return an OpenAPI 3.1 document that describes the documented operation.
+    """Return an OpenAPI 3.1 document for the documented operation. Raise ValueError for an unknown profile.
 
-    Without a profile, it contains the bundled schemas, which accept undocumented members. With a profile, its schemas
-    reject exactly the bodies that break a structural rule with the severity "error" in that profile. Raise ValueError
-    for an unknown profile.
+    Its schemas accept the same bodies as the schemas that `load_schema` returns for *profile*.
     """
     operation: dict[str, Any] = json.loads(read_shipped_text("schemas/operation.json"))
     method, path = operation.pop("method").lower(), operation.pop("path")
@@ -208,7 +200,7 @@ def openapi_document(profile: str | None = None) -> dict[str, Any]:
 
 
 def _moved(part: Any, names: dict[str, str]) -> Any:
-    """Convert *part* of a schema for use in OpenAPI: adapt its references, and drop the keywords of a schema file."""
+    """Convert *part* of a schema for OpenAPI: change its references, and drop the keywords of a schema file."""
     if isinstance(part, list):
         return [_moved(item, names) for item in part]
     if not isinstance(part, dict):
