@@ -19,7 +19,7 @@ Units = dict[int, float]
 
 @dataclass(frozen=True, slots=True)
 class AllocationRequest:
-    """The warehouse and the units that a request asks for. Parts that are missing or have a wrong type are left out."""
+    """The requested warehouse and quantities. Parts that are missing or have a wrong type are left out."""
 
     warehouse_id: int | None = None
     units: Units = field(default_factory=dict)
@@ -27,10 +27,9 @@ class AllocationRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestScope:
-    """The warehouses and sellables that a request could affect, even on a server that interprets the request leniently.
+    """The warehouses and sellables that a request could affect on a lenient server.
 
-    `units` has the largest quantities that could be allocated. `is_bounded` is false if a value cannot be interpreted,
-    so that the request could affect more than is listed.
+    `units` has the largest quantities. If `is_bounded` is false, the request could affect more than is listed.
     """
 
     warehouses: frozenset[int] = frozenset()
@@ -56,10 +55,7 @@ def requested_allocation(body: bytes | Reading | None) -> AllocationRequest:
 
 
 def request_scope(body: bytes | None) -> RequestScope:
-    """Return the scope of the request *body*. A non-empty body that is not JSON has an unbounded scope.
-
-    Numbers in quotes and members at any depth are included, since a lenient server may accept them.
-    """
+    """Return the scope of *body*. Quoted numbers and members at any depth count: a lenient server may accept them."""
     reading = read(body)
     if not reading.readable:
         return RequestScope(is_bounded=not body)
@@ -151,10 +147,7 @@ def request_line_breaches(body: Any) -> list[Breach]:
 
 
 def echo_breaches(order: Object, order_id: int | None, request_body: Any) -> list[Breach]:
-    """Return a breach if *order* is not the requested order, and another if it lacks the requested allocation.
-
-    *order_id* is the order id in the path. Unknown and unreadable values are not compared.
-    """
+    """Return a breach for a wrong order id, and one for a missing allocation. Unreadable values are not compared."""
     breaches = []
     shown = number(order.get("id"))
     if order_id is not None and shown is not None and shown != order_id:
@@ -177,10 +170,9 @@ def _allocation_echo(order: Object, request_body: Any) -> list[Breach]:
 
 
 def _may_match(allocation: Object, warehouse: float, lines: dict[float, float], is_complete: bool) -> bool:
-    """Return whether *allocation* may be the one requested for *warehouse* with the quantities by sellable id *lines*.
+    """Return whether *allocation* may be the requested one. An unreadable allocation always may.
 
-    If the order is allocated completely (*is_complete*), the quantities must be equal, otherwise they may
-    be smaller. An unreadable allocation may always be the requested one.
+    If *is_complete*, its quantities must equal *lines*; otherwise they may be smaller.
     """
     shown_warehouse = number(_warehouse_id(allocation))
     shown = quantities(allocation.get("line_items"), sellable_id_of)

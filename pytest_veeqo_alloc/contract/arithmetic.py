@@ -46,11 +46,7 @@ def order_breaches(order: Any) -> list[Breach]:
 
 
 def quantities(lines: Any, sellable_id: Callable[[Object], Any]) -> dict[float, float] | None:
-    """Return the total quantity by sellable id in the line items *lines*, or None if it cannot be computed.
-
-    It cannot be computed if *lines* is not an array, or if a sellable id or a quantity is missing or not a number.
-    *sellable_id* returns the sellable id of a line item.
-    """
+    """Return the quantity per sellable id, or None if *lines* is not an array or an id or quantity is not a number."""
     totals: dict[float, float] = {}
     for line in map(as_object, lines if isinstance(lines, list) else [None]):
         key, quantity = number(sellable_id(line)), number(line.get("quantity"))
@@ -66,7 +62,7 @@ def sellable_id_of(line: Mapping[str, Any]) -> Any:
 
 
 def number(value: Any) -> float | None:
-    """Return *value* if it is a number between -1e150 and 1e150, otherwise None: the equations skip larger numbers."""
+    """Return *value* if it is a number between -1e150 and 1e150, otherwise None."""
     if type(value) in (int, float) and -_LARGEST < value < _LARGEST:
         return value  # type: ignore[no-any-return]  # the type was checked
     return None
@@ -78,7 +74,7 @@ def as_object(value: Any) -> Object:
 
 
 def objects_in(parent: Mapping[str, Any], name: str, pointer: str) -> Iterator[tuple[str, Object]]:
-    """Yield the pointer and the value of each object in the array *name* of *parent*. *parent* is at *pointer*."""
+    """Yield the pointer and the value of each object in the array `parent[name]`. *pointer* leads to *parent*."""
     items = parent.get(name)
     for index, item in enumerate(items if isinstance(items, list) else ()):
         if isinstance(item, dict):
@@ -92,7 +88,7 @@ def _lines(order: Mapping[str, Any]) -> Iterator[tuple[str, Object]]:
 
 
 def _amount(owner: Mapping[str, Any], name: str) -> float:
-    """Return the number in the member *name* of *owner*, otherwise NaN, which passes every equation."""
+    """Return `owner[name]` if it is a number, otherwise NaN. No equation reports a breach for NaN."""
     amount = number(owner.get(name))
     return math.nan if amount is None else amount
 
@@ -184,10 +180,7 @@ def _completeness(add: Add, order: Object) -> None:
 
 
 def _equal(add: Add, rule: str, pointer: str, owner: Object, name: str, wanted: float) -> None:
-    """Add a breach of *rule* if the amount in the member *name* of *owner* differs from *wanted* by more than 0.005.
-
-    *owner* is the object at *pointer*.
-    """
+    """Add a breach of *rule* if `owner[name]` is a number that differs from *wanted* by more than 0.005."""
     if owner.get(name) == wanted:
         return
     stated = _amount(owner, name)
@@ -196,10 +189,7 @@ def _equal(add: Add, rule: str, pointer: str, owner: Object, name: str, wanted: 
 
 
 def _same(add: Add, rule: str, pointer: str, owner: Object, name: str, wanted: Any) -> None:
-    """Add a breach of *rule* if the number in the member *name* of *owner* is not exactly *wanted*.
-
-    *owner* is the object at *pointer*.
-    """
+    """Add a breach of *rule* if `owner[name]` and *wanted* are different numbers."""
     stated = owner.get(name)
     if stated == wanted:
         return

@@ -38,7 +38,7 @@ _BODILESS = (204, 205)
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The compiled schema files: the operation, and the documented objects of the request and response bodies."""
+    """The compiled schema files: the operation, and the documented request and response bodies."""
 
     operation: Operation
     request: Shape
@@ -59,9 +59,9 @@ class Settings:
 class CheckContext:
     """What the caller of a check knows about the interaction.
 
-    `expect_status` is the status that the test expects. `broken_request` says that the request is broken on purpose.
-    `stored` says that the interaction comes from a file, from which headers may have been removed. `known_keys` are API
-    keys to search for in the whole request. `watched` says that the sequence of requests is checked as well.
+    `expect_status` is the status that the test expects. `broken_request` means that the request is broken on purpose,
+    `stored` that the interaction comes from a file, which may lack headers, and `watched` that the sequence of requests
+    is checked as well. `known_keys` are API keys to search for in the request.
     """
 
     expect_status: int | None = None
@@ -77,10 +77,9 @@ SidedBreach = tuple[Side, Breach, Any]
 
 @dataclass(frozen=True, slots=True)
 class RawResult:
-    """Every breach in an interaction, without severities, and the parsed bodies that were checked.
+    """Every breach in an interaction, without severities, and the parsed bodies.
 
-    `request_body` is None if the request is unknown or broken on purpose. `response_body` is None if there is no
-    successful response.
+    `request_body` is None if the request is unknown or broken on purpose, and `response_body` if no 2xx arrived.
     """
 
     breaches: list[SidedBreach]
@@ -126,7 +125,7 @@ def examine(
 
 
 def examine_body(side: Side, value: Any, tables: Tables) -> RawResult:
-    """Return every breach in a request or response body (*side*). *value* is the body as bytes or as a JSON value."""
+    """Return every breach in a body. *side* is `request` or `response`, and *value* is bytes or a parsed JSON value."""
     reading = read(value) if isinstance(value, bytes) else from_parsed(value)
     bodies = (reading, None) if side == "request" else (None, reading)
     return RawResult([(side, breach, reading.value) for breach in _body(side, reading, tables)], *bodies)
@@ -178,13 +177,13 @@ def _is_unreadable(breaches: Iterable[Breach]) -> bool:
 def findings_of(
     raw: RawResult, interaction: Interaction, tables: Tables, settings: Settings, context: CheckContext
 ) -> Findings:
-    """Return the findings for *interaction*, made from the breaches in its *raw* result, with API keys masked."""
+    """Return the breaches in *raw*, the result for *interaction*, as findings. API keys are masked."""
     findings = to_findings(raw.breaches, tables, settings, stored=context.stored)
     return mask_keys(findings, interaction.request, tables, context)
 
 
 def mask_keys(findings: Findings, request: Request | None, tables: Tables, context: CheckContext) -> Findings:
-    """Return *findings* with a placeholder for every name that contains an API key from *request* or *context*."""
+    """Return *findings* with a placeholder for each name that contains an API key from *request* or *context*."""
     if request is None or not (len(findings) or findings.accepted):
         return findings
     keys = [key for key in (*keys_of(request, tables.operation), *context.known_keys) if len(key) >= LONG_KEY]
@@ -197,10 +196,7 @@ def mask_keys(findings: Findings, request: Request | None, tables: Tables, conte
 def to_findings(
     breaches: Iterable[SidedBreach], tables: Tables, settings: Settings, *, stored: bool = False
 ) -> Findings:
-    """Return *breaches* as findings with the severities and deviations in *settings*, ordered by place.
-
-    If the breaches are in a *stored* file, some rules have at most the severity warning.
-    """
+    """Return *breaches* as findings, ordered by place. In a *stored* file, some rules cause only warnings."""
     findings, accepted = [], []
     for side, breach, body in breaches:
         severity = settings.severities[breach.rule]
@@ -233,10 +229,7 @@ def _finding(side: Side, breach: Breach, severity: Severity, body: Any) -> Findi
 
 
 def _place_key() -> Callable[[Finding], tuple[Any, ...]]:
-    """Return a key function for sorting findings by place, with array indices compared as numbers, not as strings.
-
-    The function remembers the split form of each parent pointer, since many findings have the same one.
-    """
+    """Return a key function that sorts findings by place, and array indices as numbers. It caches split pointers."""
     known: dict[str, list[tuple[int, int | str]]] = {"": []}
 
     def tokens(pointer: str) -> list[tuple[int, int | str]]:

@@ -20,11 +20,10 @@ _KEYS = ("rule", "pointer", "location", "reason", "source", "expires")
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """A rule and a place whose findings are accepted for a `reason`.
+    """A rule and a place. Findings of the rule at the place are accepted, for a `reason`.
 
     `pointer` is a place in the body, with `*` for any array index; `location` is a place outside the body. `expires` is
-    the last day on which the deviation applies, or None if it never expires. Raise ValueError for an unknown rule, an
-    empty reason, or an invalid place, source or date.
+    the last day on which the deviation applies. Raise ValueError for an invalid value.
     """
 
     rule: str
@@ -64,7 +63,7 @@ class Deviation:
         return self.expires is not None and today > self.expires
 
     def matches(self, finding: Finding) -> bool:
-        """Return whether *finding* has the rule of this deviation and a place that it covers."""
+        """Return whether *finding* has the rule and the place of this deviation."""
         if finding.rule != self.rule:
             return False
         if self.pointer is None or finding.pointer is None:
@@ -77,10 +76,7 @@ class Deviation:
 
 
 def parse(text: str) -> tuple[Deviation, ...]:
-    """Parse a deviation file: TOML with tables `[[deviation]]`, whose keys are the fields of `Deviation`.
-
-    A table with a list of pointers becomes one deviation for each pointer. Raise ValueError for an invalid file.
-    """
+    """Parse a TOML file of `[[deviation]]` tables. `pointer` may be a list. Raise ValueError for an invalid file."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -108,7 +104,7 @@ def _parse_table(number: int, table: Mapping[str, Any]) -> Iterator[Deviation]:
 
 
 class DeviationIndex:
-    """Deviations by rule and place, so that the time of a look-up does not depend on the number of deviations."""
+    """Deviations by rule and place, for fast look-ups."""
 
     def __init__(self, deviations: Iterable[Deviation], today: datetime.date) -> None:
         self.today = today

@@ -1,8 +1,4 @@
-"""Known error responses, and the rules about error bodies.
-
-The Veeqo documentation describes no error responses to `POST /orders/{order_id}/allocations`. The ones in this module
-were captured from other calls of the API in 2026, or are synthetic.
-"""
+"""Known error responses (captured from other calls of the API, or synthetic), and the rules about error bodies."""
 
 from __future__ import annotations
 
@@ -23,7 +19,7 @@ JSON_TYPE = "application/json;charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
-    """An error response and its source. `observed` says whether it was captured from the live API or is synthetic."""
+    """An error response and its source. `observed` is true if the live API sent it, and false if it is synthetic."""
 
     response: Response
     observed: bool

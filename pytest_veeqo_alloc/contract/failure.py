@@ -29,7 +29,7 @@ def render(findings: Findings, hint: str = "") -> str:
 
 
 def heading(findings: Findings) -> str:
-    """Return a heading with the counts: `response of POST ...: 2 errors, 1 warning (profile documented)`."""
+    """Return a heading such as `response of POST ...: 2 errors, 1 warning (profile documented)`."""
     sides = " and ".join(sorted({finding.side for finding in findings})) or "interaction"
     counts = [pluralise(len(findings.errors), "error")]
     if findings.warnings:
@@ -94,7 +94,7 @@ def _place(finding: Finding, both_sides: bool) -> str:
 
 
 class ContractViolation(AssertionError):  # noqa: N818  # a promised name, and the term of contract testing
-    """The error for an interaction that breaks the contract. `findings` has all of them, the message only some."""
+    """The error for an interaction that breaks the contract. Its message may omit some of its `findings`."""
 
     def __init__(self, findings: Findings, hint: str = "") -> None:
         super().__init__(render(findings, hint))

@@ -1,7 +1,4 @@
-"""A compiler of schema files into descriptions of documented objects, with which bodies are compared.
-
-The compiler rejects schema keywords that the checks of bodies would not enforce.
-"""
+"""A compiler of JSON Schemas into descriptions of objects. It rejects keywords that the checks do not enforce."""
 
 from __future__ import annotations
 
@@ -30,10 +27,9 @@ _NULLABLE_STRING_TYPES = frozenset({str, type(None)})
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A documented member of an object.
+    """A documented member of an object. `type` is None if it is undocumented.
 
-    `type` is None if the documentation states no type. `shape` describes the value if it is an object, or each item of
-    the value if it is an array of objects; otherwise `shape` is None.
+    `shape` describes the value if it is an object, and its items if it is an array of objects; otherwise it is None.
     """
 
     name: str
@@ -51,10 +47,9 @@ class Field:
 class Shape:
     """An object type of the schema, with its documented members (`fields`) by name.
 
-    `children` lists the members that hold objects: the name of the member, whether it is an array of objects, and their
-    shape. `rule` is the rule that reports every structural breach in such an object, or None for the usual rules.
-    `is_clean` is a fast check: true means that an object has no breach, and false that a full check is needed. Its
-    second argument is the set of strings that are known to be date-times, to which `is_clean` adds those that it finds.
+    `children` lists the members that hold objects: name, whether it is an array, and the shape of the objects. If
+    `rule` is not None, it reports every structural breach in such an object. `is_clean(members, dates)` is a fast
+    check: True means no breach, and False that a full check is needed. It adds the date-times that it finds to *dates*.
     """
 
     name: str
@@ -65,9 +60,9 @@ class Shape:
 
 
 def compile_schema(schema: Schema, *, root: str) -> Shape:
-    """Compile *schema*, which describes an object, into a `Shape` with the name *root*.
+    """Compile *schema* into a `Shape` named *root*.
 
-    Raise ValueError for an unsupported keyword, or if *schema* or a schema that it refers to is not of type object.
+    Raise ValueError for an unsupported keyword, and for a schema that is not of type object.
     """
 
     @functools.cache
@@ -116,10 +111,7 @@ def _check_keywords(schema: Schema) -> None:
 
 
 def _clean_check(fields: Iterable[Field]) -> CleanCheck:
-    """Return a fast check of an object with *fields*, for `Shape.is_clean`.
-
-    For speed, the check treats all members of one kind, such as all ids, in one call.
-    """
+    """Return `Shape.is_clean` for an object with *fields*. For speed, it checks all members of one kind at once."""
     ordered = sorted(fields, key=_group)
     width = len(ordered)
     if width < 2:  # with a single name, itemgetter does not return a tuple

@@ -12,7 +12,7 @@ from pytest_veeqo_alloc.core.text import NOTHING
 
 
 class Breach(NamedTuple):
-    """A rule broken at a place. A `wanted` or `remedy` that is not empty replaces the text that the rule has for it."""
+    """A rule broken at a place. If `wanted` or `remedy` is not empty, it replaces the rule's own text."""
 
     rule: str
     pointer: str | None
@@ -30,9 +30,9 @@ class Breach(NamedTuple):
 class Finding:
     """A rule broken at a place, with the severity that the profile gives to the rule.
 
-    `pointer` is a JSON Pointer (RFC 6901) into the body. It is None outside the body, where `location` is `method`,
-    `path`, `path:order_id`, `query:NAME`, `header:NAME` or `status`; otherwise `location` is `body`. `wanted` and `got`
-    describe values and never quote them. `pointer` is exact; `str`, `repr` and pickles mask names that may be secret.
+    `pointer` is a JSON Pointer if `location` is `body`, otherwise None. Other locations are `method`, `path`,
+    `path:order_id`, `query:NAME`, `header:NAME` and `status`. `wanted` and `got` describe values; with `show_values`,
+    `got` also quotes scalars. `str`, `repr` and pickles mask names that may be secret.
     """
 
     rule: str
@@ -52,20 +52,17 @@ class Finding:
 
     @property
     def place(self) -> str:
-        """The place as messages show it, with names that may be secret masked.
-
-        It is the pointer in a body (`(whole body)` if the pointer is empty), otherwise the location.
-        """
+        """The pointer or, outside the body, the location. Names that may be secret are masked."""
         if self.pointer is None:
             return mask_location(self.location)
         return mask_pointer(self.pointer) or WHOLE_BODY
 
     def masked(self) -> Finding:
-        """Return the finding with names that may be secret masked in `pointer` and `location`."""
+        """Return a copy that masks names that may be secret."""
         return replace(self, pointer=mask_pointer(self.pointer), location=mask_location(self.location))
 
     def mask_keys(self, keys: Iterable[str]) -> Finding:
-        """Return a finding whose `pointer` and `location` mask every name that contains one of the API keys *keys*."""
+        """Return a copy with a placeholder for each name that contains one of *keys*, a list of API keys."""
         pointer, location = self.pointer, self.location
         for key in keys:
             pointer, location = mask_key(pointer, key), mask_key(location, key) or location
@@ -123,11 +120,11 @@ class Findings(Sequence[Finding]):
         self.operation = operation
 
     def with_findings(self, findings: Iterable[Finding], accepted: Iterable[Accepted]) -> Findings:
-        """Return a new `Findings` with *findings* and *accepted*, and with the profile and operation of this one."""
+        """Return a copy with other *findings* and other *accepted* findings."""
         return Findings(findings, accepted=accepted, profile=self.profile, operation=self.operation)
 
     def where(self, keep: Callable[[Finding], bool]) -> Findings:
-        """Return a new `Findings` with the findings and accepted findings for which *keep* returns true."""
+        """Return a copy with only the findings and accepted findings for which *keep* returns true."""
         return self.with_findings(filter(keep, self), (entry for entry in self.accepted if keep(entry.finding)))
 
     @property

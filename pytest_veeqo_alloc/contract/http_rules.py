@@ -19,11 +19,7 @@ _MAX_ID_LENGTH = 30
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """The documented call.
-
-    `path` is a template such as `/path/{parameter}`, and `pattern` matches a path at its end. `key_header` and
-    `location_header` are names of headers, and `status` is the documented status.
-    """
+    """The documented call. `path` is a template such as `/path/{parameter}`; `pattern` matches the end of a path."""
 
     method: str
     path: str
@@ -42,7 +38,7 @@ class Operation:
         return re.sub(r"\{\w+\}", lambda match: str(order_id), self.path)
 
     def order_segment(self, url: str) -> str | None:
-        """Return the decoded path segment of *url* where the order id belongs, or None for an undocumented path."""
+        """Return the decoded order id in the path of *url*, valid or not, or None for an undocumented path."""
         match = self.pattern.search(path_of(url))
         return unquote(match[1]) if match else None
 
@@ -51,7 +47,7 @@ class Operation:
         return order_id_in(self.order_segment(url))
 
     def matches(self, interaction: Interaction) -> bool:
-        """Return whether the method and the path of *interaction* match this call, with any order id."""
+        """Return whether *interaction* is a call of this operation, with any order id."""
         request = interaction.request
         if request is None or request.method.upper() != self.method:
             return False
@@ -83,7 +79,7 @@ def path_of(url: str) -> str:
 
 
 def order_id_in(segment: str | None) -> int | None:
-    """Return the order id in a path *segment*, or None if *segment* is None or not an integer."""
+    """Return *segment* as an integer, or None if it is not an integer of fewer than 30 characters."""
     return int(segment) if segment and len(segment) < _MAX_ID_LENGTH and is_integer(segment) else None
 
 
@@ -104,10 +100,7 @@ LONG_KEY = 8
 
 
 def target_breaches(request: Request, segment: str | None, operation: Operation) -> list[Breach]:
-    """Return the breaches of the rules about method and path.
-
-    *segment* is the path segment where the order id belongs, or None if the path is undocumented.
-    """
+    """Return the breaches about method and path. *segment* is the order id, or None for an undocumented path."""
     breaches = []
     if request.method != operation.method:
         got = safe_method(request.method) or "another method"
@@ -122,10 +115,9 @@ def target_breaches(request: Request, segment: str | None, operation: Operation)
 def key_breaches(
     request: Request, operation: Operation, *, headers_filtered: bool, known: Sequence[str]
 ) -> list[Breach]:
-    """Return the breaches of the rules about API key and query parameters, for a request with the documented path.
+    """Return the breaches about the API key and the query parameters of a request with the documented path.
 
-    With *headers_filtered*, a missing API key is not a breach, since it may have been removed from the headers. The URL
-    must contain neither an API key from the headers nor one of the *known* API keys.
+    With *headers_filtered*, a missing key is not a breach. The URL must contain no key from the headers or *known*.
     """
     sent = keys_of(request, operation)
     keys = list(dict.fromkeys([*sent, *known]))
@@ -147,10 +139,7 @@ def key_breaches(
 
 
 def credential_places(request: Request, operation: Operation, known: Sequence[str]) -> list[str]:
-    """Return the location of every credential in the headers and the URL of *request*.
-
-    A credential is a value whose name says so, such as `authorization`, or one of the *known* API keys.
-    """
+    """Return the location of each credential in the headers and the URL. *known* lists API keys to search for."""
     names = (operation.key_header, "authorization")
     headers = [name for name in names if any(request.header_values(name))]
     headers += [name for name, value in request.headers if name.lower() not in names and value in known]
@@ -168,15 +157,12 @@ def keys_of(request: Request, operation: Operation) -> list[str]:
 
 
 def is_credential(name: str) -> bool:
-    """Return whether a header, parameter or member called *name* typically holds a key, token or password."""
+    """Return whether *name* is a typical name for a key, token or password."""
     return _CREDENTIAL.fullmatch(re.sub(r"[-_.\[\]\s]", "", name).lower()) is not None
 
 
 def _query(query: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the decoded name of each query parameter, and all readings of its name and value.
-
-    There are two readings of each, since a plus sign may stand for a space or for itself.
-    """
+    """Yield the decoded name of each parameter, and its name and value, with `+` read both as a space and as a plus."""
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
         if pair:
@@ -201,10 +187,10 @@ def is_json_type(value: str) -> bool:
 
 
 def status_breaches(status: int, operation: Operation, *, expect: int | None, broken: bool) -> list[Breach]:
-    """Return the breach of a rule about *status*, or an empty list if *status* is the expected one.
+    """Return the breach of a rule about *status*, or an empty list.
 
-    The response to a *broken* request must never be a 2xx. Apart from that, the expected status is *expect* if given,
-    otherwise any 4xx for a *broken* request, otherwise the documented status.
+    *expect* defaults to the documented status, or to any 4xx for a *broken* request. A 2xx for a *broken* request is
+    always a breach.
     """
     wanted = "a 4xx status" if broken else str(operation.status)
     if broken and is_success(status):
@@ -221,10 +207,7 @@ def status_breaches(status: int, operation: Operation, *, expect: int | None, br
 
 
 def location_breaches(response: Response, operation: Operation, order_id: float | None) -> list[Breach]:
-    """Return the breach of a rule about the Location header of a 201 response, or an empty list.
-
-    The header must point to the order *order_id*, the id in the response body, unless *order_id* is None.
-    """
+    """Return the breach about the Location header of a 201, or an empty list. *order_id* is the id in the body or None."""
     value = response.header(operation.location_header)
     place = f"header:{operation.location_header.lower()}"
     if value is None:
@@ -251,10 +234,10 @@ Seen = tuple[Interaction, Ending]
 
 
 def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable[str]) -> Iterator[Breach]:
-    """Yield a breach for each unsafely repeated POST and each API key sent to another host, in a sequence of requests.
+    """Yield a breach for each unsafely repeated POST, and for each credential sent to another host.
 
-    *seen* is in order of arrival. *keys* are the API keys that the server accepts. A POST may be repeated after another
-    call about the order succeeded or returned 404, and after a 429, since the rejected POST was not carried out.
+    *seen* is in order of arrival, and *keys* are known API keys. A POST with an uncertain outcome may be repeated only
+    after another call about its order succeeded or returned 404.
     """
     unresolved: dict[int | None, list[tuple[object, int, str]]] = {}
     known_keys = tuple(keys)

@@ -1,7 +1,4 @@
-"""A strict JSON parser (RFC 8259).
-
-A fast decoder stops at the first defect. A slower decoder then decodes the body again and locates every defect.
-"""
+"""A strict JSON parser (RFC 8259). A fast decoder stops at the first defect; a slow one then locates every defect."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ TOO_DEEP = Breach("too-deep", "", f"more than {MAX_DEPTH} levels")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Reading:
-    """The parsed body with its breaches. `value` is None if the body is not `readable`."""
+    """A parsed body with its breaches. `value` is None if the body is not `readable`."""
 
     value: Any
     breaches: tuple[Breach, ...] = ()
@@ -35,7 +32,7 @@ class Reading:
 
 
 def read(body: bytes | None) -> Reading:
-    """Parse *body*. The parsed value may nest deeper than `MAX_DEPTH`, which the caller checks with `nests_deeper`."""
+    """Parse *body*. The value may nest deeper than `MAX_DEPTH`: check it with `nests_deeper`."""
     if not body:
         return _unreadable(Breach("body-missing", ""))
     breaches = []
@@ -50,10 +47,7 @@ def read(body: bytes | None) -> Reading:
 
 
 def from_parsed(value: Any, before: Iterable[Breach] = ()) -> Reading:
-    """Return *value*, a parsed JSON value, as a `Reading` with the breaches in *before* and those in *value*.
-
-    Raise TypeError if a member name is not a string.
-    """
+    """Return a parsed JSON value with the breaches *before* and its own. Raise TypeError if a name is not a string."""
     if nests_deeper(value, MAX_DEPTH):
         return _unreadable(TOO_DEEP, before)
     breaches = list(before)

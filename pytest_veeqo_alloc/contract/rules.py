@@ -24,10 +24,9 @@ _LETTERS: dict[str, Severity] = {"e": "error", "w": "warning", "-": "off"}
 class Rule:
     """A rule of the contract.
 
-    `summary` (the problem) and `wanted` (the expectation) are noun phrases. `remedies` says for each side what to do,
-    as an imperative. `severities` has a severity for each profile. `stored` is the highest severity of a breach in a
-    stored file, where a failure may be recorded on purpose and ids may be masked. `source` is the document that states
-    the rule.
+    `summary` names the problem, `wanted` the expectation, and `source` the document that states the rule. `remedies`
+    has an instruction for each side, and `severities` a severity for each profile. In a stored file, where a failure
+    may be recorded on purpose, no finding is more severe than `stored`.
     """
 
     id: str
@@ -257,7 +256,7 @@ CATALOGUE: Mapping[str, Rule] = {row[0]: _rule(row) for row in (*_ROWS, *_EQUATI
 
 
 def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict[str, Severity]:
-    """Return the severity of every rule by rule id: from *overrides* if it has the rule, otherwise from *profile*.
+    """Return the severity of each rule by rule id. *overrides* take precedence over *profile*.
 
     Raise ValueError for an unknown profile, rule or severity.
     """
@@ -276,7 +275,7 @@ def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict
 
 
 def parse_overrides(settings: Iterable[str]) -> dict[str, str]:
-    """Return severities by rule id from strings such as `null-value=warning`. Raise ValueError if one has no `=`."""
+    """Parse strings such as `null-value=warning` into severities by rule id. Raise ValueError if one has no `=`."""
     overrides = {}
     for setting in settings:
         rule, equals, severity = setting.partition("=")

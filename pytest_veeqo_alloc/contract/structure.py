@@ -18,7 +18,7 @@ _JSON_TYPES: dict[type, JsonType] = {
 
 
 def walk_response(value: Any, order: Shape) -> list[Breach]:
-    """Return the breaches of the rules about structure and single values in a response body. *order* is the documented order."""
+    """Compare a response body with *order*, the documented order, and return the breaches."""
     walk = _Walk()
     if not isinstance(value, dict) or any(name in value for name in order.fields if name != "status"):
         walk.body(value, order)
@@ -28,9 +28,9 @@ def walk_response(value: Any, order: Shape) -> list[Breach]:
 
 
 def walk_request(value: Any, root: Shape) -> list[Breach]:
-    """Return the breaches of the rules about structure and single values in a request body, documented by *root*.
+    """Compare a request body with *root*, the documented body, and return the breaches.
 
-    If the allocation is at the root, and not in the wrapper object `allocation`, it is checked there.
+    The members of an allocation are also compared if the wrapper object `allocation` is missing.
     """
     walk = _Walk()
     (_, _, allocation) = root.children[0]
@@ -46,27 +46,20 @@ def walk_request(value: Any, root: Shape) -> list[Breach]:
 
 
 def wrapped_allocation(value: Any) -> tuple[Any, str]:
-    """Return the allocation in a request body, and the pointer to it.
-
-    The allocation is the member `allocation` if there is one, otherwise the body itself. If the body is not an
-    object, the allocation is None.
-    """
+    """Return the allocation in a request body, wrapped or not (None if the body is not an object), and its pointer."""
     if not isinstance(value, dict):
         return None, ""
     return (value["allocation"], "/allocation") if "allocation" in value else (value, "")
 
 
 def json_type(value: Any) -> JsonType | None:
-    """Return the JSON type of *value*, or None for null and for a Python object without a JSON type.
-
-    An instance of a subclass, such as an `OrderedDict`, has the type of its base class.
-    """
+    """Return the JSON type of *value*, or None for null and non-JSON objects. An `OrderedDict` has the type object."""
     exact = _JSON_TYPES.get(type(value))
     return exact or next((_JSON_TYPES[base] for base in type(value).__mro__ if base in _JSON_TYPES), None)
 
 
 class _Walk:
-    """A check of one body, with the breaches found so far and the strings known to be date-times."""
+    """A check of one body: the breaches found so far, and the strings known to be date-times."""
 
     def __init__(self) -> None:
         self.breaches: list[Breach] = []
@@ -75,23 +68,23 @@ class _Walk:
 
     @property
     def result(self) -> list[Breach]:
-        """The breaches found, or only the breach `TOO_DEEP` if the body nests too deeply."""
+        """The breaches found, or `TOO_DEEP` alone if the body nests too deeply."""
         return [TOO_DEEP] if TOO_DEEP in self.breaches else self.breaches
 
     def body(self, value: Any, shape: Shape) -> None:
-        """Compare the whole body *value* with the object that *shape* documents, and add its breaches to `breaches`."""
+        """Compare the body *value* with *shape*, and add its breaches to `breaches`."""
         if isinstance(value, dict):
             self.members(value, shape, "")
         else:
             self.reject(Breach("wrong-type", "", describe(value), "object"), value)
 
     def reject(self, breach: Breach, value: Any) -> None:
-        """Add *breach*, whose cause is *value*. The content of *value* is not checked, except for its nesting depth."""
+        """Add *breach*, which was found at *value*. Check the nesting depth of *value*, but not its content."""
         self.add(breach)
         self._check_depth(value, breach.pointer or "")
 
     def members(self, members: dict[str, Any], shape: Shape, pointer: str) -> None:
-        """Add the breaches of *members*, an object documented by *shape*, and of the objects nested in it."""
+        """Compare an object at *pointer*, and the objects nested in it, with *shape*. Add breaches to `breaches`."""
         if shape.is_clean(members, self._dates):
             return
         self._fields(members, shape, pointer)

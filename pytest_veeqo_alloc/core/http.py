@@ -86,8 +86,8 @@ class Response(HasHeaders):
 class Interaction:
     """An HTTP request and its response.
 
-    `request` is None if the request is unknown; only the response is checked then. `response` is None if no response
-    arrived. `source` says where the interaction comes from, such as an entry of a file, or a test; messages show it.
+    `request` is None if it is unknown; then only the response is checked. `response` is None if none arrived. `source`
+    says where the interaction comes from, such as a test, and appears in messages.
     """
 
     request: Request | None
@@ -131,14 +131,13 @@ _MAX_LAYERS = 5
 
 
 class ContentDecodingError(ValueError):
-    """The error for a body whose content coding cannot be decoded. Its message describes the body, as a noun phrase."""
+    """The error for a body that cannot be decoded. Its message describes the body, as a noun phrase."""
 
 
 def decode_content(body: bytes | None, headers: Headers) -> bytes | None:
     """Return *body* after decoding gzip and deflate. A body that is already decoded is returned unchanged.
 
-    Raise ContentDecodingError for the codings br and zstd, and for a body that is corrupt or whose decompressed size
-    exceeds `MAX_BYTES`.
+    Raise ContentDecodingError for br and zstd, for a corrupt body, and above `MAX_BYTES` of decompressed content.
     """
     if not body:
         return body

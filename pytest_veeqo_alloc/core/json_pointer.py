@@ -1,8 +1,7 @@
 """JSON Pointers (RFC 6901): build, split and resolve them, locate differences, and mask names that may be secret.
 
-A pointer consists of member names and array indices. The name of an undocumented member is data: a hostile body could
-put a secret, a terminal control sequence or a workflow command into the name. Therefore output, pickles and files show
-only harmless names.
+The name of an undocumented member could contain a secret or a terminal control sequence. Output, pickles and files
+therefore show only harmless names.
 """
 
 from __future__ import annotations
@@ -45,10 +44,9 @@ def generalise(pointer: str) -> str:
 
 
 def locate(document: Any, pointer: str) -> tuple[Any, Any]:
-    """Return the array or object that contains the value at *pointer*, and the index or name of the value in it.
+    """Return the array or object that *pointer* points into, and the index or name of the value in it.
 
-    *pointer* must not be empty. The value itself need not exist. Raise LookupError if the array or object does not
-    exist.
+    The value need not exist. Raise LookupError if the array or object does not exist. *pointer* must not be empty.
     """
     *parents, last = split(pointer)
     for token in parents:
@@ -85,8 +83,7 @@ def resolve_all(document: Any, pattern: str) -> list[Any]:
 def diff(old: Any, new: Any, pointer: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Yield each difference between two JSON values: the pointer, the old value and the new value.
 
-    The value of a missing member is `ABSENT`. Arrays of different lengths are a single difference. An integer and a
-    float of the same value do not differ.
+    A missing member has the value `ABSENT`. Arrays of different lengths are a single difference. 1 and 1.0 are equal.
     """
     if isinstance(old, dict) and isinstance(new, dict):
         for name in dict.fromkeys([*new, *old]):
@@ -109,18 +106,18 @@ def mask_name(name: str) -> str:
 
 
 def mask_pointer(pointer: str | None) -> str | None:
-    """Return *pointer* with placeholders for names that may be secret. Existing placeholders are left unchanged."""
+    """Return *pointer* with a placeholder for each name that may be secret."""
     return pointer and "".join("/" + _mask_token(token) for token in pointer.split("/")[1:])
 
 
 def mask_location(location: str) -> str:
-    """Return *location* (`query:NAME`, `header:NAME`, ...) with NAME masked by a placeholder if it may be secret."""
+    """Return *location*, such as `query:NAME`, with a placeholder for NAME if it may be secret."""
     kind, colon, name = location.partition(":")
     return f"{kind}:{_mask_token(name)}" if colon else location
 
 
 def mask_key(place: str | None, key: str) -> str | None:
-    """Return *place*, a pointer or a location, with each name that contains the API key *key* masked."""
+    """Return *place*, a pointer or a location, with a placeholder for each name that contains the API key *key*."""
     if place is None or key not in place:
         return place
     return re.sub(r"[^/:]*" + re.escape(key) + r"[^/:]*", lambda match: _length_of(match[0]), place)

@@ -34,20 +34,14 @@ def describe(value: Any) -> str:
 
 
 def describe_number(value: float) -> str:
-    """Return *value* as text, or only the number of digits for a very long integer.
-
-    The text shows *value*, which therefore must not be personal data.
-    """
+    """Return *value* as text, or its number of digits if it is a long integer. *value* must not be personal data."""
     if isinstance(value, int) and abs(value) >= _EXACT_BELOW:
         return f"integer of about {math.ceil(value.bit_length() * math.log10(2))} digits"
     return f"{round(value, 6):g}" if isinstance(value, float) and abs(value) < 10**5 else f"{value}"
 
 
 def describe_openly(value: Any, pointer: str) -> str:
-    """Return the JSON type and size of *value* and, for a scalar, its content in ASCII, at most 60 characters.
-
-    The content is left out if the last name in *pointer* is a typical name of a secret, such as `api_key`.
-    """
+    """Describe *value*, and quote up to 60 characters of a scalar unless its name in *pointer* suggests a secret."""
     description = describe(value)
     name = pointer.rpartition("/")[2].lower()
     if not isinstance(value, (str, int, float)) or any(word in name for word in _SECRET_WORDS):
@@ -64,10 +58,7 @@ def pluralise(number: int, singular: str, plural: str = "") -> str:
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
-    """Return the message for the error that *name* is not one of the *known* names of a *kind*, such as 'profile'.
-
-    The message suggests the most similar known name, or otherwise says what the known names are.
-    """
+    """Return the error message for an unknown *name*. It suggests the nearest of the *known* names, or lists them."""
     names = list(known)
     # A value that is not a string was meant for another argument, and could be a body.
     shown = ascii(name) if isinstance(name, str) else f"of type {type(name).__name__}"
@@ -98,5 +89,5 @@ def as_text(value: Any) -> str:
 
 
 def safe_method(method: str) -> str | None:
-    """Return *method* if it is harmless to show, that is, 1 to 10 letters. Otherwise return None."""
+    """Return *method* if it consists of 1 to 10 letters, so that it is harmless to show, otherwise None."""
     return method if re.fullmatch(r"[A-Za-z]{1,10}", method) else None
