@@ -207,7 +207,7 @@ def status_breaches(status: int, operation: Operation, *, expect: int | None, br
 
 
 def location_breaches(response: Response, operation: Operation, order_id: float | None) -> list[Breach]:
-    """Return the breach about the Location header of a 201, or an empty list. *order_id* is the id in the body or None."""
+    """Return the breach about the Location header of a 201, if any. *order_id* is the id in the body or None."""
     value = response.header(operation.location_header)
     place = f"header:{operation.location_header.lower()}"
     if value is None:
