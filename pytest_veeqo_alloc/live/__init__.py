@@ -30,7 +30,7 @@ class NotSentError(SendError):
 
 
 class JournalError(LiveError):
-    """A journal, the record of writes to a foreign server, cannot be read, written or used."""
+    """The journal of the writes to a foreign server cannot be read, written or used."""
 
 
 class PoolError(LiveError):

@@ -1,7 +1,6 @@
-"""Cleanup: deletes the allocations that a journal recorded, after reading each order.
+"""Cleanup: deletes the allocations that a journal recorded. It is safe to repeat.
 
-According to Veeqo's documentation, the delete call removes all allocations of an order. So an order that also has an
-allocation from another source is reported and not changed.
+The documented delete call removes all allocations of an order. So an order with any other allocation is only reported.
 """
 
 from __future__ import annotations
@@ -20,21 +19,14 @@ _MAX_DELETIONS = 50
 
 @dataclass(frozen=True, slots=True)
 class CleanupResult:
-    """The outcome of cleaning up an order.
-
-    `sentence` reports it to the user. `is_left` says whether an allocation that the journal recorded may still exist.
-    """
+    """The outcome for one order: a sentence for the user, and whether an allocation of the journal may be left."""
 
     sentence: str
     is_left: bool
 
 
 def clean_up(journal: Journal, live: LiveClient) -> list[CleanupResult]:
-    """Delete the allocations that *journal* recorded, and return the outcome for each order.
-
-    A repeated call is safe, since each order is read before anything is deleted. Raise JournalError if the journal
-    belongs to a server other than that of *live*.
-    """
+    """Delete the allocations recorded in *journal*. Raise JournalError if it belongs to another server than *live*."""
     if journal.target != live.target:
         raise JournalError(f"the journal belongs to {journal.target}, not to {live.target}: correct --base-url")
     orders: dict[int, list[Entry]] = {}
@@ -52,10 +44,7 @@ def clean_up(journal: Journal, live: LiveClient) -> list[CleanupResult]:
 
 
 def clean_up_file(path: Path, options: WriteOptions) -> list[CleanupResult]:
-    """Delete the allocations that the journal file *path* recorded, and return the outcome for each order.
-
-    Raise LiveError before sending anything if the journal cannot be used or *options* do not permit the cleanup.
-    """
+    """Delete the allocations recorded in the journal file *path*. Raise LiveError if *options* do not permit it."""
     journal = read_journal(path)
     with open_live(grant_permission(options, only_cleans_up=True), path) as live:
         return clean_up(journal, live)

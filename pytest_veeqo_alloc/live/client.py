@@ -1,7 +1,6 @@
-"""The guarded client of a foreign server, which sends a request only after admitting it.
+"""The guarded client of a foreign server.
 
-To admit a request, the client waits until the rate limit permits it. If the request is a write, the client also counts
-it against the maximum number of writes, and records it in the journal before sending it. The outcome is added later.
+Each request waits for the rate limit. Each write is counted and recorded in the journal before it is sent.
 """
 
 from __future__ import annotations
@@ -39,10 +38,9 @@ JSON_HEADERS: Headers = (("Content-Type", "application/json"),)
 
 
 class Admission(AbstractContextManager["Admission"]):
-    """A permission to send one request, as a context manager. It ends when the outcome of the request is recorded.
+    """A permission to send one request, to be used as a context manager.
 
-    If the block ends without a recorded response, the outcome counts as unknown. If the block raises NotSentError, the
-    request is recorded as not sent.
+    If `end` is not called in the block, the outcome is 'not sent' after a NotSentError, and otherwise unknown.
     """
 
     def __init__(self, live: LiveClient, slot: str, entry: Entry | None) -> None:
@@ -53,10 +51,7 @@ class Admission(AbstractContextManager["Admission"]):
         self.end("not sent" if isinstance(error, NotSentError) else None)
 
     def end(self, outcome: Response | Literal["not sent"] | None = None) -> None:
-        """Record *outcome*, or None if it is unknown. Only the first call has an effect.
-
-        The rate limit no longer counts the request as running.
-        """
+        """Record *outcome* (None if unknown). The request no longer counts as running. Further calls do nothing."""
         if self._is_open:
             self._is_open = False
             self._live.run_state.end(self._slot)
@@ -65,10 +60,7 @@ class Admission(AbstractContextManager["Admission"]):
 
 
 class LiveClient:
-    """A client that sends only what *permission* allows, and records each write with *writer*.
-
-    A file in *folder* counts the requests and writes of all processes of the run.
-    """
+    """A client that sends only what *permission* allows. The processes of a run share their counts in *folder*."""
 
     def __init__(
         self,
@@ -87,11 +79,7 @@ class LiveClient:
         self._known: dict[int, Ids] = {}
 
     def admission(self, request: Request) -> Admission:
-        """Wait until the rate limit permits *request*, which another client will send, and return its admission.
-
-        Raise RefusedError if no writes are left, or if the URL, API key, method, order or quantity of the request is
-        not permitted. Of all writes, only allocation calls are permitted.
-        """
+        """Wait for the rate limit, then admit another client's *request*. Raise RefusedError if it is not permitted."""
         self._check_target(request)
         if request.method.upper() in READS:
             return self._admit()
@@ -107,12 +95,10 @@ class LiveClient:
     def post(
         self, order_id: int, payload: Any, *, headers: Headers = JSON_HEADERS, key: str | None = None
     ) -> Interaction:
-        """Send an allocation call for *order_id* and return the interaction, whatever the status of the response.
+        """Send an allocation call, and retry it after a 429 response. Bytes as *payload* are sent unchanged.
 
-        *payload* is a JSON value, or bytes that are sent unchanged. *headers* and *key* allow requests that are broken
-        on purpose: *key* replaces the API key, and if *key* is empty, no key is sent. After a 429 response, the request
-        is retried. Raise RefusedError if the order pool does not permit the order or the quantity, or if no writes are
-        left. Raise SendError if no response arrives.
+        *key* replaces the API key, and an empty *key* sends none. Raise RefusedError if the write is not permitted, and
+        SendError if no response arrives.
         """
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         entry, charge = self._plan(order_id, body, request_scope(body))
@@ -123,10 +109,7 @@ class LiveClient:
         return Interaction(request, self._send(request, entry, charge))
 
     def try_out(self, method: str, path: str, body: bytes | None) -> Interaction:
-        """Send a request with any method and body to *path* below the base URL, and count it as a write.
-
-        Raise RefusedError unless the order pool is 'any', which means that every order may be written to.
-        """
+        """Send a request that counts as a write. Raise RefusedError unless the order pool permits every order."""
         if not self.permission.pool.is_any:
             raise RefusedError("this request is sent only with --veeqo-alloc-orders any")
         request = self._request(method, path, JSON_HEADERS, body)
@@ -137,18 +120,12 @@ class LiveClient:
         return self._send(self._request("GET", f"/orders/{order_id}"))
 
     def delete(self, order_id: int, allocation_id: int, before: Sequence[int]) -> Response:
-        """Send the documented call to delete an allocation, which also deletes the order's other allocations.
-
-        *before* has the ids of all allocations that the order has before the call.
-        """
+        """Send the documented delete call. It deletes all allocations of the order; *before* has their ids."""
         request = self._request("DELETE", f"/orders/{order_id}/allocations/{allocation_id}")
         return self._send(request, Entry("delete", order_id, before=tuple(before)))
 
     def record_outcome(self, entry: Entry, outcome: Response | Literal["not sent"] | None) -> None:
-        """Write *outcome* to the journal as the outcome of the write *entry*, unless it is None, which means unknown.
-
-        Also remember which allocations the order has now, as far as the outcome shows them.
-        """
+        """Write *outcome* to the journal unless it is None (unknown), and remember the allocations of the order."""
         if outcome is None:
             self._known.pop(entry.order_id, None)
         elif isinstance(outcome, str):
@@ -168,7 +145,7 @@ class LiveClient:
         return Request(method, f"{self.permission.base_url}{path}", (*credentials, *headers), body)
 
     def _send(self, request: Request, entry: Entry | None = None, charge: Charge | None = None) -> Response:
-        """Admit and send *request*, retry it after a 429 as the backoff allows, and return the last response."""
+        """Admit and send *request*. Retry it after a 429 response as the backoff allows. Return the last response."""
         waited, delay = 0.0, self._backoff.first
         while True:
             with self._admit(entry, charge) as admission:
@@ -181,10 +158,7 @@ class LiveClient:
             waited, delay = waited + wait, delay * 2
 
     def _admit(self, entry: Entry | None = None, charge: Charge | None = None) -> Admission:
-        """Wait until the rate limit permits a request, then write *entry*, if given, to the journal.
-
-        Raise JournalError if the entry cannot be written.
-        """
+        """Wait for the rate limit, then write *entry*, if any, to the journal. Raise JournalError if that fails."""
         slot = self.run_state.claim(charge)
         if entry is not None:
             before = self._known.get(entry.order_id) if entry.before is None else entry.before
@@ -197,10 +171,7 @@ class LiveClient:
         return Admission(self, slot, entry)
 
     def _plan(self, order_id: object, body: bytes | None, scope: RequestScope) -> tuple[Entry, Charge]:
-        """Return the journal entry for a write, and the units that it uses up in the order pool.
-
-        Raise RefusedError if the order pool does not permit the write.
-        """
+        """Return the journal entry and the charge of a write. Raise RefusedError if the order pool forbids it."""
         if order_id is None:
             raise RefusedError("the path has no numeric order id, so the order cannot be in the order pool")
         if isinstance(order_id, bool) or not isinstance(order_id, int):
@@ -232,7 +203,7 @@ class LiveClient:
             )
 
     def _check_key(self, request: Request, operation: Operation) -> None:
-        """Raise RefusedError unless *request* has the configured API key: others may belong to production accounts."""
+        """Raise RefusedError unless *request* has the configured key: another key may be for a production account."""
         if not self.permission.api_key:
             return
         sent = [*request.header_values(operation.key_header), *request.header_values("authorization")]
@@ -244,7 +215,7 @@ class LiveClient:
             )
 
     def _check_bounds(self, request: Request, scope: RequestScope) -> None:
-        """Raise RefusedError if a server could interpret *request* as a write that the order pool does not permit."""
+        """Raise RefusedError if a server could read *request* as a write outside the order pool."""
         headers = {name.lower() for name, _ in request.headers}
         odd = urlsplit(request.url).query or headers & {"content-encoding", "x-http-method-override"}
         form = request.body and not is_json_type(request.header("content-type") or "application/json")
@@ -256,16 +227,13 @@ class LiveClient:
 
 
 def allocations_in(response: Response) -> list[ExistingAllocation] | None:
-    """Return an order's allocations from *response*, the response to `GET /orders/{order_id}`.
-
-    Return None if the response has no readable order.
-    """
+    """Return the allocations in the response to `GET /orders/{order_id}`, or None if it has no readable order."""
     return existing_allocations(response.body) if response.status == 200 else None
 
 
 @contextmanager
 def open_live(permission: WritePermission, journal: Path) -> Iterator[LiveClient]:
-    """Yield a client for a run that has a single process. Raise JournalError if the file *journal* cannot be used."""
+    """Yield a client for a run with one process. Raise JournalError if the file *journal* cannot be used."""
     with (
         open_journal(journal, permission.target) as writer,
         tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as folder,

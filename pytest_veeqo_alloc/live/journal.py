@@ -1,8 +1,7 @@
-"""The journal, a JSON Lines file of the writes to a foreign server and of the allocations that the writes have made.
+"""The journal: a JSON Lines file of the writes to a foreign server and of the allocations that they made.
 
-The intent to send a write is on disk before the request is sent. If the outcome is missing, for example because the run
-was killed, it is unknown whether the write was carried out. Such a write is never repeated, and cleanup reads the order
-to find the allocations that it may have made. No line contains an API key or a string from the body of a request.
+A write is on disk before it is sent. If it has no recorded outcome, it may have been carried out, so it is never
+repeated. No line contains an API key or a string from the body of a request.
 """
 
 from __future__ import annotations
@@ -35,11 +34,10 @@ Outcome = int | Literal["not sent"]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A write to an order, with its outcome.
+    """A write to an order, with its outcome. `units` maps sellable ids to the requested quantities.
 
-    `units` has the requested quantities by sellable id. `before` has the ids of the order's allocations before the
-    write, or is None if they are unknown. `outcome` is the status of the response, 'not sent', or None if unknown.
-    `made` has the ids of the allocations that the write is known to have made.
+    `before` has the ids of the order's allocations before the write, or is None if they are unknown. `outcome` is the
+    status of the response, 'not sent', or None if unknown. `made` has the ids of the allocations that the write made.
     """
 
     kind: Literal["post", "delete"]
@@ -54,10 +52,7 @@ class Entry:
 
     @property
     def is_unknown(self) -> bool:
-        """Whether it is unknown if the write was carried out: no response is recorded, or one with a 5xx status.
-
-        A 5xx response can come from a gateway, although the server has carried out the write.
-        """
+        """Whether the outcome is unknown: no response, or a 5xx, which a gateway may send after a successful write."""
         return self.outcome is None or (isinstance(self.outcome, int) and self.outcome >= 500)
 
 
@@ -69,12 +64,12 @@ class Journal:
     entries: tuple[Entry, ...]
 
     def of_run(self, run: str) -> Journal:
-        """Return a copy of the journal that has only the writes of the run with the id *run*."""
+        """Return the journal with only the writes of the run with the id *run*."""
         return Journal(self.target, tuple(entry for entry in self.entries if entry.run == run))
 
 
 class JournalWriter:
-    """A writer that appends lines to a journal file. All threads and processes of a run may write at the same time."""
+    """A writer that appends to a journal file. Threads and processes of a run may write at the same time."""
 
     def __init__(self, path: Path, run: str) -> None:
         self.path, self.run = path, run
@@ -86,7 +81,7 @@ class JournalWriter:
         self._add({"intent": entry.name, "kind": entry.kind, "order_id": entry.order_id, **about})
 
     def outcome(self, name: str, outcome: Outcome, made: Sequence[int] = ()) -> None:
-        """Record the outcome of the write with the name *name*, and the ids of the allocations that it has made."""
+        """Record the outcome of the write *name* and the ids of the allocations that it made."""
         self._add({"outcome": name, "status": outcome, "made": made})
 
     def _add(self, line: dict[str, Any]) -> None:
@@ -99,10 +94,9 @@ class JournalWriter:
 
 @contextlib.contextmanager
 def open_journal(path: Path, target: str) -> Iterator[JournalWriter]:
-    """Begin a run in the journal file *path*, lock the file against other runs, and yield a writer for it.
+    """Lock the journal file *path* against other runs, and yield a writer. A run without writes leaves it unchanged.
 
-    A run without writes leaves the file unchanged. Raise JournalError if the file is in use by another run, cannot be
-    written, is not a journal, or belongs to a server other than *target*.
+    Raise JournalError if the file is in use, cannot be written, is not a journal, or belongs to another server.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -183,11 +177,9 @@ def _entry(intent: dict[str, Any], outcome: dict[str, Any]) -> Entry:
 
 
 def made_by(entry: Entry, held: Sequence[ExistingAllocation]) -> list[int]:
-    """Return the ids of those allocations in *held* that the write *entry* has made.
+    """Return the ids of the allocations that the write *entry* made. *held* is from the response to the write.
 
-    *held* has the allocations in the response to the write. An allocation counts if it is new and fits the request. A
-    new allocation that does not fit may have been made by a person. If it is unknown which allocations existed before
-    the write, only the newest allocation can count.
+    An allocation counts if it is new and fits the request. If `entry.before` is None, only the newest can count.
     """
     if entry.before is None:
         held = heapq.nlargest(1, held, key=lambda allocation: allocation.id)
@@ -195,10 +187,9 @@ def made_by(entry: Entry, held: Sequence[ExistingAllocation]) -> list[int]:
 
 
 def owned(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> set[int]:
-    """Return the ids of the allocations in *held* that the writes *entries* of the journal created.
+    """Return the ids of the allocations that the writes *entries* made. *held* has the order's current allocations.
 
-    *held* has the current allocations of an order. For each write whose outcome is unknown, one new allocation that
-    matches the write's request is included as well.
+    If the outcome of a write is unknown, one new allocation that fits its request counts as made by it.
     """
     ours = {made for entry in entries for made in entry.made} & {allocation.id for allocation in held}
     for entry in entries:
@@ -209,10 +200,9 @@ def owned(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> set[i
 
 
 def suspects(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> list[int]:
-    """Return the ids of those allocations in *held* that the writes *entries* may have made, although no line says so.
+    """Return the ids of the allocations in *held*, the order's current allocations, that *entries* may have made.
 
-    *held* has the current allocations of an order. An allocation is suspect if it may be newer than a write whose
-    outcome is unknown, or newer than a successful write that is not known to have made an allocation.
+    No write is known to have made them, but they may be newer than a write with an unknown outcome or result.
     """
     unsettled = [
         entry
@@ -228,7 +218,7 @@ def suspects(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> li
 
 
 def _fits(allocation: ExistingAllocation, entry: Entry) -> bool:
-    """Return whether *allocation* is newer than the write *entry* and lies within its warehouse and requested units."""
+    """Return whether *allocation* is new since *entry*, in its warehouse, and no larger than requested."""
     return (
         allocation.id not in (entry.before or ())
         and allocation.warehouse_id == entry.warehouse_id

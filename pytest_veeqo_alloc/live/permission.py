@@ -28,7 +28,7 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class PoolOrder:
-    """An order and a warehouse. `sellables` maps each sellable id to the number of units that may be allocated."""
+    """An order and one warehouse. `sellables` maps each sellable id to the number of units that may be allocated."""
 
     id: int
     warehouse_id: int
@@ -49,10 +49,7 @@ class OrderPool:
         return len(self.orders)
 
     def refusal(self, order_id: int, scope: RequestScope) -> str | None:
-        """Return why a request for *order_id* may not be sent, or None if it may be sent.
-
-        *scope* has the warehouses and the quantities of sellables that the request could affect.
-        """
+        """Return why a request must not be sent, or None if it may be. *scope* is what the request could affect."""
         if self.is_any:
             return None
         places = [order for order in self.orders if order.id == order_id]
@@ -80,10 +77,9 @@ class OrderPool:
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """The user's options for writes to a foreign server.
+    """The user's options for writes to a foreign server. `rate` is in requests per second.
 
-    `orders` is 'any', the path of an order pool file relative to `folder`, or empty if the option was not set. `rate`
-    is in requests per second.
+    `orders` is 'any', the path of an order pool file relative to `folder`, or empty if the option was not set.
     """
 
     base_url: str = ""
@@ -98,7 +94,7 @@ class WriteOptions:
 
 @dataclass(frozen=True, slots=True)
 class WritePermission:
-    """Permission to write to a server: the permitted orders and number of writes, and the requests per second."""
+    """Permission to write to a server. `pool` has the permitted orders. `rate` is in requests per second."""
 
     base_url: str
     api_key: str = field(repr=False)
@@ -117,8 +113,7 @@ class WritePermission:
 def grant_permission(options: WriteOptions, *, needs_key: bool = True, only_cleans_up: bool = False) -> WritePermission:
     """Return the permission that *options* grant. Raise NotPermittedError with a line for each missing or wrong option.
 
-    If *needs_key* is false, the API key may be missing, since a client whose requests are forwarded sends its own. If
-    *only_cleans_up* is true, the maximum number of writes and the order pool may be missing.
+    If *needs_key* is false, `api_key` may be missing. If *only_cleans_up* is true, `max_writes` and `orders` may be.
     """
     problems = list(_target_problems(options))
     if needs_key and not options.api_key:
@@ -164,10 +159,7 @@ def _target_problems(options: WriteOptions) -> Iterator[str]:
 
 
 def load_pool(name: str, folder: Path) -> OrderPool:
-    """Return the order pool *name*, which is 'any' or the path of a TOML file relative to *folder*.
-
-    Raise PoolError if *name* is empty or the file cannot be used.
-    """
+    """Return the order pool *name*: 'any', or a TOML file in *folder*. Raise PoolError if it cannot be used."""
     if name == "any":
         return OrderPool(is_any=True)
     if not name:
@@ -234,10 +226,7 @@ def _positive(value: Any, what: str) -> int:
 
 
 def host_and_port(text: str) -> tuple[str, int | None]:
-    """Parse `host`, `host:port`, `[address]:port` or an IP address into a lower-case host and a port.
-
-    The port is None if *text* has no port.
-    """
+    """Parse `host`, `host:port`, `[address]:port` or an IP address. The port is None if *text* has none."""
     name, _, port = text.strip().rpartition(":")
     has_port = port.isascii() and port.isdecimal() and (":" not in name or name.endswith("]"))
     if not name or not has_port:
@@ -246,10 +235,7 @@ def host_and_port(text: str) -> tuple[str, int | None]:
 
 
 def port_of(url: SplitResult) -> int:
-    """Return the port in *url*, otherwise the default port of `http` or `https`, otherwise 0.
-
-    Raise ValueError if the port is malformed.
-    """
+    """Return the port of *url*, by default that of its scheme, otherwise 0. Raise ValueError if it is malformed."""
     return url.port or _PORTS.get(url.scheme, 0)
 
 

@@ -1,8 +1,7 @@
 """The state that all processes of a run share: the number of writes, the allocated units, and the latest requests.
 
-The state is a JSON file that a lock protects. A write is charged, that is, counted against the limits of the run,
-before it is sent: if its process is killed, the count is too high rather than too low. A slot is the place that a
-request takes under the rate limit. Times come from `time.monotonic`, whose clock all processes of a machine share.
+It is a JSON file with a lock. A write is charged, that is, counted against the limits of the run, before it is sent.
+A slot is the place that a request takes under the rate limit. Times come from `time.monotonic`.
 """
 
 from __future__ import annotations
@@ -35,9 +34,7 @@ _POLL = 0.05
 
 
 class RunState:
-    """The state that the processes of a run share in *folder*.
-
-    It permits at most *rate* requests per second and *max_writes* writes in total.
+    """The state in *folder*. It permits at most *rate* requests per second and *max_writes* writes in total.
 
     A rate of 2.9 permits 2 requests in any second, and a rate of 0.5 permits 1 request in any 2 seconds.
     """
@@ -66,10 +63,9 @@ class RunState:
         return True
 
     def claim(self, charge: Charge | None = None) -> str:
-        """Wait until the rate limit permits a request, and return the name of the slot that the request takes.
+        """Wait until the rate limit permits a request, and return the name of its slot. Only a write has a *charge*.
 
-        If *charge* is given, the request is a write and is charged. Raise RefusedError if no writes are left, or if it
-        requests more units than may still be allocated.
+        Raise RefusedError if no writes are left, or if *charge* exceeds the units that may still be allocated.
         """
         while True:
             with self._state() as state:
@@ -80,7 +76,7 @@ class RunState:
             self._sleep(wait)
 
     def end(self, slot: str) -> None:
-        """Record that the request that took *slot* has ended, with or without a response."""
+        """Record that the request in *slot* has ended, with or without a response."""
         with self._state() as state:
             for entry in state["slots"]:
                 if entry["name"] == slot and entry["ended"] is None:
@@ -102,8 +98,7 @@ class RunState:
     def _wait(self, state: dict[str, Any]) -> float:
         """Return the seconds until the rate limit may permit a request, or 0 if it permits one now.
 
-        A request reaches the server at an unknown time between taking its slot and ending. So it counts until a whole
-        time window after its end has passed; otherwise, delayed requests could reach the server too close together.
+        A request can reach the server at any time until it ends. So it counts until a whole time window after its end.
         """
         now, window = self._clock(), self.window + _MARGIN
         for entry in state["slots"]:
@@ -157,10 +152,9 @@ def _is_alive(process: int) -> bool:
 
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold an exclusive lock on the file *path*, which the kernel releases if the process dies.
+    """Hold an exclusive lock on the file *path*. The kernel releases it if the process dies.
 
-    Raise BlockingIOError if *wait* is false and the file is already locked. Raise LiveError on a platform without file
-    locks.
+    Raise BlockingIOError if *wait* is false and the file is locked. Raise LiveError if the platform has no file locks.
     """
     try:
         import fcntl

@@ -1,7 +1,7 @@
 """HTTP requests to a foreign server: those of this package, and those that it forwards for another client.
 
-All requests have a timeout and follow no redirect. Proxies, CA bundles and `.netrc` files that the environment names
-are used only with `--veeqo-alloc-trust-env`.
+All requests have a timeout and follow no redirect. Proxies, CA bundles and `.netrc` files from the environment are used
+only with `--veeqo-alloc-trust-env`.
 """
 
 from __future__ import annotations
@@ -30,10 +30,9 @@ _SET_BY_FORWARDER = frozenset({"host", "content-length", "expect", "accept-encod
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Waiting times in seconds before a request is retried after a 429 response.
+    """The seconds to wait before each retry after a 429 response.
 
-    The first wait takes `first` seconds, and each further wait twice as long as the one before, unless the response has
-    a `Retry-After` header. `longest` limits every single wait, and `total` limits the sum of all waits.
+    Waits start at `first` and double, or follow `Retry-After`. `longest` limits each wait, and `total` their sum.
     """
 
     first: float = 1.0
@@ -43,10 +42,9 @@ class Backoff:
 
 
 def forward(request: Request, permission: WritePermission, via: str, timeouts: tuple[float, float]) -> Response:
-    """Send another client's *request* once and return the response, with its content still encoded.
+    """Send another client's *request* once. Return the response, with its content still encoded.
 
-    *via* is the name that the proxy adds to the `Via` header (RFC 9110 section 7.6.3). *timeouts* are the seconds to
-    connect and to read. Raise SendError if no response arrived.
+    *via* is added to the `Via` header. *timeouts* are the seconds to connect and to read. Raise SendError on failure.
     """
     with requests.Session() as session:
         session.trust_env = permission.trust_env
@@ -78,10 +76,9 @@ def _forwarded_headers(request: Request, via: str) -> Headers:
 def exchange(
     session: requests.Session, request: Request, target: str, timeouts: tuple[float, float], *, raw: bool = False
 ) -> Response:
-    """Send *request* once and return the response. Its content is decoded unless *raw* is true.
+    """Send *request* once. Decode the response's content unless *raw* is true. *target* names the server in errors.
 
-    *target* names the server in errors. *timeouts* are the seconds to connect and to read. Raise
-    NotSentError if no connection was made, and SendError if no response arrived.
+    *timeouts* are the seconds to connect and to read. Raise NotSentError without a connection, otherwise SendError.
     """
     method, url, headers, data = request.method, request.url, dict(request.headers), request.body
     try:

@@ -1,7 +1,6 @@
 """Comparison of a request with recorded requests, and the error message for a request that matches none of them.
 
-Messages describe values and never quote them. If a recorded request was redacted, a request also matches if both are
-equal after redaction.
+Messages never quote values. A redacted recording also matches a request that equals it after redaction.
 """
 
 from __future__ import annotations
@@ -37,11 +36,7 @@ class UnmatchedRequestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A difference between a request and a recorded request.
-
-    `part` is the part of the request that differs, such as 'body', and `place` is the place in it. `recorded` and `got`
-    describe the two values.
-    """
+    """A difference between a request and a recorded request, at `place` in the `part` (such as 'body')."""
 
     part: str
     place: str
@@ -78,10 +73,7 @@ class RecordedRequest:
 def unmatched_message(
     name: str, request: Request, recorded: Sequence[RecordedRequest], played: Sequence[bool], relaxed: frozenset[str]
 ) -> str:
-    """Return the error message for *request*, which matches no interaction that is left in the cassette *name*.
-
-    *played* says for each of the *recorded* requests whether its response was already played.
-    """
+    """Return the error message for *request*. *played* says for each *recorded* request whether it was played."""
     call = tables().operation.name
     if not operation_matches(Interaction(request)):
         call = f"this {safe_method(request.method) or 'HTTP'} request"
@@ -124,7 +116,7 @@ def _text(request: Request) -> str:
 
 
 def _redact(request: Request) -> Request:
-    """Return a redacted copy of *request*, without its headers and without the numbers in placeholders."""
+    """Return *request* redacted, without its headers and without the numbers in placeholders."""
     safe = Redactor().interaction(Interaction(request)).request
     if safe is None:
         raise AssertionError("redaction must keep the request")

@@ -1,7 +1,6 @@
 """A guard that blocks unpermitted connections and name look-ups while a cassette plays or records.
 
-Whenever vcrpy opens a connection, it briefly removes its patches from the whole process, so that a call from another
-thread can bypass the cassette. The guard stops such a call before it reaches the network.
+While vcrpy opens a connection, it intercepts in no thread. A call from another thread can then bypass the cassette.
 """
 
 from __future__ import annotations
@@ -27,10 +26,7 @@ class NetworkBlockedError(RuntimeError):
 
 @contextmanager
 def guard_network(may_connect: ConnectionRule, may_look_up: Callable[[str], bool], message: str) -> Iterator[None]:
-    """Raise NetworkBlockedError(*message*) for each connection or name look-up in the block without permission.
-
-    *may_connect* permits IP connections, and *may_look_up* permits look-ups of a name.
-    """
+    """Raise NetworkBlockedError(*message*) for each connection and name look-up in the block without permission."""
     real_lookup = socket.getaddrinfo
 
     def lookup(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:

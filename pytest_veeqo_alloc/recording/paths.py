@@ -50,11 +50,9 @@ def cassette_files(folder: Path) -> list[Path]:
 
 
 def find_cassette(name: str, folder: Path, mode: str) -> CassetteFile:
-    """Return the file of the cassette *name*.
+    """Return the file of a cassette: in *folder*, otherwise bundled (modes 'none' and 'once'), otherwise a new file.
 
-    This is an existing file in *folder*, otherwise a bundled cassette if *mode* is 'none' or 'once', otherwise a file
-    in *folder* that does not exist yet. Raise ValueError for an unknown record *mode*, and CassetteError for a name
-    that is invalid or leads out of *folder*.
+    Raise ValueError if *mode* is unknown, and CassetteError if *name* is invalid or leads out of *folder*.
     """
     validate_mode(mode)
     if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:

@@ -1,7 +1,6 @@
 """The player of a cassette. vcrpy replays and records; this module decides which requests are permitted.
 
-The first half converts interactions to and from vcrpy's objects. The player replaces vcrpy's persister, the object that
-loads and saves cassettes, so that nothing is written before the test has passed and the recording is redacted.
+The player also replaces vcrpy's persister, which loads and saves cassettes. So vcrpy itself writes no file.
 """
 
 from __future__ import annotations
@@ -57,17 +56,11 @@ _NOT_ADMITTED = (
 )
 
 _admission: ContextVar[Admission | None] = ContextVar("veeqo_alloc_admission", default=None)
-"""The permission to send the request that is being recorded.
-
-The hook for requests sets it and the hook for responses ends it, since vcrpy has separate hooks.
-"""
+"""The permission to send the request that is being recorded. The request hook sets it; the response hook ends it."""
 
 
 def stored_interactions(file: CassetteFile) -> list[Interaction]:
-    """Return the interactions in *file*, with decoded bodies. Return an empty list if the file does not exist.
-
-    Raise CassetteError if the file cannot be read, is too large or is not a cassette.
-    """
+    """Return the interactions in *file*, or an empty list without a file. Raise CassetteError if it is unusable."""
     path = file.path
     try:
         if path.stat().st_size > MAX_YAML:
@@ -85,10 +78,7 @@ def stored_interactions(file: CassetteFile) -> list[Interaction]:
 
 
 def to_vcr(interaction: Interaction, exchange_id: str) -> tuple[VcrRequest, dict[str, Any]]:
-    """Return the request and the response of *interaction* as vcrpy's objects.
-
-    The response has a header with *exchange_id*, and no `Content-Encoding` header, since its body is already decoded.
-    """
+    """Return *interaction* as vcrpy's request and response. The response has a header with *exchange_id*."""
     request, response = interaction.request, interaction.response
     if request is None or response is None:
         raise CassetteError("an interaction of a cassette must have a request and a response")
@@ -140,11 +130,9 @@ def _body_bytes(body: Any) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class PlaybackOptions:
-    """The options for playing or recording a cassette.
+    """The options for playing or recording a cassette. `relaxed` has the parts of a request that are not compared.
 
-    `mode` is the record mode, and `relaxed` has the parts of a request that are not compared. With `strict_play`, the
-    test fails if an interaction was not played. With `allow_playback_repeats`, an interaction may be played more than
-    once. Requests to `allow_hosts` are neither played nor recorded.
+    With `strict_play`, an unplayed interaction fails the test. Calls to `allow_hosts` are neither played nor recorded.
     """
 
     mode: str
@@ -155,7 +143,7 @@ class PlaybackOptions:
 
 
 class CassettePlayer:
-    """A cassette that a test uses or has used, with its `interactions`, `play_count`, `unplayed` and `findings`."""
+    """A cassette that a test plays or records, with its `interactions`, `play_count`, `unplayed` and `findings`."""
 
     def __init__(
         self,
@@ -241,14 +229,11 @@ class CassettePlayer:
 
     @property
     def findings(self) -> Findings:
-        """The findings in the allocation calls that were played or recorded.
-
-        Every response status is accepted. The responses of a bundled cassette are not checked.
-        """
+        """The findings in allocation calls. Any status is accepted, and bundled responses are not checked."""
         return self._engine.merge(map(self._evaluate, filter(operation_matches, self.interactions)))
 
     def owns(self, interaction: Interaction) -> bool:
-        """Return whether this cassette played or recorded *interaction*, so that nothing else needs to report it."""
+        """Return whether this cassette played or recorded *interaction*, and therefore reports it."""
         if interaction.exchange_id.startswith(self._id):
             return True
         if self._target is None or interaction.request is None:
@@ -257,10 +242,7 @@ class CassettePlayer:
         return self._target.allow(url.hostname or "", port_of(url))
 
     def publish(self) -> None:
-        """Report the allocation calls to the engine's listener, if the listener counts coverage.
-
-        Played calls have the origin `cassette`. Recorded calls have the origin `target`, the server under test.
-        """
+        """Report the allocation calls to the engine's listener, if it counts coverage."""
         if not self._engine.is_counting:
             return
         passed: list[tuple[Origin, list[Interaction]]] = [("cassette", self._replayed()), ("target", self.recorded)]
@@ -273,10 +255,7 @@ class CassettePlayer:
         return [self._interaction(index, request) for request, index in self._played]
 
     def _interaction(self, index: int, request: Request | None = None) -> Interaction:
-        """Return the interaction at *index* in vcrpy's list: those read from the file, then those of this run.
-
-        If *request* is given, it replaces the request in the list.
-        """
+        """Return the interaction at *index* in vcrpy's list. If *request* is given, it replaces the request there."""
         stored, response = self._cassette.data[index]
         return Interaction(request or request_of(stored), response_of(response), f"{self.file.name}#{index + 1}")
 
@@ -299,9 +278,8 @@ class CassettePlayer:
     def _on_request(self, request: Any) -> Any:
         """Return *request*, or None if it may bypass the cassette. Raise an error if it may not be sent.
 
-        This is a hook of vcrpy. To look for a stored response, vcrpy passes a request to the hook, and then passes the
-        hook's result to the hook again. To play or record, vcrpy passes the original request once more. If a request is
-        to be recorded, the hook asks for permission to send it in the second call only, so that it asks only once.
+        vcrpy calls this hook with a request, then with the hook's result, and once more to play or record. The hook
+        asks for permission to send a request in the second call only, so that it asks only once.
         """
         __tracebackhide__ = True
         if self._cassette is None:
@@ -346,7 +324,7 @@ class CassettePlayer:
         )
 
     def _noting_plays(self, play_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """Wrap vcrpy's *play_response*, so that each played response is noted with the request that the test sent."""
+        """Wrap vcrpy's *play_response* to note each played response with the request that the test sent."""
 
         def play(request: Any) -> Any:
             response = play_response(request)
@@ -364,7 +342,7 @@ class CassettePlayer:
         return error
 
     def _is_allowed(self, host: str, port: int) -> bool:
-        """Return whether *host* may be called directly, so that its interactions are neither played nor recorded."""
+        """Return whether calls to *host* bypass the cassette, so that they are neither played nor recorded."""
         return self._hosts.allow(host, port) or f"{host}:{port}" in self._own_servers
 
     def _may_connect(self, host: str, port: int) -> bool:

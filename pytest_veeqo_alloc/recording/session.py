@@ -30,10 +30,7 @@ _COMMENT = "Recorded by pytest-veeqo-alloc and redacted: placeholders replace ev
 
 
 class Cassettes:
-    """The cassettes of a test. `.use(name)` plays or records one, and `.findings` has the findings of all cassettes.
-
-    *own_servers* has the `host:port` of every server that runs in this process. These servers may always be called.
-    """
+    """The cassettes of a test. `.use(name)` plays or records one. *own_servers* (`host:port`) may always be called."""
 
     def __init__(
         self,
@@ -58,10 +55,9 @@ class Cassettes:
     ) -> AbstractContextManager[CassettePlayer]:
         """Play or record the cassette *name*, which is in your cassette folder or bundled with the package.
 
-        *relax* lists the parts of a request that are not compared: 'method', 'host', 'path', 'order_id', 'query',
-        'body'. With *strict_play*, the test fails if an interaction was not played. With *allow_playback_repeats*, an
-        interaction may be played more than once. While a cassette plays, no request reaches the network, except to
-        *allow_hosts*, given as `host` or `host:port`.
+        *relax* lists parts of a request that are not compared: 'method', 'host', 'path', 'order_id', 'query', 'body'.
+        With *strict_play*, the test fails if an interaction was not played. With *allow_playback_repeats*, interactions
+        may be played more than once. While a cassette plays, only *allow_hosts* (`host` or `host:port`) can be reached.
         *record_mode* ('none', 'once', 'new_episodes' or 'all', as in vcrpy) overrides the record mode of the run. A
         recording is written after the test has passed. Raise ValueError for an invalid argument or cassette.
         """
@@ -80,7 +76,7 @@ class Cassettes:
         return player.running()
 
     def owns(self, interaction: Interaction) -> bool:
-        """Return whether a cassette played or recorded *interaction*, so that nothing else needs to report it."""
+        """Return whether a cassette played or recorded *interaction*, and therefore reports it."""
         return any(player.owns(interaction) for player in self._players)
 
     @property
@@ -118,10 +114,7 @@ class Cassettes:
                 write_cassette(player.file, [*player.stored, *recorded], today)
 
     def usage(self, *, passed: bool) -> list[dict[str, Any]]:
-        """Return a dictionary for each cassette, for the summary of the run.
-
-        If the test has not passed, no interaction counts as unplayed, since the test may have ended early.
-        """
+        """Return a summary of each cassette. If the test has not passed, no interaction counts as unplayed."""
         return [
             {
                 "name": player.file.name,
@@ -135,10 +128,7 @@ class Cassettes:
 
 
 def write_cassette(file: CassetteFile, interactions: list[Interaction], today: datetime.date) -> None:
-    """Redact *interactions* and write them to *file*, replacing its content.
-
-    Raise CassetteError, and write nothing, if a value still looks like a secret or the file cannot be written.
-    """
+    """Redact *interactions* and write them to *file*. Raise CassetteError if a secret may remain or writing fails."""
     safe = redact(interactions)
     for interaction in safe:
         for breach in secret_breaches(interaction):
