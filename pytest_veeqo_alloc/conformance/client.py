@@ -80,10 +80,7 @@ async def _awaited(returned: Any) -> Any:
 
 
 class ClientAssertions:
-    """Calls of the client under test, with *fake* as the server, and assertions about them.
-
-    *warn* records the warnings among the findings passed to it.
-    """
+    """Calls of the client under test to *fake*, and assertions about them. *warn* gets findings that are warnings."""
 
     def __init__(self, make_client: MakeClient, fake: Fake, timeout: float, warn: Callable[[Findings], object]) -> None:
         self.fake, self.timeout = fake, timeout
@@ -92,8 +89,7 @@ class ClientAssertions:
     def call(self, body: dict[str, Any] = BODY, order_id: int = 447452) -> Future[Any]:
         """Make one allocation with a new client, and return its result or exception in a future.
 
-        Fail the test if the client takes longer than the timeout. Raise UnusableError if the client cannot be
-        called, or raises SystemExit or KeyboardInterrupt.
+        Fail on timeout. Raise UnusableError if the client cannot be called, or raises SystemExit or KeyboardInterrupt.
         """
         __tracebackhide__ = True
         outcome: Future[Any] = Future()

@@ -11,7 +11,7 @@ _FOLDER = Path(__file__).parent
 
 
 class ConformanceModule(pytest.Module):
-    """A test module of the suite, whose tests are always named `test_*`."""
+    """A test module of the suite. Its tests are named `test_*`, whatever the user's `python_functions`."""
 
     def funcnamefilter(self, name: str) -> bool:
         """Return whether *name* is the name of a test."""
@@ -28,7 +28,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Mod
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    """Return a `ConformanceModule` for a module of the suite, and None (left to pytest) for any other module."""
+    """Return a `ConformanceModule` for a module of the suite. Leave any other module to pytest."""
     if module_path.parent != _FOLDER or not module_path.match("test_veeqo_alloc_*.py"):
         return None
     # The node id is the name alone, so that ids do not depend on the folder in which the suite is run.

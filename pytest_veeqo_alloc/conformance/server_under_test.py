@@ -39,10 +39,9 @@ _WAREHOUSE, _SELLABLES, _UNITS = 1784, (1226615, 1226616), 3
 
 
 class ServerUnderTest:
-    """The server under test, to which *live* sends requests, and assertions about responses, which *engine* checks.
+    """The server under test, with assertions about its responses. *live* sends the requests, *engine* checks them.
 
-    `is_free` says whether tests may send any request with any order id, rather than only allocations to the orders of
-    the pool. `warn` records the warnings among the findings passed to it; it is set before each test.
+    Unless `is_free`, tests may only allocate to orders of the pool. `warn`, set before each test, gets the warnings.
     """
 
     warn: Callable[[Findings], object]
@@ -54,10 +53,7 @@ class ServerUnderTest:
         self._successful: dict[str, Interaction] = {}
 
     def take(self, lines: int = 1, units: int = 1) -> PoolOrder:
-        """Take an order from the pool that has *lines* sellables with *units* available units each.
-
-        No order is taken twice. Raise UncoveredError if no such order is left.
-        """
+        """Take an unused order with *lines* sellables of *units* units each. Raise UncoveredError if none is left."""
         for order in list(self._unused):
             fitting = {sellable: free for sellable, free in order.sellables.items() if free >= units}
             if len(fitting) >= lines:
@@ -68,15 +64,14 @@ class ServerUnderTest:
         raise UncoveredError(f"the order pool has no unused order with {lines} sellable(s) of {units} unit(s) each")
 
     def any_order(self) -> PoolOrder:
-        """Return an order from the pool, which may be in use, for a request that must be rejected."""
+        """Return an order from the pool, even one in use, for a request that must be rejected."""
         pool = self._live.permission.pool
         return next(iter(pool)) if len(pool) else self.take(2, 1)
 
     def successful_allocation(self, shape: str) -> Interaction:
-        """Return the request and response of the allocation named *shape* in `SHAPES`, sent once for all tests.
+        """Return the allocation named *shape* in `SHAPES`, which is sent once for all tests.
 
-        Raise UnusableError if the response is not a success with JSON, and UncoveredError if this run may not send the
-        request.
+        Raise UnusableError if the response is no success with JSON. Raise UncoveredError if it may not be sent.
         """
         if shape not in self._successful:
             lines, units = SHAPES[shape]
@@ -104,10 +99,7 @@ class ServerUnderTest:
         return self._send(lambda: self._live.post(order_id, payload, headers=headers, key=key))
 
     def try_out(self, order_id: int | str, payload: Any, method: str = "POST") -> Interaction:
-        """Send a request with any method and any order id. *payload* is the JSON body, or None for no body.
-
-        Raise UncoveredError unless the run permits any request (`--veeqo-alloc-orders any`).
-        """
+        """Send any request; *payload* None means no body. Raise UncoveredError without `--veeqo-alloc-orders any`."""
         path, body = tables().operation.path_for(order_id), None if payload is None else json.dumps(payload).encode()
         return self._send(lambda: self._live.try_out(method, path, body))
 
@@ -144,7 +136,7 @@ class ServerUnderTest:
         self._conclude(found.where(lambda finding: finding.rule == only) if only else found)
 
     def assert_rejected(self, interaction: Interaction) -> None:
-        """Fail the test unless a broken request was answered with a 4xx in a known format, free of server internals."""
+        """Fail the test unless the response is a 4xx in a known format that exposes no server internals."""
         __tracebackhide__ = True
         self._conclude(self.engine.check(interaction, CheckContext(broken_request=True)))
         status = response_of(interaction).status
@@ -152,10 +144,7 @@ class ServerUnderTest:
             pytest.fail(f"a broken request was answered with {status} instead of 4xx", pytrace=False)
 
     def assert_no_server_error(self, interaction: Interaction) -> None:
-        """Fail the test unless the response is a documented success or an acceptable 4xx.
-
-        A 4xx is acceptable in a known format that exposes no server internals.
-        """
+        """Fail unless the response is a documented success, or a 4xx in a known format without server internals."""
         __tracebackhide__ = True
         if response_of(interaction).is_success:
             # The request is left out, since the documentation does not say whether a server must accept it.
@@ -189,7 +178,7 @@ def _free_orders() -> Iterator[PoolOrder]:
 
 @contextmanager
 def own_fake(listener: Listener) -> Iterator[ServerUnderTest]:
-    """Run the bundled fake, strict in policy and profile, as the server under test. *listener* gets each check."""
+    """Run the bundled fake, with strict policy and profile, as the server under test. *listener* gets each check."""
     lines = tuple(Line(sellable, _UNITS, stock=(Stock(_WAREHOUSE, 10**6, 0),)) for sellable in _SELLABLES)
     world = World.of(*(Story(order_id=order.id, lines=lines, allocations=()) for order in _free_orders()))
     engine = Engine("strict")

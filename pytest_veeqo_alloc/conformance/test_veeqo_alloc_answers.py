@@ -1,4 +1,4 @@
-"""Tests of a server's responses to documented allocations, such as one test for each rule about responses."""
+"""Tests of a server's responses to documented allocations, including one test for each rule about responses."""
 
 from __future__ import annotations
 
@@ -40,10 +40,7 @@ def test_allocation_is_created(shape: str, _veeqo_alloc_server_under_test: Serve
     "content_type", ["application/json; charset=utf-8", "APPLICATION/JSON"], ids=["charset", "capitals"]
 )
 def test_json_media_type_is_accepted(content_type: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that the JSON media type is accepted with a charset, and in capitals.
-
-    RFC 8259 section 11 and RFC 9110 section 8.3.1 specify this.
-    """
+    """Check that JSON is accepted in capitals and with a charset (RFC 8259 section 11, RFC 9110 section 8.3.1)."""
     server = _veeqo_alloc_server_under_test
     order = server.take()
     interaction = server.post(order.id, allocation_body(order), headers=(("Content-Type", content_type),))
@@ -52,10 +49,7 @@ def test_json_media_type_is_accepted(content_type: str, _veeqo_alloc_server_unde
 
 @pytest.mark.veeqo_alloc_basis(basis="documented")
 def test_valid_payloads_are_allocated(_veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that eight generated payloads are allocated.
-
-    The test ends early, as skipped, if the order pool or the write limit is exhausted.
-    """
+    """Check that eight generated payloads are allocated. Skip the rest if the pool or the write limit is exhausted."""
     server = _veeqo_alloc_server_under_test
     for count in range(1, PAYLOADS + 1):
         order = server.take()

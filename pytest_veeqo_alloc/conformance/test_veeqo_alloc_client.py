@@ -48,7 +48,7 @@ def test_client_sends_the_given_allocation(_veeqo_alloc_client_assertions: Clien
 def test_client_does_not_show_the_key(
     _veeqo_alloc_client_assertions: ClientAssertions, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Check that neither the client's output nor its exception after a failure contains the API key."""
+    """Check that neither the client's output nor its exception contains the API key after a failure."""
     _veeqo_alloc_client_assertions.call()
     _veeqo_alloc_client_assertions.fake.inject_fault("unprocessable")
     outcome = _veeqo_alloc_client_assertions.call(order_id=8)
@@ -106,7 +106,7 @@ def test_client_accepts_large_ids(_veeqo_alloc_client_assertions: ClientAssertio
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_client_accepts_observed_nulls(_veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that the client accepts null in all documented members that were null in responses from the live API."""
+    """Check that the client accepts null wherever the live API was observed to return it in a documented member."""
     order = as_observed(build_order(), nulls=nullable_pointers())
     _veeqo_alloc_client_assertions.fake.respond_with(body=order, headers={"location": "/orders/447452"})
     _veeqo_alloc_client_assertions.assert_success(_veeqo_alloc_client_assertions.call(), "members that are null")
@@ -122,7 +122,7 @@ BROKEN = ("truncated-json", "reset-before-headers", "reset-before-body", "reset-
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("status", STATUSES)
 def test_client_reports_error_status(status: int, _veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that the client raises an exception after an error status, which is sent 20 times as clients may retry."""
+    """Check that the client raises an exception for an error status. It is sent 20 times, since clients may retry."""
     _veeqo_alloc_client_assertions.fake.inject_fault(STATUSES[status], times=20)
     _veeqo_alloc_client_assertions.assert_failure(_veeqo_alloc_client_assertions.call(), f"status {status}")
 

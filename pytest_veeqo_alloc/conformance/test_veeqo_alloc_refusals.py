@@ -35,7 +35,7 @@ MALFORMED = {
     "deep nesting": b'{"allocation": ' + b"[" * 10_000 + b"]" * 10_000 + b"}",
     "huge number": b'{"allocation": {"line_items_attributes": [{"quantity": 1' + b"0" * 400 + b"}]}}",
 }
-"""Malformed bodies by name. None has both a warehouse and a sellable, so none can allocate anything on a server."""
+"""Malformed bodies by name. None has both a warehouse and a sellable, so no server can allocate anything."""
 
 
 @pytest.mark.veeqo_alloc_basis(basis="rfc")

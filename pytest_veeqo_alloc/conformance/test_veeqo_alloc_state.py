@@ -33,7 +33,7 @@ def _shown_units(interaction: Interaction, sellable: int) -> float:
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_repeated_allocation_is_no_server_error(_veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that sending a request twice, for which the documentation specifies no response, causes no 5xx."""
+    """Check that a repeated request causes no 5xx. The documentation specifies no response to it."""
     server = _free_server(_veeqo_alloc_server_under_test)
     order = server.take()
     for _ in range(2):

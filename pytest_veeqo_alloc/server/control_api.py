@@ -37,10 +37,7 @@ def with_control_api(server: BaseServer) -> Callable[[Request], Exchange]:
 
 
 def _answer(server: BaseServer, name: str, request: Request) -> dict[str, Any]:
-    """Return the JSON response to the call *name* of the control API.
-
-    Raise LookupError for an unknown call, and ValueError for invalid arguments.
-    """
+    """Return the response to the call *name*. Raise LookupError if it is unknown, ValueError for invalid arguments."""
     if request.method == "GET" and name in _READS:
         return _READS[name](server)
     writes = {write: getattr(server, method) for write, method in _METHODS.items() if hasattr(server, method)}
@@ -57,10 +54,7 @@ def _answer(server: BaseServer, name: str, request: Request) -> dict[str, Any]:
 
 
 def _arguments(request: Request) -> dict[str, Any]:
-    """Return the arguments of a call of the control API, which are the members of the request's JSON body.
-
-    Raise ValueError for an Origin header or a media type other than JSON, so that no web page can make a call.
-    """
+    """Parse the arguments of a call. To block web pages, raise ValueError for an Origin header or a non-JSON type."""
     if request.header("origin") is not None:
         raise ValueError("requests from a web page (with an Origin header) are not accepted")
     if not request.body:

@@ -36,7 +36,7 @@ _REJECTIONS = {
 }  # fmt: skip
 """The name of the error response by broken rule, in order of precedence.
 
-For a rule not listed it is `unprocessable`, except for a body that cannot be parsed, where the policy decides.
+Other rules: `Policy.malformed_json` for a body that cannot be parsed, otherwise `unprocessable`.
 """
 
 
@@ -44,9 +44,8 @@ For a rule not listed it is `unprocessable`, except for a body that cannot be pa
 class IncomingCall:
     """A parsed request, and the API call that it matches.
 
-    `is_documented` says whether the call is the documented allocation call. `order_id` is the order id in the path of
-    that call, or 0 if there is none. The fake also answers two undocumented calls. For these, `sibling` has the ids in
-    the path: the order id for GET of an order, or the order id and the allocation id for DELETE of an allocation.
+    `order_id` is the order id of the documented call, otherwise 0. `sibling` is set for two undocumented calls that the
+    fake answers: (order id) for reading an order, (order id, allocation id) for deleting an allocation.
     """
 
     parsed: ParsedRequest
@@ -86,12 +85,11 @@ class _PlannedFault:
 
 
 class Fake(BaseServer):
-    """A stateful fake of the API at `url` that checks every request on arrival.
+    """A stateful fake of the API, served at `url`. It checks every request on arrival.
 
-    `world` (the fake's state), `policy` and `api_key` may be set at any time. `interactions` has every request, with
-    its response if the response was sent completely. `findings` has the findings about each interaction, and about the
-    sequence of requests, such as a repeated POST. Responses changed by a fault or `respond_with` are not
-    checked. Findings can fail the test that uses the fake.
+    `world` (the fake's state), `policy` and `api_key` may be set at any time. `interactions` contains every request,
+    with its response if that was sent completely. `findings` covers each interaction and the sequence of requests, such
+    as a repeated POST, but no response changed by a fault or `respond_with`. Findings can fail the test.
     """
 
     source, origin = "the fake", "fake"
@@ -141,10 +139,9 @@ class Fake(BaseServer):
         self._policy, self._rejecting = policy, Engine(policy.refuses)
 
     def inject_fault(self, name: str, times: int = 1, **arguments: Any) -> None:
-        """Inject the fault *name* into the next *times* allocations; faults that are already planned come first.
+        """Inject the fault *name* into the next *times* allocations, after the faults that are already planned.
 
-        *arguments* are the arguments of the fault, such as `pointer`. Raise ValueError for an unknown fault or an
-        invalid argument.
+        *arguments*, such as `pointer`, depend on the fault. Raise ValueError for an unknown fault or invalid arguments.
         """
         fault = responses.validate_fault(name, arguments)
         if name == "redirect-elsewhere":
@@ -175,7 +172,7 @@ class Fake(BaseServer):
             self._planned.append(_PlannedFault(fault, arguments, times))
 
     def expect_finding(self, rule: str) -> None:
-        """Expect the client to break *rule*: findings of that rule do not fail the test, but the absence of one does.
+        """Expect the client to break *rule*. Findings of that rule do not fail the test, but their absence does.
 
         Raise ValueError for an unknown rule, or a rule that is off.
         """
@@ -234,7 +231,7 @@ class Fake(BaseServer):
         return log.exchange(record, plan)
 
     def _carry_out(self, call: IncomingCall, errors: tuple[Finding, ...]) -> tuple[World, Outcome]:
-        """Return the fake's state after *call*, and the outcome. *errors* are the reasons to reject it."""
+        """Return the fake's state after *call*, and the outcome. *errors* are the reasons to reject the call."""
         world, policy = self.world, self.policy
         if not call.is_documented and call.sibling is None:
             return world, Outcome("unknown-route" if call.parsed.segment is None else state.METHOD_NOT_ALLOWED)
@@ -250,7 +247,7 @@ class Fake(BaseServer):
         return state.allocate(world, policy, call.order_id, requested_allocation(call.parsed.body))
 
     def handle_elsewhere(self, request: Request) -> Exchange:
-        """Answer a request with 404, as the second host to which the fault `redirect-elsewhere` redirects clients."""
+        """Answer with 404. This is the second host, to which the fault `redirect-elsewhere` redirects clients."""
         with self._lock:
             log = self.log
             record = log.open(request, NO_FINDINGS)
@@ -268,7 +265,7 @@ class Fake(BaseServer):
         return planned
 
     def _respond(self, record: Record, outcome: Outcome, planned: _PlannedFault | None) -> ResponsePlan:
-        """Return the response to send. Set `record.render`, which builds it again, since the log does not store it."""
+        """Return the response to send, and set `record.render` to rebuild it, since the log stores no responses."""
 
         def render() -> ResponsePlan:
             if planned is None:

@@ -61,10 +61,7 @@ class Head(HasHeaders):
 
 
 def read_head(stream: BufferedIOBase) -> Head | None:
-    """Read the head of the next request, or return None if the client has closed the connection.
-
-    Raise RefusedRequestError for a head that is malformed or too large.
-    """
+    """Read the next request's head; None after the last. Raise RefusedRequestError if it is malformed or too large."""
     line = stream.readline(_MAX_LINE + 1)
     if line in (b"\r\n", b"\n"):  # some clients send an empty line after a body
         line = stream.readline(_MAX_LINE + 1)
@@ -95,8 +92,7 @@ def _read_fields(stream: BufferedIOBase) -> list[tuple[str, str]]:
 def length_of(head: Head) -> int | None:
     """Return the declared length of the body: None for a chunked body, 0 if no length is declared.
 
-    Raise RefusedRequestError for a length that is too large, or that is ambiguous, since a proxy could read the
-    latter differently (request smuggling).
+    Raise RefusedRequestError for a length that is too large, or ambiguous (request smuggling).
     """
     lengths = head.header_values("content-length")
     coding = ",".join(head.header_values("transfer-encoding")).lower()
@@ -113,10 +109,7 @@ def length_of(head: Head) -> int | None:
 
 
 def read_body(stream: BufferedIOBase, length: int | None) -> bytes:
-    """Read a body of *length* bytes, or a chunked body if *length* is None.
-
-    Raise RefusedRequestError for a body that is too large, too short, too late or malformed.
-    """
+    """Read a body, chunked if *length* is None. Raise RefusedRequestError for a body that cannot be accepted."""
     try:
         return _read_chunks(stream) if length is None else _read_exactly(stream, length)
     except TimeoutError:
@@ -156,7 +149,7 @@ def _chunk_size(line: bytes) -> int:
 
 
 class Handler(socketserver.StreamRequestHandler):
-    """A connection, whose requests are answered one after the other."""
+    """A connection. Its requests are answered one after the other."""
 
     server: HTTPServer
     disable_nagle_algorithm = True
@@ -209,10 +202,7 @@ class Handler(socketserver.StreamRequestHandler):
             self._reset()
 
     def _require_host(self, head: Head) -> None:
-        """Raise RefusedRequestError unless there is exactly one Host header, with a name of this server.
-
-        RFC 9112 section 3.2 requires one Host header. A request by HTTP/1.0 may omit it.
-        """
+        """Raise RefusedRequestError unless one Host header names this server (RFC 9112, 3.2). HTTP/1.0 may omit it."""
         hosts = head.header_values("host")
         if len(hosts) != 1 and (hosts or head.minor):
             raise RefusedRequestError(400, "a request must have exactly one Host header")
@@ -289,7 +279,7 @@ class Handler(socketserver.StreamRequestHandler):
         return True
 
     def _reset(self) -> bool:
-        """End the connection with a TCP reset. Return False, which means that the response was not sent completely."""
+        """End the connection with a TCP reset. Return False, since the response was not sent completely."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()  # once the reader is closed too, this sends the reset
         self._keeps_alive = False
@@ -327,11 +317,10 @@ def describe_bug(error: BaseException) -> str:
 
 
 class HTTPServer(socketserver.ThreadingTCPServer):
-    """A threaded HTTP server that passes each complete request to *app*, with one thread for each connection.
+    """A threaded HTTP server that passes each complete request to *app*.
 
-    *names* are accepted in the Host header, besides loopback names and the server's address; all other names are
-    rejected, as protection against DNS rebinding. *timeout_seconds* is the read timeout. *on_problem* is called with a
-    sentence if *app* raises an exception. Raise OSError if the address is in use.
+    To prevent DNS rebinding, the Host header may name only loopback, the server's address, and *names*. The read
+    timeout is *timeout_seconds*. *on_problem* reports exceptions of *app*. Raise OSError if the address is in use.
     """
 
     allow_reuse_address = True
@@ -389,7 +378,7 @@ class HTTPServer(socketserver.ThreadingTCPServer):
             thread.join(timeout=5)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Start a thread for the connection, and store both, so that they can be ended when the server stops."""
+        """Start a thread for the connection, and keep both, to end them when the server stops."""
         thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
         self._connections[thread] = request
         thread.start()
@@ -402,7 +391,7 @@ class HTTPServer(socketserver.ThreadingTCPServer):
             self._connections.pop(threading.current_thread(), None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Report the current exception as a bug of the server, unless it is an OSError, as broken connections raise."""
+        """Report the current exception as a bug in the server. Ignore OSError, which broken connections raise."""
         error = sys.exception()
         if error is not None and not isinstance(error, OSError):
             self.on_problem(describe_bug(error))

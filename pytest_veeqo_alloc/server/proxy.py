@@ -20,11 +20,10 @@ from pytest_veeqo_alloc.spec.loader import tables
 
 
 class Proxy(BaseServer):
-    """A proxy that forwards the documented call to the server that the client *live* sends to.
+    """A proxy that forwards the documented call to the target of *live*, and with *reads* also read-only requests.
 
-    With *reads*, it also forwards read-only requests. The client's API key is forwarded, but never stored or shown; the
-    proxy adds no key. A request that is not permitted is answered with 403. If the server behind the proxy does not
-    respond, the proxy answers with 502.
+    The request's API key is forwarded, but never stored or shown; the proxy adds none. The response is 403 if a request
+    is not permitted, and 502 if the target does not respond.
     """
 
     source, origin = "the proxy", "target"
@@ -70,11 +69,7 @@ class Proxy(BaseServer):
             return self._refuse(log, record, 403, f"not forwarded: {error.for_command()}")
 
     def _refuse(self, log: Log, record: Record, status: int, sentence: str) -> Exchange:
-        """Return a response with *status* to a request that was not forwarded.
-
-        The log has no response to the request, since the server behind the proxy sent none. Unless the request is
-        read-only, the refusal is added to `problems`.
-        """
+        """Answer a request that is not forwarded. Log no response; add a problem unless the request is read-only."""
         if record.request.method not in READS:
             self.add_problem(f"request {record.number} was answered with {status}: {sentence}")
         record.source += f", answered here with {status}: {sentence}"

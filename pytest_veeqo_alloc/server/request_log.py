@@ -25,9 +25,8 @@ _SETTLE_SECONDS = 5
 class Record:
     """A request in the log, with its outcome and findings.
 
-    `render` builds the response, which is not stored. `is_checked` says whether the response is checked as well as the
-    request; a response changed by a fault is not. `response_findings` is `NO_FINDINGS` until the response has been
-    checked.
+    `render` builds the response, which is not stored. `is_checked` says whether the response is checked too; a response
+    changed by a fault is not. Until the check, `response_findings` is `NO_FINDINGS`.
     """
 
     number: int
@@ -87,7 +86,7 @@ class Log:
         return record
 
     def exchange(self, record: Record, plan: ResponsePlan, ending: Ending = "answered") -> Exchange:
-        """Return the exchange for *record*. If the response is sent completely, the record's ending is *ending*."""
+        """Return the exchange for *record*. Once the response is sent completely, the record's ending is *ending*."""
 
         def finish(sent: bool) -> None:
             with self._changed:
@@ -112,11 +111,7 @@ def findings_of_response(engine: Engine, interaction: Interaction, context: Chec
 
 
 class BaseServer(ABC):
-    """A server at `url` that checks every request and logs it.
-
-    `log` has a record of each request since the last reset. *on_record* is called with each record once the exchange
-    has ended.
-    """
+    """A server that checks and logs every request. *on_record* is called with each record when its exchange ends."""
 
     source: ClassVar[str]
     origin: ClassVar[Origin]
@@ -195,10 +190,7 @@ class BaseServer(ABC):
         self._problems.append(sentence)
 
     def publish(self) -> None:
-        """Pass the requests logged since the last call to the engine's listener, if it counts coverage.
-
-        Only requests that have findings or are the documented call are passed on.
-        """
+        """Pass the new records to a listener that counts coverage, except undocumented calls without findings."""
         if not self.engine.is_counting:
             return
         records, self.log.published = self.log.records[self.log.published :], len(self.log.records)

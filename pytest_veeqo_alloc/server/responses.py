@@ -26,11 +26,7 @@ from pytest_veeqo_alloc.spec.loader import tables
 
 @dataclass(frozen=True, slots=True)
 class ResponsePlan:
-    """A response and the way to send it.
-
-    `headers_after` is a delay in seconds before the headers, `body_after` a delay in the middle of the body. `reset`
-    says when to reset the connection; if it is empty, the connection is not reset.
-    """
+    """A response with delays in seconds: `headers_after` before the headers, `body_after` within the body."""
 
     response: Response
     headers_after: float = 0
@@ -42,10 +38,9 @@ class ResponsePlan:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """The response to a request with the way to send it, an event that aborts sending, and a callback for its end.
+    """A response plan, an event that cuts a slow response short, and a callback.
 
-    Once `aborted` is set, a slow response is cut short. The HTTP server calls `finish` exactly once, with True if the
-    response was sent completely and False otherwise.
+    The HTTP server calls `finish` exactly once, with True if the response was sent completely and False otherwise.
     """
 
     plan: ResponsePlan
@@ -64,8 +59,7 @@ _LATIN_LINE = re.compile(r"[ -~\xa1-\xac\xae-\xff]*")
 def response_to(outcome: Outcome, base_url: str = "") -> Response:
     """Return the response for *outcome*: an order, or an error in the format observed from the live API.
 
-    The error message is the outcome's reason, unless a complete error body was captured from the live API; then
-    that body is returned.
+    If a complete error body was captured from the live API, return it. Otherwise, the message is the outcome's reason.
     """
     operation = tables().operation
     if outcome.name == METHOD_NOT_ALLOWED:
@@ -118,7 +112,7 @@ _PLACEHOLDERS = re.compile(r"(77007700770077[0-9]{2})")
 
 
 def order_text(story: Story) -> str:
-    """Return, as a JSON string, the order that *story* describes."""
+    """Return the order that *story* describes, as JSON."""
     parts: tuple[str | int, ...] = ()
     if len(story.allocations) < 100:  # the maximum number of placeholders
         units = tuple((allocation.warehouse_id, allocation.lines) for allocation in story.allocations)
@@ -134,10 +128,9 @@ def order_text(story: Story) -> str:
 def _encoded_around_ids(
     units: tuple[tuple[int, tuple[tuple[int, int], ...]], ...], lines: tuple[Line, ...], *facts: Any
 ) -> tuple[str | int, ...]:
-    """Return the JSON of an order as pieces of text and, between them, the index of the id to insert.
+    """Return an order's JSON as text pieces with ints between them: 0 for the order's id, n for the id of allocation n.
 
-    Index 0 is the order's id; index 1 is the id of its first allocation, and so on. Return an empty tuple if a value
-    other than these ids looks like a placeholder, since the JSON cannot be split at the ids then.
+    Return an empty tuple if any other value looks like a placeholder.
     """
     allocations = tuple(Allocation(*unit, PLACEHOLDER + index) for index, unit in enumerate(units, start=1))
     story = Story(PLACEHOLDER, lines, allocations, *facts)
@@ -157,15 +150,14 @@ Change = Callable[[ResponsePlan, Arguments], ResponsePlan]
 
 
 class DoesNotApplyError(ValueError):
-    """A fault that does not apply to the response, which lacks the part that the fault changes."""
+    """A fault that cannot change a response, since the part to change is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """A fault that changes a response.
 
-    `carried_out` says whether the fake makes the allocation all the same. `argument` is the name of the fault's only
-    argument, or empty if it has none. The argument is required if it is `pointer`, and optional otherwise.
+    `carried_out`: whether the fake allocates nevertheless. `argument`: the only argument, required if it is `pointer`.
     """
 
     name: str
@@ -282,9 +274,9 @@ def _as_observed(response: Response) -> Response:
 
 
 def _owner_of(order: dict[str, Any], pointer: str, *, exists: bool) -> tuple[dict[str, Any], str]:
-    """Return the object that contains the member at *pointer*, and the member's name.
+    """Return the object that contains the member at *pointer*, and its name.
 
-    Raise DoesNotApplyError if *exists* is true and the member does not exist, or *exists* is false and it does.
+    Raise DoesNotApplyError if *exists* is true and there is no such member, or *exists* is false and there is one.
     """
     try:
         owner, name = locate(order, pointer)

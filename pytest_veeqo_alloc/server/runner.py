@@ -40,7 +40,7 @@ def running(
 ) -> Iterator[HTTPServer]:
     """Run *server* until the block ends, and yield its HTTP server. Raise OSError if the port is in use.
 
-    If *app* is given, it handles the requests instead, and may pass them on to *server*.
+    If *app* is given, it handles the requests, and may pass them on to *server*.
     """
     new_server = functools.partial(HTTPServer, on_problem=server.add_problem, timeout_seconds=timeout_seconds)
     with ExitStack() as stack:
@@ -71,9 +71,8 @@ def serve_fake(
 ) -> Iterator[Fake]:
     """Run a fake on the loopback interface, for `@given`, unittest and scripts. With pytest, use `veeqo_alloc_server`.
 
-    At the end of the block, raise ContractViolation if there is an error that the test does not expect. Raise
-    AssertionError if an expected finding is missing, or if an injected fault met no request. Call the fake's `reset()`
-    to discard findings, expectations and faults.
+    At the end of the block, raise ContractViolation for an error that the test does not expect, and AssertionError for
+    a missing expected finding or an unused fault. The fake's `reset()` discards findings, expectations and faults.
     """
     __tracebackhide__ = True
     fake = Fake(engine_of(contract) if contract is not None else Engine(profile), policy, api_key)

@@ -87,8 +87,8 @@ POLICIES = {"default": Policy, "strict": Policy.strict}
 class World:
     """The fake's state, which is immutable: orders by id, and known stock by sellable id.
 
-    The `allocated` units of a stock entry include those of every order. If the policy creates unknown warehouses, any
-    quantity of a sellable can be allocated in a warehouse where its stock is not known.
+    The `allocated` units of a stock entry include those of every order. Where the stock is unknown and the policy
+    creates unknown warehouses, any quantity can be allocated.
     """
 
     orders: HashTrieMap[int, Story] = field(default_factory=HashTrieMap)
@@ -102,10 +102,9 @@ class World:
         return functools.reduce(World.with_order, orders, World())
 
     def with_order(self, order: Story) -> World:
-        """Return a copy of this world with *order* added, or in place of the order that has the same id.
+        """Return a copy with *order*, which replaces an order with the same id. The units allocated to it are reserved.
 
-        The stock in its line items is added, unless stock of that sellable in that warehouse is already known. The
-        units allocated to the order are reserved.
+        The stock of its line items is added, unless the stock of that sellable in that warehouse is already known.
         """
         before = self.orders.get(order.order_id)
         world = self if before is None else _reserve(self, before.allocations, -1)
@@ -126,7 +125,7 @@ class World:
     def order(self, order_id: int) -> Story | None:
         """Return the order with the current stock of its sellables, or None for an unknown order.
 
-        The stock does not include the order's own allocations, since building the order's JSON adds them.
+        The stock does not include the order's own allocations. They are added when the order's JSON is built.
         """
         story = self.orders.get(order_id)
         if story is None or all(line.sellable_id not in self.stock for line in story.lines):
@@ -196,7 +195,7 @@ def with_requested_order(world: World, policy: Policy, order_id: int, requested:
 
 
 def read(world: World, policy: Policy, order_id: int) -> Outcome:
-    """Return the outcome of `GET /orders/{order_id}`, which the documented call does not include."""
+    """Return the outcome of the undocumented call `GET /orders/{order_id}`."""
     story = world.order(order_id)
     if story is None and policy.unknown_order == CREATE:
         story = Story(order_id=order_id, allocations=())
@@ -204,10 +203,7 @@ def read(world: World, policy: Policy, order_id: int) -> Outcome:
 
 
 def release(world: World, order_id: int, allocation_id: int) -> tuple[World, Outcome]:
-    """Delete an allocation and, like the live API, all other allocations of its order.
-
-    Return the resulting world, and the outcome.
-    """
+    """Delete an allocation and, like the live API, the order's others. Return the resulting world, and the outcome."""
     story = world.orders.get(order_id)
     if story is None or all(allocation.id != allocation_id for allocation in story.allocations):
         return world, Outcome("not-found", reason="no such allocation")
