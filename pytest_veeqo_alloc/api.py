@@ -16,12 +16,11 @@ from pytest_veeqo_alloc.engine import Engine
 
 
 class Contract:
-    """The documented contract, with a profile, overridden severities and accepted deviations.
+    """The documented contract. *profile* is `lenient`, `documented` or `strict`.
 
-    *profile* is `lenient`, `documented` or `strict`. *rules* maps rule ids to `error`, `warning` or `off`.
-    *deviations* contains names of bundled packs (`observed`), paths of TOML files, or `Deviation` objects. If
-    *show_values* is true, findings quote scalar values from bodies: leave it off if others can read the output. Raise
-    ValueError for an unknown name.
+    *rules* maps rule ids to `error`, `warning` or `off`. *deviations* contains accepted deviations: names of bundled
+    packs (`observed`), paths of TOML files, or `Deviation` objects. With *show_values*, findings quote scalar values
+    from bodies: leave it off if others can read the output. Raise ValueError for an unknown name.
     """
 
     def __init__(
@@ -40,10 +39,9 @@ class Contract:
     def check(
         self, interaction: Interaction, *, expect_status: int | None = None, broken_request: bool = False
     ) -> Findings:
-        """Return the findings in *interaction*.
+        """Return the findings in *interaction*. *expect_status* replaces the documented status.
 
-        If *broken_request* is true, the request is broken on purpose: the request is not checked, and a 2xx response is
-        a finding. *expect_status* is the expected status, by default the documented status.
+        With *broken_request*, the request is broken on purpose: it is not checked, and a 2xx response is a finding.
         """
         if not isinstance(interaction, Interaction):
             kind = type(interaction).__name__
@@ -59,13 +57,13 @@ class Contract:
     ) -> Findings:
         """Return the findings in *response* and, if the response object has a request, in the request.
 
-        *body* is the response body, for clients whose response objects do not keep the body. If *expect_status* is a
-        4xx status, the request is not checked, since the test broke the request on purpose.
+        *body* is the response body, for clients that do not keep it in the response object. *expect_status* replaces
+        the documented status. If it is a 4xx status, the request is broken on purpose and is not checked.
         """
         return self._engine.check(interaction_of(response, body=body), _context(expect_status))
 
     def check_body(self, side: BodySide, value: Any) -> Findings:
-        """Return the findings in *value*, a body as parsed JSON or as raw bytes. *side* is `request` or `response`."""
+        """Return the findings in *value*, a body as parsed JSON or raw bytes. *side* is `request` or `response`."""
         return self._engine.check_body(side, value)
 
     def validate(
@@ -96,7 +94,7 @@ class Contract:
     def watch(self, session: Any) -> Watch:
         """Check every allocation that *session* sends from now on.
 
-        *session* is a `requests.Session`, `httpx.Client` or `httpx.AsyncClient`. Raise TypeError for any other object.
+        *session* is a requests.Session, httpx.Client or httpx.AsyncClient. Raise TypeError for any other object.
         """
         return self._engine.watch(session)
 

@@ -1,4 +1,4 @@
-"""Functions that find, check and redact the files and folders that the command line names."""
+"""Functions that find, check and redact files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pytest_veeqo_alloc.spec.loader import operation_matches, side_of
 
 _SUFFIXES = (".json", ".yaml", ".yml", ".har")
 _OURS = (b"interactions", b"allocation", b"sellable")
-"""Every file that records a call of the documented operation contains at least one of these words."""
+"""Every file with calls of the documented operation contains at least one of these words."""
 
 ErrorHandler = Callable[[str, str], None]
 """A function that takes the path of a file and the reason why the file cannot be used."""
@@ -30,10 +30,9 @@ ErrorHandler = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class FileCheckOptions:
-    """The options for checking files.
+    """The options for checking files. `kind` is the kind of all files (None: detect the kind of each file).
 
-    `kind` is the kind of the files; None detects it. `expect_status` replaces the documented status. `lint` also looks
-    for secrets. `max_age` is the greatest accepted age of a recording, in days.
+    `expect_status` replaces the documented status. `lint` also finds secrets. `max_age` (of recordings) is in days.
     """
 
     kind: Kind | None = None
@@ -43,7 +42,7 @@ class FileCheckOptions:
 
 
 def check_paths(paths: list[str], engine: Engine, options: FileCheckOptions) -> CheckRun:
-    """Check the files in *paths*, each of which is a file, a folder, or `-` for standard input."""
+    """Check the files in *paths*. A path is a file, a folder, or `-` for standard input."""
     run = CheckRun()
     matches = (lambda _: True) if options.lint else operation_matches
     for path, is_named, data in _walk(paths, lambda file, sentence: run.unreadable.append((file, sentence))):
@@ -93,7 +92,7 @@ def _add(run: CheckRun, engine: Engine, file: str, source: str, findings: Findin
 
 @dataclass(frozen=True, slots=True)
 class RedactedFile:
-    """A redacted file: the text, whether the text changed, and the number of unreadable bodies that were dropped."""
+    """A redacted file. `dropped` is the number of bodies that were removed because they could not be read."""
 
     path: str
     text: str
@@ -102,10 +101,9 @@ class RedactedFile:
 
 
 def redact_files(paths: list[str], on_error: ErrorHandler) -> list[RedactedFile]:
-    """Redact every file in *paths* that holds interactions. Equal values get equal placeholders in all files.
+    """Return the redacted files, without writing any. In all files, equal values get equal placeholders.
 
-    No file is written. If *paths* names a folder, files in the folder that hold no interactions are skipped.
-    *on_error* is called for every file that cannot be redacted.
+    Files in a folder are skipped if they hold no interactions. *on_error* is called for files that cannot be redacted.
     """
     files = list(_files_with_interactions(paths, on_error))
     redactor = Redactor()
@@ -144,7 +142,7 @@ def _dropped(interaction: Interaction) -> int:
 
 
 def _walk(paths: list[str], on_error: ErrorHandler) -> Iterator[tuple[str, bool, bytes]]:
-    """Yield, for each file, the path, whether *paths* names the file itself (not its folder), and the content."""
+    """Yield for each file: its path, whether *paths* names the file itself (not its folder), and its content."""
     for path, is_named in _paths(paths, on_error):
         if path == "-" and sys.stdin is None:
             on_error(path, "standard input is closed")

@@ -36,12 +36,12 @@ _REPEATABLE: dict[str, Any] = {"action": "append", "default": []}
 
 
 def entry() -> None:
-    """Run the program and exit with its status. This is the entry point of the console script."""
+    """Run the program and exit with its status. The console script calls this function."""
     sys.exit(main())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that *arguments* (default: the arguments of the process) name. Return the exit status."""
+    """Run the command in *arguments* (default: those of the process), and return the exit status."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

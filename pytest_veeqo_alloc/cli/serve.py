@@ -33,10 +33,7 @@ _MAX_ERRORS = 3
 
 
 def world_of(pool: OrderPool) -> World:
-    """Return an initial state for the fake (a `World`) with the orders in *pool*, which have no allocations yet.
-
-    Each order has ordered the units that *pool* permits to allocate, and these units are in stock.
-    """
+    """Return a state of the fake with the orders of *pool*. All permitted units are ordered and in stock."""
     lines: dict[int, list[Line]] = {}
     for order in pool:
         for sellable, units in order.sellables.items():
@@ -47,13 +44,13 @@ def world_of(pool: OrderPool) -> World:
 
 @contextmanager
 def open_proxy(engine: Engine, options: WriteOptions, journal: Path, *, reads: bool) -> Iterator[Proxy]:
-    """Yield a proxy that forwards the API key of the client. Raise LiveError if required options are missing."""
+    """Yield a proxy that forwards the client's API key. Raise LiveError if a required option is missing."""
     with open_live(grant_permission(options, needs_key=False), journal) as live:
         yield Proxy(engine, live, reads=reads, on_record=print_record)
 
 
 def serve(server: BaseServer, *, host: str, port: int, names: tuple[str, ...], stop: threading.Event) -> bool:
-    """Run *server* until *stop* is set. Return whether it found no error. Raise ValueError if it cannot listen."""
+    """Run *server* until *stop* is set. Return whether there was no error. Raise ValueError if it cannot listen."""
     if not is_loopback(host):
         print_error(f"warning: {host} is not a loopback address: anyone who can reach this machine can use the server")
     app = with_control_api(server)
@@ -81,7 +78,7 @@ def serve(server: BaseServer, *, host: str, port: int, names: tuple[str, ...], s
 
 
 def write_reports(engine: Engine, counter: CoverageCounter, started: datetime.datetime, paths: list[str]) -> list[str]:
-    """Write the coverage in *counter* to each of *paths*. Return a message for each file that cannot be written."""
+    """Write the coverage report to each of *paths*. Return a message for each file that cannot be written."""
     if not paths:
         return []
     report = build_run(engine, counter.by_origin, "veeqo-alloc serve", started, uuid.uuid4().hex).report
@@ -96,7 +93,7 @@ def write_reports(engine: Engine, counter: CoverageCounter, started: datetime.da
 
 @contextmanager
 def stop_on_signals() -> Iterator[threading.Event]:
-    """Yield an event that is set when the process receives SIGINT or SIGTERM within the block."""
+    """Yield an event that SIGINT or SIGTERM sets during the block."""
     stop = threading.Event()
     numbers = (signal.SIGINT, signal.SIGTERM)
     handlers = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
@@ -108,7 +105,7 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 
 def print_record(record: Record) -> None:
-    """Print a line such as `POST /orders/447452/allocations 201` with the injected fault and the errors of *record*."""
+    """Print a line such as `POST /orders/447452/allocations 201`, with the injected fault and the errors."""
     request, operation = record.request, tables().operation
     is_known = operation.matches(Interaction(request)) and operation.order_id(request.url) is not None
     # The path of any other operation could hold a secret.

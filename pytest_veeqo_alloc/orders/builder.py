@@ -1,4 +1,4 @@
-"""The builder of complete orders. It changes the documented example to match a story, the facts of an order."""
+"""The builder of complete orders. It adapts the documented example to a story (the facts of an order)."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def build_order(
 ) -> Json:
     """Build the complete order for *story* (default: the documented example) as a dict that the caller may change.
 
-    *changes* are new values for fields of the story. *leaves* sets other fields: its keys are pairs of an object type
-    and a field name, and each value is set in every object of that type. The object types are `order` and the names in
-    `$defs` of the response schema. A field that is computed from the story ignores *leaves*. If *variant* is
-    "observed", the order has the members that the live API returns, otherwise the documented members. Raise ValueError
-    for an allocated sellable that is not ordered, an unknown field, or an unknown variant.
+    *changes* are new values for fields of the story. *leaves* maps pairs of an object type and a field name to the
+    value of that field in every object of that type. Object types are `order` and the names in `$defs` of the response
+    schema. Fields that are computed from the story ignore *leaves*. With the *variant* "observed", the order has the
+    members that the live API returns. Raise ValueError for an allocated sellable that is not ordered, or an unknown
+    field or variant.
     """
     if variant not in VARIANTS:
         raise ValueError(unknown_name("variant", variant, VARIANTS))
@@ -52,18 +52,18 @@ def build_order(
 
 
 def example_value(shape: str, name: str) -> Any:
-    """Return the value of the field *name* in the first object of the object type *shape* in the documented example."""
+    """Return the value of the field *name* in the first object of the type *shape* in the documented example."""
     return _example_shapes()[shape][name]
 
 
 def money(minor: float) -> float:
-    """Convert an amount in minor units (pence, cents) to major units. Return an int for a whole amount."""
+    """Convert minor units (pence, cents) to major units. Return an int for a whole amount."""
     return int(minor) // 100 if minor % 100 == 0 else minor / 100
 
 
 @functools.cache
 def _example_shapes() -> Templates:
-    """Return the first object of each object type in the documented example, including its nested objects."""
+    """Return the first object of each object type in the documented example. It includes nested objects."""
     shapes: Templates = {}
 
     def collect(shape: Shape, value: Json) -> None:
@@ -76,10 +76,7 @@ def _example_shapes() -> Templates:
 
 
 def _templates(story: Story, leaves: Leaves) -> Templates:
-    """Return an object of each object type, with *leaves* and the order id, dates and customer of *story*.
-
-    The caller must not change these objects, since nested objects belong to the cached documented example.
-    """
+    """Return an object of each object type for *story*. Do not change them: they share parts of the cached example."""
     templates = dict(_example_shapes())
     for (shape, name), value in leaves.items():
         if name not in templates.get(shape, {}):
@@ -100,7 +97,7 @@ def _templates(story: Story, leaves: Leaves) -> Templates:
 
 
 def _without_sharing(value: Any) -> Any:
-    """Copy *value*, so that no object or array in it occurs in several places."""
+    """Copy *value* so that no object or array occurs in two places of the copy."""
     if isinstance(value, dict):
         return {n: _without_sharing(inner) if isinstance(inner, (dict, list)) else inner for n, inner in value.items()}
     return [_without_sharing(inner) if isinstance(inner, (dict, list)) else inner for inner in value]
@@ -152,7 +149,7 @@ def _charged(line: Line) -> int:
 
 
 def _reserved_units(story: Story, ordered: Mapping[int, Line]) -> Reserved:
-    """Return the number of allocated units (which may be 0) for each pair of a warehouse id and a sellable id."""
+    """Return the number of allocated units by warehouse id and sellable id. It may be 0."""
     reserved = {(stock.warehouse_id, line.sellable_id): 0 for line in story.lines for stock in line.stock}
     for allocation in story.allocations:
         for sellable, quantity in units_by_sellable(allocation.lines).items():
@@ -223,7 +220,7 @@ def _sellable(line: Line, reserved: Reserved, shapes: Templates) -> Json:
 
 
 def _margin(line: Line) -> float:
-    """Return the profit in percent of the price, rounded to two decimal places. Return an int for a whole number."""
+    """Return the profit in percent of the price, to two decimal places. Return an int for a whole number."""
     percentage = round((line.price - line.cost) / line.price * 100, 2) if line.price else 0
     return int(percentage) if percentage == int(percentage) else percentage
 

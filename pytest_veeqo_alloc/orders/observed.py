@@ -1,4 +1,4 @@
-"""Orders as the live API returned them in 2026: some documented members are absent, some members are undocumented."""
+"""Orders as the live API returned them in 2026, without some documented members and with undocumented ones."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _EMPTY: Mapping[str, Any] = {"null": None, "boolean": False, "number": 0, "strin
 def as_observed(
     order: dict[str, Any], *, nulls: Iterable[str] = (), values: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Change *order*, in place, to have the members that the live API returns, and return the order.
+    """Change *order* in place to have the members that the live API returned in 2026, and return it.
 
-    Remove the documented members that the live API omits, and add the undocumented members that it returns. *values*
-    contains values for added members, by pointer; by default, a member gets an empty value of a type that was observed.
-    Set the members whose pointers are in *nulls* to null. All pointers have `*` instead of array indexes.
+    Documented members that the API omits are removed, and its undocumented members are added. *values* maps pointers of
+    added members to their values (default: empty values). *nulls* contains pointers of members to set to null. All
+    pointers have `*` instead of array indexes.
     """
     for pointer in _pointers("absent-field"):
         for owner, name in _members(order, pointer):
@@ -37,13 +37,13 @@ def as_observed(
 
 
 def nullable_pointers() -> tuple[str, ...]:
-    """Return the pointers of the members that have a documented type but were null in responses from the live API."""
+    """Return the pointers of members with a documented type that were null in responses of the live API."""
     return _pointers("null-value")
 
 
 @functools.cache
 def added_types() -> Mapping[str, list[str]]:
-    """Return the observed JSON types of each undocumented member, by the pointer of the member."""
+    """Return the observed JSON types of each undocumented member, by its pointer."""
     added: dict[str, list[str]] = json.loads(read_shipped_text("schemas/deviations/observed-types.json"))["added"]
     return added
 
@@ -55,6 +55,6 @@ def _pointers(rule: str) -> tuple[str, ...]:
 
 
 def _members(order: dict[str, Any], pointer: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield pairs of an object in *order* that can contain the member at *pointer* and the name of the member."""
+    """Yield pairs of an object and a member name for each place in *order* that matches *pointer*."""
     owners, name = resolve_all(order, pointer.rpartition("/")[0]), split(pointer)[-1]
     return ((owner, name) for owner in owners if isinstance(owner, dict))

@@ -1,4 +1,4 @@
-"""The facts of an order. A story consists of the few facts from which a complete order can be computed."""
+"""The story of an order: the few facts from which a complete order can be computed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """The stock of a sellable in one warehouse, in units, before the allocations of the story are made."""
+    """The stock of a sellable in one warehouse, in units, before the allocations of the story."""
 
     warehouse_id: int = 1784
     physical: int = 6
@@ -19,10 +19,10 @@ class Stock:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line item of an order. `quantity` is in units; amounts of money are in minor units (pence, cents).
+    """A line item. `quantity` is in units; prices, `cost` and `tax` are in minor units (pence, cents).
 
-    `price` is the list price of a unit, `paid` the price that the customer pays for a unit (None: the list price),
-    `cost` the cost of a unit to the seller, and `tax` the tax on the whole line item.
+    Per unit: `price` is the list price, `paid` what the customer pays (None: `price`), `cost` what the seller pays.
+    `tax` is for the whole line item.
     """
 
     sellable_id: int = 1226615
@@ -36,7 +36,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """An allocation of units in one warehouse to an order. `lines` contains pairs of a sellable id and a quantity."""
+    """Units of one warehouse that are allocated to an order. `lines` contains pairs of a sellable id and a quantity."""
 
     warehouse_id: int = 1784
     lines: tuple[tuple[int, int], ...] = ((1226615, 1),)
@@ -60,10 +60,7 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """The facts from which a complete order can be computed.
-
-    `discount` and `delivery` are amounts in minor units (pence, cents). `placed_at` is an RFC 3339 date-time.
-    """
+    """The facts of an order. Amounts are in minor units (pence, cents). `placed_at` is an RFC 3339 date-time."""
 
     order_id: int = 447452
     lines: tuple[Line, ...] = (Line(),)

@@ -36,7 +36,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers and fixtures, and apply the options. Raise UsageError for an invalid option."""
+    """Register the markers and fixtures, and apply the options. Raise pytest.UsageError for an invalid option."""
     for marker in _MARKERS:
         config.addinivalue_line("markers", marker)
     for module in (fixtures, fixtures_conformance):
@@ -48,7 +48,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _apply_options(config: pytest.Config) -> None:
-    """Build the contract and register the optional plugins. Raise ValueError for an invalid option."""
     if any(setting(config, name) for name, *_ in OPTIONS):
         contract_of(config)
     if setting(config, "base-url"):
@@ -99,7 +98,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Put the cassette fixture of a marked test before its other fixtures, so that these can use the cassette."""
+    """Request the cassette fixture of a marked test before its other fixtures, so that they use the cassette too."""
     names = getattr(item, "fixturenames", None)
     if names is not None and CASSETTE_MARKER not in names and item.get_closest_marker(CASSETTE_MARKER) is not None:
         names.insert(0, CASSETTE_MARKER)
@@ -107,7 +106,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Fail the test if a watched session, fake or cassette found an error: in the call phase, so that xfail applies."""
+    """Fail the test if a watched session, fake or cassette found an error. In the call phase, xfail still applies."""
     try:
         outcome = yield
     except BaseException as error:
@@ -126,7 +125,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Record whether the test passed and, for the summary, which cassettes the test used."""
+    """Record whether the test passed, and add the names of its cassettes to the report for the summary."""
     if call.excinfo is not None and getattr(call.excinfo.value, "trims_traceback", False):
         trim_traceback(call.excinfo.value)
     report = yield
@@ -139,7 +138,7 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the number of checked interactions, warnings, and the conformance tests that could not be run."""
+    """Print the number of checked interactions, the warnings, and which conformance tests could not be run."""
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
     used = [(report.nodeid, cassette) for report in reports for cassette in getattr(report, "veeqo_alloc_used", ())]
     checked = not listener_of(config).counts and any(

@@ -1,4 +1,4 @@
-"""Recording of coverage: the documented fields and rules that the checked interactions of a run exercised."""
+"""The pytest plugin that records coverage: the documented fields and rules that a run exercised."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REPORT_PLUGIN = "veeqo_alloc_report"
 
 
 class ReportPlugin:
-    """The pytest plugin that records coverage in a folder shared by all processes of a run, and writes the reports."""
+    """The pytest plugin that writes the reports. All processes of a run record coverage in one shared folder."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -42,7 +42,7 @@ class ReportPlugin:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Pass the folder in which coverage is recorded to a worker process of pytest-xdist."""
+        """Pass the coverage folder to a worker process of pytest-xdist."""
         node.workerinput[REPORT_PLUGIN] = str(self._folder)
         if is_conformance_run(self._config):
             node.workerinput[SUITE] = True
@@ -65,7 +65,7 @@ class ReportPlugin:
                 session.exitstatus = status
 
     def _conclude(self) -> Iterator[tuple[int, str]]:
-        """Write the reports. Yield pairs of an exit status (0 if there is no problem) and a line of the summary."""
+        """Write the reports. Yield summary lines, each with an exit status (0: no problem)."""
         engine = engine_of(contract_of(self._config))
         counted, by = read_recorded(self._folder), f"pytest {pytest.__version__}"
         run = build_run(engine, counted, by, self._started, uuid.uuid4().hex)
@@ -90,7 +90,7 @@ class ReportPlugin:
             terminalreporter.write_line(f"veeqo-alloc: {line}")
 
     def pytest_unconfigure(self) -> None:
-        """Stop recording coverage, and remove the folder in which it was recorded."""
+        """Stop recording coverage. The process that created the coverage folder removes it."""
         listener_of(self._config).recorder = None
         self._recorder.close()
         if not self._is_worker:

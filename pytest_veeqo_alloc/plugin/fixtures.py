@@ -50,7 +50,7 @@ class Schemas:
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_schemas(veeqo_alloc_contract: Contract) -> Schemas:
-    """Return jsonschema validators, `.request` and `.response`, that reject a body if it breaks a structural rule whose severity is `error`."""
+    """Return jsonschema validators, `.request` and `.response`. They apply the structural rules of severity `error`."""
     from pytest_veeqo_alloc.reporting.report_file import validator
     from pytest_veeqo_alloc.spec.loader import load_schema
 
@@ -64,7 +64,7 @@ def veeqo_alloc_watch(
 ) -> Iterator[Callable[[Any], Watch]]:
     """Return a function that watches a requests.Session, httpx.Client or httpx.AsyncClient and returns the `Watch`.
 
-    Every allocation that the session sends is checked, and an error fails the test.
+    Every allocation that the session sends is checked. An error fails the test.
     """
     with ExitStack() as stack:
 
@@ -81,7 +81,7 @@ def veeqo_alloc_watch(
 
 
 class Target:
-    """The server under test. Options limit the orders to which tests may write, and the number of writes."""
+    """The server under test. Options limit how many writes tests may send, and to which orders."""
 
     foreign = True
 
@@ -94,10 +94,7 @@ class Target:
         return self._live.permission.base_url
 
     def post(self, order_id: int, payload: Any) -> Interaction:
-        """Send *payload*, a JSON value or raw bytes, as an allocation of the order to the server under test.
-
-        Raise LiveError if sending is not permitted or no response arrives.
-        """
+        """Send the allocation *payload*, parsed JSON or raw bytes. Raise LiveError if sending is not permitted or fails."""
         __tracebackhide__ = True
         return self._live.post(order_id, payload)
 
@@ -150,7 +147,7 @@ def veeqo_alloc_server_settings() -> ServerSettings:
 def _veeqo_alloc_server_runner(
     pytestconfig: pytest.Config, veeqo_alloc_server_settings: ServerSettings, veeqo_alloc_contract: Contract
 ) -> Iterator[Fake]:
-    """Yield the fake (a local stand-in server) of this process. It runs during the whole session, for all tests."""
+    """Yield the fake (a local stand-in server) that all tests of this process share."""
     from pytest_veeqo_alloc.server.fake import Fake
     from pytest_veeqo_alloc.server.runner import ServerSettings, running
 
@@ -174,9 +171,9 @@ def _veeqo_alloc_server_runner(
 def veeqo_alloc_server(
     request: pytest.FixtureRequest, _veeqo_alloc_server_runner: Fake, veeqo_alloc_contract: Contract
 ) -> Iterator[Fake]:
-    """Yield a local fake of the API. Give your client the URL `.url` and the key `.api_key` of the fake.
+    """Yield a local fake of the API. Give your client its URL `.url` and its key `.api_key`.
 
-    Every request is checked, and an error fails the test. The fake creates an order when a request first names its id.
+    Every request is checked. An error fails the test. The fake creates an order when a request first names its id.
     """
     fake = _veeqo_alloc_server_runner
     fake.reset()
@@ -193,8 +190,8 @@ def veeqo_alloc_server(
 def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: Contract) -> Iterator[Cassettes]:
     """Yield the cassettes of the test. `with veeqo_alloc_cassette.use(name):` plays one without network and API key.
 
-    Every allocation that is played or recorded is checked. With `--veeqo-alloc-record-mode once`, a missing cassette is
-    recorded, and saved in redacted form if the test passes.
+    Every played or recorded allocation is checked. With `--veeqo-alloc-record-mode once`, a missing cassette is
+    recorded. It is redacted, and saved only if the test passes.
     """
     from pytest_veeqo_alloc.recording.session import Cassettes
 
@@ -219,7 +216,7 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
 
 @contextmanager
 def _one_sentence() -> Iterator[None]:
-    """Within the block, fail the test without a traceback if a cassette cannot be used or saved."""
+    """Fail the test without a traceback if the block raises an error about a cassette."""
     try:
         yield
     except TypeError:

@@ -25,7 +25,7 @@ NOT_COVERED = "veeqo-alloc: not covered: "
 def _veeqo_alloc_server_of_session(
     request: pytest.FixtureRequest, pytestconfig: pytest.Config
 ) -> Iterator[ServerUnderTest | str]:
-    """Yield the server under test, or the reason to skip its tests. Stop the run if writing is not permitted."""
+    """Yield the server under test, or the reason why there is none. Stop the run if writing is not permitted."""
     from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest, own_fake
     from pytest_veeqo_alloc.plugin.fixtures import live_or_fail
 
@@ -56,10 +56,10 @@ def _veeqo_alloc_server_under_test(
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
-    """Return the factory `make_client` of the client under test, or the reason (a string) why no client is named.
+    """Return the factory `make_client` of the client under test, or the reason (a string) why there is no client.
 
-    The factory comes from `--veeqo-alloc-client` if given, otherwise from the hook `pytest_veeqo_alloc_client`. If both
-    are absent, and no option of the plugin is set, the factory creates the bundled reference client.
+    The factory comes from `--veeqo-alloc-client`, otherwise from the hook `pytest_veeqo_alloc_client`. If there is no
+    hook and no option of the plugin is set, the factory creates the bundled reference client.
     """
     from pytest_veeqo_alloc.conformance import UnusableError
     from pytest_veeqo_alloc.conformance.client import load_client, make_client, validate_client
@@ -86,7 +86,7 @@ def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
 def _veeqo_alloc_client_assertions(
     request: pytest.FixtureRequest, veeqo_alloc_client: Any
 ) -> Iterator[ClientAssertions]:
-    """Yield the assertions about the client under test, with a reset fake. Skip the test if no client is named."""
+    """Yield the assertions about the client under test, with a reset fake. Skip the test if there is no client."""
     from pytest_veeqo_alloc.conformance.client import ClientAssertions
 
     if isinstance(veeqo_alloc_client, str):
@@ -108,13 +108,13 @@ def is_client_named(config: pytest.Config) -> bool:
 
 
 def uncovered_reason(report: Any) -> str:
-    """Return the reason why the conformance test in *report* could not be run, or an empty string if it could."""
+    """Return why the conformance test in *report* could not be run, or an empty string if it was run."""
     skipped = getattr(report, "skipped", False) and isinstance(report.longrepr, tuple)
     return str(report.longrepr[2]).partition(NOT_COVERED)[2] if skipped else ""
 
 
 def replacement_for(item: pytest.Item, error: BaseException) -> BaseException | None:
-    """Return the skip or failure to raise instead of *error*, or None if *error* is not from the conformance suite."""
+    """Return the skip or failure that replaces *error*, or None if the conformance suite did not raise *error*."""
     from pytest_veeqo_alloc.conformance import UncoveredError, UnusableError
 
     if isinstance(error, UncoveredError):

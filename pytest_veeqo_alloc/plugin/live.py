@@ -1,4 +1,4 @@
-"""The part of the plugin that writes to the server under test, which `--veeqo-alloc-base-url` names."""
+"""The pytest plugin for runs that write to the server under test."""
 
 from __future__ import annotations
 
@@ -25,11 +25,7 @@ _MAX_LINES = 10
 
 
 class LivePlugin:
-    """The pytest plugin for runs that write to the server under test.
-
-    It owns the journal (the file that lists the writes) and a folder shared by all processes of the run. At the end of
-    the run, it deletes the allocations of the run if the cleanup option is set.
-    """
+    """The pytest plugin that owns the client, the journal (the file that lists the writes) and the shared folder."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -71,7 +67,7 @@ class LivePlugin:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        """Delete the allocations of this run if the cleanup option is set. Collect the summary lines on the writes."""
+        """Collect the summary lines. If the cleanup option is set, delete the allocations of this run."""
         if self._is_worker or self._error is not None:
             return
         try:
@@ -103,7 +99,7 @@ class LivePlugin:
 
 
 def _cleanup_lines(results: list[CleanupResult]) -> Iterator[str]:
-    """Yield a line for each order with allocations left, then lines for some of the orders without."""
+    """Yield a line for every order with allocations left, then lines for the first `_MAX_LINES` clean orders."""
     yield from (result.sentence for result in results if result.is_left)
     clean = [result.sentence for result in results if not result.is_left]
     yield from clean[:_MAX_LINES]
@@ -112,7 +108,7 @@ def _cleanup_lines(results: list[CleanupResult]) -> Iterator[str]:
 
 
 def write_options_of(config: pytest.Config) -> WriteOptions:
-    """Return the options for writing, and the API key from the environment. Raise ValueError for a malformed number."""
+    """Return the options for writing and the API key from the environment. Raise ValueError for a malformed number."""
     return WriteOptions(
         base_url=setting(config, "base-url"),
         allow_hosts=tuple(setting(config, "allow-host")),

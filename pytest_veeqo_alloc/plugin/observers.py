@@ -15,21 +15,20 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.engine import Engine
 
 CHECKED_PROPERTY = "veeqo_alloc_interactions"
-"""The name of the user property of a test report with the number of interactions that the test checked."""
+"""The user property of a test report that holds the number of checked interactions."""
 
 WARNING_PROPERTY = "veeqo_alloc_warning"
-"""The name of the user property of a test report with a warning of the test. A report has one for each warning."""
+"""The user property of a test report that holds one warning. It may occur several times."""
 
 MAX_WARNINGS = 20
 """The maximum number of warnings that are kept for a test."""
 
 
 class TestObserver(Protocol):
-    """A watched session, a fake or a cassette that received interactions of a test.
+    """A watched session, a fake or a cassette that observes the interactions of a test.
 
-    Optional attributes: `unexpected` (the findings that can fail the test; default: all findings), `problems` (messages
-    that fail the test), `checked` (the number of checked interactions), and the method `owns(interaction)`, which
-    returns whether the observer itself counts the interaction.
+    Optional attributes: `unexpected` (the findings that can fail the test; default: all), `problems` (messages that
+    fail the test), `checked` (the number of checked interactions), `owns(interaction)` (whether `checked` counts it).
     """
 
     @property
@@ -38,7 +37,7 @@ class TestObserver(Protocol):
 
 
 def observer_failure(item: pytest.Item, engine: Engine, observers: Sequence[TestObserver]) -> BaseException | None:
-    """Return an exception if *observers* found an error, otherwise None. Record their warnings for the summary."""
+    """Return the exception that fails the test, or None if there is no error. Record the warnings for the summary."""
     findings = engine.merge(map(_findings_that_count, observers))
     problems = [text for observer in observers for text in getattr(observer, "problems", ())]
     record_warnings(item, findings)
@@ -53,7 +52,7 @@ def _findings_that_count(observer: TestObserver) -> Findings:
 
 
 def _untraced(violation: ContractViolation, problems: Sequence[str]) -> BaseException:
-    """Return an exception with the text of *violation* and *problems*, which pytest shows without a traceback."""
+    """Return an exception that pytest shows without a traceback."""
     cls = type(violation)
 
     class UntracedViolation(cls, pytest.fail.Exception):  # type: ignore[misc,valid-type,name-defined]  # its bases are values
@@ -67,7 +66,7 @@ def _untraced(violation: ContractViolation, problems: Sequence[str]) -> BaseExce
 
 
 def record_warnings(item: pytest.Item, findings: Findings) -> None:
-    """Record each distinct warning in *findings* for the summary. A test has at most `MAX_WARNINGS` warnings."""
+    """Record each distinct warning for the summary, up to `MAX_WARNINGS` for the test."""
     known = [text for name, text in item.user_properties if name == WARNING_PROPERTY]
     for finding in findings.warnings:
         text = f"{finding.rule} at {finding.side} {finding.place}"
@@ -77,14 +76,14 @@ def record_warnings(item: pytest.Item, findings: Findings) -> None:
 
 
 def recorded(report: Any, name: str) -> list[Any]:
-    """Return the values of the user property *name* in *report*, or an empty list if it is not about the call phase."""
+    """Return the values of the user property *name*. Return an empty list if *report* is not about the call phase."""
     if getattr(report, "when", "") != "call":
         return []
     return [value for key, value in report.user_properties if key == name]
 
 
 def trim_traceback(error: BaseException) -> None:
-    """Remove the library frames at the end of the traceback of *error*, since they show the API key of the request."""
+    """Remove library frames from the traceback of *error*: they would show the API key of the request."""
     libraries = tuple(str(sysconfig.get_path(kind)) for kind in ("stdlib", "purelib", "platlib"))
     hidden = (*libraries, str(Path(__file__).parents[1]))
     last, entry = None, error.__traceback__

@@ -34,7 +34,7 @@ OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Add every option and an ini key of the same name with underscores. The command line takes precedence."""
+    """Add every option, and an ini key for it. The command line takes precedence."""
     group = parser.getgroup("veeqo-alloc", "Veeqo allocation contract")
     for name, metavar, is_repeatable, text in OPTIONS:
         flag, key = f"--veeqo-alloc-{name}", key_of(name)
@@ -65,16 +65,15 @@ def is_option_set(config: pytest.Config, name: str) -> bool:
 
 
 def is_conformance_run(config: pytest.Config) -> bool:
-    """Return whether the command line (in a worker of pytest-xdist, the controller's) names the conformance suite."""
+    """Return whether the command line (in a worker process, the controller's) names the conformance suite."""
     worker_input: dict[str, object] = getattr(config, "workerinput", {})
     return SUITE in worker_input or any(SUITE in str(argument) for argument in config.invocation_params.args)
 
 
 def base_directory(config: pytest.Config, name: str) -> Path:
-    """Return the directory that paths in the option *name* are relative to.
+    """Return the directory to which paths in the option *name* are relative.
 
-    A path on the command line is relative to the invocation directory. A path from the ini key is relative to the
-    directory of the ini file, or to rootdir if there is no ini file.
+    It is the invocation directory if the option was given. Otherwise, it is the directory of the ini file, or rootdir.
     """
     if config.getoption(key_of(name)):
         return config.invocation_params.dir

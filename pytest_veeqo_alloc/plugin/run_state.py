@@ -55,21 +55,21 @@ def _pack_or_file(config: pytest.Config, name: str) -> str:
 
 
 def engine_of(contract: Contract) -> Engine:
-    """Return the engine, the internal object that does the checks of *contract*."""
+    """Return the engine of *contract*, the internal object that does the checks."""
     from pytest_veeqo_alloc import engine  # the core, which most runs never load
 
     return engine.engine_of(contract)
 
 
 def listener_of(config: pytest.Config) -> CheckListener:
-    """Return the listener that is called after every check in this process."""
+    """Return the only listener of this process."""
     if _LISTENER not in config.stash:
         config.stash[_LISTENER] = CheckListener(config)
     return config.stash[_LISTENER]
 
 
 class CheckListener:
-    """The listener that is called after every check in this process. It counts checks and keeps their warnings."""
+    """The listener that is called after every check. It counts interactions, keeps warnings and records coverage."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.recorder: CoverageRecorder | None = None
@@ -93,16 +93,12 @@ class CheckListener:
         self._warned.clear()
 
     def observe(self, engine: Engine, observer: TestObserver) -> None:
-        """Register *observer*, whose findings can fail the current test. *engine* merges all observers' findings."""
+        """Register *observer* for the current test. *engine* merges the findings of all observers."""
         self._engine = engine
         self._observers.append(observer)
 
     def on_check(self, event: CheckEvent) -> None:
-        """Count the check that *event* describes and record its coverage, but never count an interaction twice.
-
-        A direct check by the test is not counted if its interaction was checked directly before, or if a fake or a
-        cassette of this test reports the interaction.
-        """
+        """Count the check and record its coverage, unless it is a direct check of an interaction counted elsewhere."""
         origin, interaction = event.origin, event.interaction
         if origin is None:
             # A direct check keeps its warnings, even if a fake or a cassette reports the exchange as well.
@@ -118,7 +114,7 @@ class CheckListener:
             self.recorder.record(origin, event.coverage(self._test_id))
 
     def _is_known(self, interaction: Interaction) -> bool:
-        """Return whether *interaction* was counted before, or a fake or a cassette of this test counts it."""
+        """Return whether *interaction* was counted before, or whether a fake or a cassette of this test counts it."""
         if self._checked.get(id(interaction)) is interaction:
             return True
         self._checked[id(interaction)] = interaction

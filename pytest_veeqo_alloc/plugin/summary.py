@@ -23,7 +23,7 @@ _MARKS = (b"veeqo_alloc:", b'"veeqo_alloc"', b"/allocations")
 
 
 def checked_lines(reports: list[Any]) -> Iterator[str]:
-    """Yield a line with the number of checked interactions, then a line for each of the first distinct warnings."""
+    """Yield a line with the number of checked interactions, then lines with the first distinct warnings."""
     checked = sum(count for report in reports for count in recorded(report, CHECKED_PROPERTY))
     yield f"veeqo-alloc: {pluralise(checked, 'interaction')} checked"
     warned = Counter(text for report in reports for text in recorded(report, WARNING_PROPERTY))
@@ -34,7 +34,7 @@ def checked_lines(reports: list[Any]) -> Iterator[str]:
 
 
 def conformance_lines(reports: list[Any]) -> Iterator[str]:
-    """Yield the number of conformance tests that could not be run, if any, and a line for each of the first reasons."""
+    """Yield the number of conformance tests that could not be run, then the first reasons."""
     missing: dict[str, list[str]] = {}
     for report in reports:
         if reason := uncovered_reason(report):
@@ -46,11 +46,10 @@ def conformance_lines(reports: list[Any]) -> Iterator[str]:
 
 
 def cassette_lines(used: list[tuple[str, dict[str, Any]]], config: pytest.Config) -> Iterator[str]:
-    """Yield warnings about unplayed interactions, cassettes that were not recorded, and cassettes that no test used.
+    """Yield warnings about unplayed interactions, cassettes that were not recorded, and unused cassettes.
 
-    *used* contains a pair for each cassette that a test used: the id of the test, and a dict with `name`, `path`,
-    `stored` and `unplayed` (numbers of interactions), and `not_recorded` (whether recording was requested, but a
-    bundled cassette of that name was played).
+    *used* contains pairs of a test id and a dict about one cassette of the test: its `name`, its `path`, the numbers of
+    `stored` and `unplayed` interactions, and `not_recorded` (a bundled cassette was played instead of recording).
     """
     unplayed = [(test, cassette) for test, cassette in used if cassette["unplayed"]]
     for test, cassette in unplayed[:_MAX_LINES]:

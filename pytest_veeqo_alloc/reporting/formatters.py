@@ -27,11 +27,7 @@ def print_error(sentence: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """The findings in one body or interaction from a file.
-
-    `source` is the path of the file, with the place of the interaction in the file. `hint` suggests what to do about
-    the findings.
-    """
+    """The findings in one body or interaction. `source` says where it is in which file; `hint` says what to do."""
 
     file: str
     source: str
@@ -56,7 +52,7 @@ class CheckRun:
 
 
 def terminal_lines(run: CheckRun) -> Iterator[str]:
-    """Yield results with errors in full, then a line for each rule with warnings elsewhere, then a line with counts."""
+    """Yield all results with errors, then the number of other warnings by rule, then a line with counts."""
     by_rule: dict[str, list[str]] = {}
     for result in run.checked:
         if not result.findings.ok:
@@ -107,7 +103,7 @@ def _workflow_command(kind: str, file: str, title: str, message: str) -> str:
 
 
 def run_lines(run: RunReport) -> Iterator[str]:
-    """Yield a line on the coverage of *run*, lines on errors and warnings by rule, and one on accepted deviations."""
+    """Yield lines on coverage, on errors and warnings by rule, and on accepted deviations."""
     if not run.interactions:
         yield "0 interactions, so nothing was checked"
         return
@@ -148,10 +144,7 @@ def _deviation_lines(run: RunReport) -> Iterator[str]:
 
 
 def comparison_lines(comparison: ReportComparison) -> Iterator[str]:
-    """Yield lines on the differences between two reports: new and gone drift, lost coverage, and the counts.
-
-    Drift is a difference between the bodies in a report and the documentation.
-    """
+    """Yield lines on new and gone drift (differences from the documentation), lost coverage, and counts."""
     yield from (f"new: {_drift_line(drift)}" for drift in sorted(comparison.new))
     yield from (f"gone: {_drift_line(drift)}" for drift in sorted(comparison.gone))
     yield from (f"note: no interaction from the {origin} in the later report" for origin in comparison.lost)
@@ -161,7 +154,7 @@ def comparison_lines(comparison: ReportComparison) -> Iterator[str]:
 
 
 def drift_rows(drifts: list[Drift]) -> list[dict[str, str]]:
-    """Return *drifts* (differences from the documentation), sorted, as JSON objects with printable values."""
+    """Return *drifts* (differences between bodies and documentation), sorted, as JSON objects with printable values."""
     return [{name: printable(value) for name, value in drift._asdict().items()} for drift in sorted(drifts)]
 
 

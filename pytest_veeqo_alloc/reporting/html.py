@@ -16,7 +16,7 @@ from pytest_veeqo_alloc.coverage.report_model import Document, Drift, Totals, fi
 from pytest_veeqo_alloc.spec.loader import field_trees
 
 MAX_CALLS = 1000
-"""The maximum number of rows in the table of interactions on the HTML page. The JSON report has all rows."""
+"""The maximum number of rows in the table of interactions. The JSON report has all rows."""
 
 _ENVIRONMENT = jinja2.Environment(
     loader=jinja2.PackageLoader("pytest_veeqo_alloc.reporting"),
@@ -42,11 +42,7 @@ class Leaf:
 
 @dataclass(slots=True)
 class Branch:
-    """A documented object on the HTML page.
-
-    `fields`, `seen` and `drifted` are the numbers of fields in the object and the objects nested in it: the documented
-    fields, those that occurred in a body, and those that differed from the documentation.
-    """
+    """A documented object on the HTML page, with counts of its fields (nested fields included)."""
 
     leaves: list[Leaf] = field(default_factory=list)
     seen: int = 0
@@ -79,7 +75,7 @@ def render_page(report: Document) -> str:
 
 
 def _hash(text: str) -> str:
-    """Return the hash of *text*, an inline script or style, that allows it in a content security policy."""
+    """Return the hash that allows *text*, an inline script or style, in a content security policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
@@ -124,6 +120,6 @@ def _leaf(side: BodySide, place: FieldPlace, totals: dict[Origin, Totals], drift
 
 
 def _calls(totals: dict[Origin, Totals]) -> list[tuple[Origin, tuple[str, str, int, int], int]]:
-    """Return the rows of the table of interactions: those with most errors first, then those with most warnings."""
+    """Return the rows of the table of interactions. Rows with most errors come first, then those with most warnings."""
     rows = [(origin, call, count) for origin, counted in totals.items() for call, count in counted.calls.items()]
     return sorted(rows, key=lambda row: (-row[1][2], -row[1][3], row[1][0]))

@@ -29,7 +29,7 @@ _MAX_STEPS = 8
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """The report on a run, and the totals for each origin of interactions (such as the server under test)."""
+    """The report on a run, and the totals by origin of the interactions (such as the server under test)."""
 
     report: Document
     totals: dict[Origin, Totals]
@@ -41,7 +41,7 @@ class RunReport:
 
     @property
     def seen(self) -> int:
-        """The number of documented fields that occurred in responses from the server under test."""
+        """The number of documented fields that occurred in responses of the server under test."""
         return self.totals["target"].fields_seen if "target" in self.totals else 0
 
     @property
@@ -53,7 +53,7 @@ class RunReport:
 def build_run(
     engine: Engine, counted: Mapping[Origin, Coverage], by: str, started: datetime.datetime, run_id: str
 ) -> RunReport:
-    """Return a report on a run of program *by* that began at *started* (UTC). *counted* is the coverage by origin."""
+    """Return the report of the program *by* on a run that began at *started* (UTC). *counted* is coverage by origin."""
     run = {
         "id": run_id,
         "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -67,7 +67,7 @@ def build_run(
 
 
 def validate_report_path(path: str) -> None:
-    """Raise ValueError if *path* does not end in .json or .html, or if it ends in .html and jinja2 is not installed."""
+    """Raise ValueError unless *path* ends in .json or .html. For .html, jinja2 must be installed."""
     suffix = Path(path).suffix.lower()
     if suffix not in _SUFFIXES:
         raise ValueError(f"a report file must end in .json or .html, not {path!a}")
@@ -76,7 +76,7 @@ def validate_report_path(path: str) -> None:
 
 
 def save(report: Document, path: Path) -> None:
-    """Write *report* as JSON or HTML, as the suffix of *path* says. Raise ValueError if the file cannot be written."""
+    """Write *report* as JSON or HTML, depending on the suffix of *path*. Raise ValueError if writing fails."""
     if path.suffix.lower() == ".html":
         from pytest_veeqo_alloc.reporting.html import render_page  # loaded only to write a page: jinja2 is an extra
 
@@ -107,7 +107,7 @@ def load(path: str) -> Document:
 
 
 def _problem(report: Any) -> str:
-    """Return the reason why *report* cannot be used, or an empty string if it is a valid report."""
+    """Return why *report* cannot be used, or an empty string if it is valid."""
     if not isinstance(report, Mapping) or report.get("format") != FORMAT:
         return "not a report of pytest-veeqo-alloc"
     if report.get("version") != VERSION:
@@ -129,7 +129,7 @@ def _report_validator() -> Validator:
 
 
 def validator(schema: Mapping[str, Any]) -> Validator:
-    """Return a validator of *schema*. Raise `jsonschema.SchemaError` if *schema* does not match its metaschema."""
+    """Return a validator of *schema*. Raise jsonschema.SchemaError for an invalid schema."""
     from jsonschema import Draft202012Validator  # which most runs never load
 
     Draft202012Validator.check_schema(schema)

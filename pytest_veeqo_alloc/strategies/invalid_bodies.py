@@ -1,4 +1,4 @@
-"""Hypothesis strategies for request and response bodies that break one rule, and for malformed bodies."""
+"""Hypothesis strategies for bodies that break one rule, and for malformed bodies."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _LINKED = {
     "stock_entry.warehouse_id", "product.id", "main_image.product_id", "company.subscription_plan_id",
     "subscription_plan.id",
 }  # fmt: skip
-"""The fields whose id must equal another id of the order. An invalid id in such a field would break two rules."""
+"""Fields that must equal another id of the order. An invalid id in such a field would break two rules."""
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """An invalid body. In the profile "strict", it has exactly one error, which breaks `rule` at the JSON `pointer`."""
+    """An invalid body. In the profile "strict", its only error is a violation of `rule` at the JSON `pointer`."""
 
     payload: Any
     rule: str
@@ -42,28 +42,22 @@ class Broken:
 
 
 Mutation = Callable[[st.DrawFn, Payload], tuple[Any, str]]
-"""A mutation: a function that changes a valid body so that the body breaks one rule.
-
-It returns the changed body and the JSON pointer of the error.
-"""
+"""A function that makes a valid body break one rule. It returns the changed body and the JSON pointer of the error."""
 
 
 def invalid_allocation_requests() -> st.SearchStrategy[Broken]:
-    """Return a strategy for request bodies, each of which breaks exactly one rule of the contract."""
+    """Return a strategy for request bodies. Each body breaks exactly one rule of the contract."""
     return broken_payloads(allocation_requests(max_lines=4), REQUEST_MUTATIONS)
 
 
 def invalid_allocation_responses() -> st.SearchStrategy[Broken]:
-    """Return a strategy for response bodies, each of which breaks exactly one rule of the contract."""
+    """Return a strategy for response bodies. Each body breaks exactly one rule of the contract."""
     return broken_payloads(balanced_orders(), RESPONSE_MUTATIONS)
 
 
 @st.composite
 def broken_payloads(draw: st.DrawFn, valid: st.SearchStrategy[Payload], mutations: Mapping[str, Mutation]) -> Broken:
-    """Generate an invalid body: a body from *valid*, changed by one of *mutations*.
-
-    A mutation is a function that makes a body break one rule. The keys of *mutations* are the ids of these rules.
-    """
+    """Draw a body from *valid* and change it by one of *mutations*. Their keys are the ids of the broken rules."""
     # Draw the rule last: Hypothesis tends to keep its first draws, and would try only a few rules.
     payload = draw(valid)
     rule = draw(st.sampled_from(list(mutations)))
@@ -72,7 +66,7 @@ def broken_payloads(draw: st.DrawFn, valid: st.SearchStrategy[Payload], mutation
 
 
 class Member(NamedTuple):
-    """A documented field in a body. `name` has the form `OBJECT_TYPE.FIELD`; the object `owner` contains the field."""
+    """A documented field of a body. `owner` is the object that contains it; `name` has the form `OBJECT_TYPE.FIELD`."""
 
     pointer: str
     name: str
@@ -99,10 +93,7 @@ def draw_member(draw: st.DrawFn, side: BodySide, body: Payload, matches: Matches
 
 
 def mutation(change: Callable[Concatenate[st.DrawFn, Payload, P], tuple[Any, str]]) -> Callable[P, Mutation]:
-    """Turn *change*, which breaks a rule in a body, into a factory of such functions (mutations).
-
-    The factory takes the arguments of *change* after `draw` and `body`. The mutation takes `draw` and `body`.
-    """
+    """Turn *change* into a factory of mutations. The factory takes the arguments that follow `draw` and `body`."""
 
     def with_arguments(*args: P.args, **kwargs: P.kwargs) -> Mutation:
         return lambda draw, body: change(draw, body, *args, **kwargs)
@@ -119,7 +110,7 @@ def replacement(
     values: Sequence[Any],
     then: Callable[[Payload], None] | None = None,
 ) -> tuple[Any, str]:
-    """Set a field for which *matches* is true to one of *values*. *then* adapts the rest of *body* to the new value."""
+    """Set a field that *matches* accepts to one of *values*, then call *then* to adapt the rest of *body*."""
     member = draw_member(draw, side, body, matches)
     member.owner[member.field.name] = copy.deepcopy(draw(st.sampled_from(values)))
     if then is not None:
@@ -129,7 +120,7 @@ def replacement(
 
 @mutation
 def type_change(draw: st.DrawFn, body: Payload, side: BodySide, matches: Matches) -> tuple[Any, str]:
-    """Replace the whole body, or a field for which *matches* returns true, with a value of a wrong type."""
+    """Give a wrong type to the whole body, or to a field that *matches* accepts."""
     if draw(st.integers(0, 9)) == 9:
         return draw(st.sampled_from([None, [], [body], "text", 0, True])), ""
     member = draw_member(draw, side, body, matches)
@@ -142,7 +133,7 @@ def type_change(draw: st.DrawFn, body: Payload, side: BodySide, matches: Matches
 
 @mutation
 def removal(draw: st.DrawFn, body: Payload, side: BodySide, matches: Matches) -> tuple[Any, str]:
-    """Remove a field for which *matches* returns true from *body*."""
+    """Remove a field that *matches* accepts from *body*."""
     member = draw_member(draw, side, body, matches)
     del member.owner[member.field.name]
     return body, member.pointer
@@ -158,7 +149,7 @@ def addition(draw: st.DrawFn, body: Payload, side: BodySide) -> tuple[Any, str]:
 
 
 def excess_depth(side: BodySide, matches: Matches) -> Mutation:
-    """Return a function that makes a body too deep: it sets a field for which *matches* is true to nested arrays."""
+    """Return a mutation that makes a body too deep. It sets a field that *matches* accepts to nested arrays."""
     nest = replacement(side, matches, [json.loads("[" * 71 + "]" * 71)])
     return lambda draw, body: (nest(draw, body)[0], "")
 
@@ -210,7 +201,7 @@ REQUEST_MUTATIONS: Mapping[str, Mutation] = {
 
 
 def _adapt_totals(order: Payload) -> None:
-    """Recalculate the subtotal, the total and whether the order is allocated completely, after a change to *order*."""
+    """Recalculate the totals of *order*, and whether the order is allocated completely."""
     lines = order["line_items"]
     subtotal = sum(line["quantity"] * line["price_per_unit"] for line in lines) - order["total_discounts"]
     order["subtotal_price"] = round(subtotal, 2)
@@ -233,7 +224,7 @@ _TITLES = st.sampled_from(["sellable.sellable_title", "sellable.product_title"])
 def _add(
     draw: st.DrawFn, order: Payload, name: str, *totals: str, amounts: st.SearchStrategy[Any] = _WHOLE
 ) -> tuple[Any, str]:
-    """Break one arithmetic rule: add an amount to the field *name* and to the *totals* that depend on the field."""
+    """Break one arithmetic rule: add an amount to the field *name* and to the *totals* that depend on it."""
     member = draw_member(draw, "response", order, lambda member: member.name == name)
     amount = draw(amounts)
     member.owner[member.field.name] += amount
@@ -248,7 +239,7 @@ def _completeness(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
 
 
 def _not_ordered(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
-    """Replace an allocated sellable with a sellable that was not ordered."""
+    """Replace an allocated sellable with one that was not ordered."""
     lines = order["allocations"][0]["line_items"]
     index = draw(st.integers(0, len(lines) - 1))
     sellable = lines[index]["sellable"]
@@ -315,9 +306,9 @@ _TOO_DEEP = [
 
 @st.composite
 def malformed_bodies(draw: st.DrawFn) -> bytes:
-    """Generate malformed request bodies: bytes that are not strict JSON.
+    """Generate request bodies (bytes) that are not strict JSON.
 
-    A body is empty, truncated, not JSON, not UTF-8, or nested too deeply, or it has a byte order mark, a duplicate
+    A body is empty, truncated, not JSON, not UTF-8 or nested too deeply, or it has a byte order mark, a duplicate
     member or a number that is not finite.
     """
     by_defect = _malformed(json.dumps(draw(allocation_requests(max_lines=3))))
@@ -325,7 +316,7 @@ def malformed_bodies(draw: st.DrawFn) -> bytes:
 
 
 def _malformed(text: str) -> dict[str, list[bytes]]:
-    """Return malformed variants of *text*, a valid request body as JSON, by the kind of defect."""
+    """Return malformed variants of *text*, a valid body as JSON, by the kind of defect."""
     body = text.encode()
     bad_utf8 = (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\xaf", b"\xf5\x80\x80\x80")
     not_finite = ("NaN", "Infinity", "-Infinity", "1e400", "-1e999", "9" * 5000)

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for order ids and valid request bodies, and checks of the arguments of all strategies."""
+"""Hypothesis strategies for order ids and valid request bodies. Functions to check arguments of strategies."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def allocation_requests(
 ) -> st.SearchStrategy[Payload]:
     """Return a strategy for valid request bodies.
 
-    A body has the form `{"allocation": {"warehouse_id": ..., "line_items_attributes": [...]}}`, with *min_lines* to
-    *max_lines* line items (at most 1000) and quantities from 1 to *max_quantity*. *warehouse_ids* and *sellable_ids*
-    are collections of ids, for example of a server's test data, or strategies that generate ids. If *unique_sellables*
-    is false, a sellable may occur in several line items, which is an error in the profile "strict". Raise
-    `hypothesis.errors.InvalidArgument` for invalid arguments. An id from a strategy is checked when it is drawn.
+    A body has the form `{"allocation": {"warehouse_id": ..., "line_items_attributes": [...]}}`. *min_lines* and
+    *max_lines* (at most 1000) limit the number of line items; quantities are from 1 to *max_quantity*. *warehouse_ids*
+    and *sellable_ids* are collections of ids or strategies for ids. If *unique_sellables* is false, several line items
+    may have the same sellable, which is an error in the profile "strict". Raise `hypothesis.errors.InvalidArgument` for
+    invalid arguments, or when a strategy generates an invalid id.
     """
     check_choice("unique_sellables", unique_sellables, (True, False))
     check_integer("max_quantity", max_quantity, QUANTITY_LIMIT)
@@ -63,7 +63,7 @@ def _requests(
 def _requests_of_near_ids(
     draw: st.DrawFn, warehouses: st.SearchStrategy[int], fewest: int, most: int, max_quantity: int, step: int
 ) -> Payload:
-    """Generate a body with sellable ids close to each other, since one draw for all ids is faster than many draws."""
+    """Generate a body with sellable ids close to each other. One draw for all ids is faster than many draws."""
     sellable = draw(st.integers(min_value=1, max_value=LARGEST_ID - 256 * most)) - step
     steps_and_sizes = draw(st.binary(min_size=2 * fewest, max_size=2 * most))
     lines = []
@@ -79,16 +79,12 @@ def _request(warehouse: int, lines: list[tuple[int, int]]) -> Payload:
 
 
 def quantity(byte: int, most: int) -> int:
-    """Map *byte* to a quantity from 1 to *most*. Half of all bytes map to 128 or less: small ones are frequent."""
+    """Map *byte* to a quantity from 1 to *most*. Small quantities are frequent: half of all bytes give at most 128."""
     return 1 + (byte % most if byte < 128 else (byte - 127) * (most - 1) // 128)
 
 
 def id_strategy(name: str, ids: Ids) -> st.SearchStrategy[int]:
-    """Return a strategy for ids from *ids*, the value of the argument *name*. If *ids* is None, any id is generated.
-
-    Raise InvalidArgument for a collection that contains a value other than an id. If *ids* is a strategy, its values
-    are checked when they are drawn.
-    """
+    """Return a strategy for ids from the argument *name* (None: any id). Raise InvalidArgument for other values."""
     if ids is None:
         return st.integers(min_value=1, max_value=LARGEST_ID)
     if not isinstance(ids, st.SearchStrategy):
@@ -103,7 +99,7 @@ def id_strategy(name: str, ids: Ids) -> st.SearchStrategy[int]:
 
 
 def _distinct_ids(name: str, ids: Collection[int]) -> Sequence[int]:
-    """Return the distinct ids in *ids*, in their order. A range is returned unchanged, since it can be very long."""
+    """Return *ids* without duplicates, in their order. A range is returned unchanged, since it can be very long."""
     expected = f"{name} must be a collection of integers from 1 to 2**53 - 1, or a strategy for them"
     if isinstance(ids, (str, bytes)) or not isinstance(ids, Collection):
         raise InvalidArgument(f"{expected}, not {type(ids).__name__}")
@@ -116,10 +112,7 @@ def _distinct_ids(name: str, ids: Collection[int]) -> Sequence[int]:
 
 
 def line_range(minimum: int, maximum: int, sellable_ids: Ids, *, unique: bool = True) -> tuple[int, int]:
-    """Check the limits for the number of line items, and return both. Raise InvalidArgument for invalid limits.
-
-    If sellables are *unique* in a body, the returned maximum is at most the number of *sellable_ids*.
-    """
+    """Return both limits. If *unique*, the maximum is at most the number of ids. Raise InvalidArgument for bad limits."""
     check_integer("min_lines", minimum, LINES_LIMIT)
     check_integer("max_lines", maximum, LINES_LIMIT)
     if minimum > maximum:
@@ -139,7 +132,7 @@ def check_integer(name: str, value: Any, largest: int) -> None:
 
 
 def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    """Raise InvalidArgument unless *value* is one of *choices* and has its type, so that 1 is not accepted for True."""
+    """Raise InvalidArgument unless *value* is one of *choices* and has its type. 1 is not accepted for True."""
     if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
         got = ascii(value)[:60] if isinstance(value, (str, bool)) or value is None else _short(value)
         raise InvalidArgument(f"{name} must be one of {', '.join(map(repr, choices))}, not {got}")

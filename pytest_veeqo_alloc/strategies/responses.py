@@ -66,11 +66,7 @@ _MAX_DIFFERENCES, _MAX_LENGTH = 25, 60
 
 
 class GeneratedOrder(dict[str, Any]):
-    """A generated order. Its repr lists only the differences from the documented order, since a whole order is long.
-
-    Convert it with `dict(order)` for the usual repr, or for functions that accept no subclass of dict, such as
-    `yaml.safe_dump`.
-    """
+    """A generated order with a short repr: the changed fields only. `yaml.safe_dump` needs a plain `dict(order)`."""
 
     def __repr__(self) -> str:
         changes = diff(build_order(), self)
@@ -102,14 +98,12 @@ def allocation_responses(
 ) -> st.SearchStrategy[GeneratedOrder]:
     """Return a strategy for valid bodies of a 201 response: complete orders that satisfy every rule of the contract.
 
-    *request* is a valid request body to which the orders respond. It determines the warehouse, the sellables and the
-    quantities of the allocation; *warehouse_ids*, *sellable_ids*, *min_lines* and *max_lines* do not apply to that
-    allocation. Without *request*, ids come from the given collections or strategies. *max_quantity* limits each
-    allocated quantity; an ordered quantity may be larger. *complete*, if not None, is the value of
-    `allocated_completely`. If *variant* is "observed", the orders have the members that the live API returned in 2026,
-    which the contract accepts with the deviations "observed". *extra_fields* adds undocumented members to any object;
-    clients must ignore these members, and the profile "strict" reports them. Raise
-    `hypothesis.errors.InvalidArgument` for invalid arguments.
+    *request* is a valid request body. If given, it determines the warehouse, sellables and quantities of the
+    allocation. Otherwise, *warehouse_ids*, *sellable_ids*, *min_lines* and *max_lines* limit them. *max_quantity*
+    limits allocated quantities, not ordered quantities. *complete* is the value of `allocated_completely` (None: either
+    value). With the *variant* "observed", orders have the members that the live API returned in 2026. The deviations
+    "observed" accept them. With *extra_fields*, objects may have undocumented members. Clients must ignore these
+    members, and the profile "strict" reports them. Raise `hypothesis.errors.InvalidArgument` for invalid arguments.
     """
     check_choice("variant", variant, VARIANTS)
     check_choice("complete", complete, (True, False, None))
@@ -140,10 +134,9 @@ def allocation_interactions(
     variant: Variant = "documented",
     extra_fields: bool = False,
 ) -> st.SearchStrategy[Interaction]:
-    """Return a strategy for interactions: a valid request with its valid response, including URL and headers.
+    """Return a strategy for interactions: a valid request and its valid response, with URL and headers.
 
-    See `allocation_requests` and `allocation_responses` for the arguments. Raise `hypothesis.errors.InvalidArgument`
-    for invalid arguments.
+    See `allocation_requests` and `allocation_responses` for the arguments and errors.
     """
     limits = {"min_lines": min_lines, "max_lines": max_lines, "max_quantity": max_quantity}
     answers = {"complete": complete, "variant": variant, "extra_fields": extra_fields}
@@ -156,7 +149,7 @@ def allocation_interactions(
 
 
 def balanced_orders() -> st.SearchStrategy[GeneratedOrder]:
-    """Return a strategy for valid orders with all fields that arithmetic rules use, so that each rule can be broken."""
+    """Return a strategy for valid orders with all fields that arithmetic rules use, so that each can be broken."""
     return _orders(StoryConstraints(None, None, None, 1, 3, MAX_QUANTITY, None), None, BALANCED_VARIATIONS)
 
 
@@ -202,7 +195,7 @@ def _orders(
 
 
 def _values(draw: st.DrawFn, changed: list[tuple[int, tuple[str, Field]]]) -> dict[tuple[str, str], Any]:
-    """Draw a value for each field in *changed*. The index before the field says which drawn byte chooses the value."""
+    """Draw a value for each field in *changed*. The index in a pair says which drawn byte selects the value."""
     codes, pool = draw(_BYTES), ValuePool((draw(_TEXT), draw(_TEXT)), (draw(_ID),), (draw(_NUMBER),))
     return {
         (shape, field.name): valid_value(field, example_value(shape, field.name), codes[index], pool)
@@ -211,7 +204,7 @@ def _values(draw: st.DrawFn, changed: list[tuple[int, tuple[str, Field]]]) -> di
 
 
 def _make_observed(draw: st.DrawFn, order: GeneratedOrder) -> None:
-    """Change *order*, in place, to have the members that the live API returns. Draw some values and which are null."""
+    """Change *order* in place to have the members that the live API returns. Some values are drawn, some are null."""
     null_codes, value_codes = draw(_FEW_BYTES), draw(_FEW_BYTES)
     nullable, added = nullable_pointers(), list(added_types().items())
     values = {}
@@ -247,11 +240,7 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
 
 @functools.cache
 def free_fields() -> tuple[tuple[str, Field], ...]:
-    """Return the documented fields that can have any valid value in an order, as pairs of an object type and a field.
-
-    The values of other fields are computed from the facts of the order. One byte can choose a field, since there are
-    fewer than 256.
-    """
+    """Return fields that are not computed from the story, as pairs of object type and field. There are at most 255."""
     documented, no_values = build_order(), ValuePool((), (), ())
     places = field_trees()["response"].all_places()
     fields = {(place.shape, place.field.name): place.field for place in places if place.field.shape is None}

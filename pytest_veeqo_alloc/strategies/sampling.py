@@ -1,4 +1,4 @@
-"""Reproducible samples from Hypothesis strategies, for use outside of property tests."""
+"""Reproducible samples of Hypothesis strategies, for use outside of property tests."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from pytest_veeqo_alloc.strategies.requests import allocation_requests
 from pytest_veeqo_alloc.strategies.responses import allocation_responses
 
 _SKIPPED = 20
-"""The number of examples to skip at the start of a run, since Hypothesis begins with the simplest examples."""
+"""The number of examples to skip, since Hypothesis begins with the simplest examples."""
 
 
 def sample(side: str, number: int) -> Any:
-    """Return a valid body. *side* is `request` or `response`. The same *number* always gives the same body."""
+    """Return a valid body for a *side* (`request`, `response`). The same *number* always gives the same body."""
     return _examples(allocation_requests() if side == "request" else allocation_responses(), _SKIPPED, number)[-1]
 
 
 def samples(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
-    """Return *count* values from *strategy*. The values are the same in every run."""
+    """Return *count* values from *strategy*: the same values in every run."""
     return _examples(strategy, _SKIPPED + count)[-count:]
 
 
 def broken_requests(rule: str, count: int, warehouse_id: int, sellable_ids: Sequence[int], units: int) -> list[Broken]:
-    """Return *count* request bodies that break only *rule*, for the given warehouse and sellables of a server."""
+    """Return *count* request bodies that break only *rule*, for the warehouse and sellables of a server."""
     valid = _existing(warehouse_id, sellable_ids, units)
     return samples(broken_payloads(valid, {rule: REQUEST_MUTATIONS[rule]}), count)
 
@@ -44,7 +44,7 @@ def _existing(warehouse_id: int, sellable_ids: Sequence[int], units: int) -> st.
 
 
 def _examples(strategy: st.SearchStrategy[Any], count: int, number: int | None = None) -> list[Any]:
-    """Return values that *strategy* generates from the seed *number*. If *number* is None, the run is derandomised."""
+    """Return values from *strategy*, generated from the seed *number* (None: the same values in every run)."""
     values: list[Any] = []
 
     # No property is tested, so health checks and deadlines do not apply.

@@ -59,7 +59,7 @@ NOT_DATES = (
 
 @dataclass(frozen=True, slots=True)
 class ValuePool:
-    """Values that were drawn for one example. A field gets one of them, or one of the constants of this module."""
+    """Values that were drawn for one example. Fields choose from these values and the constants of this module."""
 
     texts: tuple[str, ...]
     ids: tuple[int, ...]

@@ -1,7 +1,7 @@
-"""Variations of the story (the facts of an order) in the documented example. Each variation changes some facts.
+"""Variations: functions that change some facts of an order.
 
-A variation draws values only if it was chosen. Without any chosen variation, the order is the documented example.
-Bytes other than zero choose variations, so Hypothesis shrinks to the documented example by setting all bytes to zero.
+Without any variation, the order is the documented example. Bytes other than 0 choose variations, so Hypothesis shrinks
+towards the example.
 """
 
 from __future__ import annotations
@@ -24,11 +24,7 @@ _UNITS = st.integers(min_value=0, max_value=100_000)
 
 @dataclass(frozen=True, slots=True)
 class StoryConstraints:
-    """Constraints on the generated facts of an order.
-
-    A strategy for ids may be None, which means the documented ids. If `complete` is true, every ordered unit must be
-    allocated. If it is false, at least one unit must not be allocated. None allows both.
-    """
+    """Constraints on a story. Ids: None for the documented ids. `complete`: are all units allocated? None for either."""
 
     order_ids: IDs | None
     warehouse_ids: IDs | None
@@ -43,9 +39,9 @@ Variation = Callable[[st.DrawFn, Story, StoryConstraints], Story]
 
 
 def initial_story(draw: st.DrawFn, constraints: StoryConstraints, request: Mapping[str, Any] | None) -> Story:
-    """Return the story (the facts) of an order with exactly the units that *request*, a valid request body, allocates.
+    """Return the facts of an order for the units that *request*, a valid request body, allocates.
 
-    If *request* is None, return the documented story, with ids and a number of line items that *constraints* allow.
+    Without *request*, return the facts of the documented example, with ids and a line count that *constraints* allow.
     """
     story = Story() if constraints.order_ids is None else Story(draw(constraints.order_ids))
     if request is not None:
@@ -161,14 +157,14 @@ def _allocation_id(draw: st.DrawFn, story: Story, constraints: StoryConstraints)
 
 
 def _ordered_more(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
-    """Order more units of the first sellable than were allocated, unless the order must be complete."""
+    """Order more units of the first sellable than are allocated, unless the order must be complete."""
     if constraints.complete:
         return story
     return _first_line(story, quantity=story.lines[0].quantity + draw(st.integers(1, constraints.max_quantity)))
 
 
 def _allocated_less(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
-    """Allocate fewer units of the first sellable than requested, or none, unless the order must be complete."""
+    """Allocate fewer units of the first sellable, or none, unless the order must be complete."""
     allocation, *others = story.allocations
     if constraints.complete or not allocation.lines:
         return story
@@ -199,14 +195,14 @@ VARIATIONS: tuple[Variation, ...] = (
 )  # fmt: skip
 _REQUESTED = (_warehouse, _quantity, _sellable, _more_lines, _no_allocation)
 ANSWER_VARIATIONS = tuple(variation for variation in VARIATIONS if variation not in _REQUESTED)
-"""The variations for the response to a given request. They keep its warehouse, sellables and requested quantities."""
+"""The variations that keep the warehouse, the sellables and the quantities of a given request."""
 _UNBALANCED = (_infinite_stock, _earlier_allocation, _ordered_more, _allocated_less, _no_allocation)
 BALANCED_VARIATIONS = tuple(variation for variation in VARIATIONS if variation not in _UNBALANCED)
-"""The variations after which an order still contains all fields that the arithmetic rules use."""
+"""The variations that keep all fields that the arithmetic rules use."""
 
 
 def vary(draw: st.DrawFn, story: Story, chosen: Collection[Variation], constraints: StoryConstraints) -> Story:
-    """Apply the *chosen* variations to *story*. If the order must be incomplete, order unallocated units too."""
+    """Apply the *chosen* variations to *story*. If the order must be incomplete, order unallocated units as well."""
     for variation in VARIATIONS:
         incomplete = variation is _ordered_more and constraints.complete is False and bool(story.allocations)
         if variation in chosen or incomplete:
