@@ -94,7 +94,7 @@ class Target:
         return self._live.permission.base_url
 
     def post(self, order_id: int, payload: Any) -> Interaction:
-        """Send the allocation *payload*, parsed JSON or raw bytes. Raise LiveError if sending is not permitted or fails."""
+        """Send *payload*, parsed JSON or raw bytes, as an allocation. Raise LiveError if sending is forbidden or fails."""
         __tracebackhide__ = True
         return self._live.post(order_id, payload)
 

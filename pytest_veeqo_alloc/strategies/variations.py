@@ -24,7 +24,7 @@ _UNITS = st.integers(min_value=0, max_value=100_000)
 
 @dataclass(frozen=True, slots=True)
 class StoryConstraints:
-    """Constraints on a story. Ids: None for the documented ids. `complete`: are all units allocated? None for either."""
+    """Constraints on a story. Ids: None for the documented ids. `complete`: all units are allocated (None: either)."""
 
     order_ids: IDs | None
     warehouse_ids: IDs | None
