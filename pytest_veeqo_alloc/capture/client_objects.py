@@ -115,7 +115,7 @@ class Watch:
     """A watched client session, with its interactions and their findings.
 
     Interactions for which *matches* returns false are only counted, in `skipped`. If a request body is a stream, only the
-    response is checked. With requests, calls with their own `hooks` argument are not recorded.
+    response is checked. With the requests library, calls with their own `hooks` argument are not recorded.
     """
 
     def __init__(

@@ -21,7 +21,8 @@ class UnreadableFileError(Exception):
 def parse_document(data: bytes) -> tuple[Any, bool]:
     """Parse *data* as JSON, otherwise as YAML. Return the document, and whether *data* is JSON.
 
-    Parsing hides defects, so do not use it to check a body. Raise UnreadableFileError on failure or above a limit.
+    Parsing hides defects, so do not use it to check a body. Raise UnreadableFileError if *data* is
+    neither, or is too large or too deeply nested.
     """
     try:
         text = data.decode("utf-8-sig")

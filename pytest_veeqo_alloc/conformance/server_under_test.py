@@ -41,7 +41,7 @@ _WAREHOUSE, _SELLABLES, _UNITS = 1784, (1226615, 1226616), 3
 class ServerUnderTest:
     """The server under test, with assertions about its responses. *live* sends the requests, *engine* checks them.
 
-    Unless `is_free`, tests may only allocate to orders of the pool. `warn`, set before each test, gets the warnings.
+    If `is_free` is false, tests may allocate only to orders in the order pool. `warn` is a callback for warnings.
     """
 
     warn: Callable[[Findings], object]

@@ -185,7 +185,7 @@ _EQUATIONS: tuple[tuple[str, str, str, str], ...] = (
      "set order_id of every allocation to the id of its order"),
     ("payment-order", "a payment with the order_id of another order", "payment.order_id = id of the order",
      "set order_id of the payment to the id of its order"),
-    ("available-stock", "available stock that is not physical minus allocated stock", "available = physical - allocated",
+    ("available-stock", "available stock that does not equal physical minus allocated stock", "available = physical - allocated",
      "subtract allocated from physical stock; the result may be negative"),
     ("stock-totals", "inventory totals that differ from the sums of the stock entries",
      "physical, allocated and incoming of inventory = sums over stock_entries",

@@ -121,7 +121,7 @@ class BodyCounts:
         bump(self.clean, " ".join(map(str, numbers)))
 
     def count(self, members: dict[str, Any], node: Node, keys: Iterable[str] = ()) -> None:
-        """Count a body that is not clean. Mask names that may be secret or that contain an API key in *keys*."""
+        """Count the fields of a body with structural breaches. Mask names that may be secret or that contain an API key in *keys*."""
         bump(self.walked, node.pointer)
         documented = 0
         for place in node.places:

@@ -135,7 +135,7 @@ def _append(path: Path, run: str, line: dict[str, Any]) -> None:
 
 
 def read_journal(path: Path) -> Journal:
-    """Read the journal file *path*. Raise JournalError if it cannot be read, is no journal, or ends within a line."""
+    """Read the journal file *path*. Raise JournalError if it is not a readable, complete journal."""
     try:
         text = path.read_bytes().decode("utf-8")
     except OSError as error:

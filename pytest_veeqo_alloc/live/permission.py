@@ -113,7 +113,7 @@ class WritePermission:
 def grant_permission(options: WriteOptions, *, needs_key: bool = True, only_cleans_up: bool = False) -> WritePermission:
     """Return the permission that *options* grant. Raise NotPermittedError with a line for each missing or wrong option.
 
-    If *needs_key* is false, `api_key` may be missing. If *only_cleans_up* is true, `max_writes` and `orders` may be.
+    `api_key` is optional unless *needs_key*. `max_writes` and `orders` are optional if *only_cleans_up* is true.
     """
     problems = list(_target_problems(options))
     if needs_key and not options.api_key:

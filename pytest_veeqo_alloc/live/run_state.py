@@ -63,7 +63,9 @@ class RunState:
         return True
 
     def claim(self, charge: Charge | None = None) -> str:
-        """Wait until the rate limit permits a request, and return the name of its slot. Only a write has a *charge*.
+        """Wait until the rate limit permits a request, and return the name of its place in the rate.
+
+        *charge* has the units that a write allocates; None for a read.
 
         Raise RefusedError if no writes are left, or if *charge* exceeds the units that may still be allocated.
         """

@@ -30,7 +30,7 @@ _ENVIRONMENT = jinja2.Environment(
 
 @dataclass(slots=True)
 class Leaf:
-    """A member of a body on the HTML page."""
+    """A member of a request or response body, as the HTML report shows it."""
 
     pointer: str
     name: str

@@ -53,7 +53,7 @@ class RunReport:
 def build_run(
     engine: Engine, counted: Mapping[Origin, Coverage], by: str, started: datetime.datetime, run_id: str
 ) -> RunReport:
-    """Return the report of the program *by* on a run that began at *started* (UTC). *counted* is coverage by origin."""
+    """Return the report on a run of the program *by* that began at *started* (UTC), from the coverage by origin."""
     run = {
         "id": run_id,
         "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -117,7 +117,7 @@ class World:
         return replace(world, next_id=next_id, orders=world.orders.insert(order.order_id, order))
 
     def with_stock(self, sellable_id: int, stock: Stock) -> World:
-        """Return a copy of this world with *stock* of a sellable, which replaces its stock in the same warehouse."""
+        """Return a copy in which *stock* replaces the stock of the sellable in the same warehouse."""
         others = (entry for entry in self.stock.get(sellable_id, ()) if entry.warehouse_id != stock.warehouse_id)
         entries = self.stock.insert(sellable_id, (*others, stock))
         return replace(self, stock=entries, warehouses=self.warehouses | {stock.warehouse_id})

@@ -84,7 +84,7 @@ def quantity(byte: int, most: int) -> int:
 
 
 def id_strategy(name: str, ids: Ids) -> st.SearchStrategy[int]:
-    """Return a strategy for ids from the argument *name* (None: any id). Raise InvalidArgument for other values."""
+    """Return a strategy for *ids* (None allows any id). Raise InvalidArgument, naming the argument *name*, otherwise."""
     if ids is None:
         return st.integers(min_value=1, max_value=LARGEST_ID)
     if not isinstance(ids, st.SearchStrategy):

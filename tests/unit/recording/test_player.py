@@ -88,7 +88,7 @@ def test_bundled_cassette_plays_for_any_order_and_host_and_checks_the_request(ca
 
 
 def test_bundled_cassette_does_not_play_for_another_call(cassettes: Cassettes) -> None:
-    with cassettes.use("created"), pytest.raises(UnmatchedRequestError, match="another call"):
+    with cassettes.use("created"), pytest.raises(UnmatchedRequestError, match="another API operation"):
         requests.post("https://shop.example.net/products", json=BODY, timeout=10)
 
 
