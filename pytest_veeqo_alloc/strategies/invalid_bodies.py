@@ -7,7 +7,8 @@ import json
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Concatenate, NamedTuple, ParamSpec
+from functools import partial
+from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
@@ -22,7 +23,6 @@ from pytest_veeqo_alloc.strategies.values import NEW_NAMES, NEW_VALUES, NOT_DATE
 
 _OF_TYPE: dict[str, Any] = {"string": "1", "number": 1, "boolean": True, "object": {}, "array": []}
 
-P = ParamSpec("P")
 
 _LINKED = {
     "order.id", "allocation.order_id", "payment.order_id", "sellable.id", "warehouse.id", "stock_entry.sellable_id",
@@ -57,8 +57,8 @@ def invalid_allocation_responses() -> st.SearchStrategy[Broken]:
 
 @st.composite
 def broken_payloads(draw: st.DrawFn, valid: st.SearchStrategy[Payload], mutations: Mapping[str, Mutation]) -> Broken:
-    """Draw a body from *valid* and change it by one of *mutations*. Their keys are the ids of the broken rules."""
-    # Draw the rule last: Hypothesis tends to keep its first draws, and would try only a few rules.
+    """Draw a body from *valid* and break one rule in it. *mutations* maps each rule id to a mutation."""
+    # Draw the rule last: Hypothesis tends to keep its first draws, and would otherwise try only a few rules.
     payload = draw(valid)
     rule = draw(st.sampled_from(list(mutations)))
     payload, pointer = mutations[rule](draw, payload)
@@ -66,7 +66,7 @@ def broken_payloads(draw: st.DrawFn, valid: st.SearchStrategy[Payload], mutation
 
 
 class Member(NamedTuple):
-    """A documented field of a body. `owner` is the object that contains it; `name` has the form `OBJECT_TYPE.FIELD`."""
+    """A documented field of a body. `owner` is the object with the field. `name` has the form `OBJECT_TYPE.FIELD`."""
 
     pointer: str
     name: str
@@ -92,34 +92,16 @@ def draw_member(draw: st.DrawFn, side: BodySide, body: Payload, matches: Matches
     return member
 
 
-def mutation(change: Callable[Concatenate[st.DrawFn, Payload, P], tuple[Any, str]]) -> Callable[P, Mutation]:
-    """Turn *change* into a factory of mutations. The factory takes the arguments that follow `draw` and `body`."""
-
-    def with_arguments(*args: P.args, **kwargs: P.kwargs) -> Mutation:
-        return lambda draw, body: change(draw, body, *args, **kwargs)
-
-    return with_arguments
-
-
-@mutation
 def replacement(
-    draw: st.DrawFn,
-    body: Payload,
-    side: BodySide,
-    matches: Matches,
-    values: Sequence[Any],
-    then: Callable[[Payload], None] | None = None,
+    side: BodySide, matches: Matches, values: Sequence[Any], draw: st.DrawFn, body: Payload
 ) -> tuple[Any, str]:
-    """Set a field that *matches* accepts to one of *values*, then call *then* to adapt the rest of *body*."""
+    """Set a field that *matches* accepts to one of *values*."""
     member = draw_member(draw, side, body, matches)
     member.owner[member.field.name] = copy.deepcopy(draw(st.sampled_from(values)))
-    if then is not None:
-        then(body)
     return body, member.pointer
 
 
-@mutation
-def type_change(draw: st.DrawFn, body: Payload, side: BodySide, matches: Matches) -> tuple[Any, str]:
+def type_change(side: BodySide, matches: Matches, draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
     """Give a wrong type to the whole body, or to a field that *matches* accepts."""
     if draw(st.integers(0, 9)) == 9:
         return draw(st.sampled_from([None, [], [body], "text", 0, True])), ""
@@ -131,16 +113,14 @@ def type_change(draw: st.DrawFn, body: Payload, side: BodySide, matches: Matches
     return body, member.pointer
 
 
-@mutation
-def removal(draw: st.DrawFn, body: Payload, side: BodySide, matches: Matches) -> tuple[Any, str]:
-    """Remove a field that *matches* accepts from *body*."""
+def removal(side: BodySide, matches: Matches, draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
+    """Remove a field that *matches* accepts."""
     member = draw_member(draw, side, body, matches)
     del member.owner[member.field.name]
     return body, member.pointer
 
 
-@mutation
-def addition(draw: st.DrawFn, body: Payload, side: BodySide) -> tuple[Any, str]:
+def addition(side: BodySide, draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
     """Add an undocumented member to an object in *body*."""
     member = draw_member(draw, side, body, lambda member: True)
     name = draw(st.sampled_from(NEW_NAMES))
@@ -148,10 +128,9 @@ def addition(draw: st.DrawFn, body: Payload, side: BodySide) -> tuple[Any, str]:
     return body, join(member.pointer.rpartition("/")[0], name)
 
 
-def excess_depth(side: BodySide, matches: Matches) -> Mutation:
-    """Return a mutation that makes a body too deep. It sets a field that *matches* accepts to nested arrays."""
-    nest = replacement(side, matches, [json.loads("[" * 71 + "]" * 71)])
-    return lambda draw, body: (nest(draw, body)[0], "")
+def excess_depth(side: BodySide, matches: Matches, draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
+    """Set a field that *matches* accepts to arrays that are nested too deeply."""
+    return replacement(side, matches, [json.loads("[" * 71 + "]" * 71)], draw, body)[0], ""
 
 
 def _line_shape(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
@@ -185,23 +164,28 @@ def _above_lines(member: Member) -> bool:
 
 REQUEST_MUTATIONS: Mapping[str, Mutation] = {
     "request-not-wrapped": lambda draw, body: (body["allocation"], ""),
-    "wrong-type": type_change("request", _above_lines),
-    "null-value": replacement("request", lambda member: member.name.startswith("allocation."), [None]),
-    "required-field": removal("request", _above_lines),
-    "undocumented-field": addition("request"),
+    "wrong-type": partial(type_change, "request", _above_lines),
+    "null-value": partial(replacement, "request", lambda member: member.name.startswith("allocation."), [None]),
+    "required-field": partial(removal, "request", _above_lines),
+    "undocumented-field": partial(addition, "request"),
     "line-item-shape": _line_shape,
-    "line-items-empty": replacement("request", lambda member: member.field.name == "line_items_attributes", [[]]),
-    "quantity-not-positive": replacement("request", _is_quantity, [0, -1, -1000, 0.0, -1.0]),
-    "quantity-not-integer": replacement("request", _is_quantity, [0.5, 1.5, -0.5, 1e-9]),
+    "line-items-empty": partial(
+        replacement, "request", lambda member: member.field.name == "line_items_attributes", [[]]
+    ),
+    "quantity-not-positive": partial(replacement, "request", _is_quantity, [0, -1, -1000, 0.0, -1.0]),
+    "quantity-not-integer": partial(replacement, "request", _is_quantity, [0.5, 1.5, -0.5, 1e-9]),
     "duplicate-sellable": _duplicate,
-    "id-not-positive-integer": replacement("request", _is_id, NOT_IDS),
-    "non-finite-number": replacement("request", _is_id, NOT_FINITE),
-    "too-deep": excess_depth("request", _above_lines),
+    "id-not-positive-integer": partial(replacement, "request", _is_id, NOT_IDS),
+    "non-finite-number": partial(replacement, "request", _is_id, NOT_FINITE),
+    "too-deep": partial(excess_depth, "request", _above_lines),
 }
 
 
-def _adapt_totals(order: Payload) -> None:
-    """Recalculate the totals of *order*, and whether the order is allocated completely."""
+def _consistent_replacement(
+    matches: Matches, values: Sequence[Any], draw: st.DrawFn, order: Payload
+) -> tuple[Any, str]:
+    """Set a field that *matches* accepts to one of *values*. Recalculate the totals and `allocated_completely`."""
+    _, pointer = replacement("response", matches, values, draw, order)
     lines = order["line_items"]
     subtotal = sum(line["quantity"] * line["price_per_unit"] for line in lines) - order["total_discounts"]
     order["subtotal_price"] = round(subtotal, 2)
@@ -212,6 +196,7 @@ def _adapt_totals(order: Payload) -> None:
         for line in allocation["line_items"]
     )
     order["allocated_completely"] = all(allocated.get(line["sellable"]["id"], 0) >= line["quantity"] for line in lines)
+    return order, pointer
 
 
 _WHOLE = st.integers(1, 1000)
@@ -220,15 +205,14 @@ _MONEY = st.sampled_from([1, 0.01, -0.01, -250, 0.5])
 _TITLES = st.sampled_from(["sellable.sellable_title", "sellable.product_title"])
 
 
-@mutation
 def _add(
-    draw: st.DrawFn, order: Payload, name: str, *totals: str, amounts: st.SearchStrategy[Any] = _WHOLE
+    name: str, draw: st.DrawFn, order: Payload, *, amounts: st.SearchStrategy[Any] = _WHOLE, total: str | None = None
 ) -> tuple[Any, str]:
-    """Break one arithmetic rule: add an amount to the field *name* and to the *totals* that depend on it."""
+    """Add an amount to the field *name*, so that an arithmetic rule is broken. Add the same amount to *total*."""
     member = draw_member(draw, "response", order, lambda member: member.name == name)
     amount = draw(amounts)
     member.owner[member.field.name] += amount
-    for total in totals:
+    if total is not None:
         order[total] += amount
     return order, member.pointer
 
@@ -260,7 +244,7 @@ def _is_free_id(member: Member) -> bool:
 
 
 def _is_free_amount(member: Member) -> bool:
-    # Several arithmetic rules use the prices of a sellable, so that a negative price would break more than one rule.
+    # Several arithmetic rules use the prices of a sellable, so a negative price would break more than one rule.
     return member.field.is_amount and not member.name.startswith("sellable.")
 
 
@@ -268,35 +252,37 @@ _NO_ORDERS: list[Any] = [{}, {"status": "created"}, {"error_messages": "Not foun
 
 RESPONSE_MUTATIONS: Mapping[str, Mutation] = {
     "not-an-order": lambda draw, order: (copy.deepcopy(draw(st.sampled_from(_NO_ORDERS))), ""),
-    "wrong-type": type_change("response", _is_typed),
-    "null-value": replacement("response", lambda member: _is_typed(member) and not member.field.nullable, [None]),
-    "required-field": removal("response", lambda member: member.field.required),
-    "absent-field": removal("response", lambda member: not member.field.required),
-    "undocumented-field": addition("response"),
-    "id-not-positive-integer": replacement("response", _is_free_id, NOT_IDS),
-    "datetime-format": replacement("response", lambda member: member.field.is_datetime, NOT_DATES),
-    "quantity-not-positive": replacement("response", _is_quantity, [0, -1, -7.0], _adapt_totals),
-    "quantity-not-integer": replacement("response", _is_quantity, [0.5, 1.25, -0.5], _adapt_totals),
-    "negative-amount": replacement("response", _is_free_amount, [-0.01, -1, -1399.5], _adapt_totals),
-    "non-finite-number": replacement("response", lambda member: member.field.type == "number", NOT_FINITE),
-    "too-deep": excess_depth("response", lambda member: True),
-    "allocation-order": _add("allocation.order_id"),
-    "payment-order": _add("payment.order_id"),
-    "available-stock": _add("stock_entry.available_stock_level", amounts=_UNITS),
-    "stock-totals": _add("inventory.incoming_stock_level_at_all_warehouses", amounts=_UNITS),
-    "stock-copies": _add("sellable.stock_level_at_all_warehouses", amounts=_UNITS),
-    "stock-entry-sellable": _add("stock_entry.sellable_id"),
-    "stock-entry-warehouse": _add("stock_entry.warehouse_id"),
-    "profit": _add("sellable.profit", amounts=_MONEY),
-    "margin": _add("sellable.margin", amounts=_MONEY),
-    "on-hand-value": _add("sellable.on_hand_value", amounts=_MONEY),
-    "title-copies": lambda draw, order: _add(draw(_TITLES), amounts=st.just(" copied"))(draw, order),
-    "main-image-product": _add("main_image.product_id"),
-    "subtotal": _add("order.subtotal_price", "total_price", amounts=_MONEY),
-    "total": _add("order.total_price", amounts=_MONEY),
+    "wrong-type": partial(type_change, "response", _is_typed),
+    "null-value": partial(
+        replacement, "response", lambda member: _is_typed(member) and not member.field.nullable, [None]
+    ),
+    "required-field": partial(removal, "response", lambda member: member.field.required),
+    "absent-field": partial(removal, "response", lambda member: not member.field.required),
+    "undocumented-field": partial(addition, "response"),
+    "id-not-positive-integer": partial(replacement, "response", _is_free_id, NOT_IDS),
+    "datetime-format": partial(replacement, "response", lambda member: member.field.is_datetime, NOT_DATES),
+    "quantity-not-positive": partial(_consistent_replacement, _is_quantity, [0, -1, -7.0]),
+    "quantity-not-integer": partial(_consistent_replacement, _is_quantity, [0.5, 1.25, -0.5]),
+    "negative-amount": partial(_consistent_replacement, _is_free_amount, [-0.01, -1, -1399.5]),
+    "non-finite-number": partial(replacement, "response", lambda member: member.field.type == "number", NOT_FINITE),
+    "too-deep": partial(excess_depth, "response", lambda member: True),
+    "allocation-order": partial(_add, "allocation.order_id"),
+    "payment-order": partial(_add, "payment.order_id"),
+    "available-stock": partial(_add, "stock_entry.available_stock_level", amounts=_UNITS),
+    "stock-totals": partial(_add, "inventory.incoming_stock_level_at_all_warehouses", amounts=_UNITS),
+    "stock-copies": partial(_add, "sellable.stock_level_at_all_warehouses", amounts=_UNITS),
+    "stock-entry-sellable": partial(_add, "stock_entry.sellable_id"),
+    "stock-entry-warehouse": partial(_add, "stock_entry.warehouse_id"),
+    "profit": partial(_add, "sellable.profit", amounts=_MONEY),
+    "margin": partial(_add, "sellable.margin", amounts=_MONEY),
+    "on-hand-value": partial(_add, "sellable.on_hand_value", amounts=_MONEY),
+    "title-copies": lambda draw, order: _add(draw(_TITLES), draw, order, amounts=st.just(" copied")),
+    "main-image-product": partial(_add, "main_image.product_id"),
+    "subtotal": partial(_add, "order.subtotal_price", total="total_price", amounts=_MONEY),
+    "total": partial(_add, "order.total_price", amounts=_MONEY),
     "completeness": _completeness,
     "allocated-sellable": _not_ordered,
-    "subscription-plan": _add("company.subscription_plan_id"),
+    "subscription-plan": partial(_add, "company.subscription_plan_id"),
 }
 
 _TOO_DEEP = [
@@ -316,7 +302,7 @@ def malformed_bodies(draw: st.DrawFn) -> bytes:
 
 
 def _malformed(text: str) -> dict[str, list[bytes]]:
-    """Return malformed variants of *text*, a valid body as JSON, by the kind of defect."""
+    """Map each kind of defect to malformed variants of *text*, a valid body as JSON."""
     body = text.encode()
     bad_utf8 = (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\xaf", b"\xf5\x80\x80\x80")
     not_finite = ("NaN", "Infinity", "-Infinity", "1e400", "-1e999", "9" * 5000)

@@ -1,8 +1,9 @@
-"""Hypothesis strategies for order ids and valid request bodies. Functions to check arguments of strategies."""
+"""Hypothesis strategies for order ids and valid request bodies, and checks of the arguments of strategies."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import accumulate
 from typing import Any
 
 from hypothesis import strategies as st
@@ -55,8 +56,7 @@ def _requests(
 ) -> Payload:
     ids = draw(sellables)
     sizes = draw(st.binary(min_size=len(ids), max_size=len(ids)))
-    lines = [(sellable, quantity(size, max_quantity)) for sellable, size in zip(ids, sizes, strict=True)]
-    return _request(draw(warehouses), lines)
+    return _request(draw(warehouses), ids, sizes, max_quantity)
 
 
 @st.composite
@@ -64,18 +64,16 @@ def _requests_of_near_ids(
     draw: st.DrawFn, warehouses: st.SearchStrategy[int], fewest: int, most: int, max_quantity: int, step: int
 ) -> Payload:
     """Generate a body with sellable ids close to each other. One draw for all ids is faster than many draws."""
-    sellable = draw(st.integers(min_value=1, max_value=LARGEST_ID - 256 * most)) - step
+    first = draw(st.integers(min_value=1, max_value=LARGEST_ID - 256 * most)) - step
     steps_and_sizes = draw(st.binary(min_size=2 * fewest, max_size=2 * most))
-    lines = []
-    for index in range(0, len(steps_and_sizes) - 1, 2):
-        sellable += step + steps_and_sizes[index]
-        lines.append((sellable, quantity(steps_and_sizes[index + 1], max_quantity)))
-    return _request(draw(warehouses), lines)
+    offsets = accumulate(step + byte for byte in steps_and_sizes[::2])
+    return _request(draw(warehouses), (first + offset for offset in offsets), steps_and_sizes[1::2], max_quantity)
 
 
-def _request(warehouse: int, lines: list[tuple[int, int]]) -> Payload:
-    attributes = [{"sellable_id": sellable, "quantity": units} for sellable, units in lines]
-    return {"allocation": {"warehouse_id": warehouse, "line_items_attributes": attributes}}
+def _request(warehouse: int, sellables: Iterable[int], sizes: bytes, max_quantity: int) -> Payload:
+    pairs = zip(sellables, sizes, strict=False)
+    lines = [{"sellable_id": sellable, "quantity": quantity(size, max_quantity)} for sellable, size in pairs]
+    return {"allocation": {"warehouse_id": warehouse, "line_items_attributes": lines}}
 
 
 def quantity(byte: int, most: int) -> int:
@@ -84,7 +82,7 @@ def quantity(byte: int, most: int) -> int:
 
 
 def id_strategy(name: str, ids: Ids) -> st.SearchStrategy[int]:
-    """Return a strategy for *ids* (None allows any id). Raise InvalidArgument, naming the argument *name*, otherwise."""
+    """Return a strategy for *ids* (None: any id). Raise InvalidArgument, which mentions *name*, for invalid ids."""
     if ids is None:
         return st.integers(min_value=1, max_value=LARGEST_ID)
     if not isinstance(ids, st.SearchStrategy):
@@ -112,7 +110,7 @@ def _distinct_ids(name: str, ids: Collection[int]) -> Sequence[int]:
 
 
 def line_range(minimum: int, maximum: int, sellable_ids: Ids, *, unique: bool = True) -> tuple[int, int]:
-    """Return both limits, the maximum at most the number of ids if *unique*. Raise InvalidArgument for bad limits."""
+    """Return both limits. With *unique*, reduce *maximum* to the number of ids. Raise InvalidArgument for bad limits."""
     check_integer("min_lines", minimum, LINES_LIMIT)
     check_integer("max_lines", maximum, LINES_LIMIT)
     if minimum > maximum:
@@ -132,7 +130,7 @@ def check_integer(name: str, value: Any, largest: int) -> None:
 
 
 def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    """Raise InvalidArgument unless *value* is one of *choices* and has its type. 1 is not accepted for True."""
+    """Raise InvalidArgument unless *value* is one of *choices*. The integer 1 is not accepted for the choice True."""
     if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
         got = ascii(value)[:60] if isinstance(value, (str, bool)) or value is None else _short(value)
         raise InvalidArgument(f"{name} must be one of {', '.join(map(repr, choices))}, not {got}")
@@ -143,7 +141,7 @@ def _is_id(value: Any) -> bool:
 
 
 def _short(value: Any) -> str:
-    """Describe *value* for a message: a number of up to 20 digits, otherwise the name of the type."""
+    """Return *value* as text for a message if it is a number of up to 20 digits. Otherwise describe the value."""
     if isinstance(value, (int, float)) and abs(value) < 10**20:
         return str(value)
     return "a larger number" if isinstance(value, int) else type(value).__name__

@@ -30,15 +30,7 @@ from pytest_veeqo_alloc.strategies.requests import (
     id_strategy,
     line_range,
 )
-from pytest_veeqo_alloc.strategies.values import (
-    ANYTHING,
-    LARGEST_ID,
-    NEW_NAMES,
-    NUMBERS,
-    TEXTS,
-    ValuePool,
-    valid_value,
-)
+from pytest_veeqo_alloc.strategies.values import ANYTHING, LARGEST_ID, NEW_NAMES, NUMBERS, TEXTS, ValuePool, valid_value
 from pytest_veeqo_alloc.strategies.variations import (
     ANSWER_VARIATIONS,
     BALANCED_VARIATIONS,
@@ -49,24 +41,22 @@ from pytest_veeqo_alloc.strategies.variations import (
     vary,
 )
 
-_FIELD_CHANGES = 64
-_BYTES = st.binary(min_size=_FIELD_CHANGES, max_size=_FIELD_CHANGES)
+_BYTES = st.binary(min_size=64, max_size=64)
 _FEW_BYTES = st.binary(min_size=6, max_size=6)
-# Letters of several scripts, marks, quotes, control characters. With all of Unicode, the first example of a fresh
-# checkout would wait a second for the character table that Hypothesis builds.
+# Not all of Unicode: Hypothesis would first build a table of all characters, which takes a second.
 _TEXT = st.text(
     "abcXYZ 019.,-_/\\\"'<>&%{}[]\n\t\x00\x7f\u00e4\u00df\u00e9\u0416\u044f\u6f22\u0645\u0631\u0301\u200b\u202e\U0001f4e6\U0001d54f",
     max_size=30,
 )
 _ID = st.integers(min_value=1, max_value=LARGEST_ID - 16)
 _NUMBER = st.integers(min_value=-(10**9), max_value=10**9).map(lambda hundredths: hundredths / 100)
-# The requested allocation is clear even if the request breaks these rules.
+# A request that breaks only these rules still determines the allocation.
 _ANSWERABLE = {"duplicate-sellable": "off", "undocumented-field": "off"}
 _MAX_DIFFERENCES, _MAX_LENGTH = 25, 60
 
 
 class GeneratedOrder(dict[str, Any]):
-    """A generated order with a short repr: the changed fields only. `yaml.safe_dump` needs a plain `dict(order)`."""
+    """A generated order. The repr shows only the changed fields. Pass `dict(order)` to `yaml.safe_dump`."""
 
     def __repr__(self) -> str:
         changes = diff(build_order(), self)
@@ -98,12 +88,12 @@ def allocation_responses(
 ) -> st.SearchStrategy[GeneratedOrder]:
     """Return a strategy for valid bodies of a 201 response: complete orders that satisfy every rule of the contract.
 
-    *request* is a valid request body. If given, it determines the warehouse, sellables and quantities of the
-    allocation. Otherwise, *warehouse_ids*, *sellable_ids*, *min_lines* and *max_lines* limit them. *max_quantity*
-    limits allocated quantities, not ordered quantities. *complete* is the value of `allocated_completely` (None: either
-    value). With the *variant* "observed", orders have the members that the live API returned in 2026. The deviations
-    "observed" accept them. With *extra_fields*, objects may have undocumented members. Clients must ignore these
-    members, and the profile "strict" reports them. Raise `hypothesis.errors.InvalidArgument` for invalid arguments.
+    If *request*, a valid request body, is given, each order has the allocation that the request describes. Otherwise,
+    *warehouse_ids*, *sellable_ids*, *min_lines* and *max_lines* limit the allocation. *max_quantity* limits allocated
+    quantities, not ordered quantities. *complete* is the value of `allocated_completely` (None: either value). With the
+    *variant* "observed", orders have the members that the live API returned in 2026. The deviation pack "observed"
+    accepts such orders. With *extra_fields*, objects may have undocumented members. Clients must ignore these members,
+    and the profile "strict" reports them. Raise `hypothesis.errors.InvalidArgument` for invalid arguments.
     """
     check_choice("variant", variant, VARIANTS)
     check_choice("complete", complete, (True, False, None))
@@ -149,7 +139,7 @@ def allocation_interactions(
 
 
 def balanced_orders() -> st.SearchStrategy[GeneratedOrder]:
-    """Return a strategy for valid orders with all fields that arithmetic rules use, so that each can be broken."""
+    """Return a strategy for valid orders with all fields that the arithmetic rules use."""
     return _orders(StoryConstraints(None, None, None, 1, 3, MAX_QUANTITY, None), None, BALANCED_VARIATIONS)
 
 
@@ -179,7 +169,7 @@ def _orders(
     extra: bool = False,
 ) -> GeneratedOrder:
     fields = free_fields()
-    # Each byte other than 0 chooses a field or a variation. The index counts too, since Hypothesis often repeats a byte.
+    # Each byte other than 0 chooses a field or a variation. Hypothesis often repeats a byte, so the index is added.
     choices = [(index, (byte + 37 * index) % 256) for index, byte in enumerate(draw(_BYTES)) if byte]
     changed = [(index, fields[choice]) for index, choice in choices if choice < len(fields)]
     chosen = {variations[(byte + 7 * index) % len(variations)] for index, byte in enumerate(draw(_FEW_BYTES)) if byte}
@@ -195,7 +185,7 @@ def _orders(
 
 
 def _values(draw: st.DrawFn, changed: list[tuple[int, tuple[str, Field]]]) -> dict[tuple[str, str], Any]:
-    """Draw a value for each field in *changed*. The index in a pair says which drawn byte selects the value."""
+    """Draw a value for each field in *changed*. The index of a field says which byte selects the value."""
     codes, pool = draw(_BYTES), ValuePool((draw(_TEXT), draw(_TEXT)), (draw(_ID),), (draw(_NUMBER),))
     return {
         (shape, field.name): valid_value(field, example_value(shape, field.name), codes[index], pool)
@@ -215,11 +205,8 @@ def _make_observed(draw: st.DrawFn, order: GeneratedOrder) -> None:
 
 
 def _of_type(json_type: str, byte: int) -> Any:
-    if json_type == "string":
-        return TEXTS[byte % len(TEXTS)]
-    if json_type == "number":
-        return NUMBERS[byte % len(NUMBERS)]
-    return {"null": None, "boolean": True, "object": {"id": byte}, "array": [byte]}[json_type]
+    scalars = {"string": TEXTS[byte % len(TEXTS)], "number": NUMBERS[byte % len(NUMBERS)], "boolean": True}
+    return {**scalars, "null": None, "object": {"id": byte}, "array": [byte]}[json_type]
 
 
 def _add_fields(draw: st.DrawFn, order: GeneratedOrder) -> None:
@@ -240,7 +227,7 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
 
 @functools.cache
 def free_fields() -> tuple[tuple[str, Field], ...]:
-    """Return fields that are not computed from the story, as pairs of object type and field. There are at most 255."""
+    """Return at most 255 pairs of object type and field: the fields that are not computed from the story."""
     documented, no_values = build_order(), ValuePool((), (), ())
     places = field_trees()["response"].all_places()
     fields = {(place.shape, place.field.name): place.field for place in places if place.field.shape is None}

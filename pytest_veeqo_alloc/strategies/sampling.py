@@ -12,12 +12,13 @@ from pytest_veeqo_alloc.strategies.invalid_bodies import REQUEST_MUTATIONS, Brok
 from pytest_veeqo_alloc.strategies.requests import allocation_requests
 from pytest_veeqo_alloc.strategies.responses import allocation_responses
 
+_QUIET = settings(database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 _SKIPPED = 20
 """The number of examples to skip, since Hypothesis begins with the simplest examples."""
 
 
 def sample(side: str, number: int) -> Any:
-    """Return a valid body for a *side* (`request`, `response`). The same *number* always gives the same body."""
+    """Return a valid body for *side*, "request" or "response". The same *number* always gives the same body."""
     return _examples(allocation_requests() if side == "request" else allocation_responses(), _SKIPPED, number)[-1]
 
 
@@ -27,13 +28,13 @@ def samples(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
 
 
 def broken_requests(rule: str, count: int, warehouse_id: int, sellable_ids: Sequence[int], units: int) -> list[Broken]:
-    """Return *count* request bodies that break only *rule*, for the warehouse and sellables of a server."""
+    """Return *count* request bodies with the given ids. Each body breaks *rule* and no other rule."""
     valid = _existing(warehouse_id, sellable_ids, units)
     return samples(broken_payloads(valid, {rule: REQUEST_MUTATIONS[rule]}), count)
 
 
 def valid_requests(count: int, warehouse_id: int, sellable_ids: Sequence[int], units: int) -> list[Any]:
-    """Return *count* valid request bodies for the given warehouse and sellables, with quantities up to *units*."""
+    """Return *count* valid request bodies with the given ids and quantities up to *units*."""
     return samples(_existing(warehouse_id, sellable_ids, units), count)
 
 
@@ -44,18 +45,10 @@ def _existing(warehouse_id: int, sellable_ids: Sequence[int], units: int) -> st.
 
 
 def _examples(strategy: st.SearchStrategy[Any], count: int, number: int | None = None) -> list[Any]:
-    """Return values from *strategy*, generated from the seed *number* (None: the same values in every run)."""
+    """Return at most *count* values from *strategy*. *number* is the seed. Without it, every run gives the same values."""
     values: list[Any] = []
 
-    # No property is tested, so health checks and deadlines do not apply.
-    @settings(
-        max_examples=count,
-        database=None,
-        deadline=None,
-        derandomize=number is None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @settings(_QUIET, max_examples=count, derandomize=number is None)
     @given(strategy)
     def collect(value: Any) -> None:
         values.append(value)

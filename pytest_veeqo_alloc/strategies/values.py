@@ -40,7 +40,7 @@ NUMBERS = (-1, 0.5, 1, 10**12, -3.25, 1e-7, 2**31, 0)
 AMOUNTS = (0.01, 1, 12.5, 10**9, 0.3)
 IDS = (1, 2**31 - 1, 2**31, 2**32 + 1, LARGEST_ID - 16)
 
-# Choices with containers are copied on use, so that a test may change one body without changing the next body.
+# Lists and objects are copied on use, so that a test may change one body without changing the next body.
 ANYTHING: tuple[Any, ...] = (
     "text", 7, True, "2016-04-06T12:25:40Z", {}, [], {"id": 1, "text": "note", "is_new?": False}, [{"id": 1}, None, 0.5],
     -0.25, "",
@@ -59,7 +59,7 @@ NOT_DATES = (
 
 @dataclass(frozen=True, slots=True)
 class ValuePool:
-    """Values that were drawn for one example. Fields choose from these values and the constants of this module."""
+    """Values drawn for one example. `valid_value` uses these values and the constants of this module."""
 
     texts: tuple[str, ...]
     ids: tuple[int, ...]
@@ -67,7 +67,7 @@ class ValuePool:
 
 
 def valid_value(field: Field, example: Any, byte: int, pool: ValuePool) -> Any:
-    """Return the valid value of *field* that *byte* selects. A field with a documented type never gets *example*."""
+    """Return the valid value for *field* that *byte* selects. For a documented type, it differs from *example*."""
     if field.type is None:
         return copy.deepcopy(ANYTHING[byte % len(ANYTHING)])
     if field.type == "boolean":

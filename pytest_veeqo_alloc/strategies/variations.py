@@ -1,12 +1,8 @@
-"""Variations: functions that change some facts of an order.
-
-Without any variation, the order is the documented example. Bytes other than 0 choose variations, so Hypothesis shrinks
-towards the example.
-"""
+"""Variations: functions that change some facts of an order. Without variations, it is the documented example."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +20,7 @@ _UNITS = st.integers(min_value=0, max_value=100_000)
 
 @dataclass(frozen=True, slots=True)
 class StoryConstraints:
-    """Constraints on a story. Ids: None for the documented ids. `complete`: all units are allocated (None: either)."""
+    """Limits for a story. None means that any ids are allowed, and that the order may be complete or incomplete."""
 
     order_ids: IDs | None
     warehouse_ids: IDs | None
@@ -39,10 +35,7 @@ Variation = Callable[[st.DrawFn, Story, StoryConstraints], Story]
 
 
 def initial_story(draw: st.DrawFn, constraints: StoryConstraints, request: Mapping[str, Any] | None) -> Story:
-    """Return the facts of an order for the units that *request*, a valid request body, allocates.
-
-    Without *request*, return the facts of the documented example, with ids and a line count that *constraints* allow.
-    """
+    """Return a story with the allocation of *request*. Without a request, adapt the example to *constraints*."""
     story = Story() if constraints.order_ids is None else Story(draw(constraints.order_ids))
     if request is not None:
         allocation = request["allocation"]
@@ -157,16 +150,14 @@ def _allocation_id(draw: st.DrawFn, story: Story, constraints: StoryConstraints)
 
 
 def _ordered_more(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
-    """Order more units of the first sellable than are allocated, unless the order must be complete."""
-    if constraints.complete:
-        return story
+    """Order more units of the first sellable than are allocated."""
     return _first_line(story, quantity=story.lines[0].quantity + draw(st.integers(1, constraints.max_quantity)))
 
 
 def _allocated_less(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
-    """Allocate fewer units of the first sellable, or none, unless the order must be complete."""
+    """Allocate fewer units of the first sellable, or no units."""
     allocation, *others = story.allocations
-    if constraints.complete or not allocation.lines:
+    if not allocation.lines:
         return story
     (sellable, units), *rest = allocation.lines
     fewer = draw(st.integers(0, units - 1))
@@ -174,37 +165,35 @@ def _allocated_less(draw: st.DrawFn, story: Story, constraints: StoryConstraints
     return replace(story, allocations=(replace(allocation, lines=lines), *others))
 
 
-def _no_allocation(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
-    return story if constraints.complete else replace(story, allocations=())
-
-
+_no_allocation = _facts(replace, allocations=st.just(()))
 _infinite_stock = _facts(_first_stock, infinite=st.just(True))
 _CUSTOMERS = st.tuples(st.integers(1, LARGEST_ID), st.sampled_from(TEXTS)).map(
     lambda drawn: Customer(drawn[0], *[drawn[1]] * 8)
 )
 
-# Variations are applied in this order. Those that remove allocations must follow those that change an allocation.
+# Variations are applied in this order. The variations that remove allocations must be the last.
 VARIATIONS: tuple[Variation, ...] = (
     _order_id, _warehouse, _quantity, _facts(_first_line, price=_AMOUNTS), _facts(_first_line, cost=_AMOUNTS),
     _facts(_first_line, paid=_AMOUNTS), _facts(_first_line, tax=_AMOUNTS), _facts(replace, discount=_AMOUNTS),
     _facts(replace, delivery=_AMOUNTS), _sellable, _facts(_first_stock, physical=_UNITS, allocated=_UNITS),
     _facts(_first_stock, incoming=st.integers(1, 100_001)), _infinite_stock, _more_lines, _earlier_allocation,
     _second_warehouse, _allocation_id, _facts(replace, customer=_CUSTOMERS),
-    _facts(replace, placed_at=st.sampled_from(DATES)),
-    _ordered_more, _allocated_less, _no_allocation,
+    _facts(replace, placed_at=st.sampled_from(DATES)), _ordered_more, _allocated_less, _no_allocation,
 )  # fmt: skip
+_INCOMPLETE = (_ordered_more, _allocated_less, _no_allocation)
 _REQUESTED = (_warehouse, _quantity, _sellable, _more_lines, _no_allocation)
 ANSWER_VARIATIONS = tuple(variation for variation in VARIATIONS if variation not in _REQUESTED)
 """The variations that keep the warehouse, the sellables and the quantities of a given request."""
-_UNBALANCED = (_infinite_stock, _earlier_allocation, _ordered_more, _allocated_less, _no_allocation)
+_UNBALANCED = (_infinite_stock, _earlier_allocation, *_INCOMPLETE)
 BALANCED_VARIATIONS = tuple(variation for variation in VARIATIONS if variation not in _UNBALANCED)
-"""The variations that keep all fields that the arithmetic rules use."""
+"""The variations that keep every field that an arithmetic rule uses."""
 
 
-def vary(draw: st.DrawFn, story: Story, chosen: Collection[Variation], constraints: StoryConstraints) -> Story:
-    """Apply the *chosen* variations to *story*. If the order must be incomplete, order unallocated units as well."""
+def vary(draw: st.DrawFn, story: Story, chosen: set[Variation], constraints: StoryConstraints) -> Story:
+    """Apply the *chosen* variations to *story*. Make the order complete or incomplete if *constraints* require it."""
+    if constraints.complete:
+        chosen = chosen.difference(_INCOMPLETE)
     for variation in VARIATIONS:
-        incomplete = variation is _ordered_more and constraints.complete is False and bool(story.allocations)
-        if variation in chosen or incomplete:
+        if variation in chosen or (variation is _ordered_more and constraints.complete is False):
             story = variation(draw, story, constraints)
     return story
