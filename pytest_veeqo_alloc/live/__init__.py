@@ -9,12 +9,12 @@ class LiveError(Exception):
     trims_traceback = True
 
     def for_command(self) -> str:
-        """Return the message with pytest's options (`--veeqo-alloc-rate`) spelt as those of the command (`--rate`)."""
+        """Return the message for the command line: with `--rate` instead of pytest's `--veeqo-alloc-rate`, and so on."""
         return str(self).replace("--veeqo-alloc-", "--")
 
 
 class NotPermittedError(LiveError):
-    """The options do not permit writes to a foreign server. The message has a line for each problem."""
+    """The user's options do not permit writes to a foreign server. The message has a line for each problem."""
 
 
 class RefusedError(LiveError):
@@ -30,8 +30,8 @@ class NotSentError(SendError):
 
 
 class JournalError(LiveError):
-    """The journal of the writes to a foreign server cannot be read, written or used."""
+    """The journal (the file that records the writes) cannot be read, written or used."""
 
 
 class PoolError(LiveError):
-    """The order pool, the list of orders that may be written to, is missing or cannot be read."""
+    """The order pool (the list of orders that may be written to) is missing or invalid."""

@@ -1,7 +1,4 @@
-"""Cleanup: deletes the allocations that a journal recorded. It is safe to repeat.
-
-The documented delete call removes all allocations of an order. So an order with any other allocation is only reported.
-"""
+"""Functions that delete the allocations recorded in a journal. They are safe to repeat."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ _MAX_DELETIONS = 50
 
 @dataclass(frozen=True, slots=True)
 class CleanupResult:
-    """The outcome for one order: a sentence for the user, and whether an allocation of the journal may be left."""
+    """The result for one order: a sentence for the user, and whether recorded allocations may be left."""
 
     sentence: str
     is_left: bool
@@ -63,6 +60,7 @@ def _clean_order(order_id: int, entries: Sequence[Entry], live: LiveClient) -> t
         if not ours:
             return f"deleted {_listed(deleted)}" if deleted else "no allocation of this journal is left", False
         ids = [allocation.id for allocation in held]
+        # The documented delete call removes all allocations of an order.
         if others := [number for number in ids if number not in ours]:
             return (
                 f"kept {_listed(sorted(ours))}: the order also has {_listed(others)}, not known to be of this journal, "

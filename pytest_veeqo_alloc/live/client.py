@@ -1,7 +1,4 @@
-"""The guarded client of a foreign server.
-
-Each request waits for the rate limit. Each write is counted and recorded in the journal before it is sent.
-"""
+"""The client of a foreign server. Each write is counted, and recorded in the journal, before it is sent."""
 
 from __future__ import annotations
 
@@ -38,29 +35,29 @@ JSON_HEADERS: Headers = (("Content-Type", "application/json"),)
 
 
 class Admission(AbstractContextManager["Admission"]):
-    """A permission to send one request, to be used as a context manager.
+    """Permission to send one request inside a `with` block, which should pass the response to `end`.
 
-    If `end` is not called in the block, the outcome is 'not sent' after a NotSentError, and otherwise unknown.
+    Otherwise, the journal gets the outcome 'not sent' after a NotSentError, and no outcome after anything else.
     """
 
-    def __init__(self, live: LiveClient, slot: str, entry: Entry | None) -> None:
-        self._live, self._slot, self._entry = live, slot, entry
+    def __init__(self, live: LiveClient, request_id: str, entry: Entry | None) -> None:
+        self._live, self._request_id, self._entry = live, request_id, entry
         self._is_open = True
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.end("not sent" if isinstance(error, NotSentError) else None)
 
     def end(self, outcome: Response | Literal["not sent"] | None = None) -> None:
-        """Record *outcome* (None if unknown). The request no longer counts as running. Further calls do nothing."""
+        """Record that the request has ended with *outcome*, or None if that is unknown. Only the first call counts."""
         if self._is_open:
             self._is_open = False
-            self._live.run_state.end(self._slot)
+            self._live.run_state.end(self._request_id)
             if self._entry is not None:
                 self._live.record_outcome(self._entry, outcome)
 
 
 class LiveClient:
-    """A client that sends only what *permission* allows. The processes of a run share their counts in *folder*."""
+    """A client that sends only what *permission* allows. The processes of a run count their writes in *folder*."""
 
     def __init__(
         self,
@@ -76,10 +73,10 @@ class LiveClient:
         self.timeouts, self._backoff = timeouts, backoff or Backoff()
         self._session = requests.Session()
         self._session.trust_env = permission.trust_env
-        self._known: dict[int, Ids] = {}
+        self._known: dict[int, Ids | None] = {}
 
     def admission(self, request: Request) -> Admission:
-        """Wait for the rate limit, then admit another client's *request*. Raise RefusedError if it is not permitted."""
+        """Admit another client's *request* as soon as the rate limit permits. Raise RefusedError if it must not be sent."""
         self._check_target(request)
         if request.method.upper() in READS:
             return self._admit()
@@ -95,21 +92,21 @@ class LiveClient:
     def post(
         self, order_id: int, payload: Any, *, headers: Headers = JSON_HEADERS, key: str | None = None
     ) -> Interaction:
-        """Send an allocation call, and retry it after a 429 response. Bytes as *payload* are sent unchanged.
+        """Send an allocation call, and retry it after a 429 response. A *payload* of type bytes is sent unchanged.
 
-        *key* replaces the API key, and an empty *key* sends none. Raise RefusedError if the write is not permitted, and
+        *key* replaces the API key. If it is empty, no key is sent. Raise RefusedError if the write is not permitted, or
         SendError if no response arrives.
         """
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         entry, charge = self._plan(order_id, body, request_scope(body))
-        if order_id not in self._known:
+        if self._known.get(order_id) is None:
             self._remember(order_id, allocations_in(self.read_order(order_id)))
         operation = tables().operation
         request = self._request(operation.method, operation.path_for(order_id), headers, body, key)
         return Interaction(request, self._send(request, entry, charge))
 
     def try_out(self, method: str, path: str, body: bytes | None) -> Interaction:
-        """Send a request that counts as a write. Raise RefusedError unless the order pool permits every order."""
+        """Send a request, and count it as a write. Raise RefusedError unless the order pool permits every order."""
         if not self.permission.pool.is_any:
             raise RefusedError("this request is sent only with --veeqo-alloc-orders any")
         request = self._request(method, path, JSON_HEADERS, body)
@@ -120,7 +117,7 @@ class LiveClient:
         return self._send(self._request("GET", f"/orders/{order_id}"))
 
     def delete(self, order_id: int, allocation_id: int, before: Sequence[int]) -> Response:
-        """Send the documented delete call. It deletes all allocations of the order; *before* has their ids."""
+        """Delete an allocation, and with it all others of the order. *before* has the ids of the order's allocations."""
         request = self._request("DELETE", f"/orders/{order_id}/allocations/{allocation_id}")
         return self._send(request, Entry("delete", order_id, before=tuple(before)))
 
@@ -133,9 +130,8 @@ class LiveClient:
         else:
             held = existing_allocations(outcome.body) if outcome.is_success else None
             self.writer.outcome(entry.name, outcome.status, made_by(entry, held or ()))
-            if held is None and (outcome.is_success or outcome.status >= 500):
-                self._known.pop(entry.order_id, None)
-            self._remember(entry.order_id, held)
+            if outcome.is_success or outcome.status >= 500:
+                self._remember(entry.order_id, held)
 
     def _request(
         self, method: str, path: str, headers: Headers = (), body: bytes | None = None, key: str | None = None
@@ -145,7 +141,7 @@ class LiveClient:
         return Request(method, f"{self.permission.base_url}{path}", (*credentials, *headers), body)
 
     def _send(self, request: Request, entry: Entry | None = None, charge: Charge | None = None) -> Response:
-        """Admit and send *request*. Retry it after a 429 response as the backoff allows. Return the last response."""
+        """Send *request*, and retry it after a 429 response as the backoff allows. Return the last response."""
         waited, delay = 0.0, self._backoff.first
         while True:
             with self._admit(entry, charge) as admission:
@@ -158,20 +154,20 @@ class LiveClient:
             waited, delay = waited + wait, delay * 2
 
     def _admit(self, entry: Entry | None = None, charge: Charge | None = None) -> Admission:
-        """Wait for the rate limit, then write *entry*, if any, to the journal. Raise JournalError if that fails."""
-        slot = self.run_state.claim(charge)
+        """Wait until the rate limit permits a request. Write *entry* to the journal, or raise JournalError."""
+        request_id = self.run_state.claim(charge)
         if entry is not None:
             before = self._known.get(entry.order_id) if entry.before is None else entry.before
             entry = replace(entry, name=uuid.uuid4().hex, before=before)
             try:
                 self.writer.intent(entry)
             except JournalError:
-                self.run_state.end(slot)
+                self.run_state.end(request_id)
                 raise
-        return Admission(self, slot, entry)
+        return Admission(self, request_id, entry)
 
     def _plan(self, order_id: object, body: bytes | None, scope: RequestScope) -> tuple[Entry, Charge]:
-        """Return the journal entry and the charge of a write. Raise RefusedError if the order pool forbids it."""
+        """Return a write's journal entry and its units to count. Raise RefusedError if the order pool forbids it."""
         if order_id is None:
             raise RefusedError("the path has no numeric order id, so the order cannot be in the order pool")
         if isinstance(order_id, bool) or not isinstance(order_id, int):
@@ -188,14 +184,13 @@ class LiveClient:
         return Entry("post", order_id, warehouse_id, requested.units), charge
 
     def _remember(self, order_id: int, held: Sequence[ExistingAllocation] | None) -> None:
-        """Remember which allocations an order has, so that those made by the next write can be recognised."""
-        if held is not None:
-            self._known[order_id] = tuple(allocation.id for allocation in held)
+        """Remember the order's allocations (None if unknown), to recognise those that the next write makes."""
+        self._known[order_id] = None if held is None else tuple(allocation.id for allocation in held)
 
     def _check_target(self, request: Request) -> None:
         base, url = urlsplit(self.permission.base_url), urlsplit(request.url)
         same = (url.scheme, url.hostname, port_of(url)) == (base.scheme, base.hostname, port_of(base))
-        # Clients resolve dot segments after this check, and may then reach a path outside the base path.
+        # Clients resolve dot segments after this check, and may then request a path outside the base path.
         moves = any(unquote(segment) in (".", "..") for segment in url.path.split("/"))
         if not same or moves or not url.path.startswith(f"{base.path.rstrip('/')}/"):
             raise RefusedError(
@@ -203,7 +198,7 @@ class LiveClient:
             )
 
     def _check_key(self, request: Request, operation: Operation) -> None:
-        """Raise RefusedError unless *request* has the configured key: another key may be for a production account."""
+        """Raise RefusedError unless *request* has the configured key, since another may be for a production account."""
         if not self.permission.api_key:
             return
         sent = [*request.header_values(operation.key_header), *request.header_values("authorization")]
@@ -227,15 +222,12 @@ class LiveClient:
 
 
 def allocations_in(response: Response) -> list[ExistingAllocation] | None:
-    """Return the allocations in the response to `GET /orders/{order_id}`, or None if it has no readable order."""
+    """Return the allocations in a response to `GET /orders/{order_id}`, or None if it contains no readable order."""
     return existing_allocations(response.body) if response.status == 200 else None
 
 
 @contextmanager
 def open_live(permission: WritePermission, journal: Path) -> Iterator[LiveClient]:
-    """Yield a client for a run with one process. Raise JournalError if the file *journal* cannot be used."""
-    with (
-        open_journal(journal, permission.target) as writer,
-        tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as folder,
-    ):
-        yield LiveClient(permission, Path(folder), writer)
+    """Yield a client for a run of one process. Raise JournalError if the file *journal* cannot be used."""
+    with open_journal(journal, permission.target) as writer, tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as name:
+        yield LiveClient(permission, Path(name), writer)

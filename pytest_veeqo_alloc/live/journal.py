@@ -1,7 +1,6 @@
-"""The journal: a JSON Lines file of the writes to a foreign server and of the allocations that they made.
+"""The journal: a JSON Lines file that records writes to a foreign server, and the allocations made by them.
 
-A write is on disk before it is sent. If it has no recorded outcome, it may have been carried out, so it is never
-repeated. No line contains an API key or a string from the body of a request.
+A line for each write is on disk before the write is sent. No line contains an API key or a string from a request body.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ Outcome = int | Literal["not sent"]
 class Entry:
     """A write to an order, with its outcome. `units` maps sellable ids to the requested quantities.
 
-    `before` has the ids of the order's allocations before the write, or is None if they are unknown. `outcome` is the
-    status of the response, 'not sent', or None if unknown. `made` has the ids of the allocations that the write made.
+    `before` has the ids of the order's allocations before the write (None: unknown), and `made` the ids of those that
+    the write made. `outcome` is the status of the response, 'not sent', or None if unknown.
     """
 
     kind: Literal["post", "delete"]
@@ -52,13 +51,13 @@ class Entry:
 
     @property
     def is_unknown(self) -> bool:
-        """Whether the outcome is unknown: no response, or a 5xx, which a gateway may send after a successful write."""
+        """Whether the write may have succeeded although no response, or only a 5xx response, arrived."""
         return self.outcome is None or (isinstance(self.outcome, int) and self.outcome >= 500)
 
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The content of a journal file. `target` is the server as `host:port`, and `entries` are the writes sent to it."""
+    """The content of a journal file. `target` is the server as `host:port`. `entries` are the writes."""
 
     target: str
     entries: tuple[Entry, ...]
@@ -69,32 +68,38 @@ class Journal:
 
 
 class JournalWriter:
-    """A writer that appends to a journal file. Threads and processes of a run may write at the same time."""
+    """A writer that appends lines to a journal file. Several threads and processes may write at the same time."""
 
     def __init__(self, path: Path, run: str) -> None:
         self.path, self.run = path, run
         self._lock = threading.Lock()
 
     def intent(self, entry: Entry) -> None:
-        """Record that the write *entry* is about to be sent. The line is on disk when this method returns."""
+        """Record that the write *entry* is about to be sent. Return only after the line is on disk."""
         about = {"warehouse_id": entry.warehouse_id, "before": entry.before, "units": entry.units}
         self._add({"intent": entry.name, "kind": entry.kind, "order_id": entry.order_id, **about})
 
     def outcome(self, name: str, outcome: Outcome, made: Sequence[int] = ()) -> None:
-        """Record the outcome of the write *name* and the ids of the allocations that it made."""
+        """Record the outcome of the write *name*. *made* has the ids of the allocations made by the write."""
         self._add({"outcome": name, "status": outcome, "made": made})
 
     def _add(self, line: dict[str, Any]) -> None:
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+        data = (json.dumps(line | {"at": now, "run": self.run}) + "\n").encode()
         try:
-            with self._lock:
-                _append(self.path, self.run, line)
+            with self._lock, contextlib.ExitStack() as stack:
+                handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+                stack.callback(os.close, handle)
+                if os.write(handle, data) != len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(handle)
         except OSError as error:
             raise JournalError(f"the journal {self.path} cannot be written: {error.strerror}") from None
 
 
 @contextlib.contextmanager
 def open_journal(path: Path, target: str) -> Iterator[JournalWriter]:
-    """Lock the journal file *path* against other runs, and yield a writer. A run without writes leaves it unchanged.
+    """Lock the journal file *path*, and yield a writer. If the block writes nothing, the file is not changed.
 
     Raise JournalError if the file is in use, cannot be written, is not a journal, or belongs to another server.
     """
@@ -105,15 +110,15 @@ def open_journal(path: Path, target: str) -> Iterator[JournalWriter]:
             before = path.stat().st_size
             if before and (known := read_journal(path)).target != target:
                 raise JournalError(f"the journal {path} belongs to another server, {known.target}: choose another file")
-            run = uuid.uuid4().hex
-            _append(path, run, {"journal": "veeqo-alloc", "version": VERSION, "target": target})
+            writer = JournalWriter(path, uuid.uuid4().hex)
+            writer._add({"journal": "veeqo-alloc", "version": VERSION, "target": target})
             begun = path.stat().st_size
         except BlockingIOError:
             raise JournalError(f"the journal {path} is in use by another run: wait, or choose another file") from None
         except OSError as error:
             raise JournalError(f"the journal {path} cannot be written: {error.strerror}") from None
         try:
-            yield JournalWriter(path, run)
+            yield writer
         finally:
             with contextlib.suppress(OSError):
                 if path.stat().st_size == begun:  # nothing followed the first line of this run
@@ -122,20 +127,8 @@ def open_journal(path: Path, target: str) -> Iterator[JournalWriter]:
                         path.unlink()
 
 
-def _append(path: Path, run: str, line: dict[str, Any]) -> None:
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-    data = (json.dumps(line | {"at": now, "run": run}) + "\n").encode()
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        if os.write(handle, data) != len(data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def read_journal(path: Path) -> Journal:
-    """Read the journal file *path*. Raise JournalError if it is not a readable, complete journal."""
+    """Read the journal file *path*. Raise JournalError if it is not a readable and complete journal."""
     try:
         text = path.read_bytes().decode("utf-8")
     except OSError as error:
@@ -177,9 +170,9 @@ def _entry(intent: dict[str, Any], outcome: dict[str, Any]) -> Entry:
 
 
 def made_by(entry: Entry, held: Sequence[ExistingAllocation]) -> list[int]:
-    """Return the ids of the allocations that the write *entry* made. *held* is from the response to the write.
+    """Return the ids of those allocations in *held*, from the response to the write *entry*, that the write made.
 
-    An allocation counts if it is new and fits the request. If `entry.before` is None, only the newest can count.
+    They are the new allocations that fit the request. If `entry.before` is None, only the newest can be new.
     """
     if entry.before is None:
         held = heapq.nlargest(1, held, key=lambda allocation: allocation.id)
@@ -187,9 +180,9 @@ def made_by(entry: Entry, held: Sequence[ExistingAllocation]) -> list[int]:
 
 
 def owned(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> set[int]:
-    """Return the ids of the allocations that the writes *entries* made. *held* has the order's current allocations.
+    """Return the ids of those allocations in *held*, the order's current ones, that the writes *entries* made.
 
-    If the outcome of a write is unknown, one new allocation that fits its request counts as made by it.
+    If the outcome of a write is unknown, one new allocation that fits the request counts as made by the write.
     """
     ours = {made for entry in entries for made in entry.made} & {allocation.id for allocation in held}
     for entry in entries:
@@ -200,9 +193,9 @@ def owned(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> set[i
 
 
 def suspects(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> list[int]:
-    """Return the ids of the allocations in *held*, the order's current allocations, that *entries* may have made.
+    """Return the ids of those allocations in *held*, the order's current ones, that *entries* may have made.
 
-    No write is known to have made them, but they may be newer than a write with an unknown outcome or result.
+    No write is known to have made them. But a write with an unknown outcome, or unknown allocations, may have.
     """
     unsettled = [
         entry
@@ -218,7 +211,7 @@ def suspects(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> li
 
 
 def _fits(allocation: ExistingAllocation, entry: Entry) -> bool:
-    """Return whether *allocation* is new since *entry*, in its warehouse, and no larger than requested."""
+    """Return whether *allocation* is newer than the write *entry* and has no more than the requested units."""
     return (
         allocation.id not in (entry.before or ())
         and allocation.warehouse_id == entry.warehouse_id

@@ -1,7 +1,4 @@
-"""Permission to write to a foreign server: the required options, and the pool of orders that may be written to.
-
-The order pool is the strongest guard, since a test account and a production account may be on the same host.
-"""
+"""Permission to write to a foreign server: the user's options, and the pool of orders that may be written to."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.live import NotPermittedError, PoolError
 
 MAX_RATE = 5
-"""The default rate in requests per second. Only a run that may write to every order may use a higher rate."""
+"""The default rate in requests per second, and the highest for a run that may not write to every order."""
 KEY_VARIABLE = "VEEQO_ALLOC_API_KEY"
 
 _MAX_ID = 2**53
@@ -28,7 +25,7 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class PoolOrder:
-    """An order and one warehouse. `sellables` maps each sellable id to the number of units that may be allocated."""
+    """An order and a warehouse. `sellables` maps each sellable id to the units that may be allocated there."""
 
     id: int
     warehouse_id: int
@@ -49,7 +46,7 @@ class OrderPool:
         return len(self.orders)
 
     def refusal(self, order_id: int, scope: RequestScope) -> str | None:
-        """Return why a request must not be sent, or None if it may be. *scope* is what the request could affect."""
+        """Return why a request with *scope* (the stock it could affect) must not be sent, or None if it may be sent."""
         if self.is_any:
             return None
         places = [order for order in self.orders if order.id == order_id]
@@ -79,7 +76,7 @@ class OrderPool:
 class WriteOptions:
     """The user's options for writes to a foreign server. `rate` is in requests per second.
 
-    `orders` is 'any', the path of an order pool file relative to `folder`, or empty if the option was not set.
+    `orders` is 'any', the path of an order pool relative to `folder`, or empty if the user did not set the option.
     """
 
     base_url: str = ""
@@ -94,7 +91,7 @@ class WriteOptions:
 
 @dataclass(frozen=True, slots=True)
 class WritePermission:
-    """Permission to write to a server. `pool` has the permitted orders. `rate` is in requests per second."""
+    """Permission to write to the orders in `pool`, with at most `rate` requests per second."""
 
     base_url: str
     api_key: str = field(repr=False)
@@ -111,9 +108,9 @@ class WritePermission:
 
 
 def grant_permission(options: WriteOptions, *, needs_key: bool = True, only_cleans_up: bool = False) -> WritePermission:
-    """Return the permission that *options* grant. Raise NotPermittedError with a line for each missing or wrong option.
+    """Return the permission that *options* grant. Raise NotPermittedError for missing or wrong options.
 
-    `api_key` is optional unless *needs_key*. `max_writes` and `orders` are optional if *only_cleans_up* is true.
+    *needs_key* requires the option `api_key`. *only_cleans_up* makes `max_writes` and `orders` optional.
     """
     problems = list(_target_problems(options))
     if needs_key and not options.api_key:
@@ -159,7 +156,7 @@ def _target_problems(options: WriteOptions) -> Iterator[str]:
 
 
 def load_pool(name: str, folder: Path) -> OrderPool:
-    """Return the order pool *name*: 'any', or a TOML file in *folder*. Raise PoolError if it cannot be used."""
+    """Load the order pool from the TOML file *name* in *folder*, or return the pool 'any'. Raise PoolError on failure."""
     if name == "any":
         return OrderPool(is_any=True)
     if not name:
@@ -171,7 +168,7 @@ def load_pool(name: str, folder: Path) -> OrderPool:
         document = tomllib.loads((folder / name).read_text(encoding="utf-8"))
     except OSError as error:
         raise PoolError(f"the order pool {name!a} cannot be read: {error.strerror}") from None
-    except (RecursionError, ValueError) as error:  # ValueError also stands for an integer with too many digits
+    except (RecursionError, ValueError) as error:  # also raised for an integer with too many digits
         problem = {RecursionError: "nested too deeply", UnicodeDecodeError: "not UTF-8"}.get(type(error), str(error))
         raise PoolError(f"the order pool {name!a} cannot be parsed as TOML: {problem}") from None
     try:
@@ -181,9 +178,8 @@ def load_pool(name: str, folder: Path) -> OrderPool:
 
 
 def _parse_pool(document: Mapping[str, Any]) -> OrderPool:
-    for key in document:
-        if key != "order":
-            raise ValueError(unknown_name("table", key, ["order"]))
+    if unknown := [key for key in document if key != "order"]:
+        raise ValueError(unknown_name("table", unknown[0], ["order"]))
     entries = document.get("order")
     if not isinstance(entries, list) or not entries:
         raise ValueError("no order: add [[order]] with id, warehouse_id and sellables")
@@ -226,7 +222,7 @@ def _positive(value: Any, what: str) -> int:
 
 
 def host_and_port(text: str) -> tuple[str, int | None]:
-    """Parse `host`, `host:port`, `[address]:port` or an IP address. The port is None if *text* has none."""
+    """Parse `host`, `host:port`, `[address]:port` or an IP address. Return the host, and the port or None."""
     name, _, port = text.strip().rpartition(":")
     has_port = port.isascii() and port.isdecimal() and (":" not in name or name.endswith("]"))
     if not name or not has_port:
@@ -235,12 +231,12 @@ def host_and_port(text: str) -> tuple[str, int | None]:
 
 
 def port_of(url: SplitResult) -> int:
-    """Return the port of *url*, by default that of its scheme, otherwise 0. Raise ValueError if it is malformed."""
+    """Return the port in *url*, or the scheme's default port, or 0. Raise ValueError for a malformed port."""
     return url.port or _PORTS.get(url.scheme, 0)
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether *host* is a loopback address or a name such as `localhost`. No DNS lookup is made."""
+    """Return whether *host* is a loopback address or a name for one, such as `localhost`, without a DNS lookup."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

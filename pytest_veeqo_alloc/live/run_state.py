@@ -1,8 +1,4 @@
-"""The state that all processes of a run share: the number of writes, the allocated units, and the latest requests.
-
-It is a JSON file with a lock. A write is charged, that is, counted against the limits of the run, before it is sent.
-A slot is the place that a request takes under the rate limit. Times come from `time.monotonic`.
-"""
+"""The state that the processes of a run share in a file: the writes, the allocated units, and the latest requests."""
 
 from __future__ import annotations
 
@@ -20,16 +16,12 @@ from typing import Any
 from pytest_veeqo_alloc.live import LiveError, RefusedError
 
 Charge = dict[str, tuple[float, float]]
-"""The units that a write requests, for each sellable.
-
-A key describes the sellable in error messages. A value has the requested units, and the units that all writes of the
-run together may allocate.
-"""
+"""Maps a sellable's description to the units that one write requests and the units that the whole run may allocate."""
 
 _MARGIN = 0.05
-"""A safety margin in seconds, added to each time window of the rate limit."""
+"""The seconds by which each time window of the rate limit is extended, for safety."""
 _LOST_AFTER = 60.0
-"""The seconds after which a request no longer counts as running, even if its end was never recorded."""
+"""The seconds after which a request counts as ended, even if its end was not recorded."""
 _POLL = 0.05
 
 
@@ -55,7 +47,7 @@ class RunState:
         self._thread_lock = threading.Lock()
 
     def reserve(self, name: str) -> bool:
-        """Reserve *name* for the caller. Return False if a process of this run has reserved it before."""
+        """Reserve *name* for the caller. Return False if a process of this run has already reserved it."""
         try:
             self._path.with_name(f"taken-{name}").touch(0o600, exist_ok=False)
         except FileExistsError:
@@ -63,30 +55,27 @@ class RunState:
         return True
 
     def claim(self, charge: Charge | None = None) -> str:
-        """Wait until the rate limit permits a request, and return the name of its place in the rate.
+        """Wait until the rate limit permits a request. Record its start, and return an id to pass to `end`.
 
-        *charge* has the units that a write allocates; None for a read.
-
-        Raise RefusedError if no writes are left, or if *charge* exceeds the units that may still be allocated.
+        *charge* is None for a read. Raise RefusedError if no writes are left, or fewer units than *charge* needs.
         """
         while True:
             with self._state() as state:
                 if charge is not None:
                     self._check_budget(state, charge)
-                if (wait := self._wait(state)) <= 0:
-                    return self._take(state, charge)
+                if not (wait := self._wait(state)):
+                    return self._start(state, charge)
             self._sleep(wait)
 
-    def end(self, slot: str) -> None:
-        """Record that the request in *slot* has ended, with or without a response."""
+    def end(self, request_id: str) -> None:
+        """Record that a request has ended, with or without a response."""
         with self._state() as state:
-            for entry in state["slots"]:
-                if entry["name"] == slot and entry["ended"] is None:
-                    entry["ended"] = self._clock()
+            if request := state["requests"].get(request_id):
+                request["ended"] = self._clock()
 
     @property
     def charged(self) -> int:
-        """The number of writes that this run has charged so far."""
+        """The number of writes so far in this run."""
         with self._state() as state:
             return int(state["charged"])
 
@@ -98,42 +87,38 @@ class RunState:
                 raise RefusedError(f"the order pool has no free units left of {name}")
 
     def _wait(self, state: dict[str, Any]) -> float:
-        """Return the seconds until the rate limit may permit a request, or 0 if it permits one now.
-
-        A request can reach the server at any time until it ends. So it counts until a whole time window after its end.
-        """
+        """Return the seconds after which to ask again, or 0 if the rate limit permits a request now."""
         now, window = self._clock(), self.window + _MARGIN
-        for entry in state["slots"]:
-            if entry["ended"] is None and not _is_alive(entry["pid"]):
-                entry["ended"] = now
-        state["slots"] = slots = [
-            entry
-            for entry in state["slots"]
-            if now <= (entry["taken"] + _LOST_AFTER if entry["ended"] is None else entry["ended"]) + window
-        ]
-        if len(slots) < self.limit:
-            return 0
-        ends = [float(entry["ended"]) + window - now for entry in slots if entry["ended"] is not None]
-        return max(min([*ends, _POLL]), 0.001)
+        waits = []
+        for request_id, request in list(state["requests"].items()):
+            if request["ended"] is None and not _is_alive(request["pid"]):
+                request["ended"] = now
+            # A request can reach the server until it ends. So it counts until one time window after its end.
+            ended = request["started"] + _LOST_AFTER if request["ended"] is None else request["ended"]
+            if (left := ended + window - now) < 0:
+                del state["requests"][request_id]
+            else:
+                waits.append(left)
+        return 0 if len(waits) < self.limit else max(min(*waits, _POLL), 0.001)
 
-    def _take(self, state: dict[str, Any], charge: Charge | None) -> str:
-        name = uuid.uuid4().hex
-        state["slots"].append({"name": name, "pid": os.getpid(), "taken": self._clock(), "ended": None})
+    def _start(self, state: dict[str, Any], charge: Charge | None) -> str:
+        request_id = uuid.uuid4().hex
+        state["requests"][request_id] = {"pid": os.getpid(), "started": self._clock(), "ended": None}
         if charge is not None:
             state["charged"] += 1
             for key, (units, _) in charge.items():
                 state["used"][key] = state["used"].get(key, 0) + units
-        return name
+        return request_id
 
     @contextlib.contextmanager
     def _state(self) -> Iterator[dict[str, Any]]:
-        """Yield the state under the lock. Save the state at the end unless the block raises."""
+        """Lock and yield the state. Save the state at the end of the block, unless the block raises."""
         try:
             with self._thread_lock, locked(self._lock_path):
                 try:
                     state = json.loads(self._path.read_text(encoding="utf-8"))
                 except FileNotFoundError:
-                    state = {"charged": 0, "used": {}, "slots": []}
+                    state = {"charged": 0, "used": {}, "requests": {}}
                 yield state
                 temporary = self._path.with_suffix(".tmp")
                 temporary.write_text(json.dumps(state), encoding="utf-8")
@@ -145,19 +130,14 @@ class RunState:
 def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except OSError as error:
-        return not isinstance(
-            error, ProcessLookupError
-        )  # any other error means that the process exists but belongs to another user
+    except OSError as error:  # such as PermissionError, if the process belongs to another user
+        return not isinstance(error, ProcessLookupError)
     return True
 
 
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold an exclusive lock on the file *path*. The kernel releases it if the process dies.
-
-    Raise BlockingIOError if *wait* is false and the file is locked. Raise LiveError if the platform has no file locks.
-    """
+    """Lock the file *path* during the block. If *wait* is false and the file is locked, raise BlockingIOError."""
     try:
         import fcntl
     except ImportError:

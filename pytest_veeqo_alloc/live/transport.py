@@ -1,15 +1,11 @@
-"""HTTP requests to a foreign server: those of this package, and those that it forwards for another client.
-
-All requests have a timeout and follow no redirect. Proxies, CA bundles and `.netrc` files from the environment are used
-only with `--veeqo-alloc-trust-env`.
-"""
+"""Functions that send requests to a foreign server. Requests have a timeout and follow no redirect."""
 
 from __future__ import annotations
 
 import datetime
 import email.utils
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import requests
@@ -30,9 +26,9 @@ _SET_BY_FORWARDER = frozenset({"host", "content-length", "expect", "accept-encod
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """The seconds to wait before each retry after a 429 response.
+    """The seconds to wait before retries after 429 responses. The wait starts at `first` and doubles each time.
 
-    Waits start at `first` and double, or follow `Retry-After`. `longest` limits each wait, and `total` their sum.
+    A `Retry-After` header replaces the wait. `longest` limits each wait, and `total` limits their sum.
     """
 
     first: float = 1.0
@@ -42,27 +38,27 @@ class Backoff:
 
 
 def forward(request: Request, permission: WritePermission, via: str, timeouts: tuple[float, float]) -> Response:
-    """Send another client's *request* once. Return the response, with its content still encoded.
+    """Send another client's *request* once, with *via* added to the `Via` header. Return the response undecoded.
 
-    *via* is added to the `Via` header. *timeouts* are the seconds to connect and to read. Raise SendError on failure.
+    *timeouts* are the seconds to connect and to read. Raise SendError if no response arrives.
     """
     with requests.Session() as session:
         session.trust_env = permission.trust_env
         session.headers.clear()
-        session.auth = lambda prepared: prepared  # keeps `requests` from taking credentials from .netrc
+        session.auth = lambda prepared: prepared  # otherwise, `requests` takes credentials from .netrc
         forwarded = replace(request, headers=_forwarded_headers(request, via))
         response = exchange(session, forwarded, permission.target, timeouts, raw=True)
-    return replace(response, headers=_without_hops(response.headers))
+    return replace(response, headers=_end_to_end_headers(response))
 
 
 def _forwarded_headers(request: Request, via: str) -> Headers:
-    """Return the headers of the forwarded request: the client's end-to-end headers and those that a proxy sets."""
+    """Return the headers to forward: the client's end-to-end headers, and those that a proxy must set."""
     joined: dict[str, tuple[str, list[str]]] = {}
-    for name, value in _without_hops(request.headers):
+    for name, value in _end_to_end_headers(request):
         if name.lower() not in _SET_BY_FORWARDER:
             joined.setdefault(name.lower(), (name, []))[1].append(value)
     _, proxies = joined.pop("via", ("Via", []))
-    # urllib3 adds a user agent of its own unless it is told to skip the header.
+    # Without this, urllib3 adds its own user agent.
     joined.setdefault("user-agent", ("User-Agent", [urllib3.util.SKIP_HEADER]))
     accepted = ",".join(request.header_values("accept-encoding")).lower()
     return (
@@ -76,9 +72,10 @@ def _forwarded_headers(request: Request, via: str) -> Headers:
 def exchange(
     session: requests.Session, request: Request, target: str, timeouts: tuple[float, float], *, raw: bool = False
 ) -> Response:
-    """Send *request* once. Decode the response's content unless *raw* is true. *target* names the server in errors.
+    """Send *request* once, and return the response. Its body is decoded unless *raw* is true.
 
-    *timeouts* are the seconds to connect and to read. Raise NotSentError without a connection, otherwise SendError.
+    Error messages name the server as *target*. *timeouts* are the seconds to connect and to read. Raise NotSentError if
+    no connection was made, or SendError if no response arrived.
     """
     method, url, headers, data = request.method, request.url, dict(request.headers), request.body
     try:
@@ -90,7 +87,7 @@ def exchange(
         return Response(answer.status_code, tuple((str(name), str(value)) for name, value in pairs), body)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         problem, was_sent = describe_error(error)
-    # Raised outside the `except` block, to hide the original error: its request has the API key in the headers.
+    # Raised outside the `except` block to drop the original error, since its request contains the API key.
     message = f"{request.method} to {target} got no response: {problem}"
     if not was_sent:
         raise NotSentError(message)
@@ -99,17 +96,15 @@ def exchange(
     raise SendError(message)
 
 
-def _without_hops(headers: Iterable[tuple[str, str]]) -> Headers:
-    """Return *headers* without the hop-by-hop headers (RFC 9110 section 7.6.1)."""
-    pairs = tuple(headers)
-    named = {
-        token.strip().lower() for name, value in pairs if name.lower() == "connection" for token in value.split(",")
-    }
-    return tuple(pair for pair in pairs if pair[0].lower() not in _HOP_BY_HOP | named)
+def _end_to_end_headers(message: Request | Response) -> Headers:
+    """Return the headers without the hop-by-hop headers (RFC 9110 section 7.6.1)."""
+    options = ",".join(message.header_values("connection")).lower().split(",")
+    hop_by_hop = _HOP_BY_HOP.union(option.strip() for option in options)
+    return tuple(pair for pair in message.headers if pair[0].lower() not in hop_by_hop)
 
 
 def describe_error(error: Exception) -> tuple[str, bool]:
-    """Return a description of *error* that quotes nothing from it, and whether the request may have been sent."""
+    """Return a description of *error* without its text, and whether the request may have been sent."""
     # The classes are compared by name, since not every version of urllib3 has all of them.
     causes = {kind.__name__ for cause in _causes(error) for kind in type(cause).__mro__}
     if "SSLCertVerificationError" in causes:
@@ -139,12 +134,12 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def retry_after(response: Response, default: float) -> float:
-    """Return the seconds to wait according to `Retry-After` (RFC 9110 section 10.2.3), otherwise *default*."""
+    """Return the seconds to wait by the `Retry-After` header (RFC 9110 section 10.2.3), or *default* without one."""
     value = (response.header("retry-after") or "").strip()
     if value.isascii() and value.isdigit():
         return float(value)
     try:
         until = email.utils.parsedate_to_datetime(value)
         return max((until - datetime.datetime.now(datetime.UTC)).total_seconds(), 0)
-    except (ValueError, TypeError):  # no date, or one without a time zone
+    except (ValueError, TypeError):  # not a date, or a date without a time zone
         return default

@@ -97,7 +97,7 @@ def test_no_window_of_one_second_sees_a_sixth_request(server: Staging, tmp_path:
     run_twice(python(EIGHT_READS, server.url, tmp_path))
     arrivals = sorted(time for *_, time in server.seen)
     assert len(arrivals) == 16
-    # A slot ends after its arrival, and the next one begins a second after that.
+    # A request ends after it arrives, and the next one begins a second after that.
     assert min(sixth - first for first, sixth in zip(arrivals, arrivals[5:], strict=False)) > 1
 
 
@@ -110,7 +110,7 @@ os.kill(os.getpid(), 9)
 """
 
 
-def test_slot_of_a_dead_process_blocks_for_one_window_only(tmp_path: Path) -> None:
+def test_request_of_a_dead_process_counts_for_one_window_only(tmp_path: Path) -> None:
     child = subprocess.run(python(CLAIM_AND_DIE, tmp_path), check=False, timeout=LIMIT)
     assert child.returncode == -signal.SIGKILL
     slept: list[float] = []

@@ -354,10 +354,10 @@ def test_environment_of_these_tests_has_no_key(server: Staging) -> None:
     assert "VEEQO_ALLOC_API_KEY" not in os.environ
 
 
-def slots(folder: Path) -> list[bool]:
-    """Return whether each slot of the rate was ended."""
+def ended_requests(folder: Path) -> list[bool]:
+    """Return, for each request under the rate limit, whether it has ended."""
     state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-    return [slot["ended"] is not None for slot in state["slots"]]
+    return [sent["ended"] is not None for sent in state["requests"].values()]
 
 
 @pytest.mark.parametrize(
@@ -371,12 +371,12 @@ def test_admission_without_an_answer_is_unknown_unless_nothing_was_sent(
             contextlib.suppress(ZeroDivisionError, SendError),
             live.admission(request(f"{server.url}/orders/7/allocations")),
         ):
-            assert slots(tmp_path) == [False]
+            assert ended_requests(tmp_path) == [False]
             if error is not None:
                 raise error
         (entry,) = read_journal(tmp_path / "journal.jsonl").entries
         assert (entry.outcome, entry.is_unknown) == (outcome, outcome is None)
-        assert slots(tmp_path) == [True]
+        assert ended_requests(tmp_path) == [True]
         assert live.run_state.charged == 1
 
 
@@ -389,7 +389,7 @@ def test_only_the_first_outcome_of_an_admission_counts(server: Staging, tmp_path
         assert entry.outcome == 422
 
 
-def test_write_whose_intent_cannot_be_written_is_not_sent_and_frees_its_slot(
+def test_write_whose_intent_cannot_be_written_is_not_sent_and_frees_the_rate(
     server: Staging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with live_at(server.url, tmp_path) as live:
@@ -402,7 +402,7 @@ def test_write_whose_intent_cannot_be_written_is_not_sent_and_frees_its_slot(
         with pytest.raises(JournalError, match="No space left"):
             live.post(7, pool_request())
         assert server.posts == []
-        assert all(slots(tmp_path))
+        assert all(ended_requests(tmp_path))
 
 
 def test_second_write_to_an_order_knows_what_the_first_one_made(server: Staging, tmp_path: Path) -> None:

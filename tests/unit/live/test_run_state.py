@@ -63,28 +63,28 @@ def test_rate_is_a_whole_number_of_requests_per_window(rate: float, limit: int, 
 
 
 @given(durations=st.lists(st.floats(0, 3), min_size=6, max_size=30), under_way=st.integers(1, 6))
-def test_no_window_has_a_sixth_request_wherever_in_their_slots_requests_arrive(
+def test_no_window_has_a_sixth_request_whenever_requests_arrive(
     durations: list[float], under_way: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     clock = Clock()
     state = run_state(tmp_path_factory.mktemp("state"), clock=clock)
     taken: list[tuple[float, float]] = []
-    open_slots: list[tuple[str, float]] = []
+    running: list[tuple[str, float]] = []
     for duration in durations:
-        if len(open_slots) >= min(under_way, 5):
-            name, since = open_slots.pop(0)
+        if len(running) >= min(under_way, 5):
+            name, since = running.pop(0)
             clock.now += duration
             state.end(name)
             taken.append((since, clock.now))
-        open_slots.append((claim(state), clock.now))
-    taken += [(since, clock.now) for _, since in open_slots]
+        running.append((claim(state), clock.now))
+    taken += [(since, clock.now) for _, since in running]
     taken.sort()
-    # Each arrives somewhere in its slot; the tightest six are the first's end and the sixth's beginning.
+    # Each arrives between its start and its end; the tightest six are the first's end and the sixth's beginning.
     for first, sixth in zip(taken, taken[5:], strict=False):
         assert sixth[0] - first[1] > 1 or sixth[0] > first[1] + 1
 
 
-def test_slot_that_was_never_ended_expires(tmp_path: Path) -> None:
+def test_request_that_was_never_ended_expires(tmp_path: Path) -> None:
     clock = Clock()
     state = run_state(tmp_path, rate=1, clock=clock)
     claim(state)
