@@ -1,4 +1,4 @@
-"""Interactions from HTTP clients' objects and sessions. Attributes identify the objects, so no client is imported."""
+"""Interactions from the objects and sessions of HTTP client libraries, without importing these libraries."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from pytest_veeqo_alloc.core.text import as_text
 
 
 def interaction_of(response: Any, *, body: bytes | str | None = None) -> Interaction:
-    """Return *response* as an interaction. The interaction contains the request if *response* refers to it.
+    """Convert a response of an HTTP client, a test client or this package to an interaction, with its request if known.
 
-    *response* is from requests, httpx, urllib3, aiohttp, `http.client`, a test client (Flask, Starlette, Django) or this
-    package. *body* is the body if it was read separately. Raise TypeError for other objects, or if the body is unavailable.
+    *body* is the body if it was read separately. Raise TypeError for other objects, and if the body is not available.
     """
     if isinstance(response, Interaction):
         return response
@@ -33,8 +32,8 @@ def interaction_of(response: Any, *, body: bytes | str | None = None) -> Interac
 
 
 def _content(response: Any) -> bytes:
-    """Return the body of *response*. Raise TypeError if it is an unread stream, or was read by other code."""
-    # In requests, _content is False until the body is read. Then .content would read the stream, or fail if it is consumed.
+    """Return the body of *response*. Raise TypeError if the body is an unread stream, or if other code has read it."""
+    # In requests, _content is False until the body is read. Before that, .content would read the stream or fail.
     if getattr(response, "_content", None) is not False and not getattr(response, "streaming", False):
         # Look at the class first, because .data of a urllib3 response would read the stream.
         if hasattr(type(response), "isclosed") and hasattr(type(response), "data"):
@@ -52,14 +51,14 @@ def _content(response: Any) -> bytes:
 
 
 def _carried_request(response: Any) -> Request | None:
-    """Return the request to which *response* refers, or None if the request or its body is not available."""
+    """Return the request of *response*, or None if the request or its body is not available."""
     with contextlib.suppress(RuntimeError, TypeError):
         return request_of(getattr(response, "wsgi_request", None) or getattr(response, "request", None))
     return None
 
 
 def request_of(request: Any) -> Request:
-    """Convert a request of requests, httpx, Flask or Django. Raise TypeError for other objects and for streamed bodies."""
+    """Convert a request of an HTTP client or test client. Raise TypeError for other objects and for streamed bodies."""
     if isinstance(request, Request):
         return request
     if hasattr(request, "prepare") and not hasattr(request, "body"):
@@ -85,9 +84,7 @@ def _request_body(request: Any) -> bytes | None:
         if isinstance(value, (bytes, str)):
             return _encoded(value) or None
         if value is not None:
-            raise TypeError(
-                f"the body of this {_type_name(request)} is a stream: pass a Request with the body as bytes"
-            )
+            raise TypeError(f"the body of this {_type_name(request)} is a stream: pass a Request with a body of bytes")
     return None
 
 
@@ -114,8 +111,8 @@ def _type_name(value: Any) -> str:
 class Watch:
     """A watched client session, with its interactions and their findings.
 
-    Interactions for which *matches* returns false are only counted, in `skipped`. If a request body is a stream, only the
-    response is checked. With the requests library, calls with their own `hooks` argument are not recorded.
+    Other calls are only counted, in `skipped`. If a request body is a stream, only the response is checked. With the
+    requests library, calls with their own `hooks` argument are not recorded.
     """
 
     def __init__(
@@ -144,7 +141,7 @@ class Watch:
 
     @property
     def findings(self) -> Findings:
-        """The findings of all interactions so far, in the order of the interactions."""
+        """The findings about all interactions so far, in the order of the interactions."""
         self._checked += map(self._check, self.interactions[len(self._checked) :])
         return self._merge(self._checked)
 
@@ -170,7 +167,7 @@ class Watch:
             self.interactions.append(interaction_of(response))
 
     def _is_relevant(self, response: Any) -> bool:
-        """Return whether to keep *response*. The body is not read, so that it can remain a stream."""
+        """Return whether *response* is for the checked operation, without reading the body."""
         request = None
         with contextlib.suppress(AttributeError, RuntimeError, TypeError):  # the response has no request
             request = Request(response.request.method, str(response.request.url))

@@ -1,4 +1,4 @@
-"""Parsing of untrusted JSON and YAML documents. Limits prevent crashes and excessive use of memory."""
+"""A parser of untrusted JSON and YAML documents. Limits prevent crashes and excessive use of memory."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from typing import Any
 
 MAX_DEPTH, MAX_MERGES = 200, 10
 MAX_YAML = 64 * 1024 * 1024
-"""The maximum size of a YAML document in bytes. It is limited because parsing takes many times as much memory."""
+"""The maximum size of a YAML document in bytes. A parsed document takes many times as much memory."""
 
 _MAX_BRACKETS = 500
 _INDENT = re.compile(r"^[ ?:-]*", re.MULTILINE)
 
 
 class UnreadableFileError(Exception):
-    """Raised for a file that cannot be read. The message does not contain the name of the file."""
+    """Raised for a file that cannot be read. The message does not name the file."""
 
 
 def parse_document(data: bytes) -> tuple[Any, bool]:
     """Parse *data* as JSON, otherwise as YAML. Return the document, and whether *data* is JSON.
 
-    Parsing hides defects, so do not use it to check a body. Raise UnreadableFileError if *data* is
-    neither, or is too large or too deeply nested.
+    Raise UnreadableFileError if *data* is neither, is too large or is nested too deeply.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -74,7 +73,7 @@ def _may_be_harmful(text: str) -> bool:
 
 
 def _check_events(events: Any) -> None:
-    """Raise UnreadableFileError if there are too many merge keys, or nesting so deep that the C loader would crash."""
+    """Raise UnreadableFileError for too many merge keys, and for nesting so deep that the C loader would crash."""
     import yaml
 
     depth = merges = 0

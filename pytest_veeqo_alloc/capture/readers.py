@@ -1,4 +1,4 @@
-"""Readers of files with interactions: interaction files (JSON), VCR cassettes (YAML or JSON) and HAR files."""
+"""Readers of interaction files (JSON), VCR cassettes (YAML or JSON) and HAR files."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ Kind = Literal["request", "response", "interaction", "cassette", "har"]
 KINDS: tuple[Kind, ...] = ("request", "response", "interaction", "cassette", "har")
 
 STAMP = "veeqo_alloc"
-"""The top-level member of a cassette with data about its recording: date, kind of host and version of this package."""
+"""The top-level member of a cassette that holds the date, the kind of host and the package version of the recording."""
 
 MAX_NODES = 1_000_000
-"""The maximum number of values in a body that a cassette stores as YAML, after all YAML aliases are expanded."""
+"""The maximum number of values in a body that is stored as YAML. Expanded YAML aliases are included."""
 
 _MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LoadedFile:
-    """The content of a file: interactions or the bytes of one body. `skipped` counts calls that were left out."""
+    """The content of a file: interactions or one body. `skipped` is the number of calls of other operations."""
 
     kind: Kind
     interactions: tuple[Interaction, ...] = ()
@@ -59,11 +59,10 @@ def load(
     matches: Callable[[Interaction], bool],
     decode: bool = True,
 ) -> LoadedFile | None:
-    """Return the interactions or the body in *data*, the content of a file. Return None if the content is not recognised.
+    """Return the content *data* of the file *source*, or None if *kind* is None and no kind is recognised.
 
-    *source* names the file. If *kind* is None, it is detected; *side_of* recognises a request or response body. *matches*
-    gets an interaction with only a method and a URL; calls for which it returns false are skipped. If *decode* is false,
-    bodies stay compressed. Raise UnreadableFileError for a damaged file.
+    *side_of* recognises request and response bodies. Calls are skipped if *matches* returns false for their method and
+    URL. Without *decode*, bodies stay compressed. Raise UnreadableFileError for a damaged file.
     """
     if kind in ("request", "response"):
         return LoadedFile(kind, body=data)
@@ -114,7 +113,7 @@ def _read_entry(
 
 
 def _recording_day(document: Any, found: tuple[Interaction, ...]) -> datetime.date | None:
-    """Return the recording date in the file, otherwise the date in the first valid `Date` header, otherwise None."""
+    """Return the recording date of *document*, otherwise the date of the first valid `Date` header, otherwise None."""
     for path in ((STAMP, "recorded_on"), ("log", "entries", 0, "startedDateTime")):
         with contextlib.suppress(*_MALFORMED):
             return datetime.date.fromisoformat(str(functools.reduce(operator.getitem, path, document))[:10])
@@ -160,7 +159,7 @@ def _cassette_interaction(entry: Mapping[str, Any], line: Request, source: str, 
 
 
 def _cassette_body(body: Any) -> bytes | None:
-    """Return a body from a cassette as bytes. *body* is a string, bytes or, with some HTTP clients, a JSON value."""
+    """Return *body* from a cassette as bytes: a string, bytes or, with some HTTP clients, a JSON value."""
     if body is None or isinstance(body, (bytes, str)):
         return _body(body)
     stack, count = [body], 0
@@ -175,7 +174,7 @@ def _cassette_body(body: Any) -> bytes | None:
 
 
 def cassette_headers(message: Mapping[str, Any]) -> Headers:
-    """Return the headers of a request or response in a cassette, where a header has one value or a list of values."""
+    """Return the headers of a request or response in a cassette. A header has one value or a list of values."""
     return _header_pairs(
         (name, value)
         for name, values in (message.get("headers") or {}).items()
@@ -184,7 +183,7 @@ def cassette_headers(message: Mapping[str, Any]) -> Headers:
 
 
 def values_by_header(headers: Headers) -> dict[str, list[str]]:
-    """Return *headers* as cassettes store them: each name with the list of its values."""
+    """Map each header name to the list of its values, as cassettes store headers."""
     groups: dict[str, list[str]] = {}
     for name, value in headers:
         groups.setdefault(name, []).append(value)
@@ -206,8 +205,6 @@ def _har_message(message: Mapping[str, Any], body_key: str) -> tuple[Headers, by
 
 
 class _Format(NamedTuple):
-    """A file format."""
-
     name: str  # a noun phrase for messages
     url_key: str  # the member that contains a request's URL
     entries: Callable[[Any], list[Any]]  # returns the entries in a document
@@ -222,7 +219,7 @@ _FORMATS: Mapping[str, _Format] = {
 
 
 def _body(body: Any, encoded: Any = None) -> bytes | None:
-    """Return *body* as bytes, or *encoded* (base64) decoded if it is given. Raise TypeError if *body* has another type."""
+    """Return *body* as bytes, or decode *encoded* (base64). Raise TypeError if *body* is of another type."""
     if encoded is not None:
         return base64.b64decode(encoded, validate=True)
     if body is None or isinstance(body, bytes):
@@ -245,7 +242,7 @@ def _scalar_text(value: Any) -> str:
 
 
 def status_code(value: Any) -> int:
-    """Return *value* if it is a status code, an integer from 0 to 999. Otherwise raise TypeError."""
+    """Return *value* as a status code. Raise TypeError unless it is an integer from 0 to 999."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 999:
         raise TypeError("a status must be an integer from 0 to 999")
     return value

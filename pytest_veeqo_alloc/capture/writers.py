@@ -1,4 +1,4 @@
-"""Writers of cassettes, interaction files and HAR files, and the atomic replacement of files."""
+"""Writers of cassettes, interaction files and HAR files. A function that replaces files atomically."""
 
 from __future__ import annotations
 
@@ -25,10 +25,7 @@ _ALLOWED_STAMP = {
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace the content of the file *path* with *text* in UTF-8. Raise OSError and keep the old content if this fails.
-
-    Missing folders are created, the file's mode is kept, and symbolic links are followed.
-    """
+    """Write *text* to the file *path*, and create missing folders. If this raises OSError, the old content is kept."""
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else _NEW_FILE_MODE
@@ -46,10 +43,9 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def render_redacted(kind: Kind, document: Any, interactions: Iterable[Interaction], *, as_json: bool) -> str:
-    """Return the new content of a file that contained *document*, with *interactions*, which are already redacted.
+    """Return the redacted *interactions* as a file. From *document*, keep only the times and data about the recording.
 
-    Nothing else is kept, except a cassette's data about its recording and a HAR file's times. Raise ValueError if a body is
-    not UTF-8, or if the format requires a request or response that is missing.
+    Raise ValueError if a body is not UTF-8, or if a request or response is missing that the format requires.
     """
     redacted = list(interactions)
     if kind == "interaction":
@@ -73,7 +69,7 @@ def _allowed_stamp(stamp: Any) -> dict[str, str]:
 
 
 def cassette_text(interactions: Iterable[Interaction], stamp: Mapping[str, Any], *, comment: str = "") -> str:
-    """Return a VCR cassette in YAML: *comment*, *stamp* (data about the recording), and *interactions*."""
+    """Return a VCR cassette in YAML with a *comment*, a *stamp* (data about the recording) and *interactions*."""
     import yaml  # imported only if YAML is written
 
     lines = "".join(f"# {line}\n" for line in comment.splitlines())
@@ -120,14 +116,15 @@ def _headers_and_body(message: Request | Response) -> dict[str, Any]:
 
 
 def _har_entry(original: Any, interaction: Interaction) -> dict[str, Any]:
-    request, response = (
-        interaction.request,
-        interaction.response or Response(0),
-    )  # browsers write the status 0 if there is no response
+    # Browsers write the status 0 if there is no response.
+    request, response = interaction.request, interaction.response or Response(0)
     if request is None:
         raise ValueError("a request is missing; an entry of a HAR file requires it")
     started, time = original.get("startedDateTime"), original.get("time")
     unknown: dict[str, Any] = {"httpVersion": "HTTP/1.1", "cookies": [], "headersSize": -1, "bodySize": -1}
+    call = {"method": request.method, "url": request.url, "queryString": [], "headers": _har_headers(request.headers)}
+    code = response.status
+    answer = {"status": code, "statusText": reason_phrase(code), "headers": _har_headers(response.headers)}
     sent = {"mimeType": request.header("content-type") or "", "text": _text(request.body)}
     received = {"size": len(response.body or b""), "mimeType": response.header("content-type") or ""}
     if response.body is not None:
@@ -135,22 +132,8 @@ def _har_entry(original: Any, interaction: Interaction) -> dict[str, Any]:
     return {
         "startedDateTime": started if isinstance(started, str) and is_date_time(started) else _EPOCH,
         "time": time if isinstance(time, (int, float)) else 0,
-        "request": {
-            "method": request.method,
-            "url": request.url,
-            "queryString": [],
-            "headers": _har_headers(request.headers),
-            **unknown,
-            **({"postData": sent} if request.body else {}),
-        },
-        "response": {
-            "status": response.status,
-            "statusText": reason_phrase(response.status),
-            "headers": _har_headers(response.headers),
-            "content": received,
-            "redirectURL": "",
-            **unknown,
-        },
+        "request": {**call, **unknown, **({"postData": sent} if request.body else {})},
+        "response": {**answer, "content": received, "redirectURL": "", **unknown},
         "cache": {},
         "timings": {"send": 0, "wait": 0, "receive": 0},
     }
