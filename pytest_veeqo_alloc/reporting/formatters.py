@@ -22,12 +22,9 @@ def print_error(sentence: str) -> None:
     print(f"veeqo-alloc: {printable(sentence)}", file=sys.stderr, flush=True)
 
 
-# Checked files
-
-
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """The findings in one body or interaction. `source` says where it is in which file; `hint` says what to do."""
+    """The findings about one body or interaction in *file*. `source` is its place, such as `orders.yaml#2`."""
 
     file: str
     source: str
@@ -37,13 +34,13 @@ class FileResult:
 
 @dataclass(slots=True)
 class CheckRun:
-    """The results of checking files, and the files that were not checked."""
+    """The results of checking files, and the files that were not checked. `files` and `skipped` are counts."""
 
     checked: list[FileResult] = field(default_factory=list)
     skipped: int = 0
     files: int = 0
-    unreadable: list[tuple[str, str]] = field(default_factory=list)  # a path and one sentence
-    unrecognised: list[str] = field(default_factory=list)  # files that the user named and that hold nothing to check
+    unreadable: list[tuple[str, str]] = field(default_factory=list)  # pairs of a path and the reason
+    unrecognised: list[str] = field(default_factory=list)  # files that the user named, but that hold nothing to check
 
     @property
     def errors(self) -> list[Finding]:
@@ -52,13 +49,13 @@ class CheckRun:
 
 
 def terminal_lines(run: CheckRun) -> Iterator[str]:
-    """Yield all results with errors, then the number of other warnings by rule, then a line with counts."""
+    """Yield the results with errors, a line for each rule with warnings in other results, and a line with counts."""
     by_rule: dict[str, list[str]] = {}
     for result in run.checked:
         if not result.findings.ok:
             yield f"{printable(result.source)}: {render(result.findings, result.hint)}"
             yield ""
-        else:  # the text of a failure lists its warnings itself
+        else:  # the text above includes the warnings
             for warning in result.findings.warnings:
                 by_rule.setdefault(warning.rule, []).append(f"{printable(result.source)} {warning.place}")
     for rule, places in by_rule.items():
@@ -73,7 +70,7 @@ def terminal_lines(run: CheckRun) -> Iterator[str]:
 
 
 def json_text(run: CheckRun) -> str:
-    """Return a JSON object with `ok`, `checked`, `skipped` and `findings`. Names that may be secrets are masked."""
+    """Return a JSON object with the counts and findings of *run*. Member names that may be secret are masked."""
     rows = [{**finding.as_row(), "file": result.source} for result in run.checked for finding in result.findings]
     is_ok = not run.errors and not run.unreadable
     return json.dumps({"ok": is_ok, "checked": len(run.checked), "skipped": run.skipped, "findings": rows}, indent=2)
@@ -99,11 +96,8 @@ def _workflow_command(kind: str, file: str, title: str, message: str) -> str:
     return f"::{kind} file={place},title={title}::{text}"
 
 
-# Reports
-
-
 def run_lines(run: RunReport) -> Iterator[str]:
-    """Yield lines on coverage, on errors and warnings by rule, and on accepted deviations."""
+    """Yield lines about coverage, errors and warnings by rule, and accepted deviations."""
     if not run.interactions:
         yield "0 interactions, so nothing was checked"
         return
@@ -144,9 +138,10 @@ def _deviation_lines(run: RunReport) -> Iterator[str]:
 
 
 def comparison_lines(comparison: ReportComparison) -> Iterator[str]:
-    """Yield lines on new and gone drift (differences from the documentation), lost coverage, and counts."""
-    yield from (f"new: {_drift_line(drift)}" for drift in sorted(comparison.new))
-    yield from (f"gone: {_drift_line(drift)}" for drift in sorted(comparison.gone))
+    """Yield a line for each new or gone difference from the documentation, notes on lost coverage, and counts."""
+    for change, drifts in (("new", comparison.new), ("gone", comparison.gone)):
+        for drift in sorted(drifts):
+            yield printable(f"{change}: {drift.side} {drift.pointer}: {drift.what}, from the {drift.origin}")
     yield from (f"note: no interaction from the {origin} in the later report" for origin in comparison.lost)
     if comparison.unseen:
         yield f"note: {pluralise(comparison.unseen, 'field')} of the earlier report not covered by the later report"
@@ -154,9 +149,5 @@ def comparison_lines(comparison: ReportComparison) -> Iterator[str]:
 
 
 def drift_rows(drifts: list[Drift]) -> list[dict[str, str]]:
-    """Return *drifts* (differences between bodies and documentation), sorted, as JSON objects with printable values."""
+    """Return the sorted *drifts* (differences from the documentation) as JSON objects with printable values."""
     return [{name: printable(value) for name, value in drift._asdict().items()} for drift in sorted(drifts)]
-
-
-def _drift_line(drift: Drift) -> str:
-    return printable(f"{drift.side} {drift.pointer}: {drift.what}, from the {drift.origin}")

@@ -16,7 +16,7 @@ from pytest_veeqo_alloc.coverage.report_model import Document, Drift, Totals, fi
 from pytest_veeqo_alloc.spec.loader import field_trees
 
 MAX_CALLS = 1000
-"""The maximum number of rows in the table of interactions. The JSON report has all rows."""
+"""The maximum number of rows in the table of interactions."""
 
 _ENVIRONMENT = jinja2.Environment(
     loader=jinja2.PackageLoader("pytest_veeqo_alloc.reporting"),
@@ -30,7 +30,7 @@ _ENVIRONMENT = jinja2.Environment(
 
 @dataclass(slots=True)
 class Leaf:
-    """A member of a request or response body, as the HTML report shows it."""
+    """A documented or observed member of a body, as the HTML page shows it."""
 
     pointer: str
     name: str
@@ -42,11 +42,11 @@ class Leaf:
 
 @dataclass(slots=True)
 class Branch:
-    """A documented object on the HTML page, with counts of its fields (nested fields included)."""
+    """A documented object on the HTML page. The counts include the fields of nested objects."""
 
+    fields: int
     leaves: list[Leaf] = field(default_factory=list)
     seen: int = 0
-    fields: int = 0
     drifted: int = 0
 
 
@@ -61,7 +61,6 @@ def render_page(report: Document) -> str:
         totals=totals,
         seen=totals["target"].fields_seen if "target" in totals else 0,
         trees={side: _branch(side, root, totals, drift) for side, root in field_trees().items()},
-        field_counts={side: root.field_count for side, root in field_trees().items()},
         drift=[(found, count, instances) for found, (count, instances) in drift.items()],
         findings=sorted(findings, key=lambda row: (row["severity"], row["rule"], row["place"])),
         rules=[(rule.id, rule.basis, rule.summary, rules[rule.id]) for rule in CATALOGUE.values() if rule.id in rules],
@@ -75,7 +74,7 @@ def render_page(report: Document) -> str:
 
 
 def _hash(text: str) -> str:
-    """Return the hash that allows *text*, an inline script or style, in a content security policy."""
+    """Return the hash by which a content security policy allows *text*, an inline script or style."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
@@ -86,16 +85,16 @@ def _branch(side: BodySide, node: Node, totals: dict[Origin, Totals], drift: dic
             by_pointer.setdefault(found.pointer, []).append(f"{found.origin}: {found.what}")
 
     def descend(node: Node) -> Branch:
-        branch = Branch()
+        branch = Branch(node.field_count)
         for place in node.places:
             leaf = _leaf(side, place, totals, by_pointer.pop(place.pointer, []))
             branch.leaves.append(leaf)
-            branch.fields += 1
+
             branch.seen += any(present for _, present, *_ in leaf.seen)
             branch.drifted += bool(leaf.drift)
             if place.child is not None:
                 inner = leaf.branch = descend(place.child)
-                branch.fields += inner.fields
+
                 branch.seen += inner.seen
                 branch.drifted += inner.drifted
         for pointer in [key for key in by_pointer if key.rpartition("/")[0] == node.pointer and key[:1] == "/"]:
@@ -120,6 +119,6 @@ def _leaf(side: BodySide, place: FieldPlace, totals: dict[Origin, Totals], drift
 
 
 def _calls(totals: dict[Origin, Totals]) -> list[tuple[Origin, tuple[str, str, int, int], int]]:
-    """Return the rows of the table of interactions. Rows with most errors come first, then those with most warnings."""
+    """Return the rows of the table of interactions, sorted by errors (most first), then by warnings."""
     rows = [(origin, call, count) for origin, counted in totals.items() for call, count in counted.calls.items()]
     return sorted(rows, key=lambda row: (-row[1][2], -row[1][3], row[1][0]))

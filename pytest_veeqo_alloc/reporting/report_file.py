@@ -29,31 +29,19 @@ _MAX_STEPS = 8
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """The report on a run, and the totals by origin of the interactions (such as the server under test)."""
+    """The report on a run, and numbers for its summary."""
 
     report: Document
     totals: dict[Origin, Totals]
-
-    @property
-    def interactions(self) -> int:
-        """The number of interactions from all origins."""
-        return sum(totals.interactions for totals in self.totals.values())
-
-    @property
-    def seen(self) -> int:
-        """The number of documented fields that occurred in responses of the server under test."""
-        return self.totals["target"].fields_seen if "target" in self.totals else 0
-
-    @property
-    def fields(self) -> int:
-        """The number of documented response fields."""
-        return field_trees()["response"].field_count
+    interactions: int  # from all origins
+    seen: int  # documented fields that occurred in responses of the server under test
+    fields: int  # documented response fields
 
 
 def build_run(
     engine: Engine, counted: Mapping[Origin, Coverage], by: str, started: datetime.datetime, run_id: str
 ) -> RunReport:
-    """Return the report on a run of the program *by* that began at *started* (UTC), from the coverage by origin."""
+    """Return the report on a run of the program *by*. The run began at *started* (UTC); *counted* is its coverage."""
     run = {
         "id": run_id,
         "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -63,11 +51,14 @@ def build_run(
     }
     pack_deviations = {deviation for pack in PACKS for deviation in load_deviations(pack)}
     report = build_report(run, engine.settings, counted, field_trees(), pack_deviations)
-    return RunReport(report, totals_by_origin(report))
+    totals = totals_by_origin(report)
+    interactions = sum(counts.interactions for counts in totals.values())
+    seen = totals["target"].fields_seen if "target" in totals else 0
+    return RunReport(report, totals, interactions, seen, field_trees()["response"].field_count)
 
 
 def validate_report_path(path: str) -> None:
-    """Raise ValueError unless *path* ends in .json or .html. For .html, jinja2 must be installed."""
+    """Raise ValueError unless *path* ends in .json, or ends in .html and jinja2 is installed."""
     suffix = Path(path).suffix.lower()
     if suffix not in _SUFFIXES:
         raise ValueError(f"a report file must end in .json or .html, not {path!a}")
@@ -78,7 +69,7 @@ def validate_report_path(path: str) -> None:
 def save(report: Document, path: Path) -> None:
     """Write *report* as JSON or HTML, depending on the suffix of *path*. Raise ValueError if writing fails."""
     if path.suffix.lower() == ".html":
-        from pytest_veeqo_alloc.reporting.html import render_page  # loaded only to write a page: jinja2 is an extra
+        from pytest_veeqo_alloc.reporting.html import render_page  # imported only here, since jinja2 is an extra
 
         text = render_page(report)
     else:
@@ -90,7 +81,7 @@ def save(report: Document, path: Path) -> None:
 
 
 def load(path: str) -> Document:
-    """Return the report in the JSON file *path*. Raise ValueError if the file cannot be read or holds no report."""
+    """Return the report in the JSON file *path*. Raise ValueError if the file cannot be read or is not a report."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -107,7 +98,7 @@ def load(path: str) -> Document:
 
 
 def _problem(report: Any) -> str:
-    """Return why *report* cannot be used, or an empty string if it is valid."""
+    """Return the reason why *report* is invalid, or an empty string if it is valid."""
     if not isinstance(report, Mapping) or report.get("format") != FORMAT:
         return "not a report of pytest-veeqo-alloc"
     if report.get("version") != VERSION:
@@ -118,7 +109,7 @@ def _problem(report: Any) -> str:
         return "not a report: nested too deeply"
     if error is None:
         return ""
-    # The value could be a secret, so only its pointer is shown, with unknown names masked.
+    # The invalid value could be a secret, so the message has only its pointer, with unknown names masked.
     steps = ["*" if isinstance(step, int) else mask_name(step) for step in list(error.absolute_path)[:_MAX_STEPS]]
     return f"does not match schemas/report.json at /{'/'.join(steps)}"
 
@@ -130,7 +121,7 @@ def _report_validator() -> Validator:
 
 def validator(schema: Mapping[str, Any]) -> Validator:
     """Return a validator of *schema*. Raise jsonschema.SchemaError for an invalid schema."""
-    from jsonschema import Draft202012Validator  # which most runs never load
+    from jsonschema import Draft202012Validator  # slow to import, and not needed by most runs
 
     Draft202012Validator.check_schema(schema)
     return Draft202012Validator(schema)

@@ -110,7 +110,7 @@ def _distinct_ids(name: str, ids: Collection[int]) -> Sequence[int]:
 
 
 def line_range(minimum: int, maximum: int, sellable_ids: Ids, *, unique: bool = True) -> tuple[int, int]:
-    """Return both limits. With *unique*, reduce *maximum* to the number of ids. Raise InvalidArgument for bad limits."""
+    """Return both limits, with *maximum* reduced to the number of unique ids. Raise InvalidArgument for bad limits."""
     check_integer("min_lines", minimum, LINES_LIMIT)
     check_integer("max_lines", maximum, LINES_LIMIT)
     if minimum > maximum:

@@ -45,7 +45,7 @@ def _existing(warehouse_id: int, sellable_ids: Sequence[int], units: int) -> st.
 
 
 def _examples(strategy: st.SearchStrategy[Any], count: int, number: int | None = None) -> list[Any]:
-    """Return at most *count* values from *strategy*. *number* is the seed. Without it, every run gives the same values."""
+    """Return at most *count* values from *strategy*. *number* is the seed (None: the same values in every run)."""
     values: list[Any] = []
 
     @settings(_QUIET, max_examples=count, derandomize=number is None)
