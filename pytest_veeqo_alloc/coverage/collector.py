@@ -1,37 +1,25 @@
-"""Coverage: the documented fields in checked bodies, and how often each rule could be evaluated.
-
-A check goes through stages. For example, it reaches "response JSON" if the response body is JSON. `RULES_OF_STAGE`
-lists the rules that a check evaluates at each stage.
-"""
+"""Coverage: the documented fields in checked bodies, and how often each rule could be evaluated."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pytest_veeqo_alloc.contract.checker import CheckContext, RawResult
 from pytest_veeqo_alloc.contract.deviations import DeviationIndex
-from pytest_veeqo_alloc.contract.findings import Finding, Findings
+from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import SEQUENCE_RULES, Operation, keys_of
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide
 from pytest_veeqo_alloc.contract.structure import wrapped_allocation
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.json_pointer import generalise
-from pytest_veeqo_alloc.coverage.field_counts import (
-    MAX_NAMES,
-    OTHERS,
-    BodyCounts,
-    Counts,
-    Node,
-    add_counts,
-    bump,
-    tally_fields,
-)
+from pytest_veeqo_alloc.coverage.field_counts import BodyCounts, Counts, Node, add_counts, bump_limited, tally_fields
 
 Origin = Literal["target", "fake", "cassette"]
 ORIGINS: tuple[Origin, ...] = ("target", "fake", "cassette")
-"""Where the responses came from: the server under test ("target"), this package's fake server, or a cassette."""
+"""The sources of responses: the server under test ("target"), this package's fake server, or a cassette."""
 
 OUR_SERVER = "pytest-veeqo-alloc"
 """The value of the `Server` header (RFC 9110 section 10.2.4) in responses from this package's fake server."""
@@ -64,7 +52,7 @@ RULES_OF_STAGE: Mapping[str, tuple[str, ...]] = {
     "echo": ("order-echo", "allocation-echo"),
     "sequence": tuple(SEQUENCE_RULES),
 }
-"""The rules that a check evaluates, each once, when it reaches a stage."""
+"""The rules that a check evaluates once at each stage. A check reaches "response JSON" if the response body is JSON."""
 
 FIELDS_OF_RULE: Mapping[str, tuple[str, ...]] = {
     "line-item-shape": ("request allocation.line_items_attributes",),
@@ -91,10 +79,7 @@ FIELDS_OF_RULE: Mapping[str, tuple[str, ...]] = {
     "allocated-sellable": ("allocation_line_item.sellable", "line_item.sellable"),
     "subscription-plan": ("company.subscription_plan_id", "subscription_plan.id"),
 }
-"""The fields that each rule compares, in the format `OBJECT.FIELD`, for example `order.total_tax`.
-
-The number of evaluations is estimated as the number of values of the field that has the fewest values.
-"""
+"""The fields that each rule compares, as `OBJECT.FIELD`. A rule is evaluated once per value of its rarest field."""
 
 VALUES_OF_RULE: Mapping[str, str] = {
     "id-not-positive-integer": "is_id",
@@ -103,8 +88,7 @@ VALUES_OF_RULE: Mapping[str, str] = {
     "datetime-format": "is_datetime",
     "negative-amount": "is_amount",
 }
-"""The rules about single values, each with an attribute of `Field` that is true for the fields to which the rule applies."""
-
+"""The rules about single values. A rule applies to a field if the named attribute of `Field` is true."""
 
 FieldTrees = Mapping[BodySide, Node]
 """The trees of documented fields: one for request bodies, one for response bodies."""
@@ -129,28 +113,17 @@ class Coverage:
         for name in ("stages", "statuses", "calls", "deviations"):
             add_counts(getattr(self, name), getattr(other, name))
         for key, count in other.findings.items():
-            self._add_finding(key, count, other.examples[key])
+            self.add_finding(key, count, other.examples[key])
         for side, bodies in self.bodies.items():
             bodies.add(other.bodies[side])
 
-    def add_finding(self, finding: Finding) -> None:
-        """Count *finding* by its place with `*` for array indexes, and keep one exact place as an example."""
-        # The place is masked first: masking would also mask the `*`.
-        place = generalise(finding.place) if finding.pointer else finding.place
-        self._add_finding(f"{finding.severity} {finding.rule} {finding.side} {place}", 1, finding.place)
-
-    def _add_finding(self, key: str, count: int, example: str) -> None:
-        if key not in self.findings and len(self.findings) >= MAX_NAMES:
-            key = " ".join((*key.split(" ", 3)[:3], OTHERS))
-        bump(self.findings, key, count)
-        self.examples.setdefault(key, example)
+    def add_finding(self, key: str, count: int, example: str) -> None:
+        """Add *count* findings with the same *key*. Keep the first *example*, the exact place of a finding."""
+        self.examples.setdefault(bump_limited(self.findings, key, 3, count), example)
 
     def as_row(self) -> dict[str, Any]:
         """Return the non-empty counters as a JSON object."""
-        row = _non_empty(self)
-        return row | {
-            "bodies": {side: counts for side, bodies in self.bodies.items() if (counts := _non_empty(bodies))}
-        }
+        return _non_empty(self) | {"bodies": {side: _non_empty(bodies) for side, bodies in self.bodies.items()}}
 
 
 def _non_empty(counted: Coverage | BodyCounts) -> dict[str, Any]:
@@ -158,28 +131,28 @@ def _non_empty(counted: Coverage | BodyCounts) -> dict[str, Any]:
 
 
 def coverage_from_row(row: Mapping[str, Any]) -> Coverage:
-    """Return the coverage that `Coverage.as_row` converted to *row*."""
-    return Coverage(**{**row, "bodies": {side: BodyCounts(**row["bodies"].get(side, {})) for side in BODY_SIDES}})
+    """Return the coverage from *row*, a result of `Coverage.as_row`."""
+    return Coverage(**{**row, "bodies": {side: BodyCounts(**counts) for side, counts in row["bodies"].items()}})
 
 
 def evaluation_counts(coverage: Coverage, field_trees: FieldTrees) -> dict[str, int]:
     """Return how often each rule could be evaluated. The keys are rule ids."""
-    counts: Counts = {rule: 0 for rules in RULES_OF_STAGE.values() for rule in rules}
+    counts = Counter({rule: 0 for rules in RULES_OF_STAGE.values() for rule in rules})
     for stages, count in coverage.stages.items():
         for stage in filter(None, stages.split(", ")):
             for rule in RULES_OF_STAGE[stage]:
-                bump(counts, rule, count)
-    values: Counts = {}
+                counts[rule] += count
+    values: Counter[str] = Counter()
     for side, root in field_trees.items():
         prefix = "request " if side == "request" else ""
         tallies = tally_fields(coverage.bodies[side], root)
         for place in root.all_places():
             documented, tally = place.field, tallies[place.pointer]
-            bump(values, f"{prefix}{place.shape}.{place.name}", tally.non_null)
-            bump(counts, "untyped-field-value", 0 if documented.type else tally.present)
+            values[f"{prefix}{place.shape}.{place.name}"] += tally.non_null
+            counts["untyped-field-value"] += 0 if documented.type else tally.present
             for rule, flag in VALUES_OF_RULE.items():
-                bump(counts, rule, tally.non_null if getattr(documented, flag) else 0)
-    return counts | {rule: min(values.get(name, 0) for name in names) for rule, names in FIELDS_OF_RULE.items()}
+                counts[rule] += tally.non_null if getattr(documented, flag) else 0
+    return dict(counts) | {rule: min(values[name] for name in names) for rule, names in FIELDS_OF_RULE.items()}
 
 
 def coverage_of_check(
@@ -195,26 +168,28 @@ def coverage_of_check(
     """Return the coverage from one check in the test *test_id*. *interaction* is None if only a body was checked."""
     coverage = coverage_of_findings(findings)
     coverage.interactions = 1
-    bump(coverage.stages, ", ".join(_stages(interaction, raw, operation, context)))
+    coverage.stages = {", ".join(_stages(interaction, raw, operation, context)): 1}
     request = interaction.request if interaction else None
     keys = (*keys_of(request, operation), *context.known_keys) if request else context.known_keys
     for side, root in field_trees.items():
         _count_body(coverage.bodies[side], side, raw, root, keys)
     status = str(interaction.response.status) if interaction and interaction.response else "none"
     if interaction is not None:
-        bump(coverage.statuses, status)
-    bump(coverage.calls, f"{status} {len(findings.errors)} {len(findings.warnings)} {test_id}")
+        coverage.statuses = {status: 1}
+    coverage.calls = {f"{status} {len(findings.errors)} {len(findings.warnings)} {test_id}": 1}
     for accepted in findings.accepted:
         if deviation := deviations.find(accepted.finding):
-            bump(coverage.deviations, f"{deviation.rule} {deviation.place}")
+            add_counts(coverage.deviations, {f"{deviation.rule} {deviation.place}": 1})
     return coverage
 
 
 def coverage_of_findings(findings: Findings) -> Coverage:
-    """Return the coverage from *findings* about a sequence of interactions, without counting the interactions."""
+    """Return coverage that has only the counts of *findings*. It counts no interaction."""
     coverage = Coverage()
     for finding in findings:
-        coverage.add_finding(finding)
+        # The place is masked first: masking would also mask the `*`.
+        place = generalise(finding.place) if finding.pointer else finding.place
+        coverage.add_finding(f"{finding.severity} {finding.rule} {finding.side} {place}", 1, finding.place)
     return coverage
 
 
@@ -237,7 +212,7 @@ def _count_body(bodies: BodyCounts, side: str, raw: RawResult, node: Node, keys:
         return
     value = reading.value
     if broken.isdisjoint(_STRUCTURAL):
-        bodies.count_clean(value, node)
+        bodies.count_conforming(value, node)
     else:
         if side == "request" and "request-not-wrapped" in broken:
             value = {"allocation": wrapped_allocation(value)[0]}

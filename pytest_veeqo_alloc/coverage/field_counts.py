@@ -1,6 +1,6 @@
-"""Counts of documented and undocumented members in checked bodies, by JSON Pointer. Values are never kept.
+"""Counts of documented and undocumented members in checked bodies, by JSON Pointer. No value from a body is kept.
 
-A *clean* body has the documented structure. Only its nulls and the lengths of its arrays are counted.
+A *conforming* body has the documented structure. Only the nulls and the lengths of arrays in such a body are counted.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from pytest_veeqo_alloc.core.json_pointer import join, mask_key, mask_pointer
 
 ABSENT, NULL = "absent", "null"
 MAX_NAMES = 500
-"""The maximum number of different undocumented members, and of different findings, that are counted individually."""
+"""The number of different undocumented members, or of different findings, that each have a count of their own."""
 OTHERS = "(others)"
-"""The name under which undocumented members and findings beyond `MAX_NAMES` are counted. It is not a valid pointer."""
+"""The name that stands for all undocumented members, or all findings, beyond `MAX_NAMES`. It is not a valid pointer."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldPlace:
-    """A documented field at one place in a body. In its pointer, `*` replaces array indexes."""
+    """A documented field at one place in a body. In `pointer`, every array index is `*`."""
 
     name: str
     pointer: str
     expected: str  # the documented JSON type, or "null" if no type is documented
-    child: Node | None  # the field's object, or an item of its array of objects
-    shape: str  # the name of the object type in the schema that has the field
+    child: Node | None  # the object in the field, or an item of the array of objects in the field
+    shape: str  # the object type that contains the field, as named in the schema
     field: Field
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A documented object, the objects inside it, and the counters for clean bodies."""
+    """A documented object, with the objects inside it and the counters for conforming bodies."""
 
     pointer: str
     places: tuple[FieldPlace, ...]  # the documented members of the object
-    arrays: tuple[tuple[tuple[str, ...], int, Node], ...]  # arrays of objects: path, index in `counters`, item
-    texts: tuple[tuple[tuple[str, ...], int], ...]  # nullable members: path, index in `counters`
-    counters: Sequence[str]  # what is counted in the whole tree: "object POINTER" or "null POINTER"
+    arrays: tuple[tuple[tuple[str, ...], int, Node], ...]  # for each array of objects: path, index in `counters`, item
+    nullables: tuple[tuple[tuple[str, ...], int], ...]  # for each nullable member: path, index in `counters`
+    counters: Sequence[str]  # the keys of all counts in a conforming body: "object POINTER" or "null POINTER"
 
     def all_places(self) -> Iterator[FieldPlace]:
         """Yield the documented members of this object and of all objects inside it."""
@@ -57,16 +57,16 @@ class Node:
 
 
 def build_field_tree(shape: Shape, pointer: str = "", counters: list[str] | None = None) -> Node:
-    """Build the tree of documented objects for an object of the type *shape* at *pointer*."""
+    """Build the tree of documented objects. The root is an object of the type *shape* at *pointer*."""
     counters = ["object "] if counters is None else counters
     places = []
     arrays: list[tuple[tuple[str, ...], int, Node]] = []
-    texts: list[tuple[tuple[str, ...], int]] = []
+    nullables: list[tuple[tuple[str, ...], int]] = []
     for name, member in shape.fields.items():
         child = None
         if member.shape is None:
             if member.type and member.nullable:
-                texts.append(((name,), len(counters)))
+                nullables.append(((name,), len(counters)))
                 counters.append(f"{NULL} {pointer}/{name}")
         elif member.type == "array":
             index = len(counters)
@@ -76,18 +76,26 @@ def build_field_tree(shape: Shape, pointer: str = "", counters: list[str] | None
         else:
             child = build_field_tree(member.shape, f"{pointer}/{name}", counters)
             arrays += (((name, *path), index, node) for path, index, node in child.arrays)
-            texts += (((name, *path), index) for path, index in child.texts)
+            nullables += (((name, *path), index) for path, index in child.nullables)
         places.append(FieldPlace(name, f"{pointer}/{name}", member.type or NULL, child, shape.name, member))
-    return Node(pointer, tuple(places), tuple(arrays), tuple(texts), counters)
+    return Node(pointer, tuple(places), tuple(arrays), tuple(nullables), counters)
 
 
 Counts = dict[str, int]
-"""A map from key to count. It is a dict because every check creates several, and creating a Counter takes ten times longer."""
+"""A map from key to count. Each check creates several such maps, and a Counter takes ten times longer to create."""
 
 
 def bump(counts: Counts, key: str, by: int = 1) -> None:
     """Add *by* to the count of *key*."""
     counts[key] = counts.get(key, 0) + by
+
+
+def bump_limited(counts: Counts, key: str, words: int, by: int) -> str:
+    """Add *by* to the count of *key*, and return *key*. If *counts* is full, *key* is shortened to *words* words."""
+    if key not in counts and len(counts) >= MAX_NAMES:
+        key = " ".join((*key.split(" ", words)[:words], OTHERS))
+    bump(counts, key, by)
+    return key
 
 
 def add_counts(counts: Counts, more: Mapping[str, int]) -> None:
@@ -100,28 +108,26 @@ def add_counts(counts: Counts, more: Mapping[str, int]) -> None:
 class BodyCounts:
     """The counts from request bodies or from response bodies. In keys, KIND is a JSON type or "absent"."""
 
-    clean: Counts = field(default_factory=dict)  # clean bodies; key: one number for each entry in `Node.counters`
-    walked: Counts = field(default_factory=dict)  # objects in bodies that are not clean; key: POINTER
-    departures: Counts = field(
-        default_factory=dict
-    )  # absent members and wrong types in these bodies; key: KIND POINTER
+    conforming: Counts = field(default_factory=dict)  # bodies; key: one number for each entry in `Node.counters`
+    walked: Counts = field(default_factory=dict)  # objects in all other bodies; key: POINTER
+    departures: Counts = field(default_factory=dict)  # absent members and wrong types in them; key: KIND POINTER
     undocumented: Counts = field(default_factory=dict)  # undocumented members; key: KIND POINTER
 
     def add(self, other: BodyCounts) -> None:
         """Add the counts from *other* to this object."""
-        for name in ("clean", "walked", "departures"):
+        for name in ("conforming", "walked", "departures"):
             add_counts(getattr(self, name), getattr(other, name))
         for key, count in other.undocumented.items():
-            self._add_undocumented(key, count)
+            bump_limited(self.undocumented, key, 1, count)
 
-    def count_clean(self, members: dict[str, Any], root: Node) -> None:
-        """Count a clean body."""
+    def count_conforming(self, members: dict[str, Any], root: Node) -> None:
+        """Count a conforming body."""
         numbers = [1, *[0] * (len(root.counters) - 1)]
         _fill(numbers, members, root)
-        bump(self.clean, " ".join(map(str, numbers)))
+        bump(self.conforming, " ".join(map(str, numbers)))
 
     def count(self, members: dict[str, Any], node: Node, keys: Iterable[str] = ()) -> None:
-        """Count the fields of a body with structural breaches. Mask names that may be secret or that contain an API key in *keys*."""
+        """Count the fields of any body. Mask names that may be secret or that contain one of the API keys in *keys*."""
         bump(self.walked, node.pointer)
         documented = 0
         for place in node.places:
@@ -138,31 +144,27 @@ class BodyCounts:
                         self.count(item, place.child, keys)
         if len(members) > documented:
             for name in members.keys() - {place.name for place in node.places}:
-                self._add_undocumented(f"{_kind(members[name])} {node.pointer}{_masked(name, keys)}", 1)
+                key = f"{_kind(members[name])} {node.pointer}{_masked(name, keys)}"
+                bump_limited(self.undocumented, key, 1, 1)
 
-    def _add_undocumented(self, key: str, count: int) -> None:
-        if key not in self.undocumented and len(self.undocumented) >= MAX_NAMES:
-            key = f"{key.partition(' ')[0]} {OTHERS}"
-        bump(self.undocumented, key, count)
-
-    def clean_totals(self, root: Node) -> Counts:
-        """Return the sums over all clean bodies, by the keys in `root.counters`."""
+    def conforming_totals(self, root: Node) -> Counts:
+        """Return the total counts in all conforming bodies. The keys are those in `root.counters`."""
         totals: Counts = {}
-        for key, count in self.clean.items():
+        for key, count in self.conforming.items():
             for counter, number in zip(root.counters, key.split(), strict=True):
                 bump(totals, counter, int(number) * count)
         return totals
 
     def instances(self, root: Node) -> dict[str, int]:
-        """Return how many objects the bodies had at each pointer of a documented object."""
-        totals = self.clean_totals(root)
-        clean = {"": totals.get("object ", 0)}
+        """Return the number of objects that were found in the bodies, by the pointer of the documented object."""
+        totals = self.conforming_totals(root)
+        conforming = {"": totals.get("object ", 0)}
         for place in root.all_places():
             if place.child is not None:
-                # A clean body has one object per parent, except for the items of an array, which have a counter.
-                in_parent = clean[place.pointer.rpartition("/")[0]]
-                clean[place.child.pointer] = totals.get(f"object {place.child.pointer}", in_parent)
-        return {pointer: count + self.walked.get(pointer, 0) for pointer, count in clean.items()}
+                # A conforming body has one object per parent. Only the items of an array have a counter.
+                in_parent = conforming[place.pointer.rpartition("/")[0]]
+                conforming[place.child.pointer] = totals.get(f"object {place.child.pointer}", in_parent)
+        return {pointer: count + self.walked.get(pointer, 0) for pointer, count in conforming.items()}
 
 
 def _fill(numbers: list[int], members: dict[str, Any], node: Node) -> None:
@@ -171,10 +173,10 @@ def _fill(numbers: list[int], members: dict[str, Any], node: Node) -> None:
         for name in path:
             items = items[name]
         numbers[index] += len(items)
-        if inner.arrays or inner.texts:
+        if inner.arrays or inner.nullables:
             for item in items:
                 _fill(numbers, item, inner)
-    for path, index in node.texts:
+    for path, index in node.nullables:
         value: Any = members
         for name in path:
             value = value[name]
@@ -199,14 +201,14 @@ class FieldTally:
     instances: int = 0  # objects that could contain the field
     present: int = 0  # objects that contain the field
     non_null: int = 0  # objects that contain the field with a value other than null
-    types: Counts = field(default_factory=dict)  # values by JSON type
+    types: Counts = field(default_factory=dict)  # key: the JSON type of a value
 
 
 def tally_fields(bodies: BodyCounts, root: Node) -> dict[str, FieldTally]:
-    """Return the counts of every documented field by pointer, in the order of the documentation."""
+    """Return the counts of each documented field. The keys are pointers, in the order of the documentation."""
     instances = bodies.instances(root)
     departures: dict[str, Counts] = {}
-    for source in (bodies.departures, bodies.clean_totals(root)):
+    for source in (bodies.departures, bodies.conforming_totals(root)):
         for key, count in source.items():
             kind, _, pointer = key.partition(" ")
             bump(departures.setdefault(pointer, {}), kind, count)

@@ -1,4 +1,4 @@
-"""Listeners that are notified of every check, and classes that collect coverage in a file or in memory."""
+"""Listeners that receive an event for every check, and coverage that is collected in a file or in memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class CheckEvent(NamedTuple):
     origin: Origin | None  # None if it must be derived from the response's `Server` header
     interaction: Interaction | None  # None if only a body, or a sequence of interactions, was checked
     findings: Findings
-    coverage: Callable[[str], Coverage]  # takes a test id and returns the coverage from the check
+    coverage: Callable[[str], Coverage]  # returns the coverage from the check for a given test id
 
 
 class Listener(Protocol):
@@ -30,14 +30,14 @@ class Listener(Protocol):
 
     @property
     def counts(self) -> bool:
-        """Whether this listener counts coverage. It then also needs the events that `Engine.publish` sends."""
+        """Whether this listener counts coverage. Such a listener also needs the events that `Engine.publish` sends."""
 
     def on_check(self, event: CheckEvent) -> None:
         """Handle the event for one check."""
 
 
 class CoverageRecorder:
-    """A thread-safe recorder of coverage. It creates its own file in *folder* and writes one line per check."""
+    """A thread-safe recorder that creates a file in *folder* and writes the coverage from each check as one line."""
 
     def __init__(self, folder: Path) -> None:
         name = f"{os.getpid()}-{uuid.uuid4().hex}.jsonl"
@@ -54,7 +54,7 @@ class CoverageRecorder:
 
 
 def read_recorded(folder: Path) -> dict[Origin, Coverage]:
-    """Return the total coverage, by origin, from all files that recorders wrote to *folder*."""
+    """Return the total coverage for each origin from the files that recorders wrote to *folder*."""
     found: dict[Origin, Coverage] = {origin: Coverage() for origin in ORIGINS}
     for path in sorted(folder.glob("*.jsonl")):
         for line in path.read_bytes().splitlines():

@@ -1,7 +1,4 @@
-"""Coverage reports as JSON data: building, merging, adding up and comparing them.
-
-A report is a list of runs, each with its own id. `schemas/report.json` describes the format.
-"""
+"""Coverage reports: JSON documents with one or more runs, in the format that `schemas/report.json` describes."""
 
 from __future__ import annotations
 
@@ -15,16 +12,7 @@ from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, BodySide
 from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY, generalise
 from pytest_veeqo_alloc.coverage.collector import ORIGINS, Coverage, FieldTrees, Origin, evaluation_counts
-from pytest_veeqo_alloc.coverage.field_counts import (
-    NULL,
-    OTHERS,
-    BodyCounts,
-    FieldPlace,
-    FieldTally,
-    Node,
-    add_counts,
-    tally_fields,
-)
+from pytest_veeqo_alloc.coverage.field_counts import NULL, OTHERS, FieldPlace, FieldTally, tally_fields
 
 FORMAT, VERSION = "pytest-veeqo-alloc report", 1
 Document = dict[str, Any]
@@ -37,11 +25,7 @@ def build_report(
     field_trees: FieldTrees,
     pack_deviations: Container[Deviation],
 ) -> Document:
-    """Build the report on one run from *counted*, the coverage by origin, and *settings*, those of the contract.
-
-    *run* has the run's id, start time (RFC 3339), program, version and profile. *pack_deviations* are the deviations from
-    bundled packs. They are never reported as stale.
-    """
+    """Build the report on one run. Deviations from bundled packs (*pack_deviations*) are never reported as stale."""
     seen = {origin: coverage for origin, coverage in counted.items() if coverage.interactions}
     origins = {origin: _origin_row(coverage, settings, field_trees) for origin, coverage in seen.items()}
     rows = _deviation_rows(settings.deviations, pack_deviations, counted.values(), origins, field_trees)
@@ -52,25 +36,28 @@ def _origin_row(coverage: Coverage, settings: Settings, field_trees: FieldTrees)
     return {
         "interactions": coverage.interactions,
         "statuses": dict(coverage.statuses),
-        **{f"{side}_fields": _field_rows(coverage.bodies[side], root) for side, root in field_trees.items()},
-        "undocumented": {side: _undocumented_rows(bodies) for side, bodies in coverage.bodies.items()},
+        **{
+            f"{side}_fields": _field_rows(tally_fields(coverage.bodies[side], root))
+            for side, root in field_trees.items()
+        },
+        "undocumented": {side: _undocumented_rows(bodies.undocumented) for side, bodies in coverage.bodies.items()},
         "rules": _rule_rows(coverage, evaluation_counts(coverage, field_trees), settings),
         "findings": [_finding_row(key, count, coverage.examples[key]) for key, count in coverage.findings.items()],
         "calls": _call_rows(coverage),
     }
 
 
-def _field_rows(bodies: BodyCounts, root: Node) -> dict[str, Any]:
+def _field_rows(tallies: Mapping[str, FieldTally]) -> dict[str, Any]:
     return {
         pointer: {"looked_at": total, "present": tally.present, "non_null": tally.non_null, "types": dict(tally.types)}
-        for pointer, tally in tally_fields(bodies, root).items()
+        for pointer, tally in tallies.items()
         if (total := tally.instances)
     }
 
 
-def _undocumented_rows(bodies: BodyCounts) -> dict[str, dict[str, int]]:
+def _undocumented_rows(undocumented: Mapping[str, int]) -> dict[str, dict[str, int]]:
     rows: dict[str, dict[str, int]] = {}
-    for key, count in bodies.undocumented.items():
+    for key, count in undocumented.items():
         kind, _, pointer = key.partition(" ")
         rows.setdefault(pointer, {})[kind] = count
     return rows
@@ -97,7 +84,7 @@ def _finding_row(key: str, count: int, example: str) -> dict[str, Any]:
 
 
 def _call_rows(coverage: Coverage) -> list[dict[str, Any]]:
-    """Return a row for each combination of status, number of errors and number of warnings, with its tests."""
+    """Return a row for each status, number of errors and number of warnings that occurred together."""
     outcomes: dict[tuple[str, int, int], dict[str, int]] = {}
     for key, count in coverage.calls.items():
         status, errors, warnings, test = key.split(" ", 3)
@@ -115,7 +102,7 @@ def _deviation_rows(
     origins: Mapping[Origin, dict[str, Any]],
     field_trees: FieldTrees,
 ) -> Iterator[dict[str, Any]]:
-    """Yield a row for each deviation that was used, has expired, or is stale (evaluated, but never matched)."""
+    """Yield a row for each deviation that was used, has expired or is stale. A stale deviation matched no finding."""
     used: Counter[str] = Counter()
     instances: Counter[str] = Counter()
     for coverage in counted:
@@ -123,20 +110,16 @@ def _deviation_rows(
         for side, root in field_trees.items():
             instances.update(coverage.bodies[side].instances(root))
     evaluated = {rule for row in origins.values() for rule, counts in row["rules"].items() if counts["looked_at"]}
-
-    def is_stale(deviation: Deviation) -> bool:
-        parent = generalise(deviation.pointer or "").rpartition("/")[0]
-        was_seen = (
-            deviation.pointer is None or instances.get(parent, 1) > 0
-        )  # an undocumented parent is not counted, so it may have been seen
-        return deviation.rule in evaluated and was_seen and deviation not in pack_deviations
-
     for deviation in deviations.all:
         count = used[f"{deviation.rule} {deviation.place}"]
+        parent = generalise(deviation.pointer or "").rpartition("/")[0]
+        was_seen = deviation.pointer is None or instances.get(parent, 1) > 0  # 1: an undocumented parent is not counted
         if deviation.expired(deviations.today):
             state = "expired"
-        elif count or is_stale(deviation):
-            state = "used" if count else "stale"
+        elif count:
+            state = "used"
+        elif deviation.rule in evaluated and was_seen and deviation not in pack_deviations:
+            state = "stale"
         else:
             continue
         row = {"rule": deviation.rule, "place": deviation.place or WHOLE_BODY, "reason": deviation.reason}
@@ -144,7 +127,7 @@ def _deviation_rows(
 
 
 def merge_reports(reports: Iterable[Document]) -> Document:
-    """Return one report with each run once, by start time. Raise ValueError if two runs with the same id differ."""
+    """Return one report with all runs by start time. Raise ValueError if two runs have the same id but differ."""
     runs: dict[str, Any] = {}
     for report in reports:
         for run in report["runs"]:
@@ -156,7 +139,7 @@ def merge_reports(reports: Iterable[Document]) -> Document:
 
 @dataclass(slots=True)
 class Totals:
-    """The counts for one origin, summed over all runs in a report."""
+    """The total counts for one origin in all runs of a report."""
 
     interactions: int = 0
     fields: dict[tuple[BodySide, str], FieldTally] = field(default_factory=dict)
@@ -171,14 +154,14 @@ class Totals:
         return sum(side == "response" and tally.present > 0 for (side, _), tally in self.fields.items())
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Add *row*, the part of a run that is about this origin."""
+        """Add *row*, the counts for this origin in one run."""
         self.interactions += row["interactions"]
         for side in BODY_SIDES:
             for pointer, counts in row[f"{side}_fields"].items():
                 tally = self.fields.setdefault((side, pointer), FieldTally())
                 tally.instances += counts["looked_at"]
                 tally.present += counts["present"]
-                add_counts(tally.types, counts["types"])
+                tally.types = Counter(tally.types) + Counter(counts["types"])
             for pointer, kinds in row["undocumented"][side].items():
                 self.undocumented.setdefault((side, pointer), Counter()).update(kinds)
         for rule, counts in row["rules"].items():
@@ -202,7 +185,7 @@ def totals_by_origin(report: Mapping[str, Any]) -> dict[Origin, Totals]:
 
 
 def rule_totals(totals: Mapping[Origin, Totals]) -> dict[str, Counter[str]]:
-    """Return the counts for each rule in *totals*, summed over all origins. The keys are rule ids."""
+    """Return the total counts for each rule, over all origins. The keys are rule ids."""
     found: dict[str, Counter[str]] = {}
     for of_origin in totals.values():
         for rule, counts in of_origin.rules.items():
@@ -216,7 +199,7 @@ DriftKind = Literal["undocumented", "never seen", "sometimes absent", "null", "w
 
 
 class Drift(NamedTuple):
-    """A difference between the documentation and checked bodies from one origin. `type` is a JSON type, or empty."""
+    """A difference between the documentation and the checked bodies from one origin. `type` is a JSON type or empty."""
 
     origin: Origin
     side: BodySide
@@ -226,15 +209,12 @@ class Drift(NamedTuple):
 
     @property
     def what(self) -> str:
-        """The kind of difference, and the JSON type in parentheses if there is one, for display."""
+        """The kind of difference for display, followed by the JSON type in parentheses if there is one."""
         return f"{self.kind} ({self.type})" if self.type else self.kind
 
 
 def find_drift(report: Mapping[str, Any], field_trees: FieldTrees) -> dict[Drift, tuple[int, int]]:
-    """Return the differences between the documentation and the checked bodies in *report*.
-
-    Each value is how often the difference occurred and in how many objects it could have (0: not recorded).
-    """
+    """Return the count of each difference from the documentation, and the number of objects checked (0 if unknown)."""
     found: dict[Drift, tuple[int, int]] = {}
     for origin, totals in totals_by_origin(report).items():
         for (side, pointer), kinds in totals.undocumented.items():
@@ -252,17 +232,15 @@ def _departures(place: FieldPlace, tally: FieldTally) -> Iterator[tuple[DriftKin
     if absent := tally.instances - tally.present:
         yield "sometimes absent" if tally.present else "never seen", "", absent
     for kind, count in tally.types.items():
-        if kind == place.expected or (kind == NULL and place.field.nullable):
-            continue
-        if place.field.type is None:
-            yield "type of an untyped field", kind, count
-        else:
-            yield ("null", "", count) if kind == NULL else ("wrong type", kind, count)
+        if kind == NULL and not (place.field.nullable or place.expected == NULL):
+            yield "null", "", count
+        elif kind not in (NULL, place.expected):
+            yield "wrong type" if place.field.type else "type of an untyped field", kind, count
 
 
 @dataclass(frozen=True, slots=True)
 class ReportComparison:
-    """The changes from an earlier to a later report. Drift is what `find_drift` returns."""
+    """The differences between an earlier and a later report."""
 
     new: list[Drift]  # drift that only the later report has
     gone: list[Drift]  # drift that only the earlier report has, although both count the field
@@ -271,7 +249,7 @@ class ReportComparison:
 
 
 def compare_reports(old: Mapping[str, Any], new: Mapping[str, Any], field_trees: FieldTrees) -> ReportComparison:
-    """Compare the report *new* with the earlier report *old*, and return the changes."""
+    """Return the differences between the earlier report *old* and the later report *new*."""
     before, after = find_drift(old, field_trees), find_drift(new, field_trees)
     old_fields, new_fields = (
         {origin: totals.fields.keys() for origin, totals in totals_by_origin(report).items()} for report in (old, new)

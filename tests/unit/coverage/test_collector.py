@@ -103,7 +103,7 @@ def test_departures_and_undocumented_members_are_counted_by_pointer() -> None:
                          "null /customer/shipping_addresses/*/address2": 1,
                          "null /customer/shipping_addresses/*/company": 1}  # fmt: skip
     assert found.undocumented == {"array /customer/colour": 1}
-    assert found.clean == {}
+    assert found.conforming == {}
 
 
 def test_members_below_a_mistyped_object_are_not_counted() -> None:
