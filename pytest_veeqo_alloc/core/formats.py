@@ -1,10 +1,11 @@
-"""Formats of strings: RFC 3339 date-times and RFC 3986 URI references."""
+"""Formats of strings: RFC 3339 date-times, RFC 9562 UUIDs and RFC 3986 URI references."""
 
 from __future__ import annotations
 
 import calendar
 import re
 
+UUID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 _DATE_TIME = re.compile(
     r"([0-9]{4})-(0[1-9]|1[0-2])-([0-9]{2})"
     r"[Tt](?:(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]|(?:[01][0-9]|2[0-3]):59:60)(?:\.[0-9]+)?"
@@ -13,7 +14,7 @@ _DATE_TIME = re.compile(
 
 
 def is_date_time(text: str) -> bool:
-    """Return whether *text* is an RFC 3339 date-time (section 5.6). A leap second is accepted only in minute 59."""
+    """Return whether *text* is a date-time (RFC 3339 section 5.6). A leap second is valid only in minute 59."""
     match = _DATE_TIME.match(text)
     if match is None:
         return False

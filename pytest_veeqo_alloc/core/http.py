@@ -10,7 +10,7 @@ from dataclasses import dataclass
 Headers = tuple[tuple[str, str], ...]
 
 EXCHANGE_HEADER = "X-Veeqo-Alloc-Exchange"
-"""The header with the id of a response played from a cassette. The id lets checks count the response only once."""
+"""The header that contains the id of a response played from a cassette, so that checks count the response only once."""
 
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105  # a grammar rule, not a secret
 """A regular expression for a token (RFC 9110 section 5.6.2), such as a method or a header name."""
@@ -84,10 +84,9 @@ class Response(HasHeaders):
 
 @dataclass(frozen=True, repr=False)
 class Interaction:
-    """An HTTP request and its response.
+    """An HTTP request and its response. `source` is the origin to name in messages, such as a test.
 
-    `request` is None if it is unknown; then only the response is checked. `response` is None if none arrived. `source`
-    says where the interaction comes from, such as a test, and appears in messages.
+    `request` is None for an unknown request: only the response is then checked. `response` is None if none arrived.
     """
 
     request: Request | None
@@ -96,8 +95,8 @@ class Interaction:
 
     @property
     def exchange_id(self) -> str:
-        """The id of the response if it was played from a cassette, otherwise an empty string."""
-        return (self.response.header(EXCHANGE_HEADER) if self.response is not None else None) or ""
+        """The id of a response that was played from a cassette, otherwise an empty string."""
+        return (self.response is not None and self.response.header(EXCHANGE_HEADER)) or ""
 
     def __repr__(self) -> str:
         return f"<Interaction {self.request!r} {self.response!r}>"
@@ -131,14 +130,11 @@ _MAX_LAYERS = 5
 
 
 class ContentDecodingError(ValueError):
-    """The error for a body that cannot be decoded. Its message describes the body, as a noun phrase."""
+    """The error for a body that cannot be decoded. The message is a noun phrase that describes the body."""
 
 
 def decode_content(body: bytes | None, headers: Headers) -> bytes | None:
-    """Return *body* after decoding gzip and deflate. A body that is already decoded is returned unchanged.
-
-    Raise ContentDecodingError for br and zstd, for a corrupt body, and above `MAX_BYTES` of decompressed content.
-    """
+    """Return *body* decompressed. Raise ContentDecodingError for a br, zstd or corrupt body, or above `MAX_BYTES`."""
     if not body:
         return body
     coding = ",".join(value for name, value in headers if name.lower() == "content-encoding").strip().lower()
@@ -156,7 +152,7 @@ def decode_content(body: bytes | None, headers: Headers) -> bytes | None:
 
 
 def decode_content_or_empty(body: bytes | None, headers: Headers) -> bytes:
-    """Return *body* after content decoding, or empty bytes if there is no body or *body* cannot be decoded."""
+    """Return *body* decompressed, or empty bytes if *body* is None or cannot be decoded."""
     try:
         return decode_content(body, headers) or b""
     except ContentDecodingError:

@@ -1,8 +1,4 @@
-"""JSON Pointers (RFC 6901): build, split and resolve them, locate differences, and mask names that may be secret.
-
-The name of an undocumented member could contain a secret or a terminal control sequence. Output, pickles and files
-therefore show only harmless names.
-"""
+"""JSON Pointers (RFC 6901): build, split and resolve them, locate differences, and mask names that may be secret."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from typing import Any
 from pytest_veeqo_alloc.core.text import pluralise
 
 WHOLE_BODY = "(whole body)"
-"""The displayed form of the empty pointer, which stands for a whole body."""
+"""The text to show for the empty pointer, which points to a whole body."""
 
 ABSENT = object()
 """The value that `diff` yields for a member that is missing on one side."""
@@ -34,7 +30,7 @@ def split(pointer: str) -> list[str]:
 
 
 def is_index(token: str) -> bool:
-    """Return whether the reference token *token* can be an array index."""
+    """Return whether *token* can be an array index."""
     return token.isdigit() and token.isascii() and len(token) < 20
 
 
@@ -44,10 +40,7 @@ def generalise(pointer: str) -> str:
 
 
 def locate(document: Any, pointer: str) -> tuple[Any, Any]:
-    """Return the array or object that *pointer* points into, and the index or name of the value in it.
-
-    The value need not exist. Raise LookupError if the array or object does not exist. *pointer* must not be empty.
-    """
+    """Return the object or array around the value at *pointer*, and the last name or index. Raise LookupError if absent."""
     *parents, last = split(pointer)
     for token in parents:
         document = document[_key(document, token)]
@@ -81,10 +74,7 @@ def resolve_all(document: Any, pattern: str) -> list[Any]:
 
 
 def diff(old: Any, new: Any, pointer: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Yield each difference between two JSON values: the pointer, the old value and the new value.
-
-    A missing member has the value `ABSENT`. Arrays of different lengths are a single difference. 1 and 1.0 are equal.
-    """
+    """Yield pointer, old value and new value of each difference. Arrays of different lengths are one difference."""
     if isinstance(old, dict) and isinstance(new, dict):
         for name in dict.fromkeys([*new, *old]):
             yield from diff(old.get(name, ABSENT), new.get(name, ABSENT), join(pointer, name))
@@ -95,7 +85,7 @@ def diff(old: Any, new: Any, pointer: str = "") -> Iterator[tuple[str, Any, Any]
         yield pointer, old, new
 
 
-# A name of digits alone could be a telephone number; indices of arrays are shorter.
+# The name of an undocumented member could be a secret (digits alone: a telephone number) or control a terminal.
 _HARMLESS = re.compile(r"(?![0-9]{6,}\Z)[A-Za-z0-9_?-]{1,64}\Z")
 _MASKED = re.compile(r"\(name of [0-9]{1,9} characters?\)\Z")
 

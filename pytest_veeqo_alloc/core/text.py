@@ -14,34 +14,32 @@ NOTHING = "nothing"
 _EXACT_BELOW = 10**15
 _MAX_QUOTED = 60
 _SECRET_WORDS = ("key", "token", "secret", "password", "card", "code")
+_SIZED = ((str, "string of", "character"), (list, "array of", "item"), (dict, "object with", "member"))
 
 
 def describe(value: Any) -> str:
     """Return the JSON type and size of *value*: `string of 5 characters`, `array of 2 items`, `number`, `null`."""
-    if isinstance(value, str):
-        return f"string of {pluralise(len(value), 'character')}"
+    for kind, noun, unit in _SIZED:
+        if isinstance(value, kind):
+            return f"{noun} {pluralise(len(value), unit)}"
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, (int, float)):
         return "number"
-    if isinstance(value, list):
-        return f"array of {pluralise(len(value), 'item')}"
-    if isinstance(value, dict):
-        return f"object with {pluralise(len(value), 'member')}"
     return f"Python {type(value).__name__}, not a JSON value"
 
 
 def describe_number(value: float) -> str:
-    """Return *value* as text, or its number of digits if it is a long integer. *value* must not be personal data."""
+    """Return *value* as text, or the number of digits of a long integer. *value* must not be personal data."""
     if isinstance(value, int) and abs(value) >= _EXACT_BELOW:
         return f"integer of about {math.ceil(value.bit_length() * math.log10(2))} digits"
     return f"{round(value, 6):g}" if isinstance(value, float) and abs(value) < 10**5 else f"{value}"
 
 
 def describe_openly(value: Any, pointer: str) -> str:
-    """Describe *value*, and quote up to 60 characters of a scalar unless its name in *pointer* suggests a secret."""
+    """Describe *value*. Quote up to 60 characters of a scalar, unless the last name in *pointer* suggests a secret."""
     description = describe(value)
     name = pointer.rpartition("/")[2].lower()
     if not isinstance(value, (str, int, float)) or any(word in name for word in _SECRET_WORDS):
@@ -53,12 +51,12 @@ def describe_openly(value: Any, pointer: str) -> str:
 
 
 def pluralise(number: int, singular: str, plural: str = "") -> str:
-    """Return *number* and a noun: *singular* for 1, otherwise *plural*. The default plural is *singular* with an s."""
+    """Return *number* and a noun: *singular* for 1, otherwise *plural* (default: *singular* with an s)."""
     return f"{number} {singular if number == 1 else plural or f'{singular}s'}"
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
-    """Return the error message for an unknown *name*. It suggests the nearest of the *known* names, or lists them."""
+    """Return the error message for an unknown *name*. The message suggests the nearest *known* name, or lists all."""
     names = list(known)
     # A value that is not a string was meant for another argument, and could be a body.
     shown = ascii(name) if isinstance(name, str) else f"of type {type(name).__name__}"
@@ -76,7 +74,7 @@ def nearest(name: object, known: Iterable[str]) -> str | None:
 
 
 def printable(text: str) -> str:
-    """Return *text* with control characters escaped, so that a terminal does not act on them."""
+    """Return *text* with escaped control characters, so that they have no effect on a terminal."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
         for character in text
@@ -89,5 +87,5 @@ def as_text(value: Any) -> str:
 
 
 def safe_method(method: str) -> str | None:
-    """Return *method* if it consists of 1 to 10 letters, so that it is harmless to show, otherwise None."""
+    """Return *method* if it has 1 to 10 letters and nothing else, otherwise None. Other text might be secret."""
     return method if re.fullmatch(r"[A-Za-z]{1,10}", method) else None

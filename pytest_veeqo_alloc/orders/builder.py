@@ -1,4 +1,4 @@
-"""The builder of complete orders. It adapts the documented example to a story (the facts of an order)."""
+"""The builder of complete orders. The facts of an order (a story) replace values in the documented example."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pytest_veeqo_alloc.contract.field_table import Shape
 from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.orders.observed import as_observed
-from pytest_veeqo_alloc.orders.story import Allocation, Line, Stock, Story, units_by_sellable
+from pytest_veeqo_alloc.orders.story import Allocation, Line, Stock, Story
 from pytest_veeqo_alloc.spec.loader import read_shipped_text, tables
 
 Json = dict[str, Any]
@@ -24,7 +24,6 @@ VARIANTS = ("documented", "observed")
 
 _EVERYWHERE = "stock_level_at_all_warehouses"
 _DEFAULT = Story()
-_EXAMPLE_NUMBER = "#P-447452"
 _ADDRESS = ("address1", "city", "country", "first_name", "last_name", "state", "zip")
 
 
@@ -33,11 +32,10 @@ def build_order(
 ) -> Json:
     """Build the complete order for *story* (default: the documented example) as a dict that the caller may change.
 
-    *changes* are new values for fields of the story. *leaves* maps pairs of an object type and a field name to the
-    value of that field in every object of that type. Object types are `order` and the names in `$defs` of the response
-    schema. Fields that are computed from the story ignore *leaves*. With the *variant* "observed", the order has the
-    members that the live API returns. Raise ValueError for an allocated sellable that is not ordered, or an unknown
-    field or variant.
+    *changes* are new values for fields of the story. *leaves* maps (object type, field name) to the value of the field
+    in all objects of the type: `order` or a name in `$defs` of the response schema. Fields that are computed from the
+    story ignore *leaves*. With the *variant* "observed", the order has the members that the live API returns. Raise
+    ValueError for an allocated sellable that is not ordered, or an unknown field or variant.
     """
     if variant not in VARIANTS:
         raise ValueError(unknown_name("variant", variant, VARIANTS))
@@ -52,7 +50,7 @@ def build_order(
 
 
 def example_value(shape: str, name: str) -> Any:
-    """Return the value of the field *name* in the first object of the type *shape* in the documented example."""
+    """Return the value of the field *name* in the documented example, from the first object of the type *shape*."""
     return _example_shapes()[shape][name]
 
 
@@ -63,7 +61,7 @@ def money(minor: float) -> float:
 
 @functools.cache
 def _example_shapes() -> Templates:
-    """Return the first object of each object type in the documented example. It includes nested objects."""
+    """Map each object type to its first object in the documented example."""
     shapes: Templates = {}
 
     def collect(shape: Shape, value: Json) -> None:
@@ -76,7 +74,7 @@ def _example_shapes() -> Templates:
 
 
 def _templates(story: Story, leaves: Leaves) -> Templates:
-    """Return an object of each object type for *story*. Do not change them: they share parts of the cached example."""
+    """Map each object type to an object for *story*. Do not change these objects: they share values with a cache."""
     templates = dict(_example_shapes())
     for (shape, name), value in leaves.items():
         if name not in templates.get(shape, {}):
@@ -97,7 +95,7 @@ def _templates(story: Story, leaves: Leaves) -> Templates:
 
 
 def _without_sharing(value: Any) -> Any:
-    """Copy *value* so that no object or array occurs in two places of the copy."""
+    """Copy *value* so that no object or array occurs in the copy more than once."""
     if isinstance(value, dict):
         return {n: _without_sharing(inner) if isinstance(inner, (dict, list)) else inner for n, inner in value.items()}
     return [_without_sharing(inner) if isinstance(inner, (dict, list)) else inner for inner in value]
@@ -133,7 +131,7 @@ def _order(story: Story, shapes: Templates) -> Json:
             }
             for index, line in enumerate(story.lines)
         ],
-        "number": f"#P-{story.order_id}" if number == _EXAMPLE_NUMBER else number,
+        "number": f"#P-{story.order_id}" if number == f"#P-{_DEFAULT.order_id}" else number,
         "payment": {**shapes["payment"]},
         "returns": [*template["returns"]],
         "subtotal_price": money(subtotal),
@@ -149,10 +147,10 @@ def _charged(line: Line) -> int:
 
 
 def _reserved_units(story: Story, ordered: Mapping[int, Line]) -> Reserved:
-    """Return the number of allocated units by warehouse id and sellable id. It may be 0."""
+    """Map (warehouse id, sellable id) to the number of allocated units, which may be 0."""
     reserved = {(stock.warehouse_id, line.sellable_id): 0 for line in story.lines for stock in line.stock}
     for allocation in story.allocations:
-        for sellable, quantity in units_by_sellable(allocation.lines).items():
+        for sellable, quantity in allocation.lines:
             if sellable not in ordered:
                 raise ValueError(f"sellable {sellable} is allocated but not ordered: add a line for this sellable")
             key = (allocation.warehouse_id, sellable)

@@ -1,4 +1,4 @@
-"""Orders as the live API returned them in 2026, without some documented members and with undocumented ones."""
+"""Orders with the members that the live API returned in 2026. Some documented members are missing."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ _EMPTY: Mapping[str, Any] = {"null": None, "boolean": False, "number": 0, "strin
 def as_observed(
     order: dict[str, Any], *, nulls: Iterable[str] = (), values: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Change *order* in place to have the members that the live API returned in 2026, and return it.
+    """Return *order*, changed in place to have the members that the live API returned in 2026.
 
-    Documented members that the API omits are removed, and its undocumented members are added. *values* maps pointers of
-    added members to their values (default: empty values). *nulls* contains pointers of members to set to null. All
-    pointers have `*` instead of array indexes.
+    *nulls* are pointers of members to set to null. *values* maps pointers of undocumented members to values (default:
+    empty values). In a pointer, `*` stands for every array index.
     """
     for pointer in _pointers("absent-field"):
         for owner, name in _members(order, pointer):
@@ -37,13 +36,13 @@ def as_observed(
 
 
 def nullable_pointers() -> tuple[str, ...]:
-    """Return the pointers of members with a documented type that were null in responses of the live API."""
+    """Return the pointers of members that were null in responses of the live API, although their type is documented."""
     return _pointers("null-value")
 
 
 @functools.cache
 def added_types() -> Mapping[str, list[str]]:
-    """Return the observed JSON types of each undocumented member, by its pointer."""
+    """Map the pointer of each undocumented member to the observed JSON types."""
     added: dict[str, list[str]] = json.loads(read_shipped_text("schemas/deviations/observed-types.json"))["added"]
     return added
 
@@ -55,6 +54,6 @@ def _pointers(rule: str) -> tuple[str, ...]:
 
 
 def _members(order: dict[str, Any], pointer: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield pairs of an object and a member name for each place in *order* that matches *pointer*."""
+    """Yield an object and a member name for each place in *order* that matches *pointer*."""
     owners, name = resolve_all(order, pointer.rpartition("/")[0]), split(pointer)[-1]
     return ((owner, name) for owner in owners if isinstance(owner, dict))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """The stock of a sellable in one warehouse, in units, before the allocations of the story."""
+    """The stock of a sellable in one warehouse, in units, before the allocations in the story are made."""
 
     warehouse_id: int = 1784
     physical: int = 6
@@ -19,10 +19,10 @@ class Stock:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line item. `quantity` is in units; prices, `cost` and `tax` are in minor units (pence, cents).
+    """A line item of `quantity` units. Amounts are in minor units (pence, cents).
 
-    Per unit: `price` is the list price, `paid` what the customer pays (None: `price`), `cost` what the seller pays.
-    `tax` is for the whole line item.
+    `price` (list price), `paid` (by the customer; None: `price`) and `cost` (to the seller) are amounts per unit. `tax`
+    is the amount for the whole line item.
     """
 
     sellable_id: int = 1226615
@@ -36,7 +36,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """Units of one warehouse that are allocated to an order. `lines` contains pairs of a sellable id and a quantity."""
+    """Units in one warehouse that are allocated to an order. `lines` contains pairs: sellable id and quantity."""
 
     warehouse_id: int = 1784
     lines: tuple[tuple[int, int], ...] = ((1226615, 1),)
@@ -79,7 +79,7 @@ class Story:
 
 
 def units_by_sellable(pairs: Iterable[tuple[int, int]]) -> dict[int, int]:
-    """Return the total quantity by sellable id. *pairs* contains pairs of a sellable id and a quantity."""
+    """Return the total quantity for each sellable id. *pairs* are a sellable id and a quantity each."""
     total: dict[int, int] = {}
     for sellable, quantity in pairs:
         total[sellable] = total.get(sellable, 0) + quantity

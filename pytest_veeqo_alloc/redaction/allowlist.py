@@ -1,7 +1,4 @@
-"""The allowlist of values that reveal nothing about a person, an account or a key, and are therefore not redacted.
-
-A value is allowed only in certain members. For example, `state` may be `active`, but not `Kent`, since that is an address.
-"""
+"""The allowlist: for each member, the values that may be shown because they reveal no person, account or key."""
 
 from __future__ import annotations
 
@@ -49,10 +46,9 @@ _LISTED: Mapping[str, frozenset[str]] = {
     "weight_unit": frozenset({"g", "kg", "oz", "lb"}),
 }  # fmt: skip
 
-_COUNTRY, _CURRENCY = re.compile(r"[A-Z]{2}"), re.compile(r"[A-Z]{3}")
 _CODES: Mapping[str, re.Pattern[str]] = {
-    **dict.fromkeys(("country", "country_code", "marketplace_country", "origin_country"), _COUNTRY),
-    **dict.fromkeys(("currency", "currency_code"), _CURRENCY),
+    **dict.fromkeys(("country", "country_code", "marketplace_country", "origin_country"), re.compile(r"[A-Z]{2}")),
+    **dict.fromkeys(("currency", "currency_code"), re.compile(r"[A-Z]{3}")),
 }
 
 _SEGMENTS = frozenset({
@@ -64,7 +60,7 @@ _VERSION = re.compile(r"v[0-9]{1,2}")
 
 
 def allowed_text(name: str, text: str) -> str | None:
-    """Return *text*, the value of the member *name*, without a long fraction of a second. Return None if it may not be shown."""
+    """Return *text* if it may be shown as the value of *name*, otherwise None. Remove a long fraction of a second."""
     if is_allowed_text(name, text):
         return text
     shortened = _LONG_FRACTION.sub("", text)  # a long fraction of a second could be a secret number
@@ -72,7 +68,7 @@ def allowed_text(name: str, text: str) -> str | None:
 
 
 def is_allowed_text(name: str, text: str) -> bool:
-    """Return whether the value *text* of the member *name* is an enumerated value, a code or a date (but no birth date)."""
+    """Return whether *text* may be shown as the value of *name*: a listed value, a code or a date (no birth date)."""
     if text in _LISTED.get(name, ()):
         return True
     if name in _CODES:
@@ -85,30 +81,31 @@ def is_allowed_text(name: str, text: str) -> bool:
 
 
 def is_allowed_segment(segment: str) -> bool:
-    """Return whether a segment of a URL path is a resource name or an API version, so that it may be shown."""
+    """Return whether *segment* of a URL path may be shown: a resource name or an API version."""
     return segment in _SEGMENTS or _VERSION.fullmatch(segment) is not None
 
 
 def is_plain_name(name: str) -> bool:
-    """Return whether *name* consists of words with few digits, so that it may be shown."""
+    """Return whether *name* may be shown: words with few digits."""
     return len(name) <= _MAX_NAME and _WORD.fullmatch(name) is not None
 
 
 def is_personal_number_name(name: str) -> bool:
-    """Return whether *name* suggests that a member contains a card, telephone, account or tax number."""
+    """Return whether *name* suggests a card, telephone, account or tax number."""
     words = _words(name)
     return bool(_PERSONAL & words or words == {"vat"} or (_BY_NUMBER & words and _NUMBERED & words))
 
 
 def _words(name: str) -> frozenset[str]:
-    """Return the words of a snake-case or camel-case name in lower case, and each plural also without its s."""
+    """Return the lower-case words of a snake-case or camel-case name. Add each plural without its s."""
     words = [word.lower() for word in _WORDS.findall(name[:_MAX_NAME])]
     return frozenset([*words, *(word[:-1] for word in words if word.endswith("s"))])
 
 
-def is_card_value(number: float) -> bool:
-    """Return whether a JSON number could be a payment card number."""
-    return 10**12 <= number < 10**19 and number == int(number) and is_card_number(str(int(number)))
+def is_allowed_number(name: str, number: float) -> bool:
+    """Return whether *number* may be shown as the value of *name*: no card, telephone, account or tax number."""
+    is_card = 10**12 <= number < 10**19 and number == int(number) and is_card_number(str(int(number)))
+    return not is_card and not is_personal_number_name(name)
 
 
 def is_card_number(digits: str) -> bool:

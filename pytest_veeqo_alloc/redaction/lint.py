@@ -1,7 +1,4 @@
-"""Checks of stored interactions (`--lint`) for probable secrets, old recordings and unsupported cassette versions.
-
-Secrets are recognised by names and patterns. This finds secrets left in by mistake, not secrets hidden on purpose.
-"""
+"""Checks of stored interactions (`--lint`): secrets left in by mistake, old recordings, unsupported versions."""
 
 from __future__ import annotations
 
@@ -17,6 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.http_rules import is_credential
 from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, nests_deeper, read
+from pytest_veeqo_alloc.core.formats import UUID
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.core.json_pointer import join
 from pytest_veeqo_alloc.redaction.allowlist import is_allowed_text, is_card_number, is_personal_number_name
@@ -28,7 +26,7 @@ _REPLACE = "replace the value in the file with a made-up value"
 
 
 class Secret(NamedTuple):
-    """A kind of secret, as a noun phrase, and what to do about a file that contains one."""
+    """A kind of secret, as a noun phrase, and the remedy for a file that contains such a secret."""
 
     kind: str
     remedy: str = _REDACT
@@ -59,12 +57,11 @@ _DUMMY = re.compile(
     re.IGNORECASE,
 )
 _TOKEN = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
-_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _SHORT, _LONG = 4, 200
 
 
 def recognise_secret(name: str, text: str) -> Secret | None:
-    """Return the kind of secret that *text*, the value of *name*, probably is, or None if it looks harmless."""
+    """Return the kind of secret that *text*, the value of *name*, probably is. Return None if *text* looks harmless."""
     if not text or is_placeholder(text) or is_allowed_text(name, text):
         return None
     if is_credential(name) and len(text) >= _SHORT and not is_dummy_value(text):
@@ -79,8 +76,7 @@ def recognise_secret(name: str, text: str) -> Secret | None:
     return RANDOM_STRING if _has_random(text) else None
 
 
-def is_personal_number(name: str, number: float) -> bool:
-    """Return whether *number*, the value of the member *name*, looks like a telephone, card or tax number."""
+def _is_personal_number(name: str, number: float) -> bool:
     if not isinstance(number, int) or isinstance(number, bool) or is_placeholder_number(number):
         return False
     digits = str(number) if abs(number) < 10**20 else ""
@@ -91,7 +87,7 @@ def is_personal_number(name: str, number: float) -> bool:
 
 
 def is_dummy_value(text: str) -> bool:
-    """Return whether *text* is a dummy: a word such as `REDACTED`, asterisks, zeros or a placeholder."""
+    """Return whether *text* stands for no real value: a word such as `REDACTED`, asterisks, zeros or a placeholder."""
     if len(set(text)) <= 2 or is_placeholder(text):
         return True
     return len(text) <= _LONG and _DUMMY.fullmatch(text) is not None
@@ -108,8 +104,8 @@ def _has_random(text: str) -> bool:
 
 
 def _is_random(token: str) -> bool:
-    """Return whether *token* looks random: digits, lower and upper case alternate more often than in joined words."""
-    if _UUID.fullmatch(token) or is_placeholder(token) or sum(character.isdigit() for character in token) < 2:
+    """Return whether *token* looks random: it mixes digits, lower case and upper case more than joined words do."""
+    if re.fullmatch(UUID, token) or is_placeholder(token) or sum(character.isdigit() for character in token) < 2:
         return False
     kinds = [0 if c.isdigit() else 1 if c.islower() else 2 if c.isupper() else 3 for c in token]
     changes = sum(one != other for one, other in itertools.pairwise(kinds))
@@ -127,7 +123,7 @@ _RANDOM_BY_NATURE = frozenset({
 
 
 def secret_breaches(interaction: Interaction) -> list[Breach]:
-    """Return a `cassette-secret` breach for every place in *interaction* that may contain a secret."""
+    """Return a `cassette-secret` breach for every place in *interaction* that probably contains a secret."""
     breaches = [
         Breach("cassette-secret", pointer, f"{kind} in the {side}", location=location, remedy=remedy)
         for side, message in (("request", interaction.request), ("response", interaction.response))
@@ -138,15 +134,15 @@ def secret_breaches(interaction: Interaction) -> list[Breach]:
 
 
 def body_breaches(side: str, body: bytes) -> list[Breach]:
-    """Return a `cassette-secret` breach for every probable secret in *body*, the whole content of a file."""
+    """Return a `cassette-secret` breach for every probable secret in *body*, the content of a file."""
     request = Request("", "", (), body) if side == "request" else None
-    breaches = secret_breaches(Interaction(request, Response(0, (), body) if request is None else None))
+    breaches = secret_breaches(Interaction(request, None if request else Response(0, (), body)))
     # The command redact rejects a file that contains only a body.
     return [breach._replace(remedy=breach.remedy.replace(_REDACT, _REPLACE)) for breach in breaches]
 
 
 def age_breaches(recorded: datetime.date | None, today: datetime.date, max_age: int) -> list[Breach]:
-    """Return a breach if the date *recorded* is None or more than *max_age* days before *today*, otherwise no breach."""
+    """Return a breach if *recorded* is None or more than *max_age* days before *today*, otherwise an empty list."""
     if recorded is not None and (today - recorded).days <= max_age:
         return []
     got = "a recording without a date" if recorded is None else f"a recording from {(today - recorded).days} days ago"
@@ -154,13 +150,13 @@ def age_breaches(recorded: datetime.date | None, today: datetime.date, max_age: 
 
 
 def format_breach(version: object) -> Breach:
-    """Return a `cassette-format` breach for a cassette with the unsupported format version *version*."""
+    """Return a `cassette-format` breach about *version*, the unsupported format version of a cassette."""
     got = f"version {version}" if isinstance(version, int) and abs(version) < 10**6 else "an invalid version"
     return Breach("cassette-format", None, got, location="version")
 
 
 def _secrets(message: Request | Response) -> Iterator[tuple[str, str | None, Secret]]:
-    """Yield location, JSON Pointer (None outside the body) and kind of every probable secret in *message*."""
+    """Yield the location, the pointer (None outside the body) and the kind of each probable secret in *message*."""
     if isinstance(message, Request):
         yield from ((location, None, secret) for location, secret in _url_secrets(message.url))
     for name, value in message.headers:
@@ -214,5 +210,5 @@ def _json_secrets(value: Any, name: str, pointer: str) -> Iterator[tuple[str, Se
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _json_secrets(item, name, join(pointer, index))
-    elif value is not None and is_personal_number(name, value):
+    elif value is not None and _is_personal_number(name, value):
         yield pointer, PERSONAL_NUMBER

@@ -15,13 +15,7 @@ from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, nests_deeper, rea
 from pytest_veeqo_alloc.core.formats import is_uri_reference
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response, decode_content_or_empty
 from pytest_veeqo_alloc.core.text import safe_method
-from pytest_veeqo_alloc.redaction.allowlist import (
-    allowed_text,
-    is_allowed_segment,
-    is_card_value,
-    is_personal_number_name,
-    is_plain_name,
-)
+from pytest_veeqo_alloc.redaction.allowlist import allowed_text, is_allowed_number, is_allowed_segment, is_plain_name
 from pytest_veeqo_alloc.redaction.placeholders import Placeholders, is_placeholder
 from pytest_veeqo_alloc.spec.loader import tables
 
@@ -53,7 +47,7 @@ _HEADERS: Mapping[str, re.Pattern[str]] = {
         "x-total-pages-count": _COUNT,
     }.items()
 }
-"""The patterns of values that each header may keep. A value that does not match is replaced with a placeholder."""
+"""The pattern of values that may be shown, for each header. Any other value is replaced with a placeholder."""
 _SCHEME = re.compile(r"(Bearer|Basic|Digest|Token) (.+)", re.IGNORECASE | re.DOTALL)
 
 Fields = Mapping[str, Field]
@@ -68,7 +62,7 @@ def redact(interactions: Iterable[Interaction]) -> list[Interaction]: ...
 def redact(interactions: Interaction | Iterable[Interaction]) -> Interaction | list[Interaction]:
     """Redact one or several interactions. Replace every string that the allowlist does not permit with a placeholder.
 
-    Equal values get equal placeholders in all interactions. Bodies are returned without content codings. A body that is
+    Equal values get equal placeholders in all interactions. Bodies are returned decompressed. A body that is
     neither JSON nor a form is replaced with a marker. Redacting redacted interactions changes nothing.
     """
     redactor = Redactor()
@@ -81,7 +75,7 @@ def redact(interactions: Interaction | Iterable[Interaction]) -> Interaction | l
 
 
 class Redactor:
-    """A redactor of any number of interactions. Equal values get equal placeholders in all interactions."""
+    """A redactor for any number of interactions. Equal values get equal placeholders in all interactions."""
 
     def __init__(self) -> None:
         request, response = tables().request, tables().response
@@ -91,7 +85,7 @@ class Redactor:
         self._placeholders = Placeholders()
 
     def reserve_placeholders(self, interaction: Interaction) -> None:
-        """Reserve the placeholders in *interaction*. Call this for all interactions before the first one is redacted."""
+        """Reserve the placeholders in *interaction*. Before redacting several interactions, call this for each one."""
         for message in (interaction.request, interaction.response):
             if message is not None:
                 for _, value in message.headers:
@@ -128,7 +122,7 @@ class Redactor:
         return b"[redacted: %d bytes that are no JSON]" % len(message.body)
 
     def _value(self, value: Any, name: str, field: Field | None, fields: Fields) -> Any:
-        """Redact *value*, the member *name* of an object. *fields* are the documented members inside *value*."""
+        """Redact *value*, the member *name* of an object. *fields* are the documented members of *value*."""
         if isinstance(value, str):
             allowed = allowed_text(name, value)
             return self._placeholders.text(value) if allowed is None else allowed
@@ -142,13 +136,13 @@ class Redactor:
             return redacted
         if isinstance(value, list):
             return [self._value(item, name, field, fields) for item in value]
-        if value is None or isinstance(value, bool) or (field is not None and field.type == "number"):
+        is_documented_number = field is not None and field.type == "number"
+        if value is None or isinstance(value, bool) or is_documented_number or is_allowed_number(name, value):
             return value
-        is_personal = is_personal_number_name(name) or is_card_value(value)
-        return self._placeholders.number(value) if is_personal else value
+        return self._placeholders.number(value)
 
     def _form(self, form: str) -> str:
-        """Redact a URL query or a form body. Replace all values, and all names that do not consist of words."""
+        """Redact a URL query or a form body. Replace all values, and every name that does not consist of words."""
         pairs = (pair.partition("=") for pair in form.split("&"))
         return "&".join(
             f"{name if not name or is_plain_name(name) else self._form_text(name)}{equals}{self._form_text(value)}"
@@ -167,7 +161,7 @@ class Redactor:
         )
 
     def _header(self, name: str, value: str, host: str) -> tuple[str, str]:
-        """Redact a header. The headers `Host` and `Location` keep *host*, the host of the request."""
+        """Redact a header, but keep *host*, the host of the request, in `Host` and `Location`."""
         lowered = name.lower()
         if not is_plain_name(name):
             is_redacted = is_placeholder(name.removeprefix("x-"))
@@ -216,7 +210,7 @@ class Redactor:
         return self._placeholders.text(f"host {host}") + _PLACEHOLDER_HOST
 
     def _segment(self, before: str, segment: str) -> str:
-        """Redact *segment* of a URL path unless it is a resource name or an id. After `orders`, ids may be longer."""
+        """Redact *segment* of a URL path unless it is a resource name or an id. An id may be longer after `orders`."""
         is_id = (_ORDER_ID if before == "orders" else _ID).fullmatch(segment)
         if is_id or segment in ("", ".", "..") or is_allowed_segment(segment):
             return segment
