@@ -13,6 +13,9 @@ _TOLERANCE = 0.005
 _LARGEST = 1e150
 """The equations use only numbers below this limit, so that the product of two numbers fits a double."""
 
+ONLY_VARIANT = "Default"
+"""The `title` of the only variant of a product. Its `sellable_title` is empty."""
+
 Object = dict[str, Any]
 Add = Callable[[Breach], None]
 
@@ -100,13 +103,19 @@ def _sellable(add: Add, pointer: str, sellable: Object) -> None:
         _equal(add, "margin", pointer, sellable, "margin", (price - cost) / price * 100)
     _stock(add, pointer, sellable, cost)
     product = as_object(sellable.get("product"))
-    for name, original in (("sellable_title", sellable.get("title")), ("product_title", product.get("title"))):
-        copy = sellable.get(name)
-        if isinstance(copy, str) and isinstance(original, str) and copy != original:
-            got, wanted = f"a different {describe(copy)}", f"the original {describe(original)}"
-            add(Breach("title-copies", f"{pointer}/{name}", got, wanted))
+    title = sellable.get("title")
+    if (title, sellable.get("sellable_title")) != (ONLY_VARIANT, ""):
+        _same_title(add, pointer, sellable, "sellable_title", title)
+    _same_title(add, pointer, sellable, "product_title", product.get("title"))
     image = as_object(product.get("main_image"))
     _same(add, "main-image-product", f"{pointer}/product/main_image", image, "product_id", product.get("id"))
+
+
+def _same_title(add: Add, pointer: str, sellable: Object, name: str, original: Any) -> None:
+    copy = sellable.get(name)
+    if isinstance(copy, str) and isinstance(original, str) and copy != original:
+        got, wanted = f"a different {describe(copy)}", f"the original {describe(original)}"
+        add(Breach("title-copies", f"{pointer}/{name}", got, wanted))
 
 
 _EVERYWHERE = "stock_level_at_all_warehouses"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
+from pytest_veeqo_alloc.contract.arithmetic import ONLY_VARIANT
 from pytest_veeqo_alloc.contract.field_table import Shape
 from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.orders.observed import as_observed
@@ -209,7 +210,7 @@ def _sellable(line: Line, reserved: Reserved, shapes: Templates) -> Json:
         "product": {**product, "main_image": {**shapes["main_image"], "product_id": product["id"]}},
         "product_title": product["title"],
         "profit": money(line.price - line.cost),
-        "sellable_title": template["title"],
+        "sellable_title": "" if template["title"] == ONLY_VARIANT else template["title"],
         "stock_entries": [_stock_entry(line, stock, units, shapes) for stock, units in after],
         _EVERYWHERE: physical,
         "variant_option_specifics": [*template["variant_option_specifics"]],

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_veeqo_alloc.contract.arithmetic import ONLY_VARIANT
 from pytest_veeqo_alloc.contract.field_table import Field
 
 LARGEST_ID = 2**53 - 1
@@ -27,6 +28,7 @@ TEXTS = (
     "e\u0301 \u00df \u0130",
     "null",
     "\u0000\u007f",
+    ONLY_VARIANT,
 )
 DATES = (
     "2017-09-25T16:04:52.266Z",

@@ -98,6 +98,22 @@ def test_order_contains_the_facts_of_its_story() -> None:
     assert made["created_at"] == made["line_items"][0]["updated_at"] == stock["updated_at"] == "2020-01-01T00:00:00Z"
 
 
+def test_only_variant_of_a_product_has_no_sellable_title() -> None:
+    made = build_order(leaves={("sellable", "title"): "Default"})
+    sellable = made["line_items"][0]["sellable"]
+    assert (sellable["title"], sellable["sellable_title"]) == ("Default", "")
+    assert list(STRICT.check_body("response", made)) == []
+
+
+def test_allocation_of_more_units_than_are_in_stock_makes_the_available_stock_negative() -> None:
+    made = build_order(lines=(Line(stock=(Stock(physical=0, allocated=0),)),))
+    sellable = made["line_items"][0]["sellable"]
+    assert sellable["stock_entries"][0]["available_stock_level"] == -1
+    assert sellable["inventory"]["available_stock_level_at_all_warehouses"] == -1
+    assert made["allocated_completely"] is True
+    assert list(STRICT.check_body("response", made)) == []
+
+
 def test_allocation_of_a_sellable_that_was_not_ordered_is_rejected() -> None:
     with pytest.raises(ValueError, match="sellable 5 is allocated but not ordered: add a line for this sellable"):
         build_order(allocations=(Allocation(1, ((5, 1),)),))
