@@ -6,6 +6,7 @@ import http
 import re
 from collections.abc import Mapping
 
+from pytest_veeqo_alloc.contract.arithmetic import ONLY_VARIANT
 from pytest_veeqo_alloc.contract.error_responses import MESSAGES
 from pytest_veeqo_alloc.core.formats import is_date_time
 
@@ -44,6 +45,7 @@ _LISTED: Mapping[str, frozenset[str]] = {
     "type": frozenset({"ProductVariant", "Kit"}),
     "type_code": frozenset({"direct", "amazon", "amazon_fba", "ebay", "shopify", "woocommerce", "magento"}),
     "weight_unit": frozenset({"g", "kg", "oz", "lb"}),
+    **dict.fromkeys(("product_title", "sellable_title", "title"), frozenset({ONLY_VARIANT})),
 }  # fmt: skip
 
 _CODES: Mapping[str, re.Pattern[str]] = {

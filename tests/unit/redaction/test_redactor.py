@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from support import canaries
 from support.bodies import order, put
 
-from pytest_veeqo_alloc import Contract, Findings, Interaction, Request, Response, redact
+from pytest_veeqo_alloc import Contract, Findings, Interaction, Request, Response, build_order, redact
 from pytest_veeqo_alloc.core.json_pointer import split
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.redaction.allowlist import is_plain_name
@@ -200,6 +200,12 @@ def test_placeholders_within_a_text_are_found_and_made_equal() -> None:
     assert contains_placeholder(one)
     assert not contains_placeholder("/tags?a=b&phone=2011112222")
     assert without_placeholder_numbers(one) == without_placeholder_numbers(other)
+
+
+@pytest.mark.parametrize("shape", ["sellable", "product"])
+def test_titles_of_an_only_variant_have_the_same_findings(shape: str) -> None:
+    body = build_order(leaves={(shape, "title"): "Default"})
+    assert list(STRICT.check_body("response", value(body))) == list(STRICT.check_body("response", body)) == []
 
 
 def test_enumerated_values_dates_and_units_of_an_order_are_kept() -> None:
