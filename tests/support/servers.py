@@ -16,6 +16,7 @@ class Allocating(BaseHTTPRequestHandler):
     """A handler that answers every POST with 201 and the documented order, and every GET with an empty object."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each response waits 40 ms for the acknowledgement of its headers
 
     def do_POST(self) -> None:  # the name that http.server looks for
         self.rfile.read(int(self.headers.get("Content-Length") or 0))

@@ -55,6 +55,7 @@ class Staging(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each response waits 40 ms for the acknowledgement of its headers
     server: Staging
 
     def _read(self) -> bytes:
@@ -113,7 +114,7 @@ def staging(context: ssl.SSLContext | None = None) -> Iterator[Staging]:
     with Staging() as server:
         if context is not None:
             server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005})
         thread.start()
         try:
             yield server
