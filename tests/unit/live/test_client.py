@@ -174,7 +174,10 @@ def test_write_without_an_answer_is_unknown_and_not_repeated(server: Staging, tm
 
 def test_write_that_times_out_is_unknown(server: Staging, tmp_path: Path) -> None:
     server.answers = ["hang"]
-    with live_at(server.url, tmp_path, timeouts=(5, 0.2)) as live, pytest.raises(SendError, match="response timed out"):
+    with (
+        live_at(server.url, tmp_path, timeouts=(5, 0.05)) as live,
+        pytest.raises(SendError, match="response timed out"),
+    ):
         live.post(7, pool_request())
     assert [entry.is_unknown for entry in read_journal(tmp_path / "journal.jsonl").entries] == [True]
 
