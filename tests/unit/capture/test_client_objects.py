@@ -13,6 +13,7 @@ import pytest
 import requests
 import urllib3
 from support.bodies import BARE, BODY, order, request_body
+from support.clients import NO_CERTIFICATES
 
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response
 from pytest_veeqo_alloc.capture.client_objects import interaction_of, request_of
@@ -36,7 +37,7 @@ def test_requests_response_is_captured_with_its_request(server_url: str) -> None
 
 
 def test_httpx_response_is_captured_with_its_request(server_url: str) -> None:
-    with httpx.Client(headers=HEADERS) as client:
+    with httpx.Client(headers=HEADERS, verify=NO_CERTIFICATES) as client:
         assert sides_and_rules(client.post(server_url + PATH, json=BODY)) == []
         assert sides_and_rules(client.post(server_url + PATH, json=BARE)) == WRAPPER
 
@@ -151,7 +152,10 @@ def test_unread_or_consumed_stream_is_rejected(server_url: str) -> None:
         assert list(unread.iter_content(None)) != []
         with refused:
             STRICT.check_response(unread)
-    with httpx.Client() as client, client.stream("POST", server_url + PATH, json=BODY) as streamed:
+    with (
+        httpx.Client(verify=NO_CERTIFICATES) as client,
+        client.stream("POST", server_url + PATH, json=BODY) as streamed,
+    ):
         with refused:
             STRICT.check_response(streamed)
         list(streamed.iter_bytes())

@@ -8,6 +8,7 @@ import httpx
 import pytest
 import requests
 from support.bodies import BARE, BODY
+from support.clients import NO_CERTIFICATES
 from support.servers import Allocating, serving
 
 from pytest_veeqo_alloc import Contract
@@ -27,7 +28,10 @@ def test_requests_session_is_watched_and_other_calls_are_skipped(server_url: str
 
 
 def test_httpx_client_is_watched_even_if_it_streams(server_url: str) -> None:
-    with httpx.Client(base_url=server_url, headers=HEADERS) as client, Contract().watch(client) as watch:
+    with (
+        httpx.Client(base_url=server_url, headers=HEADERS, verify=NO_CERTIFICATES) as client,
+        Contract().watch(client) as watch,
+    ):
         client.get("/orders/447452")
         client.post(PATH, json=BODY)
         with client.stream("POST", PATH, json=BARE) as response:
@@ -38,7 +42,7 @@ def test_httpx_client_is_watched_even_if_it_streams(server_url: str) -> None:
 
 def test_async_httpx_client_is_watched(server_url: str) -> None:
     async def calls() -> None:
-        async with httpx.AsyncClient(base_url=server_url, headers=HEADERS) as client:
+        async with httpx.AsyncClient(base_url=server_url, headers=HEADERS, verify=NO_CERTIFICATES) as client:
             watch = Contract().watch(client)
             await asyncio.gather(*(client.post(PATH, json=BODY) for _ in range(5)))
             await client.get("/orders/447452")
@@ -91,7 +95,7 @@ def test_response_to_a_streamed_request_is_checked() -> None:
     with serving(Broken) as url:
         with requests.Session() as session, Contract().watch(session) as watch:
             session.post(url + PATH, data=iter([b"{}"]))
-        with httpx.Client() as client, Contract().watch(client) as other:
+        with httpx.Client(verify=NO_CERTIFICATES) as client, Contract().watch(client) as other:
             client.post(url + PATH, content=iter([b"{}"]))
     for watched in (watch, other):
         assert (len(watched.interactions), watched.skipped) == (1, 0)
