@@ -1,8 +1,8 @@
-"""Checks of interactions: find all breaches of rules, then turn them into findings with a profile and deviations."""
+"""Checks of interactions: find every breach of a rule, then convert the breaches to findings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -23,7 +23,7 @@ from pytest_veeqo_alloc.contract.http_rules import (
     status_breaches,
     target_breaches,
 )
-from pytest_veeqo_alloc.contract.json_reader import Reading, from_parsed, read
+from pytest_veeqo_alloc.contract.json_reader import TOO_DEEP, Reading, from_parsed, read
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, EQUATIONS, Severity, Side
 from pytest_veeqo_alloc.contract.structure import walk_request, walk_response
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
@@ -31,14 +31,14 @@ from pytest_veeqo_alloc.core.json_pointer import is_index, resolve
 from pytest_veeqo_alloc.core.text import NOTHING, describe_openly
 
 UNREADABLE = frozenset({"body-missing", "not-json", "not-utf8", "too-deep"})
-"""The ids of the rules about unreadable bodies. If a body breaks one, its media type and content are not checked."""
+"""The ids of the rules about unreadable bodies. The media type and the content of such a body are not checked."""
 
 _BODILESS = (204, 205)
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The compiled schema files: the operation, and the documented request and response bodies."""
+    """The documented operation, and the compiled schemas for its request and response bodies."""
 
     operation: Operation
     request: Shape
@@ -47,7 +47,7 @@ class Tables:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A profile's severities, the accepted deviations, and whether findings may show scalar values from bodies."""
+    """The settings of a contract. With `show_values`, findings may show scalar values from bodies."""
 
     profile: str
     severities: Mapping[str, Severity]
@@ -59,9 +59,9 @@ class Settings:
 class CheckContext:
     """What the caller of a check knows about the interaction.
 
-    `expect_status` is the status that the test expects. `broken_request` means that the request is broken on purpose,
-    `stored` that the interaction comes from a file, which may lack headers, and `watched` that the sequence of requests
-    is checked as well. `known_keys` are API keys to search for in the request.
+    `expect_status` is the status that the test expects. If `broken_request`, the request is broken on purpose. If
+    `stored`, the interaction comes from a file, and headers may be missing. If `watched`, the sequence of requests is
+    checked as well. `known_keys` are API keys that the request must not expose.
     """
 
     expect_status: int | None = None
@@ -71,25 +71,30 @@ class CheckContext:
     watched: bool = False
 
 
+NO_CONTEXT = CheckContext()
+
 SidedBreach = tuple[Side, Breach, Any]
-"""A side (request or response), a breach on that side, and the parsed body of that side."""
+"""The side of a breach (request, response or file), the breach, and the parsed body of that side or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawResult:
-    """Every breach in an interaction, without severities, and the parsed bodies.
+    """The breaches that a check found, before a profile gives them severities.
 
-    `request_body` is None if the request is unknown or broken on purpose, and `response_body` if no 2xx arrived.
+    `interaction` is None if the check was of something else, such as a body. A parsed body is None if its message is
+    unknown, a request that is broken on purpose, or a response other than 2xx.
     """
 
     breaches: list[SidedBreach]
+    interaction: Interaction | None = None
+    context: CheckContext = NO_CONTEXT
     request_body: Reading | None = None
     response_body: Reading | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedRequest:
-    """A request with its parsed path and body. `segment` is the order id in a documented path, otherwise None."""
+    """A request with its parsed body. `segment` is the order id in its path, or None for an undocumented path."""
 
     request: Request
     segment: str | None
@@ -97,14 +102,14 @@ class ParsedRequest:
 
     @classmethod
     def of(cls, request: Request, operation: Operation) -> Self:
-        """Parse the path and the body of *request*."""
+        """Parse the path and the body of *request*, which may be a call of any operation."""
         return cls(request, operation.order_segment(request.url), read(request.body))
 
 
 def examine(
     interaction: Interaction, tables: Tables, context: CheckContext, parsed: ParsedRequest | None = None
 ) -> RawResult:
-    """Return every breach in *interaction*. *parsed* is the parsed request, if the caller has already parsed it."""
+    """Return every breach in *interaction*. A caller that has already parsed the request passes it as *parsed*."""
     breaches: list[SidedBreach] = []
     request, response = interaction.request, interaction.response
     if request is not None and parsed is None:
@@ -115,20 +120,20 @@ def examine(
     if parsed is not None and not is_broken:
         breaches += (("request", breach, parsed.body.value) for breach in _request(parsed, tables, context))
     if response is not None:
-        found = _response(response, response_body, tables, context)
-        if parsed is not None and response_body is not None:
-            order = _order(response_body, found)
-            found += echo_breaches(order, order_id_in(parsed.segment), parsed.body.value)
         value = response_body.value if response_body is not None else None
+        found = _response(response, response_body, parsed, tables, context)
         breaches += (("response", breach, value) for breach in found)
-    return RawResult(breaches, None if is_broken or parsed is None else parsed.body, response_body)
+    request_body = None if is_broken or parsed is None else parsed.body
+    return RawResult(breaches, interaction, context, request_body, response_body)
 
 
 def examine_body(side: Side, value: Any, tables: Tables) -> RawResult:
-    """Return every breach in a body. *side* is `request` or `response`, and *value* is bytes or a parsed JSON value."""
+    """Return every breach in *value*, a body as bytes or parsed JSON. *side* is `request` or `response`."""
     reading = read(value) if isinstance(value, bytes) else from_parsed(value)
-    bodies = (reading, None) if side == "request" else (None, reading)
-    return RawResult([(side, breach, reading.value) for breach in _body(side, reading, tables)], *bodies)
+    breaches: list[SidedBreach] = [(side, breach, reading.value) for breach in _body(side, reading, tables)[0]]
+    if side == "request":
+        return RawResult(breaches, request_body=reading)
+    return RawResult(breaches, response_body=reading)
 
 
 def _request(parsed: ParsedRequest, tables: Tables, context: CheckContext) -> list[Breach]:
@@ -137,72 +142,49 @@ def _request(parsed: ParsedRequest, tables: Tables, context: CheckContext) -> li
     if any(breach.rule in ("wrong-method", "wrong-path") for breach in target):
         return target
     keys = key_breaches(request, tables.operation, headers_filtered=context.stored, known=context.known_keys)
-    found = _body("request", parsed.body, tables)
-    media_type = [] if _is_unreadable(found) else media_type_breach(request, "request-media-type")
+    found, is_readable = _body("request", parsed.body, tables)
+    media_type = media_type_breach(request, "request-media-type") if is_readable else []
     return [*target, *keys, *media_type, *found]
 
 
-def _response(response: Response, body: Reading | None, tables: Tables, context: CheckContext) -> list[Breach]:
+def _response(
+    response: Response, body: Reading | None, parsed: ParsedRequest | None, tables: Tables, context: CheckContext
+) -> list[Breach]:
     operation = tables.operation
     status = status_breaches(response.status, operation, expect=context.expect_status, broken=context.broken_request)
     if body is None:
         return [*status, *(error_body_breaches(response.body) if response.status >= 400 else [])]
     if response.status in _BODILESS and not response.body:
         return status
-    found = _body("response", body, tables)
-    headers = [] if _is_unreadable(found) else media_type_breach(response, "response-media-type")
+    found, is_readable = _body("response", body, tables)
+    order = as_object(body.value) if is_readable else {}
+    headers = media_type_breach(response, "response-media-type") if is_readable else []
     if response.status == operation.status:
-        headers += location_breaches(response, operation, number(_order(body, found).get("id")))
-    return [*status, *headers, *found]
+        headers += location_breaches(response, operation, number(order.get("id")))
+    echo = [] if parsed is None else echo_breaches(order, order_id_in(parsed.segment), parsed.body.value)
+    return [*status, *headers, *found, *echo]
 
 
-def _body(side: Side, body: Reading, tables: Tables) -> list[Breach]:
+def _body(side: Side, body: Reading, tables: Tables) -> tuple[list[Breach], bool]:
+    """Return the breaches in *body*, and whether its content could be checked."""
     if not body.readable:
-        return list(body.breaches)
+        return list(body.breaches), False
     is_request = side == "request"
     found = walk_request(body.value, tables.request) if is_request else walk_response(body.value, tables.response)
-    if not _is_unreadable(found):
+    is_readable = TOO_DEEP not in found
+    if is_readable:
         found += request_line_breaches(body.value) if is_request else order_breaches(body.value)
-    return [*body.breaches, *found]
+    return [*body.breaches, *found], is_readable
 
 
-def _order(body: Reading, found: Iterable[Breach]) -> dict[str, Any]:
-    return {} if _is_unreadable(found) else as_object(body.value)
-
-
-def _is_unreadable(breaches: Iterable[Breach]) -> bool:
-    return any(breach.rule in UNREADABLE for breach in breaches)
-
-
-def findings_of(
-    raw: RawResult, interaction: Interaction, tables: Tables, settings: Settings, context: CheckContext
-) -> Findings:
-    """Return the breaches in *raw*, the result for *interaction*, as findings. API keys are masked."""
-    findings = to_findings(raw.breaches, tables, settings, stored=context.stored)
-    return mask_keys(findings, interaction.request, tables, context)
-
-
-def mask_keys(findings: Findings, request: Request | None, tables: Tables, context: CheckContext) -> Findings:
-    """Return *findings* with a placeholder for each name that contains an API key from *request* or *context*."""
-    if request is None or not (len(findings) or findings.accepted):
-        return findings
-    keys = [key for key in (*keys_of(request, tables.operation), *context.known_keys) if len(key) >= LONG_KEY]
-    return findings.with_findings(
-        (finding.mask_keys(keys) for finding in findings),
-        (Accepted(entry.finding.mask_keys(keys), entry.reason) for entry in findings.accepted),
-    )
-
-
-def to_findings(
-    breaches: Iterable[SidedBreach], tables: Tables, settings: Settings, *, stored: bool = False
-) -> Findings:
-    """Return *breaches* as findings, ordered by place. In a *stored* file, some rules cause only warnings."""
+def to_findings(raw: RawResult, tables: Tables, settings: Settings) -> Findings:
+    """Return the breaches in *raw* as findings, ordered by place. API keys are masked."""
     findings, accepted = [], []
-    for side, breach, body in breaches:
+    for side, breach, body in raw.breaches:
         severity = settings.severities[breach.rule]
         if severity == "off":
             continue
-        if stored and severity == "error":
+        if raw.context.stored and severity == "error":
             severity = CATALOGUE[breach.rule].stored
         finding = _finding(side, breach, severity, body if settings.show_values else None)
         deviation = settings.deviations.find(finding)
@@ -214,6 +196,10 @@ def to_findings(
         else:
             accepted.append(Accepted(finding, deviation.reason))
     findings.sort(key=_place_key())
+    if (findings or accepted) and raw.interaction is not None and (request := raw.interaction.request) is not None:
+        keys = [key for key in (*keys_of(request, tables.operation), *raw.context.known_keys) if len(key) >= LONG_KEY]
+        findings = [finding.mask_keys(keys) for finding in findings]
+        accepted = [Accepted(entry.finding.mask_keys(keys), entry.reason) for entry in accepted]
     return Findings(findings, accepted=accepted, profile=settings.profile, operation=tables.operation.name)
 
 
@@ -229,7 +215,7 @@ def _finding(side: Side, breach: Breach, severity: Severity, body: Any) -> Findi
 
 
 def _place_key() -> Callable[[Finding], tuple[Any, ...]]:
-    """Return a key function that sorts findings by place, and array indices as numbers. It caches split pointers."""
+    """Return a sort key for findings: their place, with array indices as numbers. The key caches split pointers."""
     known: dict[str, list[tuple[int, int | str]]] = {"": []}
 
     def tokens(pointer: str) -> list[tuple[int, int | str]]:

@@ -11,14 +11,13 @@ from typing import Any, Protocol, Self
 
 from pytest_veeqo_alloc.capture.client_objects import Watch
 from pytest_veeqo_alloc.contract.checker import (
+    NO_CONTEXT,
     CheckContext,
     ParsedRequest,
     RawResult,
     Settings,
     examine,
     examine_body,
-    findings_of,
-    mask_keys,
     to_findings,
 )
 from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex
@@ -37,11 +36,9 @@ OBSERVED_HINT = (
     "--veeqo-alloc-deviations observed (or deviations=['observed']) accepts them"
 )
 
-_NO_CONTEXT = CheckContext()
-
 
 class Engine:
-    """All checks with one profile. The public `Contract`, which has the same arguments, offers only the documented checks.
+    """All checks with one profile, for use inside this package. `Contract` is the public class with the same arguments.
 
     `check` and `check_body` publish an event. Methods named `evaluate...` do not; their callers call `publish` later.
     """
@@ -66,54 +63,51 @@ class Engine:
         other.listener = listener
         return other
 
-    def check(self, interaction: Interaction, context: CheckContext = _NO_CONTEXT) -> Findings:
+    def check(self, interaction: Interaction, context: CheckContext = NO_CONTEXT) -> Findings:
         """Return the findings about *interaction*, and publish an event with them."""
-        raw = examine(interaction, tables(), context)
-        findings = findings_of(raw, interaction, tables(), self.settings, context)
-        self._publish(None, interaction, raw, findings, context)
-        return findings
+        return self._finish(examine(interaction, tables(), context))
 
     def check_body(self, side: BodySide, value: Any) -> Findings:
         """Return the findings about the body *value*, parsed JSON or bytes, and publish an event with them."""
         validate_side(side)
-        raw = examine_body(side, value, tables())
-        findings = to_findings(raw.breaches, tables(), self.settings)
-        self._publish(None, None, raw, findings, _NO_CONTEXT)
+        return self._finish(examine_body(side, value, tables()))
+
+    def _finish(self, raw: RawResult) -> Findings:
+        findings = to_findings(raw, tables(), self.settings)
+        self._publish(None, raw, findings)
         return findings
 
     def watch(self, session: Any) -> Watch:
         """Watch a `requests.Session`, `httpx.Client` or `httpx.AsyncClient`. Raise TypeError for any other object."""
         return Watch(session, matches=tables().operation.matches, check=self.check, merge=self.merge)
 
-    def evaluate(self, interaction: Interaction, context: CheckContext = _NO_CONTEXT) -> Findings:
+    def evaluate(self, interaction: Interaction, context: CheckContext = NO_CONTEXT) -> Findings:
         """Return the findings about *interaction* without publishing an event."""
-        raw = examine(interaction, tables(), context)
-        return findings_of(raw, interaction, tables(), self.settings, context)
+        return to_findings(examine(interaction, tables(), context), tables(), self.settings)
 
     def evaluate_served(
         self, request: Request, keys: Iterable[str], *others: Engine, parsed: ParsedRequest | None = None
     ) -> list[Findings]:
-        """Return the findings about *request* by the settings of this engine, then by those of each engine in *others*.
+        """Return findings about *request* for each engine: this one, then *others*. Publish no event.
 
-        *keys* are the API keys that the server accepts; a key in the URL is a finding. *parsed* is *request*, already parsed.
+        *keys* are the API keys that the server accepts. A key in the URL is a finding. A caller that has already parsed
+        *request* passes it as *parsed*.
         """
-        context = CheckContext(known_keys=tuple(keys))
-        breaches = examine(Interaction(request), tables(), context, parsed).breaches
-        found = (to_findings(breaches, tables(), engine.settings) for engine in (self, *others))
-        return [mask_keys(findings, request, tables(), context) for findings in found]
+        raw = examine(Interaction(request), tables(), CheckContext(known_keys=tuple(keys)), parsed)
+        return [to_findings(raw, tables(), engine.settings) for engine in (self, *others)]
 
     def evaluate_sequence(self, seen: Iterable[Seen], keys: Iterable[str] = ()) -> Findings:
-        """Return the findings about *seen*, a sequence of requests to a server that accepts the API keys *keys*."""
+        """Return findings about the order of the requests in *seen*. *keys* are the API keys that the server accepts."""
         breaches = sequence_breaches(seen, tables().operation, keys)
-        return to_findings((("request", breach, None) for breach in breaches), tables(), self.settings)
+        return to_findings(RawResult([("request", breach, None) for breach in breaches]), tables(), self.settings)
 
     def lint(self, interaction: Interaction) -> Findings:
-        """Return findings about probable secrets in *interaction*, which may be a call of any operation."""
+        """Return a finding for each probable secret in *interaction*, which may be a call of any operation."""
         return self.file_findings(secret_breaches(interaction))
 
     def file_findings(self, breaches: Iterable[Breach]) -> Findings:
-        """Convert *breaches* of rules about files to findings, with the severities of this engine's profile."""
-        return to_findings((("file", breach, None) for breach in breaches), tables(), self.settings)
+        """Return *breaches* of rules about files as findings."""
+        return to_findings(RawResult([("file", breach, None) for breach in breaches]), tables(), self.settings)
 
     def merge(self, several: Iterable[Findings]) -> Findings:
         """Return the findings from several checks as one `Findings` object."""
@@ -133,45 +127,36 @@ class Engine:
         return findings
 
     def violation(self, findings: Findings) -> ContractViolation:
-        """Return the exception to raise for *findings*."""
+        """Return the exception to raise for *findings*, with a hint if one applies."""
         return ContractViolation(findings, self.hint(findings))
 
     def hint(self, findings: Findings) -> str:
-        """Return a hint if all response errors are known deviations of the live API, otherwise an empty string."""
+        """Return a hint if every error on the response side is a known deviation of the live API, otherwise ""."""
         errors = [error for error in findings.errors if error.side == "response"]
         known = errors and all(observed_deviations().find(error) is not None for error in errors)
         return OBSERVED_HINT if known else ""
 
     @property
     def is_counting(self) -> bool:
-        """Whether the listener counts coverage. If so, callers must `publish` what they evaluated."""
+        """Whether the listener counts coverage. If so, callers of `evaluate` must call `publish`."""
         return self.listener is not None and self.listener.counts
 
     def publish(self, origin: Origin, interaction: Interaction, findings: Findings, context: CheckContext) -> None:
         """Publish an event for *interaction*, with the *findings* that `evaluate` returned for it in *context*."""
-        self._publish(origin, interaction, examine(interaction, tables(), context), findings, context)
+        self._publish(origin, examine(interaction, tables(), context), findings)
 
     def publish_findings(self, origin: Origin, findings: Findings) -> None:
-        """Publish an event for findings about a sequence of interactions. It does not count the interactions."""
+        """Publish an event for *findings* about a sequence. Its interactions are counted by their own events."""
         if self.listener is not None and len(findings):
             self.listener.on_check(CheckEvent(origin, None, findings, lambda test_id: coverage_of_findings(findings)))
 
-    def _publish(
-        self,
-        origin: Origin | None,
-        interaction: Interaction | None,
-        raw: RawResult,
-        findings: Findings,
-        context: CheckContext,
-    ) -> None:
-        if self.listener is None:
-            return
-
+    def _publish(self, origin: Origin | None, raw: RawResult, findings: Findings) -> None:
         def coverage(test_id: str) -> Coverage:  # called only by a listener that counts
-            operation, deviations = tables().operation, self.settings.deviations
-            return coverage_of_check(interaction, raw, findings, context, operation, field_trees(), deviations, test_id)
+            check = (raw.interaction, raw, findings, raw.context, tables().operation)
+            return coverage_of_check(*check, field_trees(), self.settings.deviations, test_id)
 
-        self.listener.on_check(CheckEvent(origin, interaction, findings, coverage))
+        if self.listener is not None:
+            self.listener.on_check(CheckEvent(origin, raw.interaction, findings, coverage))
 
 
 class HasEngine(Protocol):
@@ -181,5 +166,5 @@ class HasEngine(Protocol):
 
 
 def engine_of(contract: HasEngine | Engine) -> Engine:
-    """Return the engine inside *contract*, a public `Contract`. If *contract* is an engine, return it unchanged."""
+    """Return the engine of *contract*, a public `Contract`. Return an engine unchanged."""
     return contract if isinstance(contract, Engine) else contract._engine
