@@ -1,4 +1,4 @@
-"""Allocations in requests and orders, and the check that a response shows the requested allocation."""
+"""Allocations in requests and orders, and the rules that compare them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Units = dict[int, float]
 
 @dataclass(frozen=True, slots=True)
 class AllocationRequest:
-    """The requested warehouse and quantities. Parts that are missing or have a wrong type are left out."""
+    """A requested allocation, without parts that are missing or have a wrong type."""
 
     warehouse_id: int | None = None
     units: Units = field(default_factory=dict)
@@ -27,10 +27,7 @@ class AllocationRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestScope:
-    """The warehouses and sellables that a request could affect on a lenient server.
-
-    `units` has the largest quantities. If `is_bounded` is false, the request could affect more than is listed.
-    """
+    """The most that a lenient server could allocate for a request. Unless `is_bounded`, it could allocate even more."""
 
     warehouses: frozenset[int] = frozenset()
     units: Units = field(default_factory=dict)
@@ -55,7 +52,7 @@ def requested_allocation(body: bytes | Reading | None) -> AllocationRequest:
 
 
 def request_scope(body: bytes | None) -> RequestScope:
-    """Return the scope of *body*. Quoted numbers and members at any depth count: a lenient server may accept them."""
+    """Return the scope of a request with *body*. Numbers in quotes and members at any depth count as well."""
     reading = read(body)
     if not reading.readable:
         return RequestScope(is_bounded=not body)
@@ -76,7 +73,7 @@ def request_scope(body: bytes | None) -> RequestScope:
 
 
 def existing_allocations(body: bytes | None) -> list[ExistingAllocation] | None:
-    """Return the allocations of the order in *body*, or None if *body* is not an order or an allocation has no id."""
+    """Return the allocations of the order in *body*. Return None if *body* is no order or an allocation has no id."""
     listed = as_object(read(body).value).get("allocations")
     if not isinstance(listed, list):
         return None
@@ -102,7 +99,7 @@ def _nested_objects(value: Any) -> Iterator[Object]:
 
 
 def _units(owner: Object, name: str, sellable_id: Callable[[Object], Any]) -> Units:
-    """Return the quantities by sellable id in the line items *name* of *owner*. Unreadable quantities count as 0."""
+    """Return the quantities in the array `owner[name]` by sellable id. Unreadable quantities count as 0."""
     units: Units = {}
     for _, line in objects_in(owner, name, ""):
         if (sellable := _integer(sellable_id(line))) is not None:
@@ -131,7 +128,7 @@ def _integer(value: Any) -> int | None:
 
 
 def request_line_breaches(body: Any) -> list[Breach]:
-    """Return a breach if a request has no line items, otherwise one for each line item that repeats a sellable."""
+    """Return a breach for a request without line items, and for each line item that repeats a sellable."""
     allocation, pointer = wrapped_allocation(body)
     allocation = as_object(allocation)
     if allocation.get("line_items_attributes") == []:
@@ -147,13 +144,13 @@ def request_line_breaches(body: Any) -> list[Breach]:
 
 
 def echo_breaches(order: Object, order_id: int | None, request_body: Any) -> list[Breach]:
-    """Return a breach for a wrong order id, and one for a missing allocation. Unreadable values are not compared."""
-    breaches = []
+    """Return a breach for a wrong order id, and another if no allocation matches the request."""
+    breaches = _allocation_echo(order, request_body)
     shown = number(order.get("id"))
     if order_id is not None and shown is not None and shown != order_id:
         wanted = f"{describe_number(order_id)}, as in the path"
         breaches.append(Breach("order-echo", "/id", describe_number(shown), wanted))
-    return breaches + _allocation_echo(order, request_body)
+    return breaches
 
 
 def _allocation_echo(order: Object, request_body: Any) -> list[Breach]:
@@ -170,16 +167,10 @@ def _allocation_echo(order: Object, request_body: Any) -> list[Breach]:
 
 
 def _may_match(allocation: Object, warehouse: float, lines: dict[float, float], is_complete: bool) -> bool:
-    """Return whether *allocation* may be the requested one. An unreadable allocation always may.
-
-    If *is_complete*, its quantities must equal *lines*; otherwise they may be smaller.
-    """
+    """Return whether *allocation* is unreadable or as requested. Unless *is_complete*, its quantities may be smaller."""
     shown_warehouse = number(_warehouse_id(allocation))
     shown = quantities(allocation.get("line_items"), sellable_id_of)
     if shown_warehouse is None or shown is None:
         return True
-    if shown_warehouse != warehouse:
-        return False
-    if is_complete:
-        return shown == lines
-    return all(sellable in lines and quantity <= lines[sellable] for sellable, quantity in shown.items())
+    is_part = all(sellable in lines and quantity <= lines[sellable] for sellable, quantity in shown.items())
+    return shown_warehouse == warehouse and (shown == lines if is_complete else is_part)

@@ -1,4 +1,4 @@
-"""Equations between values of an order. An equation is skipped if a value is absent, of the wrong type or too large."""
+"""Equations between the values of an order. Each is skipped if a value is absent, of the wrong type or too large."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.core.text import describe, describe_number
 
 _TOLERANCE = 0.005
-_LARGEST = 1e150
-"""The equations use only numbers below this limit, so that the product of two numbers fits a double."""
+_LARGEST = 1e150  # the product of two numbers below this limit fits a double
 
 ONLY_VARIANT = "Default"
 """The `title` of the only variant of a product. Its `sellable_title` is empty."""
@@ -21,7 +20,7 @@ Add = Callable[[Breach], None]
 
 
 def order_breaches(order: Any) -> list[Breach]:
-    """Return a breach for each equation that does not hold in the response body *order*."""
+    """Return a breach for each equation that does not hold in *order*, a response body."""
     breaches: list[Breach] = []
     add = breaches.append
     order = as_object(order)
@@ -49,7 +48,7 @@ def order_breaches(order: Any) -> list[Breach]:
 
 
 def quantities(lines: Any, sellable_id: Callable[[Object], Any]) -> dict[float, float] | None:
-    """Return the quantity per sellable id, or None if *lines* is not an array or an id or quantity is not a number."""
+    """Return the quantities by sellable id. Return None unless *lines* is an array with numbers for ids and quantities."""
     totals: dict[float, float] = {}
     for line in map(as_object, lines if isinstance(lines, list) else [None]):
         key, quantity = number(sellable_id(line)), number(line.get("quantity"))
@@ -60,7 +59,7 @@ def quantities(lines: Any, sellable_id: Callable[[Object], Any]) -> dict[float, 
 
 
 def sellable_id_of(line: Mapping[str, Any]) -> Any:
-    """Return the sellable id in *line*, a line item of an order or of an allocation in a response."""
+    """Return the sellable id in *line*, a line item from a response."""
     return as_object(line.get("sellable")).get("id")
 
 
@@ -77,7 +76,7 @@ def as_object(value: Any) -> Object:
 
 
 def objects_in(parent: Mapping[str, Any], name: str, pointer: str) -> Iterator[tuple[str, Object]]:
-    """Yield the pointer and the value of each object in the array `parent[name]`. *pointer* leads to *parent*."""
+    """Yield the pointer and the value of each object in the array `parent[name]`. *pointer* is that of *parent*."""
     items = parent.get(name)
     for index, item in enumerate(items if isinstance(items, list) else ()):
         if isinstance(item, dict):
@@ -91,7 +90,7 @@ def _lines(order: Mapping[str, Any]) -> Iterator[tuple[str, Object]]:
 
 
 def _amount(owner: Mapping[str, Any], name: str) -> float:
-    """Return `owner[name]` if it is a number, otherwise NaN. No equation reports a breach for NaN."""
+    """Return `owner[name]` if it is a number, otherwise NaN. An equation with NaN causes no breach."""
     amount = number(owner.get(name))
     return math.nan if amount is None else amount
 

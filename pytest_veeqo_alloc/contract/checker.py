@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -27,13 +28,13 @@ from pytest_veeqo_alloc.contract.json_reader import TOO_DEEP, Reading, from_pars
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, EQUATIONS, Severity, Side
 from pytest_veeqo_alloc.contract.structure import walk_request, walk_response
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
-from pytest_veeqo_alloc.core.json_pointer import is_index, resolve
+from pytest_veeqo_alloc.core.json_pointer import resolve
 from pytest_veeqo_alloc.core.text import NOTHING, describe_openly
 
 UNREADABLE = frozenset({"body-missing", "not-json", "not-utf8", "too-deep"})
 """The ids of the rules about unreadable bodies. The media type and the content of such a body are not checked."""
 
-_BODILESS = (204, 205)
+_INDEX = re.compile(r"(?<=\0)[0-9]{1,19}(?![^\0])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def _request(parsed: ParsedRequest, tables: Tables, context: CheckContext) -> li
     target = target_breaches(request, parsed.segment, tables.operation)
     if any(breach.rule in ("wrong-method", "wrong-path") for breach in target):
         return target
-    keys = key_breaches(request, tables.operation, headers_filtered=context.stored, known=context.known_keys)
+    keys = key_breaches(request, tables.operation, headers_filtered=context.stored, known_keys=context.known_keys)
     found, is_readable = _body("request", parsed.body, tables)
     media_type = media_type_breach(request, "request-media-type") if is_readable else []
     return [*target, *keys, *media_type, *found]
@@ -154,7 +155,7 @@ def _response(
     status = status_breaches(response.status, operation, expect=context.expect_status, broken=context.broken_request)
     if body is None:
         return [*status, *(error_body_breaches(response.body) if response.status >= 400 else [])]
-    if response.status in _BODILESS and not response.body:
+    if response.status in (204, 205) and not response.body:
         return status
     found, is_readable = _body("response", body, tables)
     order = as_object(body.value) if is_readable else {}
@@ -195,7 +196,7 @@ def to_findings(raw: RawResult, tables: Tables, settings: Settings) -> Findings:
             findings.append(replace(finding, remedy=remedy))
         else:
             accepted.append(Accepted(finding, deviation.reason))
-    findings.sort(key=_place_key())
+    findings.sort(key=_place)
     if (findings or accepted) and raw.interaction is not None and (request := raw.interaction.request) is not None:
         keys = [key for key in (*keys_of(request, tables.operation), *raw.context.known_keys) if len(key) >= LONG_KEY]
         findings = [finding.mask_keys(keys) for finding in findings]
@@ -214,14 +215,7 @@ def _finding(side: Side, breach: Breach, severity: Severity, body: Any) -> Findi
     return Finding(rule.id, rule.basis, severity, side, breach.location, breach.pointer, wanted, got, remedy)
 
 
-def _place_key() -> Callable[[Finding], tuple[Any, ...]]:
-    """Return a sort key for findings: their place, with array indices as numbers. The key caches split pointers."""
-    known: dict[str, list[tuple[int, int | str]]] = {"": []}
-
-    def tokens(pointer: str) -> list[tuple[int, int | str]]:
-        parent, slash, last = pointer.rpartition("/")
-        if parent not in known:
-            known[parent] = tokens(parent)
-        return [*known[parent], (0, int(last)) if is_index(last) else (1, last)] if slash else []
-
-    return lambda finding: (finding.side, finding.location, tokens(finding.pointer or ""), finding.rule)
+def _place(finding: Finding) -> tuple[str, ...]:
+    """Return a sort key for *finding*. Array indices have a fixed width in it, so that they sort like numbers."""
+    pointer = _INDEX.sub(lambda match: f"\1{match[0]:0>19}", (finding.pointer or "").replace("/", "\0"))
+    return finding.side, finding.location, pointer, finding.rule

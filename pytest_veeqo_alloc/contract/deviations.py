@@ -1,4 +1,4 @@
-"""Deviations: known differences from the contract that are accepted for a stated reason."""
+"""Deviations: known differences from the contract, each accepted for a stated reason."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _KEYS = ("rule", "pointer", "location", "reason", "source", "expires")
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """A rule and a place. Findings of the rule at the place are accepted, for a `reason`.
+    """A known difference from the contract: findings of `rule` at the place are accepted.
 
-    `pointer` is a place in the body, with `*` for any array index; `location` is a place outside the body. `expires` is
-    the last day on which the deviation applies. Raise ValueError for an invalid value.
+    The place is a `pointer` into the body, with `*` for any array index, or a `location` outside the body. `expires` is
+    the last day on which findings are accepted. Raise ValueError for an invalid value.
     """
 
     rule: str
@@ -41,13 +41,11 @@ class Deviation:
             raise ValueError(f"the deviation of {self.rule} needs a reason: state why the deviation is accepted")
         if (self.pointer is None) == (self.location is None):
             raise ValueError(f"the deviation of {self.rule} needs either a pointer or a location")
-        if self.pointer is None:
-            if not isinstance(self.location, str) or not _LOCATION.fullmatch(self.location):
-                raise ValueError(f"the location {of_rule} must be a string such as 'header:location' or 'status'")
-        elif not isinstance(self.pointer, str):
+        if self.pointer is None and not (isinstance(self.location, str) and _LOCATION.fullmatch(self.location)):
+            raise ValueError(f"the location {of_rule} must be a string such as 'header:location' or 'status'")
+        if not isinstance(self.pointer, (str, type(None))):
             raise ValueError(f"the pointer {of_rule} must be a string such as '/line_items/*/id'")
-        else:
-            split(self.pointer)  # raises for an invalid pointer
+        split(self.pointer or "")  # raises for an invalid pointer
         if not isinstance(self.source, str):
             raise ValueError(f"the source {of_rule} must be a string")
         if self.expires is not None and type(self.expires) is not datetime.date:
@@ -55,20 +53,18 @@ class Deviation:
 
     @property
     def place(self) -> str:
-        """The pointer, or the location if the deviation is outside the body."""
+        """The pointer or, outside the body, the location."""
         return (self.location if self.pointer is None else self.pointer) or ""
 
     def expired(self, today: datetime.date) -> bool:
-        """Return whether the last day of the deviation is before *today*."""
+        """Return whether the deviation no longer applies on the day *today*."""
         return self.expires is not None and today > self.expires
 
     def matches(self, finding: Finding) -> bool:
         """Return whether *finding* has the rule and the place of this deviation."""
-        if finding.rule != self.rule:
+        if (finding.rule, finding.location) != (self.rule, self.location or "body"):
             return False
-        if self.pointer is None or finding.pointer is None:
-            return self.pointer is None and finding.location == self.location
-        pattern, tokens = split(self.pointer), split(finding.pointer)
+        pattern, tokens = split(self.pointer or ""), split(finding.pointer or "")
         return len(pattern) == len(tokens) and all(
             wanted == token or (wanted == "*" and is_index(token))
             for wanted, token in zip(pattern, tokens, strict=True)
@@ -76,7 +72,7 @@ class Deviation:
 
 
 def parse(text: str) -> tuple[Deviation, ...]:
-    """Parse a TOML file of `[[deviation]]` tables. `pointer` may be a list. Raise ValueError for an invalid file."""
+    """Parse a TOML file of `[[deviation]]` tables. A `pointer` may be a list. Raise ValueError for an invalid file."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -104,7 +100,7 @@ def _parse_table(number: int, table: Mapping[str, Any]) -> Iterator[Deviation]:
 
 
 class DeviationIndex:
-    """Deviations by rule and place, for fast look-ups."""
+    """Deviations that are found by rule and place. `today` decides whether they have expired."""
 
     def __init__(self, deviations: Iterable[Deviation], today: datetime.date) -> None:
         self.today = today

@@ -1,4 +1,4 @@
-"""Known error responses (captured from other calls of the API, or synthetic), and the rules about error bodies."""
+"""Error responses of the API (captured from other calls, or synthetic), and the rules about error bodies."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ MESSAGES = frozenset(
 """All strings in the bodies of the error responses. They are public, so redaction keeps them."""
 
 _SEARCHED = 1_000_000
-"""The maximum number of bytes of an error body that are searched for server internals, such as a stack trace."""
+"""The number of bytes, from the start of an error body, that are searched for stack traces and other internals."""
 
 _SOURCE = r"rb|erb|py|js|ts|php|java|jsp|go|cs|cshtml|aspx|dll|exe|exs?|sql|log|conf|ini|env|pem|key"
 
@@ -109,10 +109,8 @@ def error_body_breaches(body: bytes | None) -> list[Breach]:
 
 def _has_observed_form(value: Any) -> bool:
     match value:
-        case {"error_messages": str(), **others}:
-            return not others
-        case {"error_messages": [*texts], **others}:
-            return not others and all(isinstance(text, str) for text in texts)
-        case {"status": str() | int() as status, "error": str(), **others}:
-            return not others and not isinstance(status, bool)
+        case {"error_messages": texts, **others} if not others:
+            return all(isinstance(text, str) for text in (texts if isinstance(texts, list) else [texts]))
+        case {"status": str() | int() as status, "error": str(), **others} if not others:
+            return not isinstance(status, bool)
     return False

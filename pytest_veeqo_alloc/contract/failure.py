@@ -1,4 +1,4 @@
-"""The text of a failure: findings grouped by rule, in at most 25 lines."""
+"""The text of a failed check: findings grouped by rule, in at most 25 lines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COLUMN = 44
 
 
 def render(findings: Findings, hint: str = "") -> str:
-    """Return *findings* as text: a heading, the errors, one line for each rule with warnings, and *hint*."""
+    """Return *findings* as text: a heading, the errors, a line for each rule with warnings, and *hint*."""
     both_sides = len({finding.side for finding in findings}) > 1
     tail = _warning_lines(findings.warnings, both_sides) + ([f"  {hint}"] if hint else [])
     tail = ["", *tail] if tail else []
@@ -56,7 +56,7 @@ def _error_lines(errors: tuple[Finding, ...], room: int, both_sides: bool) -> li
 
 
 def _groups(errors: Iterable[Finding]) -> list[list[Finding]]:
-    """Return groups of errors that differ only in their place. The groups of rules with few errors come first."""
+    """Return groups of errors that differ only in their place. Rules with few errors come first."""
     by_rule: dict[tuple[str, str], dict[tuple[str, ...], list[Finding]]] = {}
     for error in errors:
         groups = by_rule.setdefault((error.side, error.rule), {})
@@ -67,12 +67,10 @@ def _groups(errors: Iterable[Finding]) -> list[list[Finding]]:
 
 
 def _block(group: list[Finding], both_sides: bool) -> list[str]:
-    places = [_place(finding, both_sides) for finding in group]
-    shown = places if len(places) <= _MAX_PLACES else places[: _MAX_PLACES - 1]
-    lines = ["", *(f"  {place:<{_COLUMN}} {group[0].rule}" for place in shown)]
-    if len(places) > len(shown):
-        lines.append(f"  and at {len(places) - len(shown)} more places")
-    first = group[0]
+    first, shown = group[0], group if len(group) <= _MAX_PLACES else group[: _MAX_PLACES - 1]
+    lines = ["", *(f"  {_place(finding, both_sides):<{_COLUMN}} {first.rule}" for finding in shown)]
+    if len(group) > len(shown):
+        lines.append(f"  and at {len(group) - len(shown)} more places")
     return [*lines, f"      wanted  {first.wanted}", f"      got     {first.got}", f"      do      {first.remedy}"]
 
 
@@ -94,7 +92,7 @@ def _place(finding: Finding, both_sides: bool) -> str:
 
 
 class ContractViolation(AssertionError):  # noqa: N818  # a promised name, and the term of contract testing
-    """The error for an interaction that breaks the contract. Its message may omit some of its `findings`."""
+    """The error for an interaction that breaks the contract. The message may omit some of the `findings`."""
 
     def __init__(self, findings: Findings, hint: str = "") -> None:
         super().__init__(render(findings, hint))

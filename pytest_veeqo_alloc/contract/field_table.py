@@ -1,4 +1,4 @@
-"""A compiler of JSON Schemas into descriptions of objects. It rejects keywords that the checks do not enforce."""
+"""A compiler of JSON Schemas. It rejects every keyword that the checks do not enforce."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _NULLABLE_STRING_TYPES = frozenset({str, type(None)})
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A documented member of an object. `type` is None if it is undocumented.
+    """A documented member of an object. `type` is None if the documentation states no type.
 
-    `shape` describes the value if it is an object, and its items if it is an array of objects; otherwise it is None.
+    `shape` describes the objects in the value, which is an object or an array of objects. Otherwise `shape` is None.
     """
 
     name: str
@@ -47,9 +47,9 @@ class Field:
 class Shape:
     """An object type of the schema, with its documented members (`fields`) by name.
 
-    `children` lists the members that hold objects: name, whether it is an array, and the shape of the objects. If
-    `rule` is not None, it reports every structural breach in such an object. `is_clean(members, dates)` is a fast
-    check: True means no breach, and False that a full check is needed. It adds the date-times that it finds to *dates*.
+    `children` has a row for each member with objects: its name, whether its value is an array, and the shape of the
+    objects. If `rule` is not None, it reports missing, null and wrongly typed members. `is_clean(members, dates)` is a
+    fast check: True means no breach, and False that a full check is needed. It adds the date-times to *dates*.
     """
 
     name: str
@@ -60,10 +60,7 @@ class Shape:
 
 
 def compile_schema(schema: Schema, *, root: str) -> Shape:
-    """Compile *schema* into a `Shape` named *root*.
-
-    Raise ValueError for an unsupported keyword, and for a schema that is not of type object.
-    """
+    """Compile *schema* to a `Shape` named *root*. Raise ValueError for an unsupported keyword or a type other than object."""
 
     @functools.cache
     def referenced(reference: str) -> Shape:
@@ -111,7 +108,7 @@ def _check_keywords(schema: Schema) -> None:
 
 
 def _clean_check(fields: Iterable[Field]) -> CleanCheck:
-    """Return `Shape.is_clean` for an object with *fields*. For speed, it checks all members of one kind at once."""
+    """Return the function `is_clean` of a `Shape` with *fields*. For speed, it checks all members of one kind at once."""
     ordered = sorted(fields, key=_group)
     width = len(ordered)
     if width < 2:  # with a single name, itemgetter does not return a tuple

@@ -1,4 +1,4 @@
-"""Breaches and findings. A breach is a rule that is broken at a place, and a finding is a breach with a severity."""
+"""Breaches and findings. A breach is a rule that is broken at a place. A finding is a breach with a severity."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_veeqo_alloc.core.text import NOTHING
 
 
 class Breach(NamedTuple):
-    """A rule broken at a place. If `wanted` or `remedy` is not empty, it replaces the rule's own text."""
+    """A rule that is broken at a place. A `wanted` or `remedy` that is not empty replaces the text of the rule."""
 
     rule: str
     pointer: str | None
@@ -28,10 +28,10 @@ class Breach(NamedTuple):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Finding:
-    """A rule broken at a place, with the severity that the profile gives to the rule.
+    """A rule that is broken at a place, with the severity of the rule.
 
     `pointer` is a JSON Pointer if `location` is `body`, otherwise None. Other locations are `method`, `path`,
-    `path:order_id`, `query:NAME`, `header:NAME` and `status`. `wanted` and `got` describe values; with `show_values`,
+    `path:order_id`, `query:NAME`, `header:NAME` and `status`. `wanted` and `got` describe values. With `show_values`,
     `got` also quotes scalars. `str`, `repr` and pickles mask names that may be secret.
     """
 
@@ -47,7 +47,7 @@ class Finding:
 
     @property
     def message(self) -> str:
-        """The expectation and the actual value in one line."""
+        """What was expected and what was found, in one line."""
         return f"wanted {self.wanted}; got {self.got}"
 
     @property
@@ -58,11 +58,11 @@ class Finding:
         return mask_pointer(self.pointer) or WHOLE_BODY
 
     def masked(self) -> Finding:
-        """Return a copy that masks names that may be secret."""
+        """Return a copy with a placeholder for each name that may be secret."""
         return replace(self, pointer=mask_pointer(self.pointer), location=mask_location(self.location))
 
     def mask_keys(self, keys: Iterable[str]) -> Finding:
-        """Return a copy with a placeholder for each name that contains one of *keys*, a list of API keys."""
+        """Return a copy with a placeholder for each name that contains one of the API keys *keys*."""
         pointer, location = self.pointer, self.location
         for key in keys:
             pointer, location = mask_key(pointer, key), mask_key(location, key) or location
@@ -70,7 +70,7 @@ class Finding:
         return self if unchanged else replace(self, pointer=pointer, location=location)
 
     def as_row(self) -> dict[str, str | None]:
-        """Return the masked finding as a JSON object."""
+        """Return the finding as a JSON object, with names that may be secret masked."""
         safe = self.masked()
         names = ("rule", "basis", "severity", "side", "location", "pointer", "message")
         return {name: getattr(safe, name) for name in names}
@@ -94,16 +94,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A finding that a deviation accepts, and the deviation's reason."""
+    """A finding that a deviation accepts, and the reason of the deviation."""
 
     finding: Finding
     reason: str
 
 
 class Findings(Sequence[Finding]):
-    """All findings of a check, ordered by side, location, pointer and rule. Use `.ok`: `bool()` raises TypeError.
+    """The findings of a check, ordered by side, location, pointer and rule. Use `.ok`: `bool()` raises TypeError.
 
-    Findings that a deviation accepts are in `accepted` and not in the sequence.
+    Findings that a deviation accepts are not in the sequence but in `accepted`.
     """
 
     def __init__(
@@ -120,11 +120,11 @@ class Findings(Sequence[Finding]):
         self.operation = operation
 
     def with_findings(self, findings: Iterable[Finding], accepted: Iterable[Accepted]) -> Findings:
-        """Return a copy with other *findings* and other *accepted* findings."""
+        """Return a copy with *findings* and *accepted* instead of its own."""
         return Findings(findings, accepted=accepted, profile=self.profile, operation=self.operation)
 
     def where(self, keep: Callable[[Finding], bool]) -> Findings:
-        """Return a copy with only the findings and accepted findings for which *keep* returns true."""
+        """Return a copy with the findings, and the accepted findings, for which *keep* returns true."""
         return self.with_findings(filter(keep, self), (entry for entry in self.accepted if keep(entry.finding)))
 
     @property
@@ -134,7 +134,7 @@ class Findings(Sequence[Finding]):
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
-        """The findings that are reported but do not fail a check."""
+        """The findings that a check reports without failing."""
         return tuple(finding for finding in self._all if finding.severity == "warning")
 
     @property

@@ -14,12 +14,10 @@ from pytest_veeqo_alloc.core.formats import is_uri_reference
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response, is_success
 from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number, safe_method
 
-_MAX_ID_LENGTH = 30
-
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """The documented call. `path` is a template such as `/path/{parameter}`; `pattern` matches the end of a path."""
+    """The documented call. `path` is a template such as `/path/{parameter}`. `pattern` finds it at the end of a URL path."""
 
     method: str
     path: str
@@ -38,12 +36,12 @@ class Operation:
         return re.sub(r"\{\w+\}", lambda match: str(order_id), self.path)
 
     def order_segment(self, url: str) -> str | None:
-        """Return the decoded order id in the path of *url*, valid or not, or None for an undocumented path."""
+        """Return the decoded text of the order id in the path of *url*, or None for an undocumented path."""
         match = self.pattern.search(path_of(url))
         return unquote(match[1]) if match else None
 
     def order_id(self, url: str) -> int | None:
-        """Return the order id in the path of *url*, or None for an undocumented path or a non-integer id."""
+        """Return the order id in the path of *url*. Return None for an undocumented path or a non-integer id."""
         return order_id_in(self.order_segment(url))
 
     def matches(self, interaction: Interaction) -> bool:
@@ -55,19 +53,14 @@ class Operation:
 
 
 def parse_operation(description: Mapping[str, Any]) -> Operation:
-    """Parse *description*, an OpenAPI operation with the additional members `method` and `path`."""
+    """Build an operation from an OpenAPI operation object that has the additional members `method` and `path`."""
     path = description["path"]
     parameters = {parameter["in"]: parameter["name"] for parameter in description["parameters"]}
     (status, response), *_ = description["responses"].items()
     before, after = path.split("{" + parameters["path"] + "}")
-    return Operation(
-        method=description["method"],
-        path=path,
-        key_header=parameters["header"],
-        status=int(status),
-        location_header=next(iter(response["headers"])),
-        pattern=re.compile(f"{re.escape(before)}([^/]+){re.escape(after)}\\Z"),
-    )
+    pattern = re.compile(f"{re.escape(before)}([^/]+){re.escape(after)}\\Z")
+    (location_header,) = response["headers"]
+    return Operation(description["method"], path, parameters["header"], int(status), location_header, pattern)
 
 
 def path_of(url: str) -> str:
@@ -79,8 +72,8 @@ def path_of(url: str) -> str:
 
 
 def order_id_in(segment: str | None) -> int | None:
-    """Return *segment* as an integer, or None if it is not an integer of fewer than 30 characters."""
-    return int(segment) if segment and len(segment) < _MAX_ID_LENGTH and is_integer(segment) else None
+    """Return *segment* as an integer. Return None for other text, and for 30 or more characters."""
+    return int(segment) if segment and len(segment) < 30 and is_integer(segment) else None
 
 
 def is_integer(text: str) -> bool:
@@ -95,8 +88,7 @@ _CREDENTIAL = re.compile(
 _MEDIA_TYPE = re.compile(r"application/json|[!#$&^_.+a-z0-9-]+/[!#$&^_.+a-z0-9-]+\+json", re.IGNORECASE)
 _KEY_IN_URL = Breach("key-in-url", None, "something that looks like a credential")
 _UNDOCUMENTED_QUERY = Breach("undocumented-query", None, "a query parameter")
-LONG_KEY = 8
-"""The minimum length of an API key that is searched for within longer strings. A shorter one could occur by chance."""
+LONG_KEY = 8  # a shorter API key could occur in a longer string by chance
 
 
 def target_breaches(request: Request, segment: str | None, operation: Operation) -> list[Breach]:
@@ -113,14 +105,11 @@ def target_breaches(request: Request, segment: str | None, operation: Operation)
 
 
 def key_breaches(
-    request: Request, operation: Operation, *, headers_filtered: bool, known: Sequence[str]
+    request: Request, operation: Operation, *, headers_filtered: bool, known_keys: Sequence[str]
 ) -> list[Breach]:
-    """Return the breaches about the API key and the query parameters of a request with the documented path.
-
-    With *headers_filtered*, a missing key is not a breach. The URL must contain no key from the headers or *known*.
-    """
+    """Return the breaches about API keys and query parameters. With *headers_filtered*, the key may be missing."""
     sent = keys_of(request, operation)
-    keys = list(dict.fromkeys([*sent, *known]))
+    keys = list(dict.fromkeys([*sent, *known_keys]))
     breaches = []
     if not sent and not headers_filtered:
         breaches.append(Breach("api-key-missing", None, location=f"header:{operation.key_header}"))
@@ -138,14 +127,13 @@ def key_breaches(
     return breaches
 
 
-def credential_places(request: Request, operation: Operation, known: Sequence[str]) -> list[str]:
-    """Return the location of each credential in the headers and the URL. *known* lists API keys to search for."""
+def _credential_places(request: Request, operation: Operation, known_keys: Sequence[str]) -> list[str]:
+    """Return the location of each credential in the headers and the URL."""
     names = (operation.key_header, "authorization")
     headers = [name for name in names if any(request.header_values(name))]
-    headers += [name for name, value in request.headers if name.lower() not in names and value in known]
-    places = [f"header:{name.lower()}" for name in headers]
-    leaks = (b for b in key_breaches(request, operation, headers_filtered=True, known=known) if b.rule == "key-in-url")
-    return places + [breach.location for breach in leaks]
+    headers += [name for name, value in request.headers if name.lower() not in names and value in known_keys]
+    breaches = key_breaches(request, operation, headers_filtered=True, known_keys=known_keys)
+    return [f"header:{name.lower()}" for name in headers] + [b.location for b in breaches if b.rule == "key-in-url"]
 
 
 def keys_of(request: Request, operation: Operation) -> list[str]:
@@ -162,7 +150,7 @@ def is_credential(name: str) -> bool:
 
 
 def _query(query: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the decoded name of each parameter, and its name and value, with `+` read both as a space and as a plus."""
+    """Yield the name of each parameter, and the texts in it. A `+` is decoded both as a space and as a plus."""
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
         if pair:
@@ -187,11 +175,7 @@ def is_json_type(value: str) -> bool:
 
 
 def status_breaches(status: int, operation: Operation, *, expect: int | None, broken: bool) -> list[Breach]:
-    """Return the breach of a rule about *status*, or an empty list.
-
-    *expect* defaults to the documented status, or to any 4xx for a *broken* request. A 2xx for a *broken* request is
-    always a breach.
-    """
+    """Return the breach about *status*, if any. *expect* defaults to the documented status, or to any 4xx if *broken*."""
     wanted = "a 4xx status" if broken else str(operation.status)
     if broken and is_success(status):
         rule = "broken-request-accepted"
@@ -207,7 +191,7 @@ def status_breaches(status: int, operation: Operation, *, expect: int | None, br
 
 
 def location_breaches(response: Response, operation: Operation, order_id: float | None) -> list[Breach]:
-    """Return the breach about the Location header of a 201, if any. *order_id* is the id in the body or None."""
+    """Return the breach about the Location header of a 201, if any. *order_id* is the id in the body, if known."""
     value = response.header(operation.location_header)
     place = f"header:{operation.location_header.lower()}"
     if value is None:
@@ -221,23 +205,16 @@ def location_breaches(response: Response, operation: Operation, order_id: float 
 
 
 Ending = Literal["answered", "unanswered", "pending", "elsewhere"]
-"""The outcome of a request.
-
-`answered` means that the complete response was sent, `unanswered` that it was not, `pending` that it is not known yet,
-and `elsewhere` that the request was sent to a host other than the API.
-"""
+"""`answered` completely, `unanswered` (or only in part), `pending`, or sent `elsewhere`: to another host than the API's."""
 
 SEQUENCE_RULES = ("repeated-post", "key-sent-elsewhere")
-"""The ids of the rules about a sequence of requests."""
-
 Seen = tuple[Interaction, Ending]
 
 
 def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable[str]) -> Iterator[Breach]:
     """Yield a breach for each unsafely repeated POST, and for each credential sent to another host.
 
-    *seen* is in order of arrival, and *keys* are known API keys. A POST with an uncertain outcome may be repeated only
-    after another call about its order succeeded or returned 404.
+    A POST with an uncertain outcome may be repeated after another call about its order succeeded or returned 404.
     """
     unresolved: dict[int | None, list[tuple[object, int, str]]] = {}
     known_keys = tuple(keys)
@@ -246,7 +223,7 @@ def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable
         if request is None:
             continue
         if ending == "elsewhere":
-            places = credential_places(request, operation, known_keys)
+            places = _credential_places(request, operation, known_keys)
             yield from (Breach("key-sent-elsewhere", None, "an API key", location=place) for place in places)
         elif not operation.matches(interaction):
             response = interaction.response
@@ -265,7 +242,7 @@ def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable
 
 
 def _uncertainty(response: Response | None, ending: Ending) -> str:
-    """Return why the client cannot know whether its request was carried out, or an empty string if it can."""
+    """Return why the client cannot know whether the server carried out the request. Return "" if it can know."""
     if ending == "unanswered":
         return "an incomplete response"
     if ending == "pending" or response is None:

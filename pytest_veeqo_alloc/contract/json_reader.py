@@ -16,15 +16,14 @@ from pytest_veeqo_alloc.core.json_pointer import join
 
 MAX_DEPTH = 64
 """The maximum number of nested arrays and objects."""
-MAX_DIGITS = 4300
-"""The maximum number of digits of an integer."""
 TOO_DEEP = Breach("too-deep", "", f"more than {MAX_DEPTH} levels")
-"""The breach of a body that nests deeper than `MAX_DEPTH`."""
+
+_MAX_DIGITS = 4300  # of an integer
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Reading:
-    """A parsed body with its breaches. `value` is None if the body is not `readable`."""
+    """A parsed body and its breaches. If the body is not `readable`, `value` is None."""
 
     value: Any
     breaches: tuple[Breach, ...] = ()
@@ -32,7 +31,7 @@ class Reading:
 
 
 def read(body: bytes | None) -> Reading:
-    """Parse *body*. The value may nest deeper than `MAX_DEPTH`: check it with `nests_deeper`."""
+    """Parse *body* as strict JSON. The parsed value may still be nested deeper than `MAX_DEPTH`."""
     if not body:
         return _unreadable(Breach("body-missing", ""))
     breaches = []
@@ -47,7 +46,7 @@ def read(body: bytes | None) -> Reading:
 
 
 def from_parsed(value: Any, before: Iterable[Breach] = ()) -> Reading:
-    """Return a parsed JSON value with the breaches *before* and its own. Raise TypeError if a name is not a string."""
+    """Return *value* as a `Reading`, and list its breaches after *before*. Raise TypeError if a name is not a string."""
     if nests_deeper(value, MAX_DEPTH):
         return _unreadable(TOO_DEEP, before)
     breaches = list(before)
@@ -99,7 +98,7 @@ def _finite_float(text: str) -> float:
 
 
 def _short_integer(text: str) -> int:
-    if len(text.lstrip("-")) > MAX_DIGITS:
+    if len(text.lstrip("-")) > _MAX_DIGITS:
         raise ValueError
     return int(text)
 
@@ -108,20 +107,15 @@ _FAST = json.JSONDecoder(
     object_pairs_hook=_unique_members,
     parse_float=_finite_float,
     # Python has the same limit unless it was configured otherwise, and checks it faster.
-    parse_int=None if sys.get_int_max_str_digits() == MAX_DIGITS else _short_integer,
+    parse_int=None if sys.get_int_max_str_digits() == _MAX_DIGITS else _short_integer,
     parse_constant=_finite_float,  # called for NaN, Infinity and -Infinity
 )
 
 
 class _RepeatingObject(dict[str, Any]):
-    repeated: list[str]
-    """The names of members that occur more than once."""
-
-
-def _object_with_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = _RepeatingObject(pairs)
-    members.repeated = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
-    return members
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.repeated = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
 
 
 def _integer_or_infinity(text: str) -> int | float:
@@ -131,7 +125,7 @@ def _integer_or_infinity(text: str) -> int | float:
         return math.inf
 
 
-_SLOW = json.JSONDecoder(object_pairs_hook=_object_with_duplicates, parse_int=_integer_or_infinity)
+_SLOW = json.JSONDecoder(object_pairs_hook=_RepeatingObject, parse_int=_integer_or_infinity)
 
 
 def _plain(value: Any, pointer: str, add: Callable[[Breach], None]) -> Any:

@@ -25,8 +25,8 @@ class Rule:
     """A rule of the contract.
 
     `summary` names the problem, `wanted` the expectation, and `source` the document that states the rule. `remedies`
-    has an instruction for each side, and `severities` a severity for each profile. In a stored file, where a failure
-    may be recorded on purpose, no finding is more severe than `stored`.
+    has an instruction for each side, and `severities` a severity for each profile. `stored` is the highest severity in
+    a stored file, which may contain failures on purpose.
     """
 
     id: str
@@ -149,7 +149,7 @@ _ROWS: tuple[_Row, ...] = (
     ("not-an-order", "response", "documented", "eee", "a body that is not an order", "an object with the fields of an order",
      "answer with the whole order, and send error messages with a 4xx or 5xx status", _RESPONSES),
     ("untyped-field-value", "response", "convention", "-ww", "a value in a field without a documented type",
-     "null, as in the documented example", "check that the value is intended; the Veeqo documentation states no type for it",
+     "null, as in the documented example", "check that the value is intended; the Veeqo documentation states no type for this field",
      _EXAMPLE_RESPONSE),
     ("line-item-shape", "request", "convention", "eee", "a line item without a numeric sellable_id and quantity",
      "an object with a numeric sellable_id and quantity", 'send each line item as {"sellable_id": 1, "quantity": 1}',
@@ -179,7 +179,7 @@ _ROWS: tuple[_Row, ...] = (
      "answer with the order as it is after this request", _EXAMPLE_RESPONSE),
 )  # fmt: skip
 
-# Equations that hold in every known order that was not anonymised. `wanted` is the formula.
+# Equations that hold in every known order, except anonymised ones: id, summary, wanted (the formula), remedy.
 _EQUATIONS: tuple[tuple[str, str, str, str], ...] = (
     ("allocation-order", "an allocation with the order_id of another order", "order_id = id of the order",
      "set order_id of every allocation to the id of its order"),
@@ -223,7 +223,7 @@ _EQUATIONS: tuple[tuple[str, str, str, str], ...] = (
 )  # fmt: skip
 
 EQUATIONS = frozenset(row[0] for row in _EQUATIONS)
-"""The ids of the rules whose `wanted` is a formula. A finding shows the formula after the expected value."""
+"""The ids of the equations. A finding shows the formula in `wanted` after the expected value."""
 
 # Checked by `--lint` only.
 _FILE_ROWS: tuple[_Row, ...] = (
@@ -253,14 +253,11 @@ def _rule(row: _Row) -> Rule:
 
 
 CATALOGUE: Mapping[str, Rule] = {row[0]: _rule(row) for row in (*_ROWS, *_EQUATION_ROWS, *_FILE_ROWS)}
-"""Every rule by its id, in the order in which docs and reports list them: messages, bodies, orders, files."""
+"""Every rule by its id, in the order of docs and reports: messages, bodies, orders, files."""
 
 
 def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict[str, Severity]:
-    """Return the severity of each rule by rule id. *overrides* take precedence over *profile*.
-
-    Raise ValueError for an unknown profile, rule or severity.
-    """
+    """Map each rule id to its severity in *profile* or in *overrides*. Raise ValueError for an unknown name."""
     if profile not in PROFILES:
         raise ValueError(unknown_name("profile", profile, PROFILES))
     if overrides is not None and not isinstance(overrides, Mapping):
@@ -276,7 +273,7 @@ def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict
 
 
 def parse_overrides(settings: Iterable[str]) -> dict[str, str]:
-    """Parse strings such as `null-value=warning` into severities by rule id. Raise ValueError if one has no `=`."""
+    """Map rule ids to severities, from strings such as `null-value=warning`. Raise ValueError for a string without `=`."""
     overrides = {}
     for setting in settings:
         rule, equals, severity = setting.partition("=")

@@ -1,4 +1,4 @@
-"""Checks of the structure of a body and of single values: ids, quantities, amounts and date-times."""
+"""Checks of a body: its structure, and single values such as ids, quantities, amounts and date-times."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _JSON_TYPES: dict[type, JsonType] = {
 
 
 def walk_response(value: Any, order: Shape) -> list[Breach]:
-    """Compare a response body with *order*, the documented order, and return the breaches."""
+    """Return the breaches in *value*, a response body. *order* is the documented order."""
     walk = _Walk()
     if not isinstance(value, dict) or any(name in value for name in order.fields if name != "status"):
         walk.body(value, order)
@@ -28,10 +28,7 @@ def walk_response(value: Any, order: Shape) -> list[Breach]:
 
 
 def walk_request(value: Any, root: Shape) -> list[Breach]:
-    """Compare a request body with *root*, the documented body, and return the breaches.
-
-    The members of an allocation are also compared if the wrapper object `allocation` is missing.
-    """
+    """Return the breaches in *value*, a request body with or without the wrapper object. *root* is the documented body."""
     walk = _Walk()
     (_, _, allocation) = root.children[0]
     misplaced = [name for name in allocation.fields if name in value] if isinstance(value, dict) else []
@@ -46,25 +43,25 @@ def walk_request(value: Any, root: Shape) -> list[Breach]:
 
 
 def wrapped_allocation(value: Any) -> tuple[Any, str]:
-    """Return the allocation in a request body, wrapped or not (None if the body is not an object), and its pointer."""
+    """Return the allocation in a request body, and its pointer. The body may lack the wrapper object."""
     if not isinstance(value, dict):
         return None, ""
     return (value["allocation"], "/allocation") if "allocation" in value else (value, "")
 
 
 def json_type(value: Any) -> JsonType | None:
-    """Return the JSON type of *value*, or None for null and non-JSON objects. An `OrderedDict` has the type object."""
+    """Return the JSON type of *value*, or None for null and for types that JSON lacks. Subclasses of dict are objects."""
     exact = _JSON_TYPES.get(type(value))
     return exact or next((_JSON_TYPES[base] for base in type(value).__mro__ if base in _JSON_TYPES), None)
 
 
 class _Walk:
-    """A check of one body: the breaches found so far, and the strings known to be date-times."""
+    """A check of one body."""
 
     def __init__(self) -> None:
         self.breaches: list[Breach] = []
         self.add = self.breaches.append
-        self._dates: set[str] = set()
+        self._dates: set[str] = set()  # strings that are known to be date-times
 
     @property
     def result(self) -> list[Breach]:
@@ -72,19 +69,18 @@ class _Walk:
         return [TOO_DEEP] if TOO_DEEP in self.breaches else self.breaches
 
     def body(self, value: Any, shape: Shape) -> None:
-        """Compare the body *value* with *shape*, and add its breaches to `breaches`."""
         if isinstance(value, dict):
             self.members(value, shape, "")
         else:
             self.reject(Breach("wrong-type", "", describe(value), "object"), value)
 
     def reject(self, breach: Breach, value: Any) -> None:
-        """Add *breach*, which was found at *value*. Check the nesting depth of *value*, but not its content."""
+        """Add the *breach* of *value*. The content of *value* is not checked, but its nesting depth is."""
         self.add(breach)
         self._check_depth(value, breach.pointer or "")
 
     def members(self, members: dict[str, Any], shape: Shape, pointer: str) -> None:
-        """Compare an object at *pointer*, and the objects nested in it, with *shape*. Add breaches to `breaches`."""
+        """Compare an object at *pointer*, and the objects nested in it, with *shape*."""
         if shape.is_clean(members, self._dates):
             return
         self._fields(members, shape, pointer)
@@ -142,7 +138,7 @@ class _Walk:
             self.add(Breach(broken, pointer, got))
 
     def _broken_convention(self, value: Any, field: Field) -> str | None:
-        """Return the id of the rule that *value* breaks, or None. *value* has the documented type."""
+        """Return the id of the rule that *value*, which has the documented type, breaks. Return None without a breach."""
         if field.is_datetime:
             if value not in self._dates and not is_date_time(value):
                 return "datetime-format"

@@ -1,4 +1,4 @@
-"""Loading of the bundled specification: JSON Schemas by profile, compiled schemas, deviations and OpenAPI."""
+"""The bundled specification: its JSON Schemas, documented operation and deviations, and an OpenAPI document."""
 
 from __future__ import annotations
 
@@ -28,18 +28,15 @@ PACKS = ("observed",)
 """The names of the bundled packs of deviations."""
 
 _FOLDER_IN_WHEEL = "_shipped"
-_MIN_ORDER_MEMBERS = (
-    5  # objects other than an order have up to four documented members of an order, such as id, status and tags
-)
+_MIN_ORDER_MEMBERS = 5  # other objects of the API share up to four members with an order, such as id and tags
 _OPENAPI_NAMES: dict[BodySide, str] = {"request": "allocation_request", "response": "order"}
 _NOT_IN_OPENAPI = ("$schema", "$id", "$defs", "x-rule")
 
 
 def shipped_folder(folder: str) -> Traversable:
     """Return the bundled folder `schemas` or `cassettes`. Raise FileNotFoundError if it is missing."""
-    inside = files("pytest_veeqo_alloc") / _FOLDER_IN_WHEEL / folder
-    beside = Path(__file__).resolve().parents[2] / folder
-    for candidate in (inside, beside):
+    in_wheel = files("pytest_veeqo_alloc") / _FOLDER_IN_WHEEL / folder
+    for candidate in (in_wheel, Path(__file__).resolve().parents[2] / folder):
         if candidate.is_dir():
             return candidate
     raise FileNotFoundError(f"the folder {folder!r} of pytest-veeqo-alloc is missing: install the package again")
@@ -60,9 +57,9 @@ def validate_side(side: str) -> None:
 def load_schema(side: BodySide, profile: str | None = None) -> dict[str, Any]:
     """Return a new copy of the JSON Schema (2020-12) for the body on *side*, "request" or "response".
 
-    Without a profile, the schema is the bundled one, which accepts undocumented members. With a profile, the schema
-    rejects exactly the bodies that break a structural rule with the severity "error" in that profile. Raise ValueError
-    for an unknown side or profile.
+    Without a profile, this is the bundled schema, which accepts undocumented members. With a profile, it rejects a body
+    if and only if the body breaks a structural rule with the severity "error" in that profile. Raise ValueError for an
+    unknown side or profile.
     """
     validate_side(side)
     schema: Schema = json.loads(read_shipped_text(f"schemas/{side}.json"))
@@ -85,7 +82,7 @@ def load_schema(side: BodySide, profile: str | None = None) -> dict[str, Any]:
 
 
 def _shape_for(shape: Schema, errors: set[str], not_null: set[str]) -> Schema:
-    """Return the schema *shape* with the rules in *errors* enforced. *not_null* has the references that may not be null."""
+    """Return the schema *shape* with the rules in *errors* enforced. References in *not_null* do not accept null."""
     closed = {"additionalProperties": False} if "undocumented-field" in errors else {}
     if "x-rule" in shape:
         return {**shape, **closed}
@@ -114,7 +111,7 @@ def _member_for(member: Schema, errors: set[str], not_null: set[str]) -> Schema:
 
 @functools.cache
 def tables() -> Tables:
-    """Return the documented operation and the compiled schemas for its request and response body."""
+    """Return the documented operation, and the compiled schemas for its request and response bodies."""
     return Tables(
         parse_operation(json.loads(read_shipped_text("schemas/operation.json"))),
         compile_schema(load_schema("request"), root="request"),
@@ -134,7 +131,7 @@ def operation_matches(interaction: Interaction) -> bool:
 
 
 def side_of(value: Any) -> BodySide | None:
-    """Return "request" if *value* looks like a request body, "response" if like a response body, otherwise None."""
+    """Return "request" or "response" if *value* looks like such a body, otherwise None."""
     if not isinstance(value, dict):
         return None
     ((name, _, allocation),) = tables().request.children
@@ -145,7 +142,7 @@ def side_of(value: Any) -> BodySide | None:
 
 
 def load_deviations(named: str | os.PathLike[str] | Deviation) -> tuple[Deviation, ...]:
-    """Return the deviations in *named*: a bundled pack, a TOML file or one deviation. Raise ValueError on failure."""
+    """Return the deviations in a bundled pack, a TOML file or a `Deviation`. Raise ValueError if that is impossible."""
     if isinstance(named, Deviation):
         return (named,)
     if named in PACKS:
@@ -168,16 +165,11 @@ def load_deviations(named: str | os.PathLike[str] | Deviation) -> tuple[Deviatio
 @functools.cache
 def observed_deviations() -> DeviationIndex:
     """Return the bundled deviations: known differences between the live API and its documentation."""
-    return DeviationIndex(
-        load_deviations("observed"), datetime.date.min
-    )  # these deviations never expire, so any date is right
+    return DeviationIndex(load_deviations("observed"), today=datetime.date.min)  # none of them expires
 
 
 def openapi_document(profile: str | None = None) -> dict[str, Any]:
-    """Return an OpenAPI 3.1 document for the documented operation. Raise ValueError for an unknown profile.
-
-    Its schemas accept the same bodies as the schemas that `load_schema` returns for *profile*.
-    """
+    """Return an OpenAPI 3.1 document with the schemas for *profile*. Raise ValueError for an unknown profile."""
     operation: dict[str, Any] = json.loads(read_shipped_text("schemas/operation.json"))
     method, path = operation.pop("method").lower(), operation.pop("path")
     operation["operationId"] = "createAllocation"
@@ -188,19 +180,17 @@ def openapi_document(profile: str | None = None) -> dict[str, Any]:
         names = {f"#/$defs/{shape}": f"{side}_{shape}" for shape in schema["$defs"]}
         schemas[name] = _moved(schema, names)
         schemas |= {names[f"#/$defs/{shape}"]: _moved(part, names) for shape, part in schema["$defs"].items()}
-        example = json.loads(read_shipped_text(f"schemas/examples/{side}.json"))
+        value = json.loads(read_shipped_text(f"schemas/examples/{side}.json"))
+        example = {"summary": "The sanitised example of the Veeqo documentation", "value": value}
         (content,) = bodies[side]["content"].values()
-        content["schema"] = {"$ref": f"#/components/schemas/{name}"}
-        content["examples"] = {
-            "documented": {"summary": "The sanitised example of the Veeqo documentation", "value": example}
-        }
+        content |= {"schema": {"$ref": f"#/components/schemas/{name}"}, "examples": {"documented": example}}
     description = "One operation of the Veeqo API, as the Veeqo documentation describes it. Not an official document."
     info = {"title": "Create a new allocation", "version": version("pytest-veeqo-alloc"), "description": description}
     return {"openapi": "3.1.0", "info": info, "paths": {path: {method: operation}}, "components": {"schemas": schemas}}
 
 
 def _moved(part: Any, names: dict[str, str]) -> Any:
-    """Convert *part* of a schema for OpenAPI: change its references, and drop the keywords of a schema file."""
+    """Return *part* of a schema as part of an OpenAPI document: with other references, and without some keywords."""
     if isinstance(part, list):
         return [_moved(item, names) for item in part]
     if not isinstance(part, dict):
