@@ -28,17 +28,14 @@ from pytest_veeqo_alloc.live import JournalError, NotSentError, RefusedError
 from pytest_veeqo_alloc.live.journal import Entry, Ids, JournalWriter, made_by, open_journal
 from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WritePermission, port_of
 from pytest_veeqo_alloc.live.run_state import Charge, RunState
-from pytest_veeqo_alloc.live.transport import READS, Backoff, exchange, retry_after
+from pytest_veeqo_alloc.live.transport import READS, Backoff, Timeouts, exchange, retry_after
 from pytest_veeqo_alloc.spec.loader import tables
 
 JSON_HEADERS: Headers = (("Content-Type", "application/json"),)
 
 
 class Admission(AbstractContextManager["Admission"]):
-    """Permission to send one request inside a `with` block, which should pass the response to `end`.
-
-    Otherwise, the journal gets the outcome 'not sent' after a NotSentError, and no outcome after anything else.
-    """
+    """Permission to send one request in a `with` block. Pass the response to `end`: otherwise, the outcome is unknown."""
 
     def __init__(self, live: LiveClient, request_id: str, entry: Entry | None) -> None:
         self._live, self._request_id, self._entry = live, request_id, entry
@@ -59,18 +56,11 @@ class Admission(AbstractContextManager["Admission"]):
 class LiveClient:
     """A client that sends only what *permission* allows. The processes of a run count their writes in *folder*."""
 
-    def __init__(
-        self,
-        permission: WritePermission,
-        folder: Path,
-        writer: JournalWriter,
-        *,
-        timeouts: tuple[float, float] = (5, 30),
-        backoff: Backoff | None = None,
-    ) -> None:
+    def __init__(self, permission: WritePermission, folder: Path, writer: JournalWriter) -> None:
         self.permission, self.writer, self.target = permission, writer, permission.target
         self.run_state = RunState(folder, permission.rate, permission.max_writes)
-        self.timeouts, self._backoff = timeouts, backoff or Backoff()
+        self.timeouts: Timeouts = (5, 30)
+        self.backoff = Backoff()
         self._session = requests.Session()
         self._session.trust_env = permission.trust_env
         self._known: dict[int, Ids | None] = {}
@@ -142,15 +132,15 @@ class LiveClient:
 
     def _send(self, request: Request, entry: Entry | None = None, charge: Charge | None = None) -> Response:
         """Send *request*, and retry it after a 429 response as the backoff allows. Return the last response."""
-        waited, delay = 0.0, self._backoff.first
+        waited, delay = 0.0, self.backoff.first
         while True:
             with self._admit(entry, charge) as admission:
                 response = exchange(self._session, request, self.target, self.timeouts)
                 admission.end(response)
-            wait = min(retry_after(response, delay), self._backoff.longest)
-            if response.status != 429 or waited + wait > self._backoff.total:
+            wait = min(retry_after(response, delay), self.backoff.longest)
+            if response.status != 429 or waited + wait > self.backoff.total:
                 return response
-            self._backoff.sleep(wait)
+            self.backoff.sleep(wait)
             waited, delay = waited + wait, delay * 2
 
     def _admit(self, entry: Entry | None = None, charge: Charge | None = None) -> Admission:

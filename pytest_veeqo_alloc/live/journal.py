@@ -170,33 +170,24 @@ def _entry(intent: dict[str, Any], outcome: dict[str, Any]) -> Entry:
 
 
 def made_by(entry: Entry, held: Sequence[ExistingAllocation]) -> list[int]:
-    """Return the ids of those allocations in *held*, from the response to the write *entry*, that the write made.
-
-    They are the new allocations that fit the request. If `entry.before` is None, only the newest can be new.
-    """
-    if entry.before is None:
+    """Return the ids of the allocations in *held* that the write *entry* made: the new ones that fit the request."""
+    if entry.before is None:  # it is unknown which are new, so only the newest can count
         held = heapq.nlargest(1, held, key=lambda allocation: allocation.id)
     return [allocation.id for allocation in held if _fits(allocation, entry)]
 
 
 def owned(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> set[int]:
-    """Return the ids of those allocations in *held*, the order's current ones, that the writes *entries* made.
-
-    If the outcome of a write is unknown, one new allocation that fits the request counts as made by the write.
-    """
+    """Return the ids of the allocations in *held* that the writes *entries* made."""
     ours = {made for entry in entries for made in entry.made} & {allocation.id for allocation in held}
     for entry in entries:
-        if entry.is_unknown and entry.before is not None:
+        if entry.is_unknown and entry.before is not None:  # one new allocation that fits counts as made by the write
             fitting = [allocation.id for allocation in held if allocation.id not in ours and _fits(allocation, entry)]
             ours.update(fitting[:1])
     return ours
 
 
 def suspects(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> list[int]:
-    """Return the ids of those allocations in *held*, the order's current ones, that *entries* may have made.
-
-    No write is known to have made them. But a write with an unknown outcome, or unknown allocations, may have.
-    """
+    """Return the ids of the allocations in *held* that the writes *entries* may have made, but are not known to."""
     unsettled = [
         entry
         for entry in entries

@@ -31,19 +31,12 @@ class RunState:
     A rate of 2.9 permits 2 requests in any second, and a rate of 0.5 permits 1 request in any 2 seconds.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        rate: float,
-        max_writes: int,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, folder: Path, rate: float, max_writes: int) -> None:
         self._path, self._lock_path = folder / "state.json", folder / "state.lock"
         self.limit, self.window = (math.floor(rate), 1.0) if rate >= 1 else (1, 1 / rate)
         self._max_writes = max_writes
-        self._clock, self._sleep = clock, sleep
+        self.clock: Callable[[], float] = time.monotonic
+        self.sleep: Callable[[float], None] = time.sleep
         self._thread_lock = threading.Lock()
 
     def reserve(self, name: str) -> bool:
@@ -55,23 +48,20 @@ class RunState:
         return True
 
     def claim(self, charge: Charge | None = None) -> str:
-        """Wait until the rate limit permits a request. Record its start, and return an id to pass to `end`.
-
-        *charge* is None for a read. Raise RefusedError if no writes are left, or fewer units than *charge* needs.
-        """
+        """Wait until the rate limit permits a request, and return its id. Raise RefusedError if too little is left."""
         while True:
             with self._state() as state:
                 if charge is not None:
                     self._check_budget(state, charge)
                 if not (wait := self._wait(state)):
                     return self._start(state, charge)
-            self._sleep(wait)
+            self.sleep(wait)
 
     def end(self, request_id: str) -> None:
         """Record that a request has ended, with or without a response."""
         with self._state() as state:
             if request := state["requests"].get(request_id):
-                request["ended"] = self._clock()
+                request["ended"] = self.clock()
 
     @property
     def charged(self) -> int:
@@ -88,7 +78,7 @@ class RunState:
 
     def _wait(self, state: dict[str, Any]) -> float:
         """Return the seconds after which to ask again, or 0 if the rate limit permits a request now."""
-        now, window = self._clock(), self.window + _MARGIN
+        now, window = self.clock(), self.window + _MARGIN
         waits = []
         for request_id, request in list(state["requests"].items()):
             if request["ended"] is None and not _is_alive(request["pid"]):
@@ -103,7 +93,7 @@ class RunState:
 
     def _start(self, state: dict[str, Any], charge: Charge | None) -> str:
         request_id = uuid.uuid4().hex
-        state["requests"][request_id] = {"pid": os.getpid(), "started": self._clock(), "ended": None}
+        state["requests"][request_id] = {"pid": os.getpid(), "started": self.clock(), "ended": None}
         if charge is not None:
             state["charged"] += 1
             for key, (units, _) in charge.items():

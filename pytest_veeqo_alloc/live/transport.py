@@ -26,10 +26,7 @@ _SET_BY_FORWARDER = frozenset({"host", "content-length", "expect", "accept-encod
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """The seconds to wait before retries after 429 responses. The wait starts at `first` and doubles each time.
-
-    A `Retry-After` header replaces the wait. `longest` limits each wait, and `total` limits their sum.
-    """
+    """The seconds to wait after 429 responses: `first`, then twice as long each time, at most `longest`, `total` in all."""
 
     first: float = 1.0
     longest: float = 30.0
@@ -37,11 +34,12 @@ class Backoff:
     sleep: Callable[[float], None] = time.sleep
 
 
-def forward(request: Request, permission: WritePermission, via: str, timeouts: tuple[float, float]) -> Response:
-    """Send another client's *request* once, with *via* added to the `Via` header. Return the response undecoded.
+Timeouts = tuple[float, float]
+"""The seconds to wait for a connection, and the seconds to wait for the server to send data."""
 
-    *timeouts* are the seconds to connect and to read. Raise SendError if no response arrives.
-    """
+
+def forward(request: Request, permission: WritePermission, via: str, timeouts: Timeouts) -> Response:
+    """Send another client's *request* once, with *via* in the `Via` header. Raise SendError if no response arrives."""
     with requests.Session() as session:
         session.trust_env = permission.trust_env
         session.headers.clear()
@@ -70,12 +68,11 @@ def _forwarded_headers(request: Request, via: str) -> Headers:
 
 
 def exchange(
-    session: requests.Session, request: Request, target: str, timeouts: tuple[float, float], *, raw: bool = False
+    session: requests.Session, request: Request, target: str, timeouts: Timeouts, *, raw: bool = False
 ) -> Response:
-    """Send *request* once, and return the response. Its body is decoded unless *raw* is true.
+    """Send *request* once. Raise NotSentError if no connection was made, or SendError if no response arrived.
 
-    Error messages name the server as *target*. *timeouts* are the seconds to connect and to read. Raise NotSentError if
-    no connection was made, or SendError if no response arrived.
+    If *raw* is true, the body of the response is not decoded. *target* names the server in error messages.
     """
     method, url, headers, data = request.method, request.url, dict(request.headers), request.body
     try:

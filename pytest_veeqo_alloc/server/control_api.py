@@ -1,4 +1,4 @@
-"""The control API of a served fake or proxy: JSON over HTTP, for tests in any language. Responses contain no secret."""
+"""The control API of a fake or a proxy: JSON over HTTP, for tests in any language. Responses contain no secret."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan, json_res
 
 PREFIX = "/__veeqo_alloc__/"
 _METHODS = {"reset": "reset", "faults": "inject_fault", "responses": "respond_with", "expect": "expect_finding"}
-"""The server method behind each POST call of the control API. A proxy has only some of these methods."""
+"""Maps a POST call of the control API to a method of the server. A proxy has only some of these methods."""
 
 
 def with_control_api(server: BaseServer) -> Callable[[Request], Exchange]:
-    """Return a request handler that answers calls of the control API and passes all other requests to *server*."""
+    """Return a request handler that answers calls of the control API, and passes other requests to *server*."""
 
     def handle(request: Request) -> Exchange:
         path = path_of(request.url)
@@ -37,7 +37,7 @@ def with_control_api(server: BaseServer) -> Callable[[Request], Exchange]:
 
 
 def _answer(server: BaseServer, name: str, request: Request) -> dict[str, Any]:
-    """Return the response to the call *name*. Raise LookupError if it is unknown, ValueError for invalid arguments."""
+    """Carry out the call *name*. Raise LookupError for an unknown call, or ValueError for invalid arguments."""
     if request.method == "GET" and name in _READS:
         return _READS[name](server)
     writes = {write: getattr(server, method) for write, method in _METHODS.items() if hasattr(server, method)}
@@ -54,7 +54,7 @@ def _answer(server: BaseServer, name: str, request: Request) -> dict[str, Any]:
 
 
 def _arguments(request: Request) -> dict[str, Any]:
-    """Parse the arguments of a call. To block web pages, raise ValueError for an Origin header or a non-JSON type."""
+    """Return the arguments of a call. Raise ValueError if they are not JSON, or if the request is from a web page."""
     if request.header("origin") is not None:
         raise ValueError("requests from a web page (with an Origin header) are not accepted")
     if not request.body:
@@ -81,7 +81,7 @@ def _findings(server: BaseServer) -> dict[str, Any]:
 
 
 def _interactions(server: BaseServer) -> dict[str, Any]:
-    """Return the interactions of *server*, redacted, in the format of interaction files."""
+    """Return the redacted interactions of *server* in the format of interaction files."""
     redacted: list[Interaction] = redact(list(server.interactions))
     documents = [
         {"number": number, "source": interaction.source, **interaction_document(interaction)}

@@ -1,4 +1,4 @@
-"""The fake: a stateful server that answers allocations and checks every request against the contract."""
+"""The fake: a stateful server that carries out allocations, and checks every request against the contract."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pytest_veeqo_alloc.core.http import Request, Response
 from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.server import responses, state
-from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, BaseServer, Record
+from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, BaseServer, OnRecord, Record
 from pytest_veeqo_alloc.server.responses import DoesNotApplyError, Exchange, Fault, ResponsePlan
 from pytest_veeqo_alloc.server.state import Outcome, Policy, World
 from pytest_veeqo_alloc.spec.loader import tables
@@ -34,18 +34,14 @@ _REJECTIONS = {
     "order-id-not-integer": "not-found", "api-key-missing": "unauthorized", "request-media-type": "bad-request",
     "byte-order-mark": "bad-request", "duplicate-key": "bad-request", "non-finite-number": "bad-request",
 }  # fmt: skip
-"""The name of the error response by broken rule, in order of precedence.
-
-Other rules: `Policy.malformed_json` for a body that cannot be parsed, otherwise `unprocessable`.
-"""
+"""Maps a broken rule to the name of an error response. Earlier rules take precedence."""
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
-    """A parsed request, and the API call that it matches.
+    """A parsed request, and the API call that it matches. `order_id` is 0 if the path has no valid one.
 
-    `order_id` is the order id of the documented call, otherwise 0. `sibling` is set for two undocumented calls that the
-    fake answers: (order id) for reading an order, (order id, allocation id) for deleting an allocation.
+    `sibling` has the ids in the path of an undocumented call: an order to read, or an order and allocation to delete.
     """
 
     parsed: ParsedRequest
@@ -55,12 +51,11 @@ class IncomingCall:
 
     @classmethod
     def of(cls, request: Request) -> IncomingCall:
-        """Parse *request*, and determine which API call it matches."""
+        """Parse *request*."""
         operation, path = tables().operation, path_of(request.url)
         parsed = ParsedRequest.of(request, operation)
         is_documented = parsed.segment is not None and request.method.upper() == operation.method
-        pattern = _SIBLINGS.get(request.method)
-        match = pattern.search(path) if pattern is not None else None
+        match = pattern.search(path) if (pattern := _SIBLINGS.get(request.method)) else None
         sibling = tuple(int(number) for number in match.groups()) if match else None
         return cls(parsed, is_documented, order_id_in(parsed.segment) or 0, sibling)
 
@@ -76,7 +71,7 @@ def _rejection(errors: tuple[Finding, ...], policy: Policy) -> Outcome:
 
 @dataclass(slots=True)
 class _PlannedFault:
-    """A fault to inject into the next `times` allocations. `is_met` says whether it was injected at least once."""
+    """A fault to inject into the next `times` responses. `is_met`: whether the fault was injected at least once."""
 
     fault: Fault
     arguments: dict[str, Any]
@@ -85,11 +80,11 @@ class _PlannedFault:
 
 
 class Fake(BaseServer):
-    """A stateful fake of the API, served at `url`. It checks every request on arrival.
+    """A stateful fake of the API at `url`. It checks every request, and errors can fail the test.
 
-    `world` (the fake's state), `policy` and `api_key` may be set at any time. `interactions` contains every request,
-    with its response if that was sent completely. `findings` covers each interaction and the sequence of requests, such
-    as a repeated POST, but no response changed by a fault or `respond_with`. Findings can fail the test.
+    `world` (the state), `policy` and `api_key` may be set at any time. `interactions` has every request, and the
+    response if all of it was sent. `findings` has the findings about each interaction, and about the sequence of
+    requests, such as a repeated POST. Responses changed by a fault or `respond_with` are not checked.
     """
 
     source, origin = "the fake", "fake"
@@ -101,7 +96,7 @@ class Fake(BaseServer):
         api_key: str = API_KEY,
         *,
         world: World | None = None,
-        on_record: Callable[[Record], object] | None = None,
+        on_record: OnRecord = None,
     ) -> None:
         self.open_elsewhere: Callable[[], str] = lambda: ""
         self._initial = (world or World(), policy or Policy(), api_key)
@@ -109,7 +104,7 @@ class Fake(BaseServer):
         super().__init__(engine, on_record)
 
     def _begin(self, *keys: str) -> None:
-        """Start a new log, restore the initial state, policy and API key, and discard faults and expectations."""
+        """Start a new log. Restore the initial state, policy and API key. Discard faults and expectations."""
         with self._lock:
             self.world, self.policy, self.api_key = self._initial
             super()._begin(self.api_key)
@@ -118,7 +113,7 @@ class Fake(BaseServer):
 
     @property
     def world(self) -> World:
-        """The fake's state: orders, stock and allocations. Setting it to anything but a `World` raises TypeError."""
+        """The orders, stock and allocations. Raise TypeError for a value that is not a `World`."""
         return self._world
 
     @world.setter
@@ -129,7 +124,7 @@ class Fake(BaseServer):
 
     @property
     def policy(self) -> Policy:
-        """The behaviour where the documentation is silent. Setting it to anything but a `Policy` raises TypeError."""
+        """The behaviour where the documentation is silent. Raise TypeError for a value that is not a `Policy`."""
         return self._policy
 
     @policy.setter
@@ -139,9 +134,10 @@ class Fake(BaseServer):
         self._policy, self._rejecting = policy, Engine(policy.refuses)
 
     def inject_fault(self, name: str, times: int = 1, **arguments: Any) -> None:
-        """Inject the fault *name* into the next *times* allocations, after the faults that are already planned.
+        """Inject the fault *name* into the responses to the next *times* allocation calls.
 
-        *arguments*, such as `pointer`, depend on the fault. Raise ValueError for an unknown fault or invalid arguments.
+        Faults that were injected earlier come first. *arguments* depend on the fault, such as `pointer`. Raise
+        ValueError for an unknown fault or invalid arguments.
         """
         fault = responses.validate_fault(name, arguments)
         if name == "redirect-elsewhere":
@@ -156,9 +152,9 @@ class Fake(BaseServer):
         headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
         times: int = 1,
     ) -> None:
-        """Answer the next *times* allocations with this response, without allocating anything.
+        """Answer the next *times* allocation calls with this response, and allocate nothing.
 
-        *body* is a JSON value, bytes or a string to be sent unchanged, or None for no body. Raise ValueError for a
+        *body* is a JSON value, or None for no body. A string or bytes are sent unchanged. Raise ValueError for a
         response that cannot be sent.
         """
         response = responses.custom_response(status, body, headers)
@@ -172,9 +168,9 @@ class Fake(BaseServer):
             self._planned.append(_PlannedFault(fault, arguments, times))
 
     def expect_finding(self, rule: str) -> None:
-        """Expect the client to break *rule*. Findings of that rule do not fail the test, but their absence does.
+        """Expect findings of *rule*: they do not fail the test, but the test fails if there are none.
 
-        Raise ValueError for an unknown rule, or a rule that is off.
+        Raise ValueError for an unknown rule, or for a rule that is off.
         """
         if not isinstance(rule, str) or rule not in CATALOGUE:
             raise ValueError(unknown_name("rule", rule, CATALOGUE))
@@ -186,13 +182,13 @@ class Fake(BaseServer):
         self._expected.append(rule)
 
     def without_expected(self, findings: Findings) -> Findings:
-        """Return *findings* without those of the rules that the test expects the client to break."""
+        """Return *findings* without those that the test expects."""
         unexpected = (finding for finding in findings if finding.rule not in self._expected)
         return findings.with_findings(unexpected, findings.accepted)
 
     @property
     def problems(self) -> list[str]:
-        """Sentences about failures that are not findings, such as a missing expected finding or an unused fault."""
+        """Sentences about failures that are not findings, such as a fault that no request met."""
         self.settle()
         findings = self.findings if self._expected else NO_FINDINGS  # computing findings takes time
         found = {finding.rule for finding in (*findings, *(accepted.finding for accepted in findings.accepted))}
@@ -220,7 +216,7 @@ class Fake(BaseServer):
             else:
                 outcome = Outcome(planned.fault.name)
                 if call.order_id > 0:
-                    # Nothing is allocated, but a client that reads the order afterwards finds it.
+                    # Nothing is allocated, but a client that then reads the order finds it.
                     requested = requested_allocation(call.parsed.body)
                     self.world = state.with_requested_order(self.world, self._policy, call.order_id, requested)
         record.is_checked = planned is None and call.is_documented
@@ -231,7 +227,7 @@ class Fake(BaseServer):
         return log.exchange(record, plan)
 
     def _carry_out(self, call: IncomingCall, errors: tuple[Finding, ...]) -> tuple[World, Outcome]:
-        """Return the fake's state after *call*, and the outcome. *errors* are the reasons to reject the call."""
+        """Return the new state of the fake, and the outcome. If there are *errors*, reject the call."""
         world, policy = self.world, self.policy
         if not call.is_documented and call.sibling is None:
             return world, Outcome("unknown-route" if call.parsed.segment is None else state.METHOD_NOT_ALLOWED)
@@ -247,7 +243,7 @@ class Fake(BaseServer):
         return state.allocate(world, policy, call.order_id, requested_allocation(call.parsed.body))
 
     def handle_elsewhere(self, request: Request) -> Exchange:
-        """Answer with 404. This is the second host, to which the fault `redirect-elsewhere` redirects clients."""
+        """Answer with 404 as the second host, to which the fault `redirect-elsewhere` redirects clients."""
         with self._lock:
             log = self.log
             record = log.open(request, NO_FINDINGS)
@@ -265,15 +261,14 @@ class Fake(BaseServer):
         return planned
 
     def _respond(self, record: Record, outcome: Outcome, planned: _PlannedFault | None) -> ResponsePlan:
-        """Return the response to send, and set `record.render` to rebuild it, since the log stores no responses."""
+        """Return the response to send, and set the function that builds the response again for the log."""
 
         def render() -> ResponsePlan:
             if planned is None:
                 return ResponsePlan(responses.response_to(outcome, self.url))
             response = responses.response_to(outcome, self.url) if planned.fault.carried_out else Response(201)
-            return planned.fault.change(
-                ResponsePlan(response), {**planned.arguments, "path": path_of(record.request.url)}
-            )
+            arguments = {**planned.arguments, "path": path_of(record.request.url)}
+            return planned.fault.change(ResponsePlan(response), arguments)
 
         record.render = lambda: render().response
         if planned is None:

@@ -1,4 +1,4 @@
-"""An HTTP/1.1 server for tests. It reads requests strictly, within size limits, and can delay or cut off responses."""
+"""An HTTP/1.1 server for tests. It rejects malformed or huge requests, and can delay, cut off or reset responses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pytest_veeqo_alloc.core.http import TOKEN, HasHeaders, Headers, Request, re
 from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan
 
 MAX_BODY = 10_000_000
-"""The largest request body in bytes. A larger body is answered with 413."""
+"""The maximum size of a request body in bytes. The response to a larger body has status 413."""
 
 _MAX_LINE = 65536
 _MAX_FIELDS = 100
@@ -43,7 +43,7 @@ App = Callable[[Request], Exchange]
 
 
 class RefusedRequestError(Exception):
-    """A request that the HTTP server itself rejects, with *status* and *sentence*, before it closes the connection."""
+    """The HTTP server rejects a request with *status* and *sentence*, and closes the connection."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
@@ -52,7 +52,7 @@ class RefusedRequestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Head(HasHeaders):
-    """A request line and header fields (RFC 9112 sections 3 and 5). `minor` is the minor version of HTTP/1."""
+    """The request line and headers of a request (RFC 9112 sections 3 and 5). `minor` is the x in HTTP/1.x."""
 
     method: str
     target: str
@@ -61,7 +61,7 @@ class Head(HasHeaders):
 
 
 def read_head(stream: BufferedIOBase) -> Head | None:
-    """Read the next request's head; None after the last. Raise RefusedRequestError if it is malformed or too large."""
+    """Read the next head, or return None at the end. Raise RefusedRequestError if it is malformed or too large."""
     line = stream.readline(_MAX_LINE + 1)
     if line in (b"\r\n", b"\n"):  # some clients send an empty line after a body
         line = stream.readline(_MAX_LINE + 1)
@@ -90,10 +90,7 @@ def _read_fields(stream: BufferedIOBase) -> list[tuple[str, str]]:
 
 
 def length_of(head: Head) -> int | None:
-    """Return the declared length of the body: None for a chunked body, 0 if no length is declared.
-
-    Raise RefusedRequestError for a length that is too large, or ambiguous (request smuggling).
-    """
+    """Return the declared length, or None for a chunked body. Raise RefusedRequestError if too large or ambiguous."""
     lengths = head.header_values("content-length")
     coding = ",".join(head.header_values("transfer-encoding")).lower()
     if coding:
@@ -109,7 +106,7 @@ def length_of(head: Head) -> int | None:
 
 
 def read_body(stream: BufferedIOBase, length: int | None) -> bytes:
-    """Read a body, chunked if *length* is None. Raise RefusedRequestError for a body that cannot be accepted."""
+    """Read a body, which is chunked if *length* is None. Raise RefusedRequestError if the body cannot be accepted."""
     try:
         return _read_chunks(stream) if length is None else _read_exactly(stream, length)
     except TimeoutError:
@@ -149,16 +146,12 @@ def _chunk_size(line: bytes) -> int:
 
 
 class Handler(socketserver.StreamRequestHandler):
-    """A connection. Its requests are answered one after the other."""
+    """A connection. Requests are answered one after the other."""
 
     server: HTTPServer
     disable_nagle_algorithm = True
-
-    def setup(self) -> None:
-        """Set a read timeout, so that an idle client cannot hold a thread."""
-        self._keeps_alive = True
-        super().setup()
-        self.connection.settimeout(self.server.timeout_seconds)
+    timeout = 30  # seconds to wait for data, so that an idle client cannot hold a thread
+    _keeps_alive = True
 
     def handle(self) -> None:
         """Answer requests until the connection ends."""
@@ -197,7 +190,7 @@ class Handler(socketserver.StreamRequestHandler):
         finally:
             exchange.finish(sent)
         if exchange.plan.reset == "after body":
-            # A reset discards what the client has not read yet, so the server waits until the connection is used again.
+            # A reset discards data that the client has not read, so the server waits until the client sends again.
             self._wait(_RESET_SECONDS, exchange.aborted, until_data=True)
             self._reset()
 
@@ -212,7 +205,7 @@ class Handler(socketserver.StreamRequestHandler):
             raise RefusedRequestError(421, "the Host header names another server")
 
     def _send(self, head: Head, plan: ResponsePlan, aborted: threading.Event) -> bool:
-        """Send the response as planned, and return whether all of it was sent."""
+        """Send the response as planned. Return whether all of it was sent."""
         if plan.reset == "before headers" or not self._wait(plan.headers_after, aborted):
             return self._reset()
         response = plan.response
@@ -238,7 +231,7 @@ class Handler(socketserver.StreamRequestHandler):
         return True
 
     def _response_head(self, plan: ResponsePlan, length: int | None) -> bytes:
-        """Return the status line and headers for a body of *length* bytes, or a chunked body if *length* is None."""
+        """Return the status line and headers for a body of *length* bytes (None: a chunked body)."""
         response = plan.response
         lines = [f"HTTP/1.1 {response.status} {reason_phrase(response.status)}"]
         if not response.header_values("date"):
@@ -255,10 +248,7 @@ class Handler(socketserver.StreamRequestHandler):
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
     def _wait(self, seconds: float, aborted: threading.Event, *, until_data: bool = False) -> bool:
-        """Wait *seconds* and return True. Return False early if the client leaves or *aborted* is set.
-
-        With *until_data*, return True as soon as the client sends data.
-        """
+        """Wait *seconds*, or *until_data* arrives. Return False early if the client leaves or *aborted* is set."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             self.connection.settimeout(min(left, _POLL_SECONDS))
@@ -273,20 +263,20 @@ class Handler(socketserver.StreamRequestHandler):
             except OSError:
                 return False
             finally:
-                self.connection.settimeout(self.server.timeout_seconds)
+                self.connection.settimeout(self.timeout)
             if aborted.is_set():
                 return False
         return True
 
     def _reset(self) -> bool:
-        """End the connection with a TCP reset. Return False, since the response was not sent completely."""
+        """End the connection with a TCP reset. Return False: the response was not sent completely."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()  # once the reader is closed too, this sends the reset
         self._keeps_alive = False
         return False
 
     def _refuse(self, refusal: RefusedRequestError, *, has_body: bool) -> None:
-        """Send the error response, then drain the request, so that the client gets to read the response."""
+        """Send the error response, then read the rest of the request, so that the client can read the response."""
         body = json.dumps({"error_messages": str(refusal)}).encode()
         top = (
             f"HTTP/1.1 {refusal.status} {reason_phrase(refusal.status)}\r\nContent-Type: application/json\r\n"
@@ -312,30 +302,23 @@ def _chunk(data: bytes) -> bytes:
 
 
 def describe_bug(error: BaseException) -> str:
-    """Return a sentence about a bug in the server. The text of the exception is omitted, since it may hold secrets."""
-    return f"the server itself failed with {type(error).__name__}, which is a bug in it"
+    """Return a sentence about a bug in the server, without the text of *error*, which may contain secrets."""
+    return f"the server failed with {type(error).__name__}: this is a bug in the server"
 
 
 class HTTPServer(socketserver.ThreadingTCPServer):
-    """A threaded HTTP server that passes each complete request to *app*.
+    """A threaded HTTP server that passes each complete request to *app*. *on_problem* gets a sentence about each bug.
 
-    To prevent DNS rebinding, the Host header may name only loopback, the server's address, and *names*. The read
-    timeout is *timeout_seconds*. *on_problem* reports exceptions of *app*. Raise OSError if the address is in use.
+    To prevent DNS rebinding, a Host header may name only a loopback host, the address, or one of *names*.
     """
 
     allow_reuse_address = True
     request_queue_size = 128
 
     def __init__(
-        self,
-        address: tuple[str, int],
-        app: App,
-        *,
-        on_problem: Callable[[str], object],
-        names: tuple[str, ...] = (),
-        timeout_seconds: float = 30,
+        self, address: tuple[str, int], app: App, on_problem: Callable[[str], object], names: tuple[str, ...] = ()
     ) -> None:
-        self.app, self.on_problem, self.timeout_seconds = app, on_problem, timeout_seconds
+        self.app, self.on_problem = app, on_problem
         self.names = frozenset(name.lower().strip("[]") for name in (*_LOOPBACK_NAMES, address[0], *names))
         self.closing = threading.Event()
         self._connections: dict[threading.Thread, socket.socket] = {}
@@ -351,7 +334,7 @@ class HTTPServer(socketserver.ThreadingTCPServer):
 
     @property
     def url(self) -> str:
-        """The base URL. Its host is the loopback address if the server listens on all addresses."""
+        """The base URL, with a loopback address if the server listens on all addresses."""
         return f"http://{self.netloc}"
 
     @property
@@ -378,7 +361,7 @@ class HTTPServer(socketserver.ThreadingTCPServer):
             thread.join(timeout=5)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Start a thread for the connection, and keep both, to end them when the server stops."""
+        """Start a thread for the connection. Keep both, to end them when the server stops."""
         thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
         self._connections[thread] = request
         thread.start()
@@ -391,7 +374,7 @@ class HTTPServer(socketserver.ThreadingTCPServer):
             self._connections.pop(threading.current_thread(), None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Report the current exception as a bug in the server. Ignore OSError, which broken connections raise."""
+        """Report the current exception as a bug. Ignore OSError, which is raised for broken connections."""
         error = sys.exception()
         if error is not None and not isinstance(error, OSError):
             self.on_problem(describe_bug(error))

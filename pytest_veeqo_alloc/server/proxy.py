@@ -1,10 +1,9 @@
-"""A proxy to a real server. It checks requests and responses, and forwards a write only if the write is permitted."""
+"""A proxy that checks the requests to a real server, and the responses. It forwards only permitted writes."""
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
 from dataclasses import replace
 
 from pytest_veeqo_alloc.contract.http_rules import keys_of
@@ -14,33 +13,26 @@ from pytest_veeqo_alloc.live import LiveError, NotSentError, SendError
 from pytest_veeqo_alloc.live.client import LiveClient
 from pytest_veeqo_alloc.live.permission import is_loopback
 from pytest_veeqo_alloc.live.transport import READS, forward
-from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, BaseServer, Log, Record, findings_of_response
+from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, BaseServer, Log, OnRecord, Record, findings_of_response
 from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan
 from pytest_veeqo_alloc.spec.loader import tables
 
 
 class Proxy(BaseServer):
-    """A proxy that forwards the documented call to the target of *live*, and with *reads* also read-only requests.
+    """A proxy that forwards the documented call to the target of *live*. With *reads*, it also forwards reads.
 
-    The request's API key is forwarded, but never stored or shown; the proxy adds none. The response is 403 if a request
-    is not permitted, and 502 if the target does not respond.
+    The client's API key is forwarded, but never stored or shown. The status is 403 if a request is not permitted, and
+    502 if the target does not respond.
     """
 
     source, origin = "the proxy", "target"
 
-    def __init__(
-        self,
-        engine: Engine,
-        live: LiveClient,
-        *,
-        reads: bool = False,
-        on_record: Callable[[Record], object] | None = None,
-    ) -> None:
+    def __init__(self, engine: Engine, live: LiveClient, *, reads: bool = False, on_record: OnRecord = None) -> None:
         super().__init__(engine, on_record)
         self._live, self._reads, self._via = live, reads, f"veeqo-alloc-{uuid.uuid4().hex}"
 
     def leads_to(self, own: str) -> bool:
-        """Return whether the proxy would forward requests to itself. *own* is the `host:port` that it listens on."""
+        """Return whether the target is this proxy itself, which listens at *own* (`host:port`)."""
         host, _, port = self._live.target.rpartition(":")
         own_host, _, own_port = own.rpartition(":")
         are_loopback = all(is_loopback(name.strip("[]")) for name in (host, own_host))
@@ -56,7 +48,7 @@ class Proxy(BaseServer):
             return self._refuse(log, record, 508, "the upstream leads back to this proxy")
         is_read = self._reads and request.method in READS
         if not is_read and not is_documented:
-            hint = "; give --allow-reads to read through it" if request.method in READS else ""
+            hint = "; give --allow-reads to forward reads as well" if request.method in READS else ""
             return self._refuse(log, record, 403, f"only {operation.name} is forwarded{hint}")
         try:
             return self._forward(log, record, is_read=is_read)
@@ -69,7 +61,7 @@ class Proxy(BaseServer):
             return self._refuse(log, record, 403, f"not forwarded: {error.for_command()}")
 
     def _refuse(self, log: Log, record: Record, status: int, sentence: str) -> Exchange:
-        """Answer a request that is not forwarded. Log no response; add a problem unless the request is read-only."""
+        """Return an error response, which is not logged, to a request that is not forwarded. A write is a problem."""
         if record.request.method not in READS:
             self.add_problem(f"request {record.number} was answered with {status}: {sentence}")
         record.source += f", answered here with {status}: {sentence}"

@@ -1,4 +1,4 @@
-"""The request log of a server, with the findings of each request, and the base class of servers that have a log."""
+"""The log of the requests to a server, and the base class of servers that check and log requests."""
 
 from __future__ import annotations
 
@@ -23,11 +23,7 @@ _SETTLE_SECONDS = 5
 
 @dataclass(slots=True, repr=False)
 class Record:
-    """A request in the log, with its outcome and findings.
-
-    `render` builds the response, which is not stored. `is_checked` says whether the response is checked too; a response
-    changed by a fault is not. Until the check, `response_findings` is `NO_FINDINGS`.
-    """
+    """A request in the log, with findings. `render` builds the response. `is_checked`: whether the response is checked."""
 
     number: int
     request: Request
@@ -39,13 +35,13 @@ class Record:
     response_findings: Findings = NO_FINDINGS
 
     def interaction(self) -> Interaction:
-        """Return the request, with its response if the response was sent completely."""
+        """Return the request and, if all of the response was sent, the response."""
         response = self.render() if self.ending in ("answered", "elsewhere") else None
         return Interaction(self.request, response, f"request {self.number} of {self.source}")
 
 
 class Interactions(Sequence[Interaction]):
-    """The interactions in a log. Each is built when it is accessed, since the log does not store responses."""
+    """A sequence of interactions. Each is built when it is accessed, since the log does not store responses."""
 
     def __init__(self, records: Sequence[Record]) -> None:
         self._records = records
@@ -66,10 +62,14 @@ class Interactions(Sequence[Interaction]):
         return f"<Interactions: {len(self)}>"
 
 
-class Log:
-    """The request records of one test, or of one run of a server. *on_record* is called with each completed record."""
+OnRecord = Callable[[Record], object] | None
+"""A callback that gets each record of a request once the request has ended."""
 
-    def __init__(self, source: str, on_record: Callable[[Record], object] | None) -> None:
+
+class Log:
+    """The records of the requests in one test, or in one run of a server."""
+
+    def __init__(self, source: str, on_record: OnRecord) -> None:
         self.records: list[Record] = []
         self.published = 0
         self.aborted = threading.Event()
@@ -78,7 +78,7 @@ class Log:
         self._open = 0
 
     def open(self, request: Request, findings: Findings) -> Record:
-        """Add a record for *request*. The record stays open until its exchange is finished."""
+        """Add and return a record for *request*."""
         with self._changed:
             record = Record(len(self.records) + 1, request, findings, self._source)
             self.records.append(record)
@@ -86,7 +86,7 @@ class Log:
         return record
 
     def exchange(self, record: Record, plan: ResponsePlan, ending: Ending = "answered") -> Exchange:
-        """Return the exchange for *record*. Once the response is sent completely, the record's ending is *ending*."""
+        """Return an exchange that ends *record*: with *ending* if all of the response was sent."""
 
         def finish(sent: bool) -> None:
             with self._changed:
@@ -99,24 +99,24 @@ class Log:
         return Exchange(plan, self.aborted, finish)
 
     def settle(self) -> None:
-        """Abort slow responses, and wait at most 5 seconds for the requests in progress."""
+        """End the delays of slow responses, and wait at most 5 seconds for the requests in progress."""
         self.aborted.set()
         with self._changed:
             self._changed.wait_for(lambda: not self._open, timeout=_SETTLE_SECONDS)
 
 
 def findings_of_response(engine: Engine, interaction: Interaction, context: CheckContext | None = None) -> Findings:
-    """Check *interaction*, and return the findings about its response only."""
+    """Check *interaction*, and return only the findings about the response."""
     return engine.evaluate(interaction, context or CheckContext()).where(lambda finding: finding.side == "response")
 
 
 class BaseServer(ABC):
-    """A server that checks and logs every request. *on_record* is called with each record when its exchange ends."""
+    """A server that checks and logs every request."""
 
     source: ClassVar[str]
     origin: ClassVar[Origin]
 
-    def __init__(self, engine: Engine, on_record: Callable[[Record], object] | None) -> None:
+    def __init__(self, engine: Engine, on_record: OnRecord) -> None:
         self.engine, self.url, self._on_record = engine, "", on_record
         self._begin()
 
@@ -130,13 +130,13 @@ class BaseServer(ABC):
         """Check *request*, and return the response to send."""
 
     def reset(self) -> None:
-        """Wait for requests in progress, then restore the initial state with an empty log."""
+        """Wait for the requests in progress, then restore the initial state and empty the log."""
         self.log.settle()
         self.publish()
         self._begin()
 
     def settle(self) -> None:
-        """Abort slow responses, and wait at most 5 seconds for requests in progress."""
+        """End the delays of slow responses, and wait at most 5 seconds for the requests in progress."""
         self.log.settle()
         self.log.aborted.clear()
 
@@ -161,28 +161,28 @@ class BaseServer(ABC):
         return self.engine.merge([record.request_findings, record.response_findings])
 
     def sequence_findings(self) -> Findings:
-        """Return the findings about several requests together, such as a repeated POST."""
+        """Return the findings about the sequence of requests, such as a repeated POST."""
         pairs = ((record.interaction(), record.ending) for record in self.log.records)
         return self.engine.evaluate_sequence(pairs, self._keys)
 
     @property
     def checked(self) -> int:
-        """The number of checked requests, for the plugin's summary."""
+        """The number of checked requests."""
         return len(self.log.records)
 
     @property
     def unexpected(self) -> Findings:
-        """The findings that the test does not expect, after waiting for the requests in progress."""
+        """The findings that the test does not expect. Wait for the requests in progress."""
         self.settle()
         return self.without_expected(self.findings)
 
     def without_expected(self, findings: Findings) -> Findings:
-        """Return *findings* without those that the test expects. Only some subclasses support expectations."""
+        """Return *findings* without those that the test expects."""
         return findings
 
     @property
     def problems(self) -> list[str]:
-        """Sentences about failures that are not findings. Each of them fails the test."""
+        """Sentences about failures that are not findings. Each sentence fails the test."""
         return list(self._problems)
 
     def add_problem(self, sentence: str) -> None:
@@ -190,7 +190,7 @@ class BaseServer(ABC):
         self._problems.append(sentence)
 
     def publish(self) -> None:
-        """Pass the new records to a listener that counts coverage, except undocumented calls without findings."""
+        """Send the new records to the engine's listener, except undocumented calls without findings."""
         if not self.engine.is_counting:
             return
         records, self.log.published = self.log.records[self.log.published :], len(self.log.records)

@@ -1,4 +1,4 @@
-"""Responses of the fake: how they are sent, the response to each outcome, custom responses, and injected faults."""
+"""Responses of the fake: how each is sent, the response to an outcome, custom responses, and faults."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pytest_veeqo_alloc.spec.loader import tables
 
 @dataclass(frozen=True, slots=True)
 class ResponsePlan:
-    """A response with delays in seconds: `headers_after` before the headers, `body_after` within the body."""
+    """A response and how to send it. `headers_after` and `body_after` are delays before the headers and within the body."""
 
     response: Response
     headers_after: float = 0
@@ -38,10 +38,7 @@ class ResponsePlan:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A response plan, an event that cuts a slow response short, and a callback.
-
-    The HTTP server calls `finish` exactly once, with True if the response was sent completely and False otherwise.
-    """
+    """A response plan, an event that ends its delays, and a callback that gets whether all of the response was sent."""
 
     plan: ResponsePlan
     aborted: threading.Event
@@ -57,10 +54,7 @@ _LATIN_LINE = re.compile(r"[ -~\xa1-\xac\xae-\xff]*")
 
 
 def response_to(outcome: Outcome, base_url: str = "") -> Response:
-    """Return the response for *outcome*: an order, or an error in the format observed from the live API.
-
-    If a complete error body was captured from the live API, return it. Otherwise, the message is the outcome's reason.
-    """
+    """Return the response for *outcome*: an order, or an error as observed from the live API."""
     operation = tables().operation
     if outcome.name == METHOD_NOT_ALLOWED:
         allow = (("Allow", operation.method),)
@@ -79,7 +73,7 @@ def response_to(outcome: Outcome, base_url: str = "") -> Response:
 
 
 def json_response(status: int, value: Any, headers: Headers = ()) -> Response:
-    """Return a response with *value* as JSON and the content type of the live API."""
+    """Return a response with *value* as JSON, and with the content type that the live API uses."""
     return Response(status, (*_HEADERS, *headers), _compact(value))
 
 
@@ -104,20 +98,18 @@ def _compact(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-# Serialised orders. The orders of a test often differ only in their ids, so the rest of the JSON is cached.
+# Serialised orders. The orders of a test often differ only in their ids, so the JSON around the ids is cached.
 
 PLACEHOLDER = 7700770077007700
-"""The placeholder for the order's id in cached JSON. The next 99 numbers are placeholders for its allocations' ids."""
+"""The placeholder for the order's id in cached JSON. The next 99 numbers are placeholders for allocation ids."""
 _PLACEHOLDERS = re.compile(r"(77007700770077[0-9]{2})")
 
 
 def order_text(story: Story) -> str:
-    """Return the order that *story* describes, as JSON."""
-    parts: tuple[str | int, ...] = ()
-    if len(story.allocations) < 100:  # the maximum number of placeholders
-        units = tuple((allocation.warehouse_id, allocation.lines) for allocation in story.allocations)
-        facts = (story.lines, story.discount, story.delivery, story.customer, story.placed_at)
-        parts = _encoded_around_ids(units, *facts)
+    """Return the JSON of the order that *story* describes."""
+    units = tuple((allocation.warehouse_id, allocation.lines) for allocation in story.allocations)
+    facts = (story.lines, story.discount, story.delivery, story.customer, story.placed_at)
+    parts = _encoded_around_ids(units, *facts) if len(units) < 100 else ()  # the number of placeholders
     if not parts:
         return _compact(build_order(story)).decode()
     ids = (str(story.order_id), *(str(allocation.id) for allocation in story.allocations))
@@ -128,10 +120,7 @@ def order_text(story: Story) -> str:
 def _encoded_around_ids(
     units: tuple[tuple[int, tuple[tuple[int, int], ...]], ...], lines: tuple[Line, ...], *facts: Any
 ) -> tuple[str | int, ...]:
-    """Return an order's JSON as text pieces with ints between them: 0 for the order's id, n for the id of allocation n.
-
-    Return an empty tuple if any other value looks like a placeholder.
-    """
+    """Return an order's JSON split at its ids (0: order id, n: id of allocation n), or () if other values look like ids."""
     allocations = tuple(Allocation(*unit, PLACEHOLDER + index) for index, unit in enumerate(units, start=1))
     story = Story(PLACEHOLDER, lines, allocations, *facts)
     parts = _PLACEHOLDERS.split(_compact(build_order(story)).decode())
@@ -144,21 +133,18 @@ def _encoded_around_ids(
 # Faults.
 
 Arguments = Mapping[str, Any]
-"""A fault's arguments by name. The fake adds the request's `path`, and for a redirect the base URL `elsewhere`."""
+"""The arguments of a fault by name. The fake adds the request's `path` and, for a redirect, the base URL `elsewhere`."""
 
 Change = Callable[[ResponsePlan, Arguments], ResponsePlan]
 
 
 class DoesNotApplyError(ValueError):
-    """A fault that cannot change a response, since the part to change is missing."""
+    """A fault cannot change a response, since the response does not have the part to change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault that changes a response.
-
-    `carried_out`: whether the fake allocates nevertheless. `argument`: the only argument, required if it is `pointer`.
-    """
+    """A fault, and the name of its only argument. `carried_out` says whether the fake carries out the request anyway."""
 
     name: str
     does: str
@@ -191,16 +177,14 @@ def validate_fault(name: str, arguments: Arguments) -> Fault:
 
 _ARGUMENTS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "pointer": (lambda value: isinstance(value, str) and value.startswith("/"), "a JSON Pointer that begins with /"),
-    "seconds": (
-        lambda value: isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 3600,
-        "a number from 0 to 3600",
-    ),
-    "retry_after": (
-        lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 0,
-        "a whole number of seconds",
-    ),
+    "seconds": (lambda value: _is_number(value) and 0 <= value <= 3600, "a number from 0 to 3600"),
+    "retry_after": (lambda value: _is_number(value, int) and value >= 0, "a whole number of seconds"),
 }
-"""For each argument, a function that returns whether a value is valid, and a description of valid values."""
+"""Maps an argument to a function that returns whether a value is valid, and a description of valid values."""
+
+
+def _is_number(value: object, kinds: type | tuple[type, ...] = (int, float)) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool)
 
 
 def _error(name: str) -> Change:
@@ -274,10 +258,7 @@ def _as_observed(response: Response) -> Response:
 
 
 def _owner_of(order: dict[str, Any], pointer: str, *, exists: bool) -> tuple[dict[str, Any], str]:
-    """Return the object that contains the member at *pointer*, and its name.
-
-    Raise DoesNotApplyError if *exists* is true and there is no such member, or *exists* is false and there is one.
-    """
+    """Return the object that *pointer* points into, and the name of the member. Check whether the member *exists*."""
     try:
         owner, name = locate(order, pointer)
     except LookupError:
@@ -293,7 +274,7 @@ def _set(value: Any) -> Callable[[dict[str, Any], str], object]:
 
 def _set_other_type(owner: dict[str, Any], name: str) -> None:
     value = owner[name]
-    owner[name] = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 1
+    owner[name] = str(value) if _is_number(value) else 1
 
 
 _ERRORS = (
@@ -319,12 +300,7 @@ _LIST = (
     Fault("null-member", "sets the member at pointer= to null", _member(_set(None)), "pointer"),
     Fault("absent-member", "omits the member at pointer=", _member(dict.__delitem__), "pointer"),
     Fault("extra-member", "adds a member at pointer=", _member(_set("unexpected"), exists=False), "pointer"),
-    Fault(
-        "wrong-type-member",
-        "changes the JSON type of the member that pointer= selects",
-        _member(_set_other_type),
-        "pointer",
-    ),
+    Fault("wrong-type-member", "changes the JSON type of the member at pointer=", _member(_set_other_type), "pointer"),
     Fault("redirect-elsewhere", "307 to another host", _redirect, carried_out=False),
     Fault("observed", "sends the members that the live API returned in 2026", _response(_as_observed)),
 )

@@ -30,31 +30,21 @@ class ServerSettings:
 
 @contextmanager
 def running(
-    server: BaseServer,
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    names: tuple[str, ...] = (),
-    timeout_seconds: float = 30,
-    app: App | None = None,
+    server: BaseServer, *, host: str = "127.0.0.1", port: int = 0, names: tuple[str, ...] = (), app: App | None = None
 ) -> Iterator[HTTPServer]:
-    """Run *server* until the block ends, and yield its HTTP server. Raise OSError if the port is in use.
-
-    If *app* is given, it handles the requests, and may pass them on to *server*.
-    """
-    new_server = functools.partial(HTTPServer, on_problem=server.add_problem, timeout_seconds=timeout_seconds)
+    """Run *server* during the block, or *app* in front of it. Yield the HTTP server. Raise OSError if it cannot listen."""
     with ExitStack() as stack:
         if isinstance(server, Fake):
 
             @functools.cache
             def open_elsewhere() -> str:
-                """Start a second host, to which the client must not send its API key, and return its URL."""
-                other = stack.enter_context(new_server(("127.0.0.1", 0), server.handle_elsewhere))
-                # The host name differs as well as the port, since a client may compare only one of them.
+                """Start a second host, to which no client may send its API key. Return the URL."""
+                other = stack.enter_context(HTTPServer(("127.0.0.1", 0), server.handle_elsewhere, server.add_problem))
+                # Both the host name and the port are different, since a client may compare only one of them.
                 return f"http://localhost:{other.port}"
 
             server.open_elsewhere = open_elsewhere
-        http_server = new_server((host, port), app or server.handle, names=names)
+        http_server = HTTPServer((host, port), app or server.handle, server.add_problem, names)
         server.url = http_server.url
         stack.enter_context(http_server)
         stack.callback(server.settle)
@@ -71,8 +61,8 @@ def serve_fake(
 ) -> Iterator[Fake]:
     """Run a fake on the loopback interface, for `@given`, unittest and scripts. With pytest, use `veeqo_alloc_server`.
 
-    At the end of the block, raise ContractViolation for an error that the test does not expect, and AssertionError for
-    a missing expected finding or an unused fault. The fake's `reset()` discards findings, expectations and faults.
+    At the end of the block, raise ContractViolation for an error that the test does not expect. Raise AssertionError
+    for an expected finding that is missing, or a fault that no request met. The fake's `reset()` discards all of these.
     """
     __tracebackhide__ = True
     fake = Fake(engine_of(contract) if contract is not None else Engine(profile), policy, api_key)

@@ -1,4 +1,4 @@
-"""The fake's policy, its state (its `World`: orders and stock), and the functions that carry out requests."""
+"""The fake's policy and state (a `World` of orders and stock), and the functions that carry out requests."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ class Policy:
     """The behaviour of the fake where the Veeqo documentation is silent.
 
     `refuses` names a profile: a request with an error in that profile is rejected. The value of every other field is
-    either the name of the error response to send in that case (`not-found`, `unprocessable`, ...) or the word given
-    below for the field. Raise ValueError for any other value.
+    either the word below or the name of an error response (`not-found`, `unprocessable`, ...), which is then sent.
+    Raise ValueError for any other value.
 
-    - `unknown_order`, `unknown_warehouse`, `unknown_sellable`: 'create' creates what is unknown, with enough stock.
+    - `unknown_order`, `unknown_warehouse`, `unknown_sellable`: 'create' creates the object, with enough stock.
     - `short_stock`: 'partial' allocates the available units. If there are none, the response is `unprocessable`.
     - `already_allocated`: 'add' allocates more units of a sellable than the order still needs.
     - `quantity_below_one`: 'skip' ignores a line item with a quantity below 1.
     - `malformed_json`: the error response to a body that cannot be parsed. This field has no word.
     - `wrong_key`: 'accept' accepts requests with any API key, and without a key.
 
-    The default of `wrong_key` follows the live API, which was observed to answer a wrong key with 401 in calls other
-    than this one. The other defaults are chosen so that a first test needs no setup.
+    The default of `wrong_key` follows the live API, which answered other calls with a wrong key with 401. With the other
+    defaults, a first test needs no setup.
     """
 
     unknown_order: str = CREATE
@@ -68,7 +68,7 @@ class Policy:
 
     @classmethod
     def strict(cls) -> Self:
-        """Return a policy that creates nothing, allocates all units or none, and rejects by the strict profile."""
+        """Return a policy that creates nothing, allocates all units or none, and rejects errors of profile strict."""
         return cls(
             unknown_order="not-found",
             unknown_warehouse="unprocessable",
@@ -85,10 +85,10 @@ POLICIES = {"default": Policy, "strict": Policy.strict}
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The fake's state, which is immutable: orders by id, and known stock by sellable id.
+    """The immutable state of the fake. `orders` has the orders by id, and `stock` the known stock by sellable id.
 
-    The `allocated` units of a stock entry include those of every order. Where the stock is unknown and the policy
-    creates unknown warehouses, any quantity can be allocated.
+    The `allocated` units of a stock entry include those of every order. If a warehouse has no known stock of a
+    sellable, and the policy creates warehouses, any quantity can be allocated.
     """
 
     orders: HashTrieMap[int, Story] = field(default_factory=HashTrieMap)
@@ -102,9 +102,9 @@ class World:
         return functools.reduce(World.with_order, orders, World())
 
     def with_order(self, order: Story) -> World:
-        """Return a copy with *order*, which replaces an order with the same id. The units allocated to it are reserved.
+        """Return a copy that contains *order*. An order with the same id is replaced.
 
-        The stock of its line items is added, unless the stock of that sellable in that warehouse is already known.
+        The units of its allocations are reserved. The stock of its line items is added, but known stock is not changed.
         """
         before = self.orders.get(order.order_id)
         world = self if before is None else _reserve(self, before.allocations, -1)
@@ -117,33 +117,32 @@ class World:
         return replace(world, next_id=next_id, orders=world.orders.insert(order.order_id, order))
 
     def with_stock(self, sellable_id: int, stock: Stock) -> World:
-        """Return a copy in which *stock* replaces the stock of the sellable in the same warehouse."""
+        """Return a copy with *stock* as the stock of the sellable in the warehouse of *stock*."""
         others = (entry for entry in self.stock.get(sellable_id, ()) if entry.warehouse_id != stock.warehouse_id)
         entries = self.stock.insert(sellable_id, (*others, stock))
         return replace(self, stock=entries, warehouses=self.warehouses | {stock.warehouse_id})
 
     def order(self, order_id: int) -> Story | None:
-        """Return the order with the current stock of its sellables, or None for an unknown order.
-
-        The stock does not include the order's own allocations. They are added when the order's JSON is built.
-        """
+        """Return the order with the current stock, without its own allocations. Return None for an unknown order."""
         story = self.orders.get(order_id)
         if story is None or all(line.sellable_id not in self.stock for line in story.lines):
             return story
-        stock = _reserve(self, story.allocations, -1).stock
+        stock = _reserve(self, story.allocations, -1).stock  # the builder of the JSON reserves these units again
         lines = (replace(line, stock=stock.get(line.sellable_id, ())) for line in story.lines)
         return replace(story, lines=tuple(lines))
 
     def available(self, warehouse_id: int, sellable_id: int) -> int | None:
-        """Return how many units a warehouse can still allocate; None if the stock is unknown or infinite."""
+        """Return the units that can still be allocated, or None if the stock is unknown or infinite."""
         stock = self.stock_in(warehouse_id, sellable_id)
         return None if stock is None or stock.infinite else stock.physical - stock.allocated
 
     def stock_in(self, warehouse_id: int, sellable_id: int) -> Stock | None:
-        """Return the stock of a sellable in a warehouse; None if the stock is unknown."""
+        """Return the stock of a sellable in a warehouse, or None if the stock is unknown."""
         return next((stock for stock in self.stock.get(sellable_id, ()) if stock.warehouse_id == warehouse_id), None)
 
 
+Units = Mapping[int, int]
+"""Maps a sellable id to a number of units."""
 CREATED = "created"
 FOUND = "found"
 METHOD_NOT_ALLOWED = "method-not-allowed"
@@ -151,10 +150,7 @@ METHOD_NOT_ALLOWED = "method-not-allowed"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of a request. `name` is `created`, `found`, or the name of an error response.
-
-    `story` is the order right after a successful request. `reason` explains an error response.
-    """
+    """The result of a request: `created` or `found` with the order, or the name of an error response with a reason."""
 
     name: str
     story: Story | None = None
@@ -162,7 +158,7 @@ class Outcome:
 
 
 def allocate(world: World, policy: Policy, order_id: int, requested: AllocationRequest) -> tuple[World, Outcome]:
-    """Carry out the requested allocation under *policy*. Return the resulting world, and the outcome."""
+    """Carry out the requested allocation as *policy* demands. Return the new state of the fake, and the outcome."""
     wanted = {sellable: int(quantity) for sellable, quantity in requested.units.items() if quantity > 0}
     if (rejection := _unclear(requested, wanted, policy)) is not None:
         return world, rejection
@@ -184,10 +180,7 @@ def allocate(world: World, policy: Policy, order_id: int, requested: AllocationR
 
 
 def with_requested_order(world: World, policy: Policy, order_id: int, requested: AllocationRequest) -> World:
-    """Return *world* with the requested order added, without allocations.
-
-    Return *world* unchanged if the order exists, if *policy* creates no orders, or if no units are requested.
-    """
+    """Return *world* with the requested order, without allocations, if the order is unknown and *policy* creates it."""
     wanted = {sellable: int(quantity) for sellable, quantity in requested.units.items() if quantity >= 1}
     if order_id in world.orders or policy.unknown_order != CREATE or not wanted:
         return world
@@ -203,7 +196,7 @@ def read(world: World, policy: Policy, order_id: int) -> Outcome:
 
 
 def release(world: World, order_id: int, allocation_id: int) -> tuple[World, Outcome]:
-    """Delete an allocation and, like the live API, the order's others. Return the resulting world, and the outcome."""
+    """Delete all allocations of the order, like the live API. Return the new state of the fake, and the outcome."""
     story = world.orders.get(order_id)
     if story is None or all(allocation.id != allocation_id for allocation in story.allocations):
         return world, Outcome("not-found", reason="no such allocation")
@@ -212,8 +205,8 @@ def release(world: World, order_id: int, allocation_id: int) -> tuple[World, Out
     return world, Outcome(FOUND, world.order(order_id))
 
 
-def _unclear(requested: AllocationRequest, wanted: Mapping[int, int], policy: Policy) -> Outcome | None:
-    """Return the rejection if the request lacks a warehouse, line items or valid quantities; otherwise return None."""
+def _unclear(requested: AllocationRequest, wanted: Units, policy: Policy) -> Outcome | None:
+    """Return the rejection of a request without a warehouse, line items or valid quantities, or None if it has all."""
     if requested.warehouse_id is None or not requested.units:
         return Outcome("unprocessable", reason="the request names no warehouse or no line item")
     if any(quantity % 1 for quantity in requested.units.values()):
@@ -224,11 +217,8 @@ def _unclear(requested: AllocationRequest, wanted: Mapping[int, int], policy: Po
     return None
 
 
-def _with_lines(story: Story | None, order_id: int, wanted: Mapping[int, int], policy: Policy) -> Story:
-    """Return *story* with line items added for the *wanted* sellables that it lacks, if *policy* creates them.
-
-    If *story* is None, return a new order for the *wanted* units.
-    """
+def _with_lines(story: Story | None, order_id: int, wanted: Units, policy: Policy) -> Story:
+    """Return *story* (or a new order) with line items for all *wanted* sellables, if *policy* creates line items."""
     if story is None:
         return Story(order_id, tuple(Line(sellable, quantity, stock=()) for sellable, quantity in wanted.items()), ())
     ordered = {line.sellable_id for line in story.lines}
@@ -239,18 +229,13 @@ def _with_lines(story: Story | None, order_id: int, wanted: Mapping[int, int], p
 
 
 def _rejection(
-    world: World,
-    policy: Policy,
-    story: Story,
-    warehouse_id: int,
-    wanted: Mapping[int, int],
-    allocatable: Mapping[int, int],
+    world: World, policy: Policy, story: Story, warehouse: int, wanted: Units, allocatable: Units
 ) -> Outcome | None:
-    """Return the rejection if *policy* forbids allocating the *wanted* units to the order; otherwise return None."""
+    """Return the rejection if *policy* forbids allocating the *wanted* units to the order, or None if it permits it."""
     ordered = units_by_sellable((line.sellable_id, line.quantity) for line in story.lines)
     if any(sellable not in ordered for sellable in wanted):
         return Outcome(policy.unknown_sellable, reason="the order has no line item with a requested sellable")
-    if policy.unknown_warehouse != CREATE and warehouse_id not in world.warehouses:
+    if policy.unknown_warehouse != CREATE and warehouse not in world.warehouses:
         return Outcome(policy.unknown_warehouse, reason="no such warehouse")
     if policy.already_allocated != ADD:
         already = units_by_sellable(pair for allocation in story.allocations for pair in allocation.lines)
@@ -263,21 +248,20 @@ def _rejection(
     return None
 
 
-def _allocatable(world: World, policy: Policy, warehouse_id: int, wanted: Mapping[int, int]) -> dict[int, int]:
-    """Return how many of the *wanted* units can be allocated in the warehouse, by sellable, without zeros."""
+def _allocatable(world: World, policy: Policy, warehouse_id: int, wanted: Units) -> dict[int, int]:
+    """Return those of the *wanted* units that can be allocated in the warehouse."""
     allocatable = {}
     for sellable, quantity in wanted.items():
-        left: int | None = 0
-        if policy.unknown_warehouse == CREATE or world.stock_in(warehouse_id, sellable) is not None:
-            left = world.available(warehouse_id, sellable)
-        left = quantity if left is None else min(quantity, left)
-        if left > 0:
-            allocatable[sellable] = left
+        if policy.unknown_warehouse != CREATE and world.stock_in(warehouse_id, sellable) is None:
+            continue
+        left = world.available(warehouse_id, sellable)
+        if (units := quantity if left is None else min(quantity, left)) > 0:
+            allocatable[sellable] = units
     return allocatable
 
 
 def _reserve(world: World, allocations: Iterable[Allocation], sign: int = 1) -> World:
-    """Return *world* with the units of *allocations* reserved in the known stock, or released with *sign* -1."""
+    """Return *world* with the units of *allocations* reserved in the known stock. If *sign* is -1, release them."""
     units: Counter[tuple[int, int]] = Counter()
     for allocation in allocations:
         for sellable, quantity in allocation.lines:

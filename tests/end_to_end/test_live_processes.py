@@ -87,7 +87,8 @@ from pytest_veeqo_alloc.live.journal import JournalWriter
 from pytest_veeqo_alloc.live.permission import WriteOptions, grant_permission
 url, folder = sys.argv[1], Path(sys.argv[2])
 options = WriteOptions(url, (url.partition("://")[2],), "{KEY}", 99, "pool.toml", folder=folder)
-live = LiveClient(grant_permission(options), folder, JournalWriter(folder / "j", "r"), timeouts=({LIMIT}, {LIMIT}))
+live = LiveClient(grant_permission(options), folder, JournalWriter(folder / "j", "r"))
+live.timeouts = ({LIMIT}, {LIMIT})
 list(ThreadPoolExecutor(4).map(lambda _: live.read_order(7), range(8)))
 """
 
@@ -114,7 +115,8 @@ def test_request_of_a_dead_process_counts_for_one_window_only(tmp_path: Path) ->
     child = subprocess.run(python(CLAIM_AND_DIE, tmp_path), check=False, timeout=LIMIT)
     assert child.returncode == -signal.SIGKILL
     slept: list[float] = []
-    state = RunState(tmp_path, 1, 9, clock=lambda: 1000 + sum(slept), sleep=slept.append)
+    state = RunState(tmp_path, 1, 9)
+    state.clock, state.sleep = lambda: 1000 + sum(slept), slept.append
     state.claim()
     assert sum(slept) < 2
     assert state.charged == 1

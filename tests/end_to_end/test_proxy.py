@@ -207,7 +207,7 @@ def test_untrusted_certificate_is_502_and_nothing_is_sent(tmp_path: Path) -> Non
 
 REFUSED = {
     "another path": ("POST", "/orders/7/shipments", "only POST /orders/{order_id}/allocations is forwarded"),
-    "a read": ("GET", "/orders/7", "only POST /orders/{order_id}/allocations is forwarded; give --allow-reads to read through it"),
+    "a read": ("GET", "/orders/7", "only POST /orders/{order_id}/allocations is forwarded; give --allow-reads to forward reads as well"),
     "a delete": ("DELETE", "/orders/7/allocations/1", "only POST /orders/{order_id}/allocations is forwarded"),
     "a way out": ("POST", "/../orders/7/allocations", "not forwarded: the request is not for a path below"),
     "a hidden way out": ("POST", "/%2e%2E/orders/7/allocations", "not forwarded: the request is not for a path below"),

@@ -29,8 +29,9 @@ class Clock:
 
 
 def run_state(folder: Path, *, rate: float = 5, writes: int = 10**6, clock: Clock | None = None) -> RunState:
-    time = clock or Clock()
-    return RunState(folder, rate, writes, clock=time, sleep=time.sleep)
+    time, state = clock or Clock(), RunState(folder, rate, writes)
+    state.clock, state.sleep = time, time.sleep
+    return state
 
 
 def claim(state: RunState, *, charged: bool = False, **units: float) -> str:
