@@ -10,6 +10,14 @@ from hypothesis import strategies as st
 
 from pytest_veeqo_alloc.strategies import Broken
 
+FEWER = settings(max_examples=settings().max_examples // 3)
+"""A third of the examples of the Hypothesis profile, for properties of whole orders."""
+
+TEXT = st.text(
+    "".join(map(chr, (*range(0x700), *range(0x1F00, 0x2100), *range(0xFE00, 0x10000), *range(0x1F300, 0x1F700))))
+)
+"""Texts in many scripts. With all of Unicode, a fresh checkout would wait for the character table of Hypothesis."""
+
 
 def examples(strategy: st.SearchStrategy[Any], count: int, number: int = 0) -> list[Any]:
     """Return what *strategy* generates with *number* as the seed: at most *count* values."""
@@ -34,7 +42,7 @@ def assert_not_shared(strategy: st.SearchStrategy[Broken]) -> None:
         if isinstance(value, dict):
             value["changed by a test"] = True
 
-    @settings(max_examples=60, database=None)
+    @settings(max_examples=20, database=None)
     @given(strategy)
     def run(broken: Broken) -> None:
         assert "changed by a test" not in json.dumps(broken.payload)

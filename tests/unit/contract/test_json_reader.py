@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.bodies import order, put, request_body, rules_at
+from support.examples import TEXT
 
 from pytest_veeqo_alloc import Contract, Interaction, Request
 from pytest_veeqo_alloc.contract.json_reader import nests_deeper, read
@@ -151,8 +152,8 @@ def test_lone_surrogate_is_accepted() -> None:
     assert list(CONTRACT.check_body("response", EXAMPLE.replace(b'"Sam"', b'"\\ud800"'))) == []
 
 
-def test_string_of_50_megabytes_is_accepted() -> None:
-    body = EXAMPLE.replace(b'"Sam"', b'"' + b"x" * 50_000_000 + b'"', 1)
+def test_string_of_five_megabytes_is_accepted() -> None:
+    body = EXAMPLE.replace(b'"Sam"', b'"' + b"x" * 5_000_000 + b'"', 1)
     assert list(CONTRACT.check_body("response", body)) == []
 
 
@@ -173,8 +174,8 @@ def test_bytes_of_a_request_are_checked() -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=20,
 )
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import TEXT
 
 from pytest_veeqo_alloc.core.json_pointer import (
     ABSENT,
@@ -24,7 +25,7 @@ from pytest_veeqo_alloc.core.json_pointer import (
 DOCUMENT: Any = {"lines": [{"id": 1}, {"id": 2}, 3], "a/b~c": {"": None}}
 
 
-@given(st.lists(st.text()))
+@given(st.lists(TEXT))
 def test_split_reverses_join(tokens: list[str]) -> None:
     pointer = ""
     for token in tokens:
@@ -81,7 +82,7 @@ def test_differences_are_found_at_their_pointers(old: Any, new: Any, differences
     assert list(diff(old, new)) == differences
 
 
-@given(st.lists(st.text()))
+@given(st.lists(TEXT))
 def test_masking_is_idempotent_and_leaves_harmless_characters_only(tokens: list[str]) -> None:
     pointer = "".join(join("", token) for token in tokens)
     once = mask_pointer(pointer)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from support.bodies import drop, order, put, request_body
+from support.examples import FEWER
 from support.reports import coverage_of
 
 from pytest_veeqo_alloc import Interaction, Request, Response
@@ -71,7 +72,7 @@ def test_every_field_of_the_example_is_seen_with_its_documented_type() -> None:
 
 
 @given(allocation_responses())
-@settings(max_examples=25)
+@FEWER
 def test_clean_body_has_the_same_tallies_as_a_walked_one(body: dict[str, Any]) -> None:
     root = field_trees()["response"]
     found = body_coverage("response", body).bodies["response"]
@@ -81,7 +82,7 @@ def test_clean_body_has_the_same_tallies_as_a_walked_one(body: dict[str, Any]) -
 
 
 @given(allocation_responses(), invalid_allocation_responses())
-@settings(max_examples=25)
+@FEWER
 def test_coverage_of_two_checks_adds_up_and_survives_json(clean: Any, broken: Any) -> None:
     shown = [body_coverage("response", body) for body in (clean, broken.payload)]
     together = Coverage()

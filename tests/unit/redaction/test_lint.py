@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from support import canaries
 from support.bodies import allocation_request, order
+from support.examples import FEWER
 
 from pytest_veeqo_alloc import Deviation, Interaction, Request, Response, redact
 from pytest_veeqo_alloc.cli.main import main
@@ -204,6 +205,7 @@ def test_redacted_canaries_hold_no_secret() -> None:
     assert [secret for interaction in redact(canaries.interactions()) for secret in secrets(interaction)] == []
 
 
+@FEWER
 @given(interaction=allocation_interactions())
 def test_redacted_interaction_holds_no_secret(interaction: Interaction) -> None:
     assert secrets(redact(interaction)) == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import re
 import zlib
 from typing import Any
 
@@ -14,6 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from support import canaries
 from support.bodies import order, put
+from support.examples import FEWER, TEXT
 
 from pytest_veeqo_alloc import Contract, Findings, Interaction, Request, Response, build_order, redact
 from pytest_veeqo_alloc.core.json_pointer import split
@@ -102,7 +102,7 @@ def _unpacked(interaction: Interaction) -> str:
 
 def test_redaction_leaves_no_canary() -> None:
     left = "\n".join(everything(interaction) for interaction in redact(canaries.interactions()))
-    assert re.findall(r"(?i).*canary.*", left) == []
+    assert [line for line in left.splitlines() if "canary" in line.lower()] == []
     assert "corp.io" not in left
 
 
@@ -114,8 +114,8 @@ def test_redacting_twice_is_the_same_as_once() -> None:
         assert redact(alone) == alone
 
 
-@given(body=st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-                         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20))  # fmt: skip
+@given(body=st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
+                         lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner), max_leaves=20))  # fmt: skip
 def test_redaction_of_any_json_is_idempotent_and_keeps_its_shape(body: Any) -> None:
     once = value(body)
     assert value(once) == once
@@ -128,6 +128,7 @@ def shape(value: Any) -> Any:
     return [shape(inner) for inner in value] if isinstance(value, list) else type(value).__name__
 
 
+@FEWER
 @given(body=allocation_responses(extra_fields=True) | allocation_responses(variant="observed"))
 def test_redacted_response_has_the_same_findings(body: dict[str, Any]) -> None:
     assert rules_and_places(STRICT.check_body("response", value(body))) == rules_and_places(
@@ -135,6 +136,7 @@ def test_redacted_response_has_the_same_findings(body: dict[str, Any]) -> None:
     )
 
 
+@FEWER
 @given(broken=invalid_allocation_responses())
 def test_redacted_broken_response_has_the_same_findings(broken: Broken) -> None:
     assume(broken.rule != "too-deep")  # which is not read, and so is dropped
@@ -152,6 +154,7 @@ def test_redacted_broken_request_has_the_same_findings(broken: Broken) -> None:
     )
 
 
+@FEWER
 @given(interaction=allocation_interactions())
 def test_redacted_interaction_has_the_same_findings(interaction: Interaction) -> None:
     assert rules_and_places(STRICT.check(redact(interaction))) == rules_and_places(STRICT.check(interaction))
@@ -375,7 +378,7 @@ def test_redactor_gives_equal_values_the_same_placeholder() -> None:
     assert one == other
 
 
-@pytest.mark.parametrize("text", ["a@" + "." * 10**6 + " ", "0" * 10**6, " " * 10**6 + "1", "test" + "_" * 10**6 + "b"])
+@pytest.mark.parametrize("text", ["a@" + "." * 10**5 + " ", "0" * 10**5, " " * 10**5 + "1", "test" + "_" * 10**5 + "b"])
 def test_long_hostile_text_is_redacted_quickly(text: str) -> None:
     # Patterns that backtrack would take minutes for each of these.
     (kept,) = value([text])

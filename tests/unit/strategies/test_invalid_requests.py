@@ -22,7 +22,7 @@ def test_every_rule_about_values_of_a_request_has_a_mutation() -> None:
 
 
 def test_broken_request_has_exactly_the_labelled_error() -> None:
-    for broken in examples(invalid_allocation_requests(), 200):
+    for broken in examples(invalid_allocation_requests(), 80):
         errors = STRICT.check_body("request", broken.payload).errors
         assert [(error.rule, error.pointer) for error in errors] == [(broken.rule, broken.pointer)]
 

@@ -23,7 +23,7 @@ def test_every_rule_about_values_of_a_response_has_a_mutation() -> None:
 
 
 def test_broken_response_has_exactly_the_labelled_error() -> None:
-    for broken in examples(invalid_allocation_responses(), 150):
+    for broken in examples(invalid_allocation_responses(), 60):
         errors = STRICT.check_body("response", broken.payload).errors
         assert [(error.rule, error.pointer) for error in errors] == [(broken.rule, broken.pointer)]
 

@@ -25,7 +25,7 @@ STRICT = Contract("strict")
 
 @pytest.fixture(scope="module")
 def requests() -> list[dict[str, Any]]:
-    return examples(allocation_requests(), 500)
+    return examples(allocation_requests(), 300)
 
 
 def repeats_a_sellable(request: dict[str, Any]) -> bool:
@@ -41,7 +41,7 @@ def test_requests_have_one_to_ten_lines(requests: list[dict[str, Any]]) -> None:
 
 
 def test_ids_exceed_32_bits_but_not_the_largest_safe_integer(requests: list[dict[str, Any]]) -> None:
-    ids = examples(order_ids(), 300)
+    ids = examples(order_ids(), 100)
     assert all(1 <= order_id <= 2**53 - 1 for order_id in ids)
     assert any(order_id > 2**31 for order_id in ids)
     sellables = [line["sellable_id"] for request in requests for line in line_items(request)]
@@ -61,7 +61,7 @@ def test_request_respects_its_pools_and_limits(request: dict[str, Any]) -> None:
 
 
 def test_sellables_repeat_only_if_requested(requests: list[dict[str, Any]]) -> None:
-    assert any(map(repeats_a_sellable, examples(allocation_requests(unique_sellables=False, min_lines=2), 200)))
+    assert any(map(repeats_a_sellable, examples(allocation_requests(unique_sellables=False, min_lines=2), 50)))
     one = allocation_requests(unique_sellables=False, sellable_ids=[1], min_lines=2)
     assert any(map(repeats_a_sellable, examples(one, 5)))
     assert not any(map(repeats_a_sellable, requests))

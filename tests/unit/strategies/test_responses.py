@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.bodies import allocation_request, line_items
-from support.examples import examples
+from support.examples import FEWER, examples
 
 from pytest_veeqo_alloc import Contract, Interaction, build_order
 from pytest_veeqo_alloc.strategies import allocation_interactions, allocation_requests, allocation_responses
@@ -20,7 +20,7 @@ STRICT = Contract("strict")
 
 @pytest.fixture(scope="module")
 def orders() -> list[dict[str, Any]]:
-    return examples(allocation_responses(), 300)
+    return examples(allocation_responses(), 120)
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +49,13 @@ def test_response_has_no_error(orders: list[dict[str, Any]]) -> None:
         assert {finding.rule for finding in findings} <= {"untyped-field-value"}
 
 
+@FEWER
 @given(allocation_interactions())
 def test_interaction_has_no_error_and_echoes_its_request(interaction: Interaction) -> None:
     assert STRICT.check(interaction).ok
 
 
+@FEWER
 @given(st.data())
 def test_response_answers_the_given_request(data: st.DataObject) -> None:
     request = data.draw(allocation_requests(unique_sellables=False))
@@ -65,7 +67,7 @@ def test_response_answers_the_given_request(data: st.DataObject) -> None:
     assert STRICT.check_body("response", order).ok
 
 
-@settings(max_examples=10)
+@FEWER
 @given(allocation_responses(variant="observed"))
 def test_observed_variant_is_accepted_only_with_the_observed_deviations(order: dict[str, Any]) -> None:
     assert Contract("documented", deviations="observed").check_body("response", order).ok
@@ -88,6 +90,7 @@ def test_extra_fields_occur_at_the_root_and_below(extended_orders: list[dict[str
     assert nested == {True, False}
 
 
+@FEWER
 @given(allocation_responses(complete=True), allocation_responses(complete=False))
 def test_complete_decides_whether_everything_is_allocated(whole: dict[str, Any], part: dict[str, Any]) -> None:
     assert whole["allocated_completely"] is True
@@ -96,6 +99,7 @@ def test_complete_decides_whether_everything_is_allocated(whole: dict[str, Any],
     assert STRICT.check_body("response", part).ok
 
 
+@FEWER
 @given(
     allocation_responses(order_ids={9}, warehouse_ids=[5, 6], sellable_ids=range(100, 104), min_lines=2, max_lines=3)
 )
@@ -108,6 +112,7 @@ def test_response_respects_its_pools_and_limits(order: dict[str, Any]) -> None:
     assert STRICT.check_body("response", order).ok
 
 
+@FEWER
 @given(
     allocation_interactions(
         order_ids=st.just(3), warehouse_ids=st.just(4), sellable_ids=st.integers(1, 50), max_quantity=2
@@ -121,6 +126,7 @@ def test_interaction_respects_strategies_given_as_pools(interaction: Interaction
     assert STRICT.check(interaction).ok
 
 
+@FEWER
 @given(allocation_interactions(warehouse_ids=[7], sellable_ids=[1]))
 def test_interaction_mentions_no_warehouse_outside_its_pool(interaction: Interaction) -> None:
     _, order = bodies_of(interaction)
@@ -136,7 +142,7 @@ def test_texts_include_those_that_break_clients(orders: list[dict[str, Any]]) ->
 def test_answer_may_allocate_less_than_requested() -> None:
     request = allocation_request(50, warehouse_id=3, sellable_id=1)
     line_items(request).append({"sellable_id": 2, "quantity": 7})
-    answers = examples(allocation_responses(request=request), 150)
+    answers = examples(allocation_responses(request=request), 80)
     allocated = {
         tuple((line["sellable"]["id"], line["quantity"]) for line in order["allocations"][0]["line_items"])
         for order in answers
@@ -175,4 +181,4 @@ def test_repr_of_an_order_lists_its_differences_from_the_documented_one() -> Non
 
 def test_repr_of_an_order_stays_short() -> None:
     different = allocation_responses(min_lines=2, extra_fields=True, variant="observed")
-    assert all(len(repr(order)) < 4000 for order in examples(different, 50))
+    assert all(len(repr(order)) < 4000 for order in examples(different, 20))
