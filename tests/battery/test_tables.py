@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from support.bodies import BODY, only_structure
 from support.cases import CASES, body_of
 from support.cassettes import no_live
@@ -25,7 +26,7 @@ from support.structure import (
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.recording.paths import bundled_names
 from pytest_veeqo_alloc.recording.session import Cassettes
-from pytest_veeqo_alloc.spec.loader import read_shipped_text
+from pytest_veeqo_alloc.spec.loader import openapi_document, read_shipped_text
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -42,6 +43,11 @@ def test_changed_field_is_one_finding(bodies: Callable[[], Iterator[tuple[Any, s
 def test_schema_of_a_profile_and_walker_agree(name: str, profile: str) -> None:
     side, body = CASES[name]["side"], body_of(CASES[name])
     assert schema_validator(side, profile).is_valid(body) == only_structure(profile).check_body(side, body).ok
+
+
+@pytest.mark.parametrize("profile", [None, *PROFILES])
+def test_openapi_document_of_a_profile_is_valid(profile: str | None) -> None:
+    OpenAPIV31SpecValidator(openapi_document(profile)).validate()
 
 
 @pytest.mark.parametrize("client", CLIENTS)

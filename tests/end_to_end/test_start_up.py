@@ -1,4 +1,4 @@
-"""What loading the plugin costs in runs that do not use it."""
+"""What loading the plugin costs in runs that do not use it, and what depends on the options of the interpreter."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support.plugins import disable_others
 
 HEAVY = ("jsonschema", "vcr", "hypothesis", "requests", "yaml", "jinja2", "http.server", "pytest_veeqo_alloc.api")
@@ -67,3 +68,15 @@ def test_rules_command_loads_neither_a_server_nor_hypothesis() -> None:
     code = f"import sys; from pytest_veeqo_alloc.cli.main import main; main(['rules']); print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("limit", [640, 0])
+def test_verdict_is_independent_of_the_digit_limit_of_the_interpreter(limit: int) -> None:
+    code = (
+        "from pytest_veeqo_alloc import Contract\n"
+        "bodies = [b'[' + b'9' * digits + b']' for digits in (600, 5000)]\n"
+        "print([[f.rule for f in Contract('strict').check_body('response', body)] for body in bodies])\n"
+    )
+    command = [sys.executable, "-X", f"int_max_str_digits={limit}", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "[['wrong-type'], ['wrong-type', 'non-finite-number']]\n"

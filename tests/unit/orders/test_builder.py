@@ -182,10 +182,11 @@ def test_fields_that_are_not_free_follow_from_the_story() -> None:
 
 
 def test_free_field_is_set_wherever_its_shape_occurs() -> None:
+    documented = json.dumps(order())
     for shape, field in free_fields():
         value = 77 if field.type == "number" else [77] if field.type == "array" else "changed"
         made = json.dumps(build_order(leaves={(shape, field.name): value}))
-        assert made != json.dumps(order()), (shape, field.name)
+        assert made != documented, (shape, field.name)
     named = build_order(leaves={("warehouse", "name"): "Other"})
     assert [
         resolve(named, p)["name"]

@@ -31,7 +31,7 @@ def body_schema(document: dict[str, Any], side: str) -> dict[str, Any]:
     return {**content["schema"], "components": document["components"]}
 
 
-@pytest.mark.parametrize("profile", PROFILES_AND_NONE)
+@pytest.mark.parametrize("profile", [None, "strict"])  # the battery validates that of every profile
 def test_document_is_valid_openapi(profile: str | None) -> None:
     OpenAPIV31SpecValidator(openapi_document(profile)).validate()
 
