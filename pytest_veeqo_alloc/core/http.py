@@ -43,9 +43,6 @@ class HasHeaders:
         return next(iter(self.header_values(name)), None)
 
 
-# Messages may hold keys and personal data, so their reprs show only sizes.
-
-
 @dataclass(frozen=True, repr=False)
 class Request(HasHeaders):
     """An HTTP request. `url` may be absolute or relative, and `body` is None if there is no body."""
@@ -64,7 +61,7 @@ class Request(HasHeaders):
 
 @dataclass(frozen=True, repr=False)
 class Response(HasHeaders):
-    """An HTTP response. `body` is the body after content decoding, or None if there is no body."""
+    """An HTTP response. `body` is the decompressed body, or None if there is no body."""
 
     status: int
     headers: Headers = ()
@@ -117,7 +114,7 @@ def _validate(message: Request | Response, **types: type) -> None:
         raise TypeError(f"headers of a {owner} must be a tuple of pairs of str")
 
 
-def _sizes(message: Request | Response) -> str:
+def _sizes(message: Request | Response) -> str:  # for a repr: a message may contain keys and personal data
     body = "no body" if message.body is None else f"body of {len(message.body)} bytes"
     return f"{len(message.headers)} headers, {body}"
 

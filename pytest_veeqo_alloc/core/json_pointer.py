@@ -40,7 +40,7 @@ def generalise(pointer: str) -> str:
 
 
 def locate(document: Any, pointer: str) -> tuple[Any, Any]:
-    """Return the object or array around the value at *pointer*, and the last name or index. Raise LookupError if absent."""
+    """Return the object or array around the value at *pointer*, and the name or index. Raise LookupError if absent."""
     *parents, last = split(pointer)
     for token in parents:
         document = document[_key(document, token)]

@@ -75,10 +75,7 @@ def nearest(name: object, known: Iterable[str]) -> str | None:
 
 def printable(text: str) -> str:
     """Return *text* with escaped control characters, so that they have no effect on a terminal."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 def as_text(value: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -168,14 +168,13 @@ def coverage_of_check(
     """Return the coverage from one check in the test *test_id*. *interaction* is None if only a body was checked."""
     coverage = coverage_of_findings(findings)
     coverage.interactions = 1
-    coverage.stages = {", ".join(_stages(interaction, raw, operation, context)): 1}
+    coverage.stages = {_stages(interaction, raw, operation, context): 1}
     request = interaction.request if interaction else None
     keys = (*keys_of(request, operation), *context.known_keys) if request else context.known_keys
     for side, root in field_trees.items():
         _count_body(coverage.bodies[side], side, raw, root, keys)
     status = str(interaction.response.status) if interaction and interaction.response else "none"
-    if interaction is not None:
-        coverage.statuses = {status: 1}
+    coverage.statuses = {status: 1} if interaction else {}
     coverage.calls = {f"{status} {len(findings.errors)} {len(findings.warnings)} {test_id}": 1}
     for accepted in findings.accepted:
         if deviation := deviations.find(accepted.finding):
@@ -205,23 +204,19 @@ _HIDING = frozenset({"not-an-order", "too-deep", "wrong-method", "wrong-path"})
 
 def _count_body(bodies: BodyCounts, side: str, raw: RawResult, node: Node, keys: Iterable[str]) -> None:
     reading = raw.request_body if side == "request" else raw.response_body
-    if reading is None or not reading.readable or not isinstance(reading.value, dict):
-        return
     broken = {breach.rule for breach_side, breach, _ in raw.breaches if breach_side == side}
-    if not broken.isdisjoint(_HIDING):
+    is_object = reading is not None and reading.readable and isinstance(reading.value, dict)
+    if reading is None or not is_object or not broken.isdisjoint(_HIDING):
         return
-    value = reading.value
     if broken.isdisjoint(_STRUCTURAL):
-        bodies.count_conforming(value, node)
+        bodies.count_conforming(reading.value, node)
+    elif "request-not-wrapped" in broken:
+        bodies.count({"allocation": wrapped_allocation(reading.value)[0]}, node, keys)
     else:
-        if side == "request" and "request-not-wrapped" in broken:
-            value = {"allocation": wrapped_allocation(value)[0]}
-        bodies.count(value, node, keys)
+        bodies.count(reading.value, node, keys)
 
 
-def _stages(
-    interaction: Interaction | None, raw: RawResult, operation: Operation, context: CheckContext
-) -> Iterator[str]:
+def _stages(interaction: Interaction | None, raw: RawResult, operation: Operation, context: CheckContext) -> str:
     request_body, response_body = raw.request_body, raw.response_body
     broken = {(side, breach.rule) for side, breach, _ in raw.breaches}
     is_call = request_body is not None and broken.isdisjoint({("request", "wrong-method"), ("request", "wrong-path")})
@@ -248,4 +243,4 @@ def _stages(
             ("located", is_created and response.header(operation.location_header) is not None),
             ("refusal", status >= 400),
         ]
-    return (stage for stage, is_reached in reached if is_reached)
+    return ", ".join(stage for stage, is_reached in reached if is_reached)

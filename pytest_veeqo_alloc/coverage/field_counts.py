@@ -1,7 +1,4 @@
-"""Counts of documented and undocumented members in checked bodies, by JSON Pointer. No value from a body is kept.
-
-A *conforming* body has the documented structure. Only the nulls and the lengths of arrays in such a body are counted.
-"""
+"""Counts of documented and undocumented members in checked bodies, by JSON Pointer. No value from a body is kept."""
 
 from __future__ import annotations
 
@@ -98,6 +95,15 @@ def bump_limited(counts: Counts, key: str, words: int, by: int) -> str:
     return key
 
 
+def by_pointer(counts: Iterable[tuple[str, int]]) -> dict[str, Counts]:
+    """Map pointers to counts by KIND. The keys of *counts* are KIND POINTER."""
+    grouped: dict[str, Counts] = {}
+    for key, count in counts:
+        kind, _, pointer = key.partition(" ")
+        bump(grouped.setdefault(pointer, {}), kind, count)
+    return grouped
+
+
 def add_counts(counts: Counts, more: Mapping[str, int]) -> None:
     """Add every count in *more* to *counts*."""
     for key, count in more.items():
@@ -108,7 +114,7 @@ def add_counts(counts: Counts, more: Mapping[str, int]) -> None:
 class BodyCounts:
     """The counts from request bodies or from response bodies. In keys, KIND is a JSON type or "absent"."""
 
-    conforming: Counts = field(default_factory=dict)  # bodies; key: one number for each entry in `Node.counters`
+    conforming: Counts = field(default_factory=dict)  # bodies with the documented structure; key: a number per counter
     walked: Counts = field(default_factory=dict)  # objects in all other bodies; key: POINTER
     departures: Counts = field(default_factory=dict)  # absent members and wrong types in them; key: KIND POINTER
     undocumented: Counts = field(default_factory=dict)  # undocumented members; key: KIND POINTER
@@ -207,11 +213,7 @@ class FieldTally:
 def tally_fields(bodies: BodyCounts, root: Node) -> dict[str, FieldTally]:
     """Return the counts of each documented field. The keys are pointers, in the order of the documentation."""
     instances = bodies.instances(root)
-    departures: dict[str, Counts] = {}
-    for source in (bodies.departures, bodies.conforming_totals(root)):
-        for key, count in source.items():
-            kind, _, pointer = key.partition(" ")
-            bump(departures.setdefault(pointer, {}), kind, count)
+    departures = by_pointer([*bodies.departures.items(), *bodies.conforming_totals(root).items()])
     tallies: dict[str, FieldTally] = {}
     for place in root.all_places():
         total = instances[place.pointer.rpartition("/")[0]]

@@ -12,7 +12,7 @@ from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, BodySide
 from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY, generalise
 from pytest_veeqo_alloc.coverage.collector import ORIGINS, Coverage, FieldTrees, Origin, evaluation_counts
-from pytest_veeqo_alloc.coverage.field_counts import NULL, OTHERS, FieldPlace, FieldTally, tally_fields
+from pytest_veeqo_alloc.coverage.field_counts import NULL, OTHERS, FieldPlace, FieldTally, by_pointer, tally_fields
 
 FORMAT, VERSION = "pytest-veeqo-alloc report", 1
 Document = dict[str, Any]
@@ -22,26 +22,22 @@ def build_report(
     run: Mapping[str, str],
     settings: Settings,
     counted: Mapping[Origin, Coverage],
-    field_trees: FieldTrees,
+    trees: FieldTrees,
     pack_deviations: Container[Deviation],
 ) -> Document:
     """Build the report on one run. Deviations from bundled packs (*pack_deviations*) are never reported as stale."""
-    seen = {origin: coverage for origin, coverage in counted.items() if coverage.interactions}
-    origins = {origin: _origin_row(coverage, settings, field_trees) for origin, coverage in seen.items()}
-    rows = _deviation_rows(settings.deviations, pack_deviations, counted.values(), origins, field_trees)
+    origins = {origin: _origin_row(seen, settings, trees) for origin, seen in counted.items() if seen.interactions}
+    rows = _deviation_rows(settings.deviations, pack_deviations, counted.values(), origins, trees)
     return {"format": FORMAT, "version": VERSION, "runs": [{**run, "origins": origins, "deviations": list(rows)}]}
 
 
-def _origin_row(coverage: Coverage, settings: Settings, field_trees: FieldTrees) -> dict[str, Any]:
+def _origin_row(coverage: Coverage, settings: Settings, trees: FieldTrees) -> dict[str, Any]:
     return {
         "interactions": coverage.interactions,
         "statuses": dict(coverage.statuses),
-        **{
-            f"{side}_fields": _field_rows(tally_fields(coverage.bodies[side], root))
-            for side, root in field_trees.items()
-        },
-        "undocumented": {side: _undocumented_rows(bodies.undocumented) for side, bodies in coverage.bodies.items()},
-        "rules": _rule_rows(coverage, evaluation_counts(coverage, field_trees), settings),
+        **{f"{side}_fields": _field_rows(tally_fields(coverage.bodies[side], root)) for side, root in trees.items()},
+        "undocumented": {side: by_pointer(bodies.undocumented.items()) for side, bodies in coverage.bodies.items()},
+        "rules": _rule_rows(coverage, evaluation_counts(coverage, trees), settings),
         "findings": [_finding_row(key, count, coverage.examples[key]) for key, count in coverage.findings.items()],
         "calls": _call_rows(coverage),
     }
@@ -53,14 +49,6 @@ def _field_rows(tallies: Mapping[str, FieldTally]) -> dict[str, Any]:
         for pointer, tally in tallies.items()
         if (total := tally.instances)
     }
-
-
-def _undocumented_rows(undocumented: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    rows: dict[str, dict[str, int]] = {}
-    for key, count in undocumented.items():
-        kind, _, pointer = key.partition(" ")
-        rows.setdefault(pointer, {})[kind] = count
-    return rows
 
 
 def _rule_rows(coverage: Coverage, evaluations: Mapping[str, int], settings: Settings) -> dict[str, dict[str, int]]:
@@ -192,8 +180,6 @@ def rule_totals(totals: Mapping[Origin, Totals]) -> dict[str, Counter[str]]:
             found.setdefault(rule, Counter()).update(counts)
     return found
 
-
-# Drift: differences between the documentation and the bodies that were checked.
 
 DriftKind = Literal["undocumented", "never seen", "sometimes absent", "null", "wrong type", "type of an untyped field"]
 

@@ -11,7 +11,7 @@ from pytest_veeqo_alloc.contract.deviations import parse
 from pytest_veeqo_alloc.core.json_pointer import resolve_all, split
 from pytest_veeqo_alloc.spec.loader import read_shipped_text
 
-_EMPTY: Mapping[str, Any] = {"null": None, "boolean": False, "number": 0, "string": "", "object": {}, "array": []}
+_TYPES = {"null": type(None), "boolean": bool, "number": int, "string": str, "object": dict, "array": list}
 
 
 def as_observed(
@@ -27,8 +27,7 @@ def as_observed(
             owner.pop(name, None)
     for pointer, types in added_types().items():
         for owner, name in _members(order, pointer):
-            value = _EMPTY[types[0]]
-            owner[name] = (values or {}).get(pointer, value.copy() if isinstance(value, (dict, list)) else value)
+            owner[name] = (values or {}).get(pointer, _TYPES[types[0]]())
     for pointer in nulls:
         for owner, name in _members(order, pointer):
             owner[name] = None

@@ -54,9 +54,9 @@ _CODES: Mapping[str, re.Pattern[str]] = {
 }
 
 _SEGMENTS = frozenset({
-    "allocation_package", "allocations", "api", "carriers", "channels", "current_company", "current_user", "customers",
-    "delivery_methods", "notes", "orders", "products", "purchase_orders", "rates", "returns", "rest", "sellables",
-    "shipments", "shipping", "stock_entries", "stores", "suppliers", "tags", "users", "warehouses",
+    "", ".", "..", "allocation_package", "allocations", "api", "carriers", "channels", "current_company", "current_user",
+    "customers", "delivery_methods", "notes", "orders", "products", "purchase_orders", "rates", "returns", "rest",
+    "sellables", "shipments", "shipping", "stock_entries", "stores", "suppliers", "tags", "users", "warehouses",
 })  # fmt: skip
 _VERSION = re.compile(r"v[0-9]{1,2}")
 
@@ -83,7 +83,7 @@ def is_allowed_text(name: str, text: str) -> bool:
 
 
 def is_allowed_segment(segment: str) -> bool:
-    """Return whether *segment* of a URL path may be shown: a resource name or an API version."""
+    """Return whether *segment* of a URL path may be shown: a resource name, an API version, dots or nothing."""
     return segment in _SEGMENTS or _VERSION.fullmatch(segment) is not None
 
 

@@ -88,9 +88,7 @@ def _is_personal_number(name: str, number: float) -> bool:
 
 def is_dummy_value(text: str) -> bool:
     """Return whether *text* stands for no real value: a word such as `REDACTED`, asterisks, zeros or a placeholder."""
-    if len(set(text)) <= 2 or is_placeholder(text):
-        return True
-    return len(text) <= _LONG and _DUMMY.fullmatch(text) is not None
+    return len(set(text)) <= 2 or is_placeholder(text) or (len(text) <= _LONG and _DUMMY.fullmatch(text) is not None)
 
 
 def _digits(text: str) -> str:
@@ -114,7 +112,6 @@ def _is_random(token: str) -> bool:
     return changes >= len(token) / 4 and entropy >= 3
 
 
-_COOKIES = ("cookie", "set-cookie", "proxy-authorization")
 # Headers whose values look random but are not credentials.
 _RANDOM_BY_NATURE = frozenset({
     "cf-ray", "content-security-policy", "etag", "if-none-match", "nel", "report-to", "request-id", "traceparent",
@@ -189,13 +186,12 @@ def _url_secrets(url: str) -> Iterator[tuple[str, Secret]]:
 
 
 def _header_secret(name: str, value: str) -> Secret | None:
-    if name in _COOKIES:
+    if name in ("cookie", "set-cookie", "proxy-authorization"):
         return None if is_dummy_value(value) else CREDENTIAL
     if name in _RANDOM_BY_NATURE or (name == "location" and "?" not in value):
         return None
-    if name == "authorization":
-        value = value.partition(" ")[2] if " " in value else value  # drop the authentication scheme, such as Bearer
-    return recognise_secret(name, value)
+    # Without the authentication scheme, such as Bearer.
+    return recognise_secret(name, value.split(" ", 1)[-1] if name == "authorization" else value)
 
 
 def _json_secrets(value: Any, name: str, pointer: str) -> Iterator[tuple[str, Secret]]:

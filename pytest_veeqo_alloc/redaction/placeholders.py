@@ -10,7 +10,6 @@ from pytest_veeqo_alloc.core.formats import UUID
 FIRST_NUMBER = 7_946_000_000
 """The placeholder for a telephone, card or tax number is the sum of this number and a counter."""
 
-_NUMBERS_BELOW = FIRST_NUMBER + 1_000_000
 _LONG = 2048
 
 # String formats: the pattern of originals, the template of placeholders, and the pattern of placeholders. There are no
@@ -39,7 +38,7 @@ def is_placeholder(text: str) -> bool:
 
 def is_placeholder_number(number: float) -> bool:
     """Return whether *number* is a placeholder for a telephone, card or tax number."""
-    return FIRST_NUMBER < number < _NUMBERS_BELOW
+    return FIRST_NUMBER < number < FIRST_NUMBER + 1_000_000
 
 
 def contains_placeholder(text: str) -> bool:

@@ -86,12 +86,11 @@ class Redactor:
 
     def reserve_placeholders(self, interaction: Interaction) -> None:
         """Reserve the placeholders in *interaction*. Before redacting several interactions, call this for each one."""
-        for message in (interaction.request, interaction.response):
-            if message is not None:
-                for _, value in message.headers:
-                    self._placeholders.reserve(value)
-                body = decode_content_or_empty(message.body, message.headers)
-                self._placeholders.reserve(body.decode("utf-8", "replace"))
+        for message in [side for side in (interaction.request, interaction.response) if side is not None]:
+            for _, value in message.headers:
+                self._placeholders.reserve(value)
+            body = decode_content_or_empty(message.body, message.headers)
+            self._placeholders.reserve(body.decode("utf-8", "replace"))
         if interaction.request is not None:
             self._placeholders.reserve(interaction.request.url)
 
@@ -145,7 +144,7 @@ class Redactor:
         """Redact a URL query or a form body. Replace all values, and every name that does not consist of words."""
         pairs = (pair.partition("=") for pair in form.split("&"))
         return "&".join(
-            f"{name if not name or is_plain_name(name) else self._form_text(name)}{equals}{self._form_text(value)}"
+            f"{name if is_plain_name(name) else self._form_text(name)}{equals}{self._form_text(value)}"
             for name, equals, value in pairs
         )
 
@@ -212,9 +211,7 @@ class Redactor:
     def _segment(self, before: str, segment: str) -> str:
         """Redact *segment* of a URL path unless it is a resource name or an id. An id may be longer after `orders`."""
         is_id = (_ORDER_ID if before == "orders" else _ID).fullmatch(segment)
-        if is_id or segment in ("", ".", "..") or is_allowed_segment(segment):
-            return segment
-        return self._quoted(segment)
+        return segment if is_id or is_allowed_segment(segment) else self._quoted(segment)
 
     def _quoted(self, text: str) -> str:
         return quote(self._placeholders.text(unquote(text)), safe="")
