@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,35 +24,32 @@ _SUFFIXES = (".json", ".yaml", ".yml", ".har")
 _OURS = (b"interactions", b"allocation", b"sellable")
 """Every file with calls of the documented operation contains at least one of these words."""
 
-ErrorHandler = Callable[[str, str], None]
-"""A function that takes the path of a file and the reason why the file cannot be used."""
+Errors = list[tuple[str, str]]
+"""Pairs of the path of a file and the reason why the file cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileCheckOptions:
-    """The options for checking files. `kind` is the kind of all files (None: detect the kind of each file).
+    """The options for checking files."""
 
-    `expect_status` replaces the documented status. `lint` also finds secrets. `max_age` (of recordings) is in days.
-    """
-
-    kind: Kind | None = None
-    expect_status: int | None = None
-    lint: bool = False
-    max_age: int | None = None
+    kind: Kind | None = None  # the kind of every file; None: detect the kind of each file
+    expect_status: int | None = None  # the status that every response must have; None: the documented status
+    lint: bool = False  # also look for secrets
+    max_age: int | None = None  # the maximum age of a recording in days
 
 
 def check_paths(paths: list[str], engine: Engine, options: FileCheckOptions) -> CheckRun:
     """Check the files in *paths*. A path is a file, a folder, or `-` for standard input."""
     run = CheckRun()
     matches = (lambda _: True) if options.lint else operation_matches
-    for path, is_named, data in _walk(paths, lambda file, sentence: run.unreadable.append((file, sentence))):
+    for path, is_named, data in _walk(paths, run.unreadable):
         try:
             loaded = load(data, path, kind=options.kind, side_of=side_of, matches=matches)
         except UnreadableFileError as error:
             if options.lint and isinstance(error, CassetteVersionError):
                 run.files += 1
                 _add(run, engine, path, path, engine.file_findings([format_breach(error.version)]))
-            # A folder may hold any files, so an unreadable file in a folder matters only if the file could be relevant.
+            # A folder may contain any files, so an unreadable file in a folder counts only if it may be relevant.
             elif is_named or isinstance(error, CassetteVersionError) or any(word in data for word in _OURS):
                 run.unreadable.append((path, str(error)))
             else:
@@ -92,7 +89,7 @@ def _add(run: CheckRun, engine: Engine, file: str, source: str, findings: Findin
 
 @dataclass(frozen=True, slots=True)
 class RedactedFile:
-    """A redacted file. `dropped` is the number of bodies that were removed because they could not be read."""
+    """A redacted file. `dropped` is the number of bodies that were removed, since they are not JSON or a form."""
 
     path: str
     text: str
@@ -100,40 +97,39 @@ class RedactedFile:
     dropped: int
 
 
-def redact_files(paths: list[str], on_error: ErrorHandler) -> list[RedactedFile]:
-    """Return the redacted files, without writing any. In all files, equal values get equal placeholders.
-
-    Files in a folder are skipped if they hold no interactions. *on_error* is called for files that cannot be redacted.
-    """
-    files = list(_files_with_interactions(paths, on_error))
+def redact_files(paths: list[str], errors: Errors) -> list[RedactedFile]:
+    """Return the redacted files without writing them. Add the files that cannot be redacted to *errors*."""
+    files = list(_files_with_interactions(paths, errors))
     redactor = Redactor()
     for _, _, loaded in files:
         for interaction in loaded.interactions:
-            redactor.reserve_placeholders(interaction)
+            redactor.reserve_placeholders(
+                interaction
+            )  # of all files first, so that no new placeholder equals one of them
     results = []
     for path, data, loaded in files:
         safe = [redactor.interaction(interaction) for interaction in loaded.interactions]
         try:
             text = render_redacted(loaded.kind, loaded.document, safe, as_json=loaded.is_json)
         except ValueError as error:
-            on_error(path, str(error))
+            errors.append((path, str(error)))
             continue
         dropped = sum(map(_dropped, safe)) - sum(map(_dropped, loaded.interactions))
         results.append(RedactedFile(path, text, text.encode() != data, dropped))
     return results
 
 
-def _files_with_interactions(paths: list[str], on_error: ErrorHandler) -> Iterator[tuple[str, bytes, LoadedFile]]:
-    for path, is_named, data in _walk(paths, on_error):
+def _files_with_interactions(paths: list[str], errors: Errors) -> Iterator[tuple[str, bytes, LoadedFile]]:
+    for path, is_named, data in _walk(paths, errors):
         try:
             loaded = load(data, path, kind=None, side_of=side_of, matches=lambda _: True, decode=False)
         except UnreadableFileError as error:
-            on_error(path, str(error))
+            errors.append((path, str(error)))
             continue
         if loaded is not None and loaded.kind not in ("request", "response"):
             yield path, data, loaded
         elif is_named:
-            on_error(path, "not a cassette, HAR file or interaction: no other file can be redacted")
+            errors.append((path, "not a cassette, HAR file or interaction: no other file can be redacted"))
 
 
 def _dropped(interaction: Interaction) -> int:
@@ -141,23 +137,23 @@ def _dropped(interaction: Interaction) -> int:
     return sum(bool(message and (message.body or b"").startswith(b"[redacted: ")) for message in messages)
 
 
-def _walk(paths: list[str], on_error: ErrorHandler) -> Iterator[tuple[str, bool, bytes]]:
-    """Yield for each file: its path, whether *paths* names the file itself (not its folder), and its content."""
-    for path, is_named in _paths(paths, on_error):
+def _walk(paths: list[str], errors: Errors) -> Iterator[tuple[str, bool, bytes]]:
+    """Yield the path of each file, whether the path is in *paths* (not only its folder), and the content of the file."""
+    for path, is_named in _paths(paths, errors):
         if path == "-" and sys.stdin is None:
-            on_error(path, "standard input is closed")
+            errors.append((path, "standard input is closed"))
             continue
         try:
             data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
         except OSError as error:
-            on_error(path, error.strerror or "cannot be read")
+            errors.append((path, error.strerror or "cannot be read"))
         else:
             yield path, is_named, data
 
 
-def _paths(paths: list[str], on_error: ErrorHandler) -> Iterator[tuple[str, bool]]:
+def _paths(paths: list[str], errors: Errors) -> Iterator[tuple[str, bool]]:
     def cannot_list(error: OSError) -> None:
-        on_error(str(error.filename), error.strerror or "cannot be read")
+        errors.append((str(error.filename), error.strerror or "cannot be read"))
 
     for path in paths:
         if path == "-" or not os.path.isdir(path):
@@ -166,7 +162,7 @@ def _paths(paths: list[str], on_error: ErrorHandler) -> Iterator[tuple[str, bool
         first_paths: dict[str, str] = {}
         for folder, inner, names in os.walk(path, followlinks=True, onerror=cannot_list):
             folders = {name: os.path.join(folder, name) for name in sorted(inner) if not name.startswith(".")}
-            # Several links may lead to one folder, or back to a parent: only the first path to a folder is followed.
+            # Several links may lead to one folder or back to a parent, so only the first path to a folder is followed.
             inner[:] = [
                 name for name, link in folders.items() if first_paths.setdefault(os.path.realpath(link), link) == link
             ]

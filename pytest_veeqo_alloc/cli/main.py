@@ -41,7 +41,7 @@ def entry() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command in *arguments* (default: those of the process), and return the exit status."""
+    """Run the command in *arguments* (default: `sys.argv[1:]`), and return the exit status."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -79,7 +79,9 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_contract_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--profile", default="documented", help=f"one of {', '.join(PROFILES)} (default: documented)")
-    command.add_argument("--rule", **_REPEATABLE, metavar="ID=SEVERITY", help="severity of a rule: error, warning, off")
+    command.add_argument(
+        "--rule", **_REPEATABLE, metavar="ID=SEVERITY", help="set the severity of a rule: error, warning or off"
+    )
     names = ("--deviations", "--veeqo-alloc-deviations")  # failure messages suggest the pytest option
     text = "accept known deviations: the bundled pack 'observed', or a TOML file"
     command.add_argument(*names, **_REPEATABLE, metavar="PACK|FILE", help=text)
@@ -111,9 +113,7 @@ def _add_check(commands: Any) -> None:
     check.add_argument("--as", dest="kind", choices=KINDS, help="the kind of the files (default: detected)")
     _add_contract_options(check)
     check.add_argument("--expect-status", type=int, metavar="STATUS", help="the status that every response must have")
-    check.add_argument(
-        "--lint", action="store_true", help="also look for secrets, including in calls other than the allocation"
-    )
+    check.add_argument("--lint", action="store_true", help="also look for secrets, in calls of every operation")
     check.add_argument("--max-age", type=_days, metavar="DAYS", help="with --lint: the maximum age of a recording")
     check.add_argument("--format", choices=("text", "json", "github"), default="text", help="default: text")
     check.set_defaults(command=_check)
@@ -132,9 +132,7 @@ def _check(args: argparse.Namespace) -> int:
     for file, sentence in run.unreadable:
         print_error(f"{file}: {sentence}")
     for file in run.unrecognised:
-        print_error(
-            f"{file}: skipped: not a body, interaction, cassette or HAR file; if the file is one of these, give --as"
-        )
+        print_error(f"{file}: skipped: not a body, interaction, cassette or HAR file; if it is one, give --as KIND")
     if not run.checked and not run.unreadable:
         print_error("nothing was checked: no body and no interaction of the documented operation was found")
     if run.unreadable or not run.checked:
@@ -145,17 +143,17 @@ def _check(args: argparse.Namespace) -> int:
 def _add_printers(commands: Any) -> None:
     schema = commands.add_parser("schema", help="print a JSON Schema")
     schema.add_argument("side", choices=BODY_SIDES, help="the body that the schema describes")
-    schema.add_argument("--profile", help="add the restrictions of this profile (default: allow other members)")
+    schema.add_argument("--profile", help="add the restrictions of this profile (default: allow undocumented members)")
     schema.set_defaults(command=lambda args: _print_json(load_schema(args.side, args.profile)))
     openapi = commands.add_parser("openapi", help="print the operation as an OpenAPI 3.1 document")
-    openapi.add_argument("--profile", help="use the schemas of this profile (default: allow other members)")
+    openapi.add_argument("--profile", help="use the schemas of this profile (default: allow undocumented members)")
     openapi.set_defaults(command=lambda args: _print_json(openapi_document(args.profile)))
     rules = commands.add_parser("rules", help="print every rule")
     rules.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     rules.set_defaults(command=_rules)
-    example = commands.add_parser("example", help="print the sanitised documented example")
+    example = commands.add_parser("example", help="print the documented example, without personal data")
     example.add_argument("side", choices=BODY_SIDES, help="the body to print")
-    example.add_argument("--seed", type=int, metavar="N", help="generate a valid body; the same N gives the same body")
+    example.add_argument("--seed", type=int, metavar="N", help="print a generated body; the same N gives the same body")
     example.set_defaults(command=_example)
 
 
@@ -189,9 +187,7 @@ def _example(args: argparse.Namespace) -> int:
 
 
 def _add_redact(commands: Any) -> None:
-    redact = commands.add_parser(
-        "redact", help="replace possibly secret values in cassettes, HAR and interaction files"
-    )
+    redact = commands.add_parser("redact", help="replace secrets and personal data in recorded interactions")
     redact.add_argument("paths", nargs="+", metavar="PATH", help="a file, a folder, or - for standard input")
     redact.add_argument("--in-place", action="store_true", help="rewrite the files (default: print a redacted file)")
     redact.set_defaults(command=_redact)
@@ -199,7 +195,7 @@ def _add_redact(commands: Any) -> None:
 
 def _redact(args: argparse.Namespace) -> int:
     errors: list[tuple[str, str]] = []
-    files = redact_files(args.paths, lambda path, sentence: errors.append((path, sentence)))
+    files = redact_files(args.paths, errors)
     if not args.in_place and len(files) > 1:
         raise ValueError(f"{len(files)} files cannot be printed as one: give --in-place, or one file at a time")
     for file in files:
@@ -223,7 +219,7 @@ def _redact(args: argparse.Namespace) -> int:
 
 
 def _add_cleanup(commands: Any) -> None:
-    cleanup = commands.add_parser("cleanup", help="delete the allocations in a journal, where deletion is safe")
+    cleanup = commands.add_parser("cleanup", help="delete the allocations that a journal lists, if deletion is safe")
     cleanup.add_argument("journal", metavar="JOURNAL", help="the file of --veeqo-alloc-journal")
     cleanup.add_argument("--base-url", required=True, metavar="URL", help="the server that received the writes")
     _add_live_options(cleanup, "at most 5", "proxies, .netrc and CA bundles")
@@ -251,26 +247,30 @@ def _cleanup(args: argparse.Namespace) -> int:
 def _add_serve(commands: Any) -> None:
     serve = commands.add_parser(
         "serve",
-        help="run a fake of the API, or a proxy in front of it, and check each request",
-        description="Run a fake of the API or, with --upstream, a proxy in front of it. The output begins with the "
-        "URL, and each request adds a line. SIGINT or SIGTERM stops the server. Exit status 1: errors were found.",
+        help="run a fake of the API, or a proxy to a server, and check each request",
+        description="Run a fake of the API or, with --upstream, a proxy. The output begins with the URL, and each "
+        "request adds a line. SIGINT or SIGTERM stops the server. Exit status 1: errors were found.",
     )
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)")
     serve.add_argument("--port", type=_port, default=0, help="the port to listen on (default: a free one)")
-    serve.add_argument("--name", **_REPEATABLE, help="accept requests for this host name, besides localhost")
+    serve.add_argument("--name", **_REPEATABLE, help="also accept requests for this host name")
     _add_contract_options(serve)
-    text = "a TOML file of the orders that exist or are writable, or 'any' if the upstream accepts any order id"
+    text = "a TOML file of the orders in the fake, or of the writable orders of the upstream ('any': all orders)"
     serve.add_argument("--orders", default="", metavar="FILE|any", help=text)
     serve.add_argument("--report", **_REPEATABLE, metavar="FILE", help="write a report to a .json or .html file")
     fake = serve.add_argument_group("the fake")
-    text = "the behaviour where the documentation is silent (default: 'default')"
+    text = "how the fake behaves where the documentation is silent (default: 'default')"
     fake.add_argument("--policy", choices=("default", "strict"), help=text)
     proxy = serve.add_argument_group("the proxy")
     proxy.add_argument("--upstream", metavar="URL", help="the server to forward requests to")
-    proxy.add_argument("--max-writes", type=int, default=0, metavar="N", help="the maximum number of writes to forward")
+    proxy.add_argument(
+        "--max-writes", type=int, default=0, metavar="N", help="the maximum number of writes (default: 0)"
+    )
     text = f"the file in which every write is recorded (default: {JOURNAL})"
     proxy.add_argument("--journal", default=JOURNAL, metavar="FILE", help=text)
-    proxy.add_argument("--allow-reads", action="store_true", help="forward GET, HEAD and OPTIONS of any path as well")
+    proxy.add_argument(
+        "--allow-reads", action="store_true", help="also forward GET, HEAD and OPTIONS requests to any path"
+    )
     _add_live_options(proxy, "at most 5 unless --orders is 'any'", "proxies and CA bundles")
     serve.set_defaults(command=_serve)
 
@@ -300,9 +300,11 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _server(args: argparse.Namespace, engine: Engine, stack: ExitStack) -> BaseServer:
-    from pytest_veeqo_alloc.cli.serve import open_proxy, print_record, world_of
-    from pytest_veeqo_alloc.live.permission import WriteOptions, load_pool
+    from pytest_veeqo_alloc.cli.serve import print_record, world_of
+    from pytest_veeqo_alloc.live.client import open_live
+    from pytest_veeqo_alloc.live.permission import WriteOptions, grant_permission, load_pool
     from pytest_veeqo_alloc.server.fake import Fake
+    from pytest_veeqo_alloc.server.proxy import Proxy
     from pytest_veeqo_alloc.server.state import POLICIES
 
     if not args.upstream:
@@ -311,22 +313,23 @@ def _server(args: argparse.Namespace, engine: Engine, stack: ExitStack) -> BaseS
         world = world_of(load_pool(args.orders, Path())) if args.orders else None
         return Fake(engine, POLICIES[args.policy or "default"](), world=world, on_record=print_record)
     if args.policy:
-        raise ValueError("--policy is for the fake: omit it, since the server of --upstream decides")
+        raise ValueError("--policy is for the fake: omit --policy, or omit --upstream")
     hosts, writes = tuple(args.allow_host), args.max_writes
     options = WriteOptions(args.upstream, hosts, "", writes, args.orders, rate=args.rate, trust_env=args.trust_env)
-    return stack.enter_context(open_proxy(engine, options, Path(args.journal), reads=args.allow_reads))
+    live = stack.enter_context(open_live(grant_permission(options, needs_key=False), Path(args.journal)))
+    return Proxy(engine, live, reads=args.allow_reads, on_record=print_record)
 
 
 def _add_report(commands: Any) -> None:
     report = commands.add_parser("report", help="merge reports, or compare two reports")
     actions = report.add_subparsers(required=True, metavar="ACTION")
-    merge = actions.add_parser("merge", help="merge reports into one; a run that is in several reports counts once")
+    merge = actions.add_parser("merge", help="merge reports; a run that several reports contain is counted once")
     merge.add_argument("reports", nargs="+", metavar="REPORT", help="a .json file of --veeqo-alloc-report")
     merge.add_argument("-o", "--output", metavar="FILE", help="the .json or .html file to write (default: print JSON)")
     merge.set_defaults(command=_merge)
     diff = actions.add_parser(
         "diff",
-        help="show the drift that is in only one of two reports",
+        help="compare the drift (differences from the documentation) of two reports",
         description="Compare the drift of two reports: undocumented members, absent documented members, nulls and "
         "undocumented types. Exit status 1 if NEW has drift that OLD does not have.",
     )

@@ -17,8 +17,7 @@ from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.text import printable, safe_method
 from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.live.client import open_live
-from pytest_veeqo_alloc.live.permission import OrderPool, WriteOptions, grant_permission, is_loopback
+from pytest_veeqo_alloc.live.permission import OrderPool, is_loopback
 from pytest_veeqo_alloc.orders.story import Line, Stock, Story
 from pytest_veeqo_alloc.reporting.formatters import print_error
 from pytest_veeqo_alloc.reporting.report_file import build_run, save
@@ -33,7 +32,7 @@ _MAX_ERRORS = 3
 
 
 def world_of(pool: OrderPool) -> World:
-    """Return a state of the fake with the orders of *pool*. All permitted units are ordered and in stock."""
+    """Return the state of a fake with the orders of *pool*. All units in *pool* are ordered and in stock."""
     lines: dict[int, list[Line]] = {}
     for order in pool:
         for sellable, units in order.sellables.items():
@@ -42,15 +41,8 @@ def world_of(pool: OrderPool) -> World:
     return World.of(*(Story(order_id=order, lines=tuple(ordered), allocations=()) for order, ordered in lines.items()))
 
 
-@contextmanager
-def open_proxy(engine: Engine, options: WriteOptions, journal: Path, *, reads: bool) -> Iterator[Proxy]:
-    """Yield a proxy that forwards the client's API key. Raise LiveError if a required option is missing."""
-    with open_live(grant_permission(options, needs_key=False), journal) as live:
-        yield Proxy(engine, live, reads=reads, on_record=print_record)
-
-
 def serve(server: BaseServer, *, host: str, port: int, names: tuple[str, ...], stop: threading.Event) -> bool:
-    """Run *server* until *stop* is set. Return whether there was no error. Raise ValueError if it cannot listen."""
+    """Run *server* until *stop* is set. Return whether it found no error. Raise ValueError if it cannot listen."""
     if not is_loopback(host):
         print_error(f"warning: {host} is not a loopback address: anyone who can reach this machine can use the server")
     app = with_control_api(server)
@@ -58,14 +50,13 @@ def serve(server: BaseServer, *, host: str, port: int, names: tuple[str, ...], s
         try:
             http_server = stack.enter_context(running(server, host=host, port=port, names=names, app=app))
         except OSError as error:
-            remedy = (
-                "; choose another --port, or omit --port to use a free port" if error.errno == errno.EADDRINUSE else ""
-            )
+            is_used = error.errno == errno.EADDRINUSE
+            remedy = "; choose another --port, or omit --port to use a free port" if is_used else ""
             raise ValueError(f"cannot listen at {host}:{port}: {error.strerror or error}{remedy}") from None
         if isinstance(server, Proxy) and server.leads_to(http_server.netloc):
             raise ValueError("the upstream is this proxy itself: give the URL of the server behind the proxy")
         print(http_server.url, flush=True)
-        while not stop.wait(1):  # some systems handle a signal only between two waits
+        while not stop.wait(1):  # not a single wait: some systems would handle a signal only after it
             pass
         server.settle()
         findings, problems = server.unexpected, server.problems
@@ -95,22 +86,18 @@ def write_reports(engine: Engine, counter: CoverageCounter, started: datetime.da
 def stop_on_signals() -> Iterator[threading.Event]:
     """Yield an event that SIGINT or SIGTERM sets during the block."""
     stop = threading.Event()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    handlers = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
-    try:
+    with ExitStack() as stack:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            stack.callback(signal.signal, number, signal.signal(number, lambda *_: stop.set()))
         yield stop
-    finally:
-        for number, handler in zip(numbers, handlers, strict=True):
-            signal.signal(number, handler)
 
 
 def print_record(record: Record) -> None:
     """Print a line such as `POST /orders/447452/allocations 201`, with the injected fault and the errors."""
     request, operation = record.request, tables().operation
     is_known = operation.matches(Interaction(request)) and operation.order_id(request.url) is not None
-    # The path of any other operation could hold a secret.
-    path = path_of(request.url).rpartition("/orders/")[2] if is_known else ""
-    place = f"/orders/{path}" if path else "(another path)"
+    # Any other path could contain a secret.
+    place = f"/orders/{path_of(request.url).rpartition('/orders/')[2]}" if is_known else "(another path)"
     response = record.interaction().response
     status = str(response.status) if response else "no response"
     parts = [safe_method(request.method) or "(another method)", place, status]

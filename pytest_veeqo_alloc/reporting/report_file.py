@@ -102,7 +102,7 @@ def _problem(report: Any) -> str:
     if not isinstance(report, Mapping) or report.get("format") != FORMAT:
         return "not a report of pytest-veeqo-alloc"
     if report.get("version") != VERSION:
-        return f"not a report of version {VERSION}: create it again, or use the version of the package that created it"
+        return f"not a report of version {VERSION}: create the report again with this version of the package"
     try:
         error = next(_report_validator().iter_errors(report), None)
     except RecursionError:

@@ -121,7 +121,7 @@ def test_unreadable_file_exits_2_even_beside_an_error(run: Any) -> None:
     assert err.splitlines() == [
         "veeqo-alloc: cut.json: invalid or truncated JSON: line 1, column 2",
         "veeqo-alloc: nowhere.json: No such file or directory",
-        "veeqo-alloc: odd.json: skipped: not a body, interaction, cassette or HAR file; if the file is one of these, give --as",
+        "veeqo-alloc: odd.json: skipped: not a body, interaction, cassette or HAR file; if it is one, give --as KIND",
     ]
 
 
