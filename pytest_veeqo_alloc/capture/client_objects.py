@@ -12,10 +12,7 @@ from pytest_veeqo_alloc.core.text import as_text
 
 
 def interaction_of(response: Any, *, body: bytes | str | None = None) -> Interaction:
-    """Convert a response of an HTTP client, a test client or this package to an interaction, with its request if known.
-
-    *body* is the body if it was read separately. Raise TypeError for other objects, and if the body is not available.
-    """
+    """Return *response* as an interaction. *body* is the body if it was read elsewhere. Raise TypeError on failure."""
     if isinstance(response, Interaction):
         return response
     if isinstance(response, Response):

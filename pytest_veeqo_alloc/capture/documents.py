@@ -19,10 +19,7 @@ class UnreadableFileError(Exception):
 
 
 def parse_document(data: bytes) -> tuple[Any, bool]:
-    """Parse *data* as JSON, otherwise as YAML. Return the document, and whether *data* is JSON.
-
-    Raise UnreadableFileError if *data* is neither, is too large or is nested too deeply.
-    """
+    """Return *data*, parsed as JSON or YAML, and whether it is JSON. Raise UnreadableFileError if parsing fails."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -67,9 +64,8 @@ def _parse_yaml(text: str) -> Any:
 
 def _may_be_harmful(text: str) -> bool:
     """Return whether *text* could contain deep nesting or merge keys."""
-    if "<<" in text or text.count("[") + text.count("{") > _MAX_BRACKETS:
-        return True
-    return max(map(len, _INDENT.findall(text)), default=0) > MAX_DEPTH
+    has_many_brackets = text.count("[") + text.count("{") > _MAX_BRACKETS
+    return "<<" in text or has_many_brackets or max(map(len, _INDENT.findall(text)), default=0) > MAX_DEPTH
 
 
 def _check_events(events: Any) -> None:

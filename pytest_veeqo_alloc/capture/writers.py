@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,8 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
-def render_redacted(kind: Kind, document: Any, interactions: Iterable[Interaction], *, as_json: bool) -> str:
-    """Return the redacted *interactions* as a file. From *document*, keep only the times and data about the recording.
-
-    Raise ValueError if a body is not UTF-8, or if a request or response is missing that the format requires.
-    """
-    redacted = list(interactions)
+def render_redacted(kind: Kind, document: Any, redacted: Sequence[Interaction], *, as_json: bool) -> str:
+    """Return *redacted* as a file, with the times and recording data of *document*. Raise ValueError on failure."""
     if kind == "interaction":
         rendered = interaction_document(redacted[0])
     elif kind == "har":

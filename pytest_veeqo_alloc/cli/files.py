@@ -67,11 +67,10 @@ def check_paths(paths: list[str], engine: Engine, options: FileCheckOptions) -> 
 def _check(run: CheckRun, engine: Engine, path: str, loaded: LoadedFile, options: FileCheckOptions) -> None:
     run.skipped += loaded.skipped
     if loaded.kind in ("request", "response"):
-        findings = engine.check_body(loaded.kind, loaded.body)
+        results = [engine.check_body(loaded.kind, loaded.body)]
         if options.lint:
-            secrets = engine.file_findings(body_breaches(loaded.kind, loaded.body))
-            findings = engine.merge([findings, secrets])
-        _add(run, engine, path, path, findings)
+            results.append(engine.file_findings(body_breaches(loaded.kind, loaded.body)))
+        _add(run, engine, path, path, engine.merge(results))
     for interaction in loaded.interactions:
         results = [engine.lint(interaction)] if options.lint else []
         if operation_matches(interaction) or interaction.request is None:
@@ -98,14 +97,12 @@ class RedactedFile:
 
 
 def redact_files(paths: list[str], errors: Errors) -> list[RedactedFile]:
-    """Return the redacted files without writing them. Add the files that cannot be redacted to *errors*."""
+    """Return the redacted files, without writing them. Equal values in different files get equal placeholders."""
     files = list(_files_with_interactions(paths, errors))
     redactor = Redactor()
     for _, _, loaded in files:
         for interaction in loaded.interactions:
-            redactor.reserve_placeholders(
-                interaction
-            )  # of all files first, so that no new placeholder equals one of them
+            redactor.reserve_placeholders(interaction)
     results = []
     for path, data, loaded in files:
         safe = [redactor.interaction(interaction) for interaction in loaded.interactions]
@@ -138,7 +135,7 @@ def _dropped(interaction: Interaction) -> int:
 
 
 def _walk(paths: list[str], errors: Errors) -> Iterator[tuple[str, bool, bytes]]:
-    """Yield the path of each file, whether the path is in *paths* (not only its folder), and the content of the file."""
+    """Yield each file's path, whether *paths* contains that path (not only a folder), and the file's content."""
     for path, is_named in _paths(paths, errors):
         if path == "-" and sys.stdin is None:
             errors.append((path, "standard input is closed"))

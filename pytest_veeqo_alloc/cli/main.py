@@ -292,11 +292,9 @@ def _serve(args: argparse.Namespace) -> int:
             is_clean = serve(server, host=args.host, port=args.port, names=tuple(args.name), stop=stop)
     except LiveError as error:
         raise ValueError(error.for_command().replace("--base-url", "--upstream")) from None
-    errors = write_reports(engine, counter, started, args.report)
-    for sentence in errors:
-        print_error(sentence)
+    are_written = not args.report or write_reports(engine, counter, started, args.report)
     # Findings decide the exit status even if a report cannot be written.
-    return ERRORS_FOUND if not is_clean else COULD_NOT_RUN if errors else CLEAN
+    return ERRORS_FOUND if not is_clean else CLEAN if are_written else COULD_NOT_RUN
 
 
 def _server(args: argparse.Namespace, engine: Engine, stack: ExitStack) -> BaseServer:

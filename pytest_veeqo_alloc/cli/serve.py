@@ -68,18 +68,17 @@ def serve(server: BaseServer, *, host: str, port: int, names: tuple[str, ...], s
     return findings.ok and not problems
 
 
-def write_reports(engine: Engine, counter: CoverageCounter, started: datetime.datetime, paths: list[str]) -> list[str]:
-    """Write the coverage report to each of *paths*. Return a message for each file that cannot be written."""
-    if not paths:
-        return []
+def write_reports(engine: Engine, counter: CoverageCounter, started: datetime.datetime, paths: list[str]) -> bool:
+    """Write the report to each of *paths*, and print errors. Return whether every file was written."""
     report = build_run(engine, counter.by_origin, "veeqo-alloc serve", started, uuid.uuid4().hex).report
-    errors = []
+    are_written = True
     for path in paths:
         try:
             save(report, Path(path))
         except ValueError as error:
-            errors.append(str(error))
-    return errors
+            print_error(str(error))
+            are_written = False
+    return are_written
 
 
 @contextmanager
@@ -103,8 +102,7 @@ def print_record(record: Record) -> None:
     parts = [safe_method(request.method) or "(another method)", place, status]
     if fault := record.source.partition(", ")[2]:
         parts.append(f"({fault})")
-    found = (record.request_findings, record.response_findings)
-    if errors := [error for findings in found for error in findings.errors]:
+    if errors := [*record.request_findings.errors, *record.response_findings.errors]:
         shown = "; ".join(f"{error.rule} at {error.side} {error.place}" for error in errors[:_MAX_ERRORS])
         more = f" and {len(errors) - _MAX_ERRORS} more" if len(errors) > _MAX_ERRORS else ""
         parts.append(f"error: {shown}{more}")

@@ -22,7 +22,7 @@ from pytest_veeqo_alloc.spec.loader import PACKS, field_trees, load_deviations, 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator as Validator
 
-_SUFFIXES = (".json", ".html")
+
 _MAX_BYTES = 200_000_000
 _MAX_STEPS = 8
 
@@ -60,7 +60,7 @@ def build_run(
 def validate_report_path(path: str) -> None:
     """Raise ValueError unless *path* ends in .json, or ends in .html and jinja2 is installed."""
     suffix = Path(path).suffix.lower()
-    if suffix not in _SUFFIXES:
+    if suffix not in (".json", ".html"):
         raise ValueError(f"a report file must end in .json or .html, not {path!a}")
     if suffix == ".html" and importlib.util.find_spec("jinja2") is None:
         raise ValueError("an HTML report requires jinja2: pip install 'pytest-veeqo-alloc[html]'")

@@ -92,16 +92,14 @@ def draw_member(draw: st.DrawFn, side: BodySide, body: Payload, matches: Matches
     return member
 
 
-def replacement(
-    side: BodySide, matches: Matches, values: Sequence[Any], draw: st.DrawFn, body: Payload
-) -> tuple[Any, str]:
+def replace(side: BodySide, matches: Matches, values: Sequence[Any], draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
     """Set a field that *matches* accepts to one of *values*."""
     member = draw_member(draw, side, body, matches)
     member.owner[member.field.name] = copy.deepcopy(draw(st.sampled_from(values)))
     return body, member.pointer
 
 
-def type_change(side: BodySide, matches: Matches, draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
+def change_type(side: BodySide, matches: Matches, draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
     """Give a wrong type to the whole body, or to a field that *matches* accepts."""
     if draw(st.integers(0, 9)) == 9:
         return draw(st.sampled_from([None, [], [body], "text", 0, True])), ""
@@ -113,14 +111,14 @@ def type_change(side: BodySide, matches: Matches, draw: st.DrawFn, body: Payload
     return body, member.pointer
 
 
-def removal(side: BodySide, matches: Matches, draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
+def remove(side: BodySide, matches: Matches, draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
     """Remove a field that *matches* accepts."""
     member = draw_member(draw, side, body, matches)
     del member.owner[member.field.name]
     return body, member.pointer
 
 
-def addition(side: BodySide, draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
+def insert(side: BodySide, draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
     """Add an undocumented member to an object in *body*."""
     member = draw_member(draw, side, body, lambda member: True)
     name = draw(st.sampled_from(NEW_NAMES))
@@ -128,9 +126,9 @@ def addition(side: BodySide, draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
     return body, join(member.pointer.rpartition("/")[0], name)
 
 
-def excess_depth(side: BodySide, matches: Matches, draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
+def nest(side: BodySide, matches: Matches, draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
     """Set a field that *matches* accepts to arrays that are nested too deeply."""
-    return replacement(side, matches, [json.loads("[" * 71 + "]" * 71)], draw, body)[0], ""
+    return replace(side, matches, [json.loads("[" * 71 + "]" * 71)], draw, body)[0], ""
 
 
 def _line_shape(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
@@ -155,7 +153,7 @@ def _duplicate(draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
     return body, f"/allocation/line_items_attributes/{len(lines) - 1}/sellable_id"
 
 
-_is_id, _is_quantity = operator.attrgetter("field.is_id"), operator.attrgetter("field.is_quantity")
+_is_id, _is_quantity, _is_typed = map(operator.attrgetter, ("field.is_id", "field.is_quantity", "field.type"))
 
 
 def _above_lines(member: Member) -> bool:
@@ -164,28 +162,24 @@ def _above_lines(member: Member) -> bool:
 
 REQUEST_MUTATIONS: Mapping[str, Mutation] = {
     "request-not-wrapped": lambda draw, body: (body["allocation"], ""),
-    "wrong-type": partial(type_change, "request", _above_lines),
-    "null-value": partial(replacement, "request", lambda member: member.name.startswith("allocation."), [None]),
-    "required-field": partial(removal, "request", _above_lines),
-    "undocumented-field": partial(addition, "request"),
+    "wrong-type": partial(change_type, "request", _above_lines),
+    "null-value": partial(replace, "request", lambda member: member.name.startswith("allocation."), [None]),
+    "required-field": partial(remove, "request", _above_lines),
+    "undocumented-field": partial(insert, "request"),
     "line-item-shape": _line_shape,
-    "line-items-empty": partial(
-        replacement, "request", lambda member: member.field.name == "line_items_attributes", [[]]
-    ),
-    "quantity-not-positive": partial(replacement, "request", _is_quantity, [0, -1, -1000, 0.0, -1.0]),
-    "quantity-not-integer": partial(replacement, "request", _is_quantity, [0.5, 1.5, -0.5, 1e-9]),
+    "line-items-empty": partial(replace, "request", lambda member: member.field.name == "line_items_attributes", [[]]),
+    "quantity-not-positive": partial(replace, "request", _is_quantity, [0, -1, -1000, 0.0, -1.0]),
+    "quantity-not-integer": partial(replace, "request", _is_quantity, [0.5, 1.5, -0.5, 1e-9]),
     "duplicate-sellable": _duplicate,
-    "id-not-positive-integer": partial(replacement, "request", _is_id, NOT_IDS),
-    "non-finite-number": partial(replacement, "request", _is_id, NOT_FINITE),
-    "too-deep": partial(excess_depth, "request", _above_lines),
+    "id-not-positive-integer": partial(replace, "request", _is_id, NOT_IDS),
+    "non-finite-number": partial(replace, "request", _is_id, NOT_FINITE),
+    "too-deep": partial(nest, "request", _above_lines),
 }
 
 
-def _consistent_replacement(
-    matches: Matches, values: Sequence[Any], draw: st.DrawFn, order: Payload
-) -> tuple[Any, str]:
+def _replace_consistently(matches: Matches, values: Sequence[Any], draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
     """Set a field that *matches* accepts to one of *values*. Recalculate the totals and `allocated_completely`."""
-    _, pointer = replacement("response", matches, values, draw, order)
+    _, pointer = replace("response", matches, values, draw, order)
     lines = order["line_items"]
     subtotal = sum(line["quantity"] * line["price_per_unit"] for line in lines) - order["total_discounts"]
     order["subtotal_price"] = round(subtotal, 2)
@@ -235,10 +229,6 @@ def _not_ordered(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
     return order, f"/allocations/0/line_items/{index}/sellable/id"
 
 
-def _is_typed(member: Member) -> bool:
-    return member.field.type is not None
-
-
 def _is_free_id(member: Member) -> bool:
     return member.field.is_id and member.name not in _LINKED
 
@@ -252,20 +242,18 @@ _NO_ORDERS: list[Any] = [{}, {"status": "created"}, {"error_messages": "Not foun
 
 RESPONSE_MUTATIONS: Mapping[str, Mutation] = {
     "not-an-order": lambda draw, order: (copy.deepcopy(draw(st.sampled_from(_NO_ORDERS))), ""),
-    "wrong-type": partial(type_change, "response", _is_typed),
-    "null-value": partial(
-        replacement, "response", lambda member: _is_typed(member) and not member.field.nullable, [None]
-    ),
-    "required-field": partial(removal, "response", lambda member: member.field.required),
-    "absent-field": partial(removal, "response", lambda member: not member.field.required),
-    "undocumented-field": partial(addition, "response"),
-    "id-not-positive-integer": partial(replacement, "response", _is_free_id, NOT_IDS),
-    "datetime-format": partial(replacement, "response", lambda member: member.field.is_datetime, NOT_DATES),
-    "quantity-not-positive": partial(_consistent_replacement, _is_quantity, [0, -1, -7.0]),
-    "quantity-not-integer": partial(_consistent_replacement, _is_quantity, [0.5, 1.25, -0.5]),
-    "negative-amount": partial(_consistent_replacement, _is_free_amount, [-0.01, -1, -1399.5]),
-    "non-finite-number": partial(replacement, "response", lambda member: member.field.type == "number", NOT_FINITE),
-    "too-deep": partial(excess_depth, "response", lambda member: True),
+    "wrong-type": partial(change_type, "response", _is_typed),
+    "null-value": partial(replace, "response", lambda member: _is_typed(member) and not member.field.nullable, [None]),
+    "required-field": partial(remove, "response", lambda member: member.field.required),
+    "absent-field": partial(remove, "response", lambda member: not member.field.required),
+    "undocumented-field": partial(insert, "response"),
+    "id-not-positive-integer": partial(replace, "response", _is_free_id, NOT_IDS),
+    "datetime-format": partial(replace, "response", lambda member: member.field.is_datetime, NOT_DATES),
+    "quantity-not-positive": partial(_replace_consistently, _is_quantity, [0, -1, -7.0]),
+    "quantity-not-integer": partial(_replace_consistently, _is_quantity, [0.5, 1.25, -0.5]),
+    "negative-amount": partial(_replace_consistently, _is_free_amount, [-0.01, -1, -1399.5]),
+    "non-finite-number": partial(replace, "response", lambda member: member.field.type == "number", NOT_FINITE),
+    "too-deep": partial(nest, "response", lambda member: True),
     "allocation-order": partial(_add, "allocation.order_id"),
     "payment-order": partial(_add, "payment.order_id"),
     "available-stock": partial(_add, "stock_entry.available_stock_level", amounts=_UNITS),

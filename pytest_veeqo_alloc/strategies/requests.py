@@ -12,7 +12,7 @@ from hypothesis.errors import InvalidArgument
 from pytest_veeqo_alloc.strategies.values import LARGEST_ID
 
 MAX_LINES, MAX_QUANTITY = 10, 1000
-LINES_LIMIT, QUANTITY_LIMIT = 1000, 10**9
+_LINES_LIMIT, _QUANTITY_LIMIT = 1000, 10**9
 
 Ids = Collection[int] | st.SearchStrategy[int] | None
 Payload = dict[str, Any]
@@ -41,8 +41,7 @@ def allocation_requests(
     invalid arguments, or when a strategy generates an invalid id.
     """
     check_choice("unique_sellables", unique_sellables, (True, False))
-    check_integer("max_quantity", max_quantity, QUANTITY_LIMIT)
-    fewest, most = line_range(min_lines, max_lines, sellable_ids, unique=unique_sellables)
+    fewest, most = check_limits(min_lines, max_lines, max_quantity, sellable_ids, unique=unique_sellables)
     warehouses = id_strategy("warehouse_ids", warehouse_ids)
     if sellable_ids is None:
         return _requests_of_near_ids(warehouses, fewest, most, max_quantity, 1 if unique_sellables else 0)
@@ -89,7 +88,7 @@ def id_strategy(name: str, ids: Ids) -> st.SearchStrategy[int]:
         return st.sampled_from(_distinct_ids(name, ids))
 
     def checked(value: Any) -> int:
-        if not _is_id(value):
+        if not _is_integer(value):
             raise InvalidArgument(f"{name} must generate integers from 1 to 2**53 - 1, not {_short(value)}")
         return int(value)
 
@@ -104,15 +103,23 @@ def _distinct_ids(name: str, ids: Collection[int]) -> Sequence[int]:
     if not ids:
         raise InvalidArgument(f"{expected}; it is empty")
     for value in (ids[0], ids[-1]) if isinstance(ids, range) else ids:
-        if not _is_id(value):
+        if not _is_integer(value):
             raise InvalidArgument(f"{expected}; it contains {_short(value)}")
     return ids if isinstance(ids, range) else list(dict.fromkeys(ids))
 
 
-def line_range(minimum: int, maximum: int, sellable_ids: Ids, *, unique: bool = True) -> tuple[int, int]:
-    """Return both limits, with *maximum* reduced to the number of unique ids. Raise InvalidArgument for bad limits."""
-    check_integer("min_lines", minimum, LINES_LIMIT)
-    check_integer("max_lines", maximum, LINES_LIMIT)
+def check_limits(
+    minimum: int, maximum: int, max_quantity: int, sellable_ids: Ids, *, unique: bool = True
+) -> tuple[int, int]:
+    """Return *minimum* and *maximum*, reduced to the number of unique ids. Raise InvalidArgument for invalid limits."""
+    limits = (
+        ("max_quantity", max_quantity, _QUANTITY_LIMIT),
+        ("min_lines", minimum, _LINES_LIMIT),
+        ("max_lines", maximum, _LINES_LIMIT),
+    )
+    for name, value, largest in limits:
+        if not _is_integer(value, largest):
+            raise InvalidArgument(f"{name} must be an integer from 1 to {largest}, not {_short(value)}")
     if minimum > maximum:
         raise InvalidArgument(f"min_lines={minimum} is greater than max_lines={maximum}: increase max_lines")
     if unique and sellable_ids is not None and not isinstance(sellable_ids, st.SearchStrategy):
@@ -123,12 +130,6 @@ def line_range(minimum: int, maximum: int, sellable_ids: Ids, *, unique: bool = 
     return minimum, maximum
 
 
-def check_integer(name: str, value: Any, largest: int) -> None:
-    """Raise InvalidArgument unless *value* is an integer from 1 to *largest*."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= largest:
-        raise InvalidArgument(f"{name} must be an integer from 1 to {largest}, not {_short(value)}")
-
-
 def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
     """Raise InvalidArgument unless *value* is one of *choices*. The integer 1 is not accepted for the choice True."""
     if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
@@ -136,12 +137,12 @@ def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
         raise InvalidArgument(f"{name} must be one of {', '.join(map(repr, choices))}, not {got}")
 
 
-def _is_id(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LARGEST_ID
+def _is_integer(value: Any, largest: int = LARGEST_ID) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= largest
 
 
 def _short(value: Any) -> str:
-    """Return *value* as text for a message if it is a number of up to 20 digits. Otherwise describe the value."""
+
     if isinstance(value, (int, float)) and abs(value) < 10**20:
         return str(value)
     return "a larger number" if isinstance(value, int) else type(value).__name__

@@ -21,14 +21,12 @@ from pytest_veeqo_alloc.spec.loader import field_trees
 from pytest_veeqo_alloc.strategies.requests import (
     MAX_LINES,
     MAX_QUANTITY,
-    QUANTITY_LIMIT,
     Ids,
     Payload,
     allocation_requests,
     check_choice,
-    check_integer,
+    check_limits,
     id_strategy,
-    line_range,
 )
 from pytest_veeqo_alloc.strategies.values import ANYTHING, LARGEST_ID, NEW_NAMES, NUMBERS, TEXTS, ValuePool, valid_value
 from pytest_veeqo_alloc.strategies.variations import (
@@ -37,8 +35,7 @@ from pytest_veeqo_alloc.strategies.variations import (
     VARIATIONS,
     StoryConstraints,
     Variation,
-    initial_story,
-    vary,
+    draw_story,
 )
 
 _BYTES = st.binary(min_size=64, max_size=64)
@@ -98,8 +95,7 @@ def allocation_responses(
     check_choice("variant", variant, VARIANTS)
     check_choice("complete", complete, (True, False, None))
     check_choice("extra_fields", extra_fields, (True, False))
-    check_integer("max_quantity", max_quantity, QUANTITY_LIMIT)
-    fewest, most = line_range(min_lines, max_lines, sellable_ids)
+    fewest, most = check_limits(min_lines, max_lines, max_quantity, sellable_ids)
     if request is not None and not (
         isinstance(request, Mapping) and Engine("strict", rules=_ANSWERABLE).check_body("request", request).ok
     ):
@@ -174,7 +170,7 @@ def _orders(
     changed = [(index, fields[choice]) for index, choice in choices if choice < len(fields)]
     chosen = {variations[(byte + 7 * index) % len(variations)] for index, byte in enumerate(draw(_FEW_BYTES)) if byte}
     chosen |= {variations[(choice + index) % len(variations)] for index, choice in choices if choice >= len(fields)}
-    story = vary(draw, initial_story(draw, constraints, request), chosen, constraints)
+    story = draw_story(draw, constraints, request, chosen)
     # Draw the values after the story: then the other draws keep their positions when shrinking removes the last change.
     order = GeneratedOrder(build_order(story, leaves=_values(draw, changed) if changed else None))
     if variant == "observed":

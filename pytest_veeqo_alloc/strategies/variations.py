@@ -34,7 +34,7 @@ class StoryConstraints:
 Variation = Callable[[st.DrawFn, Story, StoryConstraints], Story]
 
 
-def initial_story(draw: st.DrawFn, constraints: StoryConstraints, request: Mapping[str, Any] | None) -> Story:
+def _initial_story(draw: st.DrawFn, constraints: StoryConstraints, request: Mapping[str, Any] | None) -> Story:
     """Return a story with the allocation of *request*. Without a request, adapt the example to *constraints*."""
     story = Story() if constraints.order_ids is None else Story(draw(constraints.order_ids))
     if request is not None:
@@ -69,10 +69,6 @@ def _facts(change: Callable[..., Story], **values: st.SearchStrategy[Any]) -> Va
     return lambda draw, story, constraints: change(story, **{name: draw(value) for name, value in values.items()})
 
 
-def _order_id(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
-    return story if constraints.order_ids is not None else replace(story, order_id=draw(st.integers(1, LARGEST_ID)))
-
-
 def _quantity(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
     # Set the ordered and the allocated quantity to the same value, so that a complete order stays complete.
     (allocation, *others), line = story.allocations, story.lines[0]
@@ -82,8 +78,6 @@ def _quantity(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> S
 
 
 def _sellable(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
-    if constraints.sellable_ids is not None:
-        return story
     offset = draw(st.integers(1, LARGEST_ID - max(line.sellable_id for line in story.lines)))
     return replace(
         story,
@@ -96,8 +90,6 @@ def _sellable(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> S
 
 
 def _warehouse(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
-    if constraints.warehouse_ids is not None:
-        return story
     warehouse = draw(st.integers(1, LARGEST_ID))
     return replace(
         story,
@@ -157,18 +149,17 @@ def _ordered_more(draw: st.DrawFn, story: Story, constraints: StoryConstraints) 
 def _allocated_less(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
     """Allocate fewer units of the first sellable, or no units."""
     allocation, *others = story.allocations
-    if not allocation.lines:
-        return story
     (sellable, units), *rest = allocation.lines
     fewer = draw(st.integers(0, units - 1))
     lines = (((sellable, fewer),) if fewer else ()) + tuple(rest)
     return replace(story, allocations=(replace(allocation, lines=lines), *others))
 
 
+_order_id = _facts(replace, order_id=st.integers(1, LARGEST_ID))
 _no_allocation = _facts(replace, allocations=st.just(()))
 _infinite_stock = _facts(_first_stock, infinite=st.just(True))
-_CUSTOMERS = st.tuples(st.integers(1, LARGEST_ID), st.sampled_from(TEXTS)).map(
-    lambda drawn: Customer(drawn[0], *[drawn[1]] * 8)
+_CUSTOMERS = st.builds(
+    lambda number, text: Customer(number, *[text] * 8), st.integers(1, LARGEST_ID), st.sampled_from(TEXTS)
 )
 
 # Variations are applied in this order. The variations that remove allocations must be the last.
@@ -189,8 +180,17 @@ BALANCED_VARIATIONS = tuple(variation for variation in VARIATIONS if variation n
 """The variations that keep every field that an arithmetic rule uses."""
 
 
-def vary(draw: st.DrawFn, story: Story, chosen: set[Variation], constraints: StoryConstraints) -> Story:
-    """Apply the *chosen* variations to *story*. Make the order complete or incomplete if *constraints* require it."""
+def draw_story(
+    draw: st.DrawFn, constraints: StoryConstraints, request: Mapping[str, Any] | None, chosen: set[Variation]
+) -> Story:
+    """Draw a story with the allocation of *request* (None: any). Apply the *chosen* variations that are allowed."""
+    story = _initial_story(draw, constraints, request)
+    given = {
+        _order_id: constraints.order_ids,
+        _warehouse: constraints.warehouse_ids,
+        _sellable: constraints.sellable_ids,
+    }
+    chosen = chosen.difference(variation for variation, ids in given.items() if ids is not None)
     if constraints.complete:
         chosen = chosen.difference(_INCOMPLETE)
     for variation in VARIATIONS:
