@@ -1,4 +1,4 @@
-"""The client under test: its import, calls with a time limit, assertions about them, and the reference client."""
+"""The client under test: its import, calls with a time limit, and assertions. Also the reference client."""
 
 from __future__ import annotations
 
@@ -23,14 +23,11 @@ BODY: dict[str, Any] = {
     "allocation": {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}
 }
 _MARGIN = 1.0
-"""How many seconds longer than the timeout a call may take, for slow machines."""
+"""The seconds by which a call may exceed the timeout, for slow machines."""
 
 
 def load_client(name: str, folder: str) -> MakeClient:
-    """Import the client factory *name* (`module:callable`). Raise UnusableError if that fails.
-
-    *folder* is added to the import path.
-    """
+    """Add *folder* to the import path, and import *name* (`module:callable`). Raise UnusableError if that fails."""
     module, _, attribute = name.partition(":")
     if not module or not attribute:
         raise UnusableError(
@@ -50,7 +47,7 @@ def load_client(name: str, folder: str) -> MakeClient:
 
 
 def _reason(error: BaseException) -> str:
-    """Return why an import failed. The error's own message is omitted, since it may hold secrets."""
+    """Return why an import failed, without the message of *error*, which may contain secrets."""
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"no module {error.name!a}"
     if isinstance(error, SyntaxError) and error.filename:
@@ -80,7 +77,7 @@ async def _awaited(returned: Any) -> Any:
 
 
 class ClientAssertions:
-    """Calls of the client under test to *fake*, and assertions about them. *warn* gets findings that are warnings."""
+    """Calls of the client under test, and assertions about them. *fake* gets the requests; *warn* gets the findings."""
 
     def __init__(self, make_client: MakeClient, fake: Fake, timeout: float, warn: Callable[[Findings], object]) -> None:
         self.fake, self.timeout = fake, timeout
@@ -118,30 +115,27 @@ class ClientAssertions:
             outcome.set_exception(error)
 
     def assert_success(self, outcome: Future[Any], what: str) -> None:
-        """Fail the test if the client raised an exception although the response, described by *what*, was a success."""
+        """Fail the test if the client raised an exception. *what* describes the response, which was a success."""
         __tracebackhide__ = True
         if (raised := outcome.exception()) is not None:
             kind = type(raised).__name__
             pytest.fail(f"the client raises {kind} after a successful response: {what}", pytrace=False)
 
     def assert_failure(self, outcome: Future[Any], what: str) -> None:
-        """Fail the test if the client raised no exception despite the failure described by *what*."""
+        """Fail the test unless the client raised an exception. *what* describes the response, which was a failure."""
         __tracebackhide__ = True
         if outcome.exception() is None:
             kind = type(outcome.result()).__name__
             pytest.fail(f"the client returns {kind} after a failure, but must raise: {what}", pytrace=False)
 
     def assert_no_key(self, text: str, message: str) -> None:
-        """Fail the test with *message* if *text* contains the API key. A plain `assert` would print it."""
+        """Fail the test with *message* if *text* contains the API key, which a plain `assert` would print."""
         __tracebackhide__ = True
         if self.fake.api_key in text:
             pytest.fail(message, pytrace=False)
 
     def assert_request_ok(self, only: str = "") -> None:
-        """Fail the test if the client sent no request, or a request with an error.
-
-        If *only* names a rule, ignore errors of all other rules.
-        """
+        """Fail the test if the client sent no request, or one with an error (only an error of the rule *only*, if given)."""
         __tracebackhide__ = True
         self.fake.settle()
         if not len(self.fake.interactions):

@@ -11,7 +11,7 @@ _FOLDER = Path(__file__).parent
 
 
 class ConformanceModule(pytest.Module):
-    """A test module of the suite. Its tests are named `test_*`, whatever the user's `python_functions`."""
+    """A test module of the suite. Its tests are named `test_*`, whatever `python_functions` says."""
 
     def funcnamefilter(self, name: str) -> bool:
         """Return whether *name* is the name of a test."""

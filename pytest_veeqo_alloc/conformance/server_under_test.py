@@ -32,16 +32,17 @@ from pytest_veeqo_alloc.server.state import Policy, World
 from pytest_veeqo_alloc.spec.loader import tables
 
 SHAPES: Mapping[str, tuple[int, int]] = {"one line": (1, 1), "several lines": (2, 1), "several units": (1, 2)}
-"""The allocations that the tests share, by name: the number of line items, and the number of units in each of them."""
+"""Map the name of each allocation that tests share to its number of line items and the units in each line item."""
 
 _ORDERS = range(7_000_001, 7_002_001)
 _WAREHOUSE, _SELLABLES, _UNITS = 1784, (1226615, 1226616), 3
 
 
 class ServerUnderTest:
-    """The server under test, with assertions about its responses. *live* sends the requests, *engine* checks them.
+    """The server under test, with assertions about its responses. *live* sends requests, and *engine* checks responses.
 
-    If `is_free` is false, tests may allocate only to orders in the order pool. `warn` is a callback for warnings.
+    If `is_free` is true, tests may allocate to any order, otherwise only to those in the order pool. `warn` is called
+    with the findings of each check.
     """
 
     warn: Callable[[Findings], object]
@@ -69,9 +70,9 @@ class ServerUnderTest:
         return next(iter(pool)) if len(pool) else self.take(2, 1)
 
     def successful_allocation(self, shape: str) -> Interaction:
-        """Return the allocation named *shape* in `SHAPES`, which is sent once for all tests.
+        """Return the allocation named *shape* in `SHAPES`. It is sent once and shared by all tests.
 
-        Raise UnusableError if the response is no success with JSON. Raise UncoveredError if it may not be sent.
+        Raise UncoveredError if it may not be sent, and UnusableError if the response is an error or not JSON.
         """
         if shape not in self._successful:
             lines, units = SHAPES[shape]
@@ -144,7 +145,7 @@ class ServerUnderTest:
             pytest.fail(f"a broken request was answered with {status} instead of 4xx", pytrace=False)
 
     def assert_no_server_error(self, interaction: Interaction) -> None:
-        """Fail unless the response is a documented success, or a 4xx in a known format without server internals."""
+        """Fail unless the response is a valid success, or a 4xx in a known format that exposes no server internals."""
         __tracebackhide__ = True
         if response_of(interaction).is_success:
             # The request is left out, since the documentation does not say whether a server must accept it.
@@ -178,7 +179,7 @@ def _free_orders() -> Iterator[PoolOrder]:
 
 @contextmanager
 def own_fake(listener: Listener) -> Iterator[ServerUnderTest]:
-    """Run the bundled fake, with strict policy and profile, as the server under test. *listener* gets each check."""
+    """Run the bundled fake, with strict policy and profile, as the server under test. *listener* is called after each check."""
     lines = tuple(Line(sellable, _UNITS, stock=(Stock(_WAREHOUSE, 10**6, 0),)) for sellable in _SELLABLES)
     world = World.of(*(Story(order_id=order.id, lines=lines, allocations=()) for order in _free_orders()))
     engine = Engine("strict")

@@ -1,4 +1,4 @@
-"""Tests of a server's responses to documented allocations, including one test for each rule about responses."""
+"""Tests of a server's responses to documented allocations, including a test of each rule about responses."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_allocation_is_created(shape: str, _veeqo_alloc_server_under_test: Serve
     "content_type", ["application/json; charset=utf-8", "APPLICATION/JSON"], ids=["charset", "capitals"]
 )
 def test_json_media_type_is_accepted(content_type: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that JSON is accepted in capitals and with a charset (RFC 8259 section 11, RFC 9110 section 8.3.1)."""
+    """Check that the media type may have capitals or a charset (RFC 8259 section 11, RFC 9110 section 8.3.1)."""
     server = _veeqo_alloc_server_under_test
     order = server.take()
     interaction = server.post(order.id, allocation_body(order), headers=(("Content-Type", content_type),))

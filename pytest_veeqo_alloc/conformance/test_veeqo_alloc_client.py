@@ -96,7 +96,7 @@ def test_client_accepts_order(what: str, _veeqo_alloc_client_assertions: ClientA
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_client_accepts_large_ids(_veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that the client sends and accepts ids up to 2**53 - 1, which every JSON parser represents exactly."""
+    """Check that the client sends and accepts the id 2**53 - 1, the largest that every JSON parser represents exactly."""
     line = {"sellable_id": LARGEST_ID, "quantity": 1}
     body = {"allocation": {"warehouse_id": LARGEST_ID, "line_items_attributes": [line]}}
     outcome = _veeqo_alloc_client_assertions.call(body, LARGEST_ID)
@@ -106,7 +106,7 @@ def test_client_accepts_large_ids(_veeqo_alloc_client_assertions: ClientAssertio
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_client_accepts_observed_nulls(_veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that the client accepts null wherever the live API was observed to return it in a documented member."""
+    """Check that the client accepts null in every documented member for which the live API returned null."""
     order = as_observed(build_order(), nulls=nullable_pointers())
     _veeqo_alloc_client_assertions.fake.respond_with(body=order, headers={"location": "/orders/447452"})
     _veeqo_alloc_client_assertions.assert_success(_veeqo_alloc_client_assertions.call(), "members that are null")
@@ -122,7 +122,7 @@ BROKEN = ("truncated-json", "reset-before-headers", "reset-before-body", "reset-
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("status", STATUSES)
 def test_client_reports_error_status(status: int, _veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that the client raises an exception for an error status. It is sent 20 times, since clients may retry."""
+    """Check that the client raises an exception for an error status. The fake repeats it, since clients may retry."""
     _veeqo_alloc_client_assertions.fake.inject_fault(STATUSES[status], times=20)
     _veeqo_alloc_client_assertions.assert_failure(_veeqo_alloc_client_assertions.call(), f"status {status}")
 
@@ -150,7 +150,7 @@ UNSAFE = ("slow-headers", "slow-body", "reset-before-headers", "reset-within-bod
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 @pytest.mark.parametrize("name", UNSAFE)
 def test_client_does_not_repeat_post(name: str, _veeqo_alloc_client_assertions: ClientAssertions) -> None:
-    """Check that a POST whose outcome is unknown is not sent again, unless the client reads the order in between."""
+    """Check that the client does not resend a POST after an unknown outcome, unless it has read the order since."""
     _veeqo_alloc_client_assertions.fake.inject_fault(name)
     _veeqo_alloc_client_assertions.call()
     _veeqo_alloc_client_assertions.assert_request_ok(only="repeated-post")

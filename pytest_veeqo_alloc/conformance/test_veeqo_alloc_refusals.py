@@ -35,7 +35,7 @@ MALFORMED = {
     "deep nesting": b'{"allocation": ' + b"[" * 10_000 + b"]" * 10_000 + b"}",
     "huge number": b'{"allocation": {"line_items_attributes": [{"quantity": 1' + b"0" * 400 + b"}]}}",
 }
-"""Malformed bodies by name. None has both a warehouse and a sellable, so no server can allocate anything."""
+"""Map names to malformed bodies. No body has both a warehouse and a sellable, so no server can allocate anything."""
 
 
 @pytest.mark.veeqo_alloc_basis(basis="rfc")
@@ -52,7 +52,7 @@ def test_malformed_body_is_rejected(name: str, _veeqo_alloc_server_under_test: S
 def test_other_media_type_is_no_server_error(
     content_type: str, _veeqo_alloc_server_under_test: ServerUnderTest
 ) -> None:
-    """Check that a JSON body that is declared with another media type, or with none, causes no 5xx."""
+    """Check that a JSON body with another media type, or without a media type, causes no 5xx."""
     server = _veeqo_alloc_server_under_test
     order = server.take()
     headers = (("Content-Type", content_type),) if content_type else ()

@@ -60,7 +60,7 @@ def test_concurrent_allocations_allocate_no_more_than_requested(
 
 @pytest.mark.veeqo_alloc_basis(basis="convention")
 def test_allocations_add_up(_veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Compare the allocated units in responses with a model, in generated sequences of allocations to two orders."""
+    """Send generated sequences of allocations to two orders, and compare the units in each response with a model."""
     server = _free_server(_veeqo_alloc_server_under_test)
 
     class Allocating(RuleBasedStateMachine):

@@ -13,10 +13,11 @@ from pytest_veeqo_alloc.plugin import fixtures, fixtures_conformance, hookspecs
 from pytest_veeqo_alloc.plugin.fixtures import CASSETTE_MARKER, CASSETTES_USED, TEST_PASSED
 from pytest_veeqo_alloc.plugin.fixtures_conformance import is_client_named, replacement_for, uncovered_reason
 from pytest_veeqo_alloc.plugin.observers import CHECKED_PROPERTY, WARNING_PROPERTY, recorded, trim_traceback
-from pytest_veeqo_alloc.plugin.options import OPTIONS, add_options, is_conformance_run, is_option_set, setting
+from pytest_veeqo_alloc.plugin.options import OPTIONS, is_conformance_run, is_option_set, setting
+from pytest_veeqo_alloc.plugin.options import pytest_addoption as pytest_addoption
 from pytest_veeqo_alloc.plugin.run_state import contract_of, listener_of
 
-# With `-p`, pytest rewrites the assertions of the named module only; with an entry point, those of the package.
+# Under `-p`, pytest rewrites the assertions of the named module only, not those of the whole package.
 pytest.register_assert_rewrite("pytest_veeqo_alloc.conformance")
 
 _MARKERS = (
@@ -25,13 +26,8 @@ _MARKERS = (
 )
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options and ini keys of the plugin."""
-    add_options(parser)
-
-
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Add the hook with which users supply the client under test."""
+    """Add the hook that supplies the client under test."""
     pluginmanager.add_hookspecs(hookspecs)
 
 
@@ -94,11 +90,11 @@ def _header(config: pytest.Config) -> Iterator[str]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Attribute all following checks to the test *item*."""
-    listener_of(item.config).begin(item.nodeid)
+    listener_of(item.config).begin(item)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Request the cassette fixture of a marked test before its other fixtures, so that they use the cassette too."""
+    """Make the cassette fixture of a marked test run before its other fixtures, which can then use the cassette."""
     names = getattr(item, "fixturenames", None)
     if names is not None and CASSETTE_MARKER not in names and item.get_closest_marker(CASSETTE_MARKER) is not None:
         names.insert(0, CASSETTE_MARKER)
@@ -106,7 +102,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Fail the test if a watched session, fake or cassette found an error. In the call phase, xfail still applies."""
+    """Fail the test if a watched session, fake or cassette found an error. An xfail mark still applies."""
     try:
         outcome = yield
     except BaseException as error:
@@ -125,7 +121,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Record whether the test passed, and add the names of its cassettes to the report for the summary."""
+    """Record whether the test passed. At teardown, add a description of its cassettes to the report."""
     if call.excinfo is not None and getattr(call.excinfo.value, "trims_traceback", False):
         trim_traceback(call.excinfo.value)
     report = yield
@@ -138,7 +134,7 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the number of checked interactions, the warnings, and which conformance tests could not be run."""
+    """Print the lines about checked interactions, warnings, cassettes, and conformance tests that could not be run."""
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
     used = [(report.nodeid, cassette) for report in reports for cassette in getattr(report, "veeqo_alloc_used", ())]
     checked = not listener_of(config).counts and any(

@@ -1,4 +1,4 @@
-"""The pytest plugin that records coverage: the documented fields and rules that a run exercised."""
+"""The pytest plugin that reports coverage: which documented fields and which rules a run exercised."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class ReportPlugin:
                 session.exitstatus = status
 
     def _conclude(self) -> Iterator[tuple[int, str]]:
-        """Write the reports. Yield summary lines, each with an exit status (0: no problem)."""
+        """Write the reports. Yield pairs of an exit status (0 if there is no problem) and a summary line."""
         engine = engine_of(contract_of(self._config))
         counted, by = read_recorded(self._folder), f"pytest {pytest.__version__}"
         run = build_run(engine, counted, by, self._started, uuid.uuid4().hex)
@@ -85,7 +85,7 @@ class ReportPlugin:
                 yield 0, f"report written to {printable(str(path))}"
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print the summary lines on coverage."""
+        """Print the summary lines about coverage."""
         for line in self._lines:
             terminalreporter.write_line(f"veeqo-alloc: {line}")
 

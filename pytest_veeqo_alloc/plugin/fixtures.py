@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_veeqo_alloc.plugin.options import base_directory, setting
-from pytest_veeqo_alloc.plugin.run_state import FAKE_ADDRESSES, contract_of, engine_of, listener_of
+from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener_of
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator as Validator
@@ -31,9 +31,6 @@ CASSETTES_USED: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
 TEST_PASSED: pytest.StashKey[bool] = pytest.StashKey()
 
 
-# The contract
-
-
 @pytest.fixture(scope="session")
 def veeqo_alloc_contract(pytestconfig: pytest.Config) -> Contract:
     """Return the documented contract, with the profile, rules and deviations that the options set."""
@@ -50,7 +47,7 @@ class Schemas:
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_schemas(veeqo_alloc_contract: Contract) -> Schemas:
-    """Return jsonschema validators, `.request` and `.response`. They apply the structural rules of severity `error`."""
+    """Return jsonschema validators, `.request` and `.response`, for the structural rules that have severity `error`."""
     from pytest_veeqo_alloc.reporting.report_file import validator
     from pytest_veeqo_alloc.spec.loader import load_schema
 
@@ -77,11 +74,8 @@ def veeqo_alloc_watch(
         yield watch
 
 
-# The server under test
-
-
 class Target:
-    """The server under test. Options limit how many writes tests may send, and to which orders."""
+    """The server under test. Options limit how many writes tests may send and to which orders."""
 
     foreign = True
 
@@ -90,24 +84,24 @@ class Target:
 
     @property
     def base_url(self) -> str:
-        """The URL that `--veeqo-alloc-base-url` names."""
+        """The URL given with `--veeqo-alloc-base-url`."""
         return self._live.permission.base_url
 
     def post(self, order_id: int, payload: Any) -> Interaction:
-        """Send *payload*, parsed JSON or raw bytes, as an allocation. Raise LiveError if sending is forbidden or fails."""
+        """Send an allocation; *payload* is a JSON value or raw bytes. Raise LiveError if it is not permitted or fails."""
         __tracebackhide__ = True
         return self._live.post(order_id, payload)
 
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_target(pytestconfig: pytest.Config) -> Target:
-    """Return the server that `--veeqo-alloc-base-url` names. Its `.post(order_id, payload)` sends an allocation."""
+    """Return the server given with `--veeqo-alloc-base-url`. Its `.post(order_id, payload)` sends an allocation."""
     return Target(live_or_fail(pytestconfig))
 
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_orders(pytestconfig: pytest.Config) -> OrderPool:
-    """Return the orders to which tests may write, as listed in `--veeqo-alloc-orders`."""
+    """Return the orders to which tests may write, as given with `--veeqo-alloc-orders`."""
     return live_or_fail(pytestconfig).permission.pool
 
 
@@ -130,9 +124,6 @@ def _live(config: pytest.Config) -> LiveClient:
 
 def _failed(message: str) -> BaseException:
     return pytest.fail.Exception(f"veeqo-alloc: {message}", pytrace=False)
-
-
-# The fake
 
 
 @pytest.fixture(scope="session")
@@ -162,9 +153,9 @@ def _veeqo_alloc_server_runner(
         except OSError as error:
             problem = f"the fake cannot listen on {settings.host}:{settings.port}: {error.strerror}"
             raise _failed(f"{problem}; omit port= to use a free port") from None
-        pytestconfig.stash.setdefault(FAKE_ADDRESSES, []).append(address)
+        listener_of(pytestconfig).fake_addresses.append(address)
         yield fake
-        pytestconfig.stash[FAKE_ADDRESSES].remove(address)
+        listener_of(pytestconfig).fake_addresses.remove(address)
 
 
 @pytest.fixture
@@ -173,7 +164,7 @@ def veeqo_alloc_server(
 ) -> Iterator[Fake]:
     """Yield a local fake of the API. Give your client its URL `.url` and its key `.api_key`.
 
-    Every request is checked. An error fails the test. The fake creates an order when a request first names its id.
+    Every request is checked. An error fails the test. The fake creates each order when a request first names it.
     """
     fake = _veeqo_alloc_server_runner
     fake.reset()
@@ -183,23 +174,19 @@ def veeqo_alloc_server(
     fake.publish()
 
 
-# Cassettes
-
-
 @pytest.fixture
 def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: Contract) -> Iterator[Cassettes]:
     """Yield the cassettes of the test. `with veeqo_alloc_cassette.use(name):` plays one without network and API key.
 
     Every played or recorded allocation is checked. With `--veeqo-alloc-record-mode once`, a missing cassette is
-    recorded. It is redacted, and saved only if the test passes.
+    recorded. The recording is redacted, and is saved only if the test passes.
     """
     from pytest_veeqo_alloc.recording.session import Cassettes
 
-    config, item = request.config, request.node
+    config, item, listener = request.config, request.node, listener_of(request.config)
     engine, mode = engine_of(veeqo_alloc_contract), setting(config, "record-mode") or "none"
-    fakes = config.stash.setdefault(FAKE_ADDRESSES, [])
-    cassettes = Cassettes(engine, cassette_folder(config), mode, lambda: _live(config), fakes)
-    listener_of(config).observe(engine, cassettes)
+    cassettes = Cassettes(engine, cassette_folder(config), mode, lambda: _live(config), listener.fake_addresses)
+    listener.observe(engine, cassettes)
     item.stash[TEST_PASSED] = False
     with ExitStack() as stack:
         if (marker := item.get_closest_marker(CASSETTE_MARKER)) is not None:

@@ -25,7 +25,7 @@ NOT_COVERED = "veeqo-alloc: not covered: "
 def _veeqo_alloc_server_of_session(
     request: pytest.FixtureRequest, pytestconfig: pytest.Config
 ) -> Iterator[ServerUnderTest | str]:
-    """Yield the server under test, or the reason why there is none. Stop the run if writing is not permitted."""
+    """Yield the server under test, or a string that says why there is none. Stop the run if writing is not permitted."""
     from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest, own_fake
     from pytest_veeqo_alloc.plugin.fixtures import live_or_fail
 
@@ -56,7 +56,7 @@ def _veeqo_alloc_server_under_test(
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
-    """Return the factory `make_client` of the client under test, or the reason (a string) why there is no client.
+    """Return the factory of the client under test, or a string that says why there is no client.
 
     The factory comes from `--veeqo-alloc-client`, otherwise from the hook `pytest_veeqo_alloc_client`. If there is no
     hook and no option of the plugin is set, the factory creates the bundled reference client.
@@ -66,10 +66,9 @@ def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
 
     config = request.config
     try:
-        if name := setting(config, "client"):  # the option wins over the hook
+        if name := setting(config, "client"):  # the option takes precedence over the hook
             return load_client(name, str(config.invocation_params.dir))
-        implemented = config.hook.pytest_veeqo_alloc_client(request=request)
-        if implemented is not None:
+        if (implemented := config.hook.pytest_veeqo_alloc_client(request=request)) is not None:
             return validate_client(implemented)
     except UnusableError as error:
         request.session.shouldfail = f"veeqo-alloc: {error}"
@@ -86,7 +85,7 @@ def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
 def _veeqo_alloc_client_assertions(
     request: pytest.FixtureRequest, veeqo_alloc_client: Any
 ) -> Iterator[ClientAssertions]:
-    """Yield the assertions about the client under test, with a reset fake. Skip the test if there is no client."""
+    """Reset the fake that the client calls, and yield assertions about the client. Skip the test without a client."""
     from pytest_veeqo_alloc.conformance.client import ClientAssertions
 
     if isinstance(veeqo_alloc_client, str):
@@ -103,12 +102,12 @@ def _veeqo_alloc_client_assertions(
 
 
 def is_client_named(config: pytest.Config) -> bool:
-    """Return whether `--veeqo-alloc-client` or the hook `pytest_veeqo_alloc_client` names a client under test."""
+    """Return whether `--veeqo-alloc-client` or the hook `pytest_veeqo_alloc_client` supplies a client."""
     return bool(setting(config, "client") or config.hook.pytest_veeqo_alloc_client.get_hookimpls())
 
 
 def uncovered_reason(report: Any) -> str:
-    """Return why the conformance test in *report* could not be run, or an empty string if it was run."""
+    """Return the reason why a conformance test could not be run, or an empty string if *report* is another one."""
     skipped = getattr(report, "skipped", False) and isinstance(report.longrepr, tuple)
     return str(report.longrepr[2]).partition(NOT_COVERED)[2] if skipped else ""
 

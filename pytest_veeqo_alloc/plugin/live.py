@@ -17,7 +17,7 @@ from pytest_veeqo_alloc.live import LiveError
 from pytest_veeqo_alloc.live.cleanup import CleanupResult, clean_up
 from pytest_veeqo_alloc.live.client import LiveClient
 from pytest_veeqo_alloc.live.journal import JOURNAL, JournalWriter, open_journal, read_journal
-from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WriteOptions, WritePermission, grant_permission
+from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WriteOptions, grant_permission
 from pytest_veeqo_alloc.plugin.options import base_directory, setting
 
 LIVE_PLUGIN = "veeqo_alloc_live"
@@ -25,31 +25,34 @@ _MAX_LINES = 10
 
 
 class LivePlugin:
-    """The pytest plugin that owns the client, the journal (the file that lists the writes) and the shared folder."""
+    """The pytest plugin that owns the client, the journal of writes, and the folder that the processes share."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        no_folder = {"error": "the controller gave this process no run folder"}
-        self._shared: dict[str, str] = getattr(config, "workerinput", {}).get(LIVE_PLUGIN, no_folder)
-        self._is_worker = hasattr(config, "workerinput")
-        self._error = LiveError(self._shared["error"]) if self._is_worker and "error" in self._shared else None
+        worker_input: dict[str, dict[str, str]] | None = getattr(config, "workerinput", None)
+        self._is_worker = worker_input is not None
+        self._error: LiveError | None = None
         self._exit = contextlib.ExitStack()
         self._lines: list[str] = []
         self._live: LiveClient | None = None
         try:
             self._permission = grant_permission(write_options_of(config))
-            if not self._is_worker:
-                self._open_journal(self._permission)
+            if worker_input is None:
+                self._shared = self._open_journal(self._permission.target)
+            else:
+                self._shared = worker_input.get(LIVE_PLUGIN, {"error": "pytest-xdist passed no run folder"})
+            if "error" in self._shared:
+                raise LiveError(self._shared["error"])
         except LiveError as error:
             # Raised only when a test writes, since other tests do not need the server.
             self._error, self._shared = error, {"error": str(error)}
 
-    def _open_journal(self, permission: WritePermission) -> None:
+    def _open_journal(self, target: str) -> dict[str, str]:
         path = base_directory(self._config, "journal") / (setting(self._config, "journal") or JOURNAL)
-        writer = self._exit.enter_context(open_journal(path, permission.target))
+        writer = self._exit.enter_context(open_journal(path, target))
         folder = tempfile.mkdtemp(prefix="veeqo-alloc-")
         self._exit.callback(shutil.rmtree, folder, ignore_errors=True)
-        self._shared = {"folder": folder, "journal": str(writer.path), "run": writer.run}
+        return {"folder": folder, "journal": str(writer.path), "run": writer.run}
 
     def live(self) -> LiveClient:
         """Return the client that writes to the server under test. Raise LiveError if writing is not permitted."""
@@ -89,7 +92,7 @@ class LivePlugin:
             yield f"UNKNOWN outcome of writes to order {orders}: run veeqo-alloc cleanup to find out"
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print the summary lines on the writes of this run."""
+        """Print the summary lines about the writes of this run."""
         for line in self._lines:
             terminalreporter.write_line(f"veeqo-alloc: {printable(line)}")
 
@@ -99,12 +102,12 @@ class LivePlugin:
 
 
 def _cleanup_lines(results: list[CleanupResult]) -> Iterator[str]:
-    """Yield a line for every order with allocations left, then lines for the first `_MAX_LINES` clean orders."""
+    """Yield a line for every order with allocations left, then lines for the first `_MAX_LINES` other orders."""
     yield from (result.sentence for result in results if result.is_left)
-    clean = [result.sentence for result in results if not result.is_left]
-    yield from clean[:_MAX_LINES]
-    if len(clean) > _MAX_LINES:
-        yield f"and {len(clean) - _MAX_LINES} more orders with no allocations left"
+    empty = [result.sentence for result in results if not result.is_left]
+    yield from empty[:_MAX_LINES]
+    if len(empty) > _MAX_LINES:
+        yield f"and {len(empty) - _MAX_LINES} more orders with no allocations left"
 
 
 def write_options_of(config: pytest.Config) -> WriteOptions:
@@ -123,7 +126,7 @@ def write_options_of(config: pytest.Config) -> WriteOptions:
 
 def _number(config: pytest.Config, name: str, kind: type[int] | type[float]) -> Any:
     text = setting(config, name)
-    if text in (None, ""):
+    if not text:
         return None
     try:
         return kind(text)

@@ -1,4 +1,4 @@
-"""Observers: the watched sessions, fakes and cassettes of a test, whose findings can fail the test."""
+"""Observers: the watched sessions, fakes and cassettes of a test. Their findings can fail the test."""
 
 from __future__ import annotations
 
@@ -16,19 +16,17 @@ if TYPE_CHECKING:
 
 CHECKED_PROPERTY = "veeqo_alloc_interactions"
 """The user property of a test report that holds the number of checked interactions."""
-
 WARNING_PROPERTY = "veeqo_alloc_warning"
 """The user property of a test report that holds one warning. It may occur several times."""
-
 MAX_WARNINGS = 20
 """The maximum number of warnings that are kept for a test."""
 
 
 class TestObserver(Protocol):
-    """A watched session, a fake or a cassette that observes the interactions of a test.
+    """A watched session, fake or cassette that observes the interactions of a test.
 
     Optional attributes: `unexpected` (the findings that can fail the test; default: all), `problems` (messages that
-    fail the test), `checked` (the number of checked interactions), `owns(interaction)` (whether `checked` counts it).
+    fail the test), `checked` (how many interactions it checked), `owns(interaction)` (whether it checked this one).
     """
 
     @property
@@ -38,17 +36,13 @@ class TestObserver(Protocol):
 
 def observer_failure(item: pytest.Item, engine: Engine, observers: Sequence[TestObserver]) -> BaseException | None:
     """Return the exception that fails the test, or None if there is no error. Record the warnings for the summary."""
-    findings = engine.merge(map(_findings_that_count, observers))
+    names = ["unexpected" if hasattr(type(observer), "unexpected") else "findings" for observer in observers]
+    findings = engine.merge(map(getattr, observers, names))
     problems = [text for observer in observers for text in getattr(observer, "problems", ())]
     record_warnings(item, findings)
     if not findings.ok:
         return _untraced(engine.violation(findings), problems)
     return pytest.fail.Exception("veeqo-alloc: " + "\n\n".join(problems), pytrace=False) if problems else None
-
-
-def _findings_that_count(observer: TestObserver) -> Findings:
-    unexpected: Findings | None = getattr(observer, "unexpected", None)
-    return observer.findings if unexpected is None else unexpected
 
 
 def _untraced(violation: ContractViolation, problems: Sequence[str]) -> BaseException:
@@ -83,7 +77,7 @@ def recorded(report: Any, name: str) -> list[Any]:
 
 
 def trim_traceback(error: BaseException) -> None:
-    """Remove library frames from the traceback of *error*: they would show the API key of the request."""
+    """Remove library frames from the end of the traceback of *error*: they could show the API key."""
     libraries = tuple(str(sysconfig.get_path(kind)) for kind in ("stdlib", "purelib", "platlib"))
     hidden = (*libraries, str(Path(__file__).parents[1]))
     last, entry = None, error.__traceback__

@@ -10,7 +10,7 @@ import pytest
 PREFIX = "veeqo_alloc_"
 SUITE = "pytest_veeqo_alloc.conformance"
 
-# The name, the metavar (None for a flag), whether the option is repeatable, and the help text.
+# Each entry: the name, the metavar (None for a flag), whether the option is repeatable, and the help text.
 OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
     ("profile", "PROFILE", False, "how strictly to check: 'lenient', 'documented' (default) or 'strict'"),
     ("rule", "ID=SEVERITY", True, "set a rule to 'error', 'warning' or 'off', for example null-value=warning"),
@@ -22,19 +22,24 @@ OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
     ("allow-host", "HOST[:PORT]", True, "a host that may receive writes; must match the base URL"),
     ("orders", "FILE|any", False, "a TOML file of writable orders, or 'any' if the server accepts any order id"),
     ("max-writes", "N", False, "the maximum number of writes in the whole run (required for writing)"),
-    ("rate", "REQUESTS", False, "the maximum requests per second (default: 5; at most 5 unless orders is 'any')"),
+    ("rate", "REQUESTS", False, "the maximum number of requests per second (default: 5; more only if orders is 'any')"),
     ("journal", "FILE", False, "the file in which every write is recorded (default: veeqo-alloc-journal.jsonl)"),
     ("cleanup", None, False, "delete the allocations of this run when the run ends, where deletion is safe"),
     ("client", "MODULE:CALLABLE", False, "the factory of the client that the conformance suite tests"),
     ("client-timeout", "SECONDS", False, "the maximum duration of a client call (default: 5)"),
     ("report", "FILE", True, "write a report on coverage and findings to a .json or .html file"),
-    ("coverage-min", "PERCENT", False, "fail if the target sent a smaller share of the documented response fields"),
+    (
+        "coverage-min",
+        "PERCENT",
+        False,
+        "fail if the server under test sent a smaller share of the documented response fields",
+    ),
     ("trust-env", None, False, "use proxies, .netrc and CA bundles from the environment"),
 )
 
 
-def add_options(parser: pytest.Parser) -> None:
-    """Add every option, and an ini key for it. The command line takes precedence."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add every option and its ini key. The command line takes precedence over the ini file."""
     group = parser.getgroup("veeqo-alloc", "Veeqo allocation contract")
     for name, metavar, is_repeatable, text in OPTIONS:
         flag, key = f"--veeqo-alloc-{name}", key_of(name)
@@ -71,10 +76,7 @@ def is_conformance_run(config: pytest.Config) -> bool:
 
 
 def base_directory(config: pytest.Config, name: str) -> Path:
-    """Return the directory to which paths in the option *name* are relative.
-
-    It is the invocation directory if the option was given. Otherwise, it is the directory of the ini file, or rootdir.
-    """
+    """Return the base of relative paths: the invocation directory for a given option, otherwise that of the ini file."""
     if config.getoption(key_of(name)):
         return config.invocation_params.dir
     return config.inipath.parent if config.inipath is not None else config.rootpath

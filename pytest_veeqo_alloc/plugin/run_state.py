@@ -9,24 +9,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pytest_veeqo_alloc.plugin.observers import (
-    CHECKED_PROPERTY,
-    MAX_WARNINGS,
-    TestObserver,
-    observer_failure,
-    record_warnings,
-)
+from pytest_veeqo_alloc.plugin.observers import CHECKED_PROPERTY, TestObserver, observer_failure, record_warnings
 from pytest_veeqo_alloc.plugin.options import base_directory, key_of, setting
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc import Contract
-    from pytest_veeqo_alloc.contract.findings import Findings
     from pytest_veeqo_alloc.core.http import Interaction
     from pytest_veeqo_alloc.coverage.listeners import CheckEvent, CoverageRecorder
     from pytest_veeqo_alloc.engine import Engine
-
-FAKE_ADDRESSES: pytest.StashKey[list[str]] = pytest.StashKey()
-"""The `host:port` of every fake (local stand-in server) that runs in this process."""
 
 _CONTRACT: pytest.StashKey[Contract] = pytest.StashKey()
 _LISTENER: pytest.StashKey[CheckListener] = pytest.StashKey()
@@ -63,22 +53,22 @@ def engine_of(contract: Contract) -> Engine:
 
 def listener_of(config: pytest.Config) -> CheckListener:
     """Return the only listener of this process."""
-    if _LISTENER not in config.stash:
-        config.stash[_LISTENER] = CheckListener(config)
-    return config.stash[_LISTENER]
+    return config.stash.setdefault(_LISTENER, CheckListener())
 
 
 class CheckListener:
-    """The listener that is called after every check. It counts interactions, keeps warnings and records coverage."""
+    """The listener that is called after every check. It counts interactions, and records warnings and coverage.
 
-    def __init__(self, config: pytest.Config) -> None:
+    `fake_addresses` has the `host:port` of every fake (local stand-in server) that runs in this process.
+    """
+
+    def __init__(self) -> None:
         self.recorder: CoverageRecorder | None = None
-        self._config = config
+        self.fake_addresses: list[str] = []
+        self._item: pytest.Item | None = None
         self._engine: Engine | None = None
         self._observers: list[TestObserver] = []
-        self._test_id = ""
         self._direct_checks = 0
-        self._warned: list[Findings] = []
         self._checked: weakref.WeakValueDictionary[int, Interaction] = weakref.WeakValueDictionary()
 
     @property
@@ -86,11 +76,10 @@ class CheckListener:
         """Whether coverage is recorded."""
         return self.recorder is not None
 
-    def begin(self, test_id: str) -> None:
-        """Attribute all following checks and observers to the test *test_id*."""
-        self._test_id, self._direct_checks, self._engine = test_id, 0, None
+    def begin(self, item: pytest.Item) -> None:
+        """Attribute all following checks and observers to the test *item*."""
+        self._item, self._direct_checks, self._engine = item, 0, None
         self._observers.clear()
-        self._warned.clear()
 
     def observe(self, engine: Engine, observer: TestObserver) -> None:
         """Register *observer* for the current test. *engine* merges the findings of all observers."""
@@ -98,12 +87,12 @@ class CheckListener:
         self._observers.append(observer)
 
     def on_check(self, event: CheckEvent) -> None:
-        """Count the check and record its coverage, unless it is a direct check of an interaction counted elsewhere."""
+        """Count the check and record its coverage, unless the test itself checks an interaction counted elsewhere."""
         origin, interaction = event.origin, event.interaction
         if origin is None:
             # A direct check keeps its warnings, even if a fake or a cassette reports the exchange as well.
-            if len(self._warned) < MAX_WARNINGS and event.findings.warnings:
-                self._warned.append(event.findings)
+            if self._item is not None:
+                record_warnings(self._item, event.findings)
             if interaction is not None and self._is_known(interaction):
                 return
             from pytest_veeqo_alloc.coverage.collector import origin_of  # loaded only if something is checked
@@ -111,7 +100,7 @@ class CheckListener:
             origin = origin_of(interaction)
             self._direct_checks += 1
         if self.recorder is not None:
-            self.recorder.record(origin, event.coverage(self._test_id))
+            self.recorder.record(origin, event.coverage(self._item.nodeid if self._item is not None else ""))
 
     def _is_known(self, interaction: Interaction) -> bool:
         """Return whether *interaction* was counted before, or whether a fake or a cassette of this test counts it."""
@@ -120,16 +109,14 @@ class CheckListener:
         self._checked[id(interaction)] = interaction
         if interaction.request is not None:
             with contextlib.suppress(ValueError):  # a malformed URL
-                if urlsplit(interaction.request.url).netloc in self._config.stash.get(FAKE_ADDRESSES, ()):
+                if urlsplit(interaction.request.url).netloc in self.fake_addresses:
                     return True
         return any(observer.owns(interaction) for observer in self._observers if hasattr(observer, "owns"))
 
     def finish(self, item: pytest.Item) -> BaseException | None:
-        """Return the exception that fails *item*, or None. Record warnings and the number of checked interactions."""
+        """Return the exception that fails the test *item*, or None. Record the number of checked interactions."""
         # The observers come first: collecting their findings checks the exchanges that were only recorded until now.
         failure = None if self._engine is None else observer_failure(item, self._engine, self._observers)
-        for findings in self._warned:
-            record_warnings(item, findings)
         if checked := self._direct_checks + sum(getattr(observer, "checked", 0) for observer in self._observers):
             item.user_properties[:] = [pair for pair in item.user_properties if pair[0] != CHECKED_PROPERTY]
             item.user_properties.append((CHECKED_PROPERTY, checked))

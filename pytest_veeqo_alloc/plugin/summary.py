@@ -48,8 +48,7 @@ def conformance_lines(reports: list[Any]) -> Iterator[str]:
 def cassette_lines(used: list[tuple[str, dict[str, Any]]], config: pytest.Config) -> Iterator[str]:
     """Yield warnings about unplayed interactions, cassettes that were not recorded, and unused cassettes.
 
-    *used* contains pairs of a test id and a dict about one cassette of the test: its `name`, its `path`, the numbers of
-    `stored` and `unplayed` interactions, and `not_recorded` (a bundled cassette was played instead of recording).
+    *used* contains pairs of a test id and a description of one cassette, as `Cassettes.usage` returns it.
     """
     unplayed = [(test, cassette) for test, cassette in used if cassette["unplayed"]]
     for test, cassette in unplayed[:_MAX_LINES]:

@@ -1,14 +1,13 @@
 """Comparison of a request with recorded requests, and the error message for a request that matches none of them.
 
-Messages never quote values. A redacted recording also matches a request that equals it after redaction.
+Messages never quote values. A redacted recording also matches a request that is equal to it after redaction.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from pytest_veeqo_alloc.core.http import Interaction, Request, decode_content_or_empty
@@ -19,24 +18,19 @@ from pytest_veeqo_alloc.redaction.redactor import Redactor
 from pytest_veeqo_alloc.spec.loader import operation_matches, tables
 
 PARTS = ("method", "host", "path", "order_id", "query", "body")
-"""The parts of a request that are compared, unless the user relaxes (excludes) them.
-
-If `order_id` is relaxed, the base path in front of the order may differ too.
-"""
+"""The parts of a request that are compared by default. Excluding 'order_id' also excludes the base path."""
 
 _MAX_LINES = 8
-_COLUMN = 44
 
 
 class UnmatchedRequestError(Exception):
-    """A request matched no interaction that is left in the cassette. The message describes the differences."""
+    """The error for a request that matches no interaction left in the cassette. The message lists the differences."""
 
     trims_traceback = True
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A difference between a request and a recorded request, at `place` in the `part` (such as 'body')."""
+class Difference(NamedTuple):
+    """A difference between a request and a recorded request. `part` is one of `PARTS`, and `place` is a place in it."""
 
     part: str
     place: str
@@ -44,8 +38,7 @@ class Difference:
     got: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
+class _Parts(NamedTuple):
     method: str
     host: str
     path: str
@@ -63,7 +56,7 @@ class RecordedRequest:
         self._redacted = _parse(_redact(request)) if is_redacted else None
 
     def differences(self, request: Request, relaxed: frozenset[str]) -> list[Difference]:
-        """Return the differences between *request* and the recorded request, except those in the *relaxed* parts."""
+        """Return how *request* differs from the recorded request. The parts in *relaxed* are not compared."""
         found = list(_differences(_parse(request), self._parts, relaxed))
         if found and self._redacted is not None:
             found = list(_differences(_parse(_redact(request)), self._redacted, relaxed))
@@ -86,9 +79,7 @@ def unmatched_message(
     nearest = compared[index]
     state = " (already played)" if played[index] else ""
     lines = [f"{head}; the nearest is interaction {index + 1} of {len(compared)}{state}", ""]
-    lines += [
-        f"  {found.place:<{_COLUMN}} recorded {found.recorded}, got {found.got}" for found in nearest[:_MAX_LINES]
-    ]
+    lines += [f"  {found.place:<44} recorded {found.recorded}, got {found.got}" for found in nearest[:_MAX_LINES]]
     if len(nearest) > _MAX_LINES:
         lines.append(f"  and {pluralise(len(nearest) - _MAX_LINES, 'more difference')}")
     relax = sorted({found.part for found in nearest})
@@ -141,9 +132,8 @@ def _differences(now: _Parts, recorded: _Parts, relaxed: frozenset[str]) -> Iter
         return
     if now.is_json and recorded.is_json:
         for pointer, before, after in diff(recorded.body, now.body):
-            yield Difference(
-                "body", mask_pointer(pointer) or WHOLE_BODY, _described_value(before), _described_value(after)
-            )
+            place = mask_pointer(pointer) or WHOLE_BODY
+            yield Difference("body", place, _described_value(before), _described_value(after))
     elif (now.is_json, now.body) != (recorded.is_json, recorded.body):
         yield Difference("body", "body", _described_body(recorded), _described_body(now))
 

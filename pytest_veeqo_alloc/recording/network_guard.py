@@ -1,6 +1,6 @@
-"""A guard that blocks unpermitted connections and name look-ups while a cassette plays or records.
+"""A guard that blocks connections and name look-ups while a cassette plays or records.
 
-While vcrpy opens a connection, it intercepts in no thread. A call from another thread can then bypass the cassette.
+While vcrpy opens a connection, it stops intercepting in all threads. Another thread could then bypass the cassette.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from unittest import mock
 from pytest_veeqo_alloc.live.permission import host_and_port
 
 ConnectionRule = Callable[[str, int], bool]
-"""A function that returns whether a connection to a host (a name or an address) and a port is permitted."""
+"""A function that takes a host (a name or an address) and a port, and returns whether a connection is permitted."""
 
 
 class NetworkBlockedError(RuntimeError):
-    """A call bypassed the cassette and was blocked. It is not an OSError, since HTTP clients retry after an OSError."""
+    """The error for a call that was blocked. It is no OSError, since HTTP clients retry after an OSError."""
 
     trims_traceback = True
 
 
 @contextmanager
 def guard_network(may_connect: ConnectionRule, may_look_up: Callable[[str], bool], message: str) -> Iterator[None]:
-    """Raise NetworkBlockedError(*message*) for each connection and name look-up in the block without permission."""
+    """Raise NetworkBlockedError with *message* if code in the block connects or looks up a name without permission."""
     real_lookup = socket.getaddrinfo
 
     def lookup(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
@@ -53,7 +53,7 @@ def _guarded(method: str, may_connect: ConnectionRule, message: str) -> Callable
 
 
 class AllowedHosts:
-    """Hosts that may be called, given as `host` or `host:port`. A name also permits the addresses behind it."""
+    """Hosts that may be called, given as `host` or `host:port`. A name also permits its addresses."""
 
     def __init__(self, entries: Iterable[str]) -> None:
         self._hosts = [host_and_port(entry) for entry in entries]

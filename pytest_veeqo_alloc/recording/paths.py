@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pytest_veeqo_alloc.core.text import nearest, unknown_name
 from pytest_veeqo_alloc.spec.loader import shipped_folder
@@ -14,17 +14,16 @@ SUFFIXES = (".yaml", ".yml", ".json")
 MODES = ("none", "once", "new_episodes", "all")
 """The record modes of vcrpy."""
 BUNDLED_RELAXED = frozenset({"host", "order_id", "body"})
-"""The parts of a request that may differ from the recorded request of a bundled cassette."""
+"""The parts of a request that are not compared when a bundled cassette plays."""
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 _.-]*(?:/[A-Za-z0-9_][A-Za-z0-9 _.-]*)*")
 
 
 class CassetteError(ValueError):
-    """A cassette that cannot be used. The message is one sentence with the cassette's name and the reason."""
+    """The error for a cassette that cannot be used. The message names the cassette and the reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class CassetteFile:
+class CassetteFile(NamedTuple):
     """The file of a cassette. It need not exist before the first recording."""
 
     name: str

@@ -1,18 +1,15 @@
-"""The player of a cassette. vcrpy replays and records; this module decides which requests are permitted.
-
-The player also replaces vcrpy's persister, which loads and saves cassettes. So vcrpy itself writes no file.
-"""
+"""The player of a cassette. vcrpy replays and records; this module decides which requests are permitted."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import vcr
@@ -27,7 +24,6 @@ from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import (
     EXCHANGE_HEADER,
     ContentDecodingError,
-    Headers,
     Interaction,
     Request,
     Response,
@@ -47,8 +43,8 @@ from pytest_veeqo_alloc.spec.loader import operation_matches
 _MATCHER = "veeqo_alloc"
 _SEEN = "veeqo_alloc_seen"
 _ESCAPED = (
-    "a call bypassed the cassette {name!a} and was blocked: share one HTTP session between all threads, since vcrpy "
-    "intercepts no other, or add a host that the test needs to allow_hosts="
+    "a call bypassed the cassette {name!a} and was blocked: share one HTTP session between all threads, or name the "
+    "host in allow_hosts= if the test needs the call"
 )
 _NOT_ADMITTED = (
     "a response without a permitted request was recorded: turn off redirects in the client, and share one HTTP session "
@@ -60,7 +56,7 @@ _admission: ContextVar[Admission | None] = ContextVar("veeqo_alloc_admission", d
 
 
 def stored_interactions(file: CassetteFile) -> list[Interaction]:
-    """Return the interactions in *file*, or an empty list without a file. Raise CassetteError if it is unusable."""
+    """Return the interactions in *file*, or an empty list if there is no file. Raise CassetteError if it is unusable."""
     path = file.path
     try:
         if path.stat().st_size > MAX_YAML:
@@ -83,13 +79,9 @@ def to_vcr(interaction: Interaction, exchange_id: str) -> tuple[VcrRequest, dict
     if request is None or response is None:
         raise CassetteError("an interaction of a cassette must have a request and a response")
     body = response.body or b""
-    headers = values_by_header(
-        tuple(
-            (name, str(len(body)) if name.lower() == "content-length" else value)
-            for name, value in response.headers
-            if name.lower() not in ("content-encoding", "transfer-encoding")
-        )
-    )
+    kept = [pair for pair in response.headers if pair[0].lower() not in ("content-encoding", "transfer-encoding")]
+    lengths = {"content-length": str(len(body))}
+    headers = values_by_header(tuple((name, lengths.get(name.lower(), value)) for name, value in kept))
     headers[EXCHANGE_HEADER] = [exchange_id]
     status = {"code": response.status, "message": reason_phrase(response.status)}
     vcr_request = VcrRequest(request.method, request.url, request.body, dict(request.headers))
@@ -100,8 +92,8 @@ def request_of(request: Any) -> Request:
     """Convert vcrpy's *request* to a Request, whatever type the client used for the body."""
     headers = tuple((str(name), as_text(value)) for name, value in request.headers.items())
     body = read_body(request)
-    # With `json=`, aiohttp sets the content type only after vcrpy has seen the request. So a dictionary with nested
-    # values is taken for JSON. A dictionary without nested values could also be a form.
+    # With `json=`, aiohttp sets the content type only after vcrpy has seen the request. A dictionary with nested values
+    # must be JSON; any other dictionary could be a form.
     members = body.values() if isinstance(body, dict) else ()
     if any(isinstance(value, (dict, list)) for value in members) and "content-type" not in request.headers:
         headers = (*headers, ("Content-Type", "application/json"))
@@ -110,7 +102,7 @@ def request_of(request: Any) -> Request:
 
 def response_of(response: Any) -> Response:
     """Convert vcrpy's *response* to a Response. The body is decoded if its content coding is known."""
-    headers: Headers = cassette_headers(response)
+    headers = cassette_headers(response)
     body = _body_bytes((response.get("body") or {}).get("string"))
     with contextlib.suppress(ContentDecodingError):  # redaction drops and reports a body that cannot be decoded
         body = decode_content(body, headers)
@@ -119,21 +111,17 @@ def response_of(response: Any) -> Response:
 
 def _body_bytes(body: Any) -> bytes | None:
     """Return *body* as bytes. A client passes bytes, a string, a list of chunks or, with aiohttp, a JSON value."""
-    if body is None or isinstance(body, bytes):
-        return body or None
     if isinstance(body, str):
-        return body.encode() or None
-    if isinstance(body, list) and all(isinstance(chunk, bytes) for chunk in body):
-        return b"".join(body) or None
-    return json.dumps(body).encode()
+        body = body.encode()
+    elif isinstance(body, list) and all(isinstance(chunk, bytes) for chunk in body):
+        body = b"".join(body)
+    elif body is not None and not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+    return body or None
 
 
-@dataclass(frozen=True, slots=True)
-class PlaybackOptions:
-    """The options for playing or recording a cassette. `relaxed` has the parts of a request that are not compared.
-
-    With `strict_play`, an unplayed interaction fails the test. Calls to `allow_hosts` are neither played nor recorded.
-    """
+class PlaybackOptions(NamedTuple):
+    """The arguments of `Cassettes.use`. `relaxed` has the parts of a request that are not compared."""
 
     mode: str
     relaxed: frozenset[str]
@@ -155,7 +143,7 @@ class CassettePlayer:
     ) -> None:
         self.file, self.options = file, options
         self.stored = [] if options.mode == "all" else stored_interactions(file)
-        self.unmatched: list[UnmatchedRequestError] = []
+        self.unmatched: list[str] = []
         self.was_entered = False
         self._engine, self._live, self._own_servers = engine, live, own_servers
         self._id = uuid.uuid4().hex
@@ -191,7 +179,7 @@ class CassettePlayer:
                 raise CassetteError("this version of vcrpy would write unredacted recordings: install another version")
             stack.callback(_close_admission)
             self._cassette = cassette
-            cassette.play_response = self._noting_plays(cassette.play_response)
+            cassette.play_response = functools.partial(self._play, cassette.play_response)
             yield self
 
     def load_cassette(self, path: str, serializer: object) -> tuple[list[Any], list[Any]]:
@@ -229,7 +217,7 @@ class CassettePlayer:
 
     @property
     def findings(self) -> Findings:
-        """The findings in allocation calls. Any status is accepted, and bundled responses are not checked."""
+        """The findings about allocation calls. Any status is accepted, and bundled responses are not checked."""
         return self._engine.merge(map(self._evaluate, filter(operation_matches, self.interactions)))
 
     def owns(self, interaction: Interaction) -> bool:
@@ -242,7 +230,7 @@ class CassettePlayer:
         return self._target.allow(url.hostname or "", port_of(url))
 
     def publish(self) -> None:
-        """Report the allocation calls to the engine's listener, if it counts coverage."""
+        """Publish an event for each allocation call, if the engine's listener counts coverage."""
         if not self._engine.is_counting:
             return
         passed: list[tuple[Origin, list[Interaction]]] = [("cassette", self._replayed()), ("target", self.recorded)]
@@ -255,7 +243,7 @@ class CassettePlayer:
         return [self._interaction(index, request) for request, index in self._played]
 
     def _interaction(self, index: int, request: Request | None = None) -> Interaction:
-        """Return the interaction at *index* in vcrpy's list. If *request* is given, it replaces the request there."""
+        """Return the interaction at *index* in vcrpy's list. A given *request* replaces the stored request."""
         stored, response = self._cassette.data[index]
         return Interaction(request or request_of(stored), response_of(response), f"{self.file.name}#{index + 1}")
 
@@ -276,15 +264,10 @@ class CassettePlayer:
         return self._parsed[id(stored)]
 
     def _on_request(self, request: Any) -> Any:
-        """Return *request*, or None if it may bypass the cassette. Raise an error if it may not be sent.
-
-        vcrpy calls this hook with a request, then with the hook's result, and once more to play or record. The hook
-        asks for permission to send a request in the second call only, so that it asks only once.
-        """
+        """Return *request*, or None if it may bypass the cassette. Raise an error if it may not be sent."""
         __tracebackhide__ = True
         if self._cassette is None:
             return request  # the cassette is being loaded
-        chained = getattr(request, _SEEN, False)
         now = request_of(request)
         url = urlsplit(now.url)
         if self._is_allowed(url.hostname or "", port_of(url)):
@@ -292,8 +275,12 @@ class CassettePlayer:
         if not self._is_playable(now):
             if self._cassette.write_protected:
                 raise self._unmatched(now)
-            if chained:
-                self._admit(now)
+            # vcrpy passes a request, then the returned copy, then the request again. Only the copy asks for permission.
+            if getattr(request, _SEEN, False):
+                _close_admission()  # if one is still open, its request failed, and the client now retries it
+                live = self._live()
+                self._target = AllowedHosts((live.target,))
+                _admission.set(live.admission(now))
         setattr(request, _SEEN, True)
         return request
 
@@ -307,12 +294,6 @@ class CassettePlayer:
         _admission.set(None)
         return response
 
-    def _admit(self, now: Request) -> None:
-        _close_admission()  # if one is still open, its request failed, and the client now retries it
-        live = self._live()
-        self._target = AllowedHosts((live.target,))
-        _admission.set(live.admission(now))
-
     def _is_playable(self, now: Request) -> bool:
         """Return whether vcrpy will play a stored response for the request *now*."""
         cassette, repeats = self._cassette, self.options.allow_playback_repeats
@@ -323,32 +304,26 @@ class CassettePlayer:
             for index, stored in enumerate(cassette.requests)
         )
 
-    def _noting_plays(self, play_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """Wrap vcrpy's *play_response* to note each played response with the request that the test sent."""
-
-        def play(request: Any) -> Any:
-            response = play_response(request)
-            index = next(index for index, (_, stored) in enumerate(self._cassette.data) if stored is response)
-            self._played.append((request_of(request), index))
-            return response
-
-        return play
+    def _play(self, play_response: Callable[[Any], Any], request: Any) -> Any:
+        """Return the response that vcrpy's *play_response* plays. Keep its index with the request that the test sent."""
+        response = play_response(request)
+        index = next(index for index, (_, stored) in enumerate(self._cassette.data) if stored is response)
+        self._played.append((request_of(request), index))
+        return response
 
     def _unmatched(self, now: Request) -> UnmatchedRequestError:
         recorded = list(map(self._parse, self._cassette.requests))
         played = [bool(self._cassette.play_counts[index]) for index in range(len(recorded))]
-        error = UnmatchedRequestError(unmatched_message(self.file.name, now, recorded, played, self._relaxed))
-        self.unmatched.append(error)
-        return error
+        self.unmatched.append(unmatched_message(self.file.name, now, recorded, played, self._relaxed))
+        return UnmatchedRequestError(self.unmatched[-1])
 
     def _is_allowed(self, host: str, port: int) -> bool:
         """Return whether calls to *host* bypass the cassette, so that they are neither played nor recorded."""
         return self._hosts.allow(host, port) or f"{host}:{port}" in self._own_servers
 
     def _may_connect(self, host: str, port: int) -> bool:
-        if self._is_allowed(host, port):
-            return True
-        return self._target is not None and _admission.get() is not None and self._target.allow(host, port)
+        target = None if _admission.get() is None else self._target
+        return self._is_allowed(host, port) or (target is not None and target.allow(host, port))
 
     def _may_look_up(self, host: str) -> bool:
         # Clients look names up in threads of their own, where the context variable is not set.

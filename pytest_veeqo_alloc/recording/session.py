@@ -30,15 +30,10 @@ _COMMENT = "Recorded by pytest-veeqo-alloc and redacted: placeholders replace ev
 
 
 class Cassettes:
-    """The cassettes of a test. `.use(name)` plays or records one. *own_servers* (`host:port`) may always be called."""
+    """The cassettes of a test. `.use(name)` plays or records one. Calls to *own_servers* (`host:port`) bypass them."""
 
     def __init__(
-        self,
-        engine: Engine,
-        folder: Path,
-        mode: str,
-        live: Callable[[], LiveClient],
-        own_servers: Collection[str] = (),
+        self, engine: Engine, folder: Path, mode: str, live: Callable[[], LiveClient], own_servers: Collection[str] = ()
     ) -> None:
         self._engine, self._folder, self._mode, self._live, self._own_servers = engine, folder, mode, live, own_servers
         self._players: list[CassettePlayer] = []
@@ -90,14 +85,14 @@ class Cassettes:
         return sum(operation_matches(interaction) for player in self._players for interaction in player.interactions)
 
     def publish(self) -> None:
-        """Notify the engine's listener of the allocation calls that were played or recorded."""
+        """Publish an event to the engine's listener for each allocation call that was played or recorded."""
         for player in self._players:
             player.publish()
 
     @property
     def problems(self) -> list[str]:
-        """Sentences about failures other than findings: unmatched requests, unplayed cassettes and interactions."""
-        found = [str(error) for player in self._players for error in player.unmatched]
+        """Sentences about unmatched requests, cassettes that were not played, and interactions that had to be played."""
+        found = [message for player in self._players for message in player.unmatched]
         for player in self._players:
             name = player.file.name
             if not player.was_entered:
@@ -114,7 +109,10 @@ class Cassettes:
                 write_cassette(player.file, [*player.stored, *recorded], today)
 
     def usage(self, *, passed: bool) -> list[dict[str, Any]]:
-        """Return a summary of each cassette. If the test has not passed, no interaction counts as unplayed."""
+        """Return a description of each cassette. Unplayed interactions count only if the test has passed.
+
+        `not_recorded` means that a bundled cassette was played although the record mode is not 'none'.
+        """
         return [
             {
                 "name": player.file.name,
@@ -128,17 +126,14 @@ class Cassettes:
 
 
 def write_cassette(file: CassetteFile, interactions: list[Interaction], today: datetime.date) -> None:
-    """Redact *interactions* and write them to *file*. Raise CassetteError if a secret may remain or writing fails."""
+    """Write *interactions*, redacted, to *file*. Raise CassetteError if a secret may remain or writing fails."""
     safe = redact(interactions)
     for interaction in safe:
         for breach in secret_breaches(interaction):
             where = mask_pointer(breach.pointer) or mask_location(breach.location)
             raise CassetteError(f"the cassette {file.path} was not written: {breach.got} remains at {where}")
-    stamp = {
-        "recorded_on": today.isoformat(),
-        "host": kind_of_host(interactions[-1]),
-        "package": version("pytest-veeqo-alloc"),
-    }
+    stamp = {"recorded_on": today.isoformat(), "host": kind_of_host(interactions[-1])}
+    stamp["package"] = version("pytest-veeqo-alloc")
     try:
         write_atomically(file.path, cassette_text(safe, stamp, comment=_COMMENT))
     except OSError as error:
@@ -146,7 +141,7 @@ def write_cassette(file: CassetteFile, interactions: list[Interaction], today: d
 
 
 def kind_of_host(interaction: Interaction) -> str:
-    """Return whether the request's host is `loopback`, `private` or `public`, judged by its name or address alone."""
+    """Return whether the host of the request is `loopback`, `private` or `public`. No DNS lookup is made."""
     host = (urlsplit(interaction.request.url).hostname or "") if interaction.request else ""
     if is_loopback(host):
         return "loopback"
