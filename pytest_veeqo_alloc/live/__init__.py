@@ -9,7 +9,7 @@ class LiveError(Exception):
     trims_traceback = True
 
     def for_command(self) -> str:
-        """Return the message for the command line: with `--rate` instead of pytest's `--veeqo-alloc-rate`, and so on."""
+        """Return the message with the names of command-line options: `--rate` instead of `--veeqo-alloc-rate`."""
         return str(self).replace("--veeqo-alloc-", "--")
 
 

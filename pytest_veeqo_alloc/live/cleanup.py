@@ -63,8 +63,8 @@ def _clean_order(order_id: int, entries: Sequence[Entry], live: LiveClient) -> t
         # The documented delete call removes all allocations of an order.
         if others := [number for number in ids if number not in ours]:
             return (
-                f"kept {_listed(sorted(ours))}: the order also has {_listed(others)}, not known to be of this journal, "
-                "and a deletion would remove all of them",
+                f"kept {_listed(sorted(ours))}: the order also has {_listed(others)}, which this journal does not "
+                "list, and a deletion would remove all allocations of the order",
                 True,
             )
         answer = live.delete(order_id, min(ours), ids)

@@ -35,7 +35,7 @@ JSON_HEADERS: Headers = (("Content-Type", "application/json"),)
 
 
 class Admission(AbstractContextManager["Admission"]):
-    """Permission to send one request in a `with` block. Pass the response to `end`: otherwise, the outcome is unknown."""
+    """Permission to send one request in a `with` block. Without a call of `end`, the outcome counts as unknown."""
 
     def __init__(self, live: LiveClient, request_id: str, entry: Entry | None) -> None:
         self._live, self._request_id, self._entry = live, request_id, entry
@@ -45,7 +45,7 @@ class Admission(AbstractContextManager["Admission"]):
         self.end("not sent" if isinstance(error, NotSentError) else None)
 
     def end(self, outcome: Response | Literal["not sent"] | None = None) -> None:
-        """Record that the request has ended with *outcome*, or None if that is unknown. Only the first call counts."""
+        """Record that the request has ended, and the *outcome* (None: unknown). Only the first call has an effect."""
         if self._is_open:
             self._is_open = False
             self._live.run_state.end(self._request_id)
@@ -66,7 +66,7 @@ class LiveClient:
         self._known: dict[int, Ids | None] = {}
 
     def admission(self, request: Request) -> Admission:
-        """Admit another client's *request* as soon as the rate limit permits. Raise RefusedError if it must not be sent."""
+        """Wait for the rate limit, then admit another client's *request*. Raise RefusedError if it must not be sent."""
         self._check_target(request)
         if request.method.upper() in READS:
             return self._admit()
@@ -107,7 +107,7 @@ class LiveClient:
         return self._send(self._request("GET", f"/orders/{order_id}"))
 
     def delete(self, order_id: int, allocation_id: int, before: Sequence[int]) -> Response:
-        """Delete an allocation, and with it all others of the order. *before* has the ids of the order's allocations."""
+        """Delete an allocation, and with it all others of the order. *before* has the ids of all of them."""
         request = self._request("DELETE", f"/orders/{order_id}/allocations/{allocation_id}")
         return self._send(request, Entry("delete", order_id, before=tuple(before)))
 
@@ -131,7 +131,7 @@ class LiveClient:
         return Request(method, f"{self.permission.base_url}{path}", (*credentials, *headers), body)
 
     def _send(self, request: Request, entry: Entry | None = None, charge: Charge | None = None) -> Response:
-        """Send *request*, and retry it after a 429 response as the backoff allows. Return the last response."""
+        """Send *request*, and repeat it after a 429 response as the backoff permits. Return the last response."""
         waited, delay = 0.0, self.backoff.first
         while True:
             with self._admit(entry, charge) as admission:
@@ -157,7 +157,7 @@ class LiveClient:
         return Admission(self, request_id, entry)
 
     def _plan(self, order_id: object, body: bytes | None, scope: RequestScope) -> tuple[Entry, Charge]:
-        """Return a write's journal entry and its units to count. Raise RefusedError if the order pool forbids it."""
+        """Return the journal entry and the units of a write. Raise RefusedError if the order pool forbids the write."""
         if order_id is None:
             raise RefusedError("the path has no numeric order id, so the order cannot be in the order pool")
         if isinstance(order_id, bool) or not isinstance(order_id, int):

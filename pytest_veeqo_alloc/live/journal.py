@@ -187,7 +187,7 @@ def owned(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> set[i
 
 
 def suspects(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> list[int]:
-    """Return the ids of the allocations in *held* that the writes *entries* may have made, but are not known to."""
+    """Return the ids of the allocations in *held* for which it is unknown whether the writes *entries* made them."""
     unsettled = [
         entry
         for entry in entries

@@ -156,7 +156,7 @@ def _target_problems(options: WriteOptions) -> Iterator[str]:
 
 
 def load_pool(name: str, folder: Path) -> OrderPool:
-    """Load the order pool from the TOML file *name* in *folder*, or return the pool 'any'. Raise PoolError on failure."""
+    """Load the order pool *name* (a TOML file in *folder*, or 'any'). Raise PoolError if the file is invalid."""
     if name == "any":
         return OrderPool(is_any=True)
     if not name:

@@ -16,7 +16,7 @@ from typing import Any
 from pytest_veeqo_alloc.live import LiveError, RefusedError
 
 Charge = dict[str, tuple[float, float]]
-"""Maps a sellable's description to the units that one write requests and the units that the whole run may allocate."""
+"""Maps a sellable (as text) to a pair: the units that a write requests, and the units that the run may allocate."""
 
 _MARGIN = 0.05
 """The seconds by which each time window of the rate limit is extended, for safety."""
@@ -48,7 +48,7 @@ class RunState:
         return True
 
     def claim(self, charge: Charge | None = None) -> str:
-        """Wait until the rate limit permits a request, and return its id. Raise RefusedError if too little is left."""
+        """Wait for the rate limit, and return a request id. Raise RefusedError if no writes or units are left."""
         while True:
             with self._state() as state:
                 if charge is not None:
@@ -77,7 +77,7 @@ class RunState:
                 raise RefusedError(f"the order pool has no free units left of {name}")
 
     def _wait(self, state: dict[str, Any]) -> float:
-        """Return the seconds after which to ask again, or 0 if the rate limit permits a request now."""
+        """Return the seconds to wait before the next attempt, or 0 if the rate limit permits a request now."""
         now, window = self.clock(), self.window + _MARGIN
         waits = []
         for request_id, request in list(state["requests"].items()):

@@ -26,7 +26,7 @@ _SET_BY_FORWARDER = frozenset({"host", "content-length", "expect", "accept-encod
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """The seconds to wait after 429 responses: `first`, then twice as long each time, at most `longest`, `total` in all."""
+    """The seconds to wait after 429 responses: `first`, then doubled. `longest` limits a wait, `total` the sum."""
 
     first: float = 1.0
     longest: float = 30.0
@@ -101,7 +101,7 @@ def _end_to_end_headers(message: Request | Response) -> Headers:
 
 
 def describe_error(error: Exception) -> tuple[str, bool]:
-    """Return a description of *error* without its text, and whether the request may have been sent."""
+    """Return what went wrong (without the text of *error*), and whether the request may have been sent."""
     # The classes are compared by name, since not every version of urllib3 has all of them.
     causes = {kind.__name__ for cause in _causes(error) for kind in type(cause).__mro__}
     if "SSLCertVerificationError" in causes:
@@ -131,7 +131,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def retry_after(response: Response, default: float) -> float:
-    """Return the seconds to wait by the `Retry-After` header (RFC 9110 section 10.2.3), or *default* without one."""
+    """Return the seconds to wait by `Retry-After` (RFC 9110 section 10.2.3), or *default* if there is no valid one."""
     value = (response.header("retry-after") or "").strip()
     if value.isascii() and value.isdigit():
         return float(value)

@@ -39,9 +39,10 @@ _REJECTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
-    """A parsed request, and the API call that it matches. `order_id` is 0 if the path has no valid one.
+    """A parsed request, and the API call that it matches. `order_id` is 0 if the path has no valid order id.
 
-    `sibling` has the ids in the path of an undocumented call: an order to read, or an order and allocation to delete.
+    `sibling` is (order id,) for a call that reads an order, (order id, allocation id) for a call that deletes an
+    allocation, and None for all other calls.
     """
 
     parsed: ParsedRequest
@@ -51,7 +52,7 @@ class IncomingCall:
 
     @classmethod
     def of(cls, request: Request) -> IncomingCall:
-        """Parse *request*."""
+        """Parse *request*, and recognise the API call."""
         operation, path = tables().operation, path_of(request.url)
         parsed = ParsedRequest.of(request, operation)
         is_documented = parsed.segment is not None and request.method.upper() == operation.method
@@ -71,12 +72,12 @@ def _rejection(errors: tuple[Finding, ...], policy: Policy) -> Outcome:
 
 @dataclass(slots=True)
 class _PlannedFault:
-    """A fault to inject into the next `times` responses. `is_met`: whether the fault was injected at least once."""
+    """A fault to inject into the next `times` responses. `was_injected`: whether it was injected at least once."""
 
     fault: Fault
     arguments: dict[str, Any]
     times: int
-    is_met: bool = False
+    was_injected: bool = False
 
 
 class Fake(BaseServer):
@@ -113,7 +114,7 @@ class Fake(BaseServer):
 
     @property
     def world(self) -> World:
-        """The orders, stock and allocations. Raise TypeError for a value that is not a `World`."""
+        """The state of the fake. Setting a value that is not a `World` raises TypeError."""
         return self._world
 
     @world.setter
@@ -124,7 +125,7 @@ class Fake(BaseServer):
 
     @property
     def policy(self) -> Policy:
-        """The behaviour where the documentation is silent. Raise TypeError for a value that is not a `Policy`."""
+        """The behaviour where the documentation is silent. Setting a value that is not a `Policy` raises TypeError."""
         return self._policy
 
     @policy.setter
@@ -188,7 +189,7 @@ class Fake(BaseServer):
 
     @property
     def problems(self) -> list[str]:
-        """Sentences about failures that are not findings, such as a fault that no request met."""
+        """Sentences about failures that are not findings, such as a fault that no request triggered."""
         self.settle()
         findings = self.findings if self._expected else NO_FINDINGS  # computing findings takes time
         found = {finding.rule for finding in (*findings, *(accepted.finding for accepted in findings.accepted))}
@@ -198,7 +199,9 @@ class Fake(BaseServer):
             if rule not in found
         ]
         with self._lock:
-            unmet = [f"no request met the fault {plan.fault.name}" for plan in self._planned if not plan.is_met]
+            unmet = [
+                f"no request triggered the fault {plan.fault.name}" for plan in self._planned if not plan.was_injected
+            ]
         return [*self._problems, *missing, *unmet]
 
     def handle(self, request: Request) -> Exchange:
@@ -255,13 +258,13 @@ class Fake(BaseServer):
     def _next_fault(self) -> _PlannedFault | None:
         planned = self._planned[0] if self._planned else None
         if planned is not None:
-            planned.times, planned.is_met = planned.times - 1, True
+            planned.times, planned.was_injected = planned.times - 1, True
             if not planned.times:
                 self._planned.popleft()
         return planned
 
     def _respond(self, record: Record, outcome: Outcome, planned: _PlannedFault | None) -> ResponsePlan:
-        """Return the response to send, and set the function that builds the response again for the log."""
+        """Return the response to send. Set `record.render`, which builds the response again on demand."""
 
         def render() -> ResponsePlan:
             if planned is None:

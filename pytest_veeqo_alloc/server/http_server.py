@@ -36,7 +36,7 @@ _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 
 _POLL_SECONDS = 0.05
 _RESET_SECONDS = 5
-"""Seconds to wait for the client's next request before a planned reset of the connection after the body."""
+"""The seconds to wait for the client's next request before the connection is reset after a response."""
 _DRAIN_SECONDS, _DRAIN_BYTES = 5, 200_000_000
 
 App = Callable[[Request], Exchange]
@@ -61,7 +61,7 @@ class Head(HasHeaders):
 
 
 def read_head(stream: BufferedIOBase) -> Head | None:
-    """Read the next head, or return None at the end. Raise RefusedRequestError if it is malformed or too large."""
+    """Return the head of the next request, or None at the end. Raise RefusedRequestError if it cannot be accepted."""
     line = stream.readline(_MAX_LINE + 1)
     if line in (b"\r\n", b"\n"):  # some clients send an empty line after a body
         line = stream.readline(_MAX_LINE + 1)
@@ -90,7 +90,7 @@ def _read_fields(stream: BufferedIOBase) -> list[tuple[str, str]]:
 
 
 def length_of(head: Head) -> int | None:
-    """Return the declared length, or None for a chunked body. Raise RefusedRequestError if too large or ambiguous."""
+    """Return the declared length of a body, or None if chunked. Raise RefusedRequestError if it cannot be accepted."""
     lengths = head.header_values("content-length")
     coding = ",".join(head.header_values("transfer-encoding")).lower()
     if coding:
@@ -248,7 +248,7 @@ class Handler(socketserver.StreamRequestHandler):
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
     def _wait(self, seconds: float, aborted: threading.Event, *, until_data: bool = False) -> bool:
-        """Wait *seconds*, or *until_data* arrives. Return False early if the client leaves or *aborted* is set."""
+        """Wait *seconds*, or *until_data* is received. Return False if the client leaves or *aborted* is set."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             self.connection.settimeout(min(left, _POLL_SECONDS))
@@ -309,7 +309,7 @@ def describe_bug(error: BaseException) -> str:
 class HTTPServer(socketserver.ThreadingTCPServer):
     """A threaded HTTP server that passes each complete request to *app*. *on_problem* gets a sentence about each bug.
 
-    To prevent DNS rebinding, a Host header may name only a loopback host, the address, or one of *names*.
+    To prevent DNS rebinding, a Host header may name only a loopback host, the host in *address*, or one of *names*.
     """
 
     allow_reuse_address = True

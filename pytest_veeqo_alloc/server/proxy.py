@@ -61,7 +61,7 @@ class Proxy(BaseServer):
             return self._refuse(log, record, 403, f"not forwarded: {error.for_command()}")
 
     def _refuse(self, log: Log, record: Record, status: int, sentence: str) -> Exchange:
-        """Return an error response, which is not logged, to a request that is not forwarded. A write is a problem."""
+        """Return an error response instead of forwarding the request. Add a problem if the request is a write."""
         if record.request.method not in READS:
             self.add_problem(f"request {record.number} was answered with {status}: {sentence}")
         record.source += f", answered here with {status}: {sentence}"

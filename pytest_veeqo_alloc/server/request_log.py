@@ -23,7 +23,7 @@ _SETTLE_SECONDS = 5
 
 @dataclass(slots=True, repr=False)
 class Record:
-    """A request in the log, with findings. `render` builds the response. `is_checked`: whether the response is checked."""
+    """A request in the log. `render` builds the response, and `is_checked` says whether the response is checked."""
 
     number: int
     request: Request
@@ -63,7 +63,7 @@ class Interactions(Sequence[Interaction]):
 
 
 OnRecord = Callable[[Record], object] | None
-"""A callback that gets each record of a request once the request has ended."""
+"""A callback that is called with the record of each request that has ended."""
 
 
 class Log:
@@ -86,7 +86,7 @@ class Log:
         return record
 
     def exchange(self, record: Record, plan: ResponsePlan, ending: Ending = "answered") -> Exchange:
-        """Return an exchange that ends *record*: with *ending* if all of the response was sent."""
+        """Return an exchange with *plan*. If all of the response is sent, the ending of *record* becomes *ending*."""
 
         def finish(sent: bool) -> None:
             with self._changed:
@@ -172,7 +172,7 @@ class BaseServer(ABC):
 
     @property
     def unexpected(self) -> Findings:
-        """The findings that the test does not expect. Wait for the requests in progress."""
+        """The findings that the test does not expect, once the requests in progress have ended."""
         self.settle()
         return self.without_expected(self.findings)
 
@@ -190,7 +190,7 @@ class BaseServer(ABC):
         self._problems.append(sentence)
 
     def publish(self) -> None:
-        """Send the new records to the engine's listener, except undocumented calls without findings."""
+        """Report new records to the listener that counts coverage, except undocumented calls without findings."""
         if not self.engine.is_counting:
             return
         records, self.log.published = self.log.records[self.log.published :], len(self.log.records)

@@ -26,7 +26,7 @@ from pytest_veeqo_alloc.spec.loader import tables
 
 @dataclass(frozen=True, slots=True)
 class ResponsePlan:
-    """A response and how to send it. `headers_after` and `body_after` are delays before the headers and within the body."""
+    """A response, and how to send it: `headers_after` and `body_after` are delays in seconds before these parts."""
 
     response: Response
     headers_after: float = 0
@@ -38,7 +38,7 @@ class ResponsePlan:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A response plan, an event that ends its delays, and a callback that gets whether all of the response was sent."""
+    """A response plan, an event that ends the delays, and a callback for whether all of the response was sent."""
 
     plan: ResponsePlan
     aborted: threading.Event
@@ -120,7 +120,7 @@ def order_text(story: Story) -> str:
 def _encoded_around_ids(
     units: tuple[tuple[int, tuple[tuple[int, int], ...]], ...], lines: tuple[Line, ...], *facts: Any
 ) -> tuple[str | int, ...]:
-    """Return an order's JSON split at its ids (0: order id, n: id of allocation n), or () if other values look like ids."""
+    """Return an order's JSON split at the ids (0: order, n: allocation n), or () if it has more than these ids."""
     allocations = tuple(Allocation(*unit, PLACEHOLDER + index) for index, unit in enumerate(units, start=1))
     story = Story(PLACEHOLDER, lines, allocations, *facts)
     parts = _PLACEHOLDERS.split(_compact(build_order(story)).decode())
@@ -133,18 +133,18 @@ def _encoded_around_ids(
 # Faults.
 
 Arguments = Mapping[str, Any]
-"""The arguments of a fault by name. The fake adds the request's `path` and, for a redirect, the base URL `elsewhere`."""
+"""The arguments of a fault by name. The fake adds the request's `path`, and `elsewhere` (a base URL) to a redirect."""
 
 Change = Callable[[ResponsePlan, Arguments], ResponsePlan]
 
 
 class DoesNotApplyError(ValueError):
-    """A fault cannot change a response, since the response does not have the part to change."""
+    """A fault cannot be applied to a response: the part to change is missing, or the part to add exists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault, and the name of its only argument. `carried_out` says whether the fake carries out the request anyway."""
+    """A fault, and the name of its only argument. `carried_out`: whether the fake carries out the request anyway."""
 
     name: str
     does: str
@@ -258,7 +258,7 @@ def _as_observed(response: Response) -> Response:
 
 
 def _owner_of(order: dict[str, Any], pointer: str, *, exists: bool) -> tuple[dict[str, Any], str]:
-    """Return the object that *pointer* points into, and the name of the member. Check whether the member *exists*."""
+    """Return the object with the member at *pointer*, and the member's name. Raise an error if *exists* is wrong."""
     try:
         owner, name = locate(order, pointer)
     except LookupError:

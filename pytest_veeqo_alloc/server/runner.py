@@ -32,7 +32,7 @@ class ServerSettings:
 def running(
     server: BaseServer, *, host: str = "127.0.0.1", port: int = 0, names: tuple[str, ...] = (), app: App | None = None
 ) -> Iterator[HTTPServer]:
-    """Run *server* during the block, or *app* in front of it. Yield the HTTP server. Raise OSError if it cannot listen."""
+    """Run *server*, behind *app* if given, and yield the HTTP server. Raise OSError if the port is in use."""
     with ExitStack() as stack:
         if isinstance(server, Fake):
 
@@ -62,7 +62,8 @@ def serve_fake(
     """Run a fake on the loopback interface, for `@given`, unittest and scripts. With pytest, use `veeqo_alloc_server`.
 
     At the end of the block, raise ContractViolation for an error that the test does not expect. Raise AssertionError
-    for an expected finding that is missing, or a fault that no request met. The fake's `reset()` discards all of these.
+    for an expected finding that is missing, or a fault that no request triggered. The fake's `reset()` discards all
+    findings, expectations and faults.
     """
     __tracebackhide__ = True
     fake = Fake(engine_of(contract) if contract is not None else Engine(profile), policy, api_key)

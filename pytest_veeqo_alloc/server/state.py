@@ -41,7 +41,7 @@ class Policy:
     - `malformed_json`: the error response to a body that cannot be parsed. This field has no word.
     - `wrong_key`: 'accept' accepts requests with any API key, and without a key.
 
-    The default of `wrong_key` follows the live API, which answered other calls with a wrong key with 401. With the other
+    The default of `wrong_key` follows the live API, which answered a wrong key with 401 in other calls. With the other
     defaults, a first test needs no setup.
     """
 
@@ -68,7 +68,7 @@ class Policy:
 
     @classmethod
     def strict(cls) -> Self:
-        """Return a policy that creates nothing, allocates all units or none, and rejects errors of profile strict."""
+        """Return a policy that creates nothing, allocates all units or none, and applies the strict profile."""
         return cls(
             unknown_order="not-found",
             unknown_warehouse="unprocessable",
@@ -117,17 +117,17 @@ class World:
         return replace(world, next_id=next_id, orders=world.orders.insert(order.order_id, order))
 
     def with_stock(self, sellable_id: int, stock: Stock) -> World:
-        """Return a copy with *stock* as the stock of the sellable in the warehouse of *stock*."""
+        """Return a copy with *stock* of a sellable. It replaces the stock of the sellable in the same warehouse."""
         others = (entry for entry in self.stock.get(sellable_id, ()) if entry.warehouse_id != stock.warehouse_id)
         entries = self.stock.insert(sellable_id, (*others, stock))
         return replace(self, stock=entries, warehouses=self.warehouses | {stock.warehouse_id})
 
     def order(self, order_id: int) -> Story | None:
-        """Return the order with the current stock, without its own allocations. Return None for an unknown order."""
+        """Return the order with the current stock of its sellables, or None for an unknown order."""
         story = self.orders.get(order_id)
         if story is None or all(line.sellable_id not in self.stock for line in story.lines):
             return story
-        stock = _reserve(self, story.allocations, -1).stock  # the builder of the JSON reserves these units again
+        stock = _reserve(self, story.allocations, -1).stock  # build_order reserves these units again
         lines = (replace(line, stock=stock.get(line.sellable_id, ())) for line in story.lines)
         return replace(story, lines=tuple(lines))
 
@@ -158,7 +158,7 @@ class Outcome:
 
 
 def allocate(world: World, policy: Policy, order_id: int, requested: AllocationRequest) -> tuple[World, Outcome]:
-    """Carry out the requested allocation as *policy* demands. Return the new state of the fake, and the outcome."""
+    """Carry out the requested allocation under *policy*. Return the new state of the fake, and the outcome."""
     wanted = {sellable: int(quantity) for sellable, quantity in requested.units.items() if quantity > 0}
     if (rejection := _unclear(requested, wanted, policy)) is not None:
         return world, rejection
@@ -206,7 +206,7 @@ def release(world: World, order_id: int, allocation_id: int) -> tuple[World, Out
 
 
 def _unclear(requested: AllocationRequest, wanted: Units, policy: Policy) -> Outcome | None:
-    """Return the rejection of a request without a warehouse, line items or valid quantities, or None if it has all."""
+    """Return a rejection if the request has no warehouse, no line items or an invalid quantity; otherwise None."""
     if requested.warehouse_id is None or not requested.units:
         return Outcome("unprocessable", reason="the request names no warehouse or no line item")
     if any(quantity % 1 for quantity in requested.units.values()):

@@ -187,7 +187,7 @@ def test_met_once_of_twice(veeqo_alloc_server):
     assert call(veeqo_alloc_server).status_code == 429
 """)  # fmt: skip
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*no request met the fault rate-limited*"])
+    result.stdout.fnmatch_lines(["*no request triggered the fault rate-limited*"])
 
 
 def test_cassette_plays_together_with_the_fake(pytester: pytest.Pytester) -> None:

@@ -64,7 +64,7 @@ def test_problems_are_listed_as_complaints() -> None:
     _, answer = call(fake, "GET", "findings")
     assert [sentence.partition(" (")[0] for sentence in answer["complaints"]] == [
         "no finding of null-value",
-        "no request met the fault gzip",
+        "no request triggered the fault gzip",
     ]
     assert not answer["ok"]
 
