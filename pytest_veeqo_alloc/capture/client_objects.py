@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Self
 
+from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.contract.findings import Findings
+from pytest_veeqo_alloc.contract.http_rules import STATUS_RULES, Operation, expected_statuses, resent
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response
 from pytest_veeqo_alloc.core.text import as_text
 
@@ -115,14 +117,16 @@ class Watch:
     def __init__(
         self,
         session: Any,
+        operation: Operation,
         *,
-        matches: Callable[[Interaction], bool],
-        check: Callable[[Interaction], Findings],
+        check: Callable[[Interaction, CheckContext], Findings],
         merge: Callable[[list[Findings]], Findings],
     ) -> None:
         self.interactions: list[Interaction] = []
         self.skipped = 0
-        self._matches, self._check, self._merge = matches, check, merge
+        self._operation, self._check, self._merge = operation, check, merge
+        self._expected: frozenset[int] | None = None
+        self._expectations: list[frozenset[int] | None] = []
         self._checked: list[Findings] = []
         self._hook = self._on_async_response if hasattr(session, "aclose") else self._on_response
         attributes = (getattr(session, name, None) for name in ("event_hooks", "hooks"))  # httpx, requests
@@ -138,9 +142,25 @@ class Watch:
 
     @property
     def findings(self) -> Findings:
-        """The findings about all interactions so far, in the order of the interactions."""
-        self._checked += map(self._check, self.interactions[len(self._checked) :])
-        return self._merge(self._checked)
+        """The findings of all interactions so far, in the order of the interactions."""
+        intermediate = resent(self.interactions, self._operation)
+        for index in range(len(self._checked), len(self.interactions)):
+            context = CheckContext(self._expectations[index], is_final=index not in intermediate)
+            self._checked.append(self._check(self.interactions[index], context))
+        return self._merge(
+            [
+                findings.where(lambda finding: finding.rule not in STATUS_RULES) if index in intermediate else findings
+                for index, findings in enumerate(self._checked)
+            ]
+        )
+
+    def expect_status(self, statuses: int | Iterable[int] | None) -> None:
+        """Expect one of *statuses*, a number or several, in the following responses, or the documented one if None.
+
+        The requests are checked all the same. If a request is repeated, only its last response counts. Raise TypeError
+        if *statuses* has something other than numbers.
+        """
+        self._expected = expected_statuses(statuses)
 
     def close(self) -> None:
         """Stop watching the session. Recorded interactions are kept. Closing twice is allowed."""
@@ -156,18 +176,22 @@ class Watch:
     def _on_response(self, response: Any, *args: object, **kwargs: object) -> None:
         if self._is_relevant(response):
             _ = response.read() if hasattr(response, "read") else response.content  # httpx, or requests
-            self.interactions.append(interaction_of(response))
+            self._record(response)
 
     async def _on_async_response(self, response: Any) -> None:
         if self._is_relevant(response):
             await response.aread()
-            self.interactions.append(interaction_of(response))
+            self._record(response)
+
+    def _record(self, response: Any) -> None:
+        self.interactions.append(interaction_of(response))
+        self._expectations.append(self._expected)
 
     def _is_relevant(self, response: Any) -> bool:
         """Return whether *response* is for the checked operation, without reading the body."""
         request = None
         with contextlib.suppress(AttributeError, RuntimeError, TypeError):  # the response has no request
             request = Request(response.request.method, str(response.request.url))
-        is_relevant = self._matches(Interaction(request))
+        is_relevant = self._operation.matches(Interaction(request))
         self.skipped += not is_relevant
         return is_relevant

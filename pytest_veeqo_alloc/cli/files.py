@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import CassetteVersionError, Kind, LoadedFile, load
 from pytest_veeqo_alloc.capture.writers import render_redacted
-from pytest_veeqo_alloc.contract.checker import CheckContext
+from pytest_veeqo_alloc.contract.checker import expecting
 from pytest_veeqo_alloc.contract.findings import Findings
+from pytest_veeqo_alloc.contract.http_rules import expected_statuses, resent
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.redaction.lint import age_breaches, body_breaches, format_breach
 from pytest_veeqo_alloc.redaction.redactor import Redactor
 from pytest_veeqo_alloc.reporting.formatters import CheckRun, FileResult
-from pytest_veeqo_alloc.spec.loader import operation_matches, side_of
+from pytest_veeqo_alloc.spec.loader import operation_matches, side_of, tables
 
 _SUFFIXES = (".json", ".yaml", ".yml", ".har")
 _OURS = (b"interactions", b"allocation", b"sellable")
@@ -71,10 +72,13 @@ def _check(run: CheckRun, engine: Engine, path: str, loaded: LoadedFile, options
         if options.lint:
             results.append(engine.file_findings(body_breaches(loaded.kind, loaded.body)))
         _add(run, engine, path, path, engine.merge(results))
-    for interaction in loaded.interactions:
+    expected, intermediate = expected_statuses(options.expect_status), resent(loaded.interactions, tables().operation)
+    for index, interaction in enumerate(loaded.interactions):
         results = [engine.lint(interaction)] if options.lint else []
         if operation_matches(interaction) or interaction.request is None:
-            results.insert(0, engine.evaluate(interaction, CheckContext(options.expect_status, stored=True)))
+            context = expecting(expected, interaction.response, stored=True)
+            context = replace(context, is_final=index not in intermediate)
+            results.insert(0, engine.evaluate(interaction, context))
         _add(run, engine, path, interaction.source, engine.merge(results))
     if options.lint and options.max_age is not None and loaded.kind in ("cassette", "har"):
         age = engine.file_findings(age_breaches(loaded.recorded_on, engine.settings.deviations.today, options.max_age))

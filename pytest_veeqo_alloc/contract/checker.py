@@ -25,9 +25,9 @@ from pytest_veeqo_alloc.contract.http_rules import (
     target_breaches,
 )
 from pytest_veeqo_alloc.contract.json_reader import TOO_DEEP, Reading, from_parsed, read
-from pytest_veeqo_alloc.contract.rules import CATALOGUE, EQUATIONS, Severity, Side
+from pytest_veeqo_alloc.contract.rules import CATALOGUE, EQUATIONS, SEVERITIES, Severity, Side
 from pytest_veeqo_alloc.contract.structure import walk_request, walk_response
-from pytest_veeqo_alloc.core.http import Interaction, Request, Response
+from pytest_veeqo_alloc.core.http import Interaction, Request, Response, is_client_error
 from pytest_veeqo_alloc.core.json_pointer import resolve
 from pytest_veeqo_alloc.core.text import NOTHING, describe_openly
 
@@ -60,16 +60,29 @@ class Settings:
 class CheckContext:
     """What the caller of a check knows about the interaction.
 
-    `expect_status` is the status that the test expects. If `broken_request`, the request is broken on purpose. If
-    `stored`, the interaction comes from a file, and headers may be missing. If `watched`, the sequence of requests is
-    checked as well. `known_keys` are API keys that the request must not expose.
+    `expected` has the statuses that the test expects. If `broken_request`, the request is broken on purpose, and a 2xx is
+    a breach. If `skips_request`, the request is not checked. If `stored`, the interaction comes from a file, and headers
+    may be missing. If `watched`, the sequence of requests is checked as well. If not `is_final`, the status is not
+    checked: the same request was sent again, or the fake answered. The request must expose none of the `known_keys`.
     """
 
-    expect_status: int | None = None
+    expected: frozenset[int] | None = None
     broken_request: bool = False
+    skips_request: bool = False
     stored: bool = False
     known_keys: tuple[str, ...] = ()
     watched: bool = False
+    is_final: bool = True
+
+
+def expecting(statuses: frozenset[int] | None, response: Response | None, *, stored: bool = False) -> CheckContext:
+    """Return the context for *response*, which should have one of *statuses*.
+
+    The request of an expected 4xx is not checked, since the test breaks it on purpose.
+    """
+    failures = frozenset(filter(is_client_error, statuses or ()))
+    is_failure = bool(failures) and (failures == statuses or (response is not None and response.status in failures))
+    return CheckContext(statuses, skips_request=is_failure, stored=stored)
 
 
 NO_CONTEXT = CheckContext()
@@ -83,7 +96,8 @@ class RawResult:
     """The breaches that a check found, before a profile gives them severities.
 
     `interaction` is None if the check was of something else, such as a body. A parsed body is None if its message is
-    unknown, a request that is broken on purpose, or a response other than 2xx.
+    unknown, a request that is broken on purpose, or a response other than 2xx. `broken_rules` has the rules that a
+    request breaks on purpose.
     """
 
     breaches: list[SidedBreach]
@@ -91,6 +105,7 @@ class RawResult:
     context: CheckContext = NO_CONTEXT
     request_body: Reading | None = None
     response_body: Reading | None = None
+    broken_rules: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +131,17 @@ def examine(
     if request is not None and parsed is None:
         parsed = ParsedRequest.of(request, tables.operation)
     response_body = read(response.body) if response is not None and response.is_success else None
-    expected = context.expect_status
-    is_broken = context.broken_request or (expected is not None and 400 <= expected < 500)
+    is_broken = context.broken_request or context.skips_request
+    sent = [] if parsed is None or context.skips_request else _request(parsed, tables, context)
     if parsed is not None and not is_broken:
-        breaches += (("request", breach, parsed.body.value) for breach in _request(parsed, tables, context))
+        breaches += (("request", breach, parsed.body.value) for breach in sent)
     if response is not None:
         value = response_body.value if response_body is not None else None
         found = _response(response, response_body, parsed, tables, context)
         breaches += (("response", breach, value) for breach in found)
     request_body = None if is_broken or parsed is None else parsed.body
-    return RawResult(breaches, interaction, context, request_body, response_body)
+    rules = frozenset(breach.rule for breach in sent) if context.broken_request else frozenset[str]()
+    return RawResult(breaches, interaction, context, request_body, response_body, rules)
 
 
 def examine_body(side: Side, value: Any, tables: Tables) -> RawResult:
@@ -152,7 +168,7 @@ def _response(
     response: Response, body: Reading | None, parsed: ParsedRequest | None, tables: Tables, context: CheckContext
 ) -> list[Breach]:
     operation = tables.operation
-    status = status_breaches(response.status, operation, expect=context.expect_status, broken=context.broken_request)
+    status = status_breaches(response.status, operation, context.expected, context.broken_request, context.is_final)
     if body is None:
         return [*status, *(error_body_breaches(response.body) if response.status >= 400 else [])]
     if response.status in (204, 205) and not response.body:
@@ -178,14 +194,31 @@ def _body(side: Side, body: Reading, tables: Tables) -> tuple[list[Breach], bool
     return [*body.breaches, *found], is_readable
 
 
+def _severities(raw: RawResult, settings: Settings) -> Mapping[str, Severity]:
+    """Return the severity of each rule. Accepting a broken request is as severe as the most severe rule that it breaks.
+
+    A lower severity of the rule broken-request-accepted applies as well.
+    """
+    if not raw.broken_rules:
+        return settings.severities
+    # A server that ignores an unknown member does no harm.
+    ranks = [SEVERITIES.index(settings.severities[rule]) for rule in raw.broken_rules if rule != "undocumented-field"]
+    rank = min(ranks, default=SEVERITIES.index("off"))
+    severity = SEVERITIES[max(rank, SEVERITIES.index(settings.severities["broken-request-accepted"]))]
+    return {**settings.severities, "broken-request-accepted": severity}
+
+
 def to_findings(raw: RawResult, tables: Tables, settings: Settings) -> Findings:
     """Return the breaches in *raw* as findings, ordered by place. API keys are masked."""
+    severities = _severities(raw, settings)
+    # A cassette may have played the response.
+    is_stored = raw.context.stored or (raw.interaction is not None and bool(raw.interaction.exchange_id))
     findings, accepted = [], []
     for side, breach, body in raw.breaches:
-        severity = settings.severities[breach.rule]
+        severity = severities[breach.rule]
         if severity == "off":
             continue
-        if raw.context.stored and severity == "error":
+        if is_stored and severity == "error":
             severity = CATALOGUE[breach.rule].stored
         finding = _finding(side, breach, severity, body if settings.show_values else None)
         deviation = settings.deviations.find(finding)
@@ -196,12 +229,21 @@ def to_findings(raw: RawResult, tables: Tables, settings: Settings) -> Findings:
             findings.append(replace(finding, remedy=remedy))
         else:
             accepted.append(Accepted(finding, deviation.reason))
+    if _is_explained(raw, findings):
+        findings = [finding for finding in findings if finding.rule != "undocumented-status"]
     findings.sort(key=_place)
     if (findings or accepted) and raw.interaction is not None and (request := raw.interaction.request) is not None:
         keys = [key for key in (*keys_of(request, tables.operation), *raw.context.known_keys) if len(key) >= LONG_KEY]
         findings = [finding.mask_keys(keys) for finding in findings]
         accepted = [Accepted(entry.finding.mask_keys(keys), entry.reason) for entry in accepted]
     return Findings(findings, accepted=accepted, profile=settings.profile, operation=tables.operation.name)
+
+
+def _is_explained(raw: RawResult, findings: list[Finding]) -> bool:
+    """Return whether an error of the request explains that the status is a 4xx."""
+    response = raw.interaction.response if raw.interaction is not None else None
+    is_rejected = response is not None and is_client_error(response.status)
+    return is_rejected and any(finding.side == "request" and finding.severity == "error" for finding in findings)
 
 
 def _finding(side: Side, breach: Breach, severity: Severity, body: Any) -> Finding:

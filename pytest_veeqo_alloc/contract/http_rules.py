@@ -11,7 +11,8 @@ from urllib.parse import unquote, unquote_plus, urlsplit
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.json_reader import read
 from pytest_veeqo_alloc.core.formats import is_uri_reference
-from pytest_veeqo_alloc.core.http import Interaction, Request, Response, is_success
+from pytest_veeqo_alloc.core.http import Interaction, Request, Response, is_client_error, is_success
+from pytest_veeqo_alloc.core.json_pointer import mask_path
 from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number, safe_method
 
 
@@ -93,15 +94,14 @@ LONG_KEY = 8  # a shorter API key could occur in a longer string by chance
 
 def target_breaches(request: Request, segment: str | None, operation: Operation) -> list[Breach]:
     """Return the breaches about method and path. *segment* is the order id, or None for an undocumented path."""
-    breaches = []
+    if segment is None:
+        return [Breach("wrong-path", None, mask_path(path_of(request.url)) or "another path", location="path")]
     if request.method != operation.method:
         got = safe_method(request.method) or "another method"
-        breaches.append(Breach("wrong-method", None, got, operation.method, "method"))
-    if segment is None:
-        breaches.append(Breach("wrong-path", None, "another path", location="path"))
-    elif not is_integer(segment) and not breaches:
-        breaches.append(Breach("order-id-not-integer", None, describe(segment), location="path:order_id"))
-    return breaches
+        return [Breach("wrong-method", None, got, operation.method, "method")]
+    if not is_integer(segment):
+        return [Breach("order-id-not-integer", None, describe(segment), location="path:order_id")]
+    return []
 
 
 def key_breaches(
@@ -174,14 +174,55 @@ def is_json_type(value: str) -> bool:
     return _MEDIA_TYPE.fullmatch(value.partition(";")[0].strip()) is not None
 
 
-def status_breaches(status: int, operation: Operation, *, expect: int | None, broken: bool) -> list[Breach]:
-    """Return the breach about *status*, if any. *expect* defaults to the documented status, or to any 4xx if *broken*."""
+STATUS_RULES = frozenset({"wrong-status", "undocumented-status", "server-error", "unexpected-status"})
+"""The ids of the rules that apply only to a final response, not to one after which the request was sent again."""
+
+
+def expected_statuses(value: int | Iterable[int] | None) -> frozenset[int] | None:
+    """Return the statuses in *value*: None, a number or several numbers. Raise TypeError for anything else."""
+    if value is None:
+        return None
+    statuses: list[int] = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+    if not statuses or any(isinstance(status, bool) or not isinstance(status, int) for status in statuses):
+        raise TypeError(
+            f"expect_status must be a number such as 404, or several such as {{201, 422}}, not {value!a:.60}"
+        )
+    return frozenset(statuses)
+
+
+def resent(interactions: Sequence[Interaction], operation: Operation) -> frozenset[int]:
+    """Return the index of each response that is no 2xx and after which the same request was sent again.
+
+    Requests are the same if they have the same order id and body, for example after a 429 or a redirect.
+    """
+    later: set[tuple[str | None, bytes | None]] = set()
+    found = set()
+    for index in range(len(interactions) - 1, -1, -1):
+        request, response = interactions[index].request, interactions[index].response
+        if request is not None:
+            content = operation.order_segment(request.url), request.body
+            if content in later and (response is None or not response.is_success):
+                found.add(index)
+            later.add(content)
+    return frozenset(found)
+
+
+def status_breaches(
+    status: int, operation: Operation, expected: frozenset[int] | None, broken: bool, is_final: bool
+) -> list[Breach]:
+    """Return the breach of a rule about *status*, or an empty list.
+
+    *expected* defaults to the documented status, or to any 4xx for a *broken* request. A 2xx for a *broken* request is
+    always a breach. Otherwise only a final response can break a rule.
+    """
     wanted = "a 4xx status" if broken else str(operation.status)
     if broken and is_success(status):
         rule = "broken-request-accepted"
-    elif expect is not None:
-        rule, wanted = ("" if status == expect else "unexpected-status"), str(expect)
-    elif status == operation.status or (broken and 400 <= status < 500):
+    elif not is_final:
+        rule = ""
+    elif expected is not None:
+        rule, wanted = ("" if status in expected else "unexpected-status"), " or ".join(map(str, sorted(expected)))
+    elif status == operation.status or (broken and is_client_error(status)):
         rule = ""
     elif 500 <= status < 600:
         rule = "server-error"

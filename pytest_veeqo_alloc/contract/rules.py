@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 from pytest_veeqo_alloc.core.text import unknown_name
 
@@ -15,7 +15,7 @@ Side = Literal["request", "response", "file"]
 
 BODY_SIDES: tuple[BodySide, ...] = ("request", "response")
 PROFILES = ("lenient", "documented", "strict")
-SEVERITIES = ("error", "warning", "off")
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "off")
 
 _LETTERS: dict[str, Severity] = {"e": "error", "w": "warning", "-": "off"}
 
@@ -81,10 +81,10 @@ _ROWS: tuple[_Row, ...] = (
      "answer with the header content-type: application/json", _JSON_TYPE),
     ("wrong-status", "response", "documented", "eee", "a 2xx status other than 201", "201", "answer with 201 Created",
      _RESPONSES),
-    ("undocumented-status", "response", "documented", "-we", "an undocumented status", "201, the only documented status",
+    ("undocumented-status", "response", "documented", "eee", "an undocumented status", "201, the only documented status",
      "pass expect_status= if the test expects this status; otherwise read the response body for the reason", _RESPONSES),
-    ("server-error", "response", "rfc", "wee", "a 5xx status", "201, or a 4xx status for a client error",
-     "find the cause in the server's log; answer a client error with 4xx", "RFC 9110 section 15.6"),
+    ("server-error", "response", "rfc", "eee", "a 5xx status", "201, or a 4xx status for a client error",
+     "find the cause in the server's log, or pass expect_status= if the test expects this status", "RFC 9110 section 15.6"),
     ("unexpected-status", "response", "convention", "eee", "a status other than the expected one",
      "the status given as expect_status=", "read the response body for the reason, or correct expect_status=",
      "the expect_status= argument of the check"),
@@ -103,6 +103,7 @@ _ROWS: tuple[_Row, ...] = (
      "no stack trace, database error or server file path",
      "answer with a message for the client, and write the details to the server's log",
      "OWASP, 'Improper Error Handling'"),
+    # The severities apply if it is unknown which rule the request breaks; otherwise those of that rule apply.
     ("broken-request-accepted", "response", "convention", "eee", "a deliberately broken request that was accepted",
      "a 4xx status", "answer with a 4xx status and allocate nothing",
      "RFC 9110 section 15.5; the broken_request= argument of the check"),
@@ -268,7 +269,7 @@ def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict
             raise ValueError(unknown_name("rule", rule_id, CATALOGUE))
         if severity not in SEVERITIES:
             raise ValueError(unknown_name(f"severity for {rule_id}", severity, SEVERITIES))
-        chosen[rule_id] = cast(Severity, severity)
+        chosen[rule_id] = severity
     return chosen
 
 

@@ -21,6 +21,11 @@ def is_success(status: int) -> bool:
     return 200 <= status < 300
 
 
+def is_client_error(status: int) -> bool:
+    """Return whether *status* is 4xx (RFC 9110 section 15.5)."""
+    return 400 <= status < 500
+
+
 @functools.cache
 def reason_phrase(status: int) -> str:
     """Return the reason phrase for *status* (RFC 9110), or an empty string for an unassigned status."""

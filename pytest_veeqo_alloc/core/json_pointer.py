@@ -87,6 +87,7 @@ def diff(old: Any, new: Any, pointer: str = "") -> Iterator[tuple[str, Any, Any]
 
 # The name of an undocumented member could be a secret (digits alone: a telephone number) or control a terminal.
 _HARMLESS = re.compile(r"(?![0-9]{6,}\Z)[A-Za-z0-9_?-]{1,64}\Z")
+_HARMLESS_SEGMENT = re.compile(r"[A-Za-z][a-z_.-]{0,30}\Z")
 _MASKED = re.compile(r"\(name of [0-9]{1,9} characters?\)\Z")
 
 
@@ -104,6 +105,11 @@ def mask_location(location: str) -> str:
     """Return *location*, such as `query:NAME`, with a placeholder for NAME if it may be secret."""
     kind, colon, name = location.partition(":")
     return f"{kind}:{_mask_token(name)}" if colon else location
+
+
+def mask_path(path: str) -> str:
+    """Return the URL path *path* with `*` for each segment that is not a harmless name, such as an id."""
+    return "/".join(segment if not segment or _HARMLESS_SEGMENT.match(segment) else "*" for segment in path.split("/"))
 
 
 def mask_key(place: str | None, key: str) -> str | None:

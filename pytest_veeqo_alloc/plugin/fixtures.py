@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,17 +56,16 @@ def veeqo_alloc_schemas(veeqo_alloc_contract: Contract) -> Schemas:
 
 
 @pytest.fixture
-def veeqo_alloc_watch(
-    request: pytest.FixtureRequest, veeqo_alloc_contract: Contract
-) -> Iterator[Callable[[Any], Watch]]:
+def veeqo_alloc_watch(request: pytest.FixtureRequest, veeqo_alloc_contract: Contract) -> Iterator[Callable[..., Watch]]:
     """Return a function that watches a requests.Session, httpx.Client or httpx.AsyncClient and returns the `Watch`.
 
-    Every allocation that the session sends is checked. An error fails the test.
+    Every allocation that the session sends is checked. An error fails the test. In a test of failures, give
+    `expect_status=`, one status or several, or call `expect_status(...)` of the `Watch`.
     """
     with ExitStack() as stack:
 
-        def watch(session: Any) -> Watch:
-            started = veeqo_alloc_contract.watch(session)
+        def watch(session: Any, expect_status: int | Iterable[int] | None = None) -> Watch:
+            started = veeqo_alloc_contract.watch(session, expect_status=expect_status)
             stack.callback(started.close)
             listener_of(request.config).observe(engine_of(veeqo_alloc_contract), started)
             return started

@@ -9,6 +9,7 @@ import logging
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from pytest_veeqo_alloc.capture.documents import MAX_YAML, UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import cassette_headers, load, status_code, values_by_header
 from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.contract.findings import Findings
+from pytest_veeqo_alloc.contract.http_rules import resent
 from pytest_veeqo_alloc.core.http import (
     EXCHANGE_HEADER,
     ContentDecodingError,
@@ -38,7 +40,7 @@ from pytest_veeqo_alloc.live.permission import port_of
 from pytest_veeqo_alloc.recording.matching import RecordedRequest, UnmatchedRequestError, unmatched_message
 from pytest_veeqo_alloc.recording.network_guard import AllowedHosts, guard_network
 from pytest_veeqo_alloc.recording.paths import BUNDLED_RELAXED, CassetteError, CassetteFile
-from pytest_veeqo_alloc.spec.loader import operation_matches
+from pytest_veeqo_alloc.spec.loader import operation_matches, tables
 
 _MATCHER = "veeqo_alloc"
 _SEEN = "veeqo_alloc_seen"
@@ -217,8 +219,8 @@ class CassettePlayer:
 
     @property
     def findings(self) -> Findings:
-        """The findings about allocation calls. Any status is accepted, and bundled responses are not checked."""
-        return self._engine.merge(map(self._evaluate, filter(operation_matches, self.interactions)))
+        """The findings about allocation calls. Bundled responses are not checked."""
+        return self._engine.merge(findings for _, findings in self._evaluated(self.interactions))
 
     def owns(self, interaction: Interaction) -> bool:
         """Return whether this cassette played or recorded *interaction*, and therefore reports it."""
@@ -236,8 +238,8 @@ class CassettePlayer:
         passed: list[tuple[Origin, list[Interaction]]] = [("cassette", self._replayed()), ("target", self.recorded)]
         for origin, interactions in passed:
             context = CheckContext(stored=origin == "cassette")
-            for interaction in filter(operation_matches, interactions):
-                self._engine.publish(origin, self._checked_part(interaction), self._evaluate(interaction), context)
+            for interaction, findings in self._evaluated(interactions):
+                self._engine.publish(origin, interaction, findings, context)
 
     def _replayed(self) -> list[Interaction]:
         return [self._interaction(index, request) for request, index in self._played]
@@ -247,12 +249,14 @@ class CassettePlayer:
         stored, response = self._cassette.data[index]
         return Interaction(request or request_of(stored), response_of(response), f"{self.file.name}#{index + 1}")
 
-    def _evaluate(self, interaction: Interaction) -> Findings:
-        status = interaction.response.status if interaction.response else None
-        return self._engine.evaluate(self._checked_part(interaction), CheckContext(status, stored=True))
-
-    def _checked_part(self, interaction: Interaction) -> Interaction:
-        return Interaction(interaction.request, None, interaction.source) if self.file.is_bundled else interaction
+    def _evaluated(self, interactions: list[Interaction]) -> Iterator[tuple[Interaction, Findings]]:
+        """Yield each allocation call with its findings. The response of a bundled cassette is left out."""
+        calls = list(filter(operation_matches, interactions))
+        intermediate = resent(calls, tables().operation)
+        for index, call in enumerate(calls):
+            checked = replace(call, response=None) if self.file.is_bundled else call
+            context = CheckContext(stored=True, is_final=index not in intermediate)
+            yield checked, self._engine.evaluate(checked, context)
 
     def _matches(self, now: Any, stored: Any) -> bool:
         return not self._parse(stored).differences(request_of(now), self._relaxed)

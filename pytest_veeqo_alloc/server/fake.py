@@ -271,7 +271,7 @@ class Fake(BaseServer):
                 return ResponsePlan(responses.response_to(outcome, self.url))
             response = responses.response_to(outcome, self.url) if planned.fault.carried_out else Response(201)
             arguments = {**planned.arguments, "path": path_of(record.request.url)}
-            return planned.fault.change(ResponsePlan(response), arguments)
+            return responses.signed(planned.fault.change(ResponsePlan(response), arguments))
 
         record.render = lambda: render().response
         if planned is None:

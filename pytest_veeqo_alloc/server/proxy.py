@@ -6,7 +6,7 @@ import json
 import uuid
 from dataclasses import replace
 
-from pytest_veeqo_alloc.contract.http_rules import keys_of
+from pytest_veeqo_alloc.contract.http_rules import STATUS_RULES, keys_of
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response, decode_content_or_empty
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import LiveError, NotSentError, SendError
@@ -30,6 +30,7 @@ class Proxy(BaseServer):
     def __init__(self, engine: Engine, live: LiveClient, *, reads: bool = False, on_record: OnRecord = None) -> None:
         super().__init__(engine, on_record)
         self._live, self._reads, self._via = live, reads, f"veeqo-alloc-{uuid.uuid4().hex}"
+        self._failed: dict[tuple[str | None, bytes | None], Record] = {}
 
     def leads_to(self, own: str) -> bool:
         """Return whether the target is this proxy itself, which listens at *own* (`host:port`)."""
@@ -78,7 +79,16 @@ class Proxy(BaseServer):
         record.render, record.ending, record.is_checked = lambda: decoded, "answered", not is_read
         if record.is_checked:
             record.response_findings = findings_of_response(self.engine, Interaction(request, decoded))
+            self._keep_final_statuses(record, request, is_success=decoded.is_success)
         return log.exchange(record, ResponsePlan(response))
+
+    def _keep_final_statuses(self, record: Record, request: Request, *, is_success: bool) -> None:
+        """Drop the findings about the status of an earlier failure if *record* is the same request, sent again."""
+        sent = tables().operation.order_segment(request.url), request.body
+        if (earlier := self._failed.pop(sent, None)) is not None:
+            earlier.response_findings = earlier.response_findings.where(lambda found: found.rule not in STATUS_RULES)
+        if not is_success:
+            self._failed[sent] = record
 
 
 def _error(status: int, sentence: str) -> ResponsePlan:

@@ -72,6 +72,12 @@ def response_to(outcome: Outcome, base_url: str = "") -> Response:
     return Response(operation.status, (*_HEADERS, location), body)
 
 
+def signed(plan: ResponsePlan) -> ResponsePlan:
+    """Return *plan* with the `Server` header of the fake, by which checks recognise its responses."""
+    others = [(name, value) for name, value in plan.response.headers if name.lower() != "server"]
+    return replace(plan, response=replace(plan.response, headers=(*others, _SERVER)))
+
+
 def json_response(status: int, value: Any, headers: Headers = ()) -> Response:
     """Return a response with *value* as JSON, and with the content type that the live API uses."""
     return Response(status, (*_HEADERS, *headers), _compact(value))

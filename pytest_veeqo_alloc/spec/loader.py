@@ -28,7 +28,9 @@ PACKS = ("observed",)
 """The names of the bundled packs of deviations."""
 
 _FOLDER_IN_WHEEL = "_shipped"
-_MIN_ORDER_MEMBERS = 5  # other objects of the API share up to four members with an order, such as id and tags
+_ORDER_ALONE, _ALLOCATIONS, _BESIDE = "allocated_completely", "allocations", ("deliver_to", "line_items")
+"""Members that only an order has. Products and orders of other shops have its other members, such as id and tags."""
+
 _OPENAPI_NAMES: dict[BodySide, str] = {"request": "allocation_request", "response": "order"}
 _NOT_IN_OPENAPI = ("$schema", "$id", "$defs", "x-rule")
 
@@ -131,14 +133,15 @@ def operation_matches(interaction: Interaction) -> bool:
 
 
 def side_of(value: Any) -> BodySide | None:
-    """Return "request" or "response" if *value* looks like such a body, otherwise None."""
+    """Return "request" if *value* is the body of an allocation, "response" if it is an order, otherwise None."""
     if not isinstance(value, dict):
         return None
-    ((name, _, allocation),) = tables().request.children
-    if isinstance(value.get(name), dict) or value.keys() >= allocation.fields.keys():
+    ((wrapper, _, allocation),) = tables().request.children
+    inner = value.get(wrapper)
+    if isinstance(inner, dict) and not allocation.fields.keys().isdisjoint(inner):
         return "request"
-    documented = value.keys() & tables().response.fields.keys()
-    return "response" if len(documented) >= _MIN_ORDER_MEMBERS else None
+    is_order = _ORDER_ALONE in value or (_ALLOCATIONS in value and any(name in value for name in _BESIDE))
+    return "response" if is_order else None
 
 
 def load_deviations(named: str | os.PathLike[str] | Deviation) -> tuple[Deviation, ...]:

@@ -270,17 +270,18 @@ def test_watched(veeqo_alloc_watch):
 
 
 def test_checked_response_of_the_fake_can_warn(suite: pytest.Pytester) -> None:
-    result = run(suite, "--veeqo-alloc-profile", "lenient", "--veeqo-alloc-rule", "undocumented-status=warning", tests=GOOD + """
+    result = run(suite, tests=GOOD + """
 import requests
 
-def test_refused(veeqo_alloc_server, veeqo_alloc_contract):
+def test_added(veeqo_alloc_server, veeqo_alloc_contract):
+    veeqo_alloc_server.inject_fault("extra-member", pointer="/colour")
     url = veeqo_alloc_server.url + "/orders/447452/allocations"
-    response = requests.post(url, json=GOOD, headers={"x-api-key": "another"}, timeout=5)
+    response = requests.post(url, json=GOOD, headers={"x-api-key": veeqo_alloc_server.api_key}, timeout=5)
     veeqo_alloc_contract.validate_response(response)
 """)  # fmt: skip
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
-        ["veeqo-alloc: 1 interaction checked", "veeqo-alloc: warning: undocumented-status at response status"]
+        ["veeqo-alloc: 1 interaction checked", "veeqo-alloc: warning: undocumented-field at response /colour"]
     )
 
 

@@ -51,6 +51,25 @@ def redirecting(location: str) -> type[Allocating]:
     return Redirecting
 
 
+def answering(*statuses: int) -> type[Allocating]:
+    """Return a handler that answers POSTs with *statuses* in turn. A 307 leads to the same path."""
+    remaining = list(statuses)
+
+    class Answering(Allocating):
+        def do_POST(self) -> None:  # the name that http.server looks for
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            status = remaining.pop(0)
+            if status == 307:
+                self.send_response(307)
+                self.send_header("Location", self.path)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+            else:
+                self.answer(status, ORDER if status == 201 else b"")
+
+    return Answering
+
+
 @contextmanager
 def serving(handler: type[BaseHTTPRequestHandler] = Allocating) -> Iterator[str]:
     """Serve with *handler* until the block ends; yield the URL."""

@@ -9,9 +9,9 @@ import pytest
 import requests
 from support.bodies import BARE, BODY
 from support.clients import NO_CERTIFICATES
-from support.servers import Allocating, serving
+from support.servers import Allocating, answering, serving
 
-from pytest_veeqo_alloc import Contract
+from pytest_veeqo_alloc import Contract, serve_fake
 
 PATH = "/orders/447452/allocations"
 HEADERS = {"x-api-key": "test-key"}
@@ -75,6 +75,89 @@ def test_findings_grow_with_the_session(server_url: str) -> None:
         assert len(watch.findings) == 1
         session.post(server_url + PATH, json=BARE, headers=HEADERS)
         assert len(watch.findings) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "rule"), [(404, "undocumented-status"), (302, "undocumented-status"), (500, "server-error")]
+)
+@pytest.mark.parametrize("profile", ["lenient", "documented", "strict"])
+def test_watched_failure_is_an_error_in_every_profile(profile: str, status: int, rule: str) -> None:
+    with serving(answering(status)) as url, requests.Session() as session, Contract(profile).watch(session) as watch:
+        session.post(url + PATH, json=BODY, headers=HEADERS, allow_redirects=False)
+    (finding,) = watch.findings.errors
+    assert (finding.rule, finding.got) == (rule, str(status))
+    assert "expect_status=" in finding.remedy
+
+
+@pytest.mark.parametrize("statuses", [(429, 429, 201), (503, 201), (401, 201)])
+def test_only_the_last_response_to_a_repeated_request_counts(statuses: tuple[int, ...]) -> None:
+    with serving(answering(*statuses)) as url, requests.Session() as session, Contract().watch(session) as watch:
+        for _ in statuses:
+            session.post(url + PATH, json=BODY, headers=HEADERS)
+    assert watch.findings.ok
+
+
+def test_response_counts_again_if_it_was_the_last_one_when_findings_were_read() -> None:
+    with serving(answering(429, 201)) as url, requests.Session() as session, Contract().watch(session) as watch:
+        session.post(url + PATH, json=BODY, headers=HEADERS)
+        assert [finding.rule for finding in watch.findings.errors] == ["undocumented-status"]
+        session.post(url + PATH, json=BODY, headers=HEADERS)
+    assert watch.findings.ok
+
+
+@pytest.mark.parametrize(
+    "other", [("/orders/8/allocations", BODY), (PATH, {"allocation": {**BODY["allocation"], "warehouse_id": 9}})]
+)
+def test_failure_is_not_excused_by_another_allocation(other: tuple[str, object]) -> None:
+    path, body = other
+    with serving(answering(429, 201)) as url, requests.Session() as session, Contract().watch(session) as watch:
+        session.post(url + PATH, json=BODY, headers=HEADERS)
+        session.post(url + path, json=body, headers=HEADERS)
+    assert [finding.rule for finding in watch.findings.errors if finding.location == "status"] == [
+        "undocumented-status"
+    ]
+
+
+def test_followed_redirect_is_no_outcome() -> None:
+    with serving(answering(307, 201)) as url, requests.Session() as session, Contract().watch(session) as watch:
+        assert session.post(url + PATH, json=BODY, headers=HEADERS).status_code == 201
+    assert len(watch.interactions) == 2
+    assert watch.findings.ok
+
+
+def test_expected_statuses_are_accepted_and_the_request_is_checked_all_the_same() -> None:
+    with serving(answering(422, 201)) as url, requests.Session() as session:
+        watch = Contract().watch(session, expect_status={201, 422})
+        session.post(url + PATH, json=BARE, headers=HEADERS)
+        session.post(url + PATH, json=BODY, headers=HEADERS)
+    assert [finding.rule for finding in watch.findings.errors] == ["request-not-wrapped"]
+
+
+def test_expectation_applies_to_the_responses_that_follow() -> None:
+    with serving(answering(404, 404, 201)) as url, requests.Session() as session, Contract().watch(session) as watch:
+        session.post(url + "/orders/1/allocations", json=BODY, headers=HEADERS)
+        watch.expect_status(404)
+        session.post(url + "/orders/2/allocations", json=BODY, headers=HEADERS)
+        session.post(url + PATH, json=BODY, headers=HEADERS)
+    found = [finding.rule for finding in watch.findings.errors]
+    assert found == ["undocumented-status", "unexpected-status"]
+
+
+def test_rejection_of_a_broken_request_is_no_second_finding() -> None:
+    with serving(answering(422)) as url, requests.Session() as session, Contract().watch(session) as watch:
+        session.post(url + PATH, json=BARE, headers=HEADERS)
+    assert [finding.rule for finding in watch.findings.errors] == ["request-not-wrapped"]
+
+
+def test_answers_of_the_fake_are_not_checked_for_their_status() -> None:
+    with serve_fake() as fake, requests.Session() as session, Contract().watch(session) as watch:
+        fake.inject_fault("server-error")
+        fake.inject_fault("unprocessable")
+        for order in (1, 2):
+            url = f"{fake.url}/orders/{order}/allocations"
+            response = session.post(url, json=BODY, headers={"x-api-key": fake.api_key})
+            assert Contract().check_response(response).ok
+    assert watch.findings.ok
 
 
 @pytest.mark.parametrize("thing", [None, "session", requests, object()])

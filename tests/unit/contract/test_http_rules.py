@@ -12,6 +12,7 @@ from support.messages import JSON_TYPE, KEY, ORDER, request, response
 
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response
 from pytest_veeqo_alloc.contract.checker import CheckContext
+from pytest_veeqo_alloc.core.http import EXCHANGE_HEADER
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.spec.loader import tables
 
@@ -22,7 +23,7 @@ def of_request(sent: Request) -> list[tuple[str, str]]:
     return [(finding.rule, finding.location) for finding in CONTRACT.check(Interaction(sent))]
 
 
-def of_response(got: Response, expect_status: int | None = None) -> list[tuple[str, str]]:
+def of_response(got: Response, expect_status: Any = None) -> list[tuple[str, str]]:
     return [(f.rule, f.location) for f in CONTRACT.check(Interaction(None, got), expect_status=expect_status)]
 
 
@@ -163,7 +164,7 @@ untyped_check: Any = CONTRACT.check
         (lambda: untyped_check(Response(201)), "check takes an Interaction, not Response; for a client's response"),
         (
             lambda: untyped_check(Interaction(None, Response(201)), expect_status="201"),
-            "expect_status must be a number such as 404, not str",
+            "expect_status must be a number such as 404, or several such as {201, 422}, not '201'",
         ),
     ],
 )
@@ -345,3 +346,56 @@ def test_204_without_a_body_is_only_a_wrong_status() -> None:
 
 def test_headers_of_an_error_response_are_not_checked() -> None:
     assert of_response(response(404, headers=(), body=b"<html>"), expect_status=404) == [("error-body-shape", "body")]
+
+
+@pytest.mark.parametrize(
+    ("profile", "pointer", "value", "severity"),
+    [
+        ("documented", "/allocation/line_items_attributes/0/quantity", 0, "warning"),
+        ("strict", "/allocation/line_items_attributes/0/quantity", 0, "error"),
+        ("lenient", "/allocation/line_items_attributes/0/quantity", 0, None),
+        ("documented", "/allocation/warehouse_id", "5", "error"),
+        ("strict", "/note", "x", None),
+    ],
+)
+def test_accepting_a_broken_request_is_as_severe_as_the_broken_rule(
+    profile: str, pointer: str, value: object, severity: str | None
+) -> None:
+    sent = request(body=json.dumps(put(request_body(), pointer, value)).encode())
+    findings = Contract(profile).check(Interaction(sent, response()), broken_request=True)
+    found = [finding.severity for finding in findings if finding.rule == "broken-request-accepted"]
+    assert found == ([severity] if severity else [])
+
+
+def test_setting_of_the_rule_lowers_the_severity_of_an_accepted_request() -> None:
+    sent = request(body=json.dumps(put(request_body(), "/allocation/warehouse_id", "5")).encode())
+    contract = Contract(rules={"broken-request-accepted": "warning"})
+    (finding,) = contract.check(Interaction(sent, response()), broken_request=True)
+    assert finding.severity == "warning"
+
+
+def test_accepting_an_unknown_broken_request_is_an_error() -> None:
+    (finding,) = Contract().check(Interaction(None, response()), broken_request=True)
+    assert finding.severity == "error"
+
+
+@pytest.mark.parametrize("expect_status", [{201, 422}, [422, 201], (422,), frozenset({404, 422})])
+def test_each_of_several_expected_statuses_is_accepted(expect_status: Any) -> None:
+    assert of_response(response(422, body=b""), expect_status) == []
+
+
+def test_request_is_checked_unless_an_expected_failure_came() -> None:
+    unwrapped = request(body=b'{"warehouse_id": 5, "line_items_attributes": []}')
+    created, refused = Interaction(unwrapped, response()), Interaction(unwrapped, response(422, body=b""))
+    assert "request-not-wrapped" in [f.rule for f in CONTRACT.check(created, expect_status={201, 422})]
+    assert "request-not-wrapped" not in [f.rule for f in CONTRACT.check(refused, expect_status={201, 422})]
+    assert [f.rule for f in CONTRACT.check(created, expect_status=422) if f.location == "status"] == [
+        "unexpected-status"
+    ]
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_failure_in_a_played_cassette_is_only_a_warning(status: int) -> None:
+    played = response(status, headers=((EXCHANGE_HEADER, "1"),), body=b"")
+    (finding,) = Contract().check(Interaction(None, played))
+    assert finding.severity == "warning"

@@ -114,7 +114,7 @@ def findings_by_case() -> Iterator[tuple[str, Findings]]:
         yield f"response: {name}", STRICT.check(Interaction(None, answer))
     yield (
         "response: 404 where 422 was expected",
-        STRICT.check(Interaction(None, response(404, body=b"")), CheckContext(422)),
+        STRICT.check(Interaction(None, response(404, body=b"")), CheckContext(frozenset({422}))),
     )
     yield (
         "response: 201 to a broken request",
@@ -198,7 +198,9 @@ def counted() -> Iterator[str]:
         contract.check(Interaction(request(), answer))
     for status in (299, 300, 399, 400, 404, 499, 500):
         for expected in (None, 201, 404):
-            contract.check(Interaction(None, response(status)), CheckContext(expected))
+            contract.check(
+                Interaction(None, response(status)), CheckContext(None if expected is None else frozenset({expected}))
+            )
             contract.check(Interaction(request(), response(status, headers=())), CheckContext(broken_request=True))
     for body in (
         put(order(), "/customer", None),

@@ -200,7 +200,7 @@ def test_extra_line_after_a_body_is_ignored(fake: Fake) -> None:
 
 UNKNOWN = {
     "another path": ("POST", "/orders/7/shipments", 404, "wrong-path"),
-    "the root": ("GET", "/", 404, "wrong-method"),
+    "the root": ("GET", "/", 404, "wrong-path"),
     "a GET of the documented path": ("GET", PATH, 405, "wrong-method"),
     "a PUT of it": ("PUT", PATH, 405, "wrong-method"),
     "a DELETE of it": ("DELETE", PATH, 405, "wrong-method"),
