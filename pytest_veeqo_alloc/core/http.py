@@ -39,7 +39,7 @@ class HasHeaders:
     headers: Headers
 
     def header_values(self, name: str) -> list[str]:
-        """Return the values of all headers named *name*, in the order of the headers."""
+        """Return the values of all headers named *name*, in their order."""
         wanted = name.lower()
         return [value for key, value in self.headers if key.lower() == wanted]
 
@@ -86,7 +86,7 @@ class Response(HasHeaders):
 
 @dataclass(frozen=True, repr=False)
 class Interaction:
-    """An HTTP request and its response. `source` is the origin to name in messages, such as a test.
+    """An HTTP request and its response. `source` names its origin in messages, for example a test.
 
     `request` is None for an unknown request: only the response is then checked. `response` is None if none arrived.
     """
@@ -136,7 +136,7 @@ class ContentDecodingError(ValueError):
 
 
 def decode_content(body: bytes | None, headers: Headers) -> bytes | None:
-    """Return *body* decompressed. Raise ContentDecodingError for a br, zstd or corrupt body, or above `MAX_BYTES`."""
+    """Return *body* decompressed. Raise ContentDecodingError if *body* is br, zstd, corrupt or above `MAX_BYTES`."""
     if not body:
         return body
     coding = ",".join(value for name, value in headers if name.lower() == "content-encoding").strip().lower()

@@ -40,7 +40,7 @@ def generalise(pointer: str) -> str:
 
 
 def locate(document: Any, pointer: str) -> tuple[Any, Any]:
-    """Return the object or array around the value at *pointer*, and the name or index. Raise LookupError if absent."""
+    """Return the container and the name or index of the value at *pointer*. Raise LookupError without a container."""
     *parents, last = split(pointer)
     for token in parents:
         document = document[_key(document, token)]
@@ -63,7 +63,7 @@ def _key(container: Any, token: str) -> Any:
 
 
 def resolve_all(document: Any, pattern: str) -> list[Any]:
-    """Return all values in *document* that match *pattern*, a pointer in which `*` matches every array index."""
+    """Return all values in *document* that match *pattern*, a pointer with `*` for every array index."""
     found = [document]
     for token in split(pattern):
         if token == "*":  # noqa: S105  # a wildcard, no password

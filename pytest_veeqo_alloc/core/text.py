@@ -74,7 +74,7 @@ def nearest(name: object, known: Iterable[str]) -> str | None:
 
 
 def printable(text: str) -> str:
-    """Return *text* with escaped control characters, so that they have no effect on a terminal."""
+    """Return *text* with escaped control characters, for display in a terminal."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
@@ -84,5 +84,5 @@ def as_text(value: Any) -> str:
 
 
 def safe_method(method: str) -> str | None:
-    """Return *method* if it has 1 to 10 letters and nothing else, otherwise None. Other text might be secret."""
+    """Return *method* if it consists of 1 to 10 letters. Otherwise return None, since *method* may be secret."""
     return method if re.fullmatch(r"[A-Za-z]{1,10}", method) else None

@@ -183,10 +183,10 @@ def coverage_of_check(
 
 
 def coverage_of_findings(findings: Findings) -> Coverage:
-    """Return coverage that has only the counts of *findings*. It counts no interaction."""
+    """Return the coverage from *findings* alone. No interaction is counted."""
     coverage = Coverage()
     for finding in findings:
-        # The place is masked first: masking would also mask the `*`.
+        # `place` is already masked. Masking the result would also mask the `*`.
         place = generalise(finding.place) if finding.pointer else finding.place
         coverage.add_finding(f"{finding.severity} {finding.rule} {finding.side} {place}", 1, finding.place)
     return coverage
@@ -196,10 +196,10 @@ _STRUCTURAL = frozenset({
     "wrong-type", "null-value", "required-field", "absent-field", "undocumented-field", "not-an-order",
     "untyped-field-value", "line-item-shape", "request-not-wrapped", "non-finite-number",
 })  # fmt: skip
-"""The rules about the structure of a body. If a body breaks one of them, its members are counted one by one."""
+"""The rules about the structure of a body. If any of them is broken, the members of the body are counted one by one."""
 
 _HIDING = frozenset({"not-an-order", "too-deep", "wrong-method", "wrong-path"})
-"""Rules about the body or the call. If one of them is broken, the members of the body are not counted."""
+"""Rules about the body or the call. If any of them is broken, the members of the body are not counted."""
 
 
 def _count_body(bodies: BodyCounts, side: str, raw: RawResult, node: Node, keys: Iterable[str]) -> None:

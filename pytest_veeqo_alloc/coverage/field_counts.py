@@ -36,6 +36,7 @@ class Node:
 
     pointer: str
     places: tuple[FieldPlace, ...]  # the documented members of the object
+    names: frozenset[str]  # the names of these members
     arrays: tuple[tuple[tuple[str, ...], int, Node], ...]  # for each array of objects: path, index in `counters`, item
     nullables: tuple[tuple[tuple[str, ...], int], ...]  # for each nullable member: path, index in `counters`
     counters: Sequence[str]  # the keys of all counts in a conforming body: "object POINTER" or "null POINTER"
@@ -75,7 +76,7 @@ def build_field_tree(shape: Shape, pointer: str = "", counters: list[str] | None
             arrays += (((name, *path), index, node) for path, index, node in child.arrays)
             nullables += (((name, *path), index) for path, index in child.nullables)
         places.append(FieldPlace(name, f"{pointer}/{name}", member.type or NULL, child, shape.name, member))
-    return Node(pointer, tuple(places), tuple(arrays), tuple(nullables), counters)
+    return Node(pointer, tuple(places), frozenset(shape.fields), tuple(arrays), tuple(nullables), counters)
 
 
 Counts = dict[str, int]
@@ -88,7 +89,7 @@ def bump(counts: Counts, key: str, by: int = 1) -> None:
 
 
 def bump_limited(counts: Counts, key: str, words: int, by: int) -> str:
-    """Add *by* to the count of *key*, and return *key*. If *counts* is full, *key* is shortened to *words* words."""
+    """Add *by* to the count of *key* and return *key*. If *counts* is full, `OTHERS` replaces all but *words* words."""
     if key not in counts and len(counts) >= MAX_NAMES:
         key = " ".join((*key.split(" ", words)[:words], OTHERS))
     bump(counts, key, by)
@@ -96,7 +97,7 @@ def bump_limited(counts: Counts, key: str, words: int, by: int) -> str:
 
 
 def by_pointer(counts: Iterable[tuple[str, int]]) -> dict[str, Counts]:
-    """Map pointers to counts by KIND. The keys of *counts* are KIND POINTER."""
+    """Map each pointer to the counts by kind. The keys in *counts* have the form `KIND POINTER`."""
     grouped: dict[str, Counts] = {}
     for key, count in counts:
         kind, _, pointer = key.partition(" ")
@@ -127,7 +128,7 @@ class BodyCounts:
             bump_limited(self.undocumented, key, 1, count)
 
     def count_conforming(self, members: dict[str, Any], root: Node) -> None:
-        """Count a conforming body."""
+        """Count a body that has the documented structure."""
         numbers = [1, *[0] * (len(root.counters) - 1)]
         _fill(numbers, members, root)
         bump(self.conforming, " ".join(map(str, numbers)))
@@ -135,23 +136,18 @@ class BodyCounts:
     def count(self, members: dict[str, Any], node: Node, keys: Iterable[str] = ()) -> None:
         """Count the fields of any body. Mask names that may be secret or that contain one of the API keys in *keys*."""
         bump(self.walked, node.pointer)
-        documented = 0
         for place in node.places:
             if place.name not in members:
                 bump(self.departures, f"{ABSENT} {place.pointer}")
-                continue
-            documented += 1
-            value = members[place.name]
-            if (kind := _kind(value)) != place.expected:
+            elif (kind := _kind(value := members[place.name])) != place.expected:
                 bump(self.departures, f"{kind} {place.pointer}")
             elif place.child is not None:
                 for item in value if isinstance(value, list) else (value,):
                     if isinstance(item, dict):  # a value of another type has a finding, but no members to count
                         self.count(item, place.child, keys)
-        if len(members) > documented:
-            for name in members.keys() - {place.name for place in node.places}:
-                key = f"{_kind(members[name])} {node.pointer}{_masked(name, keys)}"
-                bump_limited(self.undocumented, key, 1, 1)
+        for name in members.keys() - node.names:
+            key = f"{_kind(members[name])} {node.pointer}{_masked(name, keys)}"
+            bump_limited(self.undocumented, key, 1, 1)
 
     def conforming_totals(self, root: Node) -> Counts:
         """Return the total counts in all conforming bodies. The keys are those in `root.counters`."""
@@ -162,7 +158,7 @@ class BodyCounts:
         return totals
 
     def instances(self, root: Node) -> dict[str, int]:
-        """Return the number of objects that were found in the bodies, by the pointer of the documented object."""
+        """Map the pointer of each documented object to the number of such objects in the bodies."""
         totals = self.conforming_totals(root)
         conforming = {"": totals.get("object ", 0)}
         for place in root.all_places():

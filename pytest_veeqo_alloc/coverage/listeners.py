@@ -19,7 +19,7 @@ from pytest_veeqo_alloc.coverage.collector import ORIGINS, Coverage, Origin, cov
 class CheckEvent(NamedTuple):
     """The event that a listener receives for one check."""
 
-    origin: Origin | None  # None if it must be derived from the response's `Server` header
+    origin: Origin | None  # None: derive the origin from the `Server` header of the response
     interaction: Interaction | None  # None if only a body, or a sequence of interactions, was checked
     findings: Findings
     coverage: Callable[[str], Coverage]  # returns the coverage from the check for a given test id

@@ -72,7 +72,7 @@ def _finding_row(key: str, count: int, example: str) -> dict[str, Any]:
 
 
 def _call_rows(coverage: Coverage) -> list[dict[str, Any]]:
-    """Return a row for each status, number of errors and number of warnings that occurred together."""
+    """Return a row for each combination of status, number of errors and number of warnings."""
     outcomes: dict[tuple[str, int, int], dict[str, int]] = {}
     for key, count in coverage.calls.items():
         status, errors, warnings, test = key.split(" ", 3)
@@ -101,7 +101,7 @@ def _deviation_rows(
     for deviation in deviations.all:
         count = used[f"{deviation.rule} {deviation.place}"]
         parent = generalise(deviation.pointer or "").rpartition("/")[0]
-        was_seen = deviation.pointer is None or instances.get(parent, 1) > 0  # 1: an undocumented parent is not counted
+        was_seen = deviation.pointer is None or instances.get(parent, 1) > 0  # 1: undocumented parents have no count
         if deviation.expired(deviations.today):
             state = "expired"
         elif count:
@@ -115,7 +115,7 @@ def _deviation_rows(
 
 
 def merge_reports(reports: Iterable[Document]) -> Document:
-    """Return one report with all runs by start time. Raise ValueError if two runs have the same id but differ."""
+    """Return one report with all runs, ordered by start time. Raise ValueError if runs with the same id differ."""
     runs: dict[str, Any] = {}
     for report in reports:
         for run in report["runs"]:

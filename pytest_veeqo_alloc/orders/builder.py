@@ -34,9 +34,9 @@ def build_order(
     """Build the complete order for *story* (default: the documented example) as a dict that the caller may change.
 
     *changes* are new values for fields of the story. *leaves* maps (object type, field name) to the value of the field
-    in all objects of the type: `order` or a name in `$defs` of the response schema. Fields that are computed from the
-    story ignore *leaves*. With the *variant* "observed", the order has the members that the live API returns. Raise
-    ValueError for an allocated sellable that is not ordered, or an unknown field or variant.
+    in all objects of the type. Object types are `order` and the names in `$defs` of the response schema. Values
+    computed from the story replace *leaves*. With the *variant* "observed", the order has the members of live responses.
+    Raise ValueError for an allocated sellable that is not ordered, or an unknown field or variant.
     """
     if variant not in VARIANTS:
         raise ValueError(unknown_name("variant", variant, VARIANTS))

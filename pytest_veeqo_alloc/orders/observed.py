@@ -17,7 +17,7 @@ _TYPES = {"null": type(None), "boolean": bool, "number": int, "string": str, "ob
 def as_observed(
     order: dict[str, Any], *, nulls: Iterable[str] = (), values: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return *order*, changed in place to have the members that the live API returned in 2026.
+    """Change *order* in place to have the members that the live API returned in 2026, and return *order*.
 
     *nulls* are pointers of members to set to null. *values* maps pointers of undocumented members to values (default:
     empty values). In a pointer, `*` stands for every array index.

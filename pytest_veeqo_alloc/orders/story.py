@@ -21,8 +21,8 @@ class Stock:
 class Line:
     """A line item of `quantity` units. Amounts are in minor units (pence, cents).
 
-    `price` (list price), `paid` (by the customer; None: `price`) and `cost` (to the seller) are amounts per unit. `tax`
-    is the amount for the whole line item.
+    Per unit, `price` is the list price, `paid` is what the customer pays (None: `price`), and `cost` is what the seller
+    pays. `tax` is for the whole line item.
     """
 
     sellable_id: int = 1226615
@@ -36,7 +36,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """Units in one warehouse that are allocated to an order. `lines` contains pairs: sellable id and quantity."""
+    """Units in one warehouse that are allocated to an order. `lines` contains (sellable id, quantity) pairs."""
 
     warehouse_id: int = 1784
     lines: tuple[tuple[int, int], ...] = ((1226615, 1),)
@@ -79,7 +79,7 @@ class Story:
 
 
 def units_by_sellable(pairs: Iterable[tuple[int, int]]) -> dict[int, int]:
-    """Return the total quantity for each sellable id. *pairs* are a sellable id and a quantity each."""
+    """Map each sellable id in *pairs* (sellable id, quantity) to the total quantity."""
     total: dict[int, int] = {}
     for sellable, quantity in pairs:
         total[sellable] = total.get(sellable, 0) + quantity

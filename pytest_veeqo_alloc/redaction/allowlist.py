@@ -54,15 +54,16 @@ _CODES: Mapping[str, re.Pattern[str]] = {
 }
 
 _SEGMENTS = frozenset({
-    "", ".", "..", "allocation_package", "allocations", "api", "carriers", "channels", "current_company", "current_user",
-    "customers", "delivery_methods", "notes", "orders", "products", "purchase_orders", "rates", "returns", "rest",
-    "sellables", "shipments", "shipping", "stock_entries", "stores", "suppliers", "tags", "users", "warehouses",
+    "", ".", "..", "allocation_package", "allocations", "api", "carriers", "channels", "current_company",
+    "current_user", "customers", "delivery_methods", "notes", "orders", "products", "purchase_orders", "rates",
+    "returns", "rest", "sellables", "shipments", "shipping", "stock_entries", "stores", "suppliers", "tags", "users",
+    "warehouses",
 })  # fmt: skip
 _VERSION = re.compile(r"v[0-9]{1,2}")
 
 
 def allowed_text(name: str, text: str) -> str | None:
-    """Return *text* if it may be shown as the value of *name*, otherwise None. Remove a long fraction of a second."""
+    """Return *text* if it may be shown as the value of *name*, otherwise None. Remove long fractions of a second."""
     if is_allowed_text(name, text):
         return text
     shortened = _LONG_FRACTION.sub("", text)  # a long fraction of a second could be a secret number
@@ -70,7 +71,7 @@ def allowed_text(name: str, text: str) -> str | None:
 
 
 def is_allowed_text(name: str, text: str) -> bool:
-    """Return whether *text* may be shown as the value of *name*: a listed value, a code or a date (no birth date)."""
+    """Return whether *text* may be shown as the value of *name*: a listed value, a code or a date (not of birth)."""
     if text in _LISTED.get(name, ()):
         return True
     if name in _CODES:
@@ -83,12 +84,12 @@ def is_allowed_text(name: str, text: str) -> bool:
 
 
 def is_allowed_segment(segment: str) -> bool:
-    """Return whether *segment* of a URL path may be shown: a resource name, an API version, dots or nothing."""
+    """Return whether *segment* of a URL path may be shown: a resource name, an API version, `.`, `..` or empty."""
     return segment in _SEGMENTS or _VERSION.fullmatch(segment) is not None
 
 
 def is_plain_name(name: str) -> bool:
-    """Return whether *name* may be shown: words with few digits."""
+    """Return whether *name* consists of words with few digits. Such a name may be shown."""
     return len(name) <= _MAX_NAME and _WORD.fullmatch(name) is not None
 
 
@@ -105,7 +106,7 @@ def _words(name: str) -> frozenset[str]:
 
 
 def is_allowed_number(name: str, number: float) -> bool:
-    """Return whether *number* may be shown as the value of *name*: no card, telephone, account or tax number."""
+    """Return whether the value *number* of *name* may be shown. Card, telephone, account and tax numbers may not."""
     is_card = 10**12 <= number < 10**19 and number == int(number) and is_card_number(str(int(number)))
     return not is_card and not is_personal_number_name(name)
 

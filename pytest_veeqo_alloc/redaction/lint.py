@@ -87,7 +87,7 @@ def _is_personal_number(name: str, number: float) -> bool:
 
 
 def is_dummy_value(text: str) -> bool:
-    """Return whether *text* stands for no real value: a word such as `REDACTED`, asterisks, zeros or a placeholder."""
+    """Return whether *text* is a dummy value: a word such as `REDACTED`, asterisks, zeros or a placeholder."""
     return len(set(text)) <= 2 or is_placeholder(text) or (len(text) <= _LONG and _DUMMY.fullmatch(text) is not None)
 
 
@@ -190,7 +190,7 @@ def _header_secret(name: str, value: str) -> Secret | None:
         return None if is_dummy_value(value) else CREDENTIAL
     if name in _RANDOM_BY_NATURE or (name == "location" and "?" not in value):
         return None
-    # Without the authentication scheme, such as Bearer.
+    # The authentication scheme, such as Bearer, is no secret.
     return recognise_secret(name, value.split(" ", 1)[-1] if name == "authorization" else value)
 
 

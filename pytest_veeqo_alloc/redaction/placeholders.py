@@ -47,7 +47,7 @@ def contains_placeholder(text: str) -> bool:
 
 
 def without_placeholder_numbers(text: str) -> str:
-    """Return *text* with equal placeholders, so that redacted texts can be compared."""
+    """Return *text* without the counters in placeholders. Such texts can be compared."""
     return _PLACEHOLDER.sub("redacted", re.sub(_NUMBER, str(FIRST_NUMBER), text))
 
 

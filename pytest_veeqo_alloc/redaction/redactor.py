@@ -47,7 +47,7 @@ _HEADERS: Mapping[str, re.Pattern[str]] = {
         "x-total-pages-count": _COUNT,
     }.items()
 }
-"""The pattern of values that may be shown, for each header. Any other value is replaced with a placeholder."""
+"""For each header, the pattern of values that may be shown. Other values are replaced with placeholders."""
 _SCHEME = re.compile(r"(Bearer|Basic|Digest|Token) (.+)", re.IGNORECASE | re.DOTALL)
 
 Fields = Mapping[str, Field]
@@ -95,7 +95,7 @@ class Redactor:
             self._placeholders.reserve(interaction.request.url)
 
     def interaction(self, interaction: Interaction) -> Interaction:
-        """Return a redacted copy of *interaction*. Its `source` is unchanged."""
+        """Return a redacted copy of *interaction* with the same `source`."""
         self.reserve_placeholders(interaction)
         request, response = interaction.request, interaction.response
         host = _host_of(request.url) if request is not None else ""
@@ -123,8 +123,7 @@ class Redactor:
     def _value(self, value: Any, name: str, field: Field | None, fields: Fields) -> Any:
         """Redact *value*, the member *name* of an object. *fields* are the documented members of *value*."""
         if isinstance(value, str):
-            allowed = allowed_text(name, value)
-            return self._placeholders.text(value) if allowed is None else allowed
+            return allowed_text(name, value) or self._placeholders.text(value)
         if isinstance(value, dict):
             redacted = {}
             for key, member in value.items():
