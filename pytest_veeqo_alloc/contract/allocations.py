@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from operator import methodcaller
 from typing import Any
 
 from pytest_veeqo_alloc.contract.arithmetic import Object, as_object, number, objects_in, quantities, sellable_id_of
@@ -13,8 +14,9 @@ from pytest_veeqo_alloc.contract.json_reader import Reading, read
 from pytest_veeqo_alloc.contract.structure import wrapped_allocation
 from pytest_veeqo_alloc.core.text import describe_number
 
-Units = dict[int, float]
-"""Quantities by sellable id."""
+_requested_sellable_id = methodcaller("get", "sellable_id")
+
+Units = dict[int, float]  # quantities by sellable id
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +109,6 @@ def _units(owner: Object, name: str, sellable_id: Callable[[Object], Any]) -> Un
     return units
 
 
-def _requested_sellable_id(line: Object) -> Any:
-    return line.get("sellable_id")
-
-
 def _warehouse_id(allocation: Object) -> Any:
     return as_object(allocation.get("warehouse")).get("id")
 
@@ -167,7 +165,7 @@ def _allocation_echo(order: Object, request_body: Any) -> list[Breach]:
 
 
 def _may_match(allocation: Object, warehouse: float, lines: dict[float, float], is_complete: bool) -> bool:
-    """Return whether *allocation* is unreadable or as requested. Unless *is_complete*, its quantities may be smaller."""
+    """Return whether *allocation* is unreadable or as requested. Unless *is_complete*, it may have fewer units."""
     shown_warehouse = number(_warehouse_id(allocation))
     shown = quantities(allocation.get("line_items"), sellable_id_of)
     if shown_warehouse is None or shown is None:

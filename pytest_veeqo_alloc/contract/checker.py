@@ -93,11 +93,9 @@ SidedBreach = tuple[Side, Breach, Any]
 
 @dataclass(frozen=True, slots=True)
 class RawResult:
-    """The breaches that a check found, before a profile gives them severities.
+    """The breaches that a check found, without severities, and what was checked. A body is None if it was not.
 
-    `interaction` is None if the check was of something else, such as a body. A parsed body is None if its message is
-    unknown, a request that is broken on purpose, or a response other than 2xx. `broken_rules` has the rules that a
-    request breaks on purpose.
+    `broken_rules` has the rules that a request breaks on purpose.
     """
 
     breaches: list[SidedBreach]
@@ -236,7 +234,7 @@ def to_findings(raw: RawResult, tables: Tables, settings: Settings) -> Findings:
         keys = [key for key in (*keys_of(request, tables.operation), *raw.context.known_keys) if len(key) >= LONG_KEY]
         findings = [finding.mask_keys(keys) for finding in findings]
         accepted = [Accepted(entry.finding.mask_keys(keys), entry.reason) for entry in accepted]
-    return Findings(findings, accepted=accepted, profile=settings.profile, operation=tables.operation.name)
+    return Findings(tuple(findings), tuple(accepted), settings.profile, tables.operation.name)
 
 
 def _is_explained(raw: RawResult, findings: list[Finding]) -> bool:

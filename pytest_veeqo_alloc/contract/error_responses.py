@@ -67,8 +67,7 @@ MESSAGES = frozenset(
 )
 """All strings in the bodies of the error responses. They are public, so redaction keeps them."""
 
-_SEARCHED = 1_000_000
-"""The number of bytes, from the start of an error body, that are searched for stack traces and other internals."""
+_SEARCHED = 1_000_000  # bytes at the start of an error body
 
 _SOURCE = r"rb|erb|py|js|ts|php|java|jsp|go|cs|cshtml|aspx|dll|exe|exs?|sql|log|conf|ini|env|pem|key"
 

@@ -27,10 +27,7 @@ _NULLABLE_STRING_TYPES = frozenset({str, type(None)})
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A documented member of an object. `type` is None if the documentation states no type.
-
-    `shape` describes the objects in the value, which is an object or an array of objects. Otherwise `shape` is None.
-    """
+    """A documented member. `type` is None if no type is documented. `shape` describes the objects in the value."""
 
     name: str
     type: JsonType | None
@@ -60,7 +57,7 @@ class Shape:
 
 
 def compile_schema(schema: Schema, *, root: str) -> Shape:
-    """Compile *schema* to a `Shape` named *root*. Raise ValueError for an unsupported keyword or a type other than object."""
+    """Compile *schema*, named *root*. Raise ValueError for an unsupported keyword or a type other than object."""
 
     @functools.cache
     def referenced(reference: str) -> Shape:
@@ -108,7 +105,7 @@ def _check_keywords(schema: Schema) -> None:
 
 
 def _clean_check(fields: Iterable[Field]) -> CleanCheck:
-    """Return the function `is_clean` of a `Shape` with *fields*. For speed, it checks all members of one kind at once."""
+    """Return the function `is_clean` of a `Shape` with *fields*. It is fast: it checks members of one kind together."""
     ordered = sorted(fields, key=_group)
     width = len(ordered)
     if width < 2:  # with a single name, itemgetter does not return a tuple

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any, NamedTuple, overload
 
 from pytest_veeqo_alloc.contract.rules import Basis, Severity, Side
@@ -100,28 +100,21 @@ class Accepted:
     reason: str
 
 
+@dataclass(frozen=True, repr=False)
 class Findings(Sequence[Finding]):
     """The findings of a check, ordered by side, location, pointer and rule. Use `.ok`: `bool()` raises TypeError.
 
     Findings that a deviation accepts are not in the sequence but in `accepted`.
     """
 
-    def __init__(
-        self,
-        findings: Iterable[Finding] = (),
-        *,
-        accepted: Iterable[Accepted] = (),
-        profile: str = "documented",
-        operation: str = "",
-    ) -> None:
-        self._all = tuple(findings)
-        self.accepted = tuple(accepted)
-        self.profile = profile
-        self.operation = operation
+    _all: tuple[Finding, ...] = ()
+    accepted: tuple[Accepted, ...] = ()
+    profile: str = field(default="documented", compare=False)
+    operation: str = field(default="", compare=False)
 
     def with_findings(self, findings: Iterable[Finding], accepted: Iterable[Accepted]) -> Findings:
         """Return a copy with *findings* and *accepted* instead of its own."""
-        return Findings(findings, accepted=accepted, profile=self.profile, operation=self.operation)
+        return replace(self, _all=tuple(findings), accepted=tuple(accepted))
 
     def where(self, keep: Callable[[Finding], bool]) -> Findings:
         """Return a copy with the findings, and the accepted findings, for which *keep* returns true."""
@@ -158,14 +151,6 @@ class Findings(Sequence[Finding]):
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self._all)  # the inherited method asks for one item at a time, which is slow
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Findings):
-            return NotImplemented
-        return (self._all, self.accepted) == (other._all, other.accepted)
-
-    def __hash__(self) -> int:
-        return hash((self._all, self.accepted))
 
     def __repr__(self) -> str:
         return f"<Findings: {', '.join(map(repr, self._all)) or 'none'}>"

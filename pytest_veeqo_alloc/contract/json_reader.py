@@ -14,8 +14,7 @@ from typing import Any
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.core.json_pointer import join
 
-MAX_DEPTH = 64
-"""The maximum number of nested arrays and objects."""
+MAX_DEPTH = 64  # levels of arrays and objects
 TOO_DEEP = Breach("too-deep", "", f"more than {MAX_DEPTH} levels")
 
 _MAX_DIGITS = 4300  # of an integer
@@ -46,7 +45,7 @@ def read(body: bytes | None) -> Reading:
 
 
 def from_parsed(value: Any, before: Iterable[Breach] = ()) -> Reading:
-    """Return *value* as a `Reading`, and list its breaches after *before*. Raise TypeError if a name is not a string."""
+    """Return *value* as a `Reading` with *before* and its own breaches. Raise TypeError if a name is not a string."""
     if nests_deeper(value, MAX_DEPTH):
         return _unreadable(TOO_DEEP, before)
     breaches = list(before)

@@ -25,8 +25,7 @@ class Rule:
     """A rule of the contract.
 
     `summary` names the problem, `wanted` the expectation, and `source` the document that states the rule. `remedies`
-    has an instruction for each side, and `severities` a severity for each profile. `stored` is the highest severity in
-    a stored file, which may contain failures on purpose.
+    has an instruction for each side, and `severities` a severity for each profile.
     """
 
     id: str
@@ -37,7 +36,7 @@ class Rule:
     wanted: str
     remedies: Mapping[Side, str]
     source: str
-    stored: Severity = "error"
+    stored: Severity = "error"  # the highest severity in a stored file, which may contain failures on purpose
 
 
 _Row = tuple[str, Side | Literal["both"], Basis, str, str, str, str | tuple[str, str], str]

@@ -28,7 +28,7 @@ def walk_response(value: Any, order: Shape) -> list[Breach]:
 
 
 def walk_request(value: Any, root: Shape) -> list[Breach]:
-    """Return the breaches in *value*, a request body with or without the wrapper object. *root* is the documented body."""
+    """Return the breaches in *value*, a request body with or without wrapper object. *root* is the documented body."""
     walk = _Walk()
     (_, _, allocation) = root.children[0]
     misplaced = [name for name in allocation.fields if name in value] if isinstance(value, dict) else []
@@ -50,7 +50,7 @@ def wrapped_allocation(value: Any) -> tuple[Any, str]:
 
 
 def json_type(value: Any) -> JsonType | None:
-    """Return the JSON type of *value*, or None for null and for types that JSON lacks. Subclasses of dict are objects."""
+    """Return the JSON type of *value*, or None for null and for types that JSON lacks. Subclasses count as well."""
     exact = _JSON_TYPES.get(type(value))
     return exact or next((_JSON_TYPES[base] for base in type(value).__mro__ if base in _JSON_TYPES), None)
 
@@ -86,10 +86,9 @@ class _Walk:
         self._fields(members, shape, pointer)
         for name, is_array, child in shape.children:
             value = members.get(name)
-            if is_array:
-                if isinstance(value, list):
-                    self._items(value, child, f"{pointer}/{name}")
-            elif isinstance(value, dict):
+            if is_array and isinstance(value, list):
+                self._items(value, child, f"{pointer}/{name}")
+            elif not is_array and isinstance(value, dict):
                 self.members(value, child, f"{pointer}/{name}")
 
     def _check_depth(self, value: Any, pointer: str) -> None:
@@ -138,7 +137,7 @@ class _Walk:
             self.add(Breach(broken, pointer, got))
 
     def _broken_convention(self, value: Any, field: Field) -> str | None:
-        """Return the id of the rule that *value*, which has the documented type, breaks. Return None without a breach."""
+        """Return the id of the rule that *value* breaks, or None. *value* has the documented type."""
         if field.is_datetime:
             if value not in self._dates and not is_date_time(value):
                 return "datetime-format"

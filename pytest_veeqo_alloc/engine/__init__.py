@@ -93,16 +93,12 @@ class Engine:
     def evaluate_served(
         self, request: Request, keys: Iterable[str], *others: Engine, parsed: ParsedRequest | None = None
     ) -> list[Findings]:
-        """Return findings about *request* for each engine: this one, then *others*. Publish no event.
-
-        *keys* are the API keys that the server accepts. A key in the URL is a finding. A caller that has already parsed
-        *request* passes it as *parsed*.
-        """
+        """Return findings about *request* by this engine, then by *others*. The server accepts the API keys *keys*."""
         raw = examine(Interaction(request), tables(), CheckContext(known_keys=tuple(keys)), parsed)
         return [to_findings(raw, tables(), engine.settings) for engine in (self, *others)]
 
     def evaluate_sequence(self, seen: Iterable[Seen], keys: Iterable[str] = ()) -> Findings:
-        """Return findings about the order of the requests in *seen*. *keys* are the API keys that the server accepts."""
+        """Return findings about the order of the requests in *seen*. The server accepts the API keys *keys*."""
         breaches = sequence_breaches(seen, tables().operation, keys)
         return to_findings(RawResult([("request", breach, None) for breach in breaches]), tables(), self.settings)
 
@@ -117,12 +113,8 @@ class Engine:
     def merge(self, several: Iterable[Findings]) -> Findings:
         """Return the findings from several checks as one `Findings` object."""
         listed = list(several)
-        return Findings(
-            (finding for findings in listed for finding in findings),
-            accepted=(accepted for findings in listed for accepted in findings.accepted),
-            profile=self.profile,
-            operation=tables().operation.name,
-        )
+        accepted = chain.from_iterable(findings.accepted for findings in listed)
+        return Findings(tuple(chain.from_iterable(listed)), tuple(accepted), self.profile, tables().operation.name)
 
     def raise_for_errors(self, findings: Findings) -> Findings:
         """Return *findings* unchanged. Raise ContractViolation if they contain a finding with the severity "error"."""

@@ -24,10 +24,8 @@ from pytest_veeqo_alloc.coverage.field_counts import build_field_tree
 
 Schema = dict[str, Any]
 
-PACKS = ("observed",)
-"""The names of the bundled packs of deviations."""
+PACKS = ("observed",)  # the bundled packs of deviations
 
-_FOLDER_IN_WHEEL = "_shipped"
 _ORDER_ALONE, _ALLOCATIONS, _BESIDE = "allocated_completely", "allocations", ("deliver_to", "line_items")
 """Members that only an order has. Products and orders of other shops have its other members, such as id and tags."""
 
@@ -37,7 +35,7 @@ _NOT_IN_OPENAPI = ("$schema", "$id", "$defs", "x-rule")
 
 def shipped_folder(folder: str) -> Traversable:
     """Return the bundled folder `schemas` or `cassettes`. Raise FileNotFoundError if it is missing."""
-    in_wheel = files("pytest_veeqo_alloc") / _FOLDER_IN_WHEEL / folder
+    in_wheel = files("pytest_veeqo_alloc") / "_shipped" / folder
     for candidate in (in_wheel, Path(__file__).resolve().parents[2] / folder):
         if candidate.is_dir():
             return candidate

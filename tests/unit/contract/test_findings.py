@@ -64,7 +64,7 @@ def test_findings_of_equal_checks_are_equal() -> None:
     assert first == second
     assert hash(first) == hash(second)
     assert first != Contract().check_body("response", order())
-    assert first != 1
+    assert first != object()
 
 
 def test_validate_returns_the_findings_or_raises_with_them() -> None:
@@ -371,11 +371,11 @@ def test_hostile_member_name_is_exact_in_memory_and_masked_elsewhere(name: str) 
     texts = [
         str(finding),
         repr(finding),
-        repr(Findings([finding])),
+        repr(Findings((finding,))),
         finding.place,
-        str(ContractViolation(Findings([finding]))),
+        str(ContractViolation(Findings((finding,)))),
     ]
-    unpickled = pickle.loads(pickle.dumps(ContractViolation(Findings([finding]))))
+    unpickled = pickle.loads(pickle.dumps(ContractViolation(Findings((finding,)))))
     texts += [str(unpickled), repr(unpickled.findings), unpickled.findings[0].pointer]
     for text in texts:
         assert f"(name of {len(name)} character" in text
