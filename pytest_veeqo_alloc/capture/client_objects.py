@@ -110,8 +110,8 @@ def _type_name(value: Any) -> str:
 class Watch:
     """A watched client session, with its interactions and their findings.
 
-    Other calls are only counted, in `skipped`. If a request body is a stream, only the response is checked. With the
-    requests library, calls with their own `hooks` argument are not recorded.
+    Calls of undocumented operations are only counted, in `skipped`. If a request body is a stream, only the response is
+    checked. With the requests library, calls with their own `hooks` argument are not recorded.
     """
 
     def __init__(
@@ -188,7 +188,7 @@ class Watch:
         self._expectations.append(self._expected)
 
     def _is_relevant(self, response: Any) -> bool:
-        """Return whether *response* is for the checked operation, without reading the body."""
+        """Return whether *response* belongs to the documented operation, without reading the body."""
         request = None
         with contextlib.suppress(AttributeError, RuntimeError, TypeError):  # the response has no request
             request = Request(response.request.method, str(response.request.url))

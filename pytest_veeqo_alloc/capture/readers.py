@@ -59,7 +59,7 @@ def load(
     matches: Callable[[Interaction], bool],
     decode: bool = True,
 ) -> LoadedFile | None:
-    """Return the content *data* of the file *source*, or None if *kind* is None and no kind is recognised.
+    """Parse *data*, the content of the file *source*. Return None if *kind* is None and the content is not recognised.
 
     *side_of* recognises request and response bodies. Calls are skipped if *matches* returns false for their method and
     URL. Without *decode*, bodies stay compressed. Raise UnreadableFileError for a damaged file.
@@ -140,9 +140,7 @@ def _cassette_entries(document: Mapping[str, Any]) -> list[Any]:
     if not isinstance(document, dict):
         raise TypeError("a cassette must be an object")
     if "version" not in document:
-        raise UnreadableFileError(
-            "a VCR cassette without a version, the last member of a cassette: the file may be truncated"
-        )
+        raise UnreadableFileError("a VCR cassette without its last member, the version: the file may be truncated")
     if document["version"] != 1:
         raise CassetteVersionError(document["version"])
     return list(document["interactions"] or ())
@@ -159,7 +157,7 @@ def _cassette_interaction(entry: Mapping[str, Any], line: Request, source: str, 
 
 
 def _cassette_body(body: Any) -> bytes | None:
-    """Return *body* from a cassette as bytes: a string, bytes or, with some HTTP clients, a JSON value."""
+    """Convert *body* to bytes. For some HTTP clients, cassettes contain JSON values instead of strings or bytes."""
     if body is None or isinstance(body, (bytes, str)):
         return _body(body)
     stack, count = [body], 0

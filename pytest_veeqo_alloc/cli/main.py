@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 CLEAN, ERRORS_FOUND, COULD_NOT_RUN = 0, 1, 2
 """The exit statuses of every command."""
 
+_FORMATS = {"text": formatters.terminal_lines, "json": formatters.json_lines, "github": formatters.github_lines}
 _REPEATABLE: dict[str, Any] = {"action": "append", "default": []}
 
 
@@ -80,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
 def _add_contract_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--profile", default="documented", help=f"one of {', '.join(PROFILES)} (default: documented)")
     command.add_argument(
-        "--rule", **_REPEATABLE, metavar="ID=SEVERITY", help="set the severity of a rule: error, warning or off"
+        "--rule", **_REPEATABLE, metavar="ID=SEVERITY", help="severity of a rule: error, warning or off"
     )
     names = ("--deviations", "--veeqo-alloc-deviations")  # failure messages suggest the pytest option
     text = "accept known deviations: the bundled pack 'observed', or a TOML file"
@@ -115,7 +116,7 @@ def _add_check(commands: Any) -> None:
     check.add_argument("--expect-status", type=int, metavar="STATUS", help="the status that every response must have")
     check.add_argument("--lint", action="store_true", help="also look for secrets, in calls of every operation")
     check.add_argument("--max-age", type=_days, metavar="DAYS", help="with --lint: the maximum age of a recording")
-    check.add_argument("--format", choices=("text", "json", "github"), default="text", help="default: text")
+    check.add_argument("--format", choices=tuple(_FORMATS), default="text", help="default: text")
     check.set_defaults(command=_check)
 
 
@@ -124,11 +125,8 @@ def _check(args: argparse.Namespace) -> int:
         raise ValueError("--max-age requires --lint: give both")
     options = FileCheckOptions(args.kind, args.expect_status, lint=args.lint, max_age=args.max_age)
     run = check_paths(args.paths, _engine(args), options)
-    if args.format == "json":
-        print(formatters.json_text(run))
-    else:
-        for line in (formatters.github_lines if args.format == "github" else formatters.terminal_lines)(run):
-            print(line)
+    for line in _FORMATS[args.format](run):
+        print(line)
     for file, sentence in run.unreadable:
         print_error(f"{file}: {sentence}")
     for file in run.unrecognised:
@@ -263,14 +261,10 @@ def _add_serve(commands: Any) -> None:
     fake.add_argument("--policy", choices=("default", "strict"), help=text)
     proxy = serve.add_argument_group("the proxy")
     proxy.add_argument("--upstream", metavar="URL", help="the server to forward requests to")
-    proxy.add_argument(
-        "--max-writes", type=int, default=0, metavar="N", help="the maximum number of writes (default: 0)"
-    )
+    proxy.add_argument("--max-writes", type=int, default=0, metavar="N", help="maximum number of writes (default: 0)")
     text = f"the file in which every write is recorded (default: {JOURNAL})"
     proxy.add_argument("--journal", default=JOURNAL, metavar="FILE", help=text)
-    proxy.add_argument(
-        "--allow-reads", action="store_true", help="also forward GET, HEAD and OPTIONS requests to any path"
-    )
+    proxy.add_argument("--allow-reads", action="store_true", help="also forward GET, HEAD and OPTIONS of any path")
     _add_live_options(proxy, "at most 5 unless --orders is 'any'", "proxies and CA bundles")
     serve.set_defaults(command=_serve)
 

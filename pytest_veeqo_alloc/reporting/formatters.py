@@ -69,11 +69,11 @@ def terminal_lines(run: CheckRun) -> Iterator[str]:
     )
 
 
-def json_text(run: CheckRun) -> str:
-    """Return a JSON object with the counts and findings of *run*. Member names that may be secret are masked."""
+def json_lines(run: CheckRun) -> Iterator[str]:
+    """Yield a JSON object with the counts and findings of *run*. Member names that may be secret are masked."""
     rows = [{**finding.as_row(), "file": result.source} for result in run.checked for finding in result.findings]
     is_ok = not run.errors and not run.unreadable
-    return json.dumps({"ok": is_ok, "checked": len(run.checked), "skipped": run.skipped, "findings": rows}, indent=2)
+    yield json.dumps({"ok": is_ok, "checked": len(run.checked), "skipped": run.skipped, "findings": rows}, indent=2)
 
 
 _MESSAGE = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})

@@ -71,31 +71,25 @@ def _facts(change: Callable[..., Story], **values: st.SearchStrategy[Any]) -> Va
 
 def _quantity(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
     # Set the ordered and the allocated quantity to the same value, so that a complete order stays complete.
-    (allocation, *others), line = story.allocations, story.lines[0]
+    (allocation,), line = story.allocations, story.lines[0]
     drawn = draw(st.integers(1, constraints.max_quantity))
     changed = tuple((s, drawn if s == line.sellable_id else q) for s, q in allocation.lines)
-    return replace(_first_line(story, quantity=drawn), allocations=(replace(allocation, lines=changed), *others))
+    return replace(_first_line(story, quantity=drawn), allocations=(replace(allocation, lines=changed),))
 
 
 def _sellable(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
     offset = draw(st.integers(1, LARGEST_ID - max(line.sellable_id for line in story.lines)))
-    return replace(
-        story,
-        lines=tuple(replace(line, sellable_id=line.sellable_id + offset) for line in story.lines),
-        allocations=tuple(
-            replace(allocation, lines=tuple((sellable + offset, units) for sellable, units in allocation.lines))
-            for allocation in story.allocations
-        ),
-    )
+    (allocation,) = story.allocations
+    allocated = tuple((sellable + offset, units) for sellable, units in allocation.lines)
+    lines = tuple(replace(line, sellable_id=line.sellable_id + offset) for line in story.lines)
+    return replace(story, lines=lines, allocations=(replace(allocation, lines=allocated),))
 
 
 def _warehouse(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
     warehouse = draw(st.integers(1, LARGEST_ID))
-    return replace(
-        story,
-        lines=tuple(replace(line, stock=(Stock(warehouse),)) for line in story.lines),
-        allocations=tuple(replace(allocation, warehouse_id=warehouse) for allocation in story.allocations),
-    )
+    (allocation,) = story.allocations
+    lines = tuple(replace(line, stock=(Stock(warehouse),)) for line in story.lines)
+    return replace(story, lines=lines, allocations=(replace(allocation, warehouse_id=warehouse),))
 
 
 def _second_warehouse(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
@@ -121,9 +115,9 @@ def _more_lines(draw: st.DrawFn, story: Story, constraints: StoryConstraints) ->
         Line(sellable, quantity(size, constraints.max_quantity), price=100 + size, stock=stock)
         for sellable, size in zip(sellables, sizes, strict=False)
     ]
-    first, *others = story.allocations
+    (first,) = story.allocations
     allocated = (*first.lines, *((line.sellable_id, line.quantity) for line in more))
-    return replace(story, lines=(*story.lines, *more), allocations=(replace(first, lines=allocated), *others))
+    return replace(story, lines=(*story.lines, *more), allocations=(replace(first, lines=allocated),))
 
 
 def _earlier_allocation(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
@@ -162,7 +156,7 @@ _CUSTOMERS = st.builds(
     lambda number, text: Customer(number, *[text] * 8), st.integers(1, LARGEST_ID), st.sampled_from(TEXTS)
 )
 
-# Variations are applied in this order. The variations that remove allocations must be the last.
+# The order of application: variations that require a single allocation first, variations that remove allocations last.
 VARIATIONS: tuple[Variation, ...] = (
     _order_id, _warehouse, _quantity, _facts(_first_line, price=_AMOUNTS), _facts(_first_line, cost=_AMOUNTS),
     _facts(_first_line, paid=_AMOUNTS), _facts(_first_line, tax=_AMOUNTS), _facts(replace, discount=_AMOUNTS),

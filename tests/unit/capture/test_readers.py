@@ -201,7 +201,7 @@ BAD: list[tuple[bytes, str]] = [
     (json.dumps(cassette(version=2)).encode(), "a VCR cassette with a format version other than 1"),
     (
         json.dumps({"interactions": []}).encode(),
-        "a VCR cassette without a version, the last member of a cassette: the file may be truncated",
+        "a VCR cassette without its last member, the version: the file may be truncated",
     ),
     (json.dumps({"interactions": [], "version": "1"}).encode(), "a VCR cassette with a format version other than 1"),
     (
