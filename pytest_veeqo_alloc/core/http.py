@@ -147,9 +147,7 @@ def decode_content(body: bytes | None, headers: Headers) -> bytes | None:
     if coding == "deflate" and not is_json:
         return _decompress(body, zlib.MAX_WBITS if body[:1] == b"\x78" else -zlib.MAX_WBITS)
     if coding in ("br", "zstd") and not is_json:
-        raise ContentDecodingError(
-            f"a body compressed with {coding}, which cannot be decoded: record the decompressed body"
-        )
+        raise ContentDecodingError(f"a body compressed with {coding} (unsupported): record the decompressed body")
     return body
 
 

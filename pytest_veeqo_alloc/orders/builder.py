@@ -35,7 +35,7 @@ def build_order(
 
     *changes* are new values for fields of the story. *leaves* maps (object type, field name) to the value of the field
     in all objects of the type. Object types are `order` and the names in `$defs` of the response schema. Values
-    computed from the story replace *leaves*. With the *variant* "observed", the order has the members of live responses.
+    computed from the story replace *leaves*. With *variant* "observed", the order has the members of live responses.
     Raise ValueError for an allocated sellable that is not ordered, or an unknown field or variant.
     """
     if variant not in VARIANTS:

@@ -122,10 +122,11 @@ _RANDOM_BY_NATURE = frozenset({
 def secret_breaches(interaction: Interaction) -> list[Breach]:
     """Return a `cassette-secret` breach for every place in *interaction* that probably contains a secret."""
     breaches = [
-        Breach("cassette-secret", pointer, f"{kind} in the {side}", location=location, remedy=remedy)
+        Breach("cassette-secret", pointer, f"{secret.kind} in the {side}", location=location, remedy=secret.remedy)
         for side, message in (("request", interaction.request), ("response", interaction.response))
         if message is not None
-        for location, pointer, (kind, remedy) in _secrets(message)
+        for location, pointer, secret in _secrets(message)
+        if secret is not None
     ]
     return list(dict.fromkeys(breaches))
 
@@ -152,25 +153,21 @@ def format_breach(version: object) -> Breach:
     return Breach("cassette-format", None, got, location="version")
 
 
-def _secrets(message: Request | Response) -> Iterator[tuple[str, str | None, Secret]]:
-    """Yield the location, the pointer (None outside the body) and the kind of each probable secret in *message*."""
+def _secrets(message: Request | Response) -> Iterator[tuple[str, str | None, Secret | None]]:
+    """Yield the location, the pointer (None outside the body) and the kind of secret, or None, of each text."""
     if isinstance(message, Request):
         yield from ((location, None, secret) for location, secret in _url_secrets(message.url))
-    for name, value in message.headers:
-        if secret := _header_secret(name.lower(), value):
-            yield f"header:{name}", None, secret
+    yield from ((f"header:{name}", None, _header_secret(name.lower(), value)) for name, value in message.headers)
     reading = read(message.body)
     if reading.readable and not nests_deeper(reading.value, MAX_DEPTH):
         yield from (("body", pointer, secret) for pointer, secret in _json_secrets(reading.value, "", ""))
     elif message.body:
         text = message.body.decode("utf-8", "replace")
         form = parse_qsl(text, keep_blank_values=True) if "=" in text and "<" not in text else []
-        for name, value in form or [("", text)]:
-            if secret := recognise_secret(name, value):
-                yield "body", "", secret
+        yield from (("body", "", recognise_secret(name, value)) for name, value in form or [("", text)])
 
 
-def _url_secrets(url: str) -> Iterator[tuple[str, Secret]]:
+def _url_secrets(url: str) -> Iterator[tuple[str, Secret | None]]:
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -178,11 +175,9 @@ def _url_secrets(url: str) -> Iterator[tuple[str, Secret]]:
     userinfo = parts.netloc.rpartition("@")[0]
     if not all(is_dummy_value(part) for part in userinfo.split(":") if part):
         yield "path", USERINFO
-    for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        if secret := recognise_secret(name, value):
-            yield f"query:{name}", secret
-    if secret := recognise_secret("", unquote(parts.path)):
-        yield "path", secret
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    yield from ((f"query:{name}", recognise_secret(name, value)) for name, value in pairs)
+    yield "path", recognise_secret("", unquote(parts.path))
 
 
 def _header_secret(name: str, value: str) -> Secret | None:
@@ -194,14 +189,12 @@ def _header_secret(name: str, value: str) -> Secret | None:
     return recognise_secret(name, value.split(" ", 1)[-1] if name == "authorization" else value)
 
 
-def _json_secrets(value: Any, name: str, pointer: str) -> Iterator[tuple[str, Secret]]:
+def _json_secrets(value: Any, name: str, pointer: str) -> Iterator[tuple[str, Secret | None]]:
     if isinstance(value, str):
-        if secret := recognise_secret(name, value):
-            yield pointer, secret
+        yield pointer, recognise_secret(name, value)
     elif isinstance(value, dict):
         for key, member in value.items():
-            if secret := recognise_secret("", key):
-                yield join(pointer, key), secret
+            yield join(pointer, key), recognise_secret("", key)
             yield from _json_secrets(member, key, join(pointer, key))
     elif isinstance(value, list):
         for index, item in enumerate(value):

@@ -181,7 +181,6 @@ class Redactor:
         return name, self._placeholders.text(value)
 
     def _url(self, url: str, *, keep_host: bool) -> str:
-        """Redact the userinfo, host (unless *keep_host*), path, query and fragment of *url*."""
         try:
             parts = urlsplit(url)
         except ValueError:
@@ -217,7 +216,6 @@ class Redactor:
 
 
 def _host_of(url: str) -> str:
-    """Return the host and port of *url*, or an empty string if *url* has no host."""
     try:
         return urlsplit(url).netloc.rpartition("@")[2]
     except ValueError:
