@@ -35,7 +35,7 @@ JSON_HEADERS: Headers = (("Content-Type", "application/json"),)
 
 
 class Admission(AbstractContextManager["Admission"]):
-    """Permission to send one request in a `with` block. Without a call of `end`, the outcome counts as unknown."""
+    """Permission to send one request in a `with` block, which should pass the response to `end`."""
 
     def __init__(self, live: LiveClient, request_id: str, entry: Entry | None) -> None:
         self._live, self._request_id, self._entry = live, request_id, entry
@@ -206,8 +206,8 @@ class LiveClient:
         form = request.body and not is_json_type(request.header("content-type") or "application/json")
         if not self.permission.pool.is_any and (odd or form or not scope.is_bounded):
             raise RefusedError(
-                "the request has a query, a method override, or a body that is not known to stay within the order pool: "
-                "send plain JSON without a query"
+                "the request could write outside the order pool: send JSON with numeric ids and quantities, without "
+                "a query, a content encoding or a method override"
             )
 
 

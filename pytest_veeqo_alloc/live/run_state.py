@@ -48,7 +48,7 @@ class RunState:
         return True
 
     def claim(self, charge: Charge | None = None) -> str:
-        """Wait for the rate limit, and return a request id. Raise RefusedError if no writes or units are left."""
+        """Wait for the rate limit, and return a request id. Raise RefusedError if too few writes or units are left."""
         while True:
             with self._state() as state:
                 if charge is not None:

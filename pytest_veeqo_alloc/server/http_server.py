@@ -191,7 +191,7 @@ class Handler(socketserver.StreamRequestHandler):
             exchange.finish(sent)
         if exchange.plan.reset == "after body":
             # A reset discards data that the client has not read, so the server waits until the client sends again.
-            self._wait(_RESET_SECONDS, exchange.aborted, until_data=True)
+            self._wait(_RESET_SECONDS, exchange.aborted, data_ends_wait=True)
             self._reset()
 
     def _require_host(self, head: Head) -> None:
@@ -247,15 +247,15 @@ class Handler(socketserver.StreamRequestHandler):
             lines.append("Connection: close")
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
-    def _wait(self, seconds: float, aborted: threading.Event, *, until_data: bool = False) -> bool:
-        """Wait *seconds*, or *until_data* is received. Return False if the client leaves or *aborted* is set."""
+    def _wait(self, seconds: float, aborted: threading.Event, *, data_ends_wait: bool = False) -> bool:
+        """Wait *seconds*, or less if data ends the wait. Return False if the client leaves or *aborted* is set."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             self.connection.settimeout(min(left, _POLL_SECONDS))
             try:
                 if not self.connection.recv(1, socket.MSG_PEEK):
                     return False
-                if until_data:
+                if data_ends_wait:
                     break
                 aborted.wait(min(left, _POLL_SECONDS))  # the next request has arrived, so the client is connected
             except TimeoutError:

@@ -19,10 +19,10 @@ from pytest_veeqo_alloc.spec.loader import tables
 
 
 class Proxy(BaseServer):
-    """A proxy that forwards the documented call to the target of *live*. With *reads*, it also forwards reads.
+    """A proxy that forwards the documented call to the target of *live*.
 
-    The client's API key is forwarded, but never stored or shown. The status is 403 if a request is not permitted, and
-    502 if the target does not respond.
+    With *reads*, GET, HEAD and OPTIONS requests are also forwarded. The client's API key is forwarded, but never stored
+    or shown. The status is 403 if a request is not permitted, and 502 if the target does not respond.
     """
 
     source, origin = "the proxy", "target"

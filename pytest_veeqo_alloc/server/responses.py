@@ -26,7 +26,7 @@ from pytest_veeqo_alloc.spec.loader import tables
 
 @dataclass(frozen=True, slots=True)
 class ResponsePlan:
-    """A response, and how to send it: `headers_after` and `body_after` are delays in seconds before these parts."""
+    """A response, the seconds to wait before the headers and halfway through the body, and when to reset."""
 
     response: Response
     headers_after: float = 0
@@ -126,7 +126,7 @@ def order_text(story: Story) -> str:
 def _encoded_around_ids(
     units: tuple[tuple[int, tuple[tuple[int, int], ...]], ...], lines: tuple[Line, ...], *facts: Any
 ) -> tuple[str | int, ...]:
-    """Return an order's JSON split at the ids (0: order, n: allocation n), or () if it has more than these ids."""
+    """Return an order's JSON split at the ids (0: order, n: allocation n), or () if other values look like ids."""
     allocations = tuple(Allocation(*unit, PLACEHOLDER + index) for index, unit in enumerate(units, start=1))
     story = Story(PLACEHOLDER, lines, allocations, *facts)
     parts = _PLACEHOLDERS.split(_compact(build_order(story)).decode())

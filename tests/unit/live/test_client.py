@@ -347,7 +347,7 @@ def test_request_of_unknown_scope_is_refused(
     url: str, headers: tuple[tuple[str, str], ...], data: bytes, server: Staging, tmp_path: Path
 ) -> None:
     sent = Request("POST", f"{server.url}/orders/7/allocations{url}", (("x-api-key", KEY), *headers), data or json.dumps(pool_request()).encode())  # fmt: skip
-    with live_at(server.url, tmp_path) as live, pytest.raises(RefusedError, match="stay within the order pool"):
+    with live_at(server.url, tmp_path) as live, pytest.raises(RefusedError, match="could write outside the order pool"):
         live.admission(sent)
     assert not (tmp_path / "journal.jsonl").exists()
 
