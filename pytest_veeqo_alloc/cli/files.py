@@ -101,7 +101,7 @@ class RedactedFile:
 
 
 def redact_files(paths: list[str], errors: Errors) -> list[RedactedFile]:
-    """Return the redacted files, without writing them. Equal values in different files get equal placeholders."""
+    """Return the redacted files, and add the others to *errors*. Equal values in all files get equal placeholders."""
     files = list(_files_with_interactions(paths, errors))
     redactor = Redactor()
     for _, _, loaded in files:

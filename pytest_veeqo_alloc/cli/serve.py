@@ -42,7 +42,7 @@ def world_of(pool: OrderPool) -> World:
 
 
 def serve(server: BaseServer, *, host: str, port: int, names: tuple[str, ...], stop: threading.Event) -> bool:
-    """Run *server* until *stop* is set. Return whether it found no error. Raise ValueError if it cannot listen."""
+    """Run *server* until *stop* is set. Return False if errors were found. Raise ValueError if it cannot listen."""
     if not is_loopback(host):
         print_error(f"warning: {host} is not a loopback address: anyone who can reach this machine can use the server")
     app = with_control_api(server)

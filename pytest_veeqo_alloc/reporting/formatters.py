@@ -24,7 +24,7 @@ def print_error(sentence: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """The findings about one body or interaction in *file*. `source` is its place, such as `orders.yaml#2`."""
+    """The findings about one body or interaction. `source` is the place in `file`, such as `orders.yaml#2`."""
 
     file: str
     source: str

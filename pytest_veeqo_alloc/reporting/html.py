@@ -89,7 +89,6 @@ def _branch(side: BodySide, node: Node, totals: dict[Origin, Totals], drift: dic
         for place in node.places:
             leaf = _leaf(side, place, totals, by_pointer.pop(place.pointer, []))
             branch.leaves.append(leaf)
-
             branch.seen += any(present for _, present, *_ in leaf.seen)
             branch.drifted += bool(leaf.drift)
             if place.child is not None:

@@ -41,7 +41,7 @@ class RunReport:
 def build_run(
     engine: Engine, counted: Mapping[Origin, Coverage], by: str, started: datetime.datetime, run_id: str
 ) -> RunReport:
-    """Return the report on a run of the program *by*. The run began at *started* (UTC); *counted* is its coverage."""
+    """Return the report on a run of the program *by*, from its start in UTC and its coverage by origin (*counted*)."""
     run = {
         "id": run_id,
         "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),

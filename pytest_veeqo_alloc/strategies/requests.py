@@ -111,7 +111,7 @@ def _distinct_ids(name: str, ids: Collection[int]) -> Sequence[int]:
 def check_limits(
     minimum: int, maximum: int, max_quantity: int, sellable_ids: Ids, *, unique: bool = True
 ) -> tuple[int, int]:
-    """Return *minimum* and *maximum*, reduced to the number of unique ids. Raise InvalidArgument for invalid limits."""
+    """Return *minimum* and *maximum*. With *unique*, *maximum* is at most the number of ids. Raise InvalidArgument."""
     limits = (
         ("max_quantity", max_quantity, _QUANTITY_LIMIT),
         ("min_lines", minimum, _LINES_LIMIT),

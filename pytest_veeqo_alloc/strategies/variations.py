@@ -177,7 +177,7 @@ BALANCED_VARIATIONS = tuple(variation for variation in VARIATIONS if variation n
 def draw_story(
     draw: st.DrawFn, constraints: StoryConstraints, request: Mapping[str, Any] | None, chosen: set[Variation]
 ) -> Story:
-    """Draw a story with the allocation of *request* (None: any). Apply the *chosen* variations that are allowed."""
+    """Draw a story with the allocation of *request* (None: any). Apply the *chosen* variations that are permitted."""
     story = _initial_story(draw, constraints, request)
     given = {
         _order_id: constraints.order_ids,
