@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import jsonschema  # noqa: F401  # see below
@@ -9,6 +10,9 @@ from hypothesis import settings
 from support.plugins import disable_others
 from support.servers import serving
 from support.staging import Staging, staging
+
+# The garbage collector would go through all modules and tests again and again: see `pytest_collection_finish`.
+gc.disable()
 
 # A run of pytester in this process forgets the modules that it was the first to import. PyYAML's C part cannot be imported
 # twice, and jsonschema takes long, so both are imported before any such run.
@@ -35,19 +39,26 @@ def server() -> Iterator[Staging]:
 
 
 @pytest.fixture(autouse=True)
-def _environment_of_inner_runs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _environment_of_inner_runs(request: pytest.FixtureRequest) -> None:
     """Disable the other installed plugins in runs of pytester, except those that the marker `with_plugins` names.
 
     They take five times as long to load as the rest of such a run.
     """
     if "pytester" not in request.fixturenames:
         return
+    monkeypatch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
     request.getfixturevalue("pytester")  # it removes PYTEST_ADDOPTS, which is set below
     # Python would use the cached bytecode of a test file that is rewritten within a second with the same size.
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.delenv("COV_CORE_SOURCE", raising=False)  # inner runs are not measured
     marker = request.node.get_closest_marker("with_plugins")
     monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(disable_others(*(marker.args if marker else ()))))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector go through what the tests make, and never through what was made before them."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_configure(config: pytest.Config) -> None:
