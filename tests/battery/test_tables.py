@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from support.bodies import BODY, only_structure
 from support.cases import CASES, body_of
@@ -23,6 +24,8 @@ from support.structure import (
     with_wrong_type,
 )
 
+from pytest_veeqo_alloc import load_schema
+from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.recording.paths import bundled_names
 from pytest_veeqo_alloc.recording.session import Cassettes
@@ -43,6 +46,12 @@ def test_changed_field_is_one_finding(bodies: Callable[[], Iterator[tuple[Any, s
 def test_schema_of_a_profile_and_walker_agree(name: str, profile: str) -> None:
     side, body = CASES[name]["side"], body_of(CASES[name])
     assert schema_validator(side, profile).is_valid(body) == only_structure(profile).check_body(side, body).ok
+
+
+@pytest.mark.parametrize("side", BODY_SIDES)
+@pytest.mark.parametrize("profile", [None, *PROFILES])
+def test_schema_of_a_profile_is_valid(side: BodySide, profile: str | None) -> None:
+    Draft202012Validator.check_schema(load_schema(side, profile))
 
 
 @pytest.mark.parametrize("profile", [None, *PROFILES])

@@ -22,11 +22,11 @@ def test_body_has_the_findings_of_its_case(name: str) -> None:
     assert Counter(finding.rule for finding in findings if finding.rule in counted) == counted
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
-def test_bytes_and_parsed_values_get_the_same_findings(name: str) -> None:
-    case = CASES[name]
-    body, contract = body_of(case), Contract(case["profile"])
-    assert contract.check_body(case["side"], json.dumps(body).encode()) == contract.check_body(case["side"], body)
+def test_bytes_and_parsed_values_get_the_same_findings() -> None:
+    for name, case in CASES.items():
+        body, contract = body_of(case), Contract(case["profile"])
+        of_bytes = contract.check_body(case["side"], json.dumps(body).encode())
+        assert of_bytes == contract.check_body(case["side"], body), name
 
 
 def test_there_are_many_cases() -> None:

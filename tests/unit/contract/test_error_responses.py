@@ -47,7 +47,7 @@ def test_empty_error_body_is_accepted() -> None:
         b'{"status": true, "error": "x"}',
         b'{"status": 404, "error": null}',
         b"\xff",
-        b"[" * 100_000,
+        b"[" * 20_000,
         b"[" * 100 + b"]" * 100,
     ],
 )
