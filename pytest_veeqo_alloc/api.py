@@ -11,7 +11,7 @@ from pytest_veeqo_alloc.capture.client_objects import Watch, interaction_of, req
 from pytest_veeqo_alloc.contract.checker import expecting
 from pytest_veeqo_alloc.contract.deviations import Deviation
 from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.contract.http_rules import expected_statuses
+from pytest_veeqo_alloc.contract.http_rules import Statuses, expected_statuses
 from pytest_veeqo_alloc.contract.rules import BodySide
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.engine import Engine
@@ -39,11 +39,7 @@ class Contract:
         return f"<Contract, profile {self._engine.profile}>"
 
     def check(
-        self,
-        interaction: Interaction,
-        *,
-        expect_status: int | Iterable[int] | None = None,
-        broken_request: bool = False,
+        self, interaction: Interaction, *, expect_status: Statuses = None, broken_request: bool = False
     ) -> Findings:
         """Return the findings in *interaction*. *expect_status*, one status or several, replaces the documented status.
 
@@ -61,7 +57,7 @@ class Contract:
         return self._engine.check(Interaction(request_of(request)))
 
     def check_response(
-        self, response: Any, *, expect_status: int | Iterable[int] | None = None, body: bytes | str | None = None
+        self, response: Any, *, expect_status: Statuses = None, body: bytes | str | None = None
     ) -> Findings:
         """Return the findings in *response* and, if the response object has a request, in the request.
 
@@ -77,11 +73,7 @@ class Contract:
         return self._engine.check_body(side, value)
 
     def validate(
-        self,
-        interaction: Interaction,
-        *,
-        expect_status: int | Iterable[int] | None = None,
-        broken_request: bool = False,
+        self, interaction: Interaction, *, expect_status: Statuses = None, broken_request: bool = False
     ) -> Findings:
         """Return the findings of `check` for *interaction*. Raise ContractViolation if one of them is an error."""
         __tracebackhide__ = True
@@ -94,7 +86,7 @@ class Contract:
         return self._engine.raise_for_errors(self.check_request(request))
 
     def validate_response(
-        self, response: Any, *, expect_status: int | Iterable[int] | None = None, body: bytes | str | None = None
+        self, response: Any, *, expect_status: Statuses = None, body: bytes | str | None = None
     ) -> Findings:
         """Return the findings of `check_response` for *response*. Raise ContractViolation if one is an error."""
         __tracebackhide__ = True
@@ -105,7 +97,7 @@ class Contract:
         __tracebackhide__ = True
         return self._engine.raise_for_errors(self.check_body(side, value))
 
-    def watch(self, session: Any, *, expect_status: int | Iterable[int] | None = None) -> Watch:
+    def watch(self, session: Any, *, expect_status: Statuses = None) -> Watch:
         """Check every allocation that *session* sends from now on.
 
         *session* is a requests.Session, httpx.Client or httpx.AsyncClient. Raise TypeError for any other object.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -34,6 +34,7 @@ from pytest_veeqo_alloc.core.text import NOTHING, describe_openly
 UNREADABLE = frozenset({"body-missing", "not-json", "not-utf8", "too-deep"})
 """The ids of the rules about unreadable bodies. The media type and the content of such a body are not checked."""
 
+_NO_INTERACTION = Interaction(None)
 _INDEX = re.compile(r"(?<=\0)[0-9]{1,19}(?![^\0])")
 
 
@@ -60,9 +61,9 @@ class Settings:
 class CheckContext:
     """What the caller of a check knows about the interaction.
 
-    `expected` has the statuses that the test expects. If `broken_request`, the request is broken on purpose, and a 2xx is
-    a breach. If `skips_request`, the request is not checked. If `stored`, the interaction comes from a file, and headers
-    may be missing. If `watched`, the sequence of requests is checked as well. If not `is_final`, the status is not
+    `expected` has the statuses that the test expects. If `broken_request`, the request is broken on purpose, and a 2xx
+    is a breach. If `skips_request`, the request is not checked. If `stored`, the interaction comes from a file, which
+    may lack headers. If `watched`, the sequence of requests is checked as well. If not `is_final`, the status is not
     checked: the same request was sent again, or the fake answered. The request must expose none of the `known_keys`.
     """
 
@@ -76,10 +77,7 @@ class CheckContext:
 
 
 def expecting(statuses: frozenset[int] | None, response: Response | None, *, stored: bool = False) -> CheckContext:
-    """Return the context for *response*, which should have one of *statuses*.
-
-    The request of an expected 4xx is not checked, since the test breaks it on purpose.
-    """
+    """Return the context of a check that expects *statuses*. If *response* is an expected 4xx, skip its request."""
     failures = frozenset(filter(is_client_error, statuses or ()))
     is_failure = bool(failures) and (failures == statuses or (response is not None and response.status in failures))
     return CheckContext(statuses, skips_request=is_failure, stored=stored)
@@ -93,17 +91,14 @@ SidedBreach = tuple[Side, Breach, Any]
 
 @dataclass(frozen=True, slots=True)
 class RawResult:
-    """The breaches that a check found, without severities, and what was checked. A body is None if it was not.
-
-    `broken_rules` has the rules that a request breaks on purpose.
-    """
+    """The breaches that a check found, without severities, and what was checked. A body is None if it was not."""
 
     breaches: list[SidedBreach]
     interaction: Interaction | None = None
     context: CheckContext = NO_CONTEXT
     request_body: Reading | None = None
     response_body: Reading | None = None
-    broken_rules: frozenset[str] = frozenset()
+    broken_rules: frozenset[str] = frozenset()  # the rules that the request breaks on purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,24 +188,20 @@ def _body(side: Side, body: Reading, tables: Tables) -> tuple[list[Breach], bool
 
 
 def _severities(raw: RawResult, settings: Settings) -> Mapping[str, Severity]:
-    """Return the severity of each rule. Accepting a broken request is as severe as the most severe rule that it breaks.
-
-    A lower severity of the rule broken-request-accepted applies as well.
-    """
+    """Return the severities. That of broken-request-accepted is at most the highest of the rules that are broken."""
     if not raw.broken_rules:
         return settings.severities
     # A server that ignores an unknown member does no harm.
-    ranks = [SEVERITIES.index(settings.severities[rule]) for rule in raw.broken_rules if rule != "undocumented-field"]
-    rank = min(ranks, default=SEVERITIES.index("off"))
-    severity = SEVERITIES[max(rank, SEVERITIES.index(settings.severities["broken-request-accepted"]))]
-    return {**settings.severities, "broken-request-accepted": severity}
+    broken = {settings.severities[rule] for rule in raw.broken_rules if rule != "undocumented-field"}
+    highest: Severity = min(broken, key=SEVERITIES.index, default="off")
+    lower = max(highest, settings.severities["broken-request-accepted"], key=SEVERITIES.index)
+    return {**settings.severities, "broken-request-accepted": lower}
 
 
 def to_findings(raw: RawResult, tables: Tables, settings: Settings) -> Findings:
     """Return the breaches in *raw* as findings, ordered by place. API keys are masked."""
-    severities = _severities(raw, settings)
-    # A cassette may have played the response.
-    is_stored = raw.context.stored or (raw.interaction is not None and bool(raw.interaction.exchange_id))
+    severities, interaction = _severities(raw, settings), raw.interaction or _NO_INTERACTION
+    is_stored = raw.context.stored or bool(interaction.exchange_id)  # in a file, or played from a cassette
     findings, accepted = [], []
     for side, breach, body in raw.breaches:
         severity = severities[breach.rule]
@@ -227,19 +218,19 @@ def to_findings(raw: RawResult, tables: Tables, settings: Settings) -> Findings:
             findings.append(replace(finding, remedy=remedy))
         else:
             accepted.append(Accepted(finding, deviation.reason))
-    if _is_explained(raw, findings):
+    if _is_explained(interaction.response, findings):
         findings = [finding for finding in findings if finding.rule != "undocumented-status"]
     findings.sort(key=_place)
-    if (findings or accepted) and raw.interaction is not None and (request := raw.interaction.request) is not None:
-        keys = [key for key in (*keys_of(request, tables.operation), *raw.context.known_keys) if len(key) >= LONG_KEY]
+    if (findings or accepted) and interaction.request is not None:
+        keys = (*keys_of(interaction.request, tables.operation), *raw.context.known_keys)
+        keys = tuple(key for key in keys if len(key) >= LONG_KEY)
         findings = [finding.mask_keys(keys) for finding in findings]
         accepted = [Accepted(entry.finding.mask_keys(keys), entry.reason) for entry in accepted]
     return Findings(tuple(findings), tuple(accepted), settings.profile, tables.operation.name)
 
 
-def _is_explained(raw: RawResult, findings: list[Finding]) -> bool:
-    """Return whether an error of the request explains that the status is a 4xx."""
-    response = raw.interaction.response if raw.interaction is not None else None
+def _is_explained(response: Response | None, findings: Iterable[Finding]) -> bool:
+    """Return whether *response* is a 4xx that an error of the request explains."""
     is_rejected = response is not None and is_client_error(response.status)
     return is_rejected and any(finding.side == "request" and finding.severity == "error" for finding in findings)
 

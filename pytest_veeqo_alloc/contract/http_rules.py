@@ -174,12 +174,15 @@ def is_json_type(value: str) -> bool:
     return _MEDIA_TYPE.fullmatch(value.partition(";")[0].strip()) is not None
 
 
+Statuses = int | Iterable[int] | None
+"""The type of `expect_status`: one status, or several, or None for the documented status."""
+
 STATUS_RULES = frozenset({"wrong-status", "undocumented-status", "server-error", "unexpected-status"})
-"""The ids of the rules that apply only to a final response, not to one after which the request was sent again."""
+"""The ids of the rules about the status. They do not apply if the same request was sent again."""
 
 
-def expected_statuses(value: int | Iterable[int] | None) -> frozenset[int] | None:
-    """Return the statuses in *value*: None, a number or several numbers. Raise TypeError for anything else."""
+def expected_statuses(value: Statuses) -> frozenset[int] | None:
+    """Return the statuses in *value* as a set, or None for None. Raise TypeError for a value that is not a status."""
     if value is None:
         return None
     statuses: list[int] = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
@@ -191,14 +194,11 @@ def expected_statuses(value: int | Iterable[int] | None) -> frozenset[int] | Non
 
 
 def resent(interactions: Sequence[Interaction], operation: Operation) -> frozenset[int]:
-    """Return the index of each response that is no 2xx and after which the same request was sent again.
-
-    Requests are the same if they have the same order id and body, for example after a 429 or a redirect.
-    """
+    """Return the index of each call without a 2xx response that was sent again, with the same order id and body."""
     later: set[tuple[str | None, bytes | None]] = set()
     found = set()
-    for index in range(len(interactions) - 1, -1, -1):
-        request, response = interactions[index].request, interactions[index].response
+    for index, interaction in reversed([*enumerate(interactions)]):
+        request, response = interaction.request, interaction.response
         if request is not None:
             content = operation.order_segment(request.url), request.body
             if content in later and (response is None or not response.is_success):
@@ -210,11 +210,7 @@ def resent(interactions: Sequence[Interaction], operation: Operation) -> frozens
 def status_breaches(
     status: int, operation: Operation, expected: frozenset[int] | None, broken: bool, is_final: bool
 ) -> list[Breach]:
-    """Return the breach of a rule about *status*, or an empty list.
-
-    *expected* defaults to the documented status, or to any 4xx for a *broken* request. A 2xx for a *broken* request is
-    always a breach. Otherwise only a final response can break a rule.
-    """
+    """Return the breach about *status*, if any. *expected* defaults to the documented status, or to a 4xx if *broken*."""
     wanted = "a 4xx status" if broken else str(operation.status)
     if broken and is_success(status):
         rule = "broken-request-accepted"

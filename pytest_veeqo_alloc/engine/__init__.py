@@ -24,7 +24,7 @@ from pytest_veeqo_alloc.contract.checker import (
 from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex
 from pytest_veeqo_alloc.contract.failure import ContractViolation
 from pytest_veeqo_alloc.contract.findings import Breach, Findings
-from pytest_veeqo_alloc.contract.http_rules import Seen, sequence_breaches
+from pytest_veeqo_alloc.contract.http_rules import Seen, Statuses, sequence_breaches
 from pytest_veeqo_alloc.contract.rules import BodySide, severities
 from pytest_veeqo_alloc.core.http import Interaction, Request
 from pytest_veeqo_alloc.coverage.collector import Coverage, Origin, coverage_of_check, coverage_of_findings, origin_of
@@ -80,7 +80,7 @@ class Engine:
         self._publish(None, raw, findings)
         return findings
 
-    def watch(self, session: Any, expect_status: int | Iterable[int] | None = None) -> Watch:
+    def watch(self, session: Any, expect_status: Statuses = None) -> Watch:
         """Watch a `requests.Session`, `httpx.Client` or `httpx.AsyncClient`. Raise TypeError for any other object."""
         watch = Watch(session, tables().operation, check=self.check, merge=self.merge)
         watch.expect_status(expect_status)

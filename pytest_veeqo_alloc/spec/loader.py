@@ -26,9 +26,6 @@ Schema = dict[str, Any]
 
 PACKS = ("observed",)  # the bundled packs of deviations
 
-_ORDER_ALONE, _ALLOCATIONS, _BESIDE = "allocated_completely", "allocations", ("deliver_to", "line_items")
-"""Members that only an order has. Products and orders of other shops have its other members, such as id and tags."""
-
 _OPENAPI_NAMES: dict[BodySide, str] = {"request": "allocation_request", "response": "order"}
 _NOT_IN_OPENAPI = ("$schema", "$id", "$defs", "x-rule")
 
@@ -138,7 +135,10 @@ def side_of(value: Any) -> BodySide | None:
     inner = value.get(wrapper)
     if isinstance(inner, dict) and not allocation.fields.keys().isdisjoint(inner):
         return "request"
-    is_order = _ORDER_ALONE in value or (_ALLOCATIONS in value and any(name in value for name in _BESIDE))
+    # Products, and orders of other shops, have the other members of an order, such as id and tags.
+    is_order = "allocated_completely" in value or (
+        "allocations" in value and ("deliver_to" in value or "line_items" in value)
+    )
     return "response" if is_order else None
 
 
