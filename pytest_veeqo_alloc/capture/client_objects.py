@@ -142,23 +142,20 @@ class Watch:
 
     @property
     def findings(self) -> Findings:
-        """The findings of all interactions so far, in the order of the interactions."""
+        """The findings about all interactions so far, in the order of the interactions."""
         intermediate = resent(self.interactions, self._operation)
         for index in range(len(self._checked), len(self.interactions)):
             context = CheckContext(self._expectations[index], is_final=index not in intermediate)
             self._checked.append(self._check(self.interactions[index], context))
-        return self._merge(
-            [
-                findings.where(lambda finding: finding.rule not in STATUS_RULES) if index in intermediate else findings
-                for index, findings in enumerate(self._checked)
-            ]
-        )
+        for index in intermediate:  # a response may have been final when it was checked
+            self._checked[index] = self._checked[index].where(lambda finding: finding.rule not in STATUS_RULES)
+        return self._merge(self._checked)
 
     def expect_status(self, statuses: int | Iterable[int] | None) -> None:
-        """Expect one of *statuses*, a number or several, in the following responses, or the documented one if None.
+        """Expect one of *statuses* (None: the documented status) in all following responses.
 
-        The requests are checked all the same. If a request is repeated, only its last response counts. Raise TypeError
-        if *statuses* has something other than numbers.
+        Requests are still checked. If a request is repeated, only the status of the last response counts. Raise TypeError
+        unless *statuses* is a number or several numbers.
         """
         self._expected = expected_statuses(statuses)
 
