@@ -198,12 +198,10 @@ def _parse_pool(document: Mapping[str, Any]) -> OrderPool:
 def _parse_order(entry: Any, where: str) -> PoolOrder:
     if not isinstance(entry, dict):
         raise ValueError(f"{where} must be a table: write [[order]]")
-    for key in entry:
-        if key not in _ORDER_KEYS:
-            raise ValueError(f"{where}: {unknown_name('key', key, _ORDER_KEYS)}")
-    for key in _ORDER_KEYS:
-        if key not in entry:
-            raise ValueError(f"{where} has no {key}")
+    if unknown := [key for key in entry if key not in _ORDER_KEYS]:
+        raise ValueError(f"{where}: {unknown_name('key', unknown[0], _ORDER_KEYS)}")
+    if missing := [key for key in _ORDER_KEYS if key not in entry]:
+        raise ValueError(f"{where} has no {missing[0]}")
     sellables = entry["sellables"]
     if not isinstance(sellables, dict) or not sellables:
         raise ValueError(f"{where}: sellables must be a table of free units by sellable id, such as {{ 1226615 = 3 }}")

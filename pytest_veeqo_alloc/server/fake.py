@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.server import responses, state
 from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, BaseServer, OnRecord, Record
-from pytest_veeqo_alloc.server.responses import DoesNotApplyError, Exchange, Fault, ResponsePlan
+from pytest_veeqo_alloc.server.responses import DoesNotApplyError, Exchange, Fault, HeaderPairs, ResponsePlan
 from pytest_veeqo_alloc.server.state import Outcome, Policy, World
 from pytest_veeqo_alloc.spec.loader import tables
 
@@ -41,8 +41,7 @@ _REJECTIONS = {
 class IncomingCall:
     """A parsed request, and the API call that it matches. `order_id` is 0 if the path has no valid order id.
 
-    `sibling` is (order id,) for a call that reads an order, (order id, allocation id) for a call that deletes an
-    allocation, and None for all other calls.
+    `sibling` is (order id,) to read an order, (order id, allocation id) to delete an allocation, and None otherwise.
     """
 
     parsed: ParsedRequest
@@ -135,10 +134,9 @@ class Fake(BaseServer):
         self._policy, self._rejecting = policy, Engine(policy.refuses)
 
     def inject_fault(self, name: str, times: int = 1, **arguments: Any) -> None:
-        """Inject the fault *name* into the responses to the next *times* allocation calls.
+        """Inject the fault *name* into the responses to *times* allocation calls, after faults injected earlier.
 
-        Faults that were injected earlier come first. *arguments* depend on the fault, such as `pointer`. Raise
-        ValueError for an unknown fault or invalid arguments.
+        *arguments*, such as `pointer`, depend on the fault. Raise ValueError for an unknown fault or invalid arguments.
         """
         fault = responses.validate_fault(name, arguments)
         if name == "redirect-elsewhere":
@@ -146,12 +144,7 @@ class Fake(BaseServer):
         self._plan(fault, arguments, times)
 
     def respond_with(
-        self,
-        *,
-        status: int = 201,
-        body: object = None,
-        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
-        times: int = 1,
+        self, *, status: int = 201, body: object = None, headers: HeaderPairs = (), times: int = 1
     ) -> None:
         """Answer the next *times* allocation calls with this response, and allocate nothing.
 

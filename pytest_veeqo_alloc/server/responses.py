@@ -83,7 +83,10 @@ def json_response(status: int, value: Any, headers: Headers = ()) -> Response:
     return Response(status, (*_HEADERS, *headers), _compact(value))
 
 
-def custom_response(status: int, body: object, headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Response:
+HeaderPairs = Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+def custom_response(status: int, body: object, headers: HeaderPairs) -> Response:
     """Return the response that a test specifies. Raise ValueError for a response that cannot be sent."""
     if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
         raise ValueError(f"status= must be a final status from 200 to 599, not {status!a}")

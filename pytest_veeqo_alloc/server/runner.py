@@ -61,9 +61,8 @@ def serve_fake(
 ) -> Iterator[Fake]:
     """Run a fake on the loopback interface, for `@given`, unittest and scripts. With pytest, use `veeqo_alloc_server`.
 
-    At the end of the block, raise ContractViolation for an error that the test does not expect. Raise AssertionError
-    for an expected finding that is missing, or a fault that no request triggered. The fake's `reset()` discards all
-    findings, expectations and faults.
+    At the end of the block, raise ContractViolation for an unexpected error, or AssertionError for a missing expected
+    finding or a fault that no request triggered. The fake's `reset()` discards findings, expectations and faults.
     """
     __tracebackhide__ = True
     fake = Fake(engine_of(contract) if contract is not None else Engine(profile), policy, api_key)
