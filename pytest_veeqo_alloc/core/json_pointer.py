@@ -108,7 +108,7 @@ def mask_location(location: str) -> str:
 
 
 def mask_path(path: str) -> str:
-    """Return the URL path *path* with `*` for each segment that is not a harmless name, such as an id."""
+    """Return the URL path *path* with `*` for each id and each other segment that may be secret."""
     return "/".join(segment if not segment or _HARMLESS_SEGMENT.match(segment) else "*" for segment in path.split("/"))
 
 

@@ -205,8 +205,7 @@ _HIDING = frozenset({"not-an-order", "too-deep", "wrong-method", "wrong-path"})
 def _count_body(bodies: BodyCounts, side: str, raw: RawResult, node: Node, keys: Iterable[str]) -> None:
     reading = raw.request_body if side == "request" else raw.response_body
     broken = {breach.rule for breach_side, breach, _ in raw.breaches if breach_side == side}
-    is_object = reading is not None and reading.readable and isinstance(reading.value, dict)
-    if reading is None or not is_object or not broken.isdisjoint(_HIDING):
+    if reading is None or not isinstance(reading.value, dict) or not broken.isdisjoint(_HIDING):
         return
     if broken.isdisjoint(_STRUCTURAL):
         bodies.count_conforming(reading.value, node)
@@ -220,7 +219,7 @@ def _stages(interaction: Interaction | None, raw: RawResult, operation: Operatio
     request_body, response_body = raw.request_body, raw.response_body
     broken = {(side, breach.rule) for side, breach, _ in raw.breaches}
     is_call = request_body is not None and broken.isdisjoint({("request", "wrong-method"), ("request", "wrong-path")})
-    is_object = response_body is not None and response_body.readable and isinstance(response_body.value, dict)
+    is_object = response_body is not None and isinstance(response_body.value, dict)
     reached: list[tuple[str, bool]] = [
         ("sequence", context.watched),
         ("request line", request_body is not None and interaction is not None),

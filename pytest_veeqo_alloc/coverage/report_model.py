@@ -120,7 +120,7 @@ def merge_reports(reports: Iterable[Document]) -> Document:
     for report in reports:
         for run in report["runs"]:
             if runs.setdefault(run["id"], run) != run:
-                raise ValueError("two runs with the same id differ: one of them was edited; create its report again")
+                raise ValueError("two runs with the same id differ: create the report of the edited run again")
     ordered = sorted(runs.values(), key=lambda run: (run["started"], run["id"]))
     return {"format": FORMAT, "version": VERSION, "runs": ordered}
 

@@ -37,9 +37,7 @@ USERINFO = Secret("a user name or password", f"{_REDACT}, then change the passwo
 EMAIL_ADDRESS = Secret("an e-mail address")
 CARD_NUMBER = Secret("a card number")
 PERSONAL_NUMBER = Secret("a telephone, card or tax number")
-RANDOM_STRING = Secret(
-    "a random-looking string", f"{_REDACT}; if the string is not a secret, accept it with a deviation"
-)
+RANDOM_STRING = Secret("a random-looking string", f"{_REDACT}, or accept a harmless string with a deviation")
 
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@((?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24})")
 # Host names that RFC 2606 and RFC 6761 reserve.

@@ -151,9 +151,8 @@ class Redactor:
         return quote_plus(self._placeholders.text(unquote_plus(text)))
 
     def _headers(self, headers: Headers, body: bytes | None, host: str) -> Headers:
-        length = str(len(body or b""))
         return tuple(
-            self._header(name, length if name.lower() == "content-length" else value, host)
+            self._header(name, str(len(body or b"")) if name.lower() == "content-length" else value, host)
             for name, value in headers
             if name.lower() != "content-encoding"  # the body is stored decoded
         )
