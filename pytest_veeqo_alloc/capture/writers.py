@@ -83,18 +83,11 @@ def _cassette_entry(interaction: Interaction) -> dict[str, Any]:
     request, response = interaction.request, interaction.response
     if request is None or response is None:
         raise ValueError("a request or response is missing; a cassette requires both")
+    sent, received = values_by_header(request.headers), values_by_header(response.headers)
+    status = {"code": response.status, "message": reason_phrase(response.status)}
     return {
-        "request": {
-            "method": request.method,
-            "uri": request.url,
-            "headers": values_by_header(request.headers),
-            "body": _text(request.body),
-        },
-        "response": {
-            "status": {"code": response.status, "message": reason_phrase(response.status)},
-            "headers": values_by_header(response.headers),
-            "body": {"string": _text(response.body) or ""},
-        },
+        "request": {"method": request.method, "uri": request.url, "headers": sent, "body": _text(request.body)},
+        "response": {"status": status, "headers": received, "body": {"string": _text(response.body) or ""}},
     }
 
 

@@ -104,7 +104,7 @@ def run_lines(run: RunReport) -> Iterator[str]:
     by_origin = ", ".join(f"{totals.interactions} from the {origin}" for origin, totals in run.totals.items())
     evaluations = [counts["looked_at"] for counts in rule_totals(run.totals).values()]
     yield (
-        f"{pluralise(run.interactions, 'interaction')}{f' ({by_origin})' if by_origin else ''}, "
+        f"{pluralise(run.interactions, 'interaction')} ({by_origin}), "
         f"{sum(map(bool, evaluations))} of {len(evaluations)} rules exercised, "
         f"{run.seen} of {run.fields} fields seen from the target"
     )

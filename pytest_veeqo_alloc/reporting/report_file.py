@@ -42,13 +42,8 @@ def build_run(
     engine: Engine, counted: Mapping[Origin, Coverage], by: str, started: datetime.datetime, run_id: str
 ) -> RunReport:
     """Return the report on a run of the program *by*, from its start in UTC and its coverage by origin (*counted*)."""
-    run = {
-        "id": run_id,
-        "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "by": by,
-        "version": version("pytest-veeqo-alloc"),
-        "profile": engine.profile,
-    }
+    start, package = started.strftime("%Y-%m-%dT%H:%M:%SZ"), version("pytest-veeqo-alloc")
+    run = {"id": run_id, "started": start, "by": by, "version": package, "profile": engine.profile}
     pack_deviations = {deviation for pack in PACKS for deviation in load_deviations(pack)}
     report = build_report(run, engine.settings, counted, field_trees(), pack_deviations)
     totals = totals_by_origin(report)
