@@ -43,8 +43,8 @@ class Contract:
     ) -> Findings:
         """Return the findings in *interaction*. *expect_status*, one status or several, replaces the documented status.
 
-        With *broken_request*, the request is broken on purpose: it is not checked, and a 2xx response is a finding with
-        the severity of the rule that the request breaks.
+        With *broken_request*, the request is broken on purpose and is not checked. A 2xx response is then a finding,
+        with the severity of the rule that the request breaks.
         """
         if not isinstance(interaction, Interaction):
             kind = type(interaction).__name__

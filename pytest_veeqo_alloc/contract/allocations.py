@@ -21,7 +21,7 @@ Units = dict[int, float]  # quantities by sellable id
 
 @dataclass(frozen=True, slots=True)
 class AllocationRequest:
-    """A requested allocation, without parts that are missing or have a wrong type."""
+    """A requested allocation. A part that is missing or has the wrong type is left out."""
 
     warehouse_id: int | None = None
     units: Units = field(default_factory=dict)
@@ -29,7 +29,7 @@ class AllocationRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestScope:
-    """The most that a lenient server could allocate for a request. Unless `is_bounded`, it could allocate even more."""
+    """The warehouses and units that a lenient server might allocate. If not `is_bounded`, it might allocate others."""
 
     warehouses: frozenset[int] = frozenset()
     units: Units = field(default_factory=dict)
@@ -54,7 +54,7 @@ def requested_allocation(body: bytes | Reading | None) -> AllocationRequest:
 
 
 def request_scope(body: bytes | None) -> RequestScope:
-    """Return the scope of a request with *body*. Numbers in quotes and members at any depth count as well."""
+    """Return what a request with *body* might allocate. Members at any depth and numbers in quotes count as well."""
     reading = read(body)
     if not reading.readable:
         return RequestScope(is_bounded=not body)
@@ -75,7 +75,7 @@ def request_scope(body: bytes | None) -> RequestScope:
 
 
 def existing_allocations(body: bytes | None) -> list[ExistingAllocation] | None:
-    """Return the allocations of the order in *body*. Return None if *body* is no order or an allocation has no id."""
+    """Return the allocations of the order in *body*, or None if it is not an order or an allocation has no id."""
     listed = as_object(read(body).value).get("allocations")
     if not isinstance(listed, list):
         return None

@@ -48,7 +48,7 @@ def order_breaches(order: Any) -> list[Breach]:
 
 
 def quantities(lines: Any, sellable_id: Callable[[Object], Any]) -> dict[float, float] | None:
-    """Return the quantities by sellable id, or None if *lines* is no array or an id or quantity is no number."""
+    """Return the quantities by sellable id, or None if *lines* is not an array or an id or quantity is not numeric."""
     totals: dict[float, float] = {}
     for line in map(as_object, lines if isinstance(lines, list) else [None]):
         key, quantity = number(sellable_id(line)), number(line.get("quantity"))

@@ -77,7 +77,7 @@ class CheckContext:
 
 
 def expecting(statuses: frozenset[int] | None, response: Response | None, *, stored: bool = False) -> CheckContext:
-    """Return the context of a check that expects *statuses*. If *response* is an expected 4xx, skip its request."""
+    """Return the context of a check that expects *statuses*. The request for an expected 4xx is not checked."""
     failures = frozenset(filter(is_client_error, statuses or ()))
     is_failure = bool(failures) and (failures == statuses or (response is not None and response.status in failures))
     return CheckContext(statuses, skips_request=is_failure, stored=stored)
@@ -91,7 +91,7 @@ SidedBreach = tuple[Side, Breach, Any]
 
 @dataclass(frozen=True, slots=True)
 class RawResult:
-    """The breaches that a check found, without severities, and what was checked. A body is None if it was not."""
+    """The breaches that a check found, without severities. A body that was not checked is None."""
 
     breaches: list[SidedBreach]
     interaction: Interaction | None = None
@@ -176,7 +176,7 @@ def _response(
 
 
 def _body(side: Side, body: Reading, tables: Tables) -> tuple[list[Breach], bool]:
-    """Return the breaches in *body*, and whether its content could be checked."""
+    """Return the breaches in *body*, and whether *body* is readable."""
     if not body.readable:
         return list(body.breaches), False
     is_request = side == "request"
@@ -188,7 +188,7 @@ def _body(side: Side, body: Reading, tables: Tables) -> tuple[list[Breach], bool
 
 
 def _severities(raw: RawResult, settings: Settings) -> Mapping[str, Severity]:
-    """Return the severities. That of broken-request-accepted is at most the highest of the rules that are broken."""
+    """Return the severity of each rule, limited for broken-request-accepted by the rules that the request breaks."""
     if not raw.broken_rules:
         return settings.severities
     # A server that ignores an unknown member does no harm.
@@ -230,7 +230,7 @@ def to_findings(raw: RawResult, tables: Tables, settings: Settings) -> Findings:
 
 
 def _is_explained(response: Response | None, findings: Iterable[Finding]) -> bool:
-    """Return whether *response* is a 4xx that an error of the request explains."""
+    """Return whether *response* is a 4xx and the request has an error, which explains the status."""
     is_rejected = response is not None and is_client_error(response.status)
     return is_rejected and any(finding.side == "request" and finding.severity == "error" for finding in findings)
 
@@ -247,6 +247,6 @@ def _finding(side: Side, breach: Breach, severity: Severity, body: Any) -> Findi
 
 
 def _place(finding: Finding) -> tuple[str, ...]:
-    """Return a sort key for *finding*. Array indices have a fixed width in it, so that they sort like numbers."""
+    """Return a sort key: the place of *finding*, with array indices padded so that they sort as numbers."""
     pointer = _INDEX.sub(lambda match: f"\1{match[0]:0>19}", (finding.pointer or "").replace("/", "\0"))
     return finding.side, finding.location, pointer, finding.rule

@@ -20,7 +20,7 @@ _KEYS = ("rule", "pointer", "location", "reason", "source", "expires")
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """A known difference from the contract: findings of `rule` at the place are accepted.
+    """A known difference from the contract. Findings of its rule at its place are accepted.
 
     The place is a `pointer` into the body, with `*` for any array index, or a `location` outside the body. `expires` is
     the last day on which findings are accepted. Raise ValueError for an invalid value.
@@ -100,7 +100,7 @@ def _parse_table(number: int, table: Mapping[str, Any]) -> Iterator[Deviation]:
 
 
 class DeviationIndex:
-    """Deviations that are found by rule and place. `today` decides whether they have expired."""
+    """Deviations, indexed by rule and place. `today` is the date for the expiry of deviations."""
 
     def __init__(self, deviations: Iterable[Deviation], today: datetime.date) -> None:
         self.today = today

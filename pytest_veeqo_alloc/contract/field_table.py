@@ -45,7 +45,7 @@ class Shape:
     """An object type of the schema, with its documented members (`fields`) by name.
 
     `children` has a row for each member with objects: its name, whether its value is an array, and the shape of the
-    objects. If `rule` is not None, it reports missing, null and wrongly typed members. `is_clean(members, dates)` is a
+    objects. A `rule` that is not None reports missing, null and wrongly typed members. `is_clean(members, dates)` is a
     fast check: True means no breach, and False that a full check is needed. It adds the date-times to *dates*.
     """
 
@@ -57,7 +57,7 @@ class Shape:
 
 
 def compile_schema(schema: Schema, *, root: str) -> Shape:
-    """Compile *schema*, named *root*. Raise ValueError for an unsupported keyword or a type other than object."""
+    """Compile *schema* to a shape named *root*. Raise ValueError for unsupported keywords and non-object types."""
 
     @functools.cache
     def referenced(reference: str) -> Shape:
@@ -105,7 +105,7 @@ def _check_keywords(schema: Schema) -> None:
 
 
 def _clean_check(fields: Iterable[Field]) -> CleanCheck:
-    """Return the function `is_clean` of a `Shape` with *fields*. It is fast: it checks members of one kind together."""
+    """Return the function `is_clean` of a `Shape` with *fields*. For speed, it checks similar members together."""
     ordered = sorted(fields, key=_group)
     width = len(ordered)
     if width < 2:  # with a single name, itemgetter does not return a tuple

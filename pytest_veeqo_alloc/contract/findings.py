@@ -70,7 +70,7 @@ class Finding:
         return self if unchanged else replace(self, pointer=pointer, location=location)
 
     def as_row(self) -> dict[str, str | None]:
-        """Return the finding as a JSON object, with names that may be secret masked."""
+        """Return the finding as a JSON object. Names that may be secret are masked."""
         safe = self.masked()
         names = ("rule", "basis", "severity", "side", "location", "pointer", "message")
         return {name: getattr(safe, name) for name in names}
@@ -113,7 +113,7 @@ class Findings(Sequence[Finding]):
     operation: str = field(default="", compare=False)
 
     def with_findings(self, findings: Iterable[Finding], accepted: Iterable[Accepted]) -> Findings:
-        """Return a copy with *findings* and *accepted* instead of its own."""
+        """Return a copy with *findings* and *accepted* findings, and the same profile and operation."""
         return replace(self, _all=tuple(findings), accepted=tuple(accepted))
 
     def where(self, keep: Callable[[Finding], bool]) -> Findings:

@@ -18,7 +18,7 @@ from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number, saf
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """The documented call. `path` is a template such as `/path/{parameter}`. `pattern` finds it at the end of a URL path."""
+    """The documented call. `path` is a template such as `/path/{parameter}`. `pattern` matches the end of a URL path."""
 
     method: str
     path: str
@@ -150,7 +150,7 @@ def is_credential(name: str) -> bool:
 
 
 def _query(query: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the name of each parameter, and the texts in it. A `+` is decoded both as a space and as a plus."""
+    """Yield the name of each parameter, and its name and value decoded twice: with `+` as a space, and as a plus."""
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
         if pair:
@@ -182,7 +182,7 @@ STATUS_RULES = frozenset({"wrong-status", "undocumented-status", "server-error",
 
 
 def expected_statuses(value: Statuses) -> frozenset[int] | None:
-    """Return the statuses in *value* as a set, or None for None. Raise TypeError for a value that is not a status."""
+    """Return the statuses in *value* as a set, or None if there is none. Raise TypeError for any other value."""
     if value is None:
         return None
     statuses: list[int] = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
@@ -242,7 +242,7 @@ def location_breaches(response: Response, operation: Operation, order_id: float 
 
 
 Ending = Literal["answered", "unanswered", "pending", "elsewhere"]
-"""`answered` completely, `unanswered` (or only in part), `pending`, or sent `elsewhere`: to another host than the API's."""
+"""What happened to a request: answered completely, not answered completely, not known yet, or sent to another host."""
 
 SEQUENCE_RULES = ("repeated-post", "key-sent-elsewhere")
 Seen = tuple[Interaction, Ending]
@@ -279,7 +279,7 @@ def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable
 
 
 def _uncertainty(response: Response | None, ending: Ending) -> str:
-    """Return why the client cannot know whether the server carried out the request. Return "" if it can know."""
+    """Return why the client cannot know whether the server carried out the request, or an empty string."""
     if ending == "unanswered":
         return "an incomplete response"
     if ending == "pending" or response is None:

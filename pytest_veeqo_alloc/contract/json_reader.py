@@ -45,7 +45,7 @@ def read(body: bytes | None) -> Reading:
 
 
 def from_parsed(value: Any, before: Iterable[Breach] = ()) -> Reading:
-    """Return *value* as a `Reading` with *before* and its own breaches. Raise TypeError if a name is not a string."""
+    """Return a `Reading` of *value*. Its first breaches are *before*. Raise TypeError if a name is not a string."""
     if nests_deeper(value, MAX_DEPTH):
         return _unreadable(TOO_DEEP, before)
     breaches = list(before)

@@ -257,7 +257,7 @@ CATALOGUE: Mapping[str, Rule] = {row[0]: _rule(row) for row in (*_ROWS, *_EQUATI
 
 
 def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict[str, Severity]:
-    """Map each rule id to its severity in *profile* or in *overrides*. Raise ValueError for an unknown name."""
+    """Return the severities by rule id. *overrides* win over *profile*. Raise ValueError for an unknown name."""
     if profile not in PROFILES:
         raise ValueError(unknown_name("profile", profile, PROFILES))
     if overrides is not None and not isinstance(overrides, Mapping):
@@ -273,7 +273,7 @@ def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict
 
 
 def parse_overrides(settings: Iterable[str]) -> dict[str, str]:
-    """Map rule ids to severities, from strings such as `null-value=warning`. Raise ValueError for a string without `=`."""
+    """Map rule ids to severities in strings such as `null-value=warning`. Raise ValueError for a string without `=`."""
     overrides = {}
     for setting in settings:
         rule, equals, severity = setting.partition("=")

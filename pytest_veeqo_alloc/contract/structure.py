@@ -28,7 +28,7 @@ def walk_response(value: Any, order: Shape) -> list[Breach]:
 
 
 def walk_request(value: Any, root: Shape) -> list[Breach]:
-    """Return the breaches in *value*, a request body with or without wrapper object. *root* is the documented body."""
+    """Return the breaches in *value*, a request body. *root* is the documented body, with the wrapper object."""
     walk = _Walk()
     (_, _, allocation) = root.children[0]
     misplaced = [name for name in allocation.fields if name in value] if isinstance(value, dict) else []
@@ -50,7 +50,7 @@ def wrapped_allocation(value: Any) -> tuple[Any, str]:
 
 
 def json_type(value: Any) -> JsonType | None:
-    """Return the JSON type of *value*, or None for null and for types that JSON lacks. Subclasses count as well."""
+    """Return the JSON type of *value* or of its base class. Return None for null and for types that JSON lacks."""
     exact = _JSON_TYPES.get(type(value))
     return exact or next((_JSON_TYPES[base] for base in type(value).__mro__ if base in _JSON_TYPES), None)
 
@@ -75,7 +75,7 @@ class _Walk:
             self.reject(Breach("wrong-type", "", describe(value), "object"), value)
 
     def reject(self, breach: Breach, value: Any) -> None:
-        """Add the *breach* of *value*. The content of *value* is not checked, but its nesting depth is."""
+        """Add *breach*, which concerns *value*. Check only the nesting depth of *value*, not its content."""
         self.add(breach)
         self._check_depth(value, breach.pointer or "")
 

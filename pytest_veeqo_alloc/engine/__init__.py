@@ -81,7 +81,7 @@ class Engine:
         return findings
 
     def watch(self, session: Any, expect_status: Statuses = None) -> Watch:
-        """Watch a `requests.Session`, `httpx.Client` or `httpx.AsyncClient`. Raise TypeError for any other object."""
+        """Check every allocation that *session* sends from now on. Raise TypeError for an unsupported object."""
         watch = Watch(session, tables().operation, check=self.check, merge=self.merge)
         watch.expect_status(expect_status)
         return watch
@@ -143,7 +143,7 @@ class Engine:
         self._publish(origin, examine(interaction, tables(), context), findings)
 
     def publish_findings(self, origin: Origin, findings: Findings) -> None:
-        """Publish an event for *findings* about a sequence. Its interactions are counted by their own events."""
+        """Publish an event for *findings* about several interactions, which have their own events."""
         if self.listener is not None and len(findings):
             self.listener.on_check(CheckEvent(origin, None, findings, lambda test_id: coverage_of_findings(findings)))
 

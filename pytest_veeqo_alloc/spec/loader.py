@@ -143,7 +143,7 @@ def side_of(value: Any) -> BodySide | None:
 
 
 def load_deviations(named: str | os.PathLike[str] | Deviation) -> tuple[Deviation, ...]:
-    """Return the deviations in a bundled pack, a TOML file or a `Deviation`. Raise ValueError if that is impossible."""
+    """Return the deviations in *named*: a pack, a TOML file or a `Deviation`. Raise ValueError on failure."""
     if isinstance(named, Deviation):
         return (named,)
     if named in PACKS:
@@ -191,7 +191,7 @@ def openapi_document(profile: str | None = None) -> dict[str, Any]:
 
 
 def _moved(part: Any, names: dict[str, str]) -> Any:
-    """Return *part* of a schema as part of an OpenAPI document: with other references, and without some keywords."""
+    """Return *part* of a schema for OpenAPI: with references into the document, and without unsuitable keywords."""
     if isinstance(part, list):
         return [_moved(item, names) for item in part]
     if not isinstance(part, dict):
