@@ -168,7 +168,7 @@ def load_pool(name: str, folder: Path) -> OrderPool:
         document = tomllib.loads((folder / name).read_text(encoding="utf-8"))
     except OSError as error:
         raise PoolError(f"the order pool {name!a} cannot be read: {error.strerror}") from None
-    except (RecursionError, ValueError) as error:  # also raised for an integer with too many digits
+    except (RecursionError, ValueError) as error:  # ValueError: also an integer with too many digits
         problem = {RecursionError: "nested too deeply", UnicodeDecodeError: "not UTF-8"}.get(type(error), str(error))
         raise PoolError(f"the order pool {name!a} cannot be parsed as TOML: {problem}") from None
     try:

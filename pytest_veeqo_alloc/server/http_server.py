@@ -174,7 +174,7 @@ class Handler(socketserver.StreamRequestHandler):
         length = length_of(head)  # a body that is too large is rejected before the client sends it
         if head.minor and any(value.lower() == "100-continue" for value in head.header_values("expect")):
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # A request without a declared length has no body, rather than an empty one.
+        # A request without a declared length has no body. A declared length of 0 means an empty body.
         body = read_body(self.rfile, length) if length != 0 or head.header("content-length") else None
         target = head.target
         if not target.startswith("/"):  # the absolute form, RFC 9112 section 3.2.2
@@ -257,7 +257,7 @@ class Handler(socketserver.StreamRequestHandler):
                     return False
                 if data_ends_wait:
                     break
-                aborted.wait(min(left, _POLL_SECONDS))  # the next request has arrived, so the client is connected
+                aborted.wait(min(left, _POLL_SECONDS))  # data has arrived, so the client is still connected
             except TimeoutError:
                 pass
             except OSError:

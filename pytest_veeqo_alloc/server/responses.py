@@ -73,7 +73,7 @@ def response_to(outcome: Outcome, base_url: str = "") -> Response:
 
 
 def signed(plan: ResponsePlan) -> ResponsePlan:
-    """Return *plan* with the `Server` header of the fake, by which checks recognise its responses."""
+    """Return *plan* with the `Server` header that marks responses of the fake for the checks."""
     others = [(name, value) for name, value in plan.response.headers if name.lower() != "server"]
     return replace(plan, response=replace(plan.response, headers=(*others, _SERVER)))
 
