@@ -218,7 +218,7 @@ class Fake(BaseServer):
         record.is_checked = planned is None and call.is_documented
         plan = self._respond(record, outcome, planned)
         if plan.reset in ("", "after body") and not plan.headers_after and not plan.body_after:
-            # The client may read the response before this thread continues, so one without delays counts as sent already.
+            # The client may read the response before this thread continues, so one without delays counts as sent.
             record.ending = "answered"
         return log.exchange(record, plan)
 
