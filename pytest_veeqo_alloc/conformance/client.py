@@ -77,7 +77,7 @@ async def _awaited(returned: Any) -> Any:
 
 
 class ClientAssertions:
-    """Calls of the client under test, and assertions about them. *fake* gets the requests; *warn* gets the findings."""
+    """Calls of the client under test, and assertions about them. *fake* gets its requests; *warn* gets the findings."""
 
     def __init__(self, make_client: MakeClient, fake: Fake, timeout: float, warn: Callable[[Findings], object]) -> None:
         self.fake, self.timeout = fake, timeout
@@ -135,7 +135,7 @@ class ClientAssertions:
             pytest.fail(message, pytrace=False)
 
     def assert_request_ok(self, only: str = "") -> None:
-        """Fail the test if the client sent no request, or one with an error (only an error of the rule *only*, if given)."""
+        """Fail unless the client sent requests without errors. If *only* names a rule, ignore errors of other rules."""
         __tracebackhide__ = True
         self.fake.settle()
         if not len(self.fake.interactions):

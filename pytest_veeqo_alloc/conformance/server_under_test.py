@@ -54,7 +54,7 @@ class ServerUnderTest:
         self._successful: dict[str, Interaction] = {}
 
     def take(self, lines: int = 1, units: int = 1) -> PoolOrder:
-        """Take an unused order with *lines* sellables of *units* units each. Raise UncoveredError if none is left."""
+        """Take an unused order with *units* units of *lines* sellables. Raise UncoveredError if no such order is left."""
         for order in list(self._unused):
             fitting = {sellable: free for sellable, free in order.sellables.items() if free >= units}
             if len(fitting) >= lines:
@@ -167,7 +167,7 @@ def response_of(interaction: Interaction) -> Response:
 
 
 def allocation_body(order: PoolOrder, lines: int = 1, units: int = 1) -> dict[str, Any]:
-    """Build a valid request body that allocates *units* units of each of the first *lines* sellables of *order*."""
+    """Build a request body that allocates *units* units of each of the first *lines* sellables of *order*."""
     attributes = [{"sellable_id": sellable, "quantity": units} for sellable in list(order.sellables)[:lines]]
     return {"allocation": {"warehouse_id": order.warehouse_id, "line_items_attributes": attributes}}
 

@@ -56,7 +56,7 @@ def veeqo_alloc_schemas(veeqo_alloc_contract: Contract) -> Schemas:
 
 
 @pytest.fixture
-def veeqo_alloc_watch(request: pytest.FixtureRequest, veeqo_alloc_contract: Contract) -> Iterator[Callable[..., Watch]]:
+def veeqo_alloc_watch(pytestconfig: pytest.Config, veeqo_alloc_contract: Contract) -> Iterator[Callable[..., Watch]]:
     """Return a function that watches a requests.Session, httpx.Client or httpx.AsyncClient and returns the `Watch`.
 
     Every allocation that the session sends is checked. An error fails the test. In a test of failures, give
@@ -67,7 +67,7 @@ def veeqo_alloc_watch(request: pytest.FixtureRequest, veeqo_alloc_contract: Cont
         def watch(session: Any, expect_status: int | Iterable[int] | None = None) -> Watch:
             started = veeqo_alloc_contract.watch(session, expect_status=expect_status)
             stack.callback(started.close)
-            listener_of(request.config).observe(engine_of(veeqo_alloc_contract), started)
+            listener_of(pytestconfig).observe(engine_of(veeqo_alloc_contract), started)
             return started
 
         yield watch
@@ -87,7 +87,7 @@ class Target:
         return self._live.permission.base_url
 
     def post(self, order_id: int, payload: Any) -> Interaction:
-        """Send an allocation; *payload* is a JSON value or raw bytes. Raise LiveError if it is not permitted or fails."""
+        """Send *payload* (a JSON value or raw bytes) as an allocation. Raise LiveError if sending is forbidden or fails."""
         __tracebackhide__ = True
         return self._live.post(order_id, payload)
 

@@ -17,29 +17,26 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest
     from pytest_veeqo_alloc.server.fake import Fake
 
-
 NOT_COVERED = "veeqo-alloc: not covered: "
 
 
 @pytest.fixture(scope="session")
-def _veeqo_alloc_server_of_session(
-    request: pytest.FixtureRequest, pytestconfig: pytest.Config
-) -> Iterator[ServerUnderTest | str]:
+def _veeqo_alloc_server_of_session(request: pytest.FixtureRequest) -> Iterator[ServerUnderTest | str]:
     """Yield the server under test, or a string that says why there is none. Stop the run if writing is not permitted."""
     from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest, own_fake
     from pytest_veeqo_alloc.plugin.fixtures import live_or_fail
 
-    if setting(pytestconfig, "base-url"):
+    if setting(request.config, "base-url"):
         try:
-            live = live_or_fail(pytestconfig)
+            live = live_or_fail(request.config)
         except pytest.fail.Exception:
             request.session.shouldfail = "veeqo-alloc: writing to the server under test is not permitted"
             raise
-        yield ServerUnderTest(live, engine_of(contract_of(pytestconfig)))
-    elif is_client_named(pytestconfig):
+        yield ServerUnderTest(live, engine_of(contract_of(request.config)))
+    elif is_client_named(request.config):
         yield "no server is named: give --veeqo-alloc-base-url, see docs/howto/staging.md"
     else:
-        with own_fake(listener_of(pytestconfig)) as server:
+        with own_fake(listener_of(request.config)) as server:
             yield server
 
 
@@ -107,7 +104,7 @@ def is_client_named(config: pytest.Config) -> bool:
 
 
 def uncovered_reason(report: Any) -> str:
-    """Return the reason why a conformance test could not be run, or an empty string if *report* is another one."""
+    """Return the reason why a conformance test could not be run, or an empty string for any other *report*."""
     skipped = getattr(report, "skipped", False) and isinstance(report.longrepr, tuple)
     return str(report.longrepr[2]).partition(NOT_COVERED)[2] if skipped else ""
 

@@ -1,4 +1,4 @@
-"""The hook with which users supply the client under test."""
+"""The hook that supplies the client under test."""
 
 from __future__ import annotations
 

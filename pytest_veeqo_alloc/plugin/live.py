@@ -25,12 +25,11 @@ _MAX_LINES = 10
 
 
 class LivePlugin:
-    """The pytest plugin that owns the client, the journal of writes, and the folder that the processes share."""
+    """The pytest plugin that owns the client, the journal of writes, and a folder that all processes share."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         worker_input: dict[str, dict[str, str]] | None = getattr(config, "workerinput", None)
-        self._is_worker = worker_input is not None
         self._error: LiveError | None = None
         self._exit = contextlib.ExitStack()
         self._lines: list[str] = []
@@ -71,17 +70,17 @@ class LivePlugin:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
         """Collect the summary lines. If the cleanup option is set, delete the allocations of this run."""
-        if self._is_worker or self._error is not None:
+        if self._error is not None or hasattr(self._config, "workerinput"):
             return
         try:
-            self._lines = list(self._summary(self._shared["run"]))
+            self._lines = list(self._summary())
         except LiveError as error:
             self._lines = [str(error)]
 
-    def _summary(self, run: str) -> Iterator[str]:
+    def _summary(self) -> Iterator[str]:
         live = self.live()
         path = live.writer.path
-        journal = read_journal(path).of_run(run)
+        journal = read_journal(path).of_run(live.writer.run)
         if not journal.entries:
             return
         yield f"{live.run_state.charged} of {live.permission.max_writes} writes to {live.target}, journal {path}"

@@ -77,9 +77,9 @@ def recorded(report: Any, name: str) -> list[Any]:
 
 
 def trim_traceback(error: BaseException) -> None:
-    """Remove library frames from the end of the traceback of *error*: they could show the API key."""
-    libraries = tuple(str(sysconfig.get_path(kind)) for kind in ("stdlib", "purelib", "platlib"))
-    hidden = (*libraries, str(Path(__file__).parents[1]))
+    """Remove library frames from the end of the traceback of *error*, since they could show the API key."""
+    libraries = [sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")]
+    hidden = (*map(str, libraries), str(Path(__file__).parents[1]))
     last, entry = None, error.__traceback__
     while entry is not None:
         if not entry.tb_frame.f_code.co_filename.startswith(hidden):

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import pytest
 
-PREFIX = "veeqo_alloc_"
 SUITE = "pytest_veeqo_alloc.conformance"
 
 # Each entry: the name, the metavar (None for a flag), whether the option is repeatable, and the help text.
@@ -44,18 +43,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for name, metavar, is_repeatable, text in OPTIONS:
         flag, key = f"--veeqo-alloc-{name}", key_of(name)
         if metavar is None:
+            parser.addini(key, text, type="bool")
             group.addoption(flag, dest=key, action="store_true", default=None, help=text)
-            parser.addini(key, text, type="bool", default=False)
         else:
-            action = "append" if is_repeatable else "store"
-            group.addoption(flag, dest=key, action=action, default=None, metavar=metavar, help=text)
             kind: Literal["linelist", "string"] = "linelist" if is_repeatable else "string"
-            parser.addini(key, text, type=kind, default=[] if is_repeatable else "")
+            parser.addini(key, text, type=kind)
+            group.addoption(flag, dest=key, action="append" if is_repeatable else "store", metavar=metavar, help=text)
 
 
 def key_of(name: str) -> str:
     """Return the ini key of the option *name*."""
-    return PREFIX + name.replace("-", "_")
+    return f"veeqo_alloc_{name.replace('-', '_')}"
 
 
 def setting(config: pytest.Config, name: str) -> Any:
@@ -76,7 +74,7 @@ def is_conformance_run(config: pytest.Config) -> bool:
 
 
 def base_directory(config: pytest.Config, name: str) -> Path:
-    """Return the base of relative paths: the invocation directory for a given option, otherwise that of the ini file."""
+    """Return where relative paths start: the working directory, or the ini file's if an ini key has the paths."""
     if config.getoption(key_of(name)):
         return config.invocation_params.dir
     return config.inipath.parent if config.inipath is not None else config.rootpath

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import weakref
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -23,7 +21,7 @@ _LISTENER: pytest.StashKey[CheckListener] = pytest.StashKey()
 
 
 def contract_of(config: pytest.Config) -> Contract:
-    """Return the contract that the options describe, built once. Raise ValueError for an invalid option."""
+    """Return the contract that the options describe. It is built once. Raise ValueError for an invalid option."""
     if _CONTRACT not in config.stash:
         from pytest_veeqo_alloc import Contract  # the core, which most runs never load
         from pytest_veeqo_alloc.contract.rules import parse_overrides
@@ -45,26 +43,23 @@ def _pack_or_file(config: pytest.Config, name: str) -> str:
 
 
 def engine_of(contract: Contract) -> Engine:
-    """Return the engine of *contract*, the internal object that does the checks."""
+    """Return the engine of *contract*: the internal object that makes the checks."""
     from pytest_veeqo_alloc import engine  # the core, which most runs never load
 
     return engine.engine_of(contract)
 
 
 def listener_of(config: pytest.Config) -> CheckListener:
-    """Return the only listener of this process."""
+    """Return the listener of this process. It is created once."""
     return config.stash.setdefault(_LISTENER, CheckListener())
 
 
 class CheckListener:
-    """The listener that is called after every check. It counts interactions, and records warnings and coverage.
-
-    `fake_addresses` has the `host:port` of every fake (local stand-in server) that runs in this process.
-    """
+    """The listener that is called after every check. It counts interactions, and records warnings and coverage."""
 
     def __init__(self) -> None:
         self.recorder: CoverageRecorder | None = None
-        self.fake_addresses: list[str] = []
+        self.fake_addresses: list[str] = []  # the host:port of each fake (local stand-in server) of this process
         self._item: pytest.Item | None = None
         self._engine: Engine | None = None
         self._observers: list[TestObserver] = []
@@ -87,7 +82,7 @@ class CheckListener:
         self._observers.append(observer)
 
     def on_check(self, event: CheckEvent) -> None:
-        """Count the check and record its coverage, unless the test itself checks an interaction counted elsewhere."""
+        """Count the check and record its coverage, unless the test itself checks an interaction that is already counted."""
         origin, interaction = event.origin, event.interaction
         if origin is None:
             # A direct check keeps its warnings, even if a fake or a cassette reports the exchange as well.
@@ -107,10 +102,9 @@ class CheckListener:
         if self._checked.get(id(interaction)) is interaction:
             return True
         self._checked[id(interaction)] = interaction
-        if interaction.request is not None:
-            with contextlib.suppress(ValueError):  # a malformed URL
-                if urlsplit(interaction.request.url).netloc in self.fake_addresses:
-                    return True
+        url = "" if interaction.request is None else interaction.request.url
+        if any(url.startswith(f"http://{address}/") for address in self.fake_addresses):
+            return True
         return any(observer.owns(interaction) for observer in self._observers if hasattr(observer, "owns"))
 
     def finish(self, item: pytest.Item) -> BaseException | None:

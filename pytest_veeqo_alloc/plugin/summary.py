@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +18,6 @@ from pytest_veeqo_alloc.plugin.observers import CHECKED_PROPERTY, WARNING_PROPER
 from pytest_veeqo_alloc.recording.paths import cassette_files
 
 _MAX_LINES = 5
-_HEAD = 4096
 _MARKS = (b"veeqo_alloc:", b'"veeqo_alloc"', b"/allocations")
 """Every cassette with calls of the documented operation contains one of these strings in its first 4096 bytes."""
 
@@ -46,10 +46,7 @@ def conformance_lines(reports: list[Any]) -> Iterator[str]:
 
 
 def cassette_lines(used: list[tuple[str, dict[str, Any]]], config: pytest.Config) -> Iterator[str]:
-    """Yield warnings about unplayed interactions, cassettes that were not recorded, and unused cassettes.
-
-    *used* contains pairs of a test id and a description of one cassette, as `Cassettes.usage` returns it.
-    """
+    """Yield warnings about cassettes. *used* contains pairs of a test id and a description from `Cassettes.usage`."""
     unplayed = [(test, cassette) for test, cassette in used if cassette["unplayed"]]
     for test, cassette in unplayed[:_MAX_LINES]:
         count = f"{cassette['unplayed']} of {cassette['stored']} interactions"
@@ -81,9 +78,7 @@ def _is_whole_run(config: pytest.Config) -> bool:
 
 
 def _is_ours(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-    except OSError:
-        return False
-    return any(mark in head for mark in _MARKS)
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        head = file.read(4096)
+        return any(mark in head for mark in _MARKS)
+    return False

@@ -1,7 +1,4 @@
-"""Comparison of a request with recorded requests, and the error message for a request that matches none of them.
-
-Messages never quote values. A redacted recording also matches a request that is equal to it after redaction.
-"""
+"""Comparison of a request with recorded requests. Messages about the differences never quote values."""
 
 from __future__ import annotations
 
@@ -30,7 +27,7 @@ class UnmatchedRequestError(Exception):
 
 
 class Difference(NamedTuple):
-    """A difference between a request and a recorded request. `part` is one of `PARTS`, and `place` is a place in it."""
+    """A difference between a request and a recorded request. `part` is one of `PARTS`, `place` a location in it."""
 
     part: str
     place: str
@@ -48,7 +45,7 @@ class _Parts(NamedTuple):
 
 
 class RecordedRequest:
-    """A recorded request, parsed for comparison."""
+    """A recorded request, parsed for comparison. If it is redacted, requests are also compared after redaction."""
 
     def __init__(self, request: Request) -> None:
         self._parts = _parse(request)

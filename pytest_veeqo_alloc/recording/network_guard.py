@@ -1,7 +1,4 @@
-"""A guard that blocks connections and name look-ups while a cassette plays or records.
-
-While vcrpy opens a connection, it stops intercepting in all threads. Another thread could then bypass the cassette.
-"""
+"""A guard against calls that bypass the cassette: vcrpy stops intercepting in all threads to open a connection."""
 
 from __future__ import annotations
 

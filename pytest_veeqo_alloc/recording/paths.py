@@ -11,8 +11,7 @@ from pytest_veeqo_alloc.core.text import nearest, unknown_name
 from pytest_veeqo_alloc.spec.loader import shipped_folder
 
 SUFFIXES = (".yaml", ".yml", ".json")
-MODES = ("none", "once", "new_episodes", "all")
-"""The record modes of vcrpy."""
+MODES = ("none", "once", "new_episodes", "all")  # the record modes of vcrpy
 BUNDLED_RELAXED = frozenset({"host", "order_id", "body"})
 """The parts of a request that are not compared when a bundled cassette plays."""
 
@@ -70,7 +69,7 @@ def find_cassette(name: str, folder: Path, mode: str) -> CassetteFile:
 
 
 def missing_cassette(name: str, folder: Path) -> CassetteError:
-    """Return the error for a cassette that does not exist but should be played."""
+    """Return the error for a cassette that should be played but does not exist."""
     own = [path.relative_to(folder).with_suffix("").as_posix() for path in cassette_files(folder)]
     near = nearest(name, [*own, *bundled_names()])
     hint = f"did you mean {near!r}? Otherwise record" if near else "record"

@@ -58,7 +58,7 @@ _admission: ContextVar[Admission | None] = ContextVar("veeqo_alloc_admission", d
 
 
 def stored_interactions(file: CassetteFile) -> list[Interaction]:
-    """Return the interactions in *file*, or an empty list if there is no file. Raise CassetteError if it is unusable."""
+    """Return the interactions in *file*, or an empty list if there is no file. Raise CassetteError for an unusable file."""
     path = file.path
     try:
         if path.stat().st_size > MAX_YAML:
@@ -162,15 +162,11 @@ class CassettePlayer:
         """Play or record the cassette within the block."""
         __tracebackhide__ = True
         self.was_entered = True
-        engine = vcr.VCR(record_mode=vcr.mode(self.options.mode), match_on=(_MATCHER,))
+        hooks = {"before_record_request": self._on_request, "before_record_response": self._on_response}
+        engine = vcr.VCR(record_mode=vcr.mode(self.options.mode), match_on=(_MATCHER,), **hooks)
         engine.register_matcher(_MATCHER, self._matches)
-        engine.register_persister(self)
-        use = engine.use_cassette(
-            str(self.file.path),
-            before_record_request=self._on_request,
-            before_record_response=self._on_response,
-            allow_playback_repeats=self.options.allow_playback_repeats,
-        )
+        engine.register_persister(self)  # which loads and saves cassettes
+        use = engine.use_cassette(str(self.file.path), allow_playback_repeats=self.options.allow_playback_repeats)
         blocked, log = _ESCAPED.format(name=self.file.name), logging.getLogger("vcr")
         with contextlib.ExitStack() as stack:
             stack.callback(log.setLevel, log.level)
@@ -185,7 +181,7 @@ class CassettePlayer:
             yield self
 
     def load_cassette(self, path: str, serializer: object) -> tuple[list[Any], list[Any]]:
-        """Return the stored requests and responses. vcrpy calls this method, since the player is its persister."""
+        """Return the stored requests and responses. vcrpy calls this method to load the cassette."""
         self._was_loaded = True
         if not self.stored:
             raise CassetteNotFoundError
@@ -309,7 +305,7 @@ class CassettePlayer:
         )
 
     def _play(self, play_response: Callable[[Any], Any], request: Any) -> Any:
-        """Return the response that vcrpy's *play_response* plays. Keep its index with the request that the test sent."""
+        """Play a response with vcrpy's *play_response*. Remember its index and the request that the test sent."""
         response = play_response(request)
         index = next(index for index, (_, stored) in enumerate(self._cassette.data) if stored is response)
         self._played.append((request_of(request), index))
@@ -322,7 +318,7 @@ class CassettePlayer:
         return UnmatchedRequestError(self.unmatched[-1])
 
     def _is_allowed(self, host: str, port: int) -> bool:
-        """Return whether calls to *host* bypass the cassette, so that they are neither played nor recorded."""
+        """Return whether calls to *host* bypass the cassette: they are neither played nor recorded."""
         return self._hosts.allow(host, port) or f"{host}:{port}" in self._own_servers
 
     def _may_connect(self, host: str, port: int) -> bool:

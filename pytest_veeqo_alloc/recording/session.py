@@ -30,7 +30,7 @@ _COMMENT = "Recorded by pytest-veeqo-alloc and redacted: placeholders replace ev
 
 
 class Cassettes:
-    """The cassettes of a test. `.use(name)` plays or records one. Calls to *own_servers* (`host:port`) bypass them."""
+    """The cassettes of a test. `.use(name)` plays or records a cassette. Calls to *own_servers* (`host:port`) bypass it."""
 
     def __init__(
         self, engine: Engine, folder: Path, mode: str, live: Callable[[], LiveClient], own_servers: Collection[str] = ()
@@ -76,7 +76,7 @@ class Cassettes:
 
     @property
     def findings(self) -> Findings:
-        """The findings in the allocation calls that were played or recorded."""
+        """The findings about the allocation calls that were played or recorded."""
         return self._engine.merge(player.findings for player in self._players)
 
     @property
@@ -91,7 +91,7 @@ class Cassettes:
 
     @property
     def problems(self) -> list[str]:
-        """Sentences about unmatched requests, cassettes that were not played, and interactions that had to be played."""
+        """Sentences about unmatched requests, unplayed cassettes, and (with `strict_play`) unplayed interactions."""
         found = [message for player in self._players for message in player.unmatched]
         for player in self._players:
             name = player.file.name
@@ -109,10 +109,7 @@ class Cassettes:
                 write_cassette(player.file, [*player.stored, *recorded], today)
 
     def usage(self, *, passed: bool) -> list[dict[str, Any]]:
-        """Return a description of each cassette. Unplayed interactions count only if the test has passed.
-
-        `not_recorded` means that a bundled cassette was played although the record mode is not 'none'.
-        """
+        """Return a description of each cassette. The number of unplayed interactions is 0 unless the test has passed."""
         return [
             {
                 "name": player.file.name,
@@ -132,8 +129,8 @@ def write_cassette(file: CassetteFile, interactions: list[Interaction], today: d
         for breach in secret_breaches(interaction):
             where = mask_pointer(breach.pointer) or mask_location(breach.location)
             raise CassetteError(f"the cassette {file.path} was not written: {breach.got} remains at {where}")
-    stamp = {"recorded_on": today.isoformat(), "host": kind_of_host(interactions[-1])}
-    stamp["package"] = version("pytest-veeqo-alloc")
+    host, package = kind_of_host(interactions[-1]), version("pytest-veeqo-alloc")
+    stamp = {"recorded_on": today.isoformat(), "host": host, "package": package}
     try:
         write_atomically(file.path, cassette_text(safe, stamp, comment=_COMMENT))
     except OSError as error:
