@@ -23,9 +23,8 @@ def render(findings: Findings, hint: str = "") -> str:
     both_sides = len({finding.side for finding in findings}) > 1
     tail = _warning_lines(findings.warnings, both_sides) + ([f"  {hint}"] if hint else [])
     tail = ["", *tail] if tail else []
-    return "\n".join([
-        heading(findings), *_error_lines(findings.errors, MAX_LINES - 1 - len(tail), both_sides), *tail,
-    ])  # fmt: skip
+    errors = _error_lines(findings.errors, MAX_LINES - 1 - len(tail), both_sides)
+    return "\n".join([heading(findings), *errors, *tail])
 
 
 def heading(findings: Findings) -> str:

@@ -102,7 +102,7 @@ _ROWS: tuple[_Row, ...] = (
      "no stack trace, database error or server file path",
      "answer with a message for the client, and write the details to the server's log",
      "OWASP, 'Improper Error Handling'"),
-    # The severities apply if it is unknown which rule the request breaks; otherwise those of that rule apply.
+    # These severities are limited by those of the rules that the request is known to break.
     ("broken-request-accepted", "response", "convention", "eee", "a deliberately broken request that was accepted",
      "a 4xx status", "answer with a 4xx status and allocate nothing",
      "RFC 9110 section 15.5; the broken_request= argument of the check"),

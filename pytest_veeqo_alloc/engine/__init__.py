@@ -34,7 +34,7 @@ from pytest_veeqo_alloc.spec.loader import field_trees, load_deviations, observe
 
 OBSERVED_HINT = (
     "every error of the response is a known deviation of the live API: "
-    "--veeqo-alloc-deviations observed (or deviations=['observed']) accepts them"
+    "accept these errors with --veeqo-alloc-deviations observed (or deviations=['observed'])"
 )
 
 
@@ -128,7 +128,7 @@ class Engine:
         return ContractViolation(findings, self.hint(findings))
 
     def hint(self, findings: Findings) -> str:
-        """Return a hint if every error on the response side is a known deviation of the live API, otherwise ""."""
+        """Return a hint if every response error is a known deviation of the live API, otherwise an empty string."""
         errors = [error for error in findings.errors if error.side == "response"]
         known = errors and all(observed_deviations().find(error) is not None for error in errors)
         return OBSERVED_HINT if known else ""
