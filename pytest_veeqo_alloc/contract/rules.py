@@ -153,7 +153,7 @@ _ROWS: tuple[_Row, ...] = (
      _EXAMPLE_RESPONSE),
     ("line-item-shape", "request", "convention", "eee", "a line item without a numeric sellable_id and quantity",
      "an object with a numeric sellable_id and quantity", 'send each line item as {"sellable_id": 1, "quantity": 1}',
-     _EXAMPLE_REQUEST),
+     f"{_EXAMPLE_REQUEST}; VeeqoAPI/api-docs, resources/allocations.md"),
     ("line-items-empty", "request", "convention", "-we", "an allocation without line items",
      "at least one line item", "send at least one line item; an allocation without line items reserves nothing",
      _EXAMPLE_REQUEST),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import accumulate
 from typing import Any
 
 from pytest_veeqo_alloc.contract.deviations import parse
@@ -15,41 +17,48 @@ _TYPES = {"null": type(None), "boolean": bool, "number": int, "string": str, "ob
 
 
 def as_observed(
-    order: dict[str, Any], *, nulls: Iterable[str] = (), values: Mapping[str, Any] | None = None
+    order: dict[str, Any], *, nulls: Collection[str] = (), values: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Change *order* in place to have the members that the live API returned in 2026, and return *order*.
 
-    *nulls* are pointers of members to set to null. *values* maps pointers of undocumented members to values (default:
-    empty values). In a pointer, `*` stands for every array index.
+    Documented members that the API omits are removed, and its undocumented members are added with empty values. *values*
+    maps pointers of members to other values. *nulls* contains pointers of members to set to null. Members that are on the
+    way to such a pointer are kept. All pointers have `*` instead of array indexes.
     """
+    values = values or {}
+    needed = _with_parents([*values, *nulls])
     for pointer in _pointers("absent-field"):
+        if pointer not in needed:
+            for owner, name in _members(order, pointer):
+                owner.pop(name, None)
+    added = {pointer: _TYPES[types[0]]() for pointer, types in observed_types("added").items()}
+    for pointer, value in {**added, **values, **dict.fromkeys(nulls)}.items():
         for owner, name in _members(order, pointer):
-            owner.pop(name, None)
-    for pointer, types in added_types().items():
-        for owner, name in _members(order, pointer):
-            owner[name] = (values or {}).get(pointer, _TYPES[types[0]]())
-    for pointer in nulls:
-        for owner, name in _members(order, pointer):
-            owner[name] = None
+            owner[name] = copy.deepcopy(value)
     return order
 
 
 def nullable_pointers() -> tuple[str, ...]:
-    """Return the pointers of members that were null in responses of the live API, although their type is documented."""
+    """Return the pointers of members with a documented type that were null in responses of the live API."""
     return _pointers("null-value")
 
 
 @functools.cache
-def added_types() -> Mapping[str, list[str]]:
-    """Map the pointer of each undocumented member to the observed JSON types."""
-    added: dict[str, list[str]] = json.loads(read_shipped_text("schemas/deviations/observed-types.json"))["added"]
-    return added
+def observed_types(*tables: str) -> Mapping[str, list[str]]:
+    """Return the JSON types by pointer in *tables* of observed-types.json. The first type is that of 2026, if any."""
+    document = json.loads(read_shipped_text("schemas/deviations/observed-types.json"))
+    return {pointer: types for table in tables for pointer, types in document[table].items()}
 
 
 @functools.cache
 def _pointers(rule: str) -> tuple[str, ...]:
     pack = parse(read_shipped_text("schemas/deviations/observed.toml"))
     return tuple(deviation.pointer for deviation in pack if deviation.rule == rule and deviation.pointer)
+
+
+def _with_parents(pointers: Iterable[str]) -> set[str]:
+    """Return *pointers* and the pointers of all objects and arrays around them."""
+    return {parent for pointer in pointers for parent in accumulate(pointer.split("/"), "{}/{}".format)}
 
 
 def _members(order: dict[str, Any], pointer: str) -> Iterator[tuple[dict[str, Any], str]]:

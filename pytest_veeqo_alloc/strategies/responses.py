@@ -11,12 +11,13 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
+from pytest_veeqo_alloc.contract.arithmetic import ONLY_VARIANT
 from pytest_veeqo_alloc.contract.field_table import Field
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
-from pytest_veeqo_alloc.core.json_pointer import ABSENT, diff, mask_pointer
+from pytest_veeqo_alloc.core.json_pointer import ABSENT, diff, mask_pointer, split
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.orders.builder import VARIANTS, Variant, build_order, example_value
-from pytest_veeqo_alloc.orders.observed import added_types, as_observed, nullable_pointers
+from pytest_veeqo_alloc.orders.observed import as_observed, nullable_pointers, observed_types
 from pytest_veeqo_alloc.spec.loader import field_trees
 from pytest_veeqo_alloc.strategies.requests import (
     MAX_LINES,
@@ -28,7 +29,17 @@ from pytest_veeqo_alloc.strategies.requests import (
     check_limits,
     id_strategy,
 )
-from pytest_veeqo_alloc.strategies.values import ANYTHING, LARGEST_ID, NEW_NAMES, NUMBERS, TEXTS, ValuePool, valid_value
+from pytest_veeqo_alloc.strategies.values import (
+    ANYTHING,
+    DATES,
+    IDS,
+    LARGEST_ID,
+    NEW_NAMES,
+    NUMBERS,
+    TEXTS,
+    ValuePool,
+    valid_value,
+)
 from pytest_veeqo_alloc.strategies.variations import (
     ANSWER_VARIATIONS,
     BALANCED_VARIATIONS,
@@ -40,6 +51,7 @@ from pytest_veeqo_alloc.strategies.variations import (
 
 _BYTES = st.binary(min_size=64, max_size=64)
 _FEW_BYTES = st.binary(min_size=6, max_size=6)
+_MORE_BYTES = st.binary(min_size=32, max_size=32)
 # Not all of Unicode: Hypothesis would first build a table of all characters, which takes a second.
 _TEXT = st.text(
     "abcXYZ 019.,-_/\\\"'<>&%{}[]\n\t\x00\x7f\u00e4\u00df\u00e9\u0416\u044f\u6f22\u0645\u0631\u0301\u200b\u202e\U0001f4e6\U0001d54f",
@@ -50,6 +62,11 @@ _NUMBER = st.integers(min_value=-(10**9), max_value=10**9).map(lambda hundredths
 # A request that breaks only these rules still determines the allocation.
 _ANSWERABLE = {"duplicate-sellable": "off", "undocumented-field": "off"}
 _MAX_DIFFERENCES, _MAX_LENGTH = 25, 60
+_ONLY_VARIANT_TITLES = {
+    f"/{lines}/*/sellable/{name}": title
+    for lines in ("allocations/*/line_items", "line_items")
+    for name, title in (("title", ONLY_VARIANT), ("sellable_title", ""))
+}
 
 
 class GeneratedOrder(dict[str, Any]):
@@ -88,8 +105,8 @@ def allocation_responses(
     If *request*, a valid request body, is given, each order has the allocation that the request describes. Otherwise,
     *warehouse_ids*, *sellable_ids*, *min_lines* and *max_lines* limit the allocation. *max_quantity* limits allocated
     quantities, not ordered quantities. *complete* is the value of `allocated_completely` (None: either value). With the
-    *variant* "observed", orders have the members that the live API returned in 2026. The deviation pack "observed"
-    accepts such orders. With *extra_fields*, objects may have undocumented members. Clients must ignore these members,
+    *variant* "observed", orders have the members that the live API returned in 2026, and some have nulls, values and
+    members of other years. The deviation pack "observed" accepts such orders. With *extra_fields*, objects may have undocumented members. Clients must ignore these members,
     and the profile "strict" reports them. Raise `hypothesis.errors.InvalidArgument` for invalid arguments.
     """
     check_choice("variant", variant, VARIANTS)
@@ -190,19 +207,45 @@ def _values(draw: st.DrawFn, changed: list[tuple[int, tuple[str, Field]]]) -> di
 
 
 def _make_observed(draw: st.DrawFn, order: GeneratedOrder) -> None:
-    """Change *order* in place to have the members that the live API returns. Some values are drawn, some are null."""
-    null_codes, value_codes = draw(_FEW_BYTES), draw(_FEW_BYTES)
-    nullable, added = nullable_pointers(), list(added_types().items())
+    """Change *order* in place to have members that the live API returns. Some values are drawn, some are null."""
+    codes, nullable = draw(_MORE_BYTES), nullable_pointers()
+    titles = _ONLY_VARIANT_TITLES if draw(st.booleans()) else {}
+    nulls = [nullable[(byte + 7 * index) % len(nullable)] for index, byte in enumerate(codes[:8]) if byte]
+    as_observed(order, nulls=nulls, values={**titles, **observed_values(codes[8:])})
+
+
+def observed_values(codes: bytes) -> dict[str, Any]:
+    """Return observed values by pointer. Each byte other than 0 selects a pointer and the value of its member."""
     values = {}
-    for byte in filter(None, value_codes):
-        pointer, types = added[byte % len(added)]
-        values[pointer] = _of_type(types[byte % len(types)], byte)
-    as_observed(order, nulls=[nullable[byte % len(nullable)] for byte in null_codes if byte], values=values)
+    added, others = list(observed_types("added")), list(observed_types("earlier", "untyped", "arrays"))
+    for index, byte in enumerate(codes):
+        if byte:
+            pointers = others if index % 4 else added
+            pointer = pointers[(byte + 37 * index) % len(pointers)]
+            values[pointer] = _observed_value(pointer, byte + index // 2)
+    return values
 
 
-def _of_type(json_type: str, byte: int) -> Any:
-    scalars = {"string": TEXTS[byte % len(TEXTS)], "number": NUMBERS[byte % len(NUMBERS)], "boolean": True}
-    return {**scalars, "null": None, "object": {"id": byte}, "array": [byte]}[json_type]
+def _observed_value(pointer: str, code: int) -> Any:
+    """Return the value that *code* selects for the member at *pointer*. Its type and its members are observed ones."""
+    types, name = observed_types("added", "earlier", "untyped", "arrays", "members")[pointer], split(pointer)[-1]
+    json_type = types[code % len(types)]
+    if json_type == "object":
+        inner = enumerate(_inner_pointers(pointer), code)
+        return {split(member)[-1]: _observed_value(member, number) for number, member in inner}
+    if json_type == "array":
+        return [_observed_value(item, code) for item in _inner_pointers(pointer)]
+    choices: tuple[Any, ...] = (None,) if json_type == "null" else (True, False)
+    if json_type == "string":
+        choices = DATES if name.endswith("_at") else TEXTS
+    elif json_type == "number":
+        choices = IDS if name == "id" or name.endswith("_id") else NUMBERS
+    return choices[code % len(choices)]
+
+
+@functools.cache
+def _inner_pointers(pointer: str) -> list[str]:
+    return [member for member in observed_types("members") if member.rpartition("/")[0] == pointer]
 
 
 def _add_fields(draw: st.DrawFn, order: GeneratedOrder) -> None:

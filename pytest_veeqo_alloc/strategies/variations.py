@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from pytest_veeqo_alloc.orders.story import Allocation, Customer, Line, Stock, Story, units_by_sellable
 from pytest_veeqo_alloc.strategies.requests import quantity
-from pytest_veeqo_alloc.strategies.values import DATES, LARGEST_ID, TEXTS
+from pytest_veeqo_alloc.strategies.values import DATES, IDS, LARGEST_ID, TEXTS
 
 IDs = st.SearchStrategy[int]
 
+_ANY_ID = st.sampled_from(IDS) | st.integers(1, LARGEST_ID)
 _AMOUNTS = st.integers(min_value=1, max_value=10_000_000)
 _UNITS = st.integers(min_value=0, max_value=100_000)
 
@@ -86,7 +87,7 @@ def _sellable(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> S
 
 
 def _warehouse(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
-    warehouse = draw(st.integers(1, LARGEST_ID))
+    warehouse = draw(_ANY_ID)
     (allocation,) = story.allocations
     lines = tuple(replace(line, stock=(Stock(warehouse),)) for line in story.lines)
     return replace(story, lines=lines, allocations=(replace(allocation, warehouse_id=warehouse),))
@@ -130,7 +131,7 @@ def _earlier_allocation(draw: st.DrawFn, story: Story, constraints: StoryConstra
 
 
 def _allocation_id(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
-    base = draw(st.integers(1, LARGEST_ID - 2))
+    base = min(draw(_ANY_ID), LARGEST_ID - 2)
     allocations = tuple(replace(one, id=base + index) for index, one in enumerate(story.allocations))
     return replace(story, allocations=allocations)
 
@@ -149,12 +150,10 @@ def _allocated_less(draw: st.DrawFn, story: Story, constraints: StoryConstraints
     return replace(story, allocations=(replace(allocation, lines=lines), *others))
 
 
-_order_id = _facts(replace, order_id=st.integers(1, LARGEST_ID))
+_order_id = _facts(replace, order_id=_ANY_ID)
 _no_allocation = _facts(replace, allocations=st.just(()))
 _infinite_stock = _facts(_first_stock, infinite=st.just(True))
-_CUSTOMERS = st.builds(
-    lambda number, text: Customer(number, *[text] * 8), st.integers(1, LARGEST_ID), st.sampled_from(TEXTS)
-)
+_CUSTOMERS = st.builds(lambda number, text: Customer(number, *[text] * 8), _ANY_ID, st.sampled_from(TEXTS))
 
 # The order of application: variations that require a single allocation first, variations that remove allocations last.
 VARIATIONS: tuple[Variation, ...] = (

@@ -21,7 +21,8 @@ CASES = {
     path.stem: json.loads(path.read_text(encoding="utf-8"))
     for path in (Path(__file__).parents[1] / "bodies").glob("*.json")
 }
-"""Hand-written bodies by name. `expect` lists rule and pointer of every finding, in order; `count` counts longer lists."""
+"""Hand-written bodies by name. `expect` lists rule and pointer of every finding, in order; `count` counts longer lists.
+With `deviations`, there must be no finding."""
 
 
 def rules_about_bodies(side: str) -> set[str]:

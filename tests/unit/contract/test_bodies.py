@@ -10,6 +10,7 @@ from support.bodies import rules_at
 from support.cases import CASES, body_of, rules_about_bodies
 
 from pytest_veeqo_alloc import Contract
+from pytest_veeqo_alloc.contract.rules import PROFILES
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -20,6 +21,14 @@ def test_body_has_the_findings_of_its_case(name: str) -> None:
     listed = [[rule, pointer] for rule, pointer in rules_at(findings) if rule not in counted]
     assert listed == case["expect"], case["why"]
     assert Counter(finding.rule for finding in findings if finding.rule in counted) == counted
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("name", sorted(name for name, case in CASES.items() if "deviations" in case))
+def test_body_has_no_finding_with_the_deviations_of_its_case(name: str, profile: str) -> None:
+    case = CASES[name]
+    contract = Contract(profile, deviations=case["deviations"])
+    assert list(contract.check_body(case["side"], body_of(case))) == []
 
 
 def test_bytes_and_parsed_values_get_the_same_findings() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,11 +13,13 @@ from support.bodies import allocation_request, line_items
 from support.examples import FEWER, examples
 
 from pytest_veeqo_alloc import Contract, Interaction, build_order
+from pytest_veeqo_alloc.core.json_pointer import resolve_all
+from pytest_veeqo_alloc.orders.observed import nullable_pointers, observed_types
 from pytest_veeqo_alloc.strategies import allocation_interactions, allocation_requests, allocation_responses
-from pytest_veeqo_alloc.strategies.responses import GeneratedOrder
+from pytest_veeqo_alloc.strategies.responses import GeneratedOrder, observed_values
 
 STRICT, DOCUMENTED = Contract("strict"), Contract("documented")
-OBSERVED = Contract("documented", deviations="observed")
+OBSERVED = Contract("strict", deviations="observed")
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +30,11 @@ def orders() -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def extended_orders() -> list[dict[str, Any]]:
     return examples(allocation_responses(extra_fields=True), 20)
+
+
+@pytest.fixture(scope="module")
+def observed_orders() -> list[dict[str, Any]]:
+    return examples(allocation_responses(variant="observed"), 300)
 
 
 def bodies_of(interaction: Interaction) -> tuple[Any, Any]:
@@ -73,6 +81,57 @@ def test_response_answers_the_given_request(data: st.DataObject) -> None:
 def test_observed_variant_is_accepted_only_with_the_observed_deviations(order: dict[str, Any]) -> None:
     assert OBSERVED.check_body("response", order).ok
     assert not DOCUMENTED.check_body("response", order).ok
+
+
+def test_observed_values_have_every_observed_type() -> None:
+    types = {bool: "boolean", int: "number", float: "number", str: "string", dict: "object", list: "array"}
+    found: dict[str, set[str]] = {}
+
+    def note(pointer: str, value: Any) -> None:
+        found.setdefault(pointer, set()).add(types.get(type(value), "null"))
+        for name, inner in value.items() if isinstance(value, dict) else ():
+            note(f"{pointer}/{name}", inner)
+        for inner in value if isinstance(value, list) else ():
+            note(f"{pointer}/*", inner)
+
+    for index in range(24):
+        for byte in range(1, 256):
+            for pointer, value in observed_values(bytes(index) + bytes([byte])).items():
+                note(pointer, value)
+    observed = observed_types("added", "earlier", "untyped", "arrays", "members")
+    assert {pointer: sorted(kinds) for pointer, kinds in found.items()} == {
+        pointer: sorted(kinds) for pointer, kinds in observed.items()
+    }
+
+
+TRAITS: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "no delivery method": lambda order: order["delivery_method"] is None,
+    "no reference number": lambda order: resolve_all(order, "/payment/reference_number") == [None],
+    "over-allocation": lambda order: min(resolve_all(order, f"{_ENTRIES}/available_stock_level")) < 0,
+    "an only variant": lambda order: "" in resolve_all(order, "/line_items/*/sellable/sellable_title"),
+    "an id near 2**31": lambda order: abs(order["id"] - 2**31) <= 1,
+    "returns": lambda order: bool(resolve_all(order, "/returns/*/line_items/*/refund_amount")),
+    "tags": lambda order: bool(resolve_all(order, "/tags/*/colour")),
+    "notes": lambda order: bool(resolve_all(order, "/employee_notes/*/mentions/*/login")),
+    "a shipment": lambda order: {} in resolve_all(order, "/allocations/*/shipment/charges"),
+    "a changed order": lambda order: bool(resolve_all(order, "/updated_by/login")),
+    "a discount of 2017": lambda order: "discount_amount" in order,
+    "a requested carrier account": lambda order: (
+        True in resolve_all(order, f"{_ENTRIES}/warehouse/requested_carrier_account")
+    ),
+}
+_ENTRIES = "/line_items/*/sellable/stock_entries/*"
+
+
+@pytest.mark.parametrize("trait", TRAITS)
+def test_observed_variant_sometimes_has(trait: str, observed_orders: list[dict[str, Any]]) -> None:
+    assert any(map(TRAITS[trait], observed_orders))
+    assert not all(map(TRAITS[trait], observed_orders))
+
+
+@pytest.mark.parametrize("pointer", nullable_pointers())
+def test_observed_variant_sometimes_has_null_at(pointer: str, observed_orders: list[dict[str, Any]]) -> None:
+    assert any(None in resolve_all(order, pointer) for order in observed_orders)
 
 
 def test_extra_fields_add_only_undocumented_members(extended_orders: list[dict[str, Any]]) -> None:
