@@ -202,7 +202,7 @@ def test_texts_include_those_that_break_clients(orders: list[dict[str, Any]]) ->
 def test_answer_may_allocate_less_than_requested() -> None:
     request = allocation_request(50, warehouse_id=3, sellable_id=1)
     line_items(request).append({"sellable_id": 2, "quantity": 7})
-    answers = examples(allocation_responses(request=request), 80)
+    answers = examples(allocation_responses(request=request), 200)
     allocated = {
         tuple((line["sellable"]["id"], line["quantity"]) for line in order["allocations"][0]["line_items"])
         for order in answers
