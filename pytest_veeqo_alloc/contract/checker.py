@@ -85,8 +85,7 @@ def expecting(statuses: frozenset[int] | None, response: Response | None, *, sto
 
 NO_CONTEXT = CheckContext()
 
-SidedBreach = tuple[Side, Breach, Any]
-"""The side of a breach (request, response or file), the breach, and the parsed body of that side or None."""
+SidedBreach = tuple[Side, Breach, Any]  # the last item is the parsed body of that side, or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +140,8 @@ def examine_body(side: Side, value: Any, tables: Tables) -> RawResult:
     """Return every breach in *value*, a body as bytes or parsed JSON. *side* is `request` or `response`."""
     reading = read(value) if isinstance(value, bytes) else from_parsed(value)
     breaches: list[SidedBreach] = [(side, breach, reading.value) for breach in _body(side, reading, tables)[0]]
-    if side == "request":
-        return RawResult(breaches, request_body=reading)
-    return RawResult(breaches, response_body=reading)
+    request_body, response_body = (reading, None) if side == "request" else (None, reading)
+    return RawResult(breaches, None, NO_CONTEXT, request_body, response_body)
 
 
 def _request(parsed: ParsedRequest, tables: Tables, context: CheckContext) -> list[Breach]:

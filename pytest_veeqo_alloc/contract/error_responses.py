@@ -13,8 +13,7 @@ from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, nests_deeper, rea
 from pytest_veeqo_alloc.core.http import Headers, Response
 from pytest_veeqo_alloc.core.text import describe
 
-JSON_TYPE = "application/json;charset=utf-8"
-"""The content type of JSON responses of the live API."""
+JSON_TYPE = "application/json;charset=utf-8"  # of the live API
 
 
 @dataclass(frozen=True, slots=True)

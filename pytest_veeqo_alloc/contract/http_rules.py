@@ -174,9 +174,7 @@ def is_json_type(value: str) -> bool:
     return _MEDIA_TYPE.fullmatch(value.partition(";")[0].strip()) is not None
 
 
-Statuses = int | Iterable[int] | None
-"""The type of `expect_status`: one status, or several, or None for the documented status."""
-
+Statuses = int | Iterable[int] | None  # one status, or several, or None for the documented status
 STATUS_RULES = frozenset({"wrong-status", "undocumented-status", "server-error", "unexpected-status"})
 """The ids of the rules about the status. They do not apply if the same request was sent again."""
 
