@@ -47,16 +47,10 @@ def observer_failure(item: pytest.Item, engine: Engine, observers: Sequence[Test
 
 def _untraced(violation: ContractViolation, problems: Sequence[str]) -> BaseException:
     """Return an exception that pytest shows without a traceback."""
-    cls = type(violation)
-
-    class UntracedViolation(cls, pytest.fail.Exception):  # type: ignore[misc,valid-type,name-defined]  # its bases are values
-        msg = "\n\n".join([str(violation), *problems])
-        pytrace = False
-
-    # The failure is shown under the class name that users know.
-    UntracedViolation.__name__, UntracedViolation.__qualname__ = cls.__name__, cls.__qualname__
-    UntracedViolation.__module__ = cls.__module__
-    return UntracedViolation(violation.findings, violation.hint)
+    known = type(violation)  # the class name that users know
+    members = {"msg": "\n\n".join([str(violation), *problems]), "pytrace": False, "__module__": known.__module__}
+    untraced: type[BaseException] = type(known.__name__, (known, pytest.fail.Exception), members)
+    return untraced(violation.findings, violation.hint)
 
 
 def record_warnings(item: pytest.Item, findings: Findings) -> None:

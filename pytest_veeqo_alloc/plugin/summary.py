@@ -50,7 +50,7 @@ def cassette_lines(used: list[tuple[str, dict[str, Any]]], config: pytest.Config
     unplayed = [(test, cassette) for test, cassette in used if cassette["unplayed"]]
     for test, cassette in unplayed[:_MAX_LINES]:
         count = f"{cassette['unplayed']} of {cassette['stored']} interactions"
-        yield f"veeqo-alloc: warning: {count} of the cassette {cassette['name']!a} not played by {printable(test)}"
+        yield f"veeqo-alloc: warning: {count} of the cassette {cassette['name']!a} were not played by {printable(test)}"
     if len(unplayed) > _MAX_LINES:
         yield f"veeqo-alloc: warning: and {len(unplayed) - _MAX_LINES} more tests did not play all interactions"
     for name in sorted({cassette["name"] for _, cassette in used if cassette["not_recorded"]})[:_MAX_LINES]:

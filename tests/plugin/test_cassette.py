@@ -170,7 +170,7 @@ def test_unplayed_interactions_are_a_warning_or_a_failure(pytester: pytest.Pytes
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines([
         "veeqo-alloc: 1 of 2 interactions of the cassette 'mine' were not played (strict_play=True)",
-        "veeqo-alloc: warning: 1 of 2 interactions of the cassette 'mine' not played by test_it.py::test_left",
+        "veeqo-alloc: warning: 1 of 2 interactions of the cassette 'mine' were not played by test_it.py::test_left",
     ])  # fmt: skip
     result.stdout.no_fnmatch_line("*not played by*test_strict*")
 
