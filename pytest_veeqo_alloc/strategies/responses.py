@@ -105,9 +105,10 @@ def allocation_responses(
     If *request*, a valid request body, is given, each order has the allocation that the request describes. Otherwise,
     *warehouse_ids*, *sellable_ids*, *min_lines* and *max_lines* limit the allocation. *max_quantity* limits allocated
     quantities, not ordered quantities. *complete* is the value of `allocated_completely` (None: either value). With the
-    *variant* "observed", orders have the members that the live API returned in 2026, and some have nulls, values and
-    members of other years. The deviation pack "observed" accepts such orders. With *extra_fields*, objects may have undocumented members. Clients must ignore these members,
-    and the profile "strict" reports them. Raise `hypothesis.errors.InvalidArgument` for invalid arguments.
+    *variant* "observed", orders have the members that the live API returned in 2026, and some also have nulls, values
+    and members of other years. The deviation pack "observed" accepts such orders. With *extra_fields*, objects may have
+    undocumented members. Clients must ignore these members, and the profile "strict" reports them. Raise
+    `hypothesis.errors.InvalidArgument` for invalid arguments.
     """
     check_choice("variant", variant, VARIANTS)
     check_choice("complete", complete, (True, False, None))
@@ -207,7 +208,7 @@ def _values(draw: st.DrawFn, changed: list[tuple[int, tuple[str, Field]]]) -> di
 
 
 def _make_observed(draw: st.DrawFn, order: GeneratedOrder) -> None:
-    """Change *order* in place to have members that the live API returns. Some values are drawn, some are null."""
+    """Give *order* the members that the live API returns, in place. Some values are drawn, and some are null."""
     codes, nullable = draw(_MORE_BYTES), nullable_pointers()
     titles = _ONLY_VARIANT_TITLES if draw(st.booleans()) else {}
     nulls = [nullable[(byte + 7 * index) % len(nullable)] for index, byte in enumerate(codes[:8]) if byte]
@@ -215,7 +216,7 @@ def _make_observed(draw: st.DrawFn, order: GeneratedOrder) -> None:
 
 
 def observed_values(codes: bytes) -> dict[str, Any]:
-    """Return observed values by pointer. Each byte other than 0 selects a pointer and the value of its member."""
+    """Map pointers to observed values. Each byte other than 0 selects a pointer and a value."""
     values = {}
     added, others = list(observed_types("added")), list(observed_types("earlier", "untyped", "arrays"))
     for index, byte in enumerate(codes):
@@ -227,7 +228,7 @@ def observed_values(codes: bytes) -> dict[str, Any]:
 
 
 def _observed_value(pointer: str, code: int) -> Any:
-    """Return the value that *code* selects for the member at *pointer*. Its type and its members are observed ones."""
+    """Return the value that *code* selects for the member at *pointer*, with an observed type and observed members."""
     types, name = observed_types("added", "earlier", "untyped", "arrays", "members")[pointer], split(pointer)[-1]
     json_type = types[code % len(types)]
     if json_type == "object":
