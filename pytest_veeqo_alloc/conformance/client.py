@@ -7,21 +7,37 @@ import importlib
 import inspect
 import sys
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, wait
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import requests
 
 from pytest_veeqo_alloc.conformance import UnusableError
-from pytest_veeqo_alloc.contract.findings import Findings
+from pytest_veeqo_alloc.contract.findings import Breach, Findings
+from pytest_veeqo_alloc.core.text import pluralise
+from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.server.fake import Fake
+from pytest_veeqo_alloc.strategies.requests import allocation_requests
+from pytest_veeqo_alloc.strategies.sampling import samples
+from pytest_veeqo_alloc.strategies.values import LARGEST_ID
 
 MakeClient = Callable[[str, str], Any]
 BODY: dict[str, Any] = {
     "allocation": {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}
 }
+LARGE_BODY: dict[str, Any] = {
+    "allocation": {
+        "warehouse_id": LARGEST_ID,
+        "line_items_attributes": [{"sellable_id": LARGEST_ID, "quantity": 1}],
+    }
+}
+"""An allocation with ids of 2**53 - 1, the largest integer that every JSON parser represents exactly."""
+
+_PAYLOADS = 10
 _MARGIN = 1.0
 """The seconds by which a call may exceed the timeout, for slow machines."""
 
@@ -76,36 +92,64 @@ async def _awaited(returned: Any) -> Any:
     return await returned
 
 
-class ClientAssertions:
-    """Calls of the client under test, and assertions about them. *fake* gets its requests; *warn* gets the findings."""
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of the client with a fake of its own. If the client has not returned in time, `outcome` is not done."""
 
-    def __init__(self, make_client: MakeClient, fake: Fake, timeout: float, warn: Callable[[Findings], object]) -> None:
-        self.fake, self.timeout = fake, timeout
-        self._make_client, self._warn = make_client, warn
+    fake: Fake
+    outcome: Future[Any]
+    stack: ExitStack
 
-    def call(self, body: dict[str, Any] = BODY, order_id: int = 447452) -> Future[Any]:
-        """Make one allocation with a new client, and return its result or exception in a future.
+    @property
+    def raised(self) -> BaseException | None:
+        """The client's exception, or None if it returned normally or has not returned."""
+        return self.outcome.exception() if self.outcome.done() else None
 
-        Fail on timeout. Raise UnusableError if the client cannot be called, or raises SystemExit or KeyboardInterrupt.
+
+class ClientUnderTest:
+    """The client under test, with assertions about its behaviour. *start_fake* starts a fake on a port of its own.
+
+    `report` is called with the findings of each assertion.
+    """
+
+    report: Callable[[Findings], object]
+
+    def __init__(
+        self, make_client: MakeClient, start_fake: Callable[[ExitStack], Fake], timeout: float, engine: Engine
+    ) -> None:
+        self.timeout, self.engine = timeout, engine
+        self._make_client, self._start_fake = make_client, start_fake
+        self._calls: list[Call] = []
+        self._unfinished: list[tuple[str, int, Call]] = []
+        self._payload_calls: list[tuple[int, dict[str, Any], Call]] = []
+
+    def call(
+        self,
+        prepare: Callable[[Fake], object] = lambda fake: None,
+        body: dict[str, Any] = BODY,
+        order_id: int = 447452,
+    ) -> Call:
+        """Make one allocation with a new client and a new fake, which *prepare* may change first. Wait for its end.
+
+        Raise UnusableError if the client cannot be called, or raises SystemExit or KeyboardInterrupt.
         """
-        __tracebackhide__ = True
-        outcome: Future[Any] = Future()
-        threading.Thread(target=self._allocate, args=(order_id, body["allocation"], outcome), daemon=True).start()
-        try:
-            raised = outcome.exception(self.timeout + _MARGIN)
-        except TimeoutError:
-            limit = f"{self.timeout:g} seconds (--veeqo-alloc-client-timeout)"
-            pytest.fail(f"veeqo-alloc: the client did not give up within {limit}: give it a timeout", pytrace=False)
-        if isinstance(raised, UnusableError):
-            raise raised
-        if isinstance(raised, (SystemExit, KeyboardInterrupt)):
-            raise UnusableError(f"the client raises {type(raised).__name__}, which ends the process") from None
-        return outcome
+        stack, outcome = ExitStack(), Future[Any]()
+        call = Call(self._start_fake(stack), outcome, stack)
+        self._calls.append(call)
+        prepare(call.fake)
+        arguments = (call.fake.url, call.fake.api_key, order_id, body["allocation"], outcome)
+        threading.Thread(target=self._allocate, args=arguments, daemon=True).start()
+        wait([outcome], self.timeout + _MARGIN)
+        if isinstance(call.raised, UnusableError):
+            raise call.raised
+        if isinstance(call.raised, (SystemExit, KeyboardInterrupt)):
+            raise UnusableError(f"the client raises {type(call.raised).__name__}, which ends the process") from None
+        return call
 
-    def _allocate(self, order_id: int, allocation: dict[str, Any], outcome: Future[Any]) -> None:
+    def _allocate(self, url: str, key: str, order_id: int, allocation: dict[str, Any], outcome: Future[Any]) -> None:
         arguments = (order_id, allocation["warehouse_id"], [dict(line) for line in allocation["line_items_attributes"]])
         try:
-            allocate = self._make_client(self.fake.url, self.fake.api_key)
+            allocate = self._make_client(url, key)
             if not callable(allocate):
                 raise UnusableError(f"make_client must return a function allocate, not {type(allocate).__name__}")
             _validate_signature(allocate, arguments, "allocate(order_id, warehouse_id, line_items)")
@@ -114,36 +158,76 @@ class ClientAssertions:
         except BaseException as error:  # whatever it is, the client raised it
             outcome.set_exception(error)
 
-    def assert_success(self, outcome: Future[Any], what: str) -> None:
-        """Fail the test if the client raised an exception. *what* describes the response, which was a success."""
-        __tracebackhide__ = True
-        if (raised := outcome.exception()) is not None:
-            kind = type(raised).__name__
-            pytest.fail(f"the client raises {kind} after a successful response: {what}", pytrace=False)
+    def payload_calls(self) -> list[tuple[int, dict[str, Any], Call]]:
+        """Return calls with generated allocations: the order id, the body and the call. They are made once.
 
-    def assert_failure(self, outcome: Future[Any], what: str) -> None:
-        """Fail the test unless the client raised an exception. *what* describes the response, which was a failure."""
-        __tracebackhide__ = True
-        if outcome.exception() is None:
-            kind = type(outcome.result()).__name__
-            pytest.fail(f"the client returns {kind} after a failure, but must raise: {what}", pytrace=False)
+        Raise UnusableError if the first call sends no request, or does not return.
+        """
+        if not self._payload_calls:
+            bodies = [BODY, *samples(allocation_requests(), _PAYLOADS), LARGE_BODY]
+            for order_id, body in zip([*range(1, _PAYLOADS + 2), LARGEST_ID], bodies, strict=True):
+                call = self.call(body=body, order_id=order_id)
+                if not self._payload_calls:
+                    self._validate_first(call)
+                self._payload_calls.append((order_id, body, call))
+        return self._payload_calls
 
-    def assert_no_key(self, text: str, message: str) -> None:
-        """Fail the test with *message* if *text* contains the API key, which a plain `assert` would print."""
-        __tracebackhide__ = True
-        if self.fake.api_key in text:
-            pytest.fail(message, pytrace=False)
+    def _validate_first(self, call: Call) -> None:
+        call.fake.settle()
+        if not len(call.fake.interactions):
+            kind = f": it raises {type(call.raised).__name__}" if call.raised is not None else ""
+            hint = "use base_url; if the environment has a proxy, set NO_PROXY=127.0.0.1"
+            raise UnusableError(f"the client sends no request to the URL that it is given{kind}; {hint}")
+        if not call.outcome.done():
+            raise UnusableError(f"the client does not return within {self.timeout:g} seconds of a documented response")
 
-    def assert_request_ok(self, only: str = "") -> None:
-        """Fail unless the client sent requests without errors. If *only* names a rule, ignore errors of other rules."""
+    def finish_calls(self, test: str) -> None:
+        """Wait for the clients that *test* called, at most for their time limit, and stop the fakes of all that end."""
+        calls, self._calls = self._calls, []
+        for call in calls:
+            call.fake.settle()
+            if not call.outcome.done():
+                call.fake.reset()  # without faults, a client that retries succeeds
+        wait([call.outcome for call in calls], self.timeout)
+        for call in calls:
+            call.fake.publish()
+            if call.outcome.done():
+                call.stack.close()
+            else:
+                self._unfinished.append((test, len(call.fake.interactions), call))
+
+    def late_requests(self) -> list[str]:
+        """Stop all fakes. Return a sentence about each client that sent a request after the end of its test."""
+        sentences = []
+        for test, count, call in self._unfinished:
+            late = len(call.fake.interactions) - count
+            call.stack.close()
+            if late:
+                sentences.append(f"the client sent {pluralise(late, 'request')} after the end of {test}")
+        return sentences
+
+    def assert_requests_follow(self, rule: str, calls: Iterable[Call]) -> None:
+        """Fail the test if a request in *calls* breaks *rule*."""
         __tracebackhide__ = True
-        self.fake.settle()
-        if not len(self.fake.interactions):
-            pytest.fail("veeqo-alloc: the client sent no request to the given base URL", pytrace=False)
-        findings = self.fake.findings.where(lambda finding: finding.side == "request" and only in ("", finding.rule))
-        self._warn(findings)
-        if not findings.ok:
-            pytest.fail(f"the client: {self.fake.engine.violation(findings)}", pytrace=False)
+        found = []
+        for call in calls:
+            call.fake.settle()
+            found.append(call.fake.findings.where(lambda finding: finding.rule == rule and finding.side == "request"))
+        self._conclude(found)
+
+    def assert_behaviour(self, rule: str, got: Iterable[str]) -> None:
+        """Fail the test if the client breaks *rule*. *got* has a text about each breach."""
+        __tracebackhide__ = True
+        breaches = [Breach(rule, None, text, location="call") for text in got]
+        self._conclude([self.engine.check_behaviour(rule, breaches)])
+
+    def _conclude(self, found: list[Findings]) -> None:
+        __tracebackhide__ = True
+        merged = self.engine.merge(found)
+        merged = merged.with_findings(dict.fromkeys(merged), merged.accepted)
+        self.report(merged)
+        if not merged.ok:
+            pytest.fail(f"the client: {self.engine.violation(merged)}", pytrace=False)
 
 
 TIMEOUT = 1.0
@@ -154,13 +238,15 @@ def make_client(base_url: str, api_key: str) -> Callable[[int, int, list[dict[st
     """Return the reference client: a function that sends an allocation to the server at *base_url*."""
 
     def allocate(order_id: int, warehouse_id: int, line_items: list[dict[str, Any]]) -> Any:
-        response = requests.post(
-            f"{base_url}/orders/{order_id}/allocations",
-            json={"allocation": {"warehouse_id": warehouse_id, "line_items_attributes": line_items}},
-            headers={"x-api-key": api_key},
-            allow_redirects=False,  # a redirect would take the key to another host
-            timeout=TIMEOUT,
-        )
+        with requests.Session() as session:
+            session.trust_env = False  # a proxy of the environment could not reach the loopback interface
+            response = session.post(
+                f"{base_url}/orders/{order_id}/allocations",
+                json={"allocation": {"warehouse_id": warehouse_id, "line_items_attributes": line_items}},
+                headers={"x-api-key": api_key},
+                allow_redirects=False,  # a redirect would take the key to another host
+                timeout=TIMEOUT,
+            )
         if response.status_code != 201:
             raise RuntimeError(f"the allocation failed with status {response.status_code}")
         return response.json()

@@ -1,12 +1,13 @@
-"""The server under test: the requests that a test may send to it, and assertions about its responses."""
+"""The server under test: the requests that tests may send to it, and assertions about its responses."""
 
 from __future__ import annotations
 
 import json
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from pytest_veeqo_alloc.conformance import UncoveredError, UnusableError
 from pytest_veeqo_alloc.contract.checker import CheckContext
-from pytest_veeqo_alloc.contract.findings import Findings
+from pytest_veeqo_alloc.contract.findings import Breach, Findings
 from pytest_veeqo_alloc.contract.http_rules import is_json_type
 from pytest_veeqo_alloc.contract.json_reader import read
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
@@ -26,32 +27,42 @@ from pytest_veeqo_alloc.live.client import JSON_HEADERS, LiveClient, open_live
 from pytest_veeqo_alloc.live.journal import JOURNAL
 from pytest_veeqo_alloc.live.permission import PoolOrder, WriteOptions, grant_permission
 from pytest_veeqo_alloc.orders.story import Line, Stock, Story
+from pytest_veeqo_alloc.reporting.formatters import curl_command
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.runner import running
 from pytest_veeqo_alloc.server.state import Policy, World
 from pytest_veeqo_alloc.spec.loader import tables
+from pytest_veeqo_alloc.strategies.sampling import valid_requests
 
-SHAPES: Mapping[str, tuple[int, int]] = {"one line": (1, 1), "several lines": (2, 1), "several units": (1, 2)}
-"""Map the name of each allocation that tests share to its number of line items and the units in each line item."""
+ReportRequest = Callable[[Findings, str], object]
+"""A function that takes the findings of a test, and the command that repeats the request of the first error."""
 
+Requests = Iterable[Callable[[], Interaction]]
+"""Functions that each send one request. Each may raise UncoveredError instead."""
+
+_SHAPES = ((2, 1), (1, 2))
+"""The number of line items, and the units in each of them, of the documented allocations that follow the first."""
+
+_PAYLOADS = 8
 _ORDERS = range(7_000_001, 7_002_001)
 _WAREHOUSE, _SELLABLES, _UNITS = 1784, (1226615, 1226616), 3
+_MAX_LINES, _WIDTH = 10, 110
 
 
 class ServerUnderTest:
     """The server under test, with assertions about its responses. *live* sends requests, and *engine* checks responses.
 
-    If `is_free` is true, tests may allocate to any order, otherwise only to those in the order pool. `warn` is called
-    with the findings of each check.
+    If `is_free` is true, tests may allocate to any order, otherwise only to those in the order pool. `report` is called
+    with the findings of each assertion.
     """
 
-    warn: Callable[[Findings], object]
+    report: ReportRequest
 
     def __init__(self, live: LiveClient, engine: Engine) -> None:
         pool = live.permission.pool
         self.engine, self.is_free = engine, pool.is_any
         self._live, self._unused = live, deque(_free_orders() if pool.is_any else pool)
-        self._successful: dict[str, Interaction] = {}
+        self._sent: dict[str, list[Interaction] | UncoveredError] = {}
 
     def take(self, lines: int = 1, units: int = 1) -> PoolOrder:
         """Take an unused order with *units* units of *lines* sellables. Raise UncoveredError if no such order is left."""
@@ -69,29 +80,55 @@ class ServerUnderTest:
         pool = self._live.permission.pool
         return next(iter(pool)) if len(pool) else self.take(2, 1)
 
-    def successful_allocation(self, shape: str) -> Interaction:
-        """Return the allocation named *shape* in `SHAPES`. It is sent once and shared by all tests.
+    def send_once(self, name: str, requests: Requests) -> list[Interaction]:
+        """Send *requests*, or return the interactions of an earlier call with the same *name*.
 
-        Raise UncoveredError if it may not be sent, and UnusableError if the response is an error or not JSON.
+        Requests that may not be sent are left out. Raise UncoveredError if this leaves none.
         """
-        if shape not in self._successful:
-            lines, units = SHAPES[shape]
-            order = self.take(lines, units)
-            self._successful[shape] = self.post(order.id, allocation_body(order, lines, units))
-            self._require_api(response_of(self._successful[shape]), order.id)
-        return self._successful[shape]
-
-    def successful_allocations(self) -> list[Interaction]:
-        """Return every allocation in `SHAPES` that this run may send. Raise UncoveredError if it may send none."""
-        sent, reasons = [], []
-        for shape in SHAPES:
-            try:
-                sent.append(self.successful_allocation(shape))
-            except UncoveredError as error:
-                reasons.append(str(error))
-        if not sent:
-            raise UncoveredError(reasons[0])
+        if name not in self._sent:
+            interactions, uncovered = [], UncoveredError("no request was sent")
+            for send in requests:
+                try:
+                    interactions.append(send())
+                except UncoveredError as error:
+                    uncovered = error
+            self._sent[name] = interactions or uncovered
+        sent = self._sent[name]
+        if isinstance(sent, UncoveredError):
+            raise sent
         return sent
+
+    def send_if_covered(self, name: str, requests: Requests) -> list[Interaction]:
+        """Return the interactions of `send_once`, or an empty list if none of *requests* may be sent."""
+        try:
+            return self.send_once(name, requests)
+        except UncoveredError:
+            return []
+
+    def require_api(self) -> None:
+        """Send the first documented allocation. Raise UnusableError if the response is an error or not JSON."""
+        self.send_if_covered("first", [self._allocate_first])
+
+    def documented(self) -> list[Interaction]:
+        """Return allocations that follow the documentation, each to another order, with their responses."""
+        more = [partial(self._allocate, *shape) for shape in _SHAPES]
+        more += [partial(self._allocate_generated, count) for count in range(1, _PAYLOADS + 1)]
+        return [*self.send_once("first", [self._allocate_first]), *self.send_if_covered("documented", more)]
+
+    def _allocate_first(self) -> Interaction:
+        interaction = self._allocate(1, 1)
+        self._validate_api(response_of(interaction), interaction)
+        return interaction
+
+    def _allocate(self, lines: int, units: int) -> Interaction:
+        order = self.take(lines, units)
+        return self.post(order.id, allocation_body(order, lines, units))
+
+    def _allocate_generated(self, count: int) -> Interaction:
+        order = self.take()
+        units = min(order.sellables.values())
+        *_, payload = valid_requests(count, order.warehouse_id, list(order.sellables), units)
+        return self.post(order.id, payload)
 
     def post(
         self, order_id: int, payload: Any, *, headers: Headers = JSON_HEADERS, key: str | None = None
@@ -112,52 +149,68 @@ class ServerUnderTest:
         except SendError as error:
             raise UnusableError(str(error)) from None
 
-    def _require_api(self, response: Response, order_id: int) -> None:
+    def _validate_api(self, response: Response, interaction: Interaction) -> None:
         media_type = response.header("content-type")
         is_json = media_type is None or is_json_type(media_type) or read(response.body).readable
         if response.is_success and is_json:
             return
         what = f"{response.status}{'' if is_json else ' and a body that is not JSON'}"
         hint = "redirects are not followed" if 300 <= response.status < 400 else "check the URL, order and API key"
+        order_id = tables().operation.order_id(interaction.request.url) if interaction.request else ""
         target = self._live.target
         raise UnusableError(f"{target} answered a documented allocation to order {order_id} with {what}: {hint}")
 
-    def body(self, interaction: Interaction) -> Any:
-        """Return the parsed body of the response. Fail the test if the body is not JSON."""
+    def assert_rule(self, rule: str, interactions: Iterable[Interaction], *, broken: bool = False) -> None:
+        """Fail the test if one of *interactions* breaks *rule*. If *broken*, their requests are broken on purpose."""
         __tracebackhide__ = True
-        try:
-            return json.loads(response_of(interaction).body or b"")
-        except ValueError:
-            pytest.fail("the response is not JSON", pytrace=False)
+        context = CheckContext(broken_request=broken)
+        self._conclude(
+            (interaction, self.engine.check(interaction, context).where(lambda finding: finding.rule == rule))
+            for interaction in interactions
+        )
 
-    def assert_ok(self, interaction: Interaction, *, only: str = "") -> None:
-        """Fail the test if *interaction* has an error. If *only* names a rule, ignore errors of all other rules."""
+    def assert_behaviour(self, rule: str, tried: Iterable[tuple[Interaction, Breach | None]]) -> None:
+        """Fail the test if *tried* has a breach of *rule*, each with the interaction that shows it."""
         __tracebackhide__ = True
-        found = self.engine.check(interaction)
-        self._conclude(found.where(lambda finding: finding.rule == only) if only else found)
+        self._conclude(
+            (interaction, self.engine.check_behaviour(rule, filter(None, [breach]), interaction))
+            for interaction, breach in tried
+        )
 
-    def assert_rejected(self, interaction: Interaction) -> None:
-        """Fail the test unless the response is a 4xx in a known format that exposes no server internals."""
+    def assert_refused(self, rule: str, interactions: Iterable[Interaction]) -> None:
+        """Fail the test if the response to one of *interactions* is a 2xx, which breaks *rule*."""
         __tracebackhide__ = True
-        self._conclude(self.engine.check(interaction, CheckContext(broken_request=True)))
-        status = response_of(interaction).status
-        if not 400 <= status < 500:
-            pytest.fail(f"a broken request was answered with {status} instead of 4xx", pytrace=False)
+        self.assert_behaviour(rule, ((interaction, accepted(rule, interaction)) for interaction in interactions))
 
-    def assert_no_server_error(self, interaction: Interaction) -> None:
-        """Fail unless the response is a valid success, or a 4xx in a known format that exposes no server internals."""
+    def _conclude(self, checked: Iterable[tuple[Interaction, Findings]]) -> None:
         __tracebackhide__ = True
-        if response_of(interaction).is_success:
-            # The request is left out, since the documentation does not say whether a server must accept it.
-            self._conclude(self.engine.check(Interaction(None, interaction.response)))
-        else:
-            self.assert_rejected(interaction)
+        pairs = list(checked)
+        merged = self.engine.merge(findings for _, findings in pairs)
+        merged = merged.with_findings(dict.fromkeys(merged), merged.accepted)
+        failed = [interaction for interaction, findings in pairs if not findings.ok]
+        self.report(merged, curl_command(failed[0].request) if failed and failed[0].request else "")
+        if failed:
+            text = f"the server: {self.engine.violation(merged)}\n\n{exchange_text(failed[0], len(failed) - 1)}"
+            pytest.fail(text, pytrace=False)
 
-    def _conclude(self, findings: Findings) -> None:
-        __tracebackhide__ = True
-        self.warn(findings)
-        if not findings.ok:
-            pytest.fail(f"the server: {self.engine.violation(findings)}", pytrace=False)
+
+def accepted(rule: str, interaction: Interaction) -> Breach | None:
+    """Return a breach of *rule* if the response is a 2xx, otherwise None."""
+    response = response_of(interaction)
+    return Breach(rule, None, str(response.status), location="status") if response.is_success else None
+
+
+def exchange_text(interaction: Interaction, more: int) -> str:
+    """Return the request of *interaction* as a shell command of at most 10 lines, and the status and type that came."""
+    response = response_of(interaction)
+    lines = []
+    for line in curl_command(interaction.request).splitlines() if interaction.request else ():
+        lines += [line[start : start + _WIDTH] for start in range(0, len(line), _WIDTH)]
+    if len(lines) > _MAX_LINES:
+        lines = [*lines[: _MAX_LINES - 1], "... (the JUnit report has the whole command)"]
+    came = f"{response.status}, {response.header('content-type') or 'no content type'}"
+    others = [f"  and {more} more such requests"] if more else []
+    return "\n".join(["  sent", *(f"      {line}" for line in lines), f"  came    {came}", *others])
 
 
 def response_of(interaction: Interaction) -> Response:
@@ -190,6 +243,19 @@ def own_fake(listener: Listener) -> Iterator[ServerUnderTest]:
             yield ServerUnderTest(live, engine.with_listener(listener))
 
 
-def rule_params(rules: Iterable[str]) -> list[Any]:
-    """Return a pytest parameter for each rule, marked with the rule's basis (such as `documented`)."""
-    return [pytest.param(rule, marks=pytest.mark.veeqo_alloc_basis(basis=CATALOGUE[rule].basis)) for rule in rules]
+def follows(*rules: str, cases: Iterable[str] = ("",)) -> pytest.MarkDecorator:
+    """Return a parametrize mark for a test with the argument *rule*, marked with the rule's basis.
+
+    With *cases*, the test has a second argument *case*, whose name ends the test's id.
+    """
+    names = list(cases)
+    params = [
+        pytest.param(
+            *((rule, case) if names != [""] else (rule,)),
+            id=f"{rule}-{case}" if case else rule,
+            marks=pytest.mark.veeqo_alloc_basis(basis=CATALOGUE[rule].basis),
+        )
+        for rule in rules
+        for case in names
+    ]
+    return pytest.mark.parametrize(("rule", "case") if names != [""] else ("rule",), params)

@@ -1,68 +1,58 @@
-"""Tests of a server's responses to documented allocations, including a test of each rule about responses."""
+"""Tests of a server's responses to documented allocations, with one test for each rule about responses."""
 
 from __future__ import annotations
 
-import pytest
+from functools import partial
 
 from pytest_veeqo_alloc.conformance.server_under_test import (
-    SHAPES,
     ServerUnderTest,
     allocation_body,
+    follows,
     response_of,
-    rule_params,
 )
-from pytest_veeqo_alloc.contract.rules import CATALOGUE
-from pytest_veeqo_alloc.strategies.sampling import valid_requests
+from pytest_veeqo_alloc.contract.allocations import existing_allocations
+from pytest_veeqo_alloc.contract.findings import Breach
+from pytest_veeqo_alloc.contract.rules import CATALOGUE, SUITE_RULES
+from pytest_veeqo_alloc.core.http import Interaction
 
-_ERROR_RULES = ("undocumented-status", "server-error", "unexpected-status", "error-body-shape", "error-leaks-internals",
-                "broken-request-accepted")  # fmt: skip
-RESPONSE_RULES = [rule for rule, entry in CATALOGUE.items() if "response" in entry.sides and rule not in _ERROR_RULES]
-PAYLOADS = 8
+_OF_REFUSALS = {"unexpected-status", "broken-request-accepted", "error-body-shape", "error-leaks-internals"}
+RESPONSE_RULES = [rule for rule, entry in CATALOGUE.items() if "response" in entry.sides
+                  and rule not in _OF_REFUSALS | SUITE_RULES]  # fmt: skip
+JSON_TYPES = ("application/json; charset=utf-8", "APPLICATION/JSON")
 
 
-@pytest.mark.parametrize("rule", rule_params(RESPONSE_RULES))
+@follows(*RESPONSE_RULES)
 def test_response_follows_rule(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
     """Check that no response to a documented allocation breaks *rule*."""
-    for interaction in _veeqo_alloc_server_under_test.successful_allocations():
-        _veeqo_alloc_server_under_test.assert_ok(interaction, only=rule)
-
-
-@pytest.mark.veeqo_alloc_basis(basis="documented")
-@pytest.mark.parametrize("shape", SHAPES)
-def test_allocation_is_created(shape: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that the response is a success and breaks no rule."""
-    interaction = _veeqo_alloc_server_under_test.successful_allocation(shape)
-    _veeqo_alloc_server_under_test.assert_ok(interaction)
-
-
-@pytest.mark.veeqo_alloc_basis(basis="rfc")
-@pytest.mark.parametrize(
-    "content_type", ["application/json; charset=utf-8", "APPLICATION/JSON"], ids=["charset", "capitals"]
-)
-def test_json_media_type_is_accepted(content_type: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that the media type may have capitals or a charset (RFC 8259 section 11, RFC 9110 section 8.3.1)."""
     server = _veeqo_alloc_server_under_test
-    order = server.take()
-    interaction = server.post(order.id, allocation_body(order), headers=(("Content-Type", content_type),))
-    assert response_of(interaction).is_success
+    server.assert_rule(rule, server.documented())
 
 
-@pytest.mark.veeqo_alloc_basis(basis="documented")
-def test_valid_payloads_are_allocated(_veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that eight generated payloads are allocated. Skip the rest if the pool or the write limit is exhausted."""
+@follows("json-media-type-refused")
+def test_every_json_media_type_is_accepted(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
+    """Check that JSON is accepted in capitals and with a charset (RFC 8259 section 11, RFC 9110 section 8.3.1)."""
     server = _veeqo_alloc_server_under_test
-    for count in range(1, PAYLOADS + 1):
+
+    def send(content_type: str) -> Interaction:
         order = server.take()
-        sellables = order.sellables
-        *_, payload = valid_requests(count, order.warehouse_id, list(sellables), min(sellables.values()))
-        server.assert_ok(server.post(order.id, payload))
+        return server.post(order.id, allocation_body(order), headers=(("Content-Type", content_type),))
+
+    tried = server.send_once(rule, [partial(send, content_type) for content_type in JSON_TYPES])
+    server.assert_behaviour(rule, ((interaction, _refused(rule, interaction)) for interaction in tried))
 
 
-@pytest.mark.veeqo_alloc_basis(basis="convention")
-def test_orders_and_allocations_have_distinct_ids(_veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that the responses for two orders contain different order ids and different allocation ids."""
-    server = _veeqo_alloc_server_under_test
-    orders = [server.body(server.successful_allocation(shape)) for shape in ("one line", "several lines")]
-    allocation_ids = [allocation["id"] for order in orders for allocation in order["allocations"]]
-    assert len(set(allocation_ids)) == len(allocation_ids), "two allocations have the same id"
-    assert orders[0]["id"] != orders[1]["id"]
+def _refused(rule: str, interaction: Interaction) -> Breach | None:
+    response = response_of(interaction)
+    return None if response.is_success else Breach(rule, None, str(response.status), location="status")
+
+
+@follows("allocation-ids-not-distinct")
+def test_allocations_have_distinct_ids(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
+    """Check that the responses for different orders contain different allocation ids."""
+    server, owners, tried = _veeqo_alloc_server_under_test, dict[int, int](), list[tuple[Interaction, Breach | None]]()
+    for number, interaction in enumerate(server.documented()):
+        ids = [allocation.id for allocation in existing_allocations(response_of(interaction).body) or ()]
+        repeated = [known for known in ids if owners.setdefault(known, number) != number or ids.count(known) > 1]
+        got = f"the id {repeated[0]} twice" if repeated else ""
+        tried.append((interaction, Breach(rule, "/allocations", got) if repeated else None))
+    server.assert_behaviour(rule, tried)

@@ -11,7 +11,7 @@ from pytest_veeqo_alloc.core.text import unknown_name
 Severity = Literal["error", "warning", "off"]
 Basis = Literal["documented", "rfc", "convention"]
 BodySide = Literal["request", "response"]
-Side = Literal["request", "response", "file"]
+Side = Literal["request", "response", "client", "file"]
 
 BODY_SIDES: tuple[BodySide, ...] = ("request", "response")
 PROFILES = ("lenient", "documented", "strict")
@@ -237,6 +237,48 @@ _FILE_ROWS: tuple[_Row, ...] = (
      "vcrpy documentation"),
 )  # fmt: skip
 
+# Behaviours of a server or a client that only the conformance suite can see.
+_SUITE_ROWS: tuple[_Row, ...] = (
+    ("json-media-type-refused", "response", "rfc", "wee", "a JSON media type that was refused", "a 2xx status",
+     "compare the media type without its parameters and regardless of case", "RFC 9110 section 8.3.1"),
+    ("key-not-required", "response", "convention", "-we", "a request without a valid API key that was accepted",
+     "a 4xx status, such as 401", "check the API key before anything else", _HEADERS),
+    ("method-accepted", "response", "rfc", "wee", "a method other than POST that was accepted", "a 4xx status, such as 405",
+     "answer other methods with 405 and an Allow header, or with 404", "RFC 9110 section 15.5.6"),
+    ("unknown-order-accepted", "response", "convention", "-we", "an allocation to an unknown order that was accepted",
+     "a 4xx status, such as 404", "answer with 404 if there is no such order", _PARAMETERS),
+    ("order-id-not-positive-accepted", "response", "convention", "-we",
+     "an allocation to an order id of 0 or less that was accepted", "a 4xx status, such as 404",
+     "answer with 404 if there is no such order", _PARAMETERS),
+    ("trailing-data-accepted", "response", "rfc", "wee", "a body with text after its JSON value that was accepted",
+     "a 4xx status, such as 400", "parse the whole body, and answer with 400 if text is left", _GRAMMAR),
+    ("allocation-ids-not-distinct", "response", "convention", "-we", "two allocations with the same id",
+     "a different id for each allocation", "give each allocation an id of its own", _EXAMPLE_RESPONSE),
+    ("allocations-not-accumulated", "response", "convention", "-we", "an order without its earlier allocations",
+     "the sum of all allocations of the order", "keep the allocations of an order, and answer with all of them",
+     _EXAMPLE_RESPONSE),
+    ("race-lost-update", "response", "convention", "-we", "an allocation that was lost among simultaneous ones",
+     "the sum of all accepted allocations", "change the stock and the order in one transaction, or lock the order",
+     "common sense"),
+    ("client-changes-allocation", "client", "convention", "wee", "a client that sends another allocation than it was given",
+     "the order, warehouse, sellables and quantities that the client was given",
+     "send the ids and quantities as they are, as JSON integers", _EXAMPLE_REQUEST),
+    ("client-rejects-documented-answer", "client", "convention", "wee", "a client that fails after a success",
+     "no exception", "accept every documented response, and ignore what the client does not need", _RESPONSES),
+    ("client-hides-failure", "client", "convention", "wee", "a client that reports success after a failure", "an exception",
+     "raise an exception unless the response is a 201 with the order", _RESPONSES),
+    ("client-without-timeout", "client", "convention", "wee", "a client that waits too long for a response",
+     "an exception within --veeqo-alloc-client-timeout", "give every request a timeout", "common sense"),
+    ("client-retries-forever", "client", "convention", "wee", "a client that does not stop to retry",
+     "an exception within --veeqo-alloc-client-timeout", "limit the number of retries, and their time",
+     "RFC 6585 section 4; RFC 9110 section 15.6.4"),
+    ("client-shows-key", "client", "convention", "wee", "a client that shows its API key",
+     "no API key in output and exceptions", "keep the API key out of messages and logs",
+     "OWASP, 'Secrets Management Cheat Sheet'"),
+)  # fmt: skip
+SUITE_RULES = frozenset(row[0] for row in _SUITE_ROWS)
+"""The ids of the rules about behaviours that only the conformance suite can see."""
+
 _EQUATION_ROWS: tuple[_Row, ...] = tuple(
     (row[0], "response", "convention", "-we", *row[1:], _ORDERS) for row in _EQUATIONS
 )
@@ -252,8 +294,8 @@ def _rule(row: _Row) -> Rule:
     return Rule(rule_id, sides, basis, severities, summary, wanted, remedies, source, stored)
 
 
-CATALOGUE: Mapping[str, Rule] = {row[0]: _rule(row) for row in (*_ROWS, *_EQUATION_ROWS, *_FILE_ROWS)}
-"""Every rule by its id, in the order of docs and reports: messages, bodies, orders, files."""
+CATALOGUE: Mapping[str, Rule] = {row[0]: _rule(row) for row in (*_ROWS, *_EQUATION_ROWS, *_SUITE_ROWS, *_FILE_ROWS)}
+"""Every rule by its id, in the order of docs and reports: messages, bodies, orders, behaviours, files."""
 
 
 def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict[str, Severity]:

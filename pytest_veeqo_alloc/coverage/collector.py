@@ -11,7 +11,7 @@ from pytest_veeqo_alloc.contract.checker import CheckContext, RawResult
 from pytest_veeqo_alloc.contract.deviations import DeviationIndex
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import SEQUENCE_RULES, Operation, keys_of
-from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide
+from pytest_veeqo_alloc.contract.rules import BODY_SIDES, SUITE_RULES, BodySide
 from pytest_veeqo_alloc.contract.structure import wrapped_allocation
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.json_pointer import generalise
@@ -51,6 +51,7 @@ RULES_OF_STAGE: Mapping[str, tuple[str, ...]] = {
     "refusal": ("error-body-shape", "error-leaks-internals"),
     "echo": ("order-echo", "allocation-echo"),
     "sequence": tuple(SEQUENCE_RULES),
+    **{f"suite {rule}": (rule,) for rule in SUITE_RULES},
 }
 """The rules that a check evaluates once at each stage. A check reaches "response JSON" if the response body is JSON."""
 
@@ -176,9 +177,21 @@ def coverage_of_check(
     status = str(interaction.response.status) if interaction and interaction.response else "none"
     coverage.statuses = {status: 1} if interaction else {}
     coverage.calls = {f"{status} {len(findings.errors)} {len(findings.warnings)} {test_id}": 1}
+    _count_deviations(coverage, findings, deviations)
+    return coverage
+
+
+def _count_deviations(coverage: Coverage, findings: Findings, deviations: DeviationIndex) -> None:
     for accepted in findings.accepted:
         if deviation := deviations.find(accepted.finding):
             add_counts(coverage.deviations, {f"{deviation.rule} {deviation.place}": 1})
+
+
+def coverage_of_behaviour(rule: str, findings: Findings, deviations: DeviationIndex) -> Coverage:
+    """Return the coverage from one check of *rule* by the conformance suite, without counting an interaction."""
+    coverage = coverage_of_findings(findings)
+    coverage.stages[f"suite {rule}"] = 1
+    _count_deviations(coverage, findings, deviations)
     return coverage
 
 

@@ -25,9 +25,16 @@ from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex
 from pytest_veeqo_alloc.contract.failure import ContractViolation
 from pytest_veeqo_alloc.contract.findings import Breach, Findings
 from pytest_veeqo_alloc.contract.http_rules import Seen, Statuses, sequence_breaches
-from pytest_veeqo_alloc.contract.rules import BodySide, severities
+from pytest_veeqo_alloc.contract.rules import CATALOGUE, BodySide, severities
 from pytest_veeqo_alloc.core.http import Interaction, Request
-from pytest_veeqo_alloc.coverage.collector import Coverage, Origin, coverage_of_check, coverage_of_findings, origin_of
+from pytest_veeqo_alloc.coverage.collector import (
+    Coverage,
+    Origin,
+    coverage_of_behaviour,
+    coverage_of_check,
+    coverage_of_findings,
+    origin_of,
+)
 from pytest_veeqo_alloc.coverage.listeners import CheckEvent, Listener
 from pytest_veeqo_alloc.redaction.lint import secret_breaches
 from pytest_veeqo_alloc.spec.loader import field_trees, load_deviations, observed_deviations, tables, validate_side
@@ -141,6 +148,24 @@ class Engine:
     def publish(self, origin: Origin, interaction: Interaction, findings: Findings, context: CheckContext) -> None:
         """Publish an event for *interaction*, with the *findings* that `evaluate` returned for it in *context*."""
         self._publish(origin, examine(interaction, tables(), context), findings)
+
+    def check_behaviour(
+        self, rule: str, breaches: Iterable[Breach], interaction: Interaction | None = None
+    ) -> Findings:
+        """Return the findings about a behaviour that only the conformance suite can see, and publish an event.
+
+        *breaches* are the breaches of *rule*, if any. *interaction* shows which server was tried.
+        """
+        (side,) = CATALOGUE[rule].sides
+        findings = to_findings(RawResult([(side, breach, None) for breach in breaches]), tables(), self.settings)
+        if self.listener is not None:
+
+            def coverage(test_id: str) -> Coverage:
+                return coverage_of_behaviour(rule, findings, self.settings.deviations)
+
+            origin = "fake" if interaction is None else origin_of(interaction)
+            self.listener.on_check(CheckEvent(origin, None, findings, coverage))
+        return findings
 
     def publish_findings(self, origin: Origin, findings: Findings) -> None:
         """Publish an event for *findings* about several interactions, which have their own events."""

@@ -11,9 +11,9 @@ import pytest
 
 from pytest_veeqo_alloc.plugin import fixtures, fixtures_conformance, hookspecs
 from pytest_veeqo_alloc.plugin.fixtures import CASSETTE_MARKER, CASSETTES_USED, TEST_PASSED
-from pytest_veeqo_alloc.plugin.fixtures_conformance import is_client_named, replacement_for, uncovered_reason
+from pytest_veeqo_alloc.plugin.fixtures_conformance import deselect_unnamed_half, is_client_named, replacement_for
 from pytest_veeqo_alloc.plugin.observers import CHECKED_PROPERTY, WARNING_PROPERTY, recorded, trim_traceback
-from pytest_veeqo_alloc.plugin.options import OPTIONS, is_conformance_run, is_option_set, setting
+from pytest_veeqo_alloc.plugin.options import OPTIONS, REPORT_PLUGIN, is_conformance_run, is_option_set, setting
 from pytest_veeqo_alloc.plugin.options import pytest_addoption as pytest_addoption
 from pytest_veeqo_alloc.plugin.run_state import contract_of, listener_of
 
@@ -51,7 +51,7 @@ def _apply_options(config: pytest.Config) -> None:
 
         config.pluginmanager.register(LivePlugin(config), LIVE_PLUGIN)
     if is_option_set(config, "report") or is_option_set(config, "coverage-min") or is_conformance_run(config):
-        from pytest_veeqo_alloc.plugin.coverage import REPORT_PLUGIN, ReportPlugin
+        from pytest_veeqo_alloc.plugin.coverage import ReportPlugin
 
         config.pluginmanager.register(ReportPlugin(config), REPORT_PLUGIN)
     if (timeout := setting(config, "client-timeout")) and not timeout.replace(".", "", 1).isdecimal():
@@ -100,6 +100,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         names.insert(0, CASSETTE_MARKER)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the conformance tests of the server or of the client if only the other one is named."""
+    if is_conformance_run(config):
+        deselect_unnamed_half(config, items)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail the test if a watched session, fake or cassette found an error. An xfail mark still applies."""
@@ -140,7 +146,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     checked = not listener_of(config).counts and any(
         recorded(report, name) for report in reports for name in (CHECKED_PROPERTY, WARNING_PROPERTY)
     )
-    if not (used or checked or any(map(uncovered_reason, reports))):
+    if not (used or checked or is_conformance_run(config)):
         return
     from pytest_veeqo_alloc.plugin.summary import cassette_lines, checked_lines, conformance_lines
 

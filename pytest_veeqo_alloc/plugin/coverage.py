@@ -14,12 +14,19 @@ import pytest
 
 from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.coverage.listeners import CoverageRecorder, read_recorded
-from pytest_veeqo_alloc.plugin.options import SUITE, base_directory, is_conformance_run, is_option_set, setting
+from pytest_veeqo_alloc.plugin.options import (
+    REPORT_PLUGIN,
+    SUITE,
+    base_directory,
+    is_conformance_run,
+    is_option_set,
+    setting,
+)
 from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener_of
 from pytest_veeqo_alloc.reporting.formatters import run_lines
 from pytest_veeqo_alloc.reporting.report_file import build_run, save, validate_report_path
 
-REPORT_PLUGIN = "veeqo_alloc_report"
+_PROBLEM = ".problem"
 
 
 class ReportPlugin:
@@ -59,23 +66,30 @@ class ReportPlugin:
         # A run without tests (--fixtures, a usage error) must not replace the report of an earlier run.
         if self._is_worker or not self._ran_any:
             return
-        for status, line in self._conclude():
+        for status, line in self._conclude(has_passed=session.exitstatus == pytest.ExitCode.OK):
             self._lines.append(line)
             if status and session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = status
 
-    def _conclude(self) -> Iterator[tuple[int, str]]:
+    def add_problem(self, sentence: str) -> None:
+        """Add *sentence* about a failure that belongs to no test. It fails a run that passes otherwise."""
+        (self._folder / f"{uuid.uuid4().hex}{_PROBLEM}").write_text(sentence, encoding="utf-8")
+
+    def _conclude(self, *, has_passed: bool) -> Iterator[tuple[int, str]]:
         """Write the reports. Yield pairs of an exit status (0 if there is no problem) and a summary line."""
         engine = engine_of(contract_of(self._config))
         counted, by = read_recorded(self._folder), f"pytest {pytest.__version__}"
         run = build_run(engine, counted, by, self._started, uuid.uuid4().hex)
-        yield from ((0, line) for line in run_lines(run))
+        is_suite = is_conformance_run(self._config)  # its tests tell their findings themselves
+        yield from ((0, line) for line in run_lines(run, with_findings=not is_suite, has_passed=has_passed))
         if self._minimum is not None and (100 * run.seen / run.fields < self._minimum or not run.interactions):
             of_fakes = "" if "target" in run.totals else "; responses of the fake and of cassettes are not counted"
             minimum = f"less than --veeqo-alloc-coverage-min {self._minimum:g} %"
             yield 1, f"error: {run.seen} of {run.fields} fields seen from the target, {minimum}{of_fakes}"
-        if self._conformance_passed and is_conformance_run(self._config) and not run.interactions:
+        if self._conformance_passed and is_suite and not run.interactions:
             yield 1, "error: the conformance suite passed without checking any interaction"
+        for problem in sorted(self._folder.glob(f"*{_PROBLEM}")):
+            yield 1, f"error: {problem.read_text(encoding='utf-8')}"
         for path in self._paths:
             try:
                 save(run.report, path)

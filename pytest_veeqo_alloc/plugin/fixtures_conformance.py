@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import functools
+import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_veeqo_alloc.plugin.observers import record_warnings
-from pytest_veeqo_alloc.plugin.options import OPTIONS, setting
+from pytest_veeqo_alloc.plugin.observers import record_suite_test
+from pytest_veeqo_alloc.plugin.options import OPTIONS, REPORT_PLUGIN, setting
 from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener_of
 
 if TYPE_CHECKING:
-    from pytest_veeqo_alloc.conformance.client import ClientAssertions
+    from pytest_veeqo_alloc.conformance.client import ClientUnderTest
     from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest
-    from pytest_veeqo_alloc.server.fake import Fake
+    from pytest_veeqo_alloc.server.runner import ServerSettings
+
+
+SUITE_TEST, CLIENT_TESTS = "test_veeqo_alloc_", "test_veeqo_alloc_client"
+"""The beginning of the names of the suite's modules, and the name of the module about clients."""
 
 NOT_COVERED = "veeqo-alloc: not covered: "
 
@@ -47,7 +53,11 @@ def _veeqo_alloc_server_under_test(
     """Return the server under test, and record its warnings for this test. Skip the test if there is no server."""
     if isinstance(_veeqo_alloc_server_of_session, str):
         pytest.skip(_veeqo_alloc_server_of_session)
-    _veeqo_alloc_server_of_session.warn = functools.partial(record_warnings, request.node)
+    _veeqo_alloc_server_of_session.report = functools.partial(record_suite_test, request.node)
+    try:
+        _veeqo_alloc_server_of_session.require_api()
+    except Exception as error:
+        raise replacement_for(request.node, error) or error from None
     return _veeqo_alloc_server_of_session
 
 
@@ -78,24 +88,61 @@ def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
     )
 
 
-@pytest.fixture
-def _veeqo_alloc_client_assertions(
-    request: pytest.FixtureRequest, veeqo_alloc_client: Any
-) -> Iterator[ClientAssertions]:
-    """Reset the fake that the client calls, and yield assertions about the client. Skip the test without a client."""
-    from pytest_veeqo_alloc.conformance.client import ClientAssertions
+@pytest.fixture(scope="session")
+def _veeqo_alloc_client_of_session(
+    request: pytest.FixtureRequest, veeqo_alloc_client: Any, veeqo_alloc_server_settings: ServerSettings
+) -> Iterator[ClientUnderTest | str]:
+    """Yield the client under test, or a string that says why there is none. At the end, report late requests."""
+    from pytest_veeqo_alloc.conformance.client import ClientUnderTest
+    from pytest_veeqo_alloc.server.fake import Fake
+    from pytest_veeqo_alloc.server.runner import running
 
+    config, settings = request.config, veeqo_alloc_server_settings
     if isinstance(veeqo_alloc_client, str):
+        yield veeqo_alloc_client
+        return
+    engine, addresses = engine_of(contract_of(config)), listener_of(config).fake_addresses
+
+    def start_fake(stack: ExitStack) -> Fake:
+        fake = Fake(engine, settings.policy, f"conformance-{uuid.uuid4().hex}")
+        address = stack.enter_context(running(fake, host=settings.host)).netloc
+        addresses.append(address)
+        stack.callback(addresses.remove, address)
+        return fake
+
+    client = ClientUnderTest(veeqo_alloc_client, start_fake, float(setting(config, "client-timeout") or 5), engine)
+    yield client
+    if plugin := config.pluginmanager.get_plugin(REPORT_PLUGIN):
+        for problem in client.late_requests():
+            plugin.add_problem(problem)
+
+
+@pytest.fixture
+def _veeqo_alloc_client_under_test(
+    request: pytest.FixtureRequest, _veeqo_alloc_client_of_session: ClientUnderTest | str
+) -> Iterator[ClientUnderTest]:
+    """Yield the client under test, and wait for its calls at the end. Skip the test if there is no client."""
+    client = _veeqo_alloc_client_of_session
+    if isinstance(client, str):
         if request.session.shouldfail:
-            pytest.fail(f"veeqo-alloc: {veeqo_alloc_client}", pytrace=False)
-        pytest.skip(veeqo_alloc_client)
-    # Requested here and not as an argument, so that no server starts for a skipped test.
-    fake: Fake = request.getfixturevalue("_veeqo_alloc_server_runner")
-    fake.reset()
-    timeout = float(setting(request.config, "client-timeout") or 5)
-    yield ClientAssertions(veeqo_alloc_client, fake, timeout, functools.partial(record_warnings, request.node))
-    fake.settle()
-    fake.publish()
+            pytest.fail(f"veeqo-alloc: {client}", pytrace=False)
+        pytest.skip(client)
+    client.report = functools.partial(record_suite_test, request.node)
+    yield client
+    client.finish_calls(request.node.name)
+
+
+def deselect_unnamed_half(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the suite's tests of the server or of the client if only the other one is named, and selected too."""
+    is_server_named = bool(setting(config, "base-url"))
+    has_options = any(setting(config, name) for name, *_ in OPTIONS)
+    without_server = is_client_named(config) and not is_server_named
+    without_client = has_options and not is_client_named(config)
+    suite = [item for item in items if item.path.name.startswith(SUITE_TEST)]
+    unnamed = [item for item in suite if (without_client if item.path.stem == CLIENT_TESTS else without_server)]
+    if unnamed and len(unnamed) < len(suite):
+        config.hook.pytest_deselected(items=unnamed)
+        items[:] = [item for item in items if item not in unnamed]
 
 
 def is_client_named(config: pytest.Config) -> bool:

@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 import pytest
 
+REPORT_PLUGIN = "veeqo_alloc_report"
+"""The name of the plugin that writes reports."""
+
 SUITE = "pytest_veeqo_alloc.conformance"
 
 # Each entry: the name, the metavar (None for a flag), whether the option is repeatable, and the help text.

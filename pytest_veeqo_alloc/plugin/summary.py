@@ -13,11 +13,11 @@ import pytest
 
 from pytest_veeqo_alloc.core.text import pluralise, printable
 from pytest_veeqo_alloc.plugin.fixtures import cassette_folder
-from pytest_veeqo_alloc.plugin.fixtures_conformance import uncovered_reason
+from pytest_veeqo_alloc.plugin.fixtures_conformance import SUITE_TEST, uncovered_reason
 from pytest_veeqo_alloc.plugin.observers import CHECKED_PROPERTY, WARNING_PROPERTY, recorded
 from pytest_veeqo_alloc.recording.paths import cassette_files
 
-_MAX_LINES = 5
+_MAX_LINES, _MAX_WARNINGS = 5, 40
 _MARKS = (b"veeqo_alloc:", b'"veeqo_alloc"', b"/allocations")
 """Every cassette with calls of the documented operation contains one of these strings in its first 4096 bytes."""
 
@@ -34,7 +34,13 @@ def checked_lines(reports: list[Any]) -> Iterator[str]:
 
 
 def conformance_lines(reports: list[Any]) -> Iterator[str]:
-    """Yield the number of conformance tests that could not be run, then the first reasons."""
+    """Yield the warnings of conformance tests, then the number of tests that could not be run and the first reasons."""
+    warnings = [
+        text for report in reports if SUITE_TEST in report.nodeid for text in recorded(report, WARNING_PROPERTY)
+    ]
+    yield from (f"veeqo-alloc: warning: {printable(text)}" for text in warnings[:_MAX_WARNINGS])
+    if len(warnings) > _MAX_WARNINGS:
+        yield f"veeqo-alloc: and {len(warnings) - _MAX_WARNINGS} more warnings"
     missing: dict[str, list[str]] = {}
     for report in reports:
         if reason := uncovered_reason(report):

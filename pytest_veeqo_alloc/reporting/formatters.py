@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from itertools import chain
 
 from pytest_veeqo_alloc.contract.failure import render
 from pytest_veeqo_alloc.contract.findings import Finding, Findings
+from pytest_veeqo_alloc.core.http import Request
 from pytest_veeqo_alloc.core.text import pluralise, printable
 from pytest_veeqo_alloc.coverage.report_model import Drift, ReportComparison, rule_totals
 from pytest_veeqo_alloc.reporting.report_file import RunReport
@@ -91,13 +93,36 @@ def github_lines(run: CheckRun) -> Iterator[str]:
         yield _workflow_command("error", file, "unreadable", sentence)
 
 
+def curl_command(request: Request) -> str:
+    """Return a shell command that sends *request* again. The environment variable VEEQO_ALLOC_API_KEY replaces its key."""
+    lines = [f"curl -X {shlex.quote(request.method)} {shlex.quote(request.url)}"]
+    for name, value in request.headers:
+        is_key = name.lower() in ("x-api-key", "authorization")
+        key = '"$VEEQO_ALLOC_API_KEY"' if name.lower() == "x-api-key" else '"Bearer $VEEQO_ALLOC_API_KEY"'
+        lines.append(f"-H {shlex.quote(f'{name}: ')}{key}" if is_key else f"-H {shlex.quote(f'{name}: {value}')}")
+    if request.body:
+        lines.append(f"--data-binary {_shell_text(request.body)}")
+    return " \\\n  ".join(lines)
+
+
+def _shell_text(body: bytes) -> str:
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return "$'" + "".join(f"\\x{byte:02x}" for byte in body) + "'"
+    return shlex.quote(text)
+
+
 def _workflow_command(kind: str, file: str, title: str, message: str) -> str:
     place, text = printable(file.translate(_PROPERTY)), printable(message.translate(_MESSAGE))
     return f"::{kind} file={place},title={title}::{text}"
 
 
-def run_lines(run: RunReport) -> Iterator[str]:
-    """Yield lines about coverage, errors and warnings by rule, and accepted deviations."""
+def run_lines(run: RunReport, *, with_findings: bool = True, has_passed: bool = False) -> Iterator[str]:
+    """Yield lines about coverage, errors and warnings by rule, and accepted deviations.
+
+    If the run *has_passed* in spite of an error, a line says why.
+    """
     if not run.interactions:
         yield "0 interactions, so nothing was checked"
         return
@@ -108,11 +133,12 @@ def run_lines(run: RunReport) -> Iterator[str]:
         f"{sum(map(bool, evaluations))} of {len(evaluations)} rules exercised, "
         f"{run.seen} of {run.fields} fields seen from the target"
     )
-    yield from _finding_lines(run)
+    if with_findings:
+        yield from _finding_lines(run, has_passed)
     yield from _deviation_lines(run)
 
 
-def _finding_lines(run: RunReport) -> Iterator[str]:
+def _finding_lines(run: RunReport, has_passed: bool) -> Iterator[str]:
     by_rule: dict[tuple[str, str], tuple[str, int]] = {}
     for row in chain.from_iterable(totals.findings.values() for totals in run.totals.values()):
         key = (row["severity"], row["rule"])
@@ -121,6 +147,8 @@ def _finding_lines(run: RunReport) -> Iterator[str]:
     ordered = sorted(by_rule.items(), key=lambda item: (item[0][0], -item[1][1], item[0][1]))
     for (severity, rule), (place, count) in ordered[:_MAX_RULES]:
         yield printable(f"{severity}: {rule} at {place}{f', and {count - 1} more' if count > 1 else ''}")
+    if has_passed and any(severity == "error" for (severity, _), _ in ordered):
+        yield "no test failed, since these errors were found by check methods, which only return their findings"
     if len(ordered) > _MAX_RULES:
         yield f"and {len(ordered) - _MAX_RULES} more rules with findings"
 

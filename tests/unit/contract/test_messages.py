@@ -19,8 +19,9 @@ from syrupy.assertion import SnapshotAssertion
 
 from pytest_veeqo_alloc import ContractViolation, Deviation, Findings, Interaction, Response
 from pytest_veeqo_alloc.contract.checker import CheckContext
+from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.http_rules import Ending, Seen
-from pytest_veeqo_alloc.contract.rules import CATALOGUE
+from pytest_veeqo_alloc.contract.rules import CATALOGUE, SUITE_RULES
 from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
 from pytest_veeqo_alloc.coverage.report_model import find_drift
 from pytest_veeqo_alloc.engine import Engine
@@ -134,6 +135,9 @@ def findings_by_case() -> Iterator[tuple[str, Findings]]:
         both: list[Seen] = [(Interaction(request(), first), ending), (Interaction(request(), response()), "answered")]
         yield f"sequence: sent again {name}", STRICT.evaluate_sequence(both)
     yield "sequence: a key at another host", STRICT.evaluate_sequence([(Interaction(request()), "elsewhere")])
+    for rule in sorted(SUITE_RULES):
+        location = "call" if CATALOGUE[rule].sides == ("client",) else "status"
+        yield f"suite: {rule}", STRICT.check_behaviour(rule, [Breach(rule, None, "what was found", location=location)])
     for name, findings in files().items():
         yield f"file: {name}", findings
     for name in sorted(CASES):

@@ -41,7 +41,9 @@ def test_only_a_played_response_has_an_exchange_id() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "sentence"), [(gzip.compress(b"[]")[:-4], "truncated or too large"), (b"\x1f\x8b[]", "corrupt")]
+    ("body", "sentence"),
+    [(gzip.compress(b"[]", mtime=0)[:-4], "truncated or too large"), (b"\x1f\x8b[]", "corrupt")],
+    ids=["truncated", "corrupt"],
 )
 def test_body_that_cannot_be_decompressed_is_an_error_or_empty(body: bytes, sentence: str) -> None:
     with pytest.raises(ContentDecodingError, match=sentence):

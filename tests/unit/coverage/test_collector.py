@@ -15,7 +15,7 @@ from support.reports import coverage_of
 from pytest_veeqo_alloc import Interaction, Request, Response
 from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.contract.deviations import Deviation
-from pytest_veeqo_alloc.contract.rules import CATALOGUE, BodySide
+from pytest_veeqo_alloc.contract.rules import CATALOGUE, SUITE_RULES, BodySide
 from pytest_veeqo_alloc.coverage.collector import (
     FIELDS_OF_RULE,
     OUR_SERVER,
@@ -193,7 +193,12 @@ def test_successful_call_exercises_every_rule_about_success() -> None:
     assert {rule for rule, count in found.items() if not count} == {
         "unexpected-status", "broken-request-accepted", "error-body-shape", "error-leaks-internals", "repeated-post",
         "key-sent-elsewhere",
-    }  # fmt: skip
+    } | SUITE_RULES  # fmt: skip
+
+
+def test_behaviour_exercises_its_rule_alone_and_counts_no_interaction() -> None:
+    found = evaluated(lambda contract: contract.check_behaviour("key-not-required", []))
+    assert {rule: count for rule, count in found.items() if count} == {"key-not-required": 1}
 
 
 @pytest.mark.parametrize(
