@@ -18,7 +18,14 @@ from pytest_veeqo_alloc.core.http import Request, Response
 from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.server import responses, state
-from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, BaseServer, OnRecord, Record
+from pytest_veeqo_alloc.server.request_log import (
+    NO_FINDINGS,
+    BaseServer,
+    OnRecord,
+    Record,
+    allocation_failure,
+    call_failure,
+)
 from pytest_veeqo_alloc.server.responses import DoesNotApplyError, Exchange, Fault, HeaderPairs, ResponsePlan
 from pytest_veeqo_alloc.server.state import Outcome, Policy, World
 from pytest_veeqo_alloc.spec.loader import tables
@@ -175,6 +182,32 @@ class Fake(BaseServer):
             )
         self._expected.append(rule)
 
+    def assert_allocated(
+        self, *, order_id: object = None, warehouse_id: object = None, lines: object = None, times: int = 1
+    ) -> None:
+        """Raise AssertionError unless exactly *times* allocations were made as described, and show the nearest call.
+
+        *lines* maps sellable ids to quantities. What is left out may be anything. Objects that define `==`, such as
+        those of dirty-equals, may take the place of values.
+        """
+        __tracebackhide__ = True
+        if isinstance(times, bool) or not isinstance(times, int) or times < 0:
+            raise ValueError(f"times= must be a number of allocations, at least 0, not {times!a}")
+        if isinstance(lines, (list, tuple, set, str, int)):
+            raise TypeError(f"lines= must map sellable ids to quantities, such as {{1226615: 1}}, not {lines!a}")
+        self.settle()
+        described = {"order_id": order_id, "warehouse_id": warehouse_id, "lines": lines}
+        wanted = {name: value for name, value in described.items() if value is not None}
+        if failure := allocation_failure(self.log.records, wanted, times):
+            raise AssertionError(failure)
+
+    def assert_not_called(self) -> None:
+        """Raise AssertionError if an allocation was requested, even one that was rejected, and show the last call."""
+        __tracebackhide__ = True
+        self.settle()
+        if failure := call_failure(self.log.records):
+            raise AssertionError(failure)
+
     def without_expected(self, findings: Findings) -> Findings:
         """Return *findings* without those that the test expects."""
         unexpected = (finding for finding in findings if finding.rule not in self._expected)
@@ -215,6 +248,7 @@ class Fake(BaseServer):
                     # Nothing is allocated, but a client that then reads the order finds it.
                     requested = requested_allocation(call.parsed.body)
                     self.world = state.with_requested_order(self.world, self._policy, call.order_id, requested)
+        record.outcome = outcome if call.is_documented else None
         record.is_checked = planned is None and call.is_documented
         plan = self._respond(record, outcome, planned)
         if plan.reset in ("", "after body") and not plan.headers_after and not plan.body_after:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, overload
+from typing import Any, ClassVar, overload
 
+from pytest_veeqo_alloc.contract.allocations import requested_allocation
 from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import Ending
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
+from pytest_veeqo_alloc.core.text import pluralise
 from pytest_veeqo_alloc.coverage.collector import Origin
 from pytest_veeqo_alloc.engine import Engine
+from pytest_veeqo_alloc.orders.story import units_by_sellable
 from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan
+from pytest_veeqo_alloc.server.state import CREATED, Outcome
 from pytest_veeqo_alloc.spec.loader import tables
 
 NO_FINDINGS = Findings()
@@ -23,7 +27,10 @@ _SETTLE_SECONDS = 5
 
 @dataclass(slots=True, repr=False)
 class Record:
-    """A request in the log. `render` builds the response, and `is_checked` says whether the response is checked."""
+    """A request in the log. `render` builds the response, and `is_checked` says whether the response is checked.
+
+    `outcome` is what the fake made of an allocation call, and None for any other request.
+    """
 
     number: int
     request: Request
@@ -33,6 +40,7 @@ class Record:
     render: Callable[[], Response | None] = lambda: None
     is_checked: bool = False
     response_findings: Findings = NO_FINDINGS
+    outcome: Outcome | None = None
 
     def interaction(self) -> Interaction:
         """Return the request and, if all of the response was sent, the response."""
@@ -200,3 +208,75 @@ class BaseServer(ABC):
                 self.engine.publish(self.origin, interaction, findings, context)
         if records:
             self.engine.publish_findings(self.origin, self.without_expected(self.sequence_findings()))
+
+
+# Assertions about the allocation calls in a log.
+
+
+def allocation_failure(records: Sequence[Record], wanted: Mapping[str, Any], times: int) -> str:
+    """Return why *records* do not have exactly *times* allocations as *wanted*, or an empty string if they do.
+
+    *wanted* may have an `order_id`, a `warehouse_id` and `lines`, which maps sellable ids to quantities. Each is
+    compared with `==`.
+    """
+    calls = {record.number: list(_differences(record, wanted)) for record in records if record.outcome is not None}
+    met = [number for number, differences in calls.items() if not differences]
+    if len(met) == times:
+        return ""
+    got = f"{len(met)}, by {_requests(met)}" if met else "0"
+    lines = []
+    if len(met) < times and (others := {number: found for number, found in calls.items() if found}):
+        nearest = min(others, key=lambda number: ("order_id" in dict(others[number]), len(others[number]), -number))
+        got += f"; the nearest of {pluralise(len(others), 'other call' if met else 'call')} is request {nearest}"
+        width = max(len(place) for place, _ in others[nearest])
+        lines = [f"      {place:<{width}}  {difference}" for place, difference in others[nearest]]
+    elif not calls:
+        got += ": the client sent no allocation"
+    wanted_text = ", ".join(f"{name}={value!r}" for name, value in wanted.items()) or "any"
+    head = f"{pluralise(len(met), 'such allocation')} instead of {times}"
+    return "\n".join(
+        [head, "", f"  wanted  {pluralise(times, 'allocation')}: {wanted_text}", f"  got     {got}", *lines]
+    )
+
+
+def call_failure(records: Sequence[Record]) -> str:
+    """Return which allocation calls are in *records*, or an empty string if there are none."""
+    calls = [record for record in records if record.outcome is not None]
+    if not calls:
+        return ""
+    facts = ", ".join(f"{name}={value!r}" for name, value in _facts(calls[-1]).items())
+    got = f"{_requests([call.number for call in calls])}; the last one has {facts}"
+    return f"{pluralise(len(calls), 'allocation call')} instead of 0\n\n  wanted  no allocation call\n  got     {got}"
+
+
+def _facts(record: Record) -> dict[str, Any]:
+    """Return what *record* allocated or, if it allocated nothing, what it requested."""
+    order_id = tables().operation.order_id(record.request.url)
+    if record.outcome is not None and record.outcome.name == CREATED and record.outcome.story is not None:
+        allocation = record.outcome.story.allocations[-1]
+        return {"order_id": order_id, "warehouse_id": allocation.warehouse_id,
+                "lines": dict(units_by_sellable(allocation.lines))}  # fmt: skip
+    requested = requested_allocation(record.request.body)
+    return {"order_id": order_id, "warehouse_id": requested.warehouse_id, "lines": requested.units}
+
+
+def _differences(record: Record, wanted: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield a place, and what was wanted and got there, for each difference of *record* from *wanted*."""
+    for name, got in _facts(record).items():
+        if name not in wanted or wanted[name] == got:
+            continue
+        if isinstance(wanted[name], Mapping):
+            for sellable in dict.fromkeys([*wanted[name], *got]):
+                pair = [units.get(sellable, 0) for units in (wanted[name], got)]
+                if pair[0] != pair[1]:
+                    yield f"lines[{sellable!r}]", f"wanted {pair[0]!r}, got {pair[1]!r}"
+        else:
+            yield name, f"wanted {wanted[name]!r}, got {got!r}"
+    outcome = record.outcome
+    if outcome is not None and outcome.name != CREATED:
+        reason = f": {outcome.reason}" if outcome.reason else ""
+        yield "response", f"wanted {CREATED}, got {outcome.name}{reason}"
+
+
+def _requests(numbers: Sequence[int]) -> str:
+    return f"request{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
