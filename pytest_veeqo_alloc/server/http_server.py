@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from io import BufferedIOBase
 from typing import Any, Self
 
-from pytest_veeqo_alloc.core.http import TOKEN, HasHeaders, Headers, Request, reason_phrase
+from pytest_veeqo_alloc.core.http import TOKEN, HasHeaders, Headers, Request, Response, reason_phrase
 from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan
 
 MAX_BODY = 10_000_000
@@ -31,6 +31,7 @@ _MAX_CHUNK_LINE = 1000
 _MAX_TRAILERS = 100
 _LINE = re.compile(rf"({TOKEN}) ([^\s]+) HTTP/([0-9])\.([0-9])\r?\n")
 _FIELD = re.compile(rf"({TOKEN}):[ \t]*(.*?)[ \t]*\r?\n")
+_CODING = re.compile(rf"[ \t]*({TOKEN})[ \t]*(?:;[ \t]*q=([01](?:\.[0-9]{{0,3}})?))?[ \t]*")
 _NO_BODY = (204, 304)
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 
@@ -87,6 +88,17 @@ def _read_fields(stream: BufferedIOBase) -> list[tuple[str, str]]:
             raise RefusedRequestError(400, "a header must be a name, a colon and a value on one line")
         fields.append((match[1], match[2]))
     return fields
+
+
+def prefers_gzip(head: Head) -> bool:
+    """Return whether the client accepts gzip at least as readily as no compression (RFC 9110 section 12.5.3).
+
+    Without an Accept-Encoding header, the answer is no: such a client may be unable to decompress.
+    """
+    matches = map(_CODING.fullmatch, ",".join(head.header_values("accept-encoding")).lower().split(","))
+    weights = {match[1]: float(match[2] or 1) for match in matches if match}
+    gzip_weight = max((weights[name] for name in ("gzip", "x-gzip") if name in weights), default=weights.get("*", 0))
+    return gzip_weight > 0 and gzip_weight >= weights.get("identity", 0)
 
 
 def length_of(head: Head) -> int | None:
@@ -210,9 +222,10 @@ class Handler(socketserver.StreamRequestHandler):
             return self._reset()
         response = plan.response
         body = (response.body or b"") if response.status not in _NO_BODY else b""
-        body = gzip.compress(body, mtime=0) if plan.gzipped else body
-        is_chunked = plan.chunked and head.minor > 0
-        top = self._response_head(plan, None if is_chunked else len(body))
+        is_gzipped, is_chunked = plan.gzipped and prefers_gzip(head), plan.chunked and head.minor > 0
+        body = gzip.compress(body, mtime=0) if is_gzipped else body
+        coding = (("Content-Encoding", "gzip"),) if is_gzipped else ()
+        top = self._response_head(response, coding, None if is_chunked else len(body))
         if head.method == "HEAD":
             self.wfile.write(top)
             return True
@@ -230,15 +243,13 @@ class Handler(socketserver.StreamRequestHandler):
         self.wfile.write(top + first + rest)
         return True
 
-    def _response_head(self, plan: ResponsePlan, length: int | None) -> bytes:
+    def _response_head(self, response: Response, coding: Headers, length: int | None) -> bytes:
         """Return the status line and headers for a body of *length* bytes (None: a chunked body)."""
-        response = plan.response
         lines = [f"HTTP/1.1 {response.status} {reason_phrase(response.status)}"]
         if not response.header_values("date"):
             lines.append(f"Date: {_date(int(time.time()))}")
-        lines += [f"{name}: {value}" for name, value in response.headers if name.lower() != "content-length"]
-        if plan.gzipped:
-            lines.append("Content-Encoding: gzip")
+        headers = (*response.headers, *coding)
+        lines += [f"{name}: {value}" for name, value in headers if name.lower() != "content-length"]
         if length is None:
             lines.append("Transfer-Encoding: chunked")
         elif response.status not in _NO_BODY:

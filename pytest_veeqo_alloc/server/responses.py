@@ -104,7 +104,8 @@ def custom_response(status: int, body: object, headers: HeaderPairs) -> Response
 
 
 def _compact(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+    """Return *value* as JSON in UTF-8. Of the characters beyond ASCII, only lone surrogates are escaped."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 # Serialised orders. The orders of a test often differ only in their ids, so the JSON around the ids is cached.
@@ -302,7 +303,7 @@ _LIST = (
     Fault("reset-after-body", "answers, then resets the connection on its next use", _sending(reset="after body")),
     Fault("truncated-json", "sends half the body, with a matching Content-Length", _response(_truncated)),
     Fault("wrong-media-type", "declares the body as text/html", _response(_html_media_type)),
-    Fault("gzip", "compresses the body", _sending(gzipped=True)),
+    Fault("gzip", "compresses the body for a client that accepts gzip", _sending(gzipped=True)),
     Fault("chunked", "sends the body in chunks, without Content-Length", _sending(chunked=True)),
     Fault("ok-instead-of-created", "200 instead of 201", _response(_ok)),
     Fault("no-location", "no Location header", _response(functools.partial(_without_header, name="location"))),

@@ -126,6 +126,28 @@ def test_customer_name_that_equals_a_placeholder_is_kept() -> None:
     assert json.loads(order_text(story)) == build_order(story)
 
 
+NAME = "Zo\u00eb \u05d0\u4eba\U0001f9f5"
+
+
+@pytest.mark.parametrize("prepare", [
+    lambda fake: None,
+    lambda fake: fake.inject_fault("observed"),
+    lambda fake: fake.inject_fault("null-member", pointer="/till_id"),
+    lambda fake: fake.respond_with(body={"deliver_to": {"first_name": NAME}}),
+], ids=["order", "observed", "changed member", "custom"])  # fmt: skip
+def test_text_is_sent_in_utf_8_without_escapes(fake: Fake, prepare: Callable[[Fake], object]) -> None:
+    fake.world = World.of(Story(allocations=(), customer=Customer(first_name=NAME)))
+    prepare(fake)
+    answer = post(fake)
+    assert NAME.encode() in answer.content
+    assert answer.json()["deliver_to"]["first_name"] == NAME
+
+
+def test_lone_surrogate_is_escaped(fake: Fake) -> None:
+    fake.respond_with(body={"name": "\ud800"})
+    assert post(fake).content == b'{"name":"\\ud800"}'
+
+
 @pytest.mark.parametrize(
     "given_headers",
     [{}, {"x-api-key": "another"}, {"Authorization": "Bearer another"}, {"Authorization": "Basic eA=="}],

@@ -12,7 +12,7 @@ import pytest
 import requests
 from support.bodies import allocation_request
 from support.clients import NO_CERTIFICATES
-from support.fake import PATH, headers, running_with_signal
+from support.fake import PATH, headers, raw_post, running_with_signal, talk
 from support.servers import ORDER
 
 from pytest_veeqo_alloc import Contract, serve_fake
@@ -175,6 +175,33 @@ def test_compressed_body_is_compressed_on_the_wire(fake: Fake) -> None:
         fake.url + PATH, json=allocation_request(), headers=headers(fake), timeout=5, stream=True
     ) as answer:
         assert json.loads(gzip.decompress(answer.raw.read(decode_content=False)))["id"] == 447452
+
+
+ACCEPTED = {
+    "gzip": True, "deflate, gzip;q=0.5, br": True, "GZIP; q=1.000": True, "x-gzip": True, "*": True, "*;q=0.1": True,
+    "identity;q=0.5, gzip;q=0.5": True, "gzip, identity;q=0.9": True, "identity;q=0, *": True, "bad element, gzip": True,
+    "": False, "identity": False, "br": False, "gzip;q=0": False, "gzip;q=0.000, *": False, "*;q=0": False,
+    "gzip;q=0.5, identity": False, "gzip;q=much": False, "identity, *;q=0.5": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("accepted", ACCEPTED)
+def test_body_is_compressed_only_for_a_client_that_prefers_gzip(fake: Fake, accepted: str) -> None:
+    fake.inject_fault("gzip")
+    answer = talk(fake, raw_post(fake, more=f"Accept-Encoding: {accepted}\r\n"))
+    assert (b"Content-Encoding: gzip" in answer) == ACCEPTED[accepted]
+    assert (b'"allocated_completely"' in answer) == (not ACCEPTED[accepted])
+
+
+def test_body_is_not_compressed_without_accept_encoding(fake: Fake) -> None:
+    fake.inject_fault("gzip")
+    assert b"Content-Encoding" not in talk(fake, raw_post(fake))
+
+
+def test_accept_encoding_may_be_split_over_two_headers(fake: Fake) -> None:
+    fake.inject_fault("gzip")
+    lines = "Accept-Encoding: identity;q=0.5\r\naccept-encoding: gzip\r\n"
+    assert b"Content-Encoding: gzip" in talk(fake, raw_post(fake, more=lines))
 
 
 @both
