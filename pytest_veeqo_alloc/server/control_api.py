@@ -15,7 +15,10 @@ from pytest_veeqo_alloc.server.request_log import BaseServer
 from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan, json_response
 
 PREFIX = "/__veeqo_alloc__/"
-_METHODS = {"reset": "reset", "faults": "inject_fault", "responses": "respond_with", "expect": "expect_finding"}
+_METHODS = {
+    "reset": "reset", "faults": "inject_fault", "responses": "respond_with", "expect": "expect_finding",
+    "keys": "new_key",
+}  # fmt: skip
 """Maps a POST call of the control API to a method of the server. A proxy has only some of these methods."""
 
 
@@ -43,12 +46,12 @@ def _answer(server: BaseServer, name: str, request: Request) -> dict[str, Any]:
     writes = {write: getattr(server, method) for write, method in _METHODS.items() if hasattr(server, method)}
     if request.method == "POST" and name in writes:
         try:
-            writes[name](**_arguments(request))
+            returned = writes[name](**_arguments(request))
         except TypeError:
             parameters = inspect.signature(writes[name]).parameters.values()
             takes = [parameter.name for parameter in parameters if parameter.kind != parameter.VAR_KEYWORD]
             raise ValueError(f"POST {name} takes {', '.join(takes) or 'no argument'}") from None
-        return {"ok": True}
+        return {"ok": True} if returned is None else {"ok": True, "api_key": returned}
     known = [*(f"GET {read}" for read in _READS), *(f"POST {write}" for write in writes)]
     raise LookupError(f"unknown call; the calls under {PREFIX} are {', '.join(known)}")
 

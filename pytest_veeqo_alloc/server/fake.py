@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import uuid
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,6 +57,11 @@ class IncomingCall:
     order_id: int
     sibling: tuple[int, ...] | None
 
+    @property
+    def keys(self) -> list[str]:
+        """The API keys that the request has."""
+        return list(keys_of(self.parsed.request, tables().operation))
+
     @classmethod
     def of(cls, request: Request) -> IncomingCall:
         """Parse *request*, and recognise the API call."""
@@ -76,20 +82,37 @@ def _rejection(errors: tuple[Finding, ...], policy: Policy) -> Outcome:
     return Outcome(name, reason=reason)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _PlannedFault:
-    """A fault to inject into the next `times` responses. `was_injected`: whether it was injected at least once."""
+    """A fault to inject into the next `times` responses, to calls about `order_id` or with `api_key` only if given.
+
+    `was_injected`: whether it was injected at least once.
+    """
 
     fault: Fault
     arguments: dict[str, Any]
     times: int
+    order_id: int | None
+    api_key: str | None
     was_injected: bool = False
+
+    def meets(self, call: IncomingCall) -> bool:
+        """Return whether *call* is about the order, and has the API key, that the fault is for."""
+        return self.order_id in (None, call.order_id) and (self.api_key is None or self.api_key in call.keys)
+
+    @property
+    def problem(self) -> str:
+        """A sentence for a fault that no request triggered."""
+        about = "" if self.order_id is None else f" about order {self.order_id}"
+        key = "" if self.api_key is None else " with the API key that was given"
+        return f"no request{about}{key} triggered the fault {self.fault.name}"
 
 
 class Fake(BaseServer):
     """A stateful fake of the API at `url`. It checks every request, and errors can fail the test.
 
-    `world` (the state), `policy` and `api_key` may be set at any time. `interactions` has every request, and the
+    `world` (the state), `policy` and `api_key` may be set at any time. Requests with a key of `new_key()` meet a world of
+    their own. `interactions` has every request, and the
     response if all of it was sent. `findings` has the findings about each interaction, and about the sequence of
     requests, such as a repeated POST. Responses changed by a fault or `respond_with` are not checked.
     """
@@ -113,7 +136,9 @@ class Fake(BaseServer):
     def _begin(self, *keys: str) -> None:
         """Start a new log. Restore the initial state, policy and API key. Discard faults and expectations."""
         with self._lock:
-            self.world, self.policy, self.api_key = self._initial
+            world, self.policy, self.api_key = self._initial
+            self._worlds: dict[str, World] = {}  # by API key; the empty string stands for any other key
+            self.world = world
             super()._begin(self.api_key)
             self._planned: deque[_PlannedFault] = deque()
             self._expected: list[str] = []
@@ -121,13 +146,25 @@ class Fake(BaseServer):
     @property
     def world(self) -> World:
         """The state of the fake. Setting a value that is not a `World` raises TypeError."""
-        return self._world
+        return self._worlds[""]
 
     @world.setter
     def world(self, world: World) -> None:
         if not isinstance(world, World):
             raise TypeError(f"the world must be a World, such as World.of(Story(...)), not {type(world).__name__}")
-        self._world = world
+        self._worlds[""] = self._described = world
+
+    def new_key(self) -> str:
+        """Return a new API key. Requests with it meet a world of their own, which begins as `world` was last set."""
+        key = f"fake-key-{uuid.uuid4().hex}"
+        with self._lock:
+            self._worlds[key] = self._described
+            self._keys = (*self._keys, key)
+        return key
+
+    @property
+    def _accepted_keys(self) -> set[str]:
+        return {self.api_key, *filter(None, self._worlds)}
 
     @property
     def policy(self) -> Policy:
@@ -140,33 +177,49 @@ class Fake(BaseServer):
             raise TypeError(f"the policy must be a Policy, such as Policy.strict(), not {type(policy).__name__}")
         self._policy, self._rejecting = policy, Engine(policy.refuses)
 
-    def inject_fault(self, name: str, times: int = 1, **arguments: Any) -> None:
+    def inject_fault(
+        self, name: str, times: int = 1, *, order_id: int | None = None, api_key: str | None = None, **arguments: Any
+    ) -> None:
         """Inject the fault *name* into the responses to *times* allocation calls, after faults injected earlier.
 
-        *arguments*, such as `pointer`, depend on the fault. Raise ValueError for an unknown fault or invalid arguments.
+        With *order_id* or *api_key*, only calls about that order, or with that key, meet it. *arguments*, such as
+        `pointer`, depend on the fault. Raise ValueError for an unknown fault or invalid arguments.
         """
         fault = responses.validate_fault(name, arguments)
         if name == "redirect-elsewhere":
             arguments["elsewhere"] = self.open_elsewhere()
-        self._plan(fault, arguments, times)
+        self._plan(fault, arguments, times, order_id, api_key)
 
     def respond_with(
-        self, *, status: int = 201, body: object = None, headers: HeaderPairs = (), times: int = 1
+        self,
+        *,
+        status: int = 201,
+        body: object = None,
+        headers: HeaderPairs = (),
+        times: int = 1,
+        order_id: int | None = None,
+        api_key: str | None = None,
     ) -> None:
         """Answer the next *times* allocation calls with this response, and allocate nothing.
 
-        *body* is a JSON value, or None for no body. A string or bytes are sent unchanged. Raise ValueError for a
+        With *order_id* or *api_key*, only calls about that order, or with that key, get it. *body* is a JSON value, or None for no body. A string or bytes are sent unchanged. Raise ValueError for a
         response that cannot be sent.
         """
         response = responses.custom_response(status, body, headers)
         fault = Fault("respond_with", "", lambda plan, arguments: ResponsePlan(response), carried_out=False)
-        self._plan(fault, {}, times)
+        self._plan(fault, {}, times, order_id, api_key)
 
-    def _plan(self, fault: Fault, arguments: dict[str, Any], times: int) -> None:
+    def _plan(
+        self, fault: Fault, arguments: dict[str, Any], times: int, order_id: int | None, api_key: str | None
+    ) -> None:
         if isinstance(times, bool) or not isinstance(times, int) or times < 1:
             raise ValueError(f"times= must be a number of requests, at least 1, not {times!a}")
+        if order_id is not None and (isinstance(order_id, bool) or not isinstance(order_id, int) or order_id < 1):
+            raise ValueError(f"order_id= must be the id of an order, at least 1, not {order_id!a}")
         with self._lock:
-            self._planned.append(_PlannedFault(fault, arguments, times))
+            if api_key is not None and api_key not in self._accepted_keys:
+                raise ValueError("api_key= is no key of this server: give its api_key, or a key of new_key()")
+            self._planned.append(_PlannedFault(fault, arguments, times, order_id, api_key))
 
     def expect_finding(self, rule: str) -> None:
         """Expect findings of *rule*: they do not fail the test, but the test fails if there are none.
@@ -225,9 +278,7 @@ class Fake(BaseServer):
             if rule not in found
         ]
         with self._lock:
-            unmet = [
-                f"no request triggered the fault {plan.fault.name}" for plan in self._planned if not plan.was_injected
-            ]
+            unmet = [plan.problem for plan in self._planned if not plan.was_injected]
         return [*self._problems, *missing, *unmet]
 
     def handle(self, request: Request) -> Exchange:
@@ -235,19 +286,23 @@ class Fake(BaseServer):
         call = IncomingCall.of(request)
         found = rejecting = NO_FINDINGS
         if call.sibling is None:
-            found, rejecting = self.engine.evaluate_served(request, [self.api_key], self._rejecting, parsed=call.parsed)
+            known = self._accepted_keys
+            found, rejecting = self.engine.evaluate_served(request, known, self._rejecting, parsed=call.parsed)
         with self._lock:
             log = self.log
             record = log.open(request, found if len(found) or found.accepted else NO_FINDINGS)
-            planned = self._next_fault() if call.is_documented else None
+            record.key = next((key for key in call.keys if key in self._worlds), "")
+            planned = self._next_fault(call) if call.is_documented else None
+            world = self._worlds[record.key]
             if planned is None or planned.fault.carried_out:
-                self.world, outcome = self._carry_out(call, rejecting.errors)
+                world, outcome = self._carry_out(call, world, rejecting.errors)
             else:
                 outcome = Outcome(planned.fault.name)
                 if call.order_id > 0:
                     # Nothing is allocated, but a client that then reads the order finds it.
                     requested = requested_allocation(call.parsed.body)
-                    self.world = state.with_requested_order(self.world, self._policy, call.order_id, requested)
+                    world = state.with_requested_order(world, self._policy, call.order_id, requested)
+            self._worlds[record.key] = world
         record.outcome = outcome if call.is_documented else None
         record.is_checked = planned is None and call.is_documented
         plan = self._respond(record, outcome, planned)
@@ -256,12 +311,12 @@ class Fake(BaseServer):
             record.ending = "answered"
         return log.exchange(record, plan)
 
-    def _carry_out(self, call: IncomingCall, errors: tuple[Finding, ...]) -> tuple[World, Outcome]:
-        """Return the new state of the fake, and the outcome. If there are *errors*, reject the call."""
-        world, policy = self.world, self.policy
+    def _carry_out(self, call: IncomingCall, world: World, errors: tuple[Finding, ...]) -> tuple[World, Outcome]:
+        """Carry out *call* in *world*. Return its new state, and the outcome. If there are *errors*, reject the call."""
+        policy = self.policy
         if not call.is_documented and call.sibling is None:
             return world, Outcome("unknown-route" if call.parsed.segment is None else state.METHOD_NOT_ALLOWED)
-        if policy.wrong_key != state.ACCEPT and self.api_key not in keys_of(call.parsed.request, tables().operation):
+        if policy.wrong_key != state.ACCEPT and self._accepted_keys.isdisjoint(call.keys):
             return world, Outcome(policy.wrong_key, reason="the request does not have the API key of this server")
         if call.sibling is not None:
             is_read = call.parsed.request.method == "GET"
@@ -282,12 +337,12 @@ class Fake(BaseServer):
         record.render = lambda: response
         return log.exchange(record, ResponsePlan(response), ending="elsewhere")
 
-    def _next_fault(self) -> _PlannedFault | None:
-        planned = self._planned[0] if self._planned else None
+    def _next_fault(self, call: IncomingCall) -> _PlannedFault | None:
+        planned = next((planned for planned in self._planned if planned.meets(call)), None)
         if planned is not None:
             planned.times, planned.was_injected = planned.times - 1, True
             if not planned.times:
-                self._planned.popleft()
+                self._planned.remove(planned)
         return planned
 
     def _respond(self, record: Record, outcome: Outcome, planned: _PlannedFault | None) -> ResponsePlan:

@@ -23,13 +23,15 @@ from pytest_veeqo_alloc.spec.loader import tables
 
 NO_FINDINGS = Findings()
 _SETTLE_SECONDS = 5
+_OTHER = Interaction(None)
 
 
 @dataclass(slots=True, repr=False)
 class Record:
     """A request in the log. `render` builds the response, and `is_checked` says whether the response is checked.
 
-    `outcome` is what the fake made of an allocation call, and None for any other request.
+    `outcome` is what the fake made of an allocation call, and None for any other request. `key` is the API key whose
+    world the request met, or empty for the world of the server itself.
     """
 
     number: int
@@ -41,6 +43,7 @@ class Record:
     is_checked: bool = False
     response_findings: Findings = NO_FINDINGS
     outcome: Outcome | None = None
+    key: str = ""
 
     def interaction(self) -> Interaction:
         """Return the request and, if all of the response was sent, the response."""
@@ -166,9 +169,16 @@ class BaseServer(ABC):
         return self.engine.merge([record.request_findings, record.response_findings])
 
     def sequence_findings(self) -> Findings:
-        """Return the findings about the sequence of requests, such as a repeated POST."""
-        pairs = ((record.interaction(), record.ending) for record in self.log.records)
-        return self.engine.evaluate_sequence(pairs, self._keys)
+        """Return the findings about the sequence of requests to each world, such as a repeated POST."""
+        records = list(self.log.records)
+        # Requests to another world are left out, but keep their numbers.
+        return self.engine.merge(
+            self.engine.evaluate_sequence(
+                ((record.interaction() if record.key == key else _OTHER, record.ending) for record in records),
+                self._keys,
+            )
+            for key in dict.fromkeys(record.key for record in records)
+        )
 
     @property
     def checked(self) -> int:

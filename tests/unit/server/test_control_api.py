@@ -25,9 +25,9 @@ def call(
     return response.status, json.loads(response.body or b"")
 
 
-def post(fake: Fake, body: Any = None) -> int:
+def post(fake: Fake, body: Any = None, key: str = API_KEY) -> int:
     raw = json.dumps(allocation_request() if body is None else body).encode()
-    request = Request("POST", "http://127.0.0.1/orders/7/allocations", (("x-api-key", API_KEY), JSON), raw)
+    request = Request("POST", "http://127.0.0.1/orders/7/allocations", (("x-api-key", key), JSON), raw)
     exchange = with_control_api(fake)(request)
     exchange.finish(True)
     return exchange.plan.response.status
@@ -78,6 +78,15 @@ def test_interactions_are_redacted_documents() -> None:
     assert API_KEY not in json.dumps(answer)
 
 
+def test_fault_is_for_the_requests_with_a_key_that_was_made() -> None:
+    fake = Fake(Engine())
+    status, answer = call(fake, "POST", "keys")
+    assert (status, answer["ok"]) == (200, True)
+    fault = {"name": "unprocessable", "api_key": answer["api_key"], "order_id": 7}
+    assert call(fake, "POST", "faults", json.dumps(fault).encode()) == (200, {"ok": True})
+    assert [post(fake), post(fake, key=answer["api_key"]), post(fake, key=answer["api_key"])] == [201, 422, 201]
+
+
 def test_reset_needs_no_body() -> None:
     fake = Fake(Engine())
     post(fake)
@@ -88,12 +97,14 @@ def test_reset_needs_no_body() -> None:
 @pytest.mark.parametrize(("method", "name", "body", "headers", "status", "words"), [
     ("POST", "faults", b'{"name": "gzipp"}', [JSON], 400, "did you mean 'gzip'"),
     ("POST", "faults", b"{}", [JSON], 400, "POST faults takes name, times"),
+    ("POST", "faults", b'{"name": "gzip", "api_key": "guess"}', [JSON], 400, "api_key= is no key of this server"),
+    ("POST", "keys", b'{"name": 1}', [JSON], 400, "POST keys takes no argument"),
     ("POST", "reset", b'{"name": 1}', [JSON], 400, "POST reset takes no argument"),
     ("POST", "faults", b"[]", [JSON], 400, "the body must be an object"),
     ("POST", "faults", b"{", [JSON], 400, "the body is not JSON"),
     ("POST", "faults", b"{}", [("content-type", "text/plain")], 400, "send content-type: application/json"),
     ("POST", "reset", None, [("origin", "http://example.com")], 400, "requests from a web page (with an Origin header) are not accepted"),
-    ("POST", "world", b"{}", [JSON], 404, "GET findings, GET interactions, POST reset, POST faults, POST responses, POST expect"),
+    ("POST", "world", b"{}", [JSON], 404, "GET findings, GET interactions, POST reset, POST faults, POST responses, POST expect, POST keys"),
     ("DELETE", "findings", None, [JSON], 404, "unknown call; the calls under /__veeqo_alloc__/ are GET findings"),
 ])  # fmt: skip
 def test_wrong_call_is_answered_in_one_sentence(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -455,6 +457,88 @@ def test_order_that_cannot_exist_is_404_also_after_a_fault(order_id: str) -> Non
         ]
         assert statuses == [503, 404]
         assert len(fake.world.orders) == 0
+
+
+def post_with(fake: Fake, key: str = "", order_id: int = 7, body: Any = None) -> int:
+    return post(fake, body, order_id=order_id, headers={"x-api-key": key or fake.api_key}).status_code
+
+
+def test_fault_for_an_order_meets_only_calls_about_it(fake: Fake) -> None:
+    fake.inject_fault("unprocessable", order_id=8, times=2)
+    fake.inject_fault("rate-limited")
+    assert [post_with(fake, order_id=order_id) for order_id in (7, 8, 7, 8, 8)] == [429, 422, 201, 422, 201]
+
+
+def test_fault_for_an_api_key_meets_only_calls_with_it(fake: Fake) -> None:
+    key = fake.new_key()
+    fake.respond_with(status=418, api_key=key)
+    fake.inject_fault("not-found", api_key=fake.api_key, order_id=8)
+    assert [post_with(fake), post_with(fake, key), post_with(fake, key, 8), post_with(fake, order_id=8)] == [
+        201,
+        418,
+        201,
+        404,
+    ]
+
+
+def test_fault_that_only_other_requests_could_meet_is_a_problem() -> None:
+    fake = Fake(Engine())
+    fake.inject_fault("gzip", order_id=8)
+    fake.inject_fault("gzip", api_key=fake.new_key())
+    handle(fake)
+    assert fake.problems == [
+        "no request about order 8 triggered the fault gzip",
+        "no request with the API key that was given triggered the fault gzip",
+    ]
+
+
+@pytest.mark.parametrize(("scope", "words"), [
+    ({"order_id": 0}, "order_id= must be the id of an order, at least 1, not 0"),
+    ({"order_id": True}, "order_id= must be the id of an order, at least 1, not True"),
+    ({"order_id": "7"}, "order_id= must be the id of an order, at least 1, not '7'"),
+    ({"api_key": "guess"}, "api_key= is no key of this server: give its api_key, or a key of new_key()"),
+    ({"api_key": ""}, "api_key= is no key of this server: give its api_key, or a key of new_key()"),
+])  # fmt: skip
+def test_fault_for_an_impossible_request_is_rejected(scope: dict[str, Any], words: str) -> None:
+    fake = Fake(Engine())
+    for plan in (partial(fake.inject_fault, "gzip"), fake.respond_with):
+        with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
+            plan(**scope)
+
+
+def test_each_new_key_has_a_world_of_its_own_that_begins_as_described(fake: Fake) -> None:
+    line = Line(sellable_id=1226615, quantity=1, stock=(Stock(warehouse_id=1784, physical=1, allocated=0),))
+    fake.world, fake.policy = World.of(Story(order_id=7, lines=(line,), allocations=())), Policy.strict()
+    assert [post_with(fake), post_with(fake)] == [201, 422]
+    first, second = fake.new_key(), fake.new_key()
+    assert [post_with(fake, first), post_with(fake, first), post_with(fake, second)] == [201, 422, 201]
+    assert [post_with(fake, "wrong"), post_with(fake, second, 8)] == [401, 404]
+
+
+def test_same_post_to_two_worlds_is_no_repetition(fake: Fake) -> None:
+    keys = [fake.new_key(), fake.new_key()]
+    for key in keys:
+        fake.inject_fault("server-error", api_key=key)
+        assert post_with(fake, key) == 500
+    assert fake.findings.ok
+    assert post_with(fake, keys[1]) == 201
+    fake.expect_finding("repeated-post")
+    (finding,) = fake.findings
+    assert finding.got == "request 3, which repeats request 2 after a 500 response"
+
+
+def test_new_key_is_kept_out_of_urls_and_forgotten_by_a_reset(fake: Fake) -> None:
+    key = fake.new_key()
+    requests.post(
+        f"{fake.url}/orders/7/allocations?k={key}",
+        json=allocation_request(),
+        headers={"x-api-key": fake.api_key},
+        timeout=5,
+    )
+    fake.expect_finding("key-in-url")
+    assert "key-in-url" in [finding.rule for finding in fake.findings]
+    fake.reset()
+    assert post_with(fake, key) == 401
 
 
 class Events:
