@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any
@@ -13,6 +14,7 @@ from pytest_veeqo_alloc.contract.deviations import parse
 from pytest_veeqo_alloc.core.json_pointer import resolve_all, split
 from pytest_veeqo_alloc.spec.loader import read_shipped_text
 
+_WHOLE_SECOND = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})Z")
 _TYPES = {"null": type(None), "boolean": bool, "number": int, "string": str, "object": dict, "array": list}
 
 
@@ -21,9 +23,10 @@ def as_observed(
 ) -> dict[str, Any]:
     """Change *order* in place to have the members that the live API returned in 2026, and return *order*.
 
-    Documented members that the API omits are removed, and its undocumented members are added with empty values. *values*
-    maps pointers of members to other values. *nulls* contains pointers of members to set to null. Members that are on the
-    way to such a pointer are kept. All pointers have `*` instead of array indexes.
+    Documented members that the API omits are removed, and its undocumented members are added: date-times, and otherwise
+    empty values. Date-times have milliseconds. *values* maps pointers of members to other values. *nulls* contains
+    pointers of members to set to null. Members that are on the way to such a pointer are kept. All pointers have `*`
+    instead of array indexes.
     """
     values = values or {}
     needed = _with_parents([*values, *nulls])
@@ -31,11 +34,31 @@ def as_observed(
         if pointer not in needed:
             for owner, name in _members(order, pointer):
                 owner.pop(name, None)
-    added = {pointer: _TYPES[types[0]]() for pointer, types in observed_types("added").items()}
+    added = {pointer: _simplest_value(pointer, types[0]) for pointer, types in observed_types("added").items()}
     for pointer, value in {**added, **values, **dict.fromkeys(nulls)}.items():
         for owner, name in _members(order, pointer):
             owner[name] = copy.deepcopy(value)
+    _add_milliseconds(order)
     return order
+
+
+def _simplest_value(pointer: str, json_type: str) -> Any:
+    """Return a date-time for a member that is named like one, and otherwise the empty value of *json_type*."""
+    if json_type != "string" or not pointer.endswith(("_at", "_date")):
+        return _TYPES[json_type]()
+    # The API sends a numeric offset in this member only.
+    return f"2020-01-01T00:00:00.000{'-00:00' if pointer.endswith('/preferred_shipment_date') else 'Z'}"
+
+
+def _add_milliseconds(value: Any) -> Any:
+    """Change every date-time in *value* that has whole seconds, in place. Return *value*, changed if it is one."""
+    if isinstance(value, str):
+        return _WHOLE_SECOND.sub(r"\1.266Z", value) if value.endswith("Z") and len(value) == 20 else value
+    if isinstance(value, dict):
+        value.update({name: _add_milliseconds(inner) for name, inner in value.items()})
+    elif isinstance(value, list):
+        value[:] = map(_add_milliseconds, value)
+    return value
 
 
 def nullable_pointers() -> tuple[str, ...]:

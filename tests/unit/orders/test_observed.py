@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 from support.bodies import fields
 
 from pytest_veeqo_alloc import Contract, Story, build_order
@@ -35,6 +38,16 @@ def test_members_have_the_types_of_2026() -> None:
     assert {type(value) for pointer, values in found.items() for value in values} == set(types.values())
     for pointer, values in found.items():
         assert {type(value) for value in values} == {types[added[pointer][0]]}, pointer
+
+
+def test_date_times_have_milliseconds_and_one_an_offset() -> None:
+    made = build_order(Story(placed_at="2026-11-23T21:18:00+01:00"), variant="observed")
+    assert (made["created_at"], made["line_items"][0]["sellable"]["created_at"][-5:]) == (
+        "2026-11-23T21:18:00+01:00",
+        ".266Z",
+    )
+    assert (made["allocations"][0]["preferred_shipment_date"][-6:], made["dispatch_date"][-5:]) == ("-00:00", ".000Z")
+    assert not re.search(r":[0-9]{2}Z", json.dumps(made))
 
 
 def test_member_that_is_set_or_null_is_kept_with_the_objects_around_it() -> None:
