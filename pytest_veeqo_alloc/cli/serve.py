@@ -14,6 +14,7 @@ from pathlib import Path
 from pytest_veeqo_alloc.contract.failure import render
 from pytest_veeqo_alloc.contract.http_rules import path_of
 from pytest_veeqo_alloc.core.http import Interaction
+from pytest_veeqo_alloc.core.json_pointer import mask_path
 from pytest_veeqo_alloc.core.text import printable, safe_method
 from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
 from pytest_veeqo_alloc.engine import Engine
@@ -95,8 +96,9 @@ def print_record(record: Record) -> None:
     """Print a line such as `POST /orders/447452/allocations 201`, with the injected fault and the errors."""
     request, operation = record.request, tables().operation
     is_known = operation.matches(Interaction(request)) and operation.order_id(request.url) is not None
+    path = path_of(request.url)
     # Any other path could contain a secret.
-    place = f"/orders/{path_of(request.url).rpartition('/orders/')[2]}" if is_known else "(another path)"
+    place = f"/orders/{path.rpartition('/orders/')[2]}" if is_known else mask_path(path)
     response = record.interaction().response
     status = str(response.status) if response else "no response"
     parts = [safe_method(request.method) or "(another method)", place, status]

@@ -23,10 +23,11 @@ from pytest_veeqo_alloc.contract.http_rules import (
     order_id_in,
     status_breaches,
     target_breaches,
+    unknown_call,
 )
 from pytest_veeqo_alloc.contract.json_reader import TOO_DEEP, Reading, from_parsed, read
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, EQUATIONS, SEVERITIES, Severity, Side
-from pytest_veeqo_alloc.contract.structure import walk_request, walk_response
+from pytest_veeqo_alloc.contract.structure import has_allocation, walk_request, walk_response
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response, is_client_error
 from pytest_veeqo_alloc.core.json_pointer import resolve
 from pytest_veeqo_alloc.core.text import NOTHING, describe_openly
@@ -63,7 +64,7 @@ class CheckContext:
 
     `expected` has the statuses that the test expects. If `broken_request`, the request is broken on purpose, and a 2xx
     is a breach. If `skips_request`, the request is not checked. If `stored`, the interaction comes from a file, which
-    may lack headers. If `watched`, the sequence of requests is checked as well. If not `is_final`, the status is not
+    may lack headers. If `watched`, a server received the request, among calls that concern no allocation. If not `is_final`, the status is not
     checked: the same request was sent again, or the fake answered. The request must expose none of the `known_keys`.
     """
 
@@ -146,6 +147,10 @@ def examine_body(side: Side, value: Any, tables: Tables) -> RawResult:
 
 def _request(parsed: ParsedRequest, tables: Tables, context: CheckContext) -> list[Breach]:
     request = parsed.request
+    if context.watched and parsed.segment is None:
+        is_post = request.method.upper() == tables.operation.method
+        if not (is_post and has_allocation(parsed.body.value)):
+            return [unknown_call(request)]
     target = target_breaches(request, parsed.segment, tables.operation)
     if any(breach.rule in ("wrong-method", "wrong-path") for breach in target):
         return target

@@ -31,8 +31,9 @@ class Finding:
     """A rule that is broken at a place, with the severity of the rule.
 
     `pointer` is a JSON Pointer if `location` is `body`, otherwise None. Other locations are `method`, `path`,
-    `path:order_id`, `query:NAME`, `header:NAME` and `status`. `wanted` and `got` describe values. With `show_values`,
-    `got` also quotes scalars. `str`, `repr` and pickles mask names that may be secret.
+    `path:order_id`, `query:NAME`, `header:NAME`, `status`, and the method and path of an unknown call. `wanted` and
+    `got` describe values. With `show_values`, `got` also quotes scalars. `str`, `repr` and pickles mask names that may
+    be secret.
     """
 
     rule: str

@@ -104,6 +104,12 @@ def target_breaches(request: Request, segment: str | None, operation: Operation)
     return []
 
 
+def unknown_call(request: Request) -> Breach:
+    """Return the breach about *request*, a call that a server neither documents nor knows."""
+    call = f"{safe_method(request.method) or 'another method'} {mask_path(path_of(request.url)) or 'another path'}"
+    return Breach("unknown-call", None, call, location=call)
+
+
 def key_breaches(
     request: Request, operation: Operation, *, headers_filtered: bool, known_keys: Sequence[str]
 ) -> list[Breach]:
@@ -249,7 +255,7 @@ Seen = tuple[Interaction, Ending]
 def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable[str]) -> Iterator[Breach]:
     """Yield a breach for each unsafely repeated POST, and for each credential sent to another host.
 
-    A POST with an uncertain outcome may be repeated after another call about its order succeeded or returned 404.
+    A POST with an uncertain outcome may be repeated after another call has shown the order, or that it does not exist.
     """
     unresolved: dict[int | None, list[tuple[object, int, str]]] = {}
     known_keys = tuple(keys)
@@ -261,10 +267,7 @@ def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable
             places = _credential_places(request, operation, known_keys)
             yield from (Breach("key-sent-elsewhere", None, "an API key", location=place) for place in places)
         elif not operation.matches(interaction):
-            response = interaction.response
-            if response is not None and (response.is_success or response.status == 404):
-                path = f"{path_of(request.url)}/"
-                unresolved = {order: posts for order, posts in unresolved.items() if f"/orders/{order}/" not in path}
+            unresolved = {order: posts for order, posts in unresolved.items() if not _shows(interaction, order)}
         else:
             posts, reading = unresolved.setdefault(operation.order_id(request.url), []), read(request.body)
             content = reading.value if reading.readable else request.body
@@ -274,6 +277,18 @@ def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable
                 yield Breach("repeated-post", None, got, location="method")
             if reason := _uncertainty(interaction.response, ending):
                 posts.append((content, number, reason))
+
+
+def _shows(interaction: Interaction, order_id: int | None) -> bool:
+    """Return whether a call of another operation showed the order: alone, in a list, or by a read that names its id."""
+    request, response = interaction.request, interaction.response
+    if request is None or response is None or not (response.is_success or response.status == 404):
+        return False
+    path, query = path_of(request.url), request.url.partition("?")[2]
+    if f"/orders/{order_id}/" in f"{path}/":
+        return True
+    is_read = request.method == "GET" and response.is_success
+    return is_read and (path.endswith("/orders") or str(order_id) in re.findall("[0-9]+", unquote(f"{path} {query}")))
 
 
 def _uncertainty(response: Response | None, ending: Ending) -> str:

@@ -114,6 +114,10 @@ _ROWS: tuple[_Row, ...] = (
      "no API key in a request to another host",
      "remove the API key before you follow a redirect to another host, or do not follow the redirect",
      "RFC 9110 section 15.4, on headers to remove from a redirected request"),
+    ("unknown-call", "request", "convention", "-ww", "a call that the fake does not know",
+     "the documented call, a sibling that the fake answers, or a stub",
+     "answer the call with a stub, such as veeqo_alloc_server.stub(\"GET\", \"/warehouses\", json=[]), or correct the path",
+     "the calls that the fake answers"),
     # Bodies.
     ("body-missing", "both", "rfc", "eee", "no body", "a JSON body",
      ("send the allocation as a JSON object", "answer with the order as a JSON object"), _GRAMMAR),

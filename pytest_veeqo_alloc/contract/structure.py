@@ -49,6 +49,15 @@ def wrapped_allocation(value: Any) -> tuple[Any, str]:
     return (value["allocation"], "/allocation") if "allocation" in value else (value, "")
 
 
+def has_allocation(value: Any) -> bool:
+    """Return whether the request body *value* has one of the members of an allocation, or both without the wrapper."""
+    allocation, pointer = wrapped_allocation(value)
+    if not isinstance(allocation, dict):
+        return False
+    found = [name in allocation for name in ("warehouse_id", "line_items_attributes")]
+    return any(found) if pointer else all(found)
+
+
 def json_type(value: Any) -> JsonType | None:
     """Return the JSON type of *value* or of its base class. Return None for null and for types that JSON lacks."""
     exact = _JSON_TYPES.get(type(value))

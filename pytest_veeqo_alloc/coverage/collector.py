@@ -50,7 +50,7 @@ RULES_OF_STAGE: Mapping[str, tuple[str, ...]] = {
     "located": ("location-invalid", "location-order"),
     "refusal": ("error-body-shape", "error-leaks-internals"),
     "echo": ("order-echo", "allocation-echo"),
-    "sequence": tuple(SEQUENCE_RULES),
+    "sequence": (*SEQUENCE_RULES, "unknown-call"),
     **{f"suite {rule}": (rule,) for rule in SUITE_RULES},
 }
 """The rules that a check evaluates once at each stage. A check reaches "response JSON" if the response body is JSON."""
@@ -211,7 +211,8 @@ _STRUCTURAL = frozenset({
 })  # fmt: skip
 """The rules about the structure of a body. If any of them is broken, the members of the body are counted one by one."""
 
-_HIDING = frozenset({"not-an-order", "too-deep", "wrong-method", "wrong-path"})
+_OTHER_CALL = frozenset({"wrong-method", "wrong-path", "unknown-call"})
+_HIDING = _OTHER_CALL | {"not-an-order", "too-deep"}
 """Rules about the body or the call. If any of them is broken, the members of the body are not counted."""
 
 
@@ -231,7 +232,7 @@ def _count_body(bodies: BodyCounts, side: str, raw: RawResult, node: Node, keys:
 def _stages(interaction: Interaction | None, raw: RawResult, operation: Operation, context: CheckContext) -> str:
     request_body, response_body = raw.request_body, raw.response_body
     broken = {(side, breach.rule) for side, breach, _ in raw.breaches}
-    is_call = request_body is not None and broken.isdisjoint({("request", "wrong-method"), ("request", "wrong-path")})
+    is_call = request_body is not None and broken.isdisjoint(("request", rule) for rule in _OTHER_CALL)
     is_object = response_body is not None and isinstance(response_body.value, dict)
     reached: list[tuple[str, bool]] = [
         ("sequence", context.watched),

@@ -101,7 +101,7 @@ class Engine:
         self, request: Request, keys: Iterable[str], *others: Engine, parsed: ParsedRequest | None = None
     ) -> list[Findings]:
         """Return findings about *request* by this engine, then by *others*. The server accepts the API keys *keys*."""
-        raw = examine(Interaction(request), tables(), CheckContext(known_keys=tuple(keys)), parsed)
+        raw = examine(Interaction(request), tables(), CheckContext(known_keys=tuple(keys), watched=True), parsed)
         return [to_findings(raw, tables(), engine.settings) for engine in (self, *others)]
 
     def evaluate_sequence(self, seen: Iterable[Seen], keys: Iterable[str] = ()) -> Findings:

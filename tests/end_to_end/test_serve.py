@@ -192,14 +192,17 @@ def test_orders_of_a_file_exist_in_the_fake(tmp_path: Path) -> None:
         assert process.stop() == 0
 
 
-def test_path_of_another_operation_is_not_printed(tmp_path: Path) -> None:
+def test_path_of_another_call_is_printed_with_unknown_segments_masked(tmp_path: Path) -> None:
     with served(tmp_path) as process:
-        post(process.url, path="/secret-in-path/orders/secret/allocations?token=secret")
-        assert process.line().startswith("POST (another path) 404 error: ")
-        post(process.url, path="/secret/orders/7/allocations")
+        post(process.url, path="/S3cret/orders/s3cret/allocations?token=s3cret")
+        assert process.line().startswith("POST /*/orders/*/allocations 404 error: ")
+        requests.get(f"{process.url}/allocations/S3cret/shipments?token=s3cret", timeout=5)
+        assert process.line() == "GET /allocations/*/shipments 404"
+        post(process.url, path="/S3cret/orders/7/allocations")
         assert process.line().startswith("POST /orders/7/allocations 201")
         assert process.stop() == 1
-        assert "secret" not in process.out
+        assert "s3cret" not in process.out.lower()
+        assert "GET /allocations/*/shipments" in process.out
 
 
 def test_request_for_another_host_is_refused(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_every_rule_keeps_its_id() -> None:
         request-media-type request-not-wrapped required-field response-media-type server-error stock-copies
         stock-entry-sellable stock-entry-warehouse stock-totals subscription-plan subtotal title-copies
         too-deep total trailing-data-accepted undocumented-field undocumented-query undocumented-status
-        unexpected-status unknown-order-accepted untyped-field-value wrong-method wrong-path wrong-status
+        unexpected-status unknown-call unknown-order-accepted untyped-field-value wrong-method wrong-path wrong-status
         wrong-type
     """)
     assert list(PROFILES) == ["lenient", "documented", "strict"]

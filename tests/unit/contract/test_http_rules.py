@@ -10,7 +10,7 @@ import pytest
 from support.bodies import put, request_body
 from support.messages import JSON_TYPE, KEY, ORDER, request, response
 
-from pytest_veeqo_alloc import Contract, Interaction, Request, Response
+from pytest_veeqo_alloc import Contract, Deviation, Interaction, Request, Response
 from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.core.http import EXCHANGE_HEADER
 from pytest_veeqo_alloc.engine import Engine
@@ -59,6 +59,56 @@ def test_documented_path_is_accepted_below_any_base_path(url: str) -> None:
 )
 def test_wrong_path_hides_other_findings_of_the_request(url: str) -> None:
     assert of_request(request(url, headers=(), body=None)) == [("wrong-path", "path")]
+
+
+def watched(sent: Request) -> list[tuple[str, str]]:
+    (findings,) = Engine().evaluate_served(sent, [])
+    return [(finding.rule, finding.severity) for finding in findings]
+
+
+BARE = {"warehouse_id": 1784, "line_items_attributes": []}
+OURS = {"with the wrapper": {"allocation": {"warehouse_id": None}}, "without the wrapper": BARE}
+OTHERS: dict[str, object] = {
+    "another wrapper": {"order": BARE}, "an empty allocation": {"allocation": {}}, "null": {"allocation": None},
+    "one member without the wrapper": {"warehouse_id": 1784}, "an array": [BARE],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("body", OURS.values(), ids=OURS)
+def test_server_finds_an_allocation_at_another_path(body: object) -> None:
+    assert watched(request("/orders/7/allocation", body=json.dumps(body).encode())) == [("wrong-path", "error")]
+
+
+@pytest.mark.parametrize("body", OTHERS.values(), ids=OTHERS)
+def test_server_warns_about_another_body_at_another_path(body: object) -> None:
+    assert watched(request("/orders/7/allocation", body=json.dumps(body).encode())) == [("unknown-call", "warning")]
+
+
+@pytest.mark.parametrize("body", [None, b"", b"{"])
+def test_server_warns_about_an_unknown_call_without_a_readable_body(body: bytes | None) -> None:
+    assert watched(request("/orders/7/shipments", body=body)) == [("unknown-call", "warning")]
+
+
+def test_server_warns_about_an_allocation_with_another_method_at_another_path() -> None:
+    assert watched(request("/allocations/7", method="PUT")) == [("unknown-call", "warning")]
+
+
+def test_server_finds_another_method_at_the_documented_path() -> None:
+    assert watched(request(BASE, method="GET", body=None)) == [("wrong-method", "error")]
+
+
+def test_unknown_call_shows_the_method_and_the_path_with_unknown_segments_masked() -> None:
+    sent = request("https://api.example.com/allocations/323498/allocation_package?token=s3cret", method="PUT")
+    (finding,) = Engine().evaluate_served(sent, [])[0]
+    assert finding.place == finding.got == "PUT /allocations/*/allocation_package"
+    (finding,) = Engine().evaluate_served(request("http://[", method="s3cret value"), [])[0]
+    assert finding.place == "another method another path"
+
+
+def test_unknown_call_can_be_a_known_deviation() -> None:
+    engine = Engine(deviations=[Deviation("unknown-call", "polled by the framework", location="GET /health")])
+    (findings,) = engine.evaluate_served(request("/health", method="GET", body=None), [])
+    assert (list(findings), len(findings.accepted)) == ([], 1)
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "post", ""])

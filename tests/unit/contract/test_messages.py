@@ -134,6 +134,7 @@ def findings_by_case() -> Iterator[tuple[str, Findings]]:
     for name, (first, ending) in SENT_AGAIN.items():
         both: list[Seen] = [(Interaction(request(), first), ending), (Interaction(request(), response()), "answered")]
         yield f"sequence: sent again {name}", STRICT.evaluate_sequence(both)
+    yield "served: an unknown call", STRICT.evaluate_served(request("/warehouses", method="GET", body=None), [])[0]
     yield "sequence: a key at another host", STRICT.evaluate_sequence([(Interaction(request()), "elsewhere")])
     for rule in sorted(SUITE_RULES):
         location = "call" if CATALOGUE[rule].sides == ("client",) else "status"

@@ -74,6 +74,38 @@ def test_post_after_a_read_of_the_order_is_no_finding() -> None:
     assert rules(post(response=FAILED), read, post()) == []
 
 
+LOOKS = {
+    "a list": ("GET", "/orders?page_size=100", 200),
+    "a list below a base path": ("GET", "/api/orders", 200),
+    "a read that names the order in its path": ("GET", "/order-status/7", 200),
+    "a read that names it in the query": ("GET", "/allocations?order_ids=6%2C7", 200),
+    "a change of the order": ("PUT", "/orders/7/allocations/323498", 200),
+    "an order that does not exist": ("GET", "/orders/7", 404),
+}
+
+
+@pytest.mark.parametrize(("method", "url", "status"), LOOKS.values(), ids=LOOKS)
+def test_post_after_another_look_at_the_order_is_no_finding(method: str, url: str, status: int) -> None:
+    look: Seen = (Interaction(Request(method, url), Response(status, (), b"{}")), "answered")
+    assert rules(post(response=FAILED), look, post()) == []
+
+
+NO_LOOKS = {
+    "another resource": ("GET", "/warehouses", 200),
+    "an id that contains the order's": ("GET", "/order-status/71", 200),
+    "a list that failed": ("GET", "/orders", 503),
+    "a list that does not exist": ("GET", "/api/orders", 404),
+    "a call that does not read": ("POST", "/order-status/7", 200),
+    "a call that does not exist": ("GET", "/order-status/7", 404),
+}
+
+
+@pytest.mark.parametrize(("method", "url", "status"), NO_LOOKS.values(), ids=NO_LOOKS)
+def test_call_that_does_not_show_the_order_does_not_count(method: str, url: str, status: int) -> None:
+    call: Seen = (Interaction(Request(method, url), Response(status, (), b"{}")), "answered")
+    assert rules(post(response=FAILED), call, post()) == ["repeated-post"]
+
+
 def test_read_of_another_order_does_not_count() -> None:
     read: Seen = (Interaction(Request("GET", "/orders/8"), Response(200, (), b"{}")), "answered")
     assert rules(post(response=FAILED), read, post()) == ["repeated-post"]

@@ -192,7 +192,7 @@ def test_successful_call_exercises_every_rule_about_success() -> None:
     found = evaluated(lambda contract: contract.check(call()))
     assert {rule for rule, count in found.items() if not count} == {
         "unexpected-status", "broken-request-accepted", "error-body-shape", "error-leaks-internals", "repeated-post",
-        "key-sent-elsewhere",
+        "key-sent-elsewhere", "unknown-call",
     } | SUITE_RULES  # fmt: skip
 
 
