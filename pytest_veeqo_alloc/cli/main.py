@@ -247,8 +247,11 @@ def _add_serve(commands: Any) -> None:
         "serve",
         help="run a fake of the API, or a proxy to a server, and check each request",
         description="Run a fake of the API or, with --upstream, a proxy. The output begins with the URL, and each "
-        "request adds a line. SIGINT or SIGTERM stops the server. Exit status 1: errors were found.",
+        "request adds a line. SIGINT or SIGTERM stops the server. Exit status 1: errors were found. With a COMMAND, the "
+        "server runs as long as the command, and the exit status is that of the command unless that is 0.",
     )
+    text = "run this command, with VEEQO_ALLOC_URL and VEEQO_ALLOC_API_KEY set; write it last, after --"
+    serve.add_argument("words", nargs="*", metavar="COMMAND", help=text)
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)")
     serve.add_argument("--port", type=_port, default=0, help="the port to listen on (default: a free one)")
     serve.add_argument("--name", **_REPEATABLE, help="also accept requests for this host name")
@@ -270,7 +273,7 @@ def _add_serve(commands: Any) -> None:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from pytest_veeqo_alloc.cli.serve import serve, stop_on_signals, write_reports
+    from pytest_veeqo_alloc.cli.serve import serve, write_reports
     from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
     from pytest_veeqo_alloc.live import LiveError
     from pytest_veeqo_alloc.reporting.report_file import validate_report_path
@@ -282,13 +285,12 @@ def _serve(args: argparse.Namespace) -> int:
     try:
         with ExitStack() as stack:
             server = _server(args, engine, stack)
-            stop = stack.enter_context(stop_on_signals())
-            is_clean = serve(server, host=args.host, port=args.port, names=tuple(args.name), stop=stop)
+            status = serve(server, host=args.host, port=args.port, names=tuple(args.name), command=args.words)
     except LiveError as error:
         raise ValueError(error.for_command().replace("--base-url", "--upstream")) from None
     are_written = not args.report or write_reports(engine, counter, started, args.report)
     # Findings decide the exit status even if a report cannot be written.
-    return ERRORS_FOUND if not is_clean else CLEAN if are_written else COULD_NOT_RUN
+    return status or (CLEAN if are_written else COULD_NOT_RUN)
 
 
 def _server(args: argparse.Namespace, engine: Engine, stack: ExitStack) -> BaseServer:
@@ -299,17 +301,18 @@ def _server(args: argparse.Namespace, engine: Engine, stack: ExitStack) -> BaseS
     from pytest_veeqo_alloc.server.proxy import Proxy
     from pytest_veeqo_alloc.server.state import POLICIES
 
+    on_record = None if args.words else print_record  # the output is that of the command
     if not args.upstream:
         if args.allow_host or args.max_writes or args.allow_reads:
             raise ValueError("--allow-host, --max-writes and --allow-reads are for the proxy: give --upstream URL")
         world = world_of(load_pool(args.orders, Path())) if args.orders else None
-        return Fake(engine, POLICIES[args.policy or "default"](), world=world, on_record=print_record)
+        return Fake(engine, POLICIES[args.policy or "default"](), world=world, on_record=on_record)
     if args.policy:
         raise ValueError("--policy is for the fake: omit --policy, or omit --upstream")
     hosts, writes = tuple(args.allow_host), args.max_writes
     options = WriteOptions(args.upstream, hosts, "", writes, args.orders, rate=args.rate, trust_env=args.trust_env)
     live = stack.enter_context(open_live(grant_permission(options, needs_key=False), Path(args.journal)))
-    return Proxy(engine, live, reads=args.allow_reads, on_record=print_record)
+    return Proxy(engine, live, reads=args.allow_reads, on_record=on_record)
 
 
 def _add_report(commands: Any) -> None:

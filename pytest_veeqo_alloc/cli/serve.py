@@ -1,13 +1,19 @@
-"""`veeqo-alloc serve`: a fake or a proxy that runs until it gets a signal."""
+"""`veeqo-alloc serve`: a fake or a proxy that runs until it gets a signal, or as long as a command runs."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import errno
+import os
+import queue
+import shutil
 import signal
-import threading
+import subprocess
+import sys
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -18,18 +24,24 @@ from pytest_veeqo_alloc.core.json_pointer import mask_path
 from pytest_veeqo_alloc.core.text import printable, safe_method
 from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.live.permission import OrderPool, is_loopback
+from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, OrderPool, is_loopback
 from pytest_veeqo_alloc.orders.story import Line, Stock, Story
 from pytest_veeqo_alloc.reporting.formatters import print_error
 from pytest_veeqo_alloc.reporting.report_file import build_run, save
 from pytest_veeqo_alloc.server.control_api import with_control_api
+from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.proxy import Proxy
 from pytest_veeqo_alloc.server.request_log import BaseServer, Record
 from pytest_veeqo_alloc.server.runner import running
 from pytest_veeqo_alloc.server.state import World
 from pytest_veeqo_alloc.spec.loader import tables
 
+URL_VARIABLE = "VEEQO_ALLOC_URL"
 _MAX_ERRORS = 3
+_GRACE_SECONDS = 3
+_POLL_SECONDS = 0.1
+
+Signals = queue.SimpleQueue[int]
 
 
 def world_of(pool: OrderPool) -> World:
@@ -42,31 +54,104 @@ def world_of(pool: OrderPool) -> World:
     return World.of(*(Story(order_id=order, lines=tuple(ordered), allocations=()) for order, ordered in lines.items()))
 
 
-def serve(server: BaseServer, *, host: str, port: int, names: tuple[str, ...], stop: threading.Event) -> bool:
-    """Run *server* until *stop* is set. Return False if errors were found. Raise ValueError if it cannot listen."""
+def serve(server: BaseServer, *, host: str, port: int, names: tuple[str, ...], command: Sequence[str] = ()) -> int:
+    """Run *server* as long as *command* runs, or until SIGINT or SIGTERM arrives. Return the exit status.
+
+    It is that of *command* unless that is 0 and errors were found. Raise ValueError if the server cannot listen, or the
+    command cannot be run.
+    """
     if not is_loopback(host):
         print_error(f"warning: {host} is not a loopback address: anyone who can reach this machine can use the server")
-    app = with_control_api(server)
+    with _received_signals() as signals, _listening(server, host, port, names) as url:
+        if command:
+            key = {KEY_VARIABLE: server.api_key} if isinstance(server, Fake) else {}
+            status = run_command(command, {**os.environ, URL_VARIABLE: url, **key}, signals)
+        else:
+            print(url, flush=True)
+            status = 0
+            while signals.empty():  # not a single wait: some systems would handle a signal only after it
+                time.sleep(_POLL_SECONDS)
+        server.settle()
+        findings, problems = server.unexpected, server.problems
+        server.publish()
+    lines = [f"requests: {len(server.log.records)}, errors: {len(findings.errors)}, warnings: {len(findings.warnings)}"]
+    if command and not server.log.records:
+        lines.append(f"the command sent no request: its client must use the URL in {URL_VARIABLE}")
+    lines += [render(findings, server.engine.hint(findings))] if len(findings) else []
+    for line in [*lines, *map(printable, problems)]:
+        print(line, file=sys.stderr if command else sys.stdout, flush=True)
+    return status or int(not findings.ok or bool(problems))
+
+
+@contextmanager
+def _listening(server: BaseServer, host: str, port: int, names: tuple[str, ...]) -> Iterator[str]:
+    """Run *server* and its control API during the block, and yield the URL. Raise ValueError if it cannot listen."""
     with ExitStack() as stack:
         try:
-            http_server = stack.enter_context(running(server, host=host, port=port, names=names, app=app))
+            http_server = stack.enter_context(
+                running(server, host=host, port=port, names=names, app=with_control_api(server))
+            )
         except OSError as error:
             is_used = error.errno == errno.EADDRINUSE
             remedy = "; choose another --port, or omit --port to use a free port" if is_used else ""
             raise ValueError(f"cannot listen at {host}:{port}: {error.strerror or error}{remedy}") from None
         if isinstance(server, Proxy) and server.leads_to(http_server.netloc):
             raise ValueError("the upstream is this proxy itself: give the URL of the server behind the proxy")
-        print(http_server.url, flush=True)
-        while not stop.wait(1):  # not a single wait: some systems would handle a signal only after it
-            pass
-        server.settle()
-        findings, problems = server.unexpected, server.problems
-        server.publish()
-    lines = [f"requests: {len(server.log.records)}, errors: {len(findings.errors)}, warnings: {len(findings.warnings)}"]
-    lines += [render(findings, server.engine.hint(findings))] if len(findings) else []
-    for line in [*lines, *map(printable, problems)]:
-        print(line, flush=True)
-    return findings.ok and not problems
+        yield http_server.url
+
+
+def run_command(command: Sequence[str], environment: dict[str, str], signals: Signals) -> int:
+    """Run *command* in a process group of its own, pass *signals* on to it, and end the group. Return the exit status.
+
+    As in a shell, the status is 128 + N if signal N ended the command. Raise ValueError if it cannot be run.
+    """
+    if (program := shutil.which(command[0])) is None:
+        raise ValueError(f"the command {command[0]!a} does not exist, or may not be executed")
+    try:
+        process = _start([program, *command[1:]], environment)
+    except OSError as error:
+        raise ValueError(f"the command {command[0]!a} cannot be run: {error.strerror}") from None
+    try:
+        while True:
+            while not signals.empty():
+                _pass_on(signals.get(), process)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                status = process.wait(timeout=_POLL_SECONDS)
+                return 128 - status if status < 0 else status
+    finally:
+        _end_group(process)
+
+
+def _start(command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    if sys.platform == "win32":
+        flags, is_session = subprocess.CREATE_NEW_PROCESS_GROUP, False
+    else:  # In a session of its own, Ctrl-C reaches the command once, and reading from the terminal does not stop it.
+        flags, is_session = 0, True
+    return subprocess.Popen(command, env=environment, creationflags=flags, start_new_session=is_session)  # noqa: S603
+
+
+def _pass_on(number: int, process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(OSError):  # the command may have ended
+        if sys.platform == "win32":
+            process.send_signal(signal.CTRL_BREAK_EVENT)  # the only signal for a process group
+        else:
+            os.killpg(process.pid, number)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End what is left of the process group of *process*. On Windows, end *process* only."""
+    if sys.platform == "win32":
+        process.kill()
+        return
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + _GRACE_SECONDS
+        try:
+            os.killpg(process.pid, number)
+            while time.monotonic() < deadline:
+                os.killpg(process.pid, 0)
+                time.sleep(0.02)
+        except OSError:  # no process is left
+            return
 
 
 def write_reports(engine: Engine, counter: CoverageCounter, started: datetime.datetime, paths: list[str]) -> bool:
@@ -83,13 +168,17 @@ def write_reports(engine: Engine, counter: CoverageCounter, started: datetime.da
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """Yield an event that SIGINT or SIGTERM sets during the block."""
-    stop = threading.Event()
+def _received_signals() -> Iterator[Signals]:
+    """Yield a queue that gets the number of each SIGINT, SIGTERM and SIGHUP that arrives during the block."""
+    signals: Signals = queue.SimpleQueue()
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    # Windows has no SIGHUP, and nohup ignores it.
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
     with ExitStack() as stack:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            stack.callback(signal.signal, number, signal.signal(number, lambda *_: stop.set()))
-        yield stop
+        for number in numbers:
+            stack.callback(signal.signal, number, signal.signal(number, lambda number, _: signals.put(number)))
+        yield signals
 
 
 def print_record(record: Record) -> None:

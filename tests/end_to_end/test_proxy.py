@@ -145,7 +145,8 @@ def test_hop_by_hop_headers_are_not_forwarded(proxy: Proxy, upstream: Fake) -> N
 
 @pytest.mark.parametrize("name", ["rate-limited", "redirect-elsewhere", "server-error", "not-found", "bad-gateway"])
 def test_error_response_is_forwarded_unchanged_and_nothing_is_repeated(proxy: Proxy, upstream: Fake, name: str) -> None:
-    upstream.inject_fault(name, **({"retry_after": 9} if name == "rate-limited" else {}))
+    arguments: dict[str, Any] = {"retry_after": 9} if name == "rate-limited" else {}
+    upstream.inject_fault(name, **arguments)
     answer = post(proxy)
     response = upstream.interactions[0].response
     assert response is not None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -291,3 +293,146 @@ def test_unwritable_report_does_not_hide_findings(tmp_path: Path) -> None:
             post(process.url, body)
             assert process.stop() == status
             assert "the report 'file/out.json' cannot be written" in process.err
+
+
+# A command for which the server runs
+
+CLIENT = """
+import json, os, sys, urllib.request
+url = os.environ["VEEQO_ALLOC_URL"] + "/orders/447452/allocations"
+headers = {"x-api-key": os.environ["VEEQO_ALLOC_API_KEY"], "content-type": "application/json"}
+allocation = {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}
+body = allocation if "bare" in sys.argv else {"allocation": allocation}
+print(urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers)).status)
+"""
+
+
+def start(folder: Path, *command: str, options: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    environment = {
+        **os.environ,
+        "PYTHONWARNINGS": "error",
+        "PYTHONUNBUFFERED": "1",
+        "VEEQO_ALLOC_API_KEY": "the key outside",
+    }
+    full = [sys.executable, "-m", "pytest_veeqo_alloc", "serve", *options, "--", *command]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(full, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=folder, env=environment)
+
+
+def run(folder: Path, *command: str, options: tuple[str, ...] = ()) -> tuple[int, str, str]:
+    """Run *command* with a fake. Return the exit status, the output and the error output."""
+    with start(folder, *command, options=options) as process:
+        out, err = process.communicate(timeout=30)
+    return process.returncode, out, err
+
+
+def python(code: str, *arguments: str) -> tuple[str, ...]:
+    return sys.executable, "-c", code, *arguments
+
+
+def test_command_gets_url_and_key_and_its_output_is_not_mixed_up(tmp_path: Path) -> None:
+    assert run(tmp_path, *python(CLIENT)) == (0, "201\n", "requests: 1, errors: 0, warnings: 0\n")
+
+
+def test_errors_of_the_requests_fail_a_command_that_succeeds(tmp_path: Path) -> None:
+    status, out, err = run(tmp_path, *python(CLIENT, "bare"))
+    assert (status, out) == (1, "201\n")
+    assert err.startswith(
+        "requests: 1, errors: 1, warnings: 0\nrequest of POST /orders/{order_id}/allocations: 1 error"
+    )
+
+
+@pytest.mark.parametrize("code", [3, 0])
+def test_status_of_the_command_is_kept(tmp_path: Path, code: int) -> None:
+    status, _, err = run(tmp_path, *python(f"{CLIENT}\nsys.exit({code})"))
+    assert (status, err) == (code, "requests: 1, errors: 0, warnings: 0\n")
+
+
+def test_status_of_a_failed_command_takes_precedence_over_errors(tmp_path: Path) -> None:
+    assert run(tmp_path, *python(f"{CLIENT}\nsys.exit(3)", "bare"))[0] == 3
+
+
+def test_command_that_sends_nothing_is_told_where_the_server_is(tmp_path: Path) -> None:
+    assert run(tmp_path, *python("")) == (
+        0,
+        "",
+        "requests: 0, errors: 0, warnings: 0\n"
+        "the command sent no request: its client must use the URL in VEEQO_ALLOC_URL\n",
+    )
+
+
+def test_options_of_the_command_are_its_own(tmp_path: Path) -> None:
+    code = "import sys; print(sys.argv[1:])"
+    shown = ["--port", "--", "--policy", "-h"]
+    _, out, _ = run(tmp_path, *python(code, *shown), options=("--profile", "strict"))
+    assert out == f"{shown}\n"
+
+
+def test_command_reads_the_standard_input(tmp_path: Path) -> None:
+    with start(tmp_path, *python("print(input())")) as process:
+        assert process.communicate("a line\n", timeout=30)[0] == "a line\n"
+
+
+def test_command_that_does_not_exist_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("", encoding="utf-8")
+    (tmp_path / "script").write_bytes(b"\x7fELF no program")
+    (tmp_path / "script").chmod(0o700)
+    words = {"no-such-command": "does not exist, or may not be executed", "./data": "does not exist, or may not be executed",
+             "./script": "cannot be run: Exec format error"}  # fmt: skip
+    for command, problem in words.items():
+        assert run(tmp_path, command) == (2, "", f"veeqo-alloc: the command '{command}' {problem}\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_is_passed_on_to_the_command(tmp_path: Path, number: int) -> None:
+    code = f"""
+import signal, sys
+signal.signal({int(number)}, lambda *_: sys.exit(7))
+print("ready", flush=True)
+signal.pause()
+"""
+    with start(tmp_path, *python(code)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        assert process.wait(timeout=30) == 7
+
+
+def test_signal_that_ends_the_command_is_in_the_status(tmp_path: Path) -> None:
+    assert run(tmp_path, *python("import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))[0] == 128 + 9
+
+
+def test_process_group_of_the_command_is_ended(tmp_path: Path) -> None:
+    child = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); signal.pause()"
+    code = f"""
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", {child!r}], stdout=subprocess.PIPE, text=True)
+child.stdout.readline()
+print(child.pid)
+"""
+    status, out, _ = run(tmp_path, *python(code))
+    assert status == 0
+    try:
+        state = Path(f"/proc/{int(out)}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return  # it has ended and was reaped
+    assert " Z " in state
+
+
+def test_command_behind_a_proxy_keeps_its_own_key(tmp_path: Path) -> None:
+    with serving(Allocating) as upstream:
+        host = upstream.removeprefix("http://")
+        limits = (
+            "--upstream",
+            upstream,
+            "--allow-host",
+            host,
+            "--max-writes",
+            "5",
+            "--orders",
+            "any",
+            "--rate",
+            "1000",
+        )
+        code = f"{CLIENT}\nprint(os.environ['VEEQO_ALLOC_API_KEY'])"
+        assert run(tmp_path, *python(code), options=limits)[:2] == (0, "201\nthe key outside\n")
