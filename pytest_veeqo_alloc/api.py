@@ -69,7 +69,7 @@ class Contract:
         return self._engine.check(interaction, expecting(statuses, interaction.response))
 
     def check_body(self, side: BodySide, value: Any) -> Findings:
-        """Return the findings in *value*, a body as parsed JSON or raw bytes. *side* is `request` or `response`."""
+        """Return the findings in *value*, a body as parsed JSON, or as text or bytes. *side* is `request` or `response`."""
         return self._engine.check_body(side, value)
 
     def validate(

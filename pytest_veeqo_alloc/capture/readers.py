@@ -107,7 +107,8 @@ def _read_entry(
                 return None
         return form.interaction(entry, line, f"{source}#{number}", decode)
     except ContentDecodingError as error:
-        raise UnreadableFileError(f"entry {number} of {form.name} has {error}") from None
+        remedy = f": {error.remedy}" if error.remedy else ""
+        raise UnreadableFileError(f"entry {number} of {form.name} has {error}{remedy}") from None
     except _MALFORMED:
         raise UnreadableFileError(f"entry {number} of {form.name} has a missing or invalid member") from None
 

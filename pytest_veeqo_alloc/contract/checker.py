@@ -16,6 +16,7 @@ from pytest_veeqo_alloc.contract.findings import Accepted, Breach, Finding, Find
 from pytest_veeqo_alloc.contract.http_rules import (
     LONG_KEY,
     Operation,
+    explaining_media_type_breach,
     key_breaches,
     keys_of,
     location_breaches,
@@ -25,16 +26,17 @@ from pytest_veeqo_alloc.contract.http_rules import (
     target_breaches,
     unknown_call,
 )
-from pytest_veeqo_alloc.contract.json_reader import TOO_DEEP, Reading, from_parsed, read
+from pytest_veeqo_alloc.contract.json_reader import TOO_DEEP, Reading, from_parsed, read, read_content
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, EQUATIONS, SEVERITIES, Severity, Side
 from pytest_veeqo_alloc.contract.structure import has_allocation, walk_request, walk_response
-from pytest_veeqo_alloc.core.http import Interaction, Request, Response, is_client_error
+from pytest_veeqo_alloc.core.http import Interaction, Request, Response, decode_content_or_empty, is_client_error
 from pytest_veeqo_alloc.core.json_pointer import resolve
 from pytest_veeqo_alloc.core.text import NOTHING, describe_openly
 
 UNREADABLE = frozenset({"body-missing", "not-json", "not-utf8", "too-deep"})
 """The ids of the rules about unreadable bodies. The media type and the content of such a body are not checked."""
 
+_MEDIA_TYPE_RULES = ("request-media-type", "response-media-type")
 _NO_INTERACTION = Interaction(None)
 _INDEX = re.compile(r"(?<=\0)[0-9]{1,19}(?![^\0])")
 
@@ -112,7 +114,7 @@ class ParsedRequest:
     @classmethod
     def of(cls, request: Request, operation: Operation) -> Self:
         """Parse the path and the body of *request*, which may be a call of any operation."""
-        return cls(request, operation.order_segment(request.url), read(request.body))
+        return cls(request, operation.order_segment(request.url), read_content(request))
 
 
 def examine(
@@ -123,7 +125,7 @@ def examine(
     request, response = interaction.request, interaction.response
     if request is not None and parsed is None:
         parsed = ParsedRequest.of(request, tables.operation)
-    response_body = read(response.body) if response is not None and response.is_success else None
+    response_body = read_content(response) if response is not None and response.is_success else None
     is_broken = context.broken_request or context.skips_request
     sent = [] if parsed is None or context.skips_request else _request(parsed, tables, context)
     if parsed is not None and not is_broken:
@@ -138,8 +140,10 @@ def examine(
 
 
 def examine_body(side: Side, value: Any, tables: Tables) -> RawResult:
-    """Return every breach in *value*, a body as bytes or parsed JSON. *side* is `request` or `response`."""
-    reading = read(value) if isinstance(value, bytes) else from_parsed(value)
+    """Return every breach in *value*, a body as JSON text (bytes or str) or as parsed JSON. *side* is `request` or `response`."""
+    if isinstance(value, str) and value.lstrip("\ufeff \t\r\n").startswith(("{", "[")):  # JSON text, not yet parsed
+        value = value.encode("utf-8", "surrogatepass")
+    reading = read(bytes(value)) if isinstance(value, (bytes, bytearray, memoryview)) else from_parsed(value)
     breaches: list[SidedBreach] = [(side, breach, reading.value) for breach in _body(side, reading, tables)[0]]
     request_body, response_body = (reading, None) if side == "request" else (None, reading)
     return RawResult(breaches, None, NO_CONTEXT, request_body, response_body)
@@ -156,7 +160,7 @@ def _request(parsed: ParsedRequest, tables: Tables, context: CheckContext) -> li
         return target
     keys = key_breaches(request, tables.operation, headers_filtered=context.stored, known_keys=context.known_keys)
     found, is_readable = _body("request", parsed.body, tables)
-    media_type = media_type_breach(request, "request-media-type") if is_readable else []
+    media_type = _media_type(request, "request-media-type", parsed.body, is_readable)
     return [*target, *keys, *media_type, *found]
 
 
@@ -166,16 +170,31 @@ def _response(
     operation = tables.operation
     status = status_breaches(response.status, operation, context.expected, context.broken_request, context.is_final)
     if body is None:
-        return [*status, *(error_body_breaches(response.body) if response.status >= 400 else [])]
+        return [
+            *status,
+            *(
+                error_body_breaches(decode_content_or_empty(response.body, response.headers))
+                if response.status >= 400
+                else []
+            ),
+        ]
     if response.status in (204, 205) and not response.body:
         return status
     found, is_readable = _body("response", body, tables)
     order = as_object(body.value) if is_readable else {}
-    headers = media_type_breach(response, "response-media-type") if is_readable else []
+    headers = _media_type(response, "response-media-type", body, is_readable)
     if response.status == operation.status:
         headers += location_breaches(response, operation, number(order.get("id")))
     echo = [] if parsed is None else echo_breaches(order, order_id_in(parsed.segment), parsed.body.value)
     return [*status, *headers, *found, *echo]
+
+
+def _media_type(message: Request | Response, rule: str, body: Reading, is_readable: bool) -> list[Breach]:
+    """Return the breach of the media type *rule*, if any. An unreadable *body* has one only if the type explains it."""
+    if is_readable:
+        return media_type_breach(message, rule)
+    is_not_json = any(breach.rule == "not-json" for breach in body.breaches)
+    return explaining_media_type_breach(message, rule) if is_not_json else []
 
 
 def _body(side: Side, body: Reading, tables: Tables) -> tuple[list[Breach], bool]:
@@ -223,6 +242,7 @@ def to_findings(raw: RawResult, tables: Tables, settings: Settings) -> Findings:
             accepted.append(Accepted(finding, deviation.reason))
     if _is_explained(interaction.response, findings):
         findings = [finding for finding in findings if finding.rule != "undocumented-status"]
+    findings = _without_consequences(findings)
     findings.sort(key=_place)
     if (findings or accepted) and interaction.request is not None:
         keys = (*keys_of(interaction.request, tables.operation), *raw.context.known_keys)
@@ -236,6 +256,18 @@ def _is_explained(response: Response | None, findings: Iterable[Finding]) -> boo
     """Return whether *response* is a 4xx and the request has an error, which explains the status."""
     is_rejected = response is not None and is_client_error(response.status)
     return is_rejected and any(finding.side == "request" and finding.severity == "error" for finding in findings)
+
+
+def _without_consequences(findings: list[Finding]) -> list[Finding]:
+    """Return *findings* without a body that is not JSON if its media type is wrong, which explains it."""
+    media_types = {finding.side: finding for finding in findings if finding.rule in _MEDIA_TYPE_RULES}
+    consequences = [finding for finding in findings if finding.rule == "not-json" and finding.side in media_types]
+    for finding in consequences:
+        cause = media_types[finding.side]
+        findings.remove(finding)
+        if cause.severity != finding.severity:  # a milder cause must not hide the error
+            findings[findings.index(cause)] = replace(finding, got=cause.got, remedy=cause.remedy)
+    return findings
 
 
 def _finding(side: Side, breach: Breach, severity: Severity, body: Any) -> Finding:

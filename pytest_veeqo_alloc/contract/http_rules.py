@@ -9,7 +9,7 @@ from typing import Any, Literal
 from urllib.parse import unquote, unquote_plus, urlsplit
 
 from pytest_veeqo_alloc.contract.findings import Breach
-from pytest_veeqo_alloc.contract.json_reader import read
+from pytest_veeqo_alloc.contract.json_reader import read_content
 from pytest_veeqo_alloc.core.formats import is_uri_reference
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response, is_client_error, is_success
 from pytest_veeqo_alloc.core.json_pointer import mask_path
@@ -89,6 +89,12 @@ _CREDENTIAL = re.compile(
 _MEDIA_TYPE = re.compile(r"application/json|[!#$&^_.+a-z0-9-]+/[!#$&^_.+a-z0-9-]+\+json", re.IGNORECASE)
 _KEY_IN_URL = Breach("key-in-url", None, "something that looks like a credential")
 _UNDOCUMENTED_QUERY = Breach("undocumented-query", None, "a query parameter")
+_SEND_JSON = "send the body as JSON, declared as application/json: in requests and httpx with json=, not data="
+_MEDIA_TYPES = {
+    "application/x-www-form-urlencoded": "a form",
+    "multipart/form-data": "a multipart form",
+    "text/html": "HTML",
+}
 LONG_KEY = 8  # a shorter API key could occur in a longer string by chance
 
 
@@ -173,6 +179,14 @@ def media_type_breach(message: Request | Response, rule: str) -> list[Breach]:
     if is_json_type(value or ""):
         return []
     return [Breach(rule, None, NOTHING if value is None else "another media type", location="header:content-type")]
+
+
+def explaining_media_type_breach(message: Request | Response, rule: str) -> list[Breach]:
+    """Return a breach of *rule* if the content type of *message* explains why the body is not JSON."""
+    name = (message.header("content-type") or "").partition(";")[0].strip().lower()
+    got = f"{_MEDIA_TYPES.get(name, 'another media type')}, not JSON"
+    remedy = _SEND_JSON if rule.startswith("request") else "answer with a JSON body, declared as application/json"
+    return [breach._replace(got=got, remedy=remedy) for breach in media_type_breach(message, rule) if name]
 
 
 def is_json_type(value: str) -> bool:
@@ -269,7 +283,7 @@ def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable
         elif not operation.matches(interaction):
             unresolved = {order: posts for order, posts in unresolved.items() if not _shows(interaction, order)}
         else:
-            posts, reading = unresolved.setdefault(operation.order_id(request.url), []), read(request.body)
+            posts, reading = unresolved.setdefault(operation.order_id(request.url), []), read_content(request)
             content = reading.value if reading.readable else request.body
             for post in [post for post in posts if post[0] == content]:
                 posts.remove(post)
@@ -299,5 +313,5 @@ def _uncertainty(response: Response | None, ending: Ending) -> str:
         return ""
     if response.status >= 500:
         return f"a {response.status} response"
-    readable = is_json_type(response.header("content-type") or "") and read(response.body).readable
+    readable = is_json_type(response.header("content-type") or "") and read_content(response).readable
     return "" if readable or not response.is_success else "an unreadable response"

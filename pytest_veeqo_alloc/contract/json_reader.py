@@ -5,19 +5,23 @@ from __future__ import annotations
 import codecs
 import json
 import math
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from pytest_veeqo_alloc.contract.findings import Breach
+from pytest_veeqo_alloc.core.http import ContentDecodingError, Request, Response, decode_content
 from pytest_veeqo_alloc.core.json_pointer import join
 
 MAX_DEPTH = 64  # levels of arrays and objects
 TOO_DEEP = Breach("too-deep", "", f"more than {MAX_DEPTH} levels")
 
 _MAX_DIGITS = 4300  # of an integer
+_FORM = re.compile(r"[\w.%+-]{1,100}(?:\[[\w.%+-]{0,100}\]){0,10}=")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -44,6 +48,14 @@ def read(body: bytes | None) -> Reading:
     return _decode(text, breaches, _FAST)
 
 
+def read_content(message: Request | Response) -> Reading:
+    """Parse the body of *message* as strict JSON, after decompression as its Content-Encoding says."""
+    try:
+        return read(decode_content(message.body, message.headers))
+    except ContentDecodingError as error:
+        return _unreadable(Breach("not-utf8", "", str(error), remedy=error.remedy or "send all of the compressed body"))
+
+
 def from_parsed(value: Any, before: Iterable[Breach] = ()) -> Reading:
     """Return a `Reading` of *value*. Its first breaches are *before*. Raise TypeError if a name is not a string."""
     if nests_deeper(value, MAX_DEPTH):
@@ -57,7 +69,7 @@ def nests_deeper(value: Any, levels: int) -> bool:
     stack = [(value, 1)]
     while stack:
         container, depth = stack.pop()
-        if isinstance(container, (dict, list)):
+        if isinstance(container, (dict, list, tuple)):
             if depth > levels:
                 return True
             children = container.values() if isinstance(container, dict) else container
@@ -69,6 +81,8 @@ def _decode(text: str, breaches: list[Breach], decoder: json.JSONDecoder) -> Rea
     try:
         value = decoder.decode(text)
     except json.JSONDecodeError as error:
+        if _FORM.match(text):
+            return _unreadable(Breach("not-json", "", "a form", remedy="send JSON, not a form"), breaches)
         got = f"a syntax error at line {error.lineno}, column {error.colno}"
         return _unreadable(Breach("not-json", "", got), breaches)
     except RecursionError:
@@ -128,10 +142,12 @@ _SLOW = json.JSONDecoder(object_pairs_hook=_RepeatingObject, parse_int=_integer_
 
 
 def _plain(value: Any, pointer: str, add: Callable[[Breach], None]) -> Any:
-    """Convert *value* to plain dicts and lists. Add a breach for each defect in *value*."""
+    """Convert *value* to plain dicts, lists and numbers. Add a breach for each defect in *value*."""
+    if isinstance(value, Decimal):
+        value = float(value) if value.is_finite() else math.nan
     if isinstance(value, float) and not math.isfinite(value):
         add(Breach("non-finite-number", pointer, "a number that is not finite or has too many digits"))
-    elif isinstance(value, list):
+    elif isinstance(value, (list, tuple)):
         return [_plain(item, join(pointer, index), add) for index, item in enumerate(value)]
     elif isinstance(value, dict):
         if isinstance(value, _RepeatingObject):

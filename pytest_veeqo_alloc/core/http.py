@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http
+import importlib
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -50,12 +53,16 @@ class HasHeaders:
 
 @dataclass(frozen=True, repr=False)
 class Request(HasHeaders):
-    """An HTTP request. `url` may be absolute or relative, and `body` is None if there is no body."""
+    """An HTTP request. `url` may be absolute or relative, and `body` is None if there is no body.
+
+    If not `is_body_known`, the file that the request comes from does not contain the body.
+    """
 
     method: str
     url: str
     headers: Headers = ()
     body: bytes | None = None
+    is_body_known: bool = True
 
     def __post_init__(self) -> None:
         _validate(self, method=str, url=str)
@@ -66,11 +73,12 @@ class Request(HasHeaders):
 
 @dataclass(frozen=True, repr=False)
 class Response(HasHeaders):
-    """An HTTP response. `body` is the decompressed body, or None if there is no body."""
+    """An HTTP response. `body` is None if there is no body, or if it is not known because the file lacks it."""
 
     status: int
     headers: Headers = ()
     body: bytes | None = None
+    is_body_known: bool = True
 
     def __post_init__(self) -> None:
         _validate(self, status=int)
@@ -129,25 +137,33 @@ MAX_BYTES = 200_000_000
 
 _GZIP = b"\x1f\x8b"
 _MAX_LAYERS = 5
+_CONTROL = bytes(set(range(32)) - set(b"\t\n\r"))
+_DECODERS = {"br": ("brotli", "brotlicffi"), "zstd": ("compression.zstd", "backports.zstd", "zstandard")}
+_PACKAGES = {"br": "brotli (extra: pytest-veeqo-alloc[brotli])", "zstd": "zstandard"}
+_SLICE = 64
+"""The bytes that are decompressed at once. Some decoders have no limit, and a few bytes can expand to megabytes."""
 
 
 class ContentDecodingError(ValueError):
     """The error for a body that cannot be decoded. The message is a noun phrase that describes the body."""
 
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
 
 def decode_content(body: bytes | None, headers: Headers) -> bytes | None:
-    """Return *body* decompressed. Raise ContentDecodingError if *body* is br, zstd, corrupt or above `MAX_BYTES`."""
-    if not body:
-        return body
-    coding = ",".join(value for name, value in headers if name.lower() == "content-encoding").strip().lower()
+    """Return *body* decompressed. Text is returned unchanged, since a client may have decompressed it.
+
+    Raise ContentDecodingError if *body* is corrupt or above `MAX_BYTES`, or if no decoder for it is installed.
+    """
+    declared = ",".join(value for name, value in headers if name.lower() == "content-encoding").lower()
+    codings = [coding.strip() for coding in declared.split(",") if coding.strip() not in ("", "identity")]
     for _ in range(_MAX_LAYERS):
-        if body.startswith(_GZIP):
-            body = _decompress(body, zlib.MAX_WBITS | 16)
-    is_json = body[:1] in (b"{", b"[")
-    if coding == "deflate" and not is_json:
-        return _decompress(body, zlib.MAX_WBITS if body[:1] == b"\x78" else -zlib.MAX_WBITS)
-    if coding in ("br", "zstd") and not is_json:
-        raise ContentDecodingError(f"a body compressed with {coding} (unsupported): record the decompressed body")
+        is_gzip = body is not None and body.startswith(_GZIP)
+        if not body or not (codings or is_gzip) or is_text(body):
+            return body
+        body = _decode_layer(body, codings.pop() if codings else "", is_gzip=is_gzip)
     return body
 
 
@@ -159,7 +175,30 @@ def decode_content_or_empty(body: bytes | None, headers: Headers) -> bytes:
         return b""
 
 
-def _decompress(body: bytes, window: int) -> bytes:
+def is_text(body: bytes) -> bool:
+    """Return whether *body* is UTF-8 without control characters, which compressed data is not."""
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return len(body.translate(None, _CONTROL)) == len(body)
+
+
+def _decode_layer(body: bytes, coding: str, *, is_gzip: bool) -> bytes:
+    if is_gzip:
+        try:
+            return _inflate(body, zlib.MAX_WBITS | 16)
+        except ContentDecodingError:
+            if coding not in _DECODERS:  # data in another coding may begin with the same bytes
+                raise
+    if coding in _DECODERS:
+        return _decompress(body, coding)
+    if coding == "deflate":
+        return _inflate(body, zlib.MAX_WBITS if body[:1] == b"\x78" else -zlib.MAX_WBITS)
+    return body
+
+
+def _inflate(body: bytes, window: int) -> bytes:
     decompressor = zlib.decompressobj(window)
     try:
         plain = decompressor.decompress(body, MAX_BYTES)
@@ -168,3 +207,32 @@ def _decompress(body: bytes, window: int) -> bytes:
     if decompressor.unconsumed_tail or not decompressor.eof:
         raise ContentDecodingError("a compressed body that is truncated or too large")
     return plain
+
+
+def _decompress(body: bytes, coding: str) -> bytes:
+    decompressor, plain = _decompressor(coding), bytearray()
+    feed = decompressor.process if coding == "br" else decompressor.decompress
+    try:
+        for start in range(0, len(body), _SLICE):
+            plain += feed(body[start : start + _SLICE])
+            if len(plain) > MAX_BYTES:
+                break
+    except Exception:  # each decoder raises its own error
+        raise ContentDecodingError(f"a body compressed with {coding} that is corrupt") from None
+    is_complete = decompressor.is_finished() if coding == "br" else decompressor.eof
+    if not is_complete or len(plain) > MAX_BYTES:
+        raise ContentDecodingError(f"a body compressed with {coding} that is truncated or too large")
+    return bytes(plain)
+
+
+def _decompressor(coding: str) -> Any:
+    for name in _DECODERS[coding]:
+        with contextlib.suppress(ImportError):
+            module: Any = importlib.import_module(name)
+            if coding == "br":
+                return module.Decompressor()
+            decompressor = module.ZstdDecompressor()
+            return decompressor.decompressobj() if hasattr(decompressor, "decompressobj") else decompressor
+    raise ContentDecodingError(
+        f"a body compressed with {coding}, for which no decoder is installed", f"install {_PACKAGES[coding]}"
+    )

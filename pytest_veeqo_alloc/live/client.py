@@ -23,7 +23,7 @@ from pytest_veeqo_alloc.contract.allocations import (
     requested_allocation,
 )
 from pytest_veeqo_alloc.contract.http_rules import Operation, is_json_type
-from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response
+from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response, decode_content_or_empty
 from pytest_veeqo_alloc.live import JournalError, NotSentError, RefusedError
 from pytest_veeqo_alloc.live.journal import Entry, Ids, JournalWriter, made_by, open_journal
 from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WritePermission, port_of
@@ -118,7 +118,11 @@ class LiveClient:
         elif isinstance(outcome, str):
             self.writer.outcome(entry.name, outcome)
         else:
-            held = existing_allocations(outcome.body) if outcome.is_success else None
+            held = (
+                existing_allocations(decode_content_or_empty(outcome.body, outcome.headers))
+                if outcome.is_success
+                else None
+            )
             self.writer.outcome(entry.name, outcome.status, made_by(entry, held or ()))
             if outcome.is_success or outcome.status >= 500:
                 self._remember(entry.order_id, held)
@@ -213,7 +217,11 @@ class LiveClient:
 
 def allocations_in(response: Response) -> list[ExistingAllocation] | None:
     """Return the allocations in a response to `GET /orders/{order_id}`, or None if it contains no readable order."""
-    return existing_allocations(response.body) if response.status == 200 else None
+    return (
+        existing_allocations(decode_content_or_empty(response.body, response.headers))
+        if response.status == 200
+        else None
+    )
 
 
 @contextmanager

@@ -13,9 +13,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.http_rules import is_credential
-from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, nests_deeper, read
+from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, nests_deeper, read_content
 from pytest_veeqo_alloc.core.formats import UUID
-from pytest_veeqo_alloc.core.http import Interaction, Request, Response
+from pytest_veeqo_alloc.core.http import Interaction, Request, Response, decode_content_or_empty
 from pytest_veeqo_alloc.core.json_pointer import join
 from pytest_veeqo_alloc.redaction.allowlist import is_allowed_text, is_card_number, is_personal_number_name
 from pytest_veeqo_alloc.redaction.placeholders import is_placeholder, is_placeholder_number, without_placeholder_numbers
@@ -156,11 +156,11 @@ def _secrets(message: Request | Response) -> Iterator[tuple[str, str | None, Sec
     if isinstance(message, Request):
         yield from ((location, None, secret) for location, secret in _url_secrets(message.url))
     yield from ((f"header:{name}", None, _header_secret(name.lower(), value)) for name, value in message.headers)
-    reading = read(message.body)
+    reading = read_content(message)
     if reading.readable and not nests_deeper(reading.value, MAX_DEPTH):
         yield from (("body", pointer, secret) for pointer, secret in _json_secrets(reading.value, "", ""))
-    elif message.body:
-        text = message.body.decode("utf-8", "replace")
+    elif body := decode_content_or_empty(message.body, message.headers) or message.body:
+        text = body.decode("utf-8", "replace")
         form = parse_qsl(text, keep_blank_values=True) if "=" in text and "<" not in text else []
         yield from (("body", "", recognise_secret(name, value)) for name, value in form or [("", text)])
 

@@ -7,7 +7,7 @@ import uuid
 from dataclasses import replace
 
 from pytest_veeqo_alloc.contract.http_rules import STATUS_RULES, keys_of
-from pytest_veeqo_alloc.core.http import Interaction, Request, Response, decode_content_or_empty
+from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import LiveError, NotSentError, SendError
 from pytest_veeqo_alloc.live.client import LiveClient
@@ -74,12 +74,11 @@ class Proxy(BaseServer):
         request = replace(record.request, url=url)
         with live.admission(request) as admission:
             response = forward(request, live.permission, self._via, live.timeouts)
-            decoded = replace(response, body=decode_content_or_empty(response.body, response.headers))
-            admission.end(decoded)
-        record.render, record.ending, record.is_checked = lambda: decoded, "answered", not is_read
+            admission.end(response)
+        record.render, record.ending, record.is_checked = lambda: response, "answered", not is_read
         if record.is_checked:
-            record.response_findings = findings_of_response(self.engine, Interaction(request, decoded))
-            self._keep_final_statuses(record, request, is_success=decoded.is_success)
+            record.response_findings = findings_of_response(self.engine, Interaction(request, response))
+            self._keep_final_statuses(record, request, is_success=response.is_success)
         return log.exchange(record, ResponsePlan(response))
 
     def _keep_final_statuses(self, record: Record, request: Request, *, is_success: bool) -> None:

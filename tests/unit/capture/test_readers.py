@@ -239,7 +239,7 @@ BAD: list[tuple[bytes, str]] = [
     ),
     (
         yaml_cassette(string=b"\x00", response_headers={"content-encoding": ["br"]}),
-        "entry 1 of a VCR cassette has a body compressed with br (unsupported): record the decompressed body",
+        "entry 1 of a VCR cassette has a body compressed with br, for which no decoder is installed: install brotli",
     ),
     (
         BOMB.encode() + yaml_cassette(body="BODY").replace(b"body: BODY", b"body: *i"),

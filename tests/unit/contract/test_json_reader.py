@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
+import sys
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +15,7 @@ from hypothesis import strategies as st
 from support.bodies import order, put, request_body, rules_at
 from support.examples import TEXT
 
-from pytest_veeqo_alloc import Contract, Interaction, Request
+from pytest_veeqo_alloc import Contract, Interaction, Request, Response
 from pytest_veeqo_alloc.contract.json_reader import nests_deeper, read
 
 CONTRACT = Contract("strict")
@@ -187,3 +191,97 @@ def test_depth_is_counted_in_levels_of_arrays_and_objects(value: object, more: i
         value = [value]
     assert not nests_deeper(value, levels + more)
     assert levels + more == 0 or nests_deeper(value, levels + more - 1)
+
+
+@pytest.mark.parametrize("coding", ["gzip", ""])
+def test_compressed_body_is_checked_decompressed(coding: str) -> None:
+    def headers(*others: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+        return (("content-type", "application/json"), ("content-encoding", coding), *others)
+
+    sent = gzip.compress(json.dumps(put(request_body(), "/allocation/warehouse_id", "5")).encode())
+    request = Request("POST", "/orders/1/allocations", headers(("x-api-key", "k")), sent)
+    assert rules_at(CONTRACT.check(Interaction(request))) == [("wrong-type", "/allocation/warehouse_id")]
+    got = gzip.compress(json.dumps(put(order(), "/id", "1")).encode())
+    answer = Response(201, headers(("location", "/orders/1")), got)
+    assert ("wrong-type", "/id") in rules_at(CONTRACT.check(Interaction(None, answer)))
+
+
+def test_body_in_an_unsupported_coding_names_the_coding(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("brotli", "brotlicffi"):
+        monkeypatch.setitem(sys.modules, name, None)
+    answer = Response(201, (("content-encoding", "br"),), b"\x1b\x00\xf8\xff")
+    (finding,) = (found for found in CONTRACT.check(Interaction(None, answer)) if found.location == "body")
+    assert (finding.rule, finding.got) == ("not-utf8", "a body compressed with br, for which no decoder is installed")
+    assert finding.remedy == "install brotli (extra: pytest-veeqo-alloc[brotli])"
+
+
+def test_error_body_is_searched_decompressed() -> None:
+    trace = gzip.compress(b'Traceback (most recent call last)\n  File "/srv/app.py", line 1, in allocate')
+    answer = Response(500, (("content-encoding", "gzip"),), trace)
+    assert ("error-leaks-internals", "") in rules_at(CONTRACT.check(Interaction(None, answer)))
+
+
+def test_numbers_and_containers_of_other_json_parsers_are_json() -> None:
+    text = json.dumps(order())
+    assert list(CONTRACT.check_body("response", json.loads(text, parse_float=Decimal, parse_int=Decimal))) == []
+    assert list(CONTRACT.check_body("response", text)) == []
+    assert list(CONTRACT.check_body("response", bytearray(text.encode()))) == []
+    body = put(request_body(), "/allocation/line_items_attributes", ({"sellable_id": 1, "quantity": Decimal(1)},))
+    assert list(CONTRACT.check_body("request", body)) == []
+    assert rules_at(CONTRACT.check_body("request", put(body, "/allocation/warehouse_id", Decimal("1.5")))) == [
+        ("id-not-positive-integer", "/allocation/warehouse_id")
+    ]
+
+
+@pytest.mark.parametrize("number", [Decimal("NaN"), Decimal("sNaN"), Decimal("-Infinity"), Decimal("1e400")])
+def test_decimal_that_is_not_finite_is_found(number: Decimal) -> None:
+    body = put(order(), "/total_price", number)
+    assert rules_at(CONTRACT.check_body("response", body)) == [("non-finite-number", "/total_price")]
+
+
+def test_nested_tuples_are_too_deep() -> None:
+    body: Any = ()
+    for _ in range(100_000):
+        body = (body,)
+    assert rules_at(CONTRACT.check_body("response", body)) == [("too-deep", "")]
+
+
+@pytest.mark.parametrize("text", ["{", '\n {"id": ', "[1,"])
+def test_truncated_text_is_not_json(text: str) -> None:
+    assert rules_at(CONTRACT.check_body("response", text)) == [("not-json", "")]
+    assert rules_at(CONTRACT.check_body("response", text.encode())) == [("not-json", "")]
+
+
+FORM = b"allocation%5Bwarehouse_id%5D=5&allocation[line_items_attributes][][quantity]=1"
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body", "got"),
+    [
+        ("application/x-www-form-urlencoded", FORM, "a form, not JSON"),
+        ("multipart/form-data; boundary=x", b"--x\r\n", "a multipart form, not JSON"),
+        ("text/html", b"<html>", "HTML, not JSON"),
+        ("application/xml", b"<a/>", "another media type, not JSON"),
+    ],
+)
+def test_wrong_media_type_explains_a_body_that_is_not_json(media_type: str, body: bytes, got: str) -> None:
+    headers = (("x-api-key", "k"), ("content-type", media_type), ("location", "/orders/1"))
+    (sent,) = CONTRACT.check(Interaction(Request("POST", "/orders/1/allocations", headers, body)))
+    assert (sent.rule, sent.got) == ("request-media-type", got)
+    assert "with json=" in sent.remedy
+    (answered,) = CONTRACT.check(Interaction(None, Response(201, headers, body)))
+    assert (answered.rule, answered.got) == ("response-media-type", got)
+
+
+def test_body_that_is_not_json_stays_an_error_where_the_media_type_is_a_warning() -> None:
+    headers = (("x-api-key", "k"), ("content-type", "application/x-www-form-urlencoded"))
+    request = Request("POST", "/orders/1/allocations", headers, FORM)
+    (finding,) = Contract("lenient").check(Interaction(request))
+    assert (finding.rule, finding.severity, finding.got) == ("not-json", "error", "a form, not JSON")
+
+
+@pytest.mark.parametrize("body", [FORM, b"a=1", b"allocation[]=1"])
+def test_form_declared_as_json_is_called_a_form(body: bytes) -> None:
+    headers = (("x-api-key", "k"), ("content-type", "application/json"))
+    (finding,) = CONTRACT.check(Interaction(Request("POST", "/orders/1/allocations", headers, body)))
+    assert (finding.rule, finding.got, finding.remedy) == ("not-json", "a form", "send JSON, not a form")

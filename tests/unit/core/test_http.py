@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import re
+import sys
+import zlib
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -56,3 +61,87 @@ def test_body_with_too_many_layers_of_gzip_stays_compressed() -> None:
     for _ in range(6):
         body = gzip.compress(body)
     assert gzip.decompress(decode_content(body, ()) or b"") == b"[]"
+
+
+class StubDecoder:
+    """The interface of `brotli.Decompressor`, with another compression."""
+
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj(-zlib.MAX_WBITS)
+
+    def process(self, data: bytes) -> bytes:
+        return self._zlib.decompress(data)
+
+    decompress = process
+
+    def is_finished(self) -> bool:
+        return self._zlib.eof
+
+    eof = property(is_finished)
+
+
+def stub_compress(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(data) + packer.flush()
+
+
+@pytest.fixture
+def decoders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install stubs in place of the packages that decompress br and zstd."""
+    for name in ("brotli", "compression.zstd", "backports.zstd"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "brotlicffi", SimpleNamespace(Decompressor=StubDecoder))
+    stub = SimpleNamespace(ZstdDecompressor=lambda: SimpleNamespace(decompressobj=StubDecoder))
+    monkeypatch.setitem(sys.modules, "zstandard", stub)
+
+
+@pytest.mark.usefixtures("decoders")
+@pytest.mark.parametrize("coding", ["br", "zstd", "BR", " identity, br ", "gzip, br", "br, gzip", "gzip,br,zstd"])
+def test_br_and_zstd_are_undone_in_the_order_of_the_header(coding: str) -> None:
+    text = b'{"id": 1}' * 100
+    body = text
+    for name in coding.lower().replace("identity", "").split(","):
+        if name.strip():
+            body = gzip.compress(body) if name.strip() == "gzip" else stub_compress(body)
+    assert decode_content(body, (("content-encoding", coding),)) == text
+    assert decode_content(body, tuple(("Content-Encoding", name) for name in coding.split(","))) == text
+
+
+@pytest.mark.usefixtures("decoders")
+@pytest.mark.parametrize("change", [lambda body: body[:-3], lambda body: b"\xff" + body], ids=["truncated", "corrupt"])
+@pytest.mark.parametrize("coding", ["br", "zstd"])
+def test_damaged_br_or_zstd_names_the_coding(coding: str, change: Any) -> None:
+    with pytest.raises(ContentDecodingError, match=f"a body compressed with {coding} that is (truncated|corrupt)"):
+        decode_content(change(stub_compress(b"[" * 5000)), (("content-encoding", coding),))
+
+
+@pytest.mark.usefixtures("decoders")
+def test_br_that_expands_beyond_the_limit_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_veeqo_alloc.core.http.MAX_BYTES", 1000)
+    with pytest.raises(ContentDecodingError, match="truncated or too large"):
+        decode_content(stub_compress(b"x" * 1001), (("content-encoding", "br"),))
+
+
+@pytest.mark.parametrize(
+    ("coding", "package"), [("br", r"brotli \(extra: pytest-veeqo-alloc\[brotli\]\)"), ("zstd", "zstandard")]
+)
+def test_coding_without_a_decoder_is_named_with_its_package(
+    coding: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("brotli", "brotlicffi", "compression.zstd", "backports.zstd", "zstandard"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ContentDecodingError, match=f"compressed with {coding}, for which no decoder") as caught:
+        decode_content(b"\x1b\x00\xf8", (("content-encoding", coding),))
+    assert re.fullmatch(f"install {package}", caught.value.remedy)
+
+
+@pytest.mark.parametrize("text", [b"<html></html>", b'\n{"id": 1}', b"[]", b"plain", "\u00e9".encode(), b'"a\\tb"'])
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip", "deflate", "gzip, br", "br, br", "compress"])
+def test_text_was_decompressed_by_the_client(text: bytes, coding: str) -> None:
+    assert decode_content(text, (("content-encoding", coding),)) == text
+
+
+def test_brotli_package_undoes_br() -> None:
+    brotli = pytest.importorskip("brotli")
+    text = b'{"id": 1}' * 5000
+    assert decode_content(brotli.compress(text), (("content-encoding", "br"),)) == text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import re
@@ -183,6 +184,20 @@ def test_key_of_the_fake_in_the_url_is_found(fake: Fake) -> None:
 def test_unwrapped_request_is_answered_and_found(fake: Fake) -> None:
     fake.expect_finding("request-not-wrapped")
     assert post(fake, allocation_request()["allocation"]).status_code == 201
+
+
+def test_compressed_request_is_carried_out(fake: Fake) -> None:
+    body = gzip.compress(json.dumps(allocation_request()).encode())
+    url, more = f"{fake.url}{PATH}", {"content-type": "application/json", "content-encoding": "gzip"}
+    assert requests.post(url, data=body, headers={**headers(fake), **more}, timeout=10).status_code == 201
+    assert fake.findings.ok
+
+
+def test_form_is_rejected_with_its_cause(fake: Fake) -> None:
+    answer = requests.post(f"{fake.url}{PATH}", data={"a": "1"}, headers=headers(fake), timeout=10)
+    assert answer.status_code == 400
+    assert "got a form, not JSON" in answer.json()["error_messages"]
+    fake.expect_finding("request-media-type")
 
 
 @pytest.mark.parametrize(("body", "status"), [(b"{", 400), (b"", 400), (b'{"allocation": []}', 422), (b"[1]", 422)])
@@ -439,7 +454,7 @@ def test_one_exchange_matches_the_path_once_and_parses_the_body_once(monkeypatch
 
         return called
 
-    for module in ("checker", "allocations"):
+    for module in ("json_reader", "allocations"):
         monkeypatch.setattr(f"pytest_veeqo_alloc.contract.{module}.read", counted("read", json_reader.read))
     monkeypatch.setattr(Operation, "order_segment", counted("match", Operation.order_segment))
     assert handle(Fake(Engine())).plan.response.status == 201
