@@ -105,6 +105,13 @@ class Call:
         """The client's exception, or None if it returned normally or has not returned."""
         return self.outcome.exception() if self.outcome.done() else None
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether the fake refused all requests of the client."""
+        self.fake.settle()
+        answers = [interaction.response for interaction in self.fake.interactions]
+        return bool(answers) and not any(answer is not None and answer.is_success for answer in answers)
+
 
 class ClientUnderTest:
     """The client under test, with assertions about its behaviour. *start_fake* starts a fake on a port of its own.

@@ -20,6 +20,7 @@ from pytest_veeqo_alloc.contract.http_rules import is_json_type
 from pytest_veeqo_alloc.contract.json_reader import read
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Response
+from pytest_veeqo_alloc.coverage.collector import origin_of
 from pytest_veeqo_alloc.coverage.listeners import Listener
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import RefusedError, SendError
@@ -43,10 +44,12 @@ Requests = Iterable[Callable[[], Interaction]]
 _SHAPES = ((2, 1), (1, 2))
 """The number of line items, and the units in each of them, of the documented allocations that follow the first."""
 
+WRONG_KEY = "not-the-key-of-anybody"
+
 _PAYLOADS = 8
 _ORDERS = range(7_000_001, 7_002_001)
 _WAREHOUSE, _SELLABLES, _UNITS = 1784, (1226615, 1226616), 3
-_MAX_LINES, _WIDTH = 10, 110
+_MAX_LINES, _WIDTH = 10, 500
 
 
 class ServerUnderTest:
@@ -63,6 +66,7 @@ class ServerUnderTest:
         self.engine, self.is_free = engine, pool.is_any
         self._live, self._unused = live, deque(_free_orders() if pool.is_any else pool)
         self._sent: dict[str, list[Interaction] | UncoveredError] = {}
+        self._checked: dict[tuple[int, bool], tuple[Interaction, Findings]] = {}
 
     def take(self, lines: int = 1, units: int = 1) -> PoolOrder:
         """Take an unused order with *units* units of *lines* sellables. Raise UncoveredError if no such order is left."""
@@ -106,7 +110,7 @@ class ServerUnderTest:
             return []
 
     def require_api(self) -> None:
-        """Send the first documented allocation. Raise UnusableError if the response is an error or not JSON."""
+        """Send the first documented allocation. Raise UnusableError unless the response is a success with an order."""
         self.send_if_covered("first", [self._allocate_first])
 
     def documented(self) -> list[Interaction]:
@@ -117,7 +121,7 @@ class ServerUnderTest:
 
     def _allocate_first(self) -> Interaction:
         interaction = self._allocate(1, 1)
-        self._validate_api(response_of(interaction), interaction)
+        self._validate_api(interaction)
         return interaction
 
     def _allocate(self, lines: int, units: int) -> Interaction:
@@ -149,12 +153,12 @@ class ServerUnderTest:
         except SendError as error:
             raise UnusableError(str(error)) from None
 
-    def _validate_api(self, response: Response, interaction: Interaction) -> None:
-        media_type = response.header("content-type")
-        is_json = media_type is None or is_json_type(media_type) or read(response.body).readable
-        if response.is_success and is_json:
+    def _validate_api(self, interaction: Interaction) -> None:
+        response = response_of(interaction)
+        defect = _body_defect(response, self._check(interaction, broken=False))
+        if response.is_success and not defect:
             return
-        what = f"{response.status}{'' if is_json else ' and a body that is not JSON'}"
+        what = f"{response.status}{f' and {defect}' if defect else ''}"
         hint = "redirects are not followed" if 300 <= response.status < 400 else "check the URL, order and API key"
         order_id = tables().operation.order_id(interaction.request.url) if interaction.request else ""
         target = self._live.target
@@ -163,11 +167,20 @@ class ServerUnderTest:
     def assert_rule(self, rule: str, interactions: Iterable[Interaction], *, broken: bool = False) -> None:
         """Fail the test if one of *interactions* breaks *rule*. If *broken*, their requests are broken on purpose."""
         __tracebackhide__ = True
-        context = CheckContext(broken_request=broken)
         self._conclude(
-            (interaction, self.engine.check(interaction, context).where(lambda finding: finding.rule == rule))
+            (interaction, self._check(interaction, broken=broken).where(lambda finding: finding.rule == rule))
             for interaction in interactions
         )
+
+    def _check(self, interaction: Interaction, *, broken: bool) -> Findings:
+        """Return all findings about *interaction*, which is counted once. Only the test of a rule reports its findings."""
+        key, context = (id(interaction), broken), CheckContext(broken_request=broken)
+        if key not in self._checked:
+            findings = self.engine.evaluate(interaction, context)
+            if self.engine.is_counting:
+                self.engine.publish(origin_of(interaction), interaction, findings, context)
+            self._checked[key] = (interaction, findings)  # an id is unique only as long as its object is kept
+        return self._checked[key][1]
 
     def assert_behaviour(self, rule: str, tried: Iterable[tuple[Interaction, Breach | None]]) -> None:
         """Fail the test if *tried* has a breach of *rule*, each with the interaction that shows it."""
@@ -188,7 +201,7 @@ class ServerUnderTest:
         merged = self.engine.merge(findings for _, findings in pairs)
         merged = merged.with_findings(dict.fromkeys(merged), merged.accepted)
         failed = [interaction for interaction, findings in pairs if not findings.ok]
-        self.report(merged, curl_command(failed[0].request) if failed and failed[0].request else "")
+        self.report(merged, _command(failed[0]) if failed else "")
         if failed:
             text = f"the server: {self.engine.violation(merged)}\n\n{exchange_text(failed[0], len(failed) - 1)}"
             pytest.fail(text, pytrace=False)
@@ -200,14 +213,26 @@ def accepted(rule: str, interaction: Interaction) -> Breach | None:
     return Breach(rule, None, str(response.status), location="status") if response.is_success else None
 
 
+def _body_defect(response: Response, findings: Findings) -> str:
+    """Return what is wrong with a body in which there is nothing to test, otherwise an empty string."""
+    if not response.body:
+        return "no body"
+    media_type = response.header("content-type")
+    if media_type is not None and not is_json_type(media_type) and not read(response.body).readable:
+        return "a body that is not JSON"
+    return "a body that is not an order" if any(finding.rule == "not-an-order" for finding in findings) else ""
+
+
+def _command(interaction: Interaction) -> str:
+    return "" if interaction.request is None else curl_command(interaction.request, shown_keys=(WRONG_KEY,))
+
+
 def exchange_text(interaction: Interaction, more: int) -> str:
     """Return the request of *interaction* as a shell command of at most 10 lines, and the status and type that came."""
-    response = response_of(interaction)
-    lines = []
-    for line in curl_command(interaction.request).splitlines() if interaction.request else ():
-        lines += [line[start : start + _WIDTH] for start in range(0, len(line), _WIDTH)]
-    if len(lines) > _MAX_LINES:
-        lines = [*lines[: _MAX_LINES - 1], "... (the JUnit report has the whole command)"]
+    response, command = response_of(interaction), _command(interaction)
+    lines = [line if len(line) <= _WIDTH else f"{line[:_WIDTH]} ..." for line in command.splitlines()[:_MAX_LINES]]
+    if "\n".join(lines) != command:
+        lines.append("... (the JUnit report has the whole command)")
     came = f"{response.status}, {response.header('content-type') or 'no content type'}"
     others = [f"  and {more} more such requests"] if more else []
     return "\n".join(["  sent", *(f"      {line}" for line in lines), f"  came    {came}", *others])

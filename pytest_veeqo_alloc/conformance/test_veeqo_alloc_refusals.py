@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from pytest_veeqo_alloc.conformance.server_under_test import (
+    WRONG_KEY,
     Requests,
     ServerUnderTest,
     allocation_body,
@@ -39,7 +40,7 @@ NOT_INTEGERS = ("P-447452", "1.5", "%00", "1%27%20OR%201=1")
 BROKEN_RULES = [*(rule for rule in REQUEST_MUTATIONS if rule != "undocumented-field"),
                 *(rule for rule in MALFORMED if rule not in REQUEST_MUTATIONS), "order-id-not-integer"]  # fmt: skip
 MEDIA_TYPES = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "")
-WRONG_KEYS = ("", "not-the-key-of-anybody")
+WRONG_KEYS = ("", WRONG_KEY)
 METHODS = ("GET", "PUT", "PATCH", "DELETE")
 
 

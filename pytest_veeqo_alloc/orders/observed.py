@@ -61,6 +61,14 @@ def _add_milliseconds(value: Any) -> Any:
     return value
 
 
+def with_nulls(order: dict[str, Any], pointers: Iterable[str]) -> dict[str, Any]:
+    """Set the members of *order* at *pointers*, which have `*` for array indexes, to null in place. Return *order*."""
+    for pointer in pointers:
+        for owner, name in _members(order, pointer):
+            owner[name] = None
+    return order
+
+
 def nullable_pointers() -> tuple[str, ...]:
     """Return the pointers of members with a documented type that were null in responses of the live API."""
     return _pointers("null-value")

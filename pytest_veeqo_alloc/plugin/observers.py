@@ -21,7 +21,6 @@ WARNING_PROPERTY = "veeqo_alloc_warning"
 COMMAND_PROPERTY = "veeqo_alloc_command"
 """The user property of a failed conformance test that holds its request as a shell command."""
 
-_MAX_COMMAND = 100_000
 MAX_WARNINGS = 20
 """The maximum number of warnings that are kept for a test."""
 
@@ -57,25 +56,24 @@ def _untraced(violation: ContractViolation, problems: Sequence[str]) -> BaseExce
     return untraced(violation.findings, violation.hint)
 
 
-def record_warnings(item: pytest.Item, findings: Findings, *, of_suite: bool = False) -> None:
-    """Record each distinct warning for the summary, up to `MAX_WARNINGS` for the test.
-
-    A warning of the conformance suite (*of_suite*) also has the name of the test and what was found.
-    """
+def record_warnings(item: pytest.Item, findings: Findings) -> None:
+    """Record each distinct warning for the summary, up to `MAX_WARNINGS` for the test."""
     known = [text for name, text in item.user_properties if name == WARNING_PROPERTY]
     for finding in findings.warnings:
         text = f"{finding.rule} at {finding.side} {finding.place}"
-        text = f"{item.name}: {text}: {finding.message}" if of_suite else text
         if text not in known and len(known) < MAX_WARNINGS:
             known.append(text)
             item.user_properties.append((WARNING_PROPERTY, text))
 
 
 def record_suite_test(item: pytest.Item, findings: Findings, command: str = "") -> None:
-    """Record the warnings of a conformance test, and the shell command that repeats its failing request."""
-    record_warnings(item, findings, of_suite=True)
+    """Record the warnings of a conformance test as one text, and the shell command that repeats its failing request."""
+    if warnings := findings.warnings:
+        more = f", and {len(warnings) - 1} more" if len(warnings) > 1 else ""
+        text = f"{item.name}: at {warnings[0].side} {warnings[0].place}: {warnings[0].message}{more}"
+        item.user_properties.append((WARNING_PROPERTY, text))
     if command:
-        item.user_properties.append((COMMAND_PROPERTY, command[:_MAX_COMMAND]))
+        item.user_properties.append((COMMAND_PROPERTY, command))
 
 
 def recorded(report: Any, name: str) -> list[Any]:

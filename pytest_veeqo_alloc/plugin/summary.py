@@ -46,7 +46,7 @@ def conformance_lines(reports: list[Any]) -> Iterator[str]:
         if reason := uncovered_reason(report):
             missing.setdefault(reason, []).append(report.nodeid.rpartition("::")[2])
     if missing:
-        yield f"veeqo-alloc: INCOMPLETE: {sum(map(len, missing.values()))} tests could not be run against this server"
+        yield f"veeqo-alloc: INCOMPLETE: {sum(map(len, missing.values()))} tests could not be run"
     for reason, tests in list(missing.items())[:_MAX_LINES]:
         yield f"veeqo-alloc:   {printable(f'{reason}: {_listed(tests, 2)}')}"
 

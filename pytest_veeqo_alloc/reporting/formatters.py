@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -17,6 +17,8 @@ from pytest_veeqo_alloc.coverage.report_model import Drift, ReportComparison, ru
 from pytest_veeqo_alloc.reporting.report_file import RunReport
 
 _MAX_RULES = 8
+_MAX_ARGUMENT, _CONTINUED = 100_000, " \\\n  "
+_OCTAL = [chr(byte) if 32 <= byte < 127 and chr(byte) not in "%-\\" else f"\\{byte:03o}" for byte in range(256)]
 
 
 def print_error(sentence: str) -> None:
@@ -93,24 +95,42 @@ def github_lines(run: CheckRun) -> Iterator[str]:
         yield _workflow_command("error", file, "unreadable", sentence)
 
 
-def curl_command(request: Request) -> str:
-    """Return a shell command that sends *request* again. The environment variable VEEQO_ALLOC_API_KEY replaces its key."""
-    lines = [f"curl -X {shlex.quote(request.method)} {shlex.quote(request.url)}"]
-    for name, value in request.headers:
-        is_key = name.lower() in ("x-api-key", "authorization")
-        key = '"$VEEQO_ALLOC_API_KEY"' if name.lower() == "x-api-key" else '"Bearer $VEEQO_ALLOC_API_KEY"'
-        lines.append(f"-H {shlex.quote(f'{name}: ')}{key}" if is_key else f"-H {shlex.quote(f'{name}: {value}')}")
-    if request.body:
-        lines.append(f"--data-binary {_shell_text(request.body)}")
-    return " \\\n  ".join(lines)
+def curl_command(request: Request, *, shown_keys: Collection[str] = ()) -> str:
+    """Return a command for any POSIX shell that sends *request* again.
+
+    The environment variable VEEQO_ALLOC_API_KEY replaces its API key, unless the key is one of *shown_keys*.
+    """
+    lines = [f"curl -g -X {shlex.quote(request.method)} {shlex.quote(request.url)}"]
+    lines += [f"-H {_header(name, value, shown_keys)}" for name, value in request.headers]
+    if request.body is None:
+        return _CONTINUED.join(lines)
+    if request.header("content-type") is None:
+        lines.append("-H 'Content-Type:'")  # otherwise curl declares a form
+    printer, text = _printed(request.body)
+    if not printer:
+        return _CONTINUED.join([*lines, f"--data-raw {text}"])
+    return f"{printer} {text} |\n{_CONTINUED.join([*lines, '--data-binary @-'])}"
 
 
-def _shell_text(body: bytes) -> str:
+def _header(name: str, value: str, shown_keys: Collection[str]) -> str:
+    is_bearer = name.lower() == "authorization"
+    if (is_bearer or name.lower() == "x-api-key") and value not in shown_keys:
+        return f'{shlex.quote(f"{name}: ")}"{"Bearer " if is_bearer else ""}$VEEQO_ALLOC_API_KEY"'
+    return shlex.quote(f"{name}: {value}")
+
+
+def _printed(body: bytes) -> tuple[str, str]:
+    """Return *body* as an argument of a shell command, and before it the command that prints it, if it needs one.
+
+    An argument of a program, unlike one of the shell's own `printf`, has no control characters and at most 128 KB.
+    """
     try:
         text = body.decode()
     except UnicodeDecodeError:
-        return "$'" + "".join(f"\\x{byte:02x}" for byte in body) + "'"
-    return shlex.quote(text)
+        text = "\0"
+    if not text.isprintable():
+        return "printf", shlex.quote("".join(map(_OCTAL.__getitem__, body)))
+    return ("printf %s" if len(body) > _MAX_ARGUMENT else ""), shlex.quote(text)
 
 
 def _workflow_command(kind: str, file: str, title: str, message: str) -> str:

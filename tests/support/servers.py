@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from pytest_veeqo_alloc.spec.loader import read_shipped_text
@@ -49,6 +50,18 @@ def redirecting(location: str) -> type[Allocating]:
             self.end_headers()
 
     return Redirecting
+
+
+def recording(received: list[tuple[str, Message, bytes]]) -> type[Allocating]:
+    """Return a handler that appends the path, the headers and the body of every POST to *received*."""
+
+    class Recording(Allocating):
+        def do_POST(self) -> None:  # the name that http.server looks for
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            received.append((self.path, self.headers, body))
+            self.answer(201, ORDER)
+
+    return Recording
 
 
 def answering(*statuses: int) -> type[Allocating]:
