@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import methodcaller
 from typing import Any
@@ -17,6 +17,7 @@ from pytest_veeqo_alloc.core.text import describe_number
 _requested_sellable_id = methodcaller("get", "sellable_id")
 
 Units = dict[int, float]  # quantities by sellable id
+Quantities = dict[float, float]  # the same, with ids as a body has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +143,8 @@ def request_line_breaches(body: Any) -> list[Breach]:
 
 
 def echo_breaches(order: Object, order_id: int | None, request_body: Any) -> list[Breach]:
-    """Return a breach for a wrong order id, and another if no allocation matches the request."""
-    breaches = _allocation_echo(order, request_body)
+    """Return a breach for a wrong order id, and another if the allocations do not match the request."""
+    breaches = _allocation_breaches(order, request_body)
     shown = number(order.get("id"))
     if order_id is not None and shown is not None and shown != order_id:
         wanted = f"{describe_number(order_id)}, as in the path"
@@ -151,24 +152,51 @@ def echo_breaches(order: Object, order_id: int | None, request_body: Any) -> lis
     return breaches
 
 
-def _allocation_echo(order: Object, request_body: Any) -> list[Breach]:
+def _allocation_breaches(order: Object, request_body: Any) -> list[Breach]:
+    """Return a breach unless *order* may contain the requested allocation. Unreadable allocations may be that one."""
     requested = as_object(wrapped_allocation(request_body)[0])
     warehouse = number(requested.get("warehouse_id"))
     lines = quantities(requested.get("line_items_attributes"), _requested_sellable_id)
-    allocations, is_complete = order.get("allocations"), order.get("allocated_completely")
-    if warehouse is None or not lines or not isinstance(allocations, list) or not isinstance(is_complete, bool):
+    allocations = order.get("allocations")
+    if warehouse is None or not lines or not isinstance(allocations, list):
         return []
-    if any(_may_match(allocation, warehouse, lines, is_complete) for allocation in map(as_object, allocations)):
+    held = [
+        (number(_warehouse_id(allocation)), quantities(allocation.get("line_items"), sellable_id_of))
+        for allocation in map(as_object, allocations)
+    ]
+    readable = [(place, units) for place, units in held if place is not None and units is not None]
+    if len(readable) < len(held):
         return []
-    wanted = f"an allocation of requested sellables in warehouse {describe_number(warehouse)}"
-    return [Breach("allocation-echo", "/allocations", "no such allocation", wanted)]
+    here = [units for place, units in readable if place == warehouse]
+    if all(lines.keys().isdisjoint(units) for units in here):
+        wanted = f"an allocation of a requested sellable in warehouse {describe_number(warehouse)}"
+        return [Breach("allocation-echo", "/allocations", "no such allocation", wanted)]
+    total = _sum(units for _, units in readable)
+    ordered = quantities(order.get("line_items"), sellable_id_of) if order.get("allocated_completely") is True else None
+    if any(_may_be_new(units, lines, total, ordered) for units in (*here, _sum(here))):
+        return []
+    shown = " and ".join(
+        f"{describe_number(quantity)} of sellable {sellable}" for sellable, quantity in here[-1].items()
+    )
+    return [Breach("allocation-quantity", "/allocations", shown)]
 
 
-def _may_match(allocation: Object, warehouse: float, lines: dict[float, float], is_complete: bool) -> bool:
-    """Return whether *allocation* is unreadable or as requested. Unless *is_complete*, it may have fewer units."""
-    shown_warehouse = number(_warehouse_id(allocation))
-    shown = quantities(allocation.get("line_items"), sellable_id_of)
-    if shown_warehouse is None or shown is None:
-        return True
-    is_part = all(sellable in lines and quantity <= lines[sellable] for sellable, quantity in shown.items())
-    return shown_warehouse == warehouse and (shown == lines if is_complete else is_part)
+def _may_be_new(units: Quantities, lines: Quantities, total: Quantities, ordered: Quantities | None) -> bool:
+    """Return whether *units* may be the requested *lines*. With *ordered*, they must be all that were still open."""
+    if any(quantity > lines.get(sellable, 0) for sellable, quantity in units.items()):
+        return False
+    for sellable, requested in lines.items() if ordered is not None else ():
+        shown = units.get(sellable, 0)
+        still_open = (ordered or {}).get(sellable, 0) - total.get(sellable, 0) + shown
+        if shown not in (requested, max(still_open, 0)):
+            return False
+    return True
+
+
+def _sum(several: Iterable[Quantities]) -> Quantities:
+    """Return the sums by sellable id, since a server may spread an allocation, or merge several."""
+    total: Quantities = {}
+    for units in several:
+        for sellable, quantity in units.items():
+            total[sellable] = total.get(sellable, 0) + quantity
+    return total

@@ -14,12 +14,11 @@ from pytest_veeqo_alloc.contract.error_responses import error_body_breaches
 from pytest_veeqo_alloc.contract.field_table import Shape
 from pytest_veeqo_alloc.contract.findings import Accepted, Breach, Finding, Findings
 from pytest_veeqo_alloc.contract.http_rules import (
-    LONG_KEY,
     Operation,
     explaining_media_type_breach,
     key_breaches,
-    keys_of,
     location_breaches,
+    long_keys,
     media_type_breach,
     order_id_in,
     status_breaches,
@@ -170,14 +169,11 @@ def _response(
     operation = tables.operation
     status = status_breaches(response.status, operation, context.expected, context.broken_request, context.is_final)
     if body is None:
-        return [
-            *status,
-            *(
-                error_body_breaches(decode_content_or_empty(response.body, response.headers))
-                if response.status >= 400
-                else []
-            ),
-        ]
+        if response.status < 400:
+            return status
+        keys = () if parsed is None else long_keys(parsed.request, operation, context.known_keys)
+        body_sent = decode_content_or_empty(response.body, response.headers)
+        return [*status, *error_body_breaches(body_sent, keys)]
     if response.status in (204, 205) and not response.body:
         return status
     found, is_readable = _body("response", body, tables)
@@ -245,8 +241,7 @@ def to_findings(raw: RawResult, tables: Tables, settings: Settings) -> Findings:
     findings = _without_consequences(findings)
     findings.sort(key=_place)
     if (findings or accepted) and interaction.request is not None:
-        keys = (*keys_of(interaction.request, tables.operation), *raw.context.known_keys)
-        keys = tuple(key for key in keys if len(key) >= LONG_KEY)
+        keys = long_keys(interaction.request, tables.operation, raw.context.known_keys)
         findings = [finding.mask_keys(keys) for finding in findings]
         accepted = [Accepted(entry.finding.mask_keys(keys), entry.reason) for entry in accepted]
     return Findings(tuple(findings), tuple(accepted), settings.profile, tables.operation.name)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +67,7 @@ MESSAGES = frozenset(
 )
 """All strings in the bodies of the error responses. They are public, so redaction keeps them."""
 
-_SEARCHED = 1_000_000  # bytes at the start of an error body
+_SEARCHED = 1_000_000  # characters at the start of an error body
 
 _SOURCE = r"rb|erb|py|js|ts|php|java|jsp|go|cs|cshtml|aspx|dll|exe|exs?|sql|log|conf|ini|env|pem|key"
 
@@ -88,16 +89,19 @@ _INTERNALS = (
 )  # fmt: skip
 
 
-def error_body_breaches(body: bytes | None) -> list[Breach]:
-    """Return a breach if the error body exposes server internals, and another if its format is unknown."""
+def error_body_breaches(body: bytes | None, keys: Iterable[str] = ()) -> list[Breach]:
+    """Return a breach if the error body exposes server internals or *keys*, and another if its format is unknown."""
     if not body:
         return []
-    # A JSON string hides line breaks, quotes and slashes behind backslashes.
-    text = body[:_SEARCHED].decode("utf-8", "replace")
-    text = text.replace("\\n", "\n").replace('\\"', '"').replace("\\/", "/")
-    found = next((name for name, pattern in _INTERNALS if pattern.search(text)), None)
-    breaches = [Breach("error-leaks-internals", "", found)] if found else []
     reading = read(body)
+    text = json.dumps(reading.value, ensure_ascii=False) if reading.readable else body.decode("utf-8", "replace")
+    # A JSON string hides line breaks, quotes and slashes behind backslashes, and a page hides quotes behind entities.
+    text = text[:_SEARCHED].replace("\\n", "\n").replace('\\"', '"').replace("\\\\", "\\").replace("\\/", "/")
+    text = html.unescape(text)
+    found = next((name for name, pattern in _INTERNALS if pattern.search(text)), None)
+    if any(key in text for key in keys):
+        found = "the API key of the request"
+    breaches = [Breach("error-leaks-internals", "", found)] if found else []
     if not reading.readable or nests_deeper(reading.value, MAX_DEPTH):
         breaches.append(Breach("error-body-shape", "", "text that is not JSON"))
     elif not _has_observed_form(reading.value):

@@ -156,6 +156,11 @@ def keys_of(request: Request, operation: Operation) -> list[str]:
     return [key.strip() for key in keys if key.strip()]
 
 
+def long_keys(request: Request, operation: Operation, known_keys: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the API keys of *request*, and *known_keys*, that are too long to occur in a text by chance."""
+    return tuple(key for key in (*keys_of(request, operation), *known_keys) if len(key) >= LONG_KEY)
+
+
 def is_credential(name: str) -> bool:
     """Return whether *name* is a typical name for a key, token or password."""
     return _CREDENTIAL.fullmatch(re.sub(r"[-_.\[\]\s]", "", name).lower()) is not None

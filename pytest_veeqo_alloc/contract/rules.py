@@ -98,8 +98,8 @@ _ROWS: tuple[_Row, ...] = (
      "an empty body, or an error format that the live API uses",
      'answer with {"error_messages": "..."} or {"error_messages": ["..."]}',
      "error responses to other calls of the live API, captured in 2026"),
-    ("error-leaks-internals", "response", "convention", "-we", "an error body that shows internals of the server",
-     "no stack trace, database error or server file path",
+    ("error-leaks-internals", "response", "convention", "wee", "an error body that shows internals of the server",
+     "no API key, stack trace, database error or server file path",
      "answer with a message for the client, and write the details to the server's log",
      "OWASP, 'Improper Error Handling'"),
     # These severities are limited by those of the rules that the request is known to break.
@@ -175,12 +175,14 @@ _ROWS: tuple[_Row, ...] = (
     ("negative-amount", "response", "convention", "-we", "a negative price or cost", "an amount of 0 or more",
      "send an amount of 0 or more; express a reduction as a discount", "common sense"),
     # Orders, compared with the request.
-    ("order-echo", "response", "convention", "-we", "an order other than the requested one",
+    ("order-echo", "response", "convention", "wee", "an order other than the requested one",
      "the order id in the request path", "answer with the requested order", _EXAMPLE_RESPONSE),
-    ("allocation-echo", "response", "convention", "-we", "no allocation that matches the request",
-     "an allocation of requested sellables in the requested warehouse, with at most the requested quantities "
-     "(exactly the requested ones if allocated_completely is true)",
+    ("allocation-echo", "response", "convention", "wee", "no allocation of what was requested",
+     "an allocation of a requested sellable in the requested warehouse",
      "answer with the order as it is after this request", _EXAMPLE_RESPONSE),
+    ("allocation-quantity", "response", "convention", "-we", "an allocation of other units than requested",
+     "only requested sellables, with at most the requested quantities (all that were open if allocated_completely is true)",
+     "allocate what was requested, or answer with a 4xx status", _EXAMPLE_RESPONSE),
 )  # fmt: skip
 
 # Equations that hold in every known order, except anonymised ones: id, summary, wanted (the formula), remedy.
@@ -264,6 +266,15 @@ _SUITE_ROWS: tuple[_Row, ...] = (
     ("race-lost-update", "response", "convention", "-we", "an allocation that was lost among simultaneous ones",
      "the sum of all accepted allocations", "change the stock and the order in one transaction, or lock the order",
      "common sense"),
+    ("refusal-partly-applied", "response", "convention", "-we", "a refused request of which a part was carried out",
+     "no change of the order", "check every line item before you allocate, or undo all of it when one fails",
+     "common sense"),
+    ("stock-not-updated", "response", "convention", "-we", "stock that does not follow an allocation",
+     "stock levels that change by the allocated units", "subtract the allocated units from the available stock, once",
+     _EXAMPLE_RESPONSE),
+    ("chunked-request-refused", "response", "convention", "-we", "a request in chunks that was refused",
+     "a 2xx status, or 411", "read the body until its last chunk, or answer with 411 Length Required",
+     "RFC 9112 section 7.1; RFC 9110 section 15.5.12"),
     ("client-changes-allocation", "client", "convention", "wee", "a client that sends another allocation than it was given",
      "the order, warehouse, sellables and quantities that the client was given",
      "send the ids and quantities as they are, as JSON integers", _EXAMPLE_REQUEST),

@@ -49,7 +49,7 @@ RULES_OF_STAGE: Mapping[str, tuple[str, ...]] = {
     "created": ("location-missing",),
     "located": ("location-invalid", "location-order"),
     "refusal": ("error-body-shape", "error-leaks-internals"),
-    "echo": ("order-echo", "allocation-echo"),
+    "echo": ("order-echo", "allocation-echo", "allocation-quantity"),
     "sequence": (*SEQUENCE_RULES, "unknown-call"),
     **{f"suite {rule}": (rule,) for rule in SUITE_RULES},
 }

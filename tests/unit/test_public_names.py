@@ -85,20 +85,20 @@ def test_every_option_is_also_an_ini_key(request: pytest.FixtureRequest) -> None
 def test_every_rule_keeps_its_id() -> None:
     assert sorted(CATALOGUE) == words("""
         absent-field allocated-sellable allocation-echo allocation-ids-not-distinct allocation-order
-        allocations-not-accumulated api-key-missing available-stock body-missing broken-request-accepted
-        byte-order-mark cassette-format cassette-secret cassette-too-old client-changes-allocation
-        client-hides-failure client-rejects-documented-answer client-retries-forever client-shows-key
-        client-without-timeout completeness datetime-format duplicate-key duplicate-sellable error-body-shape
-        error-leaks-internals id-not-positive-integer json-media-type-refused key-in-url key-not-required
-        key-sent-elsewhere line-item-shape line-items-empty location-invalid location-missing location-order
-        main-image-product margin method-accepted negative-amount non-finite-number not-an-order not-json
-        not-utf8 null-value on-hand-value order-echo order-id-not-integer order-id-not-positive-accepted
-        payment-order profit quantity-not-integer quantity-not-positive race-lost-update repeated-post
-        request-media-type request-not-wrapped required-field response-media-type server-error stock-copies
-        stock-entry-sellable stock-entry-warehouse stock-totals subscription-plan subtotal title-copies
-        too-deep total trailing-data-accepted undocumented-field undocumented-query undocumented-status
-        unexpected-status unknown-call unknown-order-accepted untyped-field-value wrong-method wrong-path wrong-status
-        wrong-type
+        allocation-quantity allocations-not-accumulated api-key-missing available-stock body-missing
+        broken-request-accepted byte-order-mark cassette-format cassette-secret cassette-too-old
+        chunked-request-refused client-changes-allocation client-hides-failure client-rejects-documented-answer
+        client-retries-forever client-shows-key client-without-timeout completeness datetime-format
+        duplicate-key duplicate-sellable error-body-shape error-leaks-internals id-not-positive-integer
+        json-media-type-refused key-in-url key-not-required key-sent-elsewhere line-item-shape line-items-empty
+        location-invalid location-missing location-order main-image-product margin method-accepted
+        negative-amount non-finite-number not-an-order not-json not-utf8 null-value on-hand-value order-echo
+        order-id-not-integer order-id-not-positive-accepted payment-order profit quantity-not-integer
+        quantity-not-positive race-lost-update refusal-partly-applied repeated-post request-media-type
+        request-not-wrapped required-field response-media-type server-error stock-copies stock-entry-sellable
+        stock-entry-warehouse stock-not-updated stock-totals subscription-plan subtotal title-copies too-deep
+        total trailing-data-accepted undocumented-field undocumented-query undocumented-status unexpected-status
+        unknown-call unknown-order-accepted untyped-field-value wrong-method wrong-path wrong-status wrong-type
     """)
     assert list(PROFILES) == ["lenient", "documented", "strict"]
 

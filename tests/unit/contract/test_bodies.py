@@ -45,7 +45,7 @@ def test_there_are_many_cases() -> None:
 READ_FROM_BYTES = {
     "body-missing", "not-json", "not-utf8", "too-deep", "non-finite-number", "byte-order-mark", "duplicate-key",
 }  # fmt: skip
-TOLD_FROM_THE_WHOLE = {"order-echo", "allocation-echo"}
+TOLD_FROM_THE_WHOLE = {"order-echo", "allocation-echo", "allocation-quantity"}
 
 
 def test_every_rule_about_bodies_has_a_failing_case() -> None:

@@ -11,6 +11,7 @@ from support.bodies import BODY, drop, order, put
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response
 
 QUANTITY = "/allocation/line_items_attributes/0/quantity"
+LINE = BODY["allocation"]["line_items_attributes"][0]
 CONTRACT = Contract(
     "documented", rules=dict.fromkeys(("duplicate-sellable", "completeness", "stock-entry-sellable"), "off")
 )
@@ -38,27 +39,44 @@ def test_order_id_that_is_not_an_integer_is_not_compared() -> None:
     assert rules(path="/orders/x/allocations") == []
 
 
-WRONG = [
-    put(BODY, "/allocation/warehouse_id", 5),
-    put(BODY, "/allocation/line_items_attributes/0/sellable_id", 7),
-    put(BODY, QUANTITY, 2),
-    put(
-        BODY,
-        "/allocation/line_items_attributes",
-        [*BODY["allocation"]["line_items_attributes"], {"sellable_id": 9, "quantity": 1}],
-    ),
-]
-
-
-@pytest.mark.parametrize("request_body", WRONG)
-def test_complete_order_without_the_requested_allocation_is_found(request_body: Any) -> None:
+@pytest.mark.parametrize(
+    "request_body",
+    [put(BODY, "/allocation/warehouse_id", 5), put(BODY, "/allocation/line_items_attributes/0/sellable_id", 7)],
+)
+def test_order_without_a_requested_sellable_in_the_requested_warehouse_is_found(request_body: Any) -> None:
     assert rules(request_body) == [("allocation-echo", "/allocations")]
 
 
+PARTIAL = put(order(), "/allocated_completely", False)
+
+
 def test_partial_allocation_may_have_fewer_units_but_not_more() -> None:
-    partial = put(order(), "/allocated_completely", False)
-    assert rules(put(BODY, QUANTITY, 2), partial) == []
-    assert rules(put(BODY, QUANTITY, 0.5), partial) == [("allocation-echo", "/allocations")]
+    assert rules(put(BODY, QUANTITY, 2), PARTIAL) == []
+    assert rules(put(BODY, QUANTITY, 0.5), PARTIAL) == [("allocation-quantity", "/allocations")]
+
+
+def test_allocation_of_another_sellable_is_found() -> None:
+    held = order()["allocations"][0]["line_items"]
+    other = put(held[0], "/sellable/id", 7)
+    body = put(PARTIAL, "/allocations/0/line_items", [*held, other])
+    assert ("allocation-quantity", "/allocations") in rules(BODY, body)
+
+
+def test_complete_order_may_take_the_units_that_were_open() -> None:
+    assert rules(put(BODY, QUANTITY, 2)) == []
+    line = {"sellable_id": 9, "quantity": 1}
+    assert rules(put(BODY, "/allocation/line_items_attributes", [LINE, line])) == []
+
+
+def test_complete_order_with_open_units_is_found() -> None:
+    body = put(order(), "/line_items/0/quantity", 2)
+    assert ("allocation-quantity", "/allocations") in rules(put(BODY, QUANTITY, 2), body)
+
+
+def test_allocation_that_is_spread_over_several_is_added_up() -> None:
+    half = put(order()["allocations"][0], "/line_items/0/quantity", 0.5)
+    assert ("allocation-quantity", "/allocations") not in rules(BODY, put(order(), "/allocations", [half, half]))
+    assert ("allocation-quantity", "/allocations") not in rules(BODY, put(PARTIAL, "/allocations", [half, half, half]))
 
 
 def test_lines_with_the_same_sellable_are_added_up() -> None:
@@ -89,7 +107,6 @@ def test_unreadable_request_is_not_compared(request_body: Any) -> None:
         "/allocations/0/warehouse",
         "/allocations/0/warehouse/id",
         "/allocations/0/line_items",
-        "/allocated_completely",
         "/allocations",
     ],
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import json
 from typing import Any
 
 import pytest
 
-from pytest_veeqo_alloc import Contract, Interaction, Response
+from pytest_veeqo_alloc import Contract, Interaction, Request, Response
 from pytest_veeqo_alloc.contract.error_responses import ERROR_RESPONSES
 
 
@@ -76,6 +77,7 @@ LEAKS = [
     "You have an error in your SQL syntax",
     "syntax error at or near",
     "/usr/src/app/orders.rb",
+    "File &quot;/srv/app/x.py&quot;, line 3, in f",
     "C:\\inetpub\\shop\\orders.aspx",
 ]
 
@@ -112,6 +114,34 @@ def test_message_for_the_caller_is_not_a_leak(text: str) -> None:
 )
 def test_internals_are_found_behind_json_escapes(body: bytes) -> None:
     assert rules(body) == ["error-leaks-internals"]
+
+
+KEY = 'key-"quoted"-äöü'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({"error_messages": f"no user has the key {KEY}"}).encode(),
+        json.dumps({KEY: 1}, ensure_ascii=False).encode(),
+        html.escape(f"<p>wrong key: {KEY}</p>").encode(),
+        KEY.encode(),
+    ],
+)
+@pytest.mark.parametrize("header", ["x-api-key", "authorization"])
+def test_error_body_that_quotes_the_key_of_the_request_is_found(header: str, body: bytes) -> None:
+    value = f"Bearer {KEY}" if header == "authorization" else KEY
+    request = Request("POST", "/orders/1/allocations", ((header, value),), b"{}")
+    for profile, severity in (("lenient", "warning"), ("documented", "error"), ("strict", "error")):
+        found = Contract(profile).check(Interaction(request, Response(401, (), body)), expect_status=401)
+        (leak,) = [finding for finding in found if finding.rule == "error-leaks-internals"]
+        assert (leak.severity, leak.got) == (severity, "the API key of the request")
+
+
+def test_error_body_with_a_short_key_is_not_found() -> None:
+    request = Request("POST", "/orders/1/allocations", (("x-api-key", "k"),), b"{}")
+    found = Contract().check(Interaction(request, Response(401, (), b"unknown key")), expect_status=401)
+    assert len(found) == 0
 
 
 def test_finding_of_an_error_body_is_at_the_whole_body() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.bodies import order, put, request_body
+from support.bodies import allocation_request, order, put, request_body
 from support.cases import CASES, body_of
 from support.messages import JSON_TYPE, KEY, request, response
 from support.reports import report_of
@@ -74,6 +74,10 @@ PAIRS = {
     "another order than the one asked for": Interaction(request("/orders/5/allocations"), response()),
     "no allocation that answers": Interaction(
         request(body=json.dumps(put(request_body(), "/allocation/warehouse_id", 5)).encode()), response()
+    ),
+    "fewer units requested than allocated": Interaction(
+        request(body=json.dumps(allocation_request()).encode()),
+        response(body=json.dumps(put(order(), "/allocations/0/line_items/0/quantity", 2)).encode()),
     ),
 }
 
