@@ -261,7 +261,7 @@ def _add_serve(commands: Any) -> None:
     serve.add_argument("--report", **_REPEATABLE, metavar="FILE", help="write a report to a .json or .html file")
     fake = serve.add_argument_group("the fake")
     text = "how the fake behaves where the documentation is silent (default: 'default')"
-    fake.add_argument("--policy", choices=("default", "strict"), help=text)
+    fake.add_argument("--policy", choices=("default", "strict", "vendor"), help=text)
     proxy = serve.add_argument_group("the proxy")
     proxy.add_argument("--upstream", metavar="URL", help="the server to forward requests to")
     proxy.add_argument("--max-writes", type=int, default=0, metavar="N", help="maximum number of writes (default: 0)")

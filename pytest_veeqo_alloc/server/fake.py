@@ -6,9 +6,10 @@ import re
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 from pytest_veeqo_alloc.contract.allocations import requested_allocation
 from pytest_veeqo_alloc.contract.checker import UNREADABLE, ParsedRequest
@@ -33,10 +34,15 @@ from pytest_veeqo_alloc.spec.loader import tables
 
 API_KEY = "fake-key-for-tests"
 
-_SIBLINGS = {
-    "GET": re.compile(r"/orders/([0-9]{1,18})\Z"),
-    "DELETE": re.compile(r"/orders/([0-9]{1,18})/allocations/([0-9]{1,18})\Z"),
+_SIBLINGS: Mapping[str, Sequence[tuple[str, re.Pattern[str]]]] = {
+    "GET": (("read", re.compile(r".*/orders/([0-9]{1,18})")), ("list", re.compile(".*/orders"))),
+    "PUT": (("change", re.compile(r".*/orders/([0-9]{1,18})/allocations/([0-9]{1,18})")),),
+    "DELETE": (
+        ("delete", re.compile(r".*/orders/([0-9]{1,18})/allocations/([0-9]{1,18})")),
+        ("delete", re.compile(r"(?!.*/orders/).*/allocations/([0-9]{1,18})")),
+    ),
 }
+"""The undocumented calls that the fake answers, by method. The groups are the ids of the order and the allocation."""
 
 _REJECTIONS = {
     "order-id-not-integer": "not-found", "api-key-missing": "unauthorized", "request-media-type": "bad-request",
@@ -49,13 +55,13 @@ _REJECTIONS = {
 class IncomingCall:
     """A parsed request, and the API call that it matches. `order_id` is 0 if the path has no valid order id.
 
-    `sibling` is (order id,) to read an order, (order id, allocation id) to delete an allocation, and None otherwise.
+    `sibling` is the name of another call that the fake answers, and the ids in its path, or None for any other call.
     """
 
     parsed: ParsedRequest
     is_documented: bool
     order_id: int
-    sibling: tuple[int, ...] | None
+    sibling: tuple[str, tuple[int, ...]] | None
 
     @property
     def keys(self) -> list[str]:
@@ -68,9 +74,14 @@ class IncomingCall:
         operation, path = tables().operation, path_of(request.url)
         parsed = ParsedRequest.of(request, operation)
         is_documented = parsed.segment is not None and request.method.upper() == operation.method
-        match = pattern.search(path) if (pattern := _SIBLINGS.get(request.method)) else None
-        sibling = tuple(int(number) for number in match.groups()) if match else None
-        return cls(parsed, is_documented, order_id_in(parsed.segment) or 0, sibling)
+        return cls(parsed, is_documented, order_id_in(parsed.segment) or 0, _sibling(request.method, path))
+
+
+def _sibling(method: str, path: str) -> tuple[str, tuple[int, ...]] | None:
+    for name, pattern in _SIBLINGS.get(method, ()):
+        if match := pattern.fullmatch(path):
+            return name, tuple(map(int, match.groups()))
+    return None
 
 
 def _rejection(errors: tuple[Finding, ...], policy: Policy) -> Outcome:
@@ -78,8 +89,25 @@ def _rejection(errors: tuple[Finding, ...], policy: Policy) -> Outcome:
     reason = f"{errors[0].place}: {errors[0].message}"
     if not UNREADABLE.isdisjoint(rules):
         return Outcome(policy.malformed_json, reason=reason)
-    name = next((name for rule, name in _REJECTIONS.items() if rule in rules), "unprocessable")
+    name = next((name for rule, name in _REJECTIONS.items() if rule in rules), policy.invalid_request)
     return Outcome(name, reason=reason)
+
+
+def _carry_out_sibling(call: IncomingCall, world: World, policy: Policy) -> tuple[World, Outcome]:
+    """Carry out a call that is not documented, but that clients make. Return the new state, and the outcome."""
+    request, body = call.parsed.request, call.parsed.body
+    match call.sibling:
+        case "read", (order_id,):
+            return world, state.read(world, policy, order_id)
+        case "change", (order_id, allocation_id):
+            if request.body and not body.readable:
+                return world, Outcome(policy.malformed_json, reason="the body cannot be parsed as JSON")
+            # The live API ignores changed line items.
+            return state.move(world, policy, order_id, allocation_id, requested_allocation(body).warehouse_id)
+        case "delete", (*order_ids, allocation_id):
+            return state.release(world, allocation_id, *order_ids)
+    query = dict(parse_qsl(request.url.partition("?")[2], keep_blank_values=True))
+    return world, state.list_orders(world, query.get("page", "1"), query.get("page_size", "12"))
 
 
 @dataclass(slots=True, eq=False)
@@ -319,8 +347,7 @@ class Fake(BaseServer):
         if policy.wrong_key != state.ACCEPT and self._accepted_keys.isdisjoint(call.keys):
             return world, Outcome(policy.wrong_key, reason="the request does not have the API key of this server")
         if call.sibling is not None:
-            is_read = call.parsed.request.method == "GET"
-            return (world, state.read(world, policy, *call.sibling)) if is_read else state.release(world, *call.sibling)
+            return _carry_out_sibling(call, world, policy)
         if errors:
             return world, _rejection(errors, policy)
         if call.order_id < 1:

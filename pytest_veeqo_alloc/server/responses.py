@@ -18,7 +18,7 @@ from pytest_veeqo_alloc.coverage.collector import OUR_SERVER
 from pytest_veeqo_alloc.orders.builder import build_order
 from pytest_veeqo_alloc.orders.observed import as_observed
 from pytest_veeqo_alloc.orders.story import Allocation, Line, Story
-from pytest_veeqo_alloc.server.state import CREATED, METHOD_NOT_ALLOWED, Outcome
+from pytest_veeqo_alloc.server.state import CREATED, METHOD_NOT_ALLOWED, Outcome, Page
 from pytest_veeqo_alloc.spec.loader import tables
 
 # Response plans.
@@ -59,6 +59,8 @@ def response_to(outcome: Outcome, base_url: str = "") -> Response:
     if outcome.name == METHOD_NOT_ALLOWED:
         allow = (("Allow", operation.method),)
         return json_response(405, {"status": 405, "error": "Method Not Allowed"}, allow)
+    if outcome.page is not None:
+        return _list_response(outcome.page)
     if outcome.story is None:
         known = ERROR_RESPONSES[outcome.name]
         # The captured 400 is about another call: its text would mislead.
@@ -67,12 +69,24 @@ def response_to(outcome: Outcome, base_url: str = "") -> Response:
         return json_response(
             known.response.status, {"error_messages": outcome.reason if known.observed else [outcome.reason]}
         )
+    if outcome.allocation_id is not None:
+        allocations = build_order(outcome.story)["allocations"]
+        return json_response(200, next(entry for entry in allocations if entry["id"] == outcome.allocation_id))
     body = order_text(outcome.story).encode()
     if outcome.name != CREATED:
         return Response(200, _HEADERS, body)
     # The Location of this call names the order, not the allocation.
     location = (operation.location_header, f"{base_url}/orders/{outcome.story.order_id}")
     return Response(operation.status, (*_HEADERS, location), body)
+
+
+def _list_response(page: Page) -> Response:
+    """Return a list of orders, with the headers about pages that the live API sends."""
+    pages = -(-page.total // page.size)
+    counts = {"X-Total-Count": page.total, "X-Total-Pages-Count": pages, "X-Page-Index": page.number,
+              "X-Per-Page": page.size}  # fmt: skip
+    headers = tuple((name, str(count)) for name, count in counts.items())
+    return Response(200, (*_HEADERS, *headers), f"[{','.join(map(order_text, page.orders))}]".encode())
 
 
 def signed(plan: ResponsePlan) -> ResponsePlan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -21,7 +22,8 @@ CREATE, PARTIAL, ADD, SKIP, ACCEPT = "create", "partial", "add", "skip", "accept
 
 _WORDS = {
     "unknown_order": CREATE, "unknown_warehouse": CREATE, "unknown_sellable": CREATE, "short_stock": PARTIAL,
-    "already_allocated": ADD, "quantity_below_one": SKIP, "malformed_json": None, "wrong_key": ACCEPT,
+    "already_allocated": ADD, "quantity_below_one": SKIP, "malformed_json": None, "invalid_request": None,
+    "wrong_key": ACCEPT,
 }  # fmt: skip
 _FORMER_CREATE = "make-up"
 
@@ -38,7 +40,8 @@ class Policy:
     - `short_stock`: 'partial' allocates the available units. If there are none, the response is `unprocessable`.
     - `already_allocated`: 'add' allocates more units of a sellable than the order still needs.
     - `quantity_below_one`: 'skip' ignores a line item with a quantity below 1.
-    - `malformed_json`: the error response to a body that cannot be parsed. This field has no word.
+    - `malformed_json`, `invalid_request`: the error responses to a body that cannot be parsed, and to one in which a
+      member is missing or has a wrong value. These fields have no word.
     - `wrong_key`: 'accept' accepts requests with any API key, and without a key.
 
     The default of `wrong_key` follows the live API, which answered a wrong key with 401 in other calls. With the other
@@ -52,6 +55,7 @@ class Policy:
     already_allocated: str = ADD
     quantity_below_one: str = "unprocessable"
     malformed_json: str = "bad-request"
+    invalid_request: str = "unprocessable"
     wrong_key: str = "unauthorized"
     refuses: str = "lenient"
 
@@ -78,8 +82,24 @@ class Policy:
             refuses="strict",
         )
 
+    @classmethod
+    def vendor(cls) -> Self:
+        """Return a policy with the statuses in Veeqo's public list, which has no 422.
 
-POLICIES = {"default": Policy, "strict": Policy.strict}
+        That list gives 404 also for an unknown id in the request body, and 400 for a missing attribute.
+        """
+        return cls(
+            unknown_order="not-found",
+            unknown_warehouse="not-found",
+            unknown_sellable="not-found",
+            short_stock="bad-request",
+            already_allocated="bad-request",
+            quantity_below_one="bad-request",
+            invalid_request="bad-request",
+        )
+
+
+POLICIES = {"default": Policy, "strict": Policy.strict, "vendor": Policy.vendor}
 """The predefined policies by name."""
 
 
@@ -149,12 +169,27 @@ METHOD_NOT_ALLOWED = "method-not-allowed"
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a list of orders. `number` begins with 1, `size` is the limit, and `total` counts all orders."""
+
+    orders: tuple[Story, ...]
+    number: int
+    size: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of a request: `created` or `found` with the order, or the name of an error response with a reason."""
+    """The result of a request: `created` or `found`, or the name of an error response with a reason.
+
+    The response is the order or, if given, the allocation with this id of the order, or a page of orders.
+    """
 
     name: str
     story: Story | None = None
     reason: str = ""
+    allocation_id: int | None = None
+    page: Page | None = None
 
 
 def allocate(world: World, policy: Policy, order_id: int, requested: AllocationRequest) -> tuple[World, Outcome]:
@@ -195,22 +230,61 @@ def read(world: World, policy: Policy, order_id: int) -> Outcome:
     return Outcome("not-found", reason="no such order") if story is None else Outcome(FOUND, story)
 
 
-def release(world: World, order_id: int, allocation_id: int) -> tuple[World, Outcome]:
-    """Delete all allocations of the order, like the live API. Return the new state of the fake, and the outcome."""
-    story = world.orders.get(order_id)
-    if story is None or all(allocation.id != allocation_id for allocation in story.allocations):
+def list_orders(world: World, number: str, size: str) -> Outcome:
+    """Return the outcome of the undocumented call `GET /orders`: a page of the orders, sorted by id."""
+    if not all(re.fullmatch("[1-9][0-9]{0,8}", text) for text in (number, size)):
+        return Outcome("bad-parameter")
+    first, limit = (int(number) - 1) * int(size), int(size)
+    ids = sorted(world.orders)[first : first + limit]
+    stories = tuple(story for story in map(world.order, ids) if story is not None)
+    return Outcome(FOUND, page=Page(stories, int(number), limit, len(world.orders)))
+
+
+def move(
+    world: World, policy: Policy, order_id: int, allocation_id: int, warehouse_id: int | None
+) -> tuple[World, Outcome]:
+    """Move an allocation to another warehouse, if given. Return the new state of the fake, and the outcome."""
+    story = _order_with(world, allocation_id, order_id)
+    if story is None:
         return world, Outcome("not-found", reason="no such allocation")
-    orders = world.orders.insert(order_id, replace(story, allocations=()))
+    if warehouse_id is not None:
+        if policy.unknown_warehouse != CREATE and warehouse_id not in world.warehouses:
+            return world, Outcome(policy.unknown_warehouse, reason="no such warehouse")
+        allocations = tuple(
+            replace(allocation, warehouse_id=warehouse_id) if allocation.id == allocation_id else allocation
+            for allocation in story.allocations
+        )
+        world = world.with_order(replace(story, allocations=allocations))
+    return world, Outcome(FOUND, world.order(story.order_id), allocation_id=allocation_id)
+
+
+def release(world: World, allocation_id: int, order_id: int | None = None) -> tuple[World, Outcome]:
+    """Delete all allocations of the order that has the allocation. Return the new state of the fake, and the outcome.
+
+    The live API also deletes all of them.
+    """
+    story = _order_with(world, allocation_id, order_id)
+    if story is None:
+        return world, Outcome("not-found", reason="no such allocation")
+    orders = world.orders.insert(story.order_id, replace(story, allocations=()))
     world = replace(_reserve(world, story.allocations, -1), orders=orders)
-    return world, Outcome(FOUND, world.order(order_id))
+    return world, Outcome(FOUND, world.order(story.order_id))
+
+
+def _order_with(world: World, allocation_id: int, order_id: int | None) -> Story | None:
+    """Return the order that has the allocation, or None if no order, or another than *order_id*, has it."""
+    found = world.orders.values() if order_id is None else filter(None, [world.orders.get(order_id)])
+    return next(
+        (story for story in found if allocation_id in [allocation.id for allocation in story.allocations]), None
+    )
 
 
 def _unclear(requested: AllocationRequest, wanted: Units, policy: Policy) -> Outcome | None:
     """Return a rejection if the request has no warehouse, no line items or an invalid quantity; otherwise None."""
     if requested.warehouse_id is None or not requested.units:
-        return Outcome("unprocessable", reason="the request names no warehouse or no line item")
+        return Outcome(policy.invalid_request, reason="the request names no warehouse or no line item")
     if any(quantity % 1 for quantity in requested.units.values()):
-        return Outcome("unprocessable", reason="a quantity is not a whole number")
+        return Outcome(policy.invalid_request, reason="a quantity is not a whole number")
     if len(wanted) < len(requested.units) and (policy.quantity_below_one != SKIP or not wanted):
         name = "unprocessable" if policy.quantity_below_one == SKIP else policy.quantity_below_one
         return Outcome(name, reason="a quantity is less than 1")

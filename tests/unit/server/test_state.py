@@ -112,7 +112,7 @@ def test_releasing_one_allocation_releases_all_of_the_order_and_their_stock() ->
     world, first = allocate(TWO_LEFT, Policy(), 7, request())
     world, _ = allocate(world, Policy(), 7, request())
     assert first.story is not None
-    world, outcome = release(world, 7, first.story.allocations[0].id)
+    world, outcome = release(world, first.story.allocations[0].id, 7)
     assert outcome.name == "found"
     assert outcome.story is not None
     assert outcome.story.allocations == ()
@@ -121,7 +121,7 @@ def test_releasing_one_allocation_releases_all_of_the_order_and_their_stock() ->
 
 @pytest.mark.parametrize(("order_id", "allocation_id"), [(7, 1), (8, 323498)])
 def test_unknown_allocation_cannot_be_released(order_id: int, allocation_id: int) -> None:
-    assert release(TWO_LEFT, order_id, allocation_id) == (
+    assert release(TWO_LEFT, allocation_id, order_id) == (
         TWO_LEFT,
         Outcome("not-found", reason="no such allocation"),
     )
@@ -200,7 +200,7 @@ def test_stock_never_falls_below_zero_and_every_response_is_as_documented(
         if outcome.story is not None:
             assert contract.check_body("response", response_to(outcome).body).ok
             if deletes:
-                world, _ = release(world, order_id, outcome.story.allocations[-1].id)
+                world, _ = release(world, outcome.story.allocations[-1].id, order_id)
         for sellable, entries in world.stock.items():
             for stock in entries:
                 assert 0 <= stock.allocated <= stock.physical
