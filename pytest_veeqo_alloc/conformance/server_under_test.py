@@ -50,6 +50,7 @@ _PAYLOADS = 8
 _ORDERS = range(7_000_001, 7_002_001)
 _WAREHOUSE, _SELLABLES, _UNITS = 1784, (1226615, 1226616), 3
 _MAX_LINES, _WIDTH = 10, 500
+_HINTS = {3: "redirects are not followed", 5: "find the cause in the server's log"}
 
 
 class ServerUnderTest:
@@ -159,7 +160,7 @@ class ServerUnderTest:
         if response.is_success and not defect:
             return
         what = f"{response.status}{f' and {defect}' if defect else ''}"
-        hint = "redirects are not followed" if 300 <= response.status < 400 else "check the URL, order and API key"
+        hint = _HINTS.get(response.status // 100, "check the URL, order and API key")
         order_id = tables().operation.order_id(interaction.request.url) if interaction.request else ""
         target = self._live.target
         raise UnusableError(f"{target} answered a documented allocation to order {order_id} with {what}: {hint}")

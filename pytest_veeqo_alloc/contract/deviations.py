@@ -14,7 +14,7 @@ from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.core.json_pointer import generalise, is_index, split
 from pytest_veeqo_alloc.core.text import unknown_name
 
-_LOCATION = re.compile(r"method|path|path:order_id|status|(?:query|header):.*|[A-Z]+ /.*", re.DOTALL)
+_LOCATION = re.compile(r"method|path|path:order_id|status|call|(?:query|header):.*|[A-Z]+ /.*", re.DOTALL)
 _KEYS = ("rule", "pointer", "location", "reason", "source", "expires")
 
 

@@ -14,6 +14,7 @@ from support.bodies import drop, order, put
 from pytest_veeqo_alloc import Contract, ContractViolation, Deviation, Finding, Findings
 from pytest_veeqo_alloc.contract.deviations import DeviationIndex, parse
 from pytest_veeqo_alloc.contract.failure import MAX_LINES
+from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.rules import parse_overrides
 from pytest_veeqo_alloc.core.json_pointer import join
 from pytest_veeqo_alloc.engine import Engine
@@ -245,6 +246,14 @@ def test_deviation_by_location_matches_outside_the_body() -> None:
     answer = Response(200, (("content-type", "application/json"),), b"{}")
     created = Response(201, answer.headers, answer.body)
     assert [f.rule for f in Contract(deviations=[deviation]).check(Interaction(None, created))] == ["not-an-order"]
+
+
+def test_deviation_of_a_client_behaviour_is_accepted() -> None:
+    rule, slow = "client-without-timeout", Breach("client-without-timeout", None, "no result", location="call")
+    engine = Engine(deviations=[Deviation(rule, "the proxy in front of it has a timeout", location="call")])
+    assert not Engine().check_behaviour(rule, [slow]).ok
+    assert engine.check_behaviour(rule, [slow]).ok
+    assert [entry.finding.rule for entry in engine.check_behaviour(rule, [slow]).accepted] == [rule]
 
 
 def test_expired_deviation_is_an_error_that_names_the_date() -> None:
