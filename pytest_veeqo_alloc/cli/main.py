@@ -262,6 +262,8 @@ def _add_serve(commands: Any) -> None:
     fake = serve.add_argument_group("the fake")
     text = "how the fake behaves where the documentation is silent (default: 'default')"
     fake.add_argument("--policy", choices=("default", "strict", "vendor"), help=text)
+    text = "a TOML file of responses to other calls, as [[stub]] tables with the arguments of stub()"
+    fake.add_argument("--stubs", default="", metavar="FILE", help=text)
     proxy = serve.add_argument_group("the proxy")
     proxy.add_argument("--upstream", metavar="URL", help="the server to forward requests to")
     proxy.add_argument("--max-writes", type=int, default=0, metavar="N", help="maximum number of writes (default: 0)")
@@ -294,7 +296,7 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _server(args: argparse.Namespace, engine: Engine, stack: ExitStack) -> BaseServer:
-    from pytest_veeqo_alloc.cli.serve import print_record, world_of
+    from pytest_veeqo_alloc.cli.serve import load_stubs, print_record, world_of
     from pytest_veeqo_alloc.live.client import open_live
     from pytest_veeqo_alloc.live.permission import WriteOptions, grant_permission, load_pool
     from pytest_veeqo_alloc.server.fake import Fake
@@ -306,9 +308,11 @@ def _server(args: argparse.Namespace, engine: Engine, stack: ExitStack) -> BaseS
         if args.allow_host or args.max_writes or args.allow_reads:
             raise ValueError("--allow-host, --max-writes and --allow-reads are for the proxy: give --upstream URL")
         world = world_of(load_pool(args.orders, Path())) if args.orders else None
-        return Fake(engine, POLICIES[args.policy or "default"](), world=world, on_record=on_record)
-    if args.policy:
-        raise ValueError("--policy is for the fake: omit --policy, or omit --upstream")
+        stubs = load_stubs(args.stubs) if args.stubs else []
+        return Fake(engine, POLICIES[args.policy or "default"](), world=world, stubs=stubs, on_record=on_record)
+    for option in ("policy", "stubs"):
+        if getattr(args, option):
+            raise ValueError(f"--{option} is for the fake: omit --{option}, or omit --upstream")
     hosts, writes = tuple(args.allow_host), args.max_writes
     options = WriteOptions(args.upstream, hosts, "", writes, args.orders, rate=args.rate, trust_env=args.trust_env)
     live = stack.enter_context(open_live(grant_permission(options, needs_key=False), Path(args.journal)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import errno
+import inspect
 import os
 import queue
 import shutil
@@ -16,15 +17,16 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from pytest_veeqo_alloc.contract.failure import render
 from pytest_veeqo_alloc.contract.http_rules import path_of
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.json_pointer import mask_path
-from pytest_veeqo_alloc.core.text import printable, safe_method
+from pytest_veeqo_alloc.core.text import printable, safe_method, unknown_name
 from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, OrderPool, is_loopback
+from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, OrderPool, is_loopback, read_toml
 from pytest_veeqo_alloc.orders.story import Line, Stock, Story
 from pytest_veeqo_alloc.reporting.formatters import print_error
 from pytest_veeqo_alloc.reporting.report_file import build_run, save
@@ -32,11 +34,13 @@ from pytest_veeqo_alloc.server.control_api import with_control_api
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.proxy import Proxy
 from pytest_veeqo_alloc.server.request_log import BaseServer, Record
+from pytest_veeqo_alloc.server.responses import Stub, with_stub
 from pytest_veeqo_alloc.server.runner import running
 from pytest_veeqo_alloc.server.state import World
 from pytest_veeqo_alloc.spec.loader import tables
 
 URL_VARIABLE = "VEEQO_ALLOC_URL"
+_STUB_KEYS = tuple(inspect.signature(Fake.stub).parameters)[1:]
 _MAX_ERRORS = 3
 _GRACE_SECONDS = 3
 _POLL_SECONDS = 0.1
@@ -52,6 +56,29 @@ def world_of(pool: OrderPool) -> World:
             stock = Stock(order.warehouse_id, units, 0)
             lines.setdefault(order.id, []).append(Line(sellable, units, stock=(stock,)))
     return World.of(*(Story(order_id=order, lines=tuple(ordered), allocations=()) for order, ordered in lines.items()))
+
+
+def load_stubs(name: str) -> list[Stub]:
+    """Load the stubs in the TOML file *name*. Raise ValueError if the file is invalid."""
+    document = read_toml(Path(name), f"the stub file {name!a}")
+    tables = document.get("stub")
+    if set(document) != {"stub"} or not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
+        raise ValueError(f"the stub file {name!a} must contain [[stub]] tables, and nothing else")
+    stubs: tuple[Stub, ...] = ()
+    for number, table in enumerate(tables, 1):
+        try:
+            stubs = with_stub(stubs, _parse_stub(table))
+        except ValueError as error:
+            raise ValueError(f"the stub file {name!a}: stub {number}: {error}") from None
+    return list(stubs)
+
+
+def _parse_stub(table: dict[str, Any]) -> Stub:
+    for key in table:
+        if key not in _STUB_KEYS:
+            raise ValueError(unknown_name("key", key, _STUB_KEYS))
+    table = {"method": "", "path": "", **table}
+    return Stub(**{"value" if key == "json" else key: value for key, value in table.items()})
 
 
 def serve(server: BaseServer, *, host: str, port: int, names: tuple[str, ...], command: Sequence[str] = ()) -> int:

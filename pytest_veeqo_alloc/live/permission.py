@@ -165,16 +165,24 @@ def load_pool(name: str, folder: Path) -> OrderPool:
             "creates every requested order"
         )
     try:
-        document = tomllib.loads((folder / name).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PoolError(f"the order pool {name!a} cannot be read: {error.strerror}") from None
-    except (RecursionError, ValueError) as error:  # ValueError: also an integer with too many digits
-        problem = {RecursionError: "nested too deeply", UnicodeDecodeError: "not UTF-8"}.get(type(error), str(error))
-        raise PoolError(f"the order pool {name!a} cannot be parsed as TOML: {problem}") from None
+        document = read_toml(folder / name, f"the order pool {name!a}")
+    except ValueError as error:
+        raise PoolError(str(error)) from None
     try:
         return _parse_pool(document)
     except ValueError as error:
         raise PoolError(f"the order pool {name!a}: {error}") from None
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """Parse the TOML file at *path*. Raise ValueError, with a sentence about *what*, if that fails."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{what} cannot be read: {error.strerror}") from None
+    except (RecursionError, ValueError) as error:  # ValueError: also an integer with too many digits
+        problem = {RecursionError: "nested too deeply", UnicodeDecodeError: "not UTF-8"}.get(type(error), str(error))
+        raise ValueError(f"{what} cannot be parsed as TOML: {problem}") from None
 
 
 def _parse_pool(document: Mapping[str, Any]) -> OrderPool:

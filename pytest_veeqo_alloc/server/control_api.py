@@ -17,7 +17,7 @@ from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan, json_res
 PREFIX = "/__veeqo_alloc__/"
 _METHODS = {
     "reset": "reset", "faults": "inject_fault", "responses": "respond_with", "expect": "expect_finding",
-    "keys": "new_key",
+    "keys": "new_key", "stubs": "stub",
 }  # fmt: skip
 """Maps a POST call of the control API to a method of the server. A proxy has only some of these methods."""
 

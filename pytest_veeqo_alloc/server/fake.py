@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -28,7 +29,16 @@ from pytest_veeqo_alloc.server.request_log import (
     allocation_failure,
     call_failure,
 )
-from pytest_veeqo_alloc.server.responses import DoesNotApplyError, Exchange, Fault, HeaderPairs, ResponsePlan
+from pytest_veeqo_alloc.server.responses import (
+    DoesNotApplyError,
+    Exchange,
+    Fault,
+    HeaderPairs,
+    ResponsePlan,
+    Stub,
+    StubError,
+    with_stub,
+)
 from pytest_veeqo_alloc.server.state import Outcome, Policy, World
 from pytest_veeqo_alloc.spec.loader import tables
 
@@ -154,10 +164,12 @@ class Fake(BaseServer):
         api_key: str = API_KEY,
         *,
         world: World | None = None,
+        stubs: Iterable[Stub] = (),
         on_record: OnRecord = None,
     ) -> None:
         self.open_elsewhere: Callable[[], str] = lambda: ""
         self._initial = (world or World(), policy or Policy(), api_key)
+        self._initial_stubs = tuple(stubs)
         self._lock = threading.Lock()
         super().__init__(engine, on_record)
 
@@ -170,6 +182,7 @@ class Fake(BaseServer):
             super()._begin(self.api_key)
             self._planned: deque[_PlannedFault] = deque()
             self._expected: list[str] = []
+            self._stubs = tuple(copy.copy(stub) for stub in self._initial_stubs)
 
     @property
     def world(self) -> World:
@@ -240,14 +253,35 @@ class Fake(BaseServer):
     def _plan(
         self, fault: Fault, arguments: dict[str, Any], times: int, order_id: int | None, api_key: str | None
     ) -> None:
-        if isinstance(times, bool) or not isinstance(times, int) or times < 1:
-            raise ValueError(f"times= must be a number of requests, at least 1, not {times!a}")
+        responses.validate_times(times)
         if order_id is not None and (isinstance(order_id, bool) or not isinstance(order_id, int) or order_id < 1):
             raise ValueError(f"order_id= must be the id of an order, at least 1, not {order_id!a}")
         with self._lock:
             if api_key is not None and api_key not in self._accepted_keys:
                 raise ValueError("api_key= is no key of this server: give its api_key, or a key of new_key()")
             self._planned.append(_PlannedFault(fault, arguments, times, order_id, api_key))
+
+    def stub(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        body: str | bytes | None = None,
+        status: int = 200,
+        headers: HeaderPairs = (),
+        times: int | None = None,
+    ) -> None:
+        """Answer the calls with *method* and *path* with this response. They are logged, but never checked.
+
+        A segment `{name}` of *path* stands for any text. *json* is a JSON value, or a function of the request and the
+        named segments that returns one, or a `Response`. *body* is sent unchanged. With *times*, only so many calls are
+        answered, and the test fails if there are none. Raise ValueError for an invalid stub, such as one for the
+        documented call, or one for calls that another stub answers.
+        """
+        stub = Stub(method, path, json, body, status, headers, times)
+        with self._lock:
+            self._stubs = with_stub(self._stubs, stub)
 
     def expect_finding(self, rule: str) -> None:
         """Expect findings of *rule*: they do not fail the test, but the test fails if there are none.
@@ -307,11 +341,16 @@ class Fake(BaseServer):
         ]
         with self._lock:
             unmet = [plan.problem for plan in self._planned if not plan.was_injected]
+            unmet += [
+                f"no request met the stub {s.name}" for s in self._stubs if s.times is not None and not s.was_called
+            ]
         return [*self._problems, *missing, *unmet]
 
     def handle(self, request: Request) -> Exchange:
         """Check *request*, carry it out, and return the response to send."""
         call = IncomingCall.of(request)
+        if not call.is_documented and (matched := self._next_stub(request)) is not None:
+            return self._answer_with(call, *matched)
         found = rejecting = NO_FINDINGS
         if call.sibling is None:
             known = self._accepted_keys
@@ -319,7 +358,7 @@ class Fake(BaseServer):
         with self._lock:
             log = self.log
             record = log.open(request, found if len(found) or found.accepted else NO_FINDINGS)
-            record.key = next((key for key in call.keys if key in self._worlds), "")
+            record.key = self._world_key(call)
             planned = self._next_fault(call) if call.is_documented else None
             world = self._worlds[record.key]
             if planned is None or planned.fault.carried_out:
@@ -337,6 +376,34 @@ class Fake(BaseServer):
         if plan.reset in ("", "after body") and not plan.headers_after and not plan.body_after:
             # The client may read the response before this thread continues, so one without delays counts as sent.
             record.ending = "answered"
+        return log.exchange(record, plan)
+
+    def _world_key(self, call: IncomingCall) -> str:
+        return next((key for key in call.keys if key in self._worlds), "")
+
+    def _next_stub(self, request: Request) -> tuple[Stub, dict[str, str]] | None:
+        """Return the stub that answers *request*, and the text of the named segments, or None if there is no stub."""
+        with self._lock:
+            for stub in self._stubs:
+                if stub.times != 0 and (segments := stub.named_segments(request)) is not None:
+                    stub.times, stub.was_called = stub.times and stub.times - 1, True
+                    return stub, segments
+        return None
+
+    def _answer_with(self, call: IncomingCall, stub: Stub, segments: Mapping[str, str]) -> Exchange:
+        """Return the response of *stub*. The function of a stub may use this server, so it runs without the lock."""
+        with self._lock:
+            log = self.log
+            record = log.open(call.parsed.request, NO_FINDINGS)
+            record.key = self._world_key(call)
+        record.source += ", stub"
+        try:
+            response = stub.respond(record.request, segments)
+        except StubError as error:
+            self.add_problem(f"request {record.number}: {error}")
+            response = responses.json_response(500, {"error_messages": str(error)})
+        plan = responses.signed(ResponsePlan(response))
+        record.render, record.ending = lambda: plan.response, "answered"
         return log.exchange(record, plan)
 
     def _carry_out(self, call: IncomingCall, world: World, errors: tuple[Finding, ...]) -> tuple[World, Outcome]:

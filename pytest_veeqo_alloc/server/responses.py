@@ -1,17 +1,22 @@
-"""Responses of the fake: how each is sent, the response to an outcome, custom responses, and faults."""
+"""Responses of the fake: how each is sent, the response to an outcome, custom responses, stubs, and faults."""
 
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from pytest_veeqo_alloc.contract.error_responses import ERROR_RESPONSES, JSON_TYPE
-from pytest_veeqo_alloc.core.http import TOKEN, Headers, Response
+from pytest_veeqo_alloc.contract.http_rules import path_of
+from pytest_veeqo_alloc.core.http import TOKEN, Headers, Request, Response
 from pytest_veeqo_alloc.core.json_pointer import locate, mask_pointer
 from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.coverage.collector import OUR_SERVER
@@ -107,9 +112,13 @@ def custom_response(status: int, body: object, headers: HeaderPairs) -> Response
     """Return the response that a test specifies. Raise ValueError for a response that cannot be sent."""
     if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
         raise ValueError(f"status= must be a final status from 200 to 599, not {status!a}")
-    pairs = tuple(headers.items() if isinstance(headers, Mapping) else headers)
+    pairs = _header_pairs(headers)
     for pair in pairs:
-        if len(pair) != 2 or not all(isinstance(text, str) and _LATIN_LINE.fullmatch(text) for text in pair):
+        if (
+            not isinstance(pair, (tuple, list))
+            or len(pair) != 2
+            or not all(isinstance(text, str) and _LATIN_LINE.fullmatch(text) for text in pair)
+        ):
             raise ValueError("headers= must be pairs of a name and a value, each a single line of Latin-1 characters")
         if re.fullmatch(TOKEN, pair[0]) is None or pair[0].lower() in _FRAMING:
             raise ValueError(f"headers= has {pair[0]!a}, which is not a header name or is set by the server itself")
@@ -120,9 +129,163 @@ def custom_response(status: int, body: object, headers: HeaderPairs) -> Response
     return Response(status, pairs if is_declared else (("Content-Type", JSON_TYPE), *pairs), raw)
 
 
-def _compact(value: Any) -> bytes:
+def _header_pairs(headers: HeaderPairs) -> tuple[tuple[str, str], ...]:
+    if not isinstance(headers, Iterable):
+        raise ValueError(f"headers= must be pairs of a name and a value, not {headers!a}")
+    return tuple(headers.items() if isinstance(headers, Mapping) else headers)
+
+
+def _compact(value: Any, *, allow_nan: bool = True) -> bytes:
     """Return *value* as JSON in UTF-8. Of the characters beyond ASCII, only lone surrogates are escaped."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "backslashreplace")
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=allow_nan)
+    return text.encode("utf-8", "backslashreplace")
+
+
+# Stubs.
+
+
+class StubError(Exception):
+    """The function of a stub failed, or returned a value that cannot be sent. The message is a sentence."""
+
+
+@dataclass(slots=True, eq=False)
+class Stub:
+    """A response to the calls with a method and a path, in which a segment `{name}` stands for any text.
+
+    `value` is JSON, or a function that returns it, and `body` is text or bytes to send unchanged. `times` is the number
+    of calls that are still answered, or None for any number. Raise ValueError for an invalid stub.
+    """
+
+    method: str
+    path: str
+    value: object = None
+    body: str | bytes | None = None
+    status: int = 200
+    headers: HeaderPairs = ()
+    times: int | None = None
+    was_called: bool = False
+
+    def __post_init__(self) -> None:
+        names = _validate_template(self.method, self.path)
+        self.method = self.method.upper()
+        operation = tables().operation
+        documented = operation.path.split("/")[1:]
+        if self.method == operation.method and _overlap(self.segments[-len(documented) :], documented):
+            raise ValueError(f"{self.name} is the documented call: answer it with respond_with() or inject_fault()")
+        if self.times is not None:
+            validate_times(self.times)
+        if self.body is not None and (self.value is not None or not isinstance(self.body, (str, bytes))):
+            raise ValueError(f"body= of the stub {self.name} must be text or bytes, and without json=")
+        self.headers = _header_pairs(self.headers)
+        if callable(self.value):
+            _validate_function(self.value, names)
+        self._response(None if callable(self.value) else self.value)
+
+    @property
+    def name(self) -> str:
+        """The method and the path, such as `GET /warehouses/{id}`."""
+        return f"{self.method} {self.path}"
+
+    @property
+    def segments(self) -> list[str]:
+        """The segments of the path."""
+        return self.path.split("/")
+
+    def named_segments(self, request: Request) -> dict[str, str] | None:
+        """Return the text of each named segment in the path of *request*, or None if this stub does not answer it."""
+        texts = list(map(unquote, path_of(request.url).split("/")))
+        if request.method != self.method or len(texts) != len(self.segments):
+            return None
+        pairs = list(zip(self.segments, texts, strict=True))
+        if not all(text if _is_name(segment) else text == unquote(segment) for segment, text in pairs):
+            return None
+        return {segment[1:-1]: text for segment, text in pairs if _is_name(segment)}
+
+    def hides(self, other: Stub) -> bool:
+        """Return whether *other*, if it is added after this stub, would not get some calls that it is meant for."""
+        return self.times is None and self.method == other.method and _overlap(self.segments, other.segments)
+
+    def respond(self, request: Request, named_segments: Mapping[str, str]) -> Response:
+        """Return the response. Raise StubError if the function fails, or returns what cannot be sent."""
+        if not callable(self.value):
+            return self._response(self.value)
+        try:
+            value = self.value(request, **named_segments)
+        except BaseException as error:  # also the outcome of pytest.fail()
+            frames = traceback.extract_tb(error.__traceback__)[1:2]
+            place = "".join(f" in {Path(frame.filename).name}, line {frame.lineno}" for frame in frames)
+            raise StubError(f"the function of the stub {self.name} raised {type(error).__name__}{place}") from None
+        try:
+            if isinstance(value, Response):
+                return custom_response(value.status, value.body, value.headers)
+            if value is None:
+                raise ValueError("json= must be JSON: the function returned None")
+            return self._response(value)
+        except ValueError as error:
+            raise StubError(f"the function of the stub {self.name} returned what cannot be sent: {error}") from None
+
+    def _response(self, value: object) -> Response:
+        body = self.body
+        if value is not None:
+            try:
+                body = _compact(value, allow_nan=False).decode()
+            except (TypeError, ValueError, RecursionError) as error:
+                raise ValueError(f"json= must be JSON: {error}") from None
+        return custom_response(self.status, body, self.headers)
+
+
+def with_stub(stubs: tuple[Stub, ...], stub: Stub) -> tuple[Stub, ...]:
+    """Return *stubs* and *stub*. Raise ValueError if one of *stubs* answers any number of the calls of *stub*."""
+    for other in stubs:
+        if other.hides(stub):
+            raise ValueError(
+                f"the stub {other.name} answers every {stub.name} already: give the first one times=, or one of them "
+                "a function that decides"
+            )
+    return (*stubs, stub)
+
+
+def validate_times(times: int) -> None:
+    """Raise ValueError unless *times* is a number of requests."""
+    if isinstance(times, bool) or not isinstance(times, int) or times < 1:
+        raise ValueError(f"times= must be a number of requests, at least 1, not {times!a}")
+
+
+def _validate_template(method: str, path: str) -> list[str]:
+    """Return the names in the segments of *path*. Raise ValueError for an invalid method or path."""
+    if not isinstance(method, str) or re.fullmatch("[A-Za-z]+", method) is None:
+        raise ValueError(f"method= must be an HTTP method such as 'GET', not {method!a}")
+    segments = path.split("/") if isinstance(path, str) else []
+    names = [segment[1:-1] for segment in segments if _is_name(segment)]
+    literal = "".join(segment for segment in segments if not _is_name(segment))
+    if len(segments) < 2 or segments[0] or re.search(r"[{}?#\s]", literal) or len(set(names)) < len(names):
+        raise ValueError(f"path= must be a path such as '/warehouses/{{id}}', without host and query, not {path!a}")
+    return names
+
+
+def _validate_function(function: Callable[..., Any], names: Sequence[str]) -> None:
+    try:
+        inspect.signature(function).bind(None, **dict.fromkeys(names))
+        is_valid = not inspect.iscoroutinefunction(function)
+    except TypeError:
+        is_valid = False
+    except ValueError:  # a function in C may have no signature
+        is_valid = True
+    if not is_valid:
+        parameters = ", ".join(["request", *names])
+        raise ValueError(f"json= must be a JSON value, or a function that takes ({parameters}) and is not async")
+
+
+def _is_name(segment: str) -> bool:
+    return segment[:1] == "{" and segment[-1:] == "}" and segment[1:-1].isidentifier()
+
+
+def _overlap(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Return whether a path can match both templates, given as segments."""
+    return len(one) == len(other) and all(
+        bool(left and right) if _is_name(left) or _is_name(right) else unquote(left) == unquote(right)
+        for left, right in zip(one, other, strict=True)
+    )
 
 
 # Serialised orders. The orders of a test often differ only in their ids, so the JSON around the ids is cached.

@@ -25,6 +25,7 @@ from support.staging import staging
 
 from pytest_veeqo_alloc import Contract, ContractViolation, serve_fake
 from pytest_veeqo_alloc.cli.main import main
+from pytest_veeqo_alloc.cli.serve import load_stubs
 from pytest_veeqo_alloc.contract.deviations import parse
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.engine import Engine
@@ -36,7 +37,9 @@ from pytest_veeqo_alloc.reporting.report_file import save
 HOOKS = (ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8")
 
 
-DEVIATIONS, _, POOL = blocks("toml")
+DEVIATIONS, POOL, STUBS = (
+    next(block for block in blocks("toml") if f"[[{table}]]" in block) for table in ("deviation", "order", "stub")
+)
 
 
 def test_every_kind_of_block_is_tested() -> None:
@@ -124,11 +127,17 @@ def test_cassette_tests_of_the_docs_pass(pytester: pytest.Pytester, server_url: 
 
 
 def test_server_tests_of_the_docs_pass(pytester: pytest.Pytester, server_url: str) -> None:
-    run_readme(pytester, server_url, "(veeqo_alloc_server").assert_outcomes(passed=3)
+    run_readme(pytester, server_url, "(veeqo_alloc_server").assert_outcomes(passed=4)
 
 
 def test_serve_fake_block_passes(pytester: pytest.Pytester, server_url: str) -> None:
     run_readme(pytester, server_url, "serve_fake").assert_outcomes(passed=1)
+
+
+def test_stub_file_of_the_docs_is_valid(tmp_path: Path) -> None:
+    (tmp_path / "stubs.toml").write_text(STUBS, encoding="utf-8")
+    (stub,) = load_stubs(str(tmp_path / "stubs.toml"))
+    assert stub.name == "GET /warehouses"
 
 
 def test_output_of_serve_is_as_shown(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_control_api_lists_redacted_interactions_and_resets(tmp_path: Path) -> N
         assert process.stop() == 0
 
 
-def control(url: str, path: str, **arguments: Any) -> requests.Response:
+def control(url: str, path: str, /, **arguments: Any) -> requests.Response:
     return requests.post(url + CONTROL + path, json=arguments, timeout=5)
 
 
@@ -192,6 +192,39 @@ def test_orders_of_a_file_exist_in_the_fake(tmp_path: Path) -> None:
         assert post(process.url, ask, "/orders/7/allocations").status_code == 201
         assert post(process.url, ask, "/orders/7/allocations").status_code == 422
         assert process.stop() == 0
+
+
+def test_stubs_of_a_file_and_of_the_control_api_answer_other_calls(tmp_path: Path) -> None:
+    text = """
+    [[stub]]
+    method = "GET"
+    path = "/warehouses"
+    json = [{ id = 1784, name = "London" }]
+    headers = { X-Total-Count = "1" }
+
+    [[stub]]
+    method = "PUT"
+    path = "/allocations/{id}/allocation_package"
+    body = '{"weight": null}'
+    status = 201
+    times = 1
+    """
+    (tmp_path / "stubs.toml").write_text(text, encoding="utf-8")
+    with served(tmp_path, "--stubs", "stubs.toml") as process:
+        assert control(process.url, "stubs", method="GET", path="/shipping/rates/{id}", json=[]).ok
+        answer = requests.get(process.url + "/warehouses", timeout=5)
+        assert (answer.json(), answer.headers["x-total-count"]) == ([{"id": 1784, "name": "London"}], "1")
+        assert process.line() == "GET /warehouses 200 (stub)"
+        assert requests.get(process.url + "/shipping/rates/323498", timeout=5).json() == []
+        assert process.line() == "GET /shipping/rates/* 200 (stub)"
+        for _ in range(2):
+            answer = requests.put(process.url + "/allocations/323498/allocation_package", timeout=5)
+            assert (answer.status_code, answer.json()) == (201, {"weight": None})
+            assert process.line() == "PUT /allocations/*/allocation_package 201 (stub)"
+            assert control(process.url, "reset").ok  # keeps the stubs of the file
+        assert requests.get(process.url + "/shipping/rates/323498", timeout=5).status_code == 404
+        assert process.stop() == 1
+        assert "no request met the stub PUT /allocations/{id}/allocation_package" in process.out
 
 
 def test_path_of_another_call_is_printed_with_unknown_segments_masked(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ COMMANDS = {
     "example": "side --seed",
     "redact": "PATH --in-place",
     "cleanup": "JOURNAL --base-url --allow-host --rate --trust-env",
-    "serve": "--host --port --name --profile --rule --deviations --orders --report --policy --upstream --max-writes "
+    "serve": "COMMAND --host --port --name --profile --rule --deviations --orders --report --policy --stubs --upstream --max-writes "
     "--journal --allow-reads --allow-host --rate --trust-env",
     "report merge": "REPORT --output",
     "report diff": "OLD NEW --format",

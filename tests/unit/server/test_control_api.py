@@ -69,6 +69,17 @@ def test_problems_are_listed_as_complaints() -> None:
     assert not answer["ok"]
 
 
+def test_stub_is_added_and_answers() -> None:
+    fake = Fake(Engine())
+    stub = {"method": "GET", "path": "/warehouses/{id}", "json": {"id": 1784}, "headers": {"X-Page": "1"}, "times": 1}
+    assert call(fake, "POST", "stubs", json.dumps(stub).encode()) == (200, {"ok": True})
+    exchange = with_control_api(fake)(Request("GET", "http://127.0.0.1/warehouses/1784"))
+    exchange.finish(True)
+    assert (exchange.plan.response.status, exchange.plan.response.body) == (200, b'{"id":1784}')
+    assert exchange.plan.response.header("x-page") == "1"
+    assert call(fake, "GET", "findings")[1] == {"ok": True, "checked": 1, "findings": [], "complaints": []}
+
+
 def test_interactions_are_redacted_documents() -> None:
     fake = Fake(Engine())
     post(fake)
@@ -100,6 +111,10 @@ def test_reset_needs_no_body() -> None:
     ("POST", "faults", b'{"name": "gzip", "api_key": "guess"}', [JSON], 400, "api_key= is no key of this server"),
     ("POST", "keys", b'{"name": 1}', [JSON], 400, "POST keys takes no argument"),
     ("POST", "reset", b'{"name": 1}', [JSON], 400, "POST reset takes no argument"),
+    ("POST", "stubs", b'{"method": "POST", "path": "/orders/7/allocations"}', [JSON], 400, "is the documented call"),
+    ("POST", "stubs", b'{"method": "GET", "path": "/x", "jsn": []}', [JSON], 400, "POST stubs takes method, path, json, body, status, headers, times"),
+    ("POST", "stubs", b"{}", [JSON], 400, "POST stubs takes method, path, json"),
+    ("POST", "stubs", b'{"method": "GET", "path": "/x", "headers": 1}', [JSON], 400, "headers= must be pairs"),
     ("POST", "faults", b"[]", [JSON], 400, "the body must be an object"),
     ("POST", "faults", b"{", [JSON], 400, "the body is not JSON"),
     ("POST", "faults", b"{}", [("content-type", "text/plain")], 400, "send content-type: application/json"),
