@@ -7,6 +7,6 @@ from pytest_veeqo_alloc.conformance.test_veeqo_alloc_client import *  # noqa: F4
 
 @pytest.fixture(autouse=True)
 def _known_gaps(request):
-    if request.node.name == "test_client_accepts_response[compressed body]":
-        reason = "our client does not support gzip"
+    if request.node.name == "test_client_accepts_response[client-rejects-documented-answer-objects that are null]":
+        reason = "our client needs the customer of the order"
         request.applymarker(pytest.mark.xfail(reason=reason, strict=True))

@@ -23,9 +23,9 @@ _MARKS = (b"veeqo_alloc:", b'"veeqo_alloc"', b"/allocations")
 
 
 def checked_lines(reports: list[Any]) -> Iterator[str]:
-    """Yield a line with the number of checked interactions, then lines with the first distinct warnings."""
-    checked = sum(count for report in reports for count in recorded(report, CHECKED_PROPERTY))
-    yield f"veeqo-alloc: {pluralise(checked, 'interaction')} checked"
+    """Yield a line with the number of checked interactions if tests counted any, then the first distinct warnings."""
+    if checked := sum(count for report in reports for count in recorded(report, CHECKED_PROPERTY)):
+        yield f"veeqo-alloc: {pluralise(checked, 'interaction')} checked"
     warned = Counter(text for report in reports for text in recorded(report, WARNING_PROPERTY))
     for text, count in list(warned.items())[:_MAX_LINES]:
         yield f"veeqo-alloc: warning: {printable(text)}{f', in {count} tests' if count > 1 else ''}"

@@ -136,6 +136,21 @@ def test_client_of_the_page_passes_with_the_shown_command(
     result.assert_outcomes(passed=OF_CLIENT, deselected=OF_SERVER)
 
 
+def test_own_test_file_shows_warnings_with_the_name_of_the_test(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ((_, code),) = files_of("howto/conformance.md")
+    (line,) = re.findall(r"`(from pytest_veeqo_alloc.conformance\.\w+ import \*)`", page("howto/conformance.md"))
+    pytester.makepyfile(shop=code.replace('/allocations",', '/allocations?page=1",'), test_mine=line)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    result = pytester.runpytest_inprocess("-W", "error", "-k", "query", "--veeqo-alloc-client=shop:make_client")
+    result.assert_outcomes(passed=1, deselected=OF_CLIENT - 1)
+    assert [line for line in result.outlines if line.startswith("veeqo-alloc: ")][1:] == [
+        "veeqo-alloc: warning: test_request_follows_rule[undocumented-query]: at request query:page: "
+        "wanted no query parameter; got a query parameter"
+    ]
+
+
 def test_incomplete_run_ends_as_shown(pytester: pytest.Pytester) -> None:
     (pytester.path / "pool.toml").write_text(
         "[[order]]\nid = 447452\nwarehouse_id = 1784\nsellables = { 1226615 = 3 }\n", encoding="utf-8"
