@@ -21,7 +21,7 @@ from pytest_veeqo_alloc.cli.files import FileCheckOptions, check_paths, redact_f
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, PROFILES, parse_overrides
 from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.live.journal import JOURNAL
+from pytest_veeqo_alloc.live.journal import default_name
 from pytest_veeqo_alloc.reporting import formatters
 from pytest_veeqo_alloc.reporting.formatters import print_error
 from pytest_veeqo_alloc.spec.loader import field_trees, load_schema, openapi_document, read_shipped_text
@@ -267,8 +267,8 @@ def _add_serve(commands: Any) -> None:
     proxy = serve.add_argument_group("the proxy")
     proxy.add_argument("--upstream", metavar="URL", help="the server to forward requests to")
     proxy.add_argument("--max-writes", type=int, default=0, metavar="N", help="maximum number of writes (default: 0)")
-    text = f"the file in which every write is recorded (default: {JOURNAL})"
-    proxy.add_argument("--journal", default=JOURNAL, metavar="FILE", help=text)
+    text = "the file in which every write is recorded (default: veeqo-alloc-journal-HOST-PORT.jsonl)"
+    proxy.add_argument("--journal", metavar="FILE", help=text)
     proxy.add_argument("--allow-reads", action="store_true", help="also forward GET, HEAD and OPTIONS of any path")
     _add_live_options(proxy, "at most 5 unless --orders is 'any'", "proxies and CA bundles")
     serve.set_defaults(command=_serve)
@@ -315,7 +315,8 @@ def _server(args: argparse.Namespace, engine: Engine, stack: ExitStack) -> BaseS
             raise ValueError(f"--{option} is for the fake: omit --{option}, or omit --upstream")
     hosts, writes = tuple(args.allow_host), args.max_writes
     options = WriteOptions(args.upstream, hosts, "", writes, args.orders, rate=args.rate, trust_env=args.trust_env)
-    live = stack.enter_context(open_live(grant_permission(options, needs_key=False), Path(args.journal)))
+    permission = grant_permission(options, needs_key=False)
+    live = stack.enter_context(open_live(permission, Path(args.journal or default_name(permission.target))))
     return Proxy(engine, live, reads=args.allow_reads, on_record=on_record)
 
 

@@ -11,6 +11,7 @@ import errno
 import heapq
 import json
 import os
+import re
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
@@ -23,12 +24,14 @@ from pytest_veeqo_alloc.core.http import is_success
 from pytest_veeqo_alloc.live import JournalError
 from pytest_veeqo_alloc.live.run_state import locked
 
-JOURNAL = "veeqo-alloc-journal.jsonl"
-"""The default name of the journal file."""
-
 VERSION = 1
 Ids = tuple[int, ...]
 Outcome = int | Literal["not sent"]
+
+
+def default_name(target: str) -> str:
+    """Return the default name of the journal for the server *target*, so that each server has a journal of its own."""
+    return f"veeqo-alloc-journal-{re.sub(r'[^A-Za-z0-9.-]+', '-', target).strip('-')}.jsonl"
 
 
 @dataclass(frozen=True, slots=True)

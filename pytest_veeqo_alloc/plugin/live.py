@@ -16,7 +16,7 @@ from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.live import LiveError
 from pytest_veeqo_alloc.live.cleanup import CleanupResult, clean_up
 from pytest_veeqo_alloc.live.client import LiveClient
-from pytest_veeqo_alloc.live.journal import JOURNAL, JournalWriter, open_journal, read_journal
+from pytest_veeqo_alloc.live.journal import JournalWriter, default_name, open_journal, read_journal
 from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WriteOptions, grant_permission
 from pytest_veeqo_alloc.plugin.options import base_directory, setting
 
@@ -47,7 +47,7 @@ class LivePlugin:
             self._error, self._shared = error, {"error": str(error)}
 
     def _open_journal(self, target: str) -> dict[str, str]:
-        path = base_directory(self._config, "journal") / (setting(self._config, "journal") or JOURNAL)
+        path = base_directory(self._config, "journal") / (setting(self._config, "journal") or default_name(target))
         writer = self._exit.enter_context(open_journal(path, target))
         folder = tempfile.mkdtemp(prefix="veeqo-alloc-")
         self._exit.callback(shutil.rmtree, folder, ignore_errors=True)

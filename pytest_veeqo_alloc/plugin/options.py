@@ -25,7 +25,12 @@ OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
     ("orders", "FILE|any", False, "a TOML file of writable orders, or 'any' if the server accepts any order id"),
     ("max-writes", "N", False, "the maximum number of writes in the whole run (required for writing)"),
     ("rate", "REQUESTS", False, "the maximum number of requests per second (default: 5; more only if orders is 'any')"),
-    ("journal", "FILE", False, "the file in which every write is recorded (default: veeqo-alloc-journal.jsonl)"),
+    (
+        "journal",
+        "FILE",
+        False,
+        "the file in which every write is recorded (default: veeqo-alloc-journal-HOST-PORT.jsonl)",
+    ),
     ("cleanup", None, False, "delete the allocations of this run when the run ends, where deletion is safe"),
     ("client", "MODULE:CALLABLE", False, "the factory of the client that the conformance suite tests"),
     ("client-timeout", "SECONDS", False, "the maximum duration of a client call (default: 5)"),

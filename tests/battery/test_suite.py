@@ -88,7 +88,7 @@ def test_server_in_another_process_is_tested_through_the_guards(pytester: pytest
         "veeqo-alloc: profile documented, target http://127.0.0.1:*",
         "*FAILED *test_broken_request_is_rejected?request-not-wrapped?*",
     ])  # fmt: skip
-    assert (pytester.path / "veeqo-alloc-journal.jsonl").exists()
+    assert list(pytester.path.glob("veeqo-alloc-journal-127.0.0.1-*.jsonl"))
 
 
 def test_tests_beyond_budget_and_pool_are_skipped_and_listed(pytester: pytest.Pytester) -> None:

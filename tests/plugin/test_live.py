@@ -13,7 +13,7 @@ from support.staging import Staging
 
 from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.coverage.report_model import totals_by_origin
-from pytest_veeqo_alloc.live.journal import read_journal
+from pytest_veeqo_alloc.live.journal import default_name, read_journal
 from pytest_veeqo_alloc.reporting.report_file import load
 
 POOL = "[[order]]\nid = 7\nwarehouse_id = 5\nsellables = { 11 = 50 }\n"
@@ -39,6 +39,10 @@ def options(server: Staging, *more: str) -> tuple[str, ...]:
     host = server.url.partition("://")[2]
     return (*STRICTLY, f"--veeqo-alloc-base-url={server.url}", f"--veeqo-alloc-allow-host={host}",
             "--veeqo-alloc-orders=pool.toml", *more)  # fmt: skip
+
+
+def journal_of(suite: pytest.Pytester, server: Staging) -> Path:
+    return suite.path / default_name(server.url.partition("://")[2])
 
 
 def run(suite: pytest.Pytester, tests: str, *given: str) -> pytest.RunResult:
@@ -98,10 +102,18 @@ def test_processes_together_never_exceed_the_budget(
     result.stdout.fnmatch_lines([
         "veeqo-alloc: profile documented, target http://127.0.0.1:*",
         "E       *RefusedError: the budget of 4 writes is spent (--veeqo-alloc-max-writes)",
-        "veeqo-alloc: 4 of 4 writes to 127.0.0.1:*, journal */veeqo-alloc-journal.jsonl",
+        "veeqo-alloc: 4 of 4 writes to 127.0.0.1:*, journal */veeqo-alloc-journal-127.0.0.1-*.jsonl",
     ])  # fmt: skip
-    entries = read_journal(suite.path / "veeqo-alloc-journal.jsonl").entries
+    entries = read_journal(journal_of(suite, server)).entries
     assert [entry.outcome for entry in entries] == [201] * 4
+
+
+def test_journal_of_another_server_stops_nothing(suite: pytest.Pytester, server: Staging) -> None:
+    other = suite.path / default_name("127.0.0.1:1")
+    other.write_text("not a journal", encoding="utf-8")
+    result = run(suite, MANY, *options(server, "--veeqo-alloc-max-writes=4"), "-k", "test_it and 7")
+    result.assert_outcomes(passed=1)
+    assert other.read_text(encoding="utf-8") == "not a journal"
 
 
 def test_run_is_cleaned_up_at_its_end(suite: pytest.Pytester, server: Staging) -> None:
@@ -141,12 +153,12 @@ def test_it(veeqo_alloc_target):
 def test_truncated_journal_stops_every_write(
     suite: pytest.Pytester, server: Staging, processes: tuple[str, ...]
 ) -> None:
-    journal = suite.path / "veeqo-alloc-journal.jsonl"
+    journal = journal_of(suite, server)
     journal.write_text('{"journal": "veeqo-al', encoding="utf-8")
     result = run(suite, MANY, *options(server, "--veeqo-alloc-max-writes=4"), *processes)
     result.assert_outcomes(errors=13)
     result.stdout.fnmatch_lines(
-        ["  - the last line of the journal */veeqo-alloc-journal.jsonl is cut off: delete the line*"]
+        ["  - the last line of the journal */veeqo-alloc-journal-127.0.0.1-*.jsonl is cut off: delete the line*"]
     )
     assert server.seen == []
     assert journal.read_text(encoding="utf-8") == '{"journal": "veeqo-al'
@@ -189,7 +201,7 @@ def test_recording_plays_without_key_and_network(
     assert set(document["veeqo_alloc"]) == {"recorded_on", "host", "package"}
     body = json.loads(document["interactions"][0]["response"]["body"]["string"])
     assert body["customer"]["email"].startswith("redacted-")
-    (entry,) = read_journal(recording.path / "veeqo-alloc-journal.jsonl").entries
+    (entry,) = read_journal(journal_of(recording, server)).entries
     assert (entry.outcome, entry.made) == (201, (5001,))
     monkeypatch.delenv("VEEQO_ALLOC_API_KEY")
     run(recording, recorded(), *STRICTLY).assert_outcomes(passed=1)
@@ -271,7 +283,7 @@ def test_retried():
     ])  # fmt: skip
     # Each try of the client was admitted by itself, and the budget held.
     assert len(server.posts) == 4
-    assert len(read_journal(recording.path / "veeqo-alloc-journal.jsonl").entries) == 4
+    assert len(read_journal(journal_of(recording, server)).entries) == 4
 
 
 def test_threads_without_a_shared_session_send_nothing_unadmitted(recording: pytest.Pytester, server: Staging) -> None:
@@ -290,7 +302,7 @@ def test_threads():
     given = options(server, "--veeqo-alloc-max-writes=3", "--veeqo-alloc-record-mode=once")
     run(recording, tests, *given, "-k", "threads")
     assert len(server.posts) <= 3
-    assert len(server.posts) <= len(read_journal(recording.path / "veeqo-alloc-journal.jsonl").entries) <= 3
+    assert len(server.posts) <= len(read_journal(journal_of(recording, server)).entries) <= 3
 
 
 @pytest.mark.parametrize(

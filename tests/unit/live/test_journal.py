@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_veeqo_alloc.live import JournalError
-from pytest_veeqo_alloc.live.journal import Entry, JournalWriter, open_journal, read_journal
+from pytest_veeqo_alloc.live.journal import Entry, JournalWriter, default_name, open_journal, read_journal
 
 TARGET = "127.0.0.1:8000"
 
@@ -19,6 +19,18 @@ def entry(**changes: object) -> Entry:
     fields: dict[str, object] = {"name": uuid.uuid4().hex, "kind": "post", "order_id": 7, "warehouse_id": 5,
                                  "units": {1: 2.0}, "before": (3,)}  # fmt: skip
     return Entry(**(fields | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ("127.0.0.1:8000", "veeqo-alloc-journal-127.0.0.1-8000.jsonl"),
+        ("[::1]:443", "veeqo-alloc-journal-1-443.jsonl"),
+        ("a/../b:1", "veeqo-alloc-journal-a-..-b-1.jsonl"),
+    ],
+)
+def test_each_server_has_a_journal_of_its_own(target: str, name: str) -> None:
+    assert default_name(target) == name
 
 
 def test_journal_round_trip(tmp_path: Path) -> None:
