@@ -36,6 +36,14 @@ class RequestScope:
     units: Units = field(default_factory=dict)
     is_bounded: bool = True
 
+    def union(self, other: RequestScope) -> RequestScope:
+        """Return a scope with the warehouses of both, and the larger number of units of each sellable."""
+        units = {
+            sellable: max(self.units.get(sellable, 0), other.units.get(sellable, 0))
+            for sellable in self.units | other.units
+        }
+        return RequestScope(self.warehouses | other.warehouses, units, self.is_bounded and other.is_bounded)
+
 
 @dataclass(frozen=True, slots=True)
 class ExistingAllocation:

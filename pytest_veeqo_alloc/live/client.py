@@ -23,10 +23,17 @@ from pytest_veeqo_alloc.contract.allocations import (
     requested_allocation,
 )
 from pytest_veeqo_alloc.contract.http_rules import Operation, is_json_type
-from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response, decode_content_or_empty
+from pytest_veeqo_alloc.core.http import (
+    Headers,
+    Interaction,
+    Request,
+    Response,
+    decode_content_or_empty,
+    is_client_error,
+)
 from pytest_veeqo_alloc.live import JournalError, NotSentError, RefusedError
-from pytest_veeqo_alloc.live.journal import Entry, Ids, JournalWriter, made_by, open_journal
-from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WritePermission, port_of
+from pytest_veeqo_alloc.live.journal import Entry, JournalWriter, made_by, open_journal
+from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, PoolOrder, WritePermission, port_of
 from pytest_veeqo_alloc.live.run_state import Charge, RunState
 from pytest_veeqo_alloc.live.transport import READS, Backoff, Timeouts, exchange, retry_after
 from pytest_veeqo_alloc.spec.loader import tables
@@ -63,7 +70,7 @@ class LiveClient:
         self.backoff = Backoff()
         self._session = requests.Session()
         self._session.trust_env = permission.trust_env
-        self._known: dict[int, Ids | None] = {}
+        self._known: dict[int, tuple[ExistingAllocation, ...] | None] = {}
 
     def admission(self, request: Request) -> Admission:
         """Wait for the rate limit, then admit another client's *request*. Raise RefusedError if it must not be sent."""
@@ -80,20 +87,50 @@ class LiveClient:
         return self._admit(entry, charge)
 
     def post(
-        self, order_id: int, payload: Any, *, headers: Headers = JSON_HEADERS, key: str | None = None
+        self,
+        order_id: int,
+        payload: Any,
+        *,
+        headers: Headers = JSON_HEADERS,
+        key: str | None = None,
+        meant: Any = None,
     ) -> Interaction:
         """Send an allocation call, and retry it after a 429 response. A *payload* of type bytes is sent unchanged.
 
-        *key* replaces the API key. If it is empty, no key is sent. Raise RefusedError if the write is not permitted, or
-        SendError if no response arrives.
+        *key* replaces the API key. If it is empty, no key is sent. *meant* is the valid body of which *payload* is a
+        broken form: its units are charged as well, and refunded after a 4xx response that left the order unchanged.
+        Raise RefusedError if the write is not permitted, or SendError if no response arrives.
         """
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        entry, charge = self._plan(order_id, body, request_scope(body))
+        whole = body if meant is None else json.dumps(meant).encode()
+        scope = request_scope(body)
+        scope = scope if meant is None else scope.union(request_scope(whole))
+        entry, charge = self._plan(order_id, whole, scope)
         if self._known.get(order_id) is None:
             self._remember(order_id, allocations_in(self.read_order(order_id)))
         operation = tables().operation
         request = self._request(operation.method, operation.path_for(order_id), headers, body, key)
-        return Interaction(request, self._send(request, entry, charge))
+        response = self._send(request, entry, charge)
+        if meant is not None and charge and is_client_error(response.status) and self._is_unchanged(order_id):
+            self.run_state.refund(charge)
+        return Interaction(request, response)
+
+    def held(self, order_id: int) -> int | None:
+        """Return how many allocations the order had when it was last seen, or None if that is unknown."""
+        known = self._known.get(order_id)
+        return None if known is None else len(known)
+
+    def free_units(self, order: PoolOrder) -> dict[int, float]:
+        """Return the units of each sellable that this run may still allocate to *order*."""
+        used = self.run_state.used
+        return {
+            sellable: units - used.get(_charge_name(order.id, order.warehouse_id, sellable), 0)
+            for sellable, units in order.sellables.items()
+        }
+
+    def _is_unchanged(self, order_id: int) -> bool:
+        known, now = self._known.get(order_id), allocations_in(self.read_order(order_id))
+        return known is not None and now is not None and known == tuple(now)
 
     def try_out(self, method: str, path: str, body: bytes | None) -> Interaction:
         """Send a request, and count it as a write. Raise RefusedError unless the order pool permits every order."""
@@ -151,8 +188,9 @@ class LiveClient:
         """Wait until the rate limit permits a request. Write *entry* to the journal, or raise JournalError."""
         request_id = self.run_state.claim(charge)
         if entry is not None:
-            before = self._known.get(entry.order_id) if entry.before is None else entry.before
-            entry = replace(entry, name=uuid.uuid4().hex, before=before)
+            known = self._known.get(entry.order_id)
+            ids = None if known is None else tuple(allocation.id for allocation in known)
+            entry = replace(entry, name=uuid.uuid4().hex, before=ids if entry.before is None else entry.before)
             try:
                 self.writer.intent(entry)
             except JournalError:
@@ -171,7 +209,8 @@ class LiveClient:
             raise RefusedError(reason)
         warehouse_id = requested.warehouse_id
         charge: Charge = {
-            f"sellable {sellable} in warehouse {warehouse_id} for order {order_id}": (quantity, free)
+            # A server may read a quantity that is missing, or of a wrong kind, as 1.
+            _charge_name(order_id, warehouse_id, sellable): (max(quantity, 1), free)
             for sellable, quantity in scope.units.items()
             if (free := pool.free_units(order_id, warehouse_id, sellable)) is not None
         }
@@ -179,7 +218,7 @@ class LiveClient:
 
     def _remember(self, order_id: int, held: Sequence[ExistingAllocation] | None) -> None:
         """Remember the order's allocations (None if unknown), to recognise those that the next write makes."""
-        self._known[order_id] = None if held is None else tuple(allocation.id for allocation in held)
+        self._known[order_id] = None if held is None else tuple(held)
 
     def _check_target(self, request: Request) -> None:
         base, url = urlsplit(self.permission.base_url), urlsplit(request.url)
@@ -213,6 +252,10 @@ class LiveClient:
                 "the request could write outside the order pool: send JSON with numeric ids and quantities, without "
                 "a query, a content encoding or a method override"
             )
+
+
+def _charge_name(order_id: int, warehouse_id: int | None, sellable_id: int) -> str:
+    return f"sellable {sellable_id} in warehouse {warehouse_id} for order {order_id}"
 
 
 def allocations_in(response: Response) -> list[ExistingAllocation] | None:

@@ -69,6 +69,18 @@ class RunState:
         with self._state() as state:
             return int(state["charged"])
 
+    @property
+    def used(self) -> dict[str, float]:
+        """The units that this run has charged, by the names in its charges."""
+        with self._state() as state:
+            return dict(state["used"])
+
+    def refund(self, charge: Charge) -> None:
+        """Return the units of *charge*. The write itself still counts."""
+        with self._state() as state:
+            for name, (units, _) in charge.items():
+                state["used"][name] -= units
+
     def _check_budget(self, state: dict[str, Any], charge: Charge) -> None:
         if state["charged"] >= self._max_writes:
             raise RefusedError(f"the budget of {self._max_writes} writes is spent (--veeqo-alloc-max-writes)")

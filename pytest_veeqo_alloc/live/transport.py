@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 import email.utils
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import requests
 import urllib3
@@ -72,9 +73,12 @@ def exchange(
 ) -> Response:
     """Send *request* once. Raise NotSentError if no connection was made, or SendError if no response arrived.
 
-    If *raw* is true, the body of the response is not decoded. *target* names the server in error messages.
+    A request with the header `Transfer-Encoding: chunked` is sent in chunks. If *raw* is true, the body of the response
+    is not decoded. *target* names the server in error messages.
     """
-    method, url, headers, data = request.method, request.url, dict(request.headers), request.body
+    method, url, headers = request.method, request.url, dict(request.headers)
+    is_chunked = request.header("transfer-encoding") == "chunked" and request.body
+    data: Any = _halves(request.body or b"") if is_chunked else request.body
     try:
         answer = session.request(
             method, url, headers=headers, data=data, allow_redirects=False, timeout=timeouts, stream=raw
@@ -91,6 +95,11 @@ def exchange(
     if request.method not in READS:
         message += "; whether the request was carried out is UNKNOWN, so it is not sent again"
     raise SendError(message)
+
+
+def _halves(body: bytes) -> Iterator[bytes]:
+    yield body[: len(body) // 2]
+    yield body[len(body) // 2 :]
 
 
 def _end_to_end_headers(message: Request | Response) -> Headers:

@@ -21,7 +21,7 @@ from support.staging import Staging, staging
 from pytest_veeqo_alloc import Interaction, Request, Response
 from pytest_veeqo_alloc.live import JournalError, NotSentError, RefusedError, SendError
 from pytest_veeqo_alloc.live.cleanup import CleanupResult, clean_up
-from pytest_veeqo_alloc.live.client import open_live
+from pytest_veeqo_alloc.live.client import LiveClient, open_live
 from pytest_veeqo_alloc.live.journal import Entry, read_journal
 from pytest_veeqo_alloc.live.permission import WriteOptions, grant_permission
 from pytest_veeqo_alloc.live.transport import Backoff
@@ -415,3 +415,78 @@ def test_second_write_to_an_order_knows_what_the_first_one_made(server: Staging,
     entries = read_journal(tmp_path / "journal.jsonl").entries
     assert [(entry.before, entry.made) for entry in entries] == [((), (5001,)), ((5001,), (5002,))]
     assert len(server.seen) == 3  # one look at the order, and two writes
+
+
+REJECTED: tuple[int, tuple[tuple[str, str], ...]] = (422, ())
+BROKEN = pool_request()["allocation"]
+
+
+def free(live: LiveClient) -> float:
+    return live.free_units(next(iter(live.permission.pool)))[11]
+
+
+def test_units_of_a_refused_request_are_free_again_if_the_order_is_unchanged(server: Staging, tmp_path: Path) -> None:
+    server.answers = [REJECTED, REJECTED]
+    with live_at(server.url, tmp_path) as live:
+        for payload in (BROKEN, b"not JSON"):
+            assert status(live.post(7, payload, meant=pool_request(2))) == 422
+            assert (free(live), live.held(7)) == (3, 0)
+        assert live.run_state.charged == 2
+
+
+def test_units_of_an_accepted_request_are_not_free_again(server: Staging, tmp_path: Path) -> None:
+    with live_at(server.url, tmp_path) as live:
+        assert status(live.post(7, pool_request(), meant=pool_request(2))) == 201
+        assert free(live) == 1
+
+
+def test_units_of_a_refused_request_that_changed_the_order_are_not_free_again(
+    server: Staging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answers = [REJECTED]
+    with live_at(server.url, tmp_path) as live:
+        read = live.read_order
+
+        def read_after_change(order_id: int) -> Response:
+            if server.posts:
+                server.allocate(7, 5, ((11, 1),))
+            return read(order_id)
+
+        monkeypatch.setattr(live, "read_order", read_after_change)
+        assert status(live.post(7, BROKEN, meant=pool_request())) == 422
+        assert free(live) == 2
+
+
+def test_units_of_a_refused_request_are_not_free_again_if_the_order_cannot_be_read(
+    server: Staging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answers = [REJECTED]
+    with live_at(server.url, tmp_path) as live:
+        monkeypatch.setattr(live, "read_order", lambda order_id: Response(404))
+        live.post(7, BROKEN, meant=pool_request())
+        assert free(live) == 2
+
+
+def test_more_units_than_meant_are_charged(server: Staging, tmp_path: Path) -> None:
+    with live_at(server.url, tmp_path) as live:
+        live.post(7, pool_request(3), meant=pool_request())
+        assert free(live) == 0
+        with pytest.raises(RefusedError, match="no free units left"):
+            live.post(7, b"not JSON", meant=pool_request())
+
+
+def test_quantity_that_a_server_may_read_as_1_is_charged_as_1(server: Staging, tmp_path: Path) -> None:
+    server.answers = [REJECTED]
+    with live_at(server.url, tmp_path) as live:
+        live.post(7, lines([{"sellable_id": 11}]))
+        assert free(live) == 2
+
+
+def test_request_with_chunks_is_sent_in_chunks(server: Staging, tmp_path: Path) -> None:
+    server.answers = [REJECTED]
+    headers = (("Content-Type", "application/json"), ("Transfer-Encoding", "chunked"))
+    with live_at(server.url, tmp_path) as live:
+        assert status(live.post(7, pool_request(), headers=headers)) == 422
+    ((_, _, sent, _, _),) = server.posts
+    assert sent["Transfer-Encoding"] == "chunked"
+    assert "Content-Length" not in sent
