@@ -57,7 +57,7 @@ class Policy:
     malformed_json: str = "bad-request"
     invalid_request: str = "unprocessable"
     wrong_key: str = "unauthorized"
-    refuses: str = "lenient"
+    refuses: str = "documented"
 
     def __post_init__(self) -> None:
         severities(self.refuses)  # raises for an unknown profile

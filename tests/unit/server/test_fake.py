@@ -181,9 +181,11 @@ def test_key_of_the_fake_in_the_url_is_found(fake: Fake) -> None:
     assert [finding.location for finding in fake.findings.errors] == ["query:auth_me"]
 
 
-def test_unwrapped_request_is_answered_and_found(fake: Fake) -> None:
+@pytest.mark.parametrize(("refuses", "status"), [("documented", 422), ("lenient", 201)])
+def test_unwrapped_request_is_found_and_answered_by_policy(fake: Fake, refuses: str, status: int) -> None:
     fake.expect_finding("request-not-wrapped")
-    assert post(fake, allocation_request()["allocation"]).status_code == 201
+    fake.policy = replace(fake.policy, refuses=refuses)
+    assert post(fake, allocation_request()["allocation"]).status_code == status
 
 
 def test_compressed_request_is_carried_out(fake: Fake) -> None:
