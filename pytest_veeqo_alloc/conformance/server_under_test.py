@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -20,12 +22,12 @@ from pytest_veeqo_alloc.contract.http_rules import is_json_type
 from pytest_veeqo_alloc.contract.json_reader import read
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Response
+from pytest_veeqo_alloc.core.text import pluralise
 from pytest_veeqo_alloc.coverage.collector import origin_of
 from pytest_veeqo_alloc.coverage.listeners import Listener
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import RefusedError, SendError
 from pytest_veeqo_alloc.live.client import JSON_HEADERS, LiveClient, open_live
-from pytest_veeqo_alloc.live.journal import JOURNAL
 from pytest_veeqo_alloc.live.permission import PoolOrder, WriteOptions, grant_permission
 from pytest_veeqo_alloc.orders.story import Line, Stock, Story
 from pytest_veeqo_alloc.reporting.formatters import curl_command
@@ -46,9 +48,9 @@ _SHAPES = ((2, 1), (1, 2))
 
 WRONG_KEY = "not-the-key-of-anybody"
 
-_PAYLOADS = 8
-_ORDERS = range(7_000_001, 7_002_001)
-_WAREHOUSE, _SELLABLES, _UNITS = 1784, (1226615, 1226616), 3
+_PAYLOADS, _MAX_UNITS = 8, 3
+_FIRST_ORDER, _ORDERS = 7_000_001, 2_000
+_WAREHOUSE, _SELLABLES, _UNITS = 1784, (1226615, 1226616), 8
 _MAX_LINES, _WIDTH = 10, 500
 _HINTS = {3: "redirects are not followed", 5: "find the cause in the server's log"}
 
@@ -62,10 +64,12 @@ class ServerUnderTest:
 
     report: ReportRequest
 
-    def __init__(self, live: LiveClient, engine: Engine) -> None:
+    def __init__(self, live: LiveClient, engine: Engine, first_order: int | None = None) -> None:
         pool = live.permission.pool
+        # A server that keeps its orders has those of an earlier run.
+        first = 10**6 + int(time.time()) % 10**6 * _ORDERS if first_order is None else first_order
         self.engine, self.is_free = engine, pool.is_any
-        self._live, self._unused = live, deque(_free_orders() if pool.is_any else pool)
+        self._live, self._unused = live, deque(_free_orders(first) if pool.is_any else pool)
         self._sent: dict[str, list[Interaction] | UncoveredError] = {}
         self._checked: dict[tuple[int, bool], tuple[Interaction, Findings]] = {}
 
@@ -80,15 +84,33 @@ class ServerUnderTest:
                     return PoolOrder(order.id, order.warehouse_id, fitting)
         raise UncoveredError(f"the order pool has no unused order with {lines} sellable(s) of {units} unit(s) each")
 
-    def any_order(self) -> PoolOrder:
-        """Return an order from the pool, even one in use, for a request that must be rejected."""
-        pool = self._live.permission.pool
-        return next(iter(pool)) if len(pool) else self.take(2, 1)
+    def any_order(self, lines: int = 1, units: int = 1) -> PoolOrder:
+        """Return an order with *units* free units of *lines* sellables: a new one, or that of the pool with most units.
 
-    def send_once(self, name: str, requests: Requests) -> list[Interaction]:
+        Raise UncoveredError if there is none.
+        """
+        if self.is_free:
+            return self.take(2, units)
+        best: tuple[list[float], PoolOrder] | None = None
+        for order in self._live.permission.pool:
+            free = {sellable: left for sellable, left in self._live.free_units(order).items() if left >= units}
+            left = sorted(free.values(), reverse=True)[:lines]
+            if len(left) == lines and (best is None or left > best[0]):
+                sellables = {sellable: int(free[sellable]) for sellable in sorted(free, key=lambda key: -free[key])}
+                best = left, PoolOrder(order.id, order.warehouse_id, sellables)
+        if best is None:
+            raise UncoveredError(f"the order pool has no order with {lines} sellable(s) of {units} free unit(s) each")
+        return best[1]
+
+    def free_units(self, order: PoolOrder) -> dict[int, float]:
+        """Return the units of each sellable that may still be allocated to *order*."""
+        return dict.fromkeys(order.sellables, math.inf) if self.is_free else self._live.free_units(order)
+
+    def send_once(self, name: str, requests: Requests, *, risky: bool = False) -> list[Interaction]:
         """Send *requests*, or return the interactions of an earlier call with the same *name*.
 
-        Requests that may not be sent are left out. Raise UncoveredError if this leaves none.
+        Requests that may not be sent are left out. If *risky*, a 2xx from a server with an order pool ends the sending.
+        Raise UncoveredError if nothing is sent.
         """
         if name not in self._sent:
             interactions, uncovered = [], UncoveredError("no request was sent")
@@ -97,16 +119,19 @@ class ServerUnderTest:
                     interactions.append(send())
                 except UncoveredError as error:
                     uncovered = error
+                    continue
+                if risky and not self.is_free and response_of(interactions[-1]).is_success:
+                    break
             self._sent[name] = interactions or uncovered
         sent = self._sent[name]
         if isinstance(sent, UncoveredError):
             raise sent
         return sent
 
-    def send_if_covered(self, name: str, requests: Requests) -> list[Interaction]:
+    def send_if_covered(self, name: str, requests: Requests, *, risky: bool = False) -> list[Interaction]:
         """Return the interactions of `send_once`, or an empty list if none of *requests* may be sent."""
         try:
-            return self.send_once(name, requests)
+            return self.send_once(name, requests, risky=risky)
         except UncoveredError:
             return []
 
@@ -131,15 +156,29 @@ class ServerUnderTest:
 
     def _allocate_generated(self, count: int) -> Interaction:
         order = self.take()
-        units = min(order.sellables.values())
+        units = min(_MAX_UNITS, *order.sellables.values())
         *_, payload = valid_requests(count, order.warehouse_id, list(order.sellables), units)
         return self.post(order.id, payload)
 
     def post(
-        self, order_id: int, payload: Any, *, headers: Headers = JSON_HEADERS, key: str | None = None
+        self,
+        order_id: int,
+        payload: Any,
+        *,
+        headers: Headers = JSON_HEADERS,
+        key: str | None = None,
+        meant: Any = None,
     ) -> Interaction:
-        """Send an allocation request, and return the request with its response, whatever the status."""
-        return self._send(lambda: self._live.post(order_id, payload, headers=headers, key=key))
+        """Send an allocation request, and return the request with its response, whatever the status.
+
+        *meant* is the valid body of which *payload* is a broken form. Its units are free again if nothing is allocated.
+        """
+        return self._send(lambda: self._live.post(order_id, payload, headers=headers, key=key, meant=meant))
+
+    def post_in_capitals(self, order_id: int, payload: Any) -> Interaction:
+        """Send an allocation request with the names of its headers in capitals."""
+        headers = ((tables().operation.key_header, self._live.permission.api_key), *JSON_HEADERS)
+        return self.post(order_id, payload, headers=tuple((name.upper(), value) for name, value in headers), key="")
 
     def try_out(self, order_id: int | str, payload: Any, method: str = "POST") -> Interaction:
         """Send any request; *payload* None means no body. Raise UncoveredError without `--veeqo-alloc-orders any`."""
@@ -160,10 +199,25 @@ class ServerUnderTest:
         if response.is_success and not defect:
             return
         what = f"{response.status}{f' and {defect}' if defect else ''}"
-        hint = _HINTS.get(response.status // 100, "check the URL, order and API key")
-        order_id = tables().operation.order_id(interaction.request.url) if interaction.request else ""
+        order_id = tables().operation.order_id(interaction.request.url) if interaction.request else None
+        hint = self._hint(response, order_id)
         target = self._live.target
         raise UnusableError(f"{target} answered a documented allocation to order {order_id} with {what}: {hint}")
+
+    def _hint(self, response: Response, order_id: int | None) -> str:
+        """Return the probable reason why a documented allocation to *order_id* was not carried out."""
+        if hint := _HINTS.get(response.status // 100):
+            return hint
+        held = None if self.is_free or order_id is None else self._live.held(order_id)
+        if held:
+            what = f"the order has {pluralise(held, 'allocation')} already"
+        elif held is None and not self.is_free and response.status in (409, 422):
+            what = "the units of the order pool may be allocated already"
+        else:
+            return "check the URL, order and API key"
+        return (
+            f"{what}: delete what an earlier run allocated with veeqo-alloc cleanup, and run with --veeqo-alloc-cleanup"
+        )
 
     def assert_rule(self, rule: str, interactions: Iterable[Interaction], *, broken: bool = False) -> None:
         """Fail the test if one of *interactions* breaks *rule*. If *broken*, their requests are broken on purpose."""
@@ -251,9 +305,9 @@ def allocation_body(order: PoolOrder, lines: int = 1, units: int = 1) -> dict[st
     return {"allocation": {"warehouse_id": order.warehouse_id, "line_items_attributes": attributes}}
 
 
-def _free_orders() -> Iterator[PoolOrder]:
+def _free_orders(first: int = _FIRST_ORDER) -> Iterator[PoolOrder]:
     units = dict.fromkeys(_SELLABLES, _UNITS)
-    return (PoolOrder(order_id, _WAREHOUSE, units) for order_id in _ORDERS)
+    return (PoolOrder(order_id, _WAREHOUSE, units) for order_id in range(first, first + _ORDERS))
 
 
 @contextmanager
@@ -265,8 +319,8 @@ def own_fake(listener: Listener) -> Iterator[ServerUnderTest]:
     fake = Fake(engine, Policy.strict(), world=world)
     with tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as folder, running(fake) as server:
         granted = grant_permission(WriteOptions(server.url, (server.netloc,), fake.api_key, 10**6, "any", 10**5))
-        with open_live(granted, Path(folder, JOURNAL)) as live:
-            yield ServerUnderTest(live, engine.with_listener(listener))
+        with open_live(granted, Path(folder, "journal.jsonl")) as live:
+            yield ServerUnderTest(live, engine.with_listener(listener), _FIRST_ORDER)
 
 
 def follows(*rules: str, cases: Iterable[str] = ("",)) -> pytest.MarkDecorator:

@@ -11,13 +11,19 @@ from pytest_veeqo_alloc.conformance.server_under_test import (
     response_of,
 )
 from pytest_veeqo_alloc.contract.allocations import existing_allocations
+from pytest_veeqo_alloc.contract.arithmetic import Object, as_object, number, objects_in
 from pytest_veeqo_alloc.contract.findings import Breach
+from pytest_veeqo_alloc.contract.json_reader import read
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, SUITE_RULES
 from pytest_veeqo_alloc.core.http import Interaction
+from pytest_veeqo_alloc.core.text import describe_number
+from pytest_veeqo_alloc.live.client import JSON_HEADERS
 
 _OF_REFUSALS = {"unexpected-status", "broken-request-accepted", "error-body-shape", "error-leaks-internals"}
 RESPONSE_RULES = [rule for rule, entry in CATALOGUE.items() if "response" in entry.sides
                   and rule not in _OF_REFUSALS | SUITE_RULES]  # fmt: skip
+CHUNKED = ("Transfer-Encoding", "chunked")
+LARGE = (2**32, 2**52)
 JSON_TYPES = ("application/json; charset=utf-8", "APPLICATION/JSON")
 
 
@@ -41,18 +47,70 @@ def test_every_json_media_type_is_accepted(rule: str, _veeqo_alloc_server_under_
     server.assert_behaviour(rule, ((interaction, _refused(rule, interaction)) for interaction in tried))
 
 
-def _refused(rule: str, interaction: Interaction) -> Breach | None:
+def _refused(rule: str, interaction: Interaction, *fair: int) -> Breach | None:
     response = response_of(interaction)
-    return None if response.is_success else Breach(rule, None, str(response.status), location="status")
+    is_fair = response.is_success or response.status in fair
+    return None if is_fair else Breach(rule, None, str(response.status), location="status")
+
+
+@follows("chunked-request-refused")
+def test_request_in_chunks_is_accepted_or_answered_with_411(
+    rule: str, _veeqo_alloc_server_under_test: ServerUnderTest
+) -> None:
+    """Check that a body of unknown length is read (RFC 9112 section 7.1), or refused for that reason."""
+    server = _veeqo_alloc_server_under_test
+
+    def send() -> Interaction:
+        order = server.any_order()
+        return server.post(order.id, allocation_body(order), headers=(*JSON_HEADERS, CHUNKED))
+
+    tried = server.send_once(rule, [send])
+    server.assert_behaviour(rule, ((interaction, _refused(rule, interaction, 411)) for interaction in tried))
+
+
+@follows("undocumented-status")
+def test_names_of_headers_are_known_in_any_case(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
+    """Check that a documented allocation whose header names are in capitals is accepted (RFC 9110 section 5.1)."""
+    server = _veeqo_alloc_server_under_test
+
+    def send() -> Interaction:
+        order = server.any_order()
+        return server.post_in_capitals(order.id, allocation_body(order))
+
+    server.assert_rule(rule, server.send_once("capitals", [send]))
+
+
+@follows("order-echo", "allocation-echo", "server-error")
+def test_large_ids_are_refused_or_answered_exactly(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
+    """Check that ids that need more than 32 bits, or more than a 32-bit float, are not cut."""
+    server = _veeqo_alloc_server_under_test
+
+    def send(start: int) -> Interaction:
+        order_id = start + server.any_order().id
+        line = {"sellable_id": order_id + 2, "quantity": 1}
+        return server.post(order_id, {"allocation": {"warehouse_id": order_id + 1, "line_items_attributes": [line]}})
+
+    server.assert_rule(rule, server.send_once("large ids", [partial(send, start) for start in LARGE]))
 
 
 @follows("allocation-ids-not-distinct")
 def test_allocations_have_distinct_ids(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that the responses for different orders contain different allocation ids."""
+    """Check that different allocations have different ids, and so have the line items of one of them."""
     server, owners, tried = _veeqo_alloc_server_under_test, dict[int, int](), list[tuple[Interaction, Breach | None]]()
-    for number, interaction in enumerate(server.documented()):
+    for index, interaction in enumerate(server.documented()):
+        order = as_object(read(response_of(interaction).body).value)
         ids = [allocation.id for allocation in existing_allocations(response_of(interaction).body) or ()]
-        repeated = [known for known in ids if owners.setdefault(known, number) != number or ids.count(known) > 1]
-        got = f"the id {repeated[0]} twice" if repeated else ""
-        tried.append((interaction, Breach(rule, "/allocations", got) if repeated else None))
+        repeated = [known for known in ids if owners.setdefault(known, index) != index or ids.count(known) > 1]
+        breach = Breach(rule, "/allocations", f"the id {repeated[0]} twice") if repeated else None
+        tried.append((interaction, breach or _repeated_line(rule, order)))
     server.assert_behaviour(rule, tried)
+
+
+def _repeated_line(rule: str, order: Object) -> Breach | None:
+    """Return a breach of *rule* if two line items of the order, or of one of its allocations, have the same id."""
+    owners = [("", order), *objects_in(order, "allocations", "")]
+    for pointer, owner in owners:
+        ids = [number(line.get("id")) for _, line in objects_in(owner, "line_items", "")]
+        if repeated := [known for known in ids if known is not None and ids.count(known) > 1]:
+            return Breach(rule, f"{pointer}/line_items", f"the id {describe_number(repeated[0])} twice")
+    return None

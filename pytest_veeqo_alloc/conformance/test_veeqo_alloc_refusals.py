@@ -5,7 +5,9 @@ Each test checks one rule. A server error, for example, fails only the test of t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,9 +17,12 @@ from pytest_veeqo_alloc.conformance.server_under_test import (
     ServerUnderTest,
     allocation_body,
     follows,
+    response_of,
 )
+from pytest_veeqo_alloc.contract.arithmetic import as_object
+from pytest_veeqo_alloc.contract.json_reader import read
 from pytest_veeqo_alloc.core.http import Headers, Interaction
-from pytest_veeqo_alloc.live.client import JSON_HEADERS
+from pytest_veeqo_alloc.live.permission import PoolOrder
 from pytest_veeqo_alloc.strategies.invalid_bodies import REQUEST_MUTATIONS
 from pytest_veeqo_alloc.strategies.sampling import broken_requests
 from pytest_veeqo_alloc.strategies.values import LARGEST_ID
@@ -35,8 +40,9 @@ MALFORMED: Mapping[str, tuple[bytes, ...]] = {
 }
 """Malformed bodies by the rule that they break. None has both a warehouse and a sellable, so none can be allocated."""
 
-HUGE_NUMBER = b'{"allocation": {"line_items_attributes": [{"quantity": 1' + b"0" * 400 + b"}]}}"
 NOT_INTEGERS = ("P-447452", "1.5", "%00", "1%27%20OR%201=1")
+HUGE_IDS = (2**64 + 5, 10**28 + 1)
+HUGE_NUMBER = b'{"allocation": {"line_items_attributes": [{"quantity": 1' + b"0" * 400 + b"}]}}"
 BROKEN_RULES = [*(rule for rule in REQUEST_MUTATIONS if rule != "undocumented-field"),
                 *(rule for rule in MALFORMED if rule not in REQUEST_MUTATIONS), "order-id-not-integer"]  # fmt: skip
 MEDIA_TYPES = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "")
@@ -44,31 +50,37 @@ WRONG_KEYS = ("", WRONG_KEY)
 METHODS = ("GET", "PUT", "PATCH", "DELETE")
 
 
-def _broken(rule: str, server: ServerUnderTest) -> list[Interaction]:
-    """Send requests that break *rule*, and no other rule."""
-    return server.send_once(rule, _breaking(rule, server))
-
-
 def _breaking(rule: str, server: ServerUnderTest) -> Requests:
-    order = server.any_order()
+    """Yield requests that break *rule*, and no other rule."""
     if rule == "order-id-not-integer":
-        yield from (partial(server.try_out, order_id, allocation_body(order)) for order_id in NOT_INTEGERS)
-    yield from (partial(server.post, order.id, body) for body in MALFORMED.get(rule, ()))
-    if rule in REQUEST_MUTATIONS:
-        count = 3 if server.is_free else 1
-        for broken in broken_requests(rule, count, order.warehouse_id, list(order.sellables), 1):
-            yield partial(server.post, order.id, broken.payload)
+        body = allocation_body(server.any_order())
+        yield from (partial(server.try_out, order_id, body) for order_id in NOT_INTEGERS)
+
+    def malformed(index: int, order: PoolOrder) -> bytes:
+        return MALFORMED[rule][index]
+
+    def broken(index: int, order: PoolOrder) -> Any:
+        return broken_requests(order.warehouse_id, next(iter(order.sellables)))[rule][index]
+
+    for body_for, bodies in ((malformed, MALFORMED), (broken, broken_requests(1, 1))):
+        for index in range(len(bodies.get(rule, ()))):
+            yield partial(_post_broken, server, partial(body_for, index))
+
+
+def _post_broken(server: ServerUnderTest, body_for: Callable[[PoolOrder], Any], **options: Any) -> Interaction:
+    order = server.any_order()
+    return server.post(order.id, body_for(order), meant=allocation_body(order), **options)
 
 
 def _trailing(server: ServerUnderTest) -> Requests:
-    order = server.any_order()
-    body = str(allocation_body(order)).replace("'", '"').encode()
-    yield from (partial(server.post, order.id, body + after) for after in (b"}", b" trailing", b"{}"))
+    def body_for(after: bytes, order: PoolOrder) -> bytes:
+        return json.dumps(allocation_body(order)).encode() + after
+
+    return [partial(_post_broken, server, partial(body_for, after)) for after in (b"}", b" trailing", b"{}")]
 
 
 def _without_key(server: ServerUnderTest) -> Requests:
-    order = server.any_order()
-    return [partial(server.post, order.id, allocation_body(order), key=key) for key in WRONG_KEYS]
+    return [partial(_post_broken, server, allocation_body, key=key) for key in WRONG_KEYS]
 
 
 def _other_methods(server: ServerUnderTest) -> Requests:
@@ -82,73 +94,121 @@ def _not_positive(server: ServerUnderTest) -> Requests:
     return [partial(server.try_out, order_id, body) for order_id in ("0", "-1")]
 
 
-def _unknown_order(server: ServerUnderTest) -> Requests:
-    return [partial(server.try_out, "9" * 40, allocation_body(server.any_order()))]
-
-
 REFUSED: Mapping[str, Callable[[ServerUnderTest], Requests]] = {
     "trailing-data-accepted": _trailing,
     "key-not-required": _without_key,
     "method-accepted": _other_methods,
     "order-id-not-positive-accepted": _not_positive,
-    "unknown-order-accepted": _unknown_order,
 }
 """For each rule about an accepted request, the requests to refuse."""
 
 
+def _huge(server: ServerUnderTest) -> Requests:
+    body = allocation_body(server.any_order())
+    return [partial(server.try_out, order_id, body) for order_id in HUGE_IDS]
+
+
 def _unspecified(server: ServerUnderTest) -> Requests:
     """Yield requests that a server may accept or refuse, but that must not cause a server error."""
-
-    def send(
-        change: Callable[[dict[str, Any]], object], headers: Headers = JSON_HEADERS, times: int = 1
-    ) -> Interaction:
-        order = server.take()
-        body = allocation_body(order)
-        change(body)
-        return [server.post(order.id, body, headers=headers) for _ in range(times)][-1]
-
-    def unchanged(body: dict[str, Any]) -> None:
-        pass
-
     for content_type in MEDIA_TYPES:
-        yield partial(send, unchanged, (("Content-Type", content_type),) if content_type else ())
-    yield partial(send, unchanged, times=2)
-    yield partial(send, lambda body: body["allocation"].update(warehouse_id=LARGEST_ID))
-    yield partial(send, lambda body: body["allocation"]["line_items_attributes"][0].update(sellable_id=LARGEST_ID))
+        headers: Headers = (("Content-Type", content_type),) if content_type else ()
+        yield partial(_post_broken, server, allocation_body, headers=headers)
+
+    def repeat() -> Interaction:
+        order = server.any_order(units=2)
+        return [server.post(order.id, allocation_body(order)) for _ in range(2)][-1]
+
+    yield repeat
     yield from _large(server)
     yield from _breaking("undocumented-field", server)
 
 
 def _large(server: ServerUnderTest) -> Iterator[Callable[[], Interaction]]:
-    order = server.any_order()
-    many_lines, long_member = allocation_body(order), allocation_body(order)
-    many_lines["allocation"]["line_items_attributes"] *= 10_000
-    long_member["note"] = "x" * 1_000_000
-    yield from (partial(server.try_out, order.id, body) for body in (many_lines, long_member))
-    yield partial(server.post, order.id, HUGE_NUMBER)
+    def send(change: Callable[[dict[str, Any]], object]) -> Interaction:
+        order = server.any_order()
+        body = allocation_body(order)
+        change(body)
+        return server.try_out(order.id, body)
+
+    yield partial(
+        send,
+        lambda body: body["allocation"]["line_items_attributes"].extend(
+            body["allocation"]["line_items_attributes"] * 9_999
+        ),
+    )
+    yield partial(send, lambda body: body.update(note="x" * 1_000_000))
+    yield partial(_post_broken, server, lambda order: HUGE_NUMBER)
+
+
+def _unknown(server: ServerUnderTest) -> Requests:
+    """Yield requests for an unknown warehouse, an unknown sellable, and an unknown sellable beside a known one."""
+
+    def send(warehouse_id: int | None, sellables: int) -> Interaction:
+        order = server.any_order()
+        body = allocation_body(order)
+        lines = [*body["allocation"]["line_items_attributes"], {"sellable_id": LARGEST_ID, "quantity": 1}]
+        body["allocation"] = {
+            "warehouse_id": warehouse_id or order.warehouse_id,
+            "line_items_attributes": lines[:1] if warehouse_id else lines[-sellables:],
+        }
+        return server.post(order.id, body)
+
+    return [partial(send, LARGEST_ID, 1), partial(send, None, 1), partial(send, None, 2)]
 
 
 @follows("broken-request-accepted", cases=BROKEN_RULES)
 def test_broken_request_is_refused(rule: str, case: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
     """Check that a request that breaks the rule *case* is not accepted. It is as severe as that rule."""
     server = _veeqo_alloc_server_under_test
-    server.assert_rule(rule, _broken(case, server), broken=True)
+    server.assert_rule(rule, server.send_once(case, _breaking(case, server), risky=True), broken=True)
 
 
 @follows(*REFUSED)
 def test_request_is_refused(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
     """Check that a request that a server must not carry out, such as one without an API key, is not accepted."""
     server = _veeqo_alloc_server_under_test
-    server.assert_refused(rule, server.send_once(rule, REFUSED[rule](server)))
+    server.assert_refused(rule, server.send_once(rule, REFUSED[rule](server), risky=True))
+
+
+@follows("unknown-order-accepted")
+def test_huge_order_id_is_refused_or_answered_exactly(
+    rule: str, _veeqo_alloc_server_under_test: ServerUnderTest
+) -> None:
+    """Check that an order id of more than 64 bits is not accepted as another id."""
+    server = _veeqo_alloc_server_under_test
+    huge = zip(HUGE_IDS, server.send_once(rule, _huge(server)), strict=True)
+    inexact = [pair for pair in huge if as_object(read(response_of(pair[1]).body).value).get("id") != pair[0]]
+    server.assert_refused(rule, [interaction for _, interaction in inexact])
+
+
+@follows("allocation-echo")
+def test_unknown_id_is_refused_or_allocated(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
+    """Check that no sellable is left out, and no warehouse replaced, because it is unknown."""
+    server = _veeqo_alloc_server_under_test
+    server.assert_rule(rule, map(_of_last_line, server.send_once("unknown", _unknown(server))))
+
+
+def _of_last_line(interaction: Interaction) -> Interaction:
+    """Return *interaction* as if only the last line item had been requested, which must have been allocated as well."""
+    request = interaction.request
+    assert request is not None
+    body = read(request.body).value
+    lines = body["allocation"]["line_items_attributes"][-1:]
+    body = {"allocation": {**body["allocation"], "line_items_attributes": lines}}
+    return replace(interaction, request=replace(request, body=json.dumps(body).encode()))
 
 
 @follows("undocumented-status", "server-error", "error-body-shape", "error-leaks-internals")
 def test_refusal_follows_rule(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
     """Check that no response to a request of this module breaks *rule*, for example as a server error."""
     server = _veeqo_alloc_server_under_test
-    sent = server.send_once("unspecified", _unspecified(server))
+    sent = [
+        *server.send_once("unspecified", _unspecified(server)),
+        *server.send_if_covered("unknown", _unknown(server)),
+    ]
+    sent += server.send_if_covered("unknown-order-accepted", _huge(server))
     for broken in BROKEN_RULES:
-        sent = [*sent, *server.send_if_covered(broken, _breaking(broken, server))]
+        sent += server.send_if_covered(broken, _breaking(broken, server), risky=True)
     for refused, requests in REFUSED.items():
-        sent = [*sent, *server.send_if_covered(refused, requests(server))]
+        sent += server.send_if_covered(refused, requests(server), risky=True)
     server.assert_rule(rule, sent, broken=True)

@@ -1,72 +1,187 @@
-"""Tests of the state that a server keeps between requests. They run only with `--veeqo-alloc-orders any`."""
+"""Tests of the state that a server keeps between requests. Units are counted from the first response about an order."""
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from typing import Any
 
 from pytest_veeqo_alloc.conformance import UncoveredError
 from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest, allocation_body, follows, response_of
 from pytest_veeqo_alloc.contract.allocations import existing_allocations
+from pytest_veeqo_alloc.contract.arithmetic import as_object, number, objects_in, sellable_id_of
 from pytest_veeqo_alloc.contract.findings import Breach
+from pytest_veeqo_alloc.contract.json_reader import read
 from pytest_veeqo_alloc.core.http import Interaction
-from pytest_veeqo_alloc.core.text import pluralise
+from pytest_veeqo_alloc.core.text import describe_number, pluralise
+from pytest_veeqo_alloc.live.permission import PoolOrder
+from pytest_veeqo_alloc.strategies.values import LARGEST_ID
 
 CONCURRENT = 4
-STEPS = tuple(itertools.product((0, 1), (0, 1), (1, 2)))
-"""Allocations to two orders: the index of the order, the index of the sellable, and the quantity."""
+LEVELS = ("available", "allocated", "physical")
+STEPS = ((1, 0), (1, 0), (1, 1), (2, 0), (2, 1))
+"""Allocations to an order: the quantity, and the index of the sellable."""
+BROKEN_LINES: tuple[dict[str, Any], ...] = ({"quantity": "one"}, {"quantity": -1}, {}, {"sellable_id": LARGEST_ID})
+"""Changes to a line item with which it cannot be allocated. A sellable that is replaced is unknown."""
 
 
-def _free_server(server: ServerUnderTest) -> ServerUnderTest:
-    if not server.is_free:
-        raise UncoveredError("the test needs --veeqo-alloc-orders any")
-    return server
+class _Order:
+    """An order of the server under test, to which a test allocates. `shown` has what the latest response showed."""
+
+    def __init__(self, server: ServerUnderTest, order: PoolOrder) -> None:
+        self.server, self.order = server, order
+        self.shown: dict[int, int] = {}
+
+    def allocate(self, quantity: int = 1, index: int = 0) -> tuple[Interaction, int | None, int | None]:
+        """Allocate *quantity* units. Return the interaction, and the units shown before and after (None: unknown)."""
+        sellable = list(self.order.sellables)[index]
+        body = allocation_body(self.order)
+        body["allocation"]["line_items_attributes"] = [{"sellable_id": sellable, "quantity": quantity}]
+        interaction = self.server.post(self.order.id, body)
+        before, after = self.shown.get(sellable), shown_units(interaction, sellable)
+        if after is not None:
+            self.shown[sellable] = after
+        return interaction, before, after
 
 
-def _shown_units(interaction: Interaction, sellable: int) -> int | None:
-    """Return the allocated units of *sellable* in the order of the response, or None if there is no order."""
-    held = existing_allocations(response_of(interaction).body)
+def _orders(server: ServerUnderTest, count: int, *sizes: tuple[int, int]) -> list[_Order]:
+    """Return up to *count* orders with so many sellables of so many free units, of the first of *sizes* that exists."""
+    for lines, units in sizes:
+        orders: list[_Order] = []
+        try:
+            while len(orders) < count:
+                orders.append(_Order(server, server.take(lines, units)))
+        except UncoveredError:
+            if not orders:
+                continue
+        return orders
+    lines, units = sizes[-1]
+    return [_Order(server, server.any_order(lines, units))]
+
+
+def shown_units(interaction: Interaction, sellable: int) -> int | None:
+    """Return the allocated units of *sellable* in the order of the response, or None unless it is a 2xx with an order."""
+    response = response_of(interaction)
+    held = existing_allocations(response.body) if response.is_success else None
     return None if held is None else int(sum(allocation.units.get(sellable, 0) for allocation in held))
 
 
 @follows("allocations-not-accumulated")
 def test_allocations_add_up(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that responses show all units that were allocated to the order, with two orders in turn."""
-    server = _free_server(_veeqo_alloc_server_under_test)
-    orders, allocated = [server.take(2) for _ in range(2)], Counter[tuple[int, int]]()
+    """Check that each response shows the units that were allocated before as well, with several orders in turn."""
+    orders = _orders(_veeqo_alloc_server_under_test, 2, (2, 5), (1, 4), (1, 2))
     tried: list[tuple[Interaction, Breach | None]] = []
-    for order_index, line_index, quantity in sorted(STEPS, key=lambda step: -step[2]):
-        order = orders[order_index]
-        sellable = list(order.sellables)[line_index]
-        body = allocation_body(order)
-        body["allocation"]["line_items_attributes"] = [{"sellable_id": sellable, "quantity": quantity}]
-        interaction = server.post(order.id, body)
-        shown, before = _shown_units(interaction, sellable), allocated[order.id, sellable]
-        if not response_of(interaction).is_success or shown is None:
-            continue
-        is_kept = before < shown <= before + quantity
-        got = f"{pluralise(shown, 'unit')} after {pluralise(before, 'unit')} and then {quantity} were allocated"
-        tried.append((interaction, None if is_kept else Breach(rule, "/allocations", got)))
-        # A server may allocate only a part of the units.
-        allocated[order.id, sellable] = shown if is_kept else before + quantity
-    server.assert_behaviour(rule, tried)
+    for quantity, index in STEPS:
+        for order in orders:
+            if index >= len(order.order.sellables) or quantity > _left(order, index):
+                continue
+            interaction, before, after = order.allocate(quantity, index)
+            if after is not None:
+                levels = _level_of(interaction, order.order, list(order.order.sellables)[index])
+                is_used_up = levels is not None and levels["available"] <= 0
+                breach = _not_added(rule, before, after, quantity, is_used_up=is_used_up)
+                tried.append((interaction, breach))
+    _veeqo_alloc_server_under_test.assert_behaviour(rule, tried)
+
+
+def _left(order: _Order, index: int) -> float:
+    """Return how many units of a sellable may still be allocated to *order*."""
+    return list(order.server.free_units(order.order).values())[index]
+
+
+def _not_added(rule: str, before: int | None, after: int, quantity: int, *, is_used_up: bool) -> Breach | None:
+    """Return a breach unless *after* is *before* plus *quantity*, or plus fewer units because the stock is used up."""
+    known = after - quantity if before is None else before
+    least = 1 if is_used_up else quantity
+    if known >= 0 and known + least <= after <= known + quantity:
+        return None
+    got = f"{pluralise(after, 'unit')} after {pluralise(max(known, 0), 'unit')} and then {quantity} were allocated"
+    return Breach(rule, "/allocations", got)
+
+
+def _level_of(interaction: Interaction, order: PoolOrder, sellable: int) -> dict[str, float] | None:
+    """Return the stock levels of *sellable* in the warehouse of *order*, or None unless the response shows them."""
+    body = as_object(read(response_of(interaction).body).value)
+    for pointer, allocation in objects_in(body, "allocations", ""):
+        for _, line in objects_in(allocation, "line_items", pointer):
+            for _, entry in objects_in(as_object(line.get("sellable")), "stock_entries", ""):
+                if sellable_id_of(line) == sellable and entry.get("warehouse_id") == order.warehouse_id:
+                    levels = {name: number(entry.get(f"{name}_stock_level")) for name in LEVELS}
+                    known = {name: level for name, level in levels.items() if level is not None}
+                    return known if len(known) == len(LEVELS) and entry.get("infinite") is not True else None
+    return None
+
+
+@follows("stock-not-updated")
+def test_stock_follows_allocations(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
+    """Check that the stock that two responses in a row show differs by the units allocated by the second."""
+    (order,) = _orders(_veeqo_alloc_server_under_test, 1, (1, 4), (1, 2))
+    sellable = next(iter(order.order.sellables))
+    tried: list[tuple[Interaction, Breach | None]] = []
+    levels: dict[str, float] | None = None
+    for _ in range(2):
+        interaction, before, after = order.allocate()
+        earlier, levels = levels, _level_of(interaction, order.order, sellable)
+        if earlier is None or levels is None or before is None or after != before + 1:
+            continue  # nothing is shown, or the server keeps no state, which is the subject of another test
+        change = {name: levels[name] - earlier[name] for name in levels}
+        is_right = change["allocated"] == 1 and change["available"] == change["physical"] - 1
+        got = (
+            f"allocated stock from {describe_number(earlier['allocated'])} to {describe_number(levels['allocated'])}, and "
+            f"available from {describe_number(earlier['available'])} to {describe_number(levels['available'])}, for 1 unit"
+        )
+        tried.append((interaction, None if is_right else Breach(rule, "/allocations", got)))
+    _veeqo_alloc_server_under_test.assert_behaviour(rule, tried)
 
 
 @follows("race-lost-update")
 def test_simultaneous_allocations_are_all_kept(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that the order shows one unit for each simultaneous allocation of one unit that succeeded."""
-    server = _free_server(_veeqo_alloc_server_under_test)
-    order = server.take(2)
-    sellable, other = list(order.sellables)[:2]
-    with ThreadPoolExecutor(CONCURRENT) as executor:
-        interactions = list(executor.map(lambda _: server.post(order.id, allocation_body(order)), range(CONCURRENT)))
-    successes = [interaction for interaction in interactions if response_of(interaction).is_success]
-    last = server.post(order.id, allocation_body(replace(order, sellables={other: 1})))
-    shown = _shown_units(last, sellable)
-    if not successes or not shown or not response_of(last).is_success:
-        return  # a server that shows no unit keeps no state, which is the subject of another test
-    got = f"{pluralise(shown, 'unit')} after {len(successes)} simultaneous allocations of 1 unit"
-    breach = None if shown == len(successes) else Breach(rule, "/allocations", got)
-    server.assert_behaviour(rule, [(successes[0], breach)])
+    """Check that the order shows one more unit for each allocation of one unit that succeeded while others were made."""
+    (order,) = _orders(_veeqo_alloc_server_under_test, 1, (1, CONCURRENT + 2), (1, 4))
+    count = int(min(CONCURRENT, _left(order, 0) - 2))
+    _, _, first = order.allocate()
+    with ThreadPoolExecutor(count) as executor:
+        raced = list(executor.map(lambda _: order.allocate(), range(count)))
+    kept = sum(response_of(interaction).is_success for interaction, *_ in raced)
+    last, _, shown = order.allocate()
+    if first is None or shown is None or shown <= 1 or not kept:
+        return  # the server refuses, or keeps no state, which is the subject of another test
+    got = f"{pluralise(shown - first - 1, 'unit')} after {kept} simultaneous allocations of 1 unit"
+    is_kept = shown == first + kept + 1
+    _veeqo_alloc_server_under_test.assert_behaviour(
+        rule, [(last, None if is_kept else Breach(rule, "/allocations", got))]
+    )
+
+
+@follows("refusal-partly-applied")
+def test_refused_request_changes_nothing(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
+    """Check that a refused request does not allocate its first line item, by posting a valid one after it."""
+    server = _veeqo_alloc_server_under_test
+    (order,) = _orders(server, 1, (2, 6), (1, 6), (1, 3))
+    _, _, after = order.allocate()
+    tried: list[tuple[Interaction, Breach | None]] = []
+    for change in BROKEN_LINES:
+        if after is None or _left(order, 0) < 2:
+            break
+        before, refused = after, _send_with_broken_line(server, order.order, change)
+        if refused is None or response_of(refused).is_success:
+            continue
+        _, _, after = order.allocate()
+        if after is not None and after != before:  # the same number: the server keeps no state
+            got = f"{pluralise(after - before - 1, 'unit')} allocated by a request that was refused"
+            tried.append((refused, Breach(rule, "/allocations", got) if after > before + 1 else None))
+    server.assert_behaviour(rule, tried)
+
+
+def _send_with_broken_line(server: ServerUnderTest, order: PoolOrder, change: dict[str, Any]) -> Interaction | None:
+    """Send a valid line item, and one with *change* after it. Return None if that may not be sent."""
+    meant = allocation_body(order)
+    *_, last = order.sellables
+    broken = {"sellable_id": last, **change}
+    if "sellable_id" in change:
+        broken["quantity"] = 1
+    lines = [*meant["allocation"]["line_items_attributes"], broken]
+    body = {"allocation": {**meant["allocation"], "line_items_attributes": lines}}
+    try:
+        return server.post(order.id, body, meant=meant)
+    except UncoveredError:
+        return None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pytest_veeqo_alloc import Contract
+from pytest_veeqo_alloc.strategies.invalid_bodies import REQUEST_MUTATIONS
 from pytest_veeqo_alloc.strategies.requests import allocation_requests
 from pytest_veeqo_alloc.strategies.sampling import broken_requests, sample, samples, valid_requests
 
@@ -32,7 +35,18 @@ def test_requests_for_existing_stock_use_only_its_warehouse_and_sellables() -> N
         assert all(line["quantity"] <= 3 for line in request["allocation"]["line_items_attributes"])
 
 
-def test_broken_requests_break_only_the_chosen_rule() -> None:
-    for broken in broken_requests("quantity-not-positive", 5, 5, [11], 3):
-        assert [error.rule for error in STRICT.check_body("request", broken.payload).errors] == [broken.rule]
-        assert broken.rule == "quantity-not-positive"
+def test_broken_requests_have_each_member_with_each_wrong_kind_by_rule() -> None:
+    broken = broken_requests(5, 11)
+    assert set(broken) == set(REQUEST_MUTATIONS)
+    for rule, bodies in broken.items():
+        for body in bodies:
+            assert {error.rule for error in STRICT.check_body("request", body).errors} == {rule}
+    shape = [body["allocation"]["line_items_attributes"][0] for body in broken["line-item-shape"]]
+    lines: list[Any] = ["text", 1, True, [], None, {"sellable_id": 11}, {"quantity": 1}]
+    quantities: list[Any] = ["1", True, None, [1], {}]
+    sellables: list[Any] = ["11", True, None, [11], {}]
+    lines += [{"sellable_id": 11, "quantity": quantity} for quantity in quantities]
+    lines += [{"sellable_id": sellable, "quantity": 1} for sellable in sellables]
+    assert [line for line in lines if line not in shape] == []
+    assert {"allocation": None} in broken["wrong-type"]
+    assert {"allocation": {"warehouse_id": 5}} in broken["required-field"]
