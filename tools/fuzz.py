@@ -6,7 +6,10 @@ printed with its input and the seed, so that it can be reproduced.
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import copy
+import gzip
 import io
 import json
 import random
@@ -22,12 +25,14 @@ from typing import Any
 from pytest_veeqo_alloc import Interaction, Request, Response
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import load
+from pytest_veeqo_alloc.capture.writers import render_redacted
 from pytest_veeqo_alloc.contract import deviations
 from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import LiveError
 from pytest_veeqo_alloc.live.journal import read_journal
 from pytest_veeqo_alloc.live.permission import load_pool
+from pytest_veeqo_alloc.redaction.lint import other_breaches
 from pytest_veeqo_alloc.redaction.redactor import Redactor
 from pytest_veeqo_alloc.reporting.report_file import load as load_report
 from pytest_veeqo_alloc.server.http_server import RefusedRequestError, length_of, read_body, read_head
@@ -43,6 +48,25 @@ HAR = json.dumps({"log": {"entries": [{
     "response": {"status": 201, "headers": [{"name": "Date", "value": "Sat, 31 Jan 2026 00:00:00 GMT"}],
                  "content": {"text": ORDER.decode(), "encoding": ""}},
 }]}}).encode()  # fmt: skip
+_CONTENT = {"encoding": "UTF-8", "string": REQUEST.decode()}
+RUBY = json.dumps({"http_interactions": [{
+    "request": {"method": "post", "uri": "https://api.example.com/orders/1/allocations", "headers": {"a": ["b"]}, "body": _CONTENT},
+    "response": {"status": {"code": 201, "message": "Created"}, "headers": {"a": ["b"]},
+                 "body": {"encoding": "ASCII-8BIT", "base64_string": base64.b64encode(gzip.compress(ORDER)).decode()}},
+    "recorded_at": "Fri, 12 Jul 2019 10:20:04 GMT",
+}], "recorded_with": "VCR 6.2.0"}).encode()  # fmt: skip
+POLLY = json.dumps({"log": {"entries": [{
+    "request": {"method": "POST", "url": "/orders/1/allocations", "postData": {"params": [{"name": "a", "value": "b"}]}, "bodySize": 3,
+                "cookies": [{"name": "a", "value": "b"}]},
+    "response": {"status": 201, "headers": [{"name": "content-encoding", "value": "gzip"}],
+                 "content": {"encoding": "base64", "_isBinary": True,
+                             "text": json.dumps([base64.b64encode(gzip.compress(ORDER)).decode()])}},
+}]}}).encode()  # fmt: skip
+FILE = json.dumps({"request": {"method": "POST", "url": "/orders/1/allocations", "headers": {"a": "b"}, "body": {"a": 1}},
+                   "response": {"status": 201, "headers": [["a", "b"]], "body_base64": "e30="}}).encode()  # fmt: skip
+WIREMOCK = (
+    b'{"mappings": [{"request": {"method": "POST", "urlPath": "/x"}, "response": {"status": 201, "jsonBody": {}}}]}'
+)
 POOL = b"[[order]]\nid = 447452\nwarehouse_id = 1784\nsellables = { 1226615 = 3, 1226616 = 1 }\n"
 DEVIATIONS = b'[[deviation]]\nrule = "absent-field"\npointer = "/a/*/b"\nreason = "x"\nexpires = 2027-06-30\n'
 HEAD = (
@@ -108,10 +132,19 @@ def mutate_values(data: bytes, source: random.Random) -> bytes:
 def _parse_file(data: bytes, folder: Path) -> None:
     loaded = load(data, "x", kind=None, side_of=side_of, matches=lambda interaction: True)
     contract = Engine("strict")
+    other_breaches(loaded.others() if loaded else ())
     for interaction in loaded.interactions if loaded else ():
         contract.evaluate(interaction, CheckContext(stored=True))
         contract.lint(interaction)
-        Redactor().interaction(interaction)
+        safe = Redactor().interaction(interaction)
+        if loaded is not None and len(loaded.interactions) == 1 and not loaded.broken:
+            with contextlib.suppress(ValueError):  # a cassette without a response cannot be written
+                render_redacted(loaded.kind, loaded.document, [safe], as_json=loaded.is_json)
+
+
+def _name_file(data: bytes, folder: Path) -> None:
+    with contextlib.suppress(UnreadableFileError):
+        load(data, "x", kind=None, side_of=side_of, matches=lambda interaction: True)
 
 
 def _check_body(data: bytes, folder: Path) -> None:
@@ -159,7 +192,9 @@ def _report() -> bytes:
 
 PARSERS: dict[str, tuple[list[bytes], Callable[[bytes, Path], None], tuple[type[Exception], ...], int]] = {
     "bodies": ([ORDER, REQUEST], _check_body, (), 30),
-    "cassettes, HAR and interaction files": ([CASSETTE, HAR], _parse_file, (UnreadableFileError,), 25),
+    "cassettes, HAR and interaction files": ([CASSETTE, HAR, FILE], _parse_file, (UnreadableFileError,), 15),
+    "files of other tools": ([RUBY, POLLY], _parse_file, (UnreadableFileError,), 9),
+    "files that are not read": ([WIREMOCK], _name_file, (UnreadableFileError,), 1),
     "requests": ([HEAD, CHUNKED], _parse_request, (RefusedRequestError, OSError), 20),
     "order pools": ([POOL], in_file("pool.toml", lambda path: load_pool(path.name, path.parent)), (LiveError,), 10),
     "deviations": ([DEVIATIONS], _parse_deviations, (ValueError,), 5),

@@ -1,10 +1,16 @@
-"""A parser of untrusted JSON and YAML documents. Limits prevent crashes and excessive use of memory."""
+"""A parser of untrusted JSON and YAML documents, with limits, and values that know their place in a document."""
 
 from __future__ import annotations
 
+import functools
 import json
 import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
+
+from pytest_veeqo_alloc.core.json_pointer import join, mask_pointer
+from pytest_veeqo_alloc.core.text import describe
 
 MAX_DEPTH, MAX_MERGES = 200, 10
 MAX_YAML = 64 * 1024 * 1024
@@ -12,14 +18,112 @@ MAX_YAML = 64 * 1024 * 1024
 
 _MAX_BRACKETS = 500
 _INDENT = re.compile(r"^[ ?:-]*", re.MULTILINE)
+_LFS = b"version https://git-lfs.github.com/spec/"
+_BRUNO = re.compile(rb"\s*meta\s*\{\s*name:")
 
 
 class UnreadableFileError(Exception):
-    """Raised for a file that cannot be read. The message does not name the file."""
+    """Raised for a file that cannot be read. The message does not name the file.
+
+    `is_relevant` is true if such a file is an error even if nothing in it mentions the documented call.
+    """
+
+    is_relevant = False
+
+
+class GitPointerError(UnreadableFileError):
+    """Raised for a pointer of Git LFS, which could stand for any content."""
+
+    is_relevant = True
+
+
+class ForeignFormatError(UnreadableFileError):
+    """Raised for a file in the format of another tool, *name*, which is known but not read."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name}, which is not read")
+
+
+class InvalidMemberError(ValueError):
+    """Raised for a member of a document that is missing or invalid. The message names the member."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnsupportedTag:
+    """A YAML value whose tag is not supported, such as a Python object, which is unsafe to load."""
+
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value in a document, and its JSON Pointer. `value` is None if the member is missing."""
+
+    value: Any
+    pointer: str = ""
+
+    def get(self, *names: str) -> Node:
+        """Return the member at the path *names*. Raise InvalidMemberError if a value on the way is not an object."""
+        node = self
+        for name in names:
+            node = Node(node.object().get(name), join(node.pointer, name))
+        return node
+
+    def object(self) -> dict[Any, Any]:
+        """Return the value, an object. Raise InvalidMemberError for any other value."""
+        if not isinstance(self.value, dict):
+            raise self.error("an object")
+        return self.value
+
+    def items(self) -> list[Node]:
+        """Return the items of an array. Raise InvalidMemberError for any other value."""
+        if not isinstance(self.value, list):
+            raise self.error("an array")
+        return [Node(item, join(self.pointer, index)) for index, item in enumerate(self.value)]
+
+    def text(self) -> str:
+        """Return a string, number or bytes as a string. Raise InvalidMemberError for any other value."""
+        if isinstance(self.value, bytes):
+            return self.value.decode("latin-1")
+        if isinstance(self.value, (str, int, float)) and not isinstance(self.value, bool):
+            try:
+                return str(self.value)
+            except ValueError:
+                raise self.error("a string") from None  # an integer with too many digits
+        raise self.error("a string")
+
+    def error(self, wanted: str) -> InvalidMemberError:
+        """Return the error for a value that is not *wanted*, a noun phrase."""
+        place = mask_pointer(self.pointer) or "the document"
+        if isinstance(self.value, UnsupportedTag):
+            return InvalidMemberError(f"{place} has the unsupported YAML tag {self.value.tag!a}")
+        if self.value is None:
+            return InvalidMemberError(f"{place} is missing or null" if self.pointer else "the document is empty")
+        return InvalidMemberError(f"{place} must be {wanted}, not {describe(self.value)}")
+
+
+def walk(document: Any) -> Iterator[tuple[str, str, Any, Mapping[Any, Any]]]:
+    """Yield the pointer, the name, the value and the parent object of each scalar. Visit aliases in YAML once."""
+    seen: set[int] = set()
+    stack: list[tuple[str, str, Any, Mapping[Any, Any]]] = [("", "", document, {})]
+    while stack:
+        pointer, name, value, parent = stack.pop()
+        if not isinstance(value, (dict, list)):
+            yield pointer, name, value, parent
+        elif id(value) not in seen:
+            seen.add(id(value))
+            if isinstance(value, dict):
+                stack += [(join(pointer, str(key)), str(key), member, value) for key, member in value.items()]
+            else:
+                stack += [(join(pointer, index), name, item, parent) for index, item in enumerate(value)]
 
 
 def parse_document(data: bytes) -> tuple[Any, bool]:
     """Return *data*, parsed as JSON or YAML, and whether it is JSON. Raise UnreadableFileError if parsing fails."""
+    if data.startswith(_LFS):
+        raise GitPointerError("a Git LFS pointer, not the file itself: run git lfs pull")
+    if _BRUNO.match(data):
+        raise ForeignFormatError("a Bruno request")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -42,17 +146,10 @@ def parse_document(data: bytes) -> tuple[Any, bool]:
 def _parse_yaml(text: str) -> Any:
     import yaml  # imported only if YAML is read
 
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         if _may_be_harmful(text):
-            _check_events(yaml.parse(text, Loader=loader))
-        return yaml.load(text, Loader=loader)  # noqa: S506  # a safe loader, in C if available
-    except yaml.constructor.ConstructorError as error:
-        if "python/" in str(error.problem):
-            raise UnreadableFileError(
-                "contains a tag of a Python object, which is unsafe to load: record the cassette again"
-            ) from None
-        raise UnreadableFileError(f"contains an unsupported tag{_position(error)}") from None
+            _check_events(yaml.parse(text, Loader=_loader()))
+        return yaml.load(text, Loader=_loader())  # noqa: S506  # a safe loader, in C if available
     except yaml.YAMLError as error:
         if "nesting depth" in str(getattr(error, "problem", "")):  # newer versions of libyaml have a limit of their own
             raise UnreadableFileError("nested too deeply") from None
@@ -60,6 +157,24 @@ def _parse_yaml(text: str) -> Any:
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         # PyYAML raises many kinds of errors for values that contradict their tags.
         raise UnreadableFileError("YAML with a value that does not fit its tag") from None
+
+
+@functools.cache
+def _loader() -> Any:
+    """Return a safe loader that also reads Ruby's `!binary` and old Python strings, and marks any other tag."""
+    import yaml
+
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    loader: Any = type("Loader", (base,), {})
+    loader.add_constructor(None, _mark_unsupported)
+    loader.add_constructor("!binary", base.construct_yaml_binary)
+    for tag in ("unicode", "str"):
+        loader.add_constructor(f"tag:yaml.org,2002:python/{tag}", base.construct_yaml_str)
+    return loader
+
+
+def _mark_unsupported(loader: Any, node: Any) -> UnsupportedTag:
+    return UnsupportedTag(node.tag.replace("tag:yaml.org,2002:", "!!")[:80])
 
 
 def _may_be_harmful(text: str) -> bool:
@@ -85,3 +200,54 @@ def _check_events(events: Any) -> None:
 def _position(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     return f": line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+
+
+def _has(*names: str) -> Callable[[Any], bool]:
+    return lambda value: all(name in value for name in names)
+
+
+def _within(member: str, *names: str) -> Callable[[Any], bool]:
+    """Return a test of whether the *member* of an object is an object or array that contains one of *names*."""
+    return lambda value: isinstance(value.get(member), (dict, list)) and any(name in value[member] for name in names)
+
+
+_WIREMOCK_REQUEST = _within(
+    "request", "urlPath", "urlPattern", "urlPathPattern", "urlPathTemplate", "bodyPatterns", "queryParameters"
+)
+_WIREMOCK_RESPONSE = _within(
+    "response", "jsonBody", "bodyFileName", "base64Body", "transformers", "proxyBaseUrl", "fixedDelayMilliseconds"
+)
+_OBJECTS: Mapping[str, Callable[[Any], bool]] = {
+    "a Pact contract": _has("consumer", "provider"),
+    "a Postman collection": _has("info", "item"),
+    "an Insomnia export": lambda value: "_type" in value or str(value.get("type")).startswith("collection.insomnia"),
+    "a Bruno collection": lambda value: "opencollection" in value or "brunoConfig" in value or "bruno" in value,
+    "a Hoverfly simulation": _within("data", "pairs"),
+    "a Mountebank configuration": lambda value: "imposters" in value or _has("protocol", "stubs")(value),
+    "a Mockoon environment": _has("lastMigration", "routes"),
+    "a go-vcr cassette": lambda value: _is_go_vcr(value.get("interactions")),
+    "a WireMock mapping": lambda value: (
+        isinstance(value.get("mappings"), list) or _WIREMOCK_REQUEST(value) or _WIREMOCK_RESPONSE(value)
+    ),
+    "a MockServer expectation": _has("httpRequest"),
+}
+_ITEMS: Mapping[str, Callable[[Any], bool]] = {
+    "a WireMock mapping": _OBJECTS["a WireMock mapping"],
+    "a MockServer expectation": _OBJECTS["a MockServer expectation"],
+    "a nock recording": _has("scope", "method", "path"),
+    "an ExVCR cassette": _within("response", "status_code"),
+    "a PHP-VCR cassette": lambda value: _within("request", "url")(value) and _within("response", "status")(value),
+}
+
+
+def _is_go_vcr(entries: Any) -> bool:
+    entry = entries[0] if isinstance(entries, list) and entries else None
+    return isinstance(entry, dict) and _within("request", "url")(entry) and _within("response", "code")(entry)
+
+
+def foreign_format(document: Any) -> str:
+    """Return the name of a format of another tool that *document* has, or an empty string."""
+    tests = _OBJECTS
+    if isinstance(document, list) and document:
+        document, tests = document[0], _ITEMS
+    return next((name for name, test in tests.items() if test(document)), "") if isinstance(document, dict) else ""

@@ -1,4 +1,4 @@
-"""Readers of interaction files (JSON), VCR cassettes (YAML or JSON) and HAR files."""
+"""Readers of interaction files (JSON), cassettes of VCR for Python and Ruby (YAML or JSON), and HAR files."""
 
 from __future__ import annotations
 
@@ -6,16 +6,27 @@ import base64
 import contextlib
 import datetime
 import email.utils
-import functools
 import itertools
 import json
-import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
+from urllib.parse import urlencode
 
-from pytest_veeqo_alloc.capture.documents import UnreadableFileError, parse_document
+from pytest_veeqo_alloc.capture.documents import (
+    ForeignFormatError,
+    InvalidMemberError,
+    Node,
+    UnreadableFileError,
+    UnsupportedTag,
+    foreign_format,
+    parse_document,
+    walk,
+)
+from pytest_veeqo_alloc.contract.http_rules import path_of
 from pytest_veeqo_alloc.core.http import ContentDecodingError, Headers, Interaction, Request, Response, decode_content
+from pytest_veeqo_alloc.core.json_pointer import generalise, mask_path
+from pytest_veeqo_alloc.core.text import safe_method
 
 Kind = Literal["request", "response", "interaction", "cassette", "har"]
 KINDS: tuple[Kind, ...] = ("request", "response", "interaction", "cassette", "har")
@@ -23,27 +34,44 @@ KINDS: tuple[Kind, ...] = ("request", "response", "interaction", "cassette", "ha
 STAMP = "veeqo_alloc"
 """The top-level member of a cassette that holds the date, the kind of host and the package version of the recording."""
 
+RUBY = "http_interactions"
+"""The member of a cassette of VCR for Ruby, or of Betamax, that holds its entries."""
+
 MAX_NODES = 1_000_000
 """The maximum number of values in a body that is stored as YAML. Expanded YAML aliases are included."""
-
-_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LoadedFile:
-    """The content of a file: interactions or one body. `skipped` is the number of calls of other operations."""
+    """The content of a file: interactions or one body.
+
+    `skipped` describes the calls of other operations. `broken` says what is wrong with each unreadable entry.
+    """
 
     kind: Kind
     interactions: tuple[Interaction, ...] = ()
     body: bytes = b""
-    skipped: int = 0
+    skipped: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
     recorded_on: datetime.date | None = None
     document: Any = field(default=None, compare=False)
     is_json: bool = field(default=False, compare=False)
 
+    def others(self) -> Iterator[tuple[str, str, Any, Mapping[Any, Any]]]:
+        """Yield pointer, name, value and parent of each scalar outside of the interactions, such as cookies in a HAR file."""
+        if self.kind in ("request", "response"):
+            return
+        read = _form_of(self.kind, self.document).read
+        for pointer, name, value, parent in walk(self.document):
+            general = generalise(pointer)
+            if not any(general == part or general.startswith(f"{part}/") for part in read):
+                yield pointer, name, value, parent
+
 
 class CassetteVersionError(UnreadableFileError):
     """Raised for a cassette whose format version is not 1."""
+
+    is_relevant = True
 
     def __init__(self, version: object) -> None:
         super().__init__("a VCR cassette with a format version other than 1, the only version that vcrpy writes")
@@ -67,27 +95,53 @@ def load(
     if kind in ("request", "response"):
         return LoadedFile(kind, body=data)
     document, is_json = parse_document(data)
-    kind = kind or (side_of(document) if is_json else None) or _detect_kind(document)
     if kind is None:
-        return None
+        kind = (side_of(document) if is_json else None) or _detect_kind(document)
+        if kind is None:
+            return None
     if kind in ("request", "response"):
         return LoadedFile(kind, body=data)
-    form = _FORMATS[kind]
+    form = _form_of(kind, document)
     try:
-        entries = form.entries(document)
-    except _MALFORMED:
-        raise UnreadableFileError(f"not the structure of {form.name}") from None
-    read = [_read_entry(form, number, entry, source, matches, decode) for number, entry in enumerate(entries, 1)]
-    found = tuple(interaction for interaction in read if interaction is not None)
+        entries = form.entries(Node(document))
+    except InvalidMemberError as error:
+        raise UnreadableFileError(f"{form.name}: {error}") from None
+    found, skipped, broken = [], [], []
+    for number, entry in enumerate(entries, 1):
+        place = f"{source}#{number}"
+        try:
+            interaction = _read_entry(form, entry, source if form is _FILE else place, matches, decode)
+        except InvalidMemberError as error:
+            broken.append(f"entry {number} of {form.name}: {error}")
+            continue
+        except ContentDecodingError as error:
+            remedy = f": {error.remedy}" if error.remedy else ""
+            broken.append(f"entry {number} of {form.name} has {error}{remedy}")
+            continue
+        if interaction.request is None or matches(interaction):
+            found.append(interaction)
+        else:
+            skipped.append(f"{place}: {_shown_call(interaction)}, another operation")
     day = _recording_day(document, found)
-    return LoadedFile(kind, found, skipped=len(read) - len(found), recorded_on=day, document=document, is_json=is_json)
+    return LoadedFile(kind, tuple(found), b"", tuple(skipped), tuple(broken), day, document, is_json)
+
+
+def _shown_call(interaction: Interaction) -> str:
+    request = interaction.request or Request("", "")
+    return f"{safe_method(request.method) or 'another method'} {mask_path(path_of(request.url)) or '/'}"
 
 
 def _detect_kind(document: Any) -> Kind | None:
+    """Return the kind of *document*, or None. Raise ForeignFormatError for the format of another tool."""
+    if isinstance(document, dict):
+        if isinstance(document.get("log"), dict) and "entries" in document["log"]:
+            return "har"
+        if RUBY in document:
+            return "cassette"
+    if name := foreign_format(document):
+        raise ForeignFormatError(name)
     if not isinstance(document, dict):
         return None
-    if isinstance(document.get("log"), dict) and "entries" in document["log"]:
-        return "har"
     if "interactions" in document:
         return "cassette"
     request, response = document.get("request", ()), document.get("response")
@@ -97,88 +151,138 @@ def _detect_kind(document: Any) -> Kind | None:
 
 
 def _read_entry(
-    form: _Format, number: int, entry: Any, source: str, matches: Callable[[Interaction], bool], decode: bool
-) -> Interaction | None:
+    form: _Format, entry: Node, source: str, matches: Callable[[Interaction], bool], decode: bool
+) -> Interaction:
+    """Return the interaction in *entry*. If its call does not match, only its method and URL are read."""
+    line, answer, sent, received = None, None, entry.get("request"), entry.get("response")
+    if form.is_partial and sent.value is None and received.value is None:
+        raise sent.error("an object")
+    if sent.value is not None or not form.is_partial:
+        method = sent.get("method").text()
+        line = Request(method.upper() if form is _RUBY else method, sent.get(form.url_key).text())
+        if not matches(Interaction(line)):
+            return Interaction(line)
+        line = Request(line.method, line.url, *_decoded(form.message(sent, True), decode))
+    if received.value is not None or not form.is_partial:
+        status = _status(received.get(*form.status))
+        if status or form is not _HAR:  # browsers write the status 0 if a request got no response
+            answer = Response(status, *_decoded(form.message(received, False), decode))
+    return Interaction(line, answer, source)
+
+
+_Content = tuple[Headers, bytes | None, bool]
+"""The headers and the body of a message, and whether the file contains the body."""
+
+
+def _decoded(content: _Content, decode: bool) -> _Content:
+    headers, body, is_known = content
+    return headers, decode_content(body, headers) if decode else body, is_known
+
+
+def _status(node: Node) -> int:
     try:
-        request, line = entry["request"], None
-        if request is not None:
-            line = Request(_scalar_text(request["method"]), _scalar_text(request[form.url_key]))
-            if not matches(Interaction(line)):
-                return None
-        return form.interaction(entry, line, f"{source}#{number}", decode)
-    except ContentDecodingError as error:
-        remedy = f": {error.remedy}" if error.remedy else ""
-        raise UnreadableFileError(f"entry {number} of {form.name} has {error}{remedy}") from None
-    except _MALFORMED:
-        raise UnreadableFileError(f"entry {number} of {form.name} has a missing or invalid member") from None
+        return status_code(node.value)
+    except TypeError:
+        raise node.error("an integer from 0 to 999") from None
 
 
-def _recording_day(document: Any, found: tuple[Interaction, ...]) -> datetime.date | None:
+def _recording_day(document: Any, found: Iterable[Interaction]) -> datetime.date | None:
     """Return the recording date of *document*, otherwise the date of the first valid `Date` header, otherwise None."""
-    for path in ((STAMP, "recorded_on"), ("log", "entries", 0, "startedDateTime")):
-        with contextlib.suppress(*_MALFORMED):
-            return datetime.date.fromisoformat(str(functools.reduce(operator.getitem, path, document))[:10])
+    for path in ((STAMP, "recorded_on"), ("log", "entries", "startedDateTime"), (RUBY, "recorded_at")):
+        with contextlib.suppress(InvalidMemberError, IndexError):
+            *parents, name = path
+            owner = Node(document).get(*parents)
+            text = (owner.items()[0] if isinstance(owner.value, list) else owner).get(name).value
+            if (day := _day(str(text))) is not None:
+                return day
     responses = (interaction.response for interaction in found if interaction.response)
-    for value in itertools.chain.from_iterable(response.header_values("date") for response in responses):
-        with contextlib.suppress(ValueError):
-            return email.utils.parsedate_to_datetime(value).date()
+    days = (_day(value) for response in responses for value in response.header_values("date"))
+    return next(filter(None, days), None)
+
+
+def _day(text: str) -> datetime.date | None:
+    with contextlib.suppress(ValueError):
+        return datetime.date.fromisoformat(text[:10])
+    with contextlib.suppress(ValueError):
+        return email.utils.parsedate_to_datetime(text).date()
     return None
 
 
-def _file_interaction(entry: Mapping[str, Any], line: Request | None, source: str, decode: bool) -> Interaction:
-    response = entry.get("response")
-    sent = None if line is None else Request(line.method, line.url, *_file_message(entry["request"]))
-    answer = None if response is None else Response(status_code(response["status"]), *_file_message(response))
-    return Interaction(sent, answer, source.rpartition("#")[0])
+def _file_message(message: Node, is_request: bool) -> _Content:
+    headers, body, encoded = message.get("headers"), message.get("body"), message.get("body_base64")
+    if isinstance(headers.value, dict):
+        pairs = _header_map(headers)
+    else:
+        entries = [pair.items() for pair in _optional_items(headers)]
+        if any(len(pair) != 2 for pair in entries):
+            raise headers.error("an object, or an array of pairs of a name and a value")
+        pairs = tuple((name.text(), value.text()) for name, value in entries)
+    if encoded.value is not None:
+        return pairs, _base64(encoded), True
+    return pairs, _json_or_text(body), True
 
 
-def _file_message(message: Mapping[str, Any]) -> tuple[Headers, bytes | None]:
-    headers = _header_pairs((name, value) for name, value in message.get("headers") or ())
-    return headers, _body(message.get("body"), message.get("body_base64"))
-
-
-def _cassette_entries(document: Mapping[str, Any]) -> list[Any]:
-    if not isinstance(document, dict):
-        raise TypeError("a cassette must be an object")
-    if "version" not in document:
+def _cassette_entries(document: Node) -> list[Node]:
+    version = document.object().get("version", 1)
+    if version != 1 or isinstance(version, bool):
+        raise CassetteVersionError(version)
+    entries = _optional_items(document.get("interactions"))
+    if "version" not in document.value:
         raise UnreadableFileError("a VCR cassette without its last member, the version: the file may be truncated")
-    if document["version"] != 1:
-        raise CassetteVersionError(document["version"])
-    return list(document["interactions"] or ())
+    return entries
 
 
-def _cassette_interaction(entry: Mapping[str, Any], line: Request, source: str, decode: bool) -> Interaction:
-    request, response = entry["request"], entry["response"]
-    sent_headers, received_headers = cassette_headers(request), cassette_headers(response)
-    sent, received = _cassette_body(request.get("body")), _cassette_body((response.get("body") or {}).get("string"))
-    if decode:
-        sent, received = decode_content(sent, sent_headers), decode_content(received, received_headers)
-    answer = Response(status_code(response["status"]["code"]), received_headers, received)
-    return Interaction(Request(line.method, line.url, sent_headers, sent), answer, source)
+def _cassette_message(message: Node, is_request: bool) -> _Content:
+    body = message.get("body")
+    if not is_request and body.value is not None:
+        body = body.get("string")
+    return _header_map(message.get("headers")), _json_or_text(body), True
 
 
-def _cassette_body(body: Any) -> bytes | None:
-    """Convert *body* to bytes. For some HTTP clients, cassettes contain JSON values instead of strings or bytes."""
-    if body is None or isinstance(body, (bytes, str)):
-        return _body(body)
-    stack, count = [body], 0
-    while stack:
-        value = stack.pop()
-        count += 1
-        if count > MAX_NODES:
-            raise ContentDecodingError(f"aliases that expand to more than {MAX_NODES:,} values")
-        if isinstance(value, (dict, list)):
-            stack.extend(value.values() if isinstance(value, dict) else value)
-    return json.dumps(body).encode()
+def _ruby_message(message: Node, is_request: bool) -> _Content:
+    body = message.get("body")
+    if isinstance(body.value, dict):
+        encoded, body = body.get("base64_string"), body.get("string")
+        if encoded.value is not None:
+            return _header_map(message.get("headers")), _base64(encoded), True
+    return _header_map(message.get("headers")), _text(body), True
 
 
-def cassette_headers(message: Mapping[str, Any]) -> Headers:
-    """Return the headers of a request or response in a cassette. A header has one value or a list of values."""
-    return _header_pairs(
-        (name, value)
-        for name, values in (message.get("headers") or {}).items()
-        for value in (values if isinstance(values, list) else [values])
+def _har_message(message: Node, is_request: bool) -> _Content:
+    headers = tuple(
+        (header.get("name").text(), header.get("value").text()) for header in _optional_items(message.get("headers"))
     )
+    content = message.get("postData" if is_request else "content")
+    if content.value is not None:
+        if (text := content.get("text")).value is not None:
+            return headers, _har_text(content, text), True
+        if is_request and (params := content.get("params")).value is not None:
+            pairs = [(param.get("name").text(), param.get("value").value or "") for param in params.items()]
+            return headers, urlencode(pairs).encode(), True
+    sizes = [message.get("bodySize").value]
+    if is_request:
+        sizes += [int(value) for name, value in headers if name.lower() == "content-length" and value.isdecimal()]
+        return headers, None, content.value is None and not any(_is_positive(size) for size in sizes)
+    return headers, None, content.value is not None and content.get("size").value == 0 and not _is_positive(sizes[0])
+
+
+def _is_positive(size: Any) -> bool:
+    return isinstance(size, (int, float)) and size > 0
+
+
+def _har_text(content: Node, text: Node) -> bytes | None:
+    """Return the body in a HAR file. Polly stores the chunks of a compressed body as an array of base64 or hex."""
+    is_base64 = content.get("encoding").value == "base64"
+    if not (is_base64 or content.get("_isBinary").value is True) or not isinstance(text.value, str):
+        return _text(text)
+    if not text.value.startswith("["):
+        return _base64(text) if is_base64 else _text(text)
+    with contextlib.suppress(ValueError, TypeError, RecursionError):
+        chunks = json.loads(text.value)
+        return b"".join(
+            base64.b64decode(chunk, validate=True) if is_base64 else bytes.fromhex(chunk) for chunk in chunks
+        )
+    raise text.error("an array of base64 or hexadecimal strings")
 
 
 def values_by_header(headers: Headers) -> dict[str, list[str]]:
@@ -189,55 +293,62 @@ def values_by_header(headers: Headers) -> dict[str, list[str]]:
     return groups
 
 
-def _har_interaction(entry: Mapping[str, Any], line: Request, source: str, decode: bool) -> Interaction:
-    request, response, answer = entry["request"], entry["response"], None
-    if status := status_code(response["status"]):  # browsers write the status 0 if a request got no response
-        answer = Response(status, *_har_message(response, "content"))
-    return Interaction(Request(line.method, line.url, *_har_message(request, "postData")), answer, source)
+def cassette_headers(message: Mapping[str, Any]) -> Headers:
+    """Return the headers of a request or response in a cassette. A header has one value or a list of values."""
+    return _header_map(Node(message.get("headers")))
 
 
-def _har_message(message: Mapping[str, Any], body_key: str) -> tuple[Headers, bytes | None]:
-    headers = _header_pairs((header["name"], header["value"]) for header in message.get("headers") or ())
-    content = message.get(body_key) or {}
-    text = content.get("text")
-    return headers, _body(None, text) if content.get("encoding") == "base64" else _body(text)
+def _header_map(headers: Node) -> Headers:
+    if headers.value is None:
+        return ()
+    return tuple(
+        (Node(name, headers.pointer).text(), value.text())
+        for name, values in headers.object().items()
+        for value in _values(Node(values, f"{headers.pointer}/{name}"))
+    )
 
 
-class _Format(NamedTuple):
-    name: str  # a noun phrase for messages
-    url_key: str  # the member that contains a request's URL
-    entries: Callable[[Any], list[Any]]  # returns the entries in a document
-    interaction: Callable[..., Interaction]  # arguments: entry, method and URL, source, whether to decompress
+def _values(node: Node) -> list[Node]:
+    return node.items() if isinstance(node.value, list) else [node]
 
 
-_FORMATS: Mapping[str, _Format] = {
-    "interaction": _Format("an interaction file", "url", lambda document: [document], _file_interaction),
-    "cassette": _Format("a VCR cassette", "uri", _cassette_entries, _cassette_interaction),
-    "har": _Format("a HAR file", "url", lambda document: list(document["log"]["entries"]), _har_interaction),
-}
+def _optional_items(node: Node) -> list[Node]:
+    return [] if node.value is None else node.items()
 
 
-def _body(body: Any, encoded: Any = None) -> bytes | None:
-    """Return *body* as bytes, or decode *encoded* (base64). Raise TypeError if *body* is of another type."""
-    if encoded is not None:
-        return base64.b64decode(encoded, validate=True)
-    if body is None or isinstance(body, bytes):
-        return body
-    if not isinstance(body, str):
-        raise TypeError("a body must be a string, even if it is JSON")
-    return body.encode("utf-8", "surrogatepass")
+def _text(body: Node) -> bytes | None:
+    if body.value is None or isinstance(body.value, bytes):
+        return body.value
+    if not isinstance(body.value, str):
+        raise body.error("a string")
+    return body.value.encode("utf-8", "surrogatepass")
 
 
-def _header_pairs(pairs: Iterable[tuple[Any, Any]]) -> Headers:
-    return tuple((_scalar_text(name), _scalar_text(value)) for name, value in pairs)
+def _base64(body: Node) -> bytes:
+    with contextlib.suppress(ValueError, TypeError):
+        return base64.b64decode(body.value, validate=True)
+    raise body.error("base64")
 
 
-def _scalar_text(value: Any) -> str:
-    if isinstance(value, bytes):
-        return value.decode("latin-1")
-    if isinstance(value, (str, int, float)):
-        return str(value)
-    raise TypeError("the method, the URL and the headers must be strings")
+def _json_or_text(body: Node) -> bytes | None:
+    """Return a body as bytes. For some HTTP clients, files contain JSON values instead of strings or bytes."""
+    if not isinstance(body.value, (dict, list)):
+        return _text(body)
+    stack: list[Any] = [body.value]
+    for count in itertools.count(1):
+        if not stack:
+            break
+        if count > MAX_NODES:
+            raise ContentDecodingError(f"aliases that expand to more than {MAX_NODES:,} values")
+        value = stack.pop()
+        if isinstance(value, UnsupportedTag):
+            raise Node(value, body.pointer).error("JSON")
+        if isinstance(value, (dict, list)):
+            stack.extend(value.values() if isinstance(value, dict) else value)
+    try:
+        return json.dumps(body.value).encode()
+    except (TypeError, ValueError, RecursionError):
+        raise body.error("a string, or JSON of at most a few hundred levels") from None
 
 
 def status_code(value: Any) -> int:
@@ -245,3 +356,51 @@ def status_code(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 999:
         raise TypeError("a status must be an integer from 0 to 999")
     return value
+
+
+class _Format(NamedTuple):
+    name: str  # a noun phrase for messages
+    url_key: str  # the member that contains a request's URL
+    status: tuple[str, ...]  # the path to the status in a response
+    entries: Callable[[Node], list[Node]]  # returns the entries in a document
+    message: Callable[[Node, bool], _Content]  # reads a request (True) or a response (False)
+    read: tuple[str, ...]  # patterns of the pointers to what an interaction contains
+    is_partial: bool = False  # whether the request or the response may be null
+
+
+def _parts(entry: str, url_key: str, status: str) -> tuple[str, ...]:
+    request, response = f"{entry}/request", f"{entry}/response"
+    return (
+        *(f"{request}/{name}" for name in ("method", url_key, "headers", "body", "body_base64")),
+        *(f"{response}/{name}" for name in (status, "headers", "body", "body_base64")),
+    )
+
+
+_FILE = _Format(
+    "an interaction file", "url", ("status",), lambda document: [document], _file_message, _parts("", "url", "status"),
+    is_partial=True,
+)  # fmt: skip
+_VCR = _Format(
+    "a VCR cassette", "uri", ("status", "code"), _cassette_entries, _cassette_message,
+    _parts("/interactions/*", "uri", "status"),
+)  # fmt: skip
+_RUBY = _Format(
+    "a cassette of VCR for Ruby", "uri", ("status", "code"), lambda document: _optional_items(document.get(RUBY)),
+    _ruby_message, _parts(f"/{RUBY}/*", "uri", "status"),
+)  # fmt: skip
+_HAR = _Format(
+    "a HAR file", "url", ("status",), lambda document: document.get("log", "entries").items(), _har_message,
+    tuple(
+        f"/log/entries/*/{part}" for part in (
+            "request/method", "request/url", "request/headers/*/name", "request/headers/*/value",
+            "request/postData/text", "response/status", "response/headers/*/name", "response/headers/*/value",
+            "response/content/text",
+        )
+    ),
+)  # fmt: skip
+
+
+def _form_of(kind: Kind, document: Any) -> _Format:
+    if kind == "cassette":
+        return _RUBY if isinstance(document, dict) and RUBY in document else _VCR
+    return _HAR if kind == "har" else _FILE

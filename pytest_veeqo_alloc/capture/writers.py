@@ -11,12 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_veeqo_alloc.capture.readers import STAMP, Kind, values_by_header
+from pytest_veeqo_alloc.capture.readers import RUBY, STAMP, Kind, values_by_header
 from pytest_veeqo_alloc.core.formats import is_date_time
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response, reason_phrase
 
 _NEW_FILE_MODE = 0o644
 _EPOCH = "1970-01-01T00:00:00Z"
+_RECORDED_AT = re.compile(
+    r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT|[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}"
+)
 _ALLOWED_STAMP = {
     "recorded_on": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"),
     "host": re.compile(r"loopback|private|public"),
@@ -50,6 +53,11 @@ def render_redacted(kind: Kind, document: Any, redacted: Sequence[Interaction], 
         entries = [_har_entry(*pair) for pair in zip(document["log"]["entries"], redacted, strict=True)]
         creator = {"name": "veeqo-alloc redact", "version": "1"}
         rendered = {"log": {"version": "1.2", "creator": creator, "entries": entries}}
+    elif RUBY in document:
+        entries = [_ruby_entry(*pair) for pair in zip(document[RUBY] or (), redacted, strict=True)]
+        rendered = {RUBY: entries, "recorded_with": "veeqo-alloc redact"}
+        if not as_json:
+            return f"---\n{_yaml(rendered)}"
     else:
         stamp = _allowed_stamp(document.get(STAMP))
         if not as_json:
@@ -66,12 +74,15 @@ def _allowed_stamp(stamp: Any) -> dict[str, str]:
 
 def cassette_text(interactions: Iterable[Interaction], stamp: Mapping[str, Any], *, comment: str = "") -> str:
     """Return a VCR cassette in YAML with a *comment*, a *stamp* (data about the recording) and *interactions*."""
+    lines = "".join(f"# {line}\n" for line in comment.splitlines())
+    return lines + _yaml(_cassette_document(interactions, stamp))
+
+
+def _yaml(document: Any) -> str:
     import yaml  # imported only if YAML is written
 
-    lines = "".join(f"# {line}\n" for line in comment.splitlines())
     dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    document = _cassette_document(interactions, stamp)
-    return lines + str(yaml.dump(document, Dumper=dumper, sort_keys=False, width=120, allow_unicode=False))
+    return str(yaml.dump(document, Dumper=dumper, sort_keys=False, width=120, allow_unicode=False))
 
 
 def _cassette_document(interactions: Iterable[Interaction], stamp: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,14 +91,31 @@ def _cassette_document(interactions: Iterable[Interaction], stamp: Mapping[str, 
 
 
 def _cassette_entry(interaction: Interaction) -> dict[str, Any]:
-    request, response = interaction.request, interaction.response
-    if request is None or response is None:
-        raise ValueError("a request or response is missing; a cassette requires both")
+    request, response = _both(interaction)
     sent, received = values_by_header(request.headers), values_by_header(response.headers)
     status = {"code": response.status, "message": reason_phrase(response.status)}
     return {
         "request": {"method": request.method, "uri": request.url, "headers": sent, "body": _text(request.body)},
         "response": {"status": status, "headers": received, "body": {"string": _text(response.body) or ""}},
+    }
+
+
+def _both(interaction: Interaction) -> tuple[Request, Response]:
+    if interaction.request is None or interaction.response is None:
+        raise ValueError("a request or response is missing; a cassette requires both")
+    return interaction.request, interaction.response
+
+
+def _ruby_entry(original: Any, interaction: Interaction) -> dict[str, Any]:
+    request, response = _both(interaction)
+    recorded = str(original.get("recorded_at"))
+    body, content = ({"encoding": "UTF-8", "string": _text(side.body) or ""} for side in (request, response))
+    sent = {"method": request.method.lower(), "uri": request.url, "body": body}
+    status = {"code": response.status, "message": reason_phrase(response.status)}
+    return {
+        "request": {**sent, "headers": values_by_header(request.headers)},
+        "response": {"status": status, "headers": values_by_header(response.headers), "body": content},
+        "recorded_at": recorded if _RECORDED_AT.fullmatch(recorded) else _EPOCH,
     }
 
 
@@ -114,14 +142,18 @@ def _har_entry(original: Any, interaction: Interaction) -> dict[str, Any]:
     call = {"method": request.method, "url": request.url, "queryString": [], "headers": _har_headers(request.headers)}
     code = response.status
     answer = {"status": code, "statusText": reason_phrase(code), "headers": _har_headers(response.headers)}
-    sent = {"mimeType": request.header("content-type") or "", "text": _text(request.body)}
+    sent = {"mimeType": request.header("content-type") or ""}
+    if request.is_body_known:
+        sent["text"] = _text(request.body) or ""
     received = {"size": len(response.body or b""), "mimeType": response.header("content-type") or ""}
     if response.body is not None:
         received["text"] = _text(response.body) or ""
+    elif not response.is_body_known:
+        received["size"] = -1
     return {
         "startedDateTime": started if isinstance(started, str) and is_date_time(started) else _EPOCH,
         "time": time if isinstance(time, (int, float)) else 0,
-        "request": {**call, **unknown, **({"postData": sent} if request.body else {})},
+        "request": {**call, **unknown, **({"postData": sent} if request.body or not request.is_body_known else {})},
         "response": {**answer, "content": received, "redirectURL": "", **unknown},
         "cache": {},
         "timings": {"send": 0, "wait": 0, "receive": 0},

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pytest_veeqo_alloc.capture.documents import UnreadableFileError
+from pytest_veeqo_alloc.capture.documents import ForeignFormatError, UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import CassetteVersionError, Kind, LoadedFile, load
 from pytest_veeqo_alloc.capture.writers import render_redacted
 from pytest_veeqo_alloc.contract.checker import expecting
@@ -16,14 +16,16 @@ from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import expected_statuses, resent
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.redaction.lint import age_breaches, body_breaches, format_breach
+from pytest_veeqo_alloc.redaction.lint import age_breaches, body_breaches, format_breach, other_breaches
 from pytest_veeqo_alloc.redaction.redactor import Redactor
 from pytest_veeqo_alloc.reporting.formatters import CheckRun, FileResult
 from pytest_veeqo_alloc.spec.loader import operation_matches, side_of, tables
 
-_SUFFIXES = (".json", ".yaml", ".yml", ".har")
-_OURS = (b"interactions", b"allocation", b"sellable")
+_SUFFIXES = (".json", ".yaml", ".yml", ".har", ".bru")
+_OURS = (b"interactions", b"allocation", b"allocated_", b"sellable")
 """Every file with calls of the documented operation contains at least one of these words."""
+_CALL = (b"/allocations", b"\\/allocations", b'"allocations"', b"line_items_attributes")
+"""Every file of another tool with calls of the documented operation contains at least one of these words."""
 
 Errors = list[tuple[str, str]]
 """Pairs of the path of a file and the reason why the file cannot be used."""
@@ -50,23 +52,34 @@ def check_paths(paths: list[str], engine: Engine, options: FileCheckOptions) -> 
             if options.lint and isinstance(error, CassetteVersionError):
                 run.files += 1
                 _add(run, engine, path, path, engine.file_findings([format_breach(error.version)]))
-            # A folder may contain any files, so an unreadable file in a folder counts only if it may be relevant.
-            elif is_named or isinstance(error, CassetteVersionError) or any(word in data for word in _OURS):
+            elif is_named or _is_relevant(error, data):
                 run.unreadable.append((path, str(error)))
             else:
-                run.skipped += 1
+                run.skipped.append(f"{path}: {error}")
             continue
         run.files += 1
         if loaded is None:
-            run.skipped += 1
+            run.skipped.append(f"{path}: not a body, interaction, cassette or HAR file")
             run.unrecognised += [path] if is_named else []
+            continue
+        _check(run, engine, path, loaded, options)
+        if is_named or any(word in data for word in _OURS):
+            run.unreadable += [(path, sentence) for sentence in loaded.broken]
         else:
-            _check(run, engine, path, loaded, options)
+            run.skipped += [f"{path}: {sentence}" for sentence in loaded.broken]
     return run
+
+
+def _is_relevant(error: UnreadableFileError, data: bytes) -> bool:
+    """Return whether *data*, a file in a folder that cannot be read because of *error*, may hold the documented call."""
+    words = _CALL if isinstance(error, ForeignFormatError) else _OURS
+    return error.is_relevant or any(word in data for word in words)
 
 
 def _check(run: CheckRun, engine: Engine, path: str, loaded: LoadedFile, options: FileCheckOptions) -> None:
     run.skipped += loaded.skipped
+    if options.lint and len(found := engine.file_findings(other_breaches(loaded.others()))):
+        _add(run, engine, path, path, found)
     if loaded.kind in ("request", "response"):
         results = [engine.check_body(loaded.kind, loaded.body)]
         if options.lint:
@@ -79,6 +92,12 @@ def _check(run: CheckRun, engine: Engine, path: str, loaded: LoadedFile, options
             context = expecting(expected, interaction.response, stored=True)
             context = replace(context, is_final=index not in intermediate)
             results.insert(0, engine.evaluate(interaction, context))
+        messages = [message for message in (interaction.request, interaction.response) if message is not None]
+        if missing := sum(not message.is_body_known for message in messages):
+            run.missing_bodies[path] = run.missing_bodies.get(path, 0) + missing
+            if missing == len(messages) and not any(map(len, results)):
+                run.skipped.append(f"{interaction.source}: the file does not contain its bodies")
+                continue
         _add(run, engine, path, interaction.source, engine.merge(results))
     if options.lint and options.max_age is not None and loaded.kind in ("cassette", "har"):
         age = engine.file_findings(age_breaches(loaded.recorded_on, engine.settings.deviations.today, options.max_age))
@@ -100,9 +119,12 @@ class RedactedFile:
     dropped: int
 
 
-def redact_files(paths: list[str], errors: Errors) -> list[RedactedFile]:
-    """Return the redacted files, and add the others to *errors*. Equal values in all files get equal placeholders."""
-    files = list(_files_with_interactions(paths, errors))
+def redact_files(paths: list[str], errors: Errors, skipped: Errors) -> list[RedactedFile]:
+    """Return the redacted files. Equal values in all files get equal placeholders.
+
+    Add files that cannot be redacted to *errors*, and files of other tools without the documented call to *skipped*.
+    """
+    files = list(_files_with_interactions(paths, errors, skipped))
     redactor = Redactor()
     for _, _, loaded in files:
         for interaction in loaded.interactions:
@@ -120,14 +142,19 @@ def redact_files(paths: list[str], errors: Errors) -> list[RedactedFile]:
     return results
 
 
-def _files_with_interactions(paths: list[str], errors: Errors) -> Iterator[tuple[str, bytes, LoadedFile]]:
+def _files_with_interactions(
+    paths: list[str], errors: Errors, skipped: Errors
+) -> Iterator[tuple[str, bytes, LoadedFile]]:
     for path, is_named, data in _walk(paths, errors):
         try:
             loaded = load(data, path, kind=None, side_of=side_of, matches=lambda _: True, decode=False)
         except UnreadableFileError as error:
-            errors.append((path, str(error)))
+            is_foreign = isinstance(error, ForeignFormatError) and not is_named and not _is_relevant(error, data)
+            (skipped if is_foreign else errors).append((path, str(error)))
             continue
-        if loaded is not None and loaded.kind not in ("request", "response"):
+        if loaded is not None and loaded.broken:
+            errors += [(path, f"not redacted: {sentence}") for sentence in loaded.broken]
+        elif loaded is not None and loaded.kind not in ("request", "response"):
             yield path, data, loaded
         elif is_named:
             errors.append((path, "not a cassette, HAR file or interaction: no other file can be redacted"))

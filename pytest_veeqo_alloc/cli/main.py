@@ -19,7 +19,7 @@ from pytest_veeqo_alloc.capture.readers import KINDS
 from pytest_veeqo_alloc.capture.writers import write_atomically
 from pytest_veeqo_alloc.cli.files import FileCheckOptions, check_paths, redact_files
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, PROFILES, parse_overrides
-from pytest_veeqo_alloc.core.text import printable
+from pytest_veeqo_alloc.core.text import pluralise, printable
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.journal import default_name
 from pytest_veeqo_alloc.reporting import formatters
@@ -116,6 +116,7 @@ def _add_check(commands: Any) -> None:
     check.add_argument("--expect-status", type=int, metavar="STATUS", help="the status that every response must have")
     check.add_argument("--lint", action="store_true", help="also look for secrets, in calls of every operation")
     check.add_argument("--max-age", type=_days, metavar="DAYS", help="with --lint: the maximum age of a recording")
+    check.add_argument("-v", "--verbose", action="store_true", help="also list what was skipped, with the reason")
     check.add_argument("--format", choices=tuple(_FORMATS), default="text", help="default: text")
     check.set_defaults(command=_check)
 
@@ -127,6 +128,10 @@ def _check(args: argparse.Namespace) -> int:
     run = check_paths(args.paths, _engine(args), options)
     for line in _FORMATS[args.format](run):
         print(line)
+    for sentence in run.skipped if args.verbose else ():
+        print_error(f"skipped: {sentence}")
+    for file, count in run.missing_bodies.items():
+        print_error(f"{file}: not checked: {pluralise(count, 'body', 'bodies')} that the file does not contain")
     for file, sentence in run.unreadable:
         print_error(f"{file}: {sentence}")
     for file in run.unrecognised:
@@ -193,7 +198,8 @@ def _add_redact(commands: Any) -> None:
 
 def _redact(args: argparse.Namespace) -> int:
     errors: list[tuple[str, str]] = []
-    files = redact_files(args.paths, errors)
+    skipped: list[tuple[str, str]] = []
+    files = redact_files(args.paths, errors, skipped)
     if not args.in_place and len(files) > 1:
         raise ValueError(f"{len(files)} files cannot be printed as one: give --in-place, or one file at a time")
     for file in files:
@@ -209,7 +215,7 @@ def _redact(args: argparse.Namespace) -> int:
             print(f"{printable(file.path)}: {'redacted' if file.changed else 'nothing to redact'}")
         if file.dropped:
             print_error(f"{file.path}: bodies that are neither JSON nor a form were dropped: {file.dropped}")
-    for path, sentence in errors:
+    for path, sentence in (*skipped, *errors):
         print_error(f"{path}: {sentence}")
     if not files and not errors:
         print_error("nothing was redacted: no cassette, HAR file or interaction was found")

@@ -50,6 +50,8 @@ def read(body: bytes | None) -> Reading:
 
 def read_content(message: Request | Response) -> Reading:
     """Parse the body of *message* as strict JSON, after decompression as its Content-Encoding says."""
+    if not message.is_body_known:
+        return Reading(None, readable=False)
     try:
         return read(decode_content(message.body, message.headers))
     except ContentDecodingError as error:

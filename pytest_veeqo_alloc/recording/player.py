@@ -57,8 +57,11 @@ _admission: ContextVar[Admission | None] = ContextVar("veeqo_alloc_admission", d
 """The permission to send the request that is being recorded. The request hook sets it; the response hook ends it."""
 
 
-def stored_interactions(file: CassetteFile) -> list[Interaction]:
-    """Return the interactions in *file*, or an empty list if there is no file. Raise CassetteError for an unusable file."""
+def stored_interactions(file: CassetteFile, *, may_write: bool = False) -> list[Interaction]:
+    """Return the interactions in *file*, or an empty list if there is no file. Raise CassetteError for an unusable file.
+
+    An unreadable entry is left out, unless *may_write*, since writing the file would then lose the entry.
+    """
     path = file.path
     try:
         if path.stat().st_size > MAX_YAML:
@@ -70,6 +73,8 @@ def stored_interactions(file: CassetteFile) -> list[Interaction]:
         raise CassetteError(f"the cassette {path} cannot be read: {error.strerror}") from None
     except UnreadableFileError as error:
         raise CassetteError(f"the cassette {path} cannot be used: {error}") from None
+    if loaded is not None and loaded.broken and (may_write or not loaded.interactions):
+        raise CassetteError(f"the cassette {path} cannot be used: {loaded.broken[0]}")
     if loaded is None or not loaded.interactions:
         raise CassetteError(f"the cassette {path} has no interaction: record it again")
     return list(loaded.interactions)
@@ -144,7 +149,7 @@ class CassettePlayer:
         own_servers: Collection[str],
     ) -> None:
         self.file, self.options = file, options
-        self.stored = [] if options.mode == "all" else stored_interactions(file)
+        self.stored = [] if options.mode == "all" else stored_interactions(file, may_write=options.mode != "none")
         self.unmatched: list[str] = []
         self.was_entered = False
         self._engine, self._live, self._own_servers = engine, live, own_servers

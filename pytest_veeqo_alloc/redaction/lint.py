@@ -7,7 +7,7 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -55,6 +55,7 @@ _DUMMY = re.compile(
     re.IGNORECASE,
 )
 _TOKEN = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
+_COOKIE = re.compile(r"/cookies/[0-9]+/value\Z")
 _SHORT, _LONG = 4, 200
 
 
@@ -135,6 +136,31 @@ def body_breaches(side: str, body: bytes) -> list[Breach]:
     breaches = secret_breaches(Interaction(request, None if request else Response(0, (), body)))
     # The command redact rejects a file that contains only a body.
     return [breach._replace(remedy=breach.remedy.replace(_REDACT, _REPLACE)) for breach in breaches]
+
+
+def other_breaches(values: Iterable[tuple[str, str, Any, Mapping[Any, Any]]]) -> list[Breach]:
+    """Return a breach for every probable secret in *values* of a file: pointer, name, value and the object around it.
+
+    A value with a `name` beside it, such as a cookie or a parameter in a HAR file, is judged by that name.
+    """
+    breaches = []
+    for pointer, key, value, parent in values:
+        name = str(parent.get("name")) if key == "value" and "name" in parent else key
+        for secret in _other_secrets(pointer, name, value):
+            if secret is not None:
+                breaches.append(Breach("cassette-secret", pointer, f"{secret.kind} in the file", remedy=secret.remedy))
+    return list(dict.fromkeys(breaches))
+
+
+def _other_secrets(pointer: str, name: str, value: Any) -> Iterator[Secret | None]:
+    if not isinstance(value, str):
+        yield PERSONAL_NUMBER if value is not None and _is_personal_number(name, value) else None
+    elif _COOKIE.search(pointer):
+        yield None if is_dummy_value(value) else CREDENTIAL
+    elif "://" in value:
+        yield from (secret for _, secret in _url_secrets(value))
+    else:
+        yield recognise_secret(name, value)
 
 
 def age_breaches(recorded: datetime.date | None, today: datetime.date, max_age: int) -> list[Breach]:

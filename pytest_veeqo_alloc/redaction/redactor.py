@@ -103,10 +103,11 @@ class Redactor:
             body = self._body(request, "request")
             url = self._url(request.url, keep_host=True)
             method = safe_method(request.method) or self._placeholders.text(request.method)
-            request = Request(method, url, self._headers(request.headers, body, host), body)
+            headers = self._headers(request.headers, body, host)
+            request = replace(request, method=method, url=url, headers=headers, body=body)
         if response is not None:
             body = self._body(response, "response")
-            response = Response(response.status, self._headers(response.headers, body, host), body)
+            response = replace(response, headers=self._headers(response.headers, body, host), body=body)
         return replace(interaction, request=request, response=response)
 
     def _body(self, message: Request | Response, side: str) -> bytes | None:

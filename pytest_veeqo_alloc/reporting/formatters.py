@@ -38,11 +38,12 @@ class FileResult:
 
 @dataclass(slots=True)
 class CheckRun:
-    """The results of checking files, and the files that were not checked. `files` and `skipped` are counts."""
+    """The results of checking files, and what was not checked. `files` is a count."""
 
     checked: list[FileResult] = field(default_factory=list)
-    skipped: int = 0
+    skipped: list[str] = field(default_factory=list)  # the place of each skipped file or call, and the reason
     files: int = 0
+    missing_bodies: dict[str, int] = field(default_factory=dict)  # for each file, how many bodies it does not contain
     unreadable: list[tuple[str, str]] = field(default_factory=list)  # pairs of a path and the reason
     unrecognised: list[str] = field(default_factory=list)  # files that the user named, but that hold nothing to check
 
@@ -68,7 +69,7 @@ def terminal_lines(run: CheckRun) -> Iterator[str]:
     warnings = sum(len(result.findings.warnings) for result in run.checked)
     yield (
         f"checked {pluralise(len(run.checked), 'body or interaction', 'bodies and interactions')} "
-        f"in {pluralise(run.files, 'file')}, skipped {run.skipped}: "
+        f"in {pluralise(run.files, 'file')}, skipped {len(run.skipped)}: "
         f"{pluralise(len(run.errors), 'error')}, {pluralise(warnings, 'warning')}"
     )
 
@@ -77,7 +78,9 @@ def json_lines(run: CheckRun) -> Iterator[str]:
     """Yield a JSON object with the counts and findings of *run*. Member names that may be secret are masked."""
     rows = [{**finding.as_row(), "file": result.source} for result in run.checked for finding in result.findings]
     is_ok = not run.errors and not run.unreadable
-    yield json.dumps({"ok": is_ok, "checked": len(run.checked), "skipped": run.skipped, "findings": rows}, indent=2)
+    yield json.dumps(
+        {"ok": is_ok, "checked": len(run.checked), "skipped": len(run.skipped), "findings": rows}, indent=2
+    )
 
 
 _MESSAGE = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})

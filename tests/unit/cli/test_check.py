@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from support.bodies import drop, order, put, request_body
-from support.documents import INTERACTION, URL, cassette, har
+from support.documents import FOREIGN, INTERACTION, URL, cassette, har, ruby_cassette
 
 from pytest_veeqo_alloc import Contract, load_schema
 from pytest_veeqo_alloc.capture.readers import load
@@ -347,3 +347,135 @@ def test_no_value_reaches_a_format_repr_or_pickle(run: Any) -> None:
     raised = pickle.dumps(engine.violation(findings))
     assert canary.encode() not in raised
     assert canary not in repr(loaded) + repr(loaded.interactions) + repr(findings) + str(engine.violation(findings))
+
+
+CALL = {"url": "https://api.example.com/orders/1/allocations", "method": "POST"}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+@pytest.mark.parametrize("flags", [[], ["--lint"]])
+def test_file_of_another_tool_is_an_error_if_it_mentions_the_call(name: str, flags: list[str], run: Any) -> None:
+    write("folder/good.json", order())
+    write("folder/other.json", FOREIGN[name])
+    status, _, err = run("check", *flags, "folder")
+    assert (status, err) == (0, "")
+    status, _, err = run("check", "-v", *flags, "folder")
+    assert (status, err) == (
+        0,
+        f"veeqo-alloc: skipped: {os.path.join('folder', 'other.json')}: {name}, which is not read\n",
+    )
+    other = FOREIGN[name]
+    write("folder/other.json", [*other, CALL] if isinstance(other, list) else {**other, "x": CALL})
+    status, _, err = run("check", *flags, "folder")
+    assert (status, err) == (2, f"veeqo-alloc: {os.path.join('folder', 'other.json')}: {name}, which is not read\n")
+
+
+def test_git_lfs_pointer_is_an_error(run: Any) -> None:
+    write("folder/good.json", order())
+    write("folder/a.har", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n")
+    status, _, err = run("check", "folder")
+    assert status == 2
+    assert "a.har: a Git LFS pointer, not the file itself: run git lfs pull" in err
+
+
+def test_skipped_files_and_calls_are_listed_on_request(run: Any) -> None:
+    document = cassette()
+    document["interactions"].append({"request": {"method": "GET", "uri": "https://h/products/SECRETKEY1"}})
+    write("folder/a.json", clean(document))
+    write("folder/tsconfig.json", b'{\n  // comment\n  "compilerOptions": {}\n}')
+    write("folder/package.json", {"name": "x"})
+    write("folder/chart.yaml", b"{{ if .Values.a }}\nb: {{ .c }}\n{{ end }}\n")
+    status, out, err = run("check", "--verbose", "folder")
+    assert status == 0
+    assert "skipped 4" in out
+    assert err.replace(os.sep, "/").splitlines() == [
+        "veeqo-alloc: skipped: folder/a.json#2: GET /products/*, another operation",
+        "veeqo-alloc: skipped: folder/chart.yaml: invalid or truncated JSON: line 1, column 2",
+        "veeqo-alloc: skipped: folder/package.json: not a body, interaction, cassette or HAR file",
+        "veeqo-alloc: skipped: folder/tsconfig.json: invalid or truncated JSON: line 2, column 3",
+    ]
+
+
+@pytest.mark.parametrize("length", [30, 200, 5000])
+def test_response_that_is_cut_off_is_an_error_also_in_a_folder(length: int, run: Any) -> None:
+    write("folder/good.json", order())
+    write("folder/cut.json", json.dumps({"allocated_completely": True, **order()}).encode()[:length])
+    status, _, err = run("check", "folder")
+    assert (status, "cut.json: invalid or truncated JSON" in err) == (2, True)
+
+
+def unknown_bodies() -> Any:
+    document = clean(har())
+    entry = document["log"]["entries"][0]
+    entry["response"]["content"] = {"size": 77300}
+    entry["request"]["postData"] = {"mimeType": "application/json"}
+    return document
+
+
+def test_bodies_that_a_har_file_does_not_contain_are_not_checked(run: Any) -> None:
+    status, _, err = run("check", write("a.har", unknown_bodies()))
+    assert status == 2
+    assert err.splitlines() == [
+        "veeqo-alloc: a.har: not checked: 2 bodies that the file does not contain",
+        "veeqo-alloc: nothing was checked: no body and no interaction of the documented operation was found",
+    ]
+    document = unknown_bodies()
+    document["log"]["entries"][0]["request"] = clean(har())["log"]["entries"][0]["request"]
+    status, out, err = run("check", write("a.har", document))
+    assert (status, "checked 1 body or interaction" in out) == (0, True)
+    assert err == "veeqo-alloc: a.har: not checked: 1 body that the file does not contain\n"
+
+
+def test_headers_and_status_are_checked_without_the_bodies(run: Any) -> None:
+    document = unknown_bodies()
+    document["log"]["entries"][0]["response"]["status"] = 200
+    status, out, _ = run("check", write("a.har", document))
+    assert (status, "wrong-status" in out, "body-missing" in out) == (1, True, False)
+
+
+SECRET_PLACES = [
+    ("/request/cookies", [{"name": "_session", "value": "s3cretvalue"}], "/cookies/0/value"),
+    ("/response/cookies", [{"name": "a", "value": "s3cretvalue"}], "/cookies/0/value"),
+    ("/request/postData/params", [{"name": "api_key", "value": "s3cretvalue"}], "/params/0/value"),
+    ("/request/queryString", [{"name": "token", "value": "s3cretvalue"}], "/queryString/0/value"),
+    ("/request/headers/0/comment", "mail sam.smith@shop.co.uk", "/headers/0/comment"),
+    ("/response/redirectURL", "https://shop.co.uk/?access_token=s3cretvalue", "/redirectURL"),
+    ("/comment", "mail sam.smith@shop.co.uk", "/comment"),
+    ("/_initiator", {"url": "https://user:s3cretvalue@shop.co.uk/"}, "/_initiator/url"),
+]
+
+
+@pytest.mark.parametrize(("pointer", "value", "place"), SECRET_PLACES)
+def test_secret_anywhere_in_a_har_file_is_found_and_redacted(pointer: str, value: Any, place: str, run: Any) -> None:
+    document = clean(har())
+    document["log"]["entries"][0] = put(document["log"]["entries"][0], pointer, value)
+    path = write("a.har", document)
+    status, out, _ = run("check", "--lint", path)
+    assert (status, "cassette-secret" in out, place in out) == (1, True, True)
+    assert run("redact", "--in-place", path)[0] == 0
+    assert run("check", "--lint", path)[0] == 0
+
+
+@pytest.mark.parametrize("place", ["creator", "browser", "pages"])
+def test_secret_beside_the_entries_of_a_har_file_is_found(place: str, run: Any) -> None:
+    document = clean(har())
+    document["log"][place] = [{"comment": "mail sam.smith@shop.co.uk"}]
+    assert run("check", "--lint", write("a.har", document))[0] == 1
+
+
+def test_secret_in_another_member_of_a_cassette_is_found(run: Any) -> None:
+    document = clean(cassette())
+    document["interactions"][0]["response"]["url"] = "https://h/?api_key=s3cretvalue"
+    assert run("check", "--lint", write("a.json", document))[0] == 1
+    anchors = "a: &a [x, x]\n" + "".join(f"b{n}: &b{n} [*{'a' if n == 0 else f'b{n - 1}'}, *a]\n" for n in range(500))
+    bomb = anchors + yaml.safe_dump(clean(cassette()))
+    assert run("check", "--lint", write("b.yaml", bomb.encode()))[0] == 0
+
+
+def test_ruby_cassette_is_checked_and_linted(run: Any) -> None:
+    document = ruby_cassette()
+    path = write("a.yaml", yaml.safe_dump(document).encode())
+    assert run("check", path)[0] == run("check", write("b.json", {**document, "recorded_with": "betamax/0.9.0"}))[0]
+    document["http_interactions"][0]["request"]["headers"]["X-Api-Key"] = ["s3cretvalue"]
+    status, out, _ = run("check", "--lint", "--max-age", "1", write("a.yaml", yaml.safe_dump(document).encode()))
+    assert (status, "cassette-secret" in out, "cassette-too-old" in out) == (1, True, True)

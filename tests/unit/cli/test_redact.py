@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from support import canaries
+from support.documents import FOREIGN, ruby_cassette
 
 from pytest_veeqo_alloc import Interaction
 from pytest_veeqo_alloc.capture.writers import cassette_text, render_redacted
@@ -132,7 +133,10 @@ def test_standard_input_is_redacted_to_standard_output(
         (b"\xff", "not UTF-8, so neither JSON nor YAML"),
         (b"{", "invalid or truncated JSON"),
         (b"interactions: []\nversion: 3\n", "a VCR cassette with a format version other than 1"),
-        (b"interactions: !!python/object/apply:os.system [x]\n", "contains a tag of a Python object"),
+        (
+            b"interactions: !!python/object/apply:os.system [x]\n",
+            "a VCR cassette: /interactions has the unsupported YAML tag",
+        ),
         (b'{"name": "x"}', "not a cassette, HAR file or interaction: no other file can be redacted"),
         (b'{"allocation": {}}', "not a cassette, HAR file or interaction: no other file can be redacted"),
     ],
@@ -202,3 +206,69 @@ def test_interaction_without_a_response_does_not_fit_a_cassette(tmp_path: Path) 
         render_redacted("cassette", {}, [Interaction(None)], as_json=False)
     with pytest.raises(ValueError, match="a request is missing; an entry of a HAR file requires it"):
         render_redacted("har", {"log": {"entries": [{}]}}, [Interaction(None)], as_json=True)
+
+
+RUBY = yaml.safe_dump(ruby_cassette(headers={"X-Api-Key": ["canary"]})).replace(
+    "recorded_with:", "canary: canary\nrecorded_with:"
+)
+
+
+def test_ruby_cassette_is_redacted_in_its_own_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yml").write_text(RUBY, encoding="utf-8")
+    (tmp_path / "b.har").write_text(json.dumps(HAR), encoding="utf-8")
+    assert main(["redact", "--in-place", str(tmp_path)]) == 0
+    text = (tmp_path / "a.yml").read_text(encoding="utf-8")
+    assert "canary" not in text
+    document = yaml.safe_load(text)
+    assert document.keys() == {"http_interactions", "recorded_with"}
+    (entry,) = document["http_interactions"]
+    assert entry["recorded_at"] == "Fri, 12 Jul 2019 10:20:04 GMT"
+    assert entry["request"]["method"] == "post"
+    assert entry["request"].keys() == {"method", "uri", "body", "headers"}
+    assert entry["response"].keys() == {"status", "headers", "body"}
+    capsys.readouterr()
+    assert main(["redact", str(tmp_path / "a.yml")]) == 0
+    assert capsys.readouterr().out == text
+
+
+def test_betamax_cassette_stays_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(ruby_cassette(recorded_with="betamax/0.9.0")), encoding="utf-8")
+    assert main(["redact", str(path)]) == 0
+    assert json.loads(capsys.readouterr().out)["http_interactions"][0]["response"]["status"]["code"] == 201
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_file_of_another_tool_is_named_and_kept(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.har").write_text(json.dumps(HAR), encoding="utf-8")
+    other, document = tmp_path / "b.json", FOREIGN[name]
+    for mention, status in (({}, 0), ({"url": "/orders/1/allocations"}, 2)):
+        text = json.dumps([*document, mention] if isinstance(document, list) else {**document, "x": mention})
+        other.write_text(text, encoding="utf-8")
+        assert main(["redact", "--in-place", str(tmp_path)]) == status
+        assert f"b.json: {name}, which is not read" in capsys.readouterr().err
+        assert other.read_text(encoding="utf-8") == text
+
+
+def test_cassette_with_an_unreadable_entry_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.yaml"
+    text = yaml.safe_dump(cassette()).replace("uri: https", "uri: !!python/name:os.system\n    x: https")
+    path.write_text(text, encoding="utf-8")
+    assert main(["redact", "--in-place", str(path)]) == 2
+    assert "not redacted: entry 1 of a VCR cassette: /interactions/0/request/uri has the" in capsys.readouterr().err
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_body_that_a_har_file_does_not_contain_is_still_unknown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = json.loads(json.dumps(HAR))
+    entry = document["log"]["entries"][0]
+    entry["response"]["content"] = {"size": 77300}
+    del entry["request"]["postData"]["text"]
+    path = tmp_path / "a.har"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    assert main(["redact", "--in-place", str(path)]) == 0
+    capsys.readouterr()
+    main(["check", str(path)])
+    assert "not checked: 2 bodies that the file does not contain" in capsys.readouterr().err

@@ -358,7 +358,7 @@ SENTENCES = [
     ("interactions: [", "cannot be used: neither valid JSON nor a single valid YAML document"),
     (
         "interactions: !!python/object/apply:os.system [ls]\nversion: 1",
-        "cannot be used: contains a tag of a Python object",
+        "cannot be used: a VCR cassette: /interactions has the unsupported YAML tag '!!python/object/apply:os.system'",
     ),
     (
         "interactions:\n- request: {method: POST, uri: /x}\n  response: {}\nversion: 1",
@@ -370,8 +370,8 @@ SENTENCES = [
     ),
     ("interactions: []\nversion: 2\n", "cannot be used: a VCR cassette with a format version other than 1"),
     ("interactions: []\nversion: 1\n", "has no interaction: record it again"),
-    ("", "cannot be used: not the structure of a VCR cassette"),
-    ("just words", "cannot be used: not the structure of a VCR cassette"),
+    ("", "cannot be used: a VCR cassette: the document is empty"),
+    ("just words", "cannot be used: a VCR cassette: the document must be an object, not string of 10 characters"),
 ]
 
 
