@@ -174,6 +174,10 @@ def openapi_document(profile: str | None = None) -> dict[str, Any]:
     operation: dict[str, Any] = json.loads(read_shipped_text("schemas/operation.json"))
     method, path = operation.pop("method").lower(), operation.pop("path")
     operation["operationId"] = "createAllocation"
+    # A server that is generated from the document checks a security scheme, but not an optional header.
+    *operation["parameters"], key = operation["parameters"]
+    scheme = {"type": "apiKey", "in": key["in"], "name": key["name"], "description": key["description"]}
+    operation["security"] = [{"apiKey": []}]
     bodies = {"request": operation["requestBody"], "response": next(iter(operation["responses"].values()))}
     schemas: dict[str, Any] = {}
     for side, name in _OPENAPI_NAMES.items():
@@ -187,7 +191,8 @@ def openapi_document(profile: str | None = None) -> dict[str, Any]:
         content |= {"schema": {"$ref": f"#/components/schemas/{name}"}, "examples": {"documented": example}}
     description = "One operation of the Veeqo API, as the Veeqo documentation describes it. Not an official document."
     info = {"title": "Create a new allocation", "version": version("pytest-veeqo-alloc"), "description": description}
-    return {"openapi": "3.1.0", "info": info, "paths": {path: {method: operation}}, "components": {"schemas": schemas}}
+    components = {"schemas": schemas, "securitySchemes": {"apiKey": scheme}}
+    return {"openapi": "3.1.0", "info": info, "paths": {path: {method: operation}}, "components": components}
 
 
 def _moved(part: Any, names: dict[str, str]) -> Any:

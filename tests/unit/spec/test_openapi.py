@@ -50,14 +50,23 @@ def test_document_has_the_parameters_the_header_and_both_examples() -> None:
     ((path, item),) = openapi_document()["paths"].items()
     operation = item["post"]
     assert path == "/orders/{order_id}/allocations"
-    assert [(parameter["name"], parameter["in"]) for parameter in operation["parameters"]] == [
-        ("order_id", "path"),
-        ("x-api-key", "header"),
-    ]
+    (order_id,) = operation["parameters"]
+    assert (order_id["name"], order_id["in"]) == ("order_id", "path")
+    assert order_id["schema"] == {"type": "integer", "minimum": 1, "maximum": 2**53 - 1}
     assert list(operation["responses"]) == ["201"]
-    assert list(operation["responses"]["201"]["headers"]) == ["Location"]
+    (location,) = operation["responses"]["201"]["headers"].values()
+    assert location["schema"] == {"type": "string", "format": "uri-reference"}
+    assert location["example"] == "/orders/447452"
     assert operation["requestBody"]["content"]["application/json"]["examples"]["documented"]["value"] == request_body()
     assert operation["responses"]["201"]["content"]["application/json"]["examples"]["documented"]["value"] == order()
+
+
+def test_document_requires_the_api_key() -> None:
+    document = openapi_document()
+    (operation,) = (item["post"] for item in document["paths"].values())
+    ((name, scheme),) = document["components"]["securitySchemes"].items()
+    assert operation["security"] == [{name: []}]
+    assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "x-api-key")
 
 
 def test_openapi_command_prints_the_document(capsys: pytest.CaptureFixture[str]) -> None:
