@@ -189,6 +189,8 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
     item.stash[TEST_PASSED] = False
     with ExitStack() as stack:
         if (marker := item.get_closest_marker(CASSETTE_MARKER)) is not None:
+            if sum(mark.name == CASSETTE_MARKER for mark in _owner(item, marker).own_markers) > 1:
+                raise _failed(f"several markers {CASSETTE_MARKER} on one test: use one, and veeqo_alloc_cassette.use()")
             with _one_sentence():
                 stack.enter_context(cassettes.use(*marker.args, **marker.kwargs))
         yield cassettes
@@ -198,6 +200,11 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
     if passed:
         with _one_sentence():
             cassettes.save(datetime.date.today())
+
+
+def _owner(item: pytest.Item, marker: pytest.Mark) -> Any:
+    """Return the test, class or module that has *marker*."""
+    return next(node for node, mark in item.iter_markers_with_node(CASSETTE_MARKER) if mark is marker)
 
 
 @contextmanager

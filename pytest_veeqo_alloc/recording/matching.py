@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from pytest_veeqo_alloc.core.http import Interaction, Request, decode_content_or_empty
-from pytest_veeqo_alloc.core.json_pointer import ABSENT, WHOLE_BODY, diff, mask_location, mask_pointer
+from pytest_veeqo_alloc.core.json_pointer import ABSENT, WHOLE_BODY, diff, mask_location, mask_name, mask_pointer
 from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number, pluralise, safe_method
 from pytest_veeqo_alloc.redaction.placeholders import contains_placeholder, without_placeholder_numbers
 from pytest_veeqo_alloc.redaction.redactor import Redactor
@@ -39,7 +39,7 @@ class _Parts(NamedTuple):
     method: str
     host: str
     path: str
-    query: Mapping[str, str]
+    query: Mapping[str, list[str]]
     body: Any
     is_json: bool
 
@@ -79,9 +79,26 @@ def unmatched_message(
     lines += [f"  {found.place:<44} recorded {found.recorded}, got {found.got}" for found in nearest[:_MAX_LINES]]
     if len(nearest) > _MAX_LINES:
         lines.append(f"  and {pluralise(len(nearest) - _MAX_LINES, 'more difference')}")
-    relax = sorted({found.part for found in nearest})
-    remedy = f"send the recorded request, record again, or exclude the difference from comparison with relax={relax}"
-    return "\n".join([*lines, "", f"  do: {remedy}"])
+    return "\n".join([*lines, "", f"  do: send the recorded request, record again, or {_remedy(request, nearest)}"])
+
+
+def _remedy(request: Request, differences: Sequence[Difference]) -> str:
+    """Return what else to do. Excluding the path from comparison would play the order for a call of another server."""
+    relax = sorted({found.part for found in differences})
+    remedies = [f"exclude the difference from comparison with relax={relax}"]
+    is_ours = operation_matches(Interaction(request))
+    if not is_ours or "host" in relax:
+        host = mask_name(urlsplit(request.url).hostname or "") if _is_url(request.url) else ""
+        name = host if host and "(" not in host else "HOST"
+        remedies.append(f"let a call to another server through with allow_hosts=[{name!r}]")
+    return ", or ".join(remedies if is_ours else remedies[1:])
+
+
+def _is_url(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).netloc)
+    except ValueError:
+        return False
 
 
 def _parse(request: Request) -> _Parts:
@@ -95,7 +112,9 @@ def _parse(request: Request) -> _Parts:
     except (ValueError, RecursionError):
         body, is_json = text or None, False
     host = f"{url.scheme}://{url.netloc.rpartition('@')[2]}".lower()
-    query = dict(sorted(parse_qsl(url.query, keep_blank_values=True)))
+    query: dict[str, list[str]] = {}
+    for name, value in sorted(parse_qsl(url.query, keep_blank_values=True)):
+        query.setdefault(name, []).append(value)
     return _Parts(request.method.upper(), host, url.path or "/", query, body, is_json)
 
 
@@ -152,8 +171,11 @@ def _described_id(segment: str) -> str:
     return describe_number(int(segment)) if digits else f"{pluralise(len(segment), 'character')}, not an integer"
 
 
-def _described_query(value: str | None) -> str:
-    return NOTHING if value is None else f"a value of {pluralise(len(value), 'character')}"
+def _described_query(values: list[str] | None) -> str:
+    if values is None:
+        return NOTHING
+    sizes = " and ".join(pluralise(len(value), "character") for value in values)
+    return f"a value of {sizes}" if len(values) == 1 else f"{len(values)} values of {sizes}"
 
 
 def _described_body(parts: _Parts) -> str:

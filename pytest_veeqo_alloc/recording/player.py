@@ -6,11 +6,13 @@ import contextlib
 import functools
 import json
 import logging
+import sys
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, NamedTuple
+from unittest import mock
 from urllib.parse import urlsplit
 
 import vcr
@@ -78,6 +80,15 @@ def stored_interactions(file: CassetteFile, *, may_write: bool = False) -> list[
     if loaded is None or not loaded.interactions:
         raise CassetteError(f"the cassette {path} has no interaction: record it again")
     return list(loaded.interactions)
+
+
+def _in_process_transports() -> Iterator[tuple[type, str, Any]]:
+    """Yield the methods of httpx that call an application in this process. vcrpy replaces them, though no network is used."""
+    for module in filter(None, map(sys.modules.get, ("httpx", "httpx2"))):
+        for transport in (getattr(module, f"{kind}Transport", None) for kind in ("WSGI", "ASGI", "Mock")):
+            for name in ("handle_request", "handle_async_request"):
+                if isinstance(transport, type) and name in vars(transport):
+                    yield transport, name, getattr(transport, name)
 
 
 def to_vcr(interaction: Interaction, exchange_id: str) -> tuple[VcrRequest, dict[str, Any]]:
@@ -173,10 +184,13 @@ class CassettePlayer:
         engine.register_persister(self)  # which loads and saves cassettes
         use = engine.use_cassette(str(self.file.path), allow_playback_repeats=self.options.allow_playback_repeats)
         blocked, log = _ESCAPED.format(name=self.file.name), logging.getLogger("vcr")
+        in_process = list(_in_process_transports())
         with contextlib.ExitStack() as stack:
             stack.callback(log.setLevel, log.level)
             log.setLevel(logging.WARNING)  # at INFO it shows requests and responses with their keys
             cassette = stack.enter_context(use)
+            for transport, name, method in in_process:
+                stack.enter_context(mock.patch.object(transport, name, method))
             stack.enter_context(guard_network(self._may_connect, self._may_look_up, blocked))
             if not self._was_loaded:
                 raise CassetteError("this version of vcrpy would write unredacted recordings: install another version")

@@ -104,7 +104,7 @@ def test_every_rule_keeps_its_id() -> None:
 
 
 COMMANDS = {
-    "check": "PATH --as --profile --rule --deviations --expect-status --lint --max-age --format",
+    "check": "PATH --as --profile --rule --deviations --expect-status --lint --max-age --verbose --format",
     "schema": "side --profile",
     "openapi": "--profile",
     "rules": "--format",

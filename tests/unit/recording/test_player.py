@@ -12,11 +12,13 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import httpx
+import httpx2
 import pytest
 import requests
 import vcr
@@ -135,7 +137,7 @@ def test_unmatched_request_shows_differences_without_quoting(tmp_path: Path, cas
         "  /allocation/note                             recorded nothing, got string of 6 characters",
         "",
         "  do: send the recorded request, record again, or exclude the difference from comparison with "
-        "relax=['body', 'host', 'query']",
+        "relax=['body', 'host', 'query'], or let a call to another server through with allow_hosts=['HOST']",
     ]  # fmt: skip
     assert cassettes.problems == [text]
 
@@ -155,6 +157,59 @@ def test_part_is_compared_unless_relaxed(part: str, url: str, body: Any, tmp_pat
     assert f"relax=['{part}']" in unmatched(cassettes, "mine", url, body)
     with cassettes.use("mine", relax=[part]):
         assert requests.post(url, json=body, timeout=10).status_code == 201
+
+
+@pytest.mark.parametrize("query", ["?id=2", "?id=2&id=2", "?id=1&id=2&id=2", "?id=1", ""])
+def test_repeated_query_parameters_are_compared_as_pairs(query: str, tmp_path: Path, cassettes: Cassettes) -> None:
+    entry = created()
+    assert entry.request is not None
+    url = entry.request.url
+    recorded = replace(entry, request=replace(entry.request, url=f"{url}?id=1&id=2&a="))
+    write(tmp_path, "mine", recorded)
+    assert "query:id" in unmatched(cassettes, "mine", f"{url}{query}{'&' if query else '?'}a=", BODY)
+    with cassettes.use("mine"):
+        assert requests.post(f"{url}?a=&id=2&id=1", json=BODY, timeout=10).ok
+
+
+def test_number_of_repeated_query_parameters_is_described(tmp_path: Path, cassettes: Cassettes) -> None:
+    write(tmp_path, "mine", created())
+    text = unmatched(cassettes, "mine", "https://api.example.com/orders/447452/allocations?id=1&id=22", BODY)
+    assert "recorded nothing, got 2 values of 1 character and 2 characters" in text
+
+
+@pytest.mark.parametrize("module", [httpx, httpx2])
+@pytest.mark.parametrize("name", ["created", "mine"])
+def test_app_in_process_is_called(module: Any, name: str, tmp_path: Path, cassettes: Cassettes) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 202, "headers": []})
+        await send({"type": "http.response.body", "body": b"app"})
+
+    async def call() -> Any:
+        async with module.AsyncClient(transport=module.ASGITransport(app), base_url="http://testserver") as client:
+            return await client.post("/orders/447452/allocations", json=BODY)
+
+    write(tmp_path, "mine", created())
+    with cassettes.use(name) as player:
+        assert (asyncio.run(call()).status_code, player.play_count) == (202, 0)
+        wsgi = module.WSGITransport(lambda environ, start: (start("203 OK", []), [b""])[1])
+        with module.Client(transport=wsgi) as client:
+            assert client.post("http://testserver/x").status_code == 203
+        with module.Client(transport=module.MockTransport(lambda request: module.Response(204))) as client:
+            assert client.get("http://testserver/x").status_code == 204
+        assert module.post("https://api.example.com/orders/447452/allocations", json=BODY).status_code == 201
+        assert player.play_count == 1
+
+
+@pytest.mark.parametrize(("url", "host"), [("http://testserver/x", "testserver"), ("http://a.example.org/x", "HOST")])
+def test_call_of_another_server_is_not_advised_to_relax_the_path(
+    url: str, host: str, tmp_path: Path, cassettes: Cassettes
+) -> None:
+    write(tmp_path, "mine", created())
+    for name in ("mine", "created"):
+        text = unmatched(cassettes, name, url, BODY)
+        assert text.endswith(f"or let a call to another server through with allow_hosts=['{host}']")
+        assert "relax=" not in text
 
 
 def test_method_can_be_relaxed(tmp_path: Path, cassettes: Cassettes) -> None:
