@@ -66,17 +66,14 @@ class IncomingCall:
     """A parsed request, and the API call that it matches. `order_id` is 0 if the path has no valid order id.
 
     `sibling` is the name of another call that the fake answers, and the ids in its path, or None for any other call.
+    `keys` are the API keys of the request.
     """
 
     parsed: ParsedRequest
     is_documented: bool
     order_id: int
     sibling: tuple[str, tuple[int, ...]] | None
-
-    @property
-    def keys(self) -> list[str]:
-        """The API keys that the request has."""
-        return list(keys_of(self.parsed.request, tables().operation))
+    keys: list[str]
 
     @classmethod
     def of(cls, request: Request) -> IncomingCall:
@@ -84,7 +81,8 @@ class IncomingCall:
         operation, path = tables().operation, path_of(request.url)
         parsed = ParsedRequest.of(request, operation)
         is_documented = parsed.segment is not None and request.method.upper() == operation.method
-        return cls(parsed, is_documented, order_id_in(parsed.segment) or 0, _sibling(request.method, path))
+        order_id, sibling = order_id_in(parsed.segment) or 0, _sibling(request.method, path)
+        return cls(parsed, is_documented, order_id, sibling, keys_of(request, operation))
 
 
 def _sibling(method: str, path: str) -> tuple[str, tuple[int, ...]] | None:
