@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_veeqo_alloc.conformance import UncoveredError
 from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest, allocation_body, follows, response_of
-from pytest_veeqo_alloc.contract.allocations import existing_allocations
+from pytest_veeqo_alloc.contract.allocations import allocated_units
 from pytest_veeqo_alloc.contract.arithmetic import as_object, number, objects_in, sellable_id_of
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.json_reader import read
@@ -59,10 +59,10 @@ def _orders(server: ServerUnderTest, count: int, *sizes: tuple[int, int]) -> lis
 
 
 def shown_units(interaction: Interaction, sellable: int) -> int | None:
-    """Return the allocated units of *sellable* in the order of the response, or None unless it is a 2xx with an order."""
+    """Return the allocated units of *sellable* that the response shows, or None unless it is a 2xx with readable units."""
     response = response_of(interaction)
-    held = existing_allocations(response.body) if response.is_success else None
-    return None if held is None else int(sum(allocation.units.get(sellable, 0) for allocation in held))
+    units = allocated_units(response.body) if response.is_success else None
+    return None if units is None else int(units.get(sellable, 0))
 
 
 @follows("allocations-not-accumulated")

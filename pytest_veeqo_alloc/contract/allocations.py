@@ -98,6 +98,16 @@ def existing_allocations(body: bytes | None) -> list[ExistingAllocation] | None:
     return found
 
 
+def allocated_units(body: bytes | None) -> Quantities | None:
+    """Return the allocated units by sellable id of the order in *body*, or None if some of them are unreadable."""
+    allocations = as_object(read(body).value).get("allocations")
+    if not isinstance(allocations, list):
+        return None
+    units = [quantities(as_object(allocation).get("line_items"), sellable_id_of) for allocation in allocations]
+    readable = [known for known in units if known is not None]
+    return _sum(readable) if len(readable) == len(units) else None
+
+
 def _nested_objects(value: Any) -> Iterator[Object]:
     stack = [value]
     while stack:

@@ -62,6 +62,11 @@ def run_command(pytester: pytest.Pytester, name: str, address: str, *more: str) 
     return pytester.runpytest_inprocess(*options, "-W", "error", "-p", "no:randomly", *more)
 
 
+def with_shown_order(result: pytest.RunResult) -> str:
+    """Return the output of *result* with the order id of the documentation in place of its own, which is random."""
+    return re.sub(r"(?<=orders/)\d+|(?<=to order )\d+", "7000001", result.stdout.str())
+
+
 def text_block(name: str, word: str) -> str:
     """Return the block of output with *word* on the page *name*."""
     (block,) = (block for block in blocks("text", page(name)) if word in block)
@@ -166,6 +171,16 @@ def test_incomplete_run_ends_as_shown(pytester: pytest.Pytester) -> None:
     first = next(index for index, line in enumerate(result.outlines) if "INCOMPLETE" in line)
     shown = text_block("howto/conformance.md", "INCOMPLETE").splitlines()
     assert result.outlines[first : first + len(shown)] == shown
+
+
+def test_second_run_passes_against_a_server_that_keeps_its_orders(pytester: pytest.Pytester) -> None:
+    with serve_fake(api_key=KEY) as server:
+        address = server.url.partition("://")[2]
+        for _ in range(2):
+            options = ("-k", "accumulated or race", "--veeqo-alloc-profile=strict")
+            result = run_command(pytester, "howto/conformance.md", address, *options)
+            result.assert_outcomes(passed=2, deselected=ALL - 2)
+        server.reset()
 
 
 def test_deviations_of_behaviours_are_valid() -> None:

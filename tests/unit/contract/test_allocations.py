@@ -6,12 +6,13 @@ import json
 from typing import Any
 
 import pytest
-from support.bodies import order, request_body
+from support.bodies import drop, order, put, request_body
 
 from pytest_veeqo_alloc.contract.allocations import (
     AllocationRequest,
     ExistingAllocation,
     RequestScope,
+    allocated_units,
     existing_allocations,
     request_scope,
     requested_allocation,
@@ -70,3 +71,19 @@ def test_order_with_an_unreadable_allocation_has_none(listed: Any) -> None:
 )
 def test_scope_of_a_request_is_read_generously(body: bytes, reach: RequestScope) -> None:
     assert request_scope(body) == reach
+
+
+def test_allocated_units_are_added_up_over_all_allocations() -> None:
+    body = order()
+    body["allocations"] *= 2
+    (sellable,) = {line["sellable"]["id"] for line in body["allocations"][0]["line_items"]}
+    once = allocated_units(json.dumps(order()).encode())
+    assert once is not None
+    assert allocated_units(json.dumps(body).encode()) == {sellable: 2 * once[sellable]}
+
+
+@pytest.mark.parametrize(
+    "body", [put(order(), "/allocations/0/line_items/0/quantity", "1"), drop(order(), "/allocations"), []]
+)
+def test_unreadable_units_are_unknown(body: Any) -> None:
+    assert allocated_units(json.dumps(body).encode()) is None
