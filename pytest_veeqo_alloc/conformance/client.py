@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import importlib
 import inspect
+import logging
 import sys
 import threading
-from collections.abc import Callable, Iterable
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +22,9 @@ from pytest_veeqo_alloc.conformance import UnusableError
 from pytest_veeqo_alloc.contract.findings import Breach, Findings
 from pytest_veeqo_alloc.core.text import pluralise
 from pytest_veeqo_alloc.engine import Engine
+from pytest_veeqo_alloc.orders.story import Allocation
 from pytest_veeqo_alloc.server.fake import Fake
+from pytest_veeqo_alloc.server.state import World
 from pytest_veeqo_alloc.strategies.requests import allocation_requests
 from pytest_veeqo_alloc.strategies.sampling import samples
 from pytest_veeqo_alloc.strategies.values import LARGEST_ID
@@ -29,15 +33,17 @@ MakeClient = Callable[[str, str], Any]
 BODY: dict[str, Any] = {
     "allocation": {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}
 }
+LARGE_ID = LARGEST_ID - 2**31
+"""An id that every JSON parser represents exactly. With 32 bits, signed or not, it becomes another positive id."""
 LARGE_BODY: dict[str, Any] = {
     "allocation": {
-        "warehouse_id": LARGEST_ID,
-        "line_items_attributes": [{"sellable_id": LARGEST_ID, "quantity": 1}],
+        "warehouse_id": LARGE_ID - 2,
+        "line_items_attributes": [{"sellable_id": LARGE_ID - 1, "quantity": 1}],
     }
 }
-"""An allocation with ids of 2**53 - 1, the largest integer that every JSON parser represents exactly."""
 
 _PAYLOADS = 10
+_SMALL_IDS = range(1, 2**31)
 _MARGIN = 1.0
 """The seconds by which a call may exceed the timeout, for slow machines."""
 
@@ -94,23 +100,41 @@ async def _awaited(returned: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of the client with a fake of its own. If the client has not returned in time, `outcome` is not done."""
+    """A call of the client with a fake of its own, as it was when the client ended or exceeded its time limit.
 
+    `raised` is the client's exception. `sent` is the number of requests, and `findings` are those about requests.
+    `is_refused` says whether the fake refused all of them.
+    """
+
+    order_id: int
+    allocation: dict[str, Any]
     fake: Fake
     outcome: Future[Any]
     stack: ExitStack
+    is_done: bool
+    raised: BaseException | None
+    sent: int
+    is_refused: bool
+    findings: Findings
+    world: World
 
     @property
-    def raised(self) -> BaseException | None:
-        """The client's exception, or None if it returned normally or has not returned."""
-        return self.outcome.exception() if self.outcome.done() else None
+    def made(self) -> list[tuple[int, Allocation]]:
+        """The allocations in the world of the fake, each with the id of its order."""
+        return [(order.order_id, made) for order in self.world.orders.values() for made in order.allocations]
 
-    @property
-    def is_refused(self) -> bool:
-        """Whether the fake refused all requests of the client."""
-        self.fake.settle()
-        answers = [interaction.response for interaction in self.fake.interactions]
-        return bool(answers) and not any(answer is not None and answer.is_success for answer in answers)
+    def differences(self) -> Iterator[str]:
+        """Yield a text about each difference between what was allocated and what the client was given, once."""
+        lines = {line["sellable_id"]: line["quantity"] for line in self.allocation["line_items_attributes"]}
+        for order_id, made in self.made:
+            if order_id != self.order_id:
+                yield f"an allocation to order {order_id}, not {self.order_id}"
+            if made.warehouse_id != self.allocation["warehouse_id"]:
+                yield f"an allocation in warehouse {made.warehouse_id}, not {self.allocation['warehouse_id']}"
+            if dict(made.lines) != lines:
+                yield f"an allocation of {dict(made.lines)} (units by sellable), not of {lines}"
+        if len(self.made) != 1:
+            yield f"{pluralise(len(self.made), 'allocation')} instead of 1"
 
 
 class ClientUnderTest:
@@ -128,7 +152,8 @@ class ClientUnderTest:
         self._make_client, self._start_fake = make_client, start_fake
         self._calls: list[Call] = []
         self._unfinished: list[tuple[str, int, Call]] = []
-        self._payload_calls: list[tuple[int, dict[str, Any], Call]] = []
+        self._payload_calls: list[Call] = []
+        self._shared_calls: dict[str, Call] = {}
 
     def call(
         self,
@@ -141,17 +166,31 @@ class ClientUnderTest:
         Raise UnusableError if the client cannot be called, or raises SystemExit or KeyboardInterrupt.
         """
         stack, outcome = ExitStack(), Future[Any]()
-        call = Call(self._start_fake(stack), outcome, stack)
-        self._calls.append(call)
-        prepare(call.fake)
-        arguments = (call.fake.url, call.fake.api_key, order_id, body["allocation"], outcome)
+        fake = self._start_fake(stack)
+        prepare(fake)
+        arguments = (fake.url, fake.api_key, order_id, body["allocation"], outcome)
         threading.Thread(target=self._allocate, args=arguments, daemon=True).start()
         wait([outcome], self.timeout + _MARGIN)
-        if isinstance(call.raised, UnusableError):
-            raise call.raised
-        if isinstance(call.raised, (SystemExit, KeyboardInterrupt)):
-            raise UnusableError(f"the client raises {type(call.raised).__name__}, which ends the process") from None
-        return call
+        is_done, sent = outcome.done(), len(fake.interactions)
+        fake.settle()
+        answers = [interaction.response for interaction in fake.interactions]
+        is_refused = bool(answers) and not any(answer is not None and answer.is_success for answer in answers)
+        findings = fake.findings.where(lambda finding: finding.side == "request")
+        raised = outcome.exception() if is_done else None
+        ended = (is_done, raised, sent, is_refused, findings, fake.world)
+        self._calls.append(Call(order_id, body["allocation"], fake, outcome, stack, *ended))
+        if isinstance(raised, UnusableError):
+            raise raised
+        if isinstance(raised, (SystemExit, KeyboardInterrupt)):
+            raise UnusableError(f"the client raises {type(raised).__name__}, which ends the process") from None
+        return self._calls[-1]
+
+    def shared_calls(self, prepared: Mapping[str, Callable[[Fake], object]]) -> dict[str, Call]:
+        """Return a call for each name in *prepared*. It is made only once in the run, so that tests can share it."""
+        for name, prepare in prepared.items():
+            if name not in self._shared_calls:
+                self._shared_calls[name] = self.call(prepare)
+        return {name: self._shared_calls[name] for name in prepared}
 
     def _allocate(self, url: str, key: str, order_id: int, allocation: dict[str, Any], outcome: Future[Any]) -> None:
         arguments = (order_id, allocation["warehouse_id"], [dict(line) for line in allocation["line_items_attributes"]])
@@ -165,27 +204,27 @@ class ClientUnderTest:
         except BaseException as error:  # whatever it is, the client raised it
             outcome.set_exception(error)
 
-    def payload_calls(self) -> list[tuple[int, dict[str, Any], Call]]:
-        """Return calls with generated allocations: the order id, the body and the call. They are made once.
+    def payload_calls(self) -> list[Call]:
+        """Return calls with generated allocations. The last one has large ids. They are made once.
 
         Raise UnusableError if the first call sends no request, or does not return.
         """
         if not self._payload_calls:
-            bodies = [BODY, *samples(allocation_requests(), _PAYLOADS), LARGE_BODY]
-            for order_id, body in zip([*range(1, _PAYLOADS + 2), LARGEST_ID], bodies, strict=True):
+            generated = allocation_requests(warehouse_ids=_SMALL_IDS, sellable_ids=_SMALL_IDS)
+            bodies = [BODY, *samples(generated, _PAYLOADS), LARGE_BODY]
+            for order_id, body in zip([*range(1, _PAYLOADS + 2), LARGE_ID], bodies, strict=True):
                 call = self.call(body=body, order_id=order_id)
                 if not self._payload_calls:
                     self._validate_first(call)
-                self._payload_calls.append((order_id, body, call))
+                self._payload_calls.append(call)
         return self._payload_calls
 
     def _validate_first(self, call: Call) -> None:
-        call.fake.settle()
-        if not len(call.fake.interactions):
+        if not call.sent:
             kind = f": it raises {type(call.raised).__name__}" if call.raised is not None else ""
             hint = "use base_url; if the environment has a proxy, set NO_PROXY=127.0.0.1"
             raise UnusableError(f"the client sends no request to the URL that it is given{kind}; {hint}")
-        if not call.outcome.done():
+        if not call.is_done:
             raise UnusableError(f"the client does not return within {self.timeout:g} seconds of a documented response")
 
     def finish_calls(self, test: str) -> None:
@@ -216,11 +255,7 @@ class ClientUnderTest:
     def assert_requests_follow(self, rule: str, calls: Iterable[Call]) -> None:
         """Fail the test if a request in *calls* breaks *rule*."""
         __tracebackhide__ = True
-        found = []
-        for call in calls:
-            call.fake.settle()
-            found.append(call.fake.findings.where(lambda finding: finding.rule == rule and finding.side == "request"))
-        self._conclude(found)
+        self._conclude([call.findings.where(lambda finding: finding.rule == rule) for call in calls])
 
     def assert_behaviour(self, rule: str, got: Iterable[str]) -> None:
         """Fail the test if the client breaks *rule*. *got* has a text about each breach."""
@@ -235,6 +270,46 @@ class ClientUnderTest:
         self.report(merged)
         if not merged.ok:
             pytest.fail(f"the client: {self.engine.violation(merged)}", pytrace=False)
+
+
+@contextmanager
+def log_records() -> Iterator[list[logging.LogRecord]]:
+    """Collect the records of all loggers, and at all levels that a logger does not turn off itself.
+
+    The handlers of the root logger do not get the records, so that a report does not show them.
+    """
+    root, make, records = logging.getLogger(), logging.getLogRecordFactory(), list[logging.LogRecord]()
+    level, handlers, ignoring = root.level, root.handlers[:], logging.NullHandler()
+
+    def collect(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        records.append(make(*args, **kwargs))
+        return records[-1]
+
+    logging.setLogRecordFactory(collect)
+    root.setLevel(logging.DEBUG)
+    root.handlers[:] = [ignoring]
+    try:
+        yield records
+    finally:
+        logging.setLogRecordFactory(make)
+        root.setLevel(level)
+        root.handlers[:] = [*handlers, *(handler for handler in root.handlers if handler is not ignoring)]
+
+
+def record_text(record: logging.LogRecord) -> str:
+    """Return what a formatter can show of *record*: its message, traceback and other attributes."""
+    try:
+        return f"{logging.Formatter().format(record)} {vars(record)}"
+    except Exception:  # the record has a wrong number of arguments, or an object that cannot be formatted
+        return str(record.msg)
+
+
+def exception_text(error: BaseException | None) -> str:
+    """Return what a traceback shows of *error*, its notes, its causes and the exceptions in it, without the frames."""
+    if error is None:
+        return ""
+    shown = traceback.TracebackException.from_exception(error, limit=0, max_group_width=1000, max_group_depth=1000)
+    return "".join(shown.format())
 
 
 TIMEOUT = 1.0
