@@ -152,8 +152,8 @@ class StubError(Exception):
 class Stub:
     """A response to the calls with a method and a path, in which a segment `{name}` stands for any text.
 
-    `value` is JSON, or a function that returns it, and `body` is text or bytes to send unchanged. `times` is the number
-    of calls that are still answered, or None for any number. Raise ValueError for an invalid stub.
+    `value` is JSON, which becomes the response, or a function that returns it. `body` is text or bytes to send unchanged.
+    `times` is the number of calls that are still answered, or None for any number. Raise ValueError for an invalid stub.
     """
 
     method: str
@@ -179,7 +179,9 @@ class Stub:
         self.headers = _header_pairs(self.headers)
         if callable(self.value):
             _validate_function(self.value, names)
-        self._response(None if callable(self.value) else self.value)
+            self._response(None)
+        else:
+            self.value = self._response(self.value)
 
     @property
     def name(self) -> str:
@@ -207,10 +209,11 @@ class Stub:
 
     def respond(self, request: Request, named_segments: Mapping[str, str]) -> Response:
         """Return the response. Raise StubError if the function fails, or returns what cannot be sent."""
-        if not callable(self.value):
-            return self._response(self.value)
+        if isinstance(self.value, Response):
+            return self.value
         try:
-            value = self.value(request, **named_segments)
+            function: Any = self.value
+            value = function(request, **named_segments)
         except BaseException as error:  # also the outcome of pytest.fail()
             frames = traceback.extract_tb(error.__traceback__)[1:2]
             place = "".join(f" in {Path(frame.filename).name}, line {frame.lineno}" for frame in frames)

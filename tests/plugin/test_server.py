@@ -254,3 +254,33 @@ def test_clean_run_prints_only_the_number_of_checks(pytester: pytest.Pytester) -
     result.assert_outcomes(passed=1)
     printed = [line for line in result.outlines if line.startswith("veeqo-alloc")]
     assert printed == ["veeqo-alloc: 1 interaction checked"]
+
+
+OTHER_CALLS = """
+def other(server, method, path):
+    return requests.request(method, server.url + path, headers={"x-api-key": server.api_key}, timeout=5)
+
+def test_flow(veeqo_alloc_server):
+    veeqo_alloc_server.stub("GET", "/warehouses", json=[{"id": 1784}])
+    assert other(veeqo_alloc_server, "GET", "/warehouses").json() == [{"id": 1784}]
+    (allocation,) = call(veeqo_alloc_server).json()["allocations"]
+    assert other(veeqo_alloc_server, "GET", f"/shipping/rates/{allocation['id']}").status_code == 404
+
+def test_next(veeqo_alloc_server):
+    veeqo_alloc_server.expect_finding("unknown-call")
+    assert other(veeqo_alloc_server, "GET", "/warehouses").status_code == 404
+
+def test_broken_stub(veeqo_alloc_server):
+    veeqo_alloc_server.stub("GET", "/warehouses/{id}", json=lambda request, id: warehouses[id])
+    assert other(veeqo_alloc_server, "GET", "/warehouses/7").status_code == 500
+"""
+
+
+def test_stub_ends_with_its_test_and_an_unknown_call_is_a_warning(pytester: pytest.Pytester) -> None:
+    result = run(pytester, OTHER_CALLS)
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines([
+        "*request 1: the function of the stub GET /warehouses/{id} raised NameError in test_it.py, line *",
+        "veeqo-alloc: warning: unknown-call at request GET /shipping/rates/[*]",
+    ])  # fmt: skip
+    result.stdout.no_fnmatch_line("*unknown-call at request GET /warehouses*")

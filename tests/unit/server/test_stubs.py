@@ -94,6 +94,13 @@ def test_other_path_is_not_the_stubs(fake: Fake, path: str) -> None:
     assert [finding.rule for finding in fake.findings] == ["unknown-call"]
 
 
+def test_value_changed_after_the_stub_was_added_is_not_sent(fake: Fake) -> None:
+    warehouses: list[Any] = [{"id": 1784}]
+    fake.stub("GET", "/warehouses", json=warehouses)
+    warehouses.append({1})
+    assert send(fake, "GET", "/warehouses").json() == [{"id": 1784}]
+
+
 def test_other_method_is_not_the_stubs(fake: Fake) -> None:
     fake.stub("GET", "/warehouses/{id}", json={})
     assert send(fake, "PUT", "/warehouses/1").status_code == 404
@@ -207,6 +214,7 @@ STUBS: dict[str, tuple[dict[str, Any], str]] = {
     "times 0": ({"times": 0}, "times= must be a number of requests, at least 1, not 0"),
     "JSON and a body": ({"json": [], "body": "[]"}, r"body= of the stub GET /x must be text or bytes, and without json="),
     "a body that is JSON": ({"body": []}, "body= of the stub GET /x must be text or bytes"),
+    "a response": ({"json": Response(200)}, "json= must be JSON: Object of type Response is not JSON serializable"),
     "a set": ({"json": {1}}, "json= must be JSON: Object of type set is not JSON serializable"),
     "an async function": ({"json": asynchronous}, r"json= must be a JSON value, or a function that takes \(request\) and is not async"),
     "a function without parameters": ({"json": without_arguments}, "a function that takes"),
