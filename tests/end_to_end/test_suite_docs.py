@@ -167,7 +167,7 @@ def test_incomplete_run_ends_as_shown(pytester: pytest.Pytester) -> None:
         address = server.url.partition("://")[2]
         result = run_command(
             pytester, "howto/conformance.md", address, "--veeqo-alloc-orders=pool.toml", "--veeqo-alloc-max-writes=5",
-            "--veeqo-alloc-rule=request-not-wrapped=off", "--veeqo-alloc-rate=5",
+            "--veeqo-alloc-rate=5",
         )  # fmt: skip
         server.reset()
     assert result.ret == 0
