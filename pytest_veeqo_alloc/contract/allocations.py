@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from operator import methodcaller
+from operator import attrgetter
 from typing import Any
 
-from pytest_veeqo_alloc.contract.arithmetic import Object, as_object, number, objects_in, quantities, sellable_id_of
+from pytest_veeqo_alloc.contract.arithmetic import (
+    SELLABLE_ID,
+    Object,
+    as_object,
+    number,
+    objects_in,
+    quantities,
+    sellable_id_of,
+)
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.json_reader import Reading, read
 from pytest_veeqo_alloc.contract.structure import wrapped_allocation
 from pytest_veeqo_alloc.core.text import describe_number
 
-_requested_sellable_id = methodcaller("get", "sellable_id")
+_REQUESTED_SELLABLE_ID = attrgetter("sellable_id")
 
 Units = dict[int, float]  # quantities by sellable id
 Quantities = dict[float, float]  # the same, with ids as a body has them
@@ -58,7 +67,7 @@ def requested_allocation(body: bytes | Reading | None) -> AllocationRequest:
     """Return the allocation in the request *body*, which may lack the wrapper object `allocation`."""
     reading = body if isinstance(body, Reading) else read(body)
     allocation = as_object(wrapped_allocation(reading.value)[0])
-    units = _units(allocation, "line_items_attributes", _requested_sellable_id)
+    units = _units(allocation, "line_items_attributes", lambda line: line.get("sellable_id"))
     return AllocationRequest(_integer(allocation.get("warehouse_id")), units)
 
 
@@ -144,45 +153,36 @@ def _integer(value: Any) -> int | None:
     return int(known) if known is not None and known == int(known) else None
 
 
-def request_line_breaches(body: Any) -> list[Breach]:
-    """Return a breach for a request without line items, and for each line item that repeats a sellable."""
-    allocation, pointer = wrapped_allocation(body)
-    allocation = as_object(allocation)
-    if allocation.get("line_items_attributes") == []:
+def request_line_breaches(allocation: Any, pointer: str) -> list[Breach]:
+    """Return a breach if *allocation*, a content, has no line items, and one for each that repeats a sellable."""
+    lines = allocation.line_items_attributes
+    if lines == []:
         return [Breach("line-items-empty", f"{pointer}/line_items_attributes", "array of 0 items")]
     breaches, seen = [], set()
-    for line_pointer, line in objects_in(allocation, "line_items_attributes", pointer):
-        sellable = number(line.get("sellable_id"))
-        if sellable is not None and sellable in seen:
-            got = f"sellable {describe_number(sellable)}, as in an earlier line item"
-            breaches.append(Breach("duplicate-sellable", f"{line_pointer}/sellable_id", got))
-        seen.add(sellable)
+    for index, line in enumerate(lines or ()):
+        if line.sellable_id in seen and not math.isnan(line.sellable_id):
+            got = f"sellable {describe_number(line.sellable_id)}, as in an earlier line item"
+            breaches.append(Breach("duplicate-sellable", f"{pointer}/line_items_attributes/{index}/sellable_id", got))
+        seen.add(line.sellable_id)
     return breaches
 
 
-def echo_breaches(order: Object, order_id: int | None, request_body: Any) -> list[Breach]:
-    """Return a breach for a wrong order id, and another if the allocations do not match the request."""
-    breaches = _allocation_breaches(order, request_body)
-    shown = number(order.get("id"))
-    if order_id is not None and shown is not None and shown != order_id:
+def echo_breaches(order: Any, order_id: int | None, requested: Any) -> list[Breach]:
+    """Return a breach for a wrong order id, and another if the allocations are not as requested. Compare contents."""
+    breaches = [] if requested is None else _allocation_breaches(order, requested)
+    if order_id is not None and not math.isnan(order.id) and order.id != order_id:
         wanted = f"{describe_number(order_id)}, as in the path"
-        breaches.append(Breach("order-echo", "/id", describe_number(shown), wanted))
+        breaches.append(Breach("order-echo", "/id", describe_number(order.id), wanted))
     return breaches
 
 
-def _allocation_breaches(order: Object, request_body: Any) -> list[Breach]:
-    """Return a breach unless *order* may contain the requested allocation. Unreadable allocations may be that one."""
-    requested = as_object(wrapped_allocation(request_body)[0])
-    warehouse = number(requested.get("warehouse_id"))
-    lines = quantities(requested.get("line_items_attributes"), _requested_sellable_id)
-    allocations = order.get("allocations")
-    if warehouse is None or not lines or not isinstance(allocations, list):
+def _allocation_breaches(order: Any, requested: Any) -> list[Breach]:
+    """Return a breach unless *order* may contain the *requested* allocation. Unreadable allocations may be that one."""
+    warehouse, lines = requested.warehouse_id, quantities(requested.line_items_attributes, _REQUESTED_SELLABLE_ID)
+    if math.isnan(warehouse) or not lines or order.allocations is None:
         return []
-    held = [
-        (number(_warehouse_id(allocation)), quantities(allocation.get("line_items"), sellable_id_of))
-        for allocation in map(as_object, allocations)
-    ]
-    readable = [(place, units) for place, units in held if place is not None and units is not None]
+    held = [(item.warehouse.id, quantities(item.line_items, SELLABLE_ID)) for item in order.allocations]
+    readable = [(place, units) for place, units in held if not math.isnan(place) and units is not None]
     if len(readable) < len(held):
         return []
     here = [units for place, units in readable if place == warehouse]
@@ -190,7 +190,7 @@ def _allocation_breaches(order: Object, request_body: Any) -> list[Breach]:
         wanted = f"an allocation of a requested sellable in warehouse {describe_number(warehouse)}"
         return [Breach("allocation-echo", "/allocations", "no such allocation", wanted)]
     total = _sum(units for _, units in readable)
-    ordered = quantities(order.get("line_items"), sellable_id_of) if order.get("allocated_completely") is True else None
+    ordered = quantities(order.line_items, SELLABLE_ID) if order.allocated_completely is True else None
     if any(_may_be_new(units, lines, total, ordered) for units in (*here, _sum(here))):
         return []
     shown = " and ".join(

@@ -1,9 +1,14 @@
-"""Equations between the values of an order. Each is skipped if a value is absent, of the wrong type or too large."""
+"""Equations between the values of an order. Each is skipped if a value is absent, of the wrong type or too large.
+
+The values are attributes of the contents that `content.py` makes. A number that is skipped is NaN, which is neither above nor
+below any other number.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any
 
 from pytest_veeqo_alloc.contract.findings import Breach
@@ -20,46 +25,41 @@ Add = Callable[[Breach], None]
 
 
 def order_breaches(order: Any) -> list[Breach]:
-    """Return a breach for each equation that does not hold in *order*, a response body."""
+    """Return a breach for each equation that does not hold in *order*, the content of a response body."""
     breaches: list[Breach] = []
     add = breaches.append
-    order = as_object(order)
-    order_id = order.get("id")
-    for pointer, allocation in objects_in(order, "allocations", ""):
-        _same(add, "allocation-order", pointer, allocation, "order_id", order_id)
-    _same(add, "payment-order", "/payment", as_object(order.get("payment")), "order_id", order_id)
-    clean: dict[Any, Object] = {}
-    for pointer, line in _lines(order):
-        sellable = as_object(line.get("sellable"))
-        # An order repeats a sellable in each allocation. An equal copy of one without breaches is not checked again.
-        key = number(sellable.get("id"))
-        if clean.get(key) == sellable:
-            continue
-        before = len(breaches)
-        _sellable(add, f"{pointer}/sellable", sellable)
-        if len(breaches) == before:
-            clean[key] = sellable
+    _same(add, "payment-order", "/payment", order.payment, "order_id", order.id)
+    clean: dict[float, Any] = {}
+    for pointer, allocation in _items(order.allocations, "/allocations"):
+        _same(add, "allocation-order", pointer, allocation, "order_id", order.id)
+        _sellables(breaches, f"{pointer}/line_items", allocation.line_items, clean)
+    _sellables(breaches, "/line_items", order.line_items, clean)
     _totals(add, order)
     _completeness(add, order)
-    company = as_object(as_object(order.get("created_by")).get("company"))
-    plan = as_object(company.get("subscription_plan"))
-    _same(add, "subscription-plan", "/created_by/company", company, "subscription_plan_id", plan.get("id"))
+    company = order.created_by.company
+    plan = company.subscription_plan
+    _same(add, "subscription-plan", "/created_by/company", company, "subscription_plan_id", plan.id)
     return breaches
 
 
-def quantities(lines: Any, sellable_id: Callable[[Object], Any]) -> dict[float, float] | None:
-    """Return the quantities by sellable id, or None if *lines* is not an array or an id or quantity is not numeric."""
+def quantities(lines: Iterable[Any] | None, sellable_id: Callable[[Any], float]) -> dict[float, float] | None:
+    """Return the quantities in *lines* by sellable id, or None if *lines*, an id or a quantity is unknown."""
+    if lines is None:
+        return None
     totals: dict[float, float] = {}
-    for line in map(as_object, lines if isinstance(lines, list) else [None]):
-        key, quantity = number(sellable_id(line)), number(line.get("quantity"))
-        if key is None or quantity is None:
+    for line in lines:
+        if math.isnan(key := sellable_id(line)) or math.isnan(line.quantity):
             return None
-        totals[key] = totals.get(key, 0) + quantity
+        totals[key] = totals.get(key, 0) + line.quantity
     return totals
 
 
+SELLABLE_ID = attrgetter("sellable.id")
+"""Returns the sellable id in the content of a line item from a response."""
+
+
 def sellable_id_of(line: Mapping[str, Any]) -> Any:
-    """Return the sellable id in *line*, a line item from a response."""
+    """Return the sellable id in *line*, a parsed line item from a response."""
     return as_object(line.get("sellable")).get("id")
 
 
@@ -83,36 +83,41 @@ def objects_in(parent: Mapping[str, Any], name: str, pointer: str) -> Iterator[t
             yield f"{pointer}/{name}/{index}", item
 
 
-def _lines(order: Mapping[str, Any]) -> Iterator[tuple[str, Object]]:
-    for pointer, allocation in objects_in(order, "allocations", ""):
-        yield from objects_in(allocation, "line_items", pointer)
-    yield from objects_in(order, "line_items", "")
+def _items(items: Iterable[Any] | None, pointer: str) -> Iterator[tuple[str, Any]]:
+    """Yield the pointer and the content of each item of the array at *pointer*, which may be absent."""
+    for index, item in enumerate(items or ()):
+        yield f"{pointer}/{index}", item
 
 
-def _amount(owner: Mapping[str, Any], name: str) -> float:
-    """Return `owner[name]` if it is a number, otherwise NaN. An equation with NaN causes no breach."""
-    amount = number(owner.get(name))
-    return math.nan if amount is None else amount
+def _sellables(breaches: list[Breach], pointer: str, lines: Iterable[Any] | None, clean: dict[float, Any]) -> None:
+    """Check the sellable of each of *lines*. *clean* has those without breaches by id."""
+    for line_pointer, line in _items(lines, pointer):
+        sellable = line.sellable
+        # An order repeats a sellable in each allocation. An equal copy of one without breaches is not checked again.
+        if clean.get(sellable.id) != sellable:
+            before = len(breaches)
+            _sellable(breaches.append, f"{line_pointer}/sellable", sellable)
+            if len(breaches) == before:
+                clean[sellable.id] = sellable
 
 
-def _sellable(add: Add, pointer: str, sellable: Object) -> None:
-    price, cost = _amount(sellable, "price"), _amount(sellable, "cost_price")
+def _sellable(add: Add, pointer: str, sellable: Any) -> None:
+    price, cost = sellable.price, sellable.cost_price
     _equal(add, "profit", pointer, sellable, "profit", price - cost)
     if price:
         _equal(add, "margin", pointer, sellable, "margin", (price - cost) / price * 100)
-    _stock(add, pointer, sellable, cost)
-    product = as_object(sellable.get("product"))
-    title = sellable.get("title")
-    if (title, sellable.get("sellable_title")) != (ONLY_VARIANT, ""):
-        _same_title(add, pointer, sellable, "sellable_title", title)
-    _same_title(add, pointer, sellable, "product_title", product.get("title"))
-    image = as_object(product.get("main_image"))
-    _same(add, "main-image-product", f"{pointer}/product/main_image", image, "product_id", product.get("id"))
+    _stock(add, pointer, sellable)
+    product = sellable.product
+    if (sellable.title, sellable.sellable_title) != (ONLY_VARIANT, ""):
+        _same_title(add, pointer, sellable, "sellable_title", sellable.title)
+    _same_title(add, pointer, sellable, "product_title", product.title)
+    image = product.main_image
+    _same(add, "main-image-product", f"{pointer}/product/main_image", image, "product_id", product.id)
 
 
-def _same_title(add: Add, pointer: str, sellable: Object, name: str, original: Any) -> None:
-    copy = sellable.get(name)
-    if isinstance(copy, str) and isinstance(original, str) and copy != original:
+def _same_title(add: Add, pointer: str, sellable: Any, name: str, original: str | None) -> None:
+    copy = getattr(sellable, name)
+    if copy is not None and original is not None and copy != original:
         got, wanted = f"a different {describe(copy)}", f"the original {describe(original)}"
         add(Breach("title-copies", f"{pointer}/{name}", got, wanted))
 
@@ -122,85 +127,80 @@ _COPIES = tuple(
     (own + _EVERYWHERE, original + _EVERYWHERE)
     for own, original in (("available_", "available_"), ("allocated_", "allocated_"), ("", "physical_"))
 )
-_TOTALS = tuple((f"{level}_{_EVERYWHERE}", f"{level}_stock_level") for level in ("physical", "allocated", "incoming"))
+_TOTALS = tuple(
+    (f"{level}_{_EVERYWHERE}", attrgetter(f"{level}_stock_level")) for level in ("physical", "allocated", "incoming")
+)
 
 
-def _stock(add: Add, pointer: str, sellable: Object, cost: float) -> None:
-    inventory, listed = as_object(sellable.get("inventory")), sellable.get("stock_entries")
-    for entry_pointer, entry in objects_in(sellable, "stock_entries", pointer):
-        _stock_entry(add, entry_pointer, entry, sellable.get("id"), cost)
-    if inventory.get("infinite") is True:
+def _stock(add: Add, pointer: str, sellable: Any) -> None:
+    inventory, entries = sellable.inventory, sellable.stock_entries
+    for entry_pointer, entry in _items(entries, f"{pointer}/stock_entries"):
+        _stock_entry(add, entry_pointer, entry, sellable)
+    if inventory.infinite is True:
         return
     _available(add, f"{pointer}/inventory", inventory, _EVERYWHERE)
     for own, original in _COPIES:
-        _equal(add, "stock-copies", pointer, sellable, own, _amount(inventory, original))
+        _equal(add, "stock-copies", pointer, sellable, own, getattr(inventory, original))
     # A sum needs all entries, and infinite stock has no sum.
-    if not isinstance(listed, list) or not all(isinstance(e, dict) and e.get("infinite") is not True for e in listed):
+    if entries is None or any(entry.infinite is True for entry in entries):
         return
     for total, part in _TOTALS:
-        wanted = math.fsum(_amount(entry, part) for entry in listed)
-        _equal(add, "stock-totals", f"{pointer}/inventory", inventory, total, wanted)
-    value = math.fsum(_amount(entry, "sellable_on_hand_value") for entry in listed)
+        _equal(add, "stock-totals", f"{pointer}/inventory", inventory, total, math.fsum(map(part, entries)))
+    value = math.fsum(entry.sellable_on_hand_value for entry in entries)
     _equal(add, "on-hand-value", pointer, sellable, "on_hand_value", value)
 
 
-def _stock_entry(add: Add, pointer: str, entry: Object, sellable_id: Any, cost: float) -> None:
-    _same(add, "stock-entry-sellable", pointer, entry, "sellable_id", sellable_id)
-    _same(add, "stock-entry-warehouse", pointer, entry, "warehouse_id", as_object(entry.get("warehouse")).get("id"))
-    if entry.get("infinite") is not True:
+def _stock_entry(add: Add, pointer: str, entry: Any, sellable: Any) -> None:
+    _same(add, "stock-entry-sellable", pointer, entry, "sellable_id", sellable.id)
+    _same(add, "stock-entry-warehouse", pointer, entry, "warehouse_id", entry.warehouse.id)
+    if entry.infinite is not True:
         _available(add, pointer, entry, "stock_level")
-        value = _amount(entry, "physical_stock_level") * cost
+        value = entry.physical_stock_level * sellable.cost_price
         _equal(add, "on-hand-value", pointer, entry, "sellable_on_hand_value", value)
 
 
-def _available(add: Add, pointer: str, stock: Object, suffix: str) -> None:
-    wanted = _amount(stock, f"physical_{suffix}") - _amount(stock, f"allocated_{suffix}")
+def _available(add: Add, pointer: str, stock: Any, suffix: str) -> None:
+    wanted = getattr(stock, f"physical_{suffix}") - getattr(stock, f"allocated_{suffix}")
     _equal(add, "available-stock", pointer, stock, f"available_{suffix}", wanted)
 
 
-def _totals(add: Add, order: Object) -> None:
-    if isinstance(lines := order.get("line_items"), list):
-        total = math.fsum(_amount(line, "quantity") * _amount(line, "price_per_unit") for line in map(as_object, lines))
-        _equal(add, "subtotal", "", order, "subtotal_price", total - _amount(order, "total_discounts"))
-    total = math.fsum(_amount(order, name) for name in ("subtotal_price", "total_tax", "delivery_cost"))
+def _totals(add: Add, order: Any) -> None:
+    if order.line_items is not None:
+        total = math.fsum(line.quantity * line.price_per_unit for line in order.line_items)
+        _equal(add, "subtotal", "", order, "subtotal_price", total - order.total_discounts)
+    total = math.fsum((order.subtotal_price, order.total_tax, order.delivery_cost))
     _equal(add, "total", "", order, "total_price", total)
 
 
-def _completeness(add: Add, order: Object) -> None:
-    ordered = quantities(order.get("line_items"), sellable_id_of)
-    allocations = order.get("allocations")
-    if ordered is None or not isinstance(allocations, list):
+def _completeness(add: Add, order: Any) -> None:
+    ordered = quantities(order.line_items, SELLABLE_ID)
+    if ordered is None or order.allocations is None:
         return
     allocated: dict[float, float] = {}
     is_known = True
-    for index, allocation in enumerate(map(as_object, allocations)):
-        lines = quantities(allocation.get("line_items"), sellable_id_of)
+    for pointer, allocation in _items(order.allocations, "/allocations"):
+        lines = quantities(allocation.line_items, SELLABLE_ID)
         is_known = is_known and lines is not None
         for key, quantity in (lines or {}).items():
             allocated[key] = allocated.get(key, 0) + quantity
-        for pointer, line in objects_in(allocation, "line_items", f"/allocations/{index}"):
-            if (sellable := number(sellable_id_of(line))) is not None and sellable not in ordered:
-                add(Breach("allocated-sellable", f"{pointer}/sellable/id", "a sellable that was not ordered"))
-    stated = order.get("allocated_completely")
+        for line_pointer, line in _items(allocation.line_items, f"{pointer}/line_items"):
+            if (key := line.sellable.id) not in ordered and not math.isnan(key):
+                add(Breach("allocated-sellable", f"{line_pointer}/sellable/id", "a sellable that was not ordered"))
+    stated = order.allocated_completely
     wanted = all(allocated.get(key, 0) >= quantity for key, quantity in ordered.items())
-    if is_known and isinstance(stated, bool) and stated is not wanted:
+    if is_known and stated is not None and stated is not wanted:
         add(Breach("completeness", "/allocated_completely", str(stated).lower(), str(wanted).lower()))
 
 
-def _equal(add: Add, rule: str, pointer: str, owner: Object, name: str, wanted: float) -> None:
-    """Add a breach of *rule* if `owner[name]` is a number that differs from *wanted* by more than 0.005."""
-    if owner.get(name) == wanted:
-        return
-    stated = _amount(owner, name)
-    if abs(stated - wanted) > _TOLERANCE + abs(wanted) * 1e-12:  # never true of NaN
+def _equal(add: Add, rule: str, pointer: str, owner: Any, name: str, wanted: float) -> None:
+    """Add a breach of *rule* if the number `owner.name` differs from *wanted* by more than 0.005."""
+    stated = getattr(owner, name)
+    if stated != wanted and abs(stated - wanted) > _TOLERANCE + abs(wanted) * 1e-12:
         add(Breach(rule, f"{pointer}/{name}", describe_number(stated), describe_number(wanted)))
 
 
-def _same(add: Add, rule: str, pointer: str, owner: Object, name: str, wanted: Any) -> None:
-    """Add a breach of *rule* if `owner[name]` and *wanted* are different numbers."""
-    stated = owner.get(name)
-    if stated == wanted:
-        return
-    stated, wanted = number(stated), number(wanted)
-    if stated is not None and wanted is not None:
+def _same(add: Add, rule: str, pointer: str, owner: Any, name: str, wanted: float) -> None:
+    """Add a breach of *rule* if the number `owner.name` is not *wanted*."""
+    stated = getattr(owner, name)
+    if stated < wanted or stated > wanted:
         add(Breach(rule, f"{pointer}/{name}", describe_number(stated), describe_number(wanted)))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from math import isnan
 from typing import Any, Self
 
 from pytest_veeqo_alloc.contract.allocations import echo_breaches, request_line_breaches
-from pytest_veeqo_alloc.contract.arithmetic import as_object, number, order_breaches
+from pytest_veeqo_alloc.contract.arithmetic import order_breaches
+from pytest_veeqo_alloc.contract.content import decode
 from pytest_veeqo_alloc.contract.deviations import DeviationIndex
 from pytest_veeqo_alloc.contract.error_responses import error_body_breaches
 from pytest_veeqo_alloc.contract.field_table import Shape
@@ -87,7 +89,79 @@ def expecting(statuses: frozenset[int] | None, response: Response | None, *, sto
 
 NO_CONTEXT = CheckContext()
 
-SidedBreach = tuple[Side, Breach, Any]  # the last item is the parsed body of that side, or None
+@dataclass(slots=True, repr=False)
+class Body:
+    """A checked body. If it is not readable, its content and `value` are None.
+
+    `reading` is its parsed JSON. A body that conforms to its schema is parsed only if that is needed.
+    """
+
+    breaches: list[Breach]
+    content: Any = None
+    counts: tuple[int, ...] | None = None  # of `Typed`, if the body conforms to its schema
+    parsed: Reading | None = None
+    raw: bytes | None = None
+
+    @property
+    def reading(self) -> Reading:
+        """The body as parsed JSON."""
+        if self.parsed is None:
+            self.parsed = read(self.raw)
+        return self.parsed
+
+    @property
+    def value(self) -> Any:
+        """The parsed JSON value."""
+        return self.reading.value
+
+    @property
+    def readable(self) -> bool:
+        """Whether the body is JSON."""
+        return self.parsed is None or self.parsed.readable
+
+    @property
+    def has_content(self) -> bool:
+        """Whether the body is JSON that does not nest too deeply."""
+        return self.readable and TOO_DEEP not in self.breaches
+
+
+def check_bytes(side: Side, raw: bytes | None, tables: Tables) -> Body:
+    """Return the body *raw* of *side* with all its breaches."""
+    return _typed_body(side, raw, tables) or check_reading(side, read(raw), tables)
+
+
+def check_content(side: Side, message: Request | Response, tables: Tables) -> Body:
+    """Return the body of *message*, decompressed, with all its breaches. *side* is `request` or `response`."""
+    raw = decode_content_or_empty(message.body, message.headers)
+    return _typed_body(side, raw, tables) or check_reading(side, read_content(message), tables)
+
+
+def _typed_body(side: Side, raw: bytes | None, tables: Tables) -> Body | None:
+    """Return the body *raw*, or None if it might not conform to its schema, so that it must be walked."""
+    typed = decode(raw, tables.request if side == "request" else tables.response) if raw else None
+    if typed is None:
+        return None
+    content = typed.content.allocation if side == "request" else typed.content
+    return Body(_breaches_in(side, content), content, typed.counts, raw=raw)
+
+
+def check_reading(side: Side, reading: Reading, tables: Tables) -> Body:
+    """Return the parsed body of *side* with all its breaches."""
+    if not reading.readable:
+        return Body([*reading.breaches], parsed=reading)
+    walk, shape = (walk_request, tables.request) if side == "request" else (walk_response, tables.response)
+    walked = walk(reading.value, shape, is_plain=reading.is_plain)
+    breaches = [*reading.breaches, *walked.breaches]
+    if TOO_DEEP not in walked.breaches:
+        breaches += _breaches_in(side, walked.content, walked.pointer)
+    return Body(breaches, walked.content, walked.counts, parsed=reading)
+
+
+def _breaches_in(side: Side, content: Any, pointer: str = "/allocation") -> list[Breach]:
+    return request_line_breaches(content, pointer) if side == "request" else order_breaches(content)
+
+
+SidedBreach = tuple[Side, Breach, Body | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +171,8 @@ class RawResult:
     breaches: list[SidedBreach]
     interaction: Interaction | None = None
     context: CheckContext = NO_CONTEXT
-    request_body: Reading | None = None
-    response_body: Reading | None = None
+    request_body: Body | None = None
+    response_body: Body | None = None
     broken_rules: frozenset[str] = frozenset()  # the rules that the request breaks on purpose
 
 
@@ -108,12 +182,12 @@ class ParsedRequest:
 
     request: Request
     segment: str | None
-    body: Reading
+    body: Body
 
     @classmethod
-    def of(cls, request: Request, operation: Operation) -> Self:
+    def of(cls, request: Request, tables: Tables) -> Self:
         """Parse the path and the body of *request*, which may be a call of any operation."""
-        return cls(request, operation.order_segment(request.url), read_content(request))
+        return cls(request, tables.operation.order_segment(request.url), check_content("request", request, tables))
 
 
 def examine(
@@ -123,16 +197,16 @@ def examine(
     breaches: list[SidedBreach] = []
     request, response = interaction.request, interaction.response
     if request is not None and parsed is None:
-        parsed = ParsedRequest.of(request, tables.operation)
-    response_body = read_content(response) if response is not None and response.is_success else None
+        parsed = ParsedRequest.of(request, tables)
+    is_answer = response is not None and response.is_success
+    response_body = check_content("response", response, tables) if response is not None and is_answer else None
     is_broken = context.broken_request or context.skips_request
     sent = [] if parsed is None or context.skips_request else _request(parsed, tables, context)
     if parsed is not None and not is_broken:
-        breaches += (("request", breach, parsed.body.value) for breach in sent)
+        breaches += (("request", breach, parsed.body) for breach in sent)
     if response is not None:
-        value = response_body.value if response_body is not None else None
         found = _response(response, response_body, parsed, tables, context)
-        breaches += (("response", breach, value) for breach in found)
+        breaches += (("response", breach, response_body) for breach in found)
     request_body = None if is_broken or parsed is None else parsed.body
     rules = frozenset(breach.rule for breach in sent) if context.broken_request else frozenset[str]()
     return RawResult(breaches, interaction, context, request_body, response_body, rules)
@@ -142,9 +216,10 @@ def examine_body(side: Side, value: Any, tables: Tables) -> RawResult:
     """Return every breach in *value*, a body as JSON text (bytes or str) or as parsed JSON. *side* is `request` or `response`."""
     if isinstance(value, str) and value.lstrip("\ufeff \t\r\n").startswith(("{", "[")):  # JSON text, not yet parsed
         value = value.encode("utf-8", "surrogatepass")
-    reading = read(bytes(value)) if isinstance(value, (bytes, bytearray, memoryview)) else from_parsed(value)
-    breaches: list[SidedBreach] = [(side, breach, reading.value) for breach in _body(side, reading, tables)[0]]
-    request_body, response_body = (reading, None) if side == "request" else (None, reading)
+    is_text = isinstance(value, (bytes, bytearray, memoryview))
+    body = check_bytes(side, bytes(value), tables) if is_text else check_reading(side, from_parsed(value), tables)
+    breaches: list[SidedBreach] = [(side, breach, body) for breach in body.breaches]
+    request_body, response_body = (body, None) if side == "request" else (None, body)
     return RawResult(breaches, None, NO_CONTEXT, request_body, response_body)
 
 
@@ -158,13 +233,12 @@ def _request(parsed: ParsedRequest, tables: Tables, context: CheckContext) -> li
     if any(breach.rule in ("wrong-method", "wrong-path") for breach in target):
         return target
     keys = key_breaches(request, tables.operation, headers_filtered=context.stored, known_keys=context.known_keys)
-    found, is_readable = _body("request", parsed.body, tables)
-    media_type = _media_type(request, "request-media-type", parsed.body, is_readable)
-    return [*target, *keys, *media_type, *found]
+    media_type = _media_type(request, "request-media-type", parsed.body)
+    return [*target, *keys, *media_type, *parsed.body.breaches]
 
 
 def _response(
-    response: Response, body: Reading | None, parsed: ParsedRequest | None, tables: Tables, context: CheckContext
+    response: Response, body: Body | None, parsed: ParsedRequest | None, tables: Tables, context: CheckContext
 ) -> list[Breach]:
     operation = tables.operation
     status = status_breaches(response.status, operation, context.expected, context.broken_request, context.is_final)
@@ -176,33 +250,23 @@ def _response(
         return [*status, *error_body_breaches(body_sent, keys)]
     if response.status in (204, 205) and not response.body:
         return status
-    found, is_readable = _body("response", body, tables)
-    order = as_object(body.value) if is_readable else {}
-    headers = _media_type(response, "response-media-type", body, is_readable)
+    order = body.content if body.has_content else None
+    headers = _media_type(response, "response-media-type", body)
     if response.status == operation.status:
-        headers += location_breaches(response, operation, number(order.get("id")))
-    echo = [] if parsed is None else echo_breaches(order, order_id_in(parsed.segment), parsed.body.value)
-    return [*status, *headers, *found, *echo]
+        shown = None if order is None or isnan(order.id) else order.id
+        headers += location_breaches(response, operation, shown)
+    echo = []
+    if parsed is not None and order is not None:
+        echo = echo_breaches(order, order_id_in(parsed.segment), parsed.body.content)
+    return [*status, *headers, *body.breaches, *echo]
 
 
-def _media_type(message: Request | Response, rule: str, body: Reading, is_readable: bool) -> list[Breach]:
+def _media_type(message: Request | Response, rule: str, body: Body) -> list[Breach]:
     """Return the breach of the media type *rule*, if any. An unreadable *body* has one only if the type explains it."""
-    if is_readable:
+    if body.has_content:
         return media_type_breach(message, rule)
     is_not_json = any(breach.rule == "not-json" for breach in body.breaches)
     return explaining_media_type_breach(message, rule) if is_not_json else []
-
-
-def _body(side: Side, body: Reading, tables: Tables) -> tuple[list[Breach], bool]:
-    """Return the breaches in *body*, and whether *body* is readable."""
-    if not body.readable:
-        return list(body.breaches), False
-    is_request = side == "request"
-    found = walk_request(body.value, tables.request) if is_request else walk_response(body.value, tables.response)
-    is_readable = TOO_DEEP not in found
-    if is_readable:
-        found += request_line_breaches(body.value) if is_request else order_breaches(body.value)
-    return [*body.breaches, *found], is_readable
 
 
 def _severities(raw: RawResult, settings: Settings) -> Mapping[str, Severity]:
@@ -218,6 +282,8 @@ def _severities(raw: RawResult, settings: Settings) -> Mapping[str, Severity]:
 
 def to_findings(raw: RawResult, tables: Tables, settings: Settings) -> Findings:
     """Return the breaches in *raw* as findings, ordered by place. API keys are masked."""
+    if not raw.breaches:
+        return Findings((), (), settings.profile, tables.operation.name)
     severities, interaction = _severities(raw, settings), raw.interaction or _NO_INTERACTION
     is_stored = raw.context.stored or bool(interaction.exchange_id)  # in a file, or played from a cassette
     findings, accepted = [], []
@@ -265,13 +331,13 @@ def _without_consequences(findings: list[Finding]) -> list[Finding]:
     return findings
 
 
-def _finding(side: Side, breach: Breach, severity: Severity, body: Any) -> Finding:
+def _finding(side: Side, breach: Breach, severity: Severity, body: Body | None) -> Finding:
     rule = CATALOGUE[breach.rule]
     wanted, got = breach.wanted or rule.wanted, breach.got
     if breach.wanted and breach.rule in EQUATIONS:
         wanted = f"{wanted} ({rule.wanted})"
     if body is not None and breach.pointer and got != NOTHING:
-        got = describe_openly(resolve(body, breach.pointer), breach.pointer)
+        got = describe_openly(resolve(body.value, breach.pointer), breach.pointer)
     remedy = breach.remedy or rule.remedies[side].replace("{type}", wanted)
     return Finding(rule.id, rule.basis, severity, side, breach.location, breach.pointer, wanted, got, remedy)
 

@@ -26,11 +26,15 @@ _FORM = re.compile(r"[\w.%+-]{1,100}(?:\[[\w.%+-]{0,100}\]){0,10}=")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Reading:
-    """A parsed body and its breaches. If the body is not `readable`, `value` is None."""
+    """A parsed body and its breaches. If the body is not `readable`, `value` is None.
+
+    If `is_plain`, all values in it have the types that Python's parser returns, and not others such as subclasses.
+    """
 
     value: Any
     breaches: tuple[Breach, ...] = ()
     readable: bool = True
+    is_plain: bool = True
 
 
 def read(body: bytes | None) -> Reading:
@@ -62,8 +66,9 @@ def from_parsed(value: Any, before: Iterable[Breach] = ()) -> Reading:
     """Return a `Reading` of *value*. Its first breaches are *before*. Raise TypeError if a name is not a string."""
     if nests_deeper(value, MAX_DEPTH):
         return _unreadable(TOO_DEEP, before)
-    breaches = list(before)
-    return Reading(_plain(value, "", breaches.append), tuple(breaches))
+    breaches, scalars = list(before), set[type]()
+    plain = _plain(value, "", breaches.append, scalars.add)
+    return Reading(plain, tuple(breaches), is_plain=scalars <= _SCALARS)
 
 
 def nests_deeper(value: Any, levels: int) -> bool:
@@ -143,19 +148,23 @@ def _integer_or_infinity(text: str) -> int | float:
 _SLOW = json.JSONDecoder(object_pairs_hook=_RepeatingObject, parse_int=_integer_or_infinity)
 
 
-def _plain(value: Any, pointer: str, add: Callable[[Breach], None]) -> Any:
-    """Convert *value* to plain dicts, lists and numbers. Add a breach for each defect in *value*."""
+_SCALARS = {str, int, float, bool, type(None)}
+
+
+def _plain(value: Any, pointer: str, add: Callable[[Breach], None], add_type: Callable[[type], None]) -> Any:
+    """Convert *value* to plain dicts, lists and numbers. Add a breach for each defect, and the types of scalars."""
     if isinstance(value, Decimal):
         value = float(value) if value.is_finite() else math.nan
     if isinstance(value, float) and not math.isfinite(value):
         add(Breach("non-finite-number", pointer, "a number that is not finite or has too many digits"))
     elif isinstance(value, (list, tuple)):
-        return [_plain(item, join(pointer, index), add) for index, item in enumerate(value)]
+        return [_plain(item, join(pointer, index), add, add_type) for index, item in enumerate(value)]
     elif isinstance(value, dict):
         if isinstance(value, _RepeatingObject):
             for name in value.repeated:
                 add(Breach("duplicate-key", join(pointer, name), "more than one member with this name"))
         if not all(isinstance(name, str) for name in value):
             raise TypeError("the names of members must be strings")
-        return {name: _plain(item, join(pointer, name), add) for name, item in value.items()}
+        return {name: _plain(item, join(pointer, name), add, add_type) for name, item in value.items()}
+    add_type(type(value))
     return value

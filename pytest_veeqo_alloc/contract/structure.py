@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
+from pytest_veeqo_alloc.contract.content import absent, content_of, convert
 from pytest_veeqo_alloc.contract.field_table import Field, JsonType, Shape
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, TOO_DEEP, nests_deeper
@@ -17,29 +18,41 @@ _JSON_TYPES: dict[type, JsonType] = {
 }  # fmt: skip
 
 
-def walk_response(value: Any, order: Shape) -> list[Breach]:
-    """Return the breaches in *value*, a response body. *order* is the documented order."""
-    walk = _Walk()
+class Walked(NamedTuple):
+    """The structural breaches in a body, and its content with the documented members as attributes.
+
+    `content` is the order, or the allocation in a request. In it, a member that is absent or has the wrong type is NaN
+    for a number, an object of such members for an object, and otherwise None.
+    """
+
+    breaches: list[Breach]
+    content: Any
+    pointer: str = ""  # of the content
+    counts: tuple[int, ...] | None = None  # if the body conforms to its schema
+
+
+def walk_response(value: Any, order: Shape, *, is_plain: bool) -> Walked:
+    """Walk *value*, a response body. *order* is the documented order. If *is_plain*, all its types are those of JSON."""
+    walk = _Walk(is_plain)
     if not isinstance(value, dict) or any(name in value for name in order.fields if name != "status"):
-        walk.body(value, order)
-    else:
-        walk.reject(Breach("not-an-order", "", describe(value), "an order"), value)
-    return walk.result
+        content, counts = walk.body(value, order)
+        return Walked(walk.result, content, counts=counts)
+    walk.reject(Breach("not-an-order", "", describe(value), "an order"), value)
+    return Walked(walk.result, absent(order))
 
 
-def walk_request(value: Any, root: Shape) -> list[Breach]:
-    """Return the breaches in *value*, a request body. *root* is the documented body, with the wrapper object."""
-    walk = _Walk()
-    (_, _, allocation) = root.children[0]
+def walk_request(value: Any, root: Shape, *, is_plain: bool) -> Walked:
+    """Walk *value*, a request body. *root* is the documented body. If *is_plain*, all its types are those of JSON."""
+    walk = _Walk(is_plain)
+    ((wrapper, _, allocation),) = root.children
     misplaced = [name for name in allocation.fields if name in value] if isinstance(value, dict) else []
     if misplaced:
         walk.add(Breach("request-not-wrapped", "", f"{' and '.join(misplaced)} at the root"))
-        if "allocation" in value:
-            value = {name: member for name, member in value.items() if name not in misplaced}
-        else:
-            root = allocation
-    walk.body(value, root)
-    return walk.result
+        if wrapper not in value:
+            return Walked(walk.result, walk.body(value, allocation)[0])
+        value = {name: member for name, member in value.items() if name not in misplaced}
+    content, counts = walk.body(value, root)
+    return Walked(walk.result, content.allocation, f"/{wrapper}", None if misplaced else counts)
 
 
 def wrapped_allocation(value: Any) -> tuple[Any, str]:
@@ -67,7 +80,8 @@ def json_type(value: Any) -> JsonType | None:
 class _Walk:
     """A check of one body."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_plain: bool) -> None:
+        self._is_plain = is_plain
         self.breaches: list[Breach] = []
         self.add = self.breaches.append
         self._dates: set[str] = set()  # strings that are known to be date-times
@@ -77,45 +91,56 @@ class _Walk:
         """The breaches found, or `TOO_DEEP` alone if the body nests too deeply."""
         return [TOO_DEEP] if TOO_DEEP in self.breaches else self.breaches
 
-    def body(self, value: Any, shape: Shape) -> None:
-        if isinstance(value, dict):
-            self.members(value, shape, "")
-        else:
+    def body(self, value: Any, shape: Shape) -> tuple[Any, tuple[int, ...] | None]:
+        """Return the content of *value*, and the counts of `Typed` if it conforms to *shape*."""
+        if not isinstance(value, dict):
             self.reject(Breach("wrong-type", "", describe(value), "object"), value)
+            return absent(shape), None
+        typed = convert(value, shape, self._dates) if self._is_plain else None
+        return typed or (self._explain(value, shape, ""), None)
 
     def reject(self, breach: Breach, value: Any) -> None:
         """Add *breach*, which concerns *value*. Check only the nesting depth of *value*, not its content."""
         self.add(breach)
         self._check_depth(value, breach.pointer or "")
 
-    def members(self, members: dict[str, Any], shape: Shape, pointer: str) -> None:
-        """Compare an object at *pointer*, and the objects nested in it, with *shape*."""
-        if shape.is_clean(members, self._dates):
-            return
+    def _members(self, members: dict[str, Any], shape: Shape, pointer: str) -> Any:
+        """Return the content of an object at *pointer*, and report where it differs from *shape*."""
+        typed = convert(members, shape, self._dates) if self._is_plain else None
+        return self._explain(members, shape, pointer) if typed is None else typed.content
+
+    def _explain(self, members: dict[str, Any], shape: Shape, pointer: str) -> Any:
         self._fields(members, shape, pointer)
+        children = {}
         for name, is_array, child in shape.children:
             value = members.get(name)
             if is_array and isinstance(value, list):
-                self._items(value, child, f"{pointer}/{name}")
+                children[name] = self._items(value, child, f"{pointer}/{name}")
             elif not is_array and isinstance(value, dict):
-                self.members(value, child, f"{pointer}/{name}")
+                children[name] = self._members(value, child, f"{pointer}/{name}")
+        return content_of(members, shape, children)
 
     def _check_depth(self, value: Any, pointer: str) -> None:
         if isinstance(value, (dict, list)) and nests_deeper(value, MAX_DEPTH - pointer.count("/")):
             self.add(TOO_DEEP)
 
-    def _items(self, items: list[Any], shape: Shape, pointer: str) -> None:
+    def _items(self, items: list[Any], shape: Shape, pointer: str) -> list[Any]:
+        contents = []
         for index, item in enumerate(items):
             if isinstance(item, dict):
-                self.members(item, shape, f"{pointer}/{index}")
+                contents.append(self._members(item, shape, f"{pointer}/{index}"))
             else:
+                contents.append(absent(shape))
                 rule = shape.rule or ("null-value" if item is None else "wrong-type")
                 self.reject(Breach(rule, f"{pointer}/{index}", describe(item), "object"), item)
+        return contents
 
     def _fields(self, members: dict[str, Any], shape: Shape, pointer: str) -> None:
         for name, field in shape.fields.items():
             if name in members:
-                self._value(members[name], field, shape.rule, f"{pointer}/{name}")
+                value = members[name]
+                if type(value) is not field.sufficient_type:
+                    self._value(value, field, shape.rule, f"{pointer}/{name}")
             else:
                 rule = shape.rule or ("required-field" if field.required else "absent-field")
                 wanted = f"the field ({field.type or 'no documented type'})"

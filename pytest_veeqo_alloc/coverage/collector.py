@@ -205,35 +205,28 @@ def coverage_of_findings(findings: Findings) -> Coverage:
     return coverage
 
 
-_STRUCTURAL = frozenset({
-    "wrong-type", "null-value", "required-field", "absent-field", "undocumented-field", "not-an-order",
-    "untyped-field-value", "line-item-shape", "request-not-wrapped", "non-finite-number",
-})  # fmt: skip
-"""The rules about the structure of a body. If any of them is broken, the members of the body are counted one by one."""
-
 _OTHER_CALL = frozenset({"wrong-method", "wrong-path", "unknown-call"})
 _HIDING = _OTHER_CALL | {"not-an-order", "too-deep"}
 """Rules about the body or the call. If any of them is broken, the members of the body are not counted."""
 
 
 def _count_body(bodies: BodyCounts, side: str, raw: RawResult, node: Node, keys: Iterable[str]) -> None:
-    reading = raw.request_body if side == "request" else raw.response_body
+    body = raw.request_body if side == "request" else raw.response_body
     broken = {breach.rule for breach_side, breach, _ in raw.breaches if breach_side == side}
-    if reading is None or not isinstance(reading.value, dict) or not broken.isdisjoint(_HIDING):
+    if body is None or not broken.isdisjoint(_HIDING):
         return
-    if broken.isdisjoint(_STRUCTURAL):
-        bodies.count_conforming(reading.value, node)
-    elif "request-not-wrapped" in broken:
-        bodies.count({"allocation": wrapped_allocation(reading.value)[0]}, node, keys)
-    else:
-        bodies.count(reading.value, node, keys)
+    if body.counts is not None:
+        bodies.count_conforming(body.counts)
+    elif isinstance(body.value, dict):
+        is_bare = "request-not-wrapped" in broken
+        bodies.count({"allocation": wrapped_allocation(body.value)[0]} if is_bare else body.value, node, keys)
 
 
 def _stages(interaction: Interaction | None, raw: RawResult, operation: Operation, context: CheckContext) -> str:
     request_body, response_body = raw.request_body, raw.response_body
     broken = {(side, breach.rule) for side, breach, _ in raw.breaches}
     is_call = request_body is not None and broken.isdisjoint(("request", rule) for rule in _OTHER_CALL)
-    is_object = response_body is not None and isinstance(response_body.value, dict)
+    is_object = response_body is not None and (bool(response_body.counts) or isinstance(response_body.value, dict))
     reached: list[tuple[str, bool]] = [
         ("sequence", context.watched),
         ("request line", request_body is not None and interaction is not None),

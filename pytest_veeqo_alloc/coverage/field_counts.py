@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_veeqo_alloc.contract.content import counters
 from pytest_veeqo_alloc.contract.field_table import Field, Shape
 from pytest_veeqo_alloc.contract.structure import json_type
 from pytest_veeqo_alloc.core.json_pointer import join, mask_key, mask_pointer
@@ -37,9 +38,7 @@ class Node:
     pointer: str
     places: tuple[FieldPlace, ...]  # the documented members of the object
     names: frozenset[str]  # the names of these members
-    arrays: tuple[tuple[tuple[str, ...], int, Node], ...]  # for each array of objects: path, index in `counters`, item
-    nullables: tuple[tuple[tuple[str, ...], int], ...]  # for each nullable member: path, index in `counters`
-    counters: Sequence[str]  # the keys of all counts in a conforming body: "object POINTER" or "null POINTER"
+    counters: tuple[str, ...]  # the keys of all counts in a conforming body: "object POINTER" or "null POINTER"
 
     def all_places(self) -> Iterator[FieldPlace]:
         """Yield the documented members of this object and of all objects inside it."""
@@ -54,29 +53,15 @@ class Node:
         return sum(1 for _ in self.all_places())
 
 
-def build_field_tree(shape: Shape, pointer: str = "", counters: list[str] | None = None) -> Node:
+def build_field_tree(shape: Shape, pointer: str = "") -> Node:
     """Build the tree of documented objects. The root is an object of the type *shape* at *pointer*."""
-    counters = ["object "] if counters is None else counters
     places = []
-    arrays: list[tuple[tuple[str, ...], int, Node]] = []
-    nullables: list[tuple[tuple[str, ...], int]] = []
     for name, member in shape.fields.items():
-        child = None
-        if member.shape is None:
-            if member.type and member.nullable:
-                nullables.append(((name,), len(counters)))
-                counters.append(f"{NULL} {pointer}/{name}")
-        elif member.type == "array":
-            index = len(counters)
-            counters.append(f"object {pointer}/{name}/*")
-            child = build_field_tree(member.shape, f"{pointer}/{name}/*", counters)
-            arrays.append(((name,), index, child))
-        else:
-            child = build_field_tree(member.shape, f"{pointer}/{name}", counters)
-            arrays += (((name, *path), index, node) for path, index, node in child.arrays)
-            nullables += (((name, *path), index) for path, index in child.nullables)
-        places.append(FieldPlace(name, f"{pointer}/{name}", member.type or NULL, child, shape.name, member))
-    return Node(pointer, tuple(places), frozenset(shape.fields), tuple(arrays), tuple(nullables), counters)
+        inner = f"{pointer}/{name}"
+        items = f"{inner}/*" if member.type == "array" else inner
+        child = build_field_tree(member.shape, items) if member.shape else None
+        places.append(FieldPlace(name, inner, member.type or NULL, child, shape.name, member))
+    return Node(pointer, tuple(places), frozenset(shape.fields), counters(shape))
 
 
 Counts = dict[str, int]
@@ -127,11 +112,9 @@ class BodyCounts:
         for key, count in other.undocumented.items():
             bump_limited(self.undocumented, key, 1, count)
 
-    def count_conforming(self, members: dict[str, Any], root: Node) -> None:
-        """Count a body that has the documented structure."""
-        numbers = [1, *[0] * (len(root.counters) - 1)]
-        _fill(numbers, members, root)
-        bump(self.conforming, " ".join(map(str, numbers)))
+    def count_conforming(self, counts: Iterable[int]) -> None:
+        """Count a body that has the documented structure, and *counts* of what `Node.counters` lists."""
+        bump(self.conforming, " ".join(map(str, counts)))
 
     def count(self, members: dict[str, Any], node: Node, keys: Iterable[str] = ()) -> None:
         """Count the fields of any body. Mask names that may be secret or that contain one of the API keys in *keys*."""
@@ -167,22 +150,6 @@ class BodyCounts:
                 in_parent = conforming[place.pointer.rpartition("/")[0]]
                 conforming[place.child.pointer] = totals.get(f"object {place.child.pointer}", in_parent)
         return {pointer: count + self.walked.get(pointer, 0) for pointer, count in conforming.items()}
-
-
-def _fill(numbers: list[int], members: dict[str, Any], node: Node) -> None:
-    for path, index, inner in node.arrays:
-        items: Any = members
-        for name in path:
-            items = items[name]
-        numbers[index] += len(items)
-        if inner.arrays or inner.nullables:
-            for item in items:
-                _fill(numbers, item, inner)
-    for path, index in node.nullables:
-        value: Any = members
-        for name in path:
-            value = value[name]
-        numbers[index] += value is None
 
 
 def _kind(value: Any) -> str:

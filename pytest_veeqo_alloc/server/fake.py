@@ -79,7 +79,7 @@ class IncomingCall:
     def of(cls, request: Request) -> IncomingCall:
         """Parse *request*, and recognise the API call."""
         operation, path = tables().operation, path_of(request.url)
-        parsed = ParsedRequest.of(request, operation)
+        parsed = ParsedRequest.of(request, tables())
         is_documented = parsed.segment is not None and request.method.upper() == operation.method
         order_id, sibling = order_id_in(parsed.segment) or 0, _sibling(request.method, path)
         return cls(parsed, is_documented, order_id, sibling, keys_of(request, operation))
@@ -111,7 +111,7 @@ def _carry_out_sibling(call: IncomingCall, world: World, policy: Policy) -> tupl
             if request.body and not body.readable:
                 return world, Outcome(policy.malformed_json, reason="the body cannot be parsed as JSON")
             # The live API ignores changed line items.
-            return state.move(world, policy, order_id, allocation_id, requested_allocation(body).warehouse_id)
+            return state.move(world, policy, order_id, allocation_id, requested_allocation(body.reading).warehouse_id)
         case "delete", (*order_ids, allocation_id):
             return state.release(world, allocation_id, *order_ids)
     query = dict(parse_qsl(request.url.partition("?")[2], keep_blank_values=True))
@@ -365,7 +365,7 @@ class Fake(BaseServer):
                 outcome = Outcome(planned.fault.name)
                 if call.order_id > 0:
                     # Nothing is allocated, but a client that then reads the order finds it.
-                    requested = requested_allocation(call.parsed.body)
+                    requested = requested_allocation(call.parsed.body.reading)
                     world = state.with_requested_order(world, self._policy, call.order_id, requested)
             self._worlds[record.key] = world
         record.outcome = outcome if call.is_documented else None
@@ -417,7 +417,7 @@ class Fake(BaseServer):
             return world, _rejection(errors, policy)
         if call.order_id < 1:
             return world, Outcome("not-found", reason="no such order")
-        return state.allocate(world, policy, call.order_id, requested_allocation(call.parsed.body))
+        return state.allocate(world, policy, call.order_id, requested_allocation(call.parsed.body.reading))
 
     def handle_elsewhere(self, request: Request) -> Exchange:
         """Answer with 404 as the second host, to which the fault `redirect-elsewhere` redirects clients."""

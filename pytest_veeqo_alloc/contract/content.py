@@ -1,0 +1,227 @@
+"""The contents of bodies: objects whose attributes are the documented members. msgspec makes those that conform.
+
+In the content of other objects, a member that is absent or has the wrong type is NaN for a number, an object of such
+members for an object, and otherwise None.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterator
+from itertools import chain
+from operator import attrgetter
+from types import SimpleNamespace
+from typing import Annotated, Any, NamedTuple
+
+from pytest_veeqo_alloc.contract.arithmetic import number
+from pytest_veeqo_alloc.contract.field_table import Field, Shape
+from pytest_veeqo_alloc.core.formats import is_date_time
+
+Getter = Callable[[Any], Any]
+
+_LARGEST_TYPED = 2**63 - 1  # of the integers that msgspec compares
+
+
+class Typed(NamedTuple):
+    """The content of an object that conforms to its shape, and its counts in the order of `counters`."""
+
+    content: Any
+    counts: tuple[int, ...]
+
+
+class _Group(NamedTuple):
+    """The objects at one place in a body: the root, or the items of an array. Objects in objects belong to the root."""
+
+    pointer: str
+    parent: int  # the number of the group whose objects contain the array, from 1
+    items: Getter  # returns the array in an object of the parent
+    quotes: int  # in the JSON text of an object, without those of its arrays and of null values
+    dates: Getter | None  # returns the date-times of an object as a tuple
+    nullables: tuple[tuple[str, Getter], ...]  # for each member that may be null: pointer, and function of its value
+
+
+def decode(body: bytes, shape: Shape) -> Typed | None:
+    """Return *body* as an object of *shape*, or None if it might have a defect in its JSON or its structure."""
+    kit = _msgspec()
+    if kit is None:
+        return None
+    try:
+        content = _decoder(shape)(body)
+    except (kit.MsgspecError, UnicodeError):
+        return None
+    typed = _typed(content, shape, set())
+    return typed if typed is not None and _repeats_no_member(body, typed, shape) else None
+
+
+def convert(members: dict[str, Any], shape: Shape, dates: set[str]) -> Typed | None:
+    """Return *members*, parsed JSON, as an object of *shape*, or None if they might not conform.
+
+    *dates* has strings that are known to be date-times; others are added.
+    """
+    kit = _msgspec()
+    if kit is None:
+        return None
+    try:
+        content = kit.convert(members, _struct(shape))
+    except (kit.MsgspecError, UnicodeError):
+        return None
+    return _typed(content, shape, dates)
+
+
+def content_of(members: dict[str, Any], shape: Shape, children: dict[str, Any]) -> Any:
+    """Return the content of an object that may not conform. *children* has the contents of the objects in it."""
+    values = {**vars(absent(shape)), **children}
+    numbers, others = _scalars(shape)
+    for name in numbers:
+        if (value := number(members.get(name))) is not None:
+            values[name] = value
+    for name, documented in others:
+        if isinstance(value := members.get(name), documented):
+            values[name] = value
+    return SimpleNamespace(**values)
+
+
+@functools.cache
+def absent(shape: Shape) -> Any:
+    """Return the content of an absent object of *shape*."""
+    values: dict[str, Any] = dict.fromkeys(shape.fields)
+    values |= dict.fromkeys(_scalars(shape)[0], math.nan)
+    return SimpleNamespace(**values | {name: absent(child) for name, is_array, child in shape.children if not is_array})
+
+
+@functools.cache
+def _scalars(shape: Shape) -> tuple[tuple[str, ...], tuple[tuple[str, type], ...]]:
+    """Return the names of the numbers, and the names and Python types of the other scalars, of *shape*."""
+    fields = shape.fields.values()
+    others = tuple((f.name, str if f.type == "string" else bool) for f in fields if f.type in ("string", "boolean"))
+    return tuple(f.name for f in fields if f.type == "number"), others
+
+
+def counters(shape: Shape) -> tuple[str, ...]:
+    """Return what `Typed.counts` counts: "object POINTER" or "null POINTER", where every array index is `*`."""
+    return tuple(
+        f"{kind} {pointer}"
+        for group in _groups(shape)
+        for kind, pointer in (("object", group.pointer), *(("null", pointer) for pointer, _ in group.nullables))
+    )
+
+
+def _typed(content: Any, shape: Shape, known: set[str]) -> Typed | None:
+    """Count the objects in *content*. Return None if one of its date-times is invalid and not *known*."""
+    found: list[list[Any]] = [[content]]
+    counts: list[int] = []
+    dates: set[str] = set()
+    for _, parent, items_of, _, dates_of, nullables in _groups(shape):
+        objects: list[Any] = []
+        for owner in found[parent]:
+            objects += items_of(owner)
+        found.append(objects)
+        counts.append(len(objects))
+        for _, value_of in nullables:
+            counts.append([*map(value_of, objects)].count(None))
+        if dates_of is not None:
+            for item in objects:
+                dates.update(dates_of(item))
+    dates -= known
+    if not all(map(is_date_time, dates)):
+        return None
+    known |= dates
+    return Typed(content, tuple(counts))
+
+
+def _repeats_no_member(body: bytes, typed: Typed, shape: Shape) -> bool:
+    r"""Return whether *body* has exactly the quotes that it needs; a repeated member would have at least two more.
+
+    Without two backslashes in a row, every `\"` is a quote inside a string, and no other quote is.
+    """
+    if b"\\" not in body:
+        quotes = body.count(b'"')
+    elif b"\\\\" not in body:
+        quotes = body.count(b'"') - body.count(b'\\"')
+    else:
+        return False
+    return quotes == sum(map(int.__mul__, typed.counts, _weights(shape)))
+
+
+@functools.cache
+def _weights(shape: Shape) -> tuple[int, ...]:
+    return tuple(chain.from_iterable((group.quotes, *(-2 for _ in group.nullables)) for group in _groups(shape)))
+
+
+@functools.cache
+def _groups(shape: Shape) -> tuple[_Group, ...]:
+    """Return the groups of objects in an object of *shape*, each after its parent."""
+    groups: list[_Group] = []
+    pending: list[tuple[Shape, str, int, Getter]] = [(shape, "", 0, lambda root: (root,))]
+    while pending:
+        inner, pointer, parent, items = pending.pop()
+        places = [*_places(inner, "")]
+        dates = [name for name, field in places if field.is_datetime]
+        groups.append(
+            _Group(
+                pointer,
+                parent,
+                items,
+                quotes=sum(4 if field.type == "string" else 2 for _, field in places),
+                dates=attrgetter(*dates, *dates[:1]) if dates else None,  # with one name, attrgetter returns no tuple
+                nullables=tuple(
+                    (f"{pointer}/{name.replace('.', '/')}", attrgetter(name))
+                    for name, field in places
+                    if field.nullable
+                ),
+            )
+        )
+        pending += (
+            (field.shape, f"{pointer}/{name.replace('.', '/')}/*", len(groups), attrgetter(name))
+            for name, field in places
+            if field.type == "array" and field.shape
+        )
+    return tuple(groups)
+
+
+def _places(shape: Shape, prefix: str) -> Iterator[tuple[str, Field]]:
+    """Yield the members of an object and of the objects in it, outside of arrays, with their dotted paths."""
+    for name, field in shape.fields.items():
+        yield f"{prefix}{name}", field
+        if field.type == "object" and field.shape:
+            yield from _places(field.shape, f"{prefix}{name}.")
+
+
+@functools.cache
+def _msgspec() -> Any:
+    """Return the module msgspec, or None on a platform where it cannot be imported."""
+    try:
+        import msgspec
+    except ImportError:
+        return None
+    return msgspec
+
+
+@functools.cache
+def _decoder(shape: Shape) -> Callable[[bytes], Any]:
+    decoder: Callable[[bytes], Any] = _msgspec().json.Decoder(_struct(shape)).decode
+    return decoder
+
+
+@functools.cache
+def _struct(shape: Shape) -> type:
+    members = [(name, _type(field)) for name, field in shape.fields.items()]
+    struct: type = _msgspec().defstruct(shape.name, members, forbid_unknown_fields=True, gc=False)
+    return struct
+
+
+def _type(field: Field) -> Any:
+    """Return the type of the values of *field* about which no rule reports anything."""
+    meta = _msgspec().Meta
+    if field.type == "number":
+        if field.is_id or field.is_quantity:
+            return Annotated[int, meta(ge=1, le=_LARGEST_TYPED)]
+        limits = meta(ge=0 if field.is_amount else -_LARGEST_TYPED, le=_LARGEST_TYPED)
+        return Annotated[int, limits] | Annotated[float, limits]
+    if field.type == "array":
+        return list[_struct(field.shape)] if field.shape else Annotated[list[Any], meta(max_length=0)]  # type: ignore[misc]  # a type made at run time
+    if field.type == "object" and field.shape:
+        return _struct(field.shape)
+    documented: Any = {"string": str, "boolean": bool, None: None}[field.type]
+    return documented | None if field.nullable else documented
