@@ -89,6 +89,7 @@ def expecting(statuses: frozenset[int] | None, response: Response | None, *, sto
 
 NO_CONTEXT = CheckContext()
 
+
 @dataclass(slots=True, repr=False)
 class Body:
     """A checked body. If it is not readable, its content and `value` are None.

@@ -35,6 +35,7 @@ class Field:
     is_datetime: bool = False
     sufficient_type: object = None
 
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Shape:
     """An object type of the schema, with its documented members (`fields`) by name.

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 from support.plugins import disable_others
 
-HEAVY = ("jsonschema", "vcr", "hypothesis", "requests", "yaml", "jinja2", "http.server", "pytest_veeqo_alloc.api")
+HEAVY = (
+    "jsonschema",
+    "vcr",
+    "hypothesis",
+    "requests",
+    "yaml",
+    "jinja2",
+    "http.server",
+    "pytest_veeqo_alloc.api",
+    "msgspec",
+)
 OTHERS = (*disable_others(), "-p", "no:cacheprovider")
 
 
@@ -60,7 +70,7 @@ def test_report_loads_no_jsonschema_and_jinja2_only_for_a_page(tmp_path: Path) -
         report = ("--veeqo-alloc-report", str(tmp_path / f"out.{kind}"))
         command = [sys.executable, "-m", "pytest", "-q", *OTHERS, "-c", "/dev/null", "--rootdir", str(tmp_path)]
         done = subprocess.run([*command, *report, str(tmp_path)], capture_output=True, text=True, check=False)
-        assert f"HEAVY {[*loaded, 'pytest_veeqo_alloc.api']}" in done.stdout, done.stdout
+        assert f"HEAVY {[*loaded, 'pytest_veeqo_alloc.api', 'msgspec']}" in done.stdout, done.stdout
 
 
 def test_rules_command_loads_neither_a_server_nor_hypothesis() -> None:

@@ -71,7 +71,10 @@ def test_repeated_member_is_found_wherever_it_is() -> None:
     ],
 )  # fmt: skip
 def test_text_with_escapes_is_no_defect(text: str, typed: bool) -> None:
-    assert assert_same_verdict("response", json.dumps(put(order(), "/deliver_to/first_name", text)).encode()) == (typed, [])
+    assert assert_same_verdict("response", json.dumps(put(order(), "/deliver_to/first_name", text)).encode()) == (
+        typed,
+        [],
+    )
 
 
 @pytest.mark.parametrize("name", ["id", "allocations", "address2"])
@@ -94,7 +97,9 @@ def test_date_time_is_judged_as_the_walk_judges_it(text: str, typed: bool) -> No
         assert is_typed(json.dumps(put(order(), pointer, text)).encode()) is typed
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"null", b"[]", b"{}", b"1" * 5000, b"\xff", b"[" * 100_000, b'{"id": NaN}'])
+@pytest.mark.parametrize(
+    "raw", [b"", b"{", b"null", b"[]", b"{}", b"1" * 5000, b"\xff", b"[" * 100_000, b'{"id": NaN}']
+)
 def test_body_that_is_no_order_is_walked(raw: bytes) -> None:
     assert not is_typed(raw)
     assert not assert_same_verdict("request", raw)[0]

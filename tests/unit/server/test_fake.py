@@ -456,7 +456,7 @@ def test_one_exchange_matches_the_path_once_and_parses_the_body_once(monkeypatch
 
         return called
 
-    for module in ("json_reader", "allocations"):
+    for module in ("checker", "allocations"):
         monkeypatch.setattr(f"pytest_veeqo_alloc.contract.{module}.read", counted("read", json_reader.read))
     monkeypatch.setattr(Operation, "order_segment", counted("match", Operation.order_segment))
     assert handle(Fake(Engine())).plan.response.status == 201
