@@ -37,7 +37,7 @@ def test_server(veeqo_alloc_contract):
     assert not veeqo_alloc_contract.check_body("response", order | {"colour": "red"}).ok
 """
 )
-RULES = [rule for rule in CATALOGUE.values() if rule.sides != ("file",)]
+RULES = [rule for rule in CATALOGUE.values() if rule.sides != ("file",) and rule.severities["documented"] != "off"]
 SUMMARY = (
     f"veeqo-alloc: 2 interactions (1 from the target, 1 from the fake), 60 of {len(RULES)} rules exercised, "
     "465 of 475 fields seen from the target"
