@@ -115,7 +115,7 @@ _ROWS: tuple[_Row, ...] = (
      "remove the API key before you follow a redirect to another host, or do not follow the redirect",
      "RFC 9110 section 15.4, on headers to remove from a redirected request"),
     ("unknown-call", "request", "convention", "-ww", "a call that the fake does not know",
-     "the documented call, a sibling that the fake answers, or a stub",
+     "the documented call, another call that the fake answers, or a stub",
      "answer the call with a stub, such as veeqo_alloc_server.stub(\"GET\", \"/warehouses\", json=[]), or correct the path",
      "the calls that the fake answers"),
     # Bodies.

@@ -88,6 +88,7 @@ def diff(old: Any, new: Any, pointer: str = "") -> Iterator[tuple[str, Any, Any]
 # The name of an undocumented member could be a secret (digits alone: a telephone number) or control a terminal.
 _HARMLESS = re.compile(r"(?![0-9]{6,}\Z)[A-Za-z0-9_?-]{1,64}\Z")
 _HARMLESS_SEGMENT = re.compile(r"[A-Za-z][a-z_.-]{0,30}\Z")
+_MAX_PATH = 100
 _MASKED = re.compile(r"\(name of [0-9]{1,9} characters?\)\Z")
 
 
@@ -108,8 +109,11 @@ def mask_location(location: str) -> str:
 
 
 def mask_path(path: str) -> str:
-    """Return the URL path *path* with `*` for each id and each other segment that may be secret."""
-    return "/".join(segment if not segment or _HARMLESS_SEGMENT.match(segment) else "*" for segment in path.split("/"))
+    """Return the URL path *path* with `*` for each id and each other segment that may be secret. Shorten a long path."""
+    masked = "/".join(
+        segment if not segment or _HARMLESS_SEGMENT.match(segment) else "*" for segment in path.split("/")
+    )
+    return masked if len(masked) <= _MAX_PATH else f"{masked[:_MAX_PATH]}..."
 
 
 def mask_key(place: str | None, key: str) -> str | None:

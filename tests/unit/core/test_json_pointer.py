@@ -16,6 +16,7 @@ from pytest_veeqo_alloc.core.json_pointer import (
     join,
     locate,
     mask_location,
+    mask_path,
     mask_pointer,
     resolve,
     resolve_all,
@@ -97,3 +98,9 @@ def test_place_outside_the_body_is_shown_by_its_location() -> None:
     assert mask_location("query:(name of 3 characters)") == "query:(name of 3 characters)"
     assert mask_location("path:order_id") == "path:order_id"
     assert mask_location("status") == "status"
+
+
+def test_path_is_masked_segment_by_segment_and_shortened() -> None:
+    assert mask_path("/allocations/323498/S3cret/allocation_package/") == "/allocations/*/*/allocation_package/"
+    assert mask_path("/a" * 5000) == "/a" * 50 + "..."
+    assert mask_path("") == ""
