@@ -85,8 +85,8 @@ def _fixtures() -> Iterator[tuple[str, str, str]]:
 
 
 def fixtures() -> str:
-    """Return the page of the fixtures with their docstrings, the markers and the hook."""
-    lines = ["# Fixtures, markers and the hook", "", "| fixture | scope | description |", "| --- | --- | --- |"]
+    """Return the page of the fixtures with their docstrings, the markers and the hooks."""
+    lines = ["# Fixtures, markers and hooks", "", "| fixture | scope | description |", "| --- | --- | --- |"]
     lines += [f"| `{name}` | {scope} | {_cell(docstring)} |" for name, scope, docstring in sorted(_fixtures())]
     lines += [
         "",

@@ -7,3 +7,7 @@ class UncoveredError(Exception):
 
 class UnusableError(Exception):
     """A server or client that cannot be tested. The run stops; the error's message gives the reason."""
+
+
+class HookError(UnusableError):
+    """A server or an order of a hook that cannot be used. The test fails; the error's message gives the reason."""

@@ -7,28 +7,33 @@ import math
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import requests
 
-from pytest_veeqo_alloc.conformance import UncoveredError, UnusableError
+from pytest_veeqo_alloc.conformance import HookError, UncoveredError, UnusableError
 from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.contract.findings import Breach, Findings
 from pytest_veeqo_alloc.contract.http_rules import is_json_type
 from pytest_veeqo_alloc.contract.json_reader import read
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
-from pytest_veeqo_alloc.core.http import Headers, Interaction, Response
+from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response
 from pytest_veeqo_alloc.core.text import pluralise
 from pytest_veeqo_alloc.coverage.collector import origin_of
 from pytest_veeqo_alloc.coverage.listeners import Listener
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.live import RefusedError, SendError
+from pytest_veeqo_alloc.live import LiveError, RefusedError, SendError
 from pytest_veeqo_alloc.live.client import JSON_HEADERS, LiveClient, open_live
-from pytest_veeqo_alloc.live.permission import PoolOrder, WriteOptions, grant_permission
+from pytest_veeqo_alloc.live.in_process import BASE_URL, ApplicationAdapter, raised_at
+from pytest_veeqo_alloc.live.permission import PoolOrder, WriteOptions, grant_permission, is_loopback
+from pytest_veeqo_alloc.live.transport import exchange
 from pytest_veeqo_alloc.orders.story import Line, Stock, Story
 from pytest_veeqo_alloc.reporting.formatters import curl_command
 from pytest_veeqo_alloc.server.fake import Fake
@@ -40,6 +45,9 @@ from pytest_veeqo_alloc.strategies.sampling import valid_requests
 ReportRequest = Callable[[Findings, str], object]
 """A function that takes the findings of a test, and the command that repeats the request of the first error."""
 
+Arrange = Callable[[dict[str, Any]], object]
+"""A function that creates an order with line items and stock, described by JSON values, in the server under test."""
+
 Requests = Iterable[Callable[[], Interaction]]
 """Functions that each send one request. Each may raise UncoveredError instead."""
 
@@ -49,7 +57,9 @@ _SHAPES = ((2, 1), (1, 2))
 WRONG_KEY = "not-the-key-of-anybody"
 
 _PAYLOADS, _MAX_UNITS = 8, 3
-_FIRST_ORDER, _ORDERS = 7_000_001, 2_000
+_FIRST_ORDER = 7_000_001
+ORDERS = 2_000
+"""The number of orders of any id that tests may use."""
 _WAREHOUSE, _SELLABLES, _UNITS = 1784, (1226615, 1226616), 8
 _MAX_LINES, _WIDTH = 10, 500
 _HINTS = {3: "redirects are not followed", 5: "find the cause in the server's log"}
@@ -59,15 +69,17 @@ class ServerUnderTest:
     """The server under test, with assertions about its responses. *live* sends requests, and *engine* checks responses.
 
     If `is_free` is true, tests may allocate to any order, otherwise only to those in the order pool. `report` is called
-    with the findings of each assertion.
+    with the findings of each assertion, and `arrange` with each order of any id, before the first request to it.
     """
 
     report: ReportRequest
+    arrange: Arrange | None = None
+    unusable: type[UnusableError] = UnusableError
+    is_in_process = False
 
     def __init__(self, live: LiveClient, engine: Engine, first_order: int | None = None) -> None:
         pool = live.permission.pool
-        # A server that keeps its orders has those of an earlier run.
-        first = 10**6 + int(time.time()) % 10**6 * _ORDERS if first_order is None else first_order
+        first = first_order_of_run() if first_order is None else first_order
         self.engine, self.is_free = engine, pool.is_any
         self._live, self._unused = live, deque(_free_orders(first) if pool.is_any else pool)
         self._sent: dict[str, list[Interaction] | UncoveredError] = {}
@@ -81,6 +93,9 @@ class ServerUnderTest:
                 self._unused.remove(order)
                 # Another process of the same run may have used the order.
                 if self._live.run_state.reserve(f"order-{order.id}-{order.warehouse_id}"):
+                    if self.is_free and self.arrange is not None:
+                        fitting = {order.id + number * 10**6: units for number, units in enumerate(fitting.values(), 1)}
+                        arrange_order(PoolOrder(order.id, order.warehouse_id, fitting), self.arrange)
                     return PoolOrder(order.id, order.warehouse_id, fitting)
         raise UncoveredError(f"the order pool has no unused order with {lines} sellable(s) of {units} unit(s) each")
 
@@ -191,7 +206,7 @@ class ServerUnderTest:
         except RefusedError as error:
             raise UncoveredError(str(error)) from None
         except SendError as error:
-            raise UnusableError(str(error)) from None
+            raise self.unusable(str(error)) from None
 
     def _validate_api(self, interaction: Interaction) -> None:
         response = response_of(interaction)
@@ -202,7 +217,7 @@ class ServerUnderTest:
         order_id = tables().operation.order_id(interaction.request.url) if interaction.request else None
         hint = self._hint(response, order_id)
         target = self._live.target
-        raise UnusableError(f"{target} answered a documented allocation to order {order_id} with {what}: {hint}")
+        raise self.unusable(f"{target} answered a documented allocation to order {order_id} with {what}: {hint}")
 
     def _hint(self, response: Response, order_id: int | None) -> str:
         """Return the probable reason why a documented allocation to *order_id* was not carried out."""
@@ -305,9 +320,71 @@ def allocation_body(order: PoolOrder, lines: int = 1, units: int = 1) -> dict[st
     return {"allocation": {"warehouse_id": order.warehouse_id, "line_items_attributes": attributes}}
 
 
+def first_order_of_run() -> int:
+    """Return the id of a first order that differs from run to run, since a server may keep the orders of earlier runs."""
+    return 10**6 + int(time.time()) % 10**6 * ORDERS
+
+
 def _free_orders(first: int = _FIRST_ORDER) -> Iterator[PoolOrder]:
     units = dict.fromkeys(_SELLABLES, _UNITS)
-    return (PoolOrder(order_id, _WAREHOUSE, units) for order_id in range(first, first + _ORDERS))
+    return (PoolOrder(order_id, _WAREHOUSE, units) for order_id in range(first, first + ORDERS))
+
+
+def arrange_order(order: PoolOrder, arrange: Arrange) -> None:
+    """Have *arrange* create *order*. Raise HookError if it raises, or returns an order with another id."""
+    lines = [
+        {"sellable_id": sellable, "quantity": units, "available": units} for sellable, units in order.sellables.items()
+    ]
+    try:
+        returned = arrange({"id": order.id, "warehouse_id": order.warehouse_id, "lines": lines})
+    except LiveError as error:
+        raise HookError(f"order {order.id} was not arranged: {error}") from None
+    except Exception as error:
+        raise HookError(f"order {order.id} was not arranged: the hook raised {raised_at(error)}") from None
+    made = returned.get("id") if isinstance(returned, Mapping) else getattr(returned, "id", None)
+    if made not in (None, order.id):
+        raise HookError(f"order {order.id} was not arranged: another order was returned; create it with the id given")
+
+
+def arrange_at(url: str, order: dict[str, Any]) -> object:
+    """POST *order* to *url*, and return the JSON of the response. Raise LiveError unless the status is 2xx."""
+    request, target = Request("POST", url, JSON_HEADERS, json.dumps(order).encode()), urlsplit(url).netloc
+    with requests.Session() as session:
+        session.trust_env = False
+        response = exchange(session, request, target, (5, 30))
+    if not response.is_success:
+        raise LiveError(f"{target} answered with status {response.status}, where a 2xx status was expected")
+    return read(response.body).value
+
+
+@contextmanager
+def server_of_hook(
+    server: object, options: WriteOptions, engine: Engine, first_order: int
+) -> Iterator[ServerUnderTest]:
+    """Yield *server* as the server under test: a base URL on the loopback interface, or an application to call.
+
+    Raise HookError if it is something else, or if *options* do not permit writing.
+    """
+    is_url = isinstance(server, str)
+    base_url = server if isinstance(server, str) else BASE_URL
+    with ExitStack() as stack:
+        try:
+            if not is_loopback(urlsplit(base_url).hostname or ""):
+                raise LiveError("its URL is not on the loopback interface: give that with --veeqo-alloc-base-url")
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="veeqo-alloc-"))
+            granted = grant_permission(replace(options, base_url=base_url, allow_hosts=(urlsplit(base_url).netloc,)))
+            live = stack.enter_context(open_live(granted, Path(folder, "journal.jsonl")))
+            if not is_url:
+                adapter = ApplicationAdapter(server)
+                stack.callback(adapter.close)
+                live.mount(adapter)
+        except (LiveError, ValueError) as error:
+            sentence = "; ".join(str(error).splitlines())
+            raise HookError(f"the server of the hook pytest_veeqo_alloc_server cannot be tested: {sentence}") from None
+        live.timeouts = (5, 10)
+        under_test = ServerUnderTest(live, engine, first_order)
+        under_test.unusable, under_test.is_in_process = HookError, not is_url
+        yield under_test
 
 
 @contextmanager

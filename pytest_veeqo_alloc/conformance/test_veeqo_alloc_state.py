@@ -136,6 +136,10 @@ def test_stock_follows_allocations(rule: str, _veeqo_alloc_server_under_test: Se
 @follows("race-lost-update")
 def test_simultaneous_allocations_are_all_kept(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
     """Check that the order shows one more unit for each allocation of one unit that succeeded while others were made."""
+    if _veeqo_alloc_server_under_test.is_in_process:
+        raise UncoveredError(
+            "an application in this process gets one request after the other: return the URL of a server"
+        )
     (order,) = _orders(_veeqo_alloc_server_under_test, 1, (1, CONCURRENT + 2), (1, 4))
     count = int(min(CONCURRENT, _left(order, 0) - 2))
     _, _, first = order.allocate()

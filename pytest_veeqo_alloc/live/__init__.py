@@ -35,3 +35,7 @@ class JournalError(LiveError):
 
 class PoolError(LiveError):
     """The order pool (the list of orders that may be written to) is missing or invalid."""
+
+
+class UnsuitableError(LiveError):
+    """An application cannot be called in this process."""

@@ -72,6 +72,10 @@ class LiveClient:
         self._session.trust_env = permission.trust_env
         self._known: dict[int, tuple[ExistingAllocation, ...] | None] = {}
 
+    def mount(self, adapter: requests.adapters.BaseAdapter) -> None:
+        """Send every request through *adapter*, without the network."""
+        self._session.mount(self.permission.base_url, adapter)
+
     def admission(self, request: Request) -> Admission:
         """Wait for the rate limit, then admit another client's *request*. Raise RefusedError if it must not be sent."""
         self._check_target(request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -153,6 +153,21 @@ def _target_problems(options: WriteOptions) -> Iterator[str]:
     allowed = map(host_and_port, options.allow_hosts)
     if (host, port) not in [(name, default if given is None else given) for name, given in allowed]:
         yield f"confirm the host that may receive writes: --veeqo-alloc-allow-host {host}:{port}"
+
+
+def validate_arrange_url(url: str, allow_hosts: Iterable[str]) -> None:
+    """Raise ValueError unless *url* is an HTTP URL on the loopback interface, or its host is in *allow_hosts*."""
+    try:
+        parts = urlsplit(url)
+        place = parts.hostname or "", port_of(parts)
+    except ValueError:
+        place = "", 0
+    if not all(place) or parts.scheme not in _PORTS or parts.username is not None:
+        raise ValueError("write --veeqo-alloc-arrange-url as http(s)://host[:port][/path], without a user")
+    default = _PORTS[parts.scheme]
+    allowed = [(name, default if port is None else port) for name, port in map(host_and_port, allow_hosts)]
+    if not is_loopback(place[0]) and place not in allowed:
+        raise ValueError(f"confirm the host that creates orders: --veeqo-alloc-allow-host {place[0]}:{place[1]}")
 
 
 def load_pool(name: str, folder: Path) -> OrderPool:

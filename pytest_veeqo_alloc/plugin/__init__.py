@@ -11,7 +11,12 @@ import pytest
 
 from pytest_veeqo_alloc.plugin import fixtures, fixtures_conformance, hookspecs
 from pytest_veeqo_alloc.plugin.fixtures import CASSETTE_MARKER, CASSETTES_USED, TEST_PASSED
-from pytest_veeqo_alloc.plugin.fixtures_conformance import deselect_unnamed_half, is_client_named, replacement_for
+from pytest_veeqo_alloc.plugin.fixtures_conformance import (
+    deselect_unnamed_half,
+    is_client_named,
+    is_server_named,
+    replacement_for,
+)
 from pytest_veeqo_alloc.plugin.observers import CHECKED_PROPERTY, WARNING_PROPERTY, recorded, trim_traceback
 from pytest_veeqo_alloc.plugin.options import OPTIONS, REPORT_PLUGIN, is_conformance_run, is_option_set, setting
 from pytest_veeqo_alloc.plugin.options import pytest_addoption as pytest_addoption
@@ -27,7 +32,7 @@ _MARKERS = (
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Add the hook that supplies the client under test."""
+    """Add the hooks that supply the client and the server under test, and that create orders."""
     pluginmanager.add_hookspecs(hookspecs)
 
 
@@ -46,6 +51,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def _apply_options(config: pytest.Config) -> None:
     if any(setting(config, name) for name, *_ in OPTIONS):
         contract_of(config)
+    if url := setting(config, "arrange-url"):
+        from pytest_veeqo_alloc.live.permission import validate_arrange_url
+
+        validate_arrange_url(url, setting(config, "allow-host"))
     if setting(config, "base-url"):
         from pytest_veeqo_alloc.plugin.live import LIVE_PLUGIN, LivePlugin
 
@@ -82,9 +91,12 @@ def _header(config: pytest.Config) -> Iterator[str]:
     yield from (ascii(line)[1:-1] for line in lines)
     if is_conformance_run(config):
         client = ascii(values["client"])[1:-1] or ("from the hook" if is_client_named(config) else "")
-        if not values["base-url"]:
+        is_named = is_server_named(config)
+        if is_named and not values["base-url"]:
+            yield "server from the hook"
+        elif not is_named:
             yield "server none" if client else "server the bundled fake under the strict profile"
-        yield f"client {client or ('none' if any(values.values()) else 'the reference client')}"
+        yield f"client {client or ('none' if is_named or any(values.values()) else 'the reference client')}"
 
 
 @pytest.hookimpl(tryfirst=True)

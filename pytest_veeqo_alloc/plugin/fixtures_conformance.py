@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +18,8 @@ from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.conformance.client import ClientUnderTest
-    from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest
+    from pytest_veeqo_alloc.conformance.server_under_test import Arrange, ServerUnderTest
+    from pytest_veeqo_alloc.live.permission import WriteOptions
     from pytest_veeqo_alloc.server.runner import ServerSettings
 
 
@@ -26,39 +29,115 @@ SUITE_TEST, CLIENT_TESTS = "test_veeqo_alloc_", "test_veeqo_alloc_client"
 NOT_COVERED = "veeqo-alloc: not covered: "
 
 
+ServerOfTest = Callable[["pytest.FixtureRequest"], "ServerUnderTest"]
+
+
 @pytest.fixture(scope="session")
-def _veeqo_alloc_server_of_session(request: pytest.FixtureRequest) -> Iterator[ServerUnderTest | str]:
-    """Yield the server under test, or a string that says why there is none. Stop the run if writing is not permitted."""
+def _veeqo_alloc_server_of_session(request: pytest.FixtureRequest) -> Iterator[ServerUnderTest | ServerOfTest | str]:
+    """Yield the server under test, a function that starts it for a test, or a string that says why there is none.
+
+    Stop the run if writing is not permitted.
+    """
     from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest, own_fake
     from pytest_veeqo_alloc.plugin.fixtures import live_or_fail
 
-    if setting(request.config, "base-url"):
+    config = request.config
+    if setting(config, "base-url"):
         try:
-            live = live_or_fail(request.config)
+            live = live_or_fail(config)
         except pytest.fail.Exception:
             request.session.shouldfail = "veeqo-alloc: writing to the server under test is not permitted"
             raise
-        yield ServerUnderTest(live, engine_of(contract_of(request.config)))
-    elif is_client_named(request.config):
+        yield ServerUnderTest(live, engine_of(contract_of(config)))
+    elif config.hook.pytest_veeqo_alloc_server.get_hookimpls():
+        with _server_of_hook() as server_of_test:
+            yield server_of_test
+    elif is_client_named(config):
         yield "no server is named: give --veeqo-alloc-base-url, see docs/howto/staging.md"
     else:
-        with own_fake(listener_of(request.config)) as server:
+        with own_fake(listener_of(config)) as server:
             yield server
+
+
+@contextmanager
+def _server_of_hook() -> Iterator[ServerOfTest]:
+    """Yield a function that returns the server that the hook names for a test.
+
+    A server that is named again is kept. The function raises HookError if the server cannot be tested.
+    """
+    from pytest_veeqo_alloc.conformance import HookError
+    from pytest_veeqo_alloc.conformance.server_under_test import ORDERS, first_order_of_run, server_of_hook
+
+    first_orders, failures = itertools.count(first_order_of_run(), ORDERS), list[str]()
+    known: list[tuple[object, ServerUnderTest]] = []
+    with ExitStack() as stack:
+
+        def server_of_test(request: pytest.FixtureRequest) -> ServerUnderTest:
+            server = request.config.hook.pytest_veeqo_alloc_server(request=request)
+            if failures:
+                raise HookError(failures[0])
+            if not known or (server is not known[0][0] and server != known[0][0]):
+                stack.close()
+                engine, options = engine_of(contract_of(request.config)), _options_for_hook(request.config)
+                started = stack.enter_context(server_of_hook(server, options, engine, next(first_orders)))
+                started.arrange = arranger(request)
+                started.report = functools.partial(record_suite_test, request.node)
+                known[:] = [(server, started)]
+                try:
+                    # In one test, since the database of the next test may give the same ids again.
+                    started.documented()
+                except HookError as error:
+                    failures.append(str(error))
+                    raise
+            return known[0][1]
+
+        yield server_of_test
+
+
+def _options_for_hook(config: pytest.Config) -> WriteOptions:
+    from pytest_veeqo_alloc.plugin.live import write_options_of
+    from pytest_veeqo_alloc.server.fake import API_KEY
+
+    options = write_options_of(config)
+    orders = options.orders or "any"
+    return replace(
+        options,
+        api_key=options.api_key or API_KEY,
+        orders=orders,
+        max_writes=options.max_writes or 10**6,
+        rate=10**5 if options.rate is None and orders == "any" else options.rate,
+    )
 
 
 @pytest.fixture
 def _veeqo_alloc_server_under_test(
-    request: pytest.FixtureRequest, _veeqo_alloc_server_of_session: ServerUnderTest | str
+    request: pytest.FixtureRequest, _veeqo_alloc_server_of_session: ServerUnderTest | ServerOfTest | str
 ) -> ServerUnderTest:
     """Return the server under test, and record its warnings for this test. Skip the test if there is no server."""
-    if isinstance(_veeqo_alloc_server_of_session, str):
-        pytest.skip(_veeqo_alloc_server_of_session)
-    _veeqo_alloc_server_of_session.report = functools.partial(record_suite_test, request.node)
+    server = _veeqo_alloc_server_of_session
+    if isinstance(server, str):
+        pytest.skip(server)
     try:
-        _veeqo_alloc_server_of_session.require_api()
+        server = server(request) if callable(server) else server
+        server.report = functools.partial(record_suite_test, request.node)
+        server.arrange = arranger(request)
+        server.require_api()
     except Exception as error:
         raise replacement_for(request.node, error) or error from None
-    return _veeqo_alloc_server_of_session
+    return server
+
+
+def arranger(request: pytest.FixtureRequest) -> Arrange | None:
+    """Return a function that creates an order in the server under test, or None if neither option nor hook does."""
+    config = request.config
+    if not is_server_named(config):
+        return None  # the bundled fake has its orders
+    if url := setting(config, "arrange-url"):
+        from pytest_veeqo_alloc.conformance.server_under_test import arrange_at
+
+        return functools.partial(arrange_at, url)
+    hook = config.hook.pytest_veeqo_alloc_arrange
+    return (lambda order: next(iter(hook(order=order, request=request)), None)) if hook.get_hookimpls() else None
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +159,7 @@ def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
     except UnusableError as error:
         request.session.shouldfail = f"veeqo-alloc: {error}"
         return str(error)
-    if not any(setting(config, name) for name, *_ in OPTIONS):
+    if not any(setting(config, name) for name, *_ in OPTIONS) and not is_server_named(config):
         return make_client
     return (
         "no client is named: implement the hook pytest_veeqo_alloc_client(request) in a conftest.py, or give "
@@ -134,10 +213,9 @@ def _veeqo_alloc_client_under_test(
 
 def deselect_unnamed_half(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect the suite's tests of the server or of the client if only the other one is named, and selected too."""
-    is_server_named = bool(setting(config, "base-url"))
-    has_options = any(setting(config, name) for name, *_ in OPTIONS)
-    without_server = is_client_named(config) and not is_server_named
-    without_client = has_options and not is_client_named(config)
+    is_anything_named = is_server_named(config) or any(setting(config, name) for name, *_ in OPTIONS)
+    without_server = is_client_named(config) and not is_server_named(config)
+    without_client = is_anything_named and not is_client_named(config)
     suite = [item for item in items if item.path.name.startswith(SUITE_TEST)]
     unnamed = [item for item in suite if (without_client if item.path.stem == CLIENT_TESTS else without_server)]
     if unnamed and len(unnamed) < len(suite):
@@ -150,6 +228,11 @@ def is_client_named(config: pytest.Config) -> bool:
     return bool(setting(config, "client") or config.hook.pytest_veeqo_alloc_client.get_hookimpls())
 
 
+def is_server_named(config: pytest.Config) -> bool:
+    """Return whether `--veeqo-alloc-base-url` or the hook `pytest_veeqo_alloc_server` supplies a server."""
+    return bool(setting(config, "base-url") or config.hook.pytest_veeqo_alloc_server.get_hookimpls())
+
+
 def uncovered_reason(report: Any) -> str:
     """Return the reason why a conformance test could not be run, or an empty string for any other *report*."""
     skipped = getattr(report, "skipped", False) and isinstance(report.longrepr, tuple)
@@ -158,11 +241,12 @@ def uncovered_reason(report: Any) -> str:
 
 def replacement_for(item: pytest.Item, error: BaseException) -> BaseException | None:
     """Return the skip or failure that replaces *error*, or None if the conformance suite did not raise *error*."""
-    from pytest_veeqo_alloc.conformance import UncoveredError, UnusableError
+    from pytest_veeqo_alloc.conformance import HookError, UncoveredError, UnusableError
 
     if isinstance(error, UncoveredError):
         return pytest.skip.Exception(f"{NOT_COVERED}{error}")
     if isinstance(error, UnusableError):
-        item.session.shouldfail = f"veeqo-alloc: {error}"
+        if not isinstance(error, HookError):
+            item.session.shouldfail = f"veeqo-alloc: {error}"
         return pytest.fail.Exception(f"veeqo-alloc: {error}", pytrace=False)
     return None

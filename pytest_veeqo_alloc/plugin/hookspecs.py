@@ -1,4 +1,4 @@
-"""The hook that supplies the client under test."""
+"""The hooks that supply the client and the server under test, and that create orders in the server."""
 
 from __future__ import annotations
 
@@ -14,4 +14,24 @@ def pytest_veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
     `make_client(base_url, api_key)` returns a function `allocate(order_id, warehouse_id, line_items)`, plain or async.
     *line_items* is a list of dictionaries with `sellable_id` and `quantity`. `allocate` raises an exception if the
     allocation fails. Implement the hook in any conftest.py.
+    """
+
+
+@pytest.hookspec(firstresult=True)
+def pytest_veeqo_alloc_server(request: pytest.FixtureRequest) -> Any:
+    """Return the server that the conformance suite tests: a base URL, or a WSGI or ASGI application.
+
+    The hook is called for each test of a server, so `request.getfixturevalue(...)` gives the fixtures of that test. A
+    URL must be on the loopback interface. An application is called in the thread of the test; this needs httpx. The API
+    key is that of the environment variable VEEQO_ALLOC_API_KEY, otherwise `fake-key-for-tests`. Implement the hook in
+    any conftest.py.
+    """
+
+
+@pytest.hookspec
+def pytest_veeqo_alloc_arrange(order: dict[str, Any], request: pytest.FixtureRequest) -> Any:
+    """Create *order* in the server under test, before the conformance suite allocates to it.
+
+    *order* has an `id`, a `warehouse_id` and `lines`, each with a `sellable_id`, the ordered `quantity`, and the units
+    that are `available` in the warehouse. Implement the hook in any conftest.py.
     """

@@ -116,11 +116,16 @@ def write_options_of(config: pytest.Config) -> WriteOptions:
         allow_hosts=tuple(setting(config, "allow-host")),
         api_key=os.environ.get(KEY_VARIABLE, ""),
         max_writes=_number(config, "max-writes", int) or 0,
-        orders=setting(config, "orders"),
+        orders=setting(config, "orders") or ("any" if is_arranged(config) else ""),
         rate=_number(config, "rate", float),
         trust_env=bool(setting(config, "trust-env")),
         folder=base_directory(config, "orders"),
     )
+
+
+def is_arranged(config: pytest.Config) -> bool:
+    """Return whether `--veeqo-alloc-arrange-url` or the hook `pytest_veeqo_alloc_arrange` creates orders."""
+    return bool(setting(config, "arrange-url") or config.hook.pytest_veeqo_alloc_arrange.get_hookimpls())
 
 
 def _number(config: pytest.Config, name: str, kind: type[int] | type[float]) -> Any:

@@ -19,6 +19,7 @@ from pytest_veeqo_alloc.live.permission import (
     grant_permission,
     host_and_port,
     load_pool,
+    validate_arrange_url,
 )
 
 GOOD = WriteOptions(
@@ -190,6 +191,26 @@ def test_malformed_pool_is_rejected(text: str | bytes, sentence: str, tmp_path: 
 def test_pool_explains_a_refusal(order_id: int, scope: RequestScope, reason: str | None, tmp_path: Path) -> None:
     assert pool(tmp_path, POOL).refusal(order_id, scope) == reason
     assert load_pool("any", tmp_path).refusal(order_id, scope) is None
+
+
+@pytest.mark.parametrize("url", [
+    "http://127.0.0.1:8000/arrange", "http://localhost", "https://shop.example.com/a", "http://[::1]:9/",
+])  # fmt: skip
+def test_url_that_creates_orders_is_on_the_loopback_or_confirmed(url: str) -> None:
+    validate_arrange_url(url, ["shop.example.com:443"])
+
+
+@pytest.mark.parametrize(("url", "problem"), [
+    ("shop.example.com/a", "write --veeqo-alloc-arrange-url as"),
+    ("ftp://127.0.0.1/", "write --veeqo-alloc-arrange-url as"),
+    ("http://127.0.0.1:port/", "write --veeqo-alloc-arrange-url as"),
+    ("https://me:secret@127.0.0.1/", "write --veeqo-alloc-arrange-url as"),
+    ("https://shop.example.com/a", "confirm the host that creates orders: --veeqo-alloc-allow-host shop.example.com:443"),
+])  # fmt: skip
+def test_any_other_url_that_creates_orders_is_rejected(url: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=f"^{problem}") as caught:
+        validate_arrange_url(url, ["shop.example.com:444"])
+    assert "secret" not in str(caught.value)
 
 
 IDS = st.integers(1, 2**53 - 1)

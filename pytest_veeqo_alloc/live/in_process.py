@@ -1,0 +1,189 @@
+"""Calls of a WSGI or ASGI application in this process: in the thread of the test, and so with its database."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import inspect
+import logging
+import signal
+import sysconfig
+import threading
+import traceback
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import requests
+from requests.adapters import BaseAdapter
+
+from pytest_veeqo_alloc.live import SendError, UnsuitableError
+
+if TYPE_CHECKING:
+    import httpx
+
+BASE_URL = "http://application.localhost"
+"""The base URL of an application in this process. No request to it leaves the process."""
+
+_HOST = "http://testserver"  # the host that Django allows in tests
+_LIBRARIES = (*map(sysconfig.get_path, ("stdlib", "purelib", "platlib")), str(Path(__file__).parents[1]), "<")
+_LOG = logging.getLogger("pytest_veeqo_alloc")
+
+Application = Callable[..., Any]
+
+
+class ApplicationAdapter(BaseAdapter):
+    """An adapter of requests that calls *app*, a WSGI or ASGI application, and its lifespan. An exception becomes a 500.
+
+    Raise UnsuitableError if *app* is neither, if it does not start, or if httpx is not installed.
+    """
+
+    def __init__(self, app: object) -> None:
+        super().__init__()
+        if importlib.util.find_spec("httpx") is None:
+            raise UnsuitableError("httpx is needed to call an application in this process: pip install httpx")
+        self._app, is_asynchronous = _validate(app)
+        self._runner = asyncio.Runner() if is_asynchronous else None
+        self._running = AsyncExitStack()
+        if self._runner is not None:
+            try:
+                self._runner.run(self._running.enter_async_context(_lifespan(self._app)))
+            except UnsuitableError:
+                self.close()
+                raise
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,
+        proxies: Any = None,
+    ) -> requests.Response:
+        """Return the response of the application. Raise SendError if it takes longer than *timeout*."""
+        import httpx
+
+        seconds = float(timeout[1])
+        url = httpx.URL(_HOST, raw_path=request.path_url.encode())
+        headers = [pair for pair in request.headers.items() if pair[0].lower() != "transfer-encoding"]
+        body = request.body if isinstance(request.body, (bytes, str, type(None))) else b"".join(request.body)
+        late = SendError(f"{request.method} got no response: the application took longer than {seconds:g} seconds")
+        with _time_limit(seconds if self._runner is None else seconds + 1, late):
+            try:
+                answer = self._call(
+                    httpx.Request(str(request.method), url, headers=headers, content=body), seconds, late
+                )
+            except Exception as error:
+                if error is late:
+                    raise
+                _LOG.error("the application raised %s, which is answered with 500", raised_at(error))
+                answer = httpx.Response(500, json={"error_messages": "Internal Server Error"})
+        response = requests.Response()
+        response.status_code, response.url, response._content = answer.status_code, str(request.url), answer.content
+        response.headers.update(answer.headers)
+        return response
+
+    def _call(self, request: httpx.Request, seconds: float, late: SendError) -> httpx.Response:
+        import httpx
+
+        if self._runner is None:
+            answer = httpx.WSGITransport(self._app).handle_request(request)
+            answer.read()
+            return answer
+
+        async def call() -> httpx.Response:
+            try:
+                async with asyncio.timeout(seconds) as limit:
+                    answer = await httpx.ASGITransport(self._app).handle_async_request(request)
+                    await answer.aread()
+                    return answer
+            except TimeoutError:
+                if limit.expired():
+                    raise late from None
+                raise
+
+        return self._runner.run(call())
+
+    def close(self) -> None:
+        """Shut the application down. Only the first call has an effect."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            with runner, suppress(Exception):  # how it stops is no matter of the contract
+                runner.run(self._running.aclose())
+
+
+def _validate(app: object) -> tuple[Application, bool]:
+    """Return *app*, and whether it is an ASGI application. Raise UnsuitableError if it is no application."""
+    if callable(app):
+        if inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(type(app).__call__):
+            return app, True
+        for arguments, is_asynchronous in (("scope", "receive", "send"), True), (("environ", "start_response"), False):
+            with suppress(TypeError, ValueError):
+                inspect.signature(app).bind(*arguments)
+                return app, is_asynchronous
+    raise UnsuitableError(f"a base URL, a WSGI or an ASGI application is needed, not {type(app).__name__}")
+
+
+@asynccontextmanager
+async def _lifespan(app: Application) -> AsyncIterator[None]:
+    """Run the lifespan of the ASGI application *app*, if it has one. Raise UnsuitableError if it does not start."""
+    events = asyncio.Queue[str]()
+    events.put_nowait("lifespan.startup")
+    started: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def receive() -> dict[str, str]:
+        return {"type": await events.get()}
+
+    async def send(message: dict[str, Any]) -> None:
+        if not started.done():
+            started.set_result(message["type"])
+
+    scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+    task = asyncio.ensure_future(app(scope, receive, send))
+    await asyncio.wait([task, started], return_when=asyncio.FIRST_COMPLETED)
+    if started.done() and started.result() == "lifespan.startup.failed":
+        raise UnsuitableError("the application does not start: its lifespan failed")
+    yield
+    events.put_nowait("lifespan.shutdown")
+    await asyncio.wait([task], timeout=5)
+    task.cancel()
+    with suppress(Exception, asyncio.CancelledError):  # an application without a lifespan may raise
+        await task
+
+
+@contextmanager
+def _time_limit(seconds: float, late: SendError) -> Iterator[None]:
+    """Raise *late* if the block takes longer than *seconds*, where a signal can interrupt it and none is awaited."""
+    if (
+        not hasattr(signal, "setitimer")
+        or threading.current_thread() is not threading.main_thread()
+        or signal.getitimer(signal.ITIMER_REAL)[0]
+    ):
+        yield
+        return
+    has_expired = False
+
+    def expire(*_: object) -> None:
+        nonlocal has_expired
+        has_expired = True
+        raise late
+
+    previous = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+        if has_expired:  # the application may have answered the exception with a response of its own
+            raise late
+
+
+def raised_at(error: BaseException) -> str:
+    """Return the type of *error*, and the last line outside of libraries that raised it, but not its message."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)]
+    place = [f" in {Path(frame.filename).name}, line {frame.lineno}" for frame in (own or frames)[-1:]]
+    return "".join([type(error).__name__, *place])
