@@ -112,9 +112,17 @@ def allocated_units(body: bytes | None) -> Quantities | None:
     allocations = as_object(read(body).value).get("allocations")
     if not isinstance(allocations, list):
         return None
-    units = [quantities(as_object(allocation).get("line_items"), sellable_id_of) for allocation in allocations]
-    readable = [known for known in units if known is not None]
-    return _sum(readable) if len(readable) == len(units) else None
+    total: Quantities = {}
+    for allocation in map(as_object, allocations):
+        lines = allocation.get("line_items")
+        if not isinstance(lines, list):
+            return None
+        for line in map(as_object, lines):
+            sellable, quantity = number(sellable_id_of(line)), number(line.get("quantity"))
+            if sellable is None or quantity is None:
+                return None
+            total[sellable] = total.get(sellable, 0) + quantity
+    return total
 
 
 def _nested_objects(value: Any) -> Iterator[Object]:
