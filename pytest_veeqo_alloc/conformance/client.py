@@ -42,7 +42,7 @@ LARGE_BODY: dict[str, Any] = {
     }
 }
 
-_PAYLOADS = 10
+_PAYLOADS = 6
 _SMALL_IDS = range(1, 2**31)
 _MARGIN = 1.0
 """The seconds by which a call may exceed the timeout, for slow machines."""
