@@ -48,7 +48,7 @@ def test_calls_of_the_control_api_are_not_logged() -> None:
 def test_findings_name_the_number_of_their_request_unless_they_are_about_several() -> None:
     fake = Fake(Engine())
     assert call(fake, "POST", "faults", b'{"name": "server-error"}') == (200, {"ok": True})
-    assert [post(fake), post(fake), post(fake, allocation_request()["allocation"])] == [500, 201, 201]
+    assert [post(fake), post(fake), post(fake, allocation_request()["allocation"])] == [500, 201, 422]
     status, answer = call(fake, "GET", "findings")
     assert (status, answer["ok"], answer["checked"]) == (200, False, 3)
     assert [(row["rule"], row["request"]) for row in answer["findings"]] == [
