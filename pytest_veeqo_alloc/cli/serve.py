@@ -89,6 +89,8 @@ def serve(server: BaseServer, *, host: str, port: int, names: tuple[str, ...], c
     """
     if not is_loopback(host):
         print_error(f"warning: {host} is not a loopback address: anyone who can reach this machine can use the server")
+    if not command:  # otherwise, the output is that of the command
+        server.on_refusal = lambda sentence: print(printable(sentence), flush=True)
     with _received_signals() as signals, _listening(server, host, port, names) as url:
         if command:
             key = {KEY_VARIABLE: server.api_key} if isinstance(server, Fake) else {}
@@ -101,7 +103,10 @@ def serve(server: BaseServer, *, host: str, port: int, names: tuple[str, ...], c
         server.settle()
         findings, problems = server.unexpected, server.problems
         server.publish()
-    lines = [f"requests: {len(server.log.records)}, errors: {len(findings.errors)}, warnings: {len(findings.warnings)}"]
+    refused = f"refused: {len(server.log.refusals)}, " if server.log.refusals else ""
+    lines = [
+        f"requests: {len(server.log.records)}, {refused}errors: {len(findings.errors)}, warnings: {len(findings.warnings)}"
+    ]
     if command and not server.log.records:
         lines.append(f"the command sent no request: its client must use the URL in {URL_VARIABLE}")
     lines += [render(findings, server.engine.hint(findings))] if len(findings) else []

@@ -148,7 +148,8 @@ def _veeqo_alloc_server_runner(
     fake = Fake(engine_of(veeqo_alloc_contract), settings.policy, settings.api_key)
     with ExitStack() as stack:
         try:
-            address = stack.enter_context(running(fake, host=settings.host, port=settings.port)).netloc
+            names = tuple(settings.names)
+            address = stack.enter_context(running(fake, host=settings.host, port=settings.port, names=names)).netloc
         except OSError as error:
             problem = f"the fake cannot listen on {settings.host}:{settings.port}: {error.strerror}"
             raise _failed(f"{problem}; omit port= to use a free port") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,7 +29,7 @@ class TestObserver(Protocol):
     """A watched session, fake or cassette that observes the interactions of a test.
 
     Optional attributes: `unexpected` (the findings that can fail the test; default: all), `problems` (messages that
-    fail the test), `checked` (how many interactions it checked), `owns(interaction)` (whether it checked this one).
+    fail the test), `notes` (messages for the summary), `checked` (how many interactions it checked), `owns(interaction)` (whether it checked this one).
     """
 
     @property
@@ -43,6 +43,8 @@ def observer_failure(item: pytest.Item, engine: Engine, observers: Sequence[Test
     findings = engine.merge(map(getattr, observers, names))
     problems = [text for observer in observers for text in getattr(observer, "problems", ())]
     record_warnings(item, findings)
+    for observer in observers:
+        record_notes(item, getattr(observer, "notes", ()))
     if not findings.ok:
         return _untraced(engine.violation(findings), problems)
     return pytest.fail.Exception("veeqo-alloc: " + "\n\n".join(problems), pytrace=False) if problems else None
@@ -64,6 +66,11 @@ def record_warnings(item: pytest.Item, findings: Findings) -> None:
         if text not in known and len(known) < MAX_WARNINGS:
             known.append(text)
             item.user_properties.append((WARNING_PROPERTY, text))
+
+
+def record_notes(item: pytest.Item, notes: Iterable[str]) -> None:
+    """Record each distinct sentence in *notes* for the summary, as a warning."""
+    item.user_properties += [(WARNING_PROPERTY, note) for note in list(dict.fromkeys(notes))[:MAX_WARNINGS]]
 
 
 def record_suite_test(item: pytest.Item, findings: Findings, command: str = "") -> None:

@@ -44,11 +44,14 @@ App = Callable[[Request], Exchange]
 
 
 class RefusedRequestError(Exception):
-    """The HTTP server rejects a request with *status* and *sentence*, and closes the connection."""
+    """The HTTP server rejects a request with *status* and *sentence*, and closes the connection.
 
-    def __init__(self, status: int, sentence: str) -> None:
+    `received` has the request line and the headers, as far as they were read.
+    """
+
+    def __init__(self, status: int, sentence: str, received: bytes = b"") -> None:
         super().__init__(sentence)
-        self.status = status
+        self.status, self.received = status, received
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +72,34 @@ def read_head(stream: BufferedIOBase) -> Head | None:
     if not line:
         return None
     if len(line) > _MAX_LINE:
-        raise RefusedRequestError(414, f"a request line may have at most {_MAX_LINE} bytes")
+        raise RefusedRequestError(414, f"a request line may have at most {_MAX_LINE} bytes", line)
     if (match := _LINE.fullmatch(line.decode("latin-1"))) is None:
-        raise RefusedRequestError(400, "this is not an HTTP/1.1 request")
+        raise RefusedRequestError(400, "this is not an HTTP/1.1 request", line)
     method, target, major, minor = match.groups()
     if major != "1":
-        raise RefusedRequestError(505, "this server supports HTTP/1.1 only")
-    return Head(method, target, int(minor), tuple(_read_fields(stream)))
-
-
-def _read_fields(stream: BufferedIOBase) -> list[tuple[str, str]]:
+        raise RefusedRequestError(505, "this server supports HTTP/1.1 only", line)
     fields: list[tuple[str, str]] = []
+    try:
+        _read_fields(stream, fields)
+    except RefusedRequestError as refusal:
+        refusal.received = _head_bytes(Head(method, target, int(minor), tuple(fields))) + refusal.received
+        raise
+    return Head(method, target, int(minor), tuple(fields))
+
+
+def _head_bytes(head: Head) -> bytes:
+    lines = [f"{head.method} {head.target}", *(f"{name}: {value}" for name, value in head.headers), ""]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+def _read_fields(stream: BufferedIOBase, fields: list[tuple[str, str]]) -> None:
     while (line := stream.readline(_MAX_LINE + 1)) not in (b"\r\n", b"\n"):
         if len(line) > _MAX_LINE or len(fields) >= _MAX_FIELDS:
             limits = f"at most {_MAX_FIELDS} headers, of {_MAX_LINE} bytes each"
-            raise RefusedRequestError(431, f"a request may have {limits}")
+            raise RefusedRequestError(431, f"a request may have {limits}", line)
         if (match := _FIELD.fullmatch(line.decode("latin-1"))) is None:
-            raise RefusedRequestError(400, "a header must be a name, a colon and a value on one line")
+            raise RefusedRequestError(400, "a header must be a name, a colon and a value on one line", line)
         fields.append((match[1], match[2]))
-    return fields
 
 
 def prefers_gzip(head: Head) -> bool:
@@ -167,16 +179,22 @@ class Handler(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         """Answer requests until the connection ends."""
-        head = None
+        head, is_empty = None, True
         try:
             while self._keeps_alive and not self.server.closing.is_set():
                 head = None
                 if (head := read_head(self.rfile)) is None:
+                    if is_empty:
+                        self.server.on_refusal(0, "an empty connection", b"")
                     break
+                is_empty = False
                 closes = any("close" in value.lower() for value in head.header_values("connection"))
                 self._keeps_alive = head.minor > 0 and not closes  # RFC 9112 section 9.3
                 self._answer(head)
         except RefusedRequestError as refusal:
+            if refusal.status != 500:  # a bug of the server is a problem already
+                received = refusal.received or (_head_bytes(head) if head is not None else b"")
+                self.server.on_refusal(refusal.status, str(refusal), received)
             self._refuse(refusal, has_body=head is None or head.method != "HEAD")
         except OSError:
             pass  # the client has left, or was idle for too long
@@ -320,6 +338,8 @@ def describe_bug(error: BaseException) -> str:
 class HTTPServer(socketserver.ThreadingTCPServer):
     """A threaded HTTP server that passes each complete request to *app*. *on_problem* gets a sentence about each bug.
 
+    *on_refusal* gets the status, the reason and the first bytes of each request that is refused.
+
     To prevent DNS rebinding, a Host header may name only a loopback host, the host in *address*, or one of *names*.
     """
 
@@ -327,9 +347,14 @@ class HTTPServer(socketserver.ThreadingTCPServer):
     request_queue_size = 128
 
     def __init__(
-        self, address: tuple[str, int], app: App, on_problem: Callable[[str], object], names: tuple[str, ...] = ()
+        self,
+        address: tuple[str, int],
+        app: App,
+        on_problem: Callable[[str], object],
+        names: tuple[str, ...] = (),
+        on_refusal: Callable[[int, str, bytes], object] = lambda status, reason, received: None,
     ) -> None:
-        self.app, self.on_problem = app, on_problem
+        self.app, self.on_problem, self.on_refusal = app, on_problem, on_refusal
         self.names = frozenset(name.lower().strip("[]") for name in (*_LOOPBACK_NAMES, address[0], *names))
         self.closing = threading.Event()
         self._connections: dict[threading.Thread, socket.socket] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -77,11 +78,28 @@ OnRecord = Callable[[Record], object] | None
 """A callback that is called with the record of each request that has ended."""
 
 
+_OURS = re.compile(rb"(?im)/orders/[^/\s]+/allocations|^[ \t]*(?:x-api-key|authorization)[ \t]*:")
+"""What shows that a refused request was meant for the API: the documented path, or a header with a key."""
+_TLS = b"\x16\x03"  # how a TLS connection begins
+_HOST = re.compile(rb"(?im)^host:[ \t]*(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,64})")
+
+
+def describe_refusal(status: int, reason: str, received: bytes) -> str:
+    """Return a sentence about a request that the HTTP server refused, with the option that would help."""
+    if received.startswith(_TLS):
+        reason = "a TLS connection was attempted: use http://, not https://"
+    elif status == 421:
+        host = match[1].decode("ascii").strip("[]") if (match := _HOST.search(received)) else "NAME"
+        reason += f": to accept it, give --name {host}, or names=({host!r},) in ServerSettings"
+    return f"a request was refused with {status} and is not in the log: {reason}"
+
+
 class Log:
     """The records of the requests in one test, or in one run of a server."""
 
     def __init__(self, source: str, on_record: OnRecord) -> None:
         self.records: list[Record] = []
+        self.refusals: list[str] = []
         self.published = 0
         self.aborted = threading.Event()
         self._source, self._on_record = source, on_record
@@ -129,6 +147,7 @@ class BaseServer(ABC):
 
     def __init__(self, engine: Engine, on_record: OnRecord) -> None:
         self.engine, self.url, self._on_record = engine, "", on_record
+        self.on_refusal: Callable[[str], object] = lambda sentence: None
         self._begin()
 
     def _begin(self, *keys: str) -> None:
@@ -199,6 +218,26 @@ class BaseServer(ABC):
     def problems(self) -> list[str]:
         """Sentences about failures that are not findings. Each sentence fails the test."""
         return list(self._problems)
+
+    def refuse(self, status: int, reason: str, received: bytes) -> None:
+        """Log a request that the HTTP server refused, of which it has *received* the first bytes.
+
+        It fails the test if it mentions the documented path or has a key, and is only listed otherwise. The *status* of
+        an empty connection is 0.
+        """
+        if not status:
+            self.on_refusal(reason)
+            return
+        sentence = describe_refusal(status, reason, received)
+        self.log.refusals.append(sentence)
+        if _OURS.search(received) or any(key and key.encode() in received for key in self._keys):
+            self.add_problem(sentence)
+        self.on_refusal(sentence)
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences about refused requests that do not fail the test, such as probes."""
+        return [sentence for sentence in self.log.refusals if sentence not in self._problems]
 
     def add_problem(self, sentence: str) -> None:
         """Add a sentence about a failure that is not a finding."""

@@ -16,16 +16,22 @@ from pytest_veeqo_alloc.server.state import Policy
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """The address, API key and policy of a fake. Port 0 selects a free port. Raise ValueError for an invalid port."""
+    """The address, API key and policy of a fake. Port 0 selects a free port. Raise ValueError for an invalid port.
+
+    The fake also accepts requests for the host names in *names*, such as the name of its container.
+    """
 
     host: str = "127.0.0.1"
     port: int = 0
     api_key: str = API_KEY
     policy: Policy = field(default_factory=Policy)
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.port, bool) or not isinstance(self.port, int) or not 0 <= self.port < 2**16:
             raise ValueError(f"port= must be a number from 0 to 65535, not {self.port!a}")
+        if isinstance(self.names, str) or not all(isinstance(name, str) for name in self.names):
+            raise ValueError(f"names= must be several host names, such as ('shop',), not {self.names!a:.60}")
 
 
 @contextmanager
@@ -39,12 +45,14 @@ def running(
             @functools.cache
             def open_elsewhere() -> str:
                 """Start a second host, to which no client may send its API key. Return the URL."""
-                other = stack.enter_context(HTTPServer(("127.0.0.1", 0), server.handle_elsewhere, server.add_problem))
+                other = stack.enter_context(
+                    HTTPServer(("127.0.0.1", 0), server.handle_elsewhere, server.add_problem, (), server.refuse)
+                )
                 # Both the host name and the port are different, since a client may compare only one of them.
                 return f"http://localhost:{other.port}"
 
             server.open_elsewhere = open_elsewhere
-        http_server = HTTPServer((host, port), app or server.handle, server.add_problem, names)
+        http_server = HTTPServer((host, port), app or server.handle, server.add_problem, names, server.refuse)
         server.url = http_server.url
         stack.enter_context(http_server)
         stack.callback(server.settle)

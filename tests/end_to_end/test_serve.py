@@ -6,11 +6,13 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -469,3 +471,17 @@ def test_command_behind_a_proxy_keeps_its_own_key(tmp_path: Path) -> None:
         )
         code = f"{CLIENT}\nprint(os.environ['VEEQO_ALLOC_API_KEY'])"
         assert run(tmp_path, *python(code), options=limits)[:2] == (0, "201\nthe key outside\n")
+
+
+def test_refused_call_is_printed_and_exits_1(tmp_path: Path) -> None:
+    with served(tmp_path) as process:
+        assert requests.get(process.url, headers={"Host": "shop"}, timeout=5).status_code == 421
+        assert process.line().endswith("give --name shop, or names=('shop',) in ServerSettings")
+        assert requests.post(process.url + PATH, headers={**HEADERS, "Host": "shop"}, timeout=5).status_code == 421
+        assert process.line().startswith("a request was refused with 421 and is not in the log")
+        address = urlsplit(process.url)
+        socket.create_connection((address.hostname, address.port)).close()
+        assert process.line() == "an empty connection"
+        assert process.stop() == 1
+        assert process.out.splitlines()[0] == "requests: 0, refused: 2, errors: 0, warnings: 0"
+        assert len(process.out.splitlines()) == 2

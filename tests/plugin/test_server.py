@@ -284,3 +284,31 @@ def test_stub_ends_with_its_test_and_an_unknown_call_is_a_warning(pytester: pyte
         "veeqo-alloc: warning: unknown-call at request GET /shipping/rates/[*]",
     ])  # fmt: skip
     result.stdout.no_fnmatch_line("*unknown-call at request GET /warehouses*")
+
+
+def test_refused_request_fails_the_test_and_a_probe_is_in_the_summary(pytester: pytest.Pytester) -> None:
+    result = run(pytester, """
+def test_call(veeqo_alloc_server):
+    assert requests.post(veeqo_alloc_server.url + "/orders/1/allocations", headers={"Host": "shop"}, timeout=5).status_code == 421
+
+def test_probe(veeqo_alloc_server):
+    assert requests.get(veeqo_alloc_server.url, headers={"Host": "shop"}, timeout=5).status_code == 421
+""")  # fmt: skip
+    result.assert_outcomes(passed=1, failed=1)
+    line = "a request was refused with 421 and is not in the log: the Host header names another server: to accept it, give --name shop*"
+    result.stdout.fnmatch_lines([f"veeqo-alloc: {line}", f"veeqo-alloc: warning: {line}"])
+
+
+def test_fixture_is_reached_under_the_name_of_a_container(pytester: pytest.Pytester) -> None:
+    result = run(pytester, """
+from pytest_veeqo_alloc import ServerSettings
+
+@pytest.fixture(scope="session")
+def veeqo_alloc_server_settings():
+    return ServerSettings(names=("shop",))
+
+def test_it(veeqo_alloc_server):
+    headers = {"Host": "shop:8080", "x-api-key": veeqo_alloc_server.api_key}
+    assert requests.post(veeqo_alloc_server.url + "/orders/1/allocations", json=GOOD, headers=headers, timeout=5).status_code == 201
+""")  # fmt: skip
+    result.assert_outcomes(passed=1)

@@ -15,9 +15,9 @@ from support.bodies import BODY, allocation_request
 from support.clients import NO_CERTIFICATES
 from support.fake import PATH, headers, raw_post, status_of, talk
 
-from pytest_veeqo_alloc import serve_fake
+from pytest_veeqo_alloc import ServerSettings, serve_fake
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.server.fake import Fake
+from pytest_veeqo_alloc.server.fake import API_KEY, Fake
 from pytest_veeqo_alloc.server.http_server import Handler, HTTPServer
 from pytest_veeqo_alloc.server.runner import running
 
@@ -292,3 +292,63 @@ def test_closing_leaves_no_thread_and_no_socket() -> None:
     slow.close()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((host, port), timeout=1)
+
+
+CALLS = {
+    "another name": ("Host: shop:8080\r\n", "the Host header names another server: to accept it, give --name shop, or names=('shop',) in ServerSettings"),
+    "a length with a unit": ("Content-Length: 12 bytes\r\n", "Content-Length must be one number of bytes"),
+    "a short body": ("Content-Length: 5000\r\n", "the body ended after 0 of 5000 bytes"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("more", "reason"), CALLS.values(), ids=CALLS)
+def test_refused_call_is_a_problem_with_the_reason(fake: Fake, more: str, reason: str) -> None:
+    status = status_of(talk(fake, raw_post(fake, body=b"", more=more)))
+    assert fake.problems == [f"a request was refused with {status} and is not in the log: {reason}"]
+    assert fake.notes == []
+    fake.reset()
+    assert fake.problems == []
+
+
+PROBES = {
+    "a probe": (b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n", "refused with 421"),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n", "use http://, not https://"),
+    "no HTTP": (b"HELO\r\n", "this is not an HTTP/1.1 request"),
+    "a broken header": (b"GET /x HTTP/1.1\r\nHost\r\n\r\n", "a header must be a name"),
+}
+
+
+@pytest.mark.parametrize(("data", "words"), PROBES.values(), ids=PROBES)
+def test_refused_probe_is_only_noted(fake: Fake, data: bytes, words: str) -> None:
+    talk(fake, data)
+    assert fake.problems == []
+    (note,) = fake.notes
+    assert words in note
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET /x HTTP/1.1\r\nX-API-KEY: a\r\nHost: shop\r\n\r\n",
+        b"GET /x HTTP/1.1\r\nAuthorization: Bearer a\r\nHost\r\n\r\n",
+        b"GET /x?key=" + API_KEY.encode() + b" HTTP/1.1\r\nHost: shop\r\n\r\n",
+        b"POST /api/orders/5/allocations HTTP/9.1\r\n\r\n",
+        b"POST http://shop/orders/5/allocations  HTTP/1.1\r\n\r\n",
+    ],
+)
+def test_refused_request_with_a_key_or_the_documented_path_is_a_problem(fake: Fake, data: bytes) -> None:
+    talk(fake, data)
+    assert len(fake.problems) == 1
+    assert API_KEY not in fake.problems[0]
+
+
+def test_host_that_is_not_a_name_is_not_shown(fake: Fake) -> None:
+    talk(fake, b"GET /x HTTP/1.1\r\nHost: \x1b[31m'\r\n\r\n")
+    assert "--name NAME" in fake.notes[0]
+
+
+def test_settings_name_further_hosts() -> None:
+    assert ServerSettings(names=("shop",)).names == ("shop",)
+    for names in ("shop", (5,)):
+        with pytest.raises(ValueError, match="names= must be several host names"):
+            ServerSettings(names=names)  # type: ignore[arg-type]  # on purpose
