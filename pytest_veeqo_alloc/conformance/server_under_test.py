@@ -62,6 +62,7 @@ ORDERS = 2_000
 """The number of orders of any id that tests may use."""
 _WAREHOUSE, _SELLABLES, _UNITS = 1784, (1226615, 1226616), 8
 _MAX_LINES, _WIDTH = 10, 500
+_NO_ORDER = ("not-an-order", "wrong-type", "null-value")
 _HINTS = {3: "redirects are not followed", 5: "find the cause in the server's log"}
 
 
@@ -242,6 +243,12 @@ class ServerUnderTest:
             for interaction in interactions
         )
 
+    def require(self, rule: str) -> None:
+        """Raise UncoveredError if responses to documented allocations break *rule*, which has a test of its own."""
+        found = (self._check(interaction, broken=False) for interaction in self.documented())
+        if any(finding.rule == rule for findings in found for finding in findings):
+            raise UncoveredError(f"responses to documented allocations break the rule {rule} already")
+
     def _check(self, interaction: Interaction, *, broken: bool) -> Findings:
         """Return all findings about *interaction*, which is counted once. Only the test of a rule reports its findings."""
         key, context = (id(interaction), broken), CheckContext(broken_request=broken)
@@ -290,7 +297,8 @@ def _body_defect(response: Response, findings: Findings) -> str:
     media_type = response.header("content-type")
     if media_type is not None and not is_json_type(media_type) and not read(response.body).readable:
         return "a body that is not JSON"
-    return "a body that is not an order" if any(finding.rule == "not-an-order" for finding in findings) else ""
+    is_other = any(finding.pointer == "" and finding.rule in _NO_ORDER for finding in findings)
+    return "a body that is not an order" if is_other else ""
 
 
 def _command(interaction: Interaction) -> str:

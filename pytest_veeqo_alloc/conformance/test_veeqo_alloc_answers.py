@@ -90,6 +90,7 @@ def test_large_ids_are_refused_or_answered_exactly(rule: str, _veeqo_alloc_serve
         line = {"sellable_id": order_id + 2, "quantity": 1}
         return server.post(order_id, {"allocation": {"warehouse_id": order_id + 1, "line_items_attributes": [line]}})
 
+    server.require(rule)
     server.assert_rule(rule, server.send_once("large ids", [partial(send, start) for start in LARGE]))
 
 

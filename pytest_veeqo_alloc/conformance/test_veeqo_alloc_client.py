@@ -92,7 +92,7 @@ ACCEPTABLE: Mapping[str, Prepare] = {
         Story(447452, allocations=(), placed_at="2017-09-25T17:04:52.266+01:00")
     ),
     "earlier allocation": _world(Story(447452, (Line(quantity=2),), (Allocation(warehouse_id=1785),))),
-    "partial allocation": _world(Story(447452, (Line(quantity=5, stock=(Stock(physical=3, allocated=2),)),), ())),
+    "partial allocation": _world(Story(447452, (Line(quantity=5, stock=(Stock(physical=6, allocated=2),)),), ())),
     "any Unicode": _world(Story(447452, allocations=(), customer=_UNICODE)),
     "large numbers": _world(Story(447452, (Line(stock=(Stock(physical=LARGEST_ID),)),), ())),
 }
@@ -173,7 +173,9 @@ def test_client_reports_failure(rule: str, case: str, _veeqo_alloc_client_under_
     """Check that after a failure, the client returns only if exactly the given allocation was made, and only once."""
     client, hidden = _veeqo_alloc_client_under_test, dict[str, list[str]]()
     for name, call in client.shared_calls(FAILURES[case]).items():
-        # A client that has not returned is the subject of the tests of time limits.
+        # Clients that have not returned, or that repeat a POST, are the subject of other tests.
+        if any(finding.rule == "repeated-post" for finding in call.findings):
+            continue
         if call.is_done and call.raised is None and (difference := next(call.differences(), "")):
             hidden.setdefault(difference, []).append(name)
     got = (f"a return without an exception after {', '.join(names)}: {made}" for made, names in hidden.items())

@@ -185,6 +185,7 @@ def test_huge_order_id_is_refused_or_answered_exactly(
 def test_unknown_id_is_refused_or_allocated(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
     """Check that no sellable is left out, and no warehouse replaced, because it is unknown."""
     server = _veeqo_alloc_server_under_test
+    server.require(rule)
     server.assert_rule(rule, map(_of_last_line, server.send_once("unknown", _unknown(server))))
 
 

@@ -68,6 +68,7 @@ def shown_units(interaction: Interaction, sellable: int) -> int | None:
 @follows("allocations-not-accumulated")
 def test_allocations_add_up(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
     """Check that each response shows the units that were allocated before as well, with several orders in turn."""
+    _veeqo_alloc_server_under_test.require("allocation-quantity")
     orders = _orders(_veeqo_alloc_server_under_test, 2, (2, 5), (1, 4), (1, 2))
     tried: list[tuple[Interaction, Breach | None]] = []
     for quantity, index in STEPS:
@@ -140,6 +141,7 @@ def test_simultaneous_allocations_are_all_kept(rule: str, _veeqo_alloc_server_un
         raise UncoveredError(
             "an application in this process gets one request after the other: return the URL of a server"
         )
+    _veeqo_alloc_server_under_test.require("allocation-quantity")
     (order,) = _orders(_veeqo_alloc_server_under_test, 1, (1, CONCURRENT + 2), (1, 4))
     count = int(min(CONCURRENT, _left(order, 0) - 2))
     _, _, first = order.allocate()
@@ -160,6 +162,7 @@ def test_simultaneous_allocations_are_all_kept(rule: str, _veeqo_alloc_server_un
 def test_refused_request_changes_nothing(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
     """Check that a refused request does not allocate its first line item, by posting a valid one after it."""
     server = _veeqo_alloc_server_under_test
+    server.require("allocation-quantity")
     (order,) = _orders(server, 1, (2, 6), (1, 6), (1, 3))
     _, _, after = order.allocate()
     tried: list[tuple[Interaction, Breach | None]] = []

@@ -88,7 +88,11 @@ class CorrectServer:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         try:
+            if "HTTP_TRANSFER_ENCODING" in environ:  # WSGI has no end of a body without a length
+                raise RejectedError(411)
             status, headers, text = self.respond(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ, body)
+        except RejectedError as rejection:
+            status, headers, text = self.rejected(rejection.status, rejection.message)
         except Exception:
             status, headers, text = 500, {"Content-Type": "text/plain"}, traceback.format_exc().encode()
         start_response(f"{status} X", [*headers.items(), ("Content-Length", str(len(text)))])

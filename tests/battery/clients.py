@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import http.client
 import json
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -145,6 +145,8 @@ def _following_redirects(self: CorrectClient, path: str, body: bytes) -> tuple[i
 def _hiding_errors(self: CorrectClient, order_id: int, warehouse_id: int, line_items: Lines) -> Any:
     try:
         return CorrectClient.__call__(self, order_id, warehouse_id, line_items)
+    except TimeoutError:
+        raise
     except (OSError, http.client.HTTPException):
         return None
 
@@ -170,45 +172,91 @@ def _requiring(check: Callable[[Any], bool]) -> Callable[..., Any]:
     return parse
 
 
-REQUEST_TEST, RESPONSE_TEST = "test_request_follows_rule", "test_client_accepts_response"
-DEFECTS: dict[str, tuple[str, type[CorrectClient]]] = {
-    "bare body": (f"{REQUEST_TEST}[request-not-wrapped]", defective_client(body=lambda self, warehouse_id, lines: json.dumps({"warehouse_id": warehouse_id, "line_items_attributes": lines}).encode())),
-    "ids in quotes": (f"{REQUEST_TEST}[line-item-shape]", defective_client(body=lambda self, warehouse_id, lines: CorrectClient.body(self, warehouse_id, [{**line, "sellable_id": str(line["sellable_id"])} for line in lines]))),
-    "warehouse in quotes": (f"{REQUEST_TEST}[wrong-type]", defective_client(body=lambda self, warehouse_id, lines: CorrectClient.body(self, str(warehouse_id), lines))),  # type: ignore[arg-type]  # that is the defect
-    "null warehouse": (f"{REQUEST_TEST}[null-value]", defective_client(body=lambda self, warehouse_id, lines: CorrectClient.body(self, None, lines))),  # type: ignore[arg-type]  # that is the defect
-    "no warehouse": (f"{REQUEST_TEST}[required-field]", defective_client(body=lambda self, warehouse_id, lines: json.dumps({"allocation": {"line_items_attributes": lines}}).encode())),
-    "undocumented note": (f"{REQUEST_TEST}[undocumented-field]", defective_client(body=lambda self, warehouse_id, lines: CorrectClient.body(self, warehouse_id, lines)[:-1] + b', "note": ""}')),
-    "no line": (f"{REQUEST_TEST}[line-items-empty]", defective_client(body=lambda self, warehouse_id, lines: CorrectClient.body(self, warehouse_id, []))),
-    "no body": (f"{REQUEST_TEST}[body-missing]", defective_client(body=lambda self, warehouse_id, lines: b"")),
-    "form body": (f"{REQUEST_TEST}[not-json]", defective_client(body=lambda self, warehouse_id, lines: f"warehouse_id={warehouse_id}".encode())),
-    "PUT": (f"{REQUEST_TEST}[wrong-method]", defective_client(method="PUT")),
-    "trailing slash": (f"{REQUEST_TEST}[wrong-path]", defective_client(path=lambda self, order_id: f"/orders/{order_id}/allocations/")),
-    "order number": (f"{REQUEST_TEST}[order-id-not-integer]", defective_client(path=lambda self, order_id: f"/orders/P-{order_id}/allocations")),
-    "text/plain": (f"{REQUEST_TEST}[request-media-type]", defective_client(headers=lambda self: {**CorrectClient.headers(self), "content-type": "text/plain"})),
-    "key in the URL": (f"{REQUEST_TEST}[key-in-url]", defective_client(path=lambda self, order_id: f"/orders/{order_id}/allocations?api_key={self.key}")),
-    "query parameter": (f"{REQUEST_TEST}[undocumented-query]", defective_client(path=lambda self, order_id: f"/orders/{order_id}/allocations?notify=1")),
-    "no key": (f"{REQUEST_TEST}[api-key-missing]", defective_client(headers=lambda self: {"content-type": "application/json"})),
-    "one unit of everything": ("test_client_sends_the_given_allocation", defective_client(body=lambda self, warehouse_id, lines: CorrectClient.body(self, warehouse_id, [{**line, "quantity": 1} for line in lines]))),
-    "prints the key": ("test_client_does_not_show_the_key", defective_client(headers=_printing_the_key)),
-    "shows the key in its error": ("test_client_does_not_show_the_key", defective_client(parse=_revealing_the_key)),
-    "does not decode gzip": (f"{RESPONSE_TEST}[compressed body]", defective_client(decode=lambda self, headers, body: body)),
-    "rejects an undocumented member": (f"{RESPONSE_TEST}[undocumented member]", defective_client(parse=_requiring(lambda order: "not_documented" not in order["allocations"][0]))),
-    "requires members that are gone since 2026": (f"{RESPONSE_TEST}[members observed in 2026]", defective_client(parse=_requiring(lambda order: len(order) == 41))),
-    "rejects a partial allocation": ("test_client_accepts_order[partial allocation]", defective_client(parse=_requiring(lambda order: bool(order["allocated_completely"])))),
-    "requires ASCII": ("test_client_accepts_order[any Unicode]", defective_client(parse=_requiring(lambda order: order["deliver_to"]["first_name"].isascii()))),
-    "requires 32-bit integers": ("test_client_accepts_order[large numbers]", defective_client(parse=_requiring(lambda order: all(line["quantity"] < 2**31 for line in order["line_items"])))),
-    "accepts a 422": ("test_client_reports_error_status[422]", defective_client(parse=lambda self, status, headers, body: body)),
-    "accepts any response": ("test_client_reports_html_page", defective_client(parse=lambda self, status, headers, body: body)),
-    "does not read the response": ("test_client_reports_broken_response[truncated-json]", defective_client(parse=lambda self, status, headers, body: body)),
-    "hides a broken response": ("test_client_reports_broken_response[reset-within-body]", defective_client(__call__=_hiding_errors)),
-    "retries after a 500": ("test_client_does_not_repeat_post[server-error]", defective_client(__call__=_retrying(2, lambda what: what == 500))),
-    "retries after a 503": ("test_client_does_not_repeat_post[service-unavailable]", defective_client(__call__=_retrying(2, lambda what: what == 503))),
-    "retries after a timeout": ("test_client_does_not_repeat_post[slow-headers]", defective_client(__call__=_retrying(2, lambda what: isinstance(what, TimeoutError)))),
-    "retries after a reset": ("test_client_does_not_repeat_post[reset-before-headers]", defective_client(__call__=_retrying(2, lambda what: isinstance(what, ConnectionError)))),
-    "sends the key to another host": ("test_client_sends_the_key_to_no_other_host", defective_client(send=_following_redirects)),
-    "has no timeout": ("test_client_times_out[slow-headers]", defective_client(timeout=None)),
+def _accepting(is_accepted: Callable[[int], bool]) -> Callable[..., Any]:
+    """Return a method that accepts certain statuses, and reads a body only if it is declared as JSON."""
+
+    def parse(self: CorrectClient, status: int, headers: dict[str, str], body: bytes) -> Any:
+        if not is_accepted(status):
+            raise ClientError(status)
+        return json.loads(body) if "json" in headers.get("content-type", "") else body
+
+    return parse
+
+
+def _waiting_out_429(self: CorrectClient, order_id: int, warehouse_id: int, line_items: Lines) -> Any:
+    while True:
+        status, headers, body = self.send(self.path(order_id), self.body(warehouse_id, line_items))
+        if status != 429:
+            return self.parse(status, headers, self.decode(headers, body))
+        time.sleep(0.01)
+
+
+def _allocating_twice(self: CorrectClient, order_id: int, warehouse_id: int, line_items: Lines) -> Any:
+    CorrectClient.__call__(self, order_id, warehouse_id, line_items)
+    return CorrectClient.__call__(self, order_id, warehouse_id, line_items)
+
+
+def request_test(rule: str) -> str:
+    """Return the test that checks *rule* in the requests of a client."""
+    return f"test_request_follows_rule[{rule}]"
+
+
+def accepting_test(case: str) -> str:
+    """Return the test that fails if the client fails after *case*, a success."""
+    return f"test_client_accepts_response[client-rejects-documented-answer-{case}]"
+
+
+def failure_test(case: str) -> str:
+    """Return the test that fails if the client reports no failure after *case*."""
+    return f"test_client_reports_failure[client-hides-failure-{case}]"
+
+
+CHANGES_TEST = "test_client_sends_the_given_allocation[client-changes-allocation]"
+KEY_TEST = "test_client_does_not_show_the_key[client-shows-key]"
+REPEAT_TEST = "test_client_does_not_repeat_post[repeated-post]"
+DEFECTS: dict[str, tuple[str | tuple[str, ...], type[CorrectClient]]] = {
+    "bare body": (request_test("request-not-wrapped"), defective_client(body=lambda self, warehouse_id, lines: json.dumps({"warehouse_id": warehouse_id, "line_items_attributes": lines}).encode())),
+    "ids in quotes": (request_test("line-item-shape"), defective_client(body=lambda self, warehouse_id, lines: CorrectClient.body(self, warehouse_id, [{**line, "sellable_id": str(line["sellable_id"])} for line in lines]))),
+    "warehouse in quotes": (request_test("wrong-type"), defective_client(body=lambda self, warehouse_id, lines: CorrectClient.body(self, str(warehouse_id), lines))),  # type: ignore[arg-type]  # that is the defect
+    "null warehouse": (request_test("null-value"), defective_client(body=lambda self, warehouse_id, lines: CorrectClient.body(self, None, lines))),  # type: ignore[arg-type]  # that is the defect
+    "no warehouse": (request_test("required-field"), defective_client(body=lambda self, warehouse_id, lines: json.dumps({"allocation": {"line_items_attributes": lines}}).encode())),
+    "undocumented note": (request_test("undocumented-field"), defective_client(body=lambda self, warehouse_id, lines: CorrectClient.body(self, warehouse_id, lines)[:-1] + b', "note": ""}')),
+    "no line": (request_test("line-items-empty"), defective_client(body=lambda self, warehouse_id, lines: CorrectClient.body(self, warehouse_id, []))),
+    "no body": (request_test("body-missing"), defective_client(body=lambda self, warehouse_id, lines: b"")),
+    "form body": (request_test("not-json"), defective_client(body=lambda self, warehouse_id, lines: f"warehouse_id={warehouse_id}".encode())),
+    "PUT": (request_test("wrong-method"), defective_client(method="PUT")),
+    "trailing slash": (request_test("wrong-path"), defective_client(path=lambda self, order_id: f"/orders/{order_id}/allocations/")),
+    "order number": (request_test("order-id-not-integer"), defective_client(path=lambda self, order_id: f"/orders/P-{order_id}/allocations")),
+    "text/plain": (request_test("request-media-type"), defective_client(headers=lambda self: {**CorrectClient.headers(self), "content-type": "text/plain"})),
+    "key in the URL": (request_test("key-in-url"), defective_client(path=lambda self, order_id: f"/orders/{order_id}/allocations?api_key={self.key}")),
+    "query parameter": (request_test("undocumented-query"), defective_client(path=lambda self, order_id: f"/orders/{order_id}/allocations?notify=1")),
+    "no key": (request_test("api-key-missing"), defective_client(headers=lambda self: {"content-type": "application/json"})),
+    "one unit of everything": (CHANGES_TEST, defective_client(body=lambda self, warehouse_id, lines: CorrectClient.body(self, warehouse_id, [{**line, "quantity": 1} for line in lines]))),
+    "allocates twice": (CHANGES_TEST, defective_client(__call__=_allocating_twice)),
+    "prints the key": (KEY_TEST, defective_client(headers=_printing_the_key)),
+    "shows the key in its error": (KEY_TEST, defective_client(parse=_revealing_the_key)),
+    "fails after every success": (accepting_test("documented response"), defective_client(parse=_requiring(lambda order: False))),
+    "does not decode gzip": (accepting_test("compressed body"), defective_client(headers=lambda self: {**CorrectClient.headers(self), "accept-encoding": "gzip"}, decode=lambda self, headers, body: body)),
+    "rejects an undocumented member": (accepting_test("undocumented member"), defective_client(parse=_requiring(lambda order: "not_documented" not in order["allocations"][0]))),
+    "requires members that are gone since 2026": (accepting_test("members observed in 2026"), defective_client(parse=_requiring(lambda order: len(order) == 41))),
+    "rejects a partial allocation": (accepting_test("partial allocation"), defective_client(parse=_requiring(lambda order: bool(order["allocated_completely"])))),
+    "requires ASCII": (accepting_test("any Unicode"), defective_client(parse=_requiring(lambda order: ((order["deliver_to"] or {}).get("first_name") or "").isascii()))),
+    "requires 32-bit integers": (accepting_test("large numbers"), defective_client(parse=_requiring(lambda order: all((line["sellable"]["stock_level_at_all_warehouses"] or 0) < 2**31 for line in order["line_items"])))),
+    "accepts a 422": (failure_test("error status"), defective_client(parse=_accepting(lambda status: status in (201, 422)))),
+    "accepts a redirect": (failure_test("redirect"), defective_client(parse=_accepting(lambda status: status in (201, 307)))),
+    "accepts a page": (failure_test("page"), defective_client(parse=_accepting(lambda status: status in (200, 201)))),
+    "does not read the response": (failure_test("incomplete response"), defective_client(parse=lambda self, status, headers, body: body if status == 201 else CorrectClient.parse(self, status, headers, body))),
+    "checks nothing": (tuple(map(failure_test, ("error status", "incomplete response", "redirect", "page"))), defective_client(parse=lambda self, status, headers, body: body)),
+    "hides a broken response": (failure_test("incomplete response"), defective_client(__call__=_hiding_errors)),
+    "retries after a 500": (REPEAT_TEST, defective_client(__call__=_retrying(2, lambda what: what == 500))),
+    "retries after a 503": (REPEAT_TEST, defective_client(__call__=_retrying(2, lambda what: what == 503))),
+    "retries after a timeout": (REPEAT_TEST, defective_client(__call__=_retrying(2, lambda what: isinstance(what, TimeoutError)))),
+    "retries after a reset": (REPEAT_TEST, defective_client(__call__=_retrying(2, lambda what: isinstance(what, ConnectionError)))),
+    "sends the key to another host": ("test_client_sends_the_key_to_no_other_host[key-sent-elsewhere]", defective_client(send=_following_redirects)),
+    "waits out every 429": ("test_client_gives_up_to_retry[client-retries-forever]", defective_client(__call__=_waiting_out_429)),
+    "has no timeout": ("test_client_gives_up_a_slow_response[client-without-timeout]", defective_client(timeout=None)),
 }  # fmt: skip
-"""The defects by name: the test that must fail, and `make_client`."""
+"""The defects by name: the tests that must fail, and `make_client`. One that names several tests lacks what each asks for."""
 
 
 def defective(name: str) -> type[CorrectClient]:
@@ -235,10 +283,10 @@ def sends_nothing(base_url: str, api_key: str) -> Any:
     return lambda order_id, warehouse_id, line_items: {"id": order_id}
 
 
-def sleeps(base_url: str, api_key: str) -> Any:
-    async def allocate(order_id: int, warehouse_id: int, line_items: Lines) -> Any:
-        await asyncio.sleep(0)
-        time.sleep(30)
+def never_returns(base_url: str, api_key: str) -> Any:
+    def allocate(order_id: int, warehouse_id: int, line_items: Lines) -> Any:
+        CorrectClient(base_url, api_key)(order_id, warehouse_id, line_items)
+        threading.Event().wait()
 
     return allocate
 

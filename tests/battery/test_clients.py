@@ -1,55 +1,39 @@
-"""Each defect of a client fails the conformance test that names it and no control test; correct clients pass."""
+"""Each defect of a client fails the conformance test that is named after it, and no other; correct clients pass."""
 
 from __future__ import annotations
-
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from battery.clients import CORRECT, DEFECTS
+from battery.outcomes import as_set, failed_tests
 
 SUITE = "pytest_veeqo_alloc.conformance"
 MODULE = "test_veeqo_alloc_client"
-CONTROL, OTHER_CONTROL = "test_client_accepts_response[chunked body]", "test_request_follows_rule[duplicate-key]"
-ABOUT_REQUESTS = ("test_request_follows_rule[", "test_client_sends_the_given")
 
 
-def run_suite(
-    folder: Path, *options: str, tests: tuple[str, ...] = (), hook: str = ""
-) -> subprocess.CompletedProcess[str]:
+def run_suite(pytester: pytest.Pytester, *options: str, hook: str = "") -> pytest.RunResult:
+    """Run the half of the conformance suite that is about clients in this process: an import costs more."""
     if hook:
-        (folder / "tests").mkdir()
-        (folder / "tests" / "conftest.py").write_text(hook, encoding="utf-8")
-    named = [f"{SUITE}.{MODULE}::{test}" for test in tests] or [f"{SUITE}.{MODULE}"]
-    command = [sys.executable, "-m", "pytest", "--pyargs", *named, "-q", "-p", "pytest_veeqo_alloc.plugin", "-W", "error", "-p", "no:cacheprovider",
-               "--veeqo-alloc-profile=strict", "--veeqo-alloc-client-timeout=1", *options]  # fmt: skip
-    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": path}
-    environment.pop("COV_CORE_SOURCE", None)
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
-    )
+        pytester.makeconftest(hook)
+    return pytester.runpytest_inprocess(
+        "--pyargs", f"{SUITE}.{MODULE}", "-q", "-p", "no:cacheprovider", "-W", "error", "--rootdir=.",
+        "--veeqo-alloc-profile=strict", "--veeqo-alloc-client-timeout=1", *options,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("library", CORRECT)
-def test_correct_client_passes(library: str, tmp_path: Path) -> None:
-    done = run_suite(tmp_path, f"--veeqo-alloc-client=battery.clients:{CORRECT[library]}")
-    assert done.returncode == 0, done.stdout
-    assert "skipped" not in done.stdout
+def test_correct_client_passes(library: str, pytester: pytest.Pytester) -> None:
+    result = run_suite(pytester, f"--veeqo-alloc-client=battery.clients:{CORRECT[library]}")
+    assert result.parseoutcomes().keys() == {"passed"}
 
 
 @pytest.mark.parametrize("name", DEFECTS)
-def test_defect_fails_the_test_that_names_it(name: str, tmp_path: Path) -> None:
-    test, _ = DEFECTS[name]
-    control = OTHER_CONTROL if test.startswith(ABOUT_REQUESTS) else CONTROL
+def test_defect_fails_the_test_that_is_named_after_it(name: str, pytester: pytest.Pytester) -> None:
+    tests, _ = DEFECTS[name]
     hook = f"from battery.clients import defective\n\ndef pytest_veeqo_alloc_client(request):\n    return defective({name!r})\n"
-    done = run_suite(tmp_path, tests=(test, control), hook=hook)
-    assert f"FAILED {MODULE}.py::{test}" in done.stdout, done.stdout
-    assert "1 failed, 1 passed" in done.stdout, done.stdout
-    assert "fake-key-for-tests" not in done.stdout
+    result = run_suite(pytester, hook=hook)
+    assert failed_tests(result) == {f"{MODULE}::{test}" for test in as_set(tests)}, result.stdout.str()
+    result.stdout.no_fnmatch_line("*fake-key-for-tests*")
 
 
 UNUSABLE = {
@@ -64,22 +48,29 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("name", UNUSABLE)
-def test_unusable_client_stops_the_run_with_one_sentence(name: str, tmp_path: Path) -> None:
+def test_unusable_client_stops_the_run_with_one_sentence(name: str, pytester: pytest.Pytester) -> None:
     option, sentence = UNUSABLE[name]
-    done = run_suite(tmp_path, f"--veeqo-alloc-client={option}")
-    assert sentence in done.stdout, done.stdout
-    assert "Traceback" not in done.stdout
-    assert done.stdout.count(sentence) <= 3, done.stdout
-    assert done.returncode == 1
+    result = run_suite(pytester, f"--veeqo-alloc-client={option}")
+    text = result.stdout.str()
+    assert sentence in text
+    assert "Traceback" not in text
+    assert text.count(sentence) <= 3
+    assert result.ret == 1
 
 
-def test_client_that_sends_nothing_is_reported(tmp_path: Path) -> None:
-    done = run_suite(
-        tmp_path, "--veeqo-alloc-client=battery.clients:sends_nothing", tests=("test_request_follows_rule[wrong-type]",)
-    )
-    assert "the client sent no request to the given base URL" in done.stdout
-
-
-def test_client_that_never_returns_is_reported(tmp_path: Path) -> None:
-    done = run_suite(tmp_path, "--veeqo-alloc-client=battery.clients:sleeps", tests=(CONTROL,))
-    assert "the client did not give up within 1 seconds (--veeqo-alloc-client-timeout)" in done.stdout
+@pytest.mark.parametrize(
+    ("client", "sentence"),
+    [
+        (
+            "sends_nothing",
+            "the client sends no request to the URL that it is given; use base_url; if the environment *",
+        ),
+        ("never_returns", "the client does not return within 1 seconds of a documented response"),
+    ],
+    ids=["sends nothing", "never returns"],
+)
+def test_client_without_an_outcome_stops_the_run(client: str, sentence: str, pytester: pytest.Pytester) -> None:
+    result = run_suite(pytester, f"--veeqo-alloc-client=battery.clients:{client}")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines([f"*veeqo-alloc: {sentence}"])
+    result.stdout.no_fnmatch_line("*Traceback*")

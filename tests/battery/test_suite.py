@@ -59,13 +59,13 @@ def test_bundled_fake_and_reference_client_pass(pytester: pytest.Pytester, optio
 
 def test_suite_is_collected_with_other_naming_patterns(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\npython_files = check_*.py\npython_functions = check_*\n")
-    for named, count in ((SUITE, 150), (f"{SUITE}.test_veeqo_alloc_state", 3)):
+    for named, count in ((SUITE, 110), (f"{SUITE}.test_veeqo_alloc_state", 2)):
         collected = [line for line in run(pytester, "--collect-only", "-q", tests=named).outlines if "::test_" in line]
         assert len(collected) >= count
 
 
 def test_ids_do_not_depend_on_how_the_suite_is_named(pytester: pytest.Pytester) -> None:
-    one = "test_veeqo_alloc_state.py::test_repeated_allocation_is_no_server_error"
+    one = "test_veeqo_alloc_state.py::test_allocations_add_up[allocations-not-accumulated]"
     for named in (SUITE, f"{SUITE}.test_veeqo_alloc_state"):
         assert one in run(pytester, "--collect-only", "-q", tests=named).outlines
 
@@ -86,7 +86,7 @@ def test_server_in_another_process_is_tested_through_the_guards(pytester: pytest
     assert outcomes["failed"] == 1, "the fake takes a bare request where it is not strict"
     result.stdout.fnmatch_lines([
         "veeqo-alloc: profile documented, target http://127.0.0.1:*",
-        "*FAILED *test_broken_request_is_rejected?request-not-wrapped?*",
+        "FAILED *::test_broken_request_is_refused?broken-request-accepted-request-not-wrapped?*",
     ])  # fmt: skip
     assert list(pytester.path.glob("veeqo-alloc-journal-127.0.0.1-*.jsonl"))
 
@@ -100,8 +100,8 @@ def test_tests_beyond_budget_and_pool_are_skipped_and_listed(pytester: pytest.Py
         assert len([i for i in server.interactions if i.request is not None and i.request.method == "POST"]) == 2
         server.reset()
     result.stdout.fnmatch_lines([
-        "veeqo-alloc: INCOMPLETE: * tests could not be run against this server",
-        "veeqo-alloc:   the order pool has no unused order with 2 sellable(s) of 1 unit(s) each: *",
+        "veeqo-alloc: INCOMPLETE: * tests could not be run",
+        "veeqo-alloc:   the order pool has no unused order with 1 sellable(s) of 1 unit(s) each: *",
         "veeqo-alloc:   the budget of 2 writes is spent (--veeqo-alloc-max-writes): *",
     ])  # fmt: skip
 
@@ -116,33 +116,12 @@ def test_client_tests_are_skipped_without_a_client(pytester: pytest.Pytester) ->
     ])  # fmt: skip
 
 
-class _Page(http.server.BaseHTTPRequestHandler):
-    status, location = 200, ""
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.send_response(self.status)
-        self.send_header("Content-Type", "text/html")
-        self.send_header("Content-Length", "13")
-        if self.location:
-            self.send_header("Location", self.location)
-        self.end_headers()
-        self.wfile.write(b"<html></html>")
-
+class _Reset(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.do_POST()
+        self.connection.close()
 
     def log_message(self, *args: object) -> None:
         pass
-
-
-class _RedirectLoop(_Page):
-    status, location = 302, "/orders/7000001/allocations"
-
-
-class _Reset(_Page):
-    def do_POST(self) -> None:
-        self.connection.close()
 
 
 @contextmanager
@@ -163,8 +142,6 @@ def untrusted_certificate() -> Iterator[str]:
 UNUSABLE_TARGETS = {
     "down": (closed_port, "GET to 127.0.0.1:* got no response: connection refused"),
     "resets": (lambda: serving(_Reset), "GET to 127.0.0.1:* got no response: connection broken or response not HTTP"),
-    "a page": (lambda: serving(_Page), "*answered a documented allocation to order 7000001 with 200 and a body that is not JSON: check the URL*"),
-    "a circle": (lambda: serving(_RedirectLoop), "*answered a documented allocation to order 7000001 with 302 and a body that is not JSON: redirects are not followed"),
     "a bad certificate": (untrusted_certificate, "GET to 127.0.0.1:* got no response: TLS certificate not trusted"),
 }  # fmt: skip
 
@@ -190,7 +167,7 @@ def test_unusable_target_stops_the_run_with_one_sentence(pytester: pytest.Pytest
     target, sentence = UNUSABLE_TARGETS[name]
     with target() as url:
         result = run(pytester, *at(url, "-p", "no:randomly"))
-    result.assert_outcomes(failed=1)
+    assert {**result.parseoutcomes(), "deselected": 0} == {"errors": 1, "deselected": 0}
     result.stdout.fnmatch_lines([f"veeqo-alloc: {sentence}"])
     result.stdout.no_fnmatch_line("*Traceback*")
 
@@ -213,14 +190,14 @@ def test_requests_example_passes_its_test_and_the_suite(pytester: pytest.Pyteste
     copy_example(pytester, "client_requests")
     pytester.runpytest_subprocess(*STRICT_OPTIONS).assert_outcomes(passed=2)
     result = run(pytester)
-    assert result.parseoutcomes().keys() == {"passed", "skipped"}
+    assert result.parseoutcomes().keys() == {"passed", "deselected"}
     result.stdout.fnmatch_lines(["veeqo-alloc: *client from the hook"])
 
 
 def test_httpx_example_passes_the_suite(pytester: pytest.Pytester) -> None:
     copy_example(pytester, "client_httpx")
     result = run(pytester)
-    assert result.parseoutcomes().keys() == {"passed", "skipped"}
+    assert result.parseoutcomes().keys() == {"passed", "deselected"}
     result.stdout.fnmatch_lines(["veeqo-alloc: *client shop_async:make_client"])
 
 
@@ -228,7 +205,9 @@ def test_example_with_its_own_test_file_passes(pytester: pytest.Pytester) -> Non
     copy_example(pytester, "own_file")
     result = pytester.runpytest_subprocess("-v", *STRICT_OPTIONS, timeout=120)
     assert result.parseoutcomes().keys() == {"passed", "xfailed"}
-    result.stdout.fnmatch_lines(["test_contract.py::test_client_sends_the_key_to_no_other_host PASSED*"])
+    result.stdout.fnmatch_lines(
+        ["test_contract.py::test_client_sends_the_key_to_no_other_host?key-sent-elsewhere? PASSED*"]
+    )
 
 
 @pytest.mark.parametrize("options", [(), ("--fixed",)], ids=["bug", "fixed"])
