@@ -6,6 +6,7 @@ import ipaddress
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any
 from unittest import mock
 
@@ -13,6 +14,9 @@ from pytest_veeqo_alloc.live.permission import host_and_port
 
 ConnectionRule = Callable[[str, int], bool]
 """A function that takes a host (a name or an address) and a port, and returns whether a connection is permitted."""
+
+_makes_pair: ContextVar[bool] = ContextVar("veeqo_alloc_makes_pair", default=False)
+"""Whether this thread is in `socket.socketpair`, which connects over the loopback interface where there is no other way."""
 
 
 class NetworkBlockedError(RuntimeError):
@@ -24,15 +28,23 @@ class NetworkBlockedError(RuntimeError):
 @contextmanager
 def guard_network(may_connect: ConnectionRule, may_look_up: Callable[[str], bool], message: str) -> Iterator[None]:
     """Raise NetworkBlockedError with *message* if code in the block connects or looks up a name without permission."""
-    real_lookup = socket.getaddrinfo
+    real_lookup, real_pair = socket.getaddrinfo, socket.socketpair
 
     def lookup(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
         if not _is_address(host) and not may_look_up(_name(host)):
             raise NetworkBlockedError(message)
         return real_lookup(host, port, *args, **kwargs)
 
+    def make_pair(*args: Any, **kwargs: Any) -> tuple[socket.socket, socket.socket]:
+        token = _makes_pair.set(True)
+        try:
+            return real_pair(*args, **kwargs)
+        finally:
+            _makes_pair.reset(token)
+
     methods: dict[str, Any] = {name: _guarded(name, may_connect, message) for name in ("connect", "connect_ex")}
-    with mock.patch.multiple(socket.socket, **methods), mock.patch.object(socket, "getaddrinfo", lookup):
+    functions: dict[str, Any] = {"getaddrinfo": lookup, "socketpair": make_pair}
+    with mock.patch.multiple(socket.socket, **methods), mock.patch.multiple(socket, **functions):
         yield
 
 
@@ -41,7 +53,7 @@ def _guarded(method: str, may_connect: ConnectionRule, message: str) -> Callable
 
     def connect(self: socket.socket, address: Any) -> Any:
         is_inet = self.family in (socket.AF_INET, socket.AF_INET6)
-        if is_inet and not may_connect(_name(address[0]), address[1]):
+        if is_inet and not _makes_pair.get() and not may_connect(_name(address[0]), address[1]):
             self.close()  # clients close the socket only after an OSError
             raise NetworkBlockedError(message)
         return real(self, address)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import ipaddress
 import json
 import logging
+import re
 import sys
 import uuid
 from collections.abc import Callable, Collection, Iterator
@@ -46,6 +48,7 @@ from pytest_veeqo_alloc.spec.loader import operation_matches, tables
 
 _MATCHER = "veeqo_alloc"
 _SEEN = "veeqo_alloc_seen"
+_NO_BRACKETS = re.compile(r"([a-z]+://)([^][/?#@]*?:[^][/?#@]*?)(:[0-9]+)?(?=[/?#]|$)")
 _ESCAPED = (
     "a call bypassed the cassette {name!a} and was blocked: share one HTTP session between all threads, or name the "
     "host in allow_hosts= if the test needs the call"
@@ -115,7 +118,17 @@ def request_of(request: Any) -> Request:
     members = body.values() if isinstance(body, dict) else ()
     if any(isinstance(value, (dict, list)) for value in members) and "content-type" not in request.headers:
         headers = (*headers, ("Content-Type", "application/json"))
-    return Request(request.method, request.uri, headers, _body_bytes(body))
+    return Request(request.method, _with_brackets(request.uri), headers, _body_bytes(body))
+
+
+def _with_brackets(url: str) -> str:
+    """Return *url* with the brackets around an IPv6 address that vcrpy leaves out for urllib3."""
+    if match := _NO_BRACKETS.match(url):
+        scheme, host, port = match.groups("")
+        for address, suffix in ((host, port), (host + port, "")):
+            with contextlib.suppress(ValueError):
+                return f"{scheme}[{ipaddress.IPv6Address(address)}]{suffix}{url[match.end() :]}"
+    return url
 
 
 def response_of(response: Any) -> Response:
@@ -338,7 +351,8 @@ class CassettePlayer:
 
     def _is_allowed(self, host: str, port: int) -> bool:
         """Return whether calls to *host* bypass the cassette: they are neither played nor recorded."""
-        return self._hosts.allow(host, port) or f"{host}:{port}" in self._own_servers
+        own = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return self._hosts.allow(host, port) or own in self._own_servers
 
     def _may_connect(self, host: str, port: int) -> bool:
         target = None if _admission.get() is None else self._target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import gzip
 import json
@@ -35,6 +36,8 @@ from pytest_veeqo_alloc.recording.matching import UnmatchedRequestError
 from pytest_veeqo_alloc.recording.network_guard import NetworkBlockedError
 from pytest_veeqo_alloc.recording.paths import CassetteError, bundled_names
 from pytest_veeqo_alloc.recording.session import Cassettes
+from pytest_veeqo_alloc.server.fake import Fake
+from pytest_veeqo_alloc.server.runner import running
 from pytest_veeqo_alloc.spec.loader import read_shipped_text, shipped_folder
 
 URL = "https://shop.example.net/veeqo/orders/99/allocations"
@@ -386,6 +389,68 @@ def test_allowed_host_can_be_called_besides_the_cassette(
         socket.create_connection(("localhost", int(port)), timeout=5),
     ):
         pass
+
+
+def pair_over_loopback(*_: object) -> tuple[socket.socket, socket.socket]:
+    """Return two connected sockets, as `socket.socketpair` does on Windows."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        one = socket.socket()
+        one.connect(listener.getsockname())
+        return one, listener.accept()[0]
+
+
+@pytest.mark.parametrize("kind", ["httpx", "aiohttp"])
+def test_event_loop_starts_where_a_pair_of_sockets_is_connected_over_the_loopback(
+    kind: str, cassettes: Cassettes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "socketpair", getattr(socket, "_fallback_socketpair", pair_over_loopback))
+
+    async def with_httpx() -> int:
+        async with httpx.AsyncClient(verify=NO_CERTIFICATES) as client:
+            return (await client.post(URL, json=BODY)).status_code
+
+    async def with_aiohttp() -> int:
+        async with aiohttp.ClientSession() as session:
+            return (await session.post(URL, json=BODY)).status
+
+    with cassettes.use("created"):
+        assert asyncio.run(with_httpx() if kind == "httpx" else with_aiohttp()) == 201
+        with socket.socket() as plain, pytest.raises(NetworkBlockedError):
+            plain.connect(("127.0.0.1", 9))
+
+
+@pytest.fixture
+def ipv6_fake() -> Iterator[Fake]:
+    fake = Fake(Engine())
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(running(fake, host="::1"))
+        except OSError:
+            pytest.skip("there is no IPv6 address on this machine")
+        yield fake
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_allowed_ipv6_address_can_be_called_besides_the_cassette(client: str, ipv6_fake: Fake, tmp_path: Path) -> None:
+    netloc = ipv6_fake.url.removeprefix("http://")
+    url = f"{ipv6_fake.url}/orders/5/allocations"
+    by_name = Cassettes(Engine(), tmp_path, "none", no_live)
+    own = Cassettes(Engine(), tmp_path, "none", no_live, [netloc])
+    for cassettes, allowed in (by_name, ["[::1]"]), (by_name, ["::1"]), (by_name, [netloc]), (own, []):
+        with cassettes.use("created", allow_hosts=allowed):
+            assert CLIENTS[client](url, BODY)[0] == 401  # the answer of the fake, for another key
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("host", ["[::1]:8080", "[2001:db8::1]", "[2001:db8:1:2:3:4:5:6]"])
+def test_call_to_an_ipv6_address_is_played(host: str, client: str, tmp_path: Path, cassettes: Cassettes) -> None:
+    url = f"http://{host}"
+    write(tmp_path, "mine", created(host=url))
+    with cassettes.use("mine") as player:
+        assert CLIENTS[client](f"{url}/orders/447452/allocations", BODY)[0] == 201
+    (played,) = player.interactions
+    assert played.request is not None
+    assert played.request.url == f"{url}/orders/447452/allocations"
 
 
 def test_patches_are_removed_after_a_replay_even_if_it_failed(
