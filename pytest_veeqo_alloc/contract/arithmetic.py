@@ -178,14 +178,15 @@ def _completeness(add: Add, order: Any) -> None:
         return
     allocated: dict[float, float] = {}
     is_known = True
-    for pointer, allocation in _items(order.allocations, "/allocations"):
+    for index, allocation in enumerate(order.allocations):
         lines = quantities(allocation.line_items, SELLABLE_ID)
         is_known = is_known and lines is not None
         for key, quantity in (lines or {}).items():
             allocated[key] = allocated.get(key, 0) + quantity
-        for line_pointer, line in _items(allocation.line_items, f"{pointer}/line_items"):
+        for line_index, line in enumerate(allocation.line_items or ()):
             if (key := line.sellable.id) not in ordered and not math.isnan(key):
-                add(Breach("allocated-sellable", f"{line_pointer}/sellable/id", "a sellable that was not ordered"))
+                pointer = f"/allocations/{index}/line_items/{line_index}/sellable/id"
+                add(Breach("allocated-sellable", pointer, "a sellable that was not ordered"))
     stated = order.allocated_completely
     wanted = all(allocated.get(key, 0) >= quantity for key, quantity in ordered.items())
     if is_known and stated is not None and stated is not wanted:

@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Iterator
 from itertools import chain
 from operator import attrgetter
-from types import SimpleNamespace
 from typing import Annotated, Any, NamedTuple
 
 from pytest_veeqo_alloc.contract.arithmetic import number
@@ -69,33 +68,30 @@ def convert(members: dict[str, Any], shape: Shape, dates: set[str]) -> Typed | N
     return _typed(content, shape, dates)
 
 
-def content_of(members: dict[str, Any], shape: Shape, children: dict[str, Any]) -> Any:
-    """Return the content of an object that may not conform. *children* has the contents of the objects in it."""
-    values = {**vars(absent(shape)), **children}
-    numbers, others = _scalars(shape)
-    for name in numbers:
-        if (value := number(members.get(name))) is not None:
-            values[name] = value
-    for name, documented in others:
-        if isinstance(value := members.get(name), documented):
-            values[name] = value
-    return SimpleNamespace(**values)
+class LenientContent:
+    """The content of an object that may not conform to *shape*. *children* has the contents of the objects in it."""
+
+    def __init__(self, members: dict[str, Any], shape: Shape, children: dict[str, Any]) -> None:
+        self._members, self._shape = members, shape
+        self.__dict__.update(children)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the value of a member on its first use, and keep it."""
+        field, value = self._shape.fields[name], self._members.get(name)
+        if field.shape is not None:  # a child would have been found
+            value = absent(field.shape) if field.type == "object" else None
+        elif field.type == "number":
+            value = math.nan if (known := number(value)) is None else known
+        elif not isinstance(value, bool if field.type == "boolean" else str):
+            value = None
+        self.__dict__[name] = value
+        return value
 
 
 @functools.cache
-def absent(shape: Shape) -> Any:
+def absent(shape: Shape) -> LenientContent:
     """Return the content of an absent object of *shape*."""
-    values: dict[str, Any] = dict.fromkeys(shape.fields)
-    values |= dict.fromkeys(_scalars(shape)[0], math.nan)
-    return SimpleNamespace(**values | {name: absent(child) for name, is_array, child in shape.children if not is_array})
-
-
-@functools.cache
-def _scalars(shape: Shape) -> tuple[tuple[str, ...], tuple[tuple[str, type], ...]]:
-    """Return the names of the numbers, and the names and Python types of the other scalars, of *shape*."""
-    fields = shape.fields.values()
-    others = tuple((f.name, str if f.type == "string" else bool) for f in fields if f.type in ("string", "boolean"))
-    return tuple(f.name for f in fields if f.type == "number"), others
+    return LenientContent({}, shape, {})
 
 
 def counters(shape: Shape) -> tuple[str, ...]:

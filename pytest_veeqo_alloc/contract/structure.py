@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from pytest_veeqo_alloc.contract.content import absent, content_of, convert
+from pytest_veeqo_alloc.contract.content import LenientContent, absent, convert
 from pytest_veeqo_alloc.contract.field_table import Field, JsonType, Shape
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, TOO_DEEP, nests_deeper
@@ -118,7 +118,7 @@ class _Walk:
                 children[name] = self._items(value, child, f"{pointer}/{name}")
             elif not is_array and isinstance(value, dict):
                 children[name] = self._members(value, child, f"{pointer}/{name}")
-        return content_of(members, shape, children)
+        return LenientContent(members, shape, children)
 
     def _check_depth(self, value: Any, pointer: str) -> None:
         if isinstance(value, (dict, list)) and nests_deeper(value, MAX_DEPTH - pointer.count("/")):

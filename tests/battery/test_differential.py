@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import random
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -10,7 +11,8 @@ from typing import Any, Literal
 import jsonschema_rs
 import pytest
 from hypothesis import settings
-from support.bodies import drop, fields, only_structure, order, put, request_body
+from support.bodies import BODY, drop, fields, only_structure, order, put, request_body
+from support.fast_path import assert_same_verdict, fuzzed
 
 from pytest_veeqo_alloc import load_schema
 from pytest_veeqo_alloc.core.json_pointer import resolve
@@ -106,3 +108,22 @@ def test_open_schema_accepts_missing_and_added_members_but_no_wrong_type() -> No
     assert not schema.is_valid({"id": "1"})
     assert not schema.is_valid({"customer": {"shipping_addresses": [{}]}})
     assert not validator(load_schema("request")).is_valid({})
+
+
+@pytest.mark.parametrize("side", ["request", "response"])
+def test_walk_alone_finds_the_same_in_bodies_as_bytes(side: Side) -> None:
+    for body in bodies(side, seed=1, count=500 * SCALE):
+        assert_same_verdict(side, json.dumps(body).encode())
+
+
+def test_walk_alone_finds_the_same_in_fuzzed_bytes() -> None:
+    source, count, typed = random.Random(2), 10_000 * SCALE, 0
+    seeds: dict[Side, list[bytes]] = {
+        "response": [json.dumps(order()).encode(), json.dumps(order(), indent=2).encode()],
+        "request": [json.dumps(body).encode() for body in (BODY, request_body())],
+    }
+    for number in range(count):
+        side: Side = "response" if number % 2 else "request"
+        typed += assert_same_verdict(side, fuzzed(seeds[side], source))[0]
+    # Agreement means something only if many mutants are decoded, and many are not.
+    assert 0.2 < typed / count < 0.8
