@@ -44,9 +44,9 @@ def test_clean_run_prints_a_line_for_each_request_and_exits_0(tmp_path: Path) ->
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_run_with_an_error_exits_1_and_prints_the_failure(tmp_path: Path, number: int) -> None:
     with served(tmp_path) as process:
-        assert post(process.url, BARE).status_code == 201
+        assert post(process.url, BARE).status_code == 422
         assert (
-            process.line() == "POST /orders/447452/allocations 201 error: request-not-wrapped at request (whole body)"
+            process.line() == "POST /orders/447452/allocations 422 error: request-not-wrapped at request (whole body)"
         )
         assert process.stop(number) == 1
         assert process.out.splitlines()[:2] == [
@@ -91,7 +91,7 @@ def test_node_request_is_checked_and_injects_a_fault(tmp_path: Path) -> None:
     with served(tmp_path) as process:
         command = [node, str(tmp_path / "client.mjs"), process.url, API_KEY]
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
-        assert json.loads(done.stdout) == [200, [422, 201, 201], False, [["request-not-wrapped", 3]]]
+        assert json.loads(done.stdout) == [200, [422, 201, 422], False, [["request-not-wrapped", 3]]]
         assert process.stop() == 1
 
 
@@ -333,12 +333,16 @@ def test_unwritable_report_does_not_hide_findings(tmp_path: Path) -> None:
 # A command for which the server runs
 
 CLIENT = """
-import json, os, sys, urllib.request
+import json, os, sys, urllib.error, urllib.request
 url = os.environ["VEEQO_ALLOC_URL"] + "/orders/447452/allocations"
 headers = {"x-api-key": os.environ["VEEQO_ALLOC_API_KEY"], "content-type": "application/json"}
 allocation = {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}
 body = allocation if "bare" in sys.argv else {"allocation": allocation}
-print(urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers)).status)
+try:
+    print(urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers)).status)
+except urllib.error.HTTPError as error:
+    print(error.code)
+    error.close()
 """
 
 
@@ -371,7 +375,7 @@ def test_command_gets_url_and_key_and_its_output_is_not_mixed_up(tmp_path: Path)
 
 def test_errors_of_the_requests_fail_a_command_that_succeeds(tmp_path: Path) -> None:
     status, out, err = run(tmp_path, *python(CLIENT, "bare"))
-    assert (status, out) == (1, "201\n")
+    assert (status, out) == (1, "422\n")
     assert err.startswith(
         "requests: 1, errors: 1, warnings: 0\nrequest of POST /orders/{order_id}/allocations: 1 error"
     )
