@@ -187,7 +187,7 @@ def _paths(paths: list[str], errors: Errors) -> Iterator[tuple[str, bool]]:
         if path == "-" or not os.path.isdir(path):
             yield path, True
             continue
-        first_paths: dict[str, str] = {}
+        first_paths = {os.path.realpath(path): path}
         for folder, inner, names in os.walk(path, followlinks=True, onerror=cannot_list):
             folders = {name: os.path.join(folder, name) for name in sorted(inner) if not name.startswith(".")}
             # Several links may lead to one folder or back to a parent, so only the first path to a folder is followed.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import errno
+import functools
 import inspect
 import os
 import queue
@@ -42,6 +43,7 @@ from pytest_veeqo_alloc.spec.loader import tables
 URL_VARIABLE = "VEEQO_ALLOC_URL"
 _STUB_KEYS = tuple(inspect.signature(Fake.stub).parameters)[1:]
 _MAX_ERRORS = 3
+_clock = functools.partial(time.monotonic)  # unaffected by tests that freeze the time
 _GRACE_SECONDS = 3
 _POLL_SECONDS = 0.1
 
@@ -176,10 +178,10 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
         process.kill()
         return
     for number in (signal.SIGTERM, signal.SIGKILL):
-        deadline = time.monotonic() + _GRACE_SECONDS
+        deadline = _clock() + _GRACE_SECONDS
         try:
             os.killpg(process.pid, number)
-            while time.monotonic() < deadline:
+            while _clock() < deadline:
                 os.killpg(process.pid, 0)
                 time.sleep(0.02)
         except OSError:  # no process is left

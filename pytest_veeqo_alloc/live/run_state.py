@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 import os
@@ -23,6 +24,7 @@ _MARGIN = 0.05
 _LOST_AFTER = 60.0
 """The seconds after which a request counts as ended, even if its end was not recorded."""
 _POLL = 0.05
+_CLOCK = functools.partial(time.monotonic)  # unaffected by tests that freeze the time
 
 
 class RunState:
@@ -35,7 +37,7 @@ class RunState:
         self._path, self._lock_path = folder / "state.json", folder / "state.lock"
         self.limit, self.window = (math.floor(rate), 1.0) if rate >= 1 else (1, 1 / rate)
         self._max_writes = max_writes
-        self.clock: Callable[[], float] = time.monotonic
+        self.clock: Callable[[], float] = _CLOCK
         self.sleep: Callable[[float], None] = time.sleep
         self._thread_lock = threading.Lock()
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import email.utils
+import functools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -34,6 +34,8 @@ class Backoff:
     total: float = 120.0
     sleep: Callable[[float], None] = time.sleep
 
+
+_now = functools.partial(time.time)  # unaffected by tests that freeze the time
 
 Timeouts = tuple[float, float]
 """The seconds to wait for a connection, and the seconds to wait for the server to send data."""
@@ -146,6 +148,6 @@ def retry_after(response: Response, default: float) -> float:
         return float(value)
     try:
         until = email.utils.parsedate_to_datetime(value)
-        return max((until - datetime.datetime.now(datetime.UTC)).total_seconds(), 0)
-    except (ValueError, TypeError):  # not a date, or a date without a time zone
+        return max(until.timestamp() - _now(), 0) if until.tzinfo else default
+    except (ValueError, TypeError, OverflowError):  # not a date
         return default

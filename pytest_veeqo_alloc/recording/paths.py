@@ -50,7 +50,7 @@ def cassette_files(folder: Path) -> list[Path]:
 def find_cassette(name: str, folder: Path, mode: str) -> CassetteFile:
     """Return the file of a cassette: in *folder*, otherwise bundled (modes 'none' and 'once'), otherwise a new file.
 
-    Raise ValueError if *mode* is unknown, and CassetteError if *name* is invalid or leads out of *folder*.
+    Raise ValueError if *mode* is unknown, and CassetteError if *name* is invalid, or would be written out of *folder*.
     """
     validate_mode(mode)
     if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:
@@ -63,8 +63,11 @@ def find_cassette(name: str, folder: Path, mode: str) -> CassetteFile:
         return CassetteFile(name, Path(str(shipped_folder("cassettes") / f"{name}.yaml")), is_bundled=True)
     path = found or candidates[0]
     root = os.path.realpath(folder)
-    if os.path.commonpath([root, os.path.realpath(path)]) != root:
-        raise CassetteError(f"the cassette {path} is a link that leads out of {folder}: replace the link with a file")
+    may_write = mode in ("new_episodes", "all") or (mode == "once" and not path.exists())
+    if may_write and os.path.commonpath([root, os.path.realpath(path)]) != root:
+        raise CassetteError(
+            f"the cassette {path} cannot be written: it is a link that leads out of {folder}: replace the link with a file"
+        )
     return CassetteFile(name, path)
 
 

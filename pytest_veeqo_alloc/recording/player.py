@@ -173,7 +173,9 @@ class CassettePlayer:
         own_servers: Collection[str],
     ) -> None:
         self.file, self.options = file, options
-        self.stored = [] if options.mode == "all" else stored_interactions(file, may_write=options.mode != "none")
+        self.stored = (
+            [] if options.mode == "all" else stored_interactions(file, may_write=options.mode == "new_episodes")
+        )
         self.unmatched: list[str] = []
         self.was_entered = False
         self._engine, self._live, self._own_servers = engine, live, own_servers

@@ -36,6 +36,8 @@ _NO_BODY = (204, 304)
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 
 _POLL_SECONDS = 0.05
+# Bound here, so that a test that freezes the time by replacing the functions of `time` stops no wait.
+_clock, _now = functools.partial(time.monotonic), functools.partial(time.time)
 _RESET_SECONDS = 5
 """The seconds to wait for the client's next request before the connection is reset after a response."""
 _DRAIN_SECONDS, _DRAIN_BYTES = 5, 200_000_000
@@ -265,7 +267,7 @@ class Handler(socketserver.StreamRequestHandler):
         """Return the status line and headers for a body of *length* bytes (None: a chunked body)."""
         lines = [f"HTTP/1.1 {response.status} {reason_phrase(response.status)}"]
         if not response.header_values("date"):
-            lines.append(f"Date: {_date(int(time.time()))}")
+            lines.append(f"Date: {_date(int(_now()))}")
         headers = (*response.headers, *coding)
         lines += [f"{name}: {value}" for name, value in headers if name.lower() != "content-length"]
         if length is None:
@@ -278,8 +280,8 @@ class Handler(socketserver.StreamRequestHandler):
 
     def _wait(self, seconds: float, aborted: threading.Event, *, data_ends_wait: bool = False) -> bool:
         """Wait *seconds*, or less if data ends the wait. Return False if the client leaves or *aborted* is set."""
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
+        deadline = _clock() + seconds
+        while (left := deadline - _clock()) > 0:
             self.connection.settimeout(min(left, _POLL_SECONDS))
             try:
                 if not self.connection.recv(1, socket.MSG_PEEK):
@@ -315,8 +317,8 @@ class Handler(socketserver.StreamRequestHandler):
             self.wfile.write(top.encode() + (body if has_body else b""))
             self.connection.shutdown(socket.SHUT_WR)
             self.connection.settimeout(_DRAIN_SECONDS)
-            deadline, drained = time.monotonic() + _DRAIN_SECONDS, 0
-            while time.monotonic() < deadline and drained < _DRAIN_BYTES and (data := self.connection.recv(1 << 16)):
+            deadline, drained = _clock() + _DRAIN_SECONDS, 0
+            while _clock() < deadline and drained < _DRAIN_BYTES and (data := self.connection.recv(1 << 16)):
                 drained += len(data)
 
 

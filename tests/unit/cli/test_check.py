@@ -158,6 +158,13 @@ def test_linked_folder_is_walked_once_and_pipes_are_not_opened(run: Any) -> None
     assert "checked 1 body or interaction in 1 file" in out
 
 
+def test_link_to_its_own_folder_is_not_walked_again(run: Any) -> None:
+    write("all/broken.json", BROKEN)
+    Path("all/self").symlink_to(Path("all").absolute())
+    for path in ("all", "all/self"):
+        assert "checked 1 body or interaction in 1 file" in run("check", path)[1]
+
+
 def test_broken_link_is_reported(run: Any) -> None:
     write("all/response.json", order())
     Path("all/gone.json").symlink_to("nowhere.json")

@@ -520,14 +520,22 @@ def test_name_that_leads_out_of_the_folder_is_rejected(name: str, cassettes: Cas
         pass
 
 
-@pytest.mark.parametrize("mode", ["none", "once", "all"])
-def test_link_out_of_the_folder_is_rejected(mode: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("mode", "exists"), [("new_episodes", True), ("all", True), ("once", False)])
+def test_link_out_of_the_folder_is_not_written(mode: str, exists: bool, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    outside = write(tmp_path, "outside", created())
+    outside = write(tmp_path, "outside", created()) if exists else tmp_path / "nowhere.yaml"
     (tmp_path / "in" / "mine.yaml").symlink_to(outside)
     cassettes = Cassettes(Engine(), tmp_path / "in", mode, no_live)
     with pytest.raises(CassetteError, match="is a link that leads out of"), cassettes.use("mine"):
         pass
+
+
+@pytest.mark.parametrize("mode", ["none", "once"])
+def test_link_out_of_the_folder_is_played(mode: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "mine.yaml").symlink_to(write(tmp_path, "outside", created()))
+    with Cassettes(Engine(), tmp_path / "in", mode, no_live).use("mine") as player:
+        assert len(player.stored) == 1
 
 
 def test_unknown_cassette_is_reported_with_the_nearest_name(tmp_path: Path, cassettes: Cassettes) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -342,3 +344,20 @@ def test_fault_that_does_not_apply_is_reported(name: str, arguments: dict[str, A
         answer = requests.post(fake.url + PATH, json=allocation_request(0), headers=headers(fake), timeout=5)
         assert answer.status_code == 422
         fake.expect_finding("quantity-not-positive")
+
+
+def test_delay_ends_while_the_time_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    frozen = {time.monotonic: lambda: 5.0, time.time: lambda: 5.0}
+    with serve_fake() as fake:
+        fake.inject_fault("slow-headers", seconds=0.2)
+        for module in [
+            time,
+            *(module for name, module in sys.modules.items() if name.startswith("pytest_veeqo_alloc")),
+        ]:
+            for name, value in list(vars(module).items()):  # as freezegun finds the functions
+                for real, fixed in frozen.items():
+                    if value is real:
+                        monkeypatch.setattr(module, name, fixed)
+        answer = requests.post(fake.url + PATH, json=allocation_request(), headers=headers(fake), timeout=5)
+        monkeypatch.undo()
+    assert answer.status_code == 201
