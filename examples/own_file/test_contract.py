@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_veeqo_alloc.conformance.test_veeqo_alloc_client import *  # noqa: F403
+from pytest_veeqo_alloc.conformance.test_veeqo_alloc_client import *
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import os
 import re
 import shutil
 import socket
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 import trustme
 import yaml
+from support.pages import files_of
 from support.servers import serving
 from support.staging import staging
 
@@ -181,9 +183,8 @@ def test_missing_write_permission_stops_the_run(pytester: pytest.Pytester) -> No
 
 
 def copy_example(pytester: pytest.Pytester, name: str) -> None:
-    for path in (EXAMPLES / name).iterdir():
-        if path.is_file():
-            shutil.copy(path, pytester.path)
+    ignored = shutil.ignore_patterns("__pycache__", ".pytest_cache")
+    shutil.copytree(EXAMPLES / name, pytester.path, dirs_exist_ok=True, ignore=ignored)
 
 
 def test_requests_example_passes_its_test_and_the_suite(pytester: pytest.Pytester) -> None:
@@ -233,6 +234,28 @@ def test_server_example_fails_until_its_bug_is_fixed(
         assert "failed" not in result.parseoutcomes()
     else:
         result.stdout.fnmatch_lines(["*FAILED *test_response_follows_rule?wrong-type?*"])
+
+
+@pytest.mark.parametrize("server", ["application", "live server"])
+def test_django_example_passes(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, server: str) -> None:
+    monkeypatch.delenv("VEEQO_ALLOC_API_KEY")
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLES.parent / "tests"), prepend=os.pathsep)
+    copy_example(pytester, "server_django")
+    if server == "live server":
+        *_, (_, hook) = files_of("howto/django.md")
+        with (pytester.path / "conftest.py").open("a", encoding="utf-8") as file:
+            file.write(hook)
+    result = pytester.runpytest_subprocess(*STRICT_OPTIONS, "-p", "support.django_fixtures", timeout=300)
+    expected = {"passed"} if server == "live server" else {"passed", "skipped"}
+    assert (result.ret, set(result.parseoutcomes()) - {"warnings"}) == (0, expected)
+
+
+def test_fastapi_example_passes(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("fastapi")
+    monkeypatch.delenv("VEEQO_ALLOC_API_KEY")
+    copy_example(pytester, "server_fastapi")
+    result = pytester.runpytest_subprocess(*STRICT_OPTIONS, timeout=300)
+    assert (result.ret, set(result.parseoutcomes())) == (0, {"passed", "skipped"})
 
 
 def test_staging_job_is_safe() -> None:

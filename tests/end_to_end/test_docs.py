@@ -191,6 +191,13 @@ def test_other_python_block_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "request-not-wrapped" in capsys.readouterr().out
 
 
+def test_django_page_shows_the_files_of_the_example() -> None:
+    conftest, tests, (_, hook) = files_of("howto/django.md")
+    for name, code in (conftest, tests):
+        assert (ROOT / "examples" / "server_django" / name).read_text(encoding="utf-8").endswith(code)
+    compile(hook, "conftest.py", "exec")
+
+
 def test_readme_failure_is_as_shown() -> None:
     body = put(drop(order(), "/deliver_to/zip"), "/allocations/0/line_items/0/quantity", "1")
     with pytest.raises(ContractViolation) as caught:
