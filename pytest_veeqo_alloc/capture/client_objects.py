@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, Self
 
 from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import STATUS_RULES, Operation, expected_statuses, resent
-from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response
+from pytest_veeqo_alloc.core.http import ContentDecodingError, Headers, Interaction, Request, Response, decode_content
 from pytest_veeqo_alloc.core.text import as_text
 
 
@@ -107,11 +109,39 @@ def _type_name(value: Any) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
+def _copied(response: Any, finish: Callable[[bytes], None]) -> Any:
+    """Return the stream of *response*, an httpx response. Once it was read to its end, *finish* gets the body."""
+    module: Any = sys.modules[type(response).__module__.partition(".")[0]]
+    stream, chunks = response.stream, []
+
+    class SyncCopy(module.SyncByteStream):  # type: ignore[misc]  # of whichever httpx the client uses
+        def __iter__(self) -> Iterator[bytes]:
+            for chunk in stream:
+                chunks.append(chunk)
+                yield chunk
+            finish(b"".join(chunks))
+
+        def close(self) -> None:
+            stream.close()
+
+    class AsyncCopy(module.AsyncByteStream):  # type: ignore[misc]
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            async for chunk in stream:
+                chunks.append(chunk)
+                yield chunk
+            finish(b"".join(chunks))
+
+        async def aclose(self) -> None:
+            await stream.aclose()
+
+    return AsyncCopy() if isinstance(stream, module.AsyncByteStream) else SyncCopy()
+
+
 class Watch:
     """A watched client session, with its interactions and their findings.
 
     Calls of undocumented operations are only counted, in `skipped`. If a request body is a stream, only the response is
-    checked. With the requests library, calls with their own `hooks` argument are not recorded.
+    checked, and if a response body is one, it is checked once it was read. With the requests library, calls with their own `hooks` argument are not recorded.
     """
 
     def __init__(
@@ -172,17 +202,42 @@ class Watch:
 
     def _on_response(self, response: Any, *args: object, **kwargs: object) -> None:
         if self._is_relevant(response):
-            _ = response.read() if hasattr(response, "read") else response.content  # httpx, or requests
-            self._record(response)
+            self._record(response, is_stream=bool(kwargs.get("stream")))  # an argument that requests passes on
 
     async def _on_async_response(self, response: Any) -> None:
         if self._is_relevant(response):
-            await response.aread()
             self._record(response)
 
-    def _record(self, response: Any) -> None:
-        self.interactions.append(interaction_of(response))
+    def _record(self, response: Any, *, is_stream: bool = False) -> None:
+        """Record *response*. The body of a stream is copied while the client reads it (httpx), or not checked."""
+        index = len(self.interactions)
         self._expectations.append(self._expected)
+        try:
+            self.interactions.append(interaction_of(response, body=b"" if is_stream else response.content))
+        except RuntimeError:  # httpx has not read the body, or another hook of requests has
+            is_stream = True
+            self.interactions.append(interaction_of(response, body=b""))
+            if hasattr(response, "stream"):
+                response.stream = _copied(response, lambda body: self._set_body(index, body))
+        if is_stream:
+            self._set_body(index, None)
+
+    def _set_body(self, index: int, body: bytes | None) -> None:
+        interaction = self.interactions[index]
+        if interaction.response is not None and index >= len(self._checked):
+            with contextlib.suppress(ContentDecodingError):  # then the check names the coding
+                body = decode_content(body, interaction.response.headers)
+            response = replace(interaction.response, body=body, is_body_known=body is not None)
+            self.interactions[index] = replace(interaction, response=response)
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences about responses whose body was not checked, since the client has not read the stream to its end."""
+        return [
+            f"response {number} of a watched session: body not checked: streamed"
+            for number, interaction in enumerate(self.interactions, 1)
+            if interaction.response is not None and not interaction.response.is_body_known
+        ]
 
     def _is_relevant(self, response: Any) -> bool:
         """Return whether *response* belongs to the documented operation, without reading the body."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import httpx
+import httpx2
 import pytest
 import requests
 from support.bodies import BARE, BODY
@@ -192,3 +194,80 @@ def test_session_with_a_single_function_as_its_hook_is_watched(server_url: str) 
         with Contract().watch(session) as watch:
             session.post(server_url + PATH, json=BARE, headers=HEADERS)
     assert (len(seen), len(watch.interactions)) == (1, 1)
+
+
+def test_raw_stream_of_requests_is_left_alone_and_noted(server_url: str) -> None:
+    with requests.Session() as session, Contract().watch(session) as watch:
+        response = session.post(server_url + PATH, json=BARE, headers=HEADERS, stream=True)
+        assert response.raw.read().startswith(b"{")
+    assert watch.notes == ["response 1 of a watched session: body not checked: streamed"]
+    assert [finding.rule for finding in watch.findings] == ["request-not-wrapped"]
+
+
+class Wrong(Allocating):
+    def do_POST(self) -> None:  # noqa: N802  # the name that http.server looks for
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.answer(201, b'{"allocations": 5}')
+
+
+@pytest.mark.parametrize("module", [httpx, httpx2])
+def test_raw_stream_of_httpx_is_checked_once_it_was_read(module: Any) -> None:
+    with (
+        serving(Wrong) as url,
+        module.Client(base_url=url, headers=HEADERS, verify=NO_CERTIFICATES) as client,
+        Contract().watch(client) as watch,
+    ):
+        with client.stream("POST", PATH, json=BODY) as response:
+            assert b"".join(response.iter_raw()) == b'{"allocations": 5}'
+        assert watch.notes == []
+        assert "wrong-type" in {finding.rule for finding in watch.findings}
+        with client.stream("POST", PATH, json=BODY):
+            pass
+        assert watch.notes == ["response 2 of a watched session: body not checked: streamed"]
+
+
+def test_raw_stream_of_async_httpx_is_checked_once_it_was_read() -> None:
+    async def call(url: str) -> None:
+        async with httpx.AsyncClient(base_url=url, headers=HEADERS, verify=NO_CERTIFICATES) as client:
+            watch = Contract().watch(client)
+            async with client.stream("POST", PATH, json=BODY) as response:
+                assert b"".join([part async for part in response.aiter_raw()]) == b'{"allocations": 5}'
+            assert watch.notes == []
+            assert "wrong-type" in {finding.rule for finding in watch.findings}
+
+    with serving(Wrong) as url:
+        asyncio.run(call(url))
+
+
+def test_body_that_is_read_after_the_check_stays_unchecked(server_url: str) -> None:
+    with httpx.Client(headers=HEADERS, verify=NO_CERTIFICATES) as client, Contract().watch(client) as watch:
+        with client.stream("POST", server_url + PATH, json=BODY) as response:
+            assert watch.findings.ok
+            response.read()
+        assert len(watch.notes) == 1
+
+
+def test_response_that_is_complete_before_the_hook_is_checked() -> None:
+    transport = httpx.MockTransport(lambda request: httpx.Response(201, json={"allocations": 5}))
+    with httpx.Client(transport=transport) as client, Contract().watch(client) as watch:
+        assert client.post("http://h" + PATH, json=BODY, headers=HEADERS).json() == {"allocations": 5}
+    assert "wrong-type" in {finding.rule for finding in watch.findings}
+    assert watch.notes == []
+
+
+def test_compressed_response_is_recorded_decompressed() -> None:
+    with serve_fake() as fake, httpx.Client(verify=NO_CERTIFICATES) as client, Contract().watch(client) as watch:
+        fake.inject_fault("gzip")
+        client.post(fake.url + PATH, json=BODY, headers={"x-api-key": fake.api_key})
+        (interaction,) = watch.interactions
+        assert interaction.response is not None
+        assert (interaction.response.body or b"").startswith(b"{")
+        assert watch.findings.ok
+
+
+def test_body_that_another_hook_of_requests_has_consumed_is_noted(server_url: str) -> None:
+    with requests.Session() as session:
+        session.hooks["response"] = lambda response, **_: list(response.iter_content(5))[:0] or None
+        with Contract().watch(session) as watch:
+            session.post(server_url + PATH, json=BODY, headers=HEADERS, stream=True)
+    assert len(watch.notes) == 1
