@@ -296,8 +296,8 @@ DEFECTS: dict[str, Defect] = {
 """The defects by name. One that names several tests has a cause that contradicts the rule of each of them."""
 
 VARIANTS: dict[str, Callable[[], CorrectServer]] = {
-    "404 for a wrong key": with_methods(rejected=_rejecting_with(404, {}, b"")),
-    "400 for everything that is refused": with_methods(rejected=_rejecting_with(400, {}, b"")),
+    "404 for everything but 411": with_methods(rejected=lambda self, status, message: (status if status == 411 else 404, {}, b"")),
+    "400 for everything but 411": with_methods(rejected=lambda self, status, message: (status if status == 411 else 400, {}, b"")),
     "key checked after the order": with_methods(authorise=lambda self, headers: None, parse=_authorising),
     "empty 405 with HTML": with_methods(rejected=_rejecting_with(0, HTML, b"")),
     "undocumented fields in a request are ignored": accepting("undocumented-field"),
