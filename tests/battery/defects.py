@@ -223,7 +223,7 @@ def _authorising(self: CorrectServer, headers: dict[str, str], body: bytes) -> A
 def _first_value(self: CorrectServer, headers: dict[str, str], body: bytes) -> Any:
     try:
         value, _ = json.JSONDecoder().raw_decode(body.decode())
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     return CorrectServer.parse(self, headers, body if value is None else json.dumps(value).encode())
 
