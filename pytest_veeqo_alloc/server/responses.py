@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import json
@@ -267,13 +268,12 @@ def _validate_template(method: str, path: str) -> list[str]:
 
 
 def _validate_function(function: Callable[..., Any], names: Sequence[str]) -> None:
+    is_valid = not inspect.iscoroutinefunction(function)
     try:
-        inspect.signature(function).bind(None, **dict.fromkeys(names))
-        is_valid = not inspect.iscoroutinefunction(function)
+        with contextlib.suppress(ValueError):  # a function in C may have no signature
+            inspect.signature(function).bind(None, **dict.fromkeys(names))
     except TypeError:
         is_valid = False
-    except ValueError:  # a function in C may have no signature
-        is_valid = True
     if not is_valid:
         parameters = ", ".join(["request", *names])
         raise ValueError(f"json= must be a JSON value, or a function that takes ({parameters}) and is not async")
