@@ -44,7 +44,7 @@ class ApplicationAdapter(BaseAdapter):
         if importlib.util.find_spec("httpx") is None:
             raise UnsuitableError("httpx is needed to call an application in this process: pip install httpx")
         self._app, is_asynchronous = _validate(app)
-        self._runner = asyncio.Runner() if is_asynchronous else None
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop) if is_asynchronous else None
         self._running = AsyncExitStack()
         if self._runner is not None:
             try:

@@ -50,7 +50,7 @@ def _veeqo_alloc_server_of_session(request: pytest.FixtureRequest) -> Iterator[S
             raise
         yield ServerUnderTest(live, engine_of(contract_of(config)))
     elif config.hook.pytest_veeqo_alloc_server.get_hookimpls():
-        with _server_of_hook() as server_of_test:
+        with _server_of_hook(config) as server_of_test:
             yield server_of_test
     elif is_client_named(config):
         yield "no server is named: give --veeqo-alloc-base-url, see docs/howto/staging.md"
@@ -60,7 +60,7 @@ def _veeqo_alloc_server_of_session(request: pytest.FixtureRequest) -> Iterator[S
 
 
 @contextmanager
-def _server_of_hook() -> Iterator[ServerOfTest]:
+def _server_of_hook(config: pytest.Config) -> Iterator[ServerOfTest]:
     """Yield a function that returns the server that the hook names for a test.
 
     A server that is named again is kept. The function raises HookError if the server cannot be tested.
@@ -68,17 +68,19 @@ def _server_of_hook() -> Iterator[ServerOfTest]:
     from pytest_veeqo_alloc.conformance import HookError
     from pytest_veeqo_alloc.conformance.server_under_test import ORDERS, first_order_of_run, server_of_hook
 
-    first_orders, failures = itertools.count(first_order_of_run(), ORDERS), list[str]()
+    # The worker processes of a run may share a server.
+    worker = int(getattr(config, "workerinput", {}).get("workerid", "gw0").removeprefix("gw"))
+    first_orders, failures = itertools.count(first_order_of_run() + worker * ORDERS, ORDERS), list[str]()
     known: list[tuple[object, ServerUnderTest]] = []
     with ExitStack() as stack:
 
         def server_of_test(request: pytest.FixtureRequest) -> ServerUnderTest:
-            server = request.config.hook.pytest_veeqo_alloc_server(request=request)
+            server = config.hook.pytest_veeqo_alloc_server(request=request)
             if failures:
                 raise HookError(failures[0])
             if not known or (server is not known[0][0] and server != known[0][0]):
                 stack.close()
-                engine, options = engine_of(contract_of(request.config)), _options_for_hook(request.config)
+                engine, options = engine_of(contract_of(config)), _options_for_hook(config)
                 started = stack.enter_context(server_of_hook(server, options, engine, next(first_orders)))
                 started.arrange = arranger(request)
                 started.report = functools.partial(record_suite_test, request.node)

@@ -23,8 +23,8 @@ def pytest_veeqo_alloc_server(request: pytest.FixtureRequest) -> Any:
 
     The hook is called for each test of a server, so `request.getfixturevalue(...)` gives the fixtures of that test. A
     URL must be on the loopback interface. An application is called in the thread of the test; this needs httpx. The API
-    key is that of the environment variable VEEQO_ALLOC_API_KEY, otherwise `fake-key-for-tests`. Implement the hook in
-    any conftest.py.
+    key is that of the environment variable VEEQO_ALLOC_API_KEY, otherwise `fake-key-for-tests`. The option
+    `--veeqo-alloc-base-url` takes precedence. Implement the hook in any conftest.py.
     """
 
 
@@ -33,5 +33,6 @@ def pytest_veeqo_alloc_arrange(order: dict[str, Any], request: pytest.FixtureReq
     """Create *order* in the server under test, before the conformance suite allocates to it.
 
     *order* has an `id`, a `warehouse_id` and `lines`, each with a `sellable_id`, the ordered `quantity`, and the units
-    that are `available` in the warehouse. Implement the hook in any conftest.py.
+    that are `available` in the warehouse. The option `--veeqo-alloc-arrange-url` takes precedence. Implement the hook
+    in any conftest.py.
     """

@@ -148,9 +148,9 @@ class Fake(BaseServer):
     """A stateful fake of the API at `url`. It checks every request, and errors can fail the test.
 
     `world` (the state), `policy` and `api_key` may be set at any time. Requests with a key of `new_key()` meet a world of
-    their own. `interactions` has every request, and the
-    response if all of it was sent. `findings` has the findings about each interaction, and about the sequence of
-    requests, such as a repeated POST. Responses changed by a fault or `respond_with` are not checked.
+    their own. `interactions` has every request, and the response if all of it was sent. `findings` has the findings
+    about each interaction, and about the sequence of requests, such as a repeated POST. Responses changed by a fault or
+    `respond_with` are not checked.
     """
 
     source, origin = "the fake", "fake"
@@ -197,7 +197,7 @@ class Fake(BaseServer):
         """Return a new API key. Requests with it meet a world of their own, which begins as `world` was last set."""
         key = f"fake-key-{uuid.uuid4().hex}"
         with self._lock:
-            self._worlds[key] = self._described
+            self._worlds = {**self._worlds, key: self._described}  # another thread may go through the keys
             self._keys = (*self._keys, key)
         return key
 
@@ -241,8 +241,8 @@ class Fake(BaseServer):
     ) -> None:
         """Answer the next *times* allocation calls with this response, and allocate nothing.
 
-        With *order_id* or *api_key*, only calls about that order, or with that key, get it. *body* is a JSON value, or None for no body. A string or bytes are sent unchanged. Raise ValueError for a
-        response that cannot be sent.
+        With *order_id* or *api_key*, only calls about that order, or with that key, get it. *body* is a JSON value, or
+        None for no body. A string or bytes are sent unchanged. Raise ValueError for a response that cannot be sent.
         """
         response = responses.custom_response(status, body, headers)
         fault = Fault("respond_with", "", lambda plan, arguments: ResponsePlan(response), carried_out=False)

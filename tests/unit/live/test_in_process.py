@@ -200,6 +200,18 @@ def test_lifespan_runs_around_the_requests() -> None:
     assert events == ["lifespan.startup", "request", "lifespan.shutdown"]
 
 
+def test_event_loop_of_other_tests_stays() -> None:
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        with session_of(asgi) as session:
+            ask(session)
+        assert asyncio.get_event_loop_policy().get_event_loop() is loop
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
 def test_application_that_does_not_start_is_one_sentence() -> None:
     async def app(scope: object, receive: Any, send: Any) -> None:
         await receive()
