@@ -284,6 +284,14 @@ class ServerUnderTest:
             pytest.fail(text, pytrace=False)
 
 
+def covered(send: Callable[[], Interaction]) -> Interaction:
+    """Return the result of *send*. Raise UncoveredError if no response arrives, as when a server closes early."""
+    try:
+        return send()
+    except UnusableError as error:
+        raise UncoveredError(str(error)) from None
+
+
 def accepted(rule: str, interaction: Interaction) -> Breach | None:
     """Return a breach of *rule* if the response is a 2xx, otherwise None."""
     response = response_of(interaction)

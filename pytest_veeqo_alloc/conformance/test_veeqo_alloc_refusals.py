@@ -16,6 +16,7 @@ from pytest_veeqo_alloc.conformance.server_under_test import (
     Requests,
     ServerUnderTest,
     allocation_body,
+    covered,
     follows,
     response_of,
 )
@@ -128,7 +129,7 @@ def _large(server: ServerUnderTest) -> Iterator[Callable[[], Interaction]]:
         order = server.any_order()
         body = allocation_body(order)
         change(body)
-        return server.try_out(order.id, body)
+        return covered(lambda: server.try_out(order.id, body))
 
     yield partial(
         send,

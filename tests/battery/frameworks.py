@@ -30,6 +30,9 @@ class _ShopHandler(BaseHTTPRequestHandler):
 
     def respond(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()} | {"raw names": " ".join(self.headers)}
+        if int(headers.get("content-length", 0)) > self.shop.most_bytes:
+            self.send_error(413)  # it closes the connection, and the body is not read
+            return
         is_chunked = "transfer-encoding" in headers
         body = self.chunks() if is_chunked else self.rfile.read(int(headers.get("content-length", 0)))
         status, more, text = self.shop.respond(self.command, self.path, headers, body)

@@ -34,6 +34,7 @@ class Shop:
 
     physical = 10**6
     knows_all = False
+    most_bytes = 10**9
 
     def __init__(self, ordered: int | None = None) -> None:
         self.ordered = ordered

@@ -96,7 +96,9 @@ class GenerousShop(Shop):
 
 
 class NarrowShop(Shop):
-    """A server that refuses members that the documentation does not list, large numbers, and chunks."""
+    """A server that refuses members that the documentation does not list, large numbers and bodies, and chunks."""
+
+    most_bytes = 10_000
 
     def parse(self, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         if "transfer-encoding" in headers:
