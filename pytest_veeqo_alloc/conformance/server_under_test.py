@@ -58,6 +58,7 @@ WRONG_KEY = "not-the-key-of-anybody"
 
 _PAYLOADS, _MAX_UNITS = 8, 3
 _FIRST_ORDER = 7_000_001
+_now = partial(time.time)  # unaffected by tests that freeze the time
 ORDERS = 2_000
 """The number of orders of any id that tests may use."""
 _WAREHOUSE, _SELLABLES, _UNITS = 1784, (1226615, 1226616), 8
@@ -338,7 +339,7 @@ def allocation_body(order: PoolOrder, lines: int = 1, units: int = 1) -> dict[st
 
 def first_order_of_run() -> int:
     """Return the id of a first order that differs from run to run, since a server may keep the orders of earlier runs."""
-    return 10**6 + int(time.time()) % 10**6 * ORDERS
+    return 10**6 + int(_now()) % 10**6 * ORDERS
 
 
 def _free_orders(first: int = _FIRST_ORDER) -> Iterator[PoolOrder]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib.util
 import inspect
 import logging
 import signal
 import sysconfig
 import threading
+import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -28,6 +30,7 @@ BASE_URL = "http://application.localhost"
 
 _HOST = "http://testserver"  # the host that Django allows in tests
 _LIBRARIES = (*map(sysconfig.get_path, ("stdlib", "purelib", "platlib")), str(Path(__file__).parents[1]), "<")
+_monotonic = functools.partial(time.monotonic)  # unaffected by tests that freeze the time
 _LOG = logging.getLogger("pytest_veeqo_alloc")
 
 Application = Callable[..., Any]
@@ -47,6 +50,7 @@ class ApplicationAdapter(BaseAdapter):
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop) if is_asynchronous else None
         self._running = AsyncExitStack()
         if self._runner is not None:
+            vars(self._runner.get_loop())["time"] = _monotonic
             try:
                 self._runner.run(self._running.enter_async_context(_lifespan(self._app)))
             except UnsuitableError:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import requests
+from support.frozen_time import frozen_time
 from support.live import live_at, pool_request
 
 from pytest_veeqo_alloc.core.http import Request, Response
@@ -254,3 +255,17 @@ def test_time_limit_needs_the_main_thread() -> None:
     thread.start()
     thread.join()
     assert statuses == [201]
+
+
+@pytest.mark.parametrize(("sleeps", "seconds"), [(0.01, 10), (30, 0.05)])
+def test_application_that_waits_is_answered_or_given_up_under_frozen_time(sleeps: float, seconds: float) -> None:
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await asyncio.sleep(sleeps if scope["type"] == "http" else 0)
+        await asgi(scope, receive, send)
+
+    with frozen_time(), session_of(app) as session:
+        if seconds > sleeps:
+            assert ask(session).status == 201
+            return
+        with pytest.raises(SendError, match="took longer"):
+            ask(session, seconds=seconds)

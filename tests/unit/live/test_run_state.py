@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.frozen_time import frozen_time
 
 from pytest_veeqo_alloc.live import LiveError, RefusedError
 from pytest_veeqo_alloc.live.run_state import RunState, locked
@@ -86,6 +87,13 @@ def test_no_window_has_a_sixth_request_whenever_requests_arrive(
     # Each arrives between its start and its end; the tightest six are the first's end and the sixth's beginning.
     for first, sixth in zip(taken, taken[5:], strict=False):
         assert sixth[0] - first[1] > 1 or sixth[0] > first[1] + 1
+
+
+def test_waiting_for_the_rate_ends_under_frozen_time(tmp_path: Path) -> None:
+    with frozen_time():
+        state = RunState(tmp_path, rate=20, max_writes=100)
+        for _ in range(21):
+            state.end(state.claim())
 
 
 def test_request_that_was_never_ended_expires(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import requests
 from support.bodies import allocation_request
 from support.clients import NO_CERTIFICATES
 from support.fake import PATH, headers, raw_post, running_with_signal, talk
+from support.frozen_time import frozen_time
 from support.servers import ORDER
 
 from pytest_veeqo_alloc import Contract, serve_fake
@@ -107,6 +108,13 @@ def test_slow_response_runs_into_the_client_timeout(call: Any, timeout: Any, nam
         fake.settle()
         assert fake.interactions[0].response is None
         assert len(fake.world.orders) == 1
+
+
+@pytest.mark.parametrize("name", ["slow-headers", "slow-body"])
+def test_delay_ends_under_frozen_time(name: str, fake: Fake) -> None:
+    with frozen_time():
+        fake.inject_fault(name, seconds=0.05)
+        assert with_requests(fake)[0] == 201
 
 
 @both
