@@ -16,6 +16,7 @@ from pytest_veeqo_alloc.plugin.fixtures_conformance import (
     is_client_named,
     is_server_named,
     replacement_for,
+    uncovered_reason,
 )
 from pytest_veeqo_alloc.plugin.observers import CHECKED_PROPERTY, WARNING_PROPERTY, recorded, trim_traceback
 from pytest_veeqo_alloc.plugin.options import OPTIONS, REPORT_PLUGIN, is_conformance_run, is_option_set, setting
@@ -158,7 +159,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     checked = not listener_of(config).counts and any(
         recorded(report, name) for report in reports for name in (CHECKED_PROPERTY, WARNING_PROPERTY)
     )
-    if not (used or checked or is_conformance_run(config)):
+    if not (used or checked or is_conformance_run(config) or any(map(uncovered_reason, reports))):
         return
     from pytest_veeqo_alloc.plugin.summary import cassette_lines, checked_lines, conformance_lines
 

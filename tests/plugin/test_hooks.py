@@ -116,8 +116,11 @@ def test_application_is_called_in_process(pytester: pytest.Pytester, app: str) -
     assert result.ret == 0
 
 
-def test_race_of_an_application_in_process_is_incomplete(pytester: pytest.Pytester) -> None:
-    result = run(pytester, hooked(WSGI), "-k", "simultaneous")
+@pytest.mark.parametrize("tests", [SUITE, ("test_own.py",)], ids=["suite", "own file"])
+def test_race_of_an_application_in_process_is_incomplete(pytester: pytest.Pytester, tests: tuple[str, ...]) -> None:
+    pytester.makepyfile(test_own="from pytest_veeqo_alloc.conformance.test_veeqo_alloc_state import *")
+    pytester.makeconftest(hooked(WSGI))
+    result = pytester.runpytest_subprocess(*STRICTLY, *tests, "-k", "simultaneous", timeout=60)
     result.assert_outcomes(skipped=1, deselected=result.parseoutcomes()["deselected"])
     result.stdout.fnmatch_lines(["*INCOMPLETE: 1 tests*", "*one request after the other: return the URL of a server*"])
 
