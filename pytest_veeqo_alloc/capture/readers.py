@@ -93,6 +93,8 @@ def load(
     URL. Without *decode*, bodies stay compressed. Raise UnreadableFileError for a damaged file.
     """
     if kind in ("request", "response"):
+        if _is_yaml(data):
+            raise UnreadableFileError("YAML, not JSON, and only JSON can be a body")
         return LoadedFile(kind, body=data)
     document, is_json = parse_document(data)
     if kind is None:
@@ -124,6 +126,15 @@ def load(
             skipped.append(f"{place}: {_shown_call(interaction)}, another operation")
     day = _recording_day(document, found)
     return LoadedFile(kind, tuple(found), b"", tuple(skipped), tuple(broken), day, document, is_json)
+
+
+def _is_yaml(data: bytes) -> bool:
+    if data.lstrip()[:1] in (b"{", b"[", b"<", b'"'):
+        return False
+    with contextlib.suppress(UnreadableFileError):
+        document, is_json = parse_document(data)
+        return not is_json and isinstance(document, (dict, list))
+    return False
 
 
 def _shown_call(interaction: Interaction) -> str:

@@ -192,7 +192,7 @@ def load_pool(name: str, folder: Path) -> OrderPool:
 def read_toml(path: Path, what: str) -> dict[str, Any]:
     """Parse the TOML file at *path*. Raise ValueError, with a sentence about *what*, if that fails."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ValueError(f"{what} cannot be read: {error.strerror}") from None
     except (RecursionError, ValueError) as error:  # ValueError: also an integer with too many digits

@@ -185,7 +185,12 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
 
     config, item, listener = request.config, request.node, listener_of(request.config)
     engine, mode = engine_of(veeqo_alloc_contract), setting(config, "record-mode") or "none"
-    cassettes = Cassettes(engine, cassette_folder(config), mode, lambda: _live(config), listener.fake_addresses)
+    with _one_sentence():
+        age = max_age(config)
+    allowed = setting(config, "cassette-allow-hosts")
+    cassettes = Cassettes(
+        engine, cassette_folder(config), mode, lambda: _live(config), listener.fake_addresses, allowed, age
+    )
     listener.observe(engine, cassettes)
     item.stash[TEST_PASSED] = False
     with ExitStack() as stack:
@@ -193,7 +198,7 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
             if sum(mark.name == CASSETTE_MARKER for mark in _owner(item, marker).own_markers) > 1:
                 raise _failed(f"several markers {CASSETTE_MARKER} on one test: use one, and veeqo_alloc_cassette.use()")
             with _one_sentence():
-                stack.enter_context(cassettes.use(*marker.args, **marker.kwargs))
+                stack.enter_context(cassettes.use(*(marker.args or _default_name(item, marker)), **marker.kwargs))
         yield cassettes
     cassettes.publish()
     passed = item.stash[TEST_PASSED]
@@ -201,6 +206,14 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
     if passed:
         with _one_sentence():
             cassettes.save(datetime.date.today())
+
+
+def _default_name(item: pytest.Item, marker: pytest.Mark) -> tuple[str, ...]:
+    """Return the name of the cassette of *item*, unless *marker* has one as a keyword argument."""
+    from pytest_veeqo_alloc.recording.paths import name_of_test
+
+    names = [node.name for node in item.listchain() if isinstance(node, (pytest.Class, pytest.Item))]
+    return () if "name" in marker.kwargs else (name_of_test(item.path.stem, names),)
 
 
 def _owner(item: pytest.Item, marker: pytest.Mark) -> Any:
@@ -220,6 +233,14 @@ def _one_sentence() -> Iterator[None]:
         ) from None
     except ValueError as error:
         raise _failed(str(error)) from None
+
+
+def max_age(config: pytest.Config) -> int | None:
+    """Return the maximum age of a cassette in days, or None. Raise ValueError unless it is a whole number."""
+    text = str(setting(config, "cassette-max-age"))
+    if text and not (text.isascii() and text.isdigit() and len(text) < 6):
+        raise ValueError(f"--veeqo-alloc-cassette-max-age must be a whole number of days, not {text!a:.60}")
+    return int(text) if text else None
 
 
 def cassette_folder(config: pytest.Config) -> Path:

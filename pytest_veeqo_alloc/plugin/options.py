@@ -20,6 +20,8 @@ OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
     ("show-values", None, False, "quote body values in failure messages; the values may be personal data"),
     ("cassette-dir", "FOLDER", False, "the folder of your cassettes (default: tests/cassettes)"),
     ("record-mode", "MODE", False, "vcrpy's record mode: 'none' (default), 'once', 'new_episodes' or 'all'"),
+    ("cassette-allow-hosts", "HOST[:PORT]", True, "a host that can be reached while a cassette plays"),
+    ("cassette-max-age", "DAYS", False, "fail a test that plays a cassette recorded more than this many days ago"),
     ("base-url", "URL", False, "the server to test, such as staging; the API key is read from VEEQO_ALLOC_API_KEY"),
     ("allow-host", "HOST[:PORT]", True, "a host that may receive writes; must match the base URL"),
     ("orders", "FILE|any", False, "a TOML file of writable orders, or 'any' if the server accepts any order id"),
@@ -46,6 +48,9 @@ OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
 )
 
 
+_NUMBERS = ("DAYS", "N", "REQUESTS", "SECONDS", "PERCENT")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add every option and its ini key. The command line takes precedence over the ini file."""
     group = parser.getgroup("veeqo-alloc", "Veeqo allocation contract")
@@ -56,8 +61,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             group.addoption(flag, dest=key, action="store_true", default=None, help=text)
         else:
             kind: Literal["linelist", "string"] = "linelist" if is_repeatable else "string"
-            parser.addini(key, text, type=kind)
+            if metavar in _NUMBERS:
+                _add_number(parser, key, text)
+            else:
+                parser.addini(key, text, type=kind)
             group.addoption(flag, dest=key, action="append" if is_repeatable else "store", metavar=metavar, help=text)
+
+
+def _add_number(parser: pytest.Parser, key: str, text: str) -> None:
+    """Add an ini key for a number, which may be a number in TOML too (pytest 9.2)."""
+    try:
+        parser.addini(key, text, type=str | float, default="")  # type: ignore[arg-type,unused-ignore]
+    except (AssertionError, TypeError, ValueError):  # an older pytest
+        parser.addini(key, text, type="string")
 
 
 def key_of(name: str) -> str:
@@ -68,12 +84,14 @@ def key_of(name: str) -> str:
 def setting(config: pytest.Config, name: str) -> Any:
     """Return the value of the option *name* if it was given, otherwise the value of its ini key."""
     value = config.getoption(key_of(name))
-    return config.getini(key_of(name)) if value is None else value
+    if value is None:
+        value = config.getini(key_of(name))
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
 def is_option_set(config: pytest.Config, name: str) -> bool:
     """Return whether the option *name* was given (even as an empty string) or its ini key has a value."""
-    return config.getoption(key_of(name)) is not None or bool(config.getini(key_of(name)))
+    return config.getoption(key_of(name)) is not None or bool(setting(config, name))
 
 
 def is_conformance_run(config: pytest.Config) -> bool:

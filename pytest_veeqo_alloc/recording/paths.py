@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,8 @@ MODES = ("none", "once", "new_episodes", "all")  # the record modes of vcrpy
 BUNDLED_RELAXED = frozenset({"host", "order_id", "body"})
 """The parts of a request that are not compared when a bundled cassette plays."""
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 _.-]*(?:/[A-Za-z0-9_][A-Za-z0-9 _.-]*)*")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 _.\[\]-]*(?:/[A-Za-z0-9_][A-Za-z0-9 _.\[\]-]*)*")
+_NOT_IN_NAME = re.compile(r"[^A-Za-z0-9 _.\[\]-]|[.](?=[.])")
 
 
 class CassetteError(ValueError):
@@ -34,6 +36,11 @@ def validate_mode(mode: str) -> None:
     """Raise ValueError if *mode* is not a record mode of vcrpy."""
     if mode not in MODES:
         raise ValueError(unknown_name("record mode", mode, MODES))
+
+
+def name_of_test(module: str, names: Iterable[str]) -> str:
+    """Return the name of the cassette of a test: the *names* of its class and function, in the folder *module*."""
+    return f"{module}/{_NOT_IN_NAME.sub('-', '.'.join(names))}"
 
 
 def bundled_names() -> list[str]:
@@ -55,7 +62,8 @@ def find_cassette(name: str, folder: Path, mode: str) -> CassetteFile:
     validate_mode(mode)
     if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:
         raise CassetteError(
-            f"invalid cassette name {name!a}: use ASCII letters, digits, spaces, '_', '-', '.' and '/', without '..'"
+            f"invalid cassette name {name!a}: use ASCII letters, digits, spaces, '_', '-', '.', '[', ']' and '/', "
+            "without '..'"
         )
     candidates = [folder / name] if name.endswith(SUFFIXES) else [folder / f"{name}{suffix}" for suffix in SUFFIXES]
     found = next((path for path in candidates if os.path.lexists(path)), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import functools
 import ipaddress
 import json
@@ -44,7 +45,7 @@ from pytest_veeqo_alloc.live.permission import port_of
 from pytest_veeqo_alloc.recording.matching import RecordedRequest, UnmatchedRequestError, unmatched_message
 from pytest_veeqo_alloc.recording.network_guard import AllowedHosts, guard_network
 from pytest_veeqo_alloc.recording.paths import BUNDLED_RELAXED, CassetteError, CassetteFile
-from pytest_veeqo_alloc.spec.loader import operation_matches, tables
+from pytest_veeqo_alloc.spec.loader import operation_matches, read_shipped_text, tables
 
 _MATCHER = "veeqo_alloc"
 _SEEN = "veeqo_alloc_seen"
@@ -62,18 +63,24 @@ _admission: ContextVar[Admission | None] = ContextVar("veeqo_alloc_admission", d
 """The permission to send the request that is being recorded. The request hook sets it; the response hook ends it."""
 
 
-def stored_interactions(file: CassetteFile, *, may_write: bool = False) -> list[Interaction]:
-    """Return the interactions in *file*, or an empty list if there is no file. Raise CassetteError for an unusable file.
+Stored = tuple[list[Interaction], datetime.date | None]
+"""The interactions in the file of a cassette, and the day of the recording, if known."""
+
+
+def stored_interactions(file: CassetteFile, *, may_write: bool = False) -> Stored:
+    """Return the content of *file*, which is empty if there is no file. Raise CassetteError for an unusable file.
 
     An unreadable entry is left out, unless *may_write*, since writing the file would then lose the entry.
     """
     path = file.path
     try:
-        if path.stat().st_size > MAX_YAML:
+        if not file.is_bundled and path.stat().st_size > MAX_YAML:
             raise CassetteError(f"the cassette {path} is larger than {MAX_YAML // 1024**2} MB: split it")
-        loaded = load(path.read_bytes(), str(path), kind="cassette", side_of=lambda _: None, matches=lambda _: True)
+        # The bundled files may be in a zip file.
+        data = read_shipped_text(f"cassettes/{path.name}").encode() if file.is_bundled else path.read_bytes()
+        loaded = load(data, str(path), kind="cassette", side_of=lambda _: None, matches=lambda _: True)
     except FileNotFoundError:
-        return []
+        return [], None
     except OSError as error:
         raise CassetteError(f"the cassette {path} cannot be read: {error.strerror}") from None
     except UnreadableFileError as error:
@@ -82,7 +89,7 @@ def stored_interactions(file: CassetteFile, *, may_write: bool = False) -> list[
         raise CassetteError(f"the cassette {path} cannot be used: {loaded.broken[0]}")
     if loaded is None or not loaded.interactions:
         raise CassetteError(f"the cassette {path} has no interaction: record it again")
-    return list(loaded.interactions)
+    return list(loaded.interactions), loaded.recorded_on
 
 
 def _in_process_transports() -> Iterator[tuple[type, str, Any]]:
@@ -173,9 +180,9 @@ class CassettePlayer:
         own_servers: Collection[str],
     ) -> None:
         self.file, self.options = file, options
-        self.stored = (
-            [] if options.mode == "all" else stored_interactions(file, may_write=options.mode == "new_episodes")
-        )
+        nothing: Stored = ([], None)
+        is_new, may_write = options.mode == "all", options.mode == "new_episodes"
+        self.stored, self.recorded_on = nothing if is_new else stored_interactions(file, may_write=may_write)
         self.unmatched: list[str] = []
         self.was_entered = False
         self._engine, self._live, self._own_servers = engine, live, own_servers

@@ -22,7 +22,7 @@ from pytest_veeqo_alloc.live.permission import is_loopback
 from pytest_veeqo_alloc.recording.matching import PARTS
 from pytest_veeqo_alloc.recording.paths import CassetteError, CassetteFile, find_cassette, missing_cassette
 from pytest_veeqo_alloc.recording.player import CassettePlayer, PlaybackOptions
-from pytest_veeqo_alloc.redaction.lint import secret_breaches
+from pytest_veeqo_alloc.redaction.lint import age_breaches, secret_breaches
 from pytest_veeqo_alloc.redaction.redactor import redact
 from pytest_veeqo_alloc.spec.loader import operation_matches
 
@@ -33,8 +33,16 @@ class Cassettes:
     """The cassettes of a test. `.use(name)` plays or records a cassette. Calls to *own_servers* (`host:port`) bypass it."""
 
     def __init__(
-        self, engine: Engine, folder: Path, mode: str, live: Callable[[], LiveClient], own_servers: Collection[str] = ()
+        self,
+        engine: Engine,
+        folder: Path,
+        mode: str,
+        live: Callable[[], LiveClient],
+        own_servers: Collection[str] = (),
+        allow_hosts: Iterable[str] = (),
+        max_age: int | None = None,
     ) -> None:
+        self._allow_hosts, self._max_age = tuple(allow_hosts), max_age
         self._engine, self._folder, self._mode, self._live, self._own_servers = engine, folder, mode, live, own_servers
         self._players: list[CassettePlayer] = []
 
@@ -63,12 +71,22 @@ class Cassettes:
         for part in relaxed:
             if part not in PARTS:
                 raise ValueError(unknown_name("part of a request to relax", part, PARTS))
-        options = PlaybackOptions(mode, frozenset(relaxed), strict_play, allow_playback_repeats, _as_tuple(allow_hosts))
+        hosts = (*self._allow_hosts, *_as_tuple(allow_hosts))
+        options = PlaybackOptions(mode, frozenset(relaxed), strict_play, allow_playback_repeats, hosts)
         player = CassettePlayer(file, self._engine, options, self._live, self._own_servers)
         if mode == "none" and not player.stored:
             raise missing_cassette(name, self._folder)
+        self._require_age(player)
         self._players.append(player)
         return player.running()
+
+    def _require_age(self, player: CassettePlayer) -> None:
+        """Raise CassetteError if *player* plays a recording that is too old. The bundled cassettes are no recordings."""
+        if self._max_age is None or player.file.is_bundled or not player.stored:
+            return
+        for breach in age_breaches(player.recorded_on, datetime.date.today(), self._max_age):
+            limit = f"at most {self._max_age} days are allowed"
+            raise CassetteError(f"the cassette {player.file.path} is {breach.got}, and {limit}: record it again")
 
     def owns(self, interaction: Interaction) -> bool:
         """Return whether a cassette played or recorded *interaction*, and therefore reports it."""

@@ -36,7 +36,10 @@ def shipped_folder(folder: str) -> Traversable:
     for candidate in (in_wheel, Path(__file__).resolve().parents[2] / folder):
         if candidate.is_dir():
             return candidate
-    raise FileNotFoundError(f"the folder {folder!r} of pytest-veeqo-alloc is missing: install the package again")
+    raise FileNotFoundError(
+        f"{in_wheel}, a folder of pytest-veeqo-alloc, is missing: install the package again or, in a test with a fake file "
+        "system, add the real folder to it"
+    )
 
 
 def read_shipped_text(path: str) -> str:
@@ -150,7 +153,7 @@ def load_deviations(named: str | os.PathLike[str] | Deviation) -> tuple[Deviatio
         return parse(read_shipped_text(f"schemas/deviations/{named}.toml"))
     path = Path(named)
     try:
-        return parse(path.read_text(encoding="utf-8"))
+        return parse(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         if path.suffix:
             raise ValueError(f"no such deviations file: {str(path)!a}") from None

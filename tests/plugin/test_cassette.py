@@ -205,7 +205,8 @@ def test_unused_cassettes_are_reported_after_a_full_run(pytester: pytest.Pyteste
     ("test", "options", "line"),
     [
         ('@pytest.mark.veeqo_alloc_cassette("creatd")\ndef test_it(): pass', (), "veeqo-alloc: no cassette 'creatd' in */tests/cassettes or in the package: did you mean 'created'?*"),
-        ('@pytest.mark.veeqo_alloc_cassette\ndef test_it(): pass', (), "veeqo-alloc: invalid marker arguments; use @pytest.mark.veeqo_alloc_cassette('name')*"),
+        ('@pytest.mark.veeqo_alloc_cassette\ndef test_it(): pass', (), "veeqo-alloc: no cassette 'test_it/test_it' in */tests/cassettes or in the package: record it*"),
+        ('@pytest.mark.veeqo_alloc_cassette("created")\ndef test_it(): pass', ("--veeqo-alloc-cassette-max-age=x",), "veeqo-alloc: --veeqo-alloc-cassette-max-age must be a whole number of days, not 'x'"),
         ('@pytest.mark.veeqo_alloc_cassette("created")\n@pytest.mark.veeqo_alloc_cassette("created-partial")\ndef test_it(): pass', (), "veeqo-alloc: several markers veeqo_alloc_cassette on one test: use one, and veeqo_alloc_cassette.use()"),
         ('@pytest.mark.veeqo_alloc_cassette("created", relaxed=1)\ndef test_it(): pass', (), "veeqo-alloc: invalid marker arguments; use*"),
         ('@pytest.mark.veeqo_alloc_cassette("created", relax=["bdy"])\ndef test_it(): pass', (), "veeqo-alloc: unknown part of a request to relax 'bdy': did you mean 'body'?"),
@@ -263,3 +264,80 @@ def test_it():
     )
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*1 passed, 1 rerun*"])
+
+
+def test_cassette_is_named_after_the_test_unless_the_marker_has_a_name(pytester: pytest.Pytester) -> None:
+    folder = pytester.mkdir("cassettes")
+    folder.joinpath("test_it").mkdir()
+    for name in ("test_plain", "test_with[1-a b]", "TestIt.test_method[x-y]"):
+        write(folder / "test_it", name, created())
+    result = run(pytester, """
+CALL = "https://api.example.com/orders/447452/allocations"
+
+@pytest.mark.veeqo_alloc_cassette
+def test_plain():
+    assert requests.post(CALL, json=BODY, timeout=10).ok
+
+@pytest.mark.veeqo_alloc_cassette(strict_play=True)
+@pytest.mark.parametrize(("one", "two"), [(1, "a b")])
+def test_with(one, two):
+    assert requests.post(CALL, json=BODY, timeout=10).ok
+
+class TestIt:
+    @pytest.mark.veeqo_alloc_cassette()
+    @pytest.mark.parametrize("path", ["x/y"])
+    def test_method(self, path):
+        assert requests.post(CALL, json=BODY, timeout=10).ok
+""", "-o", "veeqo_alloc_cassette_dir=cassettes")  # fmt: skip
+    result.assert_outcomes(passed=3)
+
+
+def test_hosts_of_the_ini_file_can_be_reached(pytester: pytest.Pytester) -> None:
+    result = run(pytester, """
+import socket
+
+@pytest.mark.veeqo_alloc_cassette("created", allow_hosts=["127.0.0.2"])
+def test_it():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        socket.create_connection(listener.getsockname()).close()
+    post()
+""", "-o", "veeqo_alloc_cassette_allow_hosts=127.0.0.1")  # fmt: skip
+    result.assert_outcomes(passed=1)
+
+
+def test_cassette_that_is_too_old_fails_the_test(pytester: pytest.Pytester) -> None:
+    folder = pytester.mkdir("cassettes")
+    write(folder, "old", created(Date="Fri, 12 Jul 2019 10:20:04 GMT"))
+    tests = """
+@pytest.mark.veeqo_alloc_cassette("old")
+def test_old():
+    requests.post("https://api.example.com/orders/447452/allocations", json=BODY, timeout=10)
+
+@pytest.mark.veeqo_alloc_cassette("created")
+def test_bundled():
+    post()
+"""
+    options = ("-o", "veeqo_alloc_cassette_dir=cassettes", "-o", "veeqo_alloc_record_mode=once")
+    run(pytester, tests, *options).assert_outcomes(passed=2)
+    result = run(pytester, tests, *options, "--veeqo-alloc-cassette-max-age", "30")
+    result.assert_outcomes(passed=1, errors=1)
+    line = "veeqo-alloc: the cassette *old.yaml is a recording from * days ago, and at most 30 days are allowed: record it again"
+    result.stdout.fnmatch_lines([line])
+
+
+@pytest.mark.skipif(pytest.version_tuple < (9, 2), reason="pytest 9.2 accepts numbers")
+def test_numbers_of_a_toml_file_are_accepted(pytester: pytest.Pytester) -> None:
+    pytester.makepyprojecttoml("""
+        [tool.pytest]
+        veeqo_alloc_max_writes = 5
+        veeqo_alloc_rate = 2.5
+        veeqo_alloc_cassette_max_age = 36500
+    """)
+    result = run(pytester, """
+@pytest.mark.veeqo_alloc_cassette("created")
+def test_it(pytestconfig):
+    from pytest_veeqo_alloc.plugin.options import setting
+    assert [setting(pytestconfig, name) for name in ("max-writes", "rate", "coverage-min")] == ["5", "2.5", ""]
+    post()
+""")  # fmt: skip
+    result.assert_outcomes(passed=1)

@@ -486,3 +486,10 @@ def test_ruby_cassette_is_checked_and_linted(run: Any) -> None:
     document["http_interactions"][0]["request"]["headers"]["X-Api-Key"] = ["s3cretvalue"]
     status, out, _ = run("check", "--lint", "--max-age", "1", write("a.yaml", yaml.safe_dump(document).encode()))
     assert (status, "cassette-secret" in out, "cassette-too-old" in out) == (1, True, True)
+
+
+def test_yaml_that_is_given_as_a_body_is_called_yaml(run: Any) -> None:
+    write("a.yaml", yaml.safe_dump(cassette()).encode())
+    status, _, err = run("check", "--as", "response", "a.yaml")
+    assert (status, err) == (2, "veeqo-alloc: a.yaml: YAML, not JSON, and only JSON can be a body\n")
+    assert run("check", "--as", "request", write("b", b"a=1&b=2"))[0] == 1

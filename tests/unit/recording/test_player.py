@@ -11,6 +11,7 @@ import logging
 import runpy
 import socket
 import threading
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -535,6 +536,34 @@ def test_link_out_of_the_folder_is_played(mode: str, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "mine.yaml").symlink_to(write(tmp_path, "outside", created()))
     with Cassettes(Engine(), tmp_path / "in", mode, no_live).use("mine") as player:
+        assert len(player.stored) == 1
+
+
+def test_boundary_of_a_multipart_body_is_not_compared(tmp_path: Path, cassettes: Cassettes) -> None:
+    def multipart(boundary: str, text: str = "x") -> Request:
+        body = f"--{boundary}\r\nContent-Disposition: form-data; name=a\r\n\r\n{text}\r\n--{boundary}--\r\n".encode()
+        headers = (("Content-Type", f"multipart/form-data; boundary={boundary}"),)
+        return Request("POST", "https://api.example.com/orders/447452/allocations", headers, body)
+
+    write(tmp_path, "mine", replace(created(), request=multipart("aaaa")))
+    for request, is_same in ((multipart("bbbb"), True), (multipart("cc"), True), (multipart("bbbb", "y"), False)):
+        headers = dict(request.headers)
+        with cassettes.use("mine"):
+            try:
+                assert requests.post(request.url, data=request.body, headers=headers, timeout=5).ok is is_same
+            except UnmatchedRequestError:
+                assert not is_same
+
+
+def test_bundled_cassette_plays_from_a_zip_file(
+    tmp_path: Path, cassettes: Cassettes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(tmp_path / "package.zip", "w") as archive:
+        archive.writestr("cassettes/zipped.yaml", read_shipped_text("cassettes/created.yaml"))
+    folder = zipfile.Path(tmp_path / "package.zip", "cassettes/")
+    for module in ("pytest_veeqo_alloc.spec.loader", "pytest_veeqo_alloc.recording.paths"):
+        monkeypatch.setattr(f"{module}.shipped_folder", lambda name: folder)
+    with cassettes.use("zipped") as player:
         assert len(player.stored) == 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from support.structure import schema_validator
 from pytest_veeqo_alloc import load_schema
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide
 from pytest_veeqo_alloc.core.json_pointer import resolve
-from pytest_veeqo_alloc.spec.loader import read_shipped_text
+from pytest_veeqo_alloc.spec.loader import load_deviations, read_shipped_text, shipped_folder
 
 
 def documented_type(field: dict[str, Any]) -> str | None:
@@ -148,3 +149,15 @@ def test_sanitised_examples_have_addresses_of_example_domains_only() -> None:
     assert "@example.com" in text
     assert text.count("@") == text.count("@example.com")
     assert text.count("https://") == text.count("https://images.example.com/")
+
+
+def test_deviations_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "d.toml"
+    path.write_bytes(b'\xef\xbb\xbf[[deviation]]\nrule = "absent-field"\nreason = "x"\npointer = "/id"\n')
+    assert len(load_deviations(path)) == 1
+
+
+def test_missing_package_data_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "is_dir", lambda path: False)  # as a fake file system has it
+    with pytest.raises(FileNotFoundError, match="in a test with a fake file system, add the real folder to it"):
+        shipped_folder("schemas")
