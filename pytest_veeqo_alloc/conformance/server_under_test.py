@@ -84,6 +84,7 @@ class ServerUnderTest:
         first = first_order_of_run() if first_order is None else first_order
         self.engine, self.is_free = engine, pool.is_any
         self._live, self._unused = live, deque(_free_orders(first) if pool.is_any else pool)
+        self._reserved: set[tuple[int, int]] = set()
         self._sent: dict[str, list[Interaction] | UncoveredError] = {}
         self._checked: dict[tuple[int, bool], tuple[Interaction, Findings]] = {}
 
@@ -93,13 +94,19 @@ class ServerUnderTest:
             fitting = {sellable: free for sellable, free in order.sellables.items() if free >= units}
             if len(fitting) >= lines:
                 self._unused.remove(order)
-                # Another process of the same run may have used the order.
-                if self._live.run_state.reserve(f"order-{order.id}-{order.warehouse_id}"):
+                if self._reserve(order):
                     if self.is_free and self.arrange is not None:
                         fitting = {order.id + number * 10**6: units for number, units in enumerate(fitting.values(), 1)}
                         arrange_order(PoolOrder(order.id, order.warehouse_id, fitting), self.arrange)
                     return PoolOrder(order.id, order.warehouse_id, fitting)
         raise UncoveredError(f"the order pool has no unused order with {lines} sellable(s) of {units} unit(s) each")
+
+    def _reserve(self, order: PoolOrder) -> bool:
+        """Reserve *order* for this process. Return False if it is reserved, as by another process of the same run."""
+        is_free = self._live.run_state.reserve(f"order-{order.id}-{order.warehouse_id}")
+        if is_free:
+            self._reserved.add((order.id, order.warehouse_id))
+        return is_free
 
     def any_order(self, lines: int = 1, units: int = 1) -> PoolOrder:
         """Return an order with *units* free units of *lines* sellables: a new one, or that of the pool with most units.
@@ -108,16 +115,16 @@ class ServerUnderTest:
         """
         if self.is_free:
             return self.take(2, units)
-        best: tuple[list[float], PoolOrder] | None = None
+        candidates: list[tuple[list[int], PoolOrder, dict[int, int]]] = []
         for order in self._live.permission.pool:
-            free = {sellable: left for sellable, left in self._live.free_units(order).items() if left >= units}
-            left = sorted(free.values(), reverse=True)[:lines]
-            if len(left) == lines and (best is None or left > best[0]):
-                sellables = {sellable: int(free[sellable]) for sellable in sorted(free, key=lambda key: -free[key])}
-                best = left, PoolOrder(order.id, order.warehouse_id, sellables)
-        if best is None:
-            raise UncoveredError(f"the order pool has no order with {lines} sellable(s) of {units} free unit(s) each")
-        return best[1]
+            free = {sellable: int(left) for sellable, left in self._live.free_units(order).items() if left >= units}
+            if len(free) >= lines:
+                most_first = dict(sorted(free.items(), key=lambda item: -item[1]))
+                candidates.append((list(most_first.values())[:lines], order, most_first))
+        for _, order, sellables in sorted(candidates, key=lambda candidate: candidate[0], reverse=True):
+            if (order.id, order.warehouse_id) in self._reserved or self._reserve(order):
+                return PoolOrder(order.id, order.warehouse_id, sellables)
+        raise UncoveredError(f"the order pool has no order with {lines} sellable(s) of {units} free unit(s) each")
 
     def free_units(self, order: PoolOrder) -> dict[int, float]:
         """Return the units of each sellable that may still be allocated to *order*."""

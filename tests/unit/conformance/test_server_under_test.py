@@ -11,7 +11,7 @@ from support.live import live_at, pool_request
 from support.staging import Staging
 
 from pytest_veeqo_alloc import Interaction, Response
-from pytest_veeqo_alloc.conformance import UncoveredError, UnusableError
+from pytest_veeqo_alloc.conformance import UncoveredError, UnusableError, server_under_test
 from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest, covered
 from pytest_veeqo_alloc.engine import Engine
 
@@ -52,6 +52,14 @@ def test_order_with_most_free_units_is_used_for_a_broken_request(server: Staging
             subject.any_order(units=4)
 
 
+def test_order_of_another_process_is_not_used_for_a_broken_request(server: Staging, tmp_path: Path) -> None:
+    with live_at(server.url, tmp_path) as live:
+        ours, others = (ServerUnderTest(live, Engine()) for _ in range(2))
+        assert (ours.any_order().id, others.any_order().id, ours.any_order().id) == (8, 7, 8)
+        with pytest.raises(UncoveredError):
+            ours.take()
+
+
 @pytest.mark.parametrize(("orders", "count"), [("any", 3), ("", 1)])
 def test_first_acceptance_ends_the_sending_only_with_a_pool(
     orders: str, count: int, server: Staging, tmp_path: Path
@@ -70,9 +78,9 @@ def test_order_ids_of_a_run_are_not_those_of_an_earlier_one(
     engine = Engine()
     with live_at(server.url, tmp_path, orders="any") as live:
         with monkeypatch.context() as patch:
-            patch.setattr("time.time", lambda: 1_700_000_000.0)
+            patch.setattr(server_under_test, "_now", lambda: 1_700_000_000.0)
             first = ServerUnderTest(live, engine)
-            patch.setattr("time.time", lambda: 1_700_000_001.0)
+            patch.setattr(server_under_test, "_now", lambda: 1_700_000_001.0)
             second = ServerUnderTest(live, engine)
         before = {first.take().id for _ in range(2_000)}
         assert second.take().id not in before
