@@ -20,6 +20,7 @@ from pytest_veeqo_alloc.core.formats import is_date_time
 Getter = Callable[[Any], Any]
 
 _LARGEST_TYPED = 2**63 - 1  # of the integers that msgspec compares
+_OPEN_LEVELS = 40  # of arrays and objects in an array without documented items; deeper ones are walked
 
 
 class Typed(NamedTuple):
@@ -27,6 +28,7 @@ class Typed(NamedTuple):
 
     content: Any
     counts: tuple[int, ...]
+    open_quotes: float  # in the JSON text of the arrays whose items have no documented type
 
 
 class _Group(NamedTuple):
@@ -37,6 +39,7 @@ class _Group(NamedTuple):
     items: Getter  # returns the array in an object of the parent
     quotes: int  # in the JSON text of an object, without those of its arrays and of null values
     dates: Getter | None  # returns the date-times of an object as a tuple
+    opens: Getter | None  # returns the arrays of an object whose items have no documented type, as a tuple
     nullables: tuple[tuple[str, Getter], ...]  # for each member that may be null: pointer, and function of its value
 
 
@@ -104,11 +107,12 @@ def counters(shape: Shape) -> tuple[str, ...]:
 
 
 def _typed(content: Any, shape: Shape, known: set[str]) -> Typed | None:
-    """Count the objects in *content*. Return None if one of its date-times is invalid and not *known*."""
+    """Count the objects in *content*. Return None if a date-time is invalid and not *known*, or an array nests deeply."""
     found: list[list[Any]] = [[content]]
     counts: list[int] = []
     dates: set[str] = set()
-    for _, parent, items_of, _, dates_of, nullables in _groups(shape):
+    open_quotes = 0.0
+    for _, parent, items_of, _, dates_of, opens_of, nullables in _groups(shape):
         objects: list[Any] = []
         for owner in found[parent]:
             objects += items_of(owner)
@@ -119,11 +123,25 @@ def _typed(content: Any, shape: Shape, known: set[str]) -> Typed | None:
         if dates_of is not None:
             for item in objects:
                 dates.update(dates_of(item))
+        if opens_of is not None:
+            for item in objects:
+                for array in filter(None, opens_of(item)):
+                    open_quotes += _quotes_in(array, _OPEN_LEVELS)
     dates -= known
-    if not all(map(is_date_time, dates)):
+    if not all(map(is_date_time, dates)) or open_quotes == math.inf:
         return None
     known |= dates
-    return Typed(content, tuple(counts))
+    return Typed(content, tuple(counts), open_quotes)
+
+
+def _quotes_in(value: Any, levels: int) -> float:
+    """Return the number of quotes in the JSON text of *value*: infinity for more than *levels* or for large numbers."""
+    if isinstance(value, str):
+        return 2
+    if isinstance(value, (list, dict)):
+        parts = value if isinstance(value, list) else (*value, *value.values())
+        return sum(_quotes_in(part, levels - 1) for part in parts) if levels else math.inf
+    return 0 if value is None or -_LARGEST_TYPED <= value <= _LARGEST_TYPED else math.inf
 
 
 def _repeats_no_member(body: bytes, typed: Typed, shape: Shape) -> bool:
@@ -137,7 +155,7 @@ def _repeats_no_member(body: bytes, typed: Typed, shape: Shape) -> bool:
         quotes = body.count(b'"') - body.count(b'\\"')
     else:
         return False
-    return quotes == sum(map(int.__mul__, typed.counts, _weights(shape)))
+    return quotes == typed.open_quotes + sum(map(int.__mul__, typed.counts, _weights(shape)))
 
 
 @functools.cache
@@ -154,13 +172,15 @@ def _groups(shape: Shape) -> tuple[_Group, ...]:
         inner, pointer, parent, items = pending.pop()
         places = [*_places(inner, "")]
         dates = [name for name, field in places if field.is_datetime]
+        opens = [name for name, field in places if field.type == "array" and not field.shape]
         groups.append(
             _Group(
                 pointer,
                 parent,
                 items,
                 quotes=sum(4 if field.type == "string" else 2 for _, field in places),
-                dates=attrgetter(*dates, *dates[:1]) if dates else None,  # with one name, attrgetter returns no tuple
+                dates=_values_of(dates),
+                opens=_values_of(opens),
                 nullables=tuple(
                     (f"{pointer}/{name.replace('.', '/')}", attrgetter(name))
                     for name, field in places
@@ -174,6 +194,13 @@ def _groups(shape: Shape) -> tuple[_Group, ...]:
             if field.type == "array" and field.shape
         )
     return tuple(groups)
+
+
+def _values_of(names: list[str]) -> Getter | None:
+    if len(names) == 1:  # with one name, attrgetter returns no tuple
+        value_of = attrgetter(*names)
+        return lambda item: (value_of(item),)
+    return attrgetter(*names) if names else None
 
 
 def _places(shape: Shape, prefix: str) -> Iterator[tuple[str, Field]]:
@@ -216,7 +243,7 @@ def _type(field: Field) -> Any:
         limits = meta(ge=0 if field.is_amount else -_LARGEST_TYPED, le=_LARGEST_TYPED)
         return Annotated[int, limits] | Annotated[float, limits]
     if field.type == "array":
-        return list[_struct(field.shape)] if field.shape else Annotated[list[Any], meta(max_length=0)]  # type: ignore[misc]  # a type made at run time
+        return list[_struct(field.shape)] if field.shape else list[Any]  # type: ignore[misc]  # a type made at run time
     if field.type == "object" and field.shape:
         return _struct(field.shape)
     documented: Any = {"string": str, "boolean": bool, None: None}[field.type]

@@ -97,7 +97,7 @@ class _Walk:
             self.reject(Breach("wrong-type", "", describe(value), "object"), value)
             return absent(shape), None
         typed = convert(value, shape, self._dates) if self._is_plain else None
-        return typed or (self._explain(value, shape, ""), None)
+        return (self._explain(value, shape, ""), None) if typed is None else (typed.content, typed.counts)
 
     def reject(self, breach: Breach, value: Any) -> None:
         """Add *breach*, which concerns *value*. Check only the nesting depth of *value*, not its content."""
@@ -153,8 +153,7 @@ class _Walk:
         if isinstance(value, float) and not math.isfinite(value):
             return  # was reported when the body was read, as `non-finite-number`
         if field.type is None:
-            if value is not None:
-                self.reject(Breach("untyped-field-value", pointer, describe(value)), value)
+            self.reject(Breach("untyped-field-value", pointer, describe(value)), value)
         elif value is None:
             if not field.nullable:
                 # Null instead of a required object is an error, not an empty field: the whole content is missing.

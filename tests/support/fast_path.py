@@ -44,6 +44,7 @@ def mutate_text(raw: bytes, source: random.Random) -> bytes:
         (rb':\d\dZ"', lambda text: text.replace(b"Z", source.choice([b"z", b"", b"+01:00", b"+0100", b"+01", b".5Z", b".Z", b"-24:00", b" Z"]))),
         (rb"-\d\dT", lambda text: source.choice([b"-30T", b"-31T", b"-00T"])),
         (rb"\d+(?:\.\d+)?", lambda text: source.choice([b"0", b"-1", b"1.0", b"1e0", b"-0", b"1e400", b"1E400", b"1e151", b"9" * 30, b"9" * 5000, b"01", b"+1", b"NaN", b"true", text + b"0", text + b".5", b"0.1e1"])),
+        (rb"\[\]", lambda text: source.choice([b'["x"]', b'[{"a":"b"}]', b'[{"a":1,"a":1}]', b"[[]]", b"[" * 70 + b"]" * 70, b"[1e400]", b"[NaN]", b'["a\\"b"]', b"[" + b"9" * 5000 + b"]"])),
         (rb"null|true|false", lambda text: source.choice([b"null", b"true", b"false", b"0", b'""', b"[]", b"{}"])),
     ]  # fmt: skip
     pattern, change = source.choice(edits)

@@ -83,7 +83,13 @@ def test_allocated_units_are_added_up_over_all_allocations() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [put(order(), "/allocations/0/line_items/0/quantity", "1"), drop(order(), "/allocations"), []]
+    "body",
+    [
+        put(order(), "/allocations/0/line_items/0/quantity", "1"),
+        put(order(), "/allocations/0/line_items", None),
+        drop(order(), "/allocations"),
+        [],
+    ],
 )
 def test_unreadable_units_are_unknown(body: Any) -> None:
     assert allocated_units(json.dumps(body).encode()) is None

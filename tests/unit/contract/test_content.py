@@ -105,6 +105,26 @@ def test_body_that_is_no_order_is_walked(raw: bytes) -> None:
     assert not assert_same_verdict("request", raw)[0]
 
 
+def nested(levels: int, inner: Any = 1) -> Any:
+    return [inner] if levels == 1 else [nested(levels - 1, inner)]
+
+
+@pytest.mark.parametrize(
+    "pointer", [pointer for pointer, field in fields() if field.get("type") == "array" and "items" not in field]
+)
+def test_array_without_documented_items_may_hold_anything_sound(pointer: str) -> None:
+    for items, typed in (
+        ([1, -1.5, True, None, "x", "a \"text\"", {"id": [{}], "x": {"id": "1"}}, []], True),
+        (nested(40), True), (nested(41), False), (nested(70), False), ([10**19], False), ([{"x": -1e20}], False),
+        (["\ud800"], False), ([float("nan")], False), ({}, False),
+    ):  # fmt: skip
+        assert is_typed(json.dumps(put(order(), pointer, items)).encode()) is typed
+    for items in ('[{"id": 1, "id": 1}]', '[{"x": "y", "x": 1}]', '[[{"": [], "": []}]]'):
+        raw = json.dumps(put(order(), pointer, "@")).replace('"@"', items).encode()
+        assert not is_typed(raw)
+        assert [breach.rule for breach in check_bytes("response", raw, tables()).breaches] == ["duplicate-key"]
+
+
 @given(allocation_responses())
 @FEWER
 def test_generated_order_without_findings_is_not_walked(body: dict[str, Any]) -> None:
