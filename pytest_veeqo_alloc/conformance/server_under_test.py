@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import tempfile
@@ -31,7 +32,7 @@ from pytest_veeqo_alloc.coverage.listeners import Listener
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import LiveError, RefusedError, SendError
 from pytest_veeqo_alloc.live.client import JSON_HEADERS, LiveClient, open_live
-from pytest_veeqo_alloc.live.in_process import BASE_URL, ApplicationAdapter, raised_at
+from pytest_veeqo_alloc.live.in_process import BASE_URL, ApplicationAdapter, raised_at, run_awaitable
 from pytest_veeqo_alloc.live.permission import PoolOrder, WriteOptions, grant_permission, is_loopback
 from pytest_veeqo_alloc.live.transport import exchange
 from pytest_veeqo_alloc.orders.story import Line, Stock, Story
@@ -76,6 +77,7 @@ class ServerUnderTest:
 
     report: ReportRequest
     arrange: Arrange | None = None
+    run_awaitable: Callable[[Any], Any] = staticmethod(run_awaitable)
     unusable: type[UnusableError] = UnusableError
     is_in_process = False
 
@@ -97,7 +99,9 @@ class ServerUnderTest:
                 if self._reserve(order):
                     if self.is_free and self.arrange is not None:
                         fitting = {order.id + number * 10**6: units for number, units in enumerate(fitting.values(), 1)}
-                        arrange_order(PoolOrder(order.id, order.warehouse_id, fitting), self.arrange)
+                        arrange_order(
+                            PoolOrder(order.id, order.warehouse_id, fitting), self.arrange, self.run_awaitable
+                        )
                     return PoolOrder(order.id, order.warehouse_id, fitting)
         raise UncoveredError(f"the order pool has no unused order with {lines} sellable(s) of {units} unit(s) each")
 
@@ -354,13 +358,17 @@ def _free_orders(first: int = _FIRST_ORDER) -> Iterator[PoolOrder]:
     return (PoolOrder(order_id, _WAREHOUSE, units) for order_id in range(first, first + ORDERS))
 
 
-def arrange_order(order: PoolOrder, arrange: Arrange) -> None:
-    """Have *arrange* create *order*. Raise HookError if it raises, or returns an order with another id."""
+def arrange_order(order: PoolOrder, arrange: Arrange, run: Callable[[Any], Any] = run_awaitable) -> None:
+    """Have *arrange* create *order*, and *run* what it returns if that is awaitable.
+
+    Raise HookError if one of them raises, or returns an order with another id.
+    """
     lines = [
         {"sellable_id": sellable, "quantity": units, "available": units} for sellable, units in order.sellables.items()
     ]
     try:
         returned = arrange({"id": order.id, "warehouse_id": order.warehouse_id, "lines": lines})
+        returned = run(returned) if inspect.isawaitable(returned) else returned
     except LiveError as error:
         raise HookError(f"order {order.id} was not arranged: {error}") from None
     except Exception as error:
@@ -390,7 +398,7 @@ def server_of_hook(
     Raise HookError if it is something else, or if *options* do not permit writing.
     """
     is_url = isinstance(server, str)
-    base_url = server if isinstance(server, str) else BASE_URL
+    base_url, run = server if isinstance(server, str) else BASE_URL, run_awaitable
     with ExitStack() as stack:
         try:
             if not is_loopback(urlsplit(base_url).hostname or ""):
@@ -402,12 +410,13 @@ def server_of_hook(
                 adapter = ApplicationAdapter(server)
                 stack.callback(adapter.close)
                 live.mount(adapter)
+                run = adapter.run
         except (LiveError, ValueError) as error:
             sentence = "; ".join(str(error).splitlines())
             raise HookError(f"the server of the hook pytest_veeqo_alloc_server cannot be tested: {sentence}") from None
         live.timeouts = (5, 10)
         under_test = ServerUnderTest(live, engine, first_order)
-        under_test.unusable, under_test.is_in_process = HookError, not is_url
+        under_test.unusable, under_test.is_in_process, under_test.run_awaitable = HookError, not is_url, run
         yield under_test
 
 

@@ -12,7 +12,7 @@ import sysconfig
 import threading
 import time
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,12 +110,26 @@ class ApplicationAdapter(BaseAdapter):
 
         return self._runner.run(call())
 
+    def run(self, awaitable: Awaitable[Any]) -> Any:
+        """Return the result of *awaitable*, which runs in the event loop of the application if it has one."""
+        return run_awaitable(awaitable) if self._runner is None else self._runner.run(_result_of(awaitable))
+
     def close(self) -> None:
         """Shut the application down. Only the first call has an effect."""
         runner, self._runner = self._runner, None
         if runner is not None:
             with runner, suppress(Exception):  # how it stops is no matter of the contract
                 runner.run(self._running.aclose())
+
+
+def run_awaitable(awaitable: Awaitable[Any]) -> Any:
+    """Return the result of *awaitable*, which runs in an event loop of its own."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        return runner.run(_result_of(awaitable))
+
+
+async def _result_of(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
 
 
 def _validate(app: object) -> tuple[Application, bool]:

@@ -30,7 +30,7 @@ def pytest_veeqo_alloc_server(request: pytest.FixtureRequest) -> Any:
 
 @pytest.hookspec
 def pytest_veeqo_alloc_arrange(order: dict[str, Any], request: pytest.FixtureRequest) -> Any:
-    """Create *order* in the server under test, before the conformance suite allocates to it.
+    """Create *order* in the server under test, before the conformance suite allocates to it. The hook may be async.
 
     *order* has an `id`, a `warehouse_id` and `lines`, each with a `sellable_id`, the ordered `quantity`, and the units
     that are `available` in the warehouse. The option `--veeqo-alloc-arrange-url` takes precedence. Implement the hook

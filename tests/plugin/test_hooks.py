@@ -116,6 +116,36 @@ def test_application_is_called_in_process(pytester: pytest.Pytester, app: str) -
     assert result.ret == 0
 
 
+def test_async_hook_creates_orders_in_the_event_loop_of_the_application(pytester: pytest.Pytester) -> None:
+    conftest = f"""{ASGI}
+import asyncio
+loops = set()
+
+def pytest_veeqo_alloc_server(request):
+    async def with_loop(scope, receive, send):
+        loops.add(id(asyncio.get_running_loop()))
+        await app(scope, receive, send)
+
+    return hooked.setdefault("app", with_loop)
+
+hooked = {{}}
+
+async def pytest_veeqo_alloc_arrange(order):
+    await asyncio.sleep(0)
+    assert loops == {{id(asyncio.get_running_loop())}}
+    return order
+"""
+    result = run(pytester, conftest, "-k", ANSWER)
+    result.assert_outcomes(passed=1, deselected=result.parseoutcomes()["deselected"])
+
+
+@pytest.mark.parametrize("hook", ["async def", "def"])
+def test_hook_of_a_server_with_a_url_may_be_async(pytester: pytest.Pytester, hook: str) -> None:
+    conftest = STRICT_FAKE + ARRANGE.replace("def", hook, 1)
+    result = run(pytester, conftest, "-k", ANSWER)
+    result.assert_outcomes(passed=1, deselected=result.parseoutcomes()["deselected"])
+
+
 @pytest.mark.parametrize("tests", [SUITE, ("test_own.py",)], ids=["suite", "own file"])
 def test_race_of_an_application_in_process_is_incomplete(pytester: pytest.Pytester, tests: tuple[str, ...]) -> None:
     pytester.makepyfile(test_own="from pytest_veeqo_alloc.conformance.test_veeqo_alloc_state import *")

@@ -269,3 +269,19 @@ def test_application_that_waits_is_answered_or_given_up_under_frozen_time(sleeps
             return
         with pytest.raises(SendError, match="took longer"):
             ask(session, seconds=seconds)
+
+
+def test_awaitable_runs_in_the_event_loop_of_an_application_or_in_one_of_its_own() -> None:
+    loops = []
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        loops.append(asyncio.get_running_loop())
+        await asgi(scope, receive, send)
+
+    async def running_loop() -> object:
+        return asyncio.get_running_loop()
+
+    for application, is_shared in ((app, True), (wsgi, False)):
+        adapter = ApplicationAdapter(application)
+        assert (adapter.run(running_loop()) in loops) == is_shared
+        adapter.close()
