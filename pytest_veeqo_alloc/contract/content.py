@@ -50,7 +50,7 @@ def decode(body: bytes, shape: Shape) -> Typed | None:
         return None
     try:
         content = _decoder(shape)(body)
-    except (kit.MsgspecError, UnicodeError):
+    except (kit.MsgspecError, RecursionError, UnicodeError):
         return None
     typed = _typed(content, shape, set())
     return typed if typed is not None and _repeats_no_member(body, typed, shape) else None
@@ -66,7 +66,7 @@ def convert(members: dict[str, Any], shape: Shape, dates: set[str]) -> Typed | N
         return None
     try:
         content = kit.convert(members, _struct(shape))
-    except (kit.MsgspecError, UnicodeError):
+    except (kit.MsgspecError, RecursionError, UnicodeError):
         return None
     return _typed(content, shape, dates)
 

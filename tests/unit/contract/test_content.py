@@ -119,6 +119,8 @@ def test_array_without_documented_items_may_hold_anything_sound(pointer: str) ->
         (["\ud800"], False), ([float("nan")], False), ({}, False),
     ):  # fmt: skip
         assert is_typed(json.dumps(put(order(), pointer, items)).encode()) is typed
+    for levels in (900, 5_000, 100_000):
+        assert not is_typed(json.dumps(put(order(), pointer, "@")).replace('"@"', "[" * levels + "]" * levels).encode())
     for items in ('[{"id": 1, "id": 1}]', '[{"x": "y", "x": 1}]', '[[{"": [], "": []}]]'):
         raw = json.dumps(put(order(), pointer, "@")).replace('"@"', items).encode()
         assert not is_typed(raw)
