@@ -1,4 +1,4 @@
-"""Correct clients in four libraries, and defective ones that use `http.client`."""
+"""A correct client that uses `http.client`, and clients with one defect."""
 
 from __future__ import annotations
 
@@ -10,10 +10,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
-
-import aiohttp
-import httpx
-import urllib3
 
 TIMEOUT = 0.4
 Lines = list[dict[str, Any]]
@@ -63,51 +59,6 @@ class CorrectClient:
     def __call__(self, order_id: int, warehouse_id: int, line_items: Lines) -> Any:
         status, headers, body = self.send(self.path(order_id), self.body(warehouse_id, line_items))
         return self.parse(status, headers, self.decode(headers, body))
-
-
-def with_urllib3(base_url: str, api_key: str) -> Any:
-    pool = urllib3.PoolManager(retries=False, timeout=TIMEOUT)
-
-    def allocate(order_id: int, warehouse_id: int, line_items: Lines) -> Any:
-        body = {"allocation": {"warehouse_id": warehouse_id, "line_items_attributes": line_items}}
-        response = pool.request(
-            "POST", f"{base_url}/orders/{order_id}/allocations", json=body, headers={"x-api-key": api_key}
-        )
-        if response.status != 201:
-            raise ClientError(response.status)
-        return response.json()
-
-    return allocate
-
-
-def with_aiohttp(base_url: str, api_key: str) -> Any:
-    async def allocate(order_id: int, warehouse_id: int, line_items: Lines) -> Any:
-        body = {"allocation": {"warehouse_id": warehouse_id, "line_items_attributes": line_items}}
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
-            # A session repeats a POST if a kept connection breaks, so each call has a connection of its own.
-            url, headers = f"{base_url}/orders/{order_id}/allocations", {"x-api-key": api_key}
-            async with session.post(url, json=body, headers=headers, allow_redirects=False) as response:
-                if response.status != 201:
-                    raise ClientError(response.status)
-                return await response.json()
-
-    return allocate
-
-
-def with_httpx(base_url: str, api_key: str) -> Any:
-    async def allocate(order_id: int, warehouse_id: int, line_items: Lines) -> Any:
-        body = {"allocation": {"warehouse_id": warehouse_id, "line_items_attributes": line_items}}
-        async with httpx.AsyncClient(base_url=base_url, headers={"x-api-key": api_key}, timeout=TIMEOUT) as client:
-            response = await client.post(f"/orders/{order_id}/allocations", json=body)
-            if response.status_code != 201:
-                raise ClientError(response.status_code)
-            return response.json()
-
-    return allocate
-
-
-CORRECT = {"http.client": "CorrectClient", "urllib3": "with_urllib3", "aiohttp": "with_aiohttp", "httpx": "with_httpx"}
 
 
 def defective_client(**methods: Any) -> type[CorrectClient]:
@@ -257,11 +208,6 @@ DEFECTS: dict[str, tuple[str | tuple[str, ...], type[CorrectClient]]] = {
     "has no timeout": ("test_client_gives_up_a_slow_response[client-without-timeout]", defective_client(timeout=None)),
 }  # fmt: skip
 """The defects by name: the tests that must fail, and `make_client`. One that names several tests lacks what each asks for."""
-
-
-def defective(name: str) -> type[CorrectClient]:
-    """Return `make_client` of a defect."""
-    return DEFECTS[name][1]
 
 
 def one_argument(base_url: str) -> None:

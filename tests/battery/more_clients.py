@@ -21,7 +21,17 @@ import requests
 import urllib3
 from support.clients import NO_CERTIFICATES
 
-from battery.clients import TIMEOUT, ClientError, CorrectClient, Lines, defective_client
+from battery.clients import (
+    CHANGES_TEST,
+    KEY_TEST,
+    TIMEOUT,
+    ClientError,
+    CorrectClient,
+    Lines,
+    accepting_test,
+    defective_client,
+    failure_test,
+)
 
 SECONDS = 1.0
 """The timeout of a program in seconds, from its first request on."""
@@ -213,6 +223,9 @@ CORRECT: dict[str, Callable[[str, str], Any]] = {
     "aiohttp": with_aiohttp,
     "urllib3": with_urllib3,
     "http.client": CorrectClient,
+    "http.client with gzip": defective_client(
+        headers=lambda self: {**CorrectClient.headers(self), "accept-encoding": "gzip"}
+    ),
     "urllib.request": with_urllib_request,
     "curl": with_curl,
     "node": with_node,
@@ -321,12 +334,11 @@ def message(client: CorrectClient, error: Exception) -> None:
     raise ClientError(f"no answer to {client.headers()}") from None
 
 
-def logging_at(level: int, **settings: Any) -> Any:
+def logging_at(level: int, name: str = "battery.shop") -> Any:
     def headers(self: CorrectClient) -> dict[str, str]:
         made = CorrectClient.headers(self)
-        logger = logging.getLogger("battery.shop")
-        logger.propagate = settings.get("propagate", True)
-        logger.log(level, "sending %s", made)
+        logging.getLogger(name).propagate = name != OWN_LOG
+        logging.getLogger(name).log(level, "sending %s", made)
         return made
 
     return defective_client(headers=headers)
@@ -373,48 +385,43 @@ class TrustsTheOrder(ReadingClient):
         return order is not None
 
 
-_SENT, _ACCEPTED, _REPORTED = (
-    ("test_client_sends_the_given_allocation[client-changes-allocation]",),
-    "test_client_accepts_response[client-rejects-documented-answer-{}]",
-    "test_client_reports_failure[client-hides-failure-{}]",
-)
-_UNICODE = (_ACCEPTED.format("any Unicode"),)
-_DATES = (_ACCEPTED.format("date-times with fractions and offsets"),)
-_KEY = ("test_client_does_not_show_the_key[client-shows-key]",)
+_UNICODE, _DATES = accepting_test("any Unicode"), accepting_test("date-times with fractions and offsets")
 _ANY = (Exception,)
+OWN_LOG = "key in the log of a logger that does not propagate"
+"""The defect that pytest shows in its report: it captures such a logger by itself."""
 
-DEFECTS: dict[str, tuple[tuple[str, ...], Any]] = {
-    "sellable ids as int32": (_SENT, sellables(int32)),
-    "sellable ids as uint32": (_SENT, sellables(uint32)),
-    "sellable ids as 32-bit floats": (_SENT, sellables(float32)),
-    "warehouse id as int32": (_SENT, warehouses(int32)),
-    "order id modulo 2**31": (_SENT, paths(lambda order_id: order_id % 2**31)),
-    "order id as a 32-bit float": (_SENT, paths(float32)),
+DEFECTS: dict[str, tuple[str | tuple[str, ...], Any]] = {
+    "sellable ids as int32": (CHANGES_TEST, sellables(int32)),
+    "sellable ids as uint32": (CHANGES_TEST, sellables(uint32)),
+    "sellable ids as 32-bit floats": (CHANGES_TEST, sellables(float32)),
+    "warehouse id as int32": (CHANGES_TEST, warehouses(int32)),
+    "order id modulo 2**31": (CHANGES_TEST, paths(lambda order_id: order_id % 2**31)),
+    "order id as a 32-bit float": (CHANGES_TEST, paths(float32)),
     "decodes ASCII": (_UNICODE, decoding("ascii")),
     "decodes Windows-1252": (_UNICODE, decoding("cp1252")),
-    "dates in whole seconds": ((_ACCEPTED.format("members observed in 2026"), *_DATES), reading(whole_seconds)),
+    "dates in whole seconds": ((accepting_test("members observed in 2026"), _DATES), reading(whole_seconds)),
     "dates in UTC": (_DATES, reading(ends_in_z)),
-    "a single allocation": ((_ACCEPTED.format("earlier allocation"),), reading(single_allocation)),
-    "key in the cause": (_KEY, failing(cause, *_ANY)),
-    "key in the context": (_KEY, failing(context, *_ANY)),
-    "key in a group": (_KEY, failing(group, *_ANY)),
-    "key in a note": (_KEY, failing(note, *_ANY)),
-    "key in the exception of a timeout": (_KEY, failing(message, TimeoutError)),
-    "key in the exception of a reset": (_KEY, failing(message, ConnectionError)),
-    "key in a warning of the log": (_KEY, logging_at(logging.WARNING)),
-    "key in a debug line of the log": (_KEY, logging_at(logging.DEBUG)),
-    "key in a log of its own": (_KEY, logging_at(logging.INFO, propagate=False)),
-    "key in a logged traceback": (_KEY, failing(log_traceback, *_ANY)),
-    "key in a structured log": (_KEY, failing(log_extra, *_ANY)),
-    "key on stdout": (_KEY, failing(lambda client, error: print(client.headers()), *_ANY)),
-    "key on stderr": (_KEY, failing(lambda client, error: os.write(2, client.key.encode()) and None, *_ANY)),
-    "key on the stderr of a program": (_KEY, failing(from_program, ClientError)),
-    "key in a warning": (_KEY, failing(lambda client, error: warnings.warn(client.key, stacklevel=2), *_ANY)),
-    "hides a timeout": ((_REPORTED.format("slow response"),), hiding(TimeoutError)),
-    "hides a broken response": ((_REPORTED.format("incomplete response"),), hiding(ConnectionError, ValueError, http.client.HTTPException)),
-    "reads the order and posts again regardless": ((_REPORTED.format("lost response"),), PostsAgain),
+    "a single allocation": (accepting_test("earlier allocation"), reading(single_allocation)),
+    "key in the cause": (KEY_TEST, failing(cause, *_ANY)),
+    "key in the context": (KEY_TEST, failing(context, *_ANY)),
+    "key in a group": (KEY_TEST, failing(group, *_ANY)),
+    "key in a note": (KEY_TEST, failing(note, *_ANY)),
+    "key in the exception of a timeout": (KEY_TEST, failing(message, TimeoutError)),
+    "key in the exception of a reset": (KEY_TEST, failing(message, ConnectionError)),
+    "key in a warning of the log": (KEY_TEST, logging_at(logging.WARNING)),
+    "key in a debug line of the log": (KEY_TEST, logging_at(logging.DEBUG)),
+    OWN_LOG: (KEY_TEST, logging_at(logging.INFO, OWN_LOG)),
+    "key in a logged traceback": (KEY_TEST, failing(log_traceback, *_ANY)),
+    "key in a structured log": (KEY_TEST, failing(log_extra, *_ANY)),
+    "key on stdout": (KEY_TEST, failing(lambda client, error: print(client.headers()), *_ANY)),
+    "key on stderr": (KEY_TEST, failing(lambda client, error: os.write(2, client.key.encode()) and None, *_ANY)),
+    "key on the stderr of a program": (KEY_TEST, failing(from_program, ClientError)),
+    "key in a warning": (KEY_TEST, failing(lambda client, error: warnings.warn(client.key, stacklevel=2), *_ANY)),
+    "hides a timeout": (failure_test("slow response"), hiding(TimeoutError)),
+    "hides a broken response": (failure_test("incomplete response"), hiding(ConnectionError, ValueError, http.client.HTTPException)),
+    "reads the order and posts again regardless": (failure_test("lost response"), PostsAgain),
     "reads the order and does not look at it": (
-        tuple(_REPORTED.format(case) for case in ("error status", "incomplete response", "slow response", "redirect", "page")), TrustsTheOrder,
+        tuple(map(failure_test, ("error status", "incomplete response", "slow response", "redirect", "page"))), TrustsTheOrder,
     ),
 }  # fmt: skip
 """The defects by name: the tests that must fail, and `make_client`."""
