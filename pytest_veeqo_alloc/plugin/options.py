@@ -48,7 +48,7 @@ OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
 )
 
 
-_NUMBERS = ("DAYS", "N", "REQUESTS", "SECONDS", "PERCENT")
+_NUMBERS = tuple(name for name, metavar, *_ in OPTIONS if metavar in ("DAYS", "N", "REQUESTS", "SECONDS", "PERCENT"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -61,19 +61,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             group.addoption(flag, dest=key, action="store_true", default=None, help=text)
         else:
             kind: Literal["linelist", "string"] = "linelist" if is_repeatable else "string"
-            if metavar in _NUMBERS:
-                _add_number(parser, key, text)
-            else:
-                parser.addini(key, text, type=kind)
+            parser.addini(key, text, type=kind)
             group.addoption(flag, dest=key, action="append" if is_repeatable else "store", metavar=metavar, help=text)
-
-
-def _add_number(parser: pytest.Parser, key: str, text: str) -> None:
-    """Add an ini key for a number, which may be a number in TOML too (pytest 9.2)."""
-    try:
-        parser.addini(key, text, type=str | float, default="")  # type: ignore[arg-type,unused-ignore]
-    except (AssertionError, TypeError, ValueError):  # an older pytest
-        parser.addini(key, text, type="string")
 
 
 def key_of(name: str) -> str:
@@ -84,14 +73,33 @@ def key_of(name: str) -> str:
 def setting(config: pytest.Config, name: str) -> Any:
     """Return the value of the option *name* if it was given, otherwise the value of its ini key."""
     value = config.getoption(key_of(name))
-    if value is None:
-        value = config.getini(key_of(name))
-    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    return _ini_value(config, name) if value is None else value
 
 
 def is_option_set(config: pytest.Config, name: str) -> bool:
     """Return whether the option *name* was given (even as an empty string) or its ini key has a value."""
-    return config.getoption(key_of(name)) is not None or bool(setting(config, name))
+    return config.getoption(key_of(name)) is not None or bool(_ini_value(config, name))
+
+
+def _ini_value(config: pytest.Config, name: str) -> Any:
+    """Return the value of the ini key of the option *name*. A number in TOML becomes text, as in other files."""
+    try:
+        return config.getini(key_of(name))
+    except (TypeError, pytest.UsageError) as error:  # pytest 9 wants a string in its own table of a TOML file
+        number = _toml_value(config, key_of(name)) if name in _NUMBERS else None
+        if isinstance(number, bool) or not isinstance(number, (int, float)):
+            raise pytest.UsageError(str(error)) from None
+        return str(number)
+
+
+def _toml_value(config: pytest.Config, key: str) -> Any:
+    import tomllib  # imported only for an unusual value
+
+    if config.inipath is None or config.inipath.suffix != ".toml":
+        return None
+    document = tomllib.loads(config.inipath.read_text(encoding="utf-8"))
+    table = document.get("pytest") or document.get("tool", {}).get("pytest", {})
+    return table.get(key)
 
 
 def is_conformance_run(config: pytest.Config) -> bool:

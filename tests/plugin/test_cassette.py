@@ -323,21 +323,3 @@ def test_bundled():
     result.assert_outcomes(passed=1, errors=1)
     line = "veeqo-alloc: the cassette *old.yaml is a recording from * days ago, and at most 30 days are allowed: record it again"
     result.stdout.fnmatch_lines([line])
-
-
-@pytest.mark.skipif(pytest.version_tuple < (9, 2), reason="pytest 9.2 accepts numbers")
-def test_numbers_of_a_toml_file_are_accepted(pytester: pytest.Pytester) -> None:
-    pytester.makepyprojecttoml("""
-        [tool.pytest]
-        veeqo_alloc_max_writes = 5
-        veeqo_alloc_rate = 2.5
-        veeqo_alloc_cassette_max_age = 36500
-    """)
-    result = run(pytester, """
-@pytest.mark.veeqo_alloc_cassette("created")
-def test_it(pytestconfig):
-    from pytest_veeqo_alloc.plugin.options import setting
-    assert [setting(pytestconfig, name) for name in ("max-writes", "rate", "coverage-min")] == ["5", "2.5", ""]
-    post()
-""")  # fmt: skip
-    result.assert_outcomes(passed=1)

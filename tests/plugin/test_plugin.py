@@ -189,6 +189,42 @@ def test_invalid_option_is_rejected(suite: pytest.Pytester, option: str, sentenc
     assert str(caught.value) == f"veeqo-alloc: {sentence}"
 
 
+NATIVE_TABLES = {"pyproject.toml": "[tool.pytest]", "pytest.toml": "[pytest]"}
+
+
+@pytest.mark.skipif(pytest.version_tuple < (9,), reason="before pytest 9")
+@pytest.mark.parametrize("name", NATIVE_TABLES)
+def test_numbers_in_the_table_of_pytest_9_are_accepted(suite: pytest.Pytester, name: str) -> None:
+    keys = "max_writes = 5", "rate = 2.5", "coverage_min = 90", "client_timeout = 1.5", "allow_host = ['127.0.0.1']"
+    lines = (NATIVE_TABLES[name], *(f"veeqo_alloc_{key}" for key in keys))
+    (suite.path / name).write_text("\n".join(lines), encoding="utf-8")
+    result = run(
+        suite,
+        tests="""
+from pytest_veeqo_alloc.plugin.live import write_options_of
+
+def test_it(pytestconfig):
+    options = write_options_of(pytestconfig)
+    assert (options.max_writes, options.rate, options.allow_hosts) == (5, 2.5, ("127.0.0.1",))
+""",
+    )
+    result.stdout.fnmatch_lines(["veeqo-alloc: *coverage at least 90 %*"])
+    result.assert_outcomes(passed=1)
+
+
+@pytest.mark.skipif(pytest.version_tuple < (9,), reason="before pytest 9")
+@pytest.mark.parametrize("line", ["max_writes = true", "rate = []", "profile = 5", "coverage_min = 2026-01-01"])
+def test_other_value_in_the_table_of_pytest_9_stops_the_run_with_one_sentence(
+    suite: pytest.Pytester, line: str
+) -> None:
+    (suite.path / "pytest.toml").write_text(f"[pytest]\nveeqo_alloc_{line}\n", encoding="utf-8")
+    result = run(suite)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [f"ERROR: *pytest.toml: config option 'veeqo_alloc_{line.partition(' ')[0]}' expects *"]
+    )
+
+
 def test_invalid_option_stops_the_run_with_one_sentence(suite: pytest.Pytester) -> None:
     suite.makepyfile("def test_it(): pass")
     result = suite.runpytest_subprocess(*STRICTLY, "--veeqo-alloc-profile=strct")
