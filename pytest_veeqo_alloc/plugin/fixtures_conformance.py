@@ -146,8 +146,8 @@ def arranger(request: pytest.FixtureRequest) -> Arrange | None:
 def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
     """Return the factory of the client under test, or a string that says why there is no client.
 
-    The factory comes from `--veeqo-alloc-client`, otherwise from the hook `pytest_veeqo_alloc_client`. If there is no
-    hook and no option of the plugin is set, the factory creates the bundled reference client.
+    The factory comes from `--veeqo-alloc-client`, otherwise from the hook `pytest_veeqo_alloc_client`. If there is
+    no hook and no option of the plugin is set, the factory creates the bundled reference client.
     """
     from pytest_veeqo_alloc.conformance import UnusableError
     from pytest_veeqo_alloc.conformance.client import load_client, make_client, validate_client

@@ -276,7 +276,9 @@ def allocation_failure(records: Sequence[Record], wanted: Mapping[str, Any], tim
     lines = []
     if len(met) < times and (others := {number: found for number, found in calls.items() if found}):
         nearest = min(others, key=lambda number: ("order_id" in dict(others[number]), len(others[number]), -number))
-        got += f"; the nearest of {pluralise(len(others), 'other call' if met else 'call')} is request {nearest}"
+        kind = "other call" if met else "call"
+        which = f"the only {kind}" if len(others) == 1 else f"the nearest of {pluralise(len(others), kind)}"
+        got += f"; {which} is request {nearest}"
         width = max(len(place) for place, _ in others[nearest])
         lines = [f"      {place:<{width}}  {difference}" for place, difference in others[nearest]]
     elif not calls:

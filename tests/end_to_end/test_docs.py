@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 from make_reference import PAGES as PAGES_OF_CODE
-from support.bodies import BODY, drop, order, put
+from support.bodies import BODY, allocation_request, drop, order, put
 from support.cassettes import created, write
 from support.clients import CLIENTS
 from support.live import KEY, live_at, pool_request
@@ -128,6 +129,15 @@ def test_cassette_tests_of_the_docs_pass(pytester: pytest.Pytester, server_url: 
 
 def test_server_tests_of_the_docs_pass(pytester: pytest.Pytester, server_url: str) -> None:
     run_readme(pytester, server_url, "(veeqo_alloc_server").assert_outcomes(passed=4)
+
+
+def test_nearest_call_is_as_shown() -> None:
+    with serve_fake() as server:
+        url, headers = f"{server.url}/orders/447452/allocations", {"x-api-key": server.api_key}
+        requests.post(url, json=allocation_request(2, warehouse_id=5), headers=headers, timeout=5)
+        with pytest.raises(AssertionError) as caught:
+            server.assert_allocated(order_id=447452, warehouse_id=1784, lines={1226615: 1})
+    assert f"AssertionError: {caught.value}\n" in blocks("text")
 
 
 def test_serve_fake_block_passes(pytester: pytest.Pytester, server_url: str) -> None:

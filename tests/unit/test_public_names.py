@@ -58,7 +58,7 @@ def test_values_have_their_documented_members() -> None:
     assert {"status", "headers", "body"} <= set(public(Response(201)))
 
 
-def test_plugin_has_its_fixtures_markers_and_hook(request: pytest.FixtureRequest) -> None:
+def test_plugin_has_its_fixtures_markers_and_hooks(request: pytest.FixtureRequest) -> None:
     modules = (fixtures, fixtures_conformance)
     assert all(request.config.pluginmanager.has_plugin(module.__name__) for module in modules)
     assert sorted(name for module in modules for name in vars(module) if name.startswith("veeqo_alloc")) == words("""
@@ -67,7 +67,8 @@ def test_plugin_has_its_fixtures_markers_and_hook(request: pytest.FixtureRequest
     """)
     markers = {line.partition("(")[0] for line in request.config.getini("markers")}
     assert {"veeqo_alloc_cassette", "veeqo_alloc_basis"} == {name for name in markers if name.startswith("veeqo_alloc")}
-    assert "pytest_veeqo_alloc_client" in dir(request.config.hook)
+    hooks = {f"pytest_veeqo_alloc_{name}" for name in ("client", "server", "arrange")}
+    assert hooks <= set(dir(request.config.hook))
 
 
 def test_every_option_is_also_an_ini_key(request: pytest.FixtureRequest) -> None:
