@@ -217,6 +217,7 @@ _WIREMOCK_REQUEST = _within(
 _WIREMOCK_RESPONSE = _within(
     "response", "jsonBody", "bodyFileName", "base64Body", "transformers", "proxyBaseUrl", "fixedDelayMilliseconds"
 )
+_WIREMOCK_MEMBERS = ("uuid", "persistent", "priority", "scenarioName", "requiredScenarioState", "newScenarioState")
 _OBJECTS: Mapping[str, Callable[[Any], bool]] = {
     "a Pact contract": _has("consumer", "provider"),
     "a Postman collection": _has("info", "item"),
@@ -227,7 +228,10 @@ _OBJECTS: Mapping[str, Callable[[Any], bool]] = {
     "a Mockoon environment": _has("lastMigration", "routes"),
     "a go-vcr cassette": lambda value: _is_go_vcr(value.get("interactions")),
     "a WireMock mapping": lambda value: (
-        isinstance(value.get("mappings"), list) or _WIREMOCK_REQUEST(value) or _WIREMOCK_RESPONSE(value)
+        isinstance(value.get("mappings"), list)
+        or _WIREMOCK_REQUEST(value)
+        or _WIREMOCK_RESPONSE(value)
+        or (_has("request", "response")(value) and not value.keys().isdisjoint(_WIREMOCK_MEMBERS))
     ),
     "a MockServer expectation": _has("httpRequest"),
 }

@@ -6,9 +6,12 @@ import datetime
 import gzip
 import json
 import re
+import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -17,9 +20,9 @@ import requests
 import yaml
 from support import canaries
 from support.cassettes import created, no_live
-from support.clients import CLIENTS, HEADERS, parsed
+from support.clients import CLIENTS, HEADERS, NO_CERTIFICATES, parsed
 from support.live import live_at, pool_request
-from support.servers import Allocating, redirecting, serving
+from support.servers import ORDER, Allocating, redirecting, serving
 from support.staging import Staging, staging
 
 from pytest_veeqo_alloc.engine import Engine
@@ -71,6 +74,54 @@ def test_client_gets_the_unredacted_answer_while_recording(server: Staging, tmp_
         cassettes.save(TODAY)
     assert parsed(answer)["customer"]["email"] == "customer@example.com"
     assert "customer@example.com" not in (tmp_path / "mine.yaml").read_text(encoding="utf-8")
+
+
+class Deflating:
+    """A decoder with the interface of `brotli.Decompressor`."""
+
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj(-zlib.MAX_WBITS)
+        self.process = self._zlib.decompress
+
+    def is_finished(self) -> bool:
+        return self._zlib.eof
+
+
+class Compressing(Allocating):
+    """Answers with a body in the coding br, as far as `Deflating` is concerned."""
+
+    def do_POST(self) -> None:  # noqa: N802  # the name that http.server looks for
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        answer = packer.compress(ORDER) + packer.flush()
+        self.send_response(201)
+        for name, value in (("Content-Type", "application/json"), ("Content-Encoding", "br"), ("Location", "/orders/447452"),
+                            ("Content-Length", str(len(answer)))):  # fmt: skip
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(answer)
+
+
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_br_is_recorded_decompressed_or_named(
+    is_installed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "brotli", None)
+    decoder = SimpleNamespace(Decompressor=Deflating) if is_installed else None
+    monkeypatch.setitem(sys.modules, "brotlicffi", decoder)
+    with serving(Compressing) as url, recorder(url, tmp_path) as (cassettes, _):
+        with cassettes.use("mine"):
+            httpx.post(f"{url}/orders/447452/allocations", json=pool_request(), headers=HEADERS, verify=NO_CERTIFICATES)
+        if not is_installed:
+            (finding,) = (found for found in cassettes.findings.errors if found.location == "body")
+            assert finding.got == "a body compressed with br, for which no decoder is installed"
+            return
+        assert not [found for found in cassettes.findings.errors if found.rule != "order-echo"]
+        cassettes.save(TODAY)
+    with Cassettes(Engine(), tmp_path, "none", no_live).use("mine") as player:
+        (interaction,) = player.stored
+    assert interaction.response is not None
+    assert json.loads(interaction.response.body or b"")["id"] == 447452
 
 
 class Leaking(Allocating):

@@ -431,6 +431,26 @@ def test_format_of_another_tool_is_named(name: str) -> None:
             loaded(data)
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"mappings": []},
+        {"id": "a", "request": {"method": "POST", "url": "/x"}, "response": {"status": 201, "body": "{}"}, "uuid": "a"},
+        {"request": {"method": "POST", "url": "/x", "bodyPatterns": []}, "response": {"status": 201}},
+        {"request": {"method": "ANY", "url": "/x"}, "response": {"status": 201, "bodyFileName": "a.json"}},
+    ],
+)
+def test_every_form_of_a_wiremock_mapping_is_named(document: Any) -> None:
+    assert problems(document) == ["a WireMock mapping, which is not read"]
+
+
+@pytest.mark.parametrize(
+    "document", [{"openapi": "3.1.0", "paths": {"/orders/{id}/allocations": {}}}, {"mappings": {"properties": {}}}]
+)
+def test_documents_that_are_no_recording_are_not_named(document: Any) -> None:
+    assert problems(document) == []
+
+
 def test_bruno_request_and_git_lfs_pointer_are_named() -> None:
     assert problems(b"meta {\n  name: Allocate\n  type: http\n}\n\npost {\n  url: x\n}\n") == [
         "a Bruno request, which is not read"
