@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pytest_veeqo_alloc.capture.writers import interaction_document
 from pytest_veeqo_alloc.contract.http_rules import is_json_type, path_of
-from pytest_veeqo_alloc.core.http import Interaction, Request
+from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.redaction.redactor import redact
 from pytest_veeqo_alloc.server.request_log import BaseServer
 from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan, json_response
 
 PREFIX = "/__veeqo_alloc__/"
+_ANY_ORIGIN = (("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", "*"))
 _METHODS = {
     "reset": "reset", "faults": "inject_fault", "responses": "respond_with", "expect": "expect_finding",
     "keys": "new_key", "stubs": "stub",
@@ -28,20 +30,45 @@ def with_control_api(server: BaseServer) -> Callable[[Request], Exchange]:
     def handle(request: Request) -> Exchange:
         path = path_of(request.url)
         if not path.startswith(PREFIX):
-            return server.handle(request)
+            return _handle_call(server, request)
         try:
             response = json_response(200, _answer(server, path.removeprefix(PREFIX), request))
         except (LookupError, ValueError) as error:
             status = 404 if isinstance(error, LookupError) else 400
             response = json_response(status, {"error_messages": str(error)})
-        return Exchange(ResponsePlan(response), server.log.aborted, lambda sent: None)  # control calls are not logged
+        return _unlogged(server, response)
 
     return handle
 
 
+def _unlogged(server: BaseServer, response: Response) -> Exchange:
+    return Exchange(ResponsePlan(response), server.log.aborted, lambda sent: None)
+
+
+def _handle_call(server: BaseServer, request: Request) -> Exchange:
+    """Pass *request* to *server*. The fake, which holds no secret, lets pages of every origin call it (CORS)."""
+    origin = request.header("origin")
+    if origin is None or server.origin != "fake":
+        return server.handle(request)
+    if request.method == "OPTIONS" and request.header("access-control-request-method") is not None:
+        asked = {name: request.header(f"access-control-request-{name}") for name in ("headers", "private-network")}
+        headers = (
+            *_ANY_ORIGIN,
+            ("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+            *((f"Access-Control-Allow-{name.title()}", value) for name, value in asked.items() if value is not None),
+            ("Access-Control-Max-Age", "600"),
+        )
+        return _unlogged(server, Response(204, headers))
+    exchange = server.handle(request)
+    response = exchange.plan.response
+    return replace(
+        exchange, plan=replace(exchange.plan, response=replace(response, headers=response.headers + _ANY_ORIGIN))
+    )
+
+
 def _answer(server: BaseServer, name: str, request: Request) -> dict[str, Any]:
     """Carry out the call *name*. Raise LookupError for an unknown call, or ValueError for invalid arguments."""
-    if request.method == "GET" and name in _READS:
+    if request.method in ("GET", "HEAD") and name in _READS:
         return _READS[name](server)
     writes = {write: getattr(server, method) for write, method in _METHODS.items() if hasattr(server, method)}
     if request.method == "POST" and name in writes:
@@ -93,4 +120,12 @@ def _interactions(server: BaseServer) -> dict[str, Any]:
     return {"interactions": documents}
 
 
-_READS = {"findings": _findings, "interactions": _interactions}
+def _health(server: BaseServer) -> dict[str, Any]:
+    return {"ok": True}
+
+
+_READS: Mapping[str, Callable[[BaseServer], dict[str, Any]]] = {
+    "findings": _findings,
+    "interactions": _interactions,
+    "health": _health,
+}

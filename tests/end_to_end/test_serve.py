@@ -158,7 +158,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     ("POST", "faults", "[]", "application/json", 400, "the body must be an object"),
     ("POST", "faults", "{", "application/json", 400, "the body is not JSON"),
     ("POST", "faults", '{"name": "gzip"}', "text/plain", 400, "send content-type: application/json"),
-    ("POST", "world", "{}", "application/json", 404, "GET findings, GET interactions, POST reset, POST faults"),
+    ("POST", "world", "{}", "application/json", 404, "GET findings, GET interactions, GET health, POST reset, POST faults"),
     ("DELETE", "findings", "", "application/json", 404, "GET findings"),
     ("POST", "reset", "{}", "text/plain", 400, "send content-type: application/json"),
 ])  # fmt: skip

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from support.bodies import allocation_request
 
-from pytest_veeqo_alloc.core.http import Request
+from pytest_veeqo_alloc.cli.serve import print_record
+from pytest_veeqo_alloc.core.http import Request, Response
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.server.control_api import PREFIX, with_control_api
 from pytest_veeqo_alloc.server.fake import API_KEY, Fake
@@ -119,7 +120,7 @@ def test_reset_needs_no_body() -> None:
     ("POST", "faults", b"{", [JSON], 400, "the body is not JSON"),
     ("POST", "faults", b"{}", [("content-type", "text/plain")], 400, "send content-type: application/json"),
     ("POST", "reset", None, [("origin", "http://example.com")], 400, "requests from a web page (with an Origin header) are not accepted"),
-    ("POST", "world", b"{}", [JSON], 404, "GET findings, GET interactions, POST reset, POST faults, POST responses, POST expect, POST keys"),
+    ("POST", "world", b"{}", [JSON], 404, "GET findings, GET interactions, GET health, POST reset, POST faults, POST responses, POST expect, POST keys"),
     ("DELETE", "findings", None, [JSON], 404, "unknown call; the calls under /__veeqo_alloc__/ are GET findings"),
 ])  # fmt: skip
 def test_wrong_call_is_answered_in_one_sentence(
@@ -128,3 +129,54 @@ def test_wrong_call_is_answered_in_one_sentence(
     answered, answer = call(Fake(Engine()), method, name, body, *headers)
     assert answered == status
     assert words in answer["error_messages"]
+
+
+def test_health_is_readable_and_head_is_answered() -> None:
+    fake = Fake(Engine())
+    for method in ("GET", "HEAD"):
+        assert call(fake, method, "health") == (200, {"ok": True})
+    assert call(fake, "HEAD", "findings")[0] == 200
+    assert len(fake.interactions) == 0
+
+
+ORIGIN = ("Origin", "http://localhost:3000")
+
+
+def cross_origin(fake: Fake, method: str, *headers: tuple[str, str], path: str = "/orders/7/allocations") -> Response:
+    body = json.dumps(allocation_request()).encode() if method == "POST" else None
+    exchange = with_control_api(fake)(Request(method, f"http://127.0.0.1{path}", (ORIGIN, *headers), body))
+    exchange.finish(True)
+    return exchange.plan.response
+
+
+def test_preflight_of_a_browser_is_answered_without_a_finding() -> None:
+    fake = Fake(Engine())
+    asked = {"Method": "POST", "Headers": "content-type,x-api-key", "Private-Network": "true"}
+    response = cross_origin(
+        fake, "OPTIONS", *((f"Access-Control-Request-{name}", text) for name, text in asked.items())
+    )
+    assert response.status == 204
+    assert response.header("access-control-allow-origin") == "*"
+    assert "POST" in (response.header("access-control-allow-methods") or "")
+    assert response.header("access-control-allow-headers") == "content-type,x-api-key"
+    assert response.header("access-control-allow-private-network") == "true"
+    assert (len(fake.interactions), len(fake.findings)) == (0, 0)
+
+
+def test_call_of_a_browser_is_readable_for_its_page() -> None:
+    fake = Fake(Engine())
+    response = cross_origin(fake, "POST", ("x-api-key", API_KEY), JSON)
+    assert (response.status, response.header("access-control-allow-origin")) == (201, "*")
+    assert fake.findings.ok
+
+
+def test_control_path_is_closed_to_pages() -> None:
+    fake = Fake(Engine())
+    response = cross_origin(fake, "OPTIONS", ("Access-Control-Request-Method", "POST"), path=f"{PREFIX}reset")
+    assert (response.status, response.header("access-control-allow-origin")) == (404, None)
+
+
+def test_options_of_the_documented_path_shows_its_path(capsys: pytest.CaptureFixture[str]) -> None:
+    fake = Fake(Engine(), on_record=print_record)
+    cross_origin(fake, "OPTIONS")
+    assert capsys.readouterr().out.startswith("OPTIONS /orders/")
