@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from pytest_veeqo_alloc.conformance import UncoveredError
-from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest, allocation_body, follows, response_of
-from pytest_veeqo_alloc.contract.allocations import allocated_units
+from pytest_veeqo_alloc.conformance.server_under_test import (
+    Requests,
+    ServerUnderTest,
+    allocation_body,
+    follows,
+    response_of,
+)
+from pytest_veeqo_alloc.contract.allocations import allocated_units, requested_allocation
 from pytest_veeqo_alloc.contract.arithmetic import as_object, number, objects_in, sellable_id_of
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.json_reader import read
@@ -18,8 +26,8 @@ from pytest_veeqo_alloc.strategies.values import LARGEST_ID
 
 CONCURRENT = 4
 LEVELS = ("available", "allocated", "physical")
-STEPS = ((1, 0), (1, 0), (1, 1), (2, 0), (2, 1))
-"""Allocations to an order: the quantity, and the index of the sellable."""
+STEPS = ({0: 1}, {0: 1}, {1: 1}, {0: 2}, {0: 1, 1: 2})
+"""Allocations to an order: the quantity of each sellable, by its index."""
 BROKEN_LINES: tuple[dict[str, Any], ...] = ({"quantity": "one"}, {"quantity": -1}, {}, {"sellable_id": LARGEST_ID})
 """Changes to a line item with which it cannot be allocated. A sellable that is replaced is unknown."""
 
@@ -31,16 +39,21 @@ class _Order:
         self.server, self.order = server, order
         self.shown: dict[int, int] = {}
 
-    def allocate(self, quantity: int = 1, index: int = 0) -> tuple[Interaction, int | None, int | None]:
-        """Allocate *quantity* units. Return the interaction, and the units shown before and after (None: unknown)."""
-        sellable = list(self.order.sellables)[index]
-        body = allocation_body(self.order)
-        body["allocation"]["line_items_attributes"] = [{"sellable_id": sellable, "quantity": quantity}]
-        interaction = self.server.post(self.order.id, body)
-        before, after = self.shown.get(sellable), shown_units(interaction, sellable)
-        if after is not None:
-            self.shown[sellable] = after
+    def allocate(self) -> tuple[Interaction, int | None, int | None]:
+        """Allocate a unit. Return the interaction, and the units shown before and after (None: unknown)."""
+        sellable = next(iter(self.order.sellables))
+        interaction, ((before, after),) = self.allocate_lines({sellable: 1})
         return interaction, before, after
+
+    def allocate_lines(self, units: dict[int, int]) -> tuple[Interaction, list[tuple[int | None, int | None]]]:
+        """Allocate *units* by sellable id. Return the interaction, and the units of each, shown before and after."""
+        body = allocation_body(self.order)
+        lines = [{"sellable_id": sellable, "quantity": quantity} for sellable, quantity in units.items()]
+        body["allocation"]["line_items_attributes"] = lines
+        interaction = self.server.post(self.order.id, body)
+        pairs = [(self.shown.get(sellable), shown_units(interaction, sellable)) for sellable in units]
+        self.shown |= {sellable: after for sellable, (_, after) in zip(units, pairs, strict=True) if after is not None}
+        return interaction, pairs
 
 
 def _orders(server: ServerUnderTest, count: int, *sizes: tuple[int, int]) -> list[_Order]:
@@ -71,16 +84,17 @@ def test_allocations_add_up(rule: str, _veeqo_alloc_server_under_test: ServerUnd
     _veeqo_alloc_server_under_test.require("allocation-quantity")
     orders = _orders(_veeqo_alloc_server_under_test, 2, (2, 5), (1, 4), (1, 2))
     tried: list[tuple[Interaction, Breach | None]] = []
-    for quantity, index in STEPS:
-        for order in orders:
-            if index >= len(order.order.sellables) or quantity > _left(order, index):
-                continue
-            interaction, before, after = order.allocate(quantity, index)
+    for step, order in itertools.product(STEPS, orders):
+        sellables = list(order.order.sellables)
+        if any(index >= len(sellables) or quantity > _left(order, index) for index, quantity in step.items()):
+            continue
+        units = {sellables[index]: quantity for index, quantity in step.items()}
+        interaction, pairs = order.allocate_lines(units)
+        for (sellable, quantity), (before, after) in zip(units.items(), pairs, strict=True):
             if after is not None:
-                levels = _level_of(interaction, order.order, list(order.order.sellables)[index])
+                levels = _level_of(interaction, order.order, sellable)
                 is_used_up = levels is not None and levels["available"] <= 0
-                breach = _not_added(rule, before, after, quantity, is_used_up=is_used_up)
-                tried.append((interaction, breach))
+                tried.append((interaction, _not_added(rule, before, after, quantity, is_used_up=is_used_up)))
     _veeqo_alloc_server_under_test.assert_behaviour(rule, tried)
 
 
@@ -134,49 +148,75 @@ def test_stock_follows_allocations(rule: str, _veeqo_alloc_server_under_test: Se
     _veeqo_alloc_server_under_test.assert_behaviour(rule, tried)
 
 
-@follows("race-lost-update")
+def _race(server: ServerUnderTest) -> Requests:
+    """Allocate a unit, then several at the same time, then one more. Yield functions that return the interactions."""
+    (order,) = _orders(server, 1, (1, CONCURRENT + 2), (1, 4))
+    count = int(min(CONCURRENT, _left(order, 0) - 2))
+    interactions = [order.allocate()[0]]
+    with ThreadPoolExecutor(count) as executor:
+        interactions += [interaction for interaction, *_ in executor.map(lambda _: order.allocate(), range(count))]
+    for interaction in (*interactions, order.allocate()[0]):
+        yield partial(_same, interaction)
+
+
+def _same(interaction: Interaction) -> Interaction:
+    return interaction
+
+
+@follows("race-lost-update", "server-error")
 def test_simultaneous_allocations_are_all_kept(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
     """Check that the order shows one more unit for each allocation of one unit that succeeded while others were made."""
-    if _veeqo_alloc_server_under_test.is_in_process:
+    server = _veeqo_alloc_server_under_test
+    if server.is_in_process:
         raise UncoveredError(
             "an application in this process gets one request after the other: return the URL of a server"
         )
-    _veeqo_alloc_server_under_test.require("allocation-quantity")
-    (order,) = _orders(_veeqo_alloc_server_under_test, 1, (1, CONCURRENT + 2), (1, 4))
-    count = int(min(CONCURRENT, _left(order, 0) - 2))
-    _, _, first = order.allocate()
-    with ThreadPoolExecutor(count) as executor:
-        raced = list(executor.map(lambda _: order.allocate(), range(count)))
-    kept = sum(response_of(interaction).is_success for interaction, *_ in raced)
-    last, _, shown = order.allocate()
-    if first is None or shown is None or shown <= 1 or not kept:
+    server.require("allocation-quantity")
+    first, *raced, last = interactions = server.send_once("race", _race(server))
+    if rule != "race-lost-update":
+        server.assert_rule(rule, interactions)
+        return
+    assert first.request is not None
+    (sellable,) = requested_allocation(first.request.body).units
+    before, shown = shown_units(first, sellable), shown_units(last, sellable)
+    kept = sum(response_of(interaction).is_success for interaction in raced)
+    if before is None or shown is None or shown <= 1 or not kept:
         return  # the server refuses, or keeps no state, which is the subject of another test
-    got = f"{pluralise(shown - first - 1, 'unit')} after {kept} simultaneous allocations of 1 unit"
-    is_kept = shown == first + kept + 1
-    _veeqo_alloc_server_under_test.assert_behaviour(
-        rule, [(last, None if is_kept else Breach(rule, "/allocations", got))]
-    )
+    got = f"{pluralise(shown - before - 1, 'unit')} after {kept} simultaneous allocations of 1 unit"
+    is_kept = shown == before + kept + 1
+    server.assert_behaviour(rule, [(last, None if is_kept else Breach(rule, "/allocations", got))])
 
 
 @follows("refusal-partly-applied")
 def test_refused_request_changes_nothing(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that a refused request does not allocate its first line item, by posting a valid one after it."""
+    """Check that a refused request allocates and reserves nothing, by posting a valid one before and after it."""
     server = _veeqo_alloc_server_under_test
     server.require("allocation-quantity")
-    (order,) = _orders(server, 1, (2, 6), (1, 6), (1, 3))
-    _, _, after = order.allocate()
+    (order,) = _orders(server, 1, (2, 7), (1, 7), (1, 4))
+    first, (latest, _, after) = order.allocate()[0], order.allocate()
+    usual = _taken(first, latest, order.order)
     tried: list[tuple[Interaction, Breach | None]] = []
     for change in BROKEN_LINES:
         if after is None or _left(order, 0) < 2:
             break
-        before, refused = after, _send_with_broken_line(server, order.order, change)
+        before, earlier, refused = after, latest, _send_with_broken_line(server, order.order, change)
         if refused is None or response_of(refused).is_success:
             continue
-        _, _, after = order.allocate()
+        latest, _, after = order.allocate()
         if after is not None and after != before:  # the same number: the server keeps no state
-            got = f"{pluralise(after - before - 1, 'unit')} allocated by a request that was refused"
-            tried.append((refused, Breach(rule, "/allocations", got) if after > before + 1 else None))
+            taken = _taken(earlier, latest, order.order) - usual
+            more, what = (after - before - 1, "allocated") if after > before + 1 else (int(taken), "reserved")
+            got = f"{pluralise(more, 'unit')} {what} by a request that was refused"
+            tried.append((refused, Breach(rule, "/allocations", got) if more > 0 else None))
     server.assert_behaviour(rule, tried)
+
+
+def _taken(before: Interaction, after: Interaction, order: PoolOrder) -> float:
+    """Return how much more allocated stock of the first sellable *after* shows than *before*, or 0 if that is unknown."""
+    sellable = next(iter(order.sellables))
+    levels = [_level_of(interaction, order, sellable) for interaction in (before, after)]
+    shown = [level["allocated"] for level in levels if level is not None]
+    return shown[1] - shown[0] if len(shown) == 2 else 0
 
 
 def _send_with_broken_line(server: ServerUnderTest, order: PoolOrder, change: dict[str, Any]) -> Interaction | None:

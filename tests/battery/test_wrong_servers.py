@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import struct
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -224,6 +225,35 @@ def loses_updates(self: Shop, order_id: int, allocation: Allocation) -> Allocati
         return self.order(order_id)
 
 
+def fails_in_a_race(self: Shop, order_id: int, allocation: Allocation) -> Allocation:
+    if not self.busy.acquire(blocking=False):  # type: ignore[attr-defined]  # a lock
+        raise RejectedError(500)
+    try:
+        time.sleep(0.1)  # the defect: it lasts, and no other request is carried out meanwhile
+        return Shop.allocate(self, order_id, allocation)
+    finally:
+        self.busy.release()  # type: ignore[attr-defined]
+
+
+def reserves_first(self: Shop, allocation: Allocation) -> None:
+    try:
+        Shop.validate(self, allocation)
+    except RejectedError:
+        lines = allocation.get("line_items_attributes")
+        if isinstance(lines, list) and len(lines) == 2:
+            self.reserve(1784, [(lines[0]["sellable_id"], lines[0]["quantity"])])
+        raise
+
+
+def first_line_only(self: Shop, order_id: int, warehouse: int, lines: list[tuple[int, int]]) -> None:
+    Shop.add(self, order_id, warehouse, lines[:1])
+
+
+def swapped(self: Shop, order_id: int, warehouse: int, lines: list[tuple[int, int]]) -> None:
+    quantities = [quantity for _, quantity in reversed(lines)]
+    Shop.add(self, order_id, warehouse, list(zip((sellable for sellable, _ in lines), quantities, strict=True)))
+
+
 def reserving(factor: int) -> type[Shop]:
     def reserve(self: Shop, warehouse: int, lines: list[tuple[int, int]]) -> None:
         Shop.reserve(self, warehouse, lines * factor)
@@ -301,6 +331,10 @@ DEFECTS: dict[str, Defect] = {
     "error page": (refusal("server-error"), "documented", shop(rejected=error_page)),
     "JSON as a page": (answer("response-media-type"), "documented", shop(created=as_page)),
     "half of it written": (f"{STATE}::test_refused_request_changes_nothing[refusal-partly-applied]", "strict", shop(parse=half_written, parse_order_id=remembers_order)),
+    "half of it reserved": (f"{STATE}::test_refused_request_changes_nothing[refusal-partly-applied]", "strict", shop(validate=reserves_first)),
+    "error in a race": (f"{STATE}::test_simultaneous_allocations_are_all_kept[server-error]", "documented", shop(allocate=fails_in_a_race, busy=threading.Lock())),
+    "first line only": (ADDED, "strict", shop(add=first_line_only)),
+    "quantities swapped": (answer("allocation-quantity"), "strict", shop(add=swapped)),
     "garbage ignored": (refused("trailing-data-accepted"), "documented", shop(decode=ignores_garbage)),
     "header in lower case only": (f"{ANSWERS}::test_names_of_headers_are_known_in_any_case[undocumented-status]", "documented", shop(authorise=knows_lower_case)),
     "400 for chunks": (CHUNKS, "strict", no_chunks(400)),
