@@ -194,17 +194,21 @@ def _allocation_breaches(order: Any, requested: Any) -> list[Breach]:
     if len(readable) < len(held):
         return []
     here = [units for place, units in readable if place == warehouse]
-    if all(lines.keys().isdisjoint(units) for units in here):
+    matching = [units for units in here if not lines.keys().isdisjoint(units)]
+    if not matching:
         wanted = f"an allocation of a requested sellable in warehouse {describe_number(warehouse)}"
         return [Breach("allocation-echo", "/allocations", "no such allocation", wanted)]
     total = _sum(units for _, units in readable)
     ordered = quantities(order.line_items, SELLABLE_ID) if order.allocated_completely is True else None
-    if any(_may_be_new(units, lines, total, ordered) for units in (*here, _sum(here))):
+    if any(_may_be_new(units, lines, total, ordered) for units in (*matching, _sum(here))):
         return []
-    shown = " and ".join(
-        f"{describe_number(quantity)} of sellable {sellable}" for sellable, quantity in here[-1].items()
-    )
-    return [Breach("allocation-quantity", "/allocations", shown)]
+    latest = matching[-1]
+    new = {sellable: quantity for sellable, quantity in latest.items() if quantity != lines.get(sellable)} or latest
+    shown = [
+        f"{describe_number(quantity)} of sellable {describe_number(sellable)}" for sellable, quantity in new.items()
+    ]
+    more = f", and {len(shown) - 1} more" if len(shown) > 1 else ""
+    return [Breach("allocation-quantity", "/allocations", f"{shown[0]}{more}")]
 
 
 def _may_be_new(units: Quantities, lines: Quantities, total: Quantities, ordered: Quantities | None) -> bool:

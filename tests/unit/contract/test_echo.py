@@ -127,3 +127,22 @@ def test_order_without_allocations_is_found() -> None:
 
 def test_response_that_is_not_an_order_is_not_compared() -> None:
     assert rules(BODY, {}) == [("not-an-order", "")]
+
+
+def test_empty_allocation_beside_another_is_not_the_requested_one() -> None:
+    held = put(order()["allocations"][0], "/line_items/0/quantity", 2)
+    empty = put(held, "/line_items", [])
+    assert ("allocation-echo", "/allocations") not in rules(BODY, put(PARTIAL, "/allocations", [held, empty]))
+    found = rules(put(BODY, QUANTITY, 1), put(PARTIAL, "/allocations", [empty, held]))
+    assert ("allocation-quantity", "/allocations") in found
+
+
+def test_many_other_sellables_are_shown_as_one_and_a_number() -> None:
+    (line,) = order()["allocations"][0]["line_items"]
+    lines = [line, *(put(line, "/sellable/id", number) for number in range(1, 50))]
+    headers = (("content-type", "application/json"), ("x-api-key", "k"), ("location", "/orders/447452"))
+    sent = Request("POST", "/orders/447452/allocations", headers, json.dumps(BODY).encode())
+    body = json.dumps(put(PARTIAL, "/allocations/0/line_items", lines)).encode()
+    found = CONTRACT.check(Interaction(sent, Response(201, headers, body)))
+    (finding,) = [finding for finding in found if finding.rule == "allocation-quantity"]
+    assert finding.got == "1 of sellable 1, and 48 more"
