@@ -11,7 +11,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -298,10 +298,11 @@ def log_records() -> Iterator[list[logging.LogRecord]]:
 
 def record_text(record: logging.LogRecord) -> str:
     """Return what a formatter can show of *record*: its message, traceback and other attributes."""
-    try:
-        return f"{logging.Formatter().format(record)} {vars(record)}"
-    except Exception:  # the record has a wrong number of arguments, or an object that cannot be formatted
-        return str(record.msg)
+    shown = []
+    for show in (logging.Formatter().format, vars):
+        with suppress(Exception):  # a wrong number of arguments, or an object that cannot be formatted
+            shown.append(str(show(record)))
+    return " ".join(shown)
 
 
 def exception_text(error: BaseException | None) -> str:
