@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc import Contract
     from pytest_veeqo_alloc.capture.client_objects import Watch
     from pytest_veeqo_alloc.core.http import Interaction
+    from pytest_veeqo_alloc.engine import Engine
     from pytest_veeqo_alloc.live.client import LiveClient
     from pytest_veeqo_alloc.live.permission import OrderPool
     from pytest_veeqo_alloc.recording.session import Cassettes
@@ -181,17 +182,9 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
     Every played or recorded allocation is checked. With `--veeqo-alloc-record-mode once`, a missing cassette is
     recorded. The recording is redacted, and is saved only if the test passes.
     """
-    from pytest_veeqo_alloc.recording.session import Cassettes
-
-    config, item, listener = request.config, request.node, listener_of(request.config)
-    engine, mode = engine_of(veeqo_alloc_contract), setting(config, "record-mode") or "none"
-    with _one_sentence():
-        age = max_age(config)
-    allowed = setting(config, "cassette-allow-hosts")
-    cassettes = Cassettes(
-        engine, cassette_folder(config), mode, lambda: _live(config), listener.fake_addresses, allowed, age
-    )
-    listener.observe(engine, cassettes)
+    item, engine = request.node, engine_of(veeqo_alloc_contract)
+    cassettes = _cassettes(request.config, engine)
+    listener_of(request.config).observe(engine, cassettes)
     item.stash[TEST_PASSED] = False
     with ExitStack() as stack:
         if (marker := item.get_closest_marker(CASSETTE_MARKER)) is not None:
@@ -206,6 +199,40 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
     if passed:
         with _one_sentence():
             cassettes.save(datetime.date.today())
+
+
+@pytest.fixture(scope="session")
+def veeqo_alloc_cassettes(request: pytest.FixtureRequest, veeqo_alloc_contract: Contract) -> Iterator[Cassettes]:
+    """Yield the cassettes of fixtures with the scope of a module or session: `with veeqo_alloc_cassettes.use(name):`.
+
+    Every played or recorded allocation is checked, and an error fails the last test of the run. Recordings are saved at
+    the end of the run, and only if no test has failed.
+    """
+    engine, listener = engine_of(veeqo_alloc_contract), listener_of(request.config)
+    cassettes = _cassettes(request.config, engine)
+    listener.lasting_observers.append(cassettes)
+    yield cassettes
+    cassettes.publish()
+    findings, problems = cassettes.findings, cassettes.problems
+    if listener.item is not None:
+        usage = cassettes.usage(passed=not request.session.testsfailed)
+        listener.item.stash[CASSETTES_USED] = [*listener.item.stash.get(CASSETTES_USED, ()), *usage]
+    if not findings.ok or problems:
+        raise _failed("\n\n".join([*([] if findings.ok else [str(engine.violation(findings))]), *problems]))
+    if not request.session.testsfailed:
+        with _one_sentence():
+            cassettes.save(datetime.date.today())
+
+
+def _cassettes(config: pytest.Config, engine: Engine) -> Cassettes:
+    """Return the cassettes of a test or of a run. Fail the test if an option is invalid."""
+    from pytest_veeqo_alloc.recording.session import Cassettes
+
+    with _one_sentence():
+        age = max_age(config)
+    mode, allowed = setting(config, "record-mode") or "none", setting(config, "cassette-allow-hosts")
+    own_servers = listener_of(config).fake_addresses
+    return Cassettes(engine, cassette_folder(config), mode, lambda: _live(config), own_servers, allowed, age)
 
 
 def _default_name(item: pytest.Item, marker: pytest.Mark) -> tuple[str, ...]:

@@ -60,7 +60,8 @@ class CheckListener:
     def __init__(self) -> None:
         self.recorder: CoverageRecorder | None = None
         self.fake_addresses: list[str] = []  # the host:port of each fake (local stand-in server) of this process
-        self._item: pytest.Item | None = None
+        self.lasting_observers: list[TestObserver] = []  # those of the whole run
+        self.item: pytest.Item | None = None
         self._engine: Engine | None = None
         self._observers: list[TestObserver] = []
         self._direct_checks = 0
@@ -73,7 +74,7 @@ class CheckListener:
 
     def begin(self, item: pytest.Item) -> None:
         """Attribute all following checks and observers to the test *item*."""
-        self._item, self._direct_checks, self._engine = item, 0, None
+        self.item, self._direct_checks, self._engine = item, 0, None
         self._observers.clear()
 
     def observe(self, engine: Engine, observer: TestObserver) -> None:
@@ -86,8 +87,8 @@ class CheckListener:
         origin, interaction = event.origin, event.interaction
         if origin is None:
             # A direct check keeps its warnings, even if a fake or a cassette reports the exchange as well.
-            if self._item is not None:
-                record_warnings(self._item, event.findings)
+            if self.item is not None:
+                record_warnings(self.item, event.findings)
             if interaction is not None and self._is_known(interaction):
                 return
             from pytest_veeqo_alloc.coverage.collector import origin_of  # loaded only if something is checked
@@ -95,7 +96,7 @@ class CheckListener:
             origin = origin_of(interaction)
             self._direct_checks += 1
         if self.recorder is not None:
-            self.recorder.record(origin, event.coverage(self._item.nodeid if self._item is not None else ""))
+            self.recorder.record(origin, event.coverage(self.item.nodeid if self.item is not None else ""))
 
     def _is_known(self, interaction: Interaction) -> bool:
         """Return whether *interaction* was counted before, or whether a fake or a cassette of this test counts it."""
@@ -105,7 +106,8 @@ class CheckListener:
         url = "" if interaction.request is None else interaction.request.url
         if any(url.startswith(f"http://{address}/") for address in self.fake_addresses):
             return True
-        return any(observer.owns(interaction) for observer in self._observers if hasattr(observer, "owns"))
+        observers = (*self._observers, *self.lasting_observers)
+        return any(observer.owns(interaction) for observer in observers if hasattr(observer, "owns"))
 
     def finish(self, item: pytest.Item) -> BaseException | None:
         """Return the exception that fails the test *item*, or None. Record the number of checked interactions."""

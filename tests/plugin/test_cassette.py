@@ -323,3 +323,41 @@ def test_bundled():
     result.assert_outcomes(passed=1, errors=1)
     line = "veeqo-alloc: the cassette *old.yaml is a recording from * days ago, and at most 30 days are allowed: record it again"
     result.stdout.fnmatch_lines([line])
+
+
+LASTING = """
+@pytest.fixture(scope="module")
+def order(veeqo_alloc_cassettes):
+    with veeqo_alloc_cassettes.use("created") as cassette:
+        yield post(body=ASKED).json()
+    assert cassette.play_count == 1
+
+def test_one(order, veeqo_alloc_contract):
+    assert veeqo_alloc_contract.check_body("response", order).ok
+
+@pytest.mark.veeqo_alloc_cassette("unauthorized")
+def test_two(order):
+    assert post().status_code == 401
+"""
+
+
+def test_cassette_of_a_module_fixture_plays_and_is_checked(pytester: pytest.Pytester) -> None:
+    run(pytester, f"ASKED = BODY\n{LASTING}").assert_outcomes(passed=2)
+    result = run(pytester, f"ASKED = BODY['allocation']\n{LASTING}")
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*request of POST /orders/{order_id}/allocations: 1 error*", "*request-not-wrapped*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_unknown_cassette_of_a_session_fixture_is_reported(pytester: pytest.Pytester) -> None:
+    result = run(pytester, """
+@pytest.fixture(scope="session")
+def order(veeqo_alloc_cassettes):
+    with veeqo_alloc_cassettes.use("creatd"):
+        yield
+
+def test_it(order):
+    pass
+""")  # fmt: skip
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*no cassette 'creatd'*did you mean 'created'?*"])

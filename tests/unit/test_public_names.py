@@ -62,7 +62,7 @@ def test_plugin_has_its_fixtures_markers_and_hooks(request: pytest.FixtureReques
     modules = (fixtures, fixtures_conformance)
     assert all(request.config.pluginmanager.has_plugin(module.__name__) for module in modules)
     assert sorted(name for module in modules for name in vars(module) if name.startswith("veeqo_alloc")) == words("""
-        veeqo_alloc_cassette veeqo_alloc_client veeqo_alloc_contract veeqo_alloc_orders veeqo_alloc_schemas
+        veeqo_alloc_cassette veeqo_alloc_cassettes veeqo_alloc_client veeqo_alloc_contract veeqo_alloc_orders veeqo_alloc_schemas
         veeqo_alloc_server veeqo_alloc_server_settings veeqo_alloc_target veeqo_alloc_watch
     """)
     markers = {line.partition("(")[0] for line in request.config.getini("markers")}
