@@ -79,7 +79,7 @@ class ServerUnderTest:
     arrange: Arrange | None = None
     run_awaitable: Callable[[Any], Any] = staticmethod(run_awaitable)
     unusable: type[UnusableError] = UnusableError
-    is_in_process = False
+    is_sequential = False
 
     def __init__(self, live: LiveClient, engine: Engine, first_order: int | None = None) -> None:
         pool = live.permission.pool
@@ -398,7 +398,7 @@ def server_of_hook(
     Raise HookError if it is something else, or if *options* do not permit writing.
     """
     is_url = isinstance(server, str)
-    base_url, run = server if isinstance(server, str) else BASE_URL, run_awaitable
+    base_url, run, is_sequential = server if isinstance(server, str) else BASE_URL, run_awaitable, False
     with ExitStack() as stack:
         try:
             if not is_loopback(urlsplit(base_url).hostname or ""):
@@ -410,13 +410,13 @@ def server_of_hook(
                 adapter = ApplicationAdapter(server)
                 stack.callback(adapter.close)
                 live.mount(adapter)
-                run = adapter.run
+                run, is_sequential = adapter.run, adapter.is_sequential
         except (LiveError, ValueError) as error:
             sentence = "; ".join(str(error).splitlines())
             raise HookError(f"the server of the hook pytest_veeqo_alloc_server cannot be tested: {sentence}") from None
         live.timeouts = (5, 10)
         under_test = ServerUnderTest(live, engine, first_order)
-        under_test.unusable, under_test.is_in_process, under_test.run_awaitable = HookError, not is_url, run
+        under_test.unusable, under_test.is_sequential, under_test.run_awaitable = HookError, is_sequential, run
         yield under_test
 
 

@@ -167,9 +167,9 @@ def _same(interaction: Interaction) -> Interaction:
 def test_simultaneous_allocations_are_all_kept(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
     """Check that the order shows one more unit for each allocation of one unit that succeeded while others were made."""
     server = _veeqo_alloc_server_under_test
-    if server.is_in_process:
+    if server.is_sequential:
         raise UncoveredError(
-            "an application in this process gets one request after the other: return the URL of a server"
+            "a WSGI application in this process gets one request after the other: return the URL of a server"
         )
     server.require("allocation-quantity")
     first, *raced, last = interactions = server.send_once("race", _race(server))

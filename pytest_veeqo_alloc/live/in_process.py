@@ -1,4 +1,7 @@
-"""Calls of a WSGI or ASGI application in this process: in the thread of the test, and so with its database."""
+"""Calls of an application in this process. A WSGI application runs in the thread of the test, and so with its database.
+
+An ASGI application runs in a thread with an event loop of its own, as in the test clients of Starlette and FastAPI.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ import threading
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +35,7 @@ BASE_URL = "http://application.localhost"
 _HOST = "http://testserver"  # the host that Django allows in tests
 _LIBRARIES = (*map(sysconfig.get_path, ("stdlib", "purelib", "platlib")), str(Path(__file__).parents[1]), "<")
 _monotonic = functools.partial(time.monotonic)  # unaffected by tests that freeze the time
+_START_SECONDS, _STOP_SECONDS = 30, 10
 _LOG = logging.getLogger("pytest_veeqo_alloc")
 
 Application = Callable[..., Any]
@@ -47,15 +52,20 @@ class ApplicationAdapter(BaseAdapter):
         if importlib.util.find_spec("httpx") is None:
             raise UnsuitableError("httpx is needed to call an application in this process: pip install httpx")
         self._app, is_asynchronous = _validate(app)
-        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop) if is_asynchronous else None
-        self._running = AsyncExitStack()
-        if self._runner is not None:
-            vars(self._runner.get_loop())["time"] = _monotonic
+        self._loop: asyncio.AbstractEventLoop | None = None
+        if is_asynchronous:
+            ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+            self._thread = threading.Thread(target=_run_loop, args=(self._app, ready), daemon=True)
+            self._thread.start()
             try:
-                self._runner.run(self._running.enter_async_context(_lifespan(self._app)))
-            except UnsuitableError:
-                self.close()
-                raise
+                self._loop, self._stop = ready.result(_START_SECONDS)
+            except TimeoutError:
+                raise UnsuitableError(f"the application does not start within {_START_SECONDS} seconds") from None
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether the application gets one request after the other."""
+        return self._loop is None
 
     def send(
         self,
@@ -74,16 +84,13 @@ class ApplicationAdapter(BaseAdapter):
         headers = [pair for pair in request.headers.items() if pair[0].lower() != "transfer-encoding"]
         body = request.body if isinstance(request.body, (bytes, str, type(None))) else b"".join(request.body)
         late = SendError(f"{request.method} got no response: the application took longer than {seconds:g} seconds")
-        with _time_limit(seconds if self._runner is None else seconds + 1, late):
-            try:
-                answer = self._call(
-                    httpx.Request(str(request.method), url, headers=headers, content=body), seconds, late
-                )
-            except Exception as error:
-                if error is late:
-                    raise
-                _LOG.error("the application raised %s, which is answered with 500", raised_at(error))
-                answer = httpx.Response(500, json={"error_messages": "Internal Server Error"})
+        try:
+            answer = self._call(httpx.Request(str(request.method), url, headers=headers, content=body), seconds, late)
+        except Exception as error:
+            if error is late:
+                raise
+            _LOG.error("the application raised %s, which is answered with 500", raised_at(error))
+            answer = httpx.Response(500, json={"error_messages": "Internal Server Error"})
         response = requests.Response()
         response.status_code, response.url, response._content = answer.status_code, str(request.url), answer.content
         response.headers.update(answer.headers)
@@ -92,34 +99,61 @@ class ApplicationAdapter(BaseAdapter):
     def _call(self, request: httpx.Request, seconds: float, late: SendError) -> httpx.Response:
         import httpx
 
-        if self._runner is None:
-            answer = httpx.WSGITransport(self._app).handle_request(request)
-            answer.read()
-            return answer
+        if self._loop is None:
+            with _time_limit(seconds, late):
+                answer = httpx.WSGITransport(self._app).handle_request(request)
+                answer.read()
+                return answer
 
         async def call() -> httpx.Response:
-            try:
-                async with asyncio.timeout(seconds) as limit:
-                    answer = await httpx.ASGITransport(self._app).handle_async_request(request)
-                    await answer.aread()
-                    return answer
-            except TimeoutError:
-                if limit.expired():
-                    raise late from None
-                raise
+            answer = await httpx.ASGITransport(self._app).handle_async_request(request)
+            await answer.aread()
+            return answer
 
-        return self._runner.run(call())
+        future = asyncio.run_coroutine_threadsafe(call(), self._loop)
+        try:
+            return future.result(seconds)
+        except TimeoutError:
+            if future.done():
+                raise  # by the application
+            future.cancel()
+            raise late from None
 
     def run(self, awaitable: Awaitable[Any]) -> Any:
         """Return the result of *awaitable*, which runs in the event loop of the application if it has one."""
-        return run_awaitable(awaitable) if self._runner is None else self._runner.run(_result_of(awaitable))
+        if self._loop is None:
+            return run_awaitable(awaitable)
+        return asyncio.run_coroutine_threadsafe(_result_of(awaitable), self._loop).result()
 
     def close(self) -> None:
         """Shut the application down. Only the first call has an effect."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            with runner, suppress(Exception):  # how it stops is no matter of the contract
-                runner.run(self._running.aclose())
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(_STOP_SECONDS)
+
+
+def _run_loop(app: Application, ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]) -> None:
+    """Run the lifespan of *app* in an event loop until an event is set. *ready* gets the loop and that event."""
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        async with _lifespan(app):
+            ready.set_result((asyncio.get_running_loop(), stop))
+            await stop.wait()
+
+    try:
+        with asyncio.Runner(loop_factory=_new_loop) as runner:
+            runner.run(run())
+    except Exception as error:  # how an application stops is no matter of the contract
+        if not ready.done():
+            ready.set_exception(error)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    vars(loop)["time"] = _monotonic
+    return loop
 
 
 def run_awaitable(awaitable: Awaitable[Any]) -> Any:

@@ -22,7 +22,7 @@ def pytest_veeqo_alloc_server(request: pytest.FixtureRequest) -> Any:
     """Return the server that the conformance suite tests: a base URL, or a WSGI or ASGI application.
 
     The hook is called for each test of a server, so `request.getfixturevalue(...)` gives the fixtures of that test. A
-    URL must be on the loopback interface. An application is called in the thread of the test; this needs httpx. The API
+    URL must be on the loopback interface. An application is called in this process, WSGI in the thread of the test; this needs httpx. The API
     key is that of the environment variable VEEQO_ALLOC_API_KEY, otherwise `fake-key-for-tests`. The option
     `--veeqo-alloc-base-url` takes precedence. Implement the hook in any conftest.py.
     """

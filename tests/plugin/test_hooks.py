@@ -150,7 +150,7 @@ def test_hook_of_a_server_with_a_url_may_be_async(pytester: pytest.Pytester, hoo
 def test_race_of_an_application_in_process_is_incomplete(pytester: pytest.Pytester, tests: tuple[str, ...]) -> None:
     pytester.makepyfile(test_own="from pytest_veeqo_alloc.conformance.test_veeqo_alloc_state import *")
     pytester.makeconftest(hooked(WSGI))
-    result = pytester.runpytest_subprocess(*STRICTLY, *tests, "-k", "simultaneous", timeout=60)
+    result = pytester.runpytest_subprocess(*STRICTLY, *tests, "-k", "race-lost-update", timeout=60)
     result.assert_outcomes(skipped=1, deselected=result.parseoutcomes()["deselected"])
     result.stdout.fnmatch_lines(["*INCOMPLETE: 1 tests*", "*one request after the other: return the URL of a server*"])
 

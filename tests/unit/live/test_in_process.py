@@ -10,6 +10,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -73,10 +74,12 @@ class ReturnsCoroutine:
 @pytest.mark.parametrize(
     "app", [wsgi, functools.partial(wsgi), asgi, functools.partial(asgi), Asynchronous(), ReturnsCoroutine()]
 )
-def test_application_gets_the_request_in_the_thread_of_the_test(app: object) -> None:
+def test_application_gets_the_request_and_wsgi_runs_in_the_thread_of_the_test(app: object) -> None:
     with session_of(app) as session:
         response = ask(session, path="/orders/7?a=1")
-    assert (response.status, response.header("x-thread")) == (201, str(threading.get_ident()))
+        is_in_thread = response.header("x-thread") == str(threading.get_ident())
+        assert is_in_thread == session.get_adapter(BASE_URL).is_sequential  # type: ignore[attr-defined]
+    assert response.status == 201
     assert json.loads(response.body or b"") == [
         "POST",
         "/orders/7",
@@ -211,6 +214,28 @@ def test_event_loop_of_other_tests_stays() -> None:
     finally:
         asyncio.set_event_loop(None)
         loop.close()
+
+
+def test_application_that_starts_too_late_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def app(scope: object, receive: object, send: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("pytest_veeqo_alloc.live.in_process._START_SECONDS", 0.1)
+    with pytest.raises(UnsuitableError, match=r"^the application does not start within 0\.1 seconds$"):
+        ApplicationAdapter(app)
+
+
+def test_asgi_application_gets_simultaneous_requests() -> None:
+    barrier = asyncio.Barrier(2)
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await barrier.wait()
+        await asgi(scope, receive, send)
+
+    with session_of(app) as session, ThreadPoolExecutor(2) as executor:
+        answers = list(executor.map(lambda _: ask(session).status, range(2)))
+    assert answers == [201, 201]
 
 
 def test_application_that_does_not_start_is_one_sentence() -> None:
