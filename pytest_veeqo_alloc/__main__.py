@@ -1,4 +1,4 @@
-"""Entry point of `python -m pytest_veeqo_alloc`, which is the command `veeqo-alloc`."""
+"""The entry point of `python -m pytest_veeqo_alloc`, which does the same as the command `veeqo-alloc`."""
 
 from pytest_veeqo_alloc.cli.main import entry
 

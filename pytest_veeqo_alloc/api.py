@@ -18,11 +18,12 @@ from pytest_veeqo_alloc.engine import Engine
 
 
 class Contract:
-    """The documented contract. *profile* is `lenient`, `documented` or `strict`.
+    """The documented contract, with check methods. *profile* is `lenient`, `documented` or `strict`.
 
     *rules* maps rule ids to `error`, `warning` or `off`. *deviations* contains accepted deviations: names of bundled
     packs (`observed`), paths of TOML files, or `Deviation` objects. With *show_values*, findings quote scalar values
-    from bodies: leave it off if others can read the output. Raise ValueError for an unknown name.
+    from bodies: leave it off if others can read the output. Raise ValueError for an unknown profile, rule, severity or
+    pack, or an unreadable file.
     """
 
     def __init__(
@@ -43,8 +44,8 @@ class Contract:
     ) -> Findings:
         """Return the findings in *interaction*. *expect_status*, one status or several, replaces the documented status.
 
-        With *broken_request*, the request is broken on purpose and is not checked. A 2xx response is then a finding,
-        with the severity of the rule that the request breaks.
+        Set *broken_request* for a request that the test breaks on purpose. Then the request is not checked, and a 2xx
+        response is a finding. This finding has the severity of the rule that the request breaks.
         """
         if not isinstance(interaction, Interaction):
             kind = type(interaction).__name__
@@ -59,11 +60,11 @@ class Contract:
     def check_response(
         self, response: Any, *, expect_status: Statuses = None, body: bytes | str | None = None
     ) -> Findings:
-        """Return the findings in *response* and, if the response object has a request, in the request.
+        """Return the findings in *response*, and in its request if the response object has one.
 
         *body* is the response body, for clients that do not keep it in the response object. *expect_status*, one status
-        or several, replaces the documented status. The request of an expected 4xx is not checked, since the test breaks
-        it on purpose.
+        or several, replaces the documented status. If a 4xx response is expected, the request is not checked: the test
+        breaks it on purpose.
         """
         interaction, statuses = interaction_of(response, body=body), expected_statuses(expect_status)
         return self._engine.check(interaction, expecting(statuses, interaction.response))
@@ -75,30 +76,30 @@ class Contract:
     def validate(
         self, interaction: Interaction, *, expect_status: Statuses = None, broken_request: bool = False
     ) -> Findings:
-        """Return the findings of `check` for *interaction*. Raise ContractViolation if one of them is an error."""
+        """Return what `check` returns for these arguments. Raise ContractViolation if a finding is an error."""
         __tracebackhide__ = True
         found = self.check(interaction, expect_status=expect_status, broken_request=broken_request)
         return self._engine.raise_for_errors(found)
 
     def validate_request(self, request: Any) -> Findings:
-        """Return the findings of `check_request` for *request*. Raise ContractViolation if one of them is an error."""
+        """Return what `check_request` returns for *request*. Raise ContractViolation if a finding is an error."""
         __tracebackhide__ = True
         return self._engine.raise_for_errors(self.check_request(request))
 
     def validate_response(
         self, response: Any, *, expect_status: Statuses = None, body: bytes | str | None = None
     ) -> Findings:
-        """Return the findings of `check_response` for *response*. Raise ContractViolation if one is an error."""
+        """Return what `check_response` returns for these arguments. Raise ContractViolation if a finding is an error."""
         __tracebackhide__ = True
         return self._engine.raise_for_errors(self.check_response(response, expect_status=expect_status, body=body))
 
     def validate_body(self, side: BodySide, value: Any) -> Findings:
-        """Return the findings of `check_body` for *value*. Raise ContractViolation if one of them is an error."""
+        """Return what `check_body` returns for these arguments. Raise ContractViolation if a finding is an error."""
         __tracebackhide__ = True
         return self._engine.raise_for_errors(self.check_body(side, value))
 
     def watch(self, session: Any, *, expect_status: Statuses = None) -> Watch:
-        """Check every allocation that *session* sends from now on.
+        """Check every allocation call that *session* makes from now on. Return a `Watch`, which collects the findings.
 
         *session* is a requests.Session, httpx.Client or httpx.AsyncClient. Raise TypeError for any other object.
         *expect_status*, one status or several, replaces the documented status of the responses.

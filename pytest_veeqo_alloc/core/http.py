@@ -1,4 +1,4 @@
-"""HTTP messages, and interactions: a request with its response."""
+"""HTTP requests, HTTP responses, and interactions: a request with its response."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 Headers = tuple[tuple[str, str], ...]
 
 EXCHANGE_HEADER = "X-Veeqo-Alloc-Exchange"
-"""The header that contains the id of a response played from a cassette, so that checks count the response only once."""
+"""The header with the id that a cassette gives to each response that it plays. Other responses do not have it."""
 
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105  # a grammar rule, not a secret
 """A regular expression for a token (RFC 9110 section 5.6.2), such as a method or a header name."""
@@ -42,7 +42,7 @@ class HasHeaders:
     headers: Headers
 
     def header_values(self, name: str) -> list[str]:
-        """Return the values of all headers named *name*, in their order."""
+        """Return the values of all headers named *name*, in the order of the headers."""
         wanted = name.lower()
         return [value for key, value in self.headers if key.lower() == wanted]
 
@@ -53,9 +53,9 @@ class HasHeaders:
 
 @dataclass(frozen=True, repr=False)
 class Request(HasHeaders):
-    """An HTTP request. `url` may be absolute or relative, and `body` is None if there is no body.
+    """An HTTP request. `url` is absolute or relative. `body` is None if the request has no body.
 
-    If not `is_body_known`, the file that the request comes from does not contain the body.
+    `is_body_known` is False if the request was read from a file that does not contain its body.
     """
 
     method: str
@@ -73,7 +73,7 @@ class Request(HasHeaders):
 
 @dataclass(frozen=True, repr=False)
 class Response(HasHeaders):
-    """An HTTP response. `body` is None if there is no body, or if it is not known because the file lacks it."""
+    """An HTTP response. `body` is None if there is no body, or if it is unknown (then `is_body_known` is False)."""
 
     status: int
     headers: Headers = ()
@@ -94,9 +94,9 @@ class Response(HasHeaders):
 
 @dataclass(frozen=True, repr=False)
 class Interaction:
-    """An HTTP request and its response. `source` names its origin in messages, for example a test.
+    """An HTTP request and its response. In messages, `source` says where the interaction comes from: a test or a file.
 
-    `request` is None for an unknown request: only the response is then checked. `response` is None if none arrived.
+    If the request is unknown, `request` is None, and only the response is checked. `response` is None if none arrived.
     """
 
     request: Request | None
@@ -105,7 +105,7 @@ class Interaction:
 
     @property
     def exchange_id(self) -> str:
-        """The id of a response that was played from a cassette, otherwise an empty string."""
+        """The id of the response if a cassette played it, otherwise an empty string."""
         return (self.response is not None and self.response.header(EXCHANGE_HEADER)) or ""
 
     def __repr__(self) -> str:
@@ -141,11 +141,11 @@ _CONTROL = bytes(set(range(32)) - set(b"\t\n\r"))
 _DECODERS = {"br": ("brotli", "brotlicffi"), "zstd": ("compression.zstd", "backports.zstd", "zstandard")}
 _PACKAGES = {"br": "brotli (extra: pytest-veeqo-alloc[brotli])", "zstd": "zstandard"}
 _SLICE = 64
-"""The bytes that are decompressed at once. Some decoders have no limit, and a few bytes can expand to megabytes."""
+"""The number of bytes to decompress at a time. Some decoders have no size limit: a few bytes can become megabytes."""
 
 
 class ContentDecodingError(ValueError):
-    """The error for a body that cannot be decoded. The message is a noun phrase that describes the body."""
+    """Raised for a body that cannot be decompressed. The message describes the body: `a corrupt compressed body`."""
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
@@ -153,9 +153,10 @@ class ContentDecodingError(ValueError):
 
 
 def decode_content(body: bytes | None, headers: Headers) -> bytes | None:
-    """Return *body* decompressed. Text is returned unchanged, since a client may have decompressed it.
+    """Decompress *body* according to its `Content-Encoding`. Gzip data is also recognised without that header.
 
-    Raise ContentDecodingError if *body* is corrupt or above `MAX_BYTES`, or if no decoder for it is installed.
+    Text is returned unchanged: the client has already decompressed it. Raise ContentDecodingError if *body* is corrupt
+    or expands to more than `MAX_BYTES`, or if no decoder is installed.
     """
     declared = ",".join(value for name, value in headers if name.lower() == "content-encoding").lower()
     codings = [coding.strip() for coding in declared.split(",") if coding.strip() not in ("", "identity")]
@@ -168,7 +169,7 @@ def decode_content(body: bytes | None, headers: Headers) -> bytes | None:
 
 
 def decode_content_or_empty(body: bytes | None, headers: Headers) -> bytes:
-    """Return *body* decompressed, or empty bytes if *body* is None or cannot be decoded."""
+    """Return *body* decompressed, or empty bytes if *body* is None or cannot be decompressed."""
     try:
         return decode_content(body, headers) or b""
     except ContentDecodingError:
@@ -176,7 +177,7 @@ def decode_content_or_empty(body: bytes | None, headers: Headers) -> bytes:
 
 
 def is_text(body: bytes) -> bool:
-    """Return whether *body* is UTF-8 without control characters, which compressed data is not."""
+    """Return whether *body* is UTF-8 without control characters other than tab, line feed and carriage return."""
     try:
         body.decode("utf-8")
     except UnicodeDecodeError:
@@ -203,7 +204,7 @@ def _inflate(body: bytes, window: int) -> bytes:
     try:
         plain = decompressor.decompress(body, MAX_BYTES)
     except zlib.error:
-        raise ContentDecodingError("a compressed body that is corrupt") from None
+        raise ContentDecodingError("a corrupt compressed body") from None
     if decompressor.unconsumed_tail or not decompressor.eof:
         raise ContentDecodingError("a compressed body that is truncated or too large")
     return plain
@@ -218,10 +219,10 @@ def _decompress(body: bytes, coding: str) -> bytes:
             if len(plain) > MAX_BYTES:
                 break
     except Exception:  # each decoder raises its own error
-        raise ContentDecodingError(f"a body compressed with {coding} that is corrupt") from None
+        raise ContentDecodingError(f"a corrupt {coding} body") from None
     is_complete = decompressor.is_finished() if coding == "br" else decompressor.eof
     if not is_complete or len(plain) > MAX_BYTES:
-        raise ContentDecodingError(f"a body compressed with {coding} that is truncated or too large")
+        raise ContentDecodingError(f"a {coding} body that is truncated or too large")
     return bytes(plain)
 
 
@@ -234,5 +235,5 @@ def _decompressor(coding: str) -> Any:
             decompressor = module.ZstdDecompressor()
             return decompressor.decompressobj() if hasattr(decompressor, "decompressobj") else decompressor
     raise ContentDecodingError(
-        f"a body compressed with {coding}, for which no decoder is installed", f"install {_PACKAGES[coding]}"
+        f"a body compressed with {coding} (no decoder installed)", f"install {_PACKAGES[coding]}"
     )

@@ -9,21 +9,21 @@ from typing import Any
 from pytest_veeqo_alloc.core.text import pluralise
 
 WHOLE_BODY = "(whole body)"
-"""The text to show for the empty pointer, which points to a whole body."""
+"""The text that messages show in place of the empty JSON Pointer, which refers to the whole body."""
 
 ABSENT = object()
-"""The value that `diff` yields for a member that is missing on one side."""
+"""The old or new value that `diff` yields for a member that only one of the two objects has."""
 
 
 def join(pointer: str, key: str | int) -> str:
-    """Return *pointer* extended by a member name or an array index."""
+    """Return *pointer* extended by *key*, a member name or an array index."""
     if isinstance(key, int):
         return f"{pointer}/{key}"
     return f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
 
 
 def split(pointer: str) -> list[str]:
-    """Return the unescaped reference tokens of *pointer*. Raise ValueError if the leading '/' is missing."""
+    """Return the unescaped parts of *pointer* between the slashes. Raise ValueError if the leading '/' is missing."""
     if pointer and not pointer.startswith("/"):
         raise ValueError("a JSON Pointer must be empty or start with '/'")
     return [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
@@ -40,7 +40,7 @@ def generalise(pointer: str) -> str:
 
 
 def locate(document: Any, pointer: str) -> tuple[Any, Any]:
-    """Return the container and the name or index of the value at *pointer*. Raise LookupError without a container."""
+    """Return the parent (object or array) and the last key of *pointer*. Raise LookupError if there is no parent."""
     *parents, last = split(pointer)
     for token in parents:
         document = document[_key(document, token)]
@@ -59,7 +59,7 @@ def _key(container: Any, token: str) -> Any:
         return token
     if isinstance(container, list) and is_index(token):
         return int(token)
-    raise LookupError("the JSON Pointer leads to no value")
+    raise LookupError("no value at the JSON Pointer")
 
 
 def resolve_all(document: Any, pattern: str) -> list[Any]:
@@ -74,7 +74,7 @@ def resolve_all(document: Any, pattern: str) -> list[Any]:
 
 
 def diff(old: Any, new: Any, pointer: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Yield pointer, old value and new value of each difference. Arrays of different lengths are one difference."""
+    """Yield (pointer, old value, new value) for each difference. Arrays of different lengths are one difference."""
     if isinstance(old, dict) and isinstance(new, dict):
         for name in dict.fromkeys([*new, *old]):
             yield from diff(old.get(name, ABSENT), new.get(name, ABSENT), join(pointer, name))
@@ -93,23 +93,23 @@ _MASKED = re.compile(r"\(name of [0-9]{1,9} characters?\)\Z")
 
 
 def mask_name(name: str) -> str:
-    """Return *name* if it is harmless, otherwise a placeholder such as `(name of 5 characters)`."""
+    """Return *name*, or a placeholder such as `(name of 5 characters)` if *name* may be a secret."""
     return name if _HARMLESS.match(name) else _length_of(name)
 
 
 def mask_pointer(pointer: str | None) -> str | None:
-    """Return *pointer* with a placeholder for each name that may be secret."""
+    """Return *pointer* with a placeholder for each member name that may be a secret."""
     return pointer and "".join("/" + _mask_token(token) for token in pointer.split("/")[1:])
 
 
 def mask_location(location: str) -> str:
-    """Return *location*, such as `query:NAME`, with a placeholder for NAME if it may be secret."""
+    """Return *location*, such as `query:NAME`, with a placeholder for NAME if NAME may be a secret."""
     kind, colon, name = location.partition(":")
     return f"{kind}:{_mask_token(name)}" if colon else location
 
 
 def mask_path(path: str) -> str:
-    """Return the URL path *path* with `*` for each id and each other segment that may be secret. Shorten a long path."""
+    """Replace ids and other segments of a URL path that may be secrets with `*`. Cut the path after 100 characters."""
     masked = "/".join(
         segment if not segment or _HARMLESS_SEGMENT.match(segment) else "*" for segment in path.split("/")
     )

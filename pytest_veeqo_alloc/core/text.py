@@ -1,4 +1,4 @@
-"""Text for people: descriptions of values, plurals, suggestions of similar names, and escaped control characters."""
+"""Text for messages: descriptions of values, plurals, suggestions of similar names, escaped control characters."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def describe(value: Any) -> str:
 
 
 def describe_number(value: float) -> str:
-    """Return *value* as text, or the number of digits of a long integer. *value* must not be personal data."""
+    """Return *value* as text, or `integer of about 20 digits` for a long integer. *value* must not be personal data."""
     if isinstance(value, int) and abs(value) >= _EXACT_BELOW:
         return f"integer of about {math.ceil(value.bit_length() * math.log10(2))} digits"
     return f"{round(value, 6):g}" if isinstance(value, float) and abs(value) < 10**5 else f"{value}"
 
 
 def describe_openly(value: Any, pointer: str) -> str:
-    """Describe *value*. Quote up to 60 characters of a scalar, unless the last name in *pointer* suggests a secret."""
+    """Describe *value*. Quote up to 60 characters of a scalar unless the last name in *pointer* suggests a secret."""
     description = describe(value)
     name = pointer.rpartition("/")[2].lower()
     if not isinstance(value, (str, int, float)) or any(word in name for word in _SECRET_WORDS):
@@ -51,12 +51,12 @@ def describe_openly(value: Any, pointer: str) -> str:
 
 
 def pluralise(number: int, singular: str, plural: str = "") -> str:
-    """Return *number* and a noun: *singular* for 1, otherwise *plural* (default: *singular* with an s)."""
+    """Return *number* followed by *singular* if it is 1, otherwise by *plural* (default: *singular* with an s)."""
     return f"{number} {singular if number == 1 else plural or f'{singular}s'}"
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
-    """Return the error message for an unknown *name*. The message suggests the nearest *known* name, or lists all."""
+    """Return an error message for the unknown *name*. It suggests a similar *known* name, or lists the known names."""
     names = list(known)
     # A value that is not a string was meant for another argument, and could be a body.
     shown = ascii(name) if isinstance(name, str) else f"of type {type(name).__name__}"
@@ -64,7 +64,7 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
     if near := nearest(name, names):
         return f"{sentence}: did you mean {near!r}?"
     if kind == "rule":
-        return f"{sentence}: 'veeqo-alloc rules' lists all of them"
+        return f"{sentence}: run 'veeqo-alloc rules' for a list"
     return f"{sentence}: expected one of {', '.join(names)}"
 
 
@@ -74,7 +74,7 @@ def nearest(name: object, known: Iterable[str]) -> str | None:
 
 
 def printable(text: str) -> str:
-    """Return *text* with escaped control characters, for display in a terminal."""
+    """Return *text* for display in a terminal. Control characters are escaped."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
@@ -84,5 +84,5 @@ def as_text(value: Any) -> str:
 
 
 def safe_method(method: str) -> str | None:
-    """Return *method* if it consists of 1 to 10 letters. Otherwise return None, since *method* may be secret."""
+    """Return *method* if it consists of 1 to 10 letters. Otherwise return None: the text could be a secret."""
     return method if re.fullmatch(r"[A-Za-z]{1,10}", method) else None

@@ -31,18 +31,19 @@ _ADDRESS = ("address1", "city", "country", "first_name", "last_name", "state", "
 def build_order(
     story: Story | None = None, *, variant: Variant = "documented", leaves: Leaves | None = None, **changes: Any
 ) -> Json:
-    """Build the complete order for *story* (default: the documented example) as a dict that the caller may change.
+    """Build the complete order for *story* (default: the documented example). Return a new dict.
 
-    *changes* are new values for fields of the story. *leaves* maps (object type, field name) to the value of the field
-    in all objects of the type. Object types are `order` and the names in `$defs` of the response schema. Values
-    computed from the story replace *leaves*. With *variant* "observed", the order has the members of live responses.
-    Raise ValueError for an allocated sellable that is not ordered, or an unknown field or variant.
+    *changes* replaces fields of the story. *leaves* sets fields of the order: it maps (object type, field name) to the
+    value of that field in all objects of that type. Object types are `order` and the names in `$defs` of the response
+    schema. A value computed from the story takes precedence over *leaves*. With *variant* "observed", the order has
+    the members that the live API returned in 2026. Raise ValueError for an allocated sellable that is not ordered, an
+    unknown field or an unknown variant.
     """
     if variant not in VARIANTS:
         raise ValueError(unknown_name("variant", variant, VARIANTS))
     for name in changes:
         if name not in _DEFAULT.__dataclass_fields__:
-            raise ValueError(unknown_name("field of a story", name, _DEFAULT.__dataclass_fields__))
+            raise ValueError(unknown_name("story field", name, _DEFAULT.__dataclass_fields__))
     story = replace(story or _DEFAULT, **changes)
     order = _order(story, _templates(story, leaves or {}))
     if leaves and any(isinstance(value, (dict, list)) for value in leaves.values()):
@@ -51,12 +52,12 @@ def build_order(
 
 
 def example_value(shape: str, name: str) -> Any:
-    """Return the value of the field *name* in the documented example, from the first object of the type *shape*."""
+    """Return the value of the field *name* in the first object of the type *shape* in the documented example."""
     return _example_shapes()[shape][name]
 
 
 def money(minor: float) -> float:
-    """Convert minor units (pence, cents) to major units. Return an int for a whole amount."""
+    """Convert minor units (pence, cents) to major units (pounds, dollars). Return an int for a whole amount."""
     return int(minor) // 100 if minor % 100 == 0 else minor / 100
 
 
@@ -75,11 +76,11 @@ def _example_shapes() -> Templates:
 
 
 def _templates(story: Story, leaves: Leaves) -> Templates:
-    """Map each object type to an object for *story*. Do not change these objects: they share values with a cache."""
+    """Map each object type to a template for such objects in *story*. The templates share values with a cache."""
     templates = dict(_example_shapes())
     for (shape, name), value in leaves.items():
         if name not in templates.get(shape, {}):
-            raise ValueError(f"leaves: {shape!a} has no documented field {name!a}")
+            raise ValueError(f"leaves: the object type {shape!a} has no documented field {name!a}")
         templates[shape] = {**templates[shape], name: value}
     for shape, name in (("order", "id"), ("allocation", "order_id"), ("payment", "order_id")):
         templates[shape] = {**templates[shape], name: story.order_id}
@@ -148,7 +149,7 @@ def _charged(line: Line) -> int:
 
 
 def _reserved_units(story: Story, ordered: Mapping[int, Line]) -> Reserved:
-    """Map (warehouse id, sellable id) to the number of allocated units, which may be 0."""
+    """Map (warehouse id, sellable id) to the number of units that the story allocates (0 if none)."""
     reserved = {(stock.warehouse_id, line.sellable_id): 0 for line in story.lines for stock in line.stock}
     for allocation in story.allocations:
         for sellable, quantity in allocation.lines:
@@ -219,7 +220,7 @@ def _sellable(line: Line, reserved: Reserved, shapes: Templates) -> Json:
 
 
 def _margin(line: Line) -> float:
-    """Return the profit in percent of the price, to two decimal places. Return an int for a whole number."""
+    """Return the profit in percent of the price, rounded to two decimal places. A whole number becomes an int."""
     percentage = round((line.price - line.cost) / line.price * 100, 2) if line.price else 0
     return int(percentage) if percentage == int(percentage) else percentage
 

@@ -21,12 +21,12 @@ _TYPES = {"null": type(None), "boolean": bool, "number": int, "string": str, "ob
 def as_observed(
     order: dict[str, Any], *, nulls: Collection[str] = (), values: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Change *order* in place to have the members that the live API returned in 2026, and return *order*.
+    """Give *order* the members that the live API returned in 2026. Change *order* in place and return it.
 
-    Documented members that the API omits are removed, and its undocumented members are added: date-times, and otherwise
-    empty values. Date-times have milliseconds. *values* maps pointers of members to other values. *nulls* contains
-    pointers of members to set to null. Members that are on the way to such a pointer are kept. All pointers have `*`
-    instead of array indexes.
+    Documented members that the live API omits are removed, but not if they contain members from *values* or *nulls*.
+    Undocumented members are added with a date-time or an empty value. Date-times get milliseconds. *values* maps
+    pointers of members to values. *nulls* contains pointers of members to set to null. All pointers have `*` instead
+    of array indexes.
     """
     values = values or {}
     needed = _with_parents([*values, *nulls])
@@ -43,7 +43,7 @@ def as_observed(
 
 
 def _simplest_value(pointer: str, json_type: str) -> Any:
-    """Return a date-time for a member that is named like one, and otherwise the empty value of *json_type*."""
+    """Return a date-time for a string whose name ends in `_at` or `_date`, otherwise the empty value of *json_type*."""
     if json_type != "string" or not pointer.endswith(("_at", "_date")):
         return _TYPES[json_type]()
     # The API sends a numeric offset in this member only.
@@ -51,7 +51,7 @@ def _simplest_value(pointer: str, json_type: str) -> Any:
 
 
 def _add_milliseconds(value: Any) -> Any:
-    """Change every date-time in *value* that has whole seconds, in place. Return *value*, changed if it is one."""
+    """Add milliseconds to each date-time in *value*. Change objects and arrays in place, and return the result."""
     if isinstance(value, str):
         return _WHOLE_SECOND.sub(r"\1.266Z", value) if value.endswith("Z") and len(value) == 20 else value
     if isinstance(value, dict):
@@ -62,7 +62,7 @@ def _add_milliseconds(value: Any) -> Any:
 
 
 def with_nulls(order: dict[str, Any], pointers: Iterable[str]) -> dict[str, Any]:
-    """Set the members of *order* at *pointers*, which have `*` for array indexes, to null in place. Return *order*."""
+    """Set the members of *order* at *pointers* to null, and return *order*. A `*` in a pointer is any array index."""
     for pointer in pointers:
         for owner, name in _members(order, pointer):
             owner[name] = None
@@ -70,13 +70,13 @@ def with_nulls(order: dict[str, Any], pointers: Iterable[str]) -> dict[str, Any]
 
 
 def nullable_pointers() -> tuple[str, ...]:
-    """Return the pointers of members with a documented type that were null in responses of the live API."""
+    """Return the pointers of members that were null in live responses, although null is not documented for them."""
     return _pointers("null-value")
 
 
 @functools.cache
 def observed_types(*tables: str) -> Mapping[str, list[str]]:
-    """Return the JSON types by pointer in *tables* of observed-types.json. The first type is that of 2026, if any."""
+    """Map pointers to observed JSON types, from *tables* of observed-types.json. A type seen in 2026 comes first."""
     document = json.loads(read_shipped_text("schemas/deviations/observed-types.json"))
     return {pointer: types for table in tables for pointer, types in document[table].items()}
 
@@ -93,6 +93,6 @@ def _with_parents(pointers: Iterable[str]) -> set[str]:
 
 
 def _members(order: dict[str, Any], pointer: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield an object and a member name for each place in *order* that matches *pointer*."""
+    """Yield (object, member name) for each place in *order* that matches *pointer*. The member may be missing."""
     owners, name = resolve_all(order, pointer.rpartition("/")[0]), split(pointer)[-1]
     return ((owner, name) for owner in owners if isinstance(owner, dict))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """The stock of a sellable in one warehouse, in units, before the allocations in the story are made."""
+    """The units of a sellable in one warehouse, as they were before the allocations in the story."""
 
     warehouse_id: int = 1784
     physical: int = 6
@@ -36,7 +36,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """Units in one warehouse that are allocated to an order. `lines` contains (sellable id, quantity) pairs."""
+    """An allocation of units in one warehouse to an order. `lines` contains pairs of sellable id and quantity."""
 
     warehouse_id: int = 1784
     lines: tuple[tuple[int, int], ...] = ((1226615, 1),)
@@ -45,7 +45,7 @@ class Allocation:
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """The person who placed the order, with their address."""
+    """The name, e-mail address and postal address of the person who placed the order."""
 
     id: int = 516208
     first_name: str = "Sam"
@@ -60,7 +60,7 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """The facts of an order. Amounts are in minor units (pence, cents). `placed_at` is an RFC 3339 date-time."""
+    """The facts of an order. The other fields of the order are computed from them. Amounts are in pence or cents."""
 
     order_id: int = 447452
     lines: tuple[Line, ...] = (Line(),)
@@ -79,7 +79,7 @@ class Story:
 
 
 def units_by_sellable(pairs: Iterable[tuple[int, int]]) -> dict[int, int]:
-    """Map each sellable id in *pairs* (sellable id, quantity) to the total quantity."""
+    """Add up *pairs* of sellable id and quantity. Return the total quantities, keyed by sellable id."""
     total: dict[int, int] = {}
     for sellable, quantity in pairs:
         total[sellable] = total.get(sellable, 0) + quantity

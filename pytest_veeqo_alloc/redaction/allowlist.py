@@ -1,4 +1,4 @@
-"""The allowlist: for each member, the values that may be shown because they reveal no person, account or key."""
+"""The allowlist: values that may be shown, by member name. They reveal no person, no account and no key."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _VERSION = re.compile(r"v[0-9]{1,2}")
 
 
 def allowed_text(name: str, text: str) -> str | None:
-    """Return *text* if it may be shown as the value of *name*, otherwise None. Remove long fractions of a second."""
+    """Return *text* if it may be shown as the value of *name*, otherwise None. A long fraction of a second is cut."""
     if is_allowed_text(name, text):
         return text
     shortened = _LONG_FRACTION.sub("", text)  # a long fraction of a second could be a secret number
@@ -71,7 +71,7 @@ def allowed_text(name: str, text: str) -> str | None:
 
 
 def is_allowed_text(name: str, text: str) -> bool:
-    """Return whether *text* may be shown as the value of *name*: a listed value, a code or a date (not of birth)."""
+    """Return whether *text* may be shown as the value of *name*: a listed value, a code or a date (no birth date)."""
     if text in _LISTED.get(name, ()):
         return True
     if name in _CODES:
@@ -100,13 +100,13 @@ def is_personal_number_name(name: str) -> bool:
 
 
 def _words(name: str) -> frozenset[str]:
-    """Return the lower-case words of a snake-case or camel-case name. Add each plural without its s."""
+    """Return the words in *name* (snake case or camel case) in lower case, and also each plural without its s."""
     words = [word.lower() for word in _WORDS.findall(name[:_MAX_NAME])]
     return frozenset([*words, *(word[:-1] for word in words if word.endswith("s"))])
 
 
 def is_allowed_number(name: str, number: float) -> bool:
-    """Return whether the value *number* of *name* may be shown. Card, telephone, account and tax numbers may not."""
+    """Return whether *number*, the value of *name*, may be shown. Card, telephone, account and tax numbers may not."""
     is_card = 10**12 <= number < 10**19 and number == int(number) and is_card_number(str(int(number)))
     return not is_card and not is_personal_number_name(name)
 

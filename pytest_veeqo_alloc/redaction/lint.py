@@ -1,4 +1,4 @@
-"""Checks of stored interactions (`--lint`): secrets left in by mistake, old recordings, unsupported versions."""
+"""Checks of stored interactions (`--lint`) for secrets, for old recordings and for unsupported cassette versions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _REPLACE = "replace the value in the file with a made-up value"
 
 
 class Secret(NamedTuple):
-    """A kind of secret, as a noun phrase, and the remedy for a file that contains such a secret."""
+    """A kind of secret. `kind` describes it in messages. `remedy` is the advice for a file that contains it."""
 
     kind: str
     remedy: str = _REDACT
@@ -37,7 +37,9 @@ USERINFO = Secret("a user name or password", f"{_REDACT}, then change the passwo
 EMAIL_ADDRESS = Secret("an e-mail address")
 CARD_NUMBER = Secret("a card number")
 PERSONAL_NUMBER = Secret("a telephone, card or tax number")
-RANDOM_STRING = Secret("a random-looking string", f"{_REDACT}, or accept a harmless string with a deviation")
+RANDOM_STRING = Secret(
+    "a random-looking string", f"{_REDACT}, or, if the string is harmless, accept it with a deviation"
+)
 
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@((?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24})")
 # Host names that RFC 2606 and RFC 6761 reserve.
@@ -60,7 +62,7 @@ _SHORT, _LONG = 4, 200
 
 
 def recognise_secret(name: str, text: str) -> Secret | None:
-    """Return the kind of secret that *text*, the value of *name*, probably is. Return None if *text* looks harmless."""
+    """Return the kind of secret that *text*, the value of *name*, looks like, or None if *text* looks harmless."""
     if not text or is_placeholder(text) or is_allowed_text(name, text):
         return None
     if is_credential(name) and len(text) >= _SHORT and not is_dummy_value(text):
@@ -101,7 +103,7 @@ def _has_random(text: str) -> bool:
 
 
 def _is_random(token: str) -> bool:
-    """Return whether *token* looks random: it mixes digits, lower case and upper case more than joined words do."""
+    """Return whether *token* looks random: its digits, lower case and upper case alternate more often than in words."""
     if re.fullmatch(UUID, token) or is_placeholder(token) or sum(character.isdigit() for character in token) < 2:
         return False
     kinds = [0 if c.isdigit() else 1 if c.islower() else 2 if c.isupper() else 3 for c in token]
@@ -131,7 +133,7 @@ def secret_breaches(interaction: Interaction) -> list[Breach]:
 
 
 def body_breaches(side: str, body: bytes) -> list[Breach]:
-    """Return a `cassette-secret` breach for every probable secret in *body*, the content of a file."""
+    """Return a `cassette-secret` breach for every probable secret in *body*, the whole content of a file."""
     request = Request("", "", (), body) if side == "request" else None
     breaches = secret_breaches(Interaction(request, None if request else Response(0, (), body)))
     # The command redact rejects a file that contains only a body.
@@ -139,9 +141,10 @@ def body_breaches(side: str, body: bytes) -> list[Breach]:
 
 
 def other_breaches(values: Iterable[tuple[str, str, Any, Mapping[Any, Any]]]) -> list[Breach]:
-    """Return a breach for every probable secret in *values* of a file: pointer, name, value and the object around it.
+    """Return a `cassette-secret` breach for every probable secret in *values*: (pointer, name, value, parent object).
 
-    A value with a `name` beside it, such as a cookie or a parameter in a HAR file, is judged by that name.
+    In a HAR file, a cookie or parameter is an object with the members `name` and `value`. Then the content of `name`
+    is the name of the value.
     """
     breaches = []
     for pointer, key, value, parent in values:
@@ -164,7 +167,7 @@ def _other_secrets(pointer: str, name: str, value: Any) -> Iterator[Secret | Non
 
 
 def age_breaches(recorded: datetime.date | None, today: datetime.date, max_age: int) -> list[Breach]:
-    """Return a breach if *recorded* is None or more than *max_age* days before *today*, otherwise an empty list."""
+    """Return a `cassette-too-old` breach if *recorded* is unknown (None) or more than *max_age* days before *today*."""
     if recorded is not None and (today - recorded).days <= max_age:
         return []
     got = "a recording without a date" if recorded is None else f"a recording from {(today - recorded).days} days ago"
@@ -178,7 +181,7 @@ def format_breach(version: object) -> Breach:
 
 
 def _secrets(message: Request | Response) -> Iterator[tuple[str, str | None, Secret | None]]:
-    """Yield the location, the pointer (None outside the body) and the kind of secret, or None, of each text."""
+    """Yield (location, pointer, secret) for each text in *message*. Only texts in a body have a pointer."""
     if isinstance(message, Request):
         yield from ((location, None, secret) for location, secret in _url_secrets(message.url))
     yield from ((f"header:{name}", None, _header_secret(name.lower(), value)) for name, value in message.headers)

@@ -1,4 +1,4 @@
-"""Placeholders for secret values. A placeholder has the type and the format of the original value, and a counter."""
+"""Placeholders for secret values. A placeholder has the type and format of the original value. It ends in a counter."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from pytest_veeqo_alloc.core.formats import UUID
 
 FIRST_NUMBER = 7_946_000_000
-"""The placeholder for a telephone, card or tax number is the sum of this number and a counter."""
+"""A placeholder for a telephone, card or tax number is this number plus a counter."""
 
 _LONG = 2048
 
@@ -47,7 +47,7 @@ def contains_placeholder(text: str) -> bool:
 
 
 def without_placeholder_numbers(text: str) -> str:
-    """Return *text* without the counters in placeholders. Such texts can be compared."""
+    """Return *text* without the counters in placeholders, to compare it with another redacted text."""
     return _PLACEHOLDER.sub("redacted", re.sub(_NUMBER, str(FIRST_NUMBER), text))
 
 
@@ -61,12 +61,12 @@ class Placeholders:
         self._counters = itertools.filterfalse(self._reserved.__contains__, itertools.count(1))
 
     def reserve(self, text: str) -> None:
-        """Reserve the placeholders in *text*, so that they are not assigned to other values."""
+        """Reserve the placeholders in *text*: no value gets one of them from now on."""
         for match in _ANYWHERE.finditer(text):
             self._reserved.update(int(number) for number in match.groups() if number)
 
     def text(self, text: str) -> str:
-        """Return the placeholder for *text*. Placeholders and empty strings are returned unchanged."""
+        """Return the placeholder for *text*. If *text* is a placeholder or empty, return it unchanged."""
         if not text or is_placeholder(text):
             return text
         if text not in self._texts:
@@ -78,7 +78,7 @@ class Placeholders:
         return self._texts[text]
 
     def number(self, number: float) -> float:
-        """Return the placeholder for *number*, an int or a float like *number*. Placeholders are returned unchanged."""
+        """Return the placeholder for *number*, an int or a float. If *number* is a placeholder, return it unchanged."""
         if is_placeholder_number(number):
             return number
         if number not in self._numbers:

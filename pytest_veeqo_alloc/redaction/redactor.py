@@ -60,10 +60,11 @@ def redact(interactions: Interaction) -> Interaction: ...
 @overload
 def redact(interactions: Iterable[Interaction]) -> list[Interaction]: ...
 def redact(interactions: Interaction | Iterable[Interaction]) -> Interaction | list[Interaction]:
-    """Redact one or several interactions. Replace every string that the allowlist does not permit with a placeholder.
+    """Return a redacted copy of an interaction, or a list of redacted copies of several interactions.
 
-    Equal values get equal placeholders in all interactions. Bodies are returned decompressed. A body that is
-    neither JSON nor a form is replaced with a marker. Redacting redacted interactions changes nothing.
+    A placeholder replaces every string that the allowlist does not permit. Equal values get equal placeholders in all
+    interactions. A body is decompressed. If it is neither JSON nor a form, a marker replaces it. Redacting the result
+    again changes nothing.
     """
     redactor = Redactor()
     if isinstance(interactions, Interaction):
@@ -85,7 +86,7 @@ class Redactor:
         self._placeholders = Placeholders()
 
     def reserve_placeholders(self, interaction: Interaction) -> None:
-        """Reserve the placeholders in *interaction*. Before redacting several interactions, call this for each one."""
+        """Reserve the placeholders in *interaction*. Call this for all interactions before redacting the first."""
         for message in [side for side in (interaction.request, interaction.response) if side is not None]:
             for _, value in message.headers:
                 self._placeholders.reserve(value)
@@ -122,7 +123,7 @@ class Redactor:
         return b"[redacted: %d bytes that are no JSON]" % len(message.body)
 
     def _value(self, value: Any, name: str, field: Field | None, fields: Fields) -> Any:
-        """Redact *value*, the member *name* of an object. *fields* are the documented members of *value*."""
+        """Redact *value*, the value of the member *name*. *fields* are the documented members of *value*, if any."""
         if isinstance(value, str):
             return allowed_text(name, value) or self._placeholders.text(value)
         if isinstance(value, dict):
@@ -141,7 +142,7 @@ class Redactor:
         return self._placeholders.number(value)
 
     def _form(self, form: str) -> str:
-        """Redact a URL query or a form body. Replace all values, and every name that does not consist of words."""
+        """Redact a URL query or a form body: all values, and the names that do not consist of words."""
         pairs = (pair.partition("=") for pair in form.split("&"))
         return "&".join(
             f"{name if is_plain_name(name) else self._form_text(name)}{equals}{self._form_text(value)}"
@@ -159,7 +160,7 @@ class Redactor:
         )
 
     def _header(self, name: str, value: str, host: str) -> tuple[str, str]:
-        """Redact a header, but keep *host*, the host of the request, in `Host` and `Location`."""
+        """Redact a header. Do not redact *host*, the host of the request, in the headers `Host` and `Location`."""
         lowered = name.lower()
         if not is_plain_name(name):
             is_redacted = is_placeholder(name.removeprefix("x-"))
@@ -207,7 +208,7 @@ class Redactor:
         return self._placeholders.text(f"host {host}") + _PLACEHOLDER_HOST
 
     def _segment(self, before: str, segment: str) -> str:
-        """Redact *segment* of a URL path unless it is a resource name or an id. An id may be longer after `orders`."""
+        """Redact *segment* of a URL path unless it is a resource name or an id. *before* is the segment before it."""
         is_id = (_ORDER_ID if before == "orders" else _ID).fullmatch(segment)
         return segment if is_id or is_allowed_segment(segment) else self._quoted(segment)
 

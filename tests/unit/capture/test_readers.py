@@ -253,11 +253,11 @@ BAD: list[tuple[bytes, str]] = [
     ),
     (
         yaml_cassette(string=b"\x1f\x8bxxxxxxxxxxx", response_headers={}),
-        "entry 1 of a VCR cassette has a compressed body that is corrupt",
+        "entry 1 of a VCR cassette has a corrupt compressed body",
     ),
     (
         yaml_cassette(string=b"\x00", response_headers={"content-encoding": ["br"]}),
-        "entry 1 of a VCR cassette has a body compressed with br, for which no decoder is installed: install brotli",
+        "entry 1 of a VCR cassette has a body compressed with br (no decoder installed): install brotli",
     ),
     (
         BOMB.encode() + yaml_cassette(body="BODY").replace(b"body: BODY", b"body: *i"),

@@ -111,7 +111,7 @@ def test_br_and_zstd_are_undone_in_the_order_of_the_header(coding: str) -> None:
 @pytest.mark.parametrize("change", [lambda body: body[:-3], lambda body: b"\xff" + body], ids=["truncated", "corrupt"])
 @pytest.mark.parametrize("coding", ["br", "zstd"])
 def test_damaged_br_or_zstd_names_the_coding(coding: str, change: Any) -> None:
-    with pytest.raises(ContentDecodingError, match=f"a body compressed with {coding} that is (truncated|corrupt)"):
+    with pytest.raises(ContentDecodingError, match=f"a (corrupt )?{coding} body( that is truncated)?"):
         decode_content(change(stub_compress(b"[" * 5000)), (("content-encoding", coding),))
 
 
@@ -130,7 +130,7 @@ def test_coding_without_a_decoder_is_named_with_its_package(
 ) -> None:
     for name in ("brotli", "brotlicffi", "compression.zstd", "backports.zstd", "zstandard"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ContentDecodingError, match=f"compressed with {coding}, for which no decoder") as caught:
+    with pytest.raises(ContentDecodingError, match=f"compressed with {coding} .no decoder installed") as caught:
         decode_content(b"\x1b\x00\xf8", (("content-encoding", coding),))
     assert re.fullmatch(f"install {package}", caught.value.remedy)
 

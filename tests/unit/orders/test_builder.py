@@ -120,7 +120,7 @@ def test_allocation_of_a_sellable_that_was_not_ordered_is_rejected() -> None:
 
 
 def test_unknown_field_is_rejected() -> None:
-    with pytest.raises(ValueError, match="unknown field of a story 'line': did you mean 'lines'"):
+    with pytest.raises(ValueError, match="unknown story field 'line': did you mean 'lines'"):
         build_order(line=())
     for key in (("order", "nope"), ("nope", "id")):
         with pytest.raises(ValueError, match="has no documented field"):

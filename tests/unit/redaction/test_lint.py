@@ -176,7 +176,7 @@ def test_secrets_in_forms_and_plain_text_are_found() -> None:
         (Response(200, (), b'["jane@corp.io"]'), "run veeqo-alloc redact --in-place on the file"),
         (Response(200, (), b'{"phone": "020 1111 2222"}'), "run veeqo-alloc redact --in-place on the file"),
         (Response(200, (), b'["4111 1111 1111 1111"]'), "run veeqo-alloc redact --in-place on the file"),
-        (Response(200, (), json.dumps([KEY]).encode()), "run veeqo-alloc redact --in-place on the file, or accept a harmless string with a deviation"),
+        (Response(200, (), json.dumps([KEY]).encode()), "run veeqo-alloc redact --in-place on the file, or, if the string is harmless, accept it with a deviation"),
     ],
     ids=["credential", "password in a URL", "e-mail address", "telephone number", "card number", "random string"],
 )  # fmt: skip
