@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 from pytest_veeqo_alloc.capture.documents import (
     ForeignFormatError,
+    GitPointerError,
     InvalidMemberError,
     Node,
     UnreadableFileError,
@@ -131,10 +132,13 @@ def load(
 def _is_yaml(data: bytes) -> bool:
     if data.lstrip()[:1] in (b"{", b"[", b"<", b'"'):
         return False
-    with contextlib.suppress(UnreadableFileError):
+    try:
         document, is_json = parse_document(data)
-        return not is_json and isinstance(document, (dict, list))
-    return False
+    except GitPointerError:
+        raise
+    except UnreadableFileError:
+        return False
+    return not is_json and isinstance(document, (dict, list))
 
 
 def _shown_call(interaction: Interaction) -> str:

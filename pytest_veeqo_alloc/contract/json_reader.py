@@ -21,7 +21,15 @@ MAX_DEPTH = 64  # levels of arrays and objects
 TOO_DEEP = Breach("too-deep", "", f"more than {MAX_DEPTH} levels")
 
 _MAX_DIGITS = 4300  # of an integer
-_FORM = re.compile(r"[\w.%+-]{1,100}(?:\[[\w.%+-]{0,100}\]){0,10}=")
+_NOT_JSON = (
+    (re.compile(r"[\w.%+-]{1,100}(?:\[[\w.%+-]{0,100}\]){0,10}="), "a form", "send JSON, not a form"),
+    (re.compile(r"\s*<(?:!doctype html|html|head|body)\b", re.IGNORECASE), "HTML", ""),
+    (re.compile(r"\s*<(?:\?xml|!--|[A-Za-z])"), "XML", ""),
+    (re.compile(r"HTTP/[0-9.]+ [0-9]{3}|[A-Z]+ \S+ HTTP/[0-9]"), "an HTTP message", "leave out the headers"),
+    (re.compile(r"\s*[{[]\s*'"), "a Python literal", "encode the value with json.dumps()"),
+)
+"""What a text that is not JSON looks like, its name, and a remedy, unless it is that of the rule."""
+_NOT_TEXT = ((b"\x1f\x8b", "gzip data"), (codecs.BOM_UTF16_LE, "UTF-16 text"), (codecs.BOM_UTF16_BE, "UTF-16 text"))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -48,7 +56,10 @@ def read(body: bytes | None) -> Reading:
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
-        return _unreadable(Breach("not-utf8", "", f"an invalid byte at offset {error.start}"), breaches)
+        got = next(
+            (name for start, name in _NOT_TEXT if body.startswith(start)), f"an invalid byte at offset {error.start}"
+        )
+        return _unreadable(Breach("not-utf8", "", got), breaches)
     return _decode(text, breaches, _FAST)
 
 
@@ -88,10 +99,9 @@ def _decode(text: str, breaches: list[Breach], decoder: json.JSONDecoder) -> Rea
     try:
         value = decoder.decode(text)
     except json.JSONDecodeError as error:
-        if _FORM.match(text):
-            return _unreadable(Breach("not-json", "", "a form", remedy="send JSON, not a form"), breaches)
-        got = f"a syntax error at line {error.lineno}, column {error.colno}"
-        return _unreadable(Breach("not-json", "", got), breaches)
+        default = (f"a syntax error at line {error.lineno}, column {error.colno}", "")
+        got, remedy = next(((name, remedy) for start, name, remedy in _NOT_JSON if start.match(text)), default)
+        return _unreadable(Breach("not-json", "", got, remedy=remedy), breaches)
     except RecursionError:
         return _unreadable(TOO_DEEP, breaches)
     except ValueError:  # a repeated member, or a number that is not finite or too long; the slow decoder accepts both

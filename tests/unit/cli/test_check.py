@@ -493,3 +493,6 @@ def test_yaml_that_is_given_as_a_body_is_called_yaml(run: Any) -> None:
     status, _, err = run("check", "--as", "response", "a.yaml")
     assert (status, err) == (2, "veeqo-alloc: a.yaml: YAML, not JSON, and only JSON can be a body\n")
     assert run("check", "--as", "request", write("b", b"a=1&b=2"))[0] == 1
+    pointer = write("c", b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 3\n")
+    status, _, err = run("check", "--as", "response", pointer)
+    assert (status, "a Git LFS pointer" in err) == (2, True)

@@ -285,3 +285,24 @@ def test_form_declared_as_json_is_called_a_form(body: bytes) -> None:
     headers = (("x-api-key", "k"), ("content-type", "application/json"))
     (finding,) = CONTRACT.check(Interaction(Request("POST", "/orders/1/allocations", headers, body)))
     assert (finding.rule, finding.got, finding.remedy) == ("not-json", "a form", "send JSON, not a form")
+
+
+@pytest.mark.parametrize(
+    ("body", "rule", "got"),
+    [
+        (b"<!DOCTYPE html><p>Bad gateway</p>", "not-json", "HTML"),
+        (b"\n<HTML>", "not-json", "HTML"),
+        (b'<?xml version="1.0"?><order/>', "not-json", "XML"),
+        (b'HTTP/1.1 201 Created\r\n\r\n{"id": 1}', "not-json", "an HTTP message"),
+        (b"POST /orders/5/allocations HTTP/1.1\r\n\r\n{}", "not-json", "an HTTP message"),
+        (b"{'id': 1, 'notes': None}", "not-json", "a Python literal"),
+        (b'{"id": 1', "not-json", "a syntax error at line 1, column 9"),
+        (b"< 5", "not-json", "a syntax error at line 1, column 1"),
+        (gzip.compress(b"{}"), "not-utf8", "gzip data"),
+        ('{"id": 1}'.encode("utf-16"), "not-utf8", "UTF-16 text"),
+        (b'{"notes": "\xff"}', "not-utf8", "an invalid byte at offset 11"),
+    ],
+)
+def test_body_that_is_not_json_is_identified(body: bytes, rule: str, got: str) -> None:
+    (breach,) = read(body).breaches
+    assert (breach.rule, breach.got) == (rule, got)
