@@ -254,4 +254,6 @@ def foreign_format(document: Any) -> str:
     tests = _OBJECTS
     if isinstance(document, list) and document:
         document, tests = document[0], _ITEMS
+        if isinstance(document, UnsupportedTag) and document.tag.startswith("!ruby/struct:VCR"):
+            return "a cassette of VCR 1 for Ruby"
     return next((name for name, test in tests.items() if test(document)), "") if isinstance(document, dict) else ""

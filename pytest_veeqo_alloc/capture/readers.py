@@ -269,19 +269,20 @@ def _har_message(message: Node, is_request: bool) -> _Content:
     )
     content = message.get("postData" if is_request else "content")
     if content.value is not None:
-        if (text := content.get("text")).value is not None:
+        text, size = content.get("text"), content.get("size").value
+        if text.value is not None and (text.value or not _is_positive(size)):
             return headers, _har_text(content, text), True
         if is_request and (params := content.get("params")).value is not None:
             pairs = [(param.get("name").text(), param.get("value").value or "") for param in params.items()]
             return headers, urlencode(pairs).encode(), True
-    sizes = [message.get("bodySize").value]
-    if is_request:
-        sizes += [int(value) for name, value in headers if name.lower() == "content-length" and value.isdecimal()]
-        return headers, None, content.value is None and not any(_is_positive(size) for size in sizes)
-    return headers, None, content.value is not None and content.get("size").value == 0 and not _is_positive(sizes[0])
+    sizes = [message.get("bodySize").value, *(value for name, value in headers if name.lower() == "content-length")]
+    is_empty = content.value is None if is_request else content.value is not None and content.get("size").value == 0
+    return headers, None, is_empty and not any(map(_is_positive, sizes))
 
 
 def _is_positive(size: Any) -> bool:
+    if isinstance(size, str):  # of a header
+        return size.strip("0123456789") == "" and size.strip("0") != ""
     return isinstance(size, (int, float)) and size > 0
 
 

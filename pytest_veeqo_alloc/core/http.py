@@ -140,6 +140,7 @@ _MAX_LAYERS = 5
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r"))
 _DECODERS = {"br": ("brotli", "brotlicffi"), "zstd": ("compression.zstd", "backports.zstd", "zstandard")}
 _PACKAGES = {"br": "brotli (extra: pytest-veeqo-alloc[brotli])", "zstd": "zstandard"}
+_LONG_TEXT = 200  # bytes: so many bytes of compressed data practically always contain a control character
 _SLICE = 64
 """The number of bytes to decompress at a time. Some decoders have no size limit: a few bytes can become megabytes."""
 
@@ -177,12 +178,14 @@ def decode_content_or_empty(body: bytes | None, headers: Headers) -> bytes:
 
 
 def is_text(body: bytes) -> bool:
-    """Return whether *body* is UTF-8 without control characters other than tab, line feed and carriage return."""
+    """Return whether *body* is text: UTF-8, or long, without control characters. Compressed data is not."""
+    if len(body.translate(None, _CONTROL)) < len(body):
+        return False
     try:
         body.decode("utf-8")
     except UnicodeDecodeError:
-        return False
-    return len(body.translate(None, _CONTROL)) == len(body)
+        return len(body) >= _LONG_TEXT
+    return True
 
 
 def _decode_layer(body: bytes, coding: str, *, is_gzip: bool) -> bytes:

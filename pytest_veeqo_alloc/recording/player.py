@@ -24,7 +24,7 @@ from vcr.request import Request as VcrRequest
 from vcr.util import read_body
 
 from pytest_veeqo_alloc.capture.documents import MAX_YAML, UnreadableFileError
-from pytest_veeqo_alloc.capture.readers import cassette_headers, load, status_code, values_by_header
+from pytest_veeqo_alloc.capture.readers import RUBY, cassette_headers, load, status_code, values_by_header
 from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import resent
@@ -85,6 +85,8 @@ def stored_interactions(file: CassetteFile, *, may_write: bool = False) -> Store
         raise CassetteError(f"the cassette {path} cannot be read: {error.strerror}") from None
     except UnreadableFileError as error:
         raise CassetteError(f"the cassette {path} cannot be used: {error}") from None
+    if loaded is not None and may_write and RUBY in loaded.document:
+        raise CassetteError(f"the cassette {path} is of VCR for Ruby, and only played: record under another name")
     if loaded is not None and loaded.broken and (may_write or not loaded.interactions):
         raise CassetteError(f"the cassette {path} cannot be used: {loaded.broken[0]}")
     if loaded is None or not loaded.interactions:

@@ -57,6 +57,7 @@ _DUMMY = re.compile(
     re.IGNORECASE,
 )
 _TOKEN = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
+_URL = re.compile(r"[a-z]+://\S*")
 _COOKIE = re.compile(r"/cookies/[0-9]+/value\Z")
 _SHORT, _LONG = 4, 200
 
@@ -160,7 +161,7 @@ def _other_secrets(pointer: str, name: str, value: Any) -> Iterator[Secret | Non
         yield PERSONAL_NUMBER if value is not None and _is_personal_number(name, value) else None
     elif _COOKIE.search(pointer):
         yield None if is_dummy_value(value) else CREDENTIAL
-    elif "://" in value:
+    elif _URL.fullmatch(value):
         yield from (secret for _, secret in _url_secrets(value))
     else:
         yield recognise_secret(name, value)

@@ -359,7 +359,9 @@ def test_body_that_polly_stores_in_chunks_is_decoded(encoding: str | None) -> No
     )
 
 
-@pytest.mark.parametrize("content", [None, {"size": 77300}, {"size": 5, "_file": "a.json"}, {}])
+@pytest.mark.parametrize(
+    "content", [None, {"size": 77300}, {"size": 5, "_file": "a.json"}, {}, {"size": 9, "text": ""}]
+)
 def test_response_body_that_a_har_file_does_not_contain_is_unknown(content: Any) -> None:
     document = har()
     document["log"]["entries"][0]["response"]["content"] = content
@@ -375,6 +377,24 @@ def test_request_body_that_a_har_file_does_not_contain_is_unknown() -> None:
         (request,) = (interaction.request for interaction in loaded(document).interactions)  # type: ignore[union-attr]
         assert request is not None
         assert (request.body, request.is_body_known) == (None, False)
+
+
+def test_content_length_shows_that_a_har_file_lacks_a_body() -> None:
+    document = har()
+    entry = document["log"]["entries"][0]
+    entry["response"] |= {"content": {"size": 0}, "headers": [{"name": "Content-Length", "value": "500"}]}
+    (interaction,) = loaded(document).interactions  # type: ignore[union-attr]
+    assert interaction.response is not None
+    assert not interaction.response.is_body_known
+    entry["response"]["headers"][0]["value"] = "00"
+    (interaction,) = loaded(document).interactions  # type: ignore[union-attr]
+    assert interaction.response is not None
+    assert interaction.response.is_body_known
+
+
+def test_cassette_of_the_first_vcr_for_ruby_is_named() -> None:
+    text = b"---\n- !ruby/struct:VCR::HTTPInteraction\n  request: !ruby/struct:VCR::Request\n    method: :post\n"
+    assert problems(text) == ["a cassette of VCR 1 for Ruby, which is not read"]
 
 
 def test_empty_bodies_of_a_har_file_are_known() -> None:

@@ -448,6 +448,7 @@ SECRET_PLACES = [
     ("/request/headers/0/comment", "mail sam.smith@shop.co.uk", "/headers/0/comment"),
     ("/response/redirectURL", "https://shop.co.uk/?access_token=s3cretvalue", "/redirectURL"),
     ("/comment", "mail sam.smith@shop.co.uk", "/comment"),
+    ("/_raw", "GET http://shop.co.uk/\r\nby sam.smith@shop.co.uk", "/_raw"),
     ("/_initiator", {"url": "https://user:s3cretvalue@shop.co.uk/"}, "/_initiator/url"),
 ]
 

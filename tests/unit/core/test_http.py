@@ -141,6 +141,11 @@ def test_text_was_decompressed_by_the_client(text: bytes, coding: str) -> None:
     assert decode_content(text, (("content-encoding", coding),)) == text
 
 
+def test_long_text_in_another_encoding_was_decompressed_by_the_client() -> None:
+    text = "<p>\u00e9t\u00e9</p>\n".encode("latin-1") * 50
+    assert decode_content(text, (("content-encoding", "br"),)) == text
+
+
 def test_brotli_package_undoes_br() -> None:
     brotli = pytest.importorskip("brotli")
     text = b'{"id": 1}' * 5000

@@ -25,9 +25,10 @@ import pytest
 import requests
 import vcr
 import yaml
-from support.bodies import BODY
+from support.bodies import BODY, request_body
 from support.cassettes import created, no_live, write
 from support.clients import CLIENTS, HEADERS, NO_CERTIFICATES, parsed
+from support.documents import ruby_cassette
 from support.servers import Allocating, serving
 
 from pytest_veeqo_alloc import Interaction, Request
@@ -565,6 +566,29 @@ def test_bundled_cassette_plays_from_a_zip_file(
         monkeypatch.setattr(f"{module}.shipped_folder", lambda name: folder)
     with cassettes.use("zipped") as player:
         assert len(player.stored) == 1
+
+
+def test_cassette_of_vcr_for_ruby_is_played_and_not_extended(tmp_path: Path, cassettes: Cassettes) -> None:
+    document = ruby_cassette()
+    (tmp_path / "mine.yml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    with cassettes.use("mine", strict_play=True):
+        url = document["http_interactions"][0]["request"]["uri"]
+        assert requests.post(url, json=request_body(), timeout=5).status_code == 201
+    extending = Cassettes(Engine(), tmp_path, "new_episodes", no_live)
+    with pytest.raises(CassetteError, match="is of VCR for Ruby, and only played"), extending.use("mine"):
+        pass
+
+
+def test_unreadable_entry_is_not_played_and_not_lost(tmp_path: Path, cassettes: Cassettes) -> None:
+    write(tmp_path, "mine", created(), created(8))
+    path = tmp_path / "mine.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("method: POST", "method: !!python/name:os.system ''", 1), encoding="utf-8")
+    with cassettes.use("mine") as player:
+        assert len(player.stored) == 1
+    extending = Cassettes(Engine(), tmp_path, "new_episodes", no_live)
+    with pytest.raises(CassetteError, match="entry 1 of a VCR cassette: /interactions/0/request/method"):
+        extending.use("mine").__enter__()
 
 
 def test_unknown_cassette_is_reported_with_the_nearest_name(tmp_path: Path, cassettes: Cassettes) -> None:
