@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import gzip
 import json
@@ -32,6 +33,8 @@ from pytest_veeqo_alloc.live.journal import read_journal
 from pytest_veeqo_alloc.recording.network_guard import NetworkBlockedError
 from pytest_veeqo_alloc.recording.paths import CassetteError, CassetteFile
 from pytest_veeqo_alloc.recording.session import Cassettes, kind_of_host, write_cassette
+from pytest_veeqo_alloc.server.fake import Fake
+from pytest_veeqo_alloc.server.runner import running
 
 TODAY = datetime.date(2026, 11, 25)
 
@@ -246,3 +249,20 @@ def test_unwritable_cassette_is_reported(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_stamp_has_the_kind_of_host_only(host: str, kind: str) -> None:
     assert kind_of_host(created(host=host)) == kind
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_recording_from_an_ipv6_address_plays_for_every_client(client: str, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        try:
+            url = stack.enter_context(running(Fake(Engine(), api_key=HEADERS["x-api-key"]), host="::1")).url
+        except OSError:
+            pytest.skip("there is no IPv6 address on this machine")
+        cassettes, _ = stack.enter_context(recorder(url, tmp_path))
+        with cassettes.use("mine"):
+            assert CLIENTS[client](f"{url}/orders/7/allocations", pool_request())[0] == 201
+        cassettes.save(TODAY)
+    assert f"uri: {url}/orders/7/allocations" in (tmp_path / "mine.yaml").read_text(encoding="utf-8")
+    for other in CLIENTS.values():
+        with Cassettes(Engine(), tmp_path, "none", no_live).use("mine", strict_play=True):
+            assert other(f"{url}/orders/7/allocations", pool_request())[0] == 201
