@@ -239,8 +239,12 @@ def _default_name(item: pytest.Item, marker: pytest.Mark) -> tuple[str, ...]:
     """Return the name of the cassette of *item*, unless *marker* has one as a keyword argument."""
     from pytest_veeqo_alloc.recording.paths import name_of_test
 
+    if "name" in marker.kwargs:
+        return ()
     names = [node.name for node in item.listchain() if isinstance(node, (pytest.Class, pytest.Item))]
-    return () if "name" in marker.kwargs else (name_of_test(item.path.stem, names),)
+    folders = cassette_folder(item.config).parent, item.config.rootpath, item.path.parent
+    folder = next(folder for folder in folders if item.path.is_relative_to(folder))
+    return (name_of_test(item.path.relative_to(folder), names),)
 
 
 def _owner(item: pytest.Item, marker: pytest.Mark) -> Any:

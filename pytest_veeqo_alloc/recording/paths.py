@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from pytest_veeqo_alloc.core.text import nearest, unknown_name
@@ -17,7 +18,9 @@ BUNDLED_RELAXED = frozenset({"host", "order_id", "body"})
 """The parts of a request that are not compared when a bundled cassette plays."""
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 _.\[\]-]*(?:/[A-Za-z0-9_][A-Za-z0-9 _.\[\]-]*)*")
-_NOT_IN_NAME = re.compile(r"[^A-Za-z0-9 _.\[\]-]|[.](?=[.])")
+_NOT_IN_NAME = re.compile(r"^[^A-Za-z0-9_]|[^A-Za-z0-9 _.\[\]-]|[.](?=[.])")
+_MAX_NAME = 150
+"""The maximum number of characters of a file name that is made from the name of a test; file systems have limits."""
 
 
 class CassetteError(ValueError):
@@ -38,9 +41,16 @@ def validate_mode(mode: str) -> None:
         raise ValueError(unknown_name("record mode", mode, MODES))
 
 
-def name_of_test(module: str, names: Iterable[str]) -> str:
+def name_of_test(module: PurePath, names: Iterable[str]) -> str:
     """Return the name of the cassette of a test: the *names* of its class and function, in the folder *module*."""
-    return f"{module}/{_NOT_IN_NAME.sub('-', '.'.join(names))}"
+    return "/".join(map(_file_name, [*module.with_suffix("").parts, ".".join(names)]))
+
+
+def _file_name(text: str) -> str:
+    """Return *text* without what a name cannot have. A digest keeps changed names apart, such as those of `a/b` and `a:b`."""
+    name = _NOT_IN_NAME.sub("_", text)[:_MAX_NAME]
+    digest = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:8]
+    return name if name == text else f"{name}-{digest}"
 
 
 def bundled_names() -> list[str]:

@@ -269,7 +269,7 @@ def test_it():
 def test_cassette_is_named_after_the_test_unless_the_marker_has_a_name(pytester: pytest.Pytester) -> None:
     folder = pytester.mkdir("cassettes")
     folder.joinpath("test_it").mkdir()
-    for name in ("test_plain", "test_with[1-a b]", "TestIt.test_method[x-y]"):
+    for name in ("test_plain", "test_with[1-a b]", "TestIt.test_method[x_y]-b65b5e0c"):
         write(folder / "test_it", name, created())
     result = run(pytester, """
 CALL = "https://api.example.com/orders/447452/allocations"
@@ -290,6 +290,24 @@ class TestIt:
         assert requests.post(CALL, json=BODY, timeout=10).ok
 """, "-o", "veeqo_alloc_cassette_dir=cassettes")  # fmt: skip
     result.assert_outcomes(passed=3)
+
+
+def test_cassette_of_a_test_in_a_folder_is_in_a_folder_of_that_name(pytester: pytest.Pytester) -> None:
+    tests = pytester.mkdir("tests")
+    for folder in ("a", "b"):
+        (tests / "cassettes" / folder / "test_it").mkdir(parents=True)
+        write(tests / "cassettes" / folder / "test_it", "test_it", created(1 if folder == "a" else 2))
+        (tests / folder).mkdir()
+        (tests / folder / "test_it.py").write_text(f"""
+import pytest
+import requests
+
+@pytest.mark.veeqo_alloc_cassette
+def test_it():
+    url = "https://api.example.com/orders/{1 if folder == "a" else 2}/allocations"
+    assert requests.post(url, json={BODY}, timeout=10).ok
+""")  # fmt: skip
+    pytester.runpytest_subprocess(*STRICTLY, "--import-mode=importlib").assert_outcomes(passed=2)
 
 
 def test_hosts_of_the_ini_file_can_be_reached(pytester: pytest.Pytester) -> None:

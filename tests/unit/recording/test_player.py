@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import aiohttp
@@ -36,7 +36,7 @@ from pytest_veeqo_alloc.capture.writers import cassette_text
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.recording.matching import UnmatchedRequestError
 from pytest_veeqo_alloc.recording.network_guard import NetworkBlockedError
-from pytest_veeqo_alloc.recording.paths import CassetteError, bundled_names
+from pytest_veeqo_alloc.recording.paths import CassetteError, bundled_names, find_cassette, name_of_test
 from pytest_veeqo_alloc.recording.session import Cassettes
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.runner import running
@@ -538,6 +538,17 @@ def test_link_out_of_the_folder_is_played(mode: str, tmp_path: Path) -> None:
     (tmp_path / "in" / "mine.yaml").symlink_to(write(tmp_path, "outside", created()))
     with Cassettes(Engine(), tmp_path / "in", mode, no_live).use("mine") as player:
         assert len(player.stored) == 1
+
+
+def test_cassettes_of_different_tests_have_different_valid_names() -> None:
+    names = ["test_it", "test_it[a/b]", "test_it[a:b]", "test_it[a_b]", "test_it[..]", "test_it[.]", "test_größe", "-", "*",
+             f"test_it[{'x' * 300}]", f"test_it[{'x' * 301}]", "\udc80", "a b.c"]  # fmt: skip
+    modules = ["test_it.py", "a/test_it.py", "b/test_it.py", "tést.py", ".hidden/test_it.py"]
+    files = [name_of_test(PurePath(module), [name]) for module in modules for name in names]
+    assert len(set(files)) == len(modules) * len(names)
+    assert {find_cassette(file, Path("cassettes"), "none").name for file in files} == set(files)
+    assert max(len(part) for file in files for part in file.split("/")) < 200
+    assert files[0] == "test_it/test_it"
 
 
 def test_boundary_of_a_multipart_body_is_not_compared(tmp_path: Path, cassettes: Cassettes) -> None:
