@@ -72,7 +72,9 @@ class ServerUnderTest:
     """The server under test, with assertions about its responses. *live* sends requests, and *engine* checks responses.
 
     If `is_free` is true, tests may allocate to any order, otherwise only to those in the order pool. `report` is called
-    with the findings of each assertion, and `arrange` with each order of any id, before the first request to it.
+    with the findings of each assertion, and `arrange` with each order of any id, before the first request to it; what it
+    returns is passed to `run_awaitable` if it is awaitable. `unusable` is raised if the server cannot be tested, and
+    `is_sequential` says that requests cannot be simultaneous.
     """
 
     report: ReportRequest

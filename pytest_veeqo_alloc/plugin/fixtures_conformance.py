@@ -53,7 +53,10 @@ def _veeqo_alloc_server_of_session(request: pytest.FixtureRequest) -> Iterator[S
         with _server_of_hook(config) as server_of_test:
             yield server_of_test
     elif is_client_named(config):
-        yield "no server is named: give --veeqo-alloc-base-url, see docs/howto/staging.md"
+        yield (
+            "no server is named: implement the hook pytest_veeqo_alloc_server(request) in a conftest.py, or give "
+            "--veeqo-alloc-base-url"
+        )
     else:
         with own_fake(listener_of(config)) as server:
             yield server

@@ -25,7 +25,12 @@ OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
     ("base-url", "URL", False, "the server to test, such as staging; the API key is read from VEEQO_ALLOC_API_KEY"),
     ("allow-host", "HOST[:PORT]", True, "a host that may receive writes; must match the base URL"),
     ("orders", "FILE|any", False, "a TOML file of writable orders, or 'any' if the server accepts any order id"),
-    ("arrange-url", "URL", False, "the URL that creates an order in your server: it gets each order as JSON, by POST"),
+    (
+        "arrange-url",
+        "URL",
+        False,
+        "the URL at which your server creates an order (POST, JSON); orders is then 'any' by default",
+    ),
     ("max-writes", "N", False, "the maximum number of writes in the whole run (required for writing)"),
     ("rate", "REQUESTS", False, "the maximum number of requests per second (default: 5; more only if orders is 'any')"),
     (

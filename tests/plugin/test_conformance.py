@@ -60,7 +60,7 @@ def test_client_from_the_hook_is_named(pytester: pytest.Pytester) -> None:
         (
             CLIENT,
             "test_veeqo_alloc_state",
-            "no server is named: give --veeqo-alloc-base-url, see docs/howto/staging.md",
+            "no server is named: implement the hook pytest_veeqo_alloc_server(request) in a conftest.py, or give --veeqo-alloc-base-url",
         ),
         (SERVER, "test_veeqo_alloc_client", "no client is named: implement the hook *"),
     ],
