@@ -136,6 +136,11 @@ class ServerUnderTest:
         """Return the units of each sellable that may still be allocated to *order*."""
         return dict.fromkeys(order.sellables, math.inf) if self.is_free else self._live.free_units(order)
 
+    @property
+    def has_company(self) -> bool:
+        """Whether another process of this run has just sent a request, which may have changed the same stock."""
+        return self._live.run_state.has_company
+
     def send_once(self, name: str, requests: Requests, *, risky: bool = False) -> list[Interaction]:
         """Send *requests*, or return the interactions of an earlier call with the same *name*.
 

@@ -129,23 +129,34 @@ def _level_of(interaction: Interaction, order: PoolOrder, sellable: int) -> dict
 @follows("stock-not-updated")
 def test_stock_follows_allocations(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
     """Check that the stock that two responses in a row show differs by the units allocated by the second."""
-    (order,) = _orders(_veeqo_alloc_server_under_test, 1, (1, 4), (1, 2))
+    server = _veeqo_alloc_server_under_test
+    (order,) = _orders(server, 1, (1, 4), (1, 2))
     sellable = next(iter(order.order.sellables))
     tried: list[tuple[Interaction, Breach | None]] = []
     levels: dict[str, float] | None = None
-    for _ in range(2):
+    is_disturbed = False
+    for _ in range(int(min(4, _left(order, 0)))):
         interaction, before, after = order.allocate()
         earlier, levels = levels, _level_of(interaction, order.order, sellable)
         if earlier is None or levels is None or before is None or after != before + 1:
             continue  # nothing is shown, or the server keeps no state, which is the subject of another test
-        change = {name: levels[name] - earlier[name] for name in levels}
-        is_right = change["allocated"] == 1 and change["available"] == change["physical"] - 1
-        got = (
-            f"allocated stock from {describe_number(earlier['allocated'])} to {describe_number(levels['allocated'])}, and "
-            f"available from {describe_number(earlier['available'])} to {describe_number(levels['available'])}, for 1 unit"
-        )
-        tried.append((interaction, None if is_right else Breach(rule, "/allocations", got)))
-    _veeqo_alloc_server_under_test.assert_behaviour(rule, tried)
+        breach = _stock_breach(rule, earlier, levels)
+        if breach is not None and server.has_company:
+            is_disturbed = True
+        else:
+            tried.append((interaction, breach))
+    if is_disturbed and not tried:
+        raise UncoveredError("another process of this run allocates the same stock: run this test alone")
+    server.assert_behaviour(rule, tried)
+
+
+def _stock_breach(rule: str, before: dict[str, float], after: dict[str, float]) -> Breach | None:
+    """Return a breach of *rule* unless the stock levels *after* are those *before* without 1 unit."""
+    change = {name: after[name] - before[name] for name in after}
+    if change["allocated"] == 1 and change["available"] == change["physical"] - 1:
+        return None
+    shown = (f"{name} from {describe_number(before[name])} to {describe_number(after[name])}" for name in LEVELS[:2])
+    return Breach(rule, "/allocations", f"{' and '.join(shown)} for 1 unit")
 
 
 def _race(server: ServerUnderTest) -> Requests:
@@ -172,9 +183,11 @@ def test_simultaneous_allocations_are_all_kept(rule: str, _veeqo_alloc_server_un
             "a WSGI application in this process gets one request after the other: return the URL of a server"
         )
     server.require("allocation-quantity")
-    first, *raced, last = interactions = server.send_once("race", _race(server))
+    first, *raced, last = server.send_once("race", _race(server))
     if rule != "race-lost-update":
-        server.assert_rule(rule, interactions)
+        if not response_of(last).is_success:
+            raise UncoveredError("the server refuses several allocations to an order anyway")
+        server.assert_rule(rule, raced)
         return
     assert first.request is not None
     (sellable,) = requested_allocation(first.request.body).units
@@ -204,7 +217,7 @@ def test_refused_request_changes_nothing(rule: str, _veeqo_alloc_server_under_te
             continue
         latest, _, after = order.allocate()
         if after is not None and after != before:  # the same number: the server keeps no state
-            taken = _taken(earlier, latest, order.order) - usual
+            taken = 0 if server.has_company else _taken(earlier, latest, order.order) - usual
             more, what = (after - before - 1, "allocated") if after > before + 1 else (int(taken), "reserved")
             got = f"{pluralise(more, 'unit')} {what} by a request that was refused"
             tried.append((refused, Breach(rule, "/allocations", got) if more > 0 else None))

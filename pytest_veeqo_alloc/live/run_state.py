@@ -77,6 +77,12 @@ class RunState:
         with self._state() as state:
             return dict(state["used"])
 
+    @property
+    def has_company(self) -> bool:
+        """Whether another process of this run has sent a request within the time window of the rate limit."""
+        with self._state() as state:
+            return any(request["pid"] != os.getpid() for request in state["requests"].values())
+
     def refund(self, charge: Charge) -> None:
         """Return the units of *charge*. The write itself still counts."""
         with self._state() as state:

@@ -111,6 +111,25 @@ def test_lock_is_exclusive_until_it_is_released(tmp_path: Path) -> None:
         assert os.path.exists(tmp_path / "lock")
 
 
+def test_refunded_units_are_free_again(tmp_path: Path) -> None:
+    state = run_state(tmp_path)
+    claim(state, charged=True, a=2)
+    state.refund({"a": (2, 3)})
+    assert state.used == {"a": 0}
+    claim(state, charged=True, a=3)
+
+
+def test_requests_of_another_process_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = run_state(tmp_path)
+    claim(state)
+    assert not state.has_company
+    other = os.getppid()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: other)
+        claim(state)
+    assert state.has_company
+
+
 def test_name_is_reserved_once(tmp_path: Path) -> None:
     assert run_state(tmp_path).reserve("order-7")
     assert not run_state(tmp_path).reserve("order-7")
