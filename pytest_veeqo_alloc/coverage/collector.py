@@ -1,4 +1,4 @@
-"""Coverage: the documented fields in checked bodies, and how often each rule could be evaluated."""
+"""Coverage: which documented fields the checked bodies contain, and how often each rule could be evaluated."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pytest_veeqo_alloc.coverage.field_counts import BodyCounts, Counts, Node, a
 
 Origin = Literal["target", "fake", "cassette"]
 ORIGINS: tuple[Origin, ...] = ("target", "fake", "cassette")
-"""The sources of responses: the server under test ("target"), this package's fake server, or a cassette."""
+"""The origins of responses: the server under test ("target"), the fake server of this package, and cassettes."""
 
 OUR_SERVER = "pytest-veeqo-alloc"
 """The value of the `Server` header (RFC 9110 section 10.2.4) in responses from this package's fake server."""
@@ -53,7 +53,7 @@ RULES_OF_STAGE: Mapping[str, tuple[str, ...]] = {
     "sequence": (*SEQUENCE_RULES, "unknown-call"),
     **{f"suite {rule}": (rule,) for rule in SUITE_RULES},
 }
-"""The rules that a check evaluates once at each stage. A check reaches "response JSON" if the response body is JSON."""
+"""The rules of each stage. A check evaluates them once if it reaches the stage: "response JSON" needs a JSON body."""
 
 FIELDS_OF_RULE: Mapping[str, tuple[str, ...]] = {
     "line-item-shape": ("request allocation.line_items_attributes",),
@@ -80,7 +80,7 @@ FIELDS_OF_RULE: Mapping[str, tuple[str, ...]] = {
     "allocated-sellable": ("allocation_line_item.sellable", "line_item.sellable"),
     "subscription-plan": ("company.subscription_plan_id", "subscription_plan.id"),
 }
-"""The fields that each rule compares, as `OBJECT.FIELD`. A rule is evaluated once per value of its rarest field."""
+"""The fields that a rule compares, as `OBJECT_TYPE.FIELD`. The field with the fewest values limits the evaluations."""
 
 VALUES_OF_RULE: Mapping[str, str] = {
     "id-not-positive-integer": "is_id",
@@ -89,15 +89,15 @@ VALUES_OF_RULE: Mapping[str, str] = {
     "datetime-format": "is_datetime",
     "negative-amount": "is_amount",
 }
-"""The rules about single values. A rule applies to a field if the named attribute of `Field` is true."""
+"""The rules about single values, each with an attribute of `Field`. The attribute is true if the rule applies."""
 
 FieldTrees = Mapping[BodySide, Node]
-"""The trees of documented fields: one for request bodies, one for response bodies."""
+"""Two trees of documented fields, keyed by side: one for request bodies, one for response bodies."""
 
 
 @dataclass(slots=True)
 class Coverage:
-    """The counts from one or more checks. The keys are strings, so that the counts can be written as JSON."""
+    """The counts from one or more checks. All keys are strings, so that the counts can be written as JSON."""
 
     interactions: int = 0
     stages: Counts = field(default_factory=dict)  # key: the stages that a check reached, separated by commas
@@ -119,11 +119,11 @@ class Coverage:
             bodies.add(other.bodies[side])
 
     def add_finding(self, key: str, count: int, example: str) -> None:
-        """Add *count* findings with the same *key*. Keep the first *example*, the exact place of a finding."""
+        """Add *count* to the findings with *key*. Keep only the first *example*: the exact place of one finding."""
         self.examples.setdefault(bump_limited(self.findings, key, 3, count), example)
 
     def as_row(self) -> dict[str, Any]:
-        """Return the non-empty counters as a JSON object."""
+        """Return the counters as a JSON object. Empty counters are left out."""
         return _non_empty(self) | {"bodies": {side: _non_empty(bodies) for side, bodies in self.bodies.items()}}
 
 
@@ -132,12 +132,12 @@ def _non_empty(counted: Coverage | BodyCounts) -> dict[str, Any]:
 
 
 def coverage_from_row(row: Mapping[str, Any]) -> Coverage:
-    """Return the coverage from *row*, a result of `Coverage.as_row`."""
+    """Convert *row*, a JSON object from `Coverage.as_row`, back to a `Coverage`."""
     return Coverage(**{**row, "bodies": {side: BodyCounts(**counts) for side, counts in row["bodies"].items()}})
 
 
 def evaluation_counts(coverage: Coverage, field_trees: FieldTrees) -> dict[str, int]:
-    """Return how often each rule could be evaluated. The keys are rule ids."""
+    """Return how often each rule could be evaluated, keyed by rule id."""
     counts = Counter({rule: 0 for rules in RULES_OF_STAGE.values() for rule in rules})
     for stages, count in coverage.stages.items():
         for stage in filter(None, stages.split(", ")):
@@ -188,7 +188,7 @@ def _count_deviations(coverage: Coverage, findings: Findings, deviations: Deviat
 
 
 def coverage_of_behaviour(rule: str, findings: Findings, deviations: DeviationIndex) -> Coverage:
-    """Return the coverage from one check of *rule* by the conformance suite, without counting an interaction."""
+    """Return the coverage from one evaluation of *rule* by the conformance suite. It counts no interaction."""
     coverage = coverage_of_findings(findings)
     coverage.stages[f"suite {rule}"] = 1
     _count_deviations(coverage, findings, deviations)
@@ -196,7 +196,7 @@ def coverage_of_behaviour(rule: str, findings: Findings, deviations: DeviationIn
 
 
 def coverage_of_findings(findings: Findings) -> Coverage:
-    """Return the coverage from *findings* alone. No interaction is counted."""
+    """Return coverage that counts *findings* and nothing else."""
     coverage = Coverage()
     for finding in findings:
         # `place` is already masked. Masking the result would also mask the `*`.
@@ -207,7 +207,7 @@ def coverage_of_findings(findings: Findings) -> Coverage:
 
 _OTHER_CALL = frozenset({"wrong-method", "wrong-path", "unknown-call"})
 _HIDING = _OTHER_CALL | {"not-an-order", "too-deep"}
-"""Rules about the body or the call. If any of them is broken, the members of the body are not counted."""
+"""If an interaction breaks one of these rules, the members of its body are not counted."""
 
 
 def _count_body(bodies: BodyCounts, side: str, raw: RawResult, node: Node, keys: Iterable[str]) -> None:

@@ -14,9 +14,9 @@ from pytest_veeqo_alloc.core.json_pointer import join, mask_key, mask_pointer
 
 ABSENT, NULL = "absent", "null"
 MAX_NAMES = 500
-"""The number of different undocumented members, or of different findings, that each have a count of their own."""
+"""The maximum number of different undocumented members, or of different findings, that are counted separately."""
 OTHERS = "(others)"
-"""The name that stands for all undocumented members, or all findings, beyond `MAX_NAMES`. It is not a valid pointer."""
+"""The name under which all members or findings beyond `MAX_NAMES` are counted together. It is not a valid pointer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class FieldPlace:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A documented object, with the objects inside it and the counters for conforming bodies."""
+    """A node in the tree of documented objects: an object, its documented members, and the objects inside it."""
 
     pointer: str
     places: tuple[FieldPlace, ...]  # the documented members of the object
@@ -54,7 +54,7 @@ class Node:
 
 
 def build_field_tree(shape: Shape, pointer: str = "") -> Node:
-    """Build the tree of documented objects. The root is an object of the type *shape* at *pointer*."""
+    """Build the tree of documented objects. Its root is an object of the type *shape* at *pointer*."""
     places = []
     for name, member in shape.fields.items():
         inner = f"{pointer}/{name}"
@@ -65,7 +65,7 @@ def build_field_tree(shape: Shape, pointer: str = "") -> Node:
 
 
 Counts = dict[str, int]
-"""A map from key to count. Each check creates several such maps, and a Counter takes ten times longer to create."""
+"""Counts by key. A dict and not a Counter: each check creates several, and a Counter takes ten times as long."""
 
 
 def bump(counts: Counts, key: str, by: int = 1) -> None:
@@ -74,7 +74,10 @@ def bump(counts: Counts, key: str, by: int = 1) -> None:
 
 
 def bump_limited(counts: Counts, key: str, words: int, by: int) -> str:
-    """Add *by* to the count of *key* and return *key*. If *counts* is full, `OTHERS` replaces all but *words* words."""
+    """Add *by* to the count of *key*. Return *key*, which is shortened if it is new and *counts* is full.
+
+    A short key consists of the first *words* words of *key* and of `OTHERS`. `MAX_NAMES` keys make *counts* full.
+    """
     if key not in counts and len(counts) >= MAX_NAMES:
         key = " ".join((*key.split(" ", words)[:words], OTHERS))
     bump(counts, key, by)
@@ -82,7 +85,7 @@ def bump_limited(counts: Counts, key: str, words: int, by: int) -> str:
 
 
 def by_pointer(counts: Iterable[tuple[str, int]]) -> dict[str, Counts]:
-    """Map each pointer to the counts by kind. The keys in *counts* have the form `KIND POINTER`."""
+    """Group *counts*, pairs of a key `KIND POINTER` and a number. Map each pointer to a dict from kind to number."""
     grouped: dict[str, Counts] = {}
     for key, count in counts:
         kind, _, pointer = key.partition(" ")
@@ -113,11 +116,11 @@ class BodyCounts:
             bump_limited(self.undocumented, key, 1, count)
 
     def count_conforming(self, counts: Iterable[int]) -> None:
-        """Count a body that has the documented structure, and *counts* of what `Node.counters` lists."""
+        """Count a body that has the documented structure. *counts* has a number for each key in `Node.counters`."""
         bump(self.conforming, " ".join(map(str, counts)))
 
     def count(self, members: dict[str, Any], node: Node, keys: Iterable[str] = ()) -> None:
-        """Count the fields of any body. Mask names that may be secret or that contain one of the API keys in *keys*."""
+        """Count *members*, an object at *node*, and objects inside it. Mask names that may contain secrets or *keys*."""
         bump(self.walked, node.pointer)
         for place in node.places:
             if place.name not in members:
@@ -133,7 +136,7 @@ class BodyCounts:
             bump_limited(self.undocumented, key, 1, 1)
 
     def conforming_totals(self, root: Node) -> Counts:
-        """Return the total counts in all conforming bodies. The keys are those in `root.counters`."""
+        """Add up the numbers from all conforming bodies. Return the totals, keyed by the strings in `root.counters`."""
         totals: Counts = {}
         for key, count in self.conforming.items():
             for counter, number in zip(root.counters, key.split(), strict=True):
@@ -141,7 +144,7 @@ class BodyCounts:
         return totals
 
     def instances(self, root: Node) -> dict[str, int]:
-        """Map the pointer of each documented object to the number of such objects in the bodies."""
+        """Map the pointer of each documented object to the number of such objects in all counted bodies."""
         totals = self.conforming_totals(root)
         conforming = {"": totals.get("object ", 0)}
         for place in root.all_places():
@@ -165,7 +168,7 @@ def _masked(name: str, keys: Iterable[str]) -> str:
 
 @dataclass(slots=True)
 class FieldTally:
-    """The counts of one field."""
+    """The counts of one documented field."""
 
     instances: int = 0  # objects that could contain the field
     present: int = 0  # objects that contain the field
@@ -174,7 +177,7 @@ class FieldTally:
 
 
 def tally_fields(bodies: BodyCounts, root: Node) -> dict[str, FieldTally]:
-    """Return the counts of each documented field. The keys are pointers, in the order of the documentation."""
+    """Return the counts of each documented field, keyed by pointer, in the order of the documentation."""
     instances = bodies.instances(root)
     departures = by_pointer([*bodies.departures.items(), *bodies.conforming_totals(root).items()])
     tallies: dict[str, FieldTally] = {}

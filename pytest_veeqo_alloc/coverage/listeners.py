@@ -1,4 +1,4 @@
-"""Listeners that receive an event for every check, and coverage that is collected in a file or in memory."""
+"""Listeners that receive an event for every check. Two classes collect the coverage, in a file or in memory."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Listener(Protocol):
 
     @property
     def counts(self) -> bool:
-        """Whether this listener counts coverage. Such a listener also needs the events that `Engine.publish` sends."""
+        """Whether this listener counts coverage. If not, it gets no events about calls of servers and cassettes."""
 
     def on_check(self, event: CheckEvent) -> None:
         """Handle the event for one check."""
 
 
 class CoverageRecorder:
-    """A thread-safe recorder that creates a file in *folder* and writes the coverage from each check as one line."""
+    """A thread-safe recorder of coverage. It creates a file in *folder* and writes one line for each check."""
 
     def __init__(self, folder: Path) -> None:
         name = f"{os.getpid()}-{uuid.uuid4().hex}.jsonl"
@@ -54,7 +54,7 @@ class CoverageRecorder:
 
 
 def read_recorded(folder: Path) -> dict[Origin, Coverage]:
-    """Return the total coverage for each origin from the files that recorders wrote to *folder*."""
+    """Add up the coverage in the files of `CoverageRecorder` in *folder*. Return the totals, keyed by origin."""
     found: dict[Origin, Coverage] = {origin: Coverage() for origin in ORIGINS}
     for path in sorted(folder.glob("*.jsonl")):
         for line in path.read_bytes().splitlines():
@@ -65,7 +65,7 @@ def read_recorded(folder: Path) -> dict[Origin, Coverage]:
 
 
 class CoverageCounter:
-    """A listener that adds up the coverage from all checks in this process, in memory."""
+    """A listener that keeps the total coverage of this process in memory, keyed by origin."""
 
     counts = True
 
@@ -74,6 +74,6 @@ class CoverageCounter:
         self._lock = threading.Lock()
 
     def on_check(self, event: CheckEvent) -> None:
-        """Add the coverage from one check."""
+        """Add the coverage from one check to the totals."""
         with self._lock:
             self.by_origin[event.origin or origin_of(event.interaction)].add(event.coverage(""))

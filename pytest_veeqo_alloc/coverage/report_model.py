@@ -25,7 +25,7 @@ def build_report(
     trees: FieldTrees,
     pack_deviations: Container[Deviation],
 ) -> Document:
-    """Build the report on one run. Deviations from bundled packs (*pack_deviations*) are never reported as stale."""
+    """Build the report on *run*. *counted* is its coverage by origin. *pack_deviations* are never stale."""
     origins = {origin: _origin_row(seen, settings, trees) for origin, seen in counted.items() if seen.interactions}
     rows = _deviation_rows(settings.deviations, pack_deviations, counted.values(), origins, trees)
     return {"format": FORMAT, "version": VERSION, "runs": [{**run, "origins": origins, "deviations": list(rows)}]}
@@ -72,7 +72,7 @@ def _finding_row(key: str, count: int, example: str) -> dict[str, Any]:
 
 
 def _call_rows(coverage: Coverage) -> list[dict[str, Any]]:
-    """Return a row for each combination of status, number of errors and number of warnings."""
+    """Return a row for each combination of status, number of errors and number of warnings, with a count per test."""
     outcomes: dict[tuple[str, int, int], dict[str, int]] = {}
     for key, count in coverage.calls.items():
         status, errors, warnings, test = key.split(" ", 3)
@@ -90,7 +90,7 @@ def _deviation_rows(
     origins: Mapping[Origin, dict[str, Any]],
     field_trees: FieldTrees,
 ) -> Iterator[dict[str, Any]]:
-    """Yield a row for each deviation that was used, has expired or is stale. A stale deviation matched no finding."""
+    """Yield a row for each used, expired or stale deviation. A stale deviation matches nothing that was checked."""
     used: Counter[str] = Counter()
     instances: Counter[str] = Counter()
     for coverage in counted:
@@ -120,7 +120,7 @@ def merge_reports(reports: Iterable[Document]) -> Document:
     for report in reports:
         for run in report["runs"]:
             if runs.setdefault(run["id"], run) != run:
-                raise ValueError("two runs with the same id differ: create the report of the edited run again")
+                raise ValueError("two runs with the same id differ: create the edited report again")
     ordered = sorted(runs.values(), key=lambda run: (run["started"], run["id"]))
     return {"format": FORMAT, "version": VERSION, "runs": ordered}
 
@@ -163,7 +163,7 @@ class Totals:
 
 
 def totals_by_origin(report: Mapping[str, Any]) -> dict[Origin, Totals]:
-    """Return the totals for each origin in *report*. The server under test comes first."""
+    """Return the totals over all runs of *report*, keyed by origin. The server under test ("target") comes first."""
     found: dict[Origin, Totals] = {}
     for origin in ORIGINS:
         for run in report["runs"]:
@@ -173,7 +173,7 @@ def totals_by_origin(report: Mapping[str, Any]) -> dict[Origin, Totals]:
 
 
 def rule_totals(totals: Mapping[Origin, Totals]) -> dict[str, Counter[str]]:
-    """Return the total counts for each rule, over all origins. The keys are rule ids."""
+    """Add up the counts of each rule over all origins. Return the sums, keyed by rule id."""
     found: dict[str, Counter[str]] = {}
     for of_origin in totals.values():
         for rule, counts in of_origin.rules.items():
@@ -181,7 +181,7 @@ def rule_totals(totals: Mapping[Origin, Totals]) -> dict[str, Counter[str]]:
     return found
 
 
-DriftKind = Literal["undocumented", "never seen", "sometimes absent", "null", "wrong type", "type of an untyped field"]
+DriftKind = Literal["undocumented", "never seen", "sometimes absent", "null", "wrong type", "undocumented type"]
 
 
 class Drift(NamedTuple):
@@ -195,12 +195,12 @@ class Drift(NamedTuple):
 
     @property
     def what(self) -> str:
-        """The kind of difference for display, followed by the JSON type in parentheses if there is one."""
+        """The kind of difference as text, with the JSON type if there is one: `never seen` or `wrong type (string)`."""
         return f"{self.kind} ({self.type})" if self.type else self.kind
 
 
 def find_drift(report: Mapping[str, Any], field_trees: FieldTrees) -> dict[Drift, tuple[int, int]]:
-    """Return the count of each difference from the documentation, and the number of objects checked (0 if unknown)."""
+    """Map each difference from the documentation to (occurrences, objects checked). Objects are 0 if unknown."""
     found: dict[Drift, tuple[int, int]] = {}
     for origin, totals in totals_by_origin(report).items():
         for (side, pointer), kinds in totals.undocumented.items():
@@ -221,7 +221,7 @@ def _departures(place: FieldPlace, tally: FieldTally) -> Iterator[tuple[DriftKin
         if kind == NULL and not (place.field.nullable or place.expected == NULL):
             yield "null", "", count
         elif kind not in (NULL, place.expected):
-            yield "wrong type" if place.field.type else "type of an untyped field", kind, count
+            yield "wrong type" if place.field.type else "undocumented type", kind, count
 
 
 @dataclass(frozen=True, slots=True)

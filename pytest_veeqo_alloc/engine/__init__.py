@@ -46,9 +46,10 @@ OBSERVED_HINT = (
 
 
 class Engine:
-    """All checks with one profile, for use inside this package. `Contract` is the public class with the same arguments.
+    """All checks with one profile, for internal use. The public class `Contract` takes the same arguments.
 
-    `check` and `check_body` publish an event. Methods named `evaluate...` do not; their callers call `publish` later.
+    `check` and `check_body` send an event to the listener. The methods `evaluate...` do not: their callers call
+    `publish` later.
     """
 
     def __init__(
@@ -66,19 +67,19 @@ class Engine:
         self.settings = Settings(profile, severities(profile, rules), index, show_values)
 
     def with_listener(self, listener: Listener | None) -> Self:
-        """Return a copy of this engine that publishes its events to *listener*."""
+        """Return a copy of this engine that sends its events to *listener*. If *listener* is None, it sends none."""
         other = copy.copy(self)
         other.listener = listener
         return other
 
     def check(self, interaction: Interaction, context: CheckContext = NO_CONTEXT) -> Findings:
-        """Return the findings about *interaction*, and publish an event with them."""
+        """Check *interaction*, send an event with the findings to the listener, and return the findings."""
         if origin_of(interaction) == "fake" and context.expected is None:
             context = replace(context, is_final=False)  # the fake answers as the test tells it to
         return self._finish(examine(interaction, tables(), context))
 
     def check_body(self, side: BodySide, value: Any) -> Findings:
-        """Return the findings about the body *value*, parsed JSON or bytes, and publish an event with them."""
+        """Check the body *value* (parsed JSON or bytes), send an event to the listener, and return the findings."""
         validate_side(side)
         return self._finish(examine_body(side, value, tables()))
 
@@ -88,33 +89,33 @@ class Engine:
         return findings
 
     def watch(self, session: Any, expect_status: Statuses = None) -> Watch:
-        """Check every allocation that *session* sends from now on. Raise TypeError for an unsupported object."""
+        """Check every allocation call of *session* from now on. Raise TypeError for an unsupported kind of session."""
         watch = Watch(session, tables().operation, check=self.check, merge=self.merge)
         watch.expect_status(expect_status)
         return watch
 
     def evaluate(self, interaction: Interaction, context: CheckContext = NO_CONTEXT) -> Findings:
-        """Return the findings about *interaction* without publishing an event."""
+        """Return the findings about *interaction*. Send no event to the listener."""
         return to_findings(examine(interaction, tables(), context), tables(), self.settings)
 
     def evaluate_served(
         self, request: Request, keys: Iterable[str], *others: Engine, parsed: ParsedRequest | None = None
     ) -> list[Findings]:
-        """Return findings about *request* by this engine, then by *others*. The server accepts the API keys *keys*."""
+        """Check *request* to a server with the API keys *keys*. Return findings of this engine, then of *others*."""
         raw = examine(Interaction(request), tables(), CheckContext(known_keys=tuple(keys), watched=True), parsed)
         return [to_findings(raw, tables(), engine.settings) for engine in (self, *others)]
 
     def evaluate_sequence(self, seen: Iterable[Seen], keys: Iterable[str] = ()) -> Findings:
-        """Return findings about the order of the requests in *seen*. The server accepts the API keys *keys*."""
+        """Return the findings about *seen*, the sequence of requests to a server. *keys* are API keys of the server."""
         breaches = sequence_breaches(seen, tables().operation, keys)
         return to_findings(RawResult([("request", breach, None) for breach in breaches]), tables(), self.settings)
 
     def lint(self, interaction: Interaction) -> Findings:
-        """Return a finding for each probable secret in *interaction*, which may be a call of any operation."""
+        """Return a finding for each probable secret in *interaction*. Its operation may be undocumented."""
         return self.file_findings(secret_breaches(interaction))
 
     def file_findings(self, breaches: Iterable[Breach]) -> Findings:
-        """Return *breaches* of rules about files as findings."""
+        """Convert *breaches* to findings. All breaches are of rules about files, such as `cassette-secret`."""
         return to_findings(RawResult([("file", breach, None) for breach in breaches]), tables(), self.settings)
 
     def merge(self, several: Iterable[Findings]) -> Findings:
@@ -131,7 +132,7 @@ class Engine:
         return findings
 
     def violation(self, findings: Findings) -> ContractViolation:
-        """Return the exception to raise for *findings*, with a hint if one applies."""
+        """Return an exception for *findings*. It has a hint if every response error is a known deviation."""
         return ContractViolation(findings, self.hint(findings))
 
     def hint(self, findings: Findings) -> str:
@@ -142,19 +143,19 @@ class Engine:
 
     @property
     def is_counting(self) -> bool:
-        """Whether the listener counts coverage. If so, callers of `evaluate` must call `publish`."""
+        """Whether the listener counts coverage. If so, a caller of `evaluate` must call `publish` later."""
         return self.listener is not None and self.listener.counts
 
     def publish(self, origin: Origin, interaction: Interaction, findings: Findings, context: CheckContext) -> None:
-        """Publish an event for *interaction*, with the *findings* that `evaluate` returned for it in *context*."""
+        """Send an event about *interaction* to the listener. *findings* are the result of an earlier `evaluate`."""
         self._publish(origin, examine(interaction, tables(), context), findings)
 
     def check_behaviour(
         self, rule: str, breaches: Iterable[Breach], interaction: Interaction | None = None
     ) -> Findings:
-        """Return the findings about a behaviour that only the conformance suite can see, and publish an event.
+        """Convert *breaches* of *rule* to findings, send an event to the listener, and return the findings.
 
-        *breaches* are the breaches of *rule*, if any. *interaction* shows which server was tried.
+        The conformance suite calls this for its own rules. The event has the origin of *interaction* (None: the fake).
         """
         (side,) = CATALOGUE[rule].sides
         findings = to_findings(RawResult([(side, breach, None) for breach in breaches]), tables(), self.settings)
@@ -168,7 +169,7 @@ class Engine:
         return findings
 
     def publish_findings(self, origin: Origin, findings: Findings) -> None:
-        """Publish an event for *findings* about several interactions, which have their own events."""
+        """Send an event with *findings* about a sequence of interactions. Each interaction also has its own event."""
         if self.listener is not None and len(findings):
             self.listener.on_check(CheckEvent(origin, None, findings, lambda test_id: coverage_of_findings(findings)))
 
@@ -182,11 +183,11 @@ class Engine:
 
 
 class HasEngine(Protocol):
-    """An object that has a private engine, such as a public `Contract`."""
+    """An object with a private engine, such as a `Contract`."""
 
     _engine: Engine
 
 
 def engine_of(contract: HasEngine | Engine) -> Engine:
-    """Return the engine of *contract*, a public `Contract`. Return an engine unchanged."""
+    """Return the engine of *contract*. If *contract* is itself an engine, return it unchanged."""
     return contract if isinstance(contract, Engine) else contract._engine

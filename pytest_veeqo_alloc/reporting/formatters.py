@@ -22,13 +22,13 @@ _OCTAL = [chr(byte) if 32 <= byte < 127 and chr(byte) not in "%-\\" else f"\\{by
 
 
 def print_error(sentence: str) -> None:
-    """Print *sentence* as one line on standard error."""
+    """Print *sentence* as one line on standard error, with control characters escaped."""
     print(f"veeqo-alloc: {printable(sentence)}", file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """The findings about one body or interaction. `source` is the place in `file`, such as `orders.yaml#2`."""
+    """The findings about one body or interaction. `source` is the file with the entry, such as `orders.yaml#2`."""
 
     file: str
     source: str
@@ -38,11 +38,11 @@ class FileResult:
 
 @dataclass(slots=True)
 class CheckRun:
-    """The results of checking files, and what was not checked. `files` is a count."""
+    """The results of checking files, and the files and calls that were not checked."""
 
     checked: list[FileResult] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)  # the place of each skipped file or call, and the reason
-    files: int = 0
+    files: int = 0  # the number of files
     missing_bodies: dict[str, int] = field(default_factory=dict)  # for each file, how many bodies it does not contain
     unreadable: list[tuple[str, str]] = field(default_factory=list)  # pairs of a path and the reason
     unrecognised: list[str] = field(default_factory=list)  # files that the user named, but that hold nothing to check
@@ -54,7 +54,7 @@ class CheckRun:
 
 
 def terminal_lines(run: CheckRun) -> Iterator[str]:
-    """Yield the results with errors, a line for each rule with warnings in other results, and a line with counts."""
+    """Yield the results with errors in full, then one line per rule for other warnings, then a line of counts."""
     by_rule: dict[str, list[str]] = {}
     for result in run.checked:
         if not result.findings.ok:
@@ -75,7 +75,7 @@ def terminal_lines(run: CheckRun) -> Iterator[str]:
 
 
 def json_lines(run: CheckRun) -> Iterator[str]:
-    """Yield a JSON object with the counts and findings of *run*. Member names that may be secret are masked."""
+    """Yield one JSON document with the counts and findings of *run*. Member names that may be secrets are masked."""
     rows = [{**finding.as_row(), "file": result.source} for result in run.checked for finding in result.findings]
     is_ok = not run.errors and not run.unreadable
     yield json.dumps(
@@ -88,7 +88,7 @@ _PROPERTY = _MESSAGE | str.maketrans({":": "%3A", ",": "%2C"})
 
 
 def github_lines(run: CheckRun) -> Iterator[str]:
-    """Yield an `::error` or `::warning` command for each finding, and an `::error` for each unreadable file."""
+    """Yield a workflow command for each finding (`::error` or `::warning`) and each unreadable file (`::error`)."""
     for result in run.checked:
         entry = f" of {result.source}" if result.source != result.file else ""
         for finding in result.findings:
@@ -99,9 +99,9 @@ def github_lines(run: CheckRun) -> Iterator[str]:
 
 
 def curl_command(request: Request, *, shown_keys: Collection[str] = ()) -> str:
-    """Return a command for any POSIX shell that sends *request* again.
+    """Return a curl command that sends *request* again. It runs in any POSIX shell.
 
-    The environment variable VEEQO_ALLOC_API_KEY replaces its API key, unless the key is one of *shown_keys*.
+    The API key is replaced with the environment variable VEEQO_ALLOC_API_KEY unless it is one of *shown_keys*.
     """
     lines = [f"curl -g -X {shlex.quote(request.method)} {shlex.quote(request.url)}"]
     lines += [f"-H {_header(name, value, shown_keys)}" for name, value in request.headers]
@@ -123,9 +123,9 @@ def _header(name: str, value: str, shown_keys: Collection[str]) -> str:
 
 
 def _printed(body: bytes) -> tuple[str, str]:
-    """Return *body* as an argument of a shell command, and before it the command that prints it, if it needs one.
+    """Return a shell command that prints *body*, and its argument. If curl can take the argument, the command is empty.
 
-    An argument of a program, unlike one of the shell's own `printf`, has no control characters and at most 128 KB.
+    Curl takes at most 128 KB and no NUL byte in an argument. The shell's own `printf` has no such limits.
     """
     try:
         text = body.decode()
@@ -142,9 +142,9 @@ def _workflow_command(kind: str, file: str, title: str, message: str) -> str:
 
 
 def run_lines(run: RunReport, *, with_findings: bool = True, has_passed: bool = False) -> Iterator[str]:
-    """Yield lines about coverage, errors and warnings by rule, and accepted deviations.
+    """Yield the summary of *run*: coverage, deviations and, if *with_findings* is true, findings by rule.
 
-    If the run *has_passed* in spite of an error, a line says why.
+    *has_passed* means that no test failed. If there are errors nevertheless, a line says why.
     """
     if not run.interactions:
         yield "0 interactions, so nothing was checked"
@@ -171,7 +171,7 @@ def _finding_lines(run: RunReport, has_passed: bool) -> Iterator[str]:
     for (severity, rule), (place, count) in ordered[:_MAX_RULES]:
         yield printable(f"{severity}: {rule} at {place}{f', and {count - 1} more' if count > 1 else ''}")
     if has_passed and any(severity == "error" for (severity, _), _ in ordered):
-        yield "no test failed, since these errors were found by check methods, which only return their findings"
+        yield "no test failed: check methods found these errors, and check methods return findings without raising"
     if len(ordered) > _MAX_RULES:
         yield f"and {len(ordered) - _MAX_RULES} more rules with findings"
 
@@ -189,16 +189,16 @@ def _deviation_lines(run: RunReport) -> Iterator[str]:
 
 
 def comparison_lines(comparison: ReportComparison) -> Iterator[str]:
-    """Yield a line for each new or gone difference from the documentation, notes on lost coverage, and counts."""
+    """Yield a line for each new drift and for each drift that is gone, then notes on lost coverage, then counts."""
     for change, drifts in (("new", comparison.new), ("gone", comparison.gone)):
         for drift in sorted(drifts):
             yield printable(f"{change}: {drift.side} {drift.pointer}: {drift.what}, from the {drift.origin}")
     yield from (f"note: no interaction from the {origin} in the later report" for origin in comparison.lost)
     if comparison.unseen:
-        yield f"note: {pluralise(comparison.unseen, 'field')} of the earlier report not covered by the later report"
+        yield f"note: the later report does not cover {pluralise(comparison.unseen, 'field')} of the earlier report"
     yield f"{pluralise(len(comparison.new), 'new drift')}, {len(comparison.gone)} gone"
 
 
 def drift_rows(drifts: list[Drift]) -> list[dict[str, str]]:
-    """Return the sorted *drifts* (differences from the documentation) as JSON objects with printable values."""
+    """Return *drifts* (differences from the documentation) as sorted JSON objects. Control characters are escaped."""
     return [{name: printable(value) for name, value in drift._asdict().items()} for drift in sorted(drifts)]

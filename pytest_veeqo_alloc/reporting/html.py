@@ -30,7 +30,7 @@ _ENVIRONMENT = jinja2.Environment(
 
 @dataclass(slots=True)
 class Leaf:
-    """A documented or observed member of a body, as the HTML page shows it."""
+    """A member of a body on the HTML page. It is documented, or it was only observed."""
 
     pointer: str
     name: str
@@ -74,7 +74,7 @@ def render_page(report: Document) -> str:
 
 
 def _hash(text: str) -> str:
-    """Return the hash by which a content security policy allows *text*, an inline script or style."""
+    """Return the hash of *text*, an inline script or style, in the format of a content security policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
@@ -118,6 +118,6 @@ def _leaf(side: BodySide, place: FieldPlace, totals: dict[Origin, Totals], drift
 
 
 def _calls(totals: dict[Origin, Totals]) -> list[tuple[Origin, tuple[str, str, int, int], int]]:
-    """Return the rows of the table of interactions, sorted by errors (most first), then by warnings."""
+    """Return the rows of the table of interactions. Rows with the most errors, then the most warnings, come first."""
     rows = [(origin, call, count) for origin, counted in totals.items() for call, count in counted.calls.items()]
     return sorted(rows, key=lambda row: (-row[1][2], -row[1][3], row[1][0]))

@@ -29,7 +29,7 @@ _MAX_STEPS = 8
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """The report on a run, and numbers for its summary."""
+    """The report on a run, with the numbers that its summary shows."""
 
     report: Document
     totals: dict[Origin, Totals]
@@ -41,7 +41,7 @@ class RunReport:
 def build_run(
     engine: Engine, counted: Mapping[Origin, Coverage], by: str, started: datetime.datetime, run_id: str
 ) -> RunReport:
-    """Return the report on a run of the program *by*, from its start in UTC and its coverage by origin (*counted*)."""
+    """Return the report on a run of the program *by*. *started* is in UTC. *counted* is the coverage by origin."""
     start, package = started.strftime("%Y-%m-%dT%H:%M:%SZ"), version("pytest-veeqo-alloc")
     run = {"id": run_id, "started": start, "by": by, "version": package, "profile": engine.profile}
     pack_deviations = {deviation for pack in PACKS for deviation in load_deviations(pack)}
@@ -53,7 +53,7 @@ def build_run(
 
 
 def validate_report_path(path: str) -> None:
-    """Raise ValueError unless *path* ends in .json, or ends in .html and jinja2 is installed."""
+    """Raise ValueError if *path* ends in neither .json nor .html, or in .html although jinja2 is not installed."""
     suffix = Path(path).suffix.lower()
     if suffix not in (".json", ".html"):
         raise ValueError(f"a report file must end in .json or .html, not {path!a}")
@@ -62,7 +62,7 @@ def validate_report_path(path: str) -> None:
 
 
 def save(report: Document, path: Path) -> None:
-    """Write *report* as JSON or HTML, depending on the suffix of *path*. Raise ValueError if writing fails."""
+    """Write *report* to *path*: as HTML if *path* ends in .html, otherwise as JSON. Raise ValueError on failure."""
     if path.suffix.lower() == ".html":
         from pytest_veeqo_alloc.reporting.html import render_page  # imported only here, since jinja2 is an extra
 
@@ -97,7 +97,7 @@ def _problem(report: Any) -> str:
     if not isinstance(report, Mapping) or report.get("format") != FORMAT:
         return "not a report of pytest-veeqo-alloc"
     if report.get("version") != VERSION:
-        return f"not a report of version {VERSION}: create the report again with this version of the package"
+        return f"not in version {VERSION} of the report format: create the report again with the installed package"
     try:
         error = next(_report_validator().iter_errors(report), None)
     except RecursionError:

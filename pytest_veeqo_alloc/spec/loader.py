@@ -1,4 +1,4 @@
-"""The bundled specification: its JSON Schemas, documented operation and deviations, and an OpenAPI document."""
+"""The bundled specification: JSON Schemas, the documented operation, deviations, and an OpenAPI document."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NOT_IN_OPENAPI = ("$schema", "$id", "$defs", "x-rule")
 
 
 def shipped_folder(folder: str) -> Traversable:
-    """Return the bundled folder `schemas` or `cassettes`. Raise FileNotFoundError if it is missing."""
+    """Return the path of the bundled *folder*, "schemas" or "cassettes". Raise FileNotFoundError if it is missing."""
     in_wheel = files("pytest_veeqo_alloc") / "_shipped" / folder
     for candidate in (in_wheel, Path(__file__).resolve().parents[2] / folder):
         if candidate.is_dir():
@@ -43,7 +43,7 @@ def shipped_folder(folder: str) -> Traversable:
 
 
 def read_shipped_text(path: str) -> str:
-    """Return the content of a bundled file such as `schemas/response.json`."""
+    """Return the content of the bundled file *path*, such as `schemas/response.json`."""
     folder, _, rest = path.partition("/")
     return shipped_folder(folder).joinpath(*rest.split("/")).read_text(encoding="utf-8")
 
@@ -55,11 +55,11 @@ def validate_side(side: str) -> None:
 
 
 def load_schema(side: BodySide, profile: str | None = None) -> dict[str, Any]:
-    """Return a new copy of the JSON Schema (2020-12) for the body on *side*, "request" or "response".
+    """Return a new copy of the JSON Schema (2020-12) for bodies. *side* is "request" or "response".
 
-    Without a profile, this is the bundled schema, which accepts undocumented members. With a profile, it rejects a body
-    if and only if the body breaks a structural rule with the severity "error" in that profile. Raise ValueError for an
-    unknown side or profile.
+    Without a profile, this is the bundled schema, which accepts undocumented members. With a profile, the schema
+    rejects a body if and only if the body breaks a structural rule with the severity "error" in that profile. Raise
+    ValueError for an unknown side or profile.
     """
     validate_side(side)
     schema: Schema = json.loads(read_shipped_text(f"schemas/{side}.json"))
@@ -82,7 +82,7 @@ def load_schema(side: BodySide, profile: str | None = None) -> dict[str, Any]:
 
 
 def _shape_for(shape: Schema, errors: set[str], not_null: set[str]) -> Schema:
-    """Return the schema *shape* with the rules in *errors* enforced. References in *not_null* do not accept null."""
+    """Return the schema *shape*, changed to enforce the rules in *errors*. References in *not_null* reject null."""
     closed = {"additionalProperties": False} if "undocumented-field" in errors else {}
     if "x-rule" in shape:
         return {**shape, **closed}
@@ -131,7 +131,7 @@ def operation_matches(interaction: Interaction) -> bool:
 
 
 def side_of(value: Any) -> BodySide | None:
-    """Return "request" if *value* is the body of an allocation, "response" if it is an order, otherwise None."""
+    """Return "request" if *value* looks like an allocation, "response" if it looks like an order, otherwise None."""
     if not isinstance(value, dict):
         return None
     ((wrapper, _, allocation),) = tables().request.children
@@ -146,7 +146,7 @@ def side_of(value: Any) -> BodySide | None:
 
 
 def load_deviations(named: str | os.PathLike[str] | Deviation) -> tuple[Deviation, ...]:
-    """Return the deviations in *named*: a pack, a TOML file or a `Deviation`. Raise ValueError on failure."""
+    """Return the deviations in *named*: a pack, a TOML file or a `Deviation`. Raise ValueError if loading fails."""
     if isinstance(named, Deviation):
         return (named,)
     if named in PACKS:
@@ -199,7 +199,7 @@ def openapi_document(profile: str | None = None) -> dict[str, Any]:
 
 
 def _moved(part: Any, names: dict[str, str]) -> Any:
-    """Return *part* of a schema for OpenAPI: with references into the document, and without unsuitable keywords."""
+    """Convert *part* of a JSON Schema for the OpenAPI document. *names* maps references to names of its schemas."""
     if isinstance(part, list):
         return [_moved(item, names) for item in part]
     if not isinstance(part, dict):

@@ -305,7 +305,7 @@ def test_drift_of_an_upstream_is_the_difference_of_two_reports(
         "new: response /deliver_to/zip: never seen, from the target",
         "new: response /deliver_to/phone: null, from the target",
         "new: response /channel/id: wrong type (string), from the target",
-        "new: response /due_date: type of an untyped field (string), from the target",
+        "new: response /due_date: undocumented type (string), from the target",
     }
     assert main(["report", "diff", str(clean), str(clean)]) == 0
 

@@ -105,7 +105,7 @@ def test_summary_and_report_add_up_over_processes(suite: pytest.Pytester, spread
             "veeqo-alloc: error: absent-field at response /number, and 1 more",
             "veeqo-alloc: warning: undocumented-field at response /colour",
             "veeqo-alloc: warning: undocumented-query at request query:page",
-            "veeqo-alloc: no test failed, since these errors were found by check methods, which only return their findings",
+            "veeqo-alloc: no test failed: check methods found these errors, and check methods return findings without raising",
         ]
     assert lines[-2:] == [f"veeqo-alloc: report written to {suite.path}/out/report.{kind}" for kind in ("json", "html")]
     assert result.ret == 0
