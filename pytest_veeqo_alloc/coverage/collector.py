@@ -227,13 +227,15 @@ def _stages(interaction: Interaction | None, raw: RawResult, operation: Operatio
     broken = {(side, breach.rule) for side, breach, _ in raw.breaches}
     is_call = request_body is not None and broken.isdisjoint(("request", rule) for rule in _OTHER_CALL)
     is_object = response_body is not None and (bool(response_body.counts) or isinstance(response_body.value, dict))
+    messages = {} if interaction is None else {"request": interaction.request, "response": interaction.response}
+    unknown = {side for side, message in messages.items() if message is not None and not message.is_body_known}
     reached: list[tuple[str, bool]] = [
         ("sequence", context.watched),
         ("request line", request_body is not None and interaction is not None),
         ("call", is_call and interaction is not None),
-        ("request body", is_call),
+        ("request body", is_call and "request" not in unknown),
         ("request JSON", request_body is not None and is_call and request_body.readable),
-        ("response body", response_body is not None),
+        ("response body", response_body is not None and "response" not in unknown),
         ("response JSON", response_body is not None and response_body.readable),
         ("order", is_object and ("response", "not-an-order") not in broken),
         ("echo", is_object and interaction is not None and request_body is not None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -251,3 +252,13 @@ def test_fake_is_recognised_by_its_server_header() -> None:
     assert origin_of(Interaction(None, Response(201, (("Server", OUR_SERVER),)))) == "fake"
     assert origin_of(Interaction(None, Response(201, (("Server", "nginx"),)))) == "target"
     assert origin_of(None) == "target"
+
+
+def test_body_that_is_not_known_evaluates_no_rule_about_bodies() -> None:
+    whole = call()
+    assert whole.request is not None
+    request = replace(whole.request, body=None, is_body_known=False)
+    response = Response(201, (JSON, ("location", "/orders/447452")), None, False)
+    counted = coverage_of(lambda contract: contract.check(Interaction(request, response)))
+    (stages,) = counted.stages
+    assert stages == "request line, call, status, created, located"
