@@ -369,6 +369,15 @@ def hiding(*kinds: type[Exception]) -> Any:
     return defective_client(__call__=call)
 
 
+def _other_warehouse(self: CorrectClient, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    status, headers, answer = CorrectClient.send(self, path, body)
+    if status == 422:
+        given = json.loads(body)
+        given["allocation"]["warehouse_id"] += 1
+        return CorrectClient.send(self, path, json.dumps(given).encode())
+    return status, headers, answer
+
+
 class PostsAgain(ReadingClient):
     """A client that reads the order, and posts again whatever it has read."""
 
@@ -417,6 +426,7 @@ DEFECTS: dict[str, tuple[str | tuple[str, ...], Any]] = {
     "key on stderr": (KEY_TEST, failing(lambda client, error: os.write(2, client.key.encode()) and None, *_ANY)),
     "key on the stderr of a program": (KEY_TEST, failing(from_program, ClientError)),
     "key in a warning": (KEY_TEST, failing(lambda client, error: warnings.warn(client.key, stacklevel=2), *_ANY)),
+    "takes another warehouse after a 422": (failure_test("error status"), defective_client(send=_other_warehouse)),
     "hides a timeout": (failure_test("slow response"), hiding(TimeoutError)),
     "hides a broken response": (failure_test("incomplete response"), hiding(ConnectionError, ValueError, http.client.HTTPException)),
     "reads the order and posts again regardless": (failure_test("lost response"), PostsAgain),
