@@ -29,12 +29,12 @@ _LINKED = {
     "stock_entry.warehouse_id", "product.id", "main_image.product_id", "company.subscription_plan_id",
     "subscription_plan.id",
 }  # fmt: skip
-"""Fields that must equal another id of the order. An invalid id in such a field would break two rules."""
+"""Fields that a rule compares with another id in the order. An invalid id in such a field would break two rules."""
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """An invalid body. In the profile "strict", its only error is a violation of `rule` at the JSON `pointer`."""
+    """An invalid body. In the profile "strict", its only error is a violation of `rule` at the place `pointer`."""
 
     payload: Any
     rule: str
@@ -57,7 +57,7 @@ def invalid_allocation_responses() -> st.SearchStrategy[Broken]:
 
 @st.composite
 def broken_payloads(draw: st.DrawFn, valid: st.SearchStrategy[Payload], mutations: Mapping[str, Mutation]) -> Broken:
-    """Draw a body from *valid* and break one rule in it. *mutations* maps each rule id to a mutation."""
+    """Draw a valid body and make it break one rule. *mutations* maps a rule id to the function that breaks the rule."""
     # Draw the rule last: Hypothesis tends to keep its first draws, and would otherwise try only a few rules.
     payload = draw(valid)
     rule = draw(st.sampled_from(list(mutations)))
@@ -66,7 +66,7 @@ def broken_payloads(draw: st.DrawFn, valid: st.SearchStrategy[Payload], mutation
 
 
 class Member(NamedTuple):
-    """A documented field of a body. `owner` is the object with the field. `name` has the form `OBJECT_TYPE.FIELD`."""
+    """A documented field in a body. `owner` is the object that contains it. `name` has the form `OBJECT_TYPE.FIELD`."""
 
     pointer: str
     name: str
@@ -78,7 +78,7 @@ Matches = Callable[[Member], bool]
 
 
 def draw_member(draw: st.DrawFn, side: BodySide, body: Payload, matches: Matches) -> Member:
-    """Draw a documented field of *body* for which *matches* returns true."""
+    """Draw a documented field of *body*. Only fields for which *matches* returns true are drawn."""
 
     def below(owner: Any, shape: Shape, pointer: str) -> Iterator[Member]:
         for field in shape.fields.values():
@@ -93,14 +93,14 @@ def draw_member(draw: st.DrawFn, side: BodySide, body: Payload, matches: Matches
 
 
 def replace(side: BodySide, matches: Matches, values: Sequence[Any], draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-    """Set a field that *matches* accepts to one of *values*."""
+    """Draw a field that *matches* accepts. Replace its value with one of *values*."""
     member = draw_member(draw, side, body, matches)
     member.owner[member.field.name] = copy.deepcopy(draw(st.sampled_from(values)))
     return body, member.pointer
 
 
 def change_type(side: BodySide, matches: Matches, draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-    """Give a wrong type to the whole body, or to a field that *matches* accepts."""
+    """Draw a field that *matches* accepts, or the whole body. Replace its value with a value of a wrong type."""
     if draw(st.integers(0, 9)) == 9:
         return draw(st.sampled_from([None, [], [body], "text", 0, True])), ""
     member = draw_member(draw, side, body, matches)
@@ -112,7 +112,7 @@ def change_type(side: BodySide, matches: Matches, draw: st.DrawFn, body: Payload
 
 
 def remove(side: BodySide, matches: Matches, draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-    """Remove a field that *matches* accepts."""
+    """Draw a field that *matches* accepts. Remove the field."""
     member = draw_member(draw, side, body, matches)
     del member.owner[member.field.name]
     return body, member.pointer
@@ -127,7 +127,7 @@ def insert(side: BodySide, draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
 
 
 def nest(side: BodySide, matches: Matches, draw: st.DrawFn, body: Payload) -> tuple[Any, str]:
-    """Set a field that *matches* accepts to arrays that are nested too deeply."""
+    """Draw a field that *matches* accepts. Replace its value with arrays that are nested too deeply."""
     return replace(side, matches, [json.loads("[" * 71 + "]" * 71)], draw, body)[0], ""
 
 
@@ -178,7 +178,7 @@ REQUEST_MUTATIONS: Mapping[str, Mutation] = {
 
 
 def _replace_consistently(matches: Matches, values: Sequence[Any], draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
-    """Set a field that *matches* accepts to one of *values*. Recalculate the totals and `allocated_completely`."""
+    """Replace a field that *matches* accepts with one of *values*. Adjust the totals and `allocated_completely`."""
     _, pointer = replace("response", matches, values, draw, order)
     lines = order["line_items"]
     subtotal = sum(line["quantity"] * line["price_per_unit"] for line in lines) - order["total_discounts"]
@@ -202,7 +202,7 @@ _TITLES = st.sampled_from(["sellable.sellable_title", "sellable.product_title"])
 def _add(
     name: str, draw: st.DrawFn, order: Payload, *, amounts: st.SearchStrategy[Any] = _WHOLE, total: str | None = None
 ) -> tuple[Any, str]:
-    """Add an amount to the field *name*, so that an arithmetic rule is broken. Add the same amount to *total*."""
+    """Add an amount to the field *name*, to break an arithmetic rule. Also add it to the field *total*, if given."""
     member = draw_member(draw, "response", order, lambda member: member.name == name)
     amount = draw(amounts)
     member.owner[member.field.name] += amount
@@ -217,7 +217,7 @@ def _completeness(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
 
 
 def _not_ordered(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
-    """Replace an allocated sellable with one that was not ordered."""
+    """Replace an allocated sellable with another sellable that was not ordered."""
     lines = order["allocations"][0]["line_items"]
     index = draw(st.integers(0, len(lines) - 1))
     sellable = lines[index]["sellable"]
@@ -280,7 +280,7 @@ _TOO_DEEP = [
 
 @st.composite
 def malformed_bodies(draw: st.DrawFn) -> bytes:
-    """Generate request bodies (bytes) that are not strict JSON.
+    """Return a strategy for request bodies (bytes) that are not strict JSON.
 
     A body is empty, truncated, not JSON, not UTF-8 or nested too deeply, or it has a byte order mark, a duplicate
     member or a number that is not finite.

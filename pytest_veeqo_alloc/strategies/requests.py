@@ -62,7 +62,7 @@ def _requests(
 def _requests_of_near_ids(
     draw: st.DrawFn, warehouses: st.SearchStrategy[int], fewest: int, most: int, max_quantity: int, step: int
 ) -> Payload:
-    """Generate a body with sellable ids close to each other. One draw for all ids is faster than many draws."""
+    """Generate a request body. Its sellable ids are close to each other, since a single draw of all ids is fast."""
     first = draw(st.integers(min_value=1, max_value=LARGEST_ID - 256 * most)) - step
     steps_and_sizes = draw(st.binary(min_size=2 * fewest, max_size=2 * most))
     offsets = accumulate(step + byte for byte in steps_and_sizes[::2])
@@ -81,7 +81,7 @@ def quantity(byte: int, most: int) -> int:
 
 
 def id_strategy(name: str, ids: Ids) -> st.SearchStrategy[int]:
-    """Return a strategy for *ids* (None: any id). Raise InvalidArgument, which mentions *name*, for invalid ids."""
+    """Return a strategy for *ids* (None: any id). Raise InvalidArgument for invalid ids in the argument *name*."""
     if ids is None:
         return st.integers(min_value=1, max_value=LARGEST_ID)
     if not isinstance(ids, st.SearchStrategy):
@@ -96,8 +96,8 @@ def id_strategy(name: str, ids: Ids) -> st.SearchStrategy[int]:
 
 
 def _distinct_ids(name: str, ids: Collection[int]) -> Sequence[int]:
-    """Return *ids* without duplicates, in their order. A range is returned unchanged, since it can be very long."""
-    expected = f"{name} must be a collection of integers from 1 to 2**53 - 1, or a strategy for them"
+    """Return *ids* without duplicates, in order. Return a range unchanged. Raise InvalidArgument for invalid ids."""
+    expected = f"{name} must be a collection of integers from 1 to 2**53 - 1, or a strategy for such integers"
     if isinstance(ids, (str, bytes)) or not isinstance(ids, Collection):
         raise InvalidArgument(f"{expected}, not {type(ids).__name__}")
     if not ids:
@@ -111,7 +111,7 @@ def _distinct_ids(name: str, ids: Collection[int]) -> Sequence[int]:
 def check_limits(
     minimum: int, maximum: int, max_quantity: int, sellable_ids: Ids, *, unique: bool = True
 ) -> tuple[int, int]:
-    """Return *minimum* and *maximum*. With *unique*, *maximum* is at most the number of ids. Raise InvalidArgument."""
+    """Validate the limits. Return *minimum* and *maximum*. If *unique*, lower *maximum* to the number of ids."""
     limits = (
         ("max_quantity", max_quantity, _QUANTITY_LIMIT),
         ("min_lines", minimum, _LINES_LIMIT),
@@ -131,7 +131,7 @@ def check_limits(
 
 
 def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    """Raise InvalidArgument unless *value* is one of *choices*. The integer 1 is not accepted for the choice True."""
+    """Raise InvalidArgument unless *value* is one of *choices*. The integer 1 does not count as True."""
     if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
         got = ascii(value)[:60] if isinstance(value, (str, bool)) or value is None else _short(value)
         raise InvalidArgument(f"{name} must be one of {', '.join(map(repr, choices))}, not {got}")
@@ -142,7 +142,6 @@ def _is_integer(value: Any, largest: int = LARGEST_ID) -> bool:
 
 
 def _short(value: Any) -> str:
-
     if isinstance(value, (int, float)) and abs(value) < 10**20:
         return str(value)
     return "a larger number" if isinstance(value, int) else type(value).__name__

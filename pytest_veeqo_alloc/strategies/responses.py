@@ -70,7 +70,7 @@ _ONLY_VARIANT_TITLES = {
 
 
 class GeneratedOrder(dict[str, Any]):
-    """A generated order. The repr shows only the changed fields. Pass `dict(order)` to `yaml.safe_dump`."""
+    """A generated order. Its repr shows only what differs from the documented example. Dump `dict(order)` as YAML."""
 
     def __repr__(self) -> str:
         changes = diff(build_order(), self)
@@ -102,12 +102,12 @@ def allocation_responses(
 ) -> st.SearchStrategy[GeneratedOrder]:
     """Return a strategy for valid bodies of a 201 response: complete orders that satisfy every rule of the contract.
 
-    If *request*, a valid request body, is given, each order has the allocation that the request describes. Otherwise,
-    *warehouse_ids*, *sellable_ids*, *min_lines* and *max_lines* limit the allocation. *max_quantity* limits allocated
-    quantities, not ordered quantities. *complete* is the value of `allocated_completely` (None: either value). With the
-    *variant* "observed", orders have the members that the live API returned in 2026, and some also have nulls, values
-    and members of other years. The deviation pack "observed" accepts such orders. With *extra_fields*, objects may have
-    undocumented members. Clients must ignore these members, and the profile "strict" reports them. Raise
+    *request* is a valid request body. If it is given, each order has the allocation in it. Otherwise, *warehouse_ids*,
+    *sellable_ids*, *min_lines* and *max_lines* limit the allocation. *max_quantity* limits the allocated quantities,
+    but not the ordered quantities. *complete* is the value of `allocated_completely` (None: true or false). With the
+    *variant* "observed", all orders have the members that the live API returned in 2026. Some of them also have nulls,
+    values and members from other years. The deviation pack "observed" accepts such orders. With *extra_fields*,
+    objects may have undocumented members. Clients must ignore these members. The profile "strict" reports them. Raise
     `hypothesis.errors.InvalidArgument` for invalid arguments.
     """
     check_choice("variant", variant, VARIANTS)
@@ -138,9 +138,9 @@ def allocation_interactions(
     variant: Variant = "documented",
     extra_fields: bool = False,
 ) -> st.SearchStrategy[Interaction]:
-    """Return a strategy for interactions: a valid request and its valid response, with URL and headers.
+    """Return a strategy for interactions. Each has a valid request and its valid response, with URL and headers.
 
-    See `allocation_requests` and `allocation_responses` for the arguments and errors.
+    The arguments and errors are those of `allocation_requests` and `allocation_responses`.
     """
     limits = {"min_lines": min_lines, "max_lines": max_lines, "max_quantity": max_quantity}
     answers = {"complete": complete, "variant": variant, "extra_fields": extra_fields}
@@ -153,7 +153,7 @@ def allocation_interactions(
 
 
 def balanced_orders() -> st.SearchStrategy[GeneratedOrder]:
-    """Return a strategy for valid orders with all fields that the arithmetic rules use."""
+    """Return a strategy for valid orders that contain every field used by an arithmetic rule."""
     return _orders(StoryConstraints(None, None, None, 1, 3, MAX_QUANTITY, None), None, BALANCED_VARIATIONS)
 
 
@@ -199,7 +199,7 @@ def _orders(
 
 
 def _values(draw: st.DrawFn, changed: list[tuple[int, tuple[str, Field]]]) -> dict[tuple[str, str], Any]:
-    """Draw a value for each field in *changed*. The index of a field says which byte selects the value."""
+    """Draw a value for each field in *changed*, pairs of index and field. The byte at the index selects the value."""
     codes, pool = draw(_BYTES), ValuePool((draw(_TEXT), draw(_TEXT)), (draw(_ID),), (draw(_NUMBER),))
     return {
         (shape, field.name): valid_value(field, example_value(shape, field.name), codes[index], pool)
@@ -208,7 +208,7 @@ def _values(draw: st.DrawFn, changed: list[tuple[int, tuple[str, Field]]]) -> di
 
 
 def _make_observed(draw: st.DrawFn, order: GeneratedOrder) -> None:
-    """Give *order* the members that the live API returns, in place. Some values are drawn, and some are null."""
+    """Give *order* the members that the live API returned in 2026. Draw some of the values, and set some to null."""
     codes, nullable = draw(_MORE_BYTES), nullable_pointers()
     titles = _ONLY_VARIANT_TITLES if draw(st.booleans()) else {}
     nulls = [nullable[(byte + 7 * index) % len(nullable)] for index, byte in enumerate(codes[:8]) if byte]
@@ -216,7 +216,7 @@ def _make_observed(draw: st.DrawFn, order: GeneratedOrder) -> None:
 
 
 def observed_values(codes: bytes) -> dict[str, Any]:
-    """Map pointers to observed values. Each byte other than 0 selects a pointer and a value."""
+    """Map pointers to values such as the live API returned. Each byte except 0 selects a pointer and its value."""
     values = {}
     added, others = list(observed_types("added")), list(observed_types("earlier", "untyped", "arrays"))
     for index, byte in enumerate(codes):
@@ -228,7 +228,7 @@ def observed_values(codes: bytes) -> dict[str, Any]:
 
 
 def _observed_value(pointer: str, code: int) -> Any:
-    """Return the value that *code* selects for the member at *pointer*, with an observed type and observed members."""
+    """Return a value for the member at *pointer*, of a JSON type that the live API returned. *code* selects it."""
     types, name = observed_types("added", "earlier", "untyped", "arrays", "members")[pointer], split(pointer)[-1]
     json_type = types[code % len(types)]
     if json_type == "object":
@@ -257,7 +257,7 @@ def _add_fields(draw: st.DrawFn, order: GeneratedOrder) -> None:
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:
-    """Yield every object in *value*. The root comes first, so that Hypothesis shrinks a drawn object to the root."""
+    """Yield every object in *value*. The root comes first: Hypothesis prefers the first object when it shrinks."""
     if isinstance(value, dict):
         yield value
         value = list(value.values())
@@ -267,7 +267,7 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
 
 @functools.cache
 def free_fields() -> tuple[tuple[str, Field], ...]:
-    """Return at most 255 pairs of object type and field: the fields that are not computed from the story."""
+    """Return (object type, field) for each field that is not computed from the story. There are at most 255."""
     documented, no_values = build_order(), ValuePool((), (), ())
     places = field_trees()["response"].all_places()
     fields = {(place.shape, place.field.name): place.field for place in places if place.field.shape is None}

@@ -23,11 +23,11 @@ Path = tuple[str | int, ...]
 
 _QUIET = settings(database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 _SKIPPED = 20
-"""The number of examples to skip, since Hypothesis begins with the simplest examples."""
+"""The number of examples to skip: the first examples from Hypothesis are very simple."""
 
 
 def sample(side: str, number: int) -> Any:
-    """Return a valid body for *side*, "request" or "response". The same *number* always gives the same body."""
+    """Return a valid body. *side* is "request" or "response". The same *number* always gives the same body."""
     return _examples(allocation_requests() if side == "request" else allocation_responses(), _SKIPPED, number)[-1]
 
 
@@ -37,7 +37,7 @@ def samples(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
 
 
 def broken_requests(warehouse_id: int, sellable_id: int) -> dict[str, list[Any]]:
-    """Return request bodies with one member that has a wrong kind of value, by the one strict rule that each breaks."""
+    """Return invalid request bodies, keyed by rule id. Each body has one defect and breaks only that rule."""
     line = {"sellable_id": sellable_id, "quantity": 1}
     valid = {"allocation": {"warehouse_id": warehouse_id, "line_items_attributes": [line]}}
     bodies = [*_with_wrong_kinds(valid), valid["allocation"]]
@@ -66,7 +66,7 @@ _WRONG_VALUES: tuple[tuple[tuple[Path, ...], tuple[Any, ...]], ...] = (
 
 
 def _with_wrong_kinds(valid: Any) -> Iterator[Any]:
-    """Yield *valid* without each of its members, and with values of each wrong kind in place of each value."""
+    """Yield variants of *valid*. In each variant, one member is missing or has a value of a wrong kind."""
     for place in ((), _LINES[:1], _WAREHOUSE_ID, _LINES, _LINE, _SELLABLE_ID, _QUANTITY):
         value = functools.reduce(operator.getitem, place, valid)
         kinds: tuple[Any, ...] = (str(value), "", [value]) if isinstance(value, int) else ("text", 1)
@@ -78,7 +78,7 @@ def _with_wrong_kinds(valid: Any) -> Iterator[Any]:
 
 
 def _changed(body: Any, place: Path, value: Any) -> Any:
-    """Return a copy of *body* with *value* at *place*, or without that member if *value* is `...`."""
+    """Return a copy of *body* with *value* at *place*. If *value* is `...`, remove the member at *place* instead."""
     if not place:
         return value
     changed = copy.deepcopy(body)
@@ -91,7 +91,7 @@ def _changed(body: Any, place: Path, value: Any) -> Any:
 
 
 def valid_requests(count: int, warehouse_id: int, sellable_ids: Sequence[int], units: int) -> list[Any]:
-    """Return *count* valid request bodies with the given ids and quantities up to *units*."""
+    """Return *count* valid request bodies with the given ids and with quantities from 1 to *units*."""
     return samples(_existing(warehouse_id, sellable_ids, units), count)
 
 
@@ -102,7 +102,7 @@ def _existing(warehouse_id: int, sellable_ids: Sequence[int], units: int) -> st.
 
 
 def _examples(strategy: st.SearchStrategy[Any], count: int, number: int | None = None) -> list[Any]:
-    """Return at most *count* values from *strategy*. *number* is the seed (None: the same values in every run)."""
+    """Return at most *count* values from *strategy*. *number* is the seed (None: a fixed seed)."""
     values: list[Any] = []
 
     @settings(_QUIET, max_examples=count, derandomize=number is None)

@@ -61,7 +61,7 @@ NOT_DATES = (
 
 @dataclass(frozen=True, slots=True)
 class ValuePool:
-    """Values drawn for one example. `valid_value` uses these values and the constants of this module."""
+    """Values that were drawn for one order. `valid_value` also uses the constants of this module."""
 
     texts: tuple[str, ...]
     ids: tuple[int, ...]
@@ -69,7 +69,7 @@ class ValuePool:
 
 
 def valid_value(field: Field, example: Any, byte: int, pool: ValuePool) -> Any:
-    """Return the valid value for *field* that *byte* selects. For a documented type, it differs from *example*."""
+    """Return a valid value for *field*. *byte* selects it. If *field* has a type, the value differs from *example*."""
     if field.type is None:
         return copy.deepcopy(ANYTHING[byte % len(ANYTHING)])
     if field.type == "boolean":

@@ -1,4 +1,4 @@
-"""Variations: functions that change some facts of an order. Without variations, it is the documented example."""
+"""Variations: functions that change facts in the story of an order. The unchanged story is the documented example."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNITS = st.integers(min_value=0, max_value=100_000)
 
 @dataclass(frozen=True, slots=True)
 class StoryConstraints:
-    """Limits for a story. None means that any ids are allowed, and that the order may be complete or incomplete."""
+    """Limits for a story. A field that is None sets no limit."""
 
     order_ids: IDs | None
     warehouse_ids: IDs | None
@@ -36,7 +36,7 @@ Variation = Callable[[st.DrawFn, Story, StoryConstraints], Story]
 
 
 def _initial_story(draw: st.DrawFn, constraints: StoryConstraints, request: Mapping[str, Any] | None) -> Story:
-    """Return a story with the allocation of *request*. Without a request, adapt the example to *constraints*."""
+    """Return a story with the allocation in *request*. If *request* is None, adapt the example to *constraints*."""
     story = Story() if constraints.order_ids is None else Story(draw(constraints.order_ids))
     if request is not None:
         allocation = request["allocation"]
@@ -122,7 +122,7 @@ def _more_lines(draw: st.DrawFn, story: Story, constraints: StoryConstraints) ->
 
 
 def _earlier_allocation(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
-    """Order additional units of the first sellable, and allocate them from another warehouse if possible."""
+    """Order more units of the first sellable, and allocate these units, from another warehouse if possible."""
     line, latest, pool = story.lines[0], story.allocations[0], constraints.warehouse_ids
     warehouse = latest.warehouse_id % LARGEST_ID + 1 if pool is None else draw(pool)
     units = draw(st.integers(1, constraints.max_quantity))
@@ -137,12 +137,12 @@ def _allocation_id(draw: st.DrawFn, story: Story, constraints: StoryConstraints)
 
 
 def _ordered_more(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
-    """Order more units of the first sellable than are allocated."""
+    """Order more units of the first sellable, without allocating them."""
     return _first_line(story, quantity=story.lines[0].quantity + draw(st.integers(1, constraints.max_quantity)))
 
 
 def _allocated_less(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
-    """Allocate fewer units of the first sellable, or no units."""
+    """Reduce the allocated units of the first sellable, possibly to 0."""
     allocation, *others = story.allocations
     (sellable, units), *rest = allocation.lines
     fewer = draw(st.integers(0, units - 1))
@@ -176,7 +176,7 @@ BALANCED_VARIATIONS = tuple(variation for variation in VARIATIONS if variation n
 def draw_story(
     draw: st.DrawFn, constraints: StoryConstraints, request: Mapping[str, Any] | None, chosen: set[Variation]
 ) -> Story:
-    """Draw a story with the allocation of *request* (None: any). Apply the *chosen* variations that are permitted."""
+    """Draw a story with the allocation in *request* (None: any). Skip *chosen* variations that break *constraints*."""
     story = _initial_story(draw, constraints, request)
     given = {
         _order_id: constraints.order_ids,

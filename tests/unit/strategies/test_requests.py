@@ -86,7 +86,7 @@ def test_strategy_that_generates_invalid_ids_is_rejected_by_argument_name(wrong:
         examples(allocation_responses(order_ids=wrong), 1)
 
 
-IDS = "must be a collection of integers from 1 to 2**53 - 1, or a strategy for them"
+IDS = "must be a collection of integers from 1 to 2**53 - 1, or a strategy for such integers"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ IDS = "must be a collection of integers from 1 to 2**53 - 1, or a strategy for t
         (allocation_responses, {"complete": "yes"}, "complete must be one of True, False, None, not 'yes'"),
         (allocation_responses, {"extra_fields": 1}, "extra_fields must be one of True, False, not 1"),
         (allocation_responses, {"request": {}}, "request must be a valid request body, such as allocation_requests() generates"),
-        (allocation_requests, {"sellable_ids": iter([1, 2])}, "or a strategy for them, not list_iterator"),
+        (allocation_requests, {"sellable_ids": iter([1, 2])}, "or a strategy for such integers, not list_iterator"),
         (allocation_requests, {"warehouse_ids": [2**53]}, "; it contains 9007199254740992"),
         (allocation_requests, {"max_lines": 2**60}, "max_lines must be an integer from 1 to 1000, not"),
         (allocation_requests, {"max_quantity": -(10**5000)}, "max_quantity must be an integer from 1 to 1000000000, not a larger number"),
