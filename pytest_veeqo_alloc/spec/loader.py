@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import datetime
 import functools
+import io
+import itertools
 import json
 import os
+from contextlib import suppress
 from importlib.metadata import version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -26,6 +29,10 @@ Schema = dict[str, Any]
 
 PACKS = ("observed",)  # the bundled packs of deviations
 
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_ROOTS = (os.path.join(_PACKAGE, "_shipped"), os.path.dirname(_PACKAGE))
+"""The folders of the bundled files: in a wheel, and in a checkout."""
+
 _OPENAPI_NAMES: dict[BodySide, str] = {"request": "allocation_request", "response": "order"}
 _NOT_IN_OPENAPI = ("$schema", "$id", "$defs", "x-rule")
 
@@ -36,16 +43,28 @@ def shipped_folder(folder: str) -> Traversable:
     for candidate in (in_wheel, Path(__file__).resolve().parents[2] / folder):
         if candidate.is_dir():
             return candidate
-    raise FileNotFoundError(
-        f"{in_wheel}, a folder of pytest-veeqo-alloc, is missing: install the package again or, in a test with a fake file "
-        "system, add the real folder to it"
-    )
+    raise _missing(str(in_wheel))
 
 
 def read_shipped_text(path: str) -> str:
-    """Return the content of the bundled file *path*, such as `schemas/response.json`."""
-    folder, _, rest = path.partition("/")
-    return shipped_folder(folder).joinpath(*rest.split("/")).read_text(encoding="utf-8")
+    """Return the content of the bundled file *path*, such as `schemas/response.json`. Raise FileNotFoundError if missing."""
+    # What reads modules reads the real files where a test has a fake file system, and from zip files.
+    for root, read in itertools.product(_ROOTS, (_read_code, getattr(__spec__.loader, "get_data", _read_code))):
+        with suppress(OSError):
+            return str(read(os.path.join(root, *path.split("/"))), "utf-8")
+    raise _missing(os.path.join(_ROOTS[0], path))
+
+
+def _read_code(path: str) -> bytes:
+    with io.open_code(path) as file:
+        return file.read()
+
+
+def _missing(path: str) -> FileNotFoundError:
+    return FileNotFoundError(
+        f"{path}, a part of pytest-veeqo-alloc, is missing: install the package again or, in a test with a fake file "
+        "system, add the real folder to it"
+    )
 
 
 def validate_side(side: str) -> None:

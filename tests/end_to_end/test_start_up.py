@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 from support.plugins import disable_others
+
+import pytest_veeqo_alloc
+from pytest_veeqo_alloc.spec.loader import read_shipped_text
 
 HEAVY = (
     "jsonschema",
@@ -90,3 +95,31 @@ def test_verdict_is_independent_of_the_digit_limit_of_the_interpreter(limit: int
     command = [sys.executable, "-X", f"int_max_str_digits={limit}", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "[['wrong-type'], ['wrong-type', 'non-finite-number']]\n"
+
+
+def test_bundled_cassette_plays_from_a_zip_file(tmp_path: Path) -> None:
+    package = Path(pytest_veeqo_alloc.__file__).parent
+    with zipfile.ZipFile(tmp_path / "package.zip", "w") as archive:
+        for path in package.rglob("*.py"):
+            archive.write(path, path.relative_to(package.parent))
+        for name in (
+            "schemas/operation.json",
+            "schemas/request.json",
+            "schemas/response.json",
+            "cassettes/created.yaml",
+        ):
+            archive.writestr(f"pytest_veeqo_alloc/_shipped/{name}", read_shipped_text(name))
+    code = """
+from pathlib import Path
+import requests
+from pytest_veeqo_alloc.engine import Engine
+from pytest_veeqo_alloc.recording.paths import bundled_names
+from pytest_veeqo_alloc.recording.session import Cassettes
+
+with Cassettes(Engine(), Path("nothing"), "none", None).use("created"):
+    url = "https://shop.example.net/orders/99/allocations"
+    print(bundled_names(), requests.post(url, json={"allocation": {}}, timeout=10).status_code)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "package.zip"), "PYTHONSAFEPATH": "1"}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (result.stdout, result.stderr) == ("['created'] 201\n", "")

@@ -11,7 +11,6 @@ import logging
 import runpy
 import socket
 import threading
-import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -565,18 +564,6 @@ def test_boundary_of_a_multipart_body_is_not_compared(tmp_path: Path, cassettes:
                 assert requests.post(request.url, data=request.body, headers=headers, timeout=5).ok is is_same
             except UnmatchedRequestError:
                 assert not is_same
-
-
-def test_bundled_cassette_plays_from_a_zip_file(
-    tmp_path: Path, cassettes: Cassettes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with zipfile.ZipFile(tmp_path / "package.zip", "w") as archive:
-        archive.writestr("cassettes/zipped.yaml", read_shipped_text("cassettes/created.yaml"))
-    folder = zipfile.Path(tmp_path / "package.zip", "cassettes/")
-    for module in ("pytest_veeqo_alloc.spec.loader", "pytest_veeqo_alloc.recording.paths"):
-        monkeypatch.setattr(f"{module}.shipped_folder", lambda name: folder)
-    with cassettes.use("zipped") as player:
-        assert len(player.stored) == 1
 
 
 def test_cassette_of_vcr_for_ruby_is_played_and_not_extended(tmp_path: Path, cassettes: Cassettes) -> None:

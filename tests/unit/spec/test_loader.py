@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
+import io
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -161,3 +164,19 @@ def test_missing_package_data_is_explained(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(Path, "is_dir", lambda path: False)  # as a fake file system has it
     with pytest.raises(FileNotFoundError, match="in a test with a fake file system, add the real folder to it"):
         shipped_folder("schemas")
+
+
+def test_package_data_is_found_under_a_fake_file_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise FileNotFoundError
+
+    text = read_shipped_text("schemas/request.json")
+    for module, names in (builtins, ["open"]), (io, ["open"]), (os, ["open", "stat", "listdir", "scandir"]):
+        for name in names:
+            monkeypatch.setattr(module, name, refuse)
+    assert read_shipped_text("schemas/request.json") == text
+
+
+def test_missing_file_of_the_package_is_explained() -> None:
+    with pytest.raises(FileNotFoundError, match=r"none\.json, a part of pytest-veeqo-alloc, is missing: install the"):
+        read_shipped_text("schemas/none.json")
