@@ -131,7 +131,7 @@ def check_bytes(side: Side, raw: bytes | None, tables: Tables) -> Body:
     return _typed_body(side, raw, tables) or check_reading(side, read(raw), tables)
 
 
-def check_content(side: Side, message: Request | Response, tables: Tables) -> Body:
+def check_message(side: Side, message: Request | Response, tables: Tables) -> Body:
     """Return the body of *message*, decompressed, with all its breaches. *side* is `request` or `response`."""
     raw = decode_content_or_empty(message.body, message.headers)
     return _typed_body(side, raw, tables) or check_reading(side, read_content(message), tables)
@@ -188,7 +188,7 @@ class ParsedRequest:
     @classmethod
     def of(cls, request: Request, tables: Tables) -> Self:
         """Parse the path and the body of *request*, which may be a call of any operation."""
-        return cls(request, tables.operation.order_segment(request.url), check_content("request", request, tables))
+        return cls(request, tables.operation.order_segment(request.url), check_message("request", request, tables))
 
 
 def examine(
@@ -199,8 +199,9 @@ def examine(
     request, response = interaction.request, interaction.response
     if request is not None and parsed is None:
         parsed = ParsedRequest.of(request, tables)
-    is_answer = response is not None and response.is_success
-    response_body = check_content("response", response, tables) if response is not None and is_answer else None
+    response_body = None
+    if response is not None and response.is_success:
+        response_body = check_message("response", response, tables)
     is_broken = context.broken_request or context.skips_request
     sent = [] if parsed is None or context.skips_request else _request(parsed, tables, context)
     if parsed is not None and not is_broken:
