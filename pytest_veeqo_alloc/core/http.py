@@ -13,7 +13,7 @@ from typing import Any
 Headers = tuple[tuple[str, str], ...]
 
 EXCHANGE_HEADER = "X-Veeqo-Alloc-Exchange"
-"""The header with the id that a cassette gives to each response that it plays. Other responses do not have it."""
+"""The name of a header that only responses played from a cassette have. Its value is an id of the response."""
 
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105  # a grammar rule, not a secret
 """A regular expression for a token (RFC 9110 section 5.6.2), such as a method or a header name."""
@@ -178,7 +178,7 @@ def decode_content_or_empty(body: bytes | None, headers: Headers) -> bytes:
 
 
 def is_text(body: bytes) -> bool:
-    """Return whether *body* is text: UTF-8, or long, without control characters. Compressed data is not."""
+    """Return whether *body* is text, not compressed data: it has no control characters, and is UTF-8 or long."""
     if len(body.translate(None, _CONTROL)) < len(body):
         return False
     try:

@@ -40,7 +40,7 @@ def generalise(pointer: str) -> str:
 
 
 def locate(document: Any, pointer: str) -> tuple[Any, Any]:
-    """Return the parent (object or array) and the last key of *pointer*. Raise LookupError if there is no parent."""
+    """Return the container (object or array) and the last key of *pointer*. Raise LookupError without a container."""
     *parents, last = split(pointer)
     for token in parents:
         document = document[_key(document, token)]

@@ -53,7 +53,7 @@ RULES_OF_STAGE: Mapping[str, tuple[str, ...]] = {
     "sequence": (*SEQUENCE_RULES, "unknown-call"),
     **{f"suite {rule}": (rule,) for rule in SUITE_RULES},
 }
-"""The rules of each stage. A check evaluates them once if it reaches the stage: "response JSON" needs a JSON body."""
+"""The rules of each stage of a check. A check that reaches a stage evaluates the rules of this stage once."""
 
 FIELDS_OF_RULE: Mapping[str, tuple[str, ...]] = {
     "line-item-shape": ("request allocation.line_items_attributes",),
@@ -89,7 +89,7 @@ VALUES_OF_RULE: Mapping[str, str] = {
     "datetime-format": "is_datetime",
     "negative-amount": "is_amount",
 }
-"""The rules about single values, each with an attribute of `Field`. The attribute is true if the rule applies."""
+"""For each rule about single values, an attribute of `Field`. The rule applies to fields with a true attribute."""
 
 FieldTrees = Mapping[BodySide, Node]
 """Two trees of documented fields, keyed by side: one for request bodies, one for response bodies."""

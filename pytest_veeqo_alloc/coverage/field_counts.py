@@ -65,7 +65,7 @@ def build_field_tree(shape: Shape, pointer: str = "") -> Node:
 
 
 Counts = dict[str, int]
-"""Counts by key. A dict and not a Counter: each check creates several, and a Counter takes ten times as long."""
+"""Counts by key. Each check creates several dicts, and creating a Counter would take ten times as long."""
 
 
 def bump(counts: Counts, key: str, by: int = 1) -> None:
@@ -76,7 +76,7 @@ def bump(counts: Counts, key: str, by: int = 1) -> None:
 def bump_limited(counts: Counts, key: str, words: int, by: int) -> str:
     """Add *by* to the count of *key*. Return *key*, which is shortened if it is new and *counts* is full.
 
-    A short key consists of the first *words* words of *key* and of `OTHERS`. `MAX_NAMES` keys make *counts* full.
+    A shortened key consists of the first *words* words of *key*, then `OTHERS`. *counts* is full at `MAX_NAMES` keys.
     """
     if key not in counts and len(counts) >= MAX_NAMES:
         key = " ".join((*key.split(" ", words)[:words], OTHERS))
@@ -105,7 +105,7 @@ class BodyCounts:
 
     conforming: Counts = field(default_factory=dict)  # bodies with the documented structure; key: a number per counter
     walked: Counts = field(default_factory=dict)  # objects in all other bodies; key: POINTER
-    departures: Counts = field(default_factory=dict)  # absent members and wrong types in them; key: KIND POINTER
+    departures: Counts = field(default_factory=dict)  # absent members, other types in `walked`; key: KIND POINTER
     undocumented: Counts = field(default_factory=dict)  # undocumented members; key: KIND POINTER
 
     def add(self, other: BodyCounts) -> None:

@@ -17,7 +17,7 @@ from pytest_veeqo_alloc.coverage.collector import ORIGINS, Coverage, Origin, cov
 
 
 class CheckEvent(NamedTuple):
-    """The event that a listener receives for one check."""
+    """An event about one check."""
 
     origin: Origin | None  # None: derive the origin from the `Server` header of the response
     interaction: Interaction | None  # None if only a body, or a sequence of interactions, was checked
@@ -26,11 +26,11 @@ class CheckEvent(NamedTuple):
 
 
 class Listener(Protocol):
-    """An object that receives an event for every check that an engine makes."""
+    """An object that receives an event for every check of an engine."""
 
     @property
     def counts(self) -> bool:
-        """Whether this listener counts coverage. If not, it gets no events about calls of servers and cassettes."""
+        """Whether this listener counts coverage. If not, servers and cassettes send no events to it."""
 
     def on_check(self, event: CheckEvent) -> None:
         """Handle the event for one check."""

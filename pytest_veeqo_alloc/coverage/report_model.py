@@ -25,7 +25,7 @@ def build_report(
     trees: FieldTrees,
     pack_deviations: Container[Deviation],
 ) -> Document:
-    """Build the report on *run*. *counted* is its coverage by origin. *pack_deviations* are never stale."""
+    """Build the report on *run*. *counted* is the coverage by origin. *pack_deviations* are never reported as stale."""
     origins = {origin: _origin_row(seen, settings, trees) for origin, seen in counted.items() if seen.interactions}
     rows = _deviation_rows(settings.deviations, pack_deviations, counted.values(), origins, trees)
     return {"format": FORMAT, "version": VERSION, "runs": [{**run, "origins": origins, "deviations": list(rows)}]}
@@ -200,7 +200,7 @@ class Drift(NamedTuple):
 
 
 def find_drift(report: Mapping[str, Any], field_trees: FieldTrees) -> dict[Drift, tuple[int, int]]:
-    """Map each difference from the documentation to (occurrences, objects checked). Objects are 0 if unknown."""
+    """Map each difference from the documentation to its count and the number of objects checked (0 if unknown)."""
     found: dict[Drift, tuple[int, int]] = {}
     for origin, totals in totals_by_origin(report).items():
         for (side, pointer), kinds in totals.undocumented.items():

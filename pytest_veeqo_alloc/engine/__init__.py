@@ -67,7 +67,7 @@ class Engine:
         self.settings = Settings(profile, severities(profile, rules), index, show_values)
 
     def with_listener(self, listener: Listener | None) -> Self:
-        """Return a copy of this engine that sends its events to *listener*. If *listener* is None, it sends none."""
+        """Return a copy of this engine. The copy sends its events to *listener* (None: it sends no events)."""
         other = copy.copy(self)
         other.listener = listener
         return other
@@ -101,7 +101,7 @@ class Engine:
     def evaluate_served(
         self, request: Request, keys: Iterable[str], *others: Engine, parsed: ParsedRequest | None = None
     ) -> list[Findings]:
-        """Check *request* to a server with the API keys *keys*. Return findings of this engine, then of *others*."""
+        """Check *request* to a server with the API keys *keys*. Return findings by this engine, then by *others*."""
         raw = examine(Interaction(request), tables(), CheckContext(known_keys=tuple(keys), watched=True), parsed)
         return [to_findings(raw, tables(), engine.settings) for engine in (self, *others)]
 
@@ -111,11 +111,11 @@ class Engine:
         return to_findings(RawResult([("request", breach, None) for breach in breaches]), tables(), self.settings)
 
     def lint(self, interaction: Interaction) -> Findings:
-        """Return a finding for each probable secret in *interaction*. Its operation may be undocumented."""
+        """Return a finding for each probable secret in *interaction*, whether its operation is documented or not."""
         return self.file_findings(secret_breaches(interaction))
 
     def file_findings(self, breaches: Iterable[Breach]) -> Findings:
-        """Convert *breaches* to findings. All breaches are of rules about files, such as `cassette-secret`."""
+        """Convert *breaches* of file rules, such as `cassette-secret`, to findings."""
         return to_findings(RawResult([("file", breach, None) for breach in breaches]), tables(), self.settings)
 
     def merge(self, several: Iterable[Findings]) -> Findings:
@@ -125,14 +125,14 @@ class Engine:
         return Findings(tuple(chain.from_iterable(listed)), tuple(accepted), self.profile, tables().operation.name)
 
     def raise_for_errors(self, findings: Findings) -> Findings:
-        """Return *findings* unchanged. Raise ContractViolation if they contain a finding with the severity "error"."""
+        """Raise ContractViolation if *findings* contain an error. Otherwise, return *findings* unchanged."""
         __tracebackhide__ = True
         if not findings.ok:
             raise self.violation(findings)
         return findings
 
     def violation(self, findings: Findings) -> ContractViolation:
-        """Return an exception for *findings*. It has a hint if every response error is a known deviation."""
+        """Return the exception for *findings*, including the result of `hint`."""
         return ContractViolation(findings, self.hint(findings))
 
     def hint(self, findings: Findings) -> str:
@@ -147,7 +147,7 @@ class Engine:
         return self.listener is not None and self.listener.counts
 
     def publish(self, origin: Origin, interaction: Interaction, findings: Findings, context: CheckContext) -> None:
-        """Send an event about *interaction* to the listener. *findings* are the result of an earlier `evaluate`."""
+        """Send an event about *interaction* to the listener. *findings* come from an earlier call of `evaluate`."""
         self._publish(origin, examine(interaction, tables(), context), findings)
 
     def check_behaviour(
@@ -169,7 +169,7 @@ class Engine:
         return findings
 
     def publish_findings(self, origin: Origin, findings: Findings) -> None:
-        """Send an event with *findings* about a sequence of interactions. Each interaction also has its own event."""
+        """Send an event with *findings* about a sequence of requests. Each request also has an event of its own."""
         if self.listener is not None and len(findings):
             self.listener.on_check(CheckEvent(origin, None, findings, lambda test_id: coverage_of_findings(findings)))
 

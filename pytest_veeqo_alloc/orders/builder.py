@@ -76,7 +76,7 @@ def _example_shapes() -> Templates:
 
 
 def _templates(story: Story, leaves: Leaves) -> Templates:
-    """Map each object type to a template for such objects in *story*. The templates share values with a cache."""
+    """Map each object type to a template for *story*. Do not change the templates: they share values with a cache."""
     templates = dict(_example_shapes())
     for (shape, name), value in leaves.items():
         if name not in templates.get(shape, {}):

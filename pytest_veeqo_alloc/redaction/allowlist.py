@@ -63,7 +63,7 @@ _VERSION = re.compile(r"v[0-9]{1,2}")
 
 
 def allowed_text(name: str, text: str) -> str | None:
-    """Return *text* if it may be shown as the value of *name*, otherwise None. A long fraction of a second is cut."""
+    """Return *text* if it may be shown as the value of *name*, otherwise None. Remove a long fraction of a second."""
     if is_allowed_text(name, text):
         return text
     shortened = _LONG_FRACTION.sub("", text)  # a long fraction of a second could be a secret number
@@ -89,7 +89,7 @@ def is_allowed_segment(segment: str) -> bool:
 
 
 def is_plain_name(name: str) -> bool:
-    """Return whether *name* consists of words with few digits. Such a name may be shown."""
+    """Return whether *name* consists of words with few digits, such as `address2`. Such a name may be shown."""
     return len(name) <= _MAX_NAME and _WORD.fullmatch(name) is not None
 
 

@@ -1,4 +1,4 @@
-"""Placeholders for secret values. A placeholder has the type and format of the original value. It ends in a counter."""
+"""Placeholders for secret values. A placeholder has the type and format of the original value, and has a counter."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def print_error(sentence: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """The findings about one body or interaction. `source` is the file with the entry, such as `orders.yaml#2`."""
+    """The findings about one body or interaction. `source` is the file and the entry in it: `orders.yaml#2`."""
 
     file: str
     source: str
@@ -88,7 +88,7 @@ _PROPERTY = _MESSAGE | str.maketrans({":": "%3A", ",": "%2C"})
 
 
 def github_lines(run: CheckRun) -> Iterator[str]:
-    """Yield a workflow command for each finding (`::error` or `::warning`) and each unreadable file (`::error`)."""
+    """Yield a GitHub workflow command for each finding (`::error` or `::warning`) and unreadable file (`::error`)."""
     for result in run.checked:
         entry = f" of {result.source}" if result.source != result.file else ""
         for finding in result.findings:
@@ -123,7 +123,7 @@ def _header(name: str, value: str, shown_keys: Collection[str]) -> str:
 
 
 def _printed(body: bytes) -> tuple[str, str]:
-    """Return a shell command that prints *body*, and its argument. If curl can take the argument, the command is empty.
+    """Return a command for printing *body*, and the argument. The command is empty if curl can take the argument.
 
     Curl takes at most 128 KB and no NUL byte in an argument. The shell's own `printf` has no such limits.
     """
@@ -189,7 +189,7 @@ def _deviation_lines(run: RunReport) -> Iterator[str]:
 
 
 def comparison_lines(comparison: ReportComparison) -> Iterator[str]:
-    """Yield a line for each new drift and for each drift that is gone, then notes on lost coverage, then counts."""
+    """Yield a line for each new drift, a line for each drift that is gone, notes on lost coverage, and counts."""
     for change, drifts in (("new", comparison.new), ("gone", comparison.gone)):
         for drift in sorted(drifts):
             yield printable(f"{change}: {drift.side} {drift.pointer}: {drift.what}, from the {drift.origin}")

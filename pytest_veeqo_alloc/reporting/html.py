@@ -42,7 +42,7 @@ class Leaf:
 
 @dataclass(slots=True)
 class Branch:
-    """A documented object on the HTML page. The counts include the fields of nested objects."""
+    """A documented object on the HTML page. `fields`, `seen` and `drifted` also count the fields of nested objects."""
 
     fields: int
     leaves: list[Leaf] = field(default_factory=list)

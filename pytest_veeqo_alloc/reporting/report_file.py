@@ -82,7 +82,7 @@ def load(path: str) -> Document:
     except OSError as error:
         raise ValueError(f"the report {path!a} cannot be read: {error.strerror}") from None
     if len(data) > _MAX_BYTES:
-        raise ValueError(f"{path!a}: too large for a report")
+        raise ValueError(f"{path!a}: larger than 200 MB, so not a report")
     try:
         report: Document = json.loads(data)
     except (ValueError, RecursionError):

@@ -74,7 +74,7 @@ def validate_side(side: str) -> None:
 
 
 def load_schema(side: BodySide, profile: str | None = None) -> dict[str, Any]:
-    """Return a new copy of the JSON Schema (2020-12) for bodies. *side* is "request" or "response".
+    """Return a new copy of the JSON Schema (2020-12) of one body. *side* is "request" or "response".
 
     Without a profile, this is the bundled schema, which accepts undocumented members. With a profile, the schema
     rejects a body if and only if the body breaks a structural rule with the severity "error" in that profile. Raise
@@ -218,7 +218,7 @@ def openapi_document(profile: str | None = None) -> dict[str, Any]:
 
 
 def _moved(part: Any, names: dict[str, str]) -> Any:
-    """Convert *part* of a JSON Schema for the OpenAPI document. *names* maps references to names of its schemas."""
+    """Convert *part* of a JSON Schema for use in OpenAPI. *names* maps `$ref` values to names of OpenAPI schemas."""
     if isinstance(part, list):
         return [_moved(item, names) for item in part]
     if not isinstance(part, dict):

@@ -42,7 +42,7 @@ class Broken:
 
 
 Mutation = Callable[[st.DrawFn, Payload], tuple[Any, str]]
-"""A function that makes a valid body break one rule. It returns the changed body and the JSON pointer of the error."""
+"""A function that makes a valid body break one rule. It returns the changed body and the JSON Pointer of the error."""
 
 
 def invalid_allocation_requests() -> st.SearchStrategy[Broken]:
@@ -57,7 +57,7 @@ def invalid_allocation_responses() -> st.SearchStrategy[Broken]:
 
 @st.composite
 def broken_payloads(draw: st.DrawFn, valid: st.SearchStrategy[Payload], mutations: Mapping[str, Mutation]) -> Broken:
-    """Draw a valid body and make it break one rule. *mutations* maps a rule id to the function that breaks the rule."""
+    """Draw a valid body, and break one rule in it. *mutations* maps each rule id to a function that breaks the rule."""
     # Draw the rule last: Hypothesis tends to keep its first draws, and would otherwise try only a few rules.
     payload = draw(valid)
     rule = draw(st.sampled_from(list(mutations)))
@@ -78,7 +78,7 @@ Matches = Callable[[Member], bool]
 
 
 def draw_member(draw: st.DrawFn, side: BodySide, body: Payload, matches: Matches) -> Member:
-    """Draw a documented field of *body*. Only fields for which *matches* returns true are drawn."""
+    """Draw a documented field of *body*. *matches* says which fields may be drawn."""
 
     def below(owner: Any, shape: Shape, pointer: str) -> Iterator[Member]:
         for field in shape.fields.values():

@@ -62,7 +62,7 @@ def _requests(
 def _requests_of_near_ids(
     draw: st.DrawFn, warehouses: st.SearchStrategy[int], fewest: int, most: int, max_quantity: int, step: int
 ) -> Payload:
-    """Generate a request body. Its sellable ids are close to each other, since a single draw of all ids is fast."""
+    """Generate a request body. Its sellable ids are at most 256 apart, so that a single draw yields all of them."""
     first = draw(st.integers(min_value=1, max_value=LARGEST_ID - 256 * most)) - step
     steps_and_sizes = draw(st.binary(min_size=2 * fewest, max_size=2 * most))
     offsets = accumulate(step + byte for byte in steps_and_sizes[::2])

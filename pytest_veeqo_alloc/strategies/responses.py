@@ -228,7 +228,7 @@ def observed_values(codes: bytes) -> dict[str, Any]:
 
 
 def _observed_value(pointer: str, code: int) -> Any:
-    """Return a value for the member at *pointer*, of a JSON type that the live API returned. *code* selects it."""
+    """Return a value for the member at *pointer*. *code* selects one of the JSON types that the live API returned."""
     types, name = observed_types("added", "earlier", "untyped", "arrays", "members")[pointer], split(pointer)[-1]
     json_type = types[code % len(types)]
     if json_type == "object":

@@ -170,7 +170,7 @@ ANSWER_VARIATIONS = tuple(variation for variation in VARIATIONS if variation not
 """The variations that keep the warehouse, the sellables and the quantities of a given request."""
 _UNBALANCED = (_infinite_stock, _earlier_allocation, *_INCOMPLETE)
 BALANCED_VARIATIONS = tuple(variation for variation in VARIATIONS if variation not in _UNBALANCED)
-"""The variations that keep every field that an arithmetic rule uses."""
+"""The variations after which an order still contains every field that an arithmetic rule uses."""
 
 
 def draw_story(
