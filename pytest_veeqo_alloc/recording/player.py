@@ -127,7 +127,11 @@ def request_of(request: Any) -> Request:
     members = body.values() if isinstance(body, dict) else ()
     if any(isinstance(value, (dict, list)) for value in members) and "content-type" not in request.headers:
         headers = (*headers, ("Content-Type", "application/json"))
-    return Request(request.method, _with_brackets(request.uri), headers, _body_bytes(body))
+    url = _with_brackets(request.uri)
+    try:
+        return Request(request.method, url, headers, _body_bytes(body))
+    except TypeError:  # a form or a payload of aiohttp, which can be read only once
+        return Request(request.method, url, headers, None, is_body_known=False)
 
 
 def _with_brackets(url: str) -> str:
@@ -150,7 +154,10 @@ def response_of(response: Any) -> Response:
 
 
 def _body_bytes(body: Any) -> bytes | None:
-    """Return *body* as bytes. A client passes bytes, a string, a list of chunks or, with aiohttp, a JSON value."""
+    """Return *body* as bytes. A client passes bytes, a string, a list of chunks or, with aiohttp, a JSON value.
+
+    Raise TypeError for any other body.
+    """
     if isinstance(body, str):
         body = body.encode()
     elif isinstance(body, list) and all(isinstance(chunk, bytes) for chunk in body):

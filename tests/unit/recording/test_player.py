@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import gzip
+import io
 import json
 import logging
 import runpy
@@ -390,6 +391,24 @@ def test_allowed_host_can_be_called_besides_the_cassette(
         socket.create_connection(("localhost", int(port)), timeout=5),
     ):
         pass
+
+
+@pytest.mark.parametrize("kind", ["form", "upload", "payload"])
+def test_body_that_aiohttp_reads_only_once_is_played_and_not_checked(kind: str, cassettes: Cassettes) -> None:
+    form = aiohttp.FormData()
+    form.add_field("file", io.BytesIO(b"x") if kind == "upload" else "x", filename="a" if kind == "upload" else None)
+
+    async def call() -> int:
+        data = aiohttp.JsonPayload(BODY) if kind == "payload" else form
+        async with aiohttp.ClientSession() as session, session.post(URL, data=data, headers=HEADERS) as response:
+            return response.status
+
+    with cassettes.use("created") as player:
+        assert asyncio.run(call()) == 201
+    (played,) = player.interactions
+    assert played.request is not None
+    assert (played.request.body, played.request.is_body_known) == (None, False)
+    assert "body-missing" not in {finding.rule for finding in cassettes.findings}
 
 
 def pair_over_loopback(*_: object) -> tuple[socket.socket, socket.socket]:
