@@ -70,31 +70,31 @@ class Contract:
         return self._engine.check(interaction, expecting(statuses, interaction.response))
 
     def check_body(self, side: BodySide, value: Any) -> Findings:
-        """Return the findings in *value*, a body as parsed JSON, or as text or bytes. *side* is `request` or `response`."""
+        """Return the findings in *value*, a body: parsed JSON, text or bytes. *side* is `request` or `response`."""
         return self._engine.check_body(side, value)
 
     def validate(
         self, interaction: Interaction, *, expect_status: Statuses = None, broken_request: bool = False
     ) -> Findings:
-        """Return what `check` returns for these arguments. Raise ContractViolation if a finding is an error."""
+        """Return what `check` returns for these arguments. Raise ContractViolation if it finds an error."""
         __tracebackhide__ = True
         found = self.check(interaction, expect_status=expect_status, broken_request=broken_request)
         return self._engine.raise_for_errors(found)
 
     def validate_request(self, request: Any) -> Findings:
-        """Return what `check_request` returns for *request*. Raise ContractViolation if a finding is an error."""
+        """Return what `check_request` returns for *request*. Raise ContractViolation if it finds an error."""
         __tracebackhide__ = True
         return self._engine.raise_for_errors(self.check_request(request))
 
     def validate_response(
         self, response: Any, *, expect_status: Statuses = None, body: bytes | str | None = None
     ) -> Findings:
-        """Return what `check_response` returns for these arguments. Raise ContractViolation if a finding is an error."""
+        """Return what `check_response` returns for these arguments. Raise ContractViolation if it finds an error."""
         __tracebackhide__ = True
         return self._engine.raise_for_errors(self.check_response(response, expect_status=expect_status, body=body))
 
     def validate_body(self, side: BodySide, value: Any) -> Findings:
-        """Return what `check_body` returns for these arguments. Raise ContractViolation if a finding is an error."""
+        """Return what `check_body` returns for these arguments. Raise ContractViolation if it finds an error."""
         __tracebackhide__ = True
         return self._engine.raise_for_errors(self.check_body(side, value))
 

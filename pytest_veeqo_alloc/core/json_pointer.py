@@ -30,7 +30,7 @@ def split(pointer: str) -> list[str]:
 
 
 def is_index(token: str) -> bool:
-    """Return whether *token* can be an array index."""
+    """Return whether *token*, a part of a pointer, can be an array index."""
     return token.isdigit() and token.isascii() and len(token) < 20
 
 

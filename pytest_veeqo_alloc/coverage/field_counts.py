@@ -120,7 +120,7 @@ class BodyCounts:
         bump(self.conforming, " ".join(map(str, counts)))
 
     def count(self, members: dict[str, Any], node: Node, keys: Iterable[str] = ()) -> None:
-        """Count *members*, an object at *node*, and objects inside it. Mask names that may contain secrets or *keys*."""
+        """Count *members*, an object at *node*, and objects in it. Mask names that may contain secrets or *keys*."""
         bump(self.walked, node.pointer)
         for place in node.places:
             if place.name not in members:

@@ -104,7 +104,7 @@ def _has_random(text: str) -> bool:
 
 
 def _is_random(token: str) -> bool:
-    """Return whether *token* looks random: its digits, lower case and upper case alternate more often than in words."""
+    """Return whether *token* looks random: it changes between digits, lower and upper case more often than words do."""
     if re.fullmatch(UUID, token) or is_placeholder(token) or sum(character.isdigit() for character in token) < 2:
         return False
     kinds = [0 if c.isdigit() else 1 if c.islower() else 2 if c.isupper() else 3 for c in token]
@@ -144,8 +144,8 @@ def body_breaches(side: str, body: bytes) -> list[Breach]:
 def other_breaches(values: Iterable[tuple[str, str, Any, Mapping[Any, Any]]]) -> list[Breach]:
     """Return a `cassette-secret` breach for every probable secret in *values*: (pointer, name, value, parent object).
 
-    In a HAR file, a cookie or parameter is an object with the members `name` and `value`. Then the content of `name`
-    is the name of the value.
+    If a parent has the members `name` and `value`, as a cookie in a HAR file does, the text in `name` replaces the
+    name "value".
     """
     breaches = []
     for pointer, key, value, parent in values:

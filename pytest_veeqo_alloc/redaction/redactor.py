@@ -123,7 +123,7 @@ class Redactor:
         return b"[redacted: %d bytes that are no JSON]" % len(message.body)
 
     def _value(self, value: Any, name: str, field: Field | None, fields: Fields) -> Any:
-        """Redact *value*, the value of the member *name*. *fields* are the documented members of *value*, if any."""
+        """Redact *value*, the value of the member *name*. *fields* are the documented members of *value* by name."""
         if isinstance(value, str):
             return allowed_text(name, value) or self._placeholders.text(value)
         if isinstance(value, dict):

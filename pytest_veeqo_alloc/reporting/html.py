@@ -93,7 +93,6 @@ def _branch(side: BodySide, node: Node, totals: dict[Origin, Totals], drift: dic
             branch.drifted += bool(leaf.drift)
             if place.child is not None:
                 inner = leaf.branch = descend(place.child)
-
                 branch.seen += inner.seen
                 branch.drifted += inner.drifted
         for pointer in [key for key in by_pointer if key.rpartition("/")[0] == node.pointer and key[:1] == "/"]:

@@ -21,8 +21,6 @@ from pytest_veeqo_alloc.spec.loader import PACKS, field_trees, load_deviations, 
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator as Validator
-
-
 _MAX_BYTES = 200_000_000
 _MAX_STEPS = 8
 

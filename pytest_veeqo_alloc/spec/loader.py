@@ -47,7 +47,7 @@ def shipped_folder(folder: str) -> Traversable:
 
 
 def read_shipped_text(path: str) -> str:
-    """Return the content of the bundled file *path*, such as `schemas/response.json`. Raise FileNotFoundError if missing."""
+    """Return the text of a bundled file, such as `schemas/response.json`. Raise FileNotFoundError if it is missing."""
     # What reads modules reads the real files where a test has a fake file system, and from zip files.
     for root, read in itertools.product(_ROOTS, (_read_code, getattr(__spec__.loader, "get_data", _read_code))):
         with suppress(OSError):

@@ -23,7 +23,6 @@ from pytest_veeqo_alloc.strategies.values import NEW_NAMES, NEW_VALUES, NOT_DATE
 
 _OF_TYPE: dict[str, Any] = {"string": "1", "number": 1, "boolean": True, "object": {}, "array": []}
 
-
 _LINKED = {
     "order.id", "allocation.order_id", "payment.order_id", "sellable.id", "warehouse.id", "stock_entry.sellable_id",
     "stock_entry.warehouse_id", "product.id", "main_image.product_id", "company.subscription_plan_id",
