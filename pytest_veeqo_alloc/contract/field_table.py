@@ -13,7 +13,9 @@ Schema = Mapping[str, Any]
 _KEYWORDS = frozenset({
     "$schema", "$id", "$ref", "$defs", "title", "description", "type", "properties", "required", "items", "x-rule",
 })  # fmt: skip
-_SUFFICIENT_TYPES: Mapping[JsonType | None, type] = {"string": str, "boolean": bool, None: type(None)}
+_SUFFICIENT_TYPES: Mapping[JsonType | None, type] = {
+    "string": str, "number": int, "boolean": bool, None: type(None),
+}  # fmt: skip
 _AMOUNTS = frozenset({"price", "cost_price", "price_per_unit", "delivery_cost"})
 
 
@@ -80,18 +82,22 @@ def _field(owner: str, name: str, schema: Schema, required: bool, referenced: Ca
     documented: JsonType | None = next((entry for entry in listed if entry != "null"), None)
     items = schema.get("items")
     numeric = documented == "number"
+    is_id = numeric and (name == "id" or name.endswith("_id"))
+    is_quantity = numeric and name == "quantity"
+    is_amount = numeric and (name in _AMOUNTS or (owner, name) == ("delivery_method", "cost"))
     is_datetime = documented == "string" and name.endswith("_at")
+    has_convention = is_id or is_quantity or is_amount or is_datetime
     return Field(
         name,
         documented,
         nullable="null" in listed,
         required=required,
         shape=referenced(items["$ref"]) if items else None,
-        is_id=numeric and (name == "id" or name.endswith("_id")),
-        is_quantity=numeric and name == "quantity",
-        is_amount=numeric and (name in _AMOUNTS or (owner, name) == ("delivery_method", "cost")),
+        is_id=is_id,
+        is_quantity=is_quantity,
+        is_amount=is_amount,
         is_datetime=is_datetime,
-        sufficient_type=list if items else None if is_datetime else _SUFFICIENT_TYPES.get(documented),
+        sufficient_type=list if items else None if has_convention else _SUFFICIENT_TYPES.get(documented),
     )
 
 
