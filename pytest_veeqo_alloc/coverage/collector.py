@@ -119,7 +119,7 @@ class Coverage:
             bodies.add(other.bodies[side])
 
     def add_finding(self, key: str, count: int, example: str) -> None:
-        """Add *count* to the findings with *key*. Keep only the first *example*: the exact place of one finding."""
+        """Add *count* to the number of findings with *key*. Keep the first *example* (the exact place of a finding)."""
         self.examples.setdefault(bump_limited(self.findings, key, 3, count), example)
 
     def as_row(self) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class CheckRun:
 
 
 def terminal_lines(run: CheckRun) -> Iterator[str]:
-    """Yield the results with errors in full, then one line per rule for other warnings, then a line of counts."""
+    """Yield each result that has errors, then one line per rule for the warnings in other results, then counts."""
     by_rule: dict[str, list[str]] = {}
     for result in run.checked:
         if not result.findings.ok:

@@ -101,10 +101,10 @@ def _distinct_ids(name: str, ids: Collection[int]) -> Sequence[int]:
     if isinstance(ids, (str, bytes)) or not isinstance(ids, Collection):
         raise InvalidArgument(f"{expected}, not {type(ids).__name__}")
     if not ids:
-        raise InvalidArgument(f"{expected}; it is empty")
+        raise InvalidArgument(f"{expected}; {name} is empty")
     for value in (ids[0], ids[-1]) if isinstance(ids, range) else ids:
         if not _is_integer(value):
-            raise InvalidArgument(f"{expected}; it contains {_short(value)}")
+            raise InvalidArgument(f"{expected}; {name} contains {_short(value)}")
     return ids if isinstance(ids, range) else list(dict.fromkeys(ids))
 
 
