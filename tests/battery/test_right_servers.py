@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 from battery.frameworks import FRAMEWORKS, in_flask, in_http_server
 from battery.shop import KEY, RejectedError, Reply, Shop, StatelessShop
+from pytest_veeqo_alloc import serve_fake
 
 SUITE = "pytest_veeqo_alloc.conformance"
 POOL = "".join(
@@ -119,6 +120,12 @@ def test_server_with_other_choices_passes(kind: type[Shop], profile: str, pytest
         result = run_suite(pytester, url, *ANY, profile=profile)
     assert result.ret == 0
     assert "skipped" not in result.parseoutcomes()
+
+
+def test_fake_with_default_policy_passes_twice(pytester: pytest.Pytester) -> None:
+    with serve_fake(api_key=KEY) as server:
+        assert_passes_twice(pytester, server.url, *ANY)
+        server.reset()  # discard the findings about broken requests
 
 
 def test_server_passes_the_strict_profile(pytester: pytest.Pytester) -> None:

