@@ -24,6 +24,8 @@ def respond(environ):
         return error(405, "Method not allowed")
     if environ.get("HTTP_X_API_KEY") != KEY:
         return error(401, "You're not authorized")
+    if "HTTP_TRANSFER_ENCODING" in environ:
+        return error(411, "Send a Content-Length")  # WSGI has no end of a body without one
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     if not Contract("strict").check_body("request", body).ok:
         return error(422, "Invalid request")
