@@ -123,9 +123,9 @@ def _header(name: str, value: str, shown_keys: Collection[str]) -> str:
 
 
 def _printed(body: bytes) -> tuple[str, str]:
-    """Return a command for printing *body*, and the argument. The command is empty if curl can take the argument.
+    """Return a shell command that prints *body*, and the quoted argument of the command.
 
-    Curl takes at most 128 KB and no NUL byte in an argument. The shell's own `printf` has no such limits.
+    The command is empty if curl can take the argument: at most 128 KB and no NUL byte. `printf` has no such limits.
     """
     try:
         text = body.decode()

@@ -31,7 +31,7 @@ PACKS = ("observed",)  # the bundled packs of deviations
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _ROOTS = (os.path.join(_PACKAGE, "_shipped"), os.path.dirname(_PACKAGE))
-"""The folders of the bundled files: in a wheel, and in a checkout."""
+"""The folders that may contain the bundled files: that of a wheel, and that of a checkout."""
 
 _OPENAPI_NAMES: dict[BodySide, str] = {"request": "allocation_request", "response": "order"}
 _NOT_IN_OPENAPI = ("$schema", "$id", "$defs", "x-rule")
@@ -48,7 +48,7 @@ def shipped_folder(folder: str) -> Traversable:
 
 def read_shipped_text(path: str) -> str:
     """Return the text of a bundled file, such as `schemas/response.json`. Raise FileNotFoundError if it is missing."""
-    # What reads modules reads the real files where a test has a fake file system, and from zip files.
+    # The functions that Python loads modules with read the real files under a fake file system, and zip files.
     for root, read in itertools.product(_ROOTS, (_read_code, getattr(__spec__.loader, "get_data", _read_code))):
         with suppress(OSError):
             return str(read(os.path.join(root, *path.split("/"))), "utf-8")
@@ -62,8 +62,8 @@ def _read_code(path: str) -> bytes:
 
 def _missing(path: str) -> FileNotFoundError:
     return FileNotFoundError(
-        f"{path}, a part of pytest-veeqo-alloc, is missing: install the package again or, in a test with a fake file "
-        "system, add the real folder to it"
+        f"pytest-veeqo-alloc has no file or folder {path}: install the package again, or, if the test uses a fake file "
+        "system, add the real folder to that file system"
     )
 
 

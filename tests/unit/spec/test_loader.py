@@ -161,8 +161,8 @@ def test_deviations_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
 
 
 def test_missing_package_data_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "is_dir", lambda path: False)  # as a fake file system has it
-    with pytest.raises(FileNotFoundError, match="in a test with a fake file system, add the real folder to it"):
+    monkeypatch.setattr(Path, "is_dir", lambda path: False)  # as under a fake file system
+    with pytest.raises(FileNotFoundError, match="add the real folder to that file system"):
         shipped_folder("schemas")
 
 
@@ -178,5 +178,5 @@ def test_package_data_is_found_under_a_fake_file_system(monkeypatch: pytest.Monk
 
 
 def test_missing_file_of_the_package_is_explained() -> None:
-    with pytest.raises(FileNotFoundError, match=r"none\.json, a part of pytest-veeqo-alloc, is missing: install the"):
+    with pytest.raises(FileNotFoundError, match=r"no file or folder .*none\.json: install the package again"):
         read_shipped_text("schemas/none.json")
