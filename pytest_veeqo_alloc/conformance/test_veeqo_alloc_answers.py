@@ -11,8 +11,8 @@ from pytest_veeqo_alloc.conformance.server_under_test import (
     follows,
     response_of,
 )
-from pytest_veeqo_alloc.contract.allocations import existing_allocations
-from pytest_veeqo_alloc.contract.arithmetic import Object, as_object, number, objects_in
+from pytest_veeqo_alloc.contract.allocations import Object, as_object, existing_allocations, objects_in
+from pytest_veeqo_alloc.contract.arithmetic import number
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.json_reader import read
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, SUITE_RULES

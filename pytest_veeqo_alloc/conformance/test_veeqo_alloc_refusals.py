@@ -20,7 +20,7 @@ from pytest_veeqo_alloc.conformance.server_under_test import (
     follows,
     response_of,
 )
-from pytest_veeqo_alloc.contract.arithmetic import as_object
+from pytest_veeqo_alloc.contract.allocations import as_object
 from pytest_veeqo_alloc.contract.json_reader import read
 from pytest_veeqo_alloc.core.http import Headers, Interaction
 from pytest_veeqo_alloc.live.permission import PoolOrder

@@ -15,8 +15,14 @@ from pytest_veeqo_alloc.conformance.server_under_test import (
     follows,
     response_of,
 )
-from pytest_veeqo_alloc.contract.allocations import allocated_units, requested_allocation
-from pytest_veeqo_alloc.contract.arithmetic import as_object, number, objects_in, sellable_id_of
+from pytest_veeqo_alloc.contract.allocations import (
+    allocated_units,
+    as_object,
+    objects_in,
+    requested_allocation,
+    sellable_id_of,
+)
+from pytest_veeqo_alloc.contract.arithmetic import number
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.json_reader import read
 from pytest_veeqo_alloc.core.http import Interaction

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
-from pytest_veeqo_alloc.contract.arithmetic import (
-    SELLABLE_ID,
-    Object,
-    as_object,
-    number,
-    objects_in,
-    quantities,
-    sellable_id_of,
-)
+from pytest_veeqo_alloc.contract.arithmetic import SELLABLE_ID, number, quantities
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.json_reader import Reading, read
 from pytest_veeqo_alloc.contract.structure import wrapped_allocation
@@ -25,6 +17,7 @@ from pytest_veeqo_alloc.core.text import describe_number
 
 _REQUESTED_SELLABLE_ID = attrgetter("sellable_id")
 
+Object = dict[str, Any]
 Units = dict[int, float]  # quantities by sellable id
 Quantities = dict[float, float]  # the same, with ids as a body has them
 
@@ -123,6 +116,24 @@ def allocated_units(body: bytes | None) -> Quantities | None:
                 return None
             total[sellable] = total.get(sellable, 0) + quantity
     return total
+
+
+def as_object(value: Any) -> Object:
+    """Return *value* if it is a JSON object, otherwise an empty object."""
+    return value if isinstance(value, dict) else {}
+
+
+def objects_in(parent: Mapping[str, Any], name: str, pointer: str) -> Iterator[tuple[str, Object]]:
+    """Yield the pointer and the value of each object in the array `parent[name]`. *pointer* is that of *parent*."""
+    items = parent.get(name)
+    for index, item in enumerate(items if isinstance(items, list) else ()):
+        if isinstance(item, dict):
+            yield f"{pointer}/{name}/{index}", item
+
+
+def sellable_id_of(line: Mapping[str, Any]) -> Any:
+    """Return the sellable id in *line*, a parsed line item from a response."""
+    return as_object(line.get("sellable")).get("id")
 
 
 def _nested_objects(value: Any) -> Iterator[Object]:

@@ -7,7 +7,7 @@ below any other number.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from typing import Any
 
@@ -20,7 +20,6 @@ _LARGEST = 1e150  # the product of two numbers below this limit fits a double
 ONLY_VARIANT = "Default"
 """The `title` of the only variant of a product. Its `sellable_title` is empty."""
 
-Object = dict[str, Any]
 Add = Callable[[Breach], None]
 
 
@@ -58,29 +57,11 @@ SELLABLE_ID = attrgetter("sellable.id")
 """Returns the sellable id in the content of a line item from a response."""
 
 
-def sellable_id_of(line: Mapping[str, Any]) -> Any:
-    """Return the sellable id in *line*, a parsed line item from a response."""
-    return as_object(line.get("sellable")).get("id")
-
-
 def number(value: Any) -> float | None:
     """Return *value* if it is a number between -1e150 and 1e150, otherwise None."""
     if type(value) in (int, float) and -_LARGEST < value < _LARGEST:
         return value  # type: ignore[no-any-return]  # the type was checked
     return None
-
-
-def as_object(value: Any) -> Object:
-    """Return *value* if it is a JSON object, otherwise an empty object."""
-    return value if isinstance(value, dict) else {}
-
-
-def objects_in(parent: Mapping[str, Any], name: str, pointer: str) -> Iterator[tuple[str, Object]]:
-    """Yield the pointer and the value of each object in the array `parent[name]`. *pointer* is that of *parent*."""
-    items = parent.get(name)
-    for index, item in enumerate(items if isinstance(items, list) else ()):
-        if isinstance(item, dict):
-            yield f"{pointer}/{name}/{index}", item
 
 
 def _items(items: Iterable[Any] | None, pointer: str) -> Iterator[tuple[str, Any]]:
