@@ -205,15 +205,17 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
 def veeqo_alloc_cassettes(request: pytest.FixtureRequest, veeqo_alloc_contract: Contract) -> Iterator[Cassettes]:
     """Yield the cassettes of fixtures with the scope of a module or session: `with veeqo_alloc_cassettes.use(name):`.
 
-    Every played or recorded allocation is checked, and an error fails the last test of the run. Recordings are saved at
-    the end of the run, and only if no test has failed.
+    Every played or recorded allocation is checked, and an error fails the test in which it was played. Recordings are
+    saved at the end of the run, and only if no test has failed.
     """
     engine, listener = engine_of(veeqo_alloc_contract), listener_of(request.config)
     cassettes = _cassettes(request.config, engine)
-    listener.lasting_observers.append(cassettes)
+    listener.observe_run(engine, cassettes)
     yield cassettes
     cassettes.publish()
-    findings, problems = cassettes.findings, cassettes.problems
+    news = [*listener.left_over, cassettes.take_news()]
+    findings = engine.merge(part.findings for part in news)
+    problems = [*(problem for part in news for problem in part.problems), *cassettes.problems]
     if listener.item is not None:
         usage = cassettes.usage(passed=not request.session.testsfailed)
         listener.item.stash[CASSETTES_USED] = [*listener.item.stash.get(CASSETTES_USED, ()), *usage]

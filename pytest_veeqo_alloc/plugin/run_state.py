@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.core.http import Interaction
     from pytest_veeqo_alloc.coverage.listeners import CheckEvent, CoverageRecorder
     from pytest_veeqo_alloc.engine import Engine
+    from pytest_veeqo_alloc.recording.session import CassetteNews, Cassettes
 
 _CONTRACT: pytest.StashKey[Contract] = pytest.StashKey()
 _LISTENER: pytest.StashKey[CheckListener] = pytest.StashKey()
@@ -60,7 +61,9 @@ class CheckListener:
     def __init__(self) -> None:
         self.recorder: CoverageRecorder | None = None
         self.fake_addresses: list[str] = []  # the host:port of each fake (local stand-in server) of this process
-        self.lasting_observers: list[TestObserver] = []  # those of the whole run
+        self.left_over: list[CassetteNews] = []  # what the cassettes of the run led to outside of a test
+        self._run_cassettes: list[Cassettes] = []
+        self._run_engine: Engine | None = None
         self.item: pytest.Item | None = None
         self._engine: Engine | None = None
         self._observers: list[TestObserver] = []
@@ -74,13 +77,19 @@ class CheckListener:
 
     def begin(self, item: pytest.Item) -> None:
         """Attribute all following checks and observers to the test *item*."""
-        self.item, self._direct_checks, self._engine = item, 0, None
+        self.left_over += [cassettes.take_news() for cassettes in self._run_cassettes]
+        self.item, self._direct_checks, self._engine = item, 0, self._run_engine
         self._observers.clear()
 
     def observe(self, engine: Engine, observer: TestObserver) -> None:
         """Register *observer* for the current test. *engine* merges the findings of all observers."""
         self._engine = engine
         self._observers.append(observer)
+
+    def observe_run(self, engine: Engine, cassettes: Cassettes) -> None:
+        """Register *cassettes* for the current test and all that follow."""
+        self._engine = self._run_engine = engine
+        self._run_cassettes.append(cassettes)
 
     def on_check(self, event: CheckEvent) -> None:
         """Count the check and record its coverage, unless the test itself checks an interaction that is already counted."""
@@ -106,14 +115,15 @@ class CheckListener:
         url = "" if interaction.request is None else interaction.request.url
         if any(url.startswith(f"http://{address}/") for address in self.fake_addresses):
             return True
-        observers = (*self._observers, *self.lasting_observers)
+        observers = (*self._observers, *self._run_cassettes)
         return any(observer.owns(interaction) for observer in observers if hasattr(observer, "owns"))
 
     def finish(self, item: pytest.Item) -> BaseException | None:
         """Return the exception that fails the test *item*, or None. Record the number of checked interactions."""
         # The observers come first: collecting their findings checks the exchanges that were only recorded until now.
-        failure = None if self._engine is None else observer_failure(item, self._engine, self._observers)
-        if checked := self._direct_checks + sum(getattr(observer, "checked", 0) for observer in self._observers):
+        observers = [*self._observers, *(cassettes.take_news() for cassettes in self._run_cassettes)]
+        failure = None if self._engine is None else observer_failure(item, self._engine, observers)
+        if checked := self._direct_checks + sum(getattr(observer, "checked", 0) for observer in observers):
             item.user_properties[:] = [pair for pair in item.user_properties if pair[0] != CHECKED_PROPERTY]
             item.user_properties.append((CHECKED_PROPERTY, checked))
         return failure

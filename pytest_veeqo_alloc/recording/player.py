@@ -201,6 +201,7 @@ class CassettePlayer:
         self._was_loaded = False
         self._parsed: dict[int, RecordedRequest] = {}
         self._played: list[tuple[Request, int]] = []
+        self._taken = (0, 0)
         self._hosts = AllowedHosts(options.allow_hosts)
         self._target: AllowedHosts | None = None
 
@@ -267,6 +268,12 @@ class CassettePlayer:
     def findings(self) -> Findings:
         """The findings about allocation calls. Bundled responses are not checked."""
         return self._engine.merge(findings for _, findings in self._evaluated(self.interactions))
+
+    def take_evaluated(self) -> list[tuple[Interaction, Findings]]:
+        """Return the allocation calls since the last call of this method, each with its findings."""
+        replayed, recorded = self._replayed(), self.recorded
+        (old, older), self._taken = self._taken, (len(replayed), len(recorded))
+        return list(self._evaluated([*replayed[old:], *recorded[older:]]))
 
     def owns(self, interaction: Interaction) -> bool:
         """Return whether this cassette played or recorded *interaction*, and therefore reports it."""

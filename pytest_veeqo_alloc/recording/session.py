@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from pytest_veeqo_alloc.capture.writers import cassette_text, write_atomically
@@ -27,6 +27,14 @@ from pytest_veeqo_alloc.redaction.redactor import redact
 from pytest_veeqo_alloc.spec.loader import operation_matches
 
 _COMMENT = "Recorded by pytest-veeqo-alloc and redacted: placeholders replace every string not known to be safe."
+
+
+class CassetteNews(NamedTuple):
+    """What the calls under cassettes led to since it was last asked for: findings, unmatched requests, a number of calls."""
+
+    findings: Findings
+    problems: list[str]
+    checked: int
 
 
 class Cassettes:
@@ -101,6 +109,14 @@ class Cassettes:
     def checked(self) -> int:
         """The number of allocation calls that were played or recorded."""
         return sum(operation_matches(interaction) for player in self._players for interaction in player.interactions)
+
+    def take_news(self) -> CassetteNews:
+        """Return what is new since the last call of this method. `problems` then has no requests that this returned."""
+        calls = [call for player in self._players for call in player.take_evaluated()]
+        unmatched = [message for player in self._players for message in player.unmatched]
+        for player in self._players:
+            player.unmatched.clear()
+        return CassetteNews(self._engine.merge(findings for _, findings in calls), unmatched, len(calls))
 
     def publish(self) -> None:
         """Publish an event to the engine's listener for each allocation call that was played or recorded."""

@@ -362,9 +362,38 @@ def test_two(order):
 def test_cassette_of_a_module_fixture_plays_and_is_checked(pytester: pytest.Pytester) -> None:
     run(pytester, f"ASKED = BODY\n{LASTING}").assert_outcomes(passed=2)
     result = run(pytester, f"ASKED = BODY['allocation']\n{LASTING}")
-    result.assert_outcomes(passed=2, errors=1)
+    result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*request of POST /orders/{order_id}/allocations: 1 error*", "*request-not-wrapped*"])
+    result.stdout.fnmatch_lines(["veeqo-alloc: 3 interactions checked", "FAILED test_it.py::test_one *"])
     result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_errors_under_a_lasting_cassette_fail_the_tests_that_they_are_in(pytester: pytest.Pytester) -> None:
+    result = run(pytester, """
+@pytest.fixture(scope="session")
+def lasting(veeqo_alloc_cassettes):
+    with veeqo_alloc_cassettes.use("created", allow_playback_repeats=True):
+        yield
+        post(body=[])
+
+def test_good(lasting):
+    post()
+
+def test_bad(lasting):
+    post(body=BODY["allocation"])
+
+def test_unmatched(lasting):
+    with pytest.raises(Exception):
+        post(url="https://shop.example.net/products")
+
+def test_last(lasting):
+    post()
+""")  # fmt: skip
+    result.assert_outcomes(passed=2, failed=2, errors=1)
+    result.stdout.fnmatch_lines([
+        "*ERROR at teardown of test_last*", "  (whole body) *wrong-type", "*FAILURES*", "  (whole body) *request-not-wrapped",
+        "veeqo-alloc: the cassette 'created' has no interaction left for this POST request*", "veeqo-alloc: 3 interactions checked",
+    ])  # fmt: skip
 
 
 def test_unknown_cassette_of_a_session_fixture_is_reported(pytester: pytest.Pytester) -> None:
