@@ -10,7 +10,7 @@ import time
 
 from measure import Row, rounds
 
-HEAVY = ("jsonschema", "vcr", "hypothesis", "requests", "yaml", "jinja2", "http.server", "msgspec")
+HEAVY = ("jsonschema", "vcr", "hypothesis", "requests", "yaml", "jinja2", "http.server", "msgspec", "httptools")
 PLUGINS = {
     "pytest-veeqo-alloc": "pytest_veeqo_alloc.plugin",
     "pytest-recording": "pytest_recording.plugin",

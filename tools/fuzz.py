@@ -10,7 +10,6 @@ import base64
 import contextlib
 import copy
 import gzip
-import io
 import json
 import random
 import signal
@@ -35,7 +34,7 @@ from pytest_veeqo_alloc.live.permission import load_pool
 from pytest_veeqo_alloc.redaction.lint import other_breaches
 from pytest_veeqo_alloc.redaction.redactor import Redactor
 from pytest_veeqo_alloc.reporting.report_file import load as load_report
-from pytest_veeqo_alloc.server.http_server import RefusedRequestError, length_of, read_body, read_head
+from pytest_veeqo_alloc.server.http_server import RefusedRequestError, RequestParser
 from pytest_veeqo_alloc.spec.loader import read_shipped_text, side_of
 
 SECONDS = 5
@@ -157,9 +156,9 @@ def _check_body(data: bytes, folder: Path) -> None:
 
 
 def _parse_request(data: bytes, folder: Path) -> None:
-    stream = io.BytesIO(data)
-    while (head := read_head(stream)) is not None:
-        read_body(stream, length_of(head))
+    parser = RequestParser({"x"})
+    parser.feed(data)
+    parser.end()
 
 
 def in_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes, Path], None]:
@@ -195,7 +194,7 @@ PARSERS: dict[str, tuple[list[bytes], Callable[[bytes, Path], None], tuple[type[
     "cassettes, HAR and interaction files": ([CASSETTE, HAR, FILE], _parse_file, (UnreadableFileError,), 15),
     "files of other tools": ([RUBY, POLLY], _parse_file, (UnreadableFileError,), 9),
     "files that are not read": ([WIREMOCK], _name_file, (UnreadableFileError,), 1),
-    "requests": ([HEAD, CHUNKED], _parse_request, (RefusedRequestError, OSError), 20),
+    "requests": ([HEAD, CHUNKED], _parse_request, (RefusedRequestError,), 20),
     "order pools": ([POOL], in_file("pool.toml", lambda path: load_pool(path.name, path.parent)), (LiveError,), 10),
     "deviations": ([DEVIATIONS], _parse_deviations, (ValueError,), 5),
     "journals": ([JOURNAL], in_file("journal.jsonl", read_journal), (LiveError,), 8),

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import http
 import importlib
+import re
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,9 @@ EXCHANGE_HEADER = "X-Veeqo-Alloc-Exchange"
 
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105  # a grammar rule, not a secret
 """A regular expression for a token (RFC 9110 section 5.6.2), such as a method or a header name."""
+
+
+_CODING = re.compile(rf"[ \t]*({TOKEN})[ \t]*(?:;[ \t]*q=([01](?:\.[0-9]{{0,3}})?))?[ \t]*")
 
 
 def is_success(status: int) -> bool:
@@ -110,6 +114,17 @@ class Interaction:
 
     def __repr__(self) -> str:
         return f"<Interaction {self.request!r} {self.response!r}>"
+
+
+def prefers_gzip(request: HasHeaders) -> bool:
+    """Return whether the client accepts gzip at least as readily as no compression (RFC 9110 section 12.5.3).
+
+    Without an Accept-Encoding header, the answer is no: such a client may be unable to decompress.
+    """
+    matches = map(_CODING.fullmatch, ",".join(request.header_values("accept-encoding")).lower().split(","))
+    weights = {match[1]: float(match[2] or 1) for match in matches if match}
+    gzip_weight = max((weights[name] for name in ("gzip", "x-gzip") if name in weights), default=weights.get("*", 0))
+    return gzip_weight > 0 and gzip_weight >= weights.get("identity", 0)
 
 
 def _validate(message: Request | Response, **types: type) -> None:

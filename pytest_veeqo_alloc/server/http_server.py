@@ -14,24 +14,27 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Container
 from dataclasses import dataclass
-from io import BufferedIOBase
 from typing import Any, Self
 
-from pytest_veeqo_alloc.core.http import TOKEN, HasHeaders, Headers, Request, Response, reason_phrase
+import httptools
+
+from pytest_veeqo_alloc.core.http import HasHeaders, Headers, Request, Response, prefers_gzip, reason_phrase
 from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan
 
 MAX_BODY = 10_000_000
 """The maximum size of a request body in bytes. The response to a larger body has status 413."""
 
-_MAX_LINE = 65536
+_MAX_HEAD = 65536
 _MAX_FIELDS = 100
-_MAX_CHUNK_LINE = 1000
-_MAX_TRAILERS = 100
-_LINE = re.compile(rf"({TOKEN}) ([^\s]+) HTTP/([0-9])\.([0-9])\r?\n")
-_FIELD = re.compile(rf"({TOKEN}):[ \t]*(.*?)[ \t]*\r?\n")
-_CODING = re.compile(rf"[ \t]*({TOKEN})[ \t]*(?:;[ \t]*q=([01](?:\.[0-9]{{0,3}})?))?[ \t]*")
+_HEAD_LIMITS = f"a request may have at most {_MAX_FIELDS} headers, and at most {_MAX_HEAD} bytes before its body"
+_PIECE = 256
+"""The bytes that are parsed at a time, unless a body of a known length lacks more."""
+_TARGET = re.compile(r"(?:http://([^/?#]*))?(/[^#]*)?", re.IGNORECASE)
+_AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{0,5})?", re.IGNORECASE)
+_MAX_CONNECTIONS = 256
 _NO_BODY = (204, 304)
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 
@@ -46,97 +49,144 @@ App = Callable[[Request], Exchange]
 
 
 class RefusedRequestError(Exception):
-    """The HTTP server rejects a request with *status* and *sentence*, and closes the connection.
+    """The HTTP server rejects a request with *status* and *sentence*, and closes the connection."""
 
-    `received` has the request line and the headers, as far as they were read.
-    """
-
-    def __init__(self, status: int, sentence: str, received: bytes = b"") -> None:
+    def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
-        self.status, self.received = status, received
+        self.status = status
 
 
-@dataclass(frozen=True, slots=True)
-class Head(HasHeaders):
-    """The request line and headers of a request (RFC 9112 sections 3 and 5). `minor` is the x in HTTP/1.x."""
+@dataclass(slots=True, repr=False)
+class IncomingRequest(HasHeaders):
+    """A request whose head has arrived. `minor` is the x in HTTP/1.x. `body` is None if the head declares no body.
+
+    `missing` is the number of bytes that the body lacks, or None if the body is chunked.
+    """
 
     method: str
     target: str
     minor: int
     headers: Headers
+    body: bytearray | None = None
+    missing: int | None = 0
+    is_complete: bool = False
 
 
-def read_head(stream: BufferedIOBase) -> Head | None:
-    """Return the head of the next request, or None at the end. Raise RefusedRequestError if it cannot be accepted."""
-    line = stream.readline(_MAX_LINE + 1)
-    if line in (b"\r\n", b"\n"):  # some clients send an empty line after a body
-        line = stream.readline(_MAX_LINE + 1)
-    if not line:
-        return None
-    if len(line) > _MAX_LINE:
-        raise RefusedRequestError(414, f"a request line may have at most {_MAX_LINE} bytes", line)
-    if (match := _LINE.fullmatch(line.decode("latin-1"))) is None:
-        raise RefusedRequestError(400, "this is not an HTTP/1.1 request", line)
-    method, target, major, minor = match.groups()
-    if major != "1":
-        raise RefusedRequestError(505, "this server supports HTTP/1.1 only", line)
-    fields: list[tuple[str, str]] = []
-    try:
-        _read_fields(stream, fields)
-    except RefusedRequestError as refusal:
-        refusal.received = _head_bytes(Head(method, target, int(minor), tuple(fields))) + refusal.received
-        raise
-    return Head(method, target, int(minor), tuple(fields))
+class RequestParser:
+    """A parser of the requests of a connection to a server with the host names in *names*.
 
-
-def _head_bytes(head: Head) -> bytes:
-    lines = [f"{head.method} {head.target}", *(f"{name}: {value}" for name, value in head.headers), ""]
-    return "\r\n".join(lines).encode("latin-1")
-
-
-def _read_fields(stream: BufferedIOBase, fields: list[tuple[str, str]]) -> None:
-    while (line := stream.readline(_MAX_LINE + 1)) not in (b"\r\n", b"\n"):
-        if len(line) > _MAX_LINE or len(fields) >= _MAX_FIELDS:
-            limits = f"at most {_MAX_FIELDS} headers, of {_MAX_LINE} bytes each"
-            raise RefusedRequestError(431, f"a request may have {limits}", line)
-        if (match := _FIELD.fullmatch(line.decode("latin-1"))) is None:
-            raise RefusedRequestError(400, "a header must be a name, a colon and a value on one line", line)
-        fields.append((match[1], match[2]))
-
-
-def prefers_gzip(head: Head) -> bool:
-    """Return whether the client accepts gzip at least as readily as no compression (RFC 9110 section 12.5.3).
-
-    Without an Accept-Encoding header, the answer is no: such a client may be unable to decompress.
+    `requests` has the requests whose heads have arrived, and `received` the first bytes of the latest request. httptools
+    calls the methods `on_...`.
     """
-    matches = map(_CODING.fullmatch, ",".join(head.header_values("accept-encoding")).lower().split(","))
-    weights = {match[1]: float(match[2] or 1) for match in matches if match}
-    gzip_weight = max((weights[name] for name in ("gzip", "x-gzip") if name in weights), default=weights.get("*", 0))
-    return gzip_weight > 0 and gzip_weight >= weights.get("identity", 0)
+
+    def __init__(self, names: Container[str]) -> None:
+        self.requests: deque[IncomingRequest] = deque()
+        self.received, self.is_open = b"", False
+        self._names, self._parser = names, httptools.HttpRequestParser(self)
+        self._current: IncomingRequest | None = None
+        self._events, self._head_size, self._target, self._fields = 0, 0, b"", list[tuple[str, str]]()
+
+    def feed(self, data: bytes) -> None:
+        """Parse *data*. Raise RefusedRequestError if it is malformed or too large. The parser cannot continue then."""
+        self.received = (self.received + data)[:_MAX_HEAD] if self.is_open else data
+        rest = memoryview(data)
+        while rest:
+            current, events = self._current, self._events
+            size = max(_PIECE, current.missing or 0) if current else _PIECE
+            piece, rest = rest[:size], rest[size:]
+            try:
+                self._parser.feed_data(piece)
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = memoryview(b"".join([self._head_without_upgrade(), piece[upgrade.args[0] :], rest]))
+            except httptools.HttpParserCallbackError as error:
+                raise (error.__context__ or error) from None
+            except httptools.HttpParserError as error:
+                status = 505 if str(error) in ("Invalid HTTP version", "Pause on PRI/Upgrade") else 400
+                raise RefusedRequestError(status, f"this is not an HTTP/1.1 request: {error}") from None
+            if self.is_open and self._current is None:
+                self._head_size += len(piece)
+                if self._head_size > _MAX_HEAD:
+                    status = 414 if len(self._target) > _MAX_HEAD // 2 else 431
+                    raise RefusedRequestError(status, _HEAD_LIMITS)
+            elif self._current and self._current is current and (events, size) == (self._events, len(piece)):
+                raise RefusedRequestError(400, f"a line of a chunked body may have at most {_PIECE} bytes")
+
+    def end(self) -> None:
+        """Raise RefusedRequestError if the connection ends within a request."""
+        if (request := self._current) is not None:
+            arrived = len(request.body or b"")
+            total = "" if request.missing is None else f" of {arrived + request.missing}"
+            raise RefusedRequestError(400, f"the body ended after {arrived}{total} bytes")
+        if self.is_open:
+            raise RefusedRequestError(400, "this is not an HTTP/1.1 request: it ended before its body")
+
+    def _head_without_upgrade(self) -> bytes:
+        """Remove the latest request. Return its head without `Upgrade`, since no other protocol is offered."""
+        request, self._current, self._parser = self.requests.pop(), None, httptools.HttpRequestParser(self)
+        lines = [f"{name}: {value}" for name, value in request.headers if name.lower() != "upgrade"]
+        start = f"{request.method} {request.target} HTTP/1.{request.minor}"
+        return "\r\n".join([start, *lines, "", ""]).encode("latin-1")
+
+    def on_message_begin(self) -> None:
+        """Forget the head of the request before."""
+        self.is_open, self._head_size, self._target, self._fields = True, 0, b"", []
+
+    def on_url(self, part: bytes) -> None:
+        """Keep a part of the target."""
+        self._target += part
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header or a trailer."""
+        self._events += 1
+        self._fields.append((name.decode("latin-1"), value.decode("latin-1").rstrip(" \t")))
+        if len(self._fields) > _MAX_FIELDS:  # trailers included
+            raise RefusedRequestError(400 if self._current else 431, _HEAD_LIMITS)
+
+    def on_headers_complete(self) -> None:
+        """Add a request. Raise RefusedRequestError if it cannot be accepted."""
+        method, version = self._parser.get_method().decode(), self._parser.get_http_version()
+        if version not in ("1.0", "1.1"):
+            raise RefusedRequestError(505, "this server supports HTTP/1.1 only")
+        if method == "CONNECT":
+            raise RefusedRequestError(501, "this server is no tunnel to other servers")
+        request = IncomingRequest(method, self._target.decode("latin-1"), int(version[2]), tuple(self._fields))
+        request.target = _path(request, self._names)
+        codings, lengths = request.header_values("transfer-encoding"), request.header_values("content-length")
+        if codings and (not request.minor or codings[0].lower() != "chunked"):
+            raise RefusedRequestError(400, "Transfer-Encoding must be chunked, and needs HTTP/1.1")
+        if codings or lengths:
+            request.body, request.missing = bytearray(), None if codings else int(lengths[0])
+            _require_size(request.missing or 0)
+        self._current = request
+        self.requests.append(request)
+
+    def on_body(self, data: bytes) -> None:
+        """Add *data* to the body."""
+        self._events += 1
+        if (request := self._current) is not None and request.body is not None:
+            _require_size(len(request.body) + len(data))
+            request.body += data
+            request.missing = request.missing and request.missing - len(data)
+
+    def on_message_complete(self) -> None:
+        """Mark the request as complete."""
+        if self._current is not None and not self._parser.should_upgrade():
+            self._current.is_complete, self._current, self.is_open = True, None, False
 
 
-def length_of(head: Head) -> int | None:
-    """Return the declared length of a body, or None if chunked. Raise RefusedRequestError if it cannot be accepted."""
-    lengths = head.header_values("content-length")
-    coding = ",".join(head.header_values("transfer-encoding")).lower()
-    if coding:
-        if lengths or coding != "chunked":
-            raise RefusedRequestError(400, "a body must have either a Content-Length or Transfer-Encoding: chunked")
-        return None
-    if not lengths:
-        return 0
-    if len(set(lengths)) > 1 or re.fullmatch(r"[0-9]{1,18}", lengths[0]) is None:
-        raise RefusedRequestError(400, "Content-Length must be one number of bytes")
-    _require_size(int(lengths[0]))
-    return int(lengths[0])
-
-
-def read_body(stream: BufferedIOBase, length: int | None) -> bytes:
-    """Read a body, which is chunked if *length* is None. Raise RefusedRequestError if the body cannot be accepted."""
-    try:
-        return _read_chunks(stream) if length is None else _read_exactly(stream, length)
-    except TimeoutError:
-        raise RefusedRequestError(408, "the body did not arrive in time") from None
+def _path(request: IncomingRequest, names: Container[str]) -> str:
+    """Return the path and query of *request*. Raise RefusedRequestError unless its host is one of *names*."""
+    hosts = request.header_values("host")
+    if len(hosts) != 1 and (hosts or request.minor):  # RFC 9112 section 3.2
+        raise RefusedRequestError(400, "a request must have exactly one Host header")
+    if (match := _TARGET.fullmatch("/" if request.target == "*" else request.target)) is None:
+        raise RefusedRequestError(400, "the target of a request must be a path, or a URL that begins with http://")
+    for host in hosts if match[1] is None else [*hosts, match[1]]:
+        if (name := _AUTHORITY.fullmatch(host)) is None:
+            raise RefusedRequestError(400, "a host must be a name or an address, and may have a port")
+        if (name[1] or name[2]).lower() not in names:
+            raise RefusedRequestError(421, "the Host header names another server")
+    return match[2] or "/"
 
 
 def _require_size(length: int) -> None:
@@ -144,81 +194,86 @@ def _require_size(length: int) -> None:
         raise RefusedRequestError(413, f"a body may have at most {MAX_BODY} bytes")
 
 
-def _read_exactly(stream: BufferedIOBase, length: int) -> bytes:
-    body = stream.read(length)
-    if len(body) < length:
-        raise RefusedRequestError(400, f"the body ended after {len(body)} of {length} bytes")
-    return body
-
-
-def _read_chunks(stream: BufferedIOBase) -> bytes:
-    body = bytearray()
-    while size := _chunk_size(stream.readline(_MAX_CHUNK_LINE)):
-        _require_size(len(body) + size)
-        body += _read_exactly(stream, size)
-        if stream.readline(_MAX_CHUNK_LINE) not in (b"\r\n", b"\n"):
-            raise RefusedRequestError(400, "a chunk is longer than its declared size")
-    for _ in range(_MAX_TRAILERS):
-        if stream.readline(_MAX_CHUNK_LINE) in (b"\r\n", b"\n", b""):
-            return bytes(body)
-    raise RefusedRequestError(400, f"a body may have at most {_MAX_TRAILERS} trailers")
-
-
-def _chunk_size(line: bytes) -> int:
-    text = line.split(b";")[0].strip()
-    if re.fullmatch(rb"[0-9A-Fa-f]{1,16}", text) is None:
-        raise RefusedRequestError(400, "the size of a chunk must be a hexadecimal number")
-    return int(text, 16)
-
-
-class Handler(socketserver.StreamRequestHandler):
+class Handler(socketserver.BaseRequestHandler):
     """A connection. Requests are answered one after the other."""
 
     server: HTTPServer
-    disable_nagle_algorithm = True
-    timeout = 30  # seconds to wait for data, so that an idle client cannot hold a thread
+    timeout = 30
+    """The seconds to wait for a request, and for all of it, so that no client can hold a thread."""
     _keeps_alive = True
+
+    def setup(self) -> None:
+        """Send responses without delay, and parse requests for the host names of the server."""
+        self.connection: socket.socket = self.request
+        self.connection.settimeout(self.timeout)
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+        self._parser = RequestParser(self.server.names)
+        self._refusal: RefusedRequestError | None = None
 
     def handle(self) -> None:
         """Answer requests until the connection ends."""
-        head, is_empty = None, True
         try:
-            while self._keeps_alive and not self.server.closing.is_set():
-                head = None
-                if (head := read_head(self.rfile)) is None:
-                    if is_empty:
-                        self.server.on_refusal(0, "an empty connection", b"")
-                    break
-                is_empty = False
-                closes = any("close" in value.lower() for value in head.header_values("connection"))
-                self._keeps_alive = head.minor > 0 and not closes  # RFC 9112 section 9.3
-                self._answer(head)
+            while self._keeps_alive and not self.server.closing.is_set() and (request := self._next_request()):
+                closes = any("close" in value.lower() for value in request.header_values("connection"))
+                self._keeps_alive = request.minor > 0 and not closes  # RFC 9112 section 9.3
+                self._answer(request)
         except RefusedRequestError as refusal:
             if refusal.status != 500:  # a bug of the server is a problem already
-                received = refusal.received or (_head_bytes(head) if head is not None else b"")
-                self.server.on_refusal(refusal.status, str(refusal), received)
-            self._refuse(refusal, has_body=head is None or head.method != "HEAD")
+                self.server.on_refusal(refusal.status, str(refusal), self._parser.received)
+            self._refuse(refusal, has_body=not self._parser.received.startswith(b"HEAD "))
         except OSError:
             pass  # the client has left, or was idle for too long
 
-    def _answer(self, head: Head) -> None:
-        self._require_host(head)
-        length = length_of(head)  # a body that is too large is rejected before the client sends it
-        if head.minor and any(value.lower() == "100-continue" for value in head.header_values("expect")):
-            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # A request without a declared length has no body. A declared length of 0 means an empty body.
-        body = read_body(self.rfile, length) if length != 0 or head.header("content-length") else None
-        target = head.target
-        if not target.startswith("/"):  # the absolute form, RFC 9112 section 3.2.2
-            target = f"/{target.partition('://')[2].partition('/')[2]}"
+    def _next_request(self) -> IncomingRequest | None:
+        """Return the next request, or None at the end. Raise RefusedRequestError if it cannot be accepted."""
+        self._deadline = 0.0
+        while not self._parser.requests:
+            if not self._receive():
+                return None
+        request = self._parser.requests.popleft()
+        if request.minor and request.body is not None and (request.header("expect") or "").lower() == "100-continue":
+            self.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        while not request.is_complete:
+            self._receive()
+        return request
+
+    def _receive(self) -> bool:
+        """Parse what the client sends next. Return False at the end of the connection."""
+        if self._refusal is not None:
+            raise self._refusal
+        if self._parser.is_open:
+            self._deadline = self._deadline or _clock() + self.timeout
+            self.connection.settimeout(max(self._deadline - _clock(), 0.001))
         try:
-            exchange = self.server.app(Request(head.method, f"{self.server.url}{target}", head.headers, body))
+            data = self.connection.recv(_MAX_HEAD)
+            self.connection.settimeout(self.timeout)
+        except TimeoutError:
+            if self._parser.is_open:
+                raise RefusedRequestError(408, f"the request did not arrive within {self.timeout} s") from None
+            raise
+        if not data:
+            self._parser.end()
+            if not self._parser.received:
+                self.server.on_refusal(0, "an empty connection", b"")
+            return False
+        try:
+            self._parser.feed(data)
+        except RefusedRequestError as refusal:  # raised once the requests before it are answered
+            self._refusal = refusal
+        return True
+
+    def _answer(self, request: IncomingRequest) -> None:
+        body = None if request.body is None else bytes(request.body)
+        try:
+            exchange = self.server.app(
+                Request(request.method, f"{self.server.url}{request.target}", request.headers, body)
+            )
         except Exception as error:  # whatever the error is, the server stays up
             self.server.on_problem(describe_bug(error))
             raise RefusedRequestError(500, describe_bug(error)) from None
         sent = False
         try:
-            sent = self._send(head, exchange.plan, exchange.aborted)
+            sent = self._send(request, exchange.plan, exchange.aborted)
         finally:
             exchange.finish(sent)
         if exchange.plan.reset == "after body":
@@ -226,41 +281,31 @@ class Handler(socketserver.StreamRequestHandler):
             self._wait(_RESET_SECONDS, exchange.aborted, data_ends_wait=True)
             self._reset()
 
-    def _require_host(self, head: Head) -> None:
-        """Raise RefusedRequestError unless one Host header names this server (RFC 9112, 3.2). HTTP/1.0 may omit it."""
-        hosts = head.header_values("host")
-        if len(hosts) != 1 and (hosts or head.minor):
-            raise RefusedRequestError(400, "a request must have exactly one Host header")
-        name = hosts[0].lower() if hosts else "localhost"
-        name = name.partition("]")[0][1:] if name.startswith("[") else name.partition(":")[0]
-        if name not in self.server.names:
-            raise RefusedRequestError(421, "the Host header names another server")
-
-    def _send(self, head: Head, plan: ResponsePlan, aborted: threading.Event) -> bool:
+    def _send(self, request: IncomingRequest, plan: ResponsePlan, aborted: threading.Event) -> bool:
         """Send the response as planned. Return whether all of it was sent."""
         if plan.reset == "before headers" or not self._wait(plan.headers_after, aborted):
             return self._reset()
         response = plan.response
         body = (response.body or b"") if response.status not in _NO_BODY else b""
-        is_gzipped, is_chunked = plan.gzipped and prefers_gzip(head), plan.chunked and head.minor > 0
+        is_gzipped, is_chunked = plan.gzipped and prefers_gzip(request), plan.chunked and request.minor > 0
         body = gzip.compress(body, mtime=0) if is_gzipped else body
         coding = (("Content-Encoding", "gzip"),) if is_gzipped else ()
         top = self._response_head(response, coding, None if is_chunked else len(body))
-        if head.method == "HEAD":
-            self.wfile.write(top)
+        if request.method == "HEAD":
+            self.connection.sendall(top)
             return True
         first, rest = body[: len(body) // 2], body[len(body) // 2 :]
         if is_chunked:
             first, rest = _chunk(first), _chunk(rest) + b"0\r\n\r\n"
         if plan.reset in ("before body", "within body"):
-            self.wfile.write(top + (first if plan.reset == "within body" else b""))
+            self.connection.sendall(top + (first if plan.reset == "within body" else b""))
             return self._reset()
         if plan.body_after:
-            self.wfile.write(top + first)
+            self.connection.sendall(top + first)
             if not self._wait(plan.body_after, aborted):
                 return self._reset()
             top = first = b""
-        self.wfile.write(top + first + rest)
+        self.connection.sendall(top + first + rest)
         return True
 
     def _response_head(self, response: Response, coding: Headers, length: int | None) -> bytes:
@@ -302,7 +347,7 @@ class Handler(socketserver.StreamRequestHandler):
     def _reset(self) -> bool:
         """End the connection with a TCP reset. Return False: the response was not sent completely."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.close()  # once the reader is closed too, this sends the reset
+        self.connection.close()
         self._keeps_alive = False
         return False
 
@@ -314,7 +359,7 @@ class Handler(socketserver.StreamRequestHandler):
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
         with contextlib.suppress(OSError):  # the client may have left
-            self.wfile.write(top.encode() + (body if has_body else b""))
+            self.connection.sendall(top.encode() + (body if has_body else b""))
             self.connection.shutdown(socket.SHUT_WR)
             self.connection.settimeout(_DRAIN_SECONDS)
             deadline, drained = _clock() + _DRAIN_SECONDS, 0
@@ -400,6 +445,10 @@ class HTTPServer(socketserver.ThreadingTCPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Start a thread for the connection. Keep both, to end them when the server stops."""
+        if len(self._connections) >= _MAX_CONNECTIONS:
+            self.on_refusal(503, f"there may be at most {_MAX_CONNECTIONS} connections at a time", b"")
+            self.shutdown_request(request)
+            return
         thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
         self._connections[thread] = request
         thread.start()

@@ -24,6 +24,7 @@ HEAVY = (
     "http.server",
     "pytest_veeqo_alloc.api",
     "msgspec",
+    "httptools",
 )
 OTHERS = (*disable_others(), "-p", "no:cacheprovider")
 
