@@ -117,7 +117,7 @@ def test_br_is_recorded_decompressed_or_named(
             httpx.post(f"{url}/orders/447452/allocations", json=pool_request(), headers=HEADERS, verify=NO_CERTIFICATES)
         if not is_installed:
             (finding,) = (found for found in cassettes.findings.errors if found.location == "body")
-            assert finding.got == "a body compressed with br, for which no decoder is installed"
+            assert finding.got.startswith("a body compressed with br")
             return
         assert not [found for found in cassettes.findings.errors if found.rule != "order-echo"]
         cassettes.save(TODAY)
