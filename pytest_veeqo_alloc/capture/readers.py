@@ -228,13 +228,18 @@ def _file_message(message: Node, is_request: bool) -> _Content:
     if isinstance(headers.value, dict):
         pairs = _header_map(headers)
     else:
-        entries = [pair.items() for pair in _optional_items(headers)]
-        if any(len(pair) != 2 for pair in entries):
+        if not isinstance(headers.value, (list, type(None))):
             raise headers.error("an object, or an array of pairs of a name and a value")
-        pairs = tuple((name.text(), value.text()) for name, value in entries)
+        pairs = tuple((name.text(), value.text()) for name, value in map(_pair, _optional_items(headers)))
     if encoded.value is not None:
         return pairs, _base64(encoded), True
     return pairs, _json_or_text(body), True
+
+
+def _pair(node: Node) -> list[Node]:
+    if not isinstance(node.value, list) or len(node.value) != 2:
+        raise node.error("a pair of a name and a value")
+    return node.items()
 
 
 def _cassette_entries(document: Node) -> list[Node]:

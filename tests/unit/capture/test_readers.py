@@ -236,6 +236,18 @@ BAD: list[tuple[bytes, str]] = [
         "/request/method must be a string, not array of 1 item",
     ),
     (
+        json.dumps({"request": {"method": "POST", "url": URL, "headers": [["a", "b"], ["c"]]}}).encode(),
+        "/request/headers/1 must be a pair of a name and a value, not array of 1 item",
+    ),
+    (
+        json.dumps({"request": {"method": "POST", "url": URL, "headers": [{"name": "a", "value": "b"}]}}).encode(),
+        "/request/headers/0 must be a pair of a name and a value, not object with 2 members",
+    ),
+    (
+        json.dumps({"request": {"method": "POST", "url": URL, "headers": "a: b"}}).encode(),
+        "/request/headers must be an object, or an array of pairs of a name and a value, not string of 4 characters",
+    ),
+    (
         json.dumps({"request": {"method": "POST", "url": URL, "body": 5}}).encode(),
         "/request/body must be a string, not number",
     ),
