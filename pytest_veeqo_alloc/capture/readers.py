@@ -8,6 +8,7 @@ import datetime
 import email.utils
 import itertools
 import json
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -109,24 +110,18 @@ def load(
         entries = form.entries(Node(document))
     except InvalidMemberError as error:
         raise UnreadableFileError(f"{form.name}: {error}") from None
-    found, skipped, broken = [], [], []
-    for number, entry in enumerate(entries, 1):
-        place = f"{source}#{number}"
-        try:
-            interaction = _read_entry(form, entry, source if form is _FILE else place, matches, decode)
-        except InvalidMemberError as error:
-            broken.append(f"entry {number} of {form.name}: {error}")
-            continue
-        except ContentDecodingError as error:
-            remedy = f": {error.remedy}" if error.remedy else ""
-            broken.append(f"entry {number} of {form.name} has {error}{remedy}")
-            continue
-        if interaction.request is None or matches(interaction):
-            found.append(interaction)
-        else:
-            skipped.append(f"{place}: {_shown_call(interaction)}, another operation")
-    day = _recording_day(document, found)
-    return LoadedFile(kind, tuple(found), b"", tuple(skipped), tuple(broken), day, document, is_json)
+    single = source if form is _FILE else ""
+    read = [
+        _read_or_explain(form, number, entry, single or f"{source}#{number}", matches, decode)
+        for number, entry in enumerate(entries, 1)
+    ]
+    broken = tuple(result for result in read if isinstance(result, str))
+    calls = [result for result in read if isinstance(result, Interaction)]
+    is_ours = [call.request is None or matches(call) for call in calls]
+    found = tuple(itertools.compress(calls, is_ours))
+    others = itertools.compress(calls, map(operator.not_, is_ours))
+    skipped = tuple(f"{call.source}: {_shown_call(call)}, another operation" for call in others)
+    return LoadedFile(kind, found, b"", skipped, broken, _recording_day(document, found), document, is_json)
 
 
 def _is_yaml(data: bytes) -> bool:
@@ -165,6 +160,19 @@ def _detect_kind(document: Any) -> Kind | None:
     return "interaction" if has_request or has_response else None
 
 
+def _read_or_explain(
+    form: _Format, number: int, entry: Node, source: str, matches: Callable[[Interaction], bool], decode: bool
+) -> Interaction | str:
+    """Return the interaction in *entry*, or a sentence that says why it cannot be read."""
+    try:
+        return _read_entry(form, entry, source, matches, decode)
+    except InvalidMemberError as error:
+        return f"entry {number} of {form.name}: {error}"
+    except ContentDecodingError as error:
+        remedy = f": {error.remedy}" if error.remedy else ""
+        return f"entry {number} of {form.name} has {error}{remedy}"
+
+
 def _read_entry(
     form: _Format, entry: Node, source: str, matches: Callable[[Interaction], bool], decode: bool
 ) -> Interaction:
@@ -176,7 +184,7 @@ def _read_entry(
         method = sent.get("method").text()
         line = Request(method.upper() if form is _RUBY else method, sent.get(form.url_key).text())
         if not matches(Interaction(line)):
-            return Interaction(line)
+            return Interaction(line, source=source)
         line = Request(line.method, line.url, *_decoded(form.message(sent, True), decode))
     if received.value is not None or not form.is_partial:
         status = _status(received.get(*form.status))
