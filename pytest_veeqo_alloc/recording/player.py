@@ -114,7 +114,10 @@ def to_vcr(interaction: Interaction, exchange_id: str) -> tuple[VcrRequest, dict
     headers = values_by_header(tuple((name, lengths.get(name.lower(), value)) for name, value in kept))
     headers[EXCHANGE_HEADER] = [exchange_id]
     status = {"code": response.status, "message": reason_phrase(response.status)}
-    vcr_request = VcrRequest(request.method, request.url, request.body, dict(request.headers))
+    try:
+        vcr_request = VcrRequest(request.method, request.url, request.body, dict(request.headers))
+    except ValueError:
+        raise CassetteError(f"{interaction.source} has a malformed URL: correct it, or record again") from None
     return vcr_request, {"status": status, "headers": headers, "body": {"string": body}}
 
 

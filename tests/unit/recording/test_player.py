@@ -411,6 +411,17 @@ def test_body_that_aiohttp_reads_only_once_is_played_and_not_checked(kind: str, 
     assert "body-missing" not in {finding.rule for finding in cassettes.findings}
 
 
+def test_malformed_url_in_a_cassette_is_reported_with_its_place(tmp_path: Path, cassettes: Cassettes) -> None:
+    good = created()
+    assert good.request is not None
+    path = write(
+        tmp_path, "mine", good, replace(good, request=replace(good.request, url="http://[::1/orders/1/allocations"))
+    )
+    with pytest.raises(CassetteError) as caught, cassettes.use("mine"):
+        pass
+    assert str(caught.value) == f"{path}#2 has a malformed URL: correct it, or record again"
+
+
 def pair_over_loopback(*_: object) -> tuple[socket.socket, socket.socket]:
     """Return two connected sockets, as `socket.socketpair` does on Windows."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
