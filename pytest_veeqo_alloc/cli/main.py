@@ -27,6 +27,7 @@ from pytest_veeqo_alloc.reporting.formatters import print_error
 from pytest_veeqo_alloc.spec.loader import field_trees, load_schema, openapi_document, read_shipped_text
 
 if TYPE_CHECKING:
+    from pytest_veeqo_alloc.cli.serve import Output
     from pytest_veeqo_alloc.server.request_log import BaseServer
 
 CLEAN, ERRORS_FOUND, COULD_NOT_RUN = 0, 1, 2
@@ -281,7 +282,7 @@ def _add_serve(commands: Any) -> None:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from pytest_veeqo_alloc.cli.serve import serve, write_reports
+    from pytest_veeqo_alloc.cli.serve import Output, serve, write_reports
     from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
     from pytest_veeqo_alloc.live import LiveError
     from pytest_veeqo_alloc.reporting.report_file import validate_report_path
@@ -292,8 +293,9 @@ def _serve(args: argparse.Namespace) -> int:
     engine = _engine(args).with_listener(counter if args.report else None)
     try:
         with ExitStack() as stack:
-            server = _server(args, engine, stack)
-            status = serve(server, host=args.host, port=args.port, names=tuple(args.name), command=args.words)
+            output = Output()
+            server = _server(args, engine, stack, output)
+            status = serve(server, output, host=args.host, port=args.port, names=tuple(args.name), command=args.words)
     except LiveError as error:
         raise ValueError(error.for_command().replace("--base-url", "--upstream")) from None
     are_written = not args.report or write_reports(engine, counter, started, args.report)
@@ -301,15 +303,17 @@ def _serve(args: argparse.Namespace) -> int:
     return status or (CLEAN if are_written else COULD_NOT_RUN)
 
 
-def _server(args: argparse.Namespace, engine: Engine, stack: ExitStack) -> BaseServer:
-    from pytest_veeqo_alloc.cli.serve import load_stubs, print_record, world_of
+def _server(args: argparse.Namespace, engine: Engine, stack: ExitStack, output: Output) -> BaseServer:
+    from pytest_veeqo_alloc.cli.serve import describe_record, load_stubs, world_of
     from pytest_veeqo_alloc.live.client import open_live
     from pytest_veeqo_alloc.live.permission import WriteOptions, grant_permission, load_pool
     from pytest_veeqo_alloc.server.fake import Fake
     from pytest_veeqo_alloc.server.proxy import Proxy
     from pytest_veeqo_alloc.server.state import POLICIES
 
-    on_record = None if args.words else print_record  # the output is that of the command
+    on_record = (
+        None if args.words else lambda record: output.put(describe_record(record))
+    )  # the output is that of the command
     if not args.upstream:
         if args.allow_host or args.max_writes or args.allow_reads:
             raise ValueError("--allow-host, --max-writes and --allow-reads are for the proxy: give --upstream URL")

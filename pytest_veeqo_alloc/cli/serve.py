@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -47,7 +48,53 @@ _clock = functools.partial(time.monotonic)  # unaffected by tests that freeze th
 _GRACE_SECONDS = 3
 _POLL_SECONDS = 0.1
 
+_SETTLE_SECONDS = 1
+_MAX_LINES, _WRITE_SECONDS = 1000, 0.5
+
 Signals = queue.SimpleQueue[int]
+
+
+class Output:
+    """The lines of the standard output. A thread writes them, so that no request waits for a reader.
+
+    Lines are dropped, and counted, if 1000 others wait or if the reader has gone.
+    """
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        self._lines: queue.Queue[str] = queue.Queue(_MAX_LINES)
+        self._is_closed = False
+
+    def start(self) -> None:
+        """Start to write."""
+        threading.Thread(target=self._write, daemon=True).start()
+
+    def put(self, line: str) -> None:
+        """Have *line* written, or drop it."""
+        try:
+            self._lines.put_nowait(line)
+        except queue.Full:
+            self.dropped += 1
+
+    def flush(self) -> bool:
+        """Wait at most half a second until every line is written. Return whether all were."""
+        deadline = _clock() + _WRITE_SECONDS
+        while self._lines.unfinished_tasks and _clock() < deadline:
+            time.sleep(0.005)
+        return not self._lines.unfinished_tasks and not self._is_closed
+
+    def _write(self) -> None:
+        # Not with `print`: a thread that holds the lock of `sys.stdout` would keep the interpreter from ending.
+        with open(sys.stdout.fileno(), "wb", buffering=0, closefd=False) as stream:
+            while True:
+                rest = f"{self._lines.get()}\n".encode(errors="backslashreplace")
+                try:
+                    while rest and not self._is_closed:
+                        rest = rest[stream.write(rest) or 0 :]
+                except OSError:
+                    self._is_closed = True
+                self.dropped += self._is_closed
+                self._lines.task_done()
 
 
 def world_of(pool: OrderPool) -> World:
@@ -83,7 +130,9 @@ def _parse_stub(table: dict[str, Any]) -> Stub:
     return Stub(**{"value" if key == "json" else key: value for key, value in table.items()})
 
 
-def serve(server: BaseServer, *, host: str, port: int, names: tuple[str, ...], command: Sequence[str] = ()) -> int:
+def serve(
+    server: BaseServer, output: Output, *, host: str, port: int, names: tuple[str, ...], command: Sequence[str] = ()
+) -> int:
     """Run *server* as long as *command* runs, or until SIGINT or SIGTERM arrives. Return the exit status.
 
     It is that of *command* unless that is 0 and errors were found. Raise ValueError if the server cannot listen, or the
@@ -92,17 +141,18 @@ def serve(server: BaseServer, *, host: str, port: int, names: tuple[str, ...], c
     if not is_loopback(host):
         print_error(f"warning: {host} is not a loopback address: anyone who can reach this machine can use the server")
     if not command:  # otherwise, the output is that of the command
-        server.on_refusal = lambda sentence: print(printable(sentence), flush=True)
+        server.on_refusal = lambda sentence: output.put(printable(sentence))
     with _received_signals() as signals, _listening(server, host, port, names) as url:
         if command:
             key = {KEY_VARIABLE: server.api_key} if isinstance(server, Fake) else {}
             status = run_command(command, {**os.environ, URL_VARIABLE: url, **key}, signals)
         else:
             print(url, flush=True)
+            output.start()
             status = 0
             while signals.empty():  # not a single wait: some systems would handle a signal only after it
                 time.sleep(_POLL_SECONDS)
-        server.settle()
+        server.settle(_SETTLE_SECONDS)
         findings, problems = server.unexpected, server.problems
         server.publish()
     refused = f"refused: {len(server.log.refusals)}, " if server.log.refusals else ""
@@ -112,8 +162,12 @@ def serve(server: BaseServer, *, host: str, port: int, names: tuple[str, ...], c
     if command and not server.log.records:
         lines.append(f"the command sent no request: its client must use the URL in {URL_VARIABLE}")
     lines += [render(findings, server.engine.hint(findings))] if len(findings) else []
-    for line in [*lines, *map(printable, problems)]:
-        print(line, file=sys.stderr if command else sys.stdout, flush=True)
+    lines += map(printable, problems)
+    is_read = not command and output.flush()
+    if output.dropped:
+        lines.append(f"lines dropped because the output was not read: {output.dropped}")
+    for line in lines:
+        print(line, file=sys.stdout if is_read else sys.stderr, flush=True)
     return status or int(not findings.ok or bool(problems))
 
 
@@ -215,8 +269,8 @@ def _received_signals() -> Iterator[Signals]:
         yield signals
 
 
-def print_record(record: Record) -> None:
-    """Print a line such as `POST /orders/447452/allocations 201`, with the injected fault and the errors."""
+def describe_record(record: Record) -> str:
+    """Return a line such as `POST /orders/447452/allocations 201`, with the injected fault and the errors."""
     request, operation = record.request, tables().operation
     is_known = operation.matches(Interaction(request)) and operation.order_id(request.url) is not None
     path = path_of(request.url)
@@ -231,4 +285,4 @@ def print_record(record: Record) -> None:
         shown = "; ".join(f"{error.rule} at {error.side} {error.place}" for error in errors[:_MAX_ERRORS])
         more = f" and {len(errors) - _MAX_ERRORS} more" if len(errors) > _MAX_ERRORS else ""
         parts.append(f"error: {shown}{more}")
-    print(printable(" ".join(parts)), flush=True)
+    return printable(" ".join(parts))

@@ -43,6 +43,8 @@ _POLL_SECONDS = 0.05
 _clock, _now = functools.partial(time.monotonic), functools.partial(time.time)
 _RESET_SECONDS = 5
 """The seconds to wait for the client's next request before the connection is reset after a response."""
+_JOIN_SECONDS = 1
+"""The seconds to wait for all threads of connections when the server stops."""
 _DRAIN_SECONDS, _DRAIN_BYTES = 5, 200_000_000
 
 App = Callable[[Request], Exchange]
@@ -438,10 +440,12 @@ class HTTPServer(socketserver.ThreadingTCPServer):
         self.shutdown()
         self._listening.join()
         self.server_close()
-        for thread, connection in list(self._connections.items()):
+        threads, deadline = list(self._connections.items()), _clock() + _JOIN_SECONDS
+        for _, connection in threads:
             with contextlib.suppress(OSError):  # the connection may have ended meanwhile
                 connection.shutdown(socket.SHUT_RDWR)
-            thread.join(timeout=5)
+        for thread, _ in threads:
+            thread.join(timeout=max(deadline - _clock(), 0))
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Start a thread for the connection. Keep both, to end them when the server stops."""

@@ -104,7 +104,7 @@ class Log:
         self.aborted = threading.Event()
         self._source, self._on_record = source, on_record
         self._changed = threading.Condition()
-        self._open = 0
+        self._open = self._stuck = 0
 
     def open(self, request: Request, findings: Findings) -> Record:
         """Add and return a record for *request*."""
@@ -118,20 +118,22 @@ class Log:
         """Return an exchange with *plan*. If all of the response is sent, the ending of *record* becomes *ending*."""
 
         def finish(sent: bool) -> None:
+            record.ending = ending if sent or ending == "elsewhere" else "unanswered"
+            if self._on_record is not None:
+                self._on_record(record)
             with self._changed:
-                record.ending = ending if sent or ending == "elsewhere" else "unanswered"
                 self._open -= 1
-                if self._on_record is not None:
-                    self._on_record(record)
                 self._changed.notify_all()
 
         return Exchange(plan, self.aborted, finish)
 
-    def settle(self) -> None:
-        """End the delays of slow responses, and wait at most 5 seconds for the requests in progress."""
+    def settle(self, seconds: float = _SETTLE_SECONDS) -> None:
+        """End the delays of slow responses, and wait at most *seconds* for the requests in progress, but only once."""
         self.aborted.set()
         with self._changed:
-            self._changed.wait_for(lambda: not self._open, timeout=_SETTLE_SECONDS)
+            if self._open and self._open != self._stuck:
+                self._changed.wait_for(lambda: not self._open, timeout=seconds)
+            self._stuck = self._open
 
 
 def findings_of_response(engine: Engine, interaction: Interaction, context: CheckContext | None = None) -> Findings:
@@ -165,9 +167,9 @@ class BaseServer(ABC):
         self.publish()
         self._begin()
 
-    def settle(self) -> None:
-        """End the delays of slow responses, and wait at most 5 seconds for the requests in progress."""
-        self.log.settle()
+    def settle(self, seconds: float = _SETTLE_SECONDS) -> None:
+        """End the delays of slow responses, and wait at most *seconds* for the requests in progress."""
+        self.log.settle(seconds)
         self.log.aborted.clear()
 
     @property

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -262,6 +263,54 @@ def test_address_outside_the_loopback_warns(tmp_path: Path) -> None:
         assert process.err == (
             "veeqo-alloc: warning: 0.0.0.0 is not a loopback address: anyone who can reach this machine can use the server\n"
         )
+
+
+def test_output_that_is_not_read_blocks_no_request(tmp_path: Path) -> None:
+    with served(tmp_path) as process, requests.Session() as session:
+        for _ in range(3000):
+            assert session.get(process.url + "/" + "orders/" * 20, timeout=5).status_code == 404
+        started = time.monotonic()
+        process.send(signal.SIGTERM)
+        assert process.wait() == 0
+        assert time.monotonic() - started < 3
+        process.stop()
+        assert "requests: 3000, errors: 0, warnings: 3000\n" in process.err
+        assert "lines dropped because the output was not read: " in process.err
+
+
+def test_reader_of_the_output_that_has_gone_stops_no_request(tmp_path: Path) -> None:
+    with served(tmp_path) as process:
+        process.close_output()
+        for _ in range(20):
+            assert post(process.url).status_code == 201
+        process.send(signal.SIGTERM)
+        assert process.wait() == 0
+
+
+def test_upstream_that_does_not_answer_does_not_delay_the_end(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+        host = f"127.0.0.1:{upstream.getsockname()[1]}"
+        options = ("--upstream", f"http://{host}", "--allow-host", host, "--max-writes", "5", "--orders", "any")
+        with served(tmp_path, *options) as process, socket.create_connection(address_of(process)) as client:
+            client.sendall(raw(process))
+            forwarded, _ = upstream.accept()
+            with forwarded:
+                assert forwarded.recv(4) == b"POST"
+                started = time.monotonic()
+                process.stop()
+                assert time.monotonic() - started < 3
+            assert process.out.startswith("requests: 1, ")
+
+
+def address_of(process: Process) -> tuple[str, int]:
+    address = urlsplit(process.url)
+    return str(address.hostname), int(address.port or 0)
+
+
+def raw(process: Process) -> bytes:
+    body = json.dumps(BODY)
+    head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nx-api-key: {API_KEY}\r\nContent-Type: application/json"
+    return f"{head}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
 # Reports

@@ -23,6 +23,19 @@ class Process:
         assert self._process.stdout is not None
         return self._process.stdout.readline().rstrip("\n")
 
+    def send(self, number: int) -> None:
+        """Send the signal *number*."""
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait for the end without reading the output, and return the exit status."""
+        return self._process.wait(timeout=20)
+
+    def close_output(self) -> None:
+        """Close the reading end of the output."""
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send the signal *number*, wait for the end, and return the exit status."""
         self._process.send_signal(number)

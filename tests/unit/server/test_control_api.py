@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.bodies import allocation_request
 
-from pytest_veeqo_alloc.cli.serve import print_record
+from pytest_veeqo_alloc.cli.serve import describe_record
 from pytest_veeqo_alloc.core.http import Request, Response
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.server.control_api import PREFIX, with_control_api
@@ -176,7 +176,8 @@ def test_control_path_is_closed_to_pages() -> None:
     assert (response.status, response.header("access-control-allow-origin")) == (404, None)
 
 
-def test_options_of_the_documented_path_shows_its_path(capsys: pytest.CaptureFixture[str]) -> None:
-    fake = Fake(Engine(), on_record=print_record)
+def test_options_of_the_documented_path_shows_its_path() -> None:
+    lines: list[str] = []
+    fake = Fake(Engine(), on_record=lambda record: lines.append(describe_record(record)))
     cross_origin(fake, "OPTIONS")
-    assert capsys.readouterr().out.startswith("OPTIONS /orders/")
+    assert lines[0].startswith("OPTIONS /orders/")
