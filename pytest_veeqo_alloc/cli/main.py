@@ -277,6 +277,8 @@ def _add_serve(commands: Any) -> None:
     text = "the file in which every write is recorded (default: veeqo-alloc-journal-HOST-PORT.jsonl)"
     proxy.add_argument("--journal", metavar="FILE", help=text)
     proxy.add_argument("--allow-reads", action="store_true", help="also forward GET, HEAD and OPTIONS of any path")
+    text = "forward the requests of web pages of this origin, such as http://localhost:3000"
+    proxy.add_argument("--allow-origin", **_REPEATABLE, metavar="ORIGIN", help=text)
     _add_live_options(proxy, "at most 5 unless --orders is 'any'", "proxies and CA bundles")
     serve.set_defaults(command=_serve)
 
@@ -315,8 +317,9 @@ def _server(args: argparse.Namespace, engine: Engine, stack: ExitStack, output: 
         None if args.words else lambda record: output.put(describe_record(record))
     )  # the output is that of the command
     if not args.upstream:
-        if args.allow_host or args.max_writes or args.allow_reads:
-            raise ValueError("--allow-host, --max-writes and --allow-reads are for the proxy: give --upstream URL")
+        if args.allow_host or args.max_writes or args.allow_reads or args.allow_origin:
+            given = "--allow-host, --max-writes, --allow-reads and --allow-origin"
+            raise ValueError(f"{given} are for the proxy: give --upstream URL")
         world = world_of(load_pool(args.orders, Path())) if args.orders else None
         stubs = load_stubs(args.stubs) if args.stubs else []
         return Fake(engine, POLICIES[args.policy or "default"](), world=world, stubs=stubs, on_record=on_record)
@@ -327,7 +330,7 @@ def _server(args: argparse.Namespace, engine: Engine, stack: ExitStack, output: 
     options = WriteOptions(args.upstream, hosts, "", writes, args.orders, rate=args.rate, trust_env=args.trust_env)
     permission = grant_permission(options, needs_key=False)
     live = stack.enter_context(open_live(permission, Path(args.journal or default_name(permission.target))))
-    return Proxy(engine, live, reads=args.allow_reads, on_record=on_record)
+    return Proxy(engine, live, reads=args.allow_reads, allow_origins=args.allow_origin, on_record=on_record)
 
 
 def _add_report(commands: Any) -> None:

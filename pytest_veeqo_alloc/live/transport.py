@@ -63,7 +63,7 @@ def _forwarded_headers(request: Request, via: str) -> Headers:
     joined.setdefault("user-agent", ("User-Agent", [urllib3.util.SKIP_HEADER]))
     accepted = ",".join(request.header_values("accept-encoding")).lower()
     return (
-        *((name, ", ".join(values)) for name, values in joined.values()),
+        *((name, ("; " if name.lower() == "cookie" else ", ").join(values)) for name, values in joined.values()),
         ("Accept-Encoding", "gzip" if "gzip" in accepted else "identity"),
         ("Connection", "close"),
         ("Via", ", ".join([*proxies, f"1.1 {via}"])),
@@ -85,6 +85,8 @@ def exchange(
         answer = session.request(
             method, url, headers=headers, data=data, allow_redirects=False, timeout=timeouts, stream=raw
         )
+        if answer.status_code < 200:  # the final response would follow, but cannot be read
+            raise urllib3.exceptions.ProtocolError
         body = answer.raw.read(decode_content=False) if raw else answer.content
         pairs = (answer.raw.headers if raw else answer.headers).items()
         return Response(answer.status_code, tuple((str(name), str(value)) for name, value in pairs), body)

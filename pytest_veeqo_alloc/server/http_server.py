@@ -292,7 +292,10 @@ class Handler(socketserver.BaseRequestHandler):
         is_gzipped, is_chunked = plan.gzipped and prefers_gzip(request), plan.chunked and request.minor > 0
         body = gzip.compress(body, mtime=0) if is_gzipped else body
         coding = (("Content-Encoding", "gzip"),) if is_gzipped else ()
-        top = self._response_head(response, coding, None if is_chunked else len(body))
+        declared = response.header("content-length") or ""
+        is_kept = request.method == "HEAD" and not body and declared.isdecimal()  # the response of an upstream
+        length = int(declared) if is_kept else len(body)
+        top = self._response_head(response, coding, None if is_chunked else length)
         if request.method == "HEAD":
             self.connection.sendall(top)
             return True

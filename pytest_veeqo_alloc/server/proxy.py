@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Collection
 from dataclasses import replace
 
-from pytest_veeqo_alloc.contract.http_rules import STATUS_RULES, keys_of
+from pytest_veeqo_alloc.contract.http_rules import STATUS_RULES, is_json_type, keys_of
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import LiveError, NotSentError, SendError
@@ -22,13 +23,23 @@ class Proxy(BaseServer):
     """A proxy that forwards the documented call to the target of *live*.
 
     With *reads*, GET, HEAD and OPTIONS requests are also forwarded. The client's API key is forwarded, but never stored
-    or shown. The status is 403 if a request is not permitted, and 502 if the target does not respond.
+    or shown. The status is 403 if a request is not permitted, and 502 if the target does not respond. Requests of web
+    pages are refused, except those of *allow_origins*.
     """
 
     source, origin = "the proxy", "target"
 
-    def __init__(self, engine: Engine, live: LiveClient, *, reads: bool = False, on_record: OnRecord = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        live: LiveClient,
+        *,
+        reads: bool = False,
+        allow_origins: Collection[str] = (),
+        on_record: OnRecord = None,
+    ) -> None:
         super().__init__(engine, on_record)
+        self._allow_origins = allow_origins
         self._live, self._reads, self._via = live, reads, f"veeqo-alloc-{uuid.uuid4().hex}"
         self._failed: dict[tuple[str | None, bytes | None], Record] = {}
 
@@ -51,6 +62,11 @@ class Proxy(BaseServer):
         if not is_read and not is_documented:
             hint = "; give --allow-reads to forward reads as well" if request.method in READS else ""
             return self._refuse(log, record, 403, f"only {operation.name} is forwarded{hint}")
+        if self._is_from_page(request):
+            hint = "to forward what its pages send, give --allow-origin with its origin"
+            return self._refuse(log, record, 403, f"a web page of another site sent this request: {hint}")
+        if not is_read and not is_json_type(request.header("content-type") or ""):
+            return self._refuse(log, record, 415, "only JSON is forwarded: send content-type: application/json")
         try:
             return self._forward(log, record, is_read=is_read)
         except NotSentError as error:
@@ -60,6 +76,13 @@ class Proxy(BaseServer):
             return log.exchange(record, _error(502, str(error)), ending="unanswered")
         except LiveError as error:
             return self._refuse(log, record, 403, f"not forwarded: {error.for_command()}")
+
+    def _is_from_page(self, request: Request) -> bool:
+        """Return whether a web page that is not allowed to use the proxy sent *request*."""
+        origins, sites = request.header_values("origin"), request.header_values("sec-fetch-site")
+        if not origins:
+            return any(site.lower() not in ("same-origin", "none") for site in sites)
+        return any(origin not in self._allow_origins for origin in origins)
 
     def _refuse(self, log: Log, record: Record, status: int, sentence: str) -> Exchange:
         """Return an error response instead of forwarding the request. Add a problem if the request is a write."""

@@ -8,7 +8,7 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from support.bodies import BODY, allocation_request
 from support.fake import PATH, talk
 from support.live import live_at
 from support.served import served
+from support.servers import Allocating, serving
 from support.staging import staging
 
 from pytest_veeqo_alloc import serve_fake
@@ -48,13 +49,14 @@ def proxy_before(
     folder: Path,
     *,
     reads: bool = False,
+    allow_origins: Sequence[str] = (),
     timeouts: tuple[float, float] = (5, 5),
     on_record: Any = None,
     **more: Any,
 ) -> Iterator[Proxy]:
     more = {"orders": "any", "rate": 1000, "key": "", "backoff": Backoff(sleep=_never), **more}
     with live_at(url, folder, needs_key=False, timeouts=timeouts, **more) as live:
-        proxy = Proxy(Engine(), live, reads=reads, on_record=on_record)
+        proxy = Proxy(Engine(), live, reads=reads, allow_origins=allow_origins, on_record=on_record)
         with running(proxy):
             yield proxy
 
@@ -127,6 +129,71 @@ def test_netrc_is_not_read_although_the_environment_is_trusted(
         post(proxy)
     assert upstream.interactions[0].request is not None
     assert upstream.interactions[0].request.header("authorization") is None
+
+
+PAGES = {
+    "an origin": ({"Origin": "http://evil.example.com"}, 403),
+    "no origin in particular": ({"Origin": "null"}, 403),
+    "the site of another": ({"Sec-Fetch-Site": "cross-site"}, 403),
+    "a neighbouring site": ({"Sec-Fetch-Site": "same-site"}, 403),
+    "a form": ({"Content-Type": "text/plain"}, 415),
+}
+
+
+@pytest.mark.parametrize(("more", "status"), PAGES.values(), ids=PAGES)
+def test_request_of_a_web_page_spends_no_write(proxy: Proxy, upstream: Fake, more: dict[str, str], status: int) -> None:
+    answer = post(proxy, headers={**HEADERS, **more})
+    assert answer.status_code == status
+    assert len(upstream.interactions) == 0
+    assert len(proxy.problems) == 1
+
+
+def test_write_without_a_content_type_is_not_forwarded(proxy: Proxy, upstream: Fake) -> None:
+    answer = requests.post(proxy.url + PATH, data=json.dumps(BODY), headers=HEADERS, timeout=5)
+    assert (answer.status_code, len(upstream.interactions)) == (415, 0)
+
+
+def test_page_of_an_allowed_origin_and_the_address_bar_are_forwarded(upstream: Fake, tmp_path: Path) -> None:
+    with proxy_before(upstream.url, tmp_path, allow_origins=["http://localhost:3000"]) as proxy:
+        page = {"Origin": "http://localhost:3000", "Sec-Fetch-Site": "cross-site"}
+        assert post(proxy, headers={**HEADERS, **page}).status_code == 201
+        assert post(proxy, headers={**HEADERS, "Sec-Fetch-Site": "none"}).status_code == 201
+        assert post(proxy, headers={**HEADERS, "Origin": "http://localhost:3001"}).status_code == 403
+
+
+class Odd(Allocating):
+    """A handler with an early hint before the response to a POST, and cookies."""
+
+    def do_POST(self) -> None:  # noqa: N802  # the name that http.server looks for
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response_only(103)
+        self.end_headers()
+        self.answer(201, b"{}")
+
+    def do_HEAD(self) -> None:  # noqa: N802  # the name that http.server looks for
+        self.send_response(200)
+        self.send_header("Content-Length", "1234")
+        self.send_header("Set-Cookie", "a=1; Expires=Thu, 01 Jan 2026 00:00:00 GMT")
+        self.send_header("Set-Cookie", f"b={self.headers['Cookie']}")
+        self.end_headers()
+
+
+def test_interim_response_is_not_passed_on_as_the_response(tmp_path: Path) -> None:
+    with serving(Odd) as url, proxy_before(url, tmp_path) as proxy:
+        answer = post(proxy)
+        assert answer.status_code == 502
+        assert "UNKNOWN" in answer.text
+
+
+def test_length_of_a_response_to_head_and_cookies_are_kept(tmp_path: Path) -> None:
+    with serving(Odd) as url, proxy_before(url, tmp_path, reads=True) as proxy:
+        address = urlsplit(proxy.url)
+        sent = f"HEAD /x HTTP/1.1\r\nHost: {address.netloc}\r\nCookie: c=1\r\nCookie: d=2\r\nConnection: close\r\n\r\n"
+        with socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=5) as connection:
+            connection.sendall(sent.encode())
+            answer = b"".join(iter(lambda: connection.recv(1 << 16), b"")).decode()
+        assert "Content-Length: 1234\r\n" in answer
+        assert "Set-Cookie: a=1; Expires=Thu, 01 Jan 2026 00:00:00 GMT\r\nSet-Cookie: b=c=1; d=2\r\n" in answer
 
 
 def test_hop_by_hop_headers_are_not_forwarded(proxy: Proxy, upstream: Fake) -> None:

@@ -23,7 +23,7 @@ def test_port_in_use_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["--profile", "stric"], "unknown profile 'stric': did you mean 'strict'?"),
     (["--orders", "nowhere.toml"], "the order pool 'nowhere.toml' cannot be read: No such file or directory"),
-    (["--allow-host", "x"], "--allow-host, --max-writes and --allow-reads are for the proxy: give --upstream URL"),
+    (["--allow-host", "x"], "--allow-host, --max-writes, --allow-reads and --allow-origin are for the proxy: give --upstream URL"),
     (["--upstream", "https://x.example.com", "--policy", "strict"], "--policy is for the fake: omit --policy, or omit --upstream"),
     (["--upstream", "https://x.example.com", "--stubs", "x.toml"], "--stubs is for the fake: omit --stubs, or omit --upstream"),
 ])  # fmt: skip
