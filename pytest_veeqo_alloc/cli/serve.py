@@ -163,6 +163,8 @@ def serve(
         lines.append(f"the command sent no request: its client must use the URL in {URL_VARIABLE}")
     lines += [render(findings, server.engine.hint(findings))] if len(findings) else []
     lines += map(printable, problems)
+    if server.log.shortened:
+        lines.append(server.notes[-1])
     is_read = not command and output.flush()
     if output.dropped:
         lines.append(f"lines dropped because the output was not read: {output.dropped}")

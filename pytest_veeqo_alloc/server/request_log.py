@@ -6,7 +6,7 @@ import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, overload
 
 from pytest_veeqo_alloc.contract.allocations import requested_allocation
@@ -24,6 +24,7 @@ from pytest_veeqo_alloc.spec.loader import tables
 
 NO_FINDINGS = Findings()
 _SETTLE_SECONDS = 5
+_MAX_BODY_BYTES = 50_000_000
 _OTHER = Interaction(None)
 
 
@@ -95,12 +96,16 @@ def describe_refusal(status: int, reason: str, received: bytes) -> str:
 
 
 class Log:
-    """The records of the requests in one test, or in one run of a server."""
+    """The records of the requests in one test, or in one run of a server.
+
+    The bodies of the latest requests are kept, up to 50 MB. `shortened` counts the earlier records without their body.
+    """
 
     def __init__(self, source: str, on_record: OnRecord) -> None:
         self.records: list[Record] = []
         self.refusals: list[str] = []
-        self.published = 0
+        self.published = self.shortened = 0
+        self._body_bytes = self._oldest = 0
         self.aborted = threading.Event()
         self._source, self._on_record = source, on_record
         self._changed = threading.Condition()
@@ -111,8 +116,18 @@ class Log:
         with self._changed:
             record = Record(len(self.records) + 1, request, findings, self._source)
             self.records.append(record)
+            self._body_bytes += len(request.body or b"")
+            while self._body_bytes > _MAX_BODY_BYTES and self._oldest < len(self.records) - 1:
+                self._shorten(self.records[self._oldest])
+                self._oldest += 1
             self._open += 1
         return record
+
+    def _shorten(self, record: Record) -> None:
+        if record.request.body:
+            self._body_bytes -= len(record.request.body)
+            self.shortened += 1
+            record.request = replace(record.request, body=None, is_body_known=False)
 
     def exchange(self, record: Record, plan: ResponsePlan, ending: Ending = "answered") -> Exchange:
         """Return an exchange with *plan*. If all of the response is sent, the ending of *record* becomes *ending*."""
@@ -238,8 +253,12 @@ class BaseServer(ABC):
 
     @property
     def notes(self) -> list[str]:
-        """Sentences about refused requests that do not fail the test, such as probes."""
-        return [sentence for sentence in self.log.refusals if sentence not in self._problems]
+        """Sentences about refused requests that do not fail the test, such as probes, and about bodies not kept."""
+        notes = [sentence for sentence in self.log.refusals if sentence not in self._problems]
+        if self.log.shortened:
+            limit = _MAX_BODY_BYTES // 1_000_000
+            notes.append(f"the log keeps {limit} MB: {pluralise(self.log.shortened, 'earlier request')} lost the body")
+        return notes
 
     def add_problem(self, sentence: str) -> None:
         """Add a sentence about a failure that is not a finding."""

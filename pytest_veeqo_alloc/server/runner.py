@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -56,7 +57,12 @@ def running(
         server.url = http_server.url
         stack.enter_context(http_server)
         stack.callback(server.settle)
-        yield http_server
+        owner = os.getpid()
+        try:
+            yield http_server
+        finally:
+            if os.getpid() != owner:  # a fork has none of the threads, so nothing would end them
+                stack.pop_all()
 
 
 @contextmanager
@@ -74,8 +80,11 @@ def serve_fake(
     """
     __tracebackhide__ = True
     fake = Fake(engine_of(contract) if contract is not None else Engine(profile), policy, api_key)
+    owner = os.getpid()
     with running(fake):
         yield fake
+        if os.getpid() != owner:  # the process that started the fake reports its findings
+            return
         findings, problems = fake.unexpected, fake.problems
         fake.engine.raise_for_errors(findings)
         if problems:

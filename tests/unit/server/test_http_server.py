@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
@@ -428,6 +431,25 @@ def test_closing_leaves_no_thread_and_no_socket() -> None:
     slow.close()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((host, port), timeout=1)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_fork_leaves_the_block_without_waiting() -> None:
+    code = """
+import os, warnings
+from pytest_veeqo_alloc import serve_fake
+with serve_fake() as fake:
+    if not (child := os.fork()):
+        raise SystemExit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+with serve_fake() as fake:
+    child = os.fork()
+if not child:
+    os._exit(8)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    assert subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout == "8\n"
 
 
 CALLS = {

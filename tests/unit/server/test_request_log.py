@@ -11,6 +11,7 @@ from support.bodies import allocation_request
 from pytest_veeqo_alloc import Line, Policy, Stock, Story, World
 from pytest_veeqo_alloc.core.http import Request
 from pytest_veeqo_alloc.engine import Engine
+from pytest_veeqo_alloc.server import request_log
 from pytest_veeqo_alloc.server.fake import API_KEY, Fake
 
 
@@ -34,6 +35,19 @@ def failure(fake: Fake, **described: Any) -> list[str]:
     with pytest.raises(AssertionError) as caught:
         fake.assert_allocated(**described)
     return str(caught.value).splitlines()
+
+
+def test_log_keeps_the_latest_bodies_and_counts_the_others(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = json.dumps(lines_of(s11=1)).encode()
+    monkeypatch.setattr(request_log, "_MAX_BODY_BYTES", 3 * len(body))
+    for _ in range(5):
+        call(fake, lines_of(s11=1))
+    requests = [interaction.request for interaction in fake.interactions]
+    assert [request.body if request else b"" for request in requests] == [None, None, body, body, body]
+    assert fake.notes == ["the log keeps 0 MB: 2 earlier requests lost the body"]
+    fake.assert_allocated(lines={11: 1}, times=5)
+    fake.reset()
+    assert fake.notes == []
 
 
 class Anything:
