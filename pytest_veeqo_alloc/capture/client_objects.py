@@ -16,7 +16,10 @@ from pytest_veeqo_alloc.core.text import as_text
 
 
 def interaction_of(response: Any, *, body: bytes | str | None = None) -> Interaction:
-    """Return *response* as an interaction. *body* is the body if it was read elsewhere. Raise TypeError on failure."""
+    """Convert an HTTP client's *response* to an interaction that includes the request if it is available.
+
+    If *body* is given, it replaces the body in *response*. Raise TypeError if the body or the status is not available.
+    """
     if isinstance(response, Interaction):
         return response
     if isinstance(response, Response):
@@ -33,7 +36,7 @@ def interaction_of(response: Any, *, body: bytes | str | None = None) -> Interac
 
 
 def _content(response: Any) -> bytes:
-    """Return the body of *response*. Raise TypeError if the body is an unread stream, or if other code has read it."""
+    """Return the body of *response*. Raise TypeError for a stream that was not read, or that other code has read."""
     # In requests, _content is False until the body is read. Before that, .content would read the stream or fail.
     if getattr(response, "_content", None) is not False and not getattr(response, "streaming", False):
         # Look at the class first, because .data of a urllib3 response would read the stream.
@@ -46,20 +49,20 @@ def _content(response: Any) -> bytes:
                     if isinstance(value := getattr(response, name, None), bytes):
                         return value
     raise TypeError(
-        f"the body of this {_type_name(response)} is a stream that was not read, or was read elsewhere: "
+        f"the body of this {_type_name(response)} is a stream that was not read, or that other code has read: "
         "read the stream first, or pass the bytes as body="
     )
 
 
 def _carried_request(response: Any) -> Request | None:
-    """Return the request of *response*, or None if the request or its body is not available."""
+    """Return the request that *response* answers. Return None if this request or its body is not available."""
     with contextlib.suppress(RuntimeError, TypeError):
         return request_of(getattr(response, "wsgi_request", None) or getattr(response, "request", None))
     return None
 
 
 def request_of(request: Any) -> Request:
-    """Convert a request of an HTTP client or test client. Raise TypeError for other objects and for streamed bodies."""
+    """Convert the *request* of an HTTP or test client. Raise TypeError for other objects and for streamed bodies."""
     if isinstance(request, Request):
         return request
     if hasattr(request, "prepare") and not hasattr(request, "body"):
@@ -81,7 +84,7 @@ def _request_body(request: Any) -> bytes | None:
         try:
             value = getattr(request, name, None)
         except Exception as error:  # every framework raises its own error if the body was read already
-            raise TypeError(f"the body of this {_type_name(request)} is a stream that was read elsewhere") from error
+            raise TypeError(f"the body of this {_type_name(request)} is a stream that other code has read") from error
         if isinstance(value, (bytes, str)):
             return _encoded(value) or None
         if value is not None:
@@ -90,7 +93,7 @@ def _request_body(request: Any) -> bytes | None:
 
 
 def _headers(message: Any) -> Headers:
-    """Return the headers as pairs. Repeated headers are separate pairs if the client keeps them separate."""
+    """Return (name, value) pairs. A repeated header has several pairs, unless the client has joined its values."""
     headers = getattr(message, "headers", None) or {}
     pairs = headers.multi_items() if hasattr(headers, "multi_items") else headers.items()
     return tuple((as_text(name), as_text(value)) for name, value in pairs)
@@ -101,7 +104,7 @@ def _encoded(body: bytes | str) -> bytes:
         return body.encode("utf-8", "surrogatepass")
     if isinstance(body, (bytes, bytearray, memoryview)):
         return bytes(body)
-    raise TypeError(f"body= must be the bytes that were read, not {_type_name(body)}")
+    raise TypeError(f"body= must be bytes or a string, not {_type_name(body)}")
 
 
 def _type_name(value: Any) -> str:
@@ -110,7 +113,7 @@ def _type_name(value: Any) -> str:
 
 
 def _copied(response: Any, finish: Callable[[bytes], None]) -> Any:
-    """Return the stream of *response*, an httpx response. Once it was read to its end, *finish* gets the body."""
+    """Wrap the stream of *response* (httpx): call *finish* with the body once the client has read all of it."""
     module: Any = sys.modules[type(response).__module__.partition(".")[0]]
     stream, chunks = response.stream, []
 
@@ -138,10 +141,11 @@ def _copied(response: Any, finish: Callable[[bytes], None]) -> Any:
 
 
 class Watch:
-    """A watched client session, with its interactions and their findings.
+    """A client session whose calls are recorded in `interactions` and checked.
 
-    Calls of undocumented operations are only counted, in `skipped`. If a request body is a stream, only the response is
-    checked, and if a response body is one, it is checked once it was read. With the requests library, calls with their own `hooks` argument are not recorded.
+    Calls of undocumented operations are not recorded, but counted in `skipped`. A request with a streamed body is not
+    checked. A streamed response body is checked once the client has read it (httpx), or never (requests). With
+    requests, a call that passes its own `hooks` argument is not recorded.
     """
 
     def __init__(
@@ -182,15 +186,15 @@ class Watch:
         return self._merge(self._checked)
 
     def expect_status(self, statuses: int | Iterable[int] | None) -> None:
-        """Expect one of *statuses* (None: the documented status) in all following responses.
+        """Expect one of *statuses* in every later response. None: the documented status.
 
-        Requests are still checked. If a request is repeated, only the status of the last response counts. Raise TypeError
-        unless *statuses* is a number or several numbers.
+        Requests are still checked. If a request is repeated, only the status of the last response is checked. Raise
+        TypeError unless *statuses* is a number, several numbers or None.
         """
         self._expected = expected_statuses(statuses)
 
     def close(self) -> None:
-        """Stop watching the session. Recorded interactions are kept. Closing twice is allowed."""
+        """Stop recording, and keep the recorded interactions. Closing twice is allowed."""
         if self._hook in self._hooks:
             self._hooks.remove(self._hook)
 
@@ -209,7 +213,7 @@ class Watch:
             self._record(response)
 
     def _record(self, response: Any, *, is_stream: bool = False) -> None:
-        """Record *response*. The body of a stream is copied while the client reads it (httpx), or not checked."""
+        """Record *response*. A streamed body is copied while the client reads it (httpx), or not checked (requests)."""
         index = len(self.interactions)
         self._expectations.append(self._expected)
         try:
@@ -232,15 +236,15 @@ class Watch:
 
     @property
     def notes(self) -> list[str]:
-        """Sentences about responses whose body was not checked, since the client has not read the stream to its end."""
+        """A sentence for each response with a streamed body that was not checked."""
         return [
-            f"response {number} of a watched session: body not checked: streamed"
+            f"response {number} of a watched session: the body was streamed, and not checked"
             for number, interaction in enumerate(self.interactions, 1)
             if interaction.response is not None and not interaction.response.is_body_known
         ]
 
     def _is_relevant(self, response: Any) -> bool:
-        """Return whether *response* belongs to the documented operation, without reading the body."""
+        """Return whether *response* answers a call of the documented operation. If not, count the call as skipped."""
         request = None
         with contextlib.suppress(AttributeError, RuntimeError, TypeError):  # the response has no request
             request = Request(response.request.method, str(response.request.url))

@@ -1,4 +1,4 @@
-"""A parser of untrusted JSON and YAML documents, with limits, and values that know their place in a document."""
+"""A parser of untrusted JSON and YAML documents with limits, and nodes: values with their JSON Pointers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_veeqo_alloc.core.text import describe
 
 MAX_DEPTH, MAX_MERGES = 200, 10
 MAX_YAML = 64 * 1024 * 1024
-"""The maximum size of a YAML document in bytes. A parsed document takes many times as much memory."""
+"""The maximum size of a YAML document in bytes. A parsed document takes many times more memory."""
 
 _MAX_BRACKETS = 500
 _INDENT = re.compile(r"^[ ?:-]*", re.MULTILINE)
@@ -25,64 +25,64 @@ _BRUNO = re.compile(rb"\s*meta\s*\{\s*name:")
 class UnreadableFileError(Exception):
     """Raised for a file that cannot be read. The message does not name the file.
 
-    `is_relevant` is true if such a file is an error even if nothing in it mentions the documented call.
+    If `is_relevant`, the file must be reported even if it does not mention the documented call.
     """
 
     is_relevant = False
 
 
 class GitPointerError(UnreadableFileError):
-    """Raised for a pointer of Git LFS, which could stand for any content."""
+    """Raised for a Git LFS pointer: a small file in place of the real file, whose content is unknown."""
 
     is_relevant = True
 
 
 class ForeignFormatError(UnreadableFileError):
-    """Raised for a file in the format of another tool, *name*, which is known but not read."""
+    """Raised for a file in an unsupported format of another tool. *name* is a noun: "a Pact contract"."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"{name}, which is not read")
+        super().__init__(f"{name}: unsupported format")
 
 
 class InvalidMemberError(ValueError):
-    """Raised for a member of a document that is missing or invalid. The message names the member."""
+    """Raised for a missing or invalid member of a document. The message names the member."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnsupportedTag:
-    """A YAML value whose tag is not supported, such as a Python object, which is unsafe to load."""
+    """A placeholder for a YAML value with an unsupported tag, such as a Python object. Loading it would be unsafe."""
 
     tag: str
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value in a document, and its JSON Pointer. `value` is None if the member is missing."""
+    """A value in a document, and its JSON Pointer. If the document has no value there, `value` is None."""
 
     value: Any
     pointer: str = ""
 
     def get(self, *names: str) -> Node:
-        """Return the member at the path *names*. Raise InvalidMemberError if a value on the way is not an object."""
+        """Return the node of the member at the path *names*. Raise InvalidMemberError if a parent is not an object."""
         node = self
         for name in names:
             node = Node(node.object().get(name), join(node.pointer, name))
         return node
 
     def object(self) -> dict[Any, Any]:
-        """Return the value, an object. Raise InvalidMemberError for any other value."""
+        """Return the value if it is an object. Otherwise, raise InvalidMemberError."""
         if not isinstance(self.value, dict):
             raise self.error("an object")
         return self.value
 
     def items(self) -> list[Node]:
-        """Return the items of an array. Raise InvalidMemberError for any other value."""
+        """If the value is an array, return a node for each item. Otherwise, raise InvalidMemberError."""
         if not isinstance(self.value, list):
             raise self.error("an array")
         return [Node(item, join(self.pointer, index)) for index, item in enumerate(self.value)]
 
     def text(self) -> str:
-        """Return a string, number or bytes as a string. Raise InvalidMemberError for any other value."""
+        """Convert a string, a number or bytes to a string. For any other value, raise InvalidMemberError."""
         if isinstance(self.value, bytes):
             return self.value.decode("latin-1")
         if isinstance(self.value, (str, int, float)) and not isinstance(self.value, bool):
@@ -93,7 +93,7 @@ class Node:
         raise self.error("a string")
 
     def error(self, wanted: str) -> InvalidMemberError:
-        """Return the error for a value that is not *wanted*, a noun phrase."""
+        """Return an error whose message says that the value must be *wanted*, a noun phrase such as "an object"."""
         place = mask_pointer(self.pointer) or "the document"
         if isinstance(self.value, UnsupportedTag):
             return InvalidMemberError(f"{place} has the unsupported YAML tag {self.value.tag!a}")
@@ -103,7 +103,7 @@ class Node:
 
 
 def walk(document: Any) -> Iterator[tuple[str, str, Any, Mapping[Any, Any]]]:
-    """Yield the pointer, the name, the value and the parent object of each scalar. Visit aliases in YAML once."""
+    """Yield the pointer, name, value and parent object of each scalar. Visit a value with several YAML aliases once."""
     seen: set[int] = set()
     stack: list[tuple[str, str, Any, Mapping[Any, Any]]] = [("", "", document, {})]
     while stack:
@@ -119,7 +119,7 @@ def walk(document: Any) -> Iterator[tuple[str, str, Any, Mapping[Any, Any]]]:
 
 
 def parse_document(data: bytes) -> tuple[Any, bool]:
-    """Return *data*, parsed as JSON or YAML, and whether it is JSON. Raise UnreadableFileError if parsing fails."""
+    """Parse *data*. Return the document, and whether it is JSON (otherwise YAML). Raise UnreadableFileError on failure."""
     if data.startswith(_LFS):
         raise GitPointerError("a Git LFS pointer, not the file itself: run git lfs pull")
     if _BRUNO.match(data):
@@ -161,7 +161,7 @@ def _parse_yaml(text: str) -> Any:
 
 @functools.cache
 def _loader() -> Any:
-    """Return a safe loader that also reads Ruby's `!binary` and old Python strings, and marks any other tag."""
+    """Return a safe YAML loader that also supports tags of Ruby and Python strings. Other tags give UnsupportedTag."""
     import yaml
 
     base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -178,13 +178,13 @@ def _mark_unsupported(loader: Any, node: Any) -> UnsupportedTag:
 
 
 def _may_be_harmful(text: str) -> bool:
-    """Return whether *text* could contain deep nesting or merge keys."""
+    """Return whether the YAML in *text* could contain deep nesting or merge keys. False: it contains neither."""
     has_many_brackets = text.count("[") + text.count("{") > _MAX_BRACKETS
     return "<<" in text or has_many_brackets or max(map(len, _INDENT.findall(text)), default=0) > MAX_DEPTH
 
 
 def _check_events(events: Any) -> None:
-    """Raise UnreadableFileError for too many merge keys, and for nesting so deep that the C loader would crash."""
+    """Raise UnreadableFileError for too many merge keys, and for deep nesting, which could crash the C loader."""
     import yaml
 
     depth = merges = 0
@@ -207,7 +207,7 @@ def _has(*names: str) -> Callable[[Any], bool]:
 
 
 def _within(member: str, *names: str) -> Callable[[Any], bool]:
-    """Return a test of whether the *member* of an object is an object or array that contains one of *names*."""
+    """Return a function: whether the *member* of its argument is an object or array that contains one of *names*."""
     return lambda value: isinstance(value.get(member), (dict, list)) and any(name in value[member] for name in names)
 
 
@@ -250,7 +250,7 @@ def _is_go_vcr(entries: Any) -> bool:
 
 
 def foreign_format(document: Any) -> str:
-    """Return the name of a format of another tool that *document* has, or an empty string."""
+    """Return the name of the unsupported format of *document*, or an empty string if it has no such format."""
     tests = _OBJECTS
     if isinstance(document, list) and document:
         document, tests = document[0], _ITEMS

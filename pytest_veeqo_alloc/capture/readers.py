@@ -34,20 +34,20 @@ Kind = Literal["request", "response", "interaction", "cassette", "har"]
 KINDS: tuple[Kind, ...] = ("request", "response", "interaction", "cassette", "har")
 
 STAMP = "veeqo_alloc"
-"""The top-level member of a cassette that holds the date, the kind of host and the package version of the recording."""
+"""The top-level member of a cassette with data about the recording: date, kind of host, package version."""
 
 RUBY = "http_interactions"
-"""The member of a cassette of VCR for Ruby, or of Betamax, that holds its entries."""
+"""The top-level member with the entries, in a cassette of VCR for Ruby or of Betamax."""
 
 MAX_NODES = 1_000_000
-"""The maximum number of values in a body that is stored as YAML. Expanded YAML aliases are included."""
+"""The maximum number of values in a body that is stored as YAML. Each use of a YAML alias counts."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LoadedFile:
-    """The content of a file: interactions or one body.
+    """The content of a file: interactions, or a single body.
 
-    `skipped` describes the calls of other operations. `broken` says what is wrong with each unreadable entry.
+    `skipped` has a sentence for each call of another operation, and `broken` one for each entry that cannot be read.
     """
 
     kind: Kind
@@ -60,7 +60,7 @@ class LoadedFile:
     is_json: bool = field(default=False, compare=False)
 
     def others(self) -> Iterator[tuple[str, str, Any, Mapping[Any, Any]]]:
-        """Yield pointer, name, value and parent of each scalar outside of the interactions, such as cookies in a HAR file."""
+        """Yield pointer, name, value and parent of each scalar outside the interactions: in a HAR file, cookies."""
         if self.kind in ("request", "response"):
             return
         read = _form_of(self.kind, self.document).read
@@ -89,14 +89,15 @@ def load(
     matches: Callable[[Interaction], bool],
     decode: bool = True,
 ) -> LoadedFile | None:
-    """Parse *data*, the content of the file *source*. Return None if *kind* is None and the content is not recognised.
+    """Parse *data*, the content of the file *source*. If *kind* is None, detect the kind, and return None on failure.
 
-    *side_of* recognises request and response bodies. Calls are skipped if *matches* returns false for their method and
-    URL. Without *decode*, bodies stay compressed. Raise UnreadableFileError for a damaged file.
+    *side_of* gets a JSON document, and returns whether it is a request or a response body (None: neither). A call is
+    skipped if *matches* returns false for its method and URL. Without *decode*, bodies stay compressed. Raise
+    UnreadableFileError for a file that cannot be read.
     """
     if kind in ("request", "response"):
         if _is_yaml(data):
-            raise UnreadableFileError("YAML, not JSON, and only JSON can be a body")
+            raise UnreadableFileError("a body must be JSON, not YAML")
         return LoadedFile(kind, body=data)
     document, is_json = parse_document(data)
     if kind is None:
@@ -142,7 +143,7 @@ def _shown_call(interaction: Interaction) -> str:
 
 
 def _detect_kind(document: Any) -> Kind | None:
-    """Return the kind of *document*, or None. Raise ForeignFormatError for the format of another tool."""
+    """Return the kind of *document*, or None if unknown. Raise ForeignFormatError for a known unsupported format."""
     if isinstance(document, dict):
         if isinstance(document.get("log"), dict) and "entries" in document["log"]:
             return "har"
@@ -163,7 +164,7 @@ def _detect_kind(document: Any) -> Kind | None:
 def _read_or_explain(
     form: _Format, number: int, entry: Node, source: str, matches: Callable[[Interaction], bool], decode: bool
 ) -> Interaction | str:
-    """Return the interaction in *entry*, or a sentence that says why it cannot be read."""
+    """Return the interaction in *entry*. If it cannot be read, return a sentence with the reason."""
     try:
         return _read_entry(form, entry, source, matches, decode)
     except InvalidMemberError as error:
@@ -176,7 +177,7 @@ def _read_or_explain(
 def _read_entry(
     form: _Format, entry: Node, source: str, matches: Callable[[Interaction], bool], decode: bool
 ) -> Interaction:
-    """Return the interaction in *entry*. If its call does not match, only its method and URL are read."""
+    """Return the interaction in *entry*. Read only its method and URL if *matches* returns false for them."""
     line, answer, sent, received = None, None, entry.get("request"), entry.get("response")
     if form.is_partial and sent.value is None and received.value is None:
         raise sent.error("an object")
@@ -194,7 +195,7 @@ def _read_entry(
 
 
 _Content = tuple[Headers, bytes | None, bool]
-"""The headers and the body of a message, and whether the file contains the body."""
+"""The headers and the body of a message, and whether the body is known. A HAR file may lack it."""
 
 
 def _decoded(content: _Content, decode: bool) -> _Content:
@@ -210,7 +211,7 @@ def _status(node: Node) -> int:
 
 
 def _recording_day(document: Any, found: Iterable[Interaction]) -> datetime.date | None:
-    """Return the recording date of *document*, otherwise the date of the first valid `Date` header, otherwise None."""
+    """Return the recording date in *document*, otherwise the first valid date in `Date` headers, otherwise None."""
     for path in ((STAMP, "recorded_on"), ("log", "entries", "startedDateTime"), (RUBY, "recorded_at")):
         with contextlib.suppress(InvalidMemberError, IndexError):
             *parents, name = path
@@ -256,7 +257,7 @@ def _cassette_entries(document: Node) -> list[Node]:
         raise CassetteVersionError(version)
     entries = _optional_items(document.get("interactions"))
     if "version" not in document.value:
-        raise UnreadableFileError("a VCR cassette without its last member, the version: the file may be truncated")
+        raise UnreadableFileError("a VCR cassette without 'version', its last member: the file may be truncated")
     return entries
 
 
@@ -300,7 +301,7 @@ def _is_positive(size: Any) -> bool:
 
 
 def _har_text(content: Node, text: Node) -> bytes | None:
-    """Return the body in a HAR file. Polly stores the chunks of a compressed body as an array of base64 or hex."""
+    """Return *text* as bytes. Polly.js stores a compressed body as a JSON array of base64 or hex strings."""
     is_base64 = content.get("encoding").value == "base64"
     if not (is_base64 or content.get("_isBinary").value is True) or not isinstance(text.value, str):
         return _text(text)
@@ -315,7 +316,7 @@ def _har_text(content: Node, text: Node) -> bytes | None:
 
 
 def values_by_header(headers: Headers) -> dict[str, list[str]]:
-    """Map each header name to the list of its values, as cassettes store headers."""
+    """Map each name in *headers* to the list of its values. Cassettes store headers in this form."""
     groups: dict[str, list[str]] = {}
     for name, value in headers:
         groups.setdefault(name, []).append(value)
@@ -323,7 +324,7 @@ def values_by_header(headers: Headers) -> dict[str, list[str]]:
 
 
 def cassette_headers(message: Mapping[str, Any]) -> Headers:
-    """Return the headers of a request or response in a cassette. A header has one value or a list of values."""
+    """Return the headers of *message*, a cassette's request or response. It maps a name to one value or to a list."""
     return _header_map(Node(message.get("headers")))
 
 
@@ -333,12 +334,9 @@ def _header_map(headers: Node) -> Headers:
     return tuple(
         (Node(name, headers.pointer).text(), value.text())
         for name, values in headers.object().items()
-        for value in _values(Node(values, f"{headers.pointer}/{name}"))
+        for node in [Node(values, f"{headers.pointer}/{name}")]
+        for value in (node.items() if isinstance(values, list) else [node])
     )
-
-
-def _values(node: Node) -> list[Node]:
-    return node.items() if isinstance(node.value, list) else [node]
 
 
 def _optional_items(node: Node) -> list[Node]:
@@ -360,7 +358,7 @@ def _base64(body: Node) -> bytes:
 
 
 def _json_or_text(body: Node) -> bytes | None:
-    """Return a body as bytes. For some HTTP clients, files contain JSON values instead of strings or bytes."""
+    """Return *body* as bytes. For some HTTP clients, recorders store a body as an object or array."""
     if not isinstance(body.value, (dict, list)):
         return _text(body)
     stack: list[Any] = [body.value]
@@ -381,7 +379,7 @@ def _json_or_text(body: Node) -> bytes | None:
 
 
 def status_code(value: Any) -> int:
-    """Return *value* as a status code. Raise TypeError unless it is an integer from 0 to 999."""
+    """Return *value* unchanged. Raise TypeError unless it is an integer from 0 to 999."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 999:
         raise TypeError("a status must be an integer from 0 to 999")
     return value
@@ -393,7 +391,7 @@ class _Format(NamedTuple):
     status: tuple[str, ...]  # the path to the status in a response
     entries: Callable[[Node], list[Node]]  # returns the entries in a document
     message: Callable[[Node, bool], _Content]  # reads a request (True) or a response (False)
-    read: tuple[str, ...]  # patterns of the pointers to what an interaction contains
+    read: tuple[str, ...]  # patterns of pointers to the values that become part of interactions
     is_partial: bool = False  # whether the request or the response may be null
 
 

@@ -1,4 +1,4 @@
-"""Writers of cassettes, interaction files and HAR files. A function that replaces files atomically."""
+"""Writers of cassettes, interaction files and HAR files, and a function that replaces a file atomically."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ALLOWED_STAMP = {
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write *text* to the file *path*, and create missing folders. If this raises OSError, the old content is kept."""
+    """Replace the content of the file *path* by *text*. Create missing folders. On OSError, the old content is kept."""
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else _NEW_FILE_MODE
@@ -46,7 +46,11 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def render_redacted(kind: Kind, document: Any, redacted: Sequence[Interaction], *, as_json: bool) -> str:
-    """Return *redacted* as a file, with the times and recording data of *document*. Raise ValueError on failure."""
+    """Return the text of a file of this *kind* with the interactions *redacted*.
+
+    The times and the data about the recording are those of *document*, the original. Raise ValueError if an interaction
+    cannot be written.
+    """
     if kind == "interaction":
         rendered = interaction_document(redacted[0])
     elif kind == "har":
@@ -73,7 +77,7 @@ def _allowed_stamp(stamp: Any) -> dict[str, str]:
 
 
 def cassette_text(interactions: Iterable[Interaction], stamp: Mapping[str, Any], *, comment: str = "") -> str:
-    """Return a VCR cassette in YAML with a *comment*, a *stamp* (data about the recording) and *interactions*."""
+    """Return a VCR cassette as YAML text: *comment*, *stamp* (data about the recording) and *interactions*."""
     lines = "".join(f"# {line}\n" for line in comment.splitlines())
     return lines + _yaml(_cassette_document(interactions, stamp))
 
@@ -120,7 +124,7 @@ def _ruby_entry(original: Any, interaction: Interaction) -> dict[str, Any]:
 
 
 def interaction_document(interaction: Interaction) -> dict[str, Any]:
-    """Return *interaction* in the format of an interaction file. Raise UnicodeDecodeError if a body is not UTF-8."""
+    """Return *interaction* as an interaction file stores it. Raise UnicodeDecodeError if a body is not UTF-8."""
     request, response = interaction.request, interaction.response
     return {
         "request": request and {"method": request.method, "url": request.url, **_headers_and_body(request)},

@@ -213,7 +213,7 @@ BAD: list[tuple[bytes, str]] = [
     (json.dumps(cassette(version=2)).encode(), "a VCR cassette with a format version other than 1"),
     (
         json.dumps({"interactions": []}).encode(),
-        "a VCR cassette without its last member, the version: the file may be truncated",
+        "a VCR cassette without 'version', its last member: the file may be truncated",
     ),
     (json.dumps({"interactions": [], "version": "1"}).encode(), "a VCR cassette with a format version other than 1"),
     (
@@ -406,7 +406,7 @@ def test_content_length_shows_that_a_har_file_lacks_a_body() -> None:
 
 def test_cassette_of_the_first_vcr_for_ruby_is_named() -> None:
     text = b"---\n- !ruby/struct:VCR::HTTPInteraction\n  request: !ruby/struct:VCR::Request\n    method: :post\n"
-    assert problems(text) == ["a cassette of VCR 1 for Ruby, which is not read"]
+    assert problems(text) == ["a cassette of VCR 1 for Ruby: unsupported format"]
 
 
 def test_empty_bodies_of_a_har_file_are_known() -> None:
@@ -459,7 +459,7 @@ def test_old_python_strings_of_a_cassette_are_read() -> None:
 @pytest.mark.parametrize("name", FOREIGN)
 def test_format_of_another_tool_is_named(name: str) -> None:
     for data in (json.dumps(FOREIGN[name]).encode(), yaml.safe_dump(FOREIGN[name]).encode()):
-        with pytest.raises(ForeignFormatError, match=f"{name}, which is not read"):
+        with pytest.raises(ForeignFormatError, match=f"{name}: unsupported format"):
             loaded(data)
 
 
@@ -473,7 +473,7 @@ def test_format_of_another_tool_is_named(name: str) -> None:
     ],
 )
 def test_every_form_of_a_wiremock_mapping_is_named(document: Any) -> None:
-    assert problems(document) == ["a WireMock mapping, which is not read"]
+    assert problems(document) == ["a WireMock mapping: unsupported format"]
 
 
 @pytest.mark.parametrize(
@@ -485,7 +485,7 @@ def test_documents_that_are_no_recording_are_not_named(document: Any) -> None:
 
 def test_bruno_request_and_git_lfs_pointer_are_named() -> None:
     assert problems(b"meta {\n  name: Allocate\n  type: http\n}\n\npost {\n  url: x\n}\n") == [
-        "a Bruno request, which is not read"
+        "a Bruno request: unsupported format"
     ]
     assert problems(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n") == [
         "a Git LFS pointer, not the file itself: run git lfs pull"

@@ -200,7 +200,7 @@ def test_raw_stream_of_requests_is_left_alone_and_noted(server_url: str) -> None
     with requests.Session() as session, Contract().watch(session) as watch:
         response = session.post(server_url + PATH, json=BARE, headers=HEADERS, stream=True)
         assert response.raw.read().startswith(b"{")
-    assert watch.notes == ["response 1 of a watched session: body not checked: streamed"]
+    assert watch.notes == ["response 1 of a watched session: the body was streamed, and not checked"]
     assert [finding.rule for finding in watch.findings] == ["request-not-wrapped"]
 
 
@@ -223,7 +223,7 @@ def test_raw_stream_of_httpx_is_checked_once_it_was_read(module: Any) -> None:
         assert "wrong-type" in {finding.rule for finding in watch.findings}
         with client.stream("POST", PATH, json=BODY):
             pass
-        assert watch.notes == ["response 2 of a watched session: body not checked: streamed"]
+        assert watch.notes == ["response 2 of a watched session: the body was streamed, and not checked"]
 
 
 def test_raw_stream_of_async_httpx_is_checked_once_it_was_read() -> None:

@@ -369,12 +369,12 @@ def test_file_of_another_tool_is_an_error_if_it_mentions_the_call(name: str, fla
     status, _, err = run("check", "-v", *flags, "folder")
     assert (status, err) == (
         0,
-        f"veeqo-alloc: skipped: {os.path.join('folder', 'other.json')}: {name}, which is not read\n",
+        f"veeqo-alloc: skipped: {os.path.join('folder', 'other.json')}: {name}: unsupported format\n",
     )
     other = FOREIGN[name]
     write("folder/other.json", [*other, CALL] if isinstance(other, list) else {**other, "x": CALL})
     status, _, err = run("check", *flags, "folder")
-    assert (status, err) == (2, f"veeqo-alloc: {os.path.join('folder', 'other.json')}: {name}, which is not read\n")
+    assert (status, err) == (2, f"veeqo-alloc: {os.path.join('folder', 'other.json')}: {name}: unsupported format\n")
 
 
 def test_git_lfs_pointer_is_an_error(run: Any) -> None:
@@ -492,7 +492,7 @@ def test_ruby_cassette_is_checked_and_linted(run: Any) -> None:
 def test_yaml_that_is_given_as_a_body_is_called_yaml(run: Any) -> None:
     write("a.yaml", yaml.safe_dump(cassette()).encode())
     status, _, err = run("check", "--as", "response", "a.yaml")
-    assert (status, err) == (2, "veeqo-alloc: a.yaml: YAML, not JSON, and only JSON can be a body\n")
+    assert (status, err) == (2, "veeqo-alloc: a.yaml: a body must be JSON, not YAML\n")
     assert run("check", "--as", "request", write("b", b"a=1&b=2"))[0] == 1
     pointer = write("c", b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 3\n")
     status, _, err = run("check", "--as", "response", pointer)

@@ -246,7 +246,7 @@ def test_file_of_another_tool_is_named_and_kept(name: str, tmp_path: Path, capsy
         text = json.dumps([*document, mention] if isinstance(document, list) else {**document, "x": mention})
         other.write_text(text, encoding="utf-8")
         assert main(["redact", "--in-place", str(tmp_path)]) == status
-        assert f"b.json: {name}, which is not read" in capsys.readouterr().err
+        assert f"b.json: {name}: unsupported format" in capsys.readouterr().err
         assert other.read_text(encoding="utf-8") == text
 
 

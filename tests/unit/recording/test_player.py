@@ -517,7 +517,7 @@ SENTENCES = [
     ),
     (
         "interactions: []\n",
-        "cannot be used: a VCR cassette without its last member, the version: the file may be truncated",
+        "cannot be used: a VCR cassette without 'version', its last member: the file may be truncated",
     ),
     ("interactions: []\nversion: 2\n", "cannot be used: a VCR cassette with a format version other than 1"),
     ("interactions: []\nversion: 1\n", "has no interaction: record it again"),
