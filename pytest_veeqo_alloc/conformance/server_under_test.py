@@ -139,7 +139,7 @@ class ServerUnderTest:
     @property
     def has_company(self) -> bool:
         """Whether another process of this run has just sent a request, which may have changed the same stock."""
-        return self._live.run_state.has_company
+        return self._live.run_state.other_process_active
 
     def send_once(self, name: str, requests: Requests, *, risky: bool = False) -> list[Interaction]:
         """Send *requests*, or return the interactions of an earlier call with the same *name*.

@@ -38,4 +38,4 @@ class PoolError(LiveError):
 
 
 class UnsuitableError(LiveError):
-    """An application cannot be called in this process."""
+    """The application under test cannot be called in this process."""

@@ -1,4 +1,4 @@
-"""Functions that delete the allocations recorded in a journal. They are safe to repeat."""
+"""Functions that delete the allocations recorded in a journal. Repeated calls are safe."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _MAX_DELETIONS = 50
 
 @dataclass(frozen=True, slots=True)
 class CleanupResult:
-    """The result for one order: a sentence for the user, and whether recorded allocations may be left."""
+    """The result of the cleanup of one order. `is_left` says whether recorded allocations may still exist."""
 
     sentence: str
     is_left: bool
 
 
 def clean_up(journal: Journal, live: LiveClient) -> list[CleanupResult]:
-    """Delete the allocations recorded in *journal*. Raise JournalError if it belongs to another server than *live*."""
+    """Delete the allocations recorded in *journal*. Raise JournalError if *live* is the client of another server."""
     if journal.target != live.target:
         raise JournalError(f"the journal belongs to {journal.target}, not to {live.target}: correct --base-url")
     orders: dict[int, list[Entry]] = {}

@@ -1,4 +1,4 @@
-"""The client of a foreign server. Each write is counted, and recorded in the journal, before it is sent."""
+"""A client for a foreign server. It counts each write, and records it in the journal, before sending it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ JSON_HEADERS: Headers = (("Content-Type", "application/json"),)
 
 
 class Admission(AbstractContextManager["Admission"]):
-    """Permission to send one request in a `with` block, which should pass the response to `end`."""
+    """Permission to send one request in a `with` block. The block should pass the response to `end`."""
 
     def __init__(self, live: LiveClient, request_id: str, entry: Entry | None) -> None:
         self._live, self._request_id, self._entry = live, request_id, entry
@@ -52,7 +52,7 @@ class Admission(AbstractContextManager["Admission"]):
         self.end("not sent" if isinstance(error, NotSentError) else None)
 
     def end(self, outcome: Response | Literal["not sent"] | None = None) -> None:
-        """Record that the request has ended, and the *outcome* (None: unknown). Only the first call has an effect."""
+        """Record that the request has ended with *outcome* (None: unknown). Only the first call has an effect."""
         if self._is_open:
             self._is_open = False
             self._live.run_state.end(self._request_id)
@@ -61,7 +61,7 @@ class Admission(AbstractContextManager["Admission"]):
 
 
 class LiveClient:
-    """A client that sends only what *permission* allows. The processes of a run count their writes in *folder*."""
+    """A client that sends only what *permission* allows. All processes of a test run must share the same *folder*."""
 
     def __init__(self, permission: WritePermission, folder: Path, writer: JournalWriter) -> None:
         self.permission, self.writer, self.target = permission, writer, permission.target
@@ -73,11 +73,11 @@ class LiveClient:
         self._known: dict[int, tuple[ExistingAllocation, ...] | None] = {}
 
     def mount(self, adapter: requests.adapters.BaseAdapter) -> None:
-        """Send every request through *adapter*, without the network."""
+        """Send all requests through *adapter* instead of the network."""
         self._session.mount(self.permission.base_url, adapter)
 
     def admission(self, request: Request) -> Admission:
-        """Wait for the rate limit, then admit another client's *request*. Raise RefusedError if it must not be sent."""
+        """Wait for the rate limit, then permit another client's *request*. Raise RefusedError if it may not be sent."""
         self._check_target(request)
         if request.method.upper() in READS:
             return self._admit()
@@ -99,10 +99,10 @@ class LiveClient:
         key: str | None = None,
         meant: Any = None,
     ) -> Interaction:
-        """Send an allocation call, and retry it after a 429 response. A *payload* of type bytes is sent unchanged.
+        """Send an allocation call, and repeat it after a 429 response. Bytes are sent unchanged, all else as JSON.
 
-        *key* replaces the API key. If it is empty, no key is sent. *meant* is the valid body of which *payload* is a
-        broken form: its units are charged as well, and refunded after a 4xx response that left the order unchanged.
+        *key* replaces the API key. If *key* is empty, no key is sent. If *payload* is a broken variant of a valid body,
+        *meant* is the valid body. Its units are charged too, and refunded if the status is 4xx and the order unchanged.
         Raise RefusedError if the write is not permitted, or SendError if no response arrives.
         """
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
@@ -120,12 +120,12 @@ class LiveClient:
         return Interaction(request, response)
 
     def held(self, order_id: int) -> int | None:
-        """Return how many allocations the order had when it was last seen, or None if that is unknown."""
+        """Return the last known number of allocations of the order, or None if it is unknown."""
         known = self._known.get(order_id)
         return None if known is None else len(known)
 
     def free_units(self, order: PoolOrder) -> dict[int, float]:
-        """Return the units of each sellable that this run may still allocate to *order*."""
+        """Map each sellable of *order* to the units that this run may still allocate."""
         used = self.run_state.used
         return {
             sellable: units - used.get(_charge_name(order.id, order.warehouse_id, sellable), 0)
@@ -148,12 +148,12 @@ class LiveClient:
         return self._send(self._request("GET", f"/orders/{order_id}"))
 
     def delete(self, order_id: int, allocation_id: int, before: Sequence[int]) -> Response:
-        """Delete an allocation, and with it all others of the order. *before* has the ids of all of them."""
+        """Delete an allocation, and thereby all allocations of the order. *before* has the ids of all of them."""
         request = self._request("DELETE", f"/orders/{order_id}/allocations/{allocation_id}")
         return self._send(request, Entry("delete", order_id, before=tuple(before)))
 
     def record_outcome(self, entry: Entry, outcome: Response | Literal["not sent"] | None) -> None:
-        """Write *outcome* to the journal unless it is None (unknown), and remember the allocations of the order."""
+        """Write *outcome* to the journal, and remember the order's allocations. If None (unknown), only forget them."""
         if outcome is None:
             self._known.pop(entry.order_id, None)
         elif isinstance(outcome, str):
@@ -189,7 +189,7 @@ class LiveClient:
             waited, delay = waited + wait, delay * 2
 
     def _admit(self, entry: Entry | None = None, charge: Charge | None = None) -> Admission:
-        """Wait until the rate limit permits a request. Write *entry* to the journal, or raise JournalError."""
+        """Wait until the rate limit permits a request. Write *entry* to the journal. Raise JournalError on failure."""
         request_id = self.run_state.claim(charge)
         if entry is not None:
             known = self._known.get(entry.order_id)
@@ -203,7 +203,7 @@ class LiveClient:
         return Admission(self, request_id, entry)
 
     def _plan(self, order_id: object, body: bytes | None, scope: RequestScope) -> tuple[Entry, Charge]:
-        """Return the journal entry and the units of a write. Raise RefusedError if the order pool forbids the write."""
+        """Return the journal entry and the charge for a write. Raise RefusedError if the order pool forbids it."""
         if order_id is None:
             raise RefusedError("the path has no numeric order id, so the order cannot be in the order pool")
         if isinstance(order_id, bool) or not isinstance(order_id, int):
@@ -221,7 +221,7 @@ class LiveClient:
         return Entry("post", order_id, warehouse_id, requested.units), charge
 
     def _remember(self, order_id: int, held: Sequence[ExistingAllocation] | None) -> None:
-        """Remember the order's allocations (None if unknown), to recognise those that the next write makes."""
+        """Remember the order's allocations (None: unknown), to find those that the next write adds."""
         self._known[order_id] = None if held is None else tuple(held)
 
     def _check_target(self, request: Request) -> None:
@@ -235,7 +235,7 @@ class LiveClient:
             )
 
     def _check_key(self, request: Request, operation: Operation) -> None:
-        """Raise RefusedError unless *request* has the configured key, since another may be for a production account."""
+        """Raise RefusedError unless *request* has the configured API key. Others may be for a production account."""
         if not self.permission.api_key:
             return
         sent = [*request.header_values(operation.key_header), *request.header_values("authorization")]
@@ -273,6 +273,6 @@ def allocations_in(response: Response) -> list[ExistingAllocation] | None:
 
 @contextmanager
 def open_live(permission: WritePermission, journal: Path) -> Iterator[LiveClient]:
-    """Yield a client for a run of one process. Raise JournalError if the file *journal* cannot be used."""
+    """Yield a client for a test run in one process. Raise JournalError if the file *journal* cannot be used."""
     with open_journal(journal, permission.target) as writer, tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as name:
         yield LiveClient(permission, Path(name), writer)

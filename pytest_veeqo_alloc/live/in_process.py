@@ -1,6 +1,7 @@
-"""Calls of an application in this process. A WSGI application runs in the thread of the test, and so with its database.
+"""Calls of a WSGI or ASGI application in this process.
 
-An ASGI application runs in a thread with an event loop of its own, as in the test clients of Starlette and FastAPI.
+A WSGI application runs in the thread of the test, and thus shares its database connection. An ASGI application runs in
+another thread with its own event loop, as in the test clients of Starlette and FastAPI.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ Application = Callable[..., Any]
 
 
 class ApplicationAdapter(BaseAdapter):
-    """An adapter of requests that calls *app*, a WSGI or ASGI application, and its lifespan. An exception becomes a 500.
+    """A transport adapter for `requests` that calls the WSGI or ASGI application *app*. Its exceptions become 500s.
 
-    Raise UnsuitableError if *app* is neither, if it does not start, or if httpx is not installed.
+    Raise UnsuitableError if *app* is no such application, or does not start, or if httpx is not installed.
     """
 
     def __init__(self, app: object) -> None:
@@ -64,7 +65,7 @@ class ApplicationAdapter(BaseAdapter):
 
     @property
     def is_sequential(self) -> bool:
-        """Whether the application gets one request after the other."""
+        """Whether the application gets only one request at a time, as a WSGI application does."""
         return self._loop is None
 
     def send(
@@ -76,7 +77,7 @@ class ApplicationAdapter(BaseAdapter):
         cert: Any = None,
         proxies: Any = None,
     ) -> requests.Response:
-        """Return the response of the application. Raise SendError if it takes longer than *timeout*."""
+        """Return the response of the application. Raise SendError after the seconds in the second item of *timeout*."""
         import httpx
 
         seconds = float(timeout[1])
@@ -120,7 +121,7 @@ class ApplicationAdapter(BaseAdapter):
             raise late from None
 
     def run(self, awaitable: Awaitable[Any]) -> Any:
-        """Return the result of *awaitable*, which runs in the event loop of the application if it has one."""
+        """Run *awaitable* in the event loop of the application, if any, or in a new one. Return the result."""
         if self._loop is None:
             return run_awaitable(awaitable)
         return asyncio.run_coroutine_threadsafe(_result_of(awaitable), self._loop).result()
@@ -134,7 +135,7 @@ class ApplicationAdapter(BaseAdapter):
 
 
 def _run_loop(app: Application, ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]) -> None:
-    """Run the lifespan of *app* in an event loop until an event is set. *ready* gets the loop and that event."""
+    """Run the lifespan of *app* in a new event loop. The result of *ready* is the loop, and an event that stops it."""
 
     async def run() -> None:
         stop = asyncio.Event()
@@ -157,7 +158,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 def run_awaitable(awaitable: Awaitable[Any]) -> Any:
-    """Return the result of *awaitable*, which runs in an event loop of its own."""
+    """Run *awaitable* in a new event loop, and return the result."""
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         return runner.run(_result_of(awaitable))
 
@@ -167,7 +168,7 @@ async def _result_of(awaitable: Awaitable[Any]) -> Any:
 
 
 def _validate(app: object) -> tuple[Application, bool]:
-    """Return *app*, and whether it is an ASGI application. Raise UnsuitableError if it is no application."""
+    """Return *app*, and whether it is an ASGI application. Raise UnsuitableError if it is neither ASGI nor WSGI."""
     if callable(app):
         if inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(type(app).__call__):
             return app, True
@@ -207,7 +208,7 @@ async def _lifespan(app: Application) -> AsyncIterator[None]:
 
 @contextmanager
 def _time_limit(seconds: float, late: SendError) -> Iterator[None]:
-    """Raise *late* if the block takes longer than *seconds*, where a signal can interrupt it and none is awaited."""
+    """Raise *late* if the block takes longer than *seconds*. Set no limit where an alarm signal cannot be used."""
     if (
         not hasattr(signal, "setitimer")
         or threading.current_thread() is not threading.main_thread()
@@ -234,7 +235,7 @@ def _time_limit(seconds: float, late: SendError) -> Iterator[None]:
 
 
 def raised_at(error: BaseException) -> str:
-    """Return the type of *error*, and the last line outside of libraries that raised it, but not its message."""
+    """Return the type of *error* and the line that raised it, outside libraries if possible, but not the message."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)]
     place = [f" in {Path(frame.filename).name}, line {frame.lineno}" for frame in (own or frames)[-1:]]

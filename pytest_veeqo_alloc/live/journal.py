@@ -30,7 +30,7 @@ Outcome = int | Literal["not sent"]
 
 
 def default_name(target: str) -> str:
-    """Return the default name of the journal for the server *target*, so that each server has a journal of its own."""
+    """Return the default file name of the journal for the server *target*. Each server has a separate journal."""
     return f"veeqo-alloc-journal-{re.sub(r'[^A-Za-z0-9.-]+', '-', target).strip('-')}.jsonl"
 
 
@@ -38,8 +38,8 @@ def default_name(target: str) -> str:
 class Entry:
     """A write to an order, with its outcome. `units` maps sellable ids to the requested quantities.
 
-    `before` has the ids of the order's allocations before the write (None: unknown), and `made` the ids of those that
-    the write made. `outcome` is the status of the response, 'not sent', or None if unknown.
+    `before` has the ids of the order's allocations before the write, or is None if they are unknown. `made` has the ids
+    of the allocations that the write made. `outcome` is the status of the response, 'not sent', or None if unknown.
     """
 
     kind: Literal["post", "delete"]
@@ -173,7 +173,7 @@ def _entry(intent: dict[str, Any], outcome: dict[str, Any]) -> Entry:
 
 
 def made_by(entry: Entry, held: Sequence[ExistingAllocation]) -> list[int]:
-    """Return the ids of the allocations in *held* that the write *entry* made: the new ones that fit the request."""
+    """Return the ids of the allocations in *held* that the write *entry* made: new ones with only requested units."""
     if entry.before is None:  # it is unknown which are new, so only the newest can count
         held = heapq.nlargest(1, held, key=lambda allocation: allocation.id)
     return [allocation.id for allocation in held if _fits(allocation, entry)]
@@ -190,7 +190,7 @@ def owned(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> set[i
 
 
 def suspects(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> list[int]:
-    """Return the ids of the allocations in *held* for which it is unknown whether the writes *entries* made them."""
+    """Return the ids of the allocations in *held* that the writes *entries* may or may not have made."""
     unsettled = [
         entry
         for entry in entries
@@ -205,7 +205,7 @@ def suspects(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> li
 
 
 def _fits(allocation: ExistingAllocation, entry: Entry) -> bool:
-    """Return whether *allocation* is newer than the write *entry* and has no more than the requested units."""
+    """Return whether *allocation* was not there before the write *entry*, and has no more than the requested units."""
     return (
         allocation.id not in (entry.before or ())
         and allocation.warehouse_id == entry.warehouse_id

@@ -15,7 +15,7 @@ from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.live import NotPermittedError, PoolError
 
 MAX_RATE = 5
-"""The default rate in requests per second, and the highest for a run that may not write to every order."""
+"""The default rate, in requests per second. Only a run that may write to every order can have a higher rate."""
 KEY_VARIABLE = "VEEQO_ALLOC_API_KEY"
 
 _MAX_ID = 2**53
@@ -25,7 +25,7 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class PoolOrder:
-    """An order and a warehouse. `sellables` maps each sellable id to the units that may be allocated there."""
+    """An order and a warehouse. `sellables` maps sellable ids to the units that may be allocated in that warehouse."""
 
     id: int
     warehouse_id: int
@@ -110,7 +110,7 @@ class WritePermission:
 def grant_permission(options: WriteOptions, *, needs_key: bool = True, only_cleans_up: bool = False) -> WritePermission:
     """Return the permission that *options* grant. Raise NotPermittedError for missing or wrong options.
 
-    *needs_key* requires the option `api_key`. *only_cleans_up* makes `max_writes` and `orders` optional.
+    If *needs_key* is true, `api_key` is required. If *only_cleans_up* is true, `max_writes` and `orders` are ignored.
     """
     problems = list(_target_problems(options))
     if needs_key and not options.api_key:
@@ -171,7 +171,7 @@ def validate_arrange_url(url: str, allow_hosts: Iterable[str]) -> None:
 
 
 def load_pool(name: str, folder: Path) -> OrderPool:
-    """Load the order pool *name* (a TOML file in *folder*, or 'any'). Raise PoolError if the file is invalid."""
+    """Load the order pool *name* ('any', or a TOML file in *folder*). Raise PoolError if it is missing or invalid."""
     if name == "any":
         return OrderPool(is_any=True)
     if not name:
@@ -190,7 +190,7 @@ def load_pool(name: str, folder: Path) -> OrderPool:
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
-    """Parse the TOML file at *path*. Raise ValueError, with a sentence about *what*, if that fails."""
+    """Parse the TOML file at *path*. Raise ValueError if that fails. The message names the file by the text *what*."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -252,7 +252,7 @@ def host_and_port(text: str) -> tuple[str, int | None]:
 
 
 def port_of(url: SplitResult) -> int:
-    """Return the port in *url*, or the scheme's default port, or 0. Raise ValueError for a malformed port."""
+    """Return the port in *url*, otherwise the default of http or https, otherwise 0. Raise ValueError if malformed."""
     return url.port or _PORTS.get(url.scheme, 0)
 
 

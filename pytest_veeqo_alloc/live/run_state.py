@@ -17,7 +17,7 @@ from typing import Any
 from pytest_veeqo_alloc.live import LiveError, RefusedError
 
 Charge = dict[str, tuple[float, float]]
-"""Maps a sellable (as text) to a pair: the units that a write requests, and the units that the run may allocate."""
+"""Maps the name of an order's sellable to a pair: the units that a write requests, and those that the run may use."""
 
 _MARGIN = 0.05
 """The seconds by which each time window of the rate limit is extended, for safety."""
@@ -28,7 +28,7 @@ _CLOCK = functools.partial(time.monotonic)  # unaffected by tests that freeze th
 
 
 class RunState:
-    """The state in *folder*. It permits at most *rate* requests per second and *max_writes* writes in total.
+    """The state of a test run, in *folder*. It permits *rate* requests per second and *max_writes* writes in total.
 
     A rate of 2.9 permits 2 requests in any second, and a rate of 0.5 permits 1 request in any 2 seconds.
     """
@@ -42,7 +42,7 @@ class RunState:
         self._thread_lock = threading.Lock()
 
     def reserve(self, name: str) -> bool:
-        """Reserve *name* for the caller. Return False if a process of this run has already reserved it."""
+        """Reserve *name*, and return True. Return False if a process of this run has already reserved it."""
         try:
             self._path.with_name(f"taken-{name}").touch(0o600, exist_ok=False)
         except FileExistsError:
@@ -50,7 +50,7 @@ class RunState:
         return True
 
     def claim(self, charge: Charge | None = None) -> str:
-        """Wait for the rate limit, and return a request id. Raise RefusedError if too few writes or units are left."""
+        """Wait for the rate limit. Return a new request id. Raise RefusedError if too few writes or units are left."""
         while True:
             with self._state() as state:
                 if charge is not None:
@@ -73,18 +73,18 @@ class RunState:
 
     @property
     def used(self) -> dict[str, float]:
-        """The units that this run has charged, by the names in its charges."""
+        """Maps each name in the charges of this run to the units charged so far."""
         with self._state() as state:
             return dict(state["used"])
 
     @property
-    def has_company(self) -> bool:
+    def other_process_active(self) -> bool:
         """Whether another process of this run has sent a request within the time window of the rate limit."""
         with self._state() as state:
             return any(request["pid"] != os.getpid() for request in state["requests"].values())
 
     def refund(self, charge: Charge) -> None:
-        """Return the units of *charge*. The write itself still counts."""
+        """Make the units of *charge* available again. The write itself still counts."""
         with self._state() as state:
             for name, (units, _) in charge.items():
                 state["used"][name] -= units

@@ -27,7 +27,7 @@ _SET_BY_FORWARDER = frozenset({"host", "content-length", "expect", "accept-encod
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """The seconds to wait after 429 responses: `first`, then doubled. `longest` limits a wait, `total` the sum."""
+    """The waits after 429 responses, in seconds: `first`, then doubled. `longest` limits each, `total` their sum."""
 
     first: float = 1.0
     longest: float = 30.0
@@ -76,7 +76,7 @@ def exchange(
     """Send *request* once. Raise NotSentError if no connection was made, or SendError if no response arrived.
 
     A request with the header `Transfer-Encoding: chunked` is sent in chunks. If *raw* is true, the body of the response
-    is not decoded. *target* names the server in error messages.
+    is not decompressed. *target* names the server in error messages.
     """
     method, url, headers = request.method, request.url, dict(request.headers)
     is_chunked = request.header("transfer-encoding") == "chunked" and request.body
@@ -144,7 +144,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def retry_after(response: Response, default: float) -> float:
-    """Return the seconds to wait by `Retry-After` (RFC 9110 section 10.2.3), or *default* if there is no valid one."""
+    """Return the seconds to wait by `Retry-After` (RFC 9110 section 10.2.3), or *default* without a valid header."""
     value = (response.header("retry-after") or "").strip()
     if value.isascii() and value.isdigit():
         return float(value)

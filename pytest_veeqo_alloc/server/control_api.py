@@ -1,4 +1,4 @@
-"""The control API of a fake or a proxy: JSON over HTTP, for tests in any language. Responses contain no secret."""
+"""The control API of a fake or a proxy: JSON over HTTP, for tests in any language. Its responses contain no secrets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _METHODS = {
     "reset": "reset", "faults": "inject_fault", "responses": "respond_with", "expect": "expect_finding",
     "keys": "new_key", "stubs": "stub",
 }  # fmt: skip
-"""Maps a POST call of the control API to a method of the server. A proxy has only some of these methods."""
+"""Maps the name of a POST call to the name of a method of the server. A proxy has only some of these methods."""
 
 
 def with_control_api(server: BaseServer) -> Callable[[Request], Exchange]:
@@ -46,7 +46,7 @@ def _unlogged(server: BaseServer, response: Response) -> Exchange:
 
 
 def _handle_call(server: BaseServer, request: Request) -> Exchange:
-    """Pass *request* to *server*. The fake, which holds no secret, lets pages of every origin call it (CORS)."""
+    """Return the response of *server*. A fake has no secrets, so pages of any origin may read its responses (CORS)."""
     origin = request.header("origin")
     if origin is None or server.origin != "fake":
         return server.handle(request)
@@ -67,7 +67,7 @@ def _handle_call(server: BaseServer, request: Request) -> Exchange:
 
 
 def _answer(server: BaseServer, name: str, request: Request) -> dict[str, Any]:
-    """Carry out the call *name*. Raise LookupError for an unknown call, or ValueError for invalid arguments."""
+    """Return the result of the call *name*. Raise LookupError for an unknown call, ValueError for invalid arguments."""
     if request.method in ("GET", "HEAD") and name in _READS:
         return _READS[name](server)
     writes = {write: getattr(server, method) for write, method in _METHODS.items() if hasattr(server, method)}
@@ -84,7 +84,7 @@ def _answer(server: BaseServer, name: str, request: Request) -> dict[str, Any]:
 
 
 def _arguments(request: Request) -> dict[str, Any]:
-    """Return the arguments of a call. Raise ValueError if they are not JSON, or if the request is from a web page."""
+    """Return the arguments of a POST call. Raise ValueError if the body is not JSON, or if a web page sent it."""
     if request.header("origin") is not None:
         raise ValueError("requests from a web page (with an Origin header) are not accepted")
     if not request.body:
@@ -111,7 +111,7 @@ def _findings(server: BaseServer) -> dict[str, Any]:
 
 
 def _interactions(server: BaseServer) -> dict[str, Any]:
-    """Return the redacted interactions of *server* in the format of interaction files."""
+    """Return the interactions of *server* in the format of interaction files, with secrets redacted."""
     redacted: list[Interaction] = redact(list(server.interactions))
     documents = [
         {"number": number, "source": interaction.source, **interaction_document(interaction)}
@@ -120,12 +120,8 @@ def _interactions(server: BaseServer) -> dict[str, Any]:
     return {"interactions": documents}
 
 
-def _health(server: BaseServer) -> dict[str, Any]:
-    return {"ok": True}
-
-
 _READS: Mapping[str, Callable[[BaseServer], dict[str, Any]]] = {
     "findings": _findings,
     "interactions": _interactions,
-    "health": _health,
+    "health": lambda server: {"ok": True},
 }

@@ -44,7 +44,7 @@ from pytest_veeqo_alloc.spec.loader import tables
 
 API_KEY = "fake-key-for-tests"
 
-_SIBLINGS: Mapping[str, Sequence[tuple[str, re.Pattern[str]]]] = {
+_EXTRA_CALLS: Mapping[str, Sequence[tuple[str, re.Pattern[str]]]] = {
     "GET": (("read", re.compile(r".*/orders/([0-9]{1,18})")), ("list", re.compile(".*/orders"))),
     "PUT": (("change", re.compile(r".*/orders/([0-9]{1,18})/allocations/([0-9]{1,18})")),),
     "DELETE": (
@@ -52,41 +52,41 @@ _SIBLINGS: Mapping[str, Sequence[tuple[str, re.Pattern[str]]]] = {
         ("delete", re.compile(r"(?!.*/orders/).*/allocations/([0-9]{1,18})")),
     ),
 }
-"""The undocumented calls that the fake answers, by method. The groups are the ids of the order and the allocation."""
+"""Maps an HTTP method to undocumented calls that the fake supports, each as a name, and a pattern of the path."""
 
 _REJECTIONS = {
     "order-id-not-integer": "not-found", "api-key-missing": "unauthorized", "request-media-type": "bad-request",
     "byte-order-mark": "bad-request", "duplicate-key": "bad-request", "non-finite-number": "bad-request",
 }  # fmt: skip
-"""Maps a broken rule to the name of an error response. Earlier rules take precedence."""
+"""Maps a violated rule to the name of an error response. If several rules are violated, the first one here decides."""
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
-    """A parsed request, and the API call that it matches. `order_id` is 0 if the path has no valid order id.
+    """A parsed request to the fake, with its API keys. `is_documented` says whether it is the documented call.
 
-    `sibling` is the name of another call that the fake answers, and the ids in its path, or None for any other call.
-    `keys` are the API keys of the request.
+    `order_id` is 0 if the path is not that of the documented call, or has no valid order id. `extra` is the name of
+    one of the `_EXTRA_CALLS` and the ids in the path, or None if the request is none of these calls.
     """
 
     parsed: ParsedRequest
     is_documented: bool
     order_id: int
-    sibling: tuple[str, tuple[int, ...]] | None
+    extra: tuple[str, tuple[int, ...]] | None
     keys: list[str]
 
     @classmethod
     def of(cls, request: Request) -> IncomingCall:
-        """Parse *request*, and recognise the API call."""
+        """Parse *request*, and find out which API call it is."""
         operation, path = tables().operation, path_of(request.url)
         parsed = ParsedRequest.of(request, tables())
         is_documented = parsed.segment is not None and request.method.upper() == operation.method
-        order_id, sibling = order_id_in(parsed.segment) or 0, _sibling(request.method, path)
-        return cls(parsed, is_documented, order_id, sibling, keys_of(request, operation))
+        order_id, extra = order_id_in(parsed.segment) or 0, _extra_call(request.method, path)
+        return cls(parsed, is_documented, order_id, extra, keys_of(request, operation))
 
 
-def _sibling(method: str, path: str) -> tuple[str, tuple[int, ...]] | None:
-    for name, pattern in _SIBLINGS.get(method, ()):
+def _extra_call(method: str, path: str) -> tuple[str, tuple[int, ...]] | None:
+    for name, pattern in _EXTRA_CALLS.get(method, ()):
         if match := pattern.fullmatch(path):
             return name, tuple(map(int, match.groups()))
     return None
@@ -101,10 +101,10 @@ def _rejection(errors: tuple[Finding, ...], policy: Policy) -> Outcome:
     return Outcome(name, reason=reason)
 
 
-def _carry_out_sibling(call: IncomingCall, world: World, policy: Policy) -> tuple[World, Outcome]:
-    """Carry out a call that is not documented, but that clients make. Return the new state, and the outcome."""
+def _carry_out_extra(call: IncomingCall, world: World, policy: Policy) -> tuple[World, Outcome]:
+    """Carry out one of the `_EXTRA_CALLS`. Return the new state of *world*, and the outcome."""
     request, body = call.parsed.request, call.parsed.body
-    match call.sibling:
+    match call.extra:
         case "read", (order_id,):
             return world, state.read(world, policy, order_id)
         case "change", (order_id, allocation_id):
@@ -120,9 +120,9 @@ def _carry_out_sibling(call: IncomingCall, world: World, policy: Policy) -> tupl
 
 @dataclass(slots=True, eq=False)
 class _PlannedFault:
-    """A fault to inject into the next `times` responses, to calls about `order_id` or with `api_key` only if given.
+    """A fault for the next `times` allocation calls. `order_id` and `api_key`, unless None, select the calls.
 
-    `was_injected`: whether it was injected at least once.
+    `was_injected` says whether the fault was injected at least once.
     """
 
     fault: Fault
@@ -133,24 +133,23 @@ class _PlannedFault:
     was_injected: bool = False
 
     def meets(self, call: IncomingCall) -> bool:
-        """Return whether *call* is about the order, and has the API key, that the fault is for."""
+        """Return whether *call* has the order id and the API key that this fault requires, if any."""
         return self.order_id in (None, call.order_id) and (self.api_key is None or self.api_key in call.keys)
 
     @property
     def problem(self) -> str:
-        """A sentence for a fault that no request triggered."""
+        """A sentence which reports that no request triggered the fault."""
         about = "" if self.order_id is None else f" about order {self.order_id}"
-        key = "" if self.api_key is None else " with the API key that was given"
+        key = "" if self.api_key is None else " with the given API key"
         return f"no request{about}{key} triggered the fault {self.fault.name}"
 
 
 class Fake(BaseServer):
-    """A stateful fake of the API at `url`. It checks every request, and errors can fail the test.
+    """A stateful fake of the API. `url` is its base URL. It checks every request that it gets.
 
-    `world` (the state), `policy` and `api_key` may be set at any time. Requests with a key of `new_key()` meet a world of
-    their own. `interactions` has every request, and the response if all of it was sent. `findings` has the findings
-    about each interaction, and about the sequence of requests, such as a repeated POST. Responses changed by a fault or
-    `respond_with` are not checked.
+    `world` (the orders and the stock), `policy` and `api_key` may be set at any time. `interactions` contains every
+    request, and its response if that was sent completely. `findings` contains the findings about each interaction, and
+    about the sequence of requests, such as a repeated POST. Responses from a fault or `respond_with` are not checked.
     """
 
     source, origin = "the fake", "fake"
@@ -172,7 +171,7 @@ class Fake(BaseServer):
         super().__init__(engine, on_record)
 
     def _begin(self, *keys: str) -> None:
-        """Start a new log. Restore the initial state, policy and API key. Discard faults and expectations."""
+        """Start an empty log. Restore the initial world, policy, API key and stubs. Discard all that tests added."""
         with self._lock:
             world, self.policy, self.api_key = self._initial
             self._worlds: dict[str, World] = {}  # by API key; the empty string stands for any other key
@@ -184,7 +183,7 @@ class Fake(BaseServer):
 
     @property
     def world(self) -> World:
-        """The state of the fake. Setting a value that is not a `World` raises TypeError."""
+        """The orders and the stock. Setting a value that is not a `World` raises TypeError."""
         return self._worlds[""]
 
     @world.setter
@@ -194,7 +193,7 @@ class Fake(BaseServer):
         self._worlds[""] = self._described = world
 
     def new_key(self) -> str:
-        """Return a new API key. Requests with it meet a world of their own, which begins as `world` was last set."""
+        """Return a new API key. Requests with it use a separate world, which starts as the last assigned `world`."""
         key = f"fake-key-{uuid.uuid4().hex}"
         with self._lock:
             self._worlds = {**self._worlds, key: self._described}  # another thread may go through the keys
@@ -219,9 +218,9 @@ class Fake(BaseServer):
     def inject_fault(
         self, name: str, times: int = 1, *, order_id: int | None = None, api_key: str | None = None, **arguments: Any
     ) -> None:
-        """Inject the fault *name* into the responses to *times* allocation calls, after faults injected earlier.
+        """Inject the fault *name* into the responses to the next *times* allocation calls. Earlier faults come first.
 
-        With *order_id* or *api_key*, only calls about that order, or with that key, meet it. *arguments*, such as
+        *order_id* and *api_key* limit the fault to calls for that order and with that key. *arguments*, such as
         `pointer`, depend on the fault. Raise ValueError for an unknown fault or invalid arguments.
         """
         fault = responses.validate_fault(name, arguments)
@@ -239,10 +238,10 @@ class Fake(BaseServer):
         order_id: int | None = None,
         api_key: str | None = None,
     ) -> None:
-        """Answer the next *times* allocation calls with this response, and allocate nothing.
+        """Answer the next *times* allocation calls with this response. These calls allocate nothing.
 
-        With *order_id* or *api_key*, only calls about that order, or with that key, get it. *body* is a JSON value, or
-        None for no body. A string or bytes are sent unchanged. Raise ValueError for a response that cannot be sent.
+        *order_id* and *api_key* limit it to calls for that order and with that key. *body* is a JSON value, text or
+        bytes to send unchanged, or None for an empty body. Raise ValueError for a response that cannot be sent.
         """
         response = responses.custom_response(status, body, headers)
         fault = Fault("respond_with", "", lambda plan, arguments: ResponsePlan(response), carried_out=False)
@@ -256,7 +255,7 @@ class Fake(BaseServer):
             raise ValueError(f"order_id= must be the id of an order, at least 1, not {order_id!a}")
         with self._lock:
             if api_key is not None and api_key not in self._accepted_keys:
-                raise ValueError("api_key= is no key of this server: give its api_key, or a key of new_key()")
+                raise ValueError("api_key= is not a key of this server: give its api_key, or a key from new_key()")
             self._planned.append(_PlannedFault(fault, arguments, times, order_id, api_key))
 
     def stub(
@@ -270,21 +269,21 @@ class Fake(BaseServer):
         headers: HeaderPairs = (),
         times: int | None = None,
     ) -> None:
-        """Answer the calls with *method* and *path* with this response. They are logged, but never checked.
+        """Answer calls that have this *method* and *path* with this response. Such calls are logged, but not checked.
 
-        A segment `{name}` of *path* stands for any text. *json* is a JSON value, or a function of the request and the
-        named segments that returns one, or a `Response`. *body* is sent unchanged. With *times*, only so many calls are
-        answered, and the test fails if there are none. Raise ValueError for an invalid stub, such as one for the
-        documented call, or one for calls that another stub answers.
+        A segment `{name}` of *path* matches any text. *json* is a JSON value, or a function that takes the request and
+        the text of each named segment, and returns a JSON value or a `Response`. *body* is text or bytes to send
+        unchanged. *times* limits the number of calls to answer; with a limit, the test fails if there is no such call.
+        Raise ValueError for an invalid stub, a stub of the documented call, or calls that another stub answers.
         """
         stub = Stub(method, path, json, body, status, headers, times)
         with self._lock:
             self._stubs = with_stub(self._stubs, stub)
 
     def expect_finding(self, rule: str) -> None:
-        """Expect findings of *rule*: they do not fail the test, but the test fails if there are none.
+        """Expect at least one finding of *rule*. Such findings do not fail the test, but their absence does.
 
-        Raise ValueError for an unknown rule, or for a rule that is off.
+        Raise ValueError if the rule is unknown or off.
         """
         if not isinstance(rule, str) or rule not in CATALOGUE:
             raise ValueError(unknown_name("rule", rule, CATALOGUE))
@@ -298,10 +297,10 @@ class Fake(BaseServer):
     def assert_allocated(
         self, *, order_id: object = None, warehouse_id: object = None, lines: object = None, times: int = 1
     ) -> None:
-        """Raise AssertionError unless exactly *times* allocations were made as described, and show the nearest call.
+        """Raise AssertionError unless exactly *times* allocations match. The message shows the most similar call.
 
-        *lines* maps sellable ids to quantities. What is left out may be anything. Objects that define `==`, such as
-        those of dirty-equals, may take the place of values.
+        *lines* maps sellable ids to quantities. An argument that is None matches every allocation. Other arguments are
+        compared with `==`, so objects such as those of dirty-equals can be given.
         """
         __tracebackhide__ = True
         if isinstance(times, bool) or not isinstance(times, int) or times < 0:
@@ -315,7 +314,7 @@ class Fake(BaseServer):
             raise AssertionError(failure)
 
     def assert_not_called(self) -> None:
-        """Raise AssertionError if an allocation was requested, even one that was rejected, and show the last call."""
+        """Raise AssertionError if there was an allocation call, even a rejected one. The message shows the last one."""
         __tracebackhide__ = True
         self.settle()
         if failure := call_failure(self.log.records):
@@ -340,7 +339,7 @@ class Fake(BaseServer):
         with self._lock:
             unmet = [plan.problem for plan in self._planned if not plan.was_injected]
             unmet += [
-                f"no request met the stub {s.name}" for s in self._stubs if s.times is not None and not s.was_called
+                f"no request matched the stub {s.name}" for s in self._stubs if s.times is not None and not s.was_called
             ]
         return [*self._problems, *missing, *unmet]
 
@@ -350,7 +349,7 @@ class Fake(BaseServer):
         if not call.is_documented and (matched := self._next_stub(request)) is not None:
             return self._answer_with(call, *matched)
         found = rejecting = NO_FINDINGS
-        if call.sibling is None:
+        if call.extra is None:
             known = self._accepted_keys
             found, rejecting = self.engine.evaluate_served(request, known, self._rejecting, parsed=call.parsed)
         with self._lock:
@@ -380,7 +379,7 @@ class Fake(BaseServer):
         return next((key for key in call.keys if key in self._worlds), "")
 
     def _next_stub(self, request: Request) -> tuple[Stub, dict[str, str]] | None:
-        """Return the stub that answers *request*, and the text of the named segments, or None if there is no stub."""
+        """Return the stub that answers *request*, and its named segments, or None. Count the call of the stub."""
         with self._lock:
             for stub in self._stubs:
                 if stub.times != 0 and (segments := stub.named_segments(request)) is not None:
@@ -389,7 +388,7 @@ class Fake(BaseServer):
         return None
 
     def _answer_with(self, call: IncomingCall, stub: Stub, segments: Mapping[str, str]) -> Exchange:
-        """Return the response of *stub*. The function of a stub may use this server, so it runs without the lock."""
+        """Answer *call* with *stub*. The function of a stub may use this server, so it runs without the lock."""
         with self._lock:
             log = self.log
             record = log.open(call.parsed.request, NO_FINDINGS)
@@ -405,14 +404,14 @@ class Fake(BaseServer):
         return log.exchange(record, plan)
 
     def _carry_out(self, call: IncomingCall, world: World, errors: tuple[Finding, ...]) -> tuple[World, Outcome]:
-        """Carry out *call* in *world*. Return its new state, and the outcome. If there are *errors*, reject the call."""
+        """Carry out *call*, or reject it if there are *errors*. Return the new state of *world*, and the outcome."""
         policy = self.policy
-        if not call.is_documented and call.sibling is None:
+        if not call.is_documented and call.extra is None:
             return world, Outcome("unknown-route" if call.parsed.segment is None else state.METHOD_NOT_ALLOWED)
         if policy.wrong_key != state.ACCEPT and self._accepted_keys.isdisjoint(call.keys):
             return world, Outcome(policy.wrong_key, reason="the request does not have the API key of this server")
-        if call.sibling is not None:
-            return _carry_out_sibling(call, world, policy)
+        if call.extra is not None:
+            return _carry_out_extra(call, world, policy)
         if errors:
             return world, _rejection(errors, policy)
         if call.order_id < 1:
@@ -420,7 +419,7 @@ class Fake(BaseServer):
         return state.allocate(world, policy, call.order_id, requested_allocation(call.parsed.body.reading))
 
     def handle_elsewhere(self, request: Request) -> Exchange:
-        """Answer with 404 as the second host, to which the fault `redirect-elsewhere` redirects clients."""
+        """Answer *request* to the second host with 404. The fault `redirect-elsewhere` redirects clients there."""
         with self._lock:
             log = self.log
             record = log.open(request, NO_FINDINGS)
@@ -438,7 +437,7 @@ class Fake(BaseServer):
         return planned
 
     def _respond(self, record: Record, outcome: Outcome, planned: _PlannedFault | None) -> ResponsePlan:
-        """Return the response to send. Set `record.render`, which builds the response again on demand."""
+        """Return the plan of the response. Set `record.render` to a function that builds the same response again."""
 
         def render() -> ResponsePlan:
             if planned is None:

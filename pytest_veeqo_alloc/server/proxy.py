@@ -1,4 +1,4 @@
-"""A proxy that checks the requests to a real server, and the responses. It forwards only permitted writes."""
+"""A proxy that checks requests to a real server and its responses. It forwards only permitted writes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from pytest_veeqo_alloc.spec.loader import tables
 
 
 class Proxy(BaseServer):
-    """A proxy that forwards the documented call to the target of *live*.
+    """A proxy that forwards the documented call to a target: the server of the client *live*.
 
-    With *reads*, GET, HEAD and OPTIONS requests are also forwarded. The client's API key is forwarded, but never stored
-    or shown. The status is 403 if a request is not permitted, and 502 if the target does not respond. Requests of web
-    pages are refused, except those of *allow_origins*.
+    If *reads* is true, GET, HEAD and OPTIONS requests are forwarded too. API keys are forwarded, but never stored or
+    shown. The proxy answers with 403 if a request is not permitted, and with 502 if the target does not respond.
+    Requests from web pages are not permitted, except from pages whose origin is in *allow_origins*.
     """
 
     source, origin = "the proxy", "target"
@@ -44,7 +44,7 @@ class Proxy(BaseServer):
         self._failed: dict[tuple[str | None, bytes | None], Record] = {}
 
     def leads_to(self, own: str) -> bool:
-        """Return whether the target is this proxy itself, which listens at *own* (`host:port`)."""
+        """Return whether the target is *own* (`host:port`), the address at which this proxy listens."""
         host, _, port = self._live.target.rpartition(":")
         own_host, _, own_port = own.rpartition(":")
         are_loopback = all(is_loopback(name.strip("[]")) for name in (host, own_host))
@@ -85,7 +85,7 @@ class Proxy(BaseServer):
         return any(origin not in self._allow_origins for origin in origins)
 
     def _refuse(self, log: Log, record: Record, status: int, sentence: str) -> Exchange:
-        """Return an error response instead of forwarding the request. Add a problem if the request is a write."""
+        """Return an error response instead of forwarding the request. If the request is not a read, add a problem."""
         if record.request.method not in READS:
             self.add_problem(f"request {record.number} was answered with {status}: {sentence}")
         record.source += f", answered here with {status}: {sentence}"
@@ -105,7 +105,7 @@ class Proxy(BaseServer):
         return log.exchange(record, ResponsePlan(response))
 
     def _keep_final_statuses(self, record: Record, request: Request, *, is_success: bool) -> None:
-        """Drop the findings about the status of an earlier failure if *record* is the same request, sent again."""
+        """If *record* repeats a request that failed before, drop the findings about the status of that failure."""
         sent = tables().operation.order_segment(request.url), request.body
         if (earlier := self._failed.pop(sent, None)) is not None:
             earlier.response_findings = earlier.response_findings.where(lambda found: found.rule not in STATUS_RULES)

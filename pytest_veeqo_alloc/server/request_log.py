@@ -32,8 +32,8 @@ _OTHER = Interaction(None)
 class Record:
     """A request in the log. `render` builds the response, and `is_checked` says whether the response is checked.
 
-    `outcome` is what the fake made of an allocation call, and None for any other request. `key` is the API key whose
-    world the request met, or empty for the world of the server itself.
+    `outcome` is the result of an allocation call to the fake, and None for any other request. `key` is the API key
+    whose world the request used, or empty for the default world.
     """
 
     number: int
@@ -54,7 +54,7 @@ class Record:
 
 
 class Interactions(Sequence[Interaction]):
-    """A sequence of interactions. Each is built when it is accessed, since the log does not store responses."""
+    """A sequence of interactions. The log does not store responses, so each interaction is built on access."""
 
     def __init__(self, records: Sequence[Record]) -> None:
         self._records = records
@@ -76,17 +76,17 @@ class Interactions(Sequence[Interaction]):
 
 
 OnRecord = Callable[[Record], object] | None
-"""A callback that is called with the record of each request that has ended."""
+"""A function to call with the record of each request that has ended, or None."""
 
 
 _OURS = re.compile(rb"(?im)/orders/[^/\s]+/allocations|^[ \t]*(?:x-api-key|authorization)[ \t]*:")
-"""What shows that a refused request was meant for the API: the documented path, or a header with a key."""
+"""Matches bytes of a request that was meant for the API: the documented path, or a header with a key."""
 _TLS = b"\x16\x03"  # how a TLS connection begins
 _HOST = re.compile(rb"(?im)^host:[ \t]*(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,64})")
 
 
 def describe_refusal(status: int, reason: str, received: bytes) -> str:
-    """Return a sentence about a request that the HTTP server refused, with the option that would help."""
+    """Return a sentence about a request that the HTTP server refused, which says how to avoid it, if that is known."""
     if received.startswith(_TLS):
         reason = "a TLS connection was attempted: use http://, not https://"
     elif status == 421:
@@ -130,7 +130,7 @@ class Log:
             record.request = replace(record.request, body=None, is_body_known=False)
 
     def exchange(self, record: Record, plan: ResponsePlan, ending: Ending = "answered") -> Exchange:
-        """Return an exchange with *plan*. If all of the response is sent, the ending of *record* becomes *ending*."""
+        """Return an exchange for *plan*. Once the response is sent completely, *record* has the ending *ending*."""
 
         def finish(sent: bool) -> None:
             record.ending = ending if sent or ending == "elsewhere" else "unanswered"
@@ -157,7 +157,7 @@ def findings_of_response(engine: Engine, interaction: Interaction, context: Chec
 
 
 class BaseServer(ABC):
-    """A server that checks and logs every request."""
+    """The base class of the fake and the proxy: a server that checks and logs every request."""
 
     source: ClassVar[str]
     origin: ClassVar[Origin]
@@ -168,7 +168,7 @@ class BaseServer(ABC):
         self._begin()
 
     def _begin(self, *keys: str) -> None:
-        """Start a new log. *keys* are the API keys that the server accepts."""
+        """Start an empty log. *keys* are the API keys that the server accepts."""
         self.log, self._keys = Log(self.source, self._on_record), keys
         self._problems: list[str] = []
 
@@ -205,7 +205,7 @@ class BaseServer(ABC):
         return self.engine.merge([record.request_findings, record.response_findings])
 
     def sequence_findings(self) -> Findings:
-        """Return the findings about the sequence of requests to each world, such as a repeated POST."""
+        """Return the findings about sequences of requests, such as a repeated POST. Each world has its own sequence."""
         records = list(self.log.records)
         # Requests to another world are left out, but keep their numbers.
         return self.engine.merge(
@@ -218,12 +218,12 @@ class BaseServer(ABC):
 
     @property
     def checked(self) -> int:
-        """The number of checked requests."""
+        """The number of requests so far."""
         return len(self.log.records)
 
     @property
     def unexpected(self) -> Findings:
-        """The findings that the test does not expect, once the requests in progress have ended."""
+        """The findings that the test does not expect. Reading this first waits for the requests in progress."""
         self.settle()
         return self.without_expected(self.findings)
 
@@ -237,10 +237,9 @@ class BaseServer(ABC):
         return list(self._problems)
 
     def refuse(self, status: int, reason: str, received: bytes) -> None:
-        """Log a request that the HTTP server refused, of which it has *received* the first bytes.
+        """Note a request that the HTTP server refused. *received* has its first bytes.
 
-        It fails the test if it mentions the documented path or has a key, and is only listed otherwise. The *status* of
-        an empty connection is 0.
+        If it has the documented path or an API key, also add a problem. An empty connection (*status* 0) is not noted.
         """
         if not status:
             self.on_refusal(reason)
@@ -253,7 +252,7 @@ class BaseServer(ABC):
 
     @property
     def notes(self) -> list[str]:
-        """Sentences about refused requests that do not fail the test, such as probes, and about bodies not kept."""
+        """Sentences that do not fail the test: about refused requests, and about request bodies that are not kept."""
         notes = [sentence for sentence in self.log.refusals if sentence not in self._problems]
         if self.log.shortened:
             limit = _MAX_BODY_BYTES // 1_000_000
@@ -284,10 +283,9 @@ class BaseServer(ABC):
 
 
 def allocation_failure(records: Sequence[Record], wanted: Mapping[str, Any], times: int) -> str:
-    """Return why *records* do not have exactly *times* allocations as *wanted*, or an empty string if they do.
+    """Return an error message unless exactly *times* of *records* are allocations as *wanted*; otherwise return "".
 
-    *wanted* may have an `order_id`, a `warehouse_id` and `lines`, which maps sellable ids to quantities. Each is
-    compared with `==`.
+    *wanted* may have `order_id`, `warehouse_id` and `lines` (sellable ids mapped to quantities), compared with `==`.
     """
     calls = {record.number: list(_differences(record, wanted)) for record in records if record.outcome is not None}
     met = [number for number, differences in calls.items() if not differences]
@@ -312,7 +310,7 @@ def allocation_failure(records: Sequence[Record], wanted: Mapping[str, Any], tim
 
 
 def call_failure(records: Sequence[Record]) -> str:
-    """Return which allocation calls are in *records*, or an empty string if there are none."""
+    """Return an error message if there are allocation calls in *records*; otherwise return an empty string."""
     calls = [record for record in records if record.outcome is not None]
     if not calls:
         return ""
@@ -322,7 +320,7 @@ def call_failure(records: Sequence[Record]) -> str:
 
 
 def _facts(record: Record) -> dict[str, Any]:
-    """Return what *record* allocated or, if it allocated nothing, what it requested."""
+    """Return the order id, the warehouse id and the units that *record* allocated or, if it failed, requested."""
     order_id = tables().operation.order_id(record.request.url)
     if record.outcome is not None and record.outcome.name == CREATED and record.outcome.story is not None:
         allocation = record.outcome.story.allocations[-1]
@@ -333,7 +331,7 @@ def _facts(record: Record) -> dict[str, Any]:
 
 
 def _differences(record: Record, wanted: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield a place, and what was wanted and got there, for each difference of *record* from *wanted*."""
+    """Yield the place and a description of each difference between *record* and *wanted*."""
     for name, got in _facts(record).items():
         if name not in wanted or wanted[name] == got:
             continue

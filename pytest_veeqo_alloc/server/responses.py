@@ -1,4 +1,4 @@
-"""Responses of the fake: how each is sent, the response to an outcome, custom responses, stubs, and faults."""
+"""The responses of the fake: plans to send them, responses to outcomes, custom responses, stubs, and faults."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from pytest_veeqo_alloc.spec.loader import tables
 
 @dataclass(frozen=True, slots=True)
 class ResponsePlan:
-    """A response, the seconds to wait before the headers and halfway through the body, and when to reset."""
+    """A response, and how to send it. The seconds to wait are before the headers, and halfway through the body."""
 
     response: Response
     headers_after: float = 0
@@ -44,7 +44,7 @@ class ResponsePlan:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A response plan, an event that ends the delays, and a callback for whether all of the response was sent."""
+    """A response plan. Setting `aborted` ends its delays. `finish` gets whether the response was sent completely."""
 
     plan: ResponsePlan
     aborted: threading.Event
@@ -60,7 +60,7 @@ _LATIN_LINE = re.compile(r"[ -~\xa1-\xac\xae-\xff]*")
 
 
 def response_to(outcome: Outcome, base_url: str = "") -> Response:
-    """Return the response for *outcome*: an order, or an error as observed from the live API."""
+    """Return the response for *outcome*: orders, an allocation, or an error like that of the live API."""
     operation = tables().operation
     if outcome.name == METHOD_NOT_ALLOWED:
         allow = (("Allow", operation.method),)
@@ -87,7 +87,7 @@ def response_to(outcome: Outcome, base_url: str = "") -> Response:
 
 
 def _list_response(page: Page) -> Response:
-    """Return a list of orders, with the headers about pages that the live API sends."""
+    """Return the orders of *page*, with the pagination headers that the live API sends."""
     pages = -(-page.total // page.size)
     counts = {"X-Total-Count": page.total, "X-Total-Pages-Count": pages, "X-Page-Index": page.number,
               "X-Per-Page": page.size}  # fmt: skip
@@ -96,7 +96,7 @@ def _list_response(page: Page) -> Response:
 
 
 def signed(plan: ResponsePlan) -> ResponsePlan:
-    """Return *plan* with the `Server` header that marks responses of the fake for the checks."""
+    """Return *plan* with the `Server` header of the fake, from which the checks recognise its responses."""
     others = [(name, value) for name, value in plan.response.headers if name.lower() != "server"]
     return replace(plan, response=replace(plan.response, headers=(*others, _SERVER)))
 
@@ -110,7 +110,7 @@ HeaderPairs = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
 def custom_response(status: int, body: object, headers: HeaderPairs) -> Response:
-    """Return the response that a test specifies. Raise ValueError for a response that cannot be sent."""
+    """Build a response from the arguments of a test. Raise ValueError for a response that cannot be sent."""
     if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
         raise ValueError(f"status= must be a final status from 200 to 599, not {status!a}")
     pairs = _header_pairs(headers)
@@ -137,7 +137,7 @@ def _header_pairs(headers: HeaderPairs) -> tuple[tuple[str, str], ...]:
 
 
 def _compact(value: Any, *, allow_nan: bool = True) -> bytes:
-    """Return *value* as JSON in UTF-8. Of the characters beyond ASCII, only lone surrogates are escaped."""
+    """Return *value* as compact JSON in UTF-8. Non-ASCII characters are not escaped, except lone surrogates."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=allow_nan)
     return text.encode("utf-8", "backslashreplace")
 
@@ -146,15 +146,15 @@ def _compact(value: Any, *, allow_nan: bool = True) -> bytes:
 
 
 class StubError(Exception):
-    """The function of a stub failed, or returned a value that cannot be sent. The message is a sentence."""
+    """The function of a stub failed, or returned a value that cannot be sent."""
 
 
 @dataclass(slots=True, eq=False)
 class Stub:
-    """A response to the calls with a method and a path, in which a segment `{name}` stands for any text.
+    """A response to calls that have a certain method and path. A segment `{name}` of `path` matches any text.
 
-    `value` is JSON, which becomes the response, or a function that returns it. `body` is text or bytes to send unchanged.
-    `times` is the number of calls that are still answered, or None for any number. Raise ValueError for an invalid stub.
+    `value` is a JSON value to send, or a function that returns it. `body` is text or bytes to send unchanged. `times`
+    is the number of calls left to answer, or None if there is no limit. Raise ValueError for an invalid stub.
     """
 
     method: str
@@ -195,7 +195,7 @@ class Stub:
         return self.path.split("/")
 
     def named_segments(self, request: Request) -> dict[str, str] | None:
-        """Return the text of each named segment in the path of *request*, or None if this stub does not answer it."""
+        """Map each segment name to its text in the path of *request*. Return None if *request* does not match."""
         texts = list(map(unquote, path_of(request.url).split("/")))
         if request.method != self.method or len(texts) != len(self.segments):
             return None
@@ -204,12 +204,8 @@ class Stub:
             return None
         return {segment[1:-1]: text for segment, text in pairs if _is_name(segment)}
 
-    def hides(self, other: Stub) -> bool:
-        """Return whether *other*, if it is added after this stub, would not get some calls that it is meant for."""
-        return self.times is None and self.method == other.method and _overlap(self.segments, other.segments)
-
     def respond(self, request: Request, named_segments: Mapping[str, str]) -> Response:
-        """Return the response. Raise StubError if the function fails, or returns what cannot be sent."""
+        """Return the response to *request*. Raise StubError if the function fails, or its result cannot be sent."""
         if isinstance(self.value, Response):
             return self.value
         try:
@@ -239,9 +235,9 @@ class Stub:
 
 
 def with_stub(stubs: tuple[Stub, ...], stub: Stub) -> tuple[Stub, ...]:
-    """Return *stubs* and *stub*. Raise ValueError if one of *stubs* answers any number of the calls of *stub*."""
+    """Return *stubs* with *stub* added. Raise ValueError if one of them answers the same calls without a limit."""
     for other in stubs:
-        if other.hides(stub):
+        if other.times is None and other.method == stub.method and _overlap(other.segments, stub.segments):
             raise ValueError(
                 f"the stub {other.name} answers every {stub.name} already: give the first one times=, or one of them "
                 "a function that decides"
@@ -250,13 +246,13 @@ def with_stub(stubs: tuple[Stub, ...], stub: Stub) -> tuple[Stub, ...]:
 
 
 def validate_times(times: int) -> None:
-    """Raise ValueError unless *times* is a number of requests."""
+    """Raise ValueError unless *times* is a whole number above 0."""
     if isinstance(times, bool) or not isinstance(times, int) or times < 1:
         raise ValueError(f"times= must be a number of requests, at least 1, not {times!a}")
 
 
 def _validate_template(method: str, path: str) -> list[str]:
-    """Return the names in the segments of *path*. Raise ValueError for an invalid method or path."""
+    """Return the names of the segments `{name}` in *path*. Raise ValueError for an invalid method or path."""
     if not isinstance(method, str) or re.fullmatch("[A-Za-z]+", method) is None:
         raise ValueError(f"method= must be an HTTP method such as 'GET', not {method!a}")
     segments = path.split("/") if isinstance(path, str) else []
@@ -284,7 +280,7 @@ def _is_name(segment: str) -> bool:
 
 
 def _overlap(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Return whether a path can match both templates, given as segments."""
+    """Return whether some path matches both templates. A template is a list of the segments of a path."""
     return len(one) == len(other) and all(
         bool(left and right) if _is_name(left) or _is_name(right) else unquote(left) == unquote(right)
         for left, right in zip(one, other, strict=True)
@@ -313,7 +309,10 @@ def order_text(story: Story) -> str:
 def _encoded_around_ids(
     units: tuple[tuple[int, tuple[tuple[int, int], ...]], ...], lines: tuple[Line, ...], *facts: Any
 ) -> tuple[str | int, ...]:
-    """Return an order's JSON split at the ids (0: order, n: allocation n), or () if other values look like ids."""
+    """Return the JSON around an order's ids. An int marks an id: 0 that of the order, n that of allocation n.
+
+    Return () if another value looks like a placeholder.
+    """
     allocations = tuple(Allocation(*unit, PLACEHOLDER + index) for index, unit in enumerate(units, start=1))
     story = Story(PLACEHOLDER, lines, allocations, *facts)
     parts = _PLACEHOLDERS.split(_compact(build_order(story)).decode())
@@ -326,18 +325,18 @@ def _encoded_around_ids(
 # Faults.
 
 Arguments = Mapping[str, Any]
-"""The arguments of a fault by name. The fake adds the request's `path`, and `elsewhere` (a base URL) to a redirect."""
+"""Maps argument names of a fault to values. The fake adds the request's `path` and, for a redirect, a base URL."""
 
 Change = Callable[[ResponsePlan, Arguments], ResponsePlan]
 
 
 class DoesNotApplyError(ValueError):
-    """A fault cannot be applied to a response: the part to change is missing, or the part to add exists."""
+    """A fault cannot change a response: the part to change is missing, or the part to add exists already."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault, and the name of its only argument. `carried_out`: whether the fake carries out the request anyway."""
+    """A fault. `argument` names its only argument, if any. If `carried_out` is true, the request is carried out."""
 
     name: str
     does: str
@@ -451,7 +450,7 @@ def _as_observed(response: Response) -> Response:
 
 
 def _owner_of(order: dict[str, Any], pointer: str, *, exists: bool) -> tuple[dict[str, Any], str]:
-    """Return the object with the member at *pointer*, and the member's name. Raise an error if *exists* is wrong."""
+    """Return the object and the name of the member at *pointer*. It must exist if *exists* is true, else be absent."""
     try:
         owner, name = locate(order, pointer)
     except LookupError:

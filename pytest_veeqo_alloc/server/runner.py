@@ -19,7 +19,7 @@ from pytest_veeqo_alloc.server.state import Policy
 class ServerSettings:
     """The address, API key and policy of a fake. Port 0 selects a free port. Raise ValueError for an invalid port.
 
-    The fake also accepts requests for the host names in *names*, such as the name of its container.
+    `names` are further host names that requests may use for the fake, such as the name of its container.
     """
 
     host: str = "127.0.0.1"
@@ -39,7 +39,7 @@ class ServerSettings:
 def running(
     server: BaseServer, *, host: str = "127.0.0.1", port: int = 0, names: tuple[str, ...] = (), app: App | None = None
 ) -> Iterator[HTTPServer]:
-    """Run *server*, behind *app* if given, and yield the HTTP server. Raise OSError if the port is in use."""
+    """Serve *server*, or *app* (a wrapper of it), and yield the HTTP server. Raise OSError if the port is in use."""
     with ExitStack() as stack:
         if isinstance(server, Fake):
 
@@ -73,10 +73,10 @@ def serve_fake(
     policy: Policy | None = None,
     api_key: str = API_KEY,
 ) -> Iterator[Fake]:
-    """Run a fake on the loopback interface, for `@given`, unittest and scripts. With pytest, use `veeqo_alloc_server`.
+    """Run a fake on the loopback interface, for `@given`, unittest and scripts. Most tests use `veeqo_alloc_server`.
 
-    At the end of the block, raise ContractViolation for an unexpected error, or AssertionError for a missing expected
-    finding or a fault that no request triggered. The fake's `reset()` discards findings, expectations and faults.
+    At the end of the block, raise ContractViolation for unexpected findings of severity `error`, or AssertionError for
+    a missing expected finding or an unused fault. `Fake.reset()` discards findings, expectations and faults.
     """
     __tracebackhide__ = True
     fake = Fake(engine_of(contract) if contract is not None else Engine(profile), policy, api_key)

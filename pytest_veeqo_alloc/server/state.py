@@ -32,20 +32,20 @@ _FORMER_CREATE = "make-up"
 class Policy:
     """The behaviour of the fake where the Veeqo documentation is silent.
 
-    `refuses` names a profile: a request with an error in that profile is rejected. The value of every other field is
-    either the word below or the name of an error response (`not-found`, `unprocessable`, ...), which is then sent.
-    Raise ValueError for any other value.
+    `refuses` names a profile: the fake rejects a request that has a finding of severity `error` in that profile. The
+    value of any other field is its word in the list below, or the name of the error response to send, such as
+    `not-found` or `unprocessable`. Raise ValueError for any other value.
 
     - `unknown_order`, `unknown_warehouse`, `unknown_sellable`: 'create' creates the object, with enough stock.
     - `short_stock`: 'partial' allocates the available units. If there are none, the response is `unprocessable`.
     - `already_allocated`: 'add' allocates more units of a sellable than the order still needs.
     - `quantity_below_one`: 'skip' ignores a line item with a quantity below 1.
-    - `malformed_json`, `invalid_request`: the error responses to a body that cannot be parsed, and to one in which a
-      member is missing or has a wrong value. These fields have no word.
+    - `malformed_json`: the response to a body that cannot be parsed. There is no word.
+    - `invalid_request`: the response to a body with a missing member or a wrong value. There is no word.
     - `wrong_key`: 'accept' accepts requests with any API key, and without a key.
 
-    The default of `wrong_key` follows the live API, which answered a wrong key with 401 in other calls. With the other
-    defaults, a first test needs no setup.
+    The default of `wrong_key` follows the live API: it answers other calls with a wrong key with 401. The remaining
+    defaults let a first test run without any setup.
     """
 
     unknown_order: str = CREATE
@@ -84,9 +84,9 @@ class Policy:
 
     @classmethod
     def vendor(cls) -> Self:
-        """Return a policy with the statuses in Veeqo's public list, which has no 422.
+        """Return a policy with the error statuses that Veeqo's public list describes. The list has no 422.
 
-        That list gives 404 also for an unknown id in the request body, and 400 for a missing attribute.
+        It describes 404 for any unknown id, even one in the request body, and 400 for a missing attribute.
         """
         return cls(
             unknown_order="not-found",
@@ -105,10 +105,10 @@ POLICIES = {"default": Policy, "strict": Policy.strict, "vendor": Policy.vendor}
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The immutable state of the fake. `orders` has the orders by id, and `stock` the known stock by sellable id.
+    """The immutable state of the fake. `orders` maps order ids to orders, `stock` maps sellable ids to known stock.
 
-    The `allocated` units of a stock entry include those of every order. If a warehouse has no known stock of a
-    sellable, and the policy creates warehouses, any quantity can be allocated.
+    `allocated` in a stock entry counts the units of all orders. If a warehouse has no known stock of a sellable, and
+    the policy creates warehouses, any quantity can be allocated.
     """
 
     orders: HashTrieMap[int, Story] = field(default_factory=HashTrieMap)
@@ -124,7 +124,7 @@ class World:
     def with_order(self, order: Story) -> World:
         """Return a copy that contains *order*. An order with the same id is replaced.
 
-        The units of its allocations are reserved. The stock of its line items is added, but known stock is not changed.
+        The units of its allocations are reserved. The stock in its line items is added, unless it is known already.
         """
         before = self.orders.get(order.order_id)
         world = self if before is None else _reserve(self, before.allocations, -1)
@@ -137,7 +137,7 @@ class World:
         return replace(world, next_id=next_id, orders=world.orders.insert(order.order_id, order))
 
     def with_stock(self, sellable_id: int, stock: Stock) -> World:
-        """Return a copy with *stock* of a sellable. It replaces the stock of the sellable in the same warehouse."""
+        """Return a copy with *stock* of a sellable. Known stock of the sellable in the same warehouse is replaced."""
         others = (entry for entry in self.stock.get(sellable_id, ()) if entry.warehouse_id != stock.warehouse_id)
         entries = self.stock.insert(sellable_id, (*others, stock))
         return replace(self, stock=entries, warehouses=self.warehouses | {stock.warehouse_id})
@@ -152,7 +152,7 @@ class World:
         return replace(story, lines=tuple(lines))
 
     def available(self, warehouse_id: int, sellable_id: int) -> int | None:
-        """Return the units that can still be allocated, or None if the stock is unknown or infinite."""
+        """Return how many units can still be allocated, or None if the stock is unknown or infinite."""
         stock = self.stock_in(warehouse_id, sellable_id)
         return None if stock is None or stock.infinite else stock.physical - stock.allocated
 
@@ -170,7 +170,7 @@ METHOD_NOT_ALLOWED = "method-not-allowed"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of a list of orders. `number` begins with 1, `size` is the limit, and `total` counts all orders."""
+    """A page of a list of `total` orders. The first page has `number` 1. `size` is the maximum of orders per page."""
 
     orders: tuple[Story, ...]
     number: int
@@ -180,9 +180,9 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of a request: `created` or `found`, or the name of an error response with a reason.
+    """The result of a request. `name` is `created`, `found`, or the name of an error response; `reason` explains it.
 
-    The response is the order or, if given, the allocation with this id of the order, or a page of orders.
+    The response has `page` if given, otherwise the allocation `allocation_id` if given, otherwise the order `story`.
     """
 
     name: str
@@ -215,7 +215,7 @@ def allocate(world: World, policy: Policy, order_id: int, requested: AllocationR
 
 
 def with_requested_order(world: World, policy: Policy, order_id: int, requested: AllocationRequest) -> World:
-    """Return *world* with the requested order, without allocations, if the order is unknown and *policy* creates it."""
+    """Return *world*. If the order is unknown and *policy* creates orders, add the order without any allocation."""
     wanted = {sellable: int(quantity) for sellable, quantity in requested.units.items() if quantity >= 1}
     if order_id in world.orders or policy.unknown_order != CREATE or not wanted:
         return world
@@ -243,7 +243,7 @@ def list_orders(world: World, number: str, size: str) -> Outcome:
 def move(
     world: World, policy: Policy, order_id: int, allocation_id: int, warehouse_id: int | None
 ) -> tuple[World, Outcome]:
-    """Move an allocation to another warehouse, if given. Return the new state of the fake, and the outcome."""
+    """Move an allocation, unless *warehouse_id* is None. Return the new state of the fake, and the outcome."""
     story = _order_with(world, allocation_id, order_id)
     if story is None:
         return world, Outcome("not-found", reason="no such allocation")
@@ -259,10 +259,7 @@ def move(
 
 
 def release(world: World, allocation_id: int, order_id: int | None = None) -> tuple[World, Outcome]:
-    """Delete all allocations of the order that has the allocation. Return the new state of the fake, and the outcome.
-
-    The live API also deletes all of them.
-    """
+    """Delete an allocation and, like the live API, all others of its order. Return the new state and the outcome."""
     story = _order_with(world, allocation_id, order_id)
     if story is None:
         return world, Outcome("not-found", reason="no such allocation")
@@ -272,7 +269,7 @@ def release(world: World, allocation_id: int, order_id: int | None = None) -> tu
 
 
 def _order_with(world: World, allocation_id: int, order_id: int | None) -> Story | None:
-    """Return the order that has the allocation, or None if no order, or another than *order_id*, has it."""
+    """Return the order that has the allocation, or None. Consider only the order *order_id* unless that is None."""
     found = world.orders.values() if order_id is None else filter(None, [world.orders.get(order_id)])
     return next(
         (story for story in found if allocation_id in [allocation.id for allocation in story.allocations]), None
@@ -292,7 +289,7 @@ def _unclear(requested: AllocationRequest, wanted: Units, policy: Policy) -> Out
 
 
 def _with_lines(story: Story | None, order_id: int, wanted: Units, policy: Policy) -> Story:
-    """Return *story* (or a new order) with line items for all *wanted* sellables, if *policy* creates line items."""
+    """Return *story* with missing line items added if *policy* creates them. If *story* is None, return a new order."""
     if story is None:
         return Story(order_id, tuple(Line(sellable, quantity, stock=()) for sellable, quantity in wanted.items()), ())
     ordered = {line.sellable_id for line in story.lines}
@@ -305,7 +302,7 @@ def _with_lines(story: Story | None, order_id: int, wanted: Units, policy: Polic
 def _rejection(
     world: World, policy: Policy, story: Story, warehouse: int, wanted: Units, allocatable: Units
 ) -> Outcome | None:
-    """Return the rejection if *policy* forbids allocating the *wanted* units to the order, or None if it permits it."""
+    """Return a rejection if *policy* forbids the allocation of the *wanted* units to the order; otherwise None."""
     ordered = units_by_sellable((line.sellable_id, line.quantity) for line in story.lines)
     if any(sellable not in ordered for sellable in wanted):
         return Outcome(policy.unknown_sellable, reason="the order has no line item with a requested sellable")
@@ -323,7 +320,7 @@ def _rejection(
 
 
 def _allocatable(world: World, policy: Policy, warehouse_id: int, wanted: Units) -> dict[int, int]:
-    """Return those of the *wanted* units that can be allocated in the warehouse."""
+    """Map each *wanted* sellable to the units that the warehouse can allocate. Omit sellables without such units."""
     allocatable = {}
     for sellable, quantity in wanted.items():
         if policy.unknown_warehouse != CREATE and world.stock_in(warehouse_id, sellable) is None:

@@ -227,7 +227,7 @@ def test_stubs_of_a_file_and_of_the_control_api_answer_other_calls(tmp_path: Pat
             assert control(process.url, "reset").ok  # keeps the stubs of the file
         assert requests.get(process.url + "/shipping/rates/323498", timeout=5).status_code == 404
         assert process.stop() == 1
-        assert "no request met the stub PUT /allocations/{id}/allocation_package" in process.out
+        assert "no request matched the stub PUT /allocations/{id}/allocation_package" in process.out
 
 
 def test_path_of_another_call_is_printed_with_unknown_segments_masked(tmp_path: Path) -> None:

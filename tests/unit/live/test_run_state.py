@@ -122,12 +122,12 @@ def test_refunded_units_are_free_again(tmp_path: Path) -> None:
 def test_requests_of_another_process_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = run_state(tmp_path)
     claim(state)
-    assert not state.has_company
+    assert not state.other_process_active
     other = os.getppid()
     with monkeypatch.context() as patch:
         patch.setattr(os, "getpid", lambda: other)
         claim(state)
-    assert state.has_company
+    assert state.other_process_active
 
 
 def test_name_is_reserved_once(tmp_path: Path) -> None:

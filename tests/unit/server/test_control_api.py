@@ -109,7 +109,7 @@ def test_reset_needs_no_body() -> None:
 @pytest.mark.parametrize(("method", "name", "body", "headers", "status", "words"), [
     ("POST", "faults", b'{"name": "gzipp"}', [JSON], 400, "did you mean 'gzip'"),
     ("POST", "faults", b"{}", [JSON], 400, "POST faults takes name, times"),
-    ("POST", "faults", b'{"name": "gzip", "api_key": "guess"}', [JSON], 400, "api_key= is no key of this server"),
+    ("POST", "faults", b'{"name": "gzip", "api_key": "guess"}', [JSON], 400, "api_key= is not a key of this server"),
     ("POST", "keys", b'{"name": 1}', [JSON], 400, "POST keys takes no argument"),
     ("POST", "reset", b'{"name": 1}', [JSON], 400, "POST reset takes no argument"),
     ("POST", "stubs", b'{"method": "POST", "path": "/orders/7/allocations"}', [JSON], 400, "is the documented call"),

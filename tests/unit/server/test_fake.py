@@ -505,7 +505,7 @@ def test_fault_that_only_other_requests_could_meet_is_a_problem() -> None:
     handle(fake)
     assert fake.problems == [
         "no request about order 8 triggered the fault gzip",
-        "no request with the API key that was given triggered the fault gzip",
+        "no request with the given API key triggered the fault gzip",
     ]
 
 
@@ -513,8 +513,8 @@ def test_fault_that_only_other_requests_could_meet_is_a_problem() -> None:
     ({"order_id": 0}, "order_id= must be the id of an order, at least 1, not 0"),
     ({"order_id": True}, "order_id= must be the id of an order, at least 1, not True"),
     ({"order_id": "7"}, "order_id= must be the id of an order, at least 1, not '7'"),
-    ({"api_key": "guess"}, "api_key= is no key of this server: give its api_key, or a key of new_key()"),
-    ({"api_key": ""}, "api_key= is no key of this server: give its api_key, or a key of new_key()"),
+    ({"api_key": "guess"}, "api_key= is not a key of this server: give its api_key, or a key from new_key()"),
+    ({"api_key": ""}, "api_key= is not a key of this server: give its api_key, or a key from new_key()"),
 ])  # fmt: skip
 def test_fault_for_an_impossible_request_is_rejected(scope: dict[str, Any], words: str) -> None:
     fake = Fake(Engine())

@@ -1,4 +1,4 @@
-"""Calls of the fake beside the documented one: siblings that it answers from its world, and unknown calls."""
+"""Undocumented calls that the fake answers from its world, and unknown calls."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_allocation_of_an_order_that_is_no_number_is_not_deleted(fake: Fake) -> 
 @pytest.mark.parametrize(("method", "path"), [
     ("GET", "/orders"), ("GET", "/orders/7"), ("PUT", "/orders/7/allocations/900"), ("DELETE", "/allocations/900"),
 ])  # fmt: skip
-def test_sibling_needs_the_key(fake: Fake, method: str, path: str) -> None:
+def test_undocumented_call_needs_the_key(fake: Fake, method: str, path: str) -> None:
     fake.world = World.of(order(7, ONE))
     assert requests.request(method, fake.url + path, timeout=10).status_code == 401
     assert fake.world.orders[7].allocations == (ONE,)

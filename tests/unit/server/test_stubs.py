@@ -126,7 +126,7 @@ def test_stub_with_times_gives_way_to_the_next_and_then_to_none(fake: Fake) -> N
 
 
 def test_stub_with_times_that_no_request_meets_fails() -> None:
-    with pytest.raises(AssertionError, match=r"^no request met the stub GET /warehouses$"), serve_fake() as fake:
+    with pytest.raises(AssertionError, match=r"^no request matched the stub GET /warehouses$"), serve_fake() as fake:
         fake.stub("GET", "/warehouses", json=[], times=2)
         fake.stub("GET", "/shipments", json=[])
 
