@@ -6,12 +6,8 @@ import re
 import shlex
 
 import pytest
-from support.live import KEY
 from support.pages import blocks, page
 
-from pytest_veeqo_alloc import serve_fake
-
-_, POOL = blocks("toml")
 (HOOK,) = (block for block in blocks("python") if "import shop.veeqo" in block)
 
 
@@ -49,19 +45,3 @@ def test_option_wins_over_the_hook(shop: pytest.Pytester) -> None:
     result = shop.runpytest_subprocess("--pyargs", CLIENT_SUITE, "--veeqo-alloc-client", "shop.nowhere:make_client")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*no module 'shop.nowhere'*"])
-
-
-def test_incomplete_run_is_as_shown(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VEEQO_ALLOC_API_KEY", KEY)
-    (shown,) = (block for block in blocks("text") if "INCOMPLETE" in block)
-    (pytester.path / "pool.toml").write_text(POOL, encoding="utf-8")
-    with serve_fake(api_key=KEY) as server:
-        host = server.url.partition("://")[2]
-        result = pytester.runpytest_subprocess(
-            "--pyargs", "pytest_veeqo_alloc.conformance", "-p", "no:randomly", f"--veeqo-alloc-base-url={server.url}",
-            f"--veeqo-alloc-allow-host={host}", "--veeqo-alloc-orders=pool.toml", "--veeqo-alloc-max-writes=2",
-        )  # fmt: skip
-        server.reset()
-    output = result.stdout.str().replace(host, "staging.example.com:443").replace(f"{pytester.path}/", "")
-    for line in shown.splitlines():
-        assert line in output.splitlines(), line

@@ -173,7 +173,8 @@ def test_incomplete_run_ends_as_shown(pytester: pytest.Pytester) -> None:
     assert result.ret == 0
     first = next(index for index, line in enumerate(result.outlines) if "INCOMPLETE" in line)
     shown = text_block("howto/conformance.md", "INCOMPLETE").splitlines()
-    assert result.outlines[first : first + len(shown)] == shown
+    found = [re.sub(r"order \d{16} ", "order 4503599627370537 ", line) for line in result.outlines]  # it is random
+    assert found[first : first + len(shown)] == shown
 
 
 def test_second_run_passes_against_a_server_that_keeps_its_orders(pytester: pytest.Pytester) -> None:
@@ -189,4 +190,4 @@ def test_second_run_passes_against_a_server_that_keeps_its_orders(pytester: pyte
 def test_deviations_of_behaviours_are_valid() -> None:
     (text,) = blocks("toml", page("howto/conformance.md"))
     rules = [deviation.rule for deviation in parse(text)]
-    assert rules == ["unknown-order-accepted", "client-without-timeout"]
+    assert rules == ["key-not-required", "client-without-timeout"]
