@@ -113,7 +113,7 @@ COMMANDS = {
     "redact": "PATH --in-place",
     "cleanup": "JOURNAL --base-url --allow-host --rate --trust-env",
     "serve": "COMMAND --host --port --name --profile --rule --deviations --orders --report --policy --stubs --upstream --max-writes "
-    "--journal --allow-reads --allow-host --rate --trust-env",
+    "--journal --allow-reads --allow-host --allow-origin --rate --trust-env",
     "report merge": "REPORT --output",
     "report diff": "OLD NEW --format",
 }

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from battery.app import running
 from support.servers import serving
 
-from battery.app import running
-from battery.shop import KEY, Shop
+from servers.shop import KEY, Shop
 
 _SHOP_IN_NODE = Path(__file__).with_name("shop.js")
 

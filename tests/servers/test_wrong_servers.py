@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from battery.frameworks import in_http_server
-from battery.shop import EXAMPLE, KEY, RejectedError, Reply, Shop
-from battery.test_right_servers import ANY, run_suite
+from servers.frameworks import in_http_server
+from servers.shop import EXAMPLE, KEY, RejectedError, Reply, Shop
+from servers.test_right_servers import ANY, run_suite
 
 ANSWERS, REFUSALS, STATE = ("test_veeqo_alloc_answers", "test_veeqo_alloc_refusals", "test_veeqo_alloc_state")
 CONTROL = f"{ANSWERS}::test_response_follows_rule[location-missing]"

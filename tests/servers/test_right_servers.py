@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from battery.frameworks import FRAMEWORKS, in_flask, in_http_server
-from battery.shop import KEY, RejectedError, Reply, Shop, StatelessShop
 from pytest_veeqo_alloc import serve_fake
+from servers.frameworks import FRAMEWORKS, in_flask, in_http_server
+from servers.shop import KEY, RejectedError, Reply, Shop, StatelessShop
 
 SUITE = "pytest_veeqo_alloc.conformance"
 POOL = "".join(
