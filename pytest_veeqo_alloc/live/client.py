@@ -107,9 +107,7 @@ class LiveClient:
         """
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         whole = body if meant is None else json.dumps(meant).encode()
-        scope = request_scope(body)
-        scope = scope if meant is None else scope.union(request_scope(whole))
-        entry, charge = self._plan(order_id, whole, scope)
+        entry, charge = self._plan(order_id, whole, request_scope(body).union(request_scope(whole)))
         if self._known.get(order_id) is None:
             self._remember(order_id, allocations_in(self.read_order(order_id)))
         operation = tables().operation
@@ -153,7 +151,7 @@ class LiveClient:
         return self._send(request, Entry("delete", order_id, before=tuple(before)))
 
     def record_outcome(self, entry: Entry, outcome: Response | Literal["not sent"] | None) -> None:
-        """Write *outcome* to the journal, and remember the order's allocations. If None (unknown), only forget them."""
+        """Write *outcome* to the journal, and remember the order's allocations. For None, only forget them."""
         if outcome is None:
             self._known.pop(entry.order_id, None)
         elif isinstance(outcome, str):

@@ -77,7 +77,7 @@ class ApplicationAdapter(BaseAdapter):
         cert: Any = None,
         proxies: Any = None,
     ) -> requests.Response:
-        """Return the response of the application. Raise SendError after the seconds in the second item of *timeout*."""
+        """Return the response of the application. Raise SendError if it takes longer than `timeout[1]` seconds."""
         import httpx
 
         seconds = float(timeout[1])

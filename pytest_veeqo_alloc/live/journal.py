@@ -54,7 +54,7 @@ class Entry:
 
     @property
     def is_unknown(self) -> bool:
-        """Whether the write may have succeeded although no response, or only a 5xx response, arrived."""
+        """Whether it is unknown if the write succeeded: there was no response, or a 5xx response."""
         return self.outcome is None or (isinstance(self.outcome, int) and self.outcome >= 500)
 
 

@@ -91,7 +91,7 @@ class WriteOptions:
 
 @dataclass(frozen=True, slots=True)
 class WritePermission:
-    """Permission to write to the orders in `pool`, with at most `rate` requests per second."""
+    """Permission to send `max_writes` writes to the orders in `pool`, with at most `rate` requests per second."""
 
     base_url: str
     api_key: str = field(repr=False)
@@ -149,14 +149,17 @@ def _target_problems(options: WriteOptions) -> Iterator[str]:
         return
     if url.scheme != "https" and not is_loopback(host):
         yield "use https in --veeqo-alloc-base-url, since the API key is sent: only a loopback address may use http"
-    default = _PORTS.get(url.scheme)
-    allowed = map(host_and_port, options.allow_hosts)
-    if (host, port) not in [(name, default if given is None else given) for name, given in allowed]:
+    if not _is_allowed((host, port), url.scheme, options.allow_hosts):
         yield f"confirm the host that may receive writes: --veeqo-alloc-allow-host {host}:{port}"
 
 
+def _is_allowed(place: tuple[str, int], scheme: str, allow_hosts: Iterable[str]) -> bool:
+    allowed = map(host_and_port, allow_hosts)
+    return place in [(name, _PORTS.get(scheme) if port is None else port) for name, port in allowed]
+
+
 def validate_arrange_url(url: str, allow_hosts: Iterable[str]) -> None:
-    """Raise ValueError unless *url* is an HTTP URL on the loopback interface, or its host is in *allow_hosts*."""
+    """Raise ValueError unless *url* is an HTTP URL whose host is a loopback host or is in *allow_hosts*."""
     try:
         parts = urlsplit(url)
         place = parts.hostname or "", port_of(parts)
@@ -164,9 +167,7 @@ def validate_arrange_url(url: str, allow_hosts: Iterable[str]) -> None:
         place = "", 0
     if not all(place) or parts.scheme not in _PORTS or parts.username is not None:
         raise ValueError("write --veeqo-alloc-arrange-url as http(s)://host[:port][/path], without a user")
-    default = _PORTS[parts.scheme]
-    allowed = [(name, default if port is None else port) for name, port in map(host_and_port, allow_hosts)]
-    if not is_loopback(place[0]) and place not in allowed:
+    if not is_loopback(place[0]) and not _is_allowed(place, parts.scheme, allow_hosts):
         raise ValueError(f"confirm the host that creates orders: --veeqo-alloc-allow-host {place[0]}:{place[1]}")
 
 
@@ -252,7 +253,7 @@ def host_and_port(text: str) -> tuple[str, int | None]:
 
 
 def port_of(url: SplitResult) -> int:
-    """Return the port in *url*, otherwise the default of http or https, otherwise 0. Raise ValueError if malformed."""
+    """Return the port in *url*, otherwise the default of http or https, otherwise 0. Raise ValueError if wrong."""
     return url.port or _PORTS.get(url.scheme, 0)
 
 

@@ -1,4 +1,4 @@
-"""The state that the processes of a run share in a file: the writes, the allocated units, and the latest requests."""
+"""The state that the processes of a run share in a file: the number of writes, allocated units, and latest requests."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class RunState:
 
     @property
     def used(self) -> dict[str, float]:
-        """Maps each name in the charges of this run to the units charged so far."""
+        """The units that this run has charged so far, keyed by the names of sellables in `Charge`."""
         with self._state() as state:
             return dict(state["used"])
 

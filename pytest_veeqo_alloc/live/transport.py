@@ -5,7 +5,7 @@ from __future__ import annotations
 import email.utils
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +27,7 @@ _SET_BY_FORWARDER = frozenset({"host", "content-length", "expect", "accept-encod
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """The waits after 429 responses, in seconds: `first`, then doubled. `longest` limits each, `total` their sum."""
+    """The waits after 429 responses, in seconds: `first`, then doubled, at most `longest` each and `total` in sum."""
 
     first: float = 1.0
     longest: float = 30.0
@@ -79,8 +79,9 @@ def exchange(
     is not decompressed. *target* names the server in error messages.
     """
     method, url, headers = request.method, request.url, dict(request.headers)
-    is_chunked = request.header("transfer-encoding") == "chunked" and request.body
-    data: Any = _halves(request.body or b"") if is_chunked else request.body
+    data: Any = request.body
+    if data and request.header("transfer-encoding") == "chunked":
+        data = iter([data[: len(data) // 2], data[len(data) // 2 :]])
     try:
         answer = session.request(
             method, url, headers=headers, data=data, allow_redirects=False, timeout=timeouts, stream=raw
@@ -99,11 +100,6 @@ def exchange(
     if request.method not in READS:
         message += "; whether the request was carried out is UNKNOWN, so it is not sent again"
     raise SendError(message)
-
-
-def _halves(body: bytes) -> Iterator[bytes]:
-    yield body[: len(body) // 2]
-    yield body[len(body) // 2 :]
 
 
 def _end_to_end_headers(message: Request | Response) -> Headers:

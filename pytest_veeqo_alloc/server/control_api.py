@@ -84,7 +84,7 @@ def _answer(server: BaseServer, name: str, request: Request) -> dict[str, Any]:
 
 
 def _arguments(request: Request) -> dict[str, Any]:
-    """Return the arguments of a POST call. Raise ValueError if the body is not JSON, or if a web page sent it."""
+    """Return the arguments of a POST call. Raise ValueError if they are not JSON, or if a web page sent the request."""
     if request.header("origin") is not None:
         raise ValueError("requests from a web page (with an Origin header) are not accepted")
     if not request.body:

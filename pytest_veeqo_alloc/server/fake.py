@@ -52,7 +52,7 @@ _EXTRA_CALLS: Mapping[str, Sequence[tuple[str, re.Pattern[str]]]] = {
         ("delete", re.compile(r"(?!.*/orders/).*/allocations/([0-9]{1,18})")),
     ),
 }
-"""Maps an HTTP method to undocumented calls that the fake supports, each as a name, and a pattern of the path."""
+"""Maps an HTTP method to undocumented calls that the fake supports, each as a name and a path pattern."""
 
 _REJECTIONS = {
     "order-id-not-integer": "not-found", "api-key-missing": "unauthorized", "request-media-type": "bad-request",
@@ -66,7 +66,7 @@ class IncomingCall:
     """A parsed request to the fake, with its API keys. `is_documented` says whether it is the documented call.
 
     `order_id` is 0 if the path is not that of the documented call, or has no valid order id. `extra` is the name of
-    one of the `_EXTRA_CALLS` and the ids in the path, or None if the request is none of these calls.
+    an undocumented call that the fake supports, and the ids in its path, or None for any other request.
     """
 
     parsed: ParsedRequest
@@ -81,15 +81,9 @@ class IncomingCall:
         operation, path = tables().operation, path_of(request.url)
         parsed = ParsedRequest.of(request, tables())
         is_documented = parsed.segment is not None and request.method.upper() == operation.method
-        order_id, extra = order_id_in(parsed.segment) or 0, _extra_call(request.method, path)
-        return cls(parsed, is_documented, order_id, extra, keys_of(request, operation))
-
-
-def _extra_call(method: str, path: str) -> tuple[str, tuple[int, ...]] | None:
-    for name, pattern in _EXTRA_CALLS.get(method, ()):
-        if match := pattern.fullmatch(path):
-            return name, tuple(map(int, match.groups()))
-    return None
+        matches = ((name, pattern.fullmatch(path)) for name, pattern in _EXTRA_CALLS.get(request.method, ()))
+        extra = next(((name, tuple(map(int, match.groups()))) for name, match in matches if match), None)
+        return cls(parsed, is_documented, order_id_in(parsed.segment) or 0, extra, keys_of(request, operation))
 
 
 def _rejection(errors: tuple[Finding, ...], policy: Policy) -> Outcome:
@@ -102,7 +96,7 @@ def _rejection(errors: tuple[Finding, ...], policy: Policy) -> Outcome:
 
 
 def _carry_out_extra(call: IncomingCall, world: World, policy: Policy) -> tuple[World, Outcome]:
-    """Carry out one of the `_EXTRA_CALLS`. Return the new state of *world*, and the outcome."""
+    """Carry out an undocumented call that the fake supports. Return the new state of *world*, and the outcome."""
     request, body = call.parsed.request, call.parsed.body
     match call.extra:
         case "read", (order_id,):
@@ -171,7 +165,7 @@ class Fake(BaseServer):
         super().__init__(engine, on_record)
 
     def _begin(self, *keys: str) -> None:
-        """Start an empty log. Restore the initial world, policy, API key and stubs. Discard all that tests added."""
+        """Start an empty log. Restore the initial world, policy, API key and stubs. Discard faults and expectations."""
         with self._lock:
             world, self.policy, self.api_key = self._initial
             self._worlds: dict[str, World] = {}  # by API key; the empty string stands for any other key
@@ -379,7 +373,7 @@ class Fake(BaseServer):
         return next((key for key in call.keys if key in self._worlds), "")
 
     def _next_stub(self, request: Request) -> tuple[Stub, dict[str, str]] | None:
-        """Return the stub that answers *request*, and its named segments, or None. Count the call of the stub."""
+        """Return the stub that answers *request*, and the named segments of the path, or None if there is no stub."""
         with self._lock:
             for stub in self._stubs:
                 if stub.times != 0 and (segments := stub.named_segments(request)) is not None:

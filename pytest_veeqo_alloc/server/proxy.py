@@ -63,7 +63,7 @@ class Proxy(BaseServer):
             hint = "; give --allow-reads to forward reads as well" if request.method in READS else ""
             return self._refuse(log, record, 403, f"only {operation.name} is forwarded{hint}")
         if self._is_from_page(request):
-            hint = "to forward what its pages send, give --allow-origin with its origin"
+            hint = "to allow that site, give --allow-origin with its origin"
             return self._refuse(log, record, 403, f"a web page of another site sent this request: {hint}")
         if not is_read and not is_json_type(request.header("content-type") or ""):
             return self._refuse(log, record, 415, "only JSON is forwarded: send content-type: application/json")
@@ -88,7 +88,7 @@ class Proxy(BaseServer):
         """Return an error response instead of forwarding the request. If the request is not a read, add a problem."""
         if record.request.method not in READS:
             self.add_problem(f"request {record.number} was answered with {status}: {sentence}")
-        record.source += f", answered here with {status}: {sentence}"
+        record.source += f", answered by the proxy with {status}: {sentence}"
         return log.exchange(record, _error(status, sentence))
 
     def _forward(self, log: Log, record: Record, *, is_read: bool) -> Exchange:

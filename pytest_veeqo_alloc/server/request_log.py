@@ -85,16 +85,6 @@ _TLS = b"\x16\x03"  # how a TLS connection begins
 _HOST = re.compile(rb"(?im)^host:[ \t]*(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,64})")
 
 
-def describe_refusal(status: int, reason: str, received: bytes) -> str:
-    """Return a sentence about a request that the HTTP server refused, which says how to avoid it, if that is known."""
-    if received.startswith(_TLS):
-        reason = "a TLS connection was attempted: use http://, not https://"
-    elif status == 421:
-        host = match[1].decode("ascii").strip("[]") if (match := _HOST.search(received)) else "NAME"
-        reason += f": to accept it, give --name {host}, or names=({host!r},) in ServerSettings"
-    return f"a request was refused with {status} and is not in the log: {reason}"
-
-
 class Log:
     """The records of the requests in one test, or in one run of a server.
 
@@ -130,7 +120,7 @@ class Log:
             record.request = replace(record.request, body=None, is_body_known=False)
 
     def exchange(self, record: Record, plan: ResponsePlan, ending: Ending = "answered") -> Exchange:
-        """Return an exchange for *plan*. Once the response is sent completely, *record* has the ending *ending*."""
+        """Return an exchange for *plan*. Once the response is sent completely, the ending of *record* is *ending*."""
 
         def finish(sent: bool) -> None:
             record.ending = ending if sent or ending == "elsewhere" else "unanswered"
@@ -143,7 +133,7 @@ class Log:
         return Exchange(plan, self.aborted, finish)
 
     def settle(self, seconds: float = _SETTLE_SECONDS) -> None:
-        """End the delays of slow responses, and wait at most *seconds* for the requests in progress, but only once."""
+        """End the delays of responses. Wait at most *seconds* for requests in progress, but not twice for the same ones."""
         self.aborted.set()
         with self._changed:
             if self._open and self._open != self._stuck:
@@ -237,14 +227,20 @@ class BaseServer(ABC):
         return list(self._problems)
 
     def refuse(self, status: int, reason: str, received: bytes) -> None:
-        """Note a request that the HTTP server refused. *received* has its first bytes.
+        """Report a request that the HTTP server refused, and log a sentence about it. *received* has its first bytes.
 
-        If it has the documented path or an API key, also add a problem. An empty connection (*status* 0) is not noted.
+        If these contain the documented path or an API key, add a problem. *status* 0 means an empty connection, which
+        is only reported.
         """
         if not status:
             self.on_refusal(reason)
             return
-        sentence = describe_refusal(status, reason, received)
+        if received.startswith(_TLS):
+            reason = "a TLS connection was attempted: use http://, not https://"
+        elif status == 421:
+            host = match[1].decode("ascii").strip("[]") if (match := _HOST.search(received)) else "NAME"
+            reason += f": to accept it, give --name {host}, or names=({host!r},) in ServerSettings"
+        sentence = f"a request was refused with {status} and is not in the log: {reason}"
         self.log.refusals.append(sentence)
         if _OURS.search(received) or any(key and key.encode() in received for key in self._keys):
             self.add_problem(sentence)
@@ -283,7 +279,7 @@ class BaseServer(ABC):
 
 
 def allocation_failure(records: Sequence[Record], wanted: Mapping[str, Any], times: int) -> str:
-    """Return an error message unless exactly *times* of *records* are allocations as *wanted*; otherwise return "".
+    """Return an empty string if exactly *times* records are allocations as *wanted*. Otherwise, return a message.
 
     *wanted* may have `order_id`, `warehouse_id` and `lines` (sellable ids mapped to quantities), compared with `==`.
     """

@@ -32,7 +32,7 @@ from pytest_veeqo_alloc.spec.loader import tables
 
 @dataclass(frozen=True, slots=True)
 class ResponsePlan:
-    """A response, and how to send it. The seconds to wait are before the headers, and halfway through the body."""
+    """A response, and how to send it: `headers_after` and `body_after` are the seconds to wait before and within it."""
 
     response: Response
     headers_after: float = 0
@@ -44,7 +44,7 @@ class ResponsePlan:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A response plan. Setting `aborted` ends its delays. `finish` gets whether the response was sent completely."""
+    """A response plan. Setting `aborted` ends its delays. `finish` is called with whether all of it was sent."""
 
     plan: ResponsePlan
     aborted: threading.Event
@@ -176,7 +176,7 @@ class Stub:
         if self.times is not None:
             validate_times(self.times)
         if self.body is not None and (self.value is not None or not isinstance(self.body, (str, bytes))):
-            raise ValueError(f"body= of the stub {self.name} must be text or bytes, and without json=")
+            raise ValueError(f"body= of the stub {self.name} must be text or bytes, and given without json=")
         self.headers = _header_pairs(self.headers)
         if callable(self.value):
             _validate_function(self.value, names)
@@ -222,7 +222,7 @@ class Stub:
                 raise ValueError("json= must be JSON: the function returned None")
             return self._response(value)
         except ValueError as error:
-            raise StubError(f"the function of the stub {self.name} returned what cannot be sent: {error}") from None
+            raise StubError(f"the function of the stub {self.name} returned an invalid value: {error}") from None
 
     def _response(self, value: object) -> Response:
         body = self.body
@@ -235,12 +235,12 @@ class Stub:
 
 
 def with_stub(stubs: tuple[Stub, ...], stub: Stub) -> tuple[Stub, ...]:
-    """Return *stubs* with *stub* added. Raise ValueError if one of them answers the same calls without a limit."""
+    """Return *stubs* with *stub* added. Raise ValueError if another one answers the same calls without a limit."""
     for other in stubs:
         if other.times is None and other.method == stub.method and _overlap(other.segments, stub.segments):
             raise ValueError(
-                f"the stub {other.name} answers every {stub.name} already: give the first one times=, or one of them "
-                "a function that decides"
+                f"the stub {other.name} answers every {stub.name} already: give the first stub times=, or use one "
+                "stub with a function"
             )
     return (*stubs, stub)
 
@@ -309,7 +309,7 @@ def order_text(story: Story) -> str:
 def _encoded_around_ids(
     units: tuple[tuple[int, tuple[tuple[int, int], ...]], ...], lines: tuple[Line, ...], *facts: Any
 ) -> tuple[str | int, ...]:
-    """Return the JSON around an order's ids. An int marks an id: 0 that of the order, n that of allocation n.
+    """Return an order's JSON in parts. Each id is replaced by a number: 0 for the order, n for allocation n.
 
     Return () if another value looks like a placeholder.
     """
@@ -336,7 +336,7 @@ class DoesNotApplyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault. `argument` names its only argument, if any. If `carried_out` is true, the request is carried out."""
+    """A fault. `argument` names its only argument, if any. If `carried_out` is true, units are still allocated."""
 
     name: str
     does: str
@@ -450,7 +450,7 @@ def _as_observed(response: Response) -> Response:
 
 
 def _owner_of(order: dict[str, Any], pointer: str, *, exists: bool) -> tuple[dict[str, Any], str]:
-    """Return the object and the name of the member at *pointer*. It must exist if *exists* is true, else be absent."""
+    """Return the object and the name of the member at *pointer*. *exists* says whether it must exist already."""
     try:
         owner, name = locate(order, pointer)
     except LookupError:

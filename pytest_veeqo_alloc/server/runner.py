@@ -73,7 +73,7 @@ def serve_fake(
     policy: Policy | None = None,
     api_key: str = API_KEY,
 ) -> Iterator[Fake]:
-    """Run a fake on the loopback interface, for `@given`, unittest and scripts. Most tests use `veeqo_alloc_server`.
+    """Run a fake on the loopback interface, for `@given`, unittest and scripts. Otherwise, use `veeqo_alloc_server`.
 
     At the end of the block, raise ContractViolation for unexpected findings of severity `error`, or AssertionError for
     a missing expected finding or an unused fault. `Fake.reset()` discards findings, expectations and faults.

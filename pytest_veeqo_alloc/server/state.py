@@ -33,19 +33,19 @@ class Policy:
     """The behaviour of the fake where the Veeqo documentation is silent.
 
     `refuses` names a profile: the fake rejects a request that has a finding of severity `error` in that profile. The
-    value of any other field is its word in the list below, or the name of the error response to send, such as
-    `not-found` or `unprocessable`. Raise ValueError for any other value.
+    value of any other field is the word quoted below, or the name of the error response to send, such as `not-found`
+    or `unprocessable`. Raise ValueError for any other value.
 
     - `unknown_order`, `unknown_warehouse`, `unknown_sellable`: 'create' creates the object, with enough stock.
     - `short_stock`: 'partial' allocates the available units. If there are none, the response is `unprocessable`.
     - `already_allocated`: 'add' allocates more units of a sellable than the order still needs.
     - `quantity_below_one`: 'skip' ignores a line item with a quantity below 1.
-    - `malformed_json`: the response to a body that cannot be parsed. There is no word.
-    - `invalid_request`: the response to a body with a missing member or a wrong value. There is no word.
+    - `malformed_json`: the error response to a body that cannot be parsed.
+    - `invalid_request`: the error response to a body with a missing member or a wrong value.
     - `wrong_key`: 'accept' accepts requests with any API key, and without a key.
 
-    The default of `wrong_key` follows the live API: it answers other calls with a wrong key with 401. The remaining
-    defaults let a first test run without any setup.
+    The default of `wrong_key` is the response of the live API to other calls with a wrong key. The remaining defaults
+    let a first test run without any setup.
     """
 
     unknown_order: str = CREATE
@@ -170,7 +170,7 @@ METHOD_NOT_ALLOWED = "method-not-allowed"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of a list of `total` orders. The first page has `number` 1. `size` is the maximum of orders per page."""
+    """A page of a list of `total` orders. The first page has `number` 1. A page has at most `size` orders."""
 
     orders: tuple[Story, ...]
     number: int
@@ -215,7 +215,7 @@ def allocate(world: World, policy: Policy, order_id: int, requested: AllocationR
 
 
 def with_requested_order(world: World, policy: Policy, order_id: int, requested: AllocationRequest) -> World:
-    """Return *world*. If the order is unknown and *policy* creates orders, add the order without any allocation."""
+    """Return *world*. Add the requested order, unallocated, if it is unknown and *policy* creates orders."""
     wanted = {sellable: int(quantity) for sellable, quantity in requested.units.items() if quantity >= 1}
     if order_id in world.orders or policy.unknown_order != CREATE or not wanted:
         return world
@@ -243,7 +243,7 @@ def list_orders(world: World, number: str, size: str) -> Outcome:
 def move(
     world: World, policy: Policy, order_id: int, allocation_id: int, warehouse_id: int | None
 ) -> tuple[World, Outcome]:
-    """Move an allocation, unless *warehouse_id* is None. Return the new state of the fake, and the outcome."""
+    """Move an allocation to *warehouse_id* unless that is None. Return the new state of the fake, and the outcome."""
     story = _order_with(world, allocation_id, order_id)
     if story is None:
         return world, Outcome("not-found", reason="no such allocation")

@@ -328,8 +328,8 @@ def test_request_that_is_not_forwarded_is_printed_and_fails_the_run(tmp_path: Pa
         with served(tmp_path, *options) as process:
             requests.post(process.url + "/orders/8/allocations", json=BODY, headers=HEADERS, timeout=5)
             assert process.line() == (
-                "POST /orders/8/allocations no response (answered here with 403: not forwarded: order 8 is not in the order "
-                "pool; only orders in the pool may be written to)"
+                "POST /orders/8/allocations no response (answered by the proxy with 403: not forwarded: order 8 is not in "
+                "the order pool; only orders in the pool may be written to)"
             )
             requests.get(process.url + "/orders/8", headers=HEADERS, timeout=5)
             assert process.stop() == 1

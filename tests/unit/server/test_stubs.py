@@ -160,18 +160,18 @@ FUNCTIONS: dict[str, tuple[Any, str]] = {
     "fails in C": (len, "the function of the stub GET /x raised TypeError$"),
     "returns nothing": (
         lambda request: None,
-        "returned what cannot be sent: json= must be JSON: the function returned None$",
+        "returned an invalid value: json= must be JSON: the function returned None$",
     ),
     "returns a set": (
         lambda request: {1},
-        "returned what cannot be sent: json= must be JSON: Object of type set is not JSON serializable$",
+        "returned an invalid value: json= must be JSON: Object of type set is not JSON serializable$",
     ),
-    "returns bytes": (lambda request: b"", "returned what cannot be sent: json= must be JSON: Object of type bytes is"),
+    "returns bytes": (lambda request: b"", "returned an invalid value: json= must be JSON: Object of type bytes is"),
     "returns NaN": (
         lambda request: float("nan"),
-        "returned what cannot be sent: json= must be JSON: Out of range float values",
+        "returned an invalid value: json= must be JSON: Out of range float values",
     ),
-    "returns a status of 99": (lambda request: Response(99), "returned what cannot be sent: status= must be"),
+    "returns a status of 99": (lambda request: Response(99), "returned an invalid value: status= must be"),
 }
 
 
@@ -212,7 +212,7 @@ STUBS: dict[str, tuple[dict[str, Any], str]] = {
     "a status of 99": ({"json": raising, "status": 99}, "status= must be a final status"),
     "a header with a line break": ({"headers": {"a": "b\r\nc: d"}}, "headers= must be pairs"),
     "times 0": ({"times": 0}, "times= must be a number of requests, at least 1, not 0"),
-    "JSON and a body": ({"json": [], "body": "[]"}, r"body= of the stub GET /x must be text or bytes, and without json="),
+    "JSON and a body": ({"json": [], "body": "[]"}, r"body= of the stub GET /x must be text or bytes, and given without json="),
     "a body that is JSON": ({"body": []}, "body= of the stub GET /x must be text or bytes"),
     "a response": ({"json": Response(200)}, "json= must be JSON: Object of type Response is not JSON serializable"),
     "a set": ({"json": {1}}, "json= must be JSON: Object of type set is not JSON serializable"),
