@@ -108,16 +108,14 @@ class Log:
             self.records.append(record)
             self._body_bytes += len(request.body or b"")
             while self._body_bytes > _MAX_BODY_BYTES and self._oldest < len(self.records) - 1:
-                self._shorten(self.records[self._oldest])
+                oldest = self.records[self._oldest]
                 self._oldest += 1
+                if oldest.request.body:
+                    self._body_bytes -= len(oldest.request.body)
+                    self.shortened += 1
+                    oldest.request = replace(oldest.request, body=None, is_body_known=False)
             self._open += 1
         return record
-
-    def _shorten(self, record: Record) -> None:
-        if record.request.body:
-            self._body_bytes -= len(record.request.body)
-            self.shortened += 1
-            record.request = replace(record.request, body=None, is_body_known=False)
 
     def exchange(self, record: Record, plan: ResponsePlan, ending: Ending = "answered") -> Exchange:
         """Return an exchange for *plan*. Once the response is sent completely, the ending of *record* is *ending*."""
@@ -133,7 +131,7 @@ class Log:
         return Exchange(plan, self.aborted, finish)
 
     def settle(self, seconds: float = _SETTLE_SECONDS) -> None:
-        """End the delays of responses. Wait at most *seconds* for requests in progress, but not twice for the same ones."""
+        """End the delays of responses. Wait at most *seconds* for requests in progress, unless an earlier call did."""
         self.aborted.set()
         with self._changed:
             if self._open and self._open != self._stuck:

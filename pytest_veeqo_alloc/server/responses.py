@@ -32,7 +32,7 @@ from pytest_veeqo_alloc.spec.loader import tables
 
 @dataclass(frozen=True, slots=True)
 class ResponsePlan:
-    """A response, and how to send it: `headers_after` and `body_after` are the seconds to wait before and within it."""
+    """A response, and the seconds to wait: `headers_after` before the headers, `body_after` halfway through the body."""
 
     response: Response
     headers_after: float = 0
@@ -336,7 +336,7 @@ class DoesNotApplyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault. `argument` names its only argument, if any. If `carried_out` is true, units are still allocated."""
+    """A fault. `argument` names its only argument, if any. `carried_out`: whether the fake carries out the request."""
 
     name: str
     does: str
