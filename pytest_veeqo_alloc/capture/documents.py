@@ -119,7 +119,7 @@ def walk(document: Any) -> Iterator[tuple[str, str, Any, Mapping[Any, Any]]]:
 
 
 def parse_document(data: bytes) -> tuple[Any, bool]:
-    """Parse *data*. Return the document, and whether it is JSON (otherwise YAML). Raise UnreadableFileError on failure."""
+    """Parse *data*. Return the document, and whether it is JSON (false: YAML). Raise UnreadableFileError on failure."""
     if data.startswith(_LFS):
         raise GitPointerError("a Git LFS pointer, not the file itself: run git lfs pull")
     if _BRUNO.match(data):

@@ -1,4 +1,4 @@
-"""Comparison of a request with recorded requests. Messages about the differences never quote values."""
+"""Comparison of a request with the requests in a cassette. Messages about differences do not quote values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from pytest_veeqo_alloc.core.http import Interaction, Request, decode_content_or_empty
 from pytest_veeqo_alloc.core.json_pointer import ABSENT, WHOLE_BODY, diff, mask_location, mask_name, mask_pointer
@@ -16,20 +16,20 @@ from pytest_veeqo_alloc.redaction.redactor import Redactor
 from pytest_veeqo_alloc.spec.loader import operation_matches, tables
 
 PARTS = ("method", "host", "path", "order_id", "query", "body")
-"""The parts of a request that are compared by default. Excluding 'order_id' also excludes the base path."""
+"""The parts of a request that are compared by default. Without 'order_id', the base path is not compared either."""
 
 _MAX_LINES = 8
 _BOUNDARY = re.compile(r'multipart/[^;]*;.*?\bboundary="?([^";]+)', re.IGNORECASE)
 
 
 class UnmatchedRequestError(Exception):
-    """The error for a request that matches no interaction left in the cassette. The message lists the differences."""
+    """Raised for a request to which the cassette has no response left. The message lists the differences."""
 
     trims_traceback = True
 
 
 class Difference(NamedTuple):
-    """A difference between a request and a recorded request. `part` is one of `PARTS`, `place` a location in it."""
+    """A difference between a request and a recorded request. `part` is one of `PARTS`; `place` is a location in it."""
 
     part: str
     place: str
@@ -47,7 +47,7 @@ class _Parts(NamedTuple):
 
 
 class RecordedRequest:
-    """A recorded request, parsed for comparison. If it is redacted, requests are also compared after redaction."""
+    """A recorded request, parsed for comparison. If it has placeholders, others are also compared after redaction."""
 
     def __init__(self, request: Request) -> None:
         self._parts = _parse(request)
@@ -55,7 +55,7 @@ class RecordedRequest:
         self._redacted = _parse(_redact(request)) if is_redacted else None
 
     def differences(self, request: Request, relaxed: frozenset[str]) -> list[Difference]:
-        """Return how *request* differs from the recorded request. The parts in *relaxed* are not compared."""
+        """Return the differences between *request* and this recorded request. Do not compare the parts in *relaxed*."""
         found = list(_differences(_parse(request), self._parts, relaxed))
         if found and self._redacted is not None:
             found = list(_differences(_parse(_redact(request)), self._redacted, relaxed))
@@ -65,7 +65,7 @@ class RecordedRequest:
 def unmatched_message(
     name: str, request: Request, recorded: Sequence[RecordedRequest], played: Sequence[bool], relaxed: frozenset[str]
 ) -> str:
-    """Return the error message for *request*. *played* says for each *recorded* request whether it was played."""
+    """Return the error message for *request*. For each of *recorded*, *played* has whether it was already played."""
     call = tables().operation.name
     if not operation_matches(Interaction(request)):
         call = f"this {safe_method(request.method) or 'HTTP'} request"
@@ -85,30 +85,26 @@ def unmatched_message(
 
 
 def _remedy(request: Request, differences: Sequence[Difference]) -> str:
-    """Return what else to do. Excluding the path from comparison would play the order for a call of another server."""
+    """Return remedies as text. Omit relax= for a call of another operation, since relax= could play it an order."""
     relax = sorted({found.part for found in differences})
     remedies = [f"exclude the difference from comparison with relax={relax}"]
     is_ours = operation_matches(Interaction(request))
     if not is_ours or "host" in relax:
-        host = mask_name(urlsplit(request.url).hostname or "") if _is_url(request.url) else ""
+        host = mask_name(_split(request.url).hostname or "")
         name = host if host and "(" not in host else "HOST"
-        remedies.append(f"let a call to another server through with allow_hosts=[{name!r}]")
+        remedies.append(f"permit a call to another server with allow_hosts=[{name!r}]")
     return ", or ".join(remedies if is_ours else remedies[1:])
 
 
-def _is_url(url: str) -> bool:
+def _split(url: str) -> SplitResult:
     try:
-        return bool(urlsplit(url).netloc)
+        return urlsplit(url)
     except ValueError:
-        return False
+        return urlsplit("")
 
 
 def _parse(request: Request) -> _Parts:
-    try:
-        url = urlsplit(request.url)
-    except ValueError:
-        url = urlsplit("")
-    text = _text(request)
+    url, text = _split(request.url), _text(request)
     if boundary := _BOUNDARY.match(request.header("content-type") or ""):  # a client draws it at random
         text = text.replace(boundary[1], "boundary")
     try:
@@ -127,7 +123,7 @@ def _text(request: Request) -> str:
 
 
 def _redact(request: Request) -> Request:
-    """Return *request* redacted, without its headers and without the numbers in placeholders."""
+    """Return a redacted copy of *request*, without headers. Remove the numbers from its placeholders."""
     safe = Redactor().interaction(Interaction(request)).request
     if safe is None:
         raise AssertionError("redaction must keep the request")

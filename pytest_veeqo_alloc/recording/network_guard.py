@@ -1,4 +1,4 @@
-"""A guard against calls that bypass the cassette: vcrpy stops intercepting in all threads to open a connection."""
+"""A guard against calls that bypass the cassette: while a thread connects, vcrpy intercepts no other thread."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from unittest import mock
 from pytest_veeqo_alloc.live.permission import host_and_port
 
 ConnectionRule = Callable[[str, int], bool]
-"""A function that takes a host (a name or an address) and a port, and returns whether a connection is permitted."""
+"""A function of a host (a name or an address) and a port. It returns whether a connection is permitted."""
 
 _makes_pair: ContextVar[bool] = ContextVar("veeqo_alloc_makes_pair", default=False)
-"""Whether this thread is in `socket.socketpair`, which connects over the loopback interface where there is no other way."""
+"""Whether `socket.socketpair` is running. On some platforms, it connects over the loopback interface."""
 
 
 class NetworkBlockedError(RuntimeError):
-    """The error for a call that was blocked. It is no OSError, since HTTP clients retry after an OSError."""
+    """Raised for a blocked call. It is not an OSError, since HTTP clients retry after an OSError."""
 
     trims_traceback = True
 
 
 @contextmanager
 def guard_network(may_connect: ConnectionRule, may_look_up: Callable[[str], bool], message: str) -> Iterator[None]:
-    """Raise NetworkBlockedError with *message* if code in the block connects or looks up a name without permission."""
+    """Raise NetworkBlockedError(*message*) if the `with` block connects, or looks up a name, without permission."""
     real_lookup, real_pair = socket.getaddrinfo, socket.socketpair
 
     def lookup(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
@@ -62,14 +62,14 @@ def _guarded(method: str, may_connect: ConnectionRule, message: str) -> Callable
 
 
 class AllowedHosts:
-    """Hosts that may be called, given as `host` or `host:port`. A name also permits its addresses."""
+    """Hosts that may be called. An entry is `host` (any port) or `host:port`. A name also permits its addresses."""
 
     def __init__(self, entries: Iterable[str]) -> None:
         self._hosts = [host_and_port(entry) for entry in entries]
         self._addresses: dict[str, set[str]] = {}
 
     def allow(self, host: str, port: int) -> bool:
-        """Return whether a connection to *port* of *host*, a name or an address, is permitted."""
+        """Return whether a connection to *host* (a name or an address) on *port* is permitted."""
         return any(
             allowed in (None, port) and (host == name or host in self._addresses_of(name))
             for name, allowed in self._hosts

@@ -20,15 +20,15 @@ BUNDLED_RELAXED = frozenset({"host", "order_id", "body"})
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 _.\[\]-]*(?:/[A-Za-z0-9_][A-Za-z0-9 _.\[\]-]*)*")
 _NOT_IN_NAME = re.compile(r"^[^A-Za-z0-9_]|[^A-Za-z0-9 _.\[\]-]|[.](?=[.])")
 _MAX_NAME = 150
-"""The maximum number of characters of a file name that is made from the name of a test; file systems have limits."""
+"""The maximum length of a file name that is made from a test name, in characters. File systems have limits."""
 
 
 class CassetteError(ValueError):
-    """The error for a cassette that cannot be used. The message names the cassette and the reason."""
+    """Raised for a cassette that cannot be used. The message names the cassette and the reason."""
 
 
 class CassetteFile(NamedTuple):
-    """The file of a cassette. It need not exist before the first recording."""
+    """The name and the path of a cassette. Before the first recording, the file may not exist."""
 
     name: str
     path: Path
@@ -42,12 +42,12 @@ def validate_mode(mode: str) -> None:
 
 
 def name_of_test(module: PurePath, names: Iterable[str]) -> str:
-    """Return the name of the cassette of a test: the *names* of its class and function, in the folder *module*."""
+    """Return the cassette name of a test: the path *module* without suffix, then *names* (class, function)."""
     return "/".join(map(_file_name, [*module.with_suffix("").parts, ".".join(names)]))
 
 
 def _file_name(text: str) -> str:
-    """Return *text* without what a name cannot have. A digest keeps changed names apart, such as those of `a/b` and `a:b`."""
+    """Make *text* valid in a cassette name. If it changes, add a digest, so that `a/b` and `a:b` stay different."""
     name = _NOT_IN_NAME.sub("_", text)[:_MAX_NAME]
     digest = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:8]
     return name if name == text else f"{name}-{digest}"
@@ -60,14 +60,15 @@ def bundled_names() -> list[str]:
 
 
 def cassette_files(folder: Path) -> list[Path]:
-    """Return the files below *folder* that could be cassettes, judged by their suffix."""
+    """Return the files in *folder* and its subfolders that have a suffix of cassettes."""
     return sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES and path.is_file())
 
 
 def find_cassette(name: str, folder: Path, mode: str) -> CassetteFile:
-    """Return the file of a cassette: in *folder*, otherwise bundled (modes 'none' and 'once'), otherwise a new file.
+    """Return the file of the cassette *name*: in *folder*, otherwise bundled (modes 'none', 'once'), otherwise new.
 
-    Raise ValueError if *mode* is unknown, and CassetteError if *name* is invalid, or would be written out of *folder*.
+    Raise ValueError if *mode* is unknown. Raise CassetteError if *name* is invalid, or if the file would be
+    written outside *folder*.
     """
     validate_mode(mode)
     if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:
@@ -84,13 +85,13 @@ def find_cassette(name: str, folder: Path, mode: str) -> CassetteFile:
     may_write = mode in ("new_episodes", "all") or (mode == "once" and not path.exists())
     if may_write and os.path.commonpath([root, os.path.realpath(path)]) != root:
         raise CassetteError(
-            f"the cassette {path} cannot be written: it is a link that leads out of {folder}: replace the link with a file"
+            f"the cassette {path} cannot be written: a link leads out of {folder}: replace the link with a file"
         )
     return CassetteFile(name, path)
 
 
 def missing_cassette(name: str, folder: Path) -> CassetteError:
-    """Return the error for a cassette that should be played but does not exist."""
+    """Return the error to raise if the cassette *name* should be played, but does not exist."""
     own = [path.relative_to(folder).with_suffix("").as_posix() for path in cassette_files(folder)]
     near = nearest(name, [*own, *bundled_names()])
     hint = f"did you mean {near!r}? Otherwise record" if near else "record"

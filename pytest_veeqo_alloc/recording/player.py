@@ -55,24 +55,23 @@ _ESCAPED = (
     "host in allow_hosts= if the test needs the call"
 )
 _NOT_ADMITTED = (
-    "a response without a permitted request was recorded: turn off redirects in the client, and share one HTTP session "
-    "between all threads"
+    "a response was recorded, but its request was not permitted: turn off redirects in the client, and share one "
+    "HTTP session between all threads"
 )
 
 _admission: ContextVar[Admission | None] = ContextVar("veeqo_alloc_admission", default=None)
-"""The permission to send the request that is being recorded. The request hook sets it; the response hook ends it."""
+"""The permission for the request that is being recorded. `_on_request` sets it; `_on_response` removes it."""
 
 
-Stored = tuple[list[Interaction], datetime.date | None]
-"""The interactions in the file of a cassette, and the day of the recording, if known."""
+def stored_interactions(file: CassetteFile, mode: str) -> tuple[list[Interaction], datetime.date | None]:
+    """Return the interactions in *file*, and the recording date if known. Raise CassetteError for an unusable file.
 
-
-def stored_interactions(file: CassetteFile, *, may_write: bool = False) -> Stored:
-    """Return the content of *file*, which is empty if there is no file. Raise CassetteError for an unusable file.
-
-    An unreadable entry is left out, unless *may_write*, since writing the file would then lose the entry.
+    Return no interactions if there is no file, or if *mode* is `all`, since a recording then replaces the file. Ignore
+    an entry that cannot be read, but raise an error in the mode `new_episodes`: writing the file would lose the entry.
     """
-    path = file.path
+    if mode == "all":
+        return [], None
+    path, may_write = file.path, mode == "new_episodes"
     try:
         if not file.is_bundled and path.stat().st_size > MAX_YAML:
             raise CassetteError(f"the cassette {path} is larger than {MAX_YAML // 1024**2} MB: split it")
@@ -86,7 +85,9 @@ def stored_interactions(file: CassetteFile, *, may_write: bool = False) -> Store
     except UnreadableFileError as error:
         raise CassetteError(f"the cassette {path} cannot be used: {error}") from None
     if loaded is not None and may_write and RUBY in loaded.document:
-        raise CassetteError(f"the cassette {path} is of VCR for Ruby, and only played: record under another name")
+        raise CassetteError(
+            f"the cassette {path} was recorded by VCR for Ruby, and can only be played: record under another name"
+        )
     if loaded is not None and loaded.broken and (may_write or not loaded.interactions):
         raise CassetteError(f"the cassette {path} cannot be used: {loaded.broken[0]}")
     if loaded is None or not loaded.interactions:
@@ -95,7 +96,7 @@ def stored_interactions(file: CassetteFile, *, may_write: bool = False) -> Store
 
 
 def _in_process_transports() -> Iterator[tuple[type, str, Any]]:
-    """Yield the methods of httpx that call an application in this process. vcrpy replaces them, though no network is used."""
+    """Yield class, name and method of each httpx transport that calls an application in this process."""
     for module in filter(None, map(sys.modules.get, ("httpx", "httpx2"))):
         for transport in (getattr(module, f"{kind}Transport", None) for kind in ("WSGI", "ASGI", "Mock")):
             for name in ("handle_request", "handle_async_request"):
@@ -104,7 +105,7 @@ def _in_process_transports() -> Iterator[tuple[type, str, Any]]:
 
 
 def to_vcr(interaction: Interaction, exchange_id: str) -> tuple[VcrRequest, dict[str, Any]]:
-    """Return *interaction* as vcrpy's request and response. The response has a header with *exchange_id*."""
+    """Convert *interaction* to vcrpy's request and response. Add a response header with *exchange_id*."""
     request, response = interaction.request, interaction.response
     if request is None or response is None:
         raise CassetteError("an interaction of a cassette must have a request and a response")
@@ -122,7 +123,7 @@ def to_vcr(interaction: Interaction, exchange_id: str) -> tuple[VcrRequest, dict
 
 
 def request_of(request: Any) -> Request:
-    """Convert vcrpy's *request* to a Request, whatever type the client used for the body."""
+    """Convert vcrpy's *request* to a Request. A body that can be read only once is left unknown."""
     headers = tuple((str(name), as_text(value)) for name, value in request.headers.items())
     body = read_body(request)
     # With `json=`, aiohttp sets the content type only after vcrpy has seen the request. A dictionary with nested values
@@ -138,7 +139,7 @@ def request_of(request: Any) -> Request:
 
 
 def _with_brackets(url: str) -> str:
-    """Return *url* with the brackets around an IPv6 address that vcrpy leaves out for urllib3."""
+    """Return *url* with brackets around an IPv6 address. vcrpy omits these brackets with urllib3."""
     if match := _NO_BRACKETS.match(url):
         scheme, host, port = match.groups("")
         for address, suffix in ((host, port), (host + port, "")):
@@ -148,7 +149,7 @@ def _with_brackets(url: str) -> str:
 
 
 def response_of(response: Any) -> Response:
-    """Convert vcrpy's *response* to a Response. The body is decoded if its content coding is known."""
+    """Convert vcrpy's *response* to a Response. Decompress the body if its content coding is supported."""
     headers = cassette_headers(response)
     body = _body_bytes((response.get("body") or {}).get("string"))
     with contextlib.suppress(ContentDecodingError):  # redaction drops and reports a body that cannot be decoded
@@ -157,10 +158,7 @@ def response_of(response: Any) -> Response:
 
 
 def _body_bytes(body: Any) -> bytes | None:
-    """Return *body* as bytes. A client passes bytes, a string, a list of chunks or, with aiohttp, a JSON value.
-
-    Raise TypeError for any other body.
-    """
+    """Convert bytes, a string, a list of bytes or a JSON value to bytes (empty: None). Raise TypeError for others."""
     if isinstance(body, str):
         body = body.encode()
     elif isinstance(body, list) and all(isinstance(chunk, bytes) for chunk in body):
@@ -171,7 +169,7 @@ def _body_bytes(body: Any) -> bytes | None:
 
 
 class PlaybackOptions(NamedTuple):
-    """The arguments of `Cassettes.use`. `relaxed` has the parts of a request that are not compared."""
+    """Options for playing or recording a cassette. The parts of requests in `relaxed` are not compared."""
 
     mode: str
     relaxed: frozenset[str]
@@ -181,7 +179,7 @@ class PlaybackOptions(NamedTuple):
 
 
 class CassettePlayer:
-    """A cassette that a test plays or records, with its `interactions`, `play_count`, `unplayed` and `findings`."""
+    """A cassette that a test plays or records. It has `interactions`, `play_count`, `unplayed` and `findings`."""
 
     def __init__(
         self,
@@ -192,9 +190,7 @@ class CassettePlayer:
         own_servers: Collection[str],
     ) -> None:
         self.file, self.options = file, options
-        nothing: Stored = ([], None)
-        is_new, may_write = options.mode == "all", options.mode == "new_episodes"
-        self.stored, self.recorded_on = nothing if is_new else stored_interactions(file, may_write=may_write)
+        self.stored, self.recorded_on = stored_interactions(file, options.mode)
         self.unmatched: list[str] = []
         self.was_entered = False
         self._engine, self._live, self._own_servers = engine, live, own_servers
@@ -210,7 +206,7 @@ class CassettePlayer:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[CassettePlayer]:
-        """Play or record the cassette within the block."""
+        """Play or record the calls that are made in the `with` block."""
         __tracebackhide__ = True
         self.was_entered = True
         hooks = {"before_record_request": self._on_request, "before_record_response": self._on_response}
@@ -243,7 +239,7 @@ class CassettePlayer:
         return [request for request, _ in pairs], [response for _, response in pairs]
 
     def save_cassette(self, path: str, cassette_dict: object, serializer: object) -> None:
-        """Write nothing. vcrpy calls this method before it is known whether the test passes."""
+        """Do nothing. vcrpy calls this method before the test has ended; recordings are written after it has passed."""
 
     @property
     def play_count(self) -> int:
@@ -258,28 +254,28 @@ class CassettePlayer:
 
     @property
     def interactions(self) -> list[Interaction]:
-        """The played interactions, each with the request that the test sent, then the newly recorded interactions."""
+        """The played interactions (with the requests that the test sent), then the newly recorded interactions."""
         return [*self._replayed(), *self.recorded]
 
     @property
     def recorded(self) -> list[Interaction]:
-        """The newly recorded interactions. They must not be shown or stored before they are redacted."""
+        """The newly recorded interactions. Nothing in them is redacted: do not show or store them as they are."""
         count = 0 if self._cassette is None else len(self._cassette)
         return [self._interaction(index) for index in range(len(self.stored), count)]
 
     @property
     def findings(self) -> Findings:
-        """The findings about allocation calls. Bundled responses are not checked."""
+        """The findings about the allocation calls in `interactions`. Responses in bundled cassettes are not checked."""
         return self._engine.merge(findings for _, findings in self._evaluated(self.interactions))
 
     def take_evaluated(self) -> list[tuple[Interaction, Findings]]:
-        """Return the allocation calls since the last call of this method, each with its findings."""
+        """Return the allocation calls since the previous `take_evaluated()`, each with its findings."""
         replayed, recorded = self._replayed(), self.recorded
         (old, older), self._taken = self._taken, (len(replayed), len(recorded))
         return list(self._evaluated([*replayed[old:], *recorded[older:]]))
 
     def owns(self, interaction: Interaction) -> bool:
-        """Return whether this cassette played or recorded *interaction*, and therefore reports it."""
+        """Return whether *interaction* was played from this cassette, or was sent to the server that it records."""
         if interaction.exchange_id.startswith(self._id):
             return True
         if self._target is None or interaction.request is None:
@@ -306,7 +302,7 @@ class CassettePlayer:
         return Interaction(request or request_of(stored), response_of(response), f"{self.file.name}#{index + 1}")
 
     def _evaluated(self, interactions: list[Interaction]) -> Iterator[tuple[Interaction, Findings]]:
-        """Yield each allocation call with its findings. The response of a bundled cassette is left out."""
+        """Yield each allocation call with its findings. Leave out, and do not check, responses in bundled cassettes."""
         calls = list(filter(operation_matches, interactions))
         intermediate = resent(calls, tables().operation)
         for index, call in enumerate(calls):
@@ -324,7 +320,7 @@ class CassettePlayer:
         return self._parsed[id(stored)]
 
     def _on_request(self, request: Any) -> Any:
-        """Return *request*, or None if it may bypass the cassette. Raise an error if it may not be sent."""
+        """Return *request* to play or record it, or None to let it bypass the cassette. Raise an error to block it."""
         __tracebackhide__ = True
         if self._cassette is None:
             return request  # the cassette is being loaded
@@ -345,7 +341,7 @@ class CassettePlayer:
         return request
 
     def _on_response(self, response: Any) -> Any:
-        """Record *response* as the outcome of its request. vcrpy calls this hook before it records a response."""
+        """Report *response* as the outcome of the permitted request. vcrpy calls this before it records *response*."""
         if self._cassette is None:
             return response
         if (admission := _admission.get()) is None:
@@ -365,7 +361,7 @@ class CassettePlayer:
         )
 
     def _play(self, play_response: Callable[[Any], Any], request: Any) -> Any:
-        """Play a response with vcrpy's *play_response*. Remember its index and the request that the test sent."""
+        """Return the response of vcrpy's *play_response*. Remember *request* and the index of the response."""
         response = play_response(request)
         index = next(index for index, (_, stored) in enumerate(self._cassette.data) if stored is response)
         self._played.append((request_of(request), index))
@@ -378,7 +374,7 @@ class CassettePlayer:
         return UnmatchedRequestError(self.unmatched[-1])
 
     def _is_allowed(self, host: str, port: int) -> bool:
-        """Return whether calls to *host* bypass the cassette: they are neither played nor recorded."""
+        """Return whether calls to *host* and *port* bypass the cassette: they are neither played nor recorded."""
         own = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         return self._hosts.allow(host, port) or own in self._own_servers
 

@@ -30,7 +30,7 @@ _COMMENT = "Recorded by pytest-veeqo-alloc and redacted: placeholders replace ev
 
 
 class CassetteNews(NamedTuple):
-    """What the calls under cassettes led to since it was last asked for: findings, unmatched requests, a number of calls."""
+    """Results of recent calls: findings, messages about unmatched requests, and the number of checked calls."""
 
     findings: Findings
     problems: list[str]
@@ -38,7 +38,7 @@ class CassetteNews(NamedTuple):
 
 
 class Cassettes:
-    """The cassettes of a test. `.use(name)` plays or records a cassette. Calls to *own_servers* (`host:port`) bypass it."""
+    """The cassettes of a test. `.use(name)` plays or records one. Calls to *own_servers* (`host:port`) bypass them."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Cassettes:
         return player.running()
 
     def _require_age(self, player: CassettePlayer) -> None:
-        """Raise CassetteError if *player* plays a recording that is too old. The bundled cassettes are no recordings."""
+        """Raise CassetteError if the recording of *player* is too old. Bundled cassettes are never too old."""
         if self._max_age is None or player.file.is_bundled or not player.stored:
             return
         for breach in age_breaches(player.recorded_on, datetime.date.today(), self._max_age):
@@ -97,7 +97,7 @@ class Cassettes:
             raise CassetteError(f"the cassette {player.file.path} is {breach.got}, and {limit}: record it again")
 
     def owns(self, interaction: Interaction) -> bool:
-        """Return whether a cassette played or recorded *interaction*, and therefore reports it."""
+        """Return whether *interaction* was played from a cassette, or was sent to a server that a cassette records."""
         return any(player.owns(interaction) for player in self._players)
 
     @property
@@ -111,7 +111,7 @@ class Cassettes:
         return sum(operation_matches(interaction) for player in self._players for interaction in player.interactions)
 
     def take_news(self) -> CassetteNews:
-        """Return what is new since the last call of this method. `problems` then has no requests that this returned."""
+        """Return the results since the previous `take_news()`. Remove the returned messages from `problems`."""
         calls = [call for player in self._players for call in player.take_evaluated()]
         unmatched = [message for player in self._players for message in player.unmatched]
         for player in self._players:
@@ -143,7 +143,7 @@ class Cassettes:
                 write_cassette(player.file, [*player.stored, *recorded], today)
 
     def usage(self, *, passed: bool) -> list[dict[str, Any]]:
-        """Return a description of each cassette. The number of unplayed interactions is 0 unless the test has passed."""
+        """Describe each cassette. `unplayed` is the number of unplayed interactions, or 0 if the test failed."""
         return [
             {
                 "name": player.file.name,
@@ -157,7 +157,7 @@ class Cassettes:
 
 
 def write_cassette(file: CassetteFile, interactions: list[Interaction], today: datetime.date) -> None:
-    """Write *interactions*, redacted, to *file*. Raise CassetteError if a secret may remain or writing fails."""
+    """Redact *interactions*, and write them to *file*. Raise CassetteError if a secret remains or writing fails."""
     safe = redact(interactions)
     for interaction in safe:
         for breach in secret_breaches(interaction):
@@ -172,7 +172,7 @@ def write_cassette(file: CassetteFile, interactions: list[Interaction], today: d
 
 
 def kind_of_host(interaction: Interaction) -> str:
-    """Return whether the host of the request is `loopback`, `private` or `public`. No DNS lookup is made."""
+    """Return "loopback", "private" or "public" for the host of the request. Make no DNS look-up."""
     host = (urlsplit(interaction.request.url).hostname or "") if interaction.request else ""
     if is_loopback(host):
         return "loopback"
