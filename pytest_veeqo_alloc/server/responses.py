@@ -32,7 +32,7 @@ from pytest_veeqo_alloc.spec.loader import tables
 
 @dataclass(frozen=True, slots=True)
 class ResponsePlan:
-    """A response, and the seconds to wait: `headers_after` before the headers, `body_after` halfway through the body."""
+    """A response and the seconds to wait: `headers_after` before the headers, `body_after` halfway through the body."""
 
     response: Response
     headers_after: float = 0
