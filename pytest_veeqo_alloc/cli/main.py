@@ -274,7 +274,7 @@ def _add_serve(commands: Any) -> None:
     proxy = serve.add_argument_group("the proxy")
     proxy.add_argument("--upstream", metavar="URL", help="the server to forward requests to")
     proxy.add_argument("--max-writes", type=int, default=0, metavar="N", help="maximum number of writes (default: 0)")
-    text = "the file in which every write is recorded (default: veeqo-alloc-journal-HOST-PORT.jsonl)"
+    text = "the file that records every write (default: veeqo-alloc-journal-HOST-PORT.jsonl)"
     proxy.add_argument("--journal", metavar="FILE", help=text)
     proxy.add_argument("--allow-reads", action="store_true", help="also forward GET, HEAD and OPTIONS of any path")
     text = "forward the requests of web pages of this origin, such as http://localhost:3000"

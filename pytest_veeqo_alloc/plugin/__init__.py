@@ -33,7 +33,7 @@ _MARKERS = (
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Add the hooks that supply the client and the server under test, and that create orders."""
+    """Register the hook specifications: for the client under test, the server under test, and the orders in it."""
     pluginmanager.add_hookspecs(hookspecs)
 
 
@@ -73,7 +73,7 @@ def _apply_options(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
-    """Return a header line with the options that are set, or None if no option is set."""
+    """Return the header line with the options that are set. Return None if none is set and the suite does not run."""
     if not any(setting(config, name) for name, *_ in OPTIONS) and not is_conformance_run(config):
         return None
     return f"veeqo-alloc: {', '.join(_header(config))}"
@@ -107,21 +107,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Make the cassette fixture of a marked test run before its other fixtures, which can then use the cassette."""
+    """Request the cassette fixture for a test with the cassette marker. Set it up before the test's other fixtures."""
     names = getattr(item, "fixturenames", None)
     if names is not None and CASSETTE_MARKER not in names and item.get_closest_marker(CASSETTE_MARKER) is not None:
         names.insert(0, CASSETTE_MARKER)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the conformance tests of the server or of the client if only the other one is named."""
+    """In a conformance run, deselect the tests of the server or of the client if there is only the other to test."""
     if is_conformance_run(config):
         deselect_unnamed_half(config, items)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Fail the test if a watched session, fake or cassette found an error. An xfail mark still applies."""
+    """Fail the test if the findings of a session, fake or cassette contain an error. An xfail mark still applies."""
     try:
         outcome = yield
     except BaseException as error:
@@ -140,7 +140,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Record whether the test passed. At teardown, add a description of its cassettes to the report."""
+    """Record whether the test passed. At teardown, add a description of the test's cassettes to the report."""
     if call.excinfo is not None and getattr(call.excinfo.value, "trims_traceback", False):
         trim_traceback(call.excinfo.value)
     report = yield
@@ -165,4 +165,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
     lines = [*(checked_lines(reports) if checked else ()), *conformance_lines(reports)]
     for line in [*lines, *(cassette_lines(used, config) if used else ())]:
-        terminalreporter.write_line(line)
+        terminalreporter.write_line(f"veeqo-alloc: {line}")

@@ -72,11 +72,11 @@ class ReportPlugin:
                 session.exitstatus = status
 
     def add_problem(self, sentence: str) -> None:
-        """Add *sentence* about a failure that belongs to no test. It fails a run that passes otherwise."""
+        """Record a problem that belongs to no test. *sentence* is printed at the end. A run that would pass fails."""
         (self._folder / f"{uuid.uuid4().hex}{_PROBLEM}").write_text(sentence, encoding="utf-8")
 
     def _conclude(self, *, has_passed: bool) -> Iterator[tuple[int, str]]:
-        """Write the reports. Yield pairs of an exit status (0 if there is no problem) and a summary line."""
+        """Write the reports. Yield each summary line with an exit status, which is 0 unless the line is an error."""
         engine = engine_of(contract_of(self._config))
         counted, by = read_recorded(self._folder), f"pytest {pytest.__version__}"
         run = build_run(engine, counted, by, self._started, uuid.uuid4().hex)

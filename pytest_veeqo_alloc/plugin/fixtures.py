@@ -48,7 +48,7 @@ class Schemas:
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_schemas(veeqo_alloc_contract: Contract) -> Schemas:
-    """Return jsonschema validators, `.request` and `.response`, for the structural rules that have severity `error`."""
+    """Return two jsonschema validators, `.request` and `.response`. They check structural rules of severity `error`."""
     from pytest_veeqo_alloc.reporting.report_file import validator
     from pytest_veeqo_alloc.spec.loader import load_schema
 
@@ -58,10 +58,10 @@ def veeqo_alloc_schemas(veeqo_alloc_contract: Contract) -> Schemas:
 
 @pytest.fixture
 def veeqo_alloc_watch(pytestconfig: pytest.Config, veeqo_alloc_contract: Contract) -> Iterator[Callable[..., Watch]]:
-    """Return a function that watches a requests.Session, httpx.Client or httpx.AsyncClient and returns the `Watch`.
+    """Return a function `watch(session)` for a requests.Session, httpx.Client or httpx.AsyncClient.
 
-    Every allocation that the session sends is checked. An error fails the test. In a test of failures, give
-    `expect_status=`, one status or several, or call `expect_status(...)` of the `Watch`.
+    It returns a `Watch`, which checks every allocation that the session sends. An error fails the test. If the test
+    expects an error status, pass `expect_status=` (one status or several), or call `expect_status(...)` of the `Watch`.
     """
     with ExitStack() as stack:
 
@@ -75,7 +75,7 @@ def veeqo_alloc_watch(pytestconfig: pytest.Config, veeqo_alloc_contract: Contrac
 
 
 class Target:
-    """The server under test. Options limit how many writes tests may send and to which orders."""
+    """The server under test. Options limit the number of writes and the orders to which tests may write."""
 
     foreign = True
 
@@ -88,7 +88,7 @@ class Target:
         return self._live.permission.base_url
 
     def post(self, order_id: int, payload: Any) -> Interaction:
-        """Send *payload* (a JSON value or raw bytes) as an allocation. Raise LiveError if sending is forbidden or fails."""
+        """Send an allocation (JSON value or bytes). Return the interaction. Raise LiveError if it is forbidden or fails."""
         __tracebackhide__ = True
         return self._live.post(order_id, payload)
 
@@ -163,9 +163,9 @@ def _veeqo_alloc_server_runner(
 def veeqo_alloc_server(
     request: pytest.FixtureRequest, _veeqo_alloc_server_runner: Fake, veeqo_alloc_contract: Contract
 ) -> Iterator[Fake]:
-    """Yield a local fake of the API. Give your client its URL `.url` and its key `.api_key`.
+    """Yield a local fake of the API. Give your client the URL `.url` and the API key `.api_key` of the fake.
 
-    Every request is checked. An error fails the test. The fake creates each order when a request first names it.
+    Every request is checked. An error fails the test. The fake creates an order when its id first occurs in a request.
     """
     fake = _veeqo_alloc_server_runner
     fake.reset()
@@ -177,7 +177,7 @@ def veeqo_alloc_server(
 
 @pytest.fixture
 def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: Contract) -> Iterator[Cassettes]:
-    """Yield the cassettes of the test. `with veeqo_alloc_cassette.use(name):` plays one without network and API key.
+    """Yield the cassettes of the test. `with veeqo_alloc_cassette.use(name):` plays one; no network or key is needed.
 
     Every played or recorded allocation is checked. With `--veeqo-alloc-record-mode once`, a missing cassette is
     recorded. The recording is redacted, and is saved only if the test passes.
@@ -187,23 +187,26 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
     listener_of(request.config).observe(engine, cassettes)
     item.stash[TEST_PASSED] = False
     with ExitStack() as stack:
-        if (marker := item.get_closest_marker(CASSETTE_MARKER)) is not None:
-            if sum(mark.name == CASSETTE_MARKER for mark in _owner(item, marker).own_markers) > 1:
-                raise _failed(f"several markers {CASSETTE_MARKER} on one test: use one, and veeqo_alloc_cassette.use()")
-            with _one_sentence():
+        if closest := next(item.iter_markers_with_node(CASSETTE_MARKER), None):
+            node, marker = closest
+            if sum(mark.name == CASSETTE_MARKER for mark in node.own_markers) > 1:
+                raise _failed(
+                    f"several markers {CASSETTE_MARKER} on one test: keep one, and play the other cassettes with veeqo_alloc_cassette.use()"
+                )
+            with _short_failure():
                 stack.enter_context(cassettes.use(*(marker.args or _default_name(item, marker)), **marker.kwargs))
         yield cassettes
     cassettes.publish()
     passed = item.stash[TEST_PASSED]
     item.stash[CASSETTES_USED] = cassettes.usage(passed=passed)
     if passed:
-        with _one_sentence():
+        with _short_failure():
             cassettes.save(datetime.date.today())
 
 
 @pytest.fixture(scope="session")
 def veeqo_alloc_cassettes(request: pytest.FixtureRequest, veeqo_alloc_contract: Contract) -> Iterator[Cassettes]:
-    """Yield the cassettes of fixtures with the scope of a module or session: `with veeqo_alloc_cassettes.use(name):`.
+    """Yield cassettes for fixtures of module or session scope. `with veeqo_alloc_cassettes.use(name):` plays one.
 
     Every played or recorded allocation is checked, and an error fails the test in which it was played. Recordings are
     saved at the end of the run, and only if no test has failed.
@@ -222,15 +225,15 @@ def veeqo_alloc_cassettes(request: pytest.FixtureRequest, veeqo_alloc_contract: 
     if not findings.ok or problems:
         raise _failed("\n\n".join([*([] if findings.ok else [str(engine.violation(findings))]), *problems]))
     if not request.session.testsfailed:
-        with _one_sentence():
+        with _short_failure():
             cassettes.save(datetime.date.today())
 
 
 def _cassettes(config: pytest.Config, engine: Engine) -> Cassettes:
-    """Return the cassettes of a test or of a run. Fail the test if an option is invalid."""
+    """Build the `Cassettes` of a test or of the whole run. Fail the test if an option is invalid."""
     from pytest_veeqo_alloc.recording.session import Cassettes
 
-    with _one_sentence():
+    with _short_failure():
         age = max_age(config)
     mode, allowed = setting(config, "record-mode") or "none", setting(config, "cassette-allow-hosts")
     own_servers = listener_of(config).fake_addresses
@@ -238,7 +241,7 @@ def _cassettes(config: pytest.Config, engine: Engine) -> Cassettes:
 
 
 def _default_name(item: pytest.Item, marker: pytest.Mark) -> tuple[str, ...]:
-    """Return the name of the cassette of *item*, unless *marker* has one as a keyword argument."""
+    """Return a tuple of the cassette name derived from *item*. It is empty if *marker* has the argument `name=`."""
     from pytest_veeqo_alloc.recording.paths import name_of_test
 
     if "name" in marker.kwargs:
@@ -249,14 +252,9 @@ def _default_name(item: pytest.Item, marker: pytest.Mark) -> tuple[str, ...]:
     return (name_of_test(item.path.relative_to(folder), names),)
 
 
-def _owner(item: pytest.Item, marker: pytest.Mark) -> Any:
-    """Return the test, class or module that has *marker*."""
-    return next(node for node, mark in item.iter_markers_with_node(CASSETTE_MARKER) if mark is marker)
-
-
 @contextmanager
-def _one_sentence() -> Iterator[None]:
-    """Fail the test without a traceback if the block raises an error about a cassette."""
+def _short_failure() -> Iterator[None]:
+    """Fail the test without a traceback if the `with` block raises a TypeError or ValueError."""
     try:
         yield
     except TypeError:
@@ -269,7 +267,7 @@ def _one_sentence() -> Iterator[None]:
 
 
 def max_age(config: pytest.Config) -> int | None:
-    """Return the maximum age of a cassette in days, or None. Raise ValueError unless it is a whole number."""
+    """Return the maximum age of a cassette in days, or None for no limit. Raise ValueError for an invalid option."""
     text = str(setting(config, "cassette-max-age"))
     if text and not (text.isascii() and text.isdigit() and len(text) < 6):
         raise ValueError(f"--veeqo-alloc-cassette-max-age must be a whole number of days, not {text!a:.60}")

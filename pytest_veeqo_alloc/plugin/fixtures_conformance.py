@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 SUITE_TEST, CLIENT_TESTS = "test_veeqo_alloc_", "test_veeqo_alloc_client"
-"""The beginning of the names of the suite's modules, and the name of the module about clients."""
+"""The prefix of the names of the suite's test modules, and the name of the module with the client tests."""
 
 NOT_COVERED = "veeqo-alloc: not covered: "
 
@@ -34,9 +34,9 @@ ServerOfTest = Callable[["pytest.FixtureRequest"], "ServerUnderTest"]
 
 @pytest.fixture(scope="session")
 def _veeqo_alloc_server_of_session(request: pytest.FixtureRequest) -> Iterator[ServerUnderTest | ServerOfTest | str]:
-    """Yield the server under test, a function that starts it for a test, or a string that says why there is none.
+    """Yield the server under test, a function that returns it for a test, or the reason why there is no server.
 
-    Stop the run if writing is not permitted.
+    If the options do not permit writing, the run stops.
     """
     from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest, own_fake
     from pytest_veeqo_alloc.plugin.fixtures import live_or_fail
@@ -64,9 +64,9 @@ def _veeqo_alloc_server_of_session(request: pytest.FixtureRequest) -> Iterator[S
 
 @contextmanager
 def _server_of_hook(config: pytest.Config) -> Iterator[ServerOfTest]:
-    """Yield a function that returns the server that the hook names for a test.
+    """Yield a function that calls the hook for a test, and returns the hook's server as the server under test.
 
-    A server that is named again is kept. The function raises HookError if the server cannot be tested.
+    If the hook returns the same server as before, so does the function. It raises HookError for an unusable server.
     """
     from pytest_veeqo_alloc.conformance import HookError
     from pytest_veeqo_alloc.conformance.server_under_test import ORDERS, first_order_of_run, server_of_hook
@@ -118,7 +118,7 @@ def _options_for_hook(config: pytest.Config) -> WriteOptions:
 def _veeqo_alloc_server_under_test(
     request: pytest.FixtureRequest, _veeqo_alloc_server_of_session: ServerUnderTest | ServerOfTest | str
 ) -> ServerUnderTest:
-    """Return the server under test, and record its warnings for this test. Skip the test if there is no server."""
+    """Return the server under test. Its findings are recorded for this test. Skip the test if there is no server."""
     server = _veeqo_alloc_server_of_session
     if isinstance(server, str):
         pytest.skip(server)
@@ -133,7 +133,7 @@ def _veeqo_alloc_server_under_test(
 
 
 def arranger(request: pytest.FixtureRequest) -> Arrange | None:
-    """Return a function that creates an order in the server under test, or None if neither option nor hook does."""
+    """Return the function that creates an order: from the option, otherwise from the hook, otherwise None."""
     config = request.config
     if not is_server_named(config):
         return None  # the bundled fake has its orders
@@ -149,8 +149,8 @@ def arranger(request: pytest.FixtureRequest) -> Arrange | None:
 def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
     """Return the factory of the client under test, or a string that says why there is no client.
 
-    The factory comes from `--veeqo-alloc-client`, otherwise from the hook `pytest_veeqo_alloc_client`. If there is
-    no hook and no option of the plugin is set, the factory creates the bundled reference client.
+    The factory comes from `--veeqo-alloc-client`, otherwise from the hook `pytest_veeqo_alloc_client`. If no
+    option or hook of the plugin is used, it is the factory of the bundled reference client.
     """
     from pytest_veeqo_alloc.conformance import UnusableError
     from pytest_veeqo_alloc.conformance.client import load_client, make_client, validate_client
@@ -176,7 +176,7 @@ def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
 def _veeqo_alloc_client_of_session(
     request: pytest.FixtureRequest, veeqo_alloc_client: Any, veeqo_alloc_server_settings: ServerSettings
 ) -> Iterator[ClientUnderTest | str]:
-    """Yield the client under test, or a string that says why there is none. At the end, report late requests."""
+    """Yield the client under test, or the reason why there is none. At the end, report requests that came too late."""
     from pytest_veeqo_alloc.conformance.client import ClientUnderTest
     from pytest_veeqo_alloc.server.fake import Fake
     from pytest_veeqo_alloc.server.runner import running
@@ -205,7 +205,7 @@ def _veeqo_alloc_client_of_session(
 def _veeqo_alloc_client_under_test(
     request: pytest.FixtureRequest, _veeqo_alloc_client_of_session: ClientUnderTest | str
 ) -> Iterator[ClientUnderTest]:
-    """Yield the client under test, and wait for its calls at the end. Skip the test if there is no client."""
+    """Yield the client under test. After the test, wait for the client's calls. Skip the test if there is no client."""
     client = _veeqo_alloc_client_of_session
     if isinstance(client, str):
         if request.session.shouldfail:
@@ -217,7 +217,10 @@ def _veeqo_alloc_client_under_test(
 
 
 def deselect_unnamed_half(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the suite's tests of the server or of the client if only the other one is named, and selected too."""
+    """Deselect the suite's server tests if only a client is given, and its client tests if only a server is given.
+
+    If no other test of the suite is selected, they are kept, and are skipped with a reason.
+    """
     is_anything_named = is_server_named(config) or any(setting(config, name) for name, *_ in OPTIONS)
     without_server = is_client_named(config) and not is_server_named(config)
     without_client = is_anything_named and not is_client_named(config)
@@ -239,13 +242,13 @@ def is_server_named(config: pytest.Config) -> bool:
 
 
 def uncovered_reason(report: Any) -> str:
-    """Return the reason why a conformance test could not be run, or an empty string for any other *report*."""
+    """Return the reason why a conformance test could not be run. For any other *report*, return an empty string."""
     skipped = getattr(report, "skipped", False) and isinstance(report.longrepr, tuple)
     return str(report.longrepr[2]).partition(NOT_COVERED)[2] if skipped else ""
 
 
 def replacement_for(item: pytest.Item, error: BaseException) -> BaseException | None:
-    """Return the skip or failure that replaces *error*, or None if the conformance suite did not raise *error*."""
+    """Return the skip or failure to raise instead of *error*. Return None unless *error* is one of the suite's own."""
     from pytest_veeqo_alloc.conformance import HookError, UncoveredError, UnusableError
 
     if isinstance(error, UncoveredError):

@@ -64,7 +64,7 @@ class LivePlugin:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Pass the shared folder and the journal, or the reason not to write, to a worker process of pytest-xdist."""
+        """Pass the shared folder and journal, or the reason why writing is forbidden, to a worker of pytest-xdist."""
         node.workerinput[LIVE_PLUGIN] = self._shared
 
     @pytest.hookimpl(trylast=True)
@@ -101,7 +101,7 @@ class LivePlugin:
 
 
 def _cleanup_lines(results: list[CleanupResult]) -> Iterator[str]:
-    """Yield a line for every order with allocations left, then lines for the first `_MAX_LINES` other orders."""
+    """Yield a line for every order that still has allocations, and for at most `_MAX_LINES` orders that have none."""
     yield from (result.sentence for result in results if result.is_left)
     empty = [result.sentence for result in results if not result.is_left]
     yield from empty[:_MAX_LINES]
@@ -110,7 +110,7 @@ def _cleanup_lines(results: list[CleanupResult]) -> Iterator[str]:
 
 
 def write_options_of(config: pytest.Config) -> WriteOptions:
-    """Return the options for writing and the API key from the environment. Raise ValueError for a malformed number."""
+    """Build the `WriteOptions`, with the API key from the environment. Raise ValueError for a malformed number."""
     return WriteOptions(
         base_url=setting(config, "base-url"),
         allow_hosts=tuple(setting(config, "allow-host")),
@@ -124,7 +124,7 @@ def write_options_of(config: pytest.Config) -> WriteOptions:
 
 
 def is_arranged(config: pytest.Config) -> bool:
-    """Return whether `--veeqo-alloc-arrange-url` or the hook `pytest_veeqo_alloc_arrange` creates orders."""
+    """Return whether orders can be created, by `--veeqo-alloc-arrange-url` or the hook `pytest_veeqo_alloc_arrange`."""
     return bool(setting(config, "arrange-url") or config.hook.pytest_veeqo_alloc_arrange.get_hookimpls())
 
 

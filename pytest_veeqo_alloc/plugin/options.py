@@ -20,35 +20,20 @@ OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
     ("show-values", None, False, "quote body values in failure messages; the values may be personal data"),
     ("cassette-dir", "FOLDER", False, "the folder of your cassettes (default: tests/cassettes)"),
     ("record-mode", "MODE", False, "vcrpy's record mode: 'none' (default), 'once', 'new_episodes' or 'all'"),
-    ("cassette-allow-hosts", "HOST[:PORT]", True, "a host that can be reached while a cassette plays"),
+    ("cassette-allow-hosts", "HOST[:PORT]", True, "a host to which requests may be sent while a cassette plays"),
     ("cassette-max-age", "DAYS", False, "fail a test that plays a cassette recorded more than this many days ago"),
     ("base-url", "URL", False, "the server to test, such as staging; the API key is read from VEEQO_ALLOC_API_KEY"),
     ("allow-host", "HOST[:PORT]", True, "a host that may receive writes; must match the base URL"),
     ("orders", "FILE|any", False, "a TOML file of writable orders, or 'any' if the server accepts any order id"),
-    (
-        "arrange-url",
-        "URL",
-        False,
-        "the URL at which your server creates an order (POST, JSON); orders is then 'any' by default",
-    ),
+    ("arrange-url", "URL", False, "a URL of your server that creates an order (POST, JSON); orders defaults to 'any'"),
     ("max-writes", "N", False, "the maximum number of writes in the whole run (required for writing)"),
     ("rate", "REQUESTS", False, "the maximum number of requests per second (default: 5; more only if orders is 'any')"),
-    (
-        "journal",
-        "FILE",
-        False,
-        "the file in which every write is recorded (default: veeqo-alloc-journal-HOST-PORT.jsonl)",
-    ),
+    ("journal", "FILE", False, "the file that records every write (default: veeqo-alloc-journal-HOST-PORT.jsonl)"),
     ("cleanup", None, False, "delete the allocations of this run when the run ends, where deletion is safe"),
     ("client", "MODULE:CALLABLE", False, "the factory of the client that the conformance suite tests"),
     ("client-timeout", "SECONDS", False, "the maximum duration of a client call (default: 5)"),
     ("report", "FILE", True, "write a report on coverage and findings to a .json or .html file"),
-    (
-        "coverage-min",
-        "PERCENT",
-        False,
-        "fail if the server under test sent a smaller share of the documented response fields",
-    ),
+    ("coverage-min", "PERCENT", False, "fail if the server sent less than this percentage of the documented fields"),
     ("trust-env", None, False, "use proxies, .netrc and CA bundles from the environment"),
 )
 
@@ -76,18 +61,18 @@ def key_of(name: str) -> str:
 
 
 def setting(config: pytest.Config, name: str) -> Any:
-    """Return the value of the option *name* if it was given, otherwise the value of its ini key."""
+    """Return the value of the option *name* from the command line, otherwise the value of its ini key."""
     value = config.getoption(key_of(name))
     return _ini_value(config, name) if value is None else value
 
 
 def is_option_set(config: pytest.Config, name: str) -> bool:
-    """Return whether the option *name* was given (even as an empty string) or its ini key has a value."""
+    """Return whether the command line has the option *name* (even as an empty string), or its ini key has a value."""
     return config.getoption(key_of(name)) is not None or bool(_ini_value(config, name))
 
 
 def _ini_value(config: pytest.Config, name: str) -> Any:
-    """Return the value of the ini key of the option *name*. A number in TOML becomes text, as in other files."""
+    """Return the value of the option's ini key. Convert a TOML number to text, since other ini files contain only text."""
     try:
         return config.getini(key_of(name))
     except (TypeError, pytest.UsageError) as error:  # pytest 9 wants a string in its own table of a TOML file
@@ -108,13 +93,13 @@ def _toml_value(config: pytest.Config, key: str) -> Any:
 
 
 def is_conformance_run(config: pytest.Config) -> bool:
-    """Return whether the command line (in a worker process, the controller's) names the conformance suite."""
+    """Return whether the command line names the conformance suite. In a worker process, the controller's is meant."""
     worker_input: dict[str, object] = getattr(config, "workerinput", {})
     return SUITE in worker_input or any(SUITE in str(argument) for argument in config.invocation_params.args)
 
 
 def base_directory(config: pytest.Config, name: str) -> Path:
-    """Return where relative paths start: the working directory, or the ini file's if an ini key has the paths."""
+    """Return the base of relative paths: the working directory for an option, the ini file's folder for an ini key."""
     if config.getoption(key_of(name)):
         return config.invocation_params.dir
     return config.inipath.parent if config.inipath is not None else config.rootpath

@@ -22,7 +22,7 @@ _LISTENER: pytest.StashKey[CheckListener] = pytest.StashKey()
 
 
 def contract_of(config: pytest.Config) -> Contract:
-    """Return the contract that the options describe. It is built once. Raise ValueError for an invalid option."""
+    """Return the contract with the options' settings. Build it once in a run. Raise ValueError for an invalid option."""
     if _CONTRACT not in config.stash:
         from pytest_veeqo_alloc import Contract  # the core, which most runs never load
         from pytest_veeqo_alloc.contract.rules import parse_overrides
@@ -87,12 +87,12 @@ class CheckListener:
         self._observers.append(observer)
 
     def observe_run(self, engine: Engine, cassettes: Cassettes) -> None:
-        """Register *cassettes* for the current test and all that follow."""
+        """Register *cassettes* for the current test and all later tests."""
         self._engine = self._run_engine = engine
         self._run_cassettes.append(cassettes)
 
     def on_check(self, event: CheckEvent) -> None:
-        """Count the check and record its coverage, unless the test itself checks an interaction that is already counted."""
+        """Record a check. If a test itself checks an interaction that is already counted, record only the warnings."""
         origin, interaction = event.origin, event.interaction
         if origin is None:
             # A direct check keeps its warnings, even if a fake or a cassette reports the exchange as well.
@@ -108,7 +108,7 @@ class CheckListener:
             self.recorder.record(origin, event.coverage(self.item.nodeid if self.item is not None else ""))
 
     def _is_known(self, interaction: Interaction) -> bool:
-        """Return whether *interaction* was counted before, or whether a fake or a cassette of this test counts it."""
+        """Return whether an earlier check, a fake or a cassette counts *interaction*. Remember *interaction*."""
         if self._checked.get(id(interaction)) is interaction:
             return True
         self._checked[id(interaction)] = interaction
@@ -119,7 +119,7 @@ class CheckListener:
         return any(observer.owns(interaction) for observer in observers if hasattr(observer, "owns"))
 
     def finish(self, item: pytest.Item) -> BaseException | None:
-        """Return the exception that fails the test *item*, or None. Record the number of checked interactions."""
+        """Return the exception that fails *item*, or None if there is no error. Record the number of checked interactions."""
         # The observers come first: collecting their findings checks the exchanges that were only recorded until now.
         observers = [*self._observers, *(cassettes.take_news() for cassettes in self._run_cassettes)]
         failure = None if self._engine is None else observer_failure(item, self._engine, observers)

@@ -23,50 +23,50 @@ _MARKS = (b"veeqo_alloc:", b'"veeqo_alloc"', b"/allocations")
 
 
 def checked_lines(reports: list[Any]) -> Iterator[str]:
-    """Yield a line with the number of checked interactions if tests counted any, then the first distinct warnings."""
+    """Yield the number of checked interactions (no line if it is 0), then the first distinct warnings."""
     if checked := sum(count for report in reports for count in recorded(report, CHECKED_PROPERTY)):
-        yield f"veeqo-alloc: {pluralise(checked, 'interaction')} checked"
+        yield f"{pluralise(checked, 'interaction')} checked"
     warned = Counter(text for report in reports for text in recorded(report, WARNING_PROPERTY))
     for text, count in list(warned.items())[:_MAX_LINES]:
-        yield f"veeqo-alloc: warning: {printable(text)}{f', in {count} tests' if count > 1 else ''}"
+        yield f"warning: {printable(text)}{f', in {count} tests' if count > 1 else ''}"
     if len(warned) > _MAX_LINES:
-        yield f"veeqo-alloc: and {len(warned) - _MAX_LINES} more warnings"
+        yield f"and {len(warned) - _MAX_LINES} more warnings"
 
 
 def conformance_lines(reports: list[Any]) -> Iterator[str]:
-    """Yield the warnings of conformance tests, then the number of tests that could not be run and the first reasons."""
+    """Yield the warnings of conformance tests, the number of tests that could not be run, and the first reasons."""
     warnings = [
         text for report in reports if SUITE_TEST in report.nodeid for text in recorded(report, WARNING_PROPERTY)
     ]
-    yield from (f"veeqo-alloc: warning: {printable(text)}" for text in warnings[:_MAX_WARNINGS])
+    yield from (f"warning: {printable(text)}" for text in warnings[:_MAX_WARNINGS])
     if len(warnings) > _MAX_WARNINGS:
-        yield f"veeqo-alloc: and {len(warnings) - _MAX_WARNINGS} more warnings"
+        yield f"and {len(warnings) - _MAX_WARNINGS} more warnings"
     missing: dict[str, list[str]] = {}
     for report in reports:
         if reason := uncovered_reason(report):
             missing.setdefault(reason, []).append(report.nodeid.rpartition("::")[2])
     if missing:
-        yield f"veeqo-alloc: INCOMPLETE: {sum(map(len, missing.values()))} tests could not be run"
+        yield f"INCOMPLETE: {sum(map(len, missing.values()))} tests could not be run"
     for reason, tests in list(missing.items())[:_MAX_LINES]:
-        yield f"veeqo-alloc:   {printable(f'{reason}: {_listed(tests, 2)}')}"
+        yield f"  {printable(f'{reason}: {_listed(tests, 2)}')}"
 
 
 def cassette_lines(used: list[tuple[str, dict[str, Any]]], config: pytest.Config) -> Iterator[str]:
-    """Yield warnings about cassettes. *used* contains pairs of a test id and a description from `Cassettes.usage`."""
+    """Yield warnings about cassettes. *used* contains pairs of a test id and the description of a cassette."""
     unplayed = [(test, cassette) for test, cassette in used if cassette["unplayed"]]
     for test, cassette in unplayed[:_MAX_LINES]:
         count = f"{cassette['unplayed']} of {cassette['stored']} interactions"
-        yield f"veeqo-alloc: warning: {count} of the cassette {cassette['name']!a} were not played by {printable(test)}"
+        yield f"warning: {count} of the cassette {cassette['name']!a} were not played by {printable(test)}"
     if len(unplayed) > _MAX_LINES:
-        yield f"veeqo-alloc: warning: and {len(unplayed) - _MAX_LINES} more tests did not play all interactions"
+        yield f"warning: and {len(unplayed) - _MAX_LINES} more tests did not play all interactions"
     for name in sorted({cassette["name"] for _, cassette in used if cassette["not_recorded"]})[:_MAX_LINES]:
         played = "a bundled cassette of that name was played"
-        yield f"veeqo-alloc: warning: {name!a} was not recorded: {played}; choose another name"
+        yield f"warning: {name!a} was not recorded: {played}; choose another name"
     if _is_whole_run(config):
         folder, paths = cassette_folder(config), {os.path.realpath(cassette["path"]) for _, cassette in used}
         others = [path for path in cassette_files(folder) if os.path.realpath(path) not in paths]
         if unused := [path.name for path in others if _is_ours(path)]:
-            yield f"veeqo-alloc: warning: no test used {printable(f'{_listed(unused, _MAX_LINES)} in {folder}')}"
+            yield f"warning: no test used {printable(f'{_listed(unused, _MAX_LINES)} in {folder}')}"
 
 
 def _listed(names: list[str], most: int) -> str:
@@ -74,7 +74,7 @@ def _listed(names: list[str], most: int) -> str:
 
 
 def _is_whole_run(config: pytest.Config) -> bool:
-    """Return whether the command line selects every test that could use a cassette from the cassette folder."""
+    """Return whether every test that could use a cassette of the cassette folder is selected to run."""
     if any(config.getoption(name, default=None) for name in ("keyword", "markexpr", "lf", "deselect", "collectonly")):
         return False
     if config.args_source != pytest.Config.ArgsSource.ARGS:
