@@ -2,12 +2,12 @@
 
 
 class UncoveredError(Exception):
-    """A test that this run cannot cover. The test is skipped; the error's message gives the reason."""
+    """The error of a test that this run cannot cover. The test is skipped, with the error's message as the reason."""
 
 
 class UnusableError(Exception):
-    """A server or client that cannot be tested. The run stops; the error's message gives the reason."""
+    """The error of a server or client that cannot be tested. The run stops, with the error's message as the reason."""
 
 
 class HookError(UnusableError):
-    """A server or an order of a hook that cannot be used. The test fails; the error's message gives the reason."""
+    """The error of a hook whose server or order cannot be used. The test fails with the error's message."""

@@ -34,7 +34,7 @@ BODY: dict[str, Any] = {
     "allocation": {"warehouse_id": 1784, "line_items_attributes": [{"sellable_id": 1226615, "quantity": 1}]}
 }
 LARGE_ID = LARGEST_ID - 2**31
-"""An id that every JSON parser represents exactly. With 32 bits, signed or not, it becomes another positive id."""
+"""An id that every JSON parser represents exactly. If it is cut to 32 bits, it becomes another positive id."""
 LARGE_BODY: dict[str, Any] = {
     "allocation": {
         "warehouse_id": LARGE_ID - 2,
@@ -45,11 +45,11 @@ LARGE_BODY: dict[str, Any] = {
 _PAYLOADS = 6
 _SMALL_IDS = range(1, 2**31)
 _MARGIN = 1.0
-"""The seconds by which a call may exceed the timeout, for slow machines."""
+"""The seconds by which a call may exceed the time limit, since a machine may be slow."""
 
 
 def load_client(name: str, folder: str) -> MakeClient:
-    """Add *folder* to the import path, and import *name* (`module:callable`). Raise UnusableError if that fails."""
+    """Import the factory *name* (`module:callable`) with *folder* on the import path. Raise UnusableError if that fails."""
     module, _, attribute = name.partition(":")
     if not module or not attribute:
         raise UnusableError(
@@ -69,7 +69,7 @@ def load_client(name: str, folder: str) -> MakeClient:
 
 
 def _reason(error: BaseException) -> str:
-    """Return why an import failed, without the message of *error*, which may contain secrets."""
+    """Return why an import failed. Omit the message of *error*, since it may contain secrets."""
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"no module {error.name!a}"
     if isinstance(error, SyntaxError) and error.filename:
@@ -100,10 +100,11 @@ async def _awaited(returned: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of the client with a fake of its own, as it was when the client ended or exceeded its time limit.
+    """A call of the client, which sends its requests to a fake of its own.
 
-    `raised` is the client's exception. `sent` is the number of requests, and `findings` are those about requests.
-    `is_refused` says whether the fake refused all of them.
+    The attributes from `is_done` on describe the moment at which the call ended or timed out. `raised` is the client's
+    exception. `sent` is the number of requests, and `findings` are about requests. `is_refused` is true if the fake
+    received requests and accepted none.
     """
 
     order_id: int
@@ -120,11 +121,11 @@ class Call:
 
     @property
     def made(self) -> list[tuple[int, Allocation]]:
-        """The allocations in the world of the fake, each with the id of its order."""
+        """Pairs of an order id and an allocation that the call made."""
         return [(order.order_id, made) for order in self.world.orders.values() for made in order.allocations]
 
     def differences(self) -> Iterator[str]:
-        """Yield a text about each difference between what was allocated and what the client was given, once."""
+        """Yield a text about each difference between the allocations made and the allocation given to the client."""
         lines = {line["sellable_id"]: line["quantity"] for line in self.allocation["line_items_attributes"]}
         for order_id, made in self.made:
             if order_id != self.order_id:
@@ -138,9 +139,9 @@ class Call:
 
 
 class ClientUnderTest:
-    """The client under test, with assertions about its behaviour. *start_fake* starts a fake on a port of its own.
+    """The client under test, with assertions. An assertion fails the test only if the rule is an error in the profile.
 
-    `report` is called with the findings of each assertion.
+    `start_fake` starts a new fake on a free port. `report` is called with the findings of each assertion.
     """
 
     report: Callable[[Findings], object]
@@ -161,14 +162,15 @@ class ClientUnderTest:
         body: dict[str, Any] = BODY,
         order_id: int = 447452,
     ) -> Call:
-        """Make one allocation with a new client and a new fake, which *prepare* may change first. Wait for its end.
+        """Make one allocation with a new client. Wait until it ends or times out. *prepare* configures the new fake.
 
         Raise UnusableError if the client cannot be called, or raises SystemExit or KeyboardInterrupt.
         """
         stack, outcome = ExitStack(), Future[Any]()
         fake = self._start_fake(stack)
         prepare(fake)
-        arguments = (fake.url, fake.api_key, order_id, body["allocation"], outcome)
+        allocation = body["allocation"]
+        arguments = (fake.url, fake.api_key, order_id, allocation, outcome)
         threading.Thread(target=self._allocate, args=arguments, daemon=True).start()
         wait([outcome], self.timeout + _MARGIN)
         is_done, sent = outcome.done(), len(fake.interactions)
@@ -177,16 +179,16 @@ class ClientUnderTest:
         is_refused = bool(answers) and not any(answer is not None and answer.is_success for answer in answers)
         findings = fake.findings.where(lambda finding: finding.side == "request")
         raised = outcome.exception() if is_done else None
-        ended = (is_done, raised, sent, is_refused, findings, fake.world)
-        self._calls.append(Call(order_id, body["allocation"], fake, outcome, stack, *ended))
+        call = Call(order_id, allocation, fake, outcome, stack, is_done, raised, sent, is_refused, findings, fake.world)
+        self._calls.append(call)
         if isinstance(raised, UnusableError):
             raise raised
         if isinstance(raised, (SystemExit, KeyboardInterrupt)):
             raise UnusableError(f"the client raises {type(raised).__name__}, which ends the process") from None
-        return self._calls[-1]
+        return call
 
     def shared_calls(self, prepared: Mapping[str, Callable[[Fake], object]]) -> dict[str, Call]:
-        """Return a call for each name in *prepared*. It is made only once in the run, so that tests can share it."""
+        """Map each name in *prepared* to its call. Tests share calls: a later test gets the call of an earlier one."""
         for name, prepare in prepared.items():
             if name not in self._shared_calls:
                 self._shared_calls[name] = self.call(prepare)
@@ -205,9 +207,9 @@ class ClientUnderTest:
             outcome.set_exception(error)
 
     def payload_calls(self) -> list[Call]:
-        """Return calls with generated allocations. The last one has large ids. They are made once.
+        """Return calls with generated allocations, made once in the run. The last call has large ids.
 
-        Raise UnusableError if the first call sends no request, or does not return.
+        Raise UnusableError if the first call sends no request, or does not end within the time limit.
         """
         if not self._payload_calls:
             generated = allocation_requests(warehouse_ids=_SMALL_IDS, sellable_ids=_SMALL_IDS)
@@ -228,7 +230,7 @@ class ClientUnderTest:
             raise UnusableError(f"the client does not return within {self.timeout:g} seconds of a documented response")
 
     def finish_calls(self, test: str) -> None:
-        """Wait for the clients that *test* called, at most for their time limit, and stop the fakes of all that end."""
+        """Wait until the calls of *test* end, at most for the time limit. Stop the fakes of calls that have ended."""
         calls, self._calls = self._calls, []
         for call in calls:
             call.fake.settle()
@@ -243,7 +245,7 @@ class ClientUnderTest:
                 self._unfinished.append((test, len(call.fake.interactions), call))
 
     def late_requests(self) -> list[str]:
-        """Stop all fakes. Return a sentence about each client that sent a request after the end of its test."""
+        """Stop the fakes of unfinished calls. Return a sentence about each call with requests after the end of its test."""
         sentences = []
         for test, count, call in self._unfinished:
             late = len(call.fake.interactions) - count
@@ -253,14 +255,14 @@ class ClientUnderTest:
         return sentences
 
     def assert_requests_follow(self, rule: str, calls: Iterable[Call]) -> None:
-        """Fail the test if a request in *calls* breaks *rule*."""
+        """Fail the test if a request of one of *calls* breaks *rule*."""
         __tracebackhide__ = True
         self._conclude([call.findings.where(lambda finding: finding.rule == rule) for call in calls])
 
-    def assert_behaviour(self, rule: str, got: Iterable[str]) -> None:
-        """Fail the test if the client breaks *rule*. *got* has a text about each breach."""
+    def assert_behaviour(self, rule: str, texts: Iterable[str]) -> None:
+        """Fail the test if there are *texts*. Each text describes how the client breaks *rule*."""
         __tracebackhide__ = True
-        breaches = [Breach(rule, None, text, location="call") for text in got]
+        breaches = [Breach(rule, None, text, location="call") for text in texts]
         self._conclude([self.engine.check_behaviour(rule, breaches)])
 
     def _conclude(self, found: list[Findings]) -> None:
@@ -274,9 +276,9 @@ class ClientUnderTest:
 
 @contextmanager
 def log_records() -> Iterator[list[logging.LogRecord]]:
-    """Collect the records of all loggers, and at all levels that a logger does not turn off itself.
+    """Yield a list that collects the log records of all loggers. The root logger's level becomes DEBUG meanwhile.
 
-    The handlers of the root logger do not get the records, so that a report does not show them.
+    The handlers of the root logger are removed meanwhile, so that a test report does not show the records.
     """
     root, make, records = logging.getLogger(), logging.getLogRecordFactory(), list[logging.LogRecord]()
     level, handlers, ignoring = root.level, root.handlers[:], logging.NullHandler()
@@ -306,7 +308,7 @@ def record_text(record: logging.LogRecord) -> str:
 
 
 def exception_text(error: BaseException | None) -> str:
-    """Return what a traceback shows of *error*, its notes, its causes and the exceptions in it, without the frames."""
+    """Return the traceback of *error* without frames. It includes notes, causes and the exceptions of a group."""
     if error is None:
         return ""
     shown = traceback.TracebackException.from_exception(error, limit=0, max_group_width=1000, max_group_depth=1000)

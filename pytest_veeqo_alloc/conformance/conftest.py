@@ -19,7 +19,7 @@ class ConformanceModule(pytest.Module):
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    """Collect a module of the suite that does not match the user's `python_files`."""
+    """Collect a module of the suite unless pytest collects it itself. Return None for any other file."""
     patterns = parent.config.getini("python_files")
     is_collected = any(fnmatch.fnmatch(file_path.name, pattern) for pattern in patterns)
     if is_collected or parent.session.isinitpath(file_path):
@@ -28,7 +28,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Mod
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    """Return a `ConformanceModule` for a module of the suite. Leave any other module to pytest."""
+    """Return a `ConformanceModule` for a module of the suite, or None for any other module."""
     if module_path.parent != _FOLDER or not module_path.match("test_veeqo_alloc_*.py"):
         return None
     # The node id is the name alone, so that ids do not depend on the folder in which the suite is run.

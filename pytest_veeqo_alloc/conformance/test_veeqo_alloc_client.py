@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_veeqo_alloc.conformance import UncoveredError
-from pytest_veeqo_alloc.conformance.client import ClientUnderTest, exception_text, log_records, record_text
+from pytest_veeqo_alloc.conformance.client import Call, ClientUnderTest, exception_text, log_records, record_text
 from pytest_veeqo_alloc.conformance.server_under_test import follows
 from pytest_veeqo_alloc.contract.http_rules import SEQUENCE_RULES
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
@@ -34,7 +34,7 @@ REQUEST_RULES = [rule for rule, entry in CATALOGUE.items() if "request" in entry
 
 @follows(*REQUEST_RULES)
 def test_request_follows_rule(rule: str, _veeqo_alloc_client_under_test: ClientUnderTest) -> None:
-    """Check that the client's requests for generated payloads do not break *rule*."""
+    """Check that no request of the client breaks *rule* when the client is given generated allocations."""
     client = _veeqo_alloc_client_under_test
     client.assert_requests_follow(rule, client.payload_calls())
 
@@ -57,7 +57,7 @@ def _world(story: Story) -> Prepare:
 
 
 def _nulls(*, innermost: bool) -> Prepare:
-    """Answer with null in every member for which the live API returned null. If *innermost*, no object is null."""
+    """Respond with null wherever the live API did. If *innermost*, set members in an object to null, not the object."""
     everywhere = nullable_pointers()
     nulls = [
         pointer
@@ -100,31 +100,35 @@ ACCEPTABLE: Mapping[str, Prepare] = {
 
 @follows("client-rejects-documented-answer", cases=ACCEPTABLE)
 def test_client_accepts_response(rule: str, case: str, _veeqo_alloc_client_under_test: ClientUnderTest) -> None:
-    """Check that the client accepts a documented response, also with a harmless difference such as compression."""
+    """Check that the client accepts a documented response, plain or with a harmless difference such as compression."""
     client = _veeqo_alloc_client_under_test
-    _require_documented_response(client, is_success_required=case != _PLAIN)
-    plain, *_ = client.payload_calls()
+    plain = _plain_call(client, is_success_required=case != _PLAIN)
     raised = (plain if case == _PLAIN else client.call(ACCEPTABLE[case])).raised
-    client.assert_behaviour(rule, [] if raised is None else [f"{type(raised).__name__} after a success: {case}"])
+    client.assert_behaviour(
+        rule, [] if raised is None else [f"{type(raised).__name__} after a successful response: {case}"]
+    )
 
 
-def _require_documented_response(client: ClientUnderTest, *, is_success_required: bool = True) -> None:
-    """Raise UncoveredError if a plain allocation gets no documented response, or if the client fails after it."""
+def _plain_call(client: ClientUnderTest, *, is_success_required: bool = True) -> Call:
+    """Return a call without faults. Raise UncoveredError if the fake refused it, or if it failed but must succeed."""
     plain, *_ = client.payload_calls()
     if plain.is_refused:
         raise UncoveredError("the fake refused the client's request, so there was no documented response")
     if is_success_required and plain.raised is not None:
         raise UncoveredError("the client fails even after a plain documented response")
+    return plain
 
 
 @follows("client-rejects-documented-answer", cases=["large ids"])
 def test_client_accepts_large_ids(rule: str, case: str, _veeqo_alloc_client_under_test: ClientUnderTest) -> None:
     """Check that the client accepts ids of 53 bits, which every JSON parser represents exactly."""
     client = _veeqo_alloc_client_under_test
-    _require_documented_response(client)
+    _plain_call(client)
     *_, large = client.payload_calls()
     raised = None if large.is_refused else large.raised
-    client.assert_behaviour(rule, [] if raised is None else [f"{type(raised).__name__} after a success: {case}"])
+    client.assert_behaviour(
+        rule, [] if raised is None else [f"{type(raised).__name__} after a successful response: {case}"]
+    )
 
 
 STATUSES = {
@@ -139,7 +143,7 @@ LOST = ("slow-headers", "reset-before-headers", "reset-within-body", "truncated-
 
 
 def _not_carried_out(name: str, times: int = FOREVER) -> Prepare:
-    """Inject the fault *name* into a documented response, and allocate nothing."""
+    """Apply the fault *name* to a documented response, although the fake allocates nothing."""
 
     def prepare(fake: Fake) -> None:
         created = response_to(Outcome(CREATED, Story(447452)), fake.url)
@@ -172,7 +176,7 @@ _FAILURES = dict(chain.from_iterable(named.items() for named in FAILURES.values(
 
 @follows("client-hides-failure", cases=FAILURES)
 def test_client_reports_failure(rule: str, case: str, _veeqo_alloc_client_under_test: ClientUnderTest) -> None:
-    """Check that after a failure, the client returns only if exactly the given allocation was made, and only once."""
+    """Check that the client raises after a failure, unless exactly the given allocation was made, and only once."""
     client, hidden = _veeqo_alloc_client_under_test, dict[str, list[str]]()
     for name, call in client.shared_calls(FAILURES[case]).items():
         # Clients that have not returned, or that repeat a POST, are the subject of other tests.
@@ -199,7 +203,10 @@ def test_client_does_not_show_the_key(
     shown = [
         *(("output", text) for text in capfd.readouterr()),
         *(("warnings", str(warning.message)) for warning in recwarn),
-        *((f"log, at level {record.levelname} of {record.name!a}", record_text(record)) for record in records),
+        *(
+            (f"log, at level {record.levelname} of the logger {record.name!a}", record_text(record))
+            for record in records
+        ),
     ]
     keys = [call.fake.api_key for call in calls]
     places = dict.fromkeys(place for place, text in shown if any(key in text for key in keys))
@@ -232,16 +239,16 @@ def test_client_gives_up_a_slow_response(rule: str, _veeqo_alloc_client_under_te
 
 @follows("client-retries-forever")
 def test_client_gives_up_to_retry(rule: str, _veeqo_alloc_client_under_test: ClientUnderTest) -> None:
-    """Check that the client ends within its time limit if no response is a success, for example if each is a 429."""
+    """Check that the client ends within its time limit if every response is a failure, such as a 429."""
     client = _veeqo_alloc_client_under_test
     failures = chain.from_iterable(named.items() for case, named in FAILURES.items() if case not in _TIMED)
     client.assert_behaviour(rule, _endless(client, dict(failures)))
 
 
 def _endless(client: ClientUnderTest, prepared: Mapping[str, Prepare]) -> list[str]:
-    """Return a text about each fault in *prepared* after which the client does not end within its time limit."""
+    """Return a text about each failure in *prepared* after which the client does not end within its time limit."""
     return [
-        f"no result within {client.timeout:g} seconds and after {pluralise(call.sent, 'request')} that met {name}"
+        f"no result within {client.timeout:g} seconds, after {pluralise(call.sent, 'request')} with the failure: {name}"
         for name, call in client.shared_calls(prepared).items()
         if not call.is_done
     ]

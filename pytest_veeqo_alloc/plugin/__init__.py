@@ -19,7 +19,14 @@ from pytest_veeqo_alloc.plugin.fixtures_conformance import (
     uncovered_reason,
 )
 from pytest_veeqo_alloc.plugin.observers import CHECKED_PROPERTY, WARNING_PROPERTY, recorded, trim_traceback
-from pytest_veeqo_alloc.plugin.options import OPTIONS, REPORT_PLUGIN, is_conformance_run, is_option_set, setting
+from pytest_veeqo_alloc.plugin.options import (
+    OPTIONS,
+    REPORT_PLUGIN,
+    is_any_option_set,
+    is_conformance_run,
+    is_option_set,
+    setting,
+)
 from pytest_veeqo_alloc.plugin.options import pytest_addoption as pytest_addoption
 from pytest_veeqo_alloc.plugin.run_state import contract_of, listener_of
 
@@ -50,7 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _apply_options(config: pytest.Config) -> None:
-    if any(setting(config, name) for name, *_ in OPTIONS):
+    if is_any_option_set(config):
         contract_of(config)
     if url := setting(config, "arrange-url"):
         from pytest_veeqo_alloc.live.permission import validate_arrange_url
@@ -74,7 +81,7 @@ def _apply_options(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Return the header line with the options that are set. Return None if none is set and the suite does not run."""
-    if not any(setting(config, name) for name, *_ in OPTIONS) and not is_conformance_run(config):
+    if not is_any_option_set(config) and not is_conformance_run(config):
         return None
     return f"veeqo-alloc: {', '.join(_header(config))}"
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_veeqo_alloc.plugin.observers import record_suite_test
-from pytest_veeqo_alloc.plugin.options import OPTIONS, REPORT_PLUGIN, setting
+from pytest_veeqo_alloc.plugin.options import REPORT_PLUGIN, is_any_option_set, setting
 from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener_of
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
     except UnusableError as error:
         request.session.shouldfail = f"veeqo-alloc: {error}"
         return str(error)
-    if not any(setting(config, name) for name, *_ in OPTIONS) and not is_server_named(config):
+    if not is_any_option_set(config) and not is_server_named(config):
         return make_client
     return (
         "no client is named: implement the hook pytest_veeqo_alloc_client(request) in a conftest.py, or give "
@@ -221,9 +221,9 @@ def deselect_unnamed_half(config: pytest.Config, items: list[pytest.Item]) -> No
 
     If no other test of the suite is selected, they are kept, and are skipped with a reason.
     """
-    is_anything_named = is_server_named(config) or any(setting(config, name) for name, *_ in OPTIONS)
-    without_server = is_client_named(config) and not is_server_named(config)
-    without_client = is_anything_named and not is_client_named(config)
+    has_client, has_server = is_client_named(config), is_server_named(config)
+    without_server = has_client and not has_server
+    without_client = not has_client and (has_server or is_any_option_set(config))
     suite = [item for item in items if item.path.name.startswith(SUITE_TEST)]
     unnamed = [item for item in suite if (without_client if item.path.stem == CLIENT_TESTS else without_server)]
     if unnamed and len(unnamed) < len(suite):

@@ -66,6 +66,11 @@ def setting(config: pytest.Config, name: str) -> Any:
     return _ini_value(config, name) if value is None else value
 
 
+def is_any_option_set(config: pytest.Config) -> bool:
+    """Return whether any option or ini key of the plugin has a value."""
+    return any(setting(config, name) for name, *_ in OPTIONS)
+
+
 def is_option_set(config: pytest.Config, name: str) -> bool:
     """Return whether the command line has the option *name* (even as an empty string), or its ini key has a value."""
     return config.getoption(key_of(name)) is not None or bool(_ini_value(config, name))

@@ -204,7 +204,7 @@ def test_patient_client_is_waited_for(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines([
         "veeqo-alloc: warning: test_client_gives_up_to_retry?client-retries-forever?: at client call: wanted * within "
-        "--veeqo-alloc-client-timeout; got no result within 1 seconds and after * requests that met status 429"
+        "--veeqo-alloc-client-timeout; got no result within 1 seconds, after * requests with the failure: status 429"
     ])  # fmt: skip
     result.stdout.no_fnmatch_line("*after the end of*")
 
