@@ -23,12 +23,12 @@ from pytest_veeqo_alloc.spec.loader import operation_matches, side_of, tables
 
 _SUFFIXES = (".json", ".yaml", ".yml", ".har", ".bru")
 _OURS = (b"interactions", b"allocation", b"allocated_", b"sellable")
-"""Every file with calls of the documented operation contains at least one of these words."""
+"""A file without any of these words contains no call of the documented operation."""
 _CALL = (b"/allocations", b"\\/allocations", b'"allocations"', b"line_items_attributes")
-"""Every file of another tool with calls of the documented operation contains at least one of these words."""
+"""A file in an unsupported format without any of these words contains no call of the documented operation."""
 
 Errors = list[tuple[str, str]]
-"""Pairs of the path of a file and the reason why the file cannot be used."""
+"""Pairs: the path of a file, and the reason why the file cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class FileCheckOptions:
 
 
 def check_paths(paths: list[str], engine: Engine, options: FileCheckOptions) -> CheckRun:
-    """Check the files in *paths*. A path is a file, a folder, or `-` for standard input."""
+    """Check the files that *paths* name. A path is that of a file or a folder, or `-` for standard input."""
     run = CheckRun()
     matches = (lambda _: True) if options.lint else operation_matches
     for path, is_named, data in _walk(paths, run.unreadable):
@@ -71,7 +71,7 @@ def check_paths(paths: list[str], engine: Engine, options: FileCheckOptions) -> 
 
 
 def _is_relevant(error: UnreadableFileError, data: bytes) -> bool:
-    """Return whether *data*, a file in a folder that cannot be read because of *error*, may hold the documented call."""
+    """Return whether an unreadable file with the content *data* may contain the documented call. If so, it is an error."""
     words = _CALL if isinstance(error, ForeignFormatError) else _OURS
     return error.is_relevant or any(word in data for word in words)
 
@@ -111,7 +111,7 @@ def _add(run: CheckRun, engine: Engine, file: str, source: str, findings: Findin
 
 @dataclass(frozen=True, slots=True)
 class RedactedFile:
-    """A redacted file. `dropped` is the number of bodies that were removed, since they are not JSON or a form."""
+    """A redacted file. `dropped` is the number of bodies that were removed, being neither JSON nor a form."""
 
     path: str
     text: str
@@ -120,9 +120,10 @@ class RedactedFile:
 
 
 def redact_files(paths: list[str], errors: Errors, skipped: Errors) -> list[RedactedFile]:
-    """Return the redacted files. Equal values in all files get equal placeholders.
+    """Return the redacted files, without writing them. A value has the same placeholder in all files.
 
-    Add files that cannot be redacted to *errors*, and files of other tools without the documented call to *skipped*.
+    Add files that cannot be redacted to *errors*. Add files in unsupported formats to *skipped* if they lack the
+    documented call.
     """
     files = list(_files_with_interactions(paths, errors, skipped))
     redactor = Redactor()
@@ -157,7 +158,7 @@ def _files_with_interactions(
         elif loaded is not None and loaded.kind not in ("request", "response"):
             yield path, data, loaded
         elif is_named:
-            errors.append((path, "not a cassette, HAR file or interaction: no other file can be redacted"))
+            errors.append((path, "not redacted: not a cassette, HAR file or interaction file"))
 
 
 def _dropped(interaction: Interaction) -> int:
@@ -166,7 +167,7 @@ def _dropped(interaction: Interaction) -> int:
 
 
 def _walk(paths: list[str], errors: Errors) -> Iterator[tuple[str, bool, bytes]]:
-    """Yield each file's path, whether *paths* contains that path (not only a folder), and the file's content."""
+    """Yield the path of each file, whether *paths* names this file (false: only its folder), and its content."""
     for path, is_named in _paths(paths, errors):
         if path == "-" and sys.stdin is None:
             errors.append((path, "standard input is closed"))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pytest_veeqo_alloc.server.request_log import BaseServer
 
 CLEAN, ERRORS_FOUND, COULD_NOT_RUN = 0, 1, 2
-"""The exit statuses of every command."""
+"""The exit statuses of the commands."""
 
 _FORMATS = {"text": formatters.terminal_lines, "json": formatters.json_lines, "github": formatters.github_lines}
 _REPEATABLE: dict[str, Any] = {"action": "append", "default": []}
@@ -43,7 +43,7 @@ def entry() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command in *arguments* (default: `sys.argv[1:]`), and return the exit status."""
+    """Run the command line *arguments* (default: `sys.argv[1:]`). Print errors. Return the exit status."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -147,7 +147,7 @@ def _check(args: argparse.Namespace) -> int:
 def _add_printers(commands: Any) -> None:
     schema = commands.add_parser("schema", help="print a JSON Schema")
     schema.add_argument("side", choices=BODY_SIDES, help="the body that the schema describes")
-    schema.add_argument("--profile", help="add the restrictions of this profile (default: allow undocumented members)")
+    schema.add_argument("--profile", help="also apply the rules of this profile (default: allow undocumented members)")
     schema.set_defaults(command=lambda args: _print_json(load_schema(args.side, args.profile)))
     openapi = commands.add_parser("openapi", help="print the operation as an OpenAPI 3.1 document")
     openapi.add_argument("--profile", help="use the schemas of this profile (default: allow undocumented members)")
@@ -155,7 +155,7 @@ def _add_printers(commands: Any) -> None:
     rules = commands.add_parser("rules", help="print every rule")
     rules.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     rules.set_defaults(command=_rules)
-    example = commands.add_parser("example", help="print the documented example, without personal data")
+    example = commands.add_parser("example", help="print an example body")
     example.add_argument("side", choices=BODY_SIDES, help="the body to print")
     example.add_argument("--seed", type=int, metavar="N", help="print a generated body; the same N gives the same body")
     example.set_defaults(command=_example)
@@ -215,7 +215,7 @@ def _redact(args: argparse.Namespace) -> int:
                 continue
             print(f"{printable(file.path)}: {'redacted' if file.changed else 'nothing to redact'}")
         if file.dropped:
-            print_error(f"{file.path}: bodies that are neither JSON nor a form were dropped: {file.dropped}")
+            print_error(f"{file.path}: removed bodies (neither JSON nor a form): {file.dropped}")
     for path, sentence in (*skipped, *errors):
         print_error(f"{path}: {sentence}")
     if not files and not errors:
@@ -336,7 +336,7 @@ def _server(args: argparse.Namespace, engine: Engine, stack: ExitStack, output: 
 def _add_report(commands: Any) -> None:
     report = commands.add_parser("report", help="merge reports, or compare two reports")
     actions = report.add_subparsers(required=True, metavar="ACTION")
-    merge = actions.add_parser("merge", help="merge reports; a run that several reports contain is counted once")
+    merge = actions.add_parser("merge", help="merge reports; a run in several of the reports is counted once")
     merge.add_argument("reports", nargs="+", metavar="REPORT", help="a .json file of --veeqo-alloc-report")
     merge.add_argument("-o", "--output", metavar="FILE", help="the .json or .html file to write (default: print JSON)")
     merge.set_defaults(command=_merge)

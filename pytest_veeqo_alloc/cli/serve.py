@@ -98,7 +98,7 @@ class Output:
 
 
 def world_of(pool: OrderPool) -> World:
-    """Return the state of a fake with the orders of *pool*. All units in *pool* are ordered and in stock."""
+    """Return a state for the fake that contains the orders in *pool*. All units in *pool* are ordered and in stock."""
     lines: dict[int, list[Line]] = {}
     for order in pool:
         for sellable, units in order.sellables.items():
@@ -135,8 +135,8 @@ def serve(
 ) -> int:
     """Run *server* as long as *command* runs, or until SIGINT or SIGTERM arrives. Return the exit status.
 
-    It is that of *command* unless that is 0 and errors were found. Raise ValueError if the server cannot listen, or the
-    command cannot be run.
+    If *command* fails, return its exit status. Otherwise, return 1 if errors were found, or 0. Raise ValueError if the
+    server cannot listen, or *command* cannot be run.
     """
     if not is_loopback(host):
         print_error(f"warning: {host} is not a loopback address: anyone who can reach this machine can use the server")
@@ -156,9 +156,8 @@ def serve(
         findings, problems = server.unexpected, server.problems
         server.publish()
     refused = f"refused: {len(server.log.refusals)}, " if server.log.refusals else ""
-    lines = [
-        f"requests: {len(server.log.records)}, {refused}errors: {len(findings.errors)}, warnings: {len(findings.warnings)}"
-    ]
+    counts = f"errors: {len(findings.errors)}, warnings: {len(findings.warnings)}"
+    lines = [f"requests: {len(server.log.records)}, {refused}{counts}"]
     if command and not server.log.records:
         lines.append(f"the command sent no request: its client must use the URL in {URL_VARIABLE}")
     lines += [render(findings, server.engine.hint(findings))] if len(findings) else []
@@ -175,7 +174,7 @@ def serve(
 
 @contextmanager
 def _listening(server: BaseServer, host: str, port: int, names: tuple[str, ...]) -> Iterator[str]:
-    """Run *server* and its control API during the block, and yield the URL. Raise ValueError if it cannot listen."""
+    """Run *server* with its control API in the `with` block. Yield its URL. Raise ValueError if it cannot listen."""
     with ExitStack() as stack:
         try:
             http_server = stack.enter_context(
@@ -186,14 +185,14 @@ def _listening(server: BaseServer, host: str, port: int, names: tuple[str, ...])
             remedy = "; choose another --port, or omit --port to use a free port" if is_used else ""
             raise ValueError(f"cannot listen at {host}:{port}: {error.strerror or error}{remedy}") from None
         if isinstance(server, Proxy) and server.leads_to(http_server.netloc):
-            raise ValueError("the upstream is this proxy itself: give the URL of the server behind the proxy")
+            raise ValueError("the upstream URL is that of this proxy: give the URL of the server behind the proxy")
         yield http_server.url
 
 
 def run_command(command: Sequence[str], environment: dict[str, str], signals: Signals) -> int:
-    """Run *command* in a process group of its own, pass *signals* on to it, and end the group. Return the exit status.
+    """Run *command* in a new process group, and forward *signals* to the group. End the group. Return the exit status.
 
-    As in a shell, the status is 128 + N if signal N ended the command. Raise ValueError if it cannot be run.
+    As in a shell, the exit status is 128 + N if signal N ended *command*. Raise ValueError if it cannot be run.
     """
     if (program := shutil.which(command[0])) is None:
         raise ValueError(f"the command {command[0]!a} does not exist, or may not be executed")
@@ -229,7 +228,7 @@ def _pass_on(number: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of the process group of *process*. On Windows, end *process* only."""
+    """End all processes that still run in the group of *process*. On Windows, end *process* only."""
     if sys.platform == "win32":
         process.kill()
         return
@@ -245,7 +244,7 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def write_reports(engine: Engine, counter: CoverageCounter, started: datetime.datetime, paths: list[str]) -> bool:
-    """Write the report to each of *paths*, and print errors. Return whether every file was written."""
+    """Write the report to each of *paths*, and print errors. Return true if all files were written."""
     report = build_run(engine, counter.by_origin, "veeqo-alloc serve", started, uuid.uuid4().hex).report
     are_written = True
     for path in paths:
@@ -259,7 +258,7 @@ def write_reports(engine: Engine, counter: CoverageCounter, started: datetime.da
 
 @contextmanager
 def _received_signals() -> Iterator[Signals]:
-    """Yield a queue that gets the number of each SIGINT, SIGTERM and SIGHUP that arrives during the block."""
+    """Yield a queue. Put the number of each SIGINT, SIGTERM and SIGHUP into it until the `with` block ends."""
     signals: Signals = queue.SimpleQueue()
     numbers = [signal.SIGINT, signal.SIGTERM]
     # Windows has no SIGHUP, and nohup ignores it.

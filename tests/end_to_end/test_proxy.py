@@ -438,6 +438,6 @@ def test_proxy_does_not_start_as_its_own_upstream(
     assert main(["serve", "--port", str(port), *given]) == 2
     assert (
         capsys.readouterr().err
-        == "veeqo-alloc: the upstream is this proxy itself: give the URL of the server behind the proxy\n"
+        == "veeqo-alloc: the upstream URL is that of this proxy: give the URL of the server behind the proxy\n"
     )
     assert threading.active_count() == before

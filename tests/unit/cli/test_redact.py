@@ -111,9 +111,7 @@ def test_in_place_rewrites_the_files_of_a_folder(tmp_path: Path, capsys: pytest.
 def test_dropped_body_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(cassette(body={"string": "<html>canary</html>"})), encoding="utf-8")
     assert main(["redact", "--in-place", str(tmp_path / "a.yaml")]) == 0
-    assert capsys.readouterr().err == (
-        f"veeqo-alloc: {tmp_path}/a.yaml: bodies that are neither JSON nor a form were dropped: 1\n"
-    )
+    assert capsys.readouterr().err == (f"veeqo-alloc: {tmp_path}/a.yaml: removed bodies (neither JSON nor a form): 1\n")
 
 
 def test_standard_input_is_redacted_to_standard_output(
@@ -137,8 +135,8 @@ def test_standard_input_is_redacted_to_standard_output(
             b"interactions: !!python/object/apply:os.system [x]\n",
             "a VCR cassette: /interactions has the unsupported YAML tag",
         ),
-        (b'{"name": "x"}', "not a cassette, HAR file or interaction: no other file can be redacted"),
-        (b'{"allocation": {}}', "not a cassette, HAR file or interaction: no other file can be redacted"),
+        (b'{"name": "x"}', "not redacted: not a cassette, HAR file or interaction file"),
+        (b'{"allocation": {}}', "not redacted: not a cassette, HAR file or interaction file"),
     ],
 )
 def test_file_that_cannot_be_redacted_is_kept(
