@@ -32,7 +32,7 @@ class AllocationRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestScope:
-    """The warehouses and units that a lenient server might allocate. If not `is_bounded`, it might allocate others."""
+    """The warehouses and units that a server might allocate. If not `is_bounded`, it might allocate any others, too."""
 
     warehouses: frozenset[int] = frozenset()
     units: Units = field(default_factory=dict)
@@ -57,7 +57,7 @@ class ExistingAllocation:
 
 
 def requested_allocation(body: bytes | Reading | None) -> AllocationRequest:
-    """Return the allocation in the request *body*, which may lack the wrapper object `allocation`."""
+    """Return the allocation in the request *body*. The wrapper object `allocation` may be missing."""
     reading = body if isinstance(body, Reading) else read(body)
     allocation = as_object(wrapped_allocation(reading.value)[0])
     units = _units(allocation, "line_items_attributes", lambda line: line.get("sellable_id"))
@@ -65,7 +65,7 @@ def requested_allocation(body: bytes | Reading | None) -> AllocationRequest:
 
 
 def request_scope(body: bytes | None) -> RequestScope:
-    """Return what a request with *body* might allocate. Members at any depth and numbers in quotes count as well."""
+    """Return what a lenient server might allocate for *body*. Include members at any depth, and numbers in quotes."""
     reading = read(body)
     if not reading.readable:
         return RequestScope(is_bounded=not body)
@@ -86,7 +86,7 @@ def request_scope(body: bytes | None) -> RequestScope:
 
 
 def existing_allocations(body: bytes | None) -> list[ExistingAllocation] | None:
-    """Return the allocations of the order in *body*, or None if it is not an order or an allocation has no id."""
+    """Return the allocations of the order in *body*. Return None if *body* is no order, or an allocation has no id."""
     listed = as_object(read(body).value).get("allocations")
     if not isinstance(listed, list):
         return None
@@ -101,7 +101,7 @@ def existing_allocations(body: bytes | None) -> list[ExistingAllocation] | None:
 
 
 def allocated_units(body: bytes | None) -> Quantities | None:
-    """Return the allocated units by sellable id of the order in *body*, or None if some of them are unreadable."""
+    """Map sellable ids to allocated units for the order in *body*. Return None if any of these values is invalid."""
     allocations = as_object(read(body).value).get("allocations")
     if not isinstance(allocations, list):
         return None
@@ -148,7 +148,7 @@ def _nested_objects(value: Any) -> Iterator[Object]:
 
 
 def _units(owner: Object, name: str, sellable_id: Callable[[Object], Any]) -> Units:
-    """Return the quantities in the array `owner[name]` by sellable id. Unreadable quantities count as 0."""
+    """Map sellable ids to quantities in the array `owner[name]`. An invalid quantity counts as 0."""
     units: Units = {}
     for _, line in objects_in(owner, name, ""):
         if (sellable := _integer(sellable_id(line))) is not None:
@@ -173,7 +173,7 @@ def _integer(value: Any) -> int | None:
 
 
 def request_line_breaches(allocation: Any, pointer: str) -> list[Breach]:
-    """Return a breach if *allocation*, a content, has no line items, and one for each that repeats a sellable."""
+    """Return a breach for an empty array of line items, and a breach for each line item that repeats a sellable."""
     lines = allocation.line_items_attributes
     if lines == []:
         return [Breach("line-items-empty", f"{pointer}/line_items_attributes", "array of 0 items")]
@@ -187,7 +187,7 @@ def request_line_breaches(allocation: Any, pointer: str) -> list[Breach]:
 
 
 def echo_breaches(order: Any, order_id: int | None, requested: Any) -> list[Breach]:
-    """Return a breach for a wrong order id, and another if the allocations are not as requested. Compare contents."""
+    """Compare *order* with the request. Return a breach for a wrong order id, and a breach for wrong allocations."""
     breaches = [] if requested is None else _allocation_breaches(order, requested)
     if order_id is not None and not math.isnan(order.id) and order.id != order_id:
         wanted = f"{describe_number(order_id)}, as in the path"
@@ -196,7 +196,7 @@ def echo_breaches(order: Any, order_id: int | None, requested: Any) -> list[Brea
 
 
 def _allocation_breaches(order: Any, requested: Any) -> list[Breach]:
-    """Return a breach unless *order* may contain the *requested* allocation. Unreadable allocations may be that one."""
+    """Return a breach if *order* cannot contain the *requested* allocation. An invalid allocation could be it."""
     warehouse, lines = requested.warehouse_id, quantities(requested.line_items_attributes, _REQUESTED_SELLABLE_ID)
     if math.isnan(warehouse) or not lines or order.allocations is None:
         return []
@@ -223,7 +223,7 @@ def _allocation_breaches(order: Any, requested: Any) -> list[Breach]:
 
 
 def _may_be_new(units: Quantities, lines: Quantities, total: Quantities, ordered: Quantities | None) -> bool:
-    """Return whether *units* may be the requested *lines*. With *ordered*, they must be all that were still open."""
+    """Return whether *units* may result from the requested *lines*. With *ordered*, too few units must complete it."""
     if any(quantity > lines.get(sellable, 0) for sellable, quantity in units.items()):
         return False
     for sellable, requested in lines.items() if ordered is not None else ():
@@ -235,7 +235,7 @@ def _may_be_new(units: Quantities, lines: Quantities, total: Quantities, ordered
 
 
 def _sum(several: Iterable[Quantities]) -> Quantities:
-    """Return the sums by sellable id, since a server may spread an allocation, or merge several."""
+    """Add up the quantities by sellable id: a server may split an allocation, or merge several allocations."""
     total: Quantities = {}
     for units in several:
         for sellable, quantity in units.items():

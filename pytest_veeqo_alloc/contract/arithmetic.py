@@ -24,7 +24,7 @@ Add = Callable[[Breach], None]
 
 
 def order_breaches(order: Any) -> list[Breach]:
-    """Return a breach for each equation that does not hold in *order*, the content of a response body."""
+    """Return a breach for each equation that is false for *order*, the content of a response body."""
     breaches: list[Breach] = []
     add = breaches.append
     _same(add, "payment-order", "/payment", order.payment, "order_id", order.id)
@@ -42,7 +42,7 @@ def order_breaches(order: Any) -> list[Breach]:
 
 
 def quantities(lines: Iterable[Any] | None, sellable_id: Callable[[Any], float]) -> dict[float, float] | None:
-    """Return the quantities in *lines* by sellable id, or None if *lines*, an id or a quantity is unknown."""
+    """Map sellable ids to quantities in *lines*. Return None if *lines* is None, or an id or quantity is NaN."""
     if lines is None:
         return None
     totals: dict[float, float] = {}
@@ -54,7 +54,7 @@ def quantities(lines: Iterable[Any] | None, sellable_id: Callable[[Any], float])
 
 
 SELLABLE_ID = attrgetter("sellable.id")
-"""Returns the sellable id in the content of a line item from a response."""
+"""Function that returns the sellable id in a line item of a response."""
 
 
 def number(value: Any) -> float | None:
@@ -65,13 +65,13 @@ def number(value: Any) -> float | None:
 
 
 def _items(items: Iterable[Any] | None, pointer: str) -> Iterator[tuple[str, Any]]:
-    """Yield the pointer and the content of each item of the array at *pointer*, which may be absent."""
+    """Yield each of *items* with its pointer. *pointer* is that of the array. None yields nothing."""
     for index, item in enumerate(items or ()):
         yield f"{pointer}/{index}", item
 
 
 def _sellables(breaches: list[Breach], pointer: str, lines: Iterable[Any] | None, clean: dict[float, Any]) -> None:
-    """Check the sellable of each of *lines*. *clean* has those without breaches by id."""
+    """Check the sellable of each of *lines*. *clean* maps ids to sellables in which no breach was found."""
     for line_pointer, line in _items(lines, pointer):
         sellable = line.sellable
         # An order repeats a sellable in each allocation. An equal copy of one without breaches is not checked again.

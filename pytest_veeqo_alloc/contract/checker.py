@@ -65,10 +65,11 @@ class Settings:
 class CheckContext:
     """What the caller of a check knows about the interaction.
 
-    `expected` has the statuses that the test expects. If `broken_request`, the request is broken on purpose, and a 2xx
-    is a breach. If `skips_request`, the request is not checked. If `stored`, the interaction comes from a file, which
-    may lack headers. If `watched`, a server received the request, among calls that concern no allocation. If not `is_final`, the status is not
-    checked: the same request was sent again, or the fake answered. The request must expose none of the `known_keys`.
+    `expected`: the statuses that the test expects (None: the documented status). `broken_request`: the request is
+    broken on purpose, so that a 2xx status is a breach. `skips_request`: do not check the request. `stored`: the
+    interaction comes from a file, and may lack headers. `watched`: a server received the request, perhaps for another
+    operation. `is_final`: check the status; false if the same request was sent again, or the fake answered.
+    `known_keys`: API keys that the request must not expose.
     """
 
     expected: frozenset[int] | None = None
@@ -81,7 +82,7 @@ class CheckContext:
 
 
 def expecting(statuses: frozenset[int] | None, response: Response | None, *, stored: bool = False) -> CheckContext:
-    """Return the context of a check that expects *statuses*. The request for an expected 4xx is not checked."""
+    """Return the context of a check that expects *statuses*. If the test expects a 4xx, do not check the request."""
     failures = frozenset(filter(is_client_error, statuses or ()))
     is_failure = bool(failures) and (failures == statuses or (response is not None and response.status in failures))
     return CheckContext(statuses, skips_request=is_failure, stored=stored)
@@ -92,9 +93,9 @@ NO_CONTEXT = CheckContext()
 
 @dataclass(slots=True, repr=False)
 class Body:
-    """A checked body. If it is not readable, its content and `value` are None.
+    """A checked body. If it is not JSON, `content` and `value` are None.
 
-    `reading` is its parsed JSON. A body that conforms to its schema is parsed only if that is needed.
+    A body that conforms to its schema is parsed only when `reading` or `value` is first used.
     """
 
     breaches: list[Breach]
@@ -127,18 +128,18 @@ class Body:
 
 
 def check_bytes(side: Side, raw: bytes | None, tables: Tables) -> Body:
-    """Return the body *raw* of *side* with all its breaches."""
+    """Check *raw*, a body as bytes. *side* is `request` or `response`."""
     return _typed_body(side, raw, tables) or check_reading(side, read(raw), tables)
 
 
 def check_message(side: Side, message: Request | Response, tables: Tables) -> Body:
-    """Return the body of *message*, decompressed, with all its breaches. *side* is `request` or `response`."""
+    """Check the decompressed body of *message*. *side* is `request` or `response`."""
     raw = decode_content_or_empty(message.body, message.headers)
     return _typed_body(side, raw, tables) or check_reading(side, read_content(message), tables)
 
 
 def _typed_body(side: Side, raw: bytes | None, tables: Tables) -> Body | None:
-    """Return the body *raw*, or None if it might not conform to its schema, so that it must be walked."""
+    """Check *raw* quickly. Return None if it might not conform to its schema; the slow check then explains why."""
     typed = decode(raw, tables.request if side == "request" else tables.response) if raw else None
     if typed is None:
         return None
@@ -147,7 +148,7 @@ def _typed_body(side: Side, raw: bytes | None, tables: Tables) -> Body | None:
 
 
 def check_reading(side: Side, reading: Reading, tables: Tables) -> Body:
-    """Return the parsed body of *side* with all its breaches."""
+    """Check *reading*, a parsed body. *side* is `request` or `response`."""
     if not reading.readable:
         return Body([*reading.breaches], parsed=reading)
     walk, shape = (walk_request, tables.request) if side == "request" else (walk_response, tables.response)
@@ -167,7 +168,7 @@ SidedBreach = tuple[Side, Breach, Body | None]
 
 @dataclass(frozen=True, slots=True)
 class RawResult:
-    """The breaches that a check found, without severities. A body that was not checked is None."""
+    """The breaches that a check found, without severities. For a body that was not checked, the attribute is None."""
 
     breaches: list[SidedBreach]
     interaction: Interaction | None = None
@@ -194,7 +195,7 @@ class ParsedRequest:
 def examine(
     interaction: Interaction, tables: Tables, context: CheckContext, parsed: ParsedRequest | None = None
 ) -> RawResult:
-    """Return every breach in *interaction*. A caller that has already parsed the request passes it as *parsed*."""
+    """Return every breach in *interaction*. *parsed* is its request, if the caller has already parsed it."""
     breaches: list[SidedBreach] = []
     request, response = interaction.request, interaction.response
     if request is not None and parsed is None:
@@ -215,7 +216,7 @@ def examine(
 
 
 def examine_body(side: Side, value: Any, tables: Tables) -> RawResult:
-    """Return every breach in *value*, a body as JSON text (bytes or str) or as parsed JSON. *side* is `request` or `response`."""
+    """Return every breach in *value*: the body of *side*, as JSON text (bytes or str) or as parsed JSON."""
     if isinstance(value, str) and value.lstrip("\ufeff \t\r\n").startswith(("{", "[")):  # JSON text, not yet parsed
         value = value.encode("utf-8", "surrogatepass")
     is_text = isinstance(value, (bytes, bytearray, memoryview))
@@ -322,7 +323,7 @@ def _is_explained(response: Response | None, findings: Iterable[Finding]) -> boo
 
 
 def _without_consequences(findings: list[Finding]) -> list[Finding]:
-    """Return *findings* without a body that is not JSON if its media type is wrong, which explains it."""
+    """Remove `not-json` findings about a side that also has a media type finding, which explains them."""
     media_types = {finding.side: finding for finding in findings if finding.rule in _MEDIA_TYPE_RULES}
     consequences = [finding for finding in findings if finding.rule == "not-json" and finding.side in media_types]
     for finding in consequences:
@@ -345,6 +346,6 @@ def _finding(side: Side, breach: Breach, severity: Severity, body: Body | None) 
 
 
 def _place(finding: Finding) -> tuple[str, ...]:
-    """Return a sort key: the place of *finding*, with array indices padded so that they sort as numbers."""
+    """Return a key to sort *finding* by place. Array indices are padded with zeros, so that they sort as numbers."""
     pointer = _INDEX.sub(lambda match: f"\1{match[0]:0>19}", (finding.pointer or "").replace("/", "\0"))
     return finding.side, finding.location, pointer, finding.rule

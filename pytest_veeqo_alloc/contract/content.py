@@ -1,7 +1,7 @@
-"""The contents of bodies: objects whose attributes are the documented members. msgspec makes those that conform.
+"""The contents of bodies: Python objects whose attributes are the documented members. msgspec builds the valid ones.
 
-In the content of other objects, a member that is absent or has the wrong type is NaN for a number, an object of such
-members for an object, and otherwise None.
+`LenientContent` is for other bodies. If a member is absent or has the wrong type, its attribute is NaN (documented as
+a number), a content without members (documented as an object) or None (otherwise).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OPEN_LEVELS = 40  # of arrays and objects in an array without documented items;
 
 
 class Typed(NamedTuple):
-    """The content of an object that conforms to its shape, and its counts in the order of `counters`."""
+    """The content of an object that conforms to its schema. `counts` are numbers in the order of `counters`."""
 
     content: Any
     counts: tuple[int, ...]
@@ -32,7 +32,7 @@ class Typed(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """The objects at one place in a body: the root, or the items of an array. Objects in objects belong to the root."""
+    """The root of a body, or all items of the arrays at one pointer. An object in an object is part of its owner."""
 
     pointer: str
     parent: int  # the number of the group whose objects contain the array, from 1
@@ -44,7 +44,7 @@ class _Group(NamedTuple):
 
 
 def decode(body: bytes, shape: Shape) -> Typed | None:
-    """Return *body* as an object of *shape*, or None if it might have a defect in its JSON or its structure."""
+    """Parse *body* as an object of *shape*. Return None if its JSON or structure might have a defect."""
     kit = _msgspec()
     if kit is None:
         return None
@@ -57,9 +57,9 @@ def decode(body: bytes, shape: Shape) -> Typed | None:
 
 
 def convert(members: dict[str, Any], shape: Shape, dates: set[str]) -> Typed | None:
-    """Return *members*, parsed JSON, as an object of *shape*, or None if they might not conform.
+    """Convert *members*, a parsed JSON object, to an object of *shape*. Return None if they might not conform.
 
-    *dates* has strings that are known to be date-times; others are added.
+    *dates* contains strings that were found to be valid date-times. This function adds the date-times in *members*.
     """
     kit = _msgspec()
     if kit is None:
@@ -72,7 +72,7 @@ def convert(members: dict[str, Any], shape: Shape, dates: set[str]) -> Typed | N
 
 
 class LenientContent:
-    """The content of an object that may not conform to *shape*. *children* has the contents of the objects in it."""
+    """The content of an object that may not conform to *shape*. *children* maps member names to contents."""
 
     def __init__(self, members: dict[str, Any], shape: Shape, children: dict[str, Any]) -> None:
         self._members, self._shape = members, shape
@@ -93,12 +93,12 @@ class LenientContent:
 
 @functools.cache
 def absent(shape: Shape) -> LenientContent:
-    """Return the content of an absent object of *shape*."""
+    """Return the content to use if an object of *shape* is absent."""
     return LenientContent({}, shape, {})
 
 
 def counters(shape: Shape) -> tuple[str, ...]:
-    """Return what `Typed.counts` counts: "object POINTER" or "null POINTER", where every array index is `*`."""
+    """Name the counts in `Typed.counts`: "object POINTER" or "null POINTER", with `*` for every array index."""
     return tuple(
         f"{kind} {pointer}"
         for group in _groups(shape)
@@ -135,7 +135,7 @@ def _typed(content: Any, shape: Shape, known: set[str]) -> Typed | None:
 
 
 def _quotes_in(value: Any, levels: int) -> float:
-    """Return the number of quotes in the JSON text of *value*: infinity for more than *levels* or for large numbers."""
+    """Return the number of quotes in the JSON text of *value*. Return infinity for deep nesting or large numbers."""
     if isinstance(value, str):
         return 2
     if isinstance(value, (list, dict)):
@@ -145,7 +145,7 @@ def _quotes_in(value: Any, levels: int) -> float:
 
 
 def _repeats_no_member(body: bytes, typed: Typed, shape: Shape) -> bool:
-    r"""Return whether *body* has exactly the quotes that it needs; a repeated member would have at least two more.
+    r"""Return true if no object in *body* repeats a member, judged by the number of quotes; false if this is unknown.
 
     Without two backslashes in a row, every `\"` is a quote inside a string, and no other quote is.
     """
@@ -165,7 +165,7 @@ def _weights(shape: Shape) -> tuple[int, ...]:
 
 @functools.cache
 def _groups(shape: Shape) -> tuple[_Group, ...]:
-    """Return the groups of objects in an object of *shape*, each after its parent."""
+    """Return the groups in a body of *shape*. A parent precedes its children."""
     groups: list[_Group] = []
     pending: list[tuple[Shape, str, int, Getter]] = [(shape, "", 0, lambda root: (root,))]
     while pending:
@@ -204,7 +204,7 @@ def _values_of(names: list[str]) -> Getter | None:
 
 
 def _places(shape: Shape, prefix: str) -> Iterator[tuple[str, Field]]:
-    """Yield the members of an object and of the objects in it, outside of arrays, with their dotted paths."""
+    """Yield each field of *shape*, and of the objects in it but not in arrays, with its dotted path."""
     for name, field in shape.fields.items():
         yield f"{prefix}{name}", field
         if field.type == "object" and field.shape:

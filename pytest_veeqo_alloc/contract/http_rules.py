@@ -73,7 +73,7 @@ def path_of(url: str) -> str:
 
 
 def order_id_in(segment: str | None) -> int | None:
-    """Return *segment* as an integer. Return None for other text, and for 30 or more characters."""
+    """Convert *segment* to an integer. Return None if it is not an integer, or has 30 or more characters."""
     return int(segment) if segment and len(segment) < 30 and is_integer(segment) else None
 
 
@@ -111,7 +111,7 @@ def target_breaches(request: Request, segment: str | None, operation: Operation)
 
 
 def unknown_call(request: Request) -> Breach:
-    """Return the breach about *request*, a call that a server neither documents nor knows."""
+    """Return the breach about *request*, which is neither the documented call nor one that the server knows."""
     call = f"{safe_method(request.method) or 'another method'} {mask_path(path_of(request.url)) or 'another path'}"
     return Breach("unknown-call", None, call, location=call)
 
@@ -157,7 +157,7 @@ def keys_of(request: Request, operation: Operation) -> list[str]:
 
 
 def long_keys(request: Request, operation: Operation, known_keys: Iterable[str] = ()) -> tuple[str, ...]:
-    """Return the API keys of *request*, and *known_keys*, that are too long to occur in a text by chance."""
+    """Return those API keys of *request* and those *known_keys* that are too long to occur in a text by chance."""
     return tuple(key for key in (*keys_of(request, operation), *known_keys) if len(key) >= LONG_KEY)
 
 
@@ -167,7 +167,7 @@ def is_credential(name: str) -> bool:
 
 
 def _query(query: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the name of each parameter, and its name and value decoded twice: with `+` as a space, and as a plus."""
+    """Yield the name of each parameter with its decoded text, first with `+` as a space, then with `+` as a plus."""
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
         if pair:
@@ -205,7 +205,7 @@ STATUS_RULES = frozenset({"wrong-status", "undocumented-status", "server-error",
 
 
 def expected_statuses(value: Statuses) -> frozenset[int] | None:
-    """Return the statuses in *value* as a set, or None if there is none. Raise TypeError for any other value."""
+    """Return the status or statuses in *value* as a set. Return None for None. Raise TypeError for any other value."""
     if value is None:
         return None
     statuses: list[int] = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
@@ -217,7 +217,7 @@ def expected_statuses(value: Statuses) -> frozenset[int] | None:
 
 
 def resent(interactions: Sequence[Interaction], operation: Operation) -> frozenset[int]:
-    """Return the index of each call without a 2xx response that was sent again, with the same order id and body."""
+    """Return the indices of calls that got no 2xx response, and were repeated with the same order id and body."""
     later: set[tuple[str | None, bytes | None]] = set()
     found = set()
     for index, interaction in reversed([*enumerate(interactions)]):
@@ -251,7 +251,7 @@ def status_breaches(
 
 
 def location_breaches(response: Response, operation: Operation, order_id: float | None) -> list[Breach]:
-    """Return the breach about the Location header of a 201, if any. *order_id* is the id in the body, if known."""
+    """Return the breach of a 201 *response* about its Location header, if any. *order_id* is the id in its body."""
     value = response.header(operation.location_header)
     place = f"header:{operation.location_header.lower()}"
     if value is None:
@@ -274,7 +274,7 @@ Seen = tuple[Interaction, Ending]
 def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable[str]) -> Iterator[Breach]:
     """Yield a breach for each unsafely repeated POST, and for each credential sent to another host.
 
-    A POST with an uncertain outcome may be repeated after another call has shown the order, or that it does not exist.
+    After a POST with an uncertain outcome, the client must read the order (404: it does not exist) before a repetition.
     """
     unresolved: dict[int | None, list[tuple[object, int, str]]] = {}
     known_keys = tuple(keys)
@@ -299,7 +299,7 @@ def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable
 
 
 def _shows(interaction: Interaction, order_id: int | None) -> bool:
-    """Return whether a call of another operation showed the order: alone, in a list, or by a read that names its id."""
+    """Return whether *interaction*, a call of another operation, has shown the client the state of the order."""
     request, response = interaction.request, interaction.response
     if request is None or response is None or not (response.is_success or response.status == 404):
         return False
@@ -311,7 +311,7 @@ def _shows(interaction: Interaction, order_id: int | None) -> bool:
 
 
 def _uncertainty(response: Response | None, ending: Ending) -> str:
-    """Return why the client cannot know whether the server carried out the request, or an empty string."""
+    """Return the reason if the client cannot know whether the server made the allocation, otherwise an empty string."""
     if ending == "unanswered":
         return "an incomplete response"
     if ending == "pending" or response is None:

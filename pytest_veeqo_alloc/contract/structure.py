@@ -63,7 +63,7 @@ def wrapped_allocation(value: Any) -> tuple[Any, str]:
 
 
 def has_allocation(value: Any) -> bool:
-    """Return whether the request body *value* has one of the members of an allocation, or both without the wrapper."""
+    """Return whether *value*, a request body, contains an allocation: one of its two members, or both if unwrapped."""
     allocation, pointer = wrapped_allocation(value)
     if not isinstance(allocation, dict):
         return False
@@ -100,12 +100,12 @@ class _Walk:
         return (self._explain(value, shape, ""), None) if typed is None else (typed.content, typed.counts)
 
     def reject(self, breach: Breach, value: Any) -> None:
-        """Add *breach*, which concerns *value*. Check only the nesting depth of *value*, not its content."""
+        """Add *breach*, a defect of *value*. Check the nesting depth of *value*, but nothing else in it."""
         self.add(breach)
         self._check_depth(value, breach.pointer or "")
 
     def _members(self, members: dict[str, Any], shape: Shape, pointer: str) -> Any:
-        """Return the content of an object at *pointer*, and report where it differs from *shape*."""
+        """Return the content of *members*, the object at *pointer*. Add a breach for each difference from *shape*."""
         typed = convert(members, shape, self._dates) if self._is_plain else None
         return self._explain(members, shape, pointer) if typed is None else typed.content
 
