@@ -49,7 +49,7 @@ _MARGIN = 1.0
 
 
 def load_client(name: str, folder: str) -> MakeClient:
-    """Import the factory *name* (`module:callable`) with *folder* on the import path. Raise UnusableError if that fails."""
+    """Import the factory *name* (`module:callable`) with *folder* on the import path. Raise UnusableError on failure."""
     module, _, attribute = name.partition(":")
     if not module or not attribute:
         raise UnusableError(
@@ -245,7 +245,7 @@ class ClientUnderTest:
                 self._unfinished.append((test, len(call.fake.interactions), call))
 
     def late_requests(self) -> list[str]:
-        """Stop the fakes of unfinished calls. Return a sentence about each call with requests after the end of its test."""
+        """Stop the fakes of unfinished calls. Return a sentence for each call with requests after its test's end."""
         sentences = []
         for test, count, call in self._unfinished:
             late = len(call.fake.interactions) - count

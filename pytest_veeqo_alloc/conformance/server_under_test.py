@@ -44,16 +44,16 @@ from pytest_veeqo_alloc.spec.loader import tables
 from pytest_veeqo_alloc.strategies.sampling import valid_requests
 
 ReportRequest = Callable[[Findings, str], object]
-"""A function that takes the findings of a test, and the command that repeats the request of the first error."""
+"""A function `report(findings, command)`. The shell command repeats the request that has the first error."""
 
 Arrange = Callable[[dict[str, Any]], object]
-"""A function that creates an order with line items and stock, described by JSON values, in the server under test."""
+"""A function `arrange(order)` that creates an order in the server under test. *order* consists of JSON values."""
 
 Requests = Iterable[Callable[[], Interaction]]
-"""Functions that each send one request. Each may raise UncoveredError instead."""
+"""Functions that send one request each. If the request may not be sent, the function raises UncoveredError."""
 
-_SHAPES = ((2, 1), (1, 2))
-"""The number of line items, and the units in each of them, of the documented allocations that follow the first."""
+_SIZES = ((2, 1), (1, 2))
+"""Two documented allocations: for each, the number of line items, and the units in each line item."""
 
 WRONG_KEY = "not-the-key-of-anybody"
 
@@ -61,7 +61,7 @@ _PAYLOADS, _MAX_UNITS = 8, 3
 _FIRST_ORDER = 7_000_001
 _now = partial(time.time)  # unaffected by tests that freeze the time
 ORDERS = 2_000
-"""The number of orders of any id that tests may use."""
+"""The number of order ids that tests may use if the server accepts any order id."""
 _WAREHOUSE, _SELLABLES, _UNITS = 1784, (1226615, 1226616), 8
 _MAX_LINES, _WIDTH = 10, 500
 _NO_ORDER = ("not-an-order", "wrong-type", "null-value")
@@ -69,12 +69,13 @@ _HINTS = {3: "redirects are not followed", 5: "find the cause in the server's lo
 
 
 class ServerUnderTest:
-    """The server under test, with assertions about its responses. *live* sends requests, and *engine* checks responses.
+    """The server under test, with assertions. An assertion fails the test only if the rule is an error in the profile.
 
-    If `is_free` is true, tests may allocate to any order, otherwise only to those in the order pool. `report` is called
-    with the findings of each assertion, and `arrange` with each order of any id, before the first request to it; what it
-    returns is passed to `run_awaitable` if it is awaitable. `unusable` is raised if the server cannot be tested, and
-    `is_sequential` says that requests cannot be simultaneous.
+    *live* sends requests, and *engine* checks the responses. If `is_free` is true, tests may allocate to any order,
+    otherwise only to the orders in the order pool. `report` is called with the findings of each assertion. If
+    `is_free` is true, `arrange` creates each order before its first request; `run_awaitable` awaits an async `arrange`.
+    `unusable` is the error for a server that cannot be tested. If `is_sequential` is true, the server handles one
+    request at a time.
     """
 
     report: ReportRequest
@@ -93,7 +94,7 @@ class ServerUnderTest:
         self._checked: dict[tuple[int, bool], tuple[Interaction, Findings]] = {}
 
     def take(self, lines: int = 1, units: int = 1) -> PoolOrder:
-        """Take an unused order with *units* units of *lines* sellables. Raise UncoveredError if no such order is left."""
+        """Take an unused order with *lines* sellables of *units* units each. Raise UncoveredError if none is left."""
         for order in list(self._unused):
             fitting = {sellable: free for sellable, free in order.sellables.items() if free >= units}
             if len(fitting) >= lines:
@@ -108,16 +109,16 @@ class ServerUnderTest:
         raise UncoveredError(f"the order pool has no unused order with {lines} sellable(s) of {units} unit(s) each")
 
     def _reserve(self, order: PoolOrder) -> bool:
-        """Reserve *order* for this process. Return False if it is reserved, as by another process of the same run."""
+        """Reserve *order* for this process. Return False if another process of the run has reserved it."""
         is_free = self._live.run_state.reserve(f"order-{order.id}-{order.warehouse_id}")
         if is_free:
             self._reserved.add((order.id, order.warehouse_id))
         return is_free
 
     def any_order(self, lines: int = 1, units: int = 1) -> PoolOrder:
-        """Return an order with *units* free units of *lines* sellables: a new one, or that of the pool with most units.
+        """Return an order with *lines* sellables of *units* free units each. Raise UncoveredError if there is none.
 
-        Raise UncoveredError if there is none.
+        If tests may allocate to any order, it is a new order. Otherwise, it is the pool's order with the most free units.
         """
         if self.is_free:
             return self.take(2, units)
@@ -133,7 +134,7 @@ class ServerUnderTest:
         raise UncoveredError(f"the order pool has no order with {lines} sellable(s) of {units} free unit(s) each")
 
     def free_units(self, order: PoolOrder) -> dict[int, float]:
-        """Return the units of each sellable that may still be allocated to *order*."""
+        """Map each sellable of *order* to the units that may still be allocated."""
         return dict.fromkeys(order.sellables, math.inf) if self.is_free else self._live.free_units(order)
 
     @property
@@ -142,10 +143,10 @@ class ServerUnderTest:
         return self._live.run_state.other_process_active
 
     def send_once(self, name: str, requests: Requests, *, risky: bool = False) -> list[Interaction]:
-        """Send *requests*, or return the interactions of an earlier call with the same *name*.
+        """Send *requests* and return the interactions. A later call with the same *name* returns them without sending.
 
-        Requests that may not be sent are left out. If *risky*, a 2xx from a server with an order pool ends the sending.
-        Raise UncoveredError if nothing is sent.
+        Requests that may not be sent are left out. If *risky* and the server has an order pool, stop after a 2xx
+        response. Raise UncoveredError if nothing is sent.
         """
         if name not in self._sent:
             interactions, uncovered = [], UncoveredError("no request was sent")
@@ -164,26 +165,32 @@ class ServerUnderTest:
         return sent
 
     def send_if_covered(self, name: str, requests: Requests, *, risky: bool = False) -> list[Interaction]:
-        """Return the interactions of `send_once`, or an empty list if none of *requests* may be sent."""
+        """Send *requests* as `send_once` does, but return an empty list if no request may be sent."""
         try:
             return self.send_once(name, requests, risky=risky)
         except UncoveredError:
             return []
 
     def require_api(self) -> None:
-        """Send the first documented allocation. Raise UnusableError unless the response is a success with an order."""
+        """Send the first documented allocation. Raise UnusableError unless the response is a 2xx with an order."""
         self.send_if_covered("first", [self._allocate_first])
 
     def documented(self) -> list[Interaction]:
-        """Return allocations that follow the documentation, each to another order, with their responses."""
-        more = [partial(self._allocate, *shape) for shape in _SHAPES]
+        """Send documented allocations once in the run, each to a different order. Return the interactions."""
+        more = [partial(self._allocate, *size) for size in _SIZES]
         more += [partial(self._allocate_generated, count) for count in range(1, _PAYLOADS + 1)]
         return [*self.send_once("first", [self._allocate_first]), *self.send_if_covered("documented", more)]
 
     def _allocate_first(self) -> Interaction:
         interaction = self._allocate(1, 1)
-        self._validate_api(interaction)
-        return interaction
+        response = response_of(interaction)
+        defect = _body_defect(response, self._check(interaction, broken=False))
+        if response.is_success and not defect:
+            return interaction
+        what = f"{response.status}{f' and {defect}' if defect else ''}"
+        order_id = tables().operation.order_id(interaction.request.url) if interaction.request else None
+        answered = f"{self._live.target} answered a documented allocation to order {order_id} with {what}"
+        raise self.unusable(f"{answered}: {self._hint(response, order_id)}")
 
     def _allocate(self, lines: int, units: int) -> Interaction:
         order = self.take(lines, units)
@@ -204,19 +211,19 @@ class ServerUnderTest:
         key: str | None = None,
         meant: Any = None,
     ) -> Interaction:
-        """Send an allocation request, and return the request with its response, whatever the status.
+        """Send an allocation request. Return the interaction, whatever the response's status.
 
-        *meant* is the valid body of which *payload* is a broken form. Its units are free again if nothing is allocated.
+        *meant* is the valid body from which a broken *payload* was made. It names the units that the server may allocate.
         """
         return self._send(lambda: self._live.post(order_id, payload, headers=headers, key=key, meant=meant))
 
     def post_in_capitals(self, order_id: int, payload: Any) -> Interaction:
-        """Send an allocation request with the names of its headers in capitals."""
+        """Send an allocation request whose header names are in capitals. Return the interaction."""
         headers = ((tables().operation.key_header, self._live.permission.api_key), *JSON_HEADERS)
         return self.post(order_id, payload, headers=tuple((name.upper(), value) for name, value in headers), key="")
 
     def try_out(self, order_id: int | str, payload: Any, method: str = "POST") -> Interaction:
-        """Send any request; *payload* None means no body. Raise UncoveredError without `--veeqo-alloc-orders any`."""
+        """Send a request without a body if *payload* is None. Raise UncoveredError unless any order may be used."""
         path, body = tables().operation.path_for(order_id), None if payload is None else json.dumps(payload).encode()
         return self._send(lambda: self._live.try_out(method, path, body))
 
@@ -228,19 +235,8 @@ class ServerUnderTest:
         except SendError as error:
             raise self.unusable(str(error)) from None
 
-    def _validate_api(self, interaction: Interaction) -> None:
-        response = response_of(interaction)
-        defect = _body_defect(response, self._check(interaction, broken=False))
-        if response.is_success and not defect:
-            return
-        what = f"{response.status}{f' and {defect}' if defect else ''}"
-        order_id = tables().operation.order_id(interaction.request.url) if interaction.request else None
-        hint = self._hint(response, order_id)
-        target = self._live.target
-        raise self.unusable(f"{target} answered a documented allocation to order {order_id} with {what}: {hint}")
-
     def _hint(self, response: Response, order_id: int | None) -> str:
-        """Return the probable reason why a documented allocation to *order_id* was not carried out."""
+        """Return the probable reason why a documented allocation to *order_id* failed, with a remedy."""
         if hint := _HINTS.get(response.status // 100):
             return hint
         held = None if self.is_free or order_id is None else self._live.held(order_id)
@@ -255,7 +251,7 @@ class ServerUnderTest:
         )
 
     def assert_rule(self, rule: str, interactions: Iterable[Interaction], *, broken: bool = False) -> None:
-        """Fail the test if one of *interactions* breaks *rule*. If *broken*, their requests are broken on purpose."""
+        """Fail the test if one of *interactions* breaks *rule*. *broken*: the requests are broken on purpose."""
         __tracebackhide__ = True
         self._conclude(
             (interaction, self._check(interaction, broken=broken).where(lambda finding: finding.rule == rule))
@@ -263,13 +259,13 @@ class ServerUnderTest:
         )
 
     def require(self, rule: str) -> None:
-        """Raise UncoveredError if responses to documented allocations break *rule*, which has a test of its own."""
+        """Raise UncoveredError if a response to a documented allocation breaks *rule*. Another test reports that."""
         found = (self._check(interaction, broken=False) for interaction in self.documented())
         if any(finding.rule == rule for findings in found for finding in findings):
             raise UncoveredError(f"responses to documented allocations break the rule {rule} already")
 
     def _check(self, interaction: Interaction, *, broken: bool) -> Findings:
-        """Return all findings about *interaction*, which is counted once. Only the test of a rule reports its findings."""
+        """Return the findings of all rules about *interaction*. Check and count *interaction* only the first time."""
         key, context = (id(interaction), broken), CheckContext(broken_request=broken)
         if key not in self._checked:
             findings = self.engine.evaluate(interaction, context)
@@ -279,7 +275,7 @@ class ServerUnderTest:
         return self._checked[key][1]
 
     def assert_behaviour(self, rule: str, tried: Iterable[tuple[Interaction, Breach | None]]) -> None:
-        """Fail the test if *tried* has a breach of *rule*, each with the interaction that shows it."""
+        """Fail the test if *tried* has a breach. It has pairs of an interaction and its breach of *rule*, or None."""
         __tracebackhide__ = True
         self._conclude(
             (interaction, self.engine.check_behaviour(rule, filter(None, [breach]), interaction))
@@ -287,9 +283,12 @@ class ServerUnderTest:
         )
 
     def assert_refused(self, rule: str, interactions: Iterable[Interaction]) -> None:
-        """Fail the test if the response to one of *interactions* is a 2xx, which breaks *rule*."""
+        """Fail the test if the response of one of *interactions* is a 2xx, which breaks *rule*."""
         __tracebackhide__ = True
-        self.assert_behaviour(rule, ((interaction, accepted(rule, interaction)) for interaction in interactions))
+        self.assert_behaviour(
+            rule,
+            ((sent, status_breach(rule, sent) if response_of(sent).is_success else None) for sent in interactions),
+        )
 
     def _conclude(self, checked: Iterable[tuple[Interaction, Findings]]) -> None:
         __tracebackhide__ = True
@@ -304,21 +303,20 @@ class ServerUnderTest:
 
 
 def covered(send: Callable[[], Interaction]) -> Interaction:
-    """Return the result of *send*. Raise UncoveredError if no response arrives, as when a server closes early."""
+    """Call *send* and return its result. Raise UncoveredError if no response arrives, such as after an early close."""
     try:
         return send()
     except UnusableError as error:
         raise UncoveredError(str(error)) from None
 
 
-def accepted(rule: str, interaction: Interaction) -> Breach | None:
-    """Return a breach of *rule* if the response is a 2xx, otherwise None."""
-    response = response_of(interaction)
-    return Breach(rule, None, str(response.status), location="status") if response.is_success else None
+def status_breach(rule: str, interaction: Interaction) -> Breach:
+    """Return a breach of *rule* that shows the status of the response."""
+    return Breach(rule, None, str(response_of(interaction).status), location="status")
 
 
 def _body_defect(response: Response, findings: Findings) -> str:
-    """Return what is wrong with a body in which there is nothing to test, otherwise an empty string."""
+    """Return why a response body has nothing to test, such as that it is no order. Return an empty string otherwise."""
     if not response.body:
         return "no body"
     media_type = response.header("content-type")
@@ -333,7 +331,7 @@ def _command(interaction: Interaction) -> str:
 
 
 def exchange_text(interaction: Interaction, more: int) -> str:
-    """Return the request of *interaction* as a shell command of at most 10 lines, and the status and type that came."""
+    """Return the request as a shell command of at most 10 lines, then the response's status and media type."""
     response, command = response_of(interaction), _command(interaction)
     lines = [line if len(line) <= _WIDTH else f"{line[:_WIDTH]} ..." for line in command.splitlines()[:_MAX_LINES]]
     if "\n".join(lines) != command:
@@ -344,19 +342,19 @@ def exchange_text(interaction: Interaction, more: int) -> str:
 
 
 def response_of(interaction: Interaction) -> Response:
-    """Return the response of *interaction*. There always is one, since sending fails if no response arrives."""
+    """Return the response of *interaction*. It is never None, since sending raises an error if no response arrives."""
     assert interaction.response is not None
     return interaction.response
 
 
 def allocation_body(order: PoolOrder, lines: int = 1, units: int = 1) -> dict[str, Any]:
-    """Build a request body that allocates *units* units of each of the first *lines* sellables of *order*."""
+    """Build a request body for *units* units of each of the first *lines* sellables of *order*."""
     attributes = [{"sellable_id": sellable, "quantity": units} for sellable in list(order.sellables)[:lines]]
     return {"allocation": {"warehouse_id": order.warehouse_id, "line_items_attributes": attributes}}
 
 
 def first_order_of_run() -> int:
-    """Return the id of a first order that differs from run to run, since a server may keep the orders of earlier runs."""
+    """Return the first order id of this run. It differs between runs, since a server may keep old orders."""
     return 10**6 + int(_now()) % 10**6 * ORDERS
 
 
@@ -366,9 +364,9 @@ def _free_orders(first: int = _FIRST_ORDER) -> Iterator[PoolOrder]:
 
 
 def arrange_order(order: PoolOrder, arrange: Arrange, run: Callable[[Any], Any] = run_awaitable) -> None:
-    """Have *arrange* create *order*, and *run* what it returns if that is awaitable.
+    """Call *arrange* to create *order*. If it returns an awaitable, complete the awaitable with *run*.
 
-    Raise HookError if one of them raises, or returns an order with another id.
+    Raise HookError if *arrange* fails, or if the returned order has another id than *order*.
     """
     lines = [
         {"sellable_id": sellable, "quantity": units, "available": units} for sellable, units in order.sellables.items()
@@ -400,11 +398,10 @@ def arrange_at(url: str, order: dict[str, Any]) -> object:
 def server_of_hook(
     server: object, options: WriteOptions, engine: Engine, first_order: int
 ) -> Iterator[ServerUnderTest]:
-    """Yield *server* as the server under test: a base URL on the loopback interface, or an application to call.
+    """Yield the server under test for *server*: a base URL on the loopback interface, or a WSGI or ASGI application.
 
-    Raise HookError if it is something else, or if *options* do not permit writing.
+    Raise HookError if *server* is something else, or if *options* do not permit writing.
     """
-    is_url = isinstance(server, str)
     base_url, run, is_sequential = server if isinstance(server, str) else BASE_URL, run_awaitable, False
     with ExitStack() as stack:
         try:
@@ -413,7 +410,7 @@ def server_of_hook(
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="veeqo-alloc-"))
             granted = grant_permission(replace(options, base_url=base_url, allow_hosts=(urlsplit(base_url).netloc,)))
             live = stack.enter_context(open_live(granted, Path(folder, "journal.jsonl")))
-            if not is_url:
+            if not isinstance(server, str):
                 adapter = ApplicationAdapter(server)
                 stack.callback(adapter.close)
                 live.mount(adapter)
@@ -429,7 +426,7 @@ def server_of_hook(
 
 @contextmanager
 def own_fake(listener: Listener) -> Iterator[ServerUnderTest]:
-    """Run the bundled fake, with strict policy and profile, as the server under test. *listener* is called after each check."""
+    """Run the bundled fake, with strict policy and profile, as the server under test. *listener* gets all checks."""
     lines = tuple(Line(sellable, _UNITS, stock=(Stock(_WAREHOUSE, 10**6, 0),)) for sellable in _SELLABLES)
     world = World.of(*(Story(order_id=order.id, lines=lines, allocations=()) for order in _free_orders()))
     engine = Engine("strict")
@@ -441,9 +438,9 @@ def own_fake(listener: Listener) -> Iterator[ServerUnderTest]:
 
 
 def follows(*rules: str, cases: Iterable[str] = ("",)) -> pytest.MarkDecorator:
-    """Return a parametrize mark for a test with the argument *rule*, marked with the rule's basis.
+    """Parametrize a test with `rule`, one of *rules*. Each parameter has a mark with the basis of its rule.
 
-    With *cases*, the test has a second argument *case*, whose name ends the test's id.
+    With *cases*, the test has a second argument, `case`. It is the last part of the test's id.
     """
     names = list(cases)
     params = [

@@ -10,6 +10,7 @@ from pytest_veeqo_alloc.conformance.server_under_test import (
     covered,
     follows,
     response_of,
+    status_breach,
 )
 from pytest_veeqo_alloc.contract.allocations import Object, as_object, existing_allocations, objects_in
 from pytest_veeqo_alloc.contract.arithmetic import number
@@ -38,7 +39,7 @@ def test_response_follows_rule(rule: str, _veeqo_alloc_server_under_test: Server
 
 @follows("json-media-type-refused")
 def test_every_json_media_type_is_accepted(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that JSON is accepted in capitals and with a charset (RFC 8259 section 11, RFC 9110 section 8.3.1)."""
+    """Check that the JSON media type may be in capitals or have a charset (RFC 8259 section 11, RFC 9110 section 8.3.1)."""
     server = _veeqo_alloc_server_under_test
 
     def send(content_type: str) -> Interaction:
@@ -51,15 +52,14 @@ def test_every_json_media_type_is_accepted(rule: str, _veeqo_alloc_server_under_
 
 def _refused(rule: str, interaction: Interaction, *fair: int) -> Breach | None:
     response = response_of(interaction)
-    is_fair = response.is_success or response.status in fair
-    return None if is_fair else Breach(rule, None, str(response.status), location="status")
+    return None if response.is_success or response.status in fair else status_breach(rule, interaction)
 
 
 @follows("chunked-request-refused")
 def test_request_in_chunks_is_accepted_or_answered_with_411(
     rule: str, _veeqo_alloc_server_under_test: ServerUnderTest
 ) -> None:
-    """Check that a body of unknown length is read (RFC 9112 section 7.1), or refused for that reason."""
+    """Check that a chunked body, whose length is unknown, is accepted (RFC 9112 section 7.1) or answered with 411."""
     server = _veeqo_alloc_server_under_test
 
     def send() -> Interaction:
@@ -84,7 +84,7 @@ def test_names_of_headers_are_known_in_any_case(rule: str, _veeqo_alloc_server_u
 
 @follows("order-echo", "allocation-echo", "server-error")
 def test_large_ids_are_refused_or_answered_exactly(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that ids that need more than 32 bits, or more than a 32-bit float, are not cut."""
+    """Check that ids too large for a 32-bit integer or float are not truncated or rounded."""
     server = _veeqo_alloc_server_under_test
 
     def send(start: int) -> Interaction:
@@ -98,7 +98,7 @@ def test_large_ids_are_refused_or_answered_exactly(rule: str, _veeqo_alloc_serve
 
 @follows("allocation-ids-not-distinct")
 def test_allocations_have_distinct_ids(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that different allocations have different ids, and so have the line items of one of them."""
+    """Check that no two allocations have the same id, and no two line items of one allocation or order."""
     server, owners, tried = _veeqo_alloc_server_under_test, dict[int, int](), list[tuple[Interaction, Breach | None]]()
     for index, interaction in enumerate(server.documented()):
         order = as_object(read(response_of(interaction).body).value)
@@ -110,7 +110,7 @@ def test_allocations_have_distinct_ids(rule: str, _veeqo_alloc_server_under_test
 
 
 def _repeated_line(rule: str, order: Object) -> Breach | None:
-    """Return a breach of *rule* if two line items of the order, or of one of its allocations, have the same id."""
+    """Return a breach of *rule* if two line items of *order*, or of one of its allocations, have the same id."""
     owners = [("", order), *objects_in(order, "allocations", "")]
     for pointer, owner in owners:
         ids = [number(line.get("id")) for _, line in objects_in(owner, "line_items", "")]

@@ -1,4 +1,4 @@
-"""Tests of a server's responses to requests that are broken, or that the documentation does not mention.
+"""Tests of a server's responses to broken requests, and to requests about which the documentation says nothing.
 
 Each test checks one rule. A server error, for example, fails only the test of the rule `server-error`.
 """
@@ -39,7 +39,7 @@ MALFORMED: Mapping[str, tuple[bytes, ...]] = {
     "wrong-type": (b"[]", b'"allocation"', b"1", b"null"),
     "too-deep": (b'{"allocation": ' + b"[" * 10_000 + b"]" * 10_000 + b"}",),
 }
-"""Malformed bodies by the rule that they break. None has both a warehouse and a sellable, so none can be allocated."""
+"""Malformed bodies, keyed by the rule that they break. No body has both a warehouse and a sellable to allocate."""
 
 NOT_INTEGERS = ("P-447452", "1.5", "%00", "1%27%20OR%201=1")
 HUGE_IDS = (2**64 + 5, 10**28 + 1)
@@ -52,7 +52,7 @@ METHODS = ("GET", "PUT", "PATCH", "DELETE")
 
 
 def _breaking(rule: str, server: ServerUnderTest) -> Requests:
-    """Yield requests that break *rule*, and no other rule."""
+    """Yield requests that break *rule* and no other rule."""
     if rule == "order-id-not-integer":
         body = allocation_body(server.any_order())
         yield from (partial(server.try_out, order_id, body) for order_id in NOT_INTEGERS)
@@ -101,7 +101,7 @@ REFUSED: Mapping[str, Callable[[ServerUnderTest], Requests]] = {
     "method-accepted": _other_methods,
     "order-id-not-positive-accepted": _not_positive,
 }
-"""For each rule about an accepted request, the requests to refuse."""
+"""Functions that build the requests that a server must refuse, keyed by the rule that is broken if it accepts one."""
 
 
 def _huge(server: ServerUnderTest) -> Requests:
@@ -110,7 +110,7 @@ def _huge(server: ServerUnderTest) -> Requests:
 
 
 def _unspecified(server: ServerUnderTest) -> Requests:
-    """Yield requests that a server may accept or refuse, but that must not cause a server error."""
+    """Yield requests that a server may either accept or refuse. They must not cause a server error."""
     for content_type in MEDIA_TYPES:
         headers: Headers = (("Content-Type", content_type),) if content_type else ()
         yield partial(_post_broken, server, allocation_body, headers=headers)
@@ -142,7 +142,7 @@ def _large(server: ServerUnderTest) -> Iterator[Callable[[], Interaction]]:
 
 
 def _unknown(server: ServerUnderTest) -> Requests:
-    """Yield requests for an unknown warehouse, an unknown sellable, and an unknown sellable beside a known one."""
+    """Return requests for an unknown warehouse, an unknown sellable, and a known and an unknown sellable together."""
 
     def send(warehouse_id: int | None, sellables: int) -> Interaction:
         order = server.any_order()
@@ -159,14 +159,14 @@ def _unknown(server: ServerUnderTest) -> Requests:
 
 @follows("broken-request-accepted", cases=BROKEN_RULES)
 def test_broken_request_is_refused(rule: str, case: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that a request that breaks the rule *case* is not accepted. It is as severe as that rule."""
+    """Check that a request that breaks the rule *case* is not accepted. The severity is that of the rule *case*."""
     server = _veeqo_alloc_server_under_test
     server.assert_rule(rule, server.send_once(case, _breaking(case, server), risky=True), broken=True)
 
 
 @follows(*REFUSED)
 def test_request_is_refused(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that a request that a server must not carry out, such as one without an API key, is not accepted."""
+    """Check that a server does not accept a request that it must refuse, such as a request without an API key."""
     server = _veeqo_alloc_server_under_test
     server.assert_refused(rule, server.send_once(rule, REFUSED[rule](server), risky=True))
 
@@ -175,7 +175,7 @@ def test_request_is_refused(rule: str, _veeqo_alloc_server_under_test: ServerUnd
 def test_huge_order_id_is_refused_or_answered_exactly(
     rule: str, _veeqo_alloc_server_under_test: ServerUnderTest
 ) -> None:
-    """Check that an order id of more than 64 bits is not accepted as another id."""
+    """Check that an order id of more than 64 bits is refused, or that the response has exactly this id."""
     server = _veeqo_alloc_server_under_test
     huge = zip(HUGE_IDS, server.send_once(rule, _huge(server)), strict=True)
     inexact = [pair for pair in huge if as_object(read(response_of(pair[1]).body).value).get("id") != pair[0]]
@@ -184,14 +184,14 @@ def test_huge_order_id_is_refused_or_answered_exactly(
 
 @follows("allocation-echo")
 def test_unknown_id_is_refused_or_allocated(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that no sellable is left out, and no warehouse replaced, because it is unknown."""
+    """Check that an unknown sellable or warehouse is either refused or allocated, not left out or replaced."""
     server = _veeqo_alloc_server_under_test
     server.require(rule)
     server.assert_rule(rule, map(_of_last_line, server.send_once("unknown", _unknown(server))))
 
 
 def _of_last_line(interaction: Interaction) -> Interaction:
-    """Return *interaction* as if only the last line item had been requested, which must have been allocated as well."""
+    """Return a copy of *interaction* whose request has only the last line item, so that its allocation is checked."""
     request = interaction.request
     assert request is not None
     body = read(request.body).value
@@ -202,7 +202,7 @@ def _of_last_line(interaction: Interaction) -> Interaction:
 
 @follows("undocumented-status", "server-error", "error-body-shape", "error-leaks-internals")
 def test_refusal_follows_rule(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that no response to a request of this module breaks *rule*, for example as a server error."""
+    """Check that no response to a request of this module breaks *rule*. For example, a server error is not allowed."""
     server = _veeqo_alloc_server_under_test
     sent = [
         *server.send_once("unspecified", _unspecified(server)),

@@ -1,4 +1,4 @@
-"""Tests of the state that a server keeps between requests. Units are counted from the first response about an order."""
+"""Tests of the state that a server keeps between requests. Units in an order's first response are the baseline."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ from pytest_veeqo_alloc.strategies.values import LARGEST_ID
 CONCURRENT = 4
 LEVELS = ("available", "allocated", "physical")
 STEPS = ({0: 1}, {0: 1}, {1: 1}, {0: 2}, {0: 1, 1: 2})
-"""Allocations to an order: the quantity of each sellable, by its index."""
+"""Successive allocations to an order. Each maps the index of a sellable in the order to a quantity."""
 BROKEN_LINES: tuple[dict[str, Any], ...] = ({"quantity": "one"}, {"quantity": -1}, {}, {"sellable_id": LARGEST_ID})
-"""Changes to a line item with which it cannot be allocated. A sellable that is replaced is unknown."""
+"""Changes that make a line item impossible to allocate. `{}` leaves out the quantity; `LARGEST_ID` is unknown."""
 
 
 class _Order:
-    """An order of the server under test, to which a test allocates. `shown` has what the latest response showed."""
+    """An order to which a test allocates. `shown` maps a sellable id to the allocated units in the latest response."""
 
     def __init__(self, server: ServerUnderTest, order: PoolOrder) -> None:
         self.server, self.order = server, order
         self.shown: dict[int, int] = {}
 
     def allocate(self) -> tuple[Interaction, int | None, int | None]:
-        """Allocate a unit. Return the interaction, and the units shown before and after (None: unknown)."""
+        """Allocate 1 unit. Return the interaction, and the allocated units before and after it (None: unknown)."""
         sellable = next(iter(self.order.sellables))
         interaction, ((before, after),) = self.allocate_lines({sellable: 1})
         return interaction, before, after
 
     def allocate_lines(self, units: dict[int, int]) -> tuple[Interaction, list[tuple[int | None, int | None]]]:
-        """Allocate *units* by sellable id. Return the interaction, and the units of each, shown before and after."""
+        """Allocate *units*, keyed by sellable id. Return the interaction, and each sellable's units before and after."""
         body = allocation_body(self.order)
         lines = [{"sellable_id": sellable, "quantity": quantity} for sellable, quantity in units.items()]
         body["allocation"]["line_items_attributes"] = lines
@@ -63,7 +63,7 @@ class _Order:
 
 
 def _orders(server: ServerUnderTest, count: int, *sizes: tuple[int, int]) -> list[_Order]:
-    """Return up to *count* orders with so many sellables of so many free units, of the first of *sizes* that exists."""
+    """Return at most *count* orders of the first available size. *sizes* has pairs: sellables, free units of each."""
     for lines, units in sizes:
         orders: list[_Order] = []
         try:
@@ -78,7 +78,7 @@ def _orders(server: ServerUnderTest, count: int, *sizes: tuple[int, int]) -> lis
 
 
 def shown_units(interaction: Interaction, sellable: int) -> int | None:
-    """Return the allocated units of *sellable* that the response shows, or None unless it is a 2xx with readable units."""
+    """Return the allocated units of *sellable* in the response, or None unless it is a 2xx with readable units."""
     response = response_of(interaction)
     units = allocated_units(response.body) if response.is_success else None
     return None if units is None else int(units.get(sellable, 0))
@@ -86,7 +86,7 @@ def shown_units(interaction: Interaction, sellable: int) -> int | None:
 
 @follows("allocations-not-accumulated")
 def test_allocations_add_up(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that each response shows the units that were allocated before as well, with several orders in turn."""
+    """Check that each response also shows the units allocated earlier. Allocate to several orders alternately."""
     _veeqo_alloc_server_under_test.require("allocation-quantity")
     orders = _orders(_veeqo_alloc_server_under_test, 2, (2, 5), (1, 4), (1, 2))
     tried: list[tuple[Interaction, Breach | None]] = []
@@ -105,12 +105,12 @@ def test_allocations_add_up(rule: str, _veeqo_alloc_server_under_test: ServerUnd
 
 
 def _left(order: _Order, index: int) -> float:
-    """Return how many units of a sellable may still be allocated to *order*."""
+    """Return how many units of the sellable at *index* may still be allocated to *order*."""
     return list(order.server.free_units(order.order).values())[index]
 
 
 def _not_added(rule: str, before: int | None, after: int, quantity: int, *, is_used_up: bool) -> Breach | None:
-    """Return a breach unless *after* is *before* plus *quantity*, or plus fewer units because the stock is used up."""
+    """Return a breach of *rule* unless *after* is *before* plus *quantity*. If *is_used_up*, fewer units are enough."""
     known = after - quantity if before is None else before
     least = 1 if is_used_up else quantity
     if known >= 0 and known + least <= after <= known + quantity:
@@ -120,7 +120,7 @@ def _not_added(rule: str, before: int | None, after: int, quantity: int, *, is_u
 
 
 def _level_of(interaction: Interaction, order: PoolOrder, sellable: int) -> dict[str, float] | None:
-    """Return the stock levels of *sellable* in the warehouse of *order*, or None unless the response shows them."""
+    """Return the stock levels of *sellable* in the warehouse of *order*, or None if the response does not show all."""
     body = as_object(read(response_of(interaction).body).value)
     for pointer, allocation in objects_in(body, "allocations", ""):
         for _, line in objects_in(allocation, "line_items", pointer):
@@ -134,7 +134,7 @@ def _level_of(interaction: Interaction, order: PoolOrder, sellable: int) -> dict
 
 @follows("stock-not-updated")
 def test_stock_follows_allocations(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that the stock that two responses in a row show differs by the units allocated by the second."""
+    """Check that the stock in each response is that of the previous response without the newly allocated units."""
     server = _veeqo_alloc_server_under_test
     (order,) = _orders(server, 1, (1, 4), (1, 2))
     sellable = next(iter(order.order.sellables))
@@ -157,7 +157,7 @@ def test_stock_follows_allocations(rule: str, _veeqo_alloc_server_under_test: Se
 
 
 def _stock_breach(rule: str, before: dict[str, float], after: dict[str, float]) -> Breach | None:
-    """Return a breach of *rule* unless the stock levels *after* are those *before* without 1 unit."""
+    """Return a breach of *rule* unless *after* has 1 more allocated unit and a matching available level."""
     change = {name: after[name] - before[name] for name in after}
     if change["allocated"] == 1 and change["available"] == change["physical"] - 1:
         return None
@@ -166,7 +166,7 @@ def _stock_breach(rule: str, before: dict[str, float], after: dict[str, float]) 
 
 
 def _race(server: ServerUnderTest) -> Requests:
-    """Allocate a unit, then several at the same time, then one more. Yield functions that return the interactions."""
+    """Allocate 1 unit, then several units simultaneously, then 1 unit. Yield functions that return the interactions."""
     (order,) = _orders(server, 1, (1, CONCURRENT + 2), (1, 4))
     count = int(min(CONCURRENT, _left(order, 0) - 2))
     interactions = [order.allocate()[0]]
@@ -182,11 +182,11 @@ def _same(interaction: Interaction) -> Interaction:
 
 @follows("race-lost-update", "server-error")
 def test_simultaneous_allocations_are_all_kept(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that the order shows one more unit for each allocation of one unit that succeeded while others were made."""
+    """Check that no successful allocation is lost when several clients allocate 1 unit each at the same time."""
     server = _veeqo_alloc_server_under_test
     if server.is_sequential:
         raise UncoveredError(
-            "a WSGI application in this process gets one request after the other: return the URL of a server"
+            "a WSGI application in this process handles one request at a time: return the URL of a server"
         )
     server.require("allocation-quantity")
     first, *raced, last = server.send_once("race", _race(server))
@@ -208,7 +208,7 @@ def test_simultaneous_allocations_are_all_kept(rule: str, _veeqo_alloc_server_un
 
 @follows("refusal-partly-applied")
 def test_refused_request_changes_nothing(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that a refused request allocates and reserves nothing, by posting a valid one before and after it."""
+    """Check that a refused request allocates and reserves nothing. Compare valid allocations before and after it."""
     server = _veeqo_alloc_server_under_test
     server.require("allocation-quantity")
     (order,) = _orders(server, 1, (2, 7), (1, 7), (1, 4))
@@ -231,7 +231,7 @@ def test_refused_request_changes_nothing(rule: str, _veeqo_alloc_server_under_te
 
 
 def _taken(before: Interaction, after: Interaction, order: PoolOrder) -> float:
-    """Return how much more allocated stock of the first sellable *after* shows than *before*, or 0 if that is unknown."""
+    """Return by how many units *after* shows more allocated stock of the first sellable than *before* (0: unknown)."""
     sellable = next(iter(order.sellables))
     levels = [_level_of(interaction, order, sellable) for interaction in (before, after)]
     shown = [level["allocated"] for level in levels if level is not None]
@@ -239,7 +239,7 @@ def _taken(before: Interaction, after: Interaction, order: PoolOrder) -> float:
 
 
 def _send_with_broken_line(server: ServerUnderTest, order: PoolOrder, change: dict[str, Any]) -> Interaction | None:
-    """Send a valid line item, and one with *change* after it. Return None if that may not be sent."""
+    """Send a valid line item, then a line item with *change*, in one request. Return None if it may not be sent."""
     meant = allocation_body(order)
     *_, last = order.sellables
     broken = {"sellable_id": last, **change}
