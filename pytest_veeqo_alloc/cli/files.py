@@ -71,7 +71,7 @@ def check_paths(paths: list[str], engine: Engine, options: FileCheckOptions) -> 
 
 
 def _is_relevant(error: UnreadableFileError, data: bytes) -> bool:
-    """Return whether an unreadable file with the content *data* may contain the documented call. If so, it is an error."""
+    """Return whether *data*, the content of an unreadable file, may contain the documented call. If so, report it."""
     words = _CALL if isinstance(error, ForeignFormatError) else _OURS
     return error.is_relevant or any(word in data for word in words)
 

@@ -1,7 +1,7 @@
-"""Equations between the values of an order. Each is skipped if a value is absent, of the wrong type or too large.
+"""Checks of equations between values of an order. A value that is absent, invalid or too large breaks no equation.
 
-The values are attributes of the contents that `content.py` makes. A number that is skipped is NaN, which is neither above nor
-below any other number.
+The checks read contents from `content.py`. There, an unusable number is NaN, which is neither above nor below any
+number.
 """
 
 from __future__ import annotations

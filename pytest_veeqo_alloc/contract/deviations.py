@@ -110,7 +110,7 @@ class DeviationIndex:
             self._by_place.setdefault(_key(deviation), []).append(deviation)
 
     def find(self, finding: Finding) -> Deviation | None:
-        """Return the deviation that matches *finding*, preferably one that has not expired, or None."""
+        """Return a deviation that matches *finding*, or None. Prefer a deviation that has not expired."""
         if not self._by_place:
             return None
         matching = (deviation for deviation in self._by_place.get(_key(finding), ()) if deviation.matches(finding))

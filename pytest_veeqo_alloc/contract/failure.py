@@ -55,7 +55,7 @@ def _error_lines(errors: tuple[Finding, ...], room: int, both_sides: bool) -> li
 
 
 def _groups(errors: Iterable[Finding]) -> list[list[Finding]]:
-    """Return groups of errors that differ only in their place. Rules with few errors come first."""
+    """Group errors that differ only in their place. Return the groups, first those of rules with few errors."""
     by_rule: dict[tuple[str, str], dict[tuple[str, ...], list[Finding]]] = {}
     for error in errors:
         groups = by_rule.setdefault((error.side, error.rule), {})
@@ -91,7 +91,7 @@ def _place(finding: Finding, both_sides: bool) -> str:
 
 
 class ContractViolation(AssertionError):  # noqa: N818  # a promised name, and the term of contract testing
-    """The error for an interaction that breaks the contract. The message may omit some of the `findings`."""
+    """Raised for an interaction that breaks the contract. `findings` has all findings; the message may omit some."""
 
     def __init__(self, findings: Findings, hint: str = "") -> None:
         super().__init__(render(findings, hint))

@@ -21,9 +21,10 @@ _AMOUNTS = frozenset({"price", "cost_price", "price_per_unit", "delivery_cost"})
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A documented member. `type` is None if no type is documented. `shape` describes the objects in the value.
+    """A documented member. `type` is None if no type is documented.
 
-    Nothing is wrong with a value of exactly the `sufficient_type`, except inside it.
+    `shape` describes the value if it is an object, or its items if they are objects. A value of the `sufficient_type`
+    breaks no rule itself; values inside it may.
     """
 
     name: str
@@ -40,10 +41,10 @@ class Field:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """An object type of the schema, with its documented members (`fields`) by name.
+    """An object type of a schema. `fields` maps the names of its documented members to fields.
 
-    `children` has a row for each member with objects: its name, whether its value is an array, and the shape of the
-    objects. A `rule` that is not None reports missing, null and wrongly typed members.
+    `children` has a tuple for each member that contains objects: the name, whether the value is an array, and the shape
+    of the objects. A missing, null or wrongly typed member breaks `rule`, unless `rule` is None.
     """
 
     name: str
@@ -53,7 +54,7 @@ class Shape:
 
 
 def compile_schema(schema: Schema, *, root: str) -> Shape:
-    """Compile *schema* to a shape named *root*. Raise ValueError for unsupported keywords and non-object types."""
+    """Compile *schema* to a shape named *root*. Raise ValueError for an unsupported keyword or type."""
 
     @functools.cache
     def referenced(reference: str) -> Shape:

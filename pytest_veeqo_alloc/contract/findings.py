@@ -12,7 +12,7 @@ from pytest_veeqo_alloc.core.text import NOTHING
 
 
 class Breach(NamedTuple):
-    """A rule that is broken at a place. A `wanted` or `remedy` that is not empty replaces the text of the rule."""
+    """A violation of a rule at one place. An empty `wanted` or `remedy` stands for the text of the rule."""
 
     rule: str
     pointer: str | None
@@ -95,7 +95,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A finding that a deviation accepts, and the reason of the deviation."""
+    """A finding that a deviation accepts, with the reason from the deviation."""
 
     finding: Finding
     reason: str
@@ -118,7 +118,7 @@ class Findings(Sequence[Finding]):
         return replace(self, _all=tuple(findings), accepted=tuple(accepted))
 
     def where(self, keep: Callable[[Finding], bool]) -> Findings:
-        """Return a copy with the findings, and the accepted findings, for which *keep* returns true."""
+        """Return a copy that contains only the findings and accepted findings for which *keep* returns true."""
         return self.with_findings(filter(keep, self), (entry for entry in self.accepted if keep(entry.finding)))
 
     @property

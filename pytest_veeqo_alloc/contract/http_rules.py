@@ -18,7 +18,7 @@ from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number, saf
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """The documented call. `path` is a template such as `/path/{parameter}`. `pattern` matches the end of a URL path."""
+    """The documented operation. `path` is a template such as `/path/{parameter}`; `pattern` matches URL paths."""
 
     method: str
     path: str
@@ -119,7 +119,7 @@ def unknown_call(request: Request) -> Breach:
 def key_breaches(
     request: Request, operation: Operation, *, headers_filtered: bool, known_keys: Sequence[str]
 ) -> list[Breach]:
-    """Return the breaches about API keys and query parameters. With *headers_filtered*, the key may be missing."""
+    """Return the breaches about API keys and query parameters. With *headers_filtered*, allow a missing API key."""
     sent = keys_of(request, operation)
     keys = list(dict.fromkeys([*sent, *known_keys]))
     breaches = []
@@ -167,7 +167,7 @@ def is_credential(name: str) -> bool:
 
 
 def _query(query: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the name of each parameter with its decoded text, first with `+` as a space, then with `+` as a plus."""
+    """Yield each parameter's name, then its name and value, each decoded with `+` as a space and with `+` as a plus."""
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
         if pair:
@@ -179,7 +179,7 @@ def _show_key(texts: Iterable[str], keys: Iterable[str]) -> bool:
 
 
 def media_type_breach(message: Request | Response, rule: str) -> list[Breach]:
-    """Return a breach of *rule* if the content type of *message* is not JSON, otherwise an empty list."""
+    """Return a list with a breach of *rule* if the content type of *message* is not JSON, otherwise an empty list."""
     value = message.header("content-type")
     if is_json_type(value or ""):
         return []
@@ -187,7 +187,7 @@ def media_type_breach(message: Request | Response, rule: str) -> list[Breach]:
 
 
 def explaining_media_type_breach(message: Request | Response, rule: str) -> list[Breach]:
-    """Return a breach of *rule* if the content type of *message* explains why the body is not JSON."""
+    """Return a list with a breach of *rule* if *message* declares a type other than JSON, otherwise an empty list."""
     name = (message.header("content-type") or "").partition(";")[0].strip().lower()
     got = f"{_MEDIA_TYPES.get(name, 'another media type')}, not JSON"
     remedy = _SEND_JSON if rule.startswith("request") else "answer with a JSON body, declared as application/json"
@@ -265,7 +265,7 @@ def location_breaches(response: Response, operation: Operation, order_id: float 
 
 
 Ending = Literal["answered", "unanswered", "pending", "elsewhere"]
-"""What happened to a request: answered completely, not answered completely, not known yet, or sent to another host."""
+"""Outcome of a request: complete response, incomplete response, not known yet, or sent to another host."""
 
 SEQUENCE_RULES = ("repeated-post", "key-sent-elsewhere")
 Seen = tuple[Interaction, Ending]

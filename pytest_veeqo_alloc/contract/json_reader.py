@@ -28,7 +28,7 @@ _NOT_JSON = (
     (re.compile(r"HTTP/[0-9.]+ [0-9]{3}|[A-Z]+ \S+ HTTP/[0-9]"), "an HTTP message", "leave out the headers"),
     (re.compile(r"\s*[{[]\s*'"), "a Python literal", "encode the value with json.dumps()"),
 )
-"""What a text that is not JSON looks like, its name, and a remedy, unless it is that of the rule."""
+"""For each format that is sent in place of JSON: pattern, name, and remedy (empty: the remedy of the rule)."""
 _NOT_TEXT = ((b"\x1f\x8b", "gzip data"), (codecs.BOM_UTF16_LE, "UTF-16 text"), (codecs.BOM_UTF16_BE, "UTF-16 text"))
 
 
@@ -36,7 +36,7 @@ _NOT_TEXT = ((b"\x1f\x8b", "gzip data"), (codecs.BOM_UTF16_LE, "UTF-16 text"), (
 class Reading:
     """A parsed body and its breaches. If the body is not `readable`, `value` is None.
 
-    If `is_plain`, all values in it have the types that Python's parser returns, and not others such as subclasses.
+    If `is_plain`, all values in it have exactly the types that `json.loads` returns. Otherwise, some are subclasses.
     """
 
     value: Any
@@ -64,7 +64,7 @@ def read(body: bytes | None) -> Reading:
 
 
 def read_content(message: Request | Response) -> Reading:
-    """Parse the body of *message* as strict JSON, after decompression as its Content-Encoding says."""
+    """Decompress the body of *message* according to its Content-Encoding, and parse it as strict JSON."""
     if not message.is_body_known:
         return Reading(None, readable=False)
     try:
@@ -74,7 +74,7 @@ def read_content(message: Request | Response) -> Reading:
 
 
 def from_parsed(value: Any, before: Iterable[Breach] = ()) -> Reading:
-    """Return a `Reading` of *value*. Its first breaches are *before*. Raise TypeError if a name is not a string."""
+    """Return a `Reading` of *value*, parsed JSON. Add *before* to its breaches. Raise TypeError for invalid names."""
     if nests_deeper(value, MAX_DEPTH):
         return _unreadable(TOO_DEEP, before)
     breaches, scalars = list(before), set[type]()
@@ -162,7 +162,7 @@ _SCALARS = {str, int, float, bool, type(None)}
 
 
 def _plain(value: Any, pointer: str, add: Callable[[Breach], None], add_type: Callable[[type], None]) -> Any:
-    """Convert *value* to plain dicts, lists and numbers. Add a breach for each defect, and the types of scalars."""
+    """Convert *value* to plain dicts, lists and numbers. Call *add* with each defect, *add_type* with scalar types."""
     if isinstance(value, Decimal):
         value = float(value) if value.is_finite() else math.nan
     if isinstance(value, float) and not math.isfinite(value):

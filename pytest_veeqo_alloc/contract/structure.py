@@ -19,10 +19,9 @@ _JSON_TYPES: dict[type, JsonType] = {
 
 
 class Walked(NamedTuple):
-    """The structural breaches in a body, and its content with the documented members as attributes.
+    """The structural breaches in a body, and its content, as described in `content.py`.
 
-    `content` is the order, or the allocation in a request. In it, a member that is absent or has the wrong type is NaN
-    for a number, an object of such members for an object, and otherwise None.
+    `content` is that of the order (response) or of the allocation (request).
     """
 
     breaches: list[Breach]
@@ -32,7 +31,7 @@ class Walked(NamedTuple):
 
 
 def walk_response(value: Any, order: Shape, *, is_plain: bool) -> Walked:
-    """Walk *value*, a response body. *order* is the documented order. If *is_plain*, all its types are those of JSON."""
+    """Check *value*, a response body, by the schema *order*. If *is_plain*, its types are those of a JSON parser."""
     walk = _Walk(is_plain)
     if not isinstance(value, dict) or any(name in value for name in order.fields if name != "status"):
         content, counts = walk.body(value, order)
@@ -42,7 +41,7 @@ def walk_response(value: Any, order: Shape, *, is_plain: bool) -> Walked:
 
 
 def walk_request(value: Any, root: Shape, *, is_plain: bool) -> Walked:
-    """Walk *value*, a request body. *root* is the documented body. If *is_plain*, all its types are those of JSON."""
+    """Check *value*, a request body, by the schema *root*. If *is_plain*, its types are those of a JSON parser."""
     walk = _Walk(is_plain)
     ((wrapper, _, allocation),) = root.children
     misplaced = [name for name in allocation.fields if name in value] if isinstance(value, dict) else []
@@ -56,7 +55,7 @@ def walk_request(value: Any, root: Shape, *, is_plain: bool) -> Walked:
 
 
 def wrapped_allocation(value: Any) -> tuple[Any, str]:
-    """Return the allocation in a request body, and its pointer. The body may lack the wrapper object."""
+    """Return the allocation in *value*, a request body, and its pointer: empty if the wrapper object is missing."""
     if not isinstance(value, dict):
         return None, ""
     return (value["allocation"], "/allocation") if "allocation" in value else (value, "")
@@ -72,7 +71,7 @@ def has_allocation(value: Any) -> bool:
 
 
 def json_type(value: Any) -> JsonType | None:
-    """Return the JSON type of *value* or of its base class. Return None for null and for types that JSON lacks."""
+    """Return the JSON type of *value* by its class or base class. Return None for null and types unknown in JSON."""
     exact = _JSON_TYPES.get(type(value))
     return exact or next((_JSON_TYPES[base] for base in type(value).__mro__ if base in _JSON_TYPES), None)
 
