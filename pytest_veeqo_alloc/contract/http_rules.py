@@ -292,7 +292,7 @@ def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable
             content = reading.value if reading.readable else request.body
             for post in [post for post in posts if post[0] == content]:
                 posts.remove(post)
-                got = f"request {number}, which repeats request {post[1]} after {post[2]}"
+                got = f"request {number} repeats request {post[1]} after {post[2]}"
                 yield Breach("repeated-post", None, got, location="method")
             if reason := _uncertainty(interaction.response, ending):
                 posts.append((content, number, reason))

@@ -43,7 +43,7 @@ def test_post_repeated_after_an_unknown_outcome_is_found(first: Seen) -> None:
 def test_finding_names_the_repeated_request_and_the_reason() -> None:
     (finding,) = Engine().evaluate_sequence([post(order_id=8), post(response=FAILED), post()])
     assert (finding.location, finding.pointer, finding.severity) == ("method", None, "error")
-    assert finding.got == "request 3, which repeats request 2 after a 500 response"
+    assert finding.got == "request 3 repeats request 2 after a 500 response"
 
 
 def test_equal_json_is_the_same_post() -> None:

@@ -332,7 +332,7 @@ def test_post_repeated_after_a_slow_response_is_found() -> None:
         assert post(fake).status_code == 201
         fake.settle()
         (finding,) = fake.findings.errors
-        assert finding.got == "request 2, which repeats request 1 after an incomplete response"
+        assert finding.got == "request 2 repeats request 1 after an incomplete response"
 
 
 def test_client_that_reads_the_order_after_a_failure_may_post_again(fake: Fake) -> None:
@@ -541,7 +541,7 @@ def test_same_post_to_two_worlds_is_no_repetition(fake: Fake) -> None:
     assert post_with(fake, keys[1]) == 201
     fake.expect_finding("repeated-post")
     (finding,) = fake.findings
-    assert finding.got == "request 3, which repeats request 2 after a 500 response"
+    assert finding.got == "request 3 repeats request 2 after a 500 response"
 
 
 def test_new_key_is_kept_out_of_urls_and_forgotten_by_a_reset(fake: Fake) -> None:
