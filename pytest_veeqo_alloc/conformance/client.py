@@ -49,7 +49,7 @@ _MARGIN = 1.0
 
 
 def load_client(name: str, folder: str) -> MakeClient:
-    """Import the factory *name* (`module:callable`) with *folder* on the import path. Raise UnusableError on failure."""
+    """Import factory *name* (`module:callable`) with *folder* on the import path. Raise UnusableError if it fails."""
     module, _, attribute = name.partition(":")
     if not module or not attribute:
         raise UnusableError(

@@ -94,7 +94,7 @@ class ServerUnderTest:
         self._checked: dict[tuple[int, bool], tuple[Interaction, Findings]] = {}
 
     def take(self, lines: int = 1, units: int = 1) -> PoolOrder:
-        """Take an unused order with *lines* or more sellables of *units* units. Raise UncoveredError if there is none."""
+        """Take an order with at least *lines* sellables of *units* units. Raise UncoveredError if none is left."""
         for order in list(self._unused):
             fitting = {sellable: free for sellable, free in order.sellables.items() if free >= units}
             if len(fitting) >= lines:
@@ -213,7 +213,7 @@ class ServerUnderTest:
     ) -> Interaction:
         """Send an allocation request. Return the interaction, whatever the response's status.
 
-        *meant* is the valid body that a broken *payload* derives from. Its units are refunded after a 4xx without allocation.
+        *meant* is the valid body that a broken *payload* derives from. Its units are refunded if a 4xx allocates nothing.
         """
         return self._send(lambda: self._live.post(order_id, payload, headers=headers, key=key, meant=meant))
 

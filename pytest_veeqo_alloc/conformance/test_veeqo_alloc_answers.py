@@ -39,7 +39,7 @@ def test_response_follows_rule(rule: str, _veeqo_alloc_server_under_test: Server
 
 @follows("json-media-type-refused")
 def test_every_json_media_type_is_accepted(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that the JSON media type may be in capitals or have a charset (RFC 8259 section 11, RFC 9110 section 8.3.1)."""
+    """Check that the JSON media type may have capitals or a charset (RFC 8259 section 11, RFC 9110 section 8.3.1)."""
     server = _veeqo_alloc_server_under_test
 
     def send(content_type: str) -> Interaction:

@@ -52,7 +52,7 @@ class _Order:
         return interaction, before, after
 
     def allocate_lines(self, units: dict[int, int]) -> tuple[Interaction, list[tuple[int | None, int | None]]]:
-        """Allocate *units*, keyed by sellable id. Return the interaction, and each sellable's units before and after."""
+        """Allocate *units*, keyed by sellable id. Return the interaction, and the units of each before and after."""
         body = allocation_body(self.order)
         lines = [{"sellable_id": sellable, "quantity": quantity} for sellable, quantity in units.items()]
         body["allocation"]["line_items_attributes"] = lines

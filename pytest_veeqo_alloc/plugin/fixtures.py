@@ -88,7 +88,7 @@ class Target:
         return self._live.permission.base_url
 
     def post(self, order_id: int, payload: Any) -> Interaction:
-        """Send an allocation (JSON value or bytes). Return the interaction. Raise LiveError if it is forbidden or fails."""
+        """Send an allocation (JSON or bytes). Return the interaction. Raise LiveError if it is forbidden or fails."""
         __tracebackhide__ = True
         return self._live.post(order_id, payload)
 

@@ -71,7 +71,7 @@ def record_warnings(item: pytest.Item, findings: Findings) -> None:
 
 
 def record_suite_test(item: pytest.Item, findings: Findings, command: str = "") -> None:
-    """Record one text for all warnings of a conformance test, and the shell *command* that repeats a failing request."""
+    """Record a text for the warnings of a conformance test, and the shell *command* that repeats its failing request."""
     if warnings := findings.warnings:
         more = f", and {len(warnings) - 1} more" if len(warnings) > 1 else ""
         text = f"{item.name}: at {warnings[0].side} {warnings[0].place}: {warnings[0].message}{more}"

@@ -77,7 +77,7 @@ def is_option_set(config: pytest.Config, name: str) -> bool:
 
 
 def _ini_value(config: pytest.Config, name: str) -> Any:
-    """Return the value of the option's ini key. Convert a TOML number to text, since other ini files contain only text."""
+    """Return the value of the ini key. Convert a TOML number to text, since other ini files have only text."""
     try:
         return config.getini(key_of(name))
     except (TypeError, pytest.UsageError) as error:  # pytest 9 wants a string in its own table of a TOML file

@@ -22,7 +22,7 @@ _LISTENER: pytest.StashKey[CheckListener] = pytest.StashKey()
 
 
 def contract_of(config: pytest.Config) -> Contract:
-    """Return the contract with the options' settings. Build it once in a run. Raise ValueError for an invalid option."""
+    """Return the contract of the options. Build it once in a run. Raise ValueError for an invalid option."""
     if _CONTRACT not in config.stash:
         from pytest_veeqo_alloc import Contract  # the core, which most runs never load
         from pytest_veeqo_alloc.contract.rules import parse_overrides
@@ -119,7 +119,7 @@ class CheckListener:
         return any(observer.owns(interaction) for observer in observers if hasattr(observer, "owns"))
 
     def finish(self, item: pytest.Item) -> BaseException | None:
-        """Return the exception that fails *item*, or None if there is no error. Record the number of checked interactions."""
+        """Return the exception that fails *item*, or None if there is no error. Record the number of interactions."""
         # The observers come first: collecting their findings checks the exchanges that were only recorded until now.
         observers = [*self._observers, *(cassettes.take_news() for cassettes in self._run_cassettes)]
         failure = None if self._engine is None else observer_failure(item, self._engine, observers)
