@@ -111,12 +111,14 @@ def test_links_to_files_are_not_broken(path: Path) -> None:
     assert [link for link in files if not (path.parent / link).exists()] == []
 
 
-def run_readme(pytester: pytest.Pytester, server_url: str, word: str, *, apart: bool = False) -> pytest.RunResult:
+def run_readme(
+    pytester: pytest.Pytester, server_url: str, word: str, *options: str, apart: bool = False
+) -> pytest.RunResult:
     run = pytester.runpytest_subprocess if apart else pytester.runpytest_inprocess
     tests = [block for block in blocks("python") if "def test_" in block and word in block]
     pytester.makeconftest(f"import pytest\n\n@pytest.fixture\ndef shop_url():\n    return {server_url!r}\n")
     pytester.makepyfile(**{f"test_{number}": block for number, block in enumerate(tests)})
-    return run("-W", "error", "-p", "no:randomly")
+    return run("-W", "error", "-p", "no:randomly", *options)
 
 
 def test_readme_tests_pass(pytester: pytest.Pytester, server_url: str) -> None:
@@ -182,8 +184,8 @@ def test_unmatched_request_is_as_shown(tmp_path: Path) -> None:
 
 @pytest.mark.with_plugins("hypothesispytest")
 def test_property_test_fails_as_shown(pytester: pytest.Pytester, server_url: str) -> None:
-    result = run_readme(pytester, server_url, "class Recorder", apart=True)  # without our Hypothesis profile
-    result.assert_outcomes(failed=1)
+    result = run_readme(pytester, server_url, "class Recorder", "--hypothesis-seed=1", apart=True)
+    result.assert_outcomes(failed=1)  # apart, so without our Hypothesis profile
     (shown,) = (block for block in blocks("text") if "Failing test case" in block)
     failure, case = shown.splitlines()[:7], shown.splitlines()[7:]
     result.stdout.fnmatch_lines([line.replace("[", "[[]").rstrip() + "*" for line in failure], consecutive=True)

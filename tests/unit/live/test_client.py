@@ -7,6 +7,7 @@ import datetime
 import json
 import os
 import re
+import socket
 from dataclasses import replace
 from email.utils import format_datetime
 from pathlib import Path
@@ -182,10 +183,11 @@ def test_write_that_times_out_is_unknown(server: Staging, tmp_path: Path) -> Non
 
 
 def test_refused_connection_is_not_unknown(tmp_path: Path) -> None:
-    with staging() as gone:
-        url = gone.url
-    with live_at(url, tmp_path) as live, pytest.raises(SendError, match=r"got no response: connection refused$"):
-        live.post(7, pool_request())
+    with socket.socket() as closed:  # bound, so that nothing else takes the port
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        with live_at(url, tmp_path) as live, pytest.raises(SendError, match=r"got no response: connection refused$"):
+            live.post(7, pool_request())
 
 
 @pytest.fixture(scope="module")

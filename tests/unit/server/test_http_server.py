@@ -19,7 +19,7 @@ from support.bodies import BODY, allocation_request
 from support.clients import NO_CERTIFICATES
 from support.fake import PATH, headers, raw_post, status_of, talk
 
-from pytest_veeqo_alloc import ServerSettings, serve_fake
+from pytest_veeqo_alloc import ServerSettings
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.server import http_server
 from pytest_veeqo_alloc.server.fake import API_KEY, Fake
@@ -419,18 +419,17 @@ def test_ipv6_address_is_bracketed_in_the_url() -> None:
 
 def test_closing_leaves_no_thread_and_no_socket() -> None:
     before = set(threading.enumerate())
-    with serve_fake() as fake:
+    fake = Fake(Engine())
+    with running(fake) as server:
         fake.inject_fault("slow-body")
-        host, port = str(urlsplit(fake.url).hostname), int(urlsplit(fake.url).port or 0)
-        idle, slow = (socket.create_connection((host, port), timeout=10) for _ in range(2))
+        idle, slow = (socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(2))
         slow.sendall(raw_post(fake))
         assert slow.recv(20).startswith(b"HTTP/1.1 201")
     assert set(threading.enumerate()) == before
     assert idle.recv(1) == b""
     idle.close()
     slow.close()
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((host, port), timeout=1)
+    assert server.socket.fileno() == -1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
