@@ -250,7 +250,7 @@ def _is_go_vcr(entries: Any) -> bool:
 
 
 def foreign_format(document: Any) -> str:
-    """Return the name of the unsupported format of *document*, or an empty string if it has no such format."""
+    """Return the name of *document*'s format if it is known but unsupported, otherwise an empty string."""
     tests = _OBJECTS
     if isinstance(document, list) and document:
         document, tests = document[0], _ITEMS

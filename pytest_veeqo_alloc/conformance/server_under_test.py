@@ -176,7 +176,7 @@ class ServerUnderTest:
         self.send_if_covered("first", [self._allocate_first])
 
     def documented(self) -> list[Interaction]:
-        """Send documented allocations once in the run, each to a different order. Return the interactions."""
+        """Return documented allocations, each to a different order. The first call in a run sends them."""
         more = [partial(self._allocate, *size) for size in _SIZES]
         more += [partial(self._allocate_generated, count) for count in range(1, _PAYLOADS + 1)]
         return [*self.send_once("first", [self._allocate_first]), *self.send_if_covered("documented", more)]
@@ -213,7 +213,7 @@ class ServerUnderTest:
     ) -> Interaction:
         """Send an allocation request. Return the interaction, whatever the response's status.
 
-        *meant* is the valid body that a broken *payload* derives from. Its units are refunded if a 4xx allocates nothing.
+        *meant* is the valid body from which a broken *payload* was made. Its units may be used again after a 4xx.
         """
         return self._send(lambda: self._live.post(order_id, payload, headers=headers, key=key, meant=meant))
 
@@ -380,7 +380,9 @@ def arrange_order(order: PoolOrder, arrange: Arrange, run: Callable[[Any], Any] 
         raise HookError(f"order {order.id} was not arranged: the hook raised {raised_at(error)}") from None
     made = returned.get("id") if isinstance(returned, Mapping) else getattr(returned, "id", None)
     if made not in (None, order.id):
-        raise HookError(f"order {order.id} was not arranged: another order was returned; create it with the id given")
+        raise HookError(
+            f"order {order.id} was not arranged: another order was returned; create the order with the id that is passed"
+        )
 
 
 def arrange_at(url: str, order: dict[str, Any]) -> object:

@@ -110,7 +110,7 @@ def test_client_accepts_response(rule: str, case: str, _veeqo_alloc_client_under
 
 
 def _plain_call(client: ClientUnderTest, *, is_success_required: bool = True) -> Call:
-    """Return a call without faults. Raise UncoveredError if the fake refused it, or if it failed but must succeed."""
+    """Call the client without a fault. Raise UncoveredError if the fake refused the request, or if it had to succeed and failed."""
     plain, *_ = client.payload_calls()
     if plain.is_refused:
         raise UncoveredError("the fake refused the client's request, so there was no documented response")

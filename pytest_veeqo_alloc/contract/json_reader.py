@@ -74,7 +74,7 @@ def read_content(message: Request | Response) -> Reading:
 
 
 def from_parsed(value: Any, before: Iterable[Breach] = ()) -> Reading:
-    """Return a `Reading` of *value*, parsed JSON. Add *before* to its breaches. Raise TypeError for invalid names."""
+    """Return a `Reading` of the parsed JSON *value* with the breaches *before* and its own. Raise TypeError for invalid names."""
     if nests_deeper(value, MAX_DEPTH):
         return _unreadable(TOO_DEEP, before)
     breaches, scalars = list(before), set[type]()

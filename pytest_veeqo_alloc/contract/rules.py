@@ -257,7 +257,7 @@ _SUITE_ROWS: tuple[_Row, ...] = (
      "an accepted allocation to an order id of 0 or less", "a 4xx status, such as 404",
      "answer with 404 if there is no such order", _PARAMETERS),
     ("trailing-data-accepted", "response", "rfc", "wee", "an accepted body with text after its JSON value",
-     "a 4xx status, such as 400", "parse the whole body, and answer with 400 if text is left", _GRAMMAR),
+     "a 4xx status, such as 400", "answer with 400 if anything follows the JSON value in the body", _GRAMMAR),
     ("allocation-ids-not-distinct", "response", "convention", "-we", "two allocations or line items with the same id",
      "a different id for each", "give each allocation, and each of its line items, an id of its own", _EXAMPLE_RESPONSE),
     ("allocations-not-accumulated", "response", "convention", "-we", "an order without its earlier allocations",

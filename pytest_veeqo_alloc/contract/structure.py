@@ -21,7 +21,7 @@ _JSON_TYPES: dict[type, JsonType] = {
 class Walked(NamedTuple):
     """The structural breaches in a body, and its content, as described in `content.py`.
 
-    `content` is that of the order (response) or of the allocation (request).
+    `content` describes the order in a response, or the allocation in a request.
     """
 
     breaches: list[Breach]

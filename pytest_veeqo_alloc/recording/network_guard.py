@@ -1,4 +1,4 @@
-"""A guard against calls that bypass the cassette: while a thread connects, vcrpy intercepts no other thread."""
+"""A guard against calls that bypass the cassette. While one thread connects, vcrpy does not intercept the others."""
 
 from __future__ import annotations
 

@@ -182,7 +182,7 @@ def format_breach(version: object) -> Breach:
 
 
 def _secrets(message: Request | Response) -> Iterator[tuple[str, str | None, Secret | None]]:
-    """Yield (location, pointer, secret) for each text in *message*. Only texts in a body have a pointer."""
+    """Yield (location, pointer, secret) for each string in *message*. `secret` is None if the string is harmless."""
     if isinstance(message, Request):
         yield from ((location, None, secret) for location, secret in _url_secrets(message.url))
     yield from ((f"header:{name}", None, _header_secret(name.lower(), value)) for name, value in message.headers)

@@ -145,7 +145,7 @@ class RequestParser:
             raise RefusedRequestError(400 if self._current else 431, _HEAD_LIMITS)
 
     def on_headers_complete(self) -> None:
-        """Add a request. Raise RefusedRequestError if it cannot be accepted."""
+        """Append the request whose headers were just parsed. Raise RefusedRequestError if it cannot be accepted."""
         method, version = self._parser.get_method().decode(), self._parser.get_http_version()
         if version not in ("1.0", "1.1"):
             raise RefusedRequestError(505, "this server supports HTTP/1.1 only")

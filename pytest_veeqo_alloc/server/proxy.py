@@ -78,7 +78,7 @@ class Proxy(BaseServer):
             return self._refuse(log, record, 403, f"not forwarded: {error.for_command()}")
 
     def _is_from_page(self, request: Request) -> bool:
-        """Return whether a web page that is not allowed to use the proxy sent *request*."""
+        """Return whether *request* was sent by a web page that may not use the proxy."""
         origins, sites = request.header_values("origin"), request.header_values("sec-fetch-site")
         if not origins:
             return any(site.lower() not in ("same-origin", "none") for site in sites)
@@ -105,7 +105,7 @@ class Proxy(BaseServer):
         return log.exchange(record, ResponsePlan(response))
 
     def _keep_final_statuses(self, record: Record, request: Request, *, is_success: bool) -> None:
-        """If *record* repeats a request that failed before, drop the findings about the status of that failure."""
+        """If *record* is a retry of a failed request, drop the status findings of the earlier record."""
         sent = tables().operation.order_segment(request.url), request.body
         if (earlier := self._failed.pop(sent, None)) is not None:
             earlier.response_findings = earlier.response_findings.where(lambda found: found.rule not in STATUS_RULES)

@@ -205,7 +205,7 @@ class Stub:
         return {segment[1:-1]: text for segment, text in pairs if _is_name(segment)}
 
     def respond(self, request: Request, named_segments: Mapping[str, str]) -> Response:
-        """Return the response to *request*. Raise StubError if the function fails, or its result cannot be sent."""
+        """Return the stub's response to *request*. Raise StubError if its function fails, or if the result cannot be sent."""
         if isinstance(self.value, Response):
             return self.value
         try:

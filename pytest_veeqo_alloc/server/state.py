@@ -182,7 +182,8 @@ class Page:
 class Outcome:
     """The result of a request. `name` is `created`, `found`, or the name of an error response; `reason` explains it.
 
-    The response has `page` if given, otherwise the allocation `allocation_id` if given, otherwise the order `story`.
+    The body of the response is `page` (a part of a list of orders), otherwise the allocation `allocation_id`, otherwise
+    the order `story`.
     """
 
     name: str

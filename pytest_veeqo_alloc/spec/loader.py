@@ -101,7 +101,7 @@ def load_schema(side: BodySide, profile: str | None = None) -> dict[str, Any]:
 
 
 def _shape_for(shape: Schema, errors: set[str], not_null: set[str]) -> Schema:
-    """Return the schema *shape*, changed to enforce the rules in *errors*. References in *not_null* reject null."""
+    """Return the schema *shape*, changed to enforce the rules in *errors*. Each `$ref` in *not_null* then rejects null."""
     closed = {"additionalProperties": False} if "undocumented-field" in errors else {}
     if "x-rule" in shape:
         return {**shape, **closed}

@@ -211,8 +211,8 @@ def test_application_that_raises_is_one_sentence(pytester: pytest.Pytester) -> N
 
 @pytest.mark.parametrize(("arrange", "sentence"), [
     ("raise LookupError('a secret')", "the hook raised LookupError in conftest.py, line *"),
-    ("return {'id': 8}", "another order was returned; create it with the id given"),
-    ("return Story(8)", "another order was returned; create it with the id given"),
+    ("return {'id': 8}", "another order was returned; create the order with the id that is passed"),
+    ("return Story(8)", "another order was returned; create the order with the id that is passed"),
 ])  # fmt: skip
 def test_order_that_was_not_arranged_fails_its_test_only(
     pytester: pytest.Pytester, arrange: str, sentence: str
