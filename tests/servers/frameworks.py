@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from battery.app import running
 from support.servers import serving
 
+from servers.app import running
 from servers.shop import KEY, Shop
 
 _SHOP_IN_NODE = Path(__file__).with_name("shop.js")

@@ -9,10 +9,15 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from battery.outcomes import as_set, failed_tests
 
-from battery.aiohttp_app import running_in_aiohttp
-from battery.app import KEY, CorrectServer, running
-from battery.defects import (
+from pytest_veeqo_alloc.strategies import sampling
+from pytest_veeqo_alloc.strategies.invalid_bodies import REQUEST_MUTATIONS, RESPONSE_MUTATIONS, broken_payloads
+from pytest_veeqo_alloc.strategies.responses import balanced_orders
+from pytest_veeqo_alloc.strategies.sampling import samples
+from servers.aiohttp_app import running_in_aiohttp
+from servers.app import KEY, CorrectServer, running
+from servers.defects import (
     ANSWERS,
     DEFECTS,
     REFUSALS,
@@ -28,11 +33,6 @@ from battery.defects import (
     with_body,
     with_methods,
 )
-from battery.outcomes import as_set, failed_tests
-from pytest_veeqo_alloc.strategies import sampling
-from pytest_veeqo_alloc.strategies.invalid_bodies import REQUEST_MUTATIONS, RESPONSE_MUTATIONS, broken_payloads
-from pytest_veeqo_alloc.strategies.responses import balanced_orders
-from pytest_veeqo_alloc.strategies.sampling import samples
 
 SUITE = "pytest_veeqo_alloc.conformance"
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from battery.app import CorrectServer, RejectedError, Reply
 from pytest_veeqo_alloc.contract.json_reader import read
 from pytest_veeqo_alloc.orders.story import Story
+from servers.app import CorrectServer, RejectedError, Reply
 
 ANSWERS, REFUSALS, STATE = ("test_veeqo_alloc_answers", "test_veeqo_alloc_refusals", "test_veeqo_alloc_state")
 Defect = tuple[str | tuple[str, ...], Callable[[], CorrectServer]]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
-from battery.app import CorrectServer
+from servers.app import CorrectServer
 
 
 @contextmanager
