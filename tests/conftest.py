@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 
 import jsonschema  # noqa: F401  # see below
@@ -10,9 +9,6 @@ from hypothesis import settings
 from support.plugins import disable_others
 from support.servers import serving
 from support.staging import Staging, staging
-
-# The garbage collector would go through all modules and tests again and again: see `pytest_collection_finish`.
-gc.disable()
 
 # A run of pytester in this process forgets the modules that it was the first to import. PyYAML's C part cannot be imported
 # twice, and jsonschema takes long, so both are imported before any such run.
@@ -53,12 +49,6 @@ def _environment_of_inner_runs(request: pytest.FixtureRequest) -> None:
     monkeypatch.delenv("COV_CORE_SOURCE", raising=False)  # inner runs are not measured
     marker = request.node.get_closest_marker("with_plugins")
     monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(disable_others(*(marker.args if marker else ()))))
-
-
-def pytest_collection_finish() -> None:
-    """Let the garbage collector go through what the tests make, and never through what was made before them."""
-    gc.freeze()
-    gc.enable()
 
 
 def pytest_configure(config: pytest.Config) -> None:
