@@ -267,8 +267,7 @@ class ClientUnderTest:
 
     def _conclude(self, found: list[Findings]) -> None:
         __tracebackhide__ = True
-        merged = self.engine.merge(found)
-        merged = merged.with_findings(dict.fromkeys(merged), merged.accepted)
+        merged = self.engine.merge(found).distinct()
         self.report(merged)
         if not merged.ok:
             pytest.fail(f"the client: {self.engine.violation(merged)}", pytrace=False)

@@ -116,7 +116,7 @@ class ServerUnderTest:
         return is_free
 
     def any_order(self, lines: int = 1, units: int = 1) -> PoolOrder:
-        """Return an order with *lines* sellables of *units* free units each. Raise UncoveredError if there is none.
+        """Return an order with *lines* sellables of *units* free units each. Raise UncoveredError without such an order.
 
         If tests may allocate to any order, it is a new order. Otherwise, it is the pool's order with the most free units.
         """
@@ -293,8 +293,7 @@ class ServerUnderTest:
     def _conclude(self, checked: Iterable[tuple[Interaction, Findings]]) -> None:
         __tracebackhide__ = True
         pairs = list(checked)
-        merged = self.engine.merge(findings for _, findings in pairs)
-        merged = merged.with_findings(dict.fromkeys(merged), merged.accepted)
+        merged = self.engine.merge(findings for _, findings in pairs).distinct()
         failed = [interaction for interaction, findings in pairs if not findings.ok]
         self.report(merged, _command(failed[0]) if failed else "")
         if failed:

@@ -103,7 +103,12 @@ def test_client_accepts_response(rule: str, case: str, _veeqo_alloc_client_under
     """Check that the client accepts a documented response, plain or with a harmless difference such as compression."""
     client = _veeqo_alloc_client_under_test
     plain = _plain_call(client, is_success_required=case != _PLAIN)
-    raised = (plain if case == _PLAIN else client.call(ACCEPTABLE[case])).raised
+    _assert_accepted(client, rule, case, (plain if case == _PLAIN else client.call(ACCEPTABLE[case])).raised)
+
+
+def _assert_accepted(client: ClientUnderTest, rule: str, case: str, raised: BaseException | None) -> None:
+    """Fail the test if the client *raised* an exception, which breaks *rule*, after the successful response *case*."""
+    __tracebackhide__ = True
     client.assert_behaviour(
         rule, [] if raised is None else [f"{type(raised).__name__} after a successful response: {case}"]
     )
@@ -125,10 +130,7 @@ def test_client_accepts_large_ids(rule: str, case: str, _veeqo_alloc_client_unde
     client = _veeqo_alloc_client_under_test
     _plain_call(client)
     *_, large = client.payload_calls()
-    raised = None if large.is_refused else large.raised
-    client.assert_behaviour(
-        rule, [] if raised is None else [f"{type(raised).__name__} after a successful response: {case}"]
-    )
+    _assert_accepted(client, rule, case, None if large.is_refused else large.raised)
 
 
 STATUSES = {

@@ -117,6 +117,10 @@ class Findings(Sequence[Finding]):
         """Return a copy with *findings* and *accepted* findings, and the same profile and operation."""
         return replace(self, _all=tuple(findings), accepted=tuple(accepted))
 
+    def distinct(self) -> Findings:
+        """Return a copy in which equal findings occur only once."""
+        return self.with_findings(dict.fromkeys(self), self.accepted)
+
     def where(self, keep: Callable[[Finding], bool]) -> Findings:
         """Return a copy that contains only the findings and accepted findings for which *keep* returns true."""
         return self.with_findings(filter(keep, self), (entry for entry in self.accepted if keep(entry.finding)))

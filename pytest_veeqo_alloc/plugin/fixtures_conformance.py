@@ -86,7 +86,6 @@ def _server_of_hook(config: pytest.Config) -> Iterator[ServerOfTest]:
                 engine, options = engine_of(contract_of(config)), _options_for_hook(config)
                 started = stack.enter_context(server_of_hook(server, options, engine, next(first_orders)))
                 started.arrange = arranger(request)
-                started.report = functools.partial(record_suite_test, request.node)
                 known[:] = [(server, started)]
                 try:
                     # In one test, since the database of the next test may give the same ids again.
@@ -176,7 +175,7 @@ def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
 def _veeqo_alloc_client_of_session(
     request: pytest.FixtureRequest, veeqo_alloc_client: Any, veeqo_alloc_server_settings: ServerSettings
 ) -> Iterator[ClientUnderTest | str]:
-    """Yield the client under test, or the reason why there is none. At the end, report requests that came too late."""
+    """Yield the client under test, or the reason why no client is tested. At the end, report requests that came too late."""
     from pytest_veeqo_alloc.conformance.client import ClientUnderTest
     from pytest_veeqo_alloc.server.fake import Fake
     from pytest_veeqo_alloc.server.runner import running

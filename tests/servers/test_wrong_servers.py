@@ -12,31 +12,15 @@ from typing import Any
 
 import pytest
 
+from servers.defects import ANSWERS, REFUSALS, STATE, broken_test, refusal_test, refused_test, response_test
 from servers.frameworks import in_http_server
 from servers.shop import EXAMPLE, KEY, RejectedError, Reply, Shop
 from servers.test_right_servers import ANY, run_suite
 
-ANSWERS, REFUSALS, STATE = ("test_veeqo_alloc_answers", "test_veeqo_alloc_refusals", "test_veeqo_alloc_state")
 CONTROL = f"{ANSWERS}::test_response_follows_rule[location-missing]"
 Allocation = dict[str, Any]
 Defect = tuple[str, str, type[Shop]]
 """The test that must fail, the profile in which it does, and the server."""
-
-
-def broken(rule: str) -> str:
-    return f"{REFUSALS}::test_broken_request_is_refused[broken-request-accepted-{rule}]"
-
-
-def answer(rule: str) -> str:
-    return f"{ANSWERS}::test_response_follows_rule[{rule}]"
-
-
-def refusal(rule: str) -> str:
-    return f"{REFUSALS}::test_refusal_follows_rule[{rule}]"
-
-
-def refused(rule: str) -> str:
-    return f"{REFUSALS}::test_request_is_refused[{rule}]"
 
 
 def large(rule: str) -> str:
@@ -307,17 +291,17 @@ def any_order_id(self: Shop, text: str) -> int:
 
 
 DEFECTS: dict[str, Defect] = {
-    "quantity in quotes": (broken("line-item-shape"), "documented", line_reading(from_quotes("quantity"))),
-    "sellable in quotes": (broken("line-item-shape"), "documented", line_reading(from_quotes("sellable_id"))),
-    "warehouse in quotes": (broken("wrong-type"), "documented", reading(from_quotes("warehouse_id"))),
-    "true as 1": (broken("line-item-shape"), "documented", line_reading(from_true)),
-    "array with one id": (broken("line-item-shape"), "documented", line_reading(first_of_array)),
-    "lines by index": (broken("wrong-type"), "documented", reading(by_index)),
-    "quantity missing": (broken("line-item-shape"), "documented", line_reading(lambda line: line.setdefault("quantity", 1))),
-    "lines missing": (broken("required-field"), "documented", reading(all_lines)),
-    "warehouse missing": (broken("required-field"), "documented", reading(lambda members: members.setdefault("warehouse_id", 1784))),
-    "fraction cut": (broken("quantity-not-integer"), "strict", line_reading(whole_units)),
-    "null fails": (refusal("server-error"), "documented", shop(decode=fails_on_null)),
+    "quantity in quotes": (broken_test("line-item-shape"), "documented", line_reading(from_quotes("quantity"))),
+    "sellable in quotes": (broken_test("line-item-shape"), "documented", line_reading(from_quotes("sellable_id"))),
+    "warehouse in quotes": (broken_test("wrong-type"), "documented", reading(from_quotes("warehouse_id"))),
+    "true as 1": (broken_test("line-item-shape"), "documented", line_reading(from_true)),
+    "array with one id": (broken_test("line-item-shape"), "documented", line_reading(first_of_array)),
+    "lines by index": (broken_test("wrong-type"), "documented", reading(by_index)),
+    "quantity missing": (broken_test("line-item-shape"), "documented", line_reading(lambda line: line.setdefault("quantity", 1))),
+    "lines missing": (broken_test("required-field"), "documented", reading(all_lines)),
+    "warehouse missing": (broken_test("required-field"), "documented", reading(lambda members: members.setdefault("warehouse_id", 1784))),
+    "fraction cut": (broken_test("quantity-not-integer"), "strict", line_reading(whole_units)),
+    "null fails": (refusal_test("server-error"), "documented", shop(decode=fails_on_null)),
     "order cut to 32 bits": (large("order-echo"), "documented", cut(to_32_bits, "order")),
     "order cut to a float": (large("order-echo"), "documented", cut(to_float, "order")),
     "warehouse cut to 32 bits": (large("allocation-echo"), "documented", cut(to_32_bits, "warehouse")),
@@ -326,17 +310,17 @@ DEFECTS: dict[str, Defect] = {
     "huge order cut to a double": (f"{REFUSALS}::test_huge_order_id_is_refused_or_answered_exactly[unknown-order-accepted]", "strict", shop(parse_order_id=as_double)),
     "unknown sellable skipped": (UNKNOWN, "documented", shop(validate=skips_unknown)),
     "unknown warehouse replaced": (UNKNOWN, "documented", reading(replaces_warehouse)),
-    "key in an error": (refusal("error-leaks-internals"), "documented", rejecting(lambda headers: json.dumps({"error_messages": f"not for {headers.get('x-api-key')}"}))),
-    "stack trace": (refusal("error-leaks-internals"), "documented", rejecting(lambda headers: json.dumps({"error_messages": TRACE}))),
-    "stack trace on a page": (refusal("error-leaks-internals"), "documented", rejecting(lambda headers: f"<pre>{html.escape(TRACE)}</pre>", "text/html")),
-    "error page": (refusal("server-error"), "documented", shop(rejected=error_page)),
-    "JSON as a page": (answer("response-media-type"), "documented", shop(created=as_page)),
+    "key in an error": (refusal_test("error-leaks-internals"), "documented", rejecting(lambda headers: json.dumps({"error_messages": f"not for {headers.get('x-api-key')}"}))),
+    "stack trace": (refusal_test("error-leaks-internals"), "documented", rejecting(lambda headers: json.dumps({"error_messages": TRACE}))),
+    "stack trace on a page": (refusal_test("error-leaks-internals"), "documented", rejecting(lambda headers: f"<pre>{html.escape(TRACE)}</pre>", "text/html")),
+    "error page": (refusal_test("server-error"), "documented", shop(rejected=error_page)),
+    "JSON as a page": (response_test("response-media-type"), "documented", shop(created=as_page)),
     "half of it written": (f"{STATE}::test_refused_request_changes_nothing[refusal-partly-applied]", "strict", shop(parse=half_written, parse_order_id=remembers_order)),
     "half of it reserved": (f"{STATE}::test_refused_request_changes_nothing[refusal-partly-applied]", "strict", shop(validate=reserves_first)),
     "error in a race": (f"{STATE}::test_simultaneous_allocations_are_all_kept[server-error]", "documented", shop(allocate=fails_in_a_race, busy=threading.Lock())),
     "first line only": (ADDED, "strict", shop(add=first_line_only)),
-    "quantities swapped": (answer("allocation-quantity"), "strict", shop(add=swapped)),
-    "garbage ignored": (refused("trailing-data-accepted"), "documented", shop(decode=ignores_garbage)),
+    "quantities swapped": (response_test("allocation-quantity"), "strict", shop(add=swapped)),
+    "garbage ignored": (refused_test("trailing-data-accepted"), "documented", shop(decode=ignores_garbage)),
     "header in lower case only": (f"{ANSWERS}::test_names_of_headers_are_known_in_any_case[undocumented-status]", "documented", shop(authorise=knows_lower_case)),
     "400 for chunks": (CHUNKS, "strict", no_chunks(400)),
     "500 for chunks": (CHUNKS, "strict", no_chunks(500)),
@@ -345,14 +329,14 @@ DEFECTS: dict[str, Defect] = {
     "stock taken twice": (STOCK, "strict", reserving(2)),
     "one allocation id": (DISTINCT, "strict", shop(allocation=one_id)),
     "one line id": (DISTINCT, "strict", shop(allocation=one_line_id)),
-    "another order": (answer("order-echo"), "documented", shop(created=another_order)),
-    "another warehouse": (answer("allocation-echo"), "documented", adding(lambda units: units, 1785)),
-    "more units": (answer("allocation-quantity"), "strict", adding(lambda units: units + 1)),
+    "another order": (response_test("order-echo"), "documented", shop(created=another_order)),
+    "another warehouse": (response_test("allocation-echo"), "documented", adding(lambda units: units, 1785)),
+    "more units": (response_test("allocation-quantity"), "strict", adding(lambda units: units + 1)),
     "fewer units": (ADDED, "strict", adding(lambda units: 1)),
     "forgotten allocations": (ADDED, "strict", shop(allocate=forgets)),
-    "any key": (refused("key-not-required"), "strict", shop(authorise=lambda self, headers: None)),
-    "other methods": (refused("method-accepted"), "documented", shop(order_id=any_method)),
-    "order 0": (refused("order-id-not-positive-accepted"), "strict", shop(parse_order_id=any_order_id)),
+    "any key": (refused_test("key-not-required"), "strict", shop(authorise=lambda self, headers: None)),
+    "other methods": (refused_test("method-accepted"), "documented", shop(order_id=any_method)),
+    "order 0": (refused_test("order-id-not-positive-accepted"), "strict", shop(parse_order_id=any_order_id)),
 }  # fmt: skip
 """The defects by name."""
 
