@@ -37,7 +37,7 @@ class Policy:
     or `unprocessable`. Raise ValueError for any other value.
 
     - `unknown_order`, `unknown_warehouse`, `unknown_sellable`: 'create' creates the object, with enough stock.
-    - `short_stock`: 'partial' allocates the available units. If there are none, the response is `unprocessable`.
+    - `short_stock`: 'partial' allocates the available units. Without any, the response is `unprocessable`.
     - `already_allocated`: 'add' allocates more units of a sellable than the order still needs.
     - `quantity_below_one`: 'skip' ignores a line item with a quantity below 1.
     - `malformed_json`: the error response to a body that cannot be parsed.

@@ -15,7 +15,7 @@ from battery.outcomes import as_set, failed_tests
 SUITE = "pytest_veeqo_alloc.conformance"
 MODULE = "test_veeqo_alloc_client"
 CALLS = 50
-"""The most calls of a correct client. At 0.8 seconds each, for a program that is started anew, they take 40 seconds."""
+"""The most calls of a correct client. At 0.8 seconds each, for a program that starts for each call, they take 40 seconds."""
 
 
 def run_suite(pytester: pytest.Pytester, *options: str, hook: str = "") -> pytest.RunResult:
