@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_veeqo_alloc.capture.readers import RUBY, STAMP, Kind, values_by_header
-from pytest_veeqo_alloc.core.formats import is_date_time
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response, reason_phrase
+from pytest_veeqo_alloc.core.text import is_date_time
 
 _NEW_FILE_MODE = 0o644
 _EPOCH = "1970-01-01T00:00:00Z"

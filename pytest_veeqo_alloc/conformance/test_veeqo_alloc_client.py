@@ -18,8 +18,7 @@ from pytest_veeqo_alloc.conformance.server_under_test import follows
 from pytest_veeqo_alloc.contract.http_rules import SEQUENCE_RULES
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.core.text import pluralise
-from pytest_veeqo_alloc.orders.builder import build_order
-from pytest_veeqo_alloc.orders.observed import nullable_pointers, with_nulls
+from pytest_veeqo_alloc.orders.builder import build_order, nullable_pointers, with_nulls
 from pytest_veeqo_alloc.orders.story import Allocation, Customer, Line, Stock, Story
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.responses import FAULTS, Arguments, ResponsePlan, response_to

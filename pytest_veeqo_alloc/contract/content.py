@@ -15,7 +15,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pytest_veeqo_alloc.contract.arithmetic import number
 from pytest_veeqo_alloc.contract.field_table import Field, Shape
-from pytest_veeqo_alloc.core.formats import is_date_time
+from pytest_veeqo_alloc.core.text import is_date_time
 
 Getter = Callable[[Any], Any]
 

@@ -10,10 +10,9 @@ from urllib.parse import unquote, unquote_plus, urlsplit
 
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.json_reader import read_content
-from pytest_veeqo_alloc.core.formats import is_uri_reference
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response, is_client_error, is_success
 from pytest_veeqo_alloc.core.json_pointer import mask_path
-from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number, safe_method
+from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number, is_uri_reference, safe_method
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,8 @@ from pytest_veeqo_alloc.contract.content import LenientContent, absent, convert
 from pytest_veeqo_alloc.contract.field_table import Field, JsonType, Shape
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, TOO_DEEP, nests_deeper
-from pytest_veeqo_alloc.core.formats import is_date_time
 from pytest_veeqo_alloc.core.json_pointer import join
-from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number
+from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number, is_date_time
 
 _JSON_TYPES: dict[type, JsonType] = {
     str: "string", int: "number", float: "number", bool: "boolean", dict: "object", list: "array",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from pytest_veeqo_alloc.contract.arithmetic import ONLY_VARIANT
 from pytest_veeqo_alloc.contract.error_responses import MESSAGES
-from pytest_veeqo_alloc.core.formats import is_date_time
+from pytest_veeqo_alloc.core.text import is_date_time
 
 _MAX_NAME = 64
 _PART = r"[A-Za-z]+(?:[0-9][A-Za-z]+)?[0-9]{0,2}"  # address2, api2cart

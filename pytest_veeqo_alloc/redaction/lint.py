@@ -14,9 +14,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.http_rules import is_credential
 from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, nests_deeper, read_content
-from pytest_veeqo_alloc.core.formats import UUID
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response, decode_content_or_empty
 from pytest_veeqo_alloc.core.json_pointer import join
+from pytest_veeqo_alloc.core.text import UUID
 from pytest_veeqo_alloc.redaction.allowlist import is_allowed_text, is_card_number, is_personal_number_name
 from pytest_veeqo_alloc.redaction.placeholders import is_placeholder, is_placeholder_number, without_placeholder_numbers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 
-from pytest_veeqo_alloc.core.formats import UUID
+from pytest_veeqo_alloc.core.text import UUID
 
 FIRST_NUMBER = 7_946_000_000
 """A placeholder for a telephone, card or tax number is this number plus a counter."""

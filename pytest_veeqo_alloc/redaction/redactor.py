@@ -12,9 +12,8 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 from pytest_veeqo_alloc.contract.field_table import Field
 from pytest_veeqo_alloc.contract.http_rules import is_json_type
 from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, nests_deeper, read
-from pytest_veeqo_alloc.core.formats import is_uri_reference
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response, decode_content_or_empty
-from pytest_veeqo_alloc.core.text import safe_method
+from pytest_veeqo_alloc.core.text import is_uri_reference, safe_method
 from pytest_veeqo_alloc.redaction.allowlist import allowed_text, is_allowed_number, is_allowed_segment, is_plain_name
 from pytest_veeqo_alloc.redaction.placeholders import Placeholders, is_placeholder
 from pytest_veeqo_alloc.spec.loader import tables

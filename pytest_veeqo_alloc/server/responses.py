@@ -21,8 +21,7 @@ from pytest_veeqo_alloc.core.http import TOKEN, Headers, Request, Response
 from pytest_veeqo_alloc.core.json_pointer import locate, mask_pointer
 from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.coverage.collector import OUR_SERVER
-from pytest_veeqo_alloc.orders.builder import build_order
-from pytest_veeqo_alloc.orders.observed import as_observed
+from pytest_veeqo_alloc.orders.builder import as_observed, build_order
 from pytest_veeqo_alloc.orders.story import Allocation, Line, Story
 from pytest_veeqo_alloc.server.state import CREATED, METHOD_NOT_ALLOWED, Outcome, Page
 from pytest_veeqo_alloc.spec.loader import tables

@@ -16,8 +16,15 @@ from pytest_veeqo_alloc.contract.field_table import Field
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.core.json_pointer import ABSENT, diff, mask_pointer, split
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.orders.builder import VARIANTS, Variant, build_order, example_value
-from pytest_veeqo_alloc.orders.observed import as_observed, nullable_pointers, observed_types
+from pytest_veeqo_alloc.orders.builder import (
+    VARIANTS,
+    Variant,
+    as_observed,
+    build_order,
+    example_value,
+    nullable_pointers,
+    observed_types,
+)
 from pytest_veeqo_alloc.spec.loader import field_trees
 from pytest_veeqo_alloc.strategies.requests import (
     MAX_LINES,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_veeqo_alloc.core.formats import is_uri_reference
-from pytest_veeqo_alloc.core.text import as_text, safe_method
+from pytest_veeqo_alloc.core.text import as_text, is_uri_reference, safe_method
 
 
 @pytest.mark.parametrize(

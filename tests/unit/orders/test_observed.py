@@ -9,7 +9,7 @@ from support.bodies import fields
 
 from pytest_veeqo_alloc import Contract, Story, build_order
 from pytest_veeqo_alloc.core.json_pointer import resolve_all
-from pytest_veeqo_alloc.orders.observed import as_observed, nullable_pointers, observed_types
+from pytest_veeqo_alloc.orders.builder import as_observed, nullable_pointers, observed_types
 from pytest_veeqo_alloc.orders.story import Allocation, Line, Stock
 from pytest_veeqo_alloc.spec.loader import load_deviations, read_shipped_text
 

@@ -14,7 +14,7 @@ from support.examples import FEWER, examples
 
 from pytest_veeqo_alloc import Contract, Interaction, build_order
 from pytest_veeqo_alloc.core.json_pointer import resolve_all
-from pytest_veeqo_alloc.orders.observed import nullable_pointers, observed_types
+from pytest_veeqo_alloc.orders.builder import nullable_pointers, observed_types
 from pytest_veeqo_alloc.strategies import allocation_interactions, allocation_requests, allocation_responses
 from pytest_veeqo_alloc.strategies.responses import GeneratedOrder, observed_values
 
