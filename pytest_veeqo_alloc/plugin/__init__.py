@@ -74,7 +74,7 @@ def _apply_options(config: pytest.Config) -> None:
     if (timeout := setting(config, "client-timeout")) and not timeout.replace(".", "", 1).isdecimal():
         raise ValueError(f"--veeqo-alloc-client-timeout must be a number of seconds, not {timeout!a}")
     if mode := setting(config, "record-mode"):
-        from pytest_veeqo_alloc.recording.paths import validate_mode
+        from pytest_veeqo_alloc.recording import validate_mode
 
         validate_mode(mode)
 

@@ -242,7 +242,7 @@ def _cassettes(config: pytest.Config, engine: Engine) -> Cassettes:
 
 def _default_name(item: pytest.Item, marker: pytest.Mark) -> tuple[str, ...]:
     """Return a tuple of the cassette name derived from *item*. It is empty if *marker* has the argument `name=`."""
-    from pytest_veeqo_alloc.recording.paths import name_of_test
+    from pytest_veeqo_alloc.recording import name_of_test
 
     if "name" in marker.kwargs:
         return ()

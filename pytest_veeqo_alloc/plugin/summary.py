@@ -15,7 +15,7 @@ from pytest_veeqo_alloc.core.text import pluralise, printable
 from pytest_veeqo_alloc.plugin.fixtures import cassette_folder
 from pytest_veeqo_alloc.plugin.fixtures_conformance import SUITE_TEST, uncovered_reason
 from pytest_veeqo_alloc.plugin.observers import CHECKED_PROPERTY, WARNING_PROPERTY, recorded
-from pytest_veeqo_alloc.recording.paths import cassette_files
+from pytest_veeqo_alloc.recording import cassette_files
 
 _MAX_LINES, _MAX_WARNINGS = 5, 40
 _MARKS = (b"veeqo_alloc:", b'"veeqo_alloc"', b"/allocations")

@@ -11,8 +11,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from pytest_veeqo_alloc.core.http import Interaction, Request, decode_content_or_empty
 from pytest_veeqo_alloc.core.json_pointer import ABSENT, WHOLE_BODY, diff, mask_location, mask_name, mask_pointer
 from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number, pluralise, safe_method
-from pytest_veeqo_alloc.redaction.placeholders import contains_placeholder, without_placeholder_numbers
-from pytest_veeqo_alloc.redaction.redactor import Redactor
+from pytest_veeqo_alloc.redaction.redactor import Redactor, contains_placeholder, without_placeholder_numbers
 from pytest_veeqo_alloc.spec.loader import operation_matches, tables
 
 PARTS = ("method", "host", "path", "order_id", "query", "body")

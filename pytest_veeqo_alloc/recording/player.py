@@ -42,9 +42,9 @@ from pytest_veeqo_alloc.coverage.collector import Origin
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.client import Admission, LiveClient
 from pytest_veeqo_alloc.live.permission import port_of
+from pytest_veeqo_alloc.recording import BUNDLED_RELAXED, CassetteError, CassetteFile
 from pytest_veeqo_alloc.recording.matching import RecordedRequest, UnmatchedRequestError, unmatched_message
 from pytest_veeqo_alloc.recording.network_guard import AllowedHosts, guard_network
-from pytest_veeqo_alloc.recording.paths import BUNDLED_RELAXED, CassetteError, CassetteFile
 from pytest_veeqo_alloc.spec.loader import operation_matches, read_shipped_text, tables
 
 _MATCHER = "veeqo_alloc"

@@ -19,8 +19,8 @@ from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.client import LiveClient
 from pytest_veeqo_alloc.live.permission import is_loopback
+from pytest_veeqo_alloc.recording import CassetteError, CassetteFile, find_cassette, missing_cassette
 from pytest_veeqo_alloc.recording.matching import PARTS
-from pytest_veeqo_alloc.recording.paths import CassetteError, CassetteFile, find_cassette, missing_cassette
 from pytest_veeqo_alloc.recording.player import CassettePlayer, PlaybackOptions
 from pytest_veeqo_alloc.redaction.lint import age_breaches, secret_breaches
 from pytest_veeqo_alloc.redaction.redactor import redact

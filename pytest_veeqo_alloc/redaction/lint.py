@@ -18,7 +18,7 @@ from pytest_veeqo_alloc.core.http import Interaction, Request, Response, decode_
 from pytest_veeqo_alloc.core.json_pointer import join
 from pytest_veeqo_alloc.core.text import UUID
 from pytest_veeqo_alloc.redaction.allowlist import is_allowed_text, is_card_number, is_personal_number_name
-from pytest_veeqo_alloc.redaction.placeholders import is_placeholder, is_placeholder_number, without_placeholder_numbers
+from pytest_veeqo_alloc.redaction.redactor import is_placeholder, is_placeholder_number, without_placeholder_numbers
 
 _REDACT = "run veeqo-alloc redact --in-place on the file"
 _EXPOSED = "it is compromised if others could read the file"

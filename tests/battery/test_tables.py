@@ -27,7 +27,7 @@ from support.structure import (
 from pytest_veeqo_alloc import load_schema
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.recording.paths import bundled_names
+from pytest_veeqo_alloc.recording import bundled_names
 from pytest_veeqo_alloc.recording.session import Cassettes
 from pytest_veeqo_alloc.spec.loader import openapi_document, read_shipped_text
 

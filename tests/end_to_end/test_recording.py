@@ -31,8 +31,8 @@ from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import RefusedError
 from pytest_veeqo_alloc.live.client import LiveClient
 from pytest_veeqo_alloc.live.journal import read_journal
+from pytest_veeqo_alloc.recording import CassetteError, CassetteFile
 from pytest_veeqo_alloc.recording.network_guard import NetworkBlockedError
-from pytest_veeqo_alloc.recording.paths import CassetteError, CassetteFile
 from pytest_veeqo_alloc.recording.session import Cassettes, kind_of_host, write_cassette
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.runner import running

@@ -114,7 +114,7 @@ def test_bundled_cassette_plays_from_a_zip_file(tmp_path: Path) -> None:
 from pathlib import Path
 import requests
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.recording.paths import bundled_names
+from pytest_veeqo_alloc.recording import bundled_names
 from pytest_veeqo_alloc.recording.session import Cassettes
 
 with Cassettes(Engine(), Path("nothing"), "none", None).use("created"):

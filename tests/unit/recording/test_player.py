@@ -34,9 +34,9 @@ from support.servers import Allocating, serving
 from pytest_veeqo_alloc import Interaction, Request
 from pytest_veeqo_alloc.capture.writers import cassette_text
 from pytest_veeqo_alloc.engine import Engine
+from pytest_veeqo_alloc.recording import CassetteError, bundled_names, find_cassette, name_of_test
 from pytest_veeqo_alloc.recording.matching import UnmatchedRequestError
 from pytest_veeqo_alloc.recording.network_guard import NetworkBlockedError
-from pytest_veeqo_alloc.recording.paths import CassetteError, bundled_names, find_cassette, name_of_test
 from pytest_veeqo_alloc.recording.session import Cassettes
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.runner import running

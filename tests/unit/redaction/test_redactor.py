@@ -19,13 +19,13 @@ from pytest_veeqo_alloc import Contract, Findings, Interaction, Request, Respons
 from pytest_veeqo_alloc.core.json_pointer import split
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.redaction.allowlist import is_plain_name
-from pytest_veeqo_alloc.redaction.placeholders import (
+from pytest_veeqo_alloc.redaction.redactor import (
     Placeholders,
+    Redactor,
     contains_placeholder,
     is_placeholder,
     without_placeholder_numbers,
 )
-from pytest_veeqo_alloc.redaction.redactor import Redactor
 from pytest_veeqo_alloc.strategies import (
     Broken,
     allocation_interactions,
