@@ -1,4 +1,4 @@
-"""Cassettes: recording and replay by vcrpy, a network guard, and the search for cassette files by name."""
+"""Cassettes: their files, recording and replay by vcrpy, a network guard."""
 
 from __future__ import annotations
 
