@@ -15,7 +15,7 @@ from measure import Row, Timed, rounds
 
 from pytest_veeqo_alloc import Interaction, Request, Response
 from pytest_veeqo_alloc.contract.checker import check_bytes
-from pytest_veeqo_alloc.coverage.listeners import CheckEvent, CoverageRecorder
+from pytest_veeqo_alloc.coverage.collector import CheckEvent, CoverageRecorder
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.spec.loader import read_shipped_text, tables
 from pytest_veeqo_alloc.strategies import allocation_responses

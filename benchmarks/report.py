@@ -10,7 +10,7 @@ from pathlib import Path
 
 from check import RecordingListener, compact
 
-from pytest_veeqo_alloc.coverage.listeners import CheckEvent, CoverageRecorder, read_recorded
+from pytest_veeqo_alloc.coverage.collector import CheckEvent, CoverageRecorder, read_recorded
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.reporting.report_file import build_run, save
 

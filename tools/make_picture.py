@@ -11,7 +11,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
 from pytest_veeqo_alloc import build_order
-from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
+from pytest_veeqo_alloc.coverage.collector import CoverageCounter
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.reporting.report_file import build_run, save
 

@@ -285,7 +285,7 @@ def _add_serve(commands: Any) -> None:
 
 def _serve(args: argparse.Namespace) -> int:
     from pytest_veeqo_alloc.cli.serve import Output, serve, write_reports
-    from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
+    from pytest_veeqo_alloc.coverage.collector import CoverageCounter
     from pytest_veeqo_alloc.live import LiveError
     from pytest_veeqo_alloc.reporting.report_file import validate_report_path
 

@@ -26,7 +26,7 @@ from pytest_veeqo_alloc.contract.http_rules import path_of
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.json_pointer import mask_path
 from pytest_veeqo_alloc.core.text import printable, safe_method, unknown_name
-from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
+from pytest_veeqo_alloc.coverage.collector import CoverageCounter
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, OrderPool, is_loopback, read_toml
 from pytest_veeqo_alloc.orders.story import Line, Stock, Story

@@ -27,8 +27,7 @@ from pytest_veeqo_alloc.contract.json_reader import read
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response
 from pytest_veeqo_alloc.core.text import pluralise
-from pytest_veeqo_alloc.coverage.collector import origin_of
-from pytest_veeqo_alloc.coverage.listeners import Listener
+from pytest_veeqo_alloc.coverage.collector import Listener, origin_of
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import LiveError, RefusedError, SendError
 from pytest_veeqo_alloc.live.client import JSON_HEADERS, LiveClient, open_live

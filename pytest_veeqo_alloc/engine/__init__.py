@@ -28,14 +28,15 @@ from pytest_veeqo_alloc.contract.http_rules import Seen, Statuses, sequence_brea
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, BodySide, severities
 from pytest_veeqo_alloc.core.http import Interaction, Request
 from pytest_veeqo_alloc.coverage.collector import (
+    CheckEvent,
     Coverage,
+    Listener,
     Origin,
     coverage_of_behaviour,
     coverage_of_check,
     coverage_of_findings,
     origin_of,
 )
-from pytest_veeqo_alloc.coverage.listeners import CheckEvent, Listener
 from pytest_veeqo_alloc.redaction.lint import secret_breaches
 from pytest_veeqo_alloc.spec.loader import field_trees, load_deviations, observed_deviations, tables, validate_side
 

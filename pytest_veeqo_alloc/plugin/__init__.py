@@ -68,7 +68,7 @@ def _apply_options(config: pytest.Config) -> None:
 
         config.pluginmanager.register(LivePlugin(config), LIVE_PLUGIN)
     if is_option_set(config, "report") or is_option_set(config, "coverage-min") or is_conformance_run(config):
-        from pytest_veeqo_alloc.plugin.coverage import ReportPlugin
+        from pytest_veeqo_alloc.plugin.summary import ReportPlugin
 
         config.pluginmanager.register(ReportPlugin(config), REPORT_PLUGIN)
     if (timeout := setting(config, "client-timeout")) and not timeout.replace(".", "", 1).isdecimal():

@@ -13,7 +13,7 @@ from pytest_veeqo_alloc.plugin.options import base_directory, key_of, setting
 if TYPE_CHECKING:
     from pytest_veeqo_alloc import Contract
     from pytest_veeqo_alloc.core.http import Interaction
-    from pytest_veeqo_alloc.coverage.listeners import CheckEvent, CoverageRecorder
+    from pytest_veeqo_alloc.coverage.collector import CheckEvent, CoverageRecorder
     from pytest_veeqo_alloc.engine import Engine
     from pytest_veeqo_alloc.recording.session import CassetteNews, Cassettes
 

@@ -1,9 +1,13 @@
-"""The summary lines about checked interactions, cassettes and the conformance suite at the end of a run."""
+"""The end of a run: the reports, and the summary lines about interactions, cassettes and the conformance suite."""
 
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
+import shutil
+import tempfile
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +16,24 @@ from typing import Any
 import pytest
 
 from pytest_veeqo_alloc.core.text import pluralise, printable
+from pytest_veeqo_alloc.coverage.collector import CoverageRecorder, read_recorded
 from pytest_veeqo_alloc.plugin.fixtures import cassette_folder
 from pytest_veeqo_alloc.plugin.fixtures_conformance import SUITE_TEST, uncovered_reason
 from pytest_veeqo_alloc.plugin.observers import CHECKED_PROPERTY, WARNING_PROPERTY, recorded
+from pytest_veeqo_alloc.plugin.options import (
+    REPORT_PLUGIN,
+    SUITE,
+    base_directory,
+    is_conformance_run,
+    is_option_set,
+    setting,
+)
+from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener_of
 from pytest_veeqo_alloc.recording import cassette_files
+from pytest_veeqo_alloc.reporting.formatters import run_lines
+from pytest_veeqo_alloc.reporting.report_file import build_run, save, validate_report_path
 
+_PROBLEM = ".problem"
 _MAX_LINES, _MAX_WARNINGS = 5, 40
 _MARKS = (b"veeqo_alloc:", b'"veeqo_alloc"', b"/allocations")
 """Every cassette with calls of the documented operation contains one of these strings in its first 4096 bytes."""
@@ -88,3 +105,98 @@ def _is_ours(path: Path) -> bool:
         head = file.read(4096)
         return any(mark in head for mark in _MARKS)
     return False
+
+
+class ReportPlugin:
+    """The pytest plugin that writes the reports. All processes of a run record coverage in one shared folder."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._minimum = _minimum(config)
+        base, names = base_directory(config, "report"), setting(config, "report")
+        for name in names:
+            validate_report_path(name)
+        self._paths = list(dict.fromkeys(base / Path(name).expanduser() for name in names))
+        self._started = datetime.datetime.now(datetime.UTC)
+        self._lines: list[str] = []
+        self._ran_any = self._conformance_passed = False
+        self._is_worker = hasattr(config, "workerinput")
+        folder = getattr(config, "workerinput", {}).get(REPORT_PLUGIN)
+        self._folder = Path(folder or tempfile.mkdtemp(prefix="veeqo-alloc-"))
+        self._recorder = listener_of(config).recorder = CoverageRecorder(self._folder)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Pass the coverage folder to a worker process of pytest-xdist."""
+        node.workerinput[REPORT_PLUGIN] = str(self._folder)
+        if is_conformance_run(self._config):
+            node.workerinput[SUITE] = True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Record that a test ran, and whether a conformance test passed."""
+        self._ran_any = True
+        if report.when == "call" and report.passed and "test_veeqo_alloc_" in report.nodeid:
+            self._conformance_passed = True
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the reports. Fail a passing run if coverage is too low or a report cannot be written."""
+        # A run without tests (--fixtures, a usage error) must not replace the report of an earlier run.
+        if self._is_worker or not self._ran_any:
+            return
+        for status, line in self._conclude(has_passed=session.exitstatus == pytest.ExitCode.OK):
+            self._lines.append(line)
+            if status and session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = status
+
+    def add_problem(self, sentence: str) -> None:
+        """Record a problem that belongs to no test. *sentence* is printed at the end. A run that would pass fails."""
+        (self._folder / f"{uuid.uuid4().hex}{_PROBLEM}").write_text(sentence, encoding="utf-8")
+
+    def _conclude(self, *, has_passed: bool) -> Iterator[tuple[int, str]]:
+        """Write the reports. Yield each summary line with an exit status, which is 0 unless the line is an error."""
+        engine = engine_of(contract_of(self._config))
+        counted, by = read_recorded(self._folder), f"pytest {pytest.__version__}"
+        run = build_run(engine, counted, by, self._started, uuid.uuid4().hex)
+        is_suite = is_conformance_run(self._config)  # its tests tell their findings themselves
+        yield from ((0, line) for line in run_lines(run, with_findings=not is_suite, has_passed=has_passed))
+        if self._minimum is not None and (100 * run.seen / run.fields < self._minimum or not run.interactions):
+            of_fakes = "" if "target" in run.totals else "; responses of the fake and of cassettes are not counted"
+            minimum = f"less than --veeqo-alloc-coverage-min {self._minimum:g} %"
+            yield 1, f"error: {run.seen} of {run.fields} fields seen from the target, {minimum}{of_fakes}"
+        if self._conformance_passed and is_suite and not run.interactions:
+            yield 1, "error: the conformance suite passed without checking any interaction"
+        for problem in sorted(self._folder.glob(f"*{_PROBLEM}")):
+            yield 1, f"error: {problem.read_text(encoding='utf-8')}"
+        for path in self._paths:
+            try:
+                save(run.report, path)
+            except ValueError as error:
+                yield 2, f"error: {printable(str(error))}"
+            else:
+                yield 0, f"report written to {printable(str(path))}"
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the summary lines about coverage."""
+        for line in self._lines:
+            terminalreporter.write_line(f"veeqo-alloc: {line}")
+
+    def pytest_unconfigure(self) -> None:
+        """Stop recording coverage. The process that created the coverage folder removes it."""
+        listener_of(self._config).recorder = None
+        self._recorder.close()
+        if not self._is_worker:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _minimum(config: pytest.Config) -> float | None:
+    if not is_option_set(config, "coverage-min"):
+        return None
+    text = setting(config, "coverage-min")
+    try:
+        percent = float(text)
+    except ValueError:
+        percent = -1
+    if not 0 <= percent <= 100:
+        raise ValueError(f"--veeqo-alloc-coverage-min must be a percentage from 0 to 100, not {text!a}")
+    return percent

@@ -18,7 +18,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from pytest_veeqo_alloc import build_order
-from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
+from pytest_veeqo_alloc.coverage.collector import CoverageCounter
 from pytest_veeqo_alloc.coverage.report_model import Document
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.reporting.report_file import build_run, save

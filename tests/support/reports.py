@@ -6,8 +6,7 @@ import datetime
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pytest_veeqo_alloc.coverage.collector import Coverage
-from pytest_veeqo_alloc.coverage.listeners import CheckEvent, CoverageCounter
+from pytest_veeqo_alloc.coverage.collector import CheckEvent, Coverage, CoverageCounter
 from pytest_veeqo_alloc.coverage.report_model import Document, Totals
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.reporting.report_file import build_run

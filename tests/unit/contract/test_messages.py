@@ -22,7 +22,7 @@ from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.http_rules import Ending, Seen
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, SUITE_RULES
-from pytest_veeqo_alloc.coverage.listeners import CoverageCounter
+from pytest_veeqo_alloc.coverage.collector import CoverageCounter
 from pytest_veeqo_alloc.coverage.report_model import find_drift
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.redaction.lint import age_breaches, format_breach

@@ -15,7 +15,7 @@ from support.reports import DAY, kinds, of_rules, report_of, report_of_bodies
 from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.contract.deviations import Deviation
 from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.coverage.listeners import CheckEvent, CoverageCounter
+from pytest_veeqo_alloc.coverage.collector import CheckEvent, CoverageCounter
 from pytest_veeqo_alloc.coverage.report_model import compare_reports, find_drift, merge_reports, totals_by_origin
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.reporting import html as pages

@@ -34,7 +34,7 @@ from pytest_veeqo_alloc import (
 from pytest_veeqo_alloc.contract import json_reader
 from pytest_veeqo_alloc.contract.http_rules import Operation
 from pytest_veeqo_alloc.core.http import Request
-from pytest_veeqo_alloc.coverage.listeners import CheckEvent
+from pytest_veeqo_alloc.coverage.collector import CheckEvent
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.orders.story import Allocation, Customer, Line, Stock
 from pytest_veeqo_alloc.server.fake import Fake
