@@ -236,8 +236,8 @@ def _cassettes(config: pytest.Config, engine: Engine) -> Cassettes:
     with _short_failure():
         age = max_age(config)
     mode, allowed = setting(config, "record-mode") or "none", setting(config, "cassette-allow-hosts")
-    own_servers = listener_of(config).fake_addresses
-    return Cassettes(engine, cassette_folder(config), mode, lambda: _live(config), own_servers, allowed, age)
+    own_servers, target = listener_of(config).fake_addresses, setting(config, "base-url") or ""
+    return Cassettes(engine, cassette_folder(config), mode, lambda: _live(config), own_servers, allowed, age, target)
 
 
 def _default_name(item: pytest.Item, marker: pytest.Mark) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import logging
 import re
 import sys
 import uuid
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -41,10 +41,10 @@ from pytest_veeqo_alloc.core.text import as_text
 from pytest_veeqo_alloc.coverage.collector import Origin
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.client import Admission, LiveClient
-from pytest_veeqo_alloc.live.permission import port_of
+from pytest_veeqo_alloc.live.permission import host_and_port, port_of
 from pytest_veeqo_alloc.recording import BUNDLED_RELAXED, CassetteError, CassetteFile
 from pytest_veeqo_alloc.recording.matching import RecordedRequest, UnmatchedRequestError, unmatched_message
-from pytest_veeqo_alloc.recording.network_guard import AllowedHosts, guard_network
+from pytest_veeqo_alloc.recording.network_guard import HostList, NetworkRules, Place, guard_network
 from pytest_veeqo_alloc.spec.loader import operation_matches, read_shipped_text, tables
 
 _MATCHER = "veeqo_alloc"
@@ -58,6 +58,9 @@ _NOT_ADMITTED = (
     "a response was recorded, but its request was not permitted: turn off redirects in the client, and share one "
     "HTTP session between all threads"
 )
+
+_API = (("api.veeqo.com", 443), ("api.veeqo.com", 80))
+"""The live API. No open connection may reach it while a cassette is in use."""
 
 _admission: ContextVar[Admission | None] = ContextVar("veeqo_alloc_admission", default=None)
 """The permission for the request that is being recorded. `_on_request` sets it; `_on_response` removes it."""
@@ -188,6 +191,7 @@ class CassettePlayer:
         options: PlaybackOptions,
         live: Callable[[], LiveClient],
         own_servers: Collection[str],
+        target: str = "",
     ) -> None:
         self.file, self.options = file, options
         self.stored, self.recorded_on = stored_interactions(file, options.mode)
@@ -201,8 +205,10 @@ class CassettePlayer:
         self._parsed: dict[int, RecordedRequest] = {}
         self._played: list[tuple[Request, int]] = []
         self._taken = (0, 0)
-        self._hosts = AllowedHosts(options.allow_hosts)
-        self._target: AllowedHosts | None = None
+        self._hosts = HostList(map(host_and_port, options.allow_hosts))
+        urls = [interaction.request.url for interaction in self.stored if interaction.request]
+        self._guarded = HostList((*_API, *_places_of([target, *urls])))
+        self._target: HostList | None = None
 
     @contextlib.contextmanager
     def running(self) -> Iterator[CassettePlayer]:
@@ -222,7 +228,8 @@ class CassettePlayer:
             cassette = stack.enter_context(use)
             for transport, name, method in in_process:
                 stack.enter_context(mock.patch.object(transport, name, method))
-            stack.enter_context(guard_network(self._may_connect, self._may_look_up, blocked))
+            rules = NetworkRules(self._may_connect, self._may_look_up, self._may_send, blocked)
+            stack.enter_context(guard_network(rules))
             if not self._was_loaded:
                 raise CassetteError("this version of vcrpy would write unredacted recordings: install another version")
             stack.callback(_close_admission)
@@ -281,7 +288,7 @@ class CassettePlayer:
         if self._target is None or interaction.request is None:
             return False
         url = urlsplit(interaction.request.url)
-        return self._target.allow(url.hostname or "", port_of(url))
+        return self._target.has(url.hostname or "", port_of(url))
 
     def publish(self) -> None:
         """Publish an event for each allocation call, if the engine's listener counts coverage."""
@@ -335,7 +342,7 @@ class CassettePlayer:
             if getattr(request, _SEEN, False):
                 _close_admission()  # if one is still open, its request failed, and the client now retries it
                 live = self._live()
-                self._target = AllowedHosts((live.target,))
+                self._target = HostList([host_and_port(live.target)])
                 _admission.set(live.admission(now))
         setattr(request, _SEEN, True)
         return request
@@ -373,18 +380,38 @@ class CassettePlayer:
         self.unmatched.append(unmatched_message(self.file.name, now, recorded, played, self._relaxed))
         return UnmatchedRequestError(self.unmatched[-1])
 
-    def _is_allowed(self, host: str, port: int) -> bool:
+    def _is_allowed(self, host: str, port: int | None) -> bool:
         """Return whether calls to *host* and *port* bypass the cassette: they are neither played nor recorded."""
         own = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        return self._hosts.allow(host, port) or own in self._own_servers
+        return self._hosts.has(host, port) or own in self._own_servers
 
-    def _may_connect(self, host: str, port: int) -> bool:
+    def _may_connect(self, host: str, port: int | None) -> bool:
         target = None if _admission.get() is None else self._target
-        return self._is_allowed(host, port) or (target is not None and target.allow(host, port))
+        return self._is_allowed(host, port) or (target is not None and target.has(host, port))
 
     def _may_look_up(self, host: str) -> bool:
         # Clients look names up in threads of their own, where the context variable is not set.
-        return self._hosts.allow_name(host) or (self._target is not None and self._target.allow_name(host))
+        return self._hosts.has_name(host) or (self._target is not None and self._target.has_name(host))
+
+    def _may_send(self, places: list[Place], head: bytes) -> bool:
+        """Return whether an open connection to *places* may be used: not for the documented call or a guarded host."""
+        is_guarded = _is_call(head) or any(self._guarded.has(*place) for place in places)
+        return not is_guarded or any(self._may_connect(*place) for place in places)
+
+
+def _places_of(urls: Iterable[str]) -> Iterator[Place]:
+    for url in filter(None, urls):
+        with contextlib.suppress(ValueError):  # a malformed URL is reported when the cassette is loaded
+            parts = urlsplit(url)
+            yield (parts.hostname or "").lower(), port_of(parts)
+
+
+def _is_call(head: bytes) -> bool:
+    """Return whether *head*, the first bytes that a connection sends, begins a request of the documented operation."""
+    method, _, rest = as_text(head).partition(" ")
+    return method == tables().operation.method and operation_matches(
+        Interaction(Request(method, rest.partition(" ")[0]))
+    )
 
 
 def _close_admission() -> None:

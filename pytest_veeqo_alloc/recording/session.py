@@ -38,7 +38,10 @@ class CassetteNews(NamedTuple):
 
 
 class Cassettes:
-    """The cassettes of a test. `.use(name)` plays or records one. Calls to *own_servers* (`host:port`) bypass them."""
+    """The cassettes of a test. `.use(name)` plays or records one.
+
+    Calls to *own_servers* (`host:port`) bypass them. No connection that is already open may send to the URL *target*.
+    """
 
     def __init__(
         self,
@@ -49,7 +52,9 @@ class Cassettes:
         own_servers: Collection[str] = (),
         allow_hosts: Iterable[str] = (),
         max_age: int | None = None,
+        target: str = "",
     ) -> None:
+        self._target = target
         self._allow_hosts, self._max_age = tuple(allow_hosts), max_age
         self._engine, self._folder, self._mode, self._live, self._own_servers = engine, folder, mode, live, own_servers
         self._players: list[CassettePlayer] = []
@@ -81,7 +86,7 @@ class Cassettes:
                 raise ValueError(unknown_name("part of a request to relax", part, PARTS))
         hosts = (*self._allow_hosts, *_as_tuple(allow_hosts))
         options = PlaybackOptions(mode, frozenset(relaxed), strict_play, allow_playback_repeats, hosts)
-        player = CassettePlayer(file, self._engine, options, self._live, self._own_servers)
+        player = CassettePlayer(file, self._engine, options, self._live, self._own_servers, self._target)
         if mode == "none" and not player.stored:
             raise missing_cassette(name, self._folder)
         self._require_age(player)
