@@ -6,6 +6,7 @@ import contextlib
 import functools
 import http
 import importlib
+import json
 import re
 import zlib
 from dataclasses import dataclass
@@ -55,8 +56,22 @@ class HasHeaders:
         return next(iter(self.header_values(name)), None)
 
 
+class _Message(HasHeaders):
+    __slots__ = ()
+    body: bytes | None
+
+    def json(self) -> Any:
+        """Return the body as parsed JSON. Raise ValueError if there is no body, or if it is not JSON.
+
+        A compressed body is decompressed first. No rule is checked: of duplicate keys, the last value counts.
+        """
+        if not self.body:
+            raise ValueError(f"the {type(self).__name__.lower()} has no body")
+        return json.loads(decode_content(self.body, self.headers) or b"")
+
+
 @dataclass(frozen=True, repr=False)
-class Request(HasHeaders):
+class Request(_Message):
     """An HTTP request. `url` is absolute or relative. `body` is None if the request has no body.
 
     `is_body_known` is False if the request was read from a file that does not contain its body.
@@ -76,7 +91,7 @@ class Request(HasHeaders):
 
 
 @dataclass(frozen=True, repr=False)
-class Response(HasHeaders):
+class Response(_Message):
     """An HTTP response. `body` is None if there is no body, or if it is unknown (then `is_body_known` is False)."""
 
     status: int

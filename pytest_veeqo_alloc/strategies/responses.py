@@ -14,7 +14,7 @@ from hypothesis.errors import InvalidArgument
 from pytest_veeqo_alloc.contract.arithmetic import ONLY_VARIANT
 from pytest_veeqo_alloc.contract.field_table import Field
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
-from pytest_veeqo_alloc.core.json_pointer import ABSENT, diff, mask_pointer, split
+from pytest_veeqo_alloc.core.json_pointer import ABSENT, diff, join, mask_pointer, split
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.orders.builder import (
     VARIANTS,
@@ -80,15 +80,41 @@ class GeneratedOrder(dict[str, Any]):
     """A generated order. Its repr shows only what differs from the documented example. Dump `dict(order)` as YAML."""
 
     def __repr__(self) -> str:
-        changes = diff(build_order(), self)
-        different = [f"{mask_pointer(pointer)}: {_short(value)}" for pointer, _, value in changes]
+        changes = _changes(build_order(), self, "")
+        different = [f"{mask_pointer(pointer)}: {_short(value)}" for pointer, value in changes]
         listed, more = different[:_MAX_DIFFERENCES], len(different) - _MAX_DIFFERENCES
         suffix = f", and {more} more" if more > 0 else ""
         return f"<the documented order{' but ' if different else ''}{', '.join(listed)}{suffix}>"
 
 
+class GeneratedInteraction(Interaction):
+    """A generated request with its 201 response. Its repr shows the request's body and how the order differs."""
+
+    def __repr__(self) -> str:
+        if self.request is None or self.response is None:
+            return super().__repr__()
+        order = GeneratedOrder(self.response.json())
+        return f"<Interaction: POST {self.request.url} {self.request.json()}, answered with {order!r}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # Hypothesis would print each field of a dataclass
+        printer.text(repr(self))
+
+
+def _changes(documented: Any, value: Any, pointer: str) -> Iterator[tuple[str, Any]]:
+    """Yield the pointer and the value of each difference. In a longer or shorter array, also look at each object."""
+    for place, before, after in diff(documented, value, pointer):
+        yield place, after
+        if isinstance(before, list) and before and _has_objects(after):
+            for index, item in enumerate(after):
+                yield from _changes(before[min(index, len(before) - 1)], item, join(place, index))
+
+
+def _has_objects(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
 def _short(value: Any) -> str:
-    if isinstance(value, list) and value and isinstance(value[0], dict):
+    if _has_objects(value):
         return f"{len(value)} items"
     text = "absent" if value is ABSENT else repr(value)
     return text if len(text) <= _MAX_LENGTH else f"{text[: _MAX_LENGTH - 3]}..."
@@ -172,7 +198,7 @@ def _interactions(
     order = draw(_orders(constraints, body, ANSWER_VARIATIONS, variant=variant, extra=extra))
     url = f"https://api.example.com/orders/{order['id']}"
     json_type = ("content-type", "application/json;charset=utf-8")
-    return Interaction(
+    return GeneratedInteraction(
         Request("POST", f"{url}/allocations", (json_type, ("x-api-key", "example-key")), json.dumps(body).encode()),
         Response(201, (json_type, ("location", url)), json.dumps(order).encode()),
         "strategy",

@@ -54,8 +54,8 @@ def test_values_have_their_documented_members() -> None:
     assert set(finding.split()) <= set(public(Finding))
     assert {"errors", "warnings", "accepted", "ok"} <= set(public(Findings()))
     assert {"request", "response", "source"} <= set(public(Interaction(None)))
-    assert {"method", "url", "headers", "body"} <= set(public(Request("POST", "/")))
-    assert {"status", "headers", "body"} <= set(public(Response(201)))
+    assert {"method", "url", "headers", "body", "json"} <= set(public(Request("POST", "/")))
+    assert {"status", "headers", "body", "json"} <= set(public(Response(201)))
 
 
 def test_plugin_has_its_fixtures_markers_and_hooks(request: pytest.FixtureRequest) -> None:

@@ -35,6 +35,30 @@ def test_header_names_ignore_case() -> None:
     assert request.header("x-b") is None
 
 
+@pytest.mark.parametrize("message", [Request("POST", "/", body=b'{"id": 1}'), Response(201, body=b'{"id": 1}')])
+def test_messages_parse_their_json(message: Request | Response) -> None:
+    assert message.json() == {"id": 1}
+
+
+def test_compressed_json_is_parsed() -> None:
+    assert Response(201, (("Content-Encoding", "gzip"),), gzip.compress(b"[1, 2]")).json() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("message", "problem"),
+    [
+        (Request("POST", "/"), "the request has no body"),
+        (Response(201, body=b""), "the response has no body"),
+        (Response(502, body=b"<html>"), "Expecting value"),
+        (Response(201, body=b"\xff\xfe\xfd"), "decode"),
+        (Response(201, (("Content-Encoding", "gzip"),), b"\x1f\x8b\x00"), "truncated"),
+    ],
+)
+def test_message_without_json_raises_value_error(message: Request | Response, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        message.json()
+
+
 def test_unassigned_status_has_no_reason_phrase() -> None:
     assert [reason_phrase(status) for status in (201, 299, 503)] == ["Created", "", "Service Unavailable"]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.bodies import allocation_request, line_items
 from support.examples import FEWER, examples
@@ -237,6 +238,31 @@ def test_repr_of_an_order_lists_its_differences_from_the_documented_one() -> Non
         f"<the documented order but /customer/phone: '{'x' * 56}..., /delivery_cost: 5.01, /total_price: 19, "
         "/(name of 3 characters): {}, /(name of 5 characters): 1, /id: absent>"
     )
+
+
+def test_repr_of_an_order_shows_the_objects_of_a_longer_array() -> None:
+    order = GeneratedOrder(build_order())
+    extra = copy.deepcopy(order["allocations"][0])
+    extra["id"] = 7
+    order["allocations"].append(extra)
+    assert repr(order) == "<the documented order but /allocations: 2 items, /allocations/1/id: 7>"
+    order["allocations"] = []
+    assert repr(order) == "<the documented order but /allocations: []>"
+
+
+def test_interaction_is_printed_as_its_request_and_how_the_order_differs() -> None:
+    @settings(max_examples=1, database=None)
+    @given(allocation_interactions())
+    def fails(interaction: Interaction) -> None:
+        raise AssertionError(repr(interaction))
+
+    with pytest.raises(AssertionError) as caught:
+        fails()
+    printed = str(caught.value)
+    assert printed.startswith("<Interaction: POST https://api.example.com/orders/")
+    assert "{'allocation': {'warehouse_id': " in printed
+    assert ", answered with <the documented order but " in printed
+    assert printed in "".join(caught.value.__notes__)  # what Hypothesis prints
 
 
 def test_repr_of_an_order_stays_short() -> None:
