@@ -12,7 +12,7 @@ from pytest_veeqo_alloc.contract.checker import expecting
 from pytest_veeqo_alloc.contract.deviations import Deviation
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import Statuses, expected_statuses
-from pytest_veeqo_alloc.contract.rules import BodySide
+from pytest_veeqo_alloc.contract.rules import BodySide, Profile, RuleId, Severity
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.engine import Engine
 
@@ -28,9 +28,9 @@ class Contract:
 
     def __init__(
         self,
-        profile: str = "documented",
+        profile: Profile = "documented",
         *,
-        rules: Mapping[str, str] | None = None,
+        rules: Mapping[RuleId, Severity] | None = None,
         deviations: Iterable[str | os.PathLike[str] | Deviation] | str = (),
         show_values: bool = False,
     ) -> None:

@@ -12,7 +12,7 @@ from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import STATUS_RULES, Operation, expected_statuses, resent
 from pytest_veeqo_alloc.core.http import ContentDecodingError, Headers, Interaction, Request, Response, decode_content
-from pytest_veeqo_alloc.core.text import as_text
+from pytest_veeqo_alloc.core.text import as_text, pluralise
 
 
 def interaction_of(response: Any, *, body: bytes | str | None = None) -> Interaction:
@@ -192,6 +192,9 @@ class Watch:
         TypeError unless *statuses* is a number, several numbers or None.
         """
         self._expected = expected_statuses(statuses)
+
+    def __repr__(self) -> str:  # it makes no check: the client may still be reading a body
+        return f"<Watch: {pluralise(len(self.interactions), 'interaction')}, {self.skipped} skipped>"
 
     def close(self) -> None:
         """Stop recording, and keep the recorded interactions. Closing twice is allowed."""

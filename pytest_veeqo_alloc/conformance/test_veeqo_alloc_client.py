@@ -21,7 +21,7 @@ from pytest_veeqo_alloc.core.text import pluralise
 from pytest_veeqo_alloc.orders.builder import build_order, nullable_pointers, with_nulls
 from pytest_veeqo_alloc.orders.story import Allocation, Customer, Line, Stock, Story
 from pytest_veeqo_alloc.server.fake import Fake
-from pytest_veeqo_alloc.server.responses import FAULTS, Arguments, ResponsePlan, response_to
+from pytest_veeqo_alloc.server.responses import FAULTS, Arguments, FaultName, ResponsePlan, response_to
 from pytest_veeqo_alloc.server.state import CREATED, Outcome, World
 from pytest_veeqo_alloc.strategies.values import LARGEST_ID
 
@@ -47,7 +47,7 @@ def test_client_sends_the_given_allocation(rule: str, _veeqo_alloc_client_under_
     client.assert_behaviour(rule, (text for call in calls for text in call.differences()))
 
 
-def _fault(name: str, times: int = FOREVER, **arguments: Any) -> Prepare:
+def _fault(name: FaultName, times: int = FOREVER, **arguments: Any) -> Prepare:
     return lambda fake: fake.inject_fault(name, times, **arguments)
 
 
@@ -132,7 +132,7 @@ def test_client_accepts_large_ids(rule: str, case: str, _veeqo_alloc_client_unde
     _assert_accepted(client, rule, case, None if large.is_refused else large.raised)
 
 
-STATUSES = {
+STATUSES: Mapping[str, FaultName] = {
     "status 400": "bad-request", "status 401": "unauthorized", "status 403": "forbidden", "status 404": "not-found",
     "status 422": "unprocessable", "status 429": "rate-limited", "status 500": "server-error",
     "status 502": "bad-gateway", "status 503": "service-unavailable",
@@ -140,7 +140,7 @@ STATUSES = {
 TRANSIENT = ("rate-limited", "server-error", "bad-gateway", "service-unavailable")
 INCOMPLETE = ("truncated-json", "reset-before-headers", "reset-before-body", "reset-within-body")
 SLOW = ("slow-headers", "slow-body")
-LOST = ("slow-headers", "reset-before-headers", "reset-within-body", "truncated-json")
+LOST: tuple[FaultName, ...] = ("slow-headers", "reset-before-headers", "reset-within-body", "truncated-json")
 
 
 def _not_carried_out(name: str, times: int = FOREVER) -> Prepare:

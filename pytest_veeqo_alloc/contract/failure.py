@@ -30,12 +30,14 @@ def render(findings: Findings, hint: str = "") -> str:
 def heading(findings: Findings) -> str:
     """Return a heading such as `response of POST ...: 2 errors, 1 warning (profile documented)`."""
     sides = " and ".join(sorted({finding.side for finding in findings})) or "interaction"
-    counts = [pluralise(len(findings.errors), "error")]
-    if findings.warnings:
-        counts.append(pluralise(len(findings.warnings), "warning"))
-    if findings.accepted:
-        counts.append(f"{len(findings.accepted)} accepted")
-    return f"{sides} of {findings.operation}: {', '.join(counts)} (profile {findings.profile})"
+    accepted = f", {len(findings.accepted)} accepted" if findings.accepted else ""
+    return f"{sides} of {findings.operation}: {counts_of(findings)}{accepted} (profile {findings.profile})"
+
+
+def counts_of(findings: Findings) -> str:
+    """Return the numbers of errors and, if there are any, of warnings: `2 errors, 1 warning`."""
+    warnings = f", {pluralise(len(findings.warnings), 'warning')}" if findings.warnings else ""
+    return pluralise(len(findings.errors), "error") + warnings
 
 
 def _error_lines(errors: tuple[Finding, ...], room: int, both_sides: bool) -> list[str]:

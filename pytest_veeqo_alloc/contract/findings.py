@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from typing import Any, NamedTuple, overload
 
-from pytest_veeqo_alloc.contract.rules import Basis, Severity, Side
+from pytest_veeqo_alloc.contract.rules import Basis, RuleId, Severity, Side
 from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY, mask_key, mask_location, mask_pointer
 from pytest_veeqo_alloc.core.text import NOTHING
 
@@ -36,7 +36,7 @@ class Finding:
     be secret.
     """
 
-    rule: str
+    rule: RuleId
     basis: Basis
     severity: Severity
     side: Side

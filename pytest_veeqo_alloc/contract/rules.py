@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from pytest_veeqo_alloc.core.text import unknown_name
 
@@ -13,9 +13,31 @@ Basis = Literal["documented", "rfc", "convention"]
 BodySide = Literal["request", "response"]
 Side = Literal["request", "response", "client", "file"]
 
-BODY_SIDES: tuple[BodySide, ...] = ("request", "response")
-PROFILES = ("lenient", "documented", "strict")
-SEVERITIES: tuple[Severity, ...] = ("error", "warning", "off")
+Profile = Literal["lenient", "documented", "strict"]
+RuleId = Literal[
+    "wrong-method", "wrong-path", "order-id-not-integer", "undocumented-query", "api-key-missing", "key-in-url",
+    "request-media-type", "response-media-type", "wrong-status", "undocumented-status", "server-error",
+    "unexpected-status", "location-missing", "location-invalid", "location-order", "error-body-shape",
+    "error-leaks-internals", "broken-request-accepted", "repeated-post", "key-sent-elsewhere", "unknown-call",
+    "body-missing", "not-json", "not-utf8", "too-deep", "non-finite-number", "byte-order-mark", "duplicate-key",
+    "request-not-wrapped", "wrong-type", "null-value", "required-field", "absent-field", "undocumented-field",
+    "not-an-order", "untyped-field-value", "line-item-shape", "line-items-empty", "quantity-not-positive",
+    "quantity-not-integer", "duplicate-sellable", "id-not-positive-integer", "datetime-format",
+    "negative-amount", "order-echo", "allocation-echo", "allocation-quantity", "allocation-order",
+    "payment-order", "available-stock", "stock-totals", "stock-copies", "stock-entry-sellable",
+    "stock-entry-warehouse", "profit", "margin", "on-hand-value", "title-copies", "main-image-product",
+    "subtotal", "total", "completeness", "allocated-sellable", "subscription-plan", "json-media-type-refused",
+    "key-not-required", "method-accepted", "unknown-order-accepted", "order-id-not-positive-accepted",
+    "trailing-data-accepted", "allocation-ids-not-distinct", "allocations-not-accumulated", "race-lost-update",
+    "refusal-partly-applied", "stock-not-updated", "chunked-request-refused", "client-changes-allocation",
+    "client-rejects-documented-answer", "client-hides-failure", "client-without-timeout",
+    "client-retries-forever", "client-shows-key", "cassette-secret", "cassette-too-old", "cassette-format",
+]  # fmt: skip
+"""The id of a rule, for type checkers."""
+
+BODY_SIDES: tuple[BodySide, ...] = get_args(BodySide)
+PROFILES: tuple[Profile, ...] = get_args(Profile)
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 _LETTERS: dict[str, Severity] = {"e": "error", "w": "warning", "-": "off"}
 
@@ -28,7 +50,7 @@ class Rule:
     has an instruction for each side, and `severities` a severity for each profile.
     """
 
-    id: str
+    id: RuleId
     sides: tuple[Side, ...]
     basis: Basis
     severities: Mapping[str, Severity]
@@ -39,7 +61,7 @@ class Rule:
     stored: Severity = "error"  # the highest severity in a stored file, which may contain failures on purpose
 
 
-_Row = tuple[str, Side | Literal["both"], Basis, str, str, str, str | tuple[str, str], str]
+_Row = tuple[RuleId, Side | Literal["both"], Basis, str, str, str, str | tuple[str, str], str]
 
 _PAGE = "Veeqo documentation, 'POST /orders/{order_id}/allocations'"
 _PARAMETERS = "Veeqo documentation, 'Parameters'"
@@ -186,7 +208,7 @@ _ROWS: tuple[_Row, ...] = (
 )  # fmt: skip
 
 # Equations that hold in every known order, except anonymised ones: id, summary, wanted (the formula), remedy.
-_EQUATIONS: tuple[tuple[str, str, str, str], ...] = (
+_EQUATIONS: tuple[tuple[RuleId, str, str, str], ...] = (
     ("allocation-order", "an allocation with the order_id of another order", "order_id = id of the order",
      "set order_id of every allocation to the id of its order"),
     ("payment-order", "a payment with the order_id of another order", "payment.order_id = id of the order",
@@ -306,7 +328,7 @@ def _rule(row: _Row) -> Rule:
     rule_id, side, basis, letters, summary, wanted, remedy, source = row
     sides: tuple[Side, ...] = BODY_SIDES if side == "both" else (side,)
     remedies = dict.fromkeys(sides, remedy) if isinstance(remedy, str) else dict(zip(sides, remedy, strict=True))
-    severities = dict(zip(PROFILES, map(_LETTERS.__getitem__, letters), strict=True))
+    severities: dict[str, Severity] = dict(zip(PROFILES, map(_LETTERS.__getitem__, letters), strict=True))
     stored: Severity = "warning" if rule_id in _WARNINGS_IF_STORED else "error"
     return Rule(rule_id, sides, basis, severities, summary, wanted, remedies, source, stored)
 
@@ -331,9 +353,9 @@ def severities(profile: str, overrides: Mapping[str, str] | None = None) -> dict
     return chosen
 
 
-def parse_overrides(settings: Iterable[str]) -> dict[str, str]:
+def parse_overrides(settings: Iterable[str]) -> dict[Any, Any]:
     """Map rule ids to severities in strings such as `null-value=warning`. Raise ValueError for a string without `=`."""
-    overrides = {}
+    overrides: dict[Any, Any] = {}
     for setting in settings:
         rule, equals, severity = setting.partition("=")
         if not equals:

@@ -25,7 +25,7 @@ from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex
 from pytest_veeqo_alloc.contract.failure import ContractViolation
 from pytest_veeqo_alloc.contract.findings import Breach, Findings
 from pytest_veeqo_alloc.contract.http_rules import Seen, Statuses, sequence_breaches
-from pytest_veeqo_alloc.contract.rules import CATALOGUE, BodySide, severities
+from pytest_veeqo_alloc.contract.rules import CATALOGUE, BodySide, Profile, severities
 from pytest_veeqo_alloc.core.http import Interaction, Request
 from pytest_veeqo_alloc.coverage.collector import (
     CheckEvent,
@@ -55,9 +55,9 @@ class Engine:
 
     def __init__(
         self,
-        profile: str = "documented",
+        profile: Profile = "documented",
         *,
-        rules: Mapping[str, str] | None = None,
+        rules: Mapping[Any, str] | None = None,
         deviations: Iterable[str | os.PathLike[str] | Deviation] | str = (),
         show_values: bool = False,
     ) -> None:

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -81,6 +82,9 @@ class Target:
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live
+
+    def __repr__(self) -> str:
+        return f"<Target: {urlsplit(self.base_url).hostname}>"
 
     @property
     def base_url(self) -> str:

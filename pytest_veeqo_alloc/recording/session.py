@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from pytest_veeqo_alloc.capture.writers import cassette_text, write_atomically
+from pytest_veeqo_alloc.contract.failure import counts_of
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.json_pointer import mask_location, mask_pointer
-from pytest_veeqo_alloc.core.text import unknown_name
+from pytest_veeqo_alloc.core.text import pluralise, unknown_name
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.client import LiveClient
 from pytest_veeqo_alloc.live.permission import is_loopback
@@ -104,6 +105,9 @@ class Cassettes:
     def owns(self, interaction: Interaction) -> bool:
         """Return whether *interaction* was played from a cassette, or was sent to a server that a cassette records."""
         return any(player.owns(interaction) for player in self._players)
+
+    def __repr__(self) -> str:
+        return f"<Cassettes: {pluralise(self.checked, 'call')}, {counts_of(self.findings)}>"
 
     @property
     def findings(self) -> Findings:

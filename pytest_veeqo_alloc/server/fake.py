@@ -16,7 +16,7 @@ from pytest_veeqo_alloc.contract.allocations import requested_allocation
 from pytest_veeqo_alloc.contract.checker import UNREADABLE, ParsedRequest
 from pytest_veeqo_alloc.contract.findings import Finding, Findings
 from pytest_veeqo_alloc.contract.http_rules import keys_of, order_id_in, path_of
-from pytest_veeqo_alloc.contract.rules import CATALOGUE
+from pytest_veeqo_alloc.contract.rules import CATALOGUE, RuleId
 from pytest_veeqo_alloc.core.http import Request, Response
 from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.engine import Engine
@@ -33,6 +33,7 @@ from pytest_veeqo_alloc.server.responses import (
     DoesNotApplyError,
     Exchange,
     Fault,
+    FaultName,
     HeaderPairs,
     ResponsePlan,
     Stub,
@@ -210,7 +211,13 @@ class Fake(BaseServer):
         self._policy, self._rejecting = policy, Engine(policy.refuses)
 
     def inject_fault(
-        self, name: str, times: int = 1, *, order_id: int | None = None, api_key: str | None = None, **arguments: Any
+        self,
+        name: FaultName,
+        times: int = 1,
+        *,
+        order_id: int | None = None,
+        api_key: str | None = None,
+        **arguments: Any,
     ) -> None:
         """Inject the fault *name* into the responses to the next *times* allocation calls. Earlier faults come first.
 
@@ -274,7 +281,7 @@ class Fake(BaseServer):
         with self._lock:
             self._stubs = with_stub(self._stubs, stub)
 
-    def expect_finding(self, rule: str) -> None:
+    def expect_finding(self, rule: RuleId) -> None:
         """Expect at least one finding of *rule*. Such findings do not fail the test, but their absence does.
 
         Raise ValueError if the rule is unknown or off.

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, overload
 
 from pytest_veeqo_alloc.contract.allocations import requested_allocation
 from pytest_veeqo_alloc.contract.checker import CheckContext
+from pytest_veeqo_alloc.contract.failure import counts_of
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import Ending
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
@@ -159,6 +160,10 @@ class BaseServer(ABC):
         """Start an empty log. *keys* are the API keys that the server accepts."""
         self.log, self._keys = Log(self.source, self._on_record), keys
         self._problems: list[str] = []
+
+    def __repr__(self) -> str:
+        requests = pluralise(len(self.log.records), "request")
+        return f"<{self.source.removeprefix('the ')} at {self.url}: {requests}, {counts_of(self.findings)}>"
 
     @abstractmethod
     def handle(self, request: Request) -> Exchange:

@@ -326,6 +326,15 @@ def _encoded_around_ids(
 Arguments = Mapping[str, Any]
 """Maps argument names of a fault to values. The fake adds the request's `path` and, for a redirect, a base URL."""
 
+FaultName = Literal[
+    "bad-request", "unauthorized", "forbidden", "not-found", "unprocessable", "server-error", "bad-gateway",
+    "service-unavailable", "rate-limited", "slow-headers", "slow-body", "reset-before-headers",
+    "reset-before-body", "reset-within-body", "reset-after-body", "truncated-json", "wrong-media-type", "gzip",
+    "chunked", "ok-instead-of-created", "no-location", "null-member", "absent-member", "extra-member",
+    "wrong-type-member", "redirect-elsewhere", "observed",
+]  # fmt: skip
+"""The name of a fault, for type checkers."""
+
 Change = Callable[[ResponsePlan, Arguments], ResponsePlan]
 
 

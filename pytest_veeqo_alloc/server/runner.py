@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+from pytest_veeqo_alloc.contract.rules import Profile
 from pytest_veeqo_alloc.engine import Engine, HasEngine, engine_of
 from pytest_veeqo_alloc.server.fake import API_KEY, Fake
 from pytest_veeqo_alloc.server.http_server import App, HTTPServer
@@ -67,7 +68,7 @@ def running(
 
 @contextmanager
 def serve_fake(
-    profile: str = "documented",
+    profile: Profile = "documented",
     *,
     contract: HasEngine | None = None,
     policy: Policy | None = None,

@@ -14,8 +14,8 @@ from rpds import HashTrieMap
 
 from pytest_veeqo_alloc.contract.allocations import AllocationRequest
 from pytest_veeqo_alloc.contract.error_responses import ERROR_RESPONSES
-from pytest_veeqo_alloc.contract.rules import severities
-from pytest_veeqo_alloc.core.text import unknown_name
+from pytest_veeqo_alloc.contract.rules import Profile, severities
+from pytest_veeqo_alloc.core.text import pluralise, unknown_name
 from pytest_veeqo_alloc.orders.story import Allocation, Line, Stock, Story, units_by_sellable
 
 CREATE, PARTIAL, ADD, SKIP, ACCEPT = "create", "partial", "add", "skip", "accept"
@@ -57,7 +57,7 @@ class Policy:
     malformed_json: str = "bad-request"
     invalid_request: str = "unprocessable"
     wrong_key: str = "unauthorized"
-    refuses: str = "documented"
+    refuses: Profile = "documented"
 
     def __post_init__(self) -> None:
         severities(self.refuses)  # raises for an unknown profile
@@ -115,6 +115,9 @@ class World:
     stock: HashTrieMap[int, tuple[Stock, ...]] = field(default_factory=HashTrieMap)
     warehouses: frozenset[int] = frozenset()
     next_id: int = 323498
+
+    def __repr__(self) -> str:
+        return f"<World: {pluralise(len(self.orders), 'order')}, {pluralise(len(self.stock), 'sellable')} in stock>"
 
     @staticmethod
     def of(*orders: Story) -> World:

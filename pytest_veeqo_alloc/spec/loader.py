@@ -19,7 +19,7 @@ from pytest_veeqo_alloc.contract.checker import Tables
 from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex, parse
 from pytest_veeqo_alloc.contract.field_table import compile_schema
 from pytest_veeqo_alloc.contract.http_rules import parse_operation
-from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide, severities
+from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide, Profile, severities
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.coverage.collector import FieldTrees
@@ -73,7 +73,7 @@ def validate_side(side: str) -> None:
         raise ValueError(unknown_name("side", side, BODY_SIDES))
 
 
-def load_schema(side: BodySide, profile: str | None = None) -> dict[str, Any]:
+def load_schema(side: BodySide, profile: Profile | None = None) -> dict[str, Any]:
     """Return a new copy of the JSON Schema (2020-12) of one body. *side* is "request" or "response".
 
     Without a profile, this is the bundled schema, which accepts undocumented members. With a profile, the schema
@@ -191,7 +191,7 @@ def observed_deviations() -> DeviationIndex:
     return DeviationIndex(load_deviations("observed"), today=datetime.date.min)  # none of them expires
 
 
-def openapi_document(profile: str | None = None) -> dict[str, Any]:
+def openapi_document(profile: Profile | None = None) -> dict[str, Any]:
     """Return an OpenAPI 3.1 document with the schemas for *profile*. Raise ValueError for an unknown profile."""
     operation: dict[str, Any] = json.loads(read_shipped_text("schemas/operation.json"))
     method, path = operation.pop("method").lower(), operation.pop("path")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from pytest_veeqo_alloc.contract.field_table import Field, Shape
-from pytest_veeqo_alloc.contract.rules import BodySide
+from pytest_veeqo_alloc.contract.rules import BodySide, RuleId
 from pytest_veeqo_alloc.core.json_pointer import join
 from pytest_veeqo_alloc.orders.story import units_by_sellable
 from pytest_veeqo_alloc.spec.loader import tables
@@ -36,7 +36,7 @@ class Broken:
     """An invalid body. In the profile "strict", its only error is a violation of `rule` at the place `pointer`."""
 
     payload: Any
-    rule: str
+    rule: RuleId
     pointer: str
 
 
@@ -55,7 +55,7 @@ def invalid_allocation_responses() -> st.SearchStrategy[Broken]:
 
 
 @st.composite
-def broken_payloads(draw: st.DrawFn, valid: st.SearchStrategy[Payload], mutations: Mapping[str, Mutation]) -> Broken:
+def broken_payloads(draw: st.DrawFn, valid: st.SearchStrategy[Payload], mutations: Mapping[RuleId, Mutation]) -> Broken:
     """Draw a valid body, and break one rule in it. *mutations* maps each rule id to a function that breaks the rule."""
     # Draw the rule last: Hypothesis tends to keep its first draws, and would otherwise try only a few rules.
     payload = draw(valid)
@@ -159,7 +159,7 @@ def _above_lines(member: Member) -> bool:
     return not member.name.startswith("line_item.")  # errors in line items belong to the rule line-item-shape
 
 
-REQUEST_MUTATIONS: Mapping[str, Mutation] = {
+REQUEST_MUTATIONS: Mapping[RuleId, Mutation] = {
     "request-not-wrapped": lambda draw, body: (body["allocation"], ""),
     "wrong-type": partial(change_type, "request", _above_lines),
     "null-value": partial(replace, "request", lambda member: member.name.startswith("allocation."), [None]),
@@ -239,7 +239,7 @@ def _is_free_amount(member: Member) -> bool:
 
 _NO_ORDERS: list[Any] = [{}, {"status": "created"}, {"error_messages": "Not found"}, {"order": {}}]
 
-RESPONSE_MUTATIONS: Mapping[str, Mutation] = {
+RESPONSE_MUTATIONS: Mapping[RuleId, Mutation] = {
     "not-an-order": lambda draw, order: (copy.deepcopy(draw(st.sampled_from(_NO_ORDERS))), ""),
     "wrong-type": partial(change_type, "response", _is_typed),
     "null-value": partial(replace, "response", lambda member: _is_typed(member) and not member.field.nullable, [None]),

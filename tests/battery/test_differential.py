@@ -14,7 +14,7 @@ from hypothesis import settings
 from support.bodies import BODY, drop, fields, only_structure, order, put, request_body
 from support.fast_path import assert_same_verdict, fuzzed
 
-from pytest_veeqo_alloc import load_schema
+from pytest_veeqo_alloc import Profile, load_schema
 from pytest_veeqo_alloc.core.json_pointer import resolve
 from pytest_veeqo_alloc.reporting.report_file import validator
 
@@ -70,7 +70,7 @@ def bodies(side: Side, seed: int, count: int) -> Iterator[Any]:
         yield body
 
 
-def checkers(side: Side, profile: str) -> tuple[Any, Any, Any]:
+def checkers(side: Side, profile: Profile) -> tuple[Any, Any, Any]:
     schema, contract = load_schema(side, profile), only_structure(profile)
     return (
         lambda body: contract.check_body(side, body).ok,
@@ -81,7 +81,7 @@ def checkers(side: Side, profile: str) -> tuple[Any, Any, Any]:
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize(("side", "count"), [("response", 300 * SCALE), ("request", 500 * SCALE)])
-def test_checkers_agree_about_randomly_changed_bodies(side: Side, count: int, profile: str) -> None:
+def test_checkers_agree_about_randomly_changed_bodies(side: Side, count: int, profile: Profile) -> None:
     ours, jsonschema, rust = checkers(side, profile)
     verdicts = []
     for body in bodies(side, seed=len(profile), count=count):
@@ -94,7 +94,7 @@ def test_checkers_agree_about_randomly_changed_bodies(side: Side, count: int, pr
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_checkers_agree_about_every_field_changed_nulled_and_removed(profile: str) -> None:
+def test_checkers_agree_about_every_field_changed_nulled_and_removed(profile: Profile) -> None:
     ours, jsonschema, rust = checkers("response", profile)
     for pointer, _ in fields():
         for body in (put(order(), pointer, {"x": 1}), put(order(), pointer, None), drop(order(), pointer)):

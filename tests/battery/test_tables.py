@@ -24,7 +24,7 @@ from support.structure import (
     with_wrong_type,
 )
 
-from pytest_veeqo_alloc import load_schema
+from pytest_veeqo_alloc import Profile, load_schema
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.recording import bundled_names
@@ -36,26 +36,26 @@ from pytest_veeqo_alloc.spec.loader import openapi_document, read_shipped_text
 @pytest.mark.parametrize(
     "bodies", [with_wrong_type, with_null, with_removed_field], ids=["wrong type", "null", "removed"]
 )
-def test_changed_field_is_one_finding(bodies: Callable[[], Iterator[tuple[Any, str, str]]], profile: str) -> None:
+def test_changed_field_is_one_finding(bodies: Callable[[], Iterator[tuple[Any, str, str]]], profile: Profile) -> None:
     for body, rule, pointer in bodies():
         assert_single_finding(profile, body, rule, pointer)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_schema_of_a_profile_and_walker_agree(name: str, profile: str) -> None:
+def test_schema_of_a_profile_and_walker_agree(name: str, profile: Profile) -> None:
     side, body = CASES[name]["side"], body_of(CASES[name])
     assert schema_validator(side, profile).is_valid(body) == only_structure(profile).check_body(side, body).ok
 
 
 @pytest.mark.parametrize("side", BODY_SIDES)
 @pytest.mark.parametrize("profile", [None, *PROFILES])
-def test_schema_of_a_profile_is_valid(side: BodySide, profile: str | None) -> None:
+def test_schema_of_a_profile_is_valid(side: BodySide, profile: Profile | None) -> None:
     Draft202012Validator.check_schema(load_schema(side, profile))
 
 
 @pytest.mark.parametrize("profile", [None, *PROFILES])
-def test_openapi_document_of_a_profile_is_valid(profile: str | None) -> None:
+def test_openapi_document_of_a_profile_is_valid(profile: Profile | None) -> None:
     OpenAPIV31SpecValidator(openapi_document(profile)).validate()
 
 

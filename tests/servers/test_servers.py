@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from battery.outcomes import as_set, failed_tests
 
+from pytest_veeqo_alloc import RuleId
 from pytest_veeqo_alloc.strategies import sampling
 from pytest_veeqo_alloc.strategies.invalid_bodies import REQUEST_MUTATIONS, RESPONSE_MUTATIONS, broken_payloads
 from pytest_veeqo_alloc.strategies.responses import balanced_orders
@@ -96,7 +97,7 @@ def test_correct_variant_passes(name: str, pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize("rule", [rule for rule in RESPONSE_MUTATIONS if rule != "not-an-order"])
-def test_broken_response_fails_the_test_of_its_rule(rule: str, pytester: pytest.Pytester) -> None:
+def test_broken_response_fails_the_test_of_its_rule(rule: RuleId, pytester: pytest.Pytester) -> None:
     (broken,) = samples(broken_payloads(balanced_orders(), {rule: RESPONSE_MUTATIONS[rule]}), 1)
     test = response_test(rule)
     assert_failures(with_body(broken.payload), pytester, {test}, tests=[test, response_test("location-missing")])

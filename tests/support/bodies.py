@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pytest_veeqo_alloc import Contract, Findings, load_schema
+from pytest_veeqo_alloc import Contract, Findings, Profile, Severity, load_schema
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.core.json_pointer import locate
 from pytest_veeqo_alloc.spec.loader import read_shipped_text
@@ -98,9 +98,9 @@ def objects(body: Any, pointer: str = "") -> Iterator[str]:
             yield from objects(item, f"{pointer}/{index}")
 
 
-def only_structure(profile: str) -> Contract:
+def only_structure(profile: Profile) -> Contract:
     """Return a contract of *profile* with only the rules that a schema can express."""
-    off = {rule: "off" for rule in CATALOGUE if rule not in STRUCTURAL}
+    off: dict[Any, Severity] = {rule: "off" for rule in CATALOGUE if rule not in STRUCTURAL}
     return Contract(profile, rules=off)
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pytest_veeqo_alloc.contract.rules import CATALOGUE, SUITE_RULES
+from pytest_veeqo_alloc.contract.rules import CATALOGUE, SUITE_RULES, RuleId
 from pytest_veeqo_alloc.coverage.collector import RULES_OF_STAGE
 from support.bodies import drop, order, put
 
@@ -25,7 +25,7 @@ CASES = {
 With `deviations`, there must be no finding."""
 
 
-def rules_about_bodies(side: str) -> set[str]:
+def rules_about_bodies(side: str) -> set[RuleId]:
     """Return the rules that a body of *side* can break, alone or compared with the request."""
     return {rule.id for rule in CATALOGUE.values() if side in rule.sides} - _MESSAGE_RULES - SUITE_RULES
 

@@ -51,7 +51,8 @@ def check_under_load(connections: int, requests_each: int, *, fault_rounds: int)
 
 def inject_every_fault(fake: Fake, rounds: int) -> None:
     # All but the one that also swallows the request after its own.
-    for name in [name for name in FAULTS if name != "reset-after-body"] * rounds:
+    names: list[Any] = list(FAULTS)
+    for name in [name for name in names if name != "reset-after-body"] * rounds:
         arguments: dict[str, Any] = {}
         if FAULTS[name].argument == "pointer":
             arguments["pointer"] = "/deliver_to/new" if name == "extra-member" else "/deliver_to/zip"

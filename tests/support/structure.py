@@ -8,7 +8,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from pytest_veeqo_alloc import Contract, load_schema
+from pytest_veeqo_alloc import Contract, Profile, load_schema
 from pytest_veeqo_alloc.contract.rules import BodySide
 from support.bodies import drop, fields, order, put
 
@@ -58,12 +58,12 @@ def with_removed_field(step: int = 1) -> Iterator[tuple[Any, str, str]]:
 
 
 @functools.cache
-def schema_validator(side: BodySide, profile: str | None = None) -> Draft202012Validator:
+def schema_validator(side: BodySide, profile: Profile | None = None) -> Draft202012Validator:
     """Return the validator of the schema of *side* in *profile*, which is not validated itself."""
     return Draft202012Validator(load_schema(side, profile))
 
 
-def assert_single_finding(profile: str, body: Any, rule: str, pointer: str) -> None:
+def assert_single_finding(profile: Profile, body: Any, rule: str, pointer: str) -> None:
     """Assert that *body* has one finding, or none if the rule is off in *profile*."""
     severity = SEVERITIES[rule].get(profile)
     got = [

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pytest_veeqo_alloc import build_order, serve_fake
+from pytest_veeqo_alloc import Profile, build_order, serve_fake
 from pytest_veeqo_alloc.spec.loader import openapi_document
 
 CHECKS = "not_a_server_error,content_type_conformance,response_headers_conformance,response_schema_conformance"
@@ -29,7 +29,7 @@ DEFECTS: dict[str, dict[str, Any]] = {
 
 
 def run_schemathesis(
-    folder: Path, response: dict[str, Any] | None, profile: str = "documented"
+    folder: Path, response: dict[str, Any] | None, profile: Profile = "documented"
 ) -> tuple[subprocess.CompletedProcess[str], int]:
     """Run schemathesis against a fake that gives *response*, and return the run and the number of requests."""
     (folder / "openapi.json").write_text(json.dumps(openapi_document(profile)), encoding="utf-8")
@@ -48,7 +48,7 @@ def run_schemathesis(
 
 
 @pytest.mark.parametrize("profile", ["documented", "strict"])
-def test_fake_passes(tmp_path: Path, profile: str) -> None:
+def test_fake_passes(tmp_path: Path, profile: Profile) -> None:
     done, count = run_schemathesis(tmp_path, None, profile)
     assert done.returncode == 0, done.stdout
     assert count > 10, done.stdout

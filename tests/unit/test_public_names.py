@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
 
 import pytest_veeqo_alloc
 from pytest_veeqo_alloc import Contract, Finding, Findings, Interaction, Request, Response, strategies
 from pytest_veeqo_alloc.cli.main import parser
-from pytest_veeqo_alloc.contract.rules import CATALOGUE, PROFILES
+from pytest_veeqo_alloc.contract.rules import CATALOGUE, PROFILES, RuleId
 from pytest_veeqo_alloc.plugin import fixtures, fixtures_conformance
 from pytest_veeqo_alloc.plugin.options import OPTIONS
+from pytest_veeqo_alloc.server.responses import FAULTS, FaultName
 
 
 def words(text: str) -> list[str]:
@@ -25,13 +27,15 @@ def public(members: object) -> list[str]:
 
 def test_package_exports_its_public_names() -> None:
     names = words("""
-        Allocation Contract ContractViolation Deviation Finding Findings Interaction Line Policy Request Response
-        ServerSettings Stock Story World build_order load_schema redact serve_fake
+        Allocation Cassettes Contract ContractViolation Deviation Fake Finding Findings Interaction Line OrderPool Policy
+        Request Response Schemas ServerSettings Stock Story Target Watch World build_order load_schema redact serve_fake
     """)
-    assert sorted(pytest_veeqo_alloc.__all__) == names
+    types = words("BodySide FaultName Profile RuleId Severity")
+    assert sorted(pytest_veeqo_alloc.__all__) == sorted(names + types)
     assert [getattr(pytest_veeqo_alloc, name).__name__ for name in names] == names
+    assert all(get_args(getattr(pytest_veeqo_alloc, name)) for name in types)
     with pytest.raises(AttributeError, match="has no attribute 'contrcat'"):
-        _ = pytest_veeqo_alloc.contrcat
+        _ = pytest_veeqo_alloc.contrcat  # type: ignore[attr-defined]
 
 
 def test_strategies_export_their_public_names() -> None:
@@ -81,6 +85,11 @@ def test_every_option_is_also_an_ini_key(request: pytest.FixtureRequest) -> None
         key = f"veeqo_alloc_{name.replace('-', '_')}"
         assert hasattr(request.config.option, key)
         assert request.config.getini(key) is not None
+
+
+def test_types_list_every_rule_and_every_fault() -> None:
+    assert get_args(RuleId) == tuple(CATALOGUE)
+    assert get_args(FaultName) == tuple(FAULTS)
 
 
 def test_every_rule_keeps_its_id() -> None:

@@ -13,7 +13,7 @@ from support.bodies import BARE, BODY
 from support.clients import NO_CERTIFICATES
 from support.servers import Allocating, answering, serving
 
-from pytest_veeqo_alloc import Contract, serve_fake
+from pytest_veeqo_alloc import Contract, Profile, serve_fake
 
 PATH = "/orders/447452/allocations"
 HEADERS = {"x-api-key": "test-key"}
@@ -83,7 +83,7 @@ def test_findings_grow_with_the_session(server_url: str) -> None:
     ("status", "rule"), [(404, "undocumented-status"), (302, "undocumented-status"), (500, "server-error")]
 )
 @pytest.mark.parametrize("profile", ["lenient", "documented", "strict"])
-def test_watched_failure_is_an_error_in_every_profile(profile: str, status: int, rule: str) -> None:
+def test_watched_failure_is_an_error_in_every_profile(profile: Profile, status: int, rule: str) -> None:
     with serving(answering(status)) as url, requests.Session() as session, Contract(profile).watch(session) as watch:
         session.post(url + PATH, json=BODY, headers=HEADERS, allow_redirects=False)
     (finding,) = watch.findings.errors
@@ -271,3 +271,10 @@ def test_body_that_another_hook_of_requests_has_consumed_is_noted(server_url: st
         with Contract().watch(session) as watch:
             session.post(server_url + PATH, json=BODY, headers=HEADERS, stream=True)
     assert len(watch.notes) == 1
+
+
+def test_repr_of_a_watch_counts_and_checks_nothing() -> None:
+    with serving(answering(404)) as url, requests.Session() as session, Contract().watch(session) as watch:
+        session.post(f"{url}/orders/1/allocations", json={})
+        session.get(f"{url}/orders/1")
+        assert repr(watch) == "<Watch: 1 interaction, 1 skipped>"

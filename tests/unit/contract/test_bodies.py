@@ -9,7 +9,7 @@ import pytest
 from support.bodies import rules_at
 from support.cases import CASES, body_of, rules_about_bodies
 
-from pytest_veeqo_alloc import Contract
+from pytest_veeqo_alloc import Contract, Profile
 from pytest_veeqo_alloc.contract.rules import PROFILES
 
 
@@ -25,7 +25,7 @@ def test_body_has_the_findings_of_its_case(name: str) -> None:
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("name", sorted(name for name, case in CASES.items() if "deviations" in case))
-def test_body_has_no_finding_with_the_deviations_of_its_case(name: str, profile: str) -> None:
+def test_body_has_no_finding_with_the_deviations_of_its_case(name: str, profile: Profile) -> None:
     case = CASES[name]
     contract = Contract(profile, deviations=case["deviations"])
     assert list(contract.check_body(case["side"], body_of(case))) == []

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from pytest_veeqo_alloc import Contract, Interaction, Request, Response
+from pytest_veeqo_alloc import Contract, Interaction, Profile, Request, Response
 from pytest_veeqo_alloc.contract.error_responses import ERROR_RESPONSES
 
 
-def rules(body: bytes, profile: str = "strict", status: int = 422) -> list[str]:
+def rules(body: bytes, profile: Profile = "strict", status: int = 422) -> list[str]:
     findings = Contract(profile).check(Interaction(None, Response(status, (), body)), expect_status=status)
     return [finding.rule for finding in findings]
 
@@ -132,7 +132,8 @@ KEY = 'key-"quoted"-äöü'
 def test_error_body_that_quotes_the_key_of_the_request_is_found(header: str, body: bytes) -> None:
     value = f"Bearer {KEY}" if header == "authorization" else KEY
     request = Request("POST", "/orders/1/allocations", ((header, value),), b"{}")
-    for profile, severity in (("lenient", "warning"), ("documented", "error"), ("strict", "error")):
+    expected: list[tuple[Profile, str]] = [("lenient", "warning"), ("documented", "error"), ("strict", "error")]
+    for profile, severity in expected:
         found = Contract(profile).check(Interaction(request, Response(401, (), body)), expect_status=401)
         (leak,) = [finding for finding in found if finding.rule == "error-leaks-internals"]
         assert (leak.severity, leak.got) == (severity, "the API key of the request")

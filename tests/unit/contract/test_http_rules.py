@@ -10,7 +10,7 @@ import pytest
 from support.bodies import put, request_body
 from support.messages import JSON_TYPE, KEY, ORDER, request, response
 
-from pytest_veeqo_alloc import Contract, Deviation, Interaction, Request, Response
+from pytest_veeqo_alloc import Contract, Deviation, Interaction, Profile, Request, Response
 from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.core.http import EXCHANGE_HEADER
 from pytest_veeqo_alloc.engine import Engine
@@ -409,7 +409,7 @@ def test_headers_of_an_error_response_are_not_checked() -> None:
     ],
 )
 def test_accepting_a_broken_request_is_as_severe_as_the_broken_rule(
-    profile: str, pointer: str, value: object, severity: str | None
+    profile: Profile, pointer: str, value: object, severity: str | None
 ) -> None:
     sent = request(body=json.dumps(put(request_body(), pointer, value)).encode())
     findings = Contract(profile).check(Interaction(sent, response()), broken_request=True)

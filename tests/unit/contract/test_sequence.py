@@ -7,7 +7,7 @@ import json
 import pytest
 from support.bodies import BODY, order
 
-from pytest_veeqo_alloc import Contract, Interaction, Request, Response
+from pytest_veeqo_alloc import Contract, Interaction, Profile, Request, Response
 from pytest_veeqo_alloc.contract.http_rules import Ending, Seen
 from pytest_veeqo_alloc.engine import Engine
 
@@ -23,7 +23,7 @@ def post(
     return Interaction(Request("POST", f"/orders/{order_id}/allocations", (), raw), response), ending
 
 
-def rules(*seen: Seen, profile: str = "documented") -> list[str]:
+def rules(*seen: Seen, profile: Profile = "documented") -> list[str]:
     return [finding.rule for finding in Engine(profile).evaluate_sequence(seen, [KEY])]
 
 

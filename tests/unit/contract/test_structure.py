@@ -15,7 +15,7 @@ from support.structure import (
     with_wrong_type,
 )
 
-from pytest_veeqo_alloc import Contract
+from pytest_veeqo_alloc import Contract, Profile
 from pytest_veeqo_alloc.core.json_pointer import resolve
 
 EVERY_PROFILE = pytest.mark.parametrize("profile", PROFILES)
@@ -41,7 +41,7 @@ def test_removed_field_is_one_finding() -> None:
 
 
 @EVERY_PROFILE
-def test_undocumented_member_of_any_object_is_one_finding(profile: str) -> None:
+def test_undocumented_member_of_any_object_is_one_finding(profile: Profile) -> None:
     places = list(objects(order()))
     assert len(places) == 36
     for pointer in places:
@@ -57,13 +57,13 @@ def test_undocumented_member_of_a_request_is_one_finding(pointer: str) -> None:
 
 @EVERY_PROFILE
 @pytest.mark.parametrize(("side", "body"), [("request", request_body()), ("response", order())])
-def test_documented_example_has_no_finding(profile: str, side: Any, body: Any) -> None:
+def test_documented_example_has_no_finding(profile: Profile, side: Any, body: Any) -> None:
     assert list(Contract(profile).check_body(side, body)) == []
 
 
 @EVERY_PROFILE
 @pytest.mark.parametrize("side", ["request", "response"])
-def test_empty_object_is_an_error(profile: str, side: Any) -> None:
+def test_empty_object_is_an_error(profile: Profile, side: Any) -> None:
     assert len(Contract(profile).check_body(side, {}).errors) == 1
 
 

@@ -182,7 +182,7 @@ def test_key_of_the_fake_in_the_url_is_found(fake: Fake) -> None:
 
 
 @pytest.mark.parametrize(("refuses", "status"), [("documented", 422), ("lenient", 201)])
-def test_unwrapped_request_is_found_and_answered_by_policy(fake: Fake, refuses: str, status: int) -> None:
+def test_unwrapped_request_is_found_and_answered_by_policy(fake: Fake, refuses: Any, status: int) -> None:
     fake.expect_finding("request-not-wrapped")
     fake.policy = replace(fake.policy, refuses=refuses)
     assert post(fake, allocation_request()["allocation"]).status_code == status
@@ -312,7 +312,7 @@ def test_unexpected_finding_fails_although_another_is_expected() -> None:
     ("null-valeu", "unknown rule 'null-valeu': did you mean 'null-value'"),
     ("error-body-shape", "the rule error-body-shape is off in profile documented, so it has no findings"),
 ])  # fmt: skip
-def test_finding_that_is_impossible_cannot_be_expected(fake: Fake, rule: str, sentence: str) -> None:
+def test_finding_that_is_impossible_cannot_be_expected(fake: Fake, rule: Any, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         fake.expect_finding(rule)
 
@@ -598,3 +598,16 @@ def test_settings_with_an_impossible_port_are_rejected(port: Any) -> None:
 
 def test_concurrent_requests_with_every_fault_are_each_recorded_once() -> None:
     check_under_load(connections=8, requests_each=12, fault_rounds=1)
+
+
+def test_repr_shows_the_address_and_the_counts(fake: Fake) -> None:
+    assert repr(fake) == f"<fake at {fake.url}: 0 requests, 0 errors>"
+    post(fake, allocation_request()["allocation"])
+    assert repr(fake) == f"<fake at {fake.url}: 1 request, 1 error>"
+    fake.expect_finding("request-not-wrapped")
+    assert fake.api_key not in repr(fake)
+
+
+def test_repr_of_a_world_counts_orders_and_sellables() -> None:
+    assert repr(World()) == "<World: 0 orders, 0 sellables in stock>"
+    assert repr(World.of(Story())) == "<World: 1 order, 1 sellable in stock>"

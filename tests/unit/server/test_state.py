@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -164,7 +165,7 @@ def test_default_story_gives_the_documented_example() -> None:
 ])  # fmt: skip
 def test_unknown_word_in_a_policy_is_rejected(field: str, value: str, hint: str) -> None:
     with pytest.raises(ValueError, match=hint):
-        Policy(**{field: value})
+        Policy(**dict[str, Any]({field: value}))
 
 
 @pytest.mark.parametrize("field", ["unknown_order", "unknown_warehouse", "unknown_sellable"])
@@ -172,9 +173,9 @@ def test_former_word_for_create_is_accepted_with_a_warning(field: str) -> None:
     with pytest.warns(
         DeprecationWarning, match=f'^Policy\\({field}="make-up"\\) is deprecated: write "create"$'
     ) as caught:
-        policy = Policy(**{field: "make-up"})
+        policy = Policy(**dict[str, Any]({field: "make-up"}))
     assert caught[0].filename == __file__
-    assert policy == Policy(**{field: "create"}) == Policy()
+    assert policy == Policy(**dict[str, Any]({field: "create"})) == Policy()
 
 
 ids = st.integers(1, 4)

@@ -17,7 +17,7 @@ from support.cases import CASES, body_of
 from support.structure import schema_validator
 
 from pytest_veeqo_alloc import load_schema
-from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide
+from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide, Profile
 from pytest_veeqo_alloc.core.json_pointer import resolve
 from pytest_veeqo_alloc.spec.loader import load_deviations, read_shipped_text, shipped_folder
 
@@ -100,14 +100,14 @@ def test_operation_has_the_documented_parameters_status_and_header() -> None:
 
 @pytest.mark.parametrize("side", BODY_SIDES)
 @pytest.mark.parametrize("profile", [None, "lenient", "documented", "strict"])
-def test_every_schema_accepts_the_documented_example(side: BodySide, profile: str | None) -> None:
+def test_every_schema_accepts_the_documented_example(side: BodySide, profile: Profile | None) -> None:
     body = request_body() if side == "request" else order()
     assert list(schema_validator(side, profile).iter_errors(body)) == []
 
 
 @pytest.mark.parametrize("side", BODY_SIDES)
 @pytest.mark.parametrize("profile", [None, "strict"])  # the battery validates that of every profile
-def test_schema_is_valid(side: BodySide, profile: str | None) -> None:
+def test_schema_is_valid(side: BodySide, profile: Profile | None) -> None:
     Draft202012Validator.check_schema(load_schema(side, profile))
 
 
@@ -144,7 +144,7 @@ def test_unknown_side_or_profile_is_rejected_with_the_nearest_name() -> None:
     with pytest.raises(ValueError, match=r"unknown side 'respons': did you mean 'response'\?"):
         load_schema("respons")  # type: ignore[arg-type]  # the wrong name is what is tested
     with pytest.raises(ValueError, match=r"unknown profile 'strcit': did you mean 'strict'\?"):
-        load_schema("response", "strcit")
+        load_schema("response", "strcit")  # type: ignore[arg-type]
 
 
 def test_sanitised_examples_have_addresses_of_example_domains_only() -> None:

@@ -12,7 +12,7 @@ from support.bodies import drop, order, put, request_body
 from support.structure import schema_validator
 
 from pytest_veeqo_alloc.cli.main import main
-from pytest_veeqo_alloc.contract.rules import PROFILES, BodySide
+from pytest_veeqo_alloc.contract.rules import PROFILES, BodySide, Profile
 from pytest_veeqo_alloc.spec.loader import openapi_document
 
 PROFILES_AND_NONE = (None, *PROFILES)
@@ -32,13 +32,13 @@ def body_schema(document: dict[str, Any], side: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("profile", [None, "strict"])  # the battery validates that of every profile
-def test_document_is_valid_openapi(profile: str | None) -> None:
+def test_document_is_valid_openapi(profile: Profile | None) -> None:
     OpenAPIV31SpecValidator(openapi_document(profile)).validate()
 
 
 @pytest.mark.parametrize("profile", PROFILES_AND_NONE)
 @pytest.mark.parametrize("side", ["request", "response"])
-def test_schemas_are_equivalent_to_the_shipped_ones(side: BodySide, profile: str | None) -> None:
+def test_schemas_are_equivalent_to_the_shipped_ones(side: BodySide, profile: Profile | None) -> None:
     theirs = Draft202012Validator(body_schema(openapi_document(profile), side))
     ours = schema_validator(side, profile)
     verdicts = [ours.is_valid(body) for body in BODIES[side]]
