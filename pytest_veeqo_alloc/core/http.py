@@ -162,8 +162,8 @@ def _sizes(message: Request | Response) -> str:  # for a repr: a message may con
     return f"{len(message.headers)} headers, {body}"
 
 
-MAX_BYTES = 200_000_000
-"""The maximum size of a decompressed body in bytes."""
+MAX_BYTES = 20_000_000
+"""The maximum size of a decompressed body, and of a response of a foreign server, in bytes."""
 
 _GZIP = b"\x1f\x8b"
 _MAX_LAYERS = 5

@@ -35,7 +35,7 @@ from pytest_veeqo_alloc.live import JournalError, NotSentError, RefusedError
 from pytest_veeqo_alloc.live.journal import Entry, JournalWriter, made_by, open_journal
 from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, PoolOrder, WritePermission, port_of
 from pytest_veeqo_alloc.live.run_state import Charge, RunState
-from pytest_veeqo_alloc.live.transport import READS, Backoff, Timeouts, exchange, retry_after
+from pytest_veeqo_alloc.live.transport import READS, Backoff, Timeouts, exchange, new_session, retry_after
 from pytest_veeqo_alloc.spec.loader import tables
 
 JSON_HEADERS: Headers = (("Content-Type", "application/json"),)
@@ -66,10 +66,9 @@ class LiveClient:
     def __init__(self, permission: WritePermission, folder: Path, writer: JournalWriter) -> None:
         self.permission, self.writer, self.target = permission, writer, permission.target
         self.run_state = RunState(folder, permission.rate, permission.max_writes)
-        self.timeouts: Timeouts = (5, 30)
+        self.timeouts: Timeouts = (5, 25)
         self.backoff = Backoff()
-        self._session = requests.Session()
-        self._session.trust_env = permission.trust_env
+        self._session = new_session(permission)
         self._known: dict[int, tuple[ExistingAllocation, ...] | None] = {}
 
     def mount(self, adapter: requests.adapters.BaseAdapter) -> None:

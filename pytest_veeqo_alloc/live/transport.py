@@ -1,9 +1,13 @@
-"""Functions that send requests to a foreign server. Requests have a timeout and follow no redirect."""
+"""Functions that send requests to a foreign server. No redirect is followed. Time and size of responses are limited."""
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import functools
+import http.client
+import io
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,7 +16,7 @@ from typing import Any
 import requests
 import urllib3
 
-from pytest_veeqo_alloc.core.http import Headers, Request, Response
+from pytest_veeqo_alloc.core.http import MAX_BYTES, ContentDecodingError, Headers, Request, Response, decode_content
 from pytest_veeqo_alloc.live import NotSentError, SendError
 from pytest_veeqo_alloc.live.permission import WritePermission
 
@@ -35,16 +39,91 @@ class Backoff:
     sleep: Callable[[float], None] = time.sleep
 
 
-_now = functools.partial(time.time)  # unaffected by tests that freeze the time
+# Unaffected by tests that freeze the time.
+_clock, _now = functools.partial(time.monotonic), functools.partial(time.time)
 
 Timeouts = tuple[float, float]
-"""The seconds to wait for a connection, and the seconds to wait for the server to send data."""
+"""The seconds to wait for a connection, and for all of the response once the request is sent."""
+
+
+class ResponseTooLargeError(OSError):
+    """Raised if a server sends more than `MAX_BYTES` bytes in response to one request."""
+
+
+class _LimitedReader(io.RawIOBase):
+    """The bytes that a server sends on *connection* in response to one request. Their number and time are limited."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection, self._file = connection, connection.makefile("rb", buffering=0)
+        seconds = connection.gettimeout()
+        self._deadline = None if seconds is None else _clock() + seconds
+        self._left = MAX_BYTES
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self._deadline is not None:
+            if (seconds := self._deadline - _clock()) <= 0:
+                raise TimeoutError
+            self._connection.settimeout(seconds)
+        size = self._file.readinto(buffer)
+        self._left -= size or 0
+        if self._left < 0:
+            raise ResponseTooLargeError
+        return size
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class _LimitedResponse(http.client.HTTPResponse):
+    """A response of limited size that must arrive, interim responses included, within the time-out of its socket."""
+
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp.close()
+        self.fp = io.BufferedReader(_LimitedReader(sock))
+
+
+class _HTTPPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = type(
+        "Connection", (urllib3.HTTPConnectionPool.ConnectionCls,), {"response_class": _LimitedResponse}
+    )
+
+
+class _HTTPSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = type(
+        "Connection", (urllib3.HTTPSConnectionPool.ConnectionCls,), {"response_class": _LimitedResponse}
+    )
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """A transport adapter for `requests` that limits the time and the size of each response."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+
+    def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        return manager
+
+
+def new_session(permission: WritePermission) -> requests.Session:
+    """Return a session whose responses have limits. It reads proxies from the environment if *permission* says so."""
+    session = requests.Session()
+    session.trust_env = permission.trust_env
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _Adapter())
+    return session
 
 
 def forward(request: Request, permission: WritePermission, via: str, timeouts: Timeouts) -> Response:
     """Send another client's *request* once, with *via* in the `Via` header. Raise SendError if no response arrives."""
-    with requests.Session() as session:
-        session.trust_env = permission.trust_env
+    with new_session(permission) as session:
         session.headers.clear()
         session.auth = lambda prepared: prepared  # otherwise, `requests` takes credentials from .netrc
         forwarded = replace(request, headers=_forwarded_headers(request, via))
@@ -83,14 +162,18 @@ def exchange(
     if data and request.header("transfer-encoding") == "chunked":
         data = iter([data[: len(data) // 2], data[len(data) // 2 :]])
     try:
-        answer = session.request(
-            method, url, headers=headers, data=data, allow_redirects=False, timeout=timeouts, stream=raw
-        )
+        with session.request(
+            method, url, headers=headers, data=data, allow_redirects=False, timeout=timeouts, stream=True
+        ) as answer:
+            # The response of an application in this process has no stream.
+            body = answer.content if answer.raw is None else answer.raw.read(decode_content=False)
+            pairs = (answer.raw.headers if raw else answer.headers).items()
         if answer.status_code < 200:  # the final response would follow, but cannot be read
             raise urllib3.exceptions.ProtocolError
-        body = answer.raw.read(decode_content=False) if raw else answer.content
-        pairs = (answer.raw.headers if raw else answer.headers).items()
-        return Response(answer.status_code, tuple((str(name), str(value)) for name, value in pairs), body)
+        fields = tuple((str(name), str(value)) for name, value in pairs)
+        with contextlib.suppress(ContentDecodingError):  # then the check names the coding
+            body = body if raw else decode_content(body, fields)
+        return Response(answer.status_code, fields, body)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         problem, was_sent = describe_error(error)
     # Raised outside the `except` block to drop the original error, since its request contains the API key.
@@ -121,7 +204,9 @@ def describe_error(error: Exception) -> tuple[str, bool]:
         return "connection attempt timed out", False
     if "NewConnectionError" in causes:
         return "connection refused" if "ConnectionRefusedError" in causes else "connection failed", False
-    if isinstance(error, requests.Timeout):
+    if "ResponseTooLargeError" in causes:
+        return f"response of more than {MAX_BYTES // 1_000_000} MB", True
+    if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
         return "response timed out", True
     if isinstance(error, requests.exceptions.SSLError):
         return "TLS connection broken", True

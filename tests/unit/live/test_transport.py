@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import ssl
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import requests
 import urllib3
+from support.hostile import CHUNKED, ENDLESS, HEAD, answering_with, drip
 from support.live import live_at, pool_request
 from support.staging import Staging
 
 from pytest_veeqo_alloc import Request, Response
-from pytest_veeqo_alloc.live.transport import describe_error, forward, retry_after
+from pytest_veeqo_alloc.live import SendError
+from pytest_veeqo_alloc.live.permission import WritePermission
+from pytest_veeqo_alloc.live.transport import describe_error, exchange, forward, new_session, retry_after
 
 
 def _reached(reason: Exception) -> requests.ConnectionError:
@@ -87,3 +92,55 @@ def test_forwarded_headers_are_the_end_to_end_ones_and_those_of_the_proxy(server
 )
 def test_retry_after_is_seconds_or_a_date_with_a_zone(value: str, seconds: float) -> None:
     assert retry_after(Response(429, (("Retry-After", value),)), 3) == seconds
+
+
+def permission_for(url: str, folder: Path) -> WritePermission:
+    with live_at(url, folder) as live:
+        return live.permission
+
+
+def answer_of(url: str, folder: Path, seconds: float, *, is_forwarded: bool) -> Response:
+    """Return the response to a POST, sent by us or forwarded by the proxy, within *seconds*."""
+    permission, sent = permission_for(url, folder), Request("POST", f"{url}/orders/7/allocations", (), b"{}")
+    if is_forwarded:
+        return forward(sent, permission, "proxy-of-a-test", (5, seconds))
+    with new_session(permission) as session:
+        return exchange(session, sent, permission.target, (5, seconds))
+
+
+@pytest.mark.parametrize("is_forwarded", [False, True], ids=["sent", "forwarded"])
+@pytest.mark.parametrize("name", ENDLESS)
+def test_response_without_end_is_cut_off_at_the_limit(
+    name: str, is_forwarded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_veeqo_alloc.live.transport.MAX_BYTES", 1_000_000)
+    with (
+        answering_with(ENDLESS[name]) as url,
+        pytest.raises(SendError, match="got no response: response of more than 1 MB; "),
+    ):
+        answer_of(url, tmp_path, 30, is_forwarded=is_forwarded)
+
+
+@pytest.mark.parametrize("is_forwarded", [False, True], ids=["sent", "forwarded"])
+@pytest.mark.parametrize(
+    "head", [b"", HEAD, CHUNKED, HEAD + b"\r\n"], ids=["status line", "header", "chunk size", "body"]
+)
+def test_response_that_arrives_byte_by_byte_has_one_deadline(head: bytes, is_forwarded: bool, tmp_path: Path) -> None:
+    stopped = threading.Event()
+    with answering_with(drip(head, stopped)) as url:
+        with pytest.raises(SendError, match="got no response: response timed out; "):
+            answer_of(url, tmp_path, 0.1, is_forwarded=is_forwarded)
+        stopped.set()
+
+
+def test_compressed_response_that_expands_beyond_the_limit_stays_compressed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_veeqo_alloc.core.http.MAX_BYTES", 1_000_000)
+    for size, is_read in ((1_000_000, True), (1_000_001, False)):
+        bomb = gzip.compress(b"[" + b" " * (size - 2) + b"]")
+        head = HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb)
+        with answering_with(lambda answer=head + bomb: [answer]) as url:  # type: ignore[misc]
+            answer = answer_of(url, tmp_path / str(size), 5, is_forwarded=False)
+        assert answer.status == 201
+        assert (answer.body != bomb) is is_read
