@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import io
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -13,13 +12,13 @@ from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_veeqo_alloc.capture.readers import KINDS
 from pytest_veeqo_alloc.capture.writers import write_atomically
 from pytest_veeqo_alloc.cli.files import FileCheckOptions, check_paths, redact_files
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, PROFILES, parse_overrides
-from pytest_veeqo_alloc.core.text import pluralise, printable
+from pytest_veeqo_alloc.core.text import json_text, pluralise, printable
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.journal import default_name
 from pytest_veeqo_alloc.reporting import formatters
@@ -65,9 +64,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return COULD_NOT_RUN
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the argument parser with all commands."""
-    root = argparse.ArgumentParser(
+    root = _Parser(
         prog="veeqo-alloc",
         description="Check request and response bodies, interactions, cassettes and HAR files against the documented "
         "contract. Exit status: 0 no errors found, 1 errors found, 2 the command could not run.",
@@ -162,7 +166,7 @@ def _add_printers(commands: Any) -> None:
 
 
 def _print_json(value: object) -> int:
-    print(json.dumps(value, indent=2))
+    print(json_text(value, indent=2))
     return CLEAN
 
 
@@ -362,7 +366,7 @@ def _merge(args: argparse.Namespace) -> int:
     if args.output:
         save(report, Path(args.output))
     else:
-        print(json.dumps(report, separators=(",", ":")))
+        print(json_text(report))
     return CLEAN
 
 

@@ -15,6 +15,8 @@ NOTHING = "nothing"
 _EXACT_BELOW = 10**15
 _MAX_QUOTED = 60
 _SECRET_WORDS = ("key", "token", "secret", "password", "card", "code")
+_LEADING_COLONS, _COMMAND_MARK = re.compile(r"^ *::"), "##["
+"""What begins a workflow command of GitHub or Azure: two colons at the start of a line, or the mark anywhere in it."""
 _SIZED = ((str, "string of", "character"), (list, "array of", "item"), (dict, "object with", "member"))
 
 
@@ -75,8 +77,15 @@ def nearest(name: object, known: Iterable[str]) -> str | None:
 
 
 def printable(text: str) -> str:
-    """Return *text* for display in a terminal. Control characters are escaped."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+    """Return *text* for a terminal or a CI log. Escape control characters, and marks that begin a workflow command."""
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+    return _LEADING_COLONS.sub(r"\\x3a:", shown).replace(_COMMAND_MARK, r"##\x5b")
+
+
+def json_text(value: object, *, indent: int | None = None) -> str:
+    """Return *value* as JSON for a CI log: no text in it begins a workflow command."""
+    separators = None if indent else (",", ":")
+    return json.dumps(value, indent=indent, separators=separators).replace(_COMMAND_MARK, r"##\u005b")
 
 
 def as_text(value: Any) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.plugin.options import base_directory, setting
 from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener_of
 
@@ -127,7 +128,8 @@ def _live(config: pytest.Config) -> LiveClient:
 
 
 def _failed(message: str) -> BaseException:
-    return pytest.fail.Exception(f"veeqo-alloc: {message}", pytrace=False)
+    lines = map(printable, f"veeqo-alloc: {message}".split("\n"))
+    return pytest.fail.Exception("\n".join(lines), pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Collection, Iterator
@@ -12,7 +11,7 @@ from itertools import chain
 from pytest_veeqo_alloc.contract.failure import render
 from pytest_veeqo_alloc.contract.findings import Finding, Findings
 from pytest_veeqo_alloc.core.http import Request
-from pytest_veeqo_alloc.core.text import pluralise, printable
+from pytest_veeqo_alloc.core.text import json_text, pluralise, printable
 from pytest_veeqo_alloc.coverage.report_model import Drift, ReportComparison, rule_totals
 from pytest_veeqo_alloc.reporting.report_file import RunReport
 
@@ -78,9 +77,7 @@ def json_lines(run: CheckRun) -> Iterator[str]:
     """Yield one JSON document with the counts and findings of *run*. Member names that may be secrets are masked."""
     rows = [{**finding.as_row(), "file": result.source} for result in run.checked for finding in result.findings]
     is_ok = not run.errors and not run.unreadable
-    yield json.dumps(
-        {"ok": is_ok, "checked": len(run.checked), "skipped": len(run.skipped), "findings": rows}, indent=2
-    )
+    yield json_text({"ok": is_ok, "checked": len(run.checked), "skipped": len(run.skipped), "findings": rows}, indent=2)
 
 
 _MESSAGE = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})

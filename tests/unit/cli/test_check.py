@@ -247,6 +247,29 @@ def test_no_format_contains_a_control_character(run: Any, format_name: str) -> N
     assert len(out) < 20_000
 
 
+EVIL_NAMES = [
+    "::error::x.json", " ::set-output name=a::x.json", "##[error]x.json", "a\n::error::b.json", "a\r::error::b.json",
+    "%0A::error::b.json", "a\u2028::error::b.json", "--x\n::error::b.json", "a%0A##[group]b.json", "::error file=a::b.json",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [
+    "check -v --format text", "check -v --format json", "check -v --format github", "redact --in-place", "redact",
+    "report merge", "cleanup --base-url http://x", "",
+])  # fmt: skip
+def test_file_name_begins_no_workflow_command(run: Any, command: str) -> None:
+    contents = ({"allocation": 5}, cassette(), b'{"allocations": ', b"{}")
+    files = [write(f"{number}/{name}", content) for number, content in enumerate(contents) for name in EVIL_NAMES]
+    names = [write(name, {"allocation": 5}) for name in EVIL_NAMES]
+    for paths in ([f"./{name}" for name in names], files, ["."], *([name] for name in names)):
+        _, out, err = run(*command.split(), *paths)
+        assert "##[" not in out + err
+        lines = [line.strip() for line in (out + err).replace("\r", "\n").splitlines()]
+        begun = [line.split("::", 2)[1] for line in lines if line.startswith("::")]
+        assert all(begin.startswith(("error file=", "warning file=")) and ",title=" in begin for begin in begun)
+        assert not begun or command.endswith("github")
+
+
 def test_options_set_profile_rules_deviations_and_status(run: Any, tmp_path: Path) -> None:
     file = write("broken.json", BROKEN)
     assert run("check", "--profile", "lenient", file)[0] == 0
