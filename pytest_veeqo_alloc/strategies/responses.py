@@ -43,16 +43,23 @@ from pytest_veeqo_alloc.strategies.values import (
     LARGEST_ID,
     NEW_NAMES,
     NUMBERS,
+    REALISTIC_TEXTS,
     TEXTS,
     ValuePool,
+    realistic_value,
     valid_value,
 )
 from pytest_veeqo_alloc.strategies.variations import (
     ANSWER_VARIATIONS,
     BALANCED_VARIATIONS,
+    NINE_DIGITS,
+    REALISTIC_LINES,
+    REALISTIC_QUANTITY,
+    REALISTIC_WAREHOUSES,
     VARIATIONS,
     StoryConstraints,
     Variation,
+    draw_realistic_story,
     draw_story,
 )
 
@@ -132,6 +139,7 @@ def allocation_responses(
     complete: bool | None = None,
     variant: Variant = "documented",
     extra_fields: bool = False,
+    realistic: bool = False,
 ) -> st.SearchStrategy[GeneratedOrder]:
     """Return a strategy for valid bodies of a 201 response: complete orders that satisfy every rule of the contract.
 
@@ -140,12 +148,14 @@ def allocation_responses(
     but not the ordered quantities. *complete* is the value of `allocated_completely` (None: true or false). With the
     *variant* "observed", all orders have the members that the live API returned in 2026. Some of them also have nulls,
     values and members from other years. The deviation pack "observed" accepts such orders. With *extra_fields*,
-    objects may have undocumented members. Clients must ignore these members. The profile "strict" reports them. Raise
-    `hypothesis.errors.InvalidArgument` for invalid arguments.
+    objects may have undocumented members. Clients must ignore these members. The profile "strict" reports them. With
+    *realistic*, ids, names, prices and dates are such as a shop has, for demonstrations and screenshots; without it,
+    they also have extreme values. Raise `hypothesis.errors.InvalidArgument` for invalid arguments.
     """
     check_choice("variant", variant, VARIANTS)
     check_choice("complete", complete, (True, False, None))
     check_choice("extra_fields", extra_fields, (True, False))
+    check_choice("realistic", realistic, (True, False))
     fewest, most = check_limits(min_lines, max_lines, max_quantity, sellable_ids)
     if request is not None and not (
         isinstance(request, Mapping) and Engine("strict", rules=_ANSWERABLE).check_body("request", request).ok
@@ -156,7 +166,7 @@ def allocation_responses(
     constraints = StoryConstraints(orders, warehouses, sellables, fewest, most, max_quantity, complete)
     free_fields()  # read the schema now: Hypothesis sets a deadline for the first example
     variations = VARIATIONS if request is None else ANSWER_VARIATIONS
-    return _orders(constraints, request, variations, variant=variant, extra=extra_fields)
+    return _orders(constraints, request, variations, variant=variant, extra=extra_fields, realistic=realistic)
 
 
 def allocation_interactions(
@@ -170,19 +180,25 @@ def allocation_interactions(
     complete: bool | None = None,
     variant: Variant = "documented",
     extra_fields: bool = False,
+    realistic: bool = False,
 ) -> st.SearchStrategy[Interaction]:
     """Return a strategy for interactions. Each has a valid request and its valid response, with URL and headers.
 
     The arguments and errors are those of `allocation_requests` and `allocation_responses`.
     """
     limits = {"min_lines": min_lines, "max_lines": max_lines, "max_quantity": max_quantity}
-    answers = {"complete": complete, "variant": variant, "extra_fields": extra_fields}
-    requests = allocation_requests(warehouse_ids=warehouse_ids, sellable_ids=sellable_ids, **limits)  # type: ignore[arg-type]  # the values are of their own types
+    answers = {"complete": complete, "variant": variant, "extra_fields": extra_fields, "realistic": realistic}
     allocation_responses(**limits, **answers)  # type: ignore[arg-type]  # called only to check the arguments
-    orders = id_strategy("order_ids", order_ids)
+    if realistic:
+        warehouse_ids = REALISTIC_WAREHOUSES if warehouse_ids is None else warehouse_ids
+        sellable_ids = NINE_DIGITS if sellable_ids is None else sellable_ids
+        max_lines, max_quantity = max(min_lines, min(max_lines, REALISTIC_LINES)), min(max_quantity, REALISTIC_QUANTITY)
+        limits.update(max_lines=max_lines, max_quantity=max_quantity)
+    requests = allocation_requests(warehouse_ids=warehouse_ids, sellable_ids=sellable_ids, **limits)  # type: ignore[arg-type]  # the values are of their own types
+    orders = None if realistic and order_ids is None else id_strategy("order_ids", order_ids)
     warehouses = None if warehouse_ids is None else id_strategy("warehouse_ids", warehouse_ids)
     constraints = StoryConstraints(orders, warehouses, None, 1, max_lines, max_quantity, complete)
-    return _interactions(requests, constraints, variant, extra_fields)
+    return _interactions(requests, constraints, variant, extra_fields, realistic)
 
 
 def balanced_orders() -> st.SearchStrategy[GeneratedOrder]:
@@ -192,10 +208,15 @@ def balanced_orders() -> st.SearchStrategy[GeneratedOrder]:
 
 @st.composite
 def _interactions(
-    draw: st.DrawFn, requests: st.SearchStrategy[Payload], constraints: StoryConstraints, variant: Variant, extra: bool
+    draw: st.DrawFn,
+    requests: st.SearchStrategy[Payload],
+    constraints: StoryConstraints,
+    variant: Variant,
+    extra: bool,
+    realistic: bool,
 ) -> Interaction:
     body = draw(requests)
-    order = draw(_orders(constraints, body, ANSWER_VARIATIONS, variant=variant, extra=extra))
+    order = draw(_orders(constraints, body, ANSWER_VARIATIONS, variant=variant, extra=extra, realistic=realistic))
     url = f"https://api.example.com/orders/{order['id']}"
     json_type = ("content-type", "application/json;charset=utf-8")
     return GeneratedInteraction(
@@ -214,6 +235,38 @@ def _orders(
     *,
     variant: Variant = "documented",
     extra: bool = False,
+    realistic: bool = False,
+) -> GeneratedOrder:
+    if realistic:
+        order = _realistic_order(draw, constraints, request)
+    else:
+        order = _any_order(draw, constraints, request, variations)
+    if variant == "observed":
+        _make_observed(draw, order)
+    if extra:
+        _add_fields(draw, order)
+    return order
+
+
+def _realistic_order(
+    draw: st.DrawFn, constraints: StoryConstraints, request: Mapping[str, Any] | None
+) -> GeneratedOrder:
+    story = draw_realistic_story(draw, constraints, request)
+    codes = draw(_MORE_BYTES)
+    leaves = {
+        (shape, field.name): realistic_value(field, example_value(shape, field.name), codes[index % len(codes)])
+        for index, (shape, field) in enumerate(free_fields())
+        if field.name in REALISTIC_TEXTS
+    }
+    dates = {(shape, field.name): story.placed_at for shape, field in free_fields() if field.is_datetime and field.type}
+    return GeneratedOrder(build_order(story, leaves={**leaves, **dates}))
+
+
+def _any_order(
+    draw: st.DrawFn,
+    constraints: StoryConstraints,
+    request: Mapping[str, Any] | None,
+    variations: tuple[Variation, ...],
 ) -> GeneratedOrder:
     fields = free_fields()
     # Each byte other than 0 chooses a field or a variation. Hypothesis often repeats a byte, so the index is added.
@@ -223,12 +276,7 @@ def _orders(
     chosen |= {variations[(choice + index) % len(variations)] for index, choice in choices if choice >= len(fields)}
     story = draw_story(draw, constraints, request, chosen)
     # Draw the values after the story: then the other draws keep their positions when shrinking removes the last change.
-    order = GeneratedOrder(build_order(story, leaves=_values(draw, changed) if changed else None))
-    if variant == "observed":
-        _make_observed(draw, order)
-    if extra:
-        _add_fields(draw, order)
-    return order
+    return GeneratedOrder(build_order(story, leaves=_values(draw, changed) if changed else None))
 
 
 def _values(draw: st.DrawFn, changed: list[tuple[int, tuple[str, Field]]]) -> dict[tuple[str, str], Any]:

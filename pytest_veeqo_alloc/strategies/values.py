@@ -33,14 +33,37 @@ TEXTS = (
 DATES = (
     "2017-09-25T16:04:52.266Z",
     "2026-11-23T21:18:00+01:00",
-    "2016-02-29T23:59:60Z",
-    "2000-01-01t00:00:00z",
-    "0001-01-01T00:00:00Z",
+    "2016-02-29T23:59:59Z",
+    "2000-01-01T00:00:00.0Z",
+    "0001-01-01T00:00:00-00:00",
     "9999-12-31T23:59:59.999999999-23:59",
 )
 NUMBERS = (-1, 0.5, 1, 10**12, -3.25, 1e-7, 2**31, 0)
 AMOUNTS = (0.01, 1, 12.5, 10**9, 0.3)
 IDS = (1, 2**31 - 1, 2**31, 2**32 + 1, LARGEST_ID - 16)
+
+# What a shop may have. Strings of fields without an entry keep the value of the documented example.
+REALISTIC_DATES = (
+    "2021-03-14T09:26:53Z", "2023-11-24T07:58:02Z", "2024-02-29T16:40:11Z", "2025-12-19T22:13:45Z", "2026-06-30T11:05:30Z",
+)  # fmt: skip
+REALISTIC_PEOPLE = (
+    ("Amelia", "Example", "12 Example Lane", "Exampleby", "ZZ98 8ZZ", "GB", ""),
+    ("Chloé", "Exemple", "3 rue de l'Exemple", "Exempleville", "00000", "FR", ""),
+    ("Jürgen", "Beispiel", "Beispielweg 7", "Beispielstadt", "00000", "DE", ""),
+    ("Riley", "Sample-Jones", "400 Sample Ave Apt 5", "Sampleton", "00000", "US", "CA"),
+)
+"""First name, last name, street, city, postal code, country and state of people who do not exist."""
+REALISTIC_TEXTS = {
+    "address2": ("", "Flat 2", "c/o Example Ltd"),
+    "company": ("", "Example Ltd", "Beispiel GmbH"),
+    "full_title": ("Example Mug Blue", "Example Hoodie Black XL", "Example Tea Towel, set of 2"),
+    "name": ("Example Warehouse North", "Example Shop", "Standard delivery"),
+    "payment_type": ("bank_transfer", "credit_card", "paypal"),
+    "phone": ("+44 20 7946 0018", "+1 202 555 0143", ""),
+    "sku_code": ("EXA-MUG-BLUE", "EXA-0042-XL", "EXA 7/2"),
+    "title": ("Blue", "XL / Black", "Set of 2"),
+    "upc_code": ("", "000000000000"),
+}
 
 # Lists and objects are copied on use, so that a test may change one body without changing the next body.
 ANYTHING: tuple[Any, ...] = (
@@ -66,6 +89,14 @@ class ValuePool:
     texts: tuple[str, ...]
     ids: tuple[int, ...]
     numbers: tuple[float, ...]
+
+
+def realistic_value(field: Field, example: Any, byte: int) -> Any:
+    """Return a value for *field* such as a shop may have, or *example* if nothing better is known for that field."""
+    if field.type == "boolean":
+        return not example
+    choices = REALISTIC_TEXTS.get(field.name, (example,)) if field.type == "string" else (example,)
+    return choices[byte % len(choices)]
 
 
 def valid_value(field: Field, example: Any, byte: int, pool: ValuePool) -> Any:

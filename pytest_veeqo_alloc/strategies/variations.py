@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pytest_veeqo_alloc.orders.story import Allocation, Customer, Line, Stock, Story, units_by_sellable
 from pytest_veeqo_alloc.strategies.requests import quantity
-from pytest_veeqo_alloc.strategies.values import DATES, IDS, LARGEST_ID, TEXTS
+from pytest_veeqo_alloc.strategies.values import DATES, IDS, LARGEST_ID, REALISTIC_DATES, REALISTIC_PEOPLE, TEXTS
 
 IDs = st.SearchStrategy[int]
 
@@ -142,10 +142,13 @@ def _ordered_more(draw: st.DrawFn, story: Story, constraints: StoryConstraints) 
 
 
 def _allocated_less(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
-    """Reduce the allocated units of the first sellable, possibly to 0."""
+    """Reduce the allocated units of the first sellable, to 0 only if the allocation has other line items."""
     allocation, *others = story.allocations
     (sellable, units), *rest = allocation.lines
-    fewer = draw(st.integers(0, units - 1))
+    fewest = 0 if rest else 1
+    if units == fewest:
+        return story
+    fewer = draw(st.integers(fewest, units - 1))
     lines = (((sellable, fewer),) if fewer else ()) + tuple(rest)
     return replace(story, allocations=(replace(allocation, lines=lines), *others))
 
@@ -171,6 +174,46 @@ ANSWER_VARIATIONS = tuple(variation for variation in VARIATIONS if variation not
 _UNBALANCED = (_infinite_stock, _earlier_allocation, *_INCOMPLETE)
 BALANCED_VARIATIONS = tuple(variation for variation in VARIATIONS if variation not in _UNBALANCED)
 """The variations after which an order still contains every field that an arithmetic rule uses."""
+
+
+REALISTIC_LINES, REALISTIC_QUANTITY = 4, 5
+"""The most line items of a realistic order, and the most units of a line item."""
+REALISTIC_WAREHOUSES = st.integers(1000, 200_000)
+NINE_DIGITS = st.integers(10**8, 10**9 - 1)
+_LATEST_ORDERS = st.integers(2**31 - 10**8, 2**31 + 10**8)
+_REALISTIC: tuple[Variation, ...] = (
+    _quantity,
+    _more_lines,
+    _earlier_allocation,
+    _second_warehouse,
+    _ordered_more,
+    _allocated_less,
+)
+_PRICES = st.integers(1, 200).map(lambda pounds: 100 * pounds - 1)
+
+
+def draw_realistic_story(draw: st.DrawFn, constraints: StoryConstraints, request: Mapping[str, Any] | None) -> Story:
+    """Draw a story such as a shop may have. It has the allocation in *request* (None: any)."""
+    limits = replace(
+        constraints,
+        order_ids=_LATEST_ORDERS if constraints.order_ids is None else constraints.order_ids,
+        warehouse_ids=REALISTIC_WAREHOUSES if constraints.warehouse_ids is None else constraints.warehouse_ids,
+        sellable_ids=NINE_DIGITS if constraints.sellable_ids is None else constraints.sellable_ids,
+        max_lines=max(constraints.min_lines, min(constraints.max_lines, REALISTIC_LINES)),
+        max_quantity=min(constraints.max_quantity, REALISTIC_QUANTITY),
+    )
+    chosen = {variation for variation in _REALISTIC if draw(st.booleans())}
+    story = draw_story(draw, limits, request, chosen - set(_REQUESTED) if request is not None else chosen)
+    first, last, street, city, code, country, state = draw(st.sampled_from(REALISTIC_PEOPLE))
+    email = f"customer{draw(st.integers(1, 9999))}@example.com"
+    base = draw(NINE_DIGITS)
+    return replace(
+        story,
+        lines=tuple(replace(line, price=(price := draw(_PRICES)), cost=price * 2 // 5) for line in story.lines),
+        allocations=tuple(replace(one, id=base + index) for index, one in enumerate(story.allocations)),
+        customer=Customer(draw(NINE_DIGITS), first, last, email, street, city, code, country, state),
+        placed_at=draw(st.sampled_from(REALISTIC_DATES)),
+    )
 
 
 def draw_story(

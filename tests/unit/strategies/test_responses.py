@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from pytest_veeqo_alloc.core.json_pointer import resolve_all
 from pytest_veeqo_alloc.orders.builder import nullable_pointers, observed_types
 from pytest_veeqo_alloc.strategies import allocation_interactions, allocation_requests, allocation_responses
 from pytest_veeqo_alloc.strategies.responses import GeneratedOrder, observed_values
+from pytest_veeqo_alloc.strategies.values import DATES, REALISTIC_DATES
+from pytest_veeqo_alloc.strategies.variations import ANSWER_VARIATIONS, StoryConstraints, draw_story
 
 STRICT, DOCUMENTED = Contract("strict"), Contract("documented")
 OBSERVED = Contract("strict", deviations="observed")
@@ -268,3 +271,49 @@ def test_interaction_is_printed_as_its_request_and_how_the_order_differs() -> No
 def test_repr_of_an_order_stays_short() -> None:
     different = allocation_responses(min_lines=2, extra_fields=True, variant="observed")
     assert all(len(repr(order)) < 4000 for order in examples(different, 20))
+
+
+@settings(FEWER)
+@given(st.data(), allocation_requests(max_lines=2, max_quantity=2))
+def test_answer_with_every_variation_allocates_something_that_was_requested(data: Any, body: Any) -> None:
+    unlimited = StoryConstraints(None, None, None, 1, 10, 10, None)
+    allocation = draw_story(data.draw, unlimited, body, set(ANSWER_VARIATIONS)).allocations[0]
+    requested = {line["sellable_id"] for line in body["allocation"]["line_items_attributes"]}
+    assert {sellable for sellable, _ in allocation.lines} & requested
+
+
+@pytest.fixture(scope="module")
+def realistic_interactions() -> list[Interaction]:
+    return examples(allocation_interactions(realistic=True), 60)
+
+
+def test_realistic_interaction_has_no_finding_but_untyped_nulls(realistic_interactions: list[Interaction]) -> None:
+    for interaction in realistic_interactions:
+        assert {finding.rule for finding in STRICT.check(interaction)} <= {"untyped-field-value"}
+
+
+def test_realistic_order_has_the_ids_prices_and_dates_of_a_shop(realistic_interactions: list[Interaction]) -> None:
+    orders = [*(bodies_of(interaction)[1] for interaction in realistic_interactions)]
+    orders += examples(allocation_responses(realistic=True), 60)
+    for order in orders:
+        assert abs(order["id"] - 2**31) <= 10**8
+        assert all(len(str(entry["id"])) == 9 for entry in order["allocations"])
+        assert all(line["quantity"] <= 15 and line["sellable"]["price"] < 200 for line in order["line_items"])
+        assert 2020 < datetime.fromisoformat(order["created_at"]).year < 2030
+        assert order["deliver_to"]["first_name"] in {"Amelia", "Chlo\u00e9", "J\u00fcrgen", "Riley"}
+    assert {len(order["allocations"]) for order in orders} >= {1, 2}
+    assert {len(order["line_items"]) for order in orders} >= {1, 2}
+
+
+def test_realistic_order_obeys_the_other_arguments() -> None:
+    strategy = allocation_responses(realistic=True, order_ids=[7], warehouse_ids=[5], complete=True, variant="observed")
+    for order in examples(strategy, 20):
+        assert order["id"] == 7
+        assert order["allocated_completely"] is True
+        assert allocating_warehouses(order) <= {5}
+        assert OBSERVED.check_body("response", order).ok
+
+
+def test_every_generated_date_exists() -> None:
+    for text in (*DATES, *REALISTIC_DATES):
+        assert datetime.fromisoformat(text).tzinfo is not None
