@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isnan
 from typing import Any, Self
 
@@ -76,7 +76,7 @@ class CheckContext:
     broken_request: bool = False
     skips_request: bool = False
     stored: bool = False
-    known_keys: tuple[str, ...] = ()
+    known_keys: tuple[str, ...] = field(default=(), repr=False)
     watched: bool = False
     is_final: bool = True
 

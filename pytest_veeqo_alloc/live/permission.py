@@ -79,7 +79,7 @@ class WriteOptions:
     `orders` is 'any', the path of an order pool relative to `folder`, or empty if the user did not set the option.
     """
 
-    base_url: str = ""
+    base_url: str = field(default="", repr=False)  # may contain a password, until it is checked
     allow_hosts: tuple[str, ...] = ()
     api_key: str = field(default="", repr=False)
     max_writes: int = 0

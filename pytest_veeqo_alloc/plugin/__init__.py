@@ -6,6 +6,7 @@ pytest loads this module in every run, so heavy modules are imported only where 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -94,8 +95,7 @@ def _header(config: pytest.Config) -> Iterator[str]:
     lines += [f"coverage at least {values['coverage-min']} %"] if values["coverage-min"] else []
     lines += ["body values shown"] if values["show-values"] else []
     lines += [f"record mode {values['record-mode']}"] if values["record-mode"] else []
-    # The part before the host could be a password.
-    lines += [f"target {values['base-url'].rpartition('@')[2]}"] if values["base-url"] else []
+    lines += [f"target {_origin(values['base-url'])}"] if values["base-url"] else []
     yield from (ascii(line)[1:-1] for line in lines)
     if is_conformance_run(config):
         client = ascii(values["client"])[1:-1] or ("from the hook" if is_client_named(config) else "")
@@ -105,6 +105,17 @@ def _header(config: pytest.Config) -> Iterator[str]:
         elif not is_named:
             yield "server none" if client else "server the bundled fake under the strict profile"
         yield f"client {client or ('none' if is_named or any(values.values()) else 'the reference client')}"
+
+
+def _origin(url: str) -> str:
+    """Return scheme, host and port of *url*. Any other part could contain a key or a password."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "(malformed URL)"
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}{'' if port is None else f':{port}'}" if host else "(malformed URL)"
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -8,7 +8,7 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -74,7 +74,7 @@ class IncomingCall:
     is_documented: bool
     order_id: int
     extra: tuple[str, tuple[int, ...]] | None
-    keys: list[str]
+    keys: list[str] = field(repr=False)
 
     @classmethod
     def of(cls, request: Request) -> IncomingCall:
@@ -124,7 +124,7 @@ class _PlannedFault:
     arguments: dict[str, Any]
     times: int
     order_id: int | None
-    api_key: str | None
+    api_key: str | None = field(repr=False)
     was_injected: bool = False
 
     def meets(self, call: IncomingCall) -> bool:

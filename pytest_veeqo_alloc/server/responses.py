@@ -10,7 +10,7 @@ import re
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote
@@ -161,7 +161,7 @@ class Stub:
     value: object = None
     body: str | bytes | None = None
     status: int = 200
-    headers: HeaderPairs = ()
+    headers: HeaderPairs = field(default=(), repr=False)
     times: int | None = None
     was_called: bool = False
 

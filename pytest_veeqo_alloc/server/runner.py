@@ -25,7 +25,7 @@ class ServerSettings:
 
     host: str = "127.0.0.1"
     port: int = 0
-    api_key: str = API_KEY
+    api_key: str = field(default=API_KEY, repr=False)
     policy: Policy = field(default_factory=Policy)
     names: tuple[str, ...] = ()
 

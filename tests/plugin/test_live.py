@@ -323,9 +323,10 @@ def test_non_numeric_option_is_a_usage_error(
     result.stderr.fnmatch_lines([sentence])
 
 
-def test_password_in_the_base_url_is_not_shown(suite: pytest.Pytester) -> None:
-    result = run(suite, MANY, *STRICTLY, f"--veeqo-alloc-base-url=https://joe:{KEY}@staging.example.com")
-    result.stdout.fnmatch_lines(["veeqo-alloc: profile documented, target staging.example.com"])
+def test_key_in_the_base_url_is_not_shown(suite: pytest.Pytester) -> None:
+    url = f"https://joe:{KEY}@staging.example.com:8443/{KEY}?key={KEY}#{KEY}"
+    result = run(suite, MANY, *STRICTLY, f"--veeqo-alloc-base-url={url}", "-k", "test_pool")
+    result.stdout.fnmatch_lines(["veeqo-alloc: profile documented, target https://staging.example.com:8443"])
 
 
 SHARD = """
