@@ -172,7 +172,7 @@ def _integer(value: Any) -> int | None:
     return int(known) if known is not None and known == int(known) else None
 
 
-def request_line_breaches(allocation: Any, pointer: str) -> list[Breach]:
+def request_line_breaches(allocation: Any, pointer: str = "/allocation") -> list[Breach]:
     """Return a breach for an empty array of line items, and a breach for each line item that repeats a sellable."""
     lines = allocation.line_items_attributes
     if lines == []:

@@ -6,8 +6,8 @@ number.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from math import fsum, isnan
 from operator import attrgetter
 from typing import Any
 
@@ -16,6 +16,8 @@ from pytest_veeqo_alloc.core.text import describe, describe_number
 
 _TOLERANCE = 0.005
 _LARGEST = 1e150  # the product of two numbers below this limit fits a double
+
+_EVERYWHERE = "stock_level_at_all_warehouses"
 
 ONLY_VARIANT = "Default"
 """The `title` of the only variant of a product. Its `sellable_title` is empty."""
@@ -27,17 +29,21 @@ def order_breaches(order: Any) -> list[Breach]:
     """Return a breach for each equation that is false for *order*, the content of a response body."""
     breaches: list[Breach] = []
     add = breaches.append
-    _same(add, "payment-order", "/payment", order.payment, "order_id", order.id)
+    if order.payment.order_id != order.id:
+        _same(add, "payment-order", "/payment/order_id", order.payment.order_id, order.id)
     clean: dict[float, Any] = {}
-    for pointer, allocation in _items(order.allocations, "/allocations"):
-        _same(add, "allocation-order", pointer, allocation, "order_id", order.id)
+    for index, allocation in enumerate(order.allocations or ()):
+        pointer = f"/allocations/{index}"
+        if allocation.order_id != order.id:
+            _same(add, "allocation-order", f"{pointer}/order_id", allocation.order_id, order.id)
         _sellables(breaches, f"{pointer}/line_items", allocation.line_items, clean)
     _sellables(breaches, "/line_items", order.line_items, clean)
     _totals(add, order)
     _completeness(add, order)
     company = order.created_by.company
-    plan = company.subscription_plan
-    _same(add, "subscription-plan", "/created_by/company", company, "subscription_plan_id", plan.id)
+    stated, plan = company.subscription_plan_id, company.subscription_plan.id
+    if stated != plan:
+        _same(add, "subscription-plan", "/created_by/company/subscription_plan_id", stated, plan)
     return breaches
 
 
@@ -47,9 +53,10 @@ def quantities(lines: Iterable[Any] | None, sellable_id: Callable[[Any], float])
         return None
     totals: dict[float, float] = {}
     for line in lines:
-        if math.isnan(key := sellable_id(line)) or math.isnan(line.quantity):
+        key, quantity = sellable_id(line), line.quantity
+        if isnan(key) or isnan(quantity):
             return None
-        totals[key] = totals.get(key, 0) + line.quantity
+        totals[key] = totals[key] + quantity if key in totals else quantity
     return totals
 
 
@@ -64,125 +71,145 @@ def number(value: Any) -> float | None:
     return None
 
 
-def _items(items: Iterable[Any] | None, pointer: str) -> Iterator[tuple[str, Any]]:
-    """Yield each of *items* with its pointer. *pointer* is that of the array. None yields nothing."""
-    for index, item in enumerate(items or ()):
-        yield f"{pointer}/{index}", item
-
-
 def _sellables(breaches: list[Breach], pointer: str, lines: Iterable[Any] | None, clean: dict[float, Any]) -> None:
     """Check the sellable of each of *lines*. *clean* maps ids to sellables in which no breach was found."""
-    for line_pointer, line in _items(lines, pointer):
+    for index, line in enumerate(lines or ()):
         sellable = line.sellable
         # An order repeats a sellable in each allocation. An equal copy of one without breaches is not checked again.
         if clean.get(sellable.id) != sellable:
             before = len(breaches)
-            _sellable(breaches.append, f"{line_pointer}/sellable", sellable)
+            _sellable(breaches.append, f"{pointer}/{index}/sellable", sellable)
             if len(breaches) == before:
                 clean[sellable.id] = sellable
 
 
+# Most equations hold exactly. Therefore, each is tested before a function is called and a pointer is built.
+
+
 def _sellable(add: Add, pointer: str, sellable: Any) -> None:
-    price, cost = sellable.price, sellable.cost_price
-    _equal(add, "profit", pointer, sellable, "profit", price - cost)
-    if price:
-        _equal(add, "margin", pointer, sellable, "margin", (price - cost) / price * 100)
-    _stock(add, pointer, sellable)
-    product = sellable.product
-    if (sellable.title, sellable.sellable_title) != (ONLY_VARIANT, ""):
-        _same_title(add, pointer, sellable, "sellable_title", sellable.title)
-    _same_title(add, pointer, sellable, "product_title", product.title)
-    image = product.main_image
-    _same(add, "main-image-product", f"{pointer}/product/main_image", image, "product_id", product.id)
+    price, cost, product = sellable.price, sellable.cost_price, sellable.product
+    if sellable.profit != (wanted := price - cost):
+        _equal(add, "profit", f"{pointer}/profit", sellable.profit, wanted)
+    if price and sellable.margin != (wanted := (price - cost) / price * 100):
+        _equal(add, "margin", f"{pointer}/margin", sellable.margin, wanted)
+    _stock(add, pointer, sellable, sellable.inventory)
+    copy, title = sellable.sellable_title, sellable.title
+    if copy != title and (copy, title) != ("", ONLY_VARIANT):
+        _same_title(add, f"{pointer}/sellable_title", copy, title)
+    if sellable.product_title != product.title:
+        _same_title(add, f"{pointer}/product_title", sellable.product_title, product.title)
+    if (product_id := product.main_image.product_id) != product.id:
+        _same(add, "main-image-product", f"{pointer}/product/main_image/product_id", product_id, product.id)
 
 
-def _same_title(add: Add, pointer: str, sellable: Any, name: str, original: str | None) -> None:
-    copy = getattr(sellable, name)
-    if copy is not None and original is not None and copy != original:
-        got, wanted = f"a different {describe(copy)}", f"the original {describe(original)}"
-        add(Breach("title-copies", f"{pointer}/{name}", got, wanted))
-
-
-_EVERYWHERE = "stock_level_at_all_warehouses"
-_COPIES = tuple(
-    (own + _EVERYWHERE, original + _EVERYWHERE)
-    for own, original in (("available_", "available_"), ("allocated_", "allocated_"), ("", "physical_"))
-)
-_TOTALS = tuple(
-    (f"{level}_{_EVERYWHERE}", attrgetter(f"{level}_stock_level")) for level in ("physical", "allocated", "incoming")
-)
-
-
-def _stock(add: Add, pointer: str, sellable: Any) -> None:
-    inventory, entries = sellable.inventory, sellable.stock_entries
-    for entry_pointer, entry in _items(entries, f"{pointer}/stock_entries"):
-        _stock_entry(add, entry_pointer, entry, sellable)
-    if inventory.infinite is True:
-        return
-    _available(add, f"{pointer}/inventory", inventory, _EVERYWHERE)
-    for own, original in _COPIES:
-        _equal(add, "stock-copies", pointer, sellable, own, getattr(inventory, original))
-    # A sum needs all entries, and infinite stock has no sum.
-    if entries is None or any(entry.infinite is True for entry in entries):
-        return
-    for total, part in _TOTALS:
-        _equal(add, "stock-totals", f"{pointer}/inventory", inventory, total, math.fsum(map(part, entries)))
-    value = math.fsum(entry.sellable_on_hand_value for entry in entries)
-    _equal(add, "on-hand-value", pointer, sellable, "on_hand_value", value)
+def _same_title(add: Add, pointer: str, copy: str | None, original: str | None) -> None:
+    if copy is not None and original is not None:
+        add(Breach("title-copies", pointer, f"a different {describe(copy)}", f"the original {describe(original)}"))
 
 
 def _stock_entry(add: Add, pointer: str, entry: Any, sellable: Any) -> None:
-    _same(add, "stock-entry-sellable", pointer, entry, "sellable_id", sellable.id)
-    _same(add, "stock-entry-warehouse", pointer, entry, "warehouse_id", entry.warehouse.id)
-    if entry.infinite is not True:
-        _available(add, pointer, entry, "stock_level")
-        value = entry.physical_stock_level * sellable.cost_price
-        _equal(add, "on-hand-value", pointer, entry, "sellable_on_hand_value", value)
+    if entry.sellable_id != sellable.id:
+        _same(add, "stock-entry-sellable", f"{pointer}/sellable_id", entry.sellable_id, sellable.id)
+    if entry.warehouse_id != entry.warehouse.id:
+        _same(add, "stock-entry-warehouse", f"{pointer}/warehouse_id", entry.warehouse_id, entry.warehouse.id)
+    if entry.infinite is True:
+        return
+    physical, available, value = entry.physical_stock_level, entry.available_stock_level, entry.sellable_on_hand_value
+    if available != (wanted := physical - entry.allocated_stock_level):
+        _equal(add, "available-stock", f"{pointer}/available_stock_level", available, wanted)
+    if value != (wanted := physical * sellable.cost_price):
+        _equal(add, "on-hand-value", f"{pointer}/sellable_on_hand_value", value, wanted)
 
 
-def _available(add: Add, pointer: str, stock: Any, suffix: str) -> None:
-    wanted = getattr(stock, f"physical_{suffix}") - getattr(stock, f"allocated_{suffix}")
-    _equal(add, "available-stock", pointer, stock, f"available_{suffix}", wanted)
+def _stock(add: Add, pointer: str, sellable: Any, inventory: Any) -> None:
+    columns: list[list[float]] = [[], [], [], []]
+    physical, allocated, incoming, values = columns
+    has_sums = sellable.stock_entries is not None  # a sum needs all entries, and infinite stock has no sum
+    for index, entry in enumerate(sellable.stock_entries or ()):
+        _stock_entry(add, f"{pointer}/stock_entries/{index}", entry, sellable)
+        if entry.infinite is True:
+            has_sums = False
+        physical.append(entry.physical_stock_level)
+        allocated.append(entry.allocated_stock_level)
+        incoming.append(entry.incoming_stock_level)
+        values.append(entry.sellable_on_hand_value)
+    if inventory.infinite is not True:
+        _stock_copies(add, pointer, sellable, inventory)
+        if has_sums:
+            _stock_sums(add, pointer, sellable, *map(fsum, columns))
+
+
+def _stock_sums(
+    add: Add, pointer: str, sellable: Any, physical: float, allocated: float, incoming: float, value: float
+) -> None:
+    inventory = sellable.inventory
+    if (total := inventory.physical_stock_level_at_all_warehouses) != physical:
+        _equal(add, "stock-totals", f"{pointer}/inventory/physical_{_EVERYWHERE}", total, physical)
+    if (total := inventory.allocated_stock_level_at_all_warehouses) != allocated:
+        _equal(add, "stock-totals", f"{pointer}/inventory/allocated_{_EVERYWHERE}", total, allocated)
+    if (total := inventory.incoming_stock_level_at_all_warehouses) != incoming:
+        _equal(add, "stock-totals", f"{pointer}/inventory/incoming_{_EVERYWHERE}", total, incoming)
+    if sellable.on_hand_value != value:
+        _equal(add, "on-hand-value", f"{pointer}/on_hand_value", sellable.on_hand_value, value)
+
+
+def _stock_copies(add: Add, pointer: str, sellable: Any, inventory: Any) -> None:
+    available = inventory.available_stock_level_at_all_warehouses
+    allocated = inventory.allocated_stock_level_at_all_warehouses
+    physical = inventory.physical_stock_level_at_all_warehouses
+    if available != (wanted := physical - allocated):
+        _equal(add, "available-stock", f"{pointer}/inventory/available_{_EVERYWHERE}", available, wanted)
+    if (copy := sellable.available_stock_level_at_all_warehouses) != available:
+        _equal(add, "stock-copies", f"{pointer}/available_{_EVERYWHERE}", copy, available)
+    if (copy := sellable.allocated_stock_level_at_all_warehouses) != allocated:
+        _equal(add, "stock-copies", f"{pointer}/allocated_{_EVERYWHERE}", copy, allocated)
+    if (copy := sellable.stock_level_at_all_warehouses) != physical:
+        _equal(add, "stock-copies", f"{pointer}/{_EVERYWHERE}", copy, physical)
 
 
 def _totals(add: Add, order: Any) -> None:
     if order.line_items is not None:
-        total = math.fsum(line.quantity * line.price_per_unit for line in order.line_items)
-        _equal(add, "subtotal", "", order, "subtotal_price", total - order.total_discounts)
-    total = math.fsum((order.subtotal_price, order.total_tax, order.delivery_cost))
-    _equal(add, "total", "", order, "total_price", total)
+        total = fsum([line.quantity * line.price_per_unit for line in order.line_items])
+        _equal(add, "subtotal", "/subtotal_price", order.subtotal_price, total - order.total_discounts)
+    total = fsum((order.subtotal_price, order.total_tax, order.delivery_cost))
+    _equal(add, "total", "/total_price", order.total_price, total)
 
 
 def _completeness(add: Add, order: Any) -> None:
-    ordered = quantities(order.line_items, SELLABLE_ID)
-    if ordered is None or order.allocations is None:
+    if order.line_items is None or order.allocations is None:
         return
-    allocated: dict[float, float] = {}
+    open_units: dict[float, float] = {}
+    for line in order.line_items:
+        key, quantity = line.sellable.id, line.quantity
+        if isnan(key) or isnan(quantity):
+            return
+        open_units[key] = open_units.get(key, 0) + quantity
     is_known = True
     for index, allocation in enumerate(order.allocations):
-        lines = quantities(allocation.line_items, SELLABLE_ID)
-        is_known = is_known and lines is not None
-        for key, quantity in (lines or {}).items():
-            allocated[key] = allocated.get(key, 0) + quantity
-        for line_index, line in enumerate(allocation.line_items or ()):
-            if (key := line.sellable.id) not in ordered and not math.isnan(key):
+        if allocation.line_items is None:
+            is_known = False
+            continue
+        for line_index, line in enumerate(allocation.line_items):
+            key, quantity = line.sellable.id, line.quantity
+            if isnan(key) or isnan(quantity):
+                is_known = False
+            if key in open_units:
+                open_units[key] -= quantity
+            elif not isnan(key):
                 pointer = f"/allocations/{index}/line_items/{line_index}/sellable/id"
                 add(Breach("allocated-sellable", pointer, "a sellable that was not ordered"))
-    stated = order.allocated_completely
-    wanted = all(allocated.get(key, 0) >= quantity for key, quantity in ordered.items())
-    if is_known and stated is not None and stated is not wanted:
+    stated, wanted = order.allocated_completely, max(open_units.values(), default=0) <= 0
+    if stated is not wanted and stated is not None and is_known:
         add(Breach("completeness", "/allocated_completely", str(stated).lower(), str(wanted).lower()))
 
 
-def _equal(add: Add, rule: str, pointer: str, owner: Any, name: str, wanted: float) -> None:
-    """Add a breach of *rule* if the number `owner.name` differs from *wanted* by more than 0.005."""
-    stated = getattr(owner, name)
+def _equal(add: Add, rule: str, pointer: str, stated: float, wanted: float) -> None:
+    """Add a breach of *rule* if *stated* differs from *wanted* by more than 0.005. NaN differs from no number."""
     if stated != wanted and abs(stated - wanted) > _TOLERANCE + abs(wanted) * 1e-12:
-        add(Breach(rule, f"{pointer}/{name}", describe_number(stated), describe_number(wanted)))
+        add(Breach(rule, pointer, describe_number(stated), describe_number(wanted)))
 
 
-def _same(add: Add, rule: str, pointer: str, owner: Any, name: str, wanted: float) -> None:
-    """Add a breach of *rule* if the number `owner.name` is not *wanted*."""
-    stated = getattr(owner, name)
+def _same(add: Add, rule: str, pointer: str, stated: float, wanted: float) -> None:
+    """Add a breach of *rule* if the number *stated* is not *wanted*. NaN differs from no number."""
     if stated < wanted or stated > wanted:
-        add(Breach(rule, f"{pointer}/{name}", describe_number(stated), describe_number(wanted)))
+        add(Breach(rule, pointer, describe_number(stated), describe_number(wanted)))

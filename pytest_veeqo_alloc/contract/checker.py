@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -143,8 +144,11 @@ def _typed_body(side: Side, raw: bytes | None, tables: Tables) -> Body | None:
     typed = decode(raw, tables.request if side == "request" else tables.response) if raw else None
     if typed is None:
         return None
-    content = typed.content.allocation if side == "request" else typed.content
-    return Body(_breaches_in(side, content), content, typed.counts, raw=raw)
+    content, counts = typed
+    if side == "request":
+        content = content.allocation
+        return Body(request_line_breaches(content), content, counts, None, raw)
+    return Body(order_breaches(content), content, counts, None, raw)
 
 
 def check_reading(side: Side, reading: Reading, tables: Tables) -> Body:
@@ -166,7 +170,7 @@ def _breaches_in(side: Side, content: Any, pointer: str = "/allocation") -> list
 SidedBreach = tuple[Side, Breach, Body | None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would take three times as long
 class RawResult:
     """The breaches that a check found, without severities. For a body that was not checked, the attribute is None."""
 
@@ -219,11 +223,14 @@ def examine_body(side: Side, value: Any, tables: Tables) -> RawResult:
     """Return every breach in *value*: the body of *side*, as JSON text (bytes or str) or as parsed JSON."""
     if isinstance(value, str) and value.lstrip("\ufeff \t\r\n").startswith(("{", "[")):  # JSON text, not yet parsed
         value = value.encode("utf-8", "surrogatepass")
-    is_text = isinstance(value, (bytes, bytearray, memoryview))
-    body = check_bytes(side, bytes(value), tables) if is_text else check_reading(side, from_parsed(value), tables)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        body = check_bytes(side, bytes(value), tables)
+    else:
+        body = check_reading(side, from_parsed(value), tables)
     breaches: list[SidedBreach] = [(side, breach, body) for breach in body.breaches]
-    request_body, response_body = (body, None) if side == "request" else (None, body)
-    return RawResult(breaches, None, NO_CONTEXT, request_body, response_body)
+    if side == "request":
+        return RawResult(breaches, None, NO_CONTEXT, body)
+    return RawResult(breaches, None, NO_CONTEXT, None, body)
 
 
 def _request(parsed: ParsedRequest, tables: Tables, context: CheckContext) -> list[Breach]:
@@ -286,7 +293,7 @@ def _severities(raw: RawResult, settings: Settings) -> Mapping[str, Severity]:
 def to_findings(raw: RawResult, tables: Tables, settings: Settings) -> Findings:
     """Return the breaches in *raw* as findings, ordered by place. API keys are masked."""
     if not raw.breaches:
-        return Findings((), (), settings.profile, tables.operation.name)
+        return _no_findings(settings.profile, tables.operation)
     severities, interaction = _severities(raw, settings), raw.interaction or _NO_INTERACTION
     is_stored = raw.context.stored or bool(interaction.exchange_id)  # in a file, or played from a cassette
     findings, accepted = [], []
@@ -314,6 +321,11 @@ def to_findings(raw: RawResult, tables: Tables, settings: Settings) -> Findings:
         findings = [finding.mask_keys(keys) for finding in findings]
         accepted = [Accepted(entry.finding.mask_keys(keys), entry.reason) for entry in accepted]
     return Findings(tuple(findings), tuple(accepted), settings.profile, tables.operation.name)
+
+
+@functools.cache
+def _no_findings(profile: str, operation: Operation) -> Findings:
+    return Findings((), (), profile, operation.name)
 
 
 def _is_explained(response: Response | None, findings: Iterable[Finding]) -> bool:

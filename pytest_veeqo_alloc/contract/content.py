@@ -9,51 +9,40 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator
-from itertools import chain
-from operator import attrgetter
 from typing import Annotated, Any, NamedTuple
 
 from pytest_veeqo_alloc.contract.arithmetic import number
 from pytest_veeqo_alloc.contract.field_table import Field, Shape
 from pytest_veeqo_alloc.core.text import is_date_time
 
-Getter = Callable[[Any], Any]
-
 _LARGEST_TYPED = 2**63 - 1  # of the integers that msgspec compares
 _OPEN_LEVELS = 40  # of arrays and objects in an array without documented items; deeper ones are walked
 
 
-class Typed(NamedTuple):
-    """The content of an object that conforms to its schema. `counts` are numbers in the order of `counters`."""
-
-    content: Any
-    counts: tuple[int, ...]
-    open_quotes: float  # in the JSON text of the arrays whose items have no documented type
+Typed = tuple[Any, tuple[int, ...]]
+"""The content of an object that conforms to its schema, and numbers in the order of `counters`."""
 
 
-class _Group(NamedTuple):
-    """The root of a body, or all items of the arrays at one pointer. An object in an object is part of its owner."""
+class _Decoding(NamedTuple):
+    """The functions for objects of one shape. Each function that parses raises one of the `errors`."""
 
-    pointer: str
-    parent: int  # the number of the group whose objects contain the array, from 1
-    items: Getter  # returns the array in an object of the parent
-    quotes: int  # in the JSON text of an object, without those of its arrays and of null values
-    dates: Getter | None  # returns the date-times of an object as a tuple
-    opens: Getter | None  # returns the arrays of an object whose items have no documented type, as a tuple
-    nullables: tuple[tuple[str, Getter], ...]  # for each member that may be null: pointer, and function of its value
+    decode: Callable[[bytes], Any]
+    convert: Callable[[dict[str, Any]], Any]
+    errors: tuple[type[Exception], ...]
+    tally: Callable[[Any], tuple[tuple[int, ...], float, set[str], list[list[Any]]]]
 
 
 def decode(body: bytes, shape: Shape) -> Typed | None:
     """Parse *body* as an object of *shape*. Return None if its JSON or structure might have a defect."""
-    kit = _msgspec()
-    if kit is None:
+    decoding = _decoding(shape)
+    if decoding is None:
         return None
     try:
-        content = _decoder(shape)(body)
-    except (kit.MsgspecError, RecursionError, UnicodeError):
+        content = decoding.decode(body)
+    except decoding.errors:
         return None
-    typed = _typed(content, shape, set())
-    return typed if typed is not None and _repeats_no_member(body, typed, shape) else None
+    counts, quotes = _tally(content, decoding, set())
+    return (content, counts) if quotes == _quotes_in(body) else None
 
 
 def convert(members: dict[str, Any], shape: Shape, dates: set[str]) -> Typed | None:
@@ -61,14 +50,15 @@ def convert(members: dict[str, Any], shape: Shape, dates: set[str]) -> Typed | N
 
     *dates* contains strings that were found to be valid date-times. This function adds the date-times in *members*.
     """
-    kit = _msgspec()
-    if kit is None:
+    decoding = _decoding(shape)
+    if decoding is None:
         return None
     try:
-        content = kit.convert(members, _struct(shape))
-    except (kit.MsgspecError, RecursionError, UnicodeError):
+        content = decoding.convert(members)
+    except decoding.errors:
         return None
-    return _typed(content, shape, dates)
+    counts, quotes = _tally(content, decoding, dates)
+    return (content, counts) if quotes < math.inf else None
 
 
 class LenientContent:
@@ -99,108 +89,82 @@ def absent(shape: Shape) -> LenientContent:
 
 def counters(shape: Shape) -> tuple[str, ...]:
     """Name the counts in `Typed.counts`: "object POINTER" or "null POINTER", with `*` for every array index."""
-    return tuple(
-        f"{kind} {pointer}"
-        for group in _groups(shape)
-        for kind, pointer in (("object", group.pointer), *(("null", pointer) for pointer, _ in group.nullables))
-    )
+    return tuple(_counting_code(shape)[1])
 
 
-def _typed(content: Any, shape: Shape, known: set[str]) -> Typed | None:
-    """Count the objects in *content*. Return None if a date-time is invalid and not *known*, or an array nests deeply."""
-    found: list[list[Any]] = [[content]]
-    counts: list[int] = []
-    dates: set[str] = set()
-    open_quotes = 0.0
-    for _, parent, items_of, _, dates_of, opens_of, nullables in _groups(shape):
-        objects: list[Any] = []
-        for owner in found[parent]:
-            objects += items_of(owner)
-        found.append(objects)
-        counts.append(len(objects))
-        for _, value_of in nullables:
-            counts.append([*map(value_of, objects)].count(None))
-        if dates_of is not None:
-            for item in objects:
-                dates.update(dates_of(item))
-        if opens_of is not None:
-            for item in objects:
-                for array in filter(None, opens_of(item)):
-                    open_quotes += _quotes_in(array, _OPEN_LEVELS)
+def _tally(content: Any, decoding: _Decoding, known: set[str]) -> tuple[tuple[int, ...], float]:
+    """Count the objects in *content*, and the quotes that its JSON text has if no object repeats a member.
+
+    The number of quotes is infinite if a date-time is invalid and not *known*, or an open array has something unusual.
+    """
+    counts, quotes, dates, open_arrays = decoding.tally(content)
+    if open_arrays:
+        quotes += sum(_quotes_of(array, _OPEN_LEVELS) for array in open_arrays)
     dates -= known
-    if not all(map(is_date_time, dates)) or open_quotes == math.inf:
-        return None
+    if not all(map(is_date_time, dates)):
+        return counts, math.inf
     known |= dates
-    return Typed(content, tuple(counts), open_quotes)
+    return counts, quotes
 
 
-def _quotes_in(value: Any, levels: int) -> float:
+def _quotes_of(value: Any, levels: int) -> float:
     """Return the number of quotes in the JSON text of *value*. Return infinity for deep nesting or large numbers."""
     if isinstance(value, str):
         return 2
     if isinstance(value, (list, dict)):
         parts = value if isinstance(value, list) else (*value, *value.values())
-        return sum(_quotes_in(part, levels - 1) for part in parts) if levels else math.inf
+        return sum(_quotes_of(part, levels - 1) for part in parts) if levels else math.inf
     return 0 if value is None or -_LARGEST_TYPED <= value <= _LARGEST_TYPED else math.inf
 
 
-def _repeats_no_member(body: bytes, typed: Typed, shape: Shape) -> bool:
-    r"""Return true if no object in *body* repeats a member, judged by the number of quotes; false if this is unknown.
+def _quotes_in(body: bytes) -> int | None:
+    r"""Return the number of quotes in *body* that begin or end a string, or None if it is unknown.
 
     Without two backslashes in a row, every `\"` is a quote inside a string, and no other quote is.
     """
     if b"\\" not in body:
-        quotes = body.count(b'"')
-    elif b"\\\\" not in body:
-        quotes = body.count(b'"') - body.count(b'\\"')
-    else:
-        return False
-    return quotes == typed.open_quotes + sum(map(int.__mul__, typed.counts, _weights(shape)))
+        return body.count(b'"')
+    return None if b"\\\\" in body else body.count(b'"') - body.count(b'\\"')
 
 
-@functools.cache
-def _weights(shape: Shape) -> tuple[int, ...]:
-    return tuple(chain.from_iterable((group.quotes, *(-2 for _ in group.nullables)) for group in _groups(shape)))
+def _counting_code(shape: Shape) -> tuple[str, dict[str, int]]:
+    """Return the source of the function `tally` for objects of *shape*, and the number of quotes for each counter.
+
+    The source calls no functions, since calls would take most of the time. An object in an object is part of its owner.
+    """
+    quotes: dict[str, int] = {}
+    statements = _statements(shape, "content", "", quotes)
+    names = [f"n{number}" for number in range(len(quotes))]
+    total = " + ".join(f"{name} * {count}" for name, count in zip(names, quotes.values(), strict=True))
+    lines = [
+        f"{' = '.join(names)} = 0",
+        "n0, dates, open_arrays = 1, set(), []",
+        *statements,
+        f"return ({', '.join(names)},), {total}, dates, open_arrays",
+    ]
+    return "\n    ".join(["def tally(content):", *lines]), quotes
 
 
-@functools.cache
-def _groups(shape: Shape) -> tuple[_Group, ...]:
-    """Return the groups in a body of *shape*. A parent precedes its children."""
-    groups: list[_Group] = []
-    pending: list[tuple[Shape, str, int, Getter]] = [(shape, "", 0, lambda root: (root,))]
-    while pending:
-        inner, pointer, parent, items = pending.pop()
-        places = [*_places(inner, "")]
-        dates = [name for name, field in places if field.is_datetime]
-        opens = [name for name, field in places if field.type == "array" and not field.shape]
-        groups.append(
-            _Group(
-                pointer,
-                parent,
-                items,
-                quotes=sum(4 if field.type == "string" else 2 for _, field in places),
-                dates=_values_of(dates),
-                opens=_values_of(opens),
-                nullables=tuple(
-                    (f"{pointer}/{name.replace('.', '/')}", attrgetter(name))
-                    for name, field in places
-                    if field.nullable
-                ),
-            )
-        )
-        pending += (
-            (field.shape, f"{pointer}/{name.replace('.', '/')}/*", len(groups), attrgetter(name))
-            for name, field in places
-            if field.type == "array" and field.shape
-        )
-    return tuple(groups)
-
-
-def _values_of(names: list[str]) -> Getter | None:
-    if len(names) == 1:  # with one name, attrgetter returns no tuple
-        value_of = attrgetter(*names)
-        return lambda item: (value_of(item),)
-    return attrgetter(*names) if names else None
+def _statements(shape: Shape, owner: str, pointer: str, quotes: dict[str, int]) -> list[str]:
+    """Return statements about the object at *pointer* in the variable *owner*. Add its counters to *quotes*."""
+    places = [*_places(shape, "")]
+    quotes[f"object {pointer}"] = sum(4 if field.type == "string" else 2 for _, field in places)
+    lines = []
+    if dates := "".join(f"{owner}.{name}, " for name, field in places if field.is_datetime):
+        lines.append(f"dates |= {{{dates}}}")
+    opens = [f"{owner}.{name}" for name, field in places if field.type == "array" and not field.shape]
+    if opens:
+        lines.append(f"if {' or '.join(opens)}: open_arrays += {', '.join(opens)},")
+    for name, field in places:
+        inner = f"{pointer}/{name.replace('.', '/')}"
+        if field.nullable:
+            lines.append(f"if {owner}.{name} is None: n{len(quotes)} += 1")
+            quotes[f"null {inner}"] = -2
+        elif field.type == "array" and field.shape:
+            item = f"item{len(quotes)}"
+            lines += (f"n{len(quotes)} += len({owner}.{name})", f"for {item} in {owner}.{name}:")
+            lines += (f"    {line}" for line in ["pass", *_statements(field.shape, item, f"{inner}/*", quotes)])
+    return lines
 
 
 def _places(shape: Shape, prefix: str) -> Iterator[tuple[str, Field]]:
@@ -212,35 +176,38 @@ def _places(shape: Shape, prefix: str) -> Iterator[tuple[str, Field]]:
 
 
 @functools.cache
-def _msgspec() -> Any:
-    """Return the module msgspec, or None on a platform where it cannot be imported."""
+def _decoding(shape: Shape) -> _Decoding | None:
+    """Return the functions for *shape*, or None on a platform where msgspec cannot be imported."""
     try:
         import msgspec
     except ImportError:
         return None
-    return msgspec
-
-
-@functools.cache
-def _decoder(shape: Shape) -> Callable[[bytes], Any]:
-    decoder: Callable[[bytes], Any] = _msgspec().json.Decoder(_struct(shape)).decode
-    return decoder
+    struct, names = _struct(shape), dict[str, Any]()
+    exec(_counting_code(shape)[0], names)  # noqa: S102  # made of the names in our own schema
+    return _Decoding(
+        msgspec.json.Decoder(struct).decode,
+        functools.partial(msgspec.convert, type=struct),
+        (msgspec.MsgspecError, RecursionError, UnicodeError),
+        names["tally"],
+    )
 
 
 @functools.cache
 def _struct(shape: Shape) -> type:
+    from msgspec import defstruct
+
     members = [(name, _type(field)) for name, field in shape.fields.items()]
-    struct: type = _msgspec().defstruct(shape.name, members, forbid_unknown_fields=True, gc=False)
-    return struct
+    return defstruct(shape.name, members, forbid_unknown_fields=True, gc=False)
 
 
 def _type(field: Field) -> Any:
     """Return the type of the values of *field* about which no rule reports anything."""
-    meta = _msgspec().Meta
+    from msgspec import Meta
+
     if field.type == "number":
         if field.is_id or field.is_quantity:
-            return Annotated[int, meta(ge=1, le=_LARGEST_TYPED)]
-        limits = meta(ge=0 if field.is_amount else -_LARGEST_TYPED, le=_LARGEST_TYPED)
+            return Annotated[int, Meta(ge=1, le=_LARGEST_TYPED)]
+        limits = Meta(ge=0 if field.is_amount else -_LARGEST_TYPED, le=_LARGEST_TYPED)
         return Annotated[int, limits] | Annotated[float, limits]
     if field.type == "array":
         return list[_struct(field.shape)] if field.shape else list[Any]  # type: ignore[misc]  # a type made at run time

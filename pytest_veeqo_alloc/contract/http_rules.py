@@ -15,7 +15,7 @@ from pytest_veeqo_alloc.core.json_pointer import mask_path
 from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number, is_uri_reference, safe_method
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Operation:
     """The documented operation. `path` is a template such as `/path/{parameter}`; `pattern` matches URL paths."""
 

@@ -95,7 +95,7 @@ class _Walk:
             self.reject(Breach("wrong-type", "", describe(value), "object"), value)
             return absent(shape), None
         typed = convert(value, shape, self._dates) if self._is_plain else None
-        return (self._explain(value, shape, ""), None) if typed is None else (typed.content, typed.counts)
+        return typed or (self._explain(value, shape, ""), None)
 
     def reject(self, breach: Breach, value: Any) -> None:
         """Add *breach*, a defect of *value*. Check the nesting depth of *value*, but nothing else in it."""
@@ -105,7 +105,7 @@ class _Walk:
     def _members(self, members: dict[str, Any], shape: Shape, pointer: str) -> Any:
         """Return the content of *members*, the object at *pointer*. Add a breach for each difference from *shape*."""
         typed = convert(members, shape, self._dates) if self._is_plain else None
-        return self._explain(members, shape, pointer) if typed is None else typed.content
+        return self._explain(members, shape, pointer) if typed is None else typed[0]
 
     def _explain(self, members: dict[str, Any], shape: Shape, pointer: str) -> Any:
         self._fields(members, shape, pointer)

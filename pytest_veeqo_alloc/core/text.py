@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import calendar
 import difflib
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 NOTHING = "nothing"
@@ -99,24 +98,16 @@ def safe_method(method: str) -> str | None:
 
 
 UUID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
-_DATE_TIME = re.compile(
-    r"([0-9]{4})-(0[1-9]|1[0-2])-([0-9]{2})"
-    r"[Tt](?:(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]|(?:[01][0-9]|2[0-3]):59:60)(?:\.[0-9]+)?"
-    r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])\Z"
+_LEAP_YEAR = r"(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
+_DATE = (
+    r"(?:[0-9]{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+    rf"|{_LEAP_YEAR}-02-29)"
 )
-
-
-def is_date_time(text: str) -> bool:
-    """Return whether *text* is a date-time (RFC 3339 section 5.6). A leap second is valid only in minute 59."""
-    match = _DATE_TIME.match(text)
-    if match is None:
-        return False
-    year, month, day = match.groups()
-    if "01" <= day <= "28":
-        return True
-    # The calendar repeats every 400 years; the calendar module lacks the year 0000, which RFC 3339 allows.
-    return 1 <= int(day) <= calendar.monthrange(int(year) % 400 + 400, int(month))[1]
-
+_HOUR = "(?:[01][0-9]|2[0-3])"
+is_date_time: Callable[[str], object] = re.compile(
+    rf"{_DATE}[Tt]{_HOUR}:(?:[0-5][0-9]:[0-5][0-9]|59:60)(?:\.[0-9]+)?(?:[Zz]|[+-]{_HOUR}:[0-5][0-9])"
+).fullmatch
+"""Function that returns a true value for a date-time (RFC 3339 section 5.6). A leap second is valid only in minute 59."""
 
 _ESCAPE = r"%[0-9A-Fa-f]{2}"
 _CHARACTER = rf"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|{_ESCAPE})"

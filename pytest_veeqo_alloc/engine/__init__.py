@@ -175,12 +175,14 @@ class Engine:
             self.listener.on_check(CheckEvent(origin, None, findings, lambda test_id: coverage_of_findings(findings)))
 
     def _publish(self, origin: Origin | None, raw: RawResult, findings: Findings) -> None:
+        if self.listener is None:
+            return
+
         def coverage(test_id: str) -> Coverage:  # called only by a listener that counts
             check = (raw.interaction, raw, findings, raw.context, tables().operation)
             return coverage_of_check(*check, field_trees(), self.settings.deviations, test_id)
 
-        if self.listener is not None:
-            self.listener.on_check(CheckEvent(origin, raw.interaction, findings, coverage))
+        self.listener.on_check(CheckEvent(origin, raw.interaction, findings, coverage))
 
 
 class HasEngine(Protocol):

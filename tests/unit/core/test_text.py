@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import calendar
+import itertools
+
 import pytest
 
-from pytest_veeqo_alloc.core.text import as_text, is_uri_reference, safe_method
+from pytest_veeqo_alloc.core.text import as_text, is_date_time, is_uri_reference, safe_method
 
 
 @pytest.mark.parametrize(
@@ -37,3 +40,30 @@ def test_uri_reference_is_accepted(text: str) -> None:
 @pytest.mark.parametrize("text", ["1a:b", "a b", "<x>", "http://h:port/", "#a#b", "\x00", "http://h/[", "é"])
 def test_other_text_is_not_a_uri_reference(text: str) -> None:
     assert not is_uri_reference(text)
+
+
+def test_date_is_valid_exactly_if_the_calendar_has_it() -> None:
+    months, days = [*range(14), 100], [*range(40), 311]
+    years = [0, 1, 4, 99, 100, 400, 1582, 1600, *range(1896, 2108), 9999]
+    for year, month, day in itertools.product(years, months, days):
+        # The calendar repeats every 400 years; the calendar module lacks the year 0.
+        is_valid = 1 <= month <= 12 and 1 <= day <= calendar.monthrange(year % 400 + 400, month)[1]
+        assert bool(is_date_time(f"{year:04}-{month:02}-{day:02}T12:25:40Z")) is is_valid
+
+
+def test_time_and_offset_are_valid_up_to_their_last_minute() -> None:
+    for hour, minute, second in itertools.product(range(26), (0, 1, 58, 59, 60), (0, 59, 60, 61)):
+        is_valid = hour < 24 and ((minute < 60 and second < 60) or (minute, second) == (59, 60))
+        assert bool(is_date_time(f"2016-04-06T{hour:02}:{minute:02}:{second:02}Z")) is is_valid
+        if second == 0:
+            assert bool(is_date_time(f"2016-04-06t12:25:40-{hour:02}:{minute:02}")) is (hour < 24 and minute < 60)
+
+
+def test_text_around_or_between_the_parts_makes_a_date_time_invalid() -> None:
+    assert is_date_time("2016-04-06T12:25:40.123456789z")
+    for text in (
+        "", "2016-04-06", "2016-04-06T12:25:40", "2016-04-06T12:25:40.Z", "2016-04-06T12:25:40Z\n", " 2016-04-06T12:25:40Z",
+        "12016-04-06T12:25:40Z", "2016-4-6T12:25:40Z", "2016-04-06_12:25:40Z", "2016-04-06T12:25Z", "2016-04-06T12:25:40+01",
+        "2016-04-06T12:25:40+0100", "\u0662016-04-06T12:25:40Z", "201\u0666-04-06T12:25:40Z",
+    ):  # fmt: skip
+        assert not is_date_time(text)
