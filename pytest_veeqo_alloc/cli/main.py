@@ -78,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"%(prog)s {version('pytest-veeqo-alloc')}")
     commands = root.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_check, _add_printers, _add_redact, _add_cleanup, _add_serve, _add_report):
+    for add in (_add_check, _add_printers, _add_page, _add_redact, _add_cleanup, _add_serve, _add_report):
         add(commands)
     return root
 
@@ -192,6 +192,38 @@ def _example(args: argparse.Namespace) -> int:
         return _print_json(sample(args.side, args.seed))
     print(read_shipped_text(f"schemas/examples/{args.side}.json"), end="")
     return CLEAN
+
+
+def _add_page(commands: Any) -> None:
+    page = commands.add_parser(
+        "page",
+        help="compare a copy of the documentation page with the bundled schemas",
+        description="Compare a copy of the documentation page with the bundled schemas: fields, types, required fields, "
+        "parameters, statuses and headers. Exit status 1: there are differences.",
+    )
+    text = "the text of the page as copied from a browser, its HTML, or an OpenAPI 3 document with the operation"
+    page.add_argument("file", metavar="FILE", help=text)
+    page.add_argument("--write", metavar="FOLDER", help="write the schema files, changed to match the page")
+    page.set_defaults(command=_page)
+
+
+def _page(args: argparse.Namespace) -> int:
+    from pytest_veeqo_alloc.spec.page import differences, revised_files
+    from pytest_veeqo_alloc.spec.page_reader import read_page
+
+    try:
+        page = read_page(Path(args.file).read_bytes())
+        found = differences(page)
+        for name, text in revised_files(page).items() if args.write else ():
+            write_atomically(Path(args.write, name), text)
+    except OSError as error:
+        raise ValueError(f"{str(error.filename)!a}: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{args.file!a}: {error}") from None
+    for line in found:
+        print(printable(line))
+    print(f"{pluralise(len(found), 'difference')} between the page and the schemas")
+    return ERRORS_FOUND if found else CLEAN
 
 
 def _add_redact(commands: Any) -> None:

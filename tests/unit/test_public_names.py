@@ -119,6 +119,7 @@ COMMANDS = {
     "openapi": "--profile",
     "rules": "--format",
     "example": "side --seed",
+    "page": "FILE --write",
     "redact": "PATH --in-place",
     "cleanup": "JOURNAL --base-url --allow-host --rate --trust-env",
     "serve": "COMMAND --host --port --name --profile --rule --deviations --orders --report --policy --stubs --upstream --max-writes "
