@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
+import json
 import math
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -32,11 +34,11 @@ class AllocationRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestScope:
-    """The warehouses and units that a server might allocate. If not `is_bounded`, it might allocate any others, too."""
+    """The warehouses and units that a server might allocate. `problem` says what cannot be read, or is empty."""
 
     warehouses: frozenset[int] = frozenset()
     units: Units = field(default_factory=dict)
-    is_bounded: bool = True
+    problem: str = ""
 
     def union(self, other: RequestScope) -> RequestScope:
         """Return a scope with the warehouses of both, and the larger number of units of each sellable."""
@@ -44,7 +46,7 @@ class RequestScope:
             sellable: max(self.units.get(sellable, 0), other.units.get(sellable, 0))
             for sellable in self.units | other.units
         }
-        return RequestScope(self.warehouses | other.warehouses, units, self.is_bounded and other.is_bounded)
+        return RequestScope(self.warehouses | other.warehouses, units, self.problem or other.problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +66,77 @@ def requested_allocation(body: bytes | Reading | None) -> AllocationRequest:
     return AllocationRequest(_integer(allocation.get("warehouse_id")), units)
 
 
+class _Members(list[tuple[str, Any]]):
+    """The members of a JSON object. A repeated member occurs several times."""
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_Members)
+_SPELLINGS = {"warehouseid": "warehouse_id", "sellableid": "sellable_id", "quantity": "quantity"}
+_LINES = "line_items_attributes"
+_ALLOCATING = re.compile("warehouse|sellable|quantit|qty|lineitem")
+_QUOTED_INTEGER = re.compile(r"[ \t]*-?[0-9]{1,15}(?:\.0*)?[ \t]*")
+
+
 def request_scope(body: bytes | None) -> RequestScope:
-    """Return what a lenient server might allocate for *body*. Include members at any depth, and numbers in quotes."""
-    reading = read(body)
-    if not reading.readable:
-        return RequestScope(is_bounded=not body)
+    """Return what a lenient server might allocate for *body*.
+
+    Every value counts: at any depth, in quotes, of repeated members, in another spelling. A value that could be an
+    amount, but is not certain to be one, is a problem.
+    """
+    try:
+        stack: list[Any] = [_DECODER.decode((body or b"").decode("utf-8-sig"))]
+    except (ValueError, RecursionError):
+        return RequestScope(problem="its body is not JSON in UTF-8")
     warehouses: set[int] = set()
     units: Units = {}
-    is_bounded = not reading.breaches  # a repeated member, or a number that is not finite
-    for members in _nested_objects(reading.value):
-        values = (members.get("warehouse_id"), members.get("sellable_id"))
-        warehouse, sellable = numbers = tuple(map(_generous_number, values))
-        is_bounded = is_bounded and [value is None for value in values] == [value is None for value in numbers]
-        if warehouse is not None:
-            warehouses.add(int(warehouse))
-        if sellable is not None:
-            quantity = _generous_number(members.get("quantity", 0))
-            is_bounded = is_bounded and quantity is not None
-            units[int(sellable)] = units.get(int(sellable), 0) + abs(quantity or 0)
-    return RequestScope(frozenset(warehouses), units, is_bounded)
+    problems: list[str] = []
+    while stack:
+        value = stack.pop()
+        if isinstance(value, _Members):
+            places, line = _read_members(value, problems)
+            warehouses |= places
+            for sellable, quantity in line.items():
+                units[sellable] = units.get(sellable, 0) + quantity
+            stack += (member for _, member in value)
+        elif isinstance(value, list):
+            stack += value
+        elif isinstance(value, str) and any(mark in value for mark in "{[=:") and _ALLOCATING.search(_letters(value)):
+            problems.append("a string looks like an allocation")
+    if not warehouses:
+        problems.append("it has no warehouse_id")
+    if not units:
+        problems.append("it has no line item with a sellable_id")
+    return RequestScope(frozenset(warehouses), units, problems[0] if problems else "")
+
+
+def _read_members(members: _Members, problems: list[str]) -> tuple[set[int], Units]:
+    """Return the warehouses and units that *members* name themselves. Append to *problems* what cannot be read."""
+    found: dict[str, list[float]] = {name: [] for name in _SPELLINGS.values()}
+    names = set()
+    for name, value in members:
+        letters = _letters(name)
+        if known := _SPELLINGS.get(letters):
+            names.add(known)
+            amount = _generous_number(value)
+            if amount is None or (known != "quantity" and amount != int(amount)):
+                problems.append(f"a {known} is not a number")
+            else:
+                found[known].append(amount)
+        if name == _LINES:
+            items = value if type(value) is list else []
+            if not isinstance(value, list) or not all(isinstance(item, _Members) for item in items):
+                problems.append(f"{_LINES} is not an array of objects")
+        elif name not in found and _ALLOCATING.search(letters):
+            problems.append("a member is named almost like a documented one")
+    if ("sellable_id" in names) != ("quantity" in names):
+        problems.append("a line item does not have both a sellable_id and a quantity")
+    # A server may read a quantity that is missing, or of a wrong kind, as 1.
+    quantity = max((math.ceil(abs(amount)) for amount in found["quantity"]), default=1)
+    return set(map(int, found["warehouse_id"])), dict.fromkeys(map(int, found["sellable_id"]), max(quantity, 1))
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
 
 
 def existing_allocations(body: bytes | None) -> list[ExistingAllocation] | None:
@@ -136,17 +190,6 @@ def sellable_id_of(line: Mapping[str, Any]) -> Any:
     return as_object(line.get("sellable")).get("id")
 
 
-def _nested_objects(value: Any) -> Iterator[Object]:
-    stack = [value]
-    while stack:
-        container = stack.pop()
-        if isinstance(container, dict):
-            yield container
-            stack += container.values()
-        elif isinstance(container, list):
-            stack += container
-
-
 def _units(owner: Object, name: str, sellable_id: Callable[[Object], Any]) -> Units:
     """Map sellable ids to quantities in the array `owner[name]`. An invalid quantity counts as 0."""
     units: Units = {}
@@ -161,9 +204,8 @@ def _warehouse_id(allocation: Object) -> Any:
 
 
 def _generous_number(value: Any) -> float | None:
-    if isinstance(value, str):
-        with contextlib.suppress(ValueError):  # `number` then returns None for the string
-            value = float(value)
+    if isinstance(value, str) and _QUOTED_INTEGER.fullmatch(value):
+        value = float(value)
     return number(value)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 import tempfile
 import uuid
@@ -11,7 +10,6 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import unquote, urlsplit
 
 import requests
 
@@ -20,9 +18,7 @@ from pytest_veeqo_alloc.contract.allocations import (
     RequestScope,
     existing_allocations,
     request_scope,
-    requested_allocation,
 )
-from pytest_veeqo_alloc.contract.http_rules import Operation, is_json_type
 from pytest_veeqo_alloc.core.http import (
     Headers,
     Interaction,
@@ -33,9 +29,9 @@ from pytest_veeqo_alloc.core.http import (
 )
 from pytest_veeqo_alloc.live import JournalError, NotSentError, RefusedError
 from pytest_veeqo_alloc.live.journal import Entry, JournalWriter, made_by, open_journal
-from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, PoolOrder, WritePermission, port_of
+from pytest_veeqo_alloc.live.permission import READS, PoolOrder, WritePermission, check_request
 from pytest_veeqo_alloc.live.run_state import Charge, RunState
-from pytest_veeqo_alloc.live.transport import READS, Backoff, Timeouts, exchange, new_session, retry_after
+from pytest_veeqo_alloc.live.transport import Backoff, Timeouts, exchange, new_session, retry_after
 from pytest_veeqo_alloc.spec.loader import tables
 
 JSON_HEADERS: Headers = (("Content-Type", "application/json"),)
@@ -77,17 +73,11 @@ class LiveClient:
 
     def admission(self, request: Request) -> Admission:
         """Wait for the rate limit, then permit another client's *request*. Raise RefusedError if it may not be sent."""
-        self._check_target(request)
-        if request.method.upper() in READS:
-            return self._admit()
         operation = tables().operation
-        if not operation.matches(Interaction(request)):
-            raise RefusedError(f"only {operation.name} may be sent: other calls are not known to be safe")
-        self._check_key(request, operation)
-        scope = request_scope(request.body)
-        entry, charge = self._plan(operation.order_id(request.url), request.body, scope)
-        self._check_bounds(request, scope)
-        return self._admit(entry, charge)
+        check_request(request, self.permission, operation)
+        if request.method in READS:
+            return self._admit()
+        return self._admit(*self._plan(operation.order_id(request.url), request_scope(request.body)))
 
     def post(
         self,
@@ -101,12 +91,15 @@ class LiveClient:
         """Send an allocation call, and repeat it after a 429 response. Bytes are sent unchanged, all else as JSON.
 
         *key* replaces the API key. If *key* is empty, no key is sent. If *payload* is a broken variant of a valid body,
-        *meant* is the valid body. Its units are charged too, and refunded if the status is 4xx and the order unchanged.
+        *meant* is the valid body. Then *payload* need not be readable. The units of both are charged, and refunded if
+        the status is 4xx and the order unchanged.
         Raise RefusedError if the write is not permitted, or SendError if no response arrives.
         """
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        whole = body if meant is None else json.dumps(meant).encode()
-        entry, charge = self._plan(order_id, whole, request_scope(body).union(request_scope(whole)))
+        scope = request_scope(body)
+        if meant is not None:
+            scope = replace(scope, problem="").union(request_scope(json.dumps(meant).encode()))
+        entry, charge = self._plan(order_id, scope)
         if self._known.get(order_id) is None:
             self._remember(order_id, allocations_in(self.read_order(order_id)))
         operation = tables().operation
@@ -199,63 +192,34 @@ class LiveClient:
                 raise
         return Admission(self, request_id, entry)
 
-    def _plan(self, order_id: object, body: bytes | None, scope: RequestScope) -> tuple[Entry, Charge]:
-        """Return the journal entry and the charge for a write. Raise RefusedError if the order pool forbids it."""
+    def _plan(self, order_id: object, scope: RequestScope) -> tuple[Entry, Charge]:
+        """Return the journal entry and the charge of a write with *scope*. Raise RefusedError if it may not be sent."""
         if order_id is None:
             raise RefusedError("the path has no numeric order id, so the order cannot be in the order pool")
         if isinstance(order_id, bool) or not isinstance(order_id, int):
             raise RefusedError(f"the order id must be an integer, not {type(order_id).__name__}")
-        pool, requested = self.permission.pool, requested_allocation(body)
+        pool = self.permission.pool
         if reason := pool.refusal(order_id, scope):
             raise RefusedError(reason)
-        warehouse_id = requested.warehouse_id
+        if scope.problem and not pool.is_any:
+            raise RefusedError(
+                f"the request could write outside the order pool, since {scope.problem}: send JSON with a numeric "
+                "warehouse_id, and a numeric sellable_id and quantity in each line item"
+            )
         charge: Charge = {
-            # A server may read a quantity that is missing, or of a wrong kind, as 1.
-            _charge_name(order_id, warehouse_id, sellable): (max(quantity, 1), free)
+            _charge_name(order_id, place.warehouse_id, sellable): (quantity, place.sellables[sellable])
+            for place in pool.places(order_id, scope)
             for sellable, quantity in scope.units.items()
-            if (free := pool.free_units(order_id, warehouse_id, sellable)) is not None
         }
-        return Entry("post", order_id, warehouse_id, requested.units), charge
+        (warehouse_id, *others) = scope.warehouses or (None,)
+        return Entry("post", order_id, None if others else warehouse_id, scope.units), charge
 
     def _remember(self, order_id: int, held: Sequence[ExistingAllocation] | None) -> None:
         """Remember the order's allocations (None: unknown), to find those that the next write adds."""
         self._known[order_id] = None if held is None else tuple(held)
 
-    def _check_target(self, request: Request) -> None:
-        base, url = urlsplit(self.permission.base_url), urlsplit(request.url)
-        same = (url.scheme, url.hostname, port_of(url)) == (base.scheme, base.hostname, port_of(base))
-        # Clients resolve dot segments after this check, and may then request a path outside the base path.
-        moves = any(unquote(segment) in (".", "..") for segment in url.path.split("/"))
-        if not same or moves or not url.path.startswith(f"{base.path.rstrip('/')}/"):
-            raise RefusedError(
-                f"the request is not for a path below {self.permission.base_url}, the only server that is allowed"
-            )
 
-    def _check_key(self, request: Request, operation: Operation) -> None:
-        """Raise RefusedError unless *request* has the configured API key. Others may be for a production account."""
-        if not self.permission.api_key:
-            return
-        sent = [*request.header_values(operation.key_header), *request.header_values("authorization")]
-        keys = [value.rpartition(" ")[2].encode("utf-8", "replace") for value in sent]
-        expected = self.permission.api_key.encode()
-        if not keys or not all(hmac.compare_digest(key, expected) for key in keys):
-            raise RefusedError(
-                f"the request must carry the API key in {KEY_VARIABLE}: any other key may belong to another account"
-            )
-
-    def _check_bounds(self, request: Request, scope: RequestScope) -> None:
-        """Raise RefusedError if a server could read *request* as a write outside the order pool."""
-        headers = {name.lower() for name, _ in request.headers}
-        odd = urlsplit(request.url).query or headers & {"content-encoding", "x-http-method-override"}
-        form = request.body and not is_json_type(request.header("content-type") or "application/json")
-        if not self.permission.pool.is_any and (odd or form or not scope.is_bounded):
-            raise RefusedError(
-                "the request could write outside the order pool: send JSON with numeric ids and quantities, without "
-                "a query, a content encoding or a method override"
-            )
-
-
-def _charge_name(order_id: int, warehouse_id: int | None, sellable_id: int) -> str:
+def _charge_name(order_id: int, warehouse_id: int, sellable_id: int) -> str:
     return f"sellable {sellable_id} in warehouse {warehouse_id} for order {order_id}"
 
 

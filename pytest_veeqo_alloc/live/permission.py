@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from pytest_veeqo_alloc.contract.allocations import RequestScope
+from pytest_veeqo_alloc.contract.http_rules import Operation, is_json_type
+from pytest_veeqo_alloc.core.http import Interaction, Request
 from pytest_veeqo_alloc.core.text import unknown_name
-from pytest_veeqo_alloc.live import NotPermittedError, PoolError
+from pytest_veeqo_alloc.live import NotPermittedError, PoolError, RefusedError
 
 MAX_RATE = 5
 """The default rate, in requests per second. Only a run that may write to every order can have a higher rate."""
 KEY_VARIABLE = "VEEQO_ALLOC_API_KEY"
+READS = ("GET", "HEAD", "OPTIONS")
 
 _MAX_ID = 2**53
 _ORDER_KEYS = ("id", "warehouse_id", "sellables")
@@ -38,6 +43,11 @@ class OrderPool:
 
     orders: tuple[PoolOrder, ...] = ()
     is_any: bool = False
+    _by_id: dict[int, list[PoolOrder]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for order in self.orders:
+            self._by_id.setdefault(order.id, []).append(order)
 
     def __iter__(self) -> Iterator[PoolOrder]:
         return iter(self.orders)
@@ -49,15 +59,13 @@ class OrderPool:
         """Return why a request with *scope* (the stock it could affect) must not be sent, or None if it may be sent."""
         if self.is_any:
             return None
-        places = [order for order in self.orders if order.id == order_id]
-        if not places:
+        if order_id not in self._by_id:
             return f"order {order_id} is not in the order pool; only orders in the pool may be written to"
+        places = self.places(order_id, scope)
         if unknown := scope.warehouses - {place.warehouse_id for place in places}:
             return f"the order pool has no warehouse {min(unknown)} for order {order_id}"
-        if scope.warehouses:
-            places = [place for place in places if place.warehouse_id in scope.warehouses]
         for sellable, quantity in scope.units.items():
-            free = max(place.sellables.get(sellable, 0) for place in places)
+            free = min(place.sellables.get(sellable, 0) for place in places)
             if not free:
                 return f"the order pool has no sellable {sellable} for order {order_id} in the warehouse of the request"
             if quantity > free:
@@ -66,10 +74,10 @@ class OrderPool:
                 )
         return None
 
-    def free_units(self, order_id: int, warehouse_id: int | None, sellable_id: int) -> int | None:
-        """Return how many units of the sellable the whole run may allocate, or None if there is no limit."""
-        places = (place for place in self.orders if (place.id, place.warehouse_id) == (order_id, warehouse_id))
-        return next((place.sellables[sellable_id] for place in places if sellable_id in place.sellables), None)
+    def places(self, order_id: int, scope: RequestScope) -> list[PoolOrder]:
+        """Return the entries of the pool from which a request with *scope* may take units: every one that it names."""
+        places = self._by_id.get(order_id, ())
+        return [place for place in places if not scope.warehouses or place.warehouse_id in scope.warehouses]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,99 @@ class WritePermission:
         """The server as `host:port`."""
         url = urlsplit(self.base_url)
         return f"[{url.hostname}]:{port_of(url)}" if ":" in (url.hostname or "") else f"{url.hostname}:{port_of(url)}"
+
+
+_METHOD = re.compile("(?:x|http|original|forwarded)*method(?:override)?")
+_TARGET = re.compile(
+    "(?:x|http)*(?:original|rewrite|forwarded|request)*(?:url|uri|path|prefix|host)(?:override)?|scriptname|pathinfo"
+)
+_ENCODED = re.compile(r"%(?:2f|5c|3b|0[0-9a-f]|1[0-9a-f]|7f|25)|[\\;]|[\x00-\x20]", re.IGNORECASE)
+"""Text in a path that servers decode differently: separators, parameters, control characters, double encoding."""
+
+
+def check_request(request: Request, permission: WritePermission, operation: Operation) -> None:
+    """Raise RefusedError unless *permission* allows another client's *request*: its URL, headers, API key and method.
+
+    For a write, the order pool must be checked as well.
+    """
+    # A server may read an underscore in the name of a header as a hyphen.
+    headers = tuple((name.lower().replace("_", "-"), value) for name, value in request.headers)
+    request = replace(request, headers=headers)
+    _check_target(request, permission.base_url)
+    _check_overrides(request)
+    _check_key(request, permission.api_key, operation)
+    if request.method not in READS and not operation.matches(Interaction(request)):
+        raise RefusedError(f"only {operation.name} may be sent: other calls are not known to be safe")
+    if request.method in READS:
+        if request.body:
+            raise RefusedError(f"a {request.method} request with a body may not be sent: it could be read as a write")
+    elif not permission.pool.is_any:
+        _check_form(request)
+
+
+def _check_target(request: Request, base_url: str) -> None:
+    base, url = urlsplit(base_url), urlsplit(request.url)
+    same = (url.scheme, url.hostname, port_of(url)) == (base.scheme, base.hostname, port_of(base))
+    # Clients resolve dot segments after this check, and may then request a path outside the base path.
+    moves = _ENCODED.search(url.path) or any(unquote(segment) in (".", "..") for segment in url.path.split("/"))
+    if not same or moves or not url.path.startswith(f"{base.path.rstrip('/')}/"):
+        raise RefusedError(f"the request is not for a path below {base_url}, the only server that is allowed")
+    hosts = map(host_and_port, request.header_values("host"))
+    if any((host, port or _PORTS[url.scheme]) != (url.hostname, port_of(url)) for host, port in hosts):
+        raise RefusedError("the Host header of the request names another server than its URL")
+
+
+def _check_overrides(request: Request) -> None:
+    """Raise RefusedError if a server could take another method or URL from a header or from the query."""
+    for name, _ in request.headers:
+        letters = re.sub("[^a-z]", "", name.lower())
+        if name != "host" and (_METHOD.fullmatch(letters) or _TARGET.fullmatch(letters)):
+            raise RefusedError(f"the header {name} may not be sent: it could replace the method or the URL")
+    for name, _ in parse_qsl(urlsplit(request.url).query, keep_blank_values=True):
+        if _METHOD.fullmatch(re.sub("[^a-z]", "", name.lower())):
+            raise RefusedError("the query may not name a method: it could replace the method of the request")
+
+
+def _check_key(request: Request, api_key: str, operation: Operation) -> None:
+    """Raise RefusedError unless *request* has the configured API key. Others may be for a production account."""
+    if not api_key:
+        return
+    sent = [*request.header_values(operation.key_header), *request.header_values("authorization")]
+    keys = [value.rpartition(" ")[2] for value in sent]
+    query = parse_qsl(urlsplit(request.url).query, keep_blank_values=True)
+    others = [value for name, value in query if re.sub("[^a-z]", "", name.lower()).endswith("apikey")]
+    expected = api_key.encode()
+    if not keys or not all(hmac.compare_digest(key.encode("utf-8", "replace"), expected) for key in (*keys, *others)):
+        raise RefusedError(
+            f"the request must carry the API key in {KEY_VARIABLE}: any other key may belong to another account"
+        )
+
+
+def _check_form(request: Request) -> None:
+    """Raise RefusedError if a server could take a write from other places than the JSON text of the body."""
+    types = request.header_values("content-type") if request.body else []
+    charsets = [
+        charset.strip("\" '").lower() for kind in types for charset in re.findall(r"(?i)charset\s*=([^;]*)", kind)
+    ]
+    is_json = all(map(is_json_type, types)) and all(charset in ("utf-8", "us-ascii") for charset in charsets)
+    if urlsplit(request.url).query or request.header_values("content-encoding") or not is_json:
+        raise RefusedError(
+            "the request could write outside the order pool: send JSON in UTF-8, without a query or a content encoding"
+        )
+
+
+_KEPT_HEADERS = frozenset({
+    "authorization", "b3", "baggage", "cache-control", "cookie", "correlation-id", "idempotency-key", "newrelic", "origin",
+    "pragma", "range", "referer", "request-id", "sentry-trace", "traceparent", "tracestate", "uber-trace-id", "user-agent",
+    "via", "x-amzn-trace-id", "x-api-key", "x-cloud-trace-context", "x-correlation-id", "x-idempotency-key", "x-request-id",
+    "x-trace-id",
+})  # fmt: skip
+_KEPT_PREFIXES = ("accept", "access-control-request-", "content-", "if-", "x-b3-", "x-datadog-")
+
+
+def may_be_forwarded(header: str) -> bool:
+    """Return whether a proxy may forward the *header* with this name. Servers could obey an unknown one."""
+    return header.lower() in _KEPT_HEADERS or header.lower().startswith(_KEPT_PREFIXES)
 
 
 def grant_permission(options: WriteOptions, *, needs_key: bool = True, only_cleans_up: bool = False) -> WritePermission:

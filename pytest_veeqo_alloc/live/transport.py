@@ -18,9 +18,7 @@ import urllib3
 
 from pytest_veeqo_alloc.core.http import MAX_BYTES, ContentDecodingError, Headers, Request, Response, decode_content
 from pytest_veeqo_alloc.live import NotSentError, SendError
-from pytest_veeqo_alloc.live.permission import WritePermission
-
-READS = ("GET", "HEAD", "OPTIONS")
+from pytest_veeqo_alloc.live.permission import READS, WritePermission, may_be_forwarded
 
 _HOP_BY_HOP = frozenset({
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
@@ -132,10 +130,10 @@ def forward(request: Request, permission: WritePermission, via: str, timeouts: T
 
 
 def _forwarded_headers(request: Request, via: str) -> Headers:
-    """Return the headers to forward: the client's end-to-end headers, and those that a proxy must set."""
+    """Return the headers to forward: the client's harmless end-to-end headers, and those that a proxy must set."""
     joined: dict[str, tuple[str, list[str]]] = {}
     for name, value in _end_to_end_headers(request):
-        if name.lower() not in _SET_BY_FORWARDER:
+        if may_be_forwarded(name) and name.lower() not in _SET_BY_FORWARDER:
             joined.setdefault(name.lower(), (name, []))[1].append(value)
     _, proxies = joined.pop("via", ("Via", []))
     # Without this, urllib3 adds its own user agent.

@@ -12,8 +12,8 @@ from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import LiveError, NotSentError, SendError
 from pytest_veeqo_alloc.live.client import LiveClient
-from pytest_veeqo_alloc.live.permission import is_loopback
-from pytest_veeqo_alloc.live.transport import READS, forward
+from pytest_veeqo_alloc.live.permission import READS, is_loopback
+from pytest_veeqo_alloc.live.transport import forward
 from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, BaseServer, Log, OnRecord, Record, findings_of_response
 from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan
 from pytest_veeqo_alloc.spec.loader import tables
@@ -94,7 +94,8 @@ class Proxy(BaseServer):
     def _forward(self, log: Log, record: Record, *, is_read: bool) -> Exchange:
         live = self._live
         url = f"{live.permission.base_url}{record.request.url.removeprefix(self.url)}"
-        request = replace(record.request, url=url)
+        headers = tuple(pair for pair in record.request.headers if pair[0].lower() != "host")
+        request = replace(record.request, url=url, headers=headers)
         with live.admission(request) as admission:
             response = forward(request, live.permission, self._via, live.timeouts)
             admission.end(response)

@@ -83,11 +83,37 @@ def test_write_outside_the_pool_is_refused(
     assert not (tmp_path / "journal.jsonl").exists()
 
 
-def test_broken_body_is_sent_to_an_order_of_the_pool(server: Staging, tmp_path: Path) -> None:
+def test_body_without_a_readable_amount_is_sent_only_as_a_variant_of_a_valid_body(
+    server: Staging, tmp_path: Path
+) -> None:
     server.answers = [(400, ())]
     with live_at(server.url, tmp_path) as live:
-        assert status(live.post(7, b"{ no json")) == 400
-    assert server.posts[0][3] == b"{ no json"
+        with pytest.raises(
+            RefusedError, match="could write outside the order pool, since its body is not JSON in UTF-8: "
+        ):
+            live.post(7, b"{ no json")
+        assert status(live.post(7, b"{ no json", meant=pool_request())) == 400
+    assert [sent[3] for sent in server.posts] == [b"{ no json"]
+
+
+QUOTED = {"warehouse_id": "5", "line_items_attributes": [{"sellable_id": "11", "quantity": "1"}]}
+SPELLINGS = (
+    pool_request(), BROKEN := pool_request()["allocation"], {"allocation": QUOTED}, QUOTED,
+    lines({"0": {"sellable_id": 11.0, "quantity": 1}}), lines({"sellable_id": 11, "quantity": 0.5}),
+    b'{"warehouse_id": 5, "line_items_attributes": [{"sellable_id": 11, "sellable_id": "11", "quantity": 0, "quantity": 1}]}',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("payload", SPELLINGS)
+def test_pool_is_spent_however_a_body_spells_its_amounts(payload: Any, server: Staging, tmp_path: Path) -> None:
+    server.answers = [(422, ())] * 4
+    with live_at(server.url, tmp_path) as live:
+        for _ in range(3):
+            live.post(7, payload)
+        with pytest.raises(RefusedError, match="the order pool has no free units left of sellable 11 in warehouse 5"):
+            live.post(7, payload)
+    assert len(server.posts) == 3
+    assert [entry.units for entry in read_journal(tmp_path / "journal.jsonl").entries] == [{11: 1}] * 3
 
 
 def test_budget_is_charged_for_each_write(server: Staging, tmp_path: Path) -> None:
@@ -252,7 +278,7 @@ def test_requests_of_another_client_are_admitted_one_by_one(server: Staging, tmp
         admission.end()
         with pytest.raises(RefusedError, match="the budget of 1 writes is spent"):
             live.admission(request(f"{server.url}/orders/7/allocations"))
-        live.admission(request(f"{server.url}/orders/7", method="GET")).end()
+        live.admission(Request("GET", f"{server.url}/orders/7", (("x-api-key", KEY),))).end()
         assert server.seen == []
         (entry,) = read_journal(tmp_path / "journal.jsonl").entries
         assert (entry.outcome, entry.made) == (201, (5001,))
@@ -333,13 +359,14 @@ def test_non_integer_order_id_is_refused(server: Staging, tmp_path: Path) -> Non
     ("url", "headers", "data"),
     [
         ("?order_id=9", (), b""),
-        ("?_method=delete", (), b""),
-        ("", (("X-HTTP-Method-Override", "DELETE"),), b""),
+        ("", (("Content_Encoding", "gzip"),), b""),
+        ("", (("Content-Type", "application/json; charset=utf-7"),), b""),
+        ("", (("Content-Type", "application/json"), ("Content-Type", "text/plain")), b""),
         ("", (("Content-Encoding", "gzip"),), b""),
         ("", (("Content-Type", "application/x-www-form-urlencoded"),), b"allocation[warehouse_id]=77"),
         ("", (("Content-Type", "application/x-www-form-urlencoded"),), b""),
         ("", (), b"allocation[warehouse_id]=77"),
-        ("", (), b'{"allocation": {"warehouse_id": 5}, "allocation": {"warehouse_id": 5}}'),
+        ("", (), b'{"allocation": {"warehouse_id": 5}}'),
         ("", (), b'{"allocation": {"warehouse_id": [5]}}'),
         ("", (), b'{"allocation": {"line_items_attributes": [{"sellable_id": 11, "quantity": NaN}]}}'),
     ],
@@ -351,6 +378,53 @@ def test_request_of_unknown_scope_is_refused(
     with live_at(server.url, tmp_path) as live, pytest.raises(RefusedError, match="could write outside the order pool"):
         live.admission(sent)
     assert not (tmp_path / "journal.jsonl").exists()
+
+
+@pytest.mark.parametrize("orders", ["any", POOL], ids=["any", "pool"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST"])
+@pytest.mark.parametrize(
+    ("path", "headers", "reason"),
+    [
+        ("", {"X-HTTP-Method-Override": "DELETE"}, "the header x-http-method-override may not be sent"),
+        ("", {"x_http_METHOD": "DELETE"}, "the header x-http-method may not be sent"),
+        ("", {"X-Method-Override": "DELETE"}, "the header x-method-override may not be sent"),
+        ("", {"X-Original-URL": "/orders/9/allocations"}, "the header x-original-url may not be sent"),
+        ("", {"X_Rewrite_Url": "/"}, "the header x-rewrite-url may not be sent"),
+        ("", {"X-Forwarded-Prefix": "/a"}, "the header x-forwarded-prefix may not be sent"),
+        ("", {"Host": "production.example.com"}, "the Host header of the request names another server"),
+        ("?_method=delete", {}, "the query may not name a method"),
+        ("?a=1&%5Fmethod=delete", {}, "the query may not name a method"),
+        ("/..%2F..%2F9/allocations", {}, "is not for a path below"),
+        ("/%2e%2e/allocations", {}, "is not for a path below"),
+        ("/..;/allocations", {}, "is not for a path below"),
+        (";a=1", {}, "is not for a path below"),
+        ("\\..\\", {}, "is not for a path below"),
+        ("/%252e%252e/allocations", {}, "is not for a path below"),
+        ("/%00", {}, "is not for a path below"),
+        ("", {"x-api-key": "that-of-production"}, "the request must carry the API key"),
+        ("", {"X_Api_Key": "that-of-production"}, "the request must carry the API key"),
+        ("", {"Authorization": "Basic dGhhdDpvZg=="}, "the request must carry the API key"),
+        ("?api_key=that-of-production", {}, "the request must carry the API key"),
+    ],
+)
+def test_no_request_of_another_client_passes_around_the_guard(
+    method: str, path: str, headers: dict[str, str], reason: str, orders: str, server: Staging, tmp_path: Path
+) -> None:
+    body = json.dumps(pool_request()).encode() if method == "POST" else None
+    sent = Request(method, f"{server.url}/orders/7/allocations{path}", (("x-api-key", KEY), *headers.items()), body)
+    with live_at(server.url, tmp_path, orders=orders) as live, pytest.raises(RefusedError, match=re.escape(reason)):
+        live.admission(sent)
+    assert not (tmp_path / "journal.jsonl").exists()
+
+
+def test_read_with_a_body_or_without_a_key_is_refused(server: Staging, tmp_path: Path) -> None:
+    with live_at(server.url, tmp_path) as live:
+        with pytest.raises(RefusedError, match="a GET request with a body may not be sent"):
+            live.admission(request(f"{server.url}/orders/7", method="GET"))
+        with pytest.raises(RefusedError, match="the request must carry the API key"):
+            live.admission(Request("GET", f"{server.url}/orders/7"))
+        named = (("x-api-key", KEY), ("Host", server.url.partition("://")[2]))
+        live.admission(Request("GET", f"{server.url}/orders?page_size=5&shipping_method_id=3", named)).end()
 
 
 def test_environment_of_these_tests_has_no_key(server: Staging) -> None:
@@ -419,7 +493,6 @@ def test_second_write_to_an_order_knows_what_the_first_one_made(server: Staging,
 
 
 REJECTED: tuple[int, tuple[tuple[str, str], ...]] = (422, ())
-BROKEN = pool_request()["allocation"]
 
 
 def free(live: LiveClient) -> float:
@@ -479,7 +552,11 @@ def test_more_units_than_meant_are_charged(server: Staging, tmp_path: Path) -> N
 def test_quantity_that_a_server_may_read_as_1_is_charged_as_1(server: Staging, tmp_path: Path) -> None:
     server.answers = [REJECTED]
     with live_at(server.url, tmp_path) as live:
-        live.post(7, lines([{"sellable_id": 11}]))
+        server.answers *= 2
+        live.post(7, lines([{"sellable_id": 11}]), meant=pool_request())
+        assert free(live) == 3
+        live.read_order = lambda order_id: Response(404)  # type: ignore[method-assign]  # so nothing is refunded
+        live.post(7, lines([{"sellable_id": 11}]), meant=pool_request(0))
         assert free(live) == 2
 
 

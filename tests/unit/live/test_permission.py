@@ -139,10 +139,10 @@ def pool(tmp_path: Path, text: str | bytes) -> OrderPool:
     return load_pool("pool.toml", tmp_path)
 
 
-def test_pool_lists_orders_warehouses_and_free_units(tmp_path: Path) -> None:
+def test_pool_lists_orders_and_warehouses(tmp_path: Path) -> None:
     known = pool(tmp_path, POOL)
     assert list(known) == [PoolOrder(447452, 1784, {1226615: 3, 1226616: 1}), PoolOrder(447452, 1785, {1226615: 2})]
-    assert (len(known), known.free_units(447452, 1785, 1226615), known.free_units(1, 1, 1)) == (2, 2, None)
+    assert (len(known), known.places(447452, RequestScope(frozenset({1785})))) == (2, list(known)[1:])
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,8 @@ def test_malformed_pool_is_rejected(text: str | bytes, sentence: str, tmp_path: 
     [
         (447452, RequestScope(frozenset({1784}), {1226615: 1}), None),
         (447452, RequestScope(), None),
-        (447452, RequestScope(units={1226616: 1}), None),
+        (447452, RequestScope(units={1226615: 2}), None),
+        (447452, RequestScope(frozenset({1784, 1785}), {1226615: 3}), "the order pool has 2 units of sellable 1226615 for order 447452, fewer than requested"),
         (447453, RequestScope(), "order 447453 is not in the order pool; only orders in the pool may be written to"),
         (447452, RequestScope(frozenset({5})), "the order pool has no warehouse 5 for order 447452"),
         (447452, RequestScope(frozenset({1784, 5})), "the order pool has no warehouse 5 for order 447452"),
