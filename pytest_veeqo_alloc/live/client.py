@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import tempfile
 import uuid
@@ -31,7 +32,7 @@ from pytest_veeqo_alloc.live import JournalError, NotSentError, RefusedError
 from pytest_veeqo_alloc.live.journal import Entry, JournalWriter, made_by, open_journal
 from pytest_veeqo_alloc.live.permission import READS, PoolOrder, WritePermission, check_request
 from pytest_veeqo_alloc.live.run_state import Charge, RunState
-from pytest_veeqo_alloc.live.transport import Backoff, Timeouts, exchange, new_session, retry_after
+from pytest_veeqo_alloc.live.transport import Backoff, Timeouts, exchange, new_session
 from pytest_veeqo_alloc.spec.loader import tables
 
 JSON_HEADERS: Headers = (("Content-Type", "application/json"),)
@@ -167,16 +168,16 @@ class LiveClient:
 
     def _send(self, request: Request, entry: Entry | None = None, charge: Charge | None = None) -> Response:
         """Send *request*, and repeat it after a 429 response as the backoff permits. Return the last response."""
-        waited, delay = 0.0, self.backoff.first
-        while True:
+        started = self.backoff.clock()
+        for tried in itertools.count(1):
             with self._admit(entry, charge) as admission:
                 response = exchange(self._session, request, self.target, self.timeouts)
                 admission.end(response)
-            wait = min(retry_after(response, delay), self.backoff.longest)
-            if response.status != 429 or waited + wait > self.backoff.total:
-                return response
+            wait = self.backoff.wait_after(response, tried, started)
+            if wait is None:
+                break
             self.backoff.sleep(wait)
-            waited, delay = waited + wait, delay * 2
+        return response
 
     def _admit(self, entry: Entry | None = None, charge: Charge | None = None) -> Admission:
         """Wait until the rate limit permits a request. Write *entry* to the journal. Raise JournalError on failure."""

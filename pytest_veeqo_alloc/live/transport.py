@@ -27,18 +27,30 @@ _HOP_BY_HOP = frozenset({
 _SET_BY_FORWARDER = frozenset({"host", "content-length", "expect", "accept-encoding"})
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """The waits after 429 responses, in seconds: `first`, then doubled, at most `longest` each and `total` in sum."""
-
-    first: float = 1.0
-    longest: float = 30.0
-    total: float = 120.0
-    sleep: Callable[[float], None] = time.sleep
-
-
 # Unaffected by tests that freeze the time.
 _clock, _now = functools.partial(time.monotonic), functools.partial(time.time)
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """The limits of repetition after 429 responses: at most `tries` requests, the last within `total` seconds.
+
+    The wait is what the server names, otherwise `least` seconds, then doubled. It is `least` to `longest` seconds.
+    """
+
+    least: float = 1.0
+    longest: float = 30.0
+    total: float = 120.0
+    tries: int = 4
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = _clock
+
+    def wait_after(self, response: Response, tried: int, started: float) -> float | None:
+        """Return the seconds to wait before a repetition, or None if there is none after *tried* requests."""
+        wait = min(max(retry_after(response, self.least * 2 ** (tried - 1)), self.least), self.longest)
+        is_last = response.status != 429 or tried >= self.tries or self.clock() - started + wait > self.total
+        return None if is_last else wait
+
 
 Timeouts = tuple[float, float]
 """The seconds to wait for a connection, and for all of the response once the request is sent."""

@@ -20,7 +20,7 @@ class Staging(ThreadingHTTPServer):
 
     `seen` lists the requests (method, path, headers, body, time of arrival), `orders` the allocations by order id.
     `answers` replace the next responses to POSTs: (status, headers); `die` to close the connection after the
-    allocation; `hang` to wait for `release` before it.
+    allocation; `hang` to wait for `release` before it. `reads` replace the next responses to GETs in the same way.
     """
 
     daemon_threads = True
@@ -30,6 +30,7 @@ class Staging(ThreadingHTTPServer):
         self.seen: list[tuple[str, str, dict[str, str], bytes, float]] = []
         self.orders: dict[int, list[Allocation]] = {}
         self.answers: list[Any] = []
+        self.reads: list[tuple[int, tuple[tuple[str, str], ...]]] = []
         self.lock = threading.Lock()
         self.arrived, self.release = threading.Event(), threading.Event()
         self.last_id = 5000
@@ -66,6 +67,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:  # the name that http.server looks for
         self._read()
+        if self.server.reads:
+            status, headers = self.server.reads.pop(0)
+            self._answer(status, b"", *headers)
+            return
         self._answer(200, self.server.order(int(self.path.split("/")[-1])))
 
     def do_DELETE(self) -> None:  # the name that http.server looks for

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import itertools
 import json
 import os
 import re
@@ -174,13 +175,33 @@ def test_429_is_retried_after_the_delay_that_the_server_names_or_a_doubled_one(
     assert live.run_state.charged == 3
 
 
-def test_retry_after_may_be_a_date_and_the_total_wait_is_limited(server: Staging, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("named", "waits"), [("0", [1] * 3), (in_a_minute(), [50, 50]), ("-5", [1, 2, 4]), ("Fri, 27 Nov 2020 10:00:00 GMT", [1] * 3)]
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_tries_waits_and_the_elapsed_time_are_limited(
+    method: str, named: str, waits: list[float], server: Staging, tmp_path: Path
+) -> None:
     slept: list[float] = []
-    server.answers = [(429, (("Retry-After", in_a_minute()),))] * 9
-    backoff = Backoff(longest=50, total=120, sleep=slept.append)
+    limited: list[Any] = [(429, (("Retry-After", named),))] * 9
+    server.answers, server.reads = (limited, []) if method == "POST" else ([], limited)
+    backoff = Backoff(longest=50, total=120, sleep=slept.append, clock=lambda: sum(slept))
     with live_at(server.url, tmp_path, rate=1000, orders="any", backoff=backoff) as live:
-        assert status(live.post(7, pool_request())) == 429
-    assert slept == [50, 50]
+        if method == "POST":
+            assert status(live.post(7, pool_request())) == 429
+        else:
+            assert live.read_order(7).status == 429
+    assert slept == waits
+    assert len([sent for sent in server.seen if sent[0] == method]) == len(waits) + 1
+
+
+def test_time_that_slow_answers_take_counts(server: Staging, tmp_path: Path) -> None:
+    server.answers = [(429, ())] * 9
+    clock = itertools.count(0, 50)
+    backoff = Backoff(total=120, sleep=lambda seconds: None, clock=lambda: next(clock))
+    with live_at(server.url, tmp_path, rate=1000, orders="any", backoff=backoff) as live:
+        live.post(7, pool_request())
+    assert len(server.posts) == 3
 
 
 def test_write_without_an_answer_is_unknown_and_not_repeated(server: Staging, tmp_path: Path) -> None:
