@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.contract.http_rules import STATUS_RULES, Operation, expected_statuses, resent
+from pytest_veeqo_alloc.contract.http_rules import STATUS_RULES, Operation, expected_statuses, request_labels, resent
 from pytest_veeqo_alloc.core.http import ContentDecodingError, Headers, Interaction, Request, Response, decode_content
 from pytest_veeqo_alloc.core.text import as_text, pluralise
 
@@ -183,7 +183,8 @@ class Watch:
             self._checked.append(self._check(self.interactions[index], context))
         for index in intermediate:  # a response may have been final when it was checked
             self._checked[index] = self._checked[index].where(lambda finding: finding.rule not in STATUS_RULES)
-        return self._merge(self._checked)
+        labels = request_labels([interaction.request for interaction in self.interactions], self._operation)
+        return self._merge([part.with_source(label) for part, label in zip(self._checked, labels, strict=True)])
 
     def expect_status(self, statuses: int | Iterable[int] | None) -> None:
         """Expect one of *statuses* in every later response. None: the documented status.

@@ -24,6 +24,7 @@ from pytest_veeqo_alloc.contract.http_rules import (
     long_keys,
     media_type_breach,
     order_id_in,
+    shown_call,
     status_breaches,
     target_breaches,
     unknown_call,
@@ -39,6 +40,7 @@ UNREADABLE = frozenset({"body-missing", "not-json", "not-utf8", "too-deep"})
 """The ids of the rules about unreadable bodies. The media type and the content of such a body are not checked."""
 
 _MEDIA_TYPE_RULES = ("request-media-type", "response-media-type")
+_CALL_LOCATIONS = ("method", "path", "path:order_id")
 _NO_INTERACTION = Interaction(None)
 _INDEX = re.compile(r"(?<=\0)[0-9]{1,19}(?![^\0])")
 
@@ -304,6 +306,8 @@ def to_findings(raw: RawResult, tables: Tables, settings: Settings) -> Findings:
         if is_stored and severity == "error":
             severity = CATALOGUE[breach.rule].stored
         finding = _finding(side, breach, severity, body if settings.show_values else None)
+        if settings.show_values and breach.location in _CALL_LOCATIONS and interaction.request is not None:
+            finding = replace(finding, got=shown_call(interaction.request, tables.operation, raw.context.known_keys))
         deviation = settings.deviations.find(finding)
         if deviation is None:
             findings.append(finding)

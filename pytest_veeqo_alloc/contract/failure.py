@@ -1,4 +1,4 @@
-"""The text of a failed check: findings grouped by rule, in at most 25 lines."""
+"""The text of a failed check: findings grouped by rule, in at most 25 lines unless all are asked for."""
 
 from __future__ import annotations
 
@@ -18,13 +18,19 @@ _MAX_WARNINGS = 5
 _COLUMN = 44
 
 
-def render(findings: Findings, hint: str = "") -> str:
-    """Return *findings* as text: a heading, the errors, a line for each rule with warnings, and *hint*."""
+def render(findings: Findings, hint: str = "", *, show_all: bool = False) -> str:
+    """Return *findings* as text: a heading, the errors, the warnings, and *hint*. Without *show_all*, shorten it."""
     both_sides = len({finding.side for finding in findings}) > 1
-    tail = _warning_lines(findings.warnings, both_sides) + ([f"  {hint}"] if hint else [])
+    if show_all:
+        blocks = [line for group in _groups(findings.errors) for line in _block(group, both_sides, len(group))]
+        tail = [_warning_line([warning], both_sides) for warning in findings.warnings]
+    else:
+        tail = _warning_lines(findings.warnings, both_sides)
+    tail += [f"  {hint}"] if hint else []
     tail = ["", *tail] if tail else []
-    errors = _error_lines(findings.errors, MAX_LINES - 1 - len(tail), both_sides)
-    return "\n".join([heading(findings), *errors, *tail])
+    if not show_all:
+        blocks = _error_lines(findings.errors, MAX_LINES - 1 - len(tail), both_sides)
+    return "\n".join([heading(findings), *blocks, *tail])
 
 
 def heading(findings: Findings) -> str:
@@ -67,9 +73,9 @@ def _groups(errors: Iterable[Finding]) -> list[list[Finding]]:
     return [group for groups in rare_first for group in groups.values()]
 
 
-def _block(group: list[Finding], both_sides: bool) -> list[str]:
-    first, shown = group[0], group if len(group) <= _MAX_PLACES else group[: _MAX_PLACES - 1]
-    lines = ["", *(f"  {_place(finding, both_sides):<{_COLUMN}} {first.rule}" for finding in shown)]
+def _block(group: list[Finding], both_sides: bool, most: int = _MAX_PLACES) -> list[str]:
+    first, shown = group[0], group if len(group) <= most else group[: most - 1]
+    lines = ["", *(f"  {_place(finding, both_sides):<{_COLUMN}} {first.rule}{_source(finding)}" for finding in shown)]
     if len(group) > len(shown):
         lines.append(f"  and at {len(group) - len(shown)} more places")
     return [*lines, f"      wanted  {first.wanted}", f"      got     {first.got}", f"      do      {first.remedy}"]
@@ -80,12 +86,22 @@ def _warning_lines(warnings: tuple[Finding, ...], both_sides: bool) -> list[str]
     for warning in warnings:
         by_rule.setdefault(warning.rule, []).append(warning)
     lines = []
-    for rule, found in list(by_rule.items())[:_MAX_WARNINGS]:
-        more = f" and {pluralise(len(found) - 1, 'more place', 'more places')}" if len(found) > 1 else ""
-        lines.append(f"  warning: {rule} at {_place(found[0], both_sides)}{more}: {CATALOGUE[rule].summary}")
+    for found in list(by_rule.values())[:_MAX_WARNINGS]:
+        lines.append(_warning_line(found, both_sides))
     if len(by_rule) > _MAX_WARNINGS:
         lines.append(f"  and warnings from {pluralise(len(by_rule) - _MAX_WARNINGS, 'more rule')}")
     return lines
+
+
+def _warning_line(warnings: list[Finding], both_sides: bool) -> str:
+    """Return a line about *warnings* of one rule. It names the place of the first."""
+    first, others = warnings[0], len(warnings) - 1
+    more = f" and {pluralise(others, 'more place')}" if others else _source(first)
+    return f"  warning: {first.rule} at {_place(first, both_sides)}{more}: {CATALOGUE[first.rule].summary}"
+
+
+def _source(finding: Finding) -> str:
+    return f" ({finding.source})" if finding.source else ""
 
 
 def _place(finding: Finding, both_sides: bool) -> str:
@@ -95,13 +111,14 @@ def _place(finding: Finding, both_sides: bool) -> str:
 class ContractViolation(AssertionError):  # noqa: N818  # a promised name, and the term of contract testing
     """Raised for an interaction that breaks the contract. `findings` has all findings; the message may omit some."""
 
-    def __init__(self, findings: Findings, hint: str = "") -> None:
-        super().__init__(render(findings, hint))
+    def __init__(self, findings: Findings, hint: str = "", show_all: bool = False) -> None:
+        super().__init__(render(findings, hint, show_all=show_all))
         self.findings = findings
         self.hint = hint
+        self.show_all = show_all
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ContractViolation, (self.findings, self.hint)
+        return ContractViolation, (self.findings, self.hint, self.show_all)
 
 
 # A traceback shows the name that users import.

@@ -32,7 +32,7 @@ class Finding:
 
     `pointer` is a JSON Pointer if `location` is `body`, otherwise None. Other locations are `method`, `path`,
     `path:order_id`, `query:NAME`, `header:NAME`, `status`, and the method and path of an unknown call. `wanted` and
-    `got` describe values. With `show_values`, `got` also quotes scalars. `str`, `repr` and pickles mask names that may
+    `got` describe values. If a test sent several requests, `source` says which one. With `show_values`, `got` also quotes scalars. `str`, `repr` and pickles mask names that may
     be secret.
     """
 
@@ -45,6 +45,7 @@ class Finding:
     wanted: str
     got: str
     remedy: str
+    source: str = field(default="", compare=False)
 
     @property
     def message(self) -> str:
@@ -116,6 +117,12 @@ class Findings(Sequence[Finding]):
     def with_findings(self, findings: Iterable[Finding], accepted: Iterable[Accepted]) -> Findings:
         """Return a copy with *findings* and *accepted* findings, and the same profile and operation."""
         return replace(self, _all=tuple(findings), accepted=tuple(accepted))
+
+    def with_source(self, source: str) -> Findings:
+        """Return a copy in which each finding has the source *source*, such as `request 2 of 3`."""
+        if not source or not len(self):
+            return self
+        return self.with_findings((replace(finding, source=source) for finding in self), self.accepted)
 
     def distinct(self) -> Findings:
         """Return a copy in which equal findings occur only once."""

@@ -12,7 +12,7 @@ from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.json_reader import read_content
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response, is_client_error, is_success
 from pytest_veeqo_alloc.core.json_pointer import mask_path
-from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number, is_uri_reference, safe_method
+from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number, is_uri_reference, printable, safe_method
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +50,17 @@ class Operation:
         if request is None or request.method.upper() != self.method:
             return False
         return self.order_segment(request.url) is not None
+
+
+def request_labels(requests: Sequence[Request | None], operation: Operation) -> list[str]:
+    """Return a label for each of *requests*, such as `request 2 of 3, order 7`. Label a single request with ""."""
+    if len(requests) < 2:
+        return [""] * len(requests)
+    order_ids = [None if request is None else operation.order_id(request.url) for request in requests]
+    return [
+        f"request {number} of {len(requests)}{'' if order_id is None else f', order {order_id}'}"
+        for number, order_id in enumerate(order_ids, start=1)
+    ]
 
 
 def parse_operation(description: Mapping[str, Any]) -> Operation:
@@ -94,6 +105,7 @@ _MEDIA_TYPES = {
     "multipart/form-data": "a multipart form",
     "text/html": "HTML",
 }
+_MAX_SHOWN = 200
 LONG_KEY = 8  # a shorter API key could occur in a longer string by chance
 
 
@@ -107,6 +119,16 @@ def target_breaches(request: Request, segment: str | None, operation: Operation)
     if not is_integer(segment):
         return [Breach("order-id-not-integer", None, describe(segment), location="path:order_id")]
     return []
+
+
+def shown_call(request: Request, operation: Operation, known_keys: Iterable[str] = ()) -> str:
+    """Return the method, host and path of *request*, for `show_values`. API keys and the query are left out."""
+    path = path_of(request.url)
+    host = request.url.partition("://")[2].partition(path)[0].rpartition("@")[2] if path else ""
+    text = f"{request.method} {host}{path}"
+    for key in {*keys_of(request, operation), *known_keys}:
+        text = text.replace(key, "(API key)")
+    return printable(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}...")
 
 
 def unknown_call(request: Request) -> Breach:

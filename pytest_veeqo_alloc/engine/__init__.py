@@ -63,6 +63,7 @@ class Engine:
     ) -> None:
         self.profile = profile
         self.listener: Listener | None = None
+        self.shows_all = False
         sources = [deviations] if isinstance(deviations, (str, os.PathLike, Deviation)) else deviations
         index = DeviationIndex(chain.from_iterable(map(load_deviations, sources)), datetime.date.today())
         self.settings = Settings(profile, severities(profile, rules), index, show_values)
@@ -134,7 +135,7 @@ class Engine:
 
     def violation(self, findings: Findings) -> ContractViolation:
         """Return the exception for *findings*, including the result of `hint`."""
-        return ContractViolation(findings, self.hint(findings))
+        return ContractViolation(findings, self.hint(findings), self.shows_all)
 
     def hint(self, findings: Findings) -> str:
         """Return a hint if every response error is a known deviation of the live API, otherwise an empty string."""

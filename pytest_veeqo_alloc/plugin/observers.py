@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,7 +11,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.contract.failure import ContractViolation
-    from pytest_veeqo_alloc.contract.findings import Findings
+    from pytest_veeqo_alloc.contract.findings import Finding, Findings
     from pytest_veeqo_alloc.engine import Engine
 
 CHECKED_PROPERTY = "veeqo_alloc_interactions"
@@ -40,8 +40,7 @@ class TestObserver(Protocol):
 
 def observer_failure(item: pytest.Item, engine: Engine, observers: Sequence[TestObserver]) -> BaseException | None:
     """Return the exception that fails the test, or None if there is no error. Record warnings for the summary."""
-    names = ["unexpected" if hasattr(type(observer), "unexpected") else "findings" for observer in observers]
-    findings = engine.merge(map(getattr, observers, names))
+    findings = engine.merge(_distinct(observers))
     problems = [text for observer in observers for text in getattr(observer, "problems", ())]
     record_warnings(item, findings)
     for observer in observers:
@@ -52,12 +51,23 @@ def observer_failure(item: pytest.Item, engine: Engine, observers: Sequence[Test
     return pytest.fail.Exception("veeqo-alloc: " + "\n\n".join(problems), pytrace=False) if problems else None
 
 
+def _distinct(observers: Sequence[TestObserver]) -> Iterator[Findings]:
+    """Yield the findings of each observer without those of another one. A fake and a watch see the same requests."""
+    known: frozenset[Finding] = frozenset()
+    for observer in sorted(observers, key=lambda observer: not hasattr(type(observer), "unexpected")):
+        name = "unexpected" if hasattr(type(observer), "unexpected") else "findings"
+        findings: Findings = getattr(observer, name)
+        fresh = frozenset(findings) - known
+        yield findings.where(fresh.__contains__)
+        known |= frozenset(observer.findings)  # with the expected ones
+
+
 def _untraced(violation: ContractViolation, problems: Sequence[str]) -> BaseException:
     """Return *violation* as an exception that pytest shows without a traceback, with *problems* after the message."""
     known = type(violation)  # the class name that users know
     members = {"msg": "\n\n".join([str(violation), *problems]), "pytrace": False, "__module__": known.__module__}
     untraced: type[BaseException] = type(known.__name__, (known, pytest.fail.Exception), members)
-    return untraced(violation.findings, violation.hint)
+    return untraced(violation.findings, violation.hint, violation.show_all)
 
 
 def record_warnings(item: pytest.Item, findings: Findings) -> None:

@@ -33,7 +33,8 @@ def contract_of(config: pytest.Config) -> Contract:
             deviations=[_pack_or_file(config, name) for name in setting(config, "deviations")],
             show_values=bool(setting(config, "show-values")),
         )
-        engine_of(contract).listener = listener_of(config)
+        engine = engine_of(contract)
+        engine.listener, engine.shows_all = listener_of(config), config.get_verbosity() >= 2
         config.stash[_CONTRACT] = contract
     return config.stash[_CONTRACT]
 

@@ -125,7 +125,9 @@ class Cassettes:
         unmatched = [message for player in self._players for message in player.unmatched]
         for player in self._players:
             player.unmatched.clear()
-        return CassetteNews(self._engine.merge(findings for _, findings in calls), unmatched, len(calls))
+        sources = [call.source if len(calls) > 1 else "" for call, _ in calls]
+        findings = (found.with_source(source) for (_, found), source in zip(calls, sources, strict=True))
+        return CassetteNews(self._engine.merge(findings), unmatched, len(calls))
 
     def publish(self) -> None:
         """Publish an event to the engine's listener for each allocation call that was played or recorded."""

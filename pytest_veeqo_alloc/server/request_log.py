@@ -13,7 +13,7 @@ from pytest_veeqo_alloc.contract.allocations import requested_allocation
 from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.contract.failure import counts_of
 from pytest_veeqo_alloc.contract.findings import Findings
-from pytest_veeqo_alloc.contract.http_rules import Ending
+from pytest_veeqo_alloc.contract.http_rules import Ending, request_labels
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.core.text import pluralise
 from pytest_veeqo_alloc.coverage.collector import Origin
@@ -188,7 +188,10 @@ class BaseServer(ABC):
     @property
     def findings(self) -> Findings:
         """The findings about every request and response so far, and about the sequence of requests."""
-        return self.engine.merge([*map(self.findings_of, self.log.records), self.sequence_findings()])
+        records = list(self.log.records)
+        labels = request_labels([record.request for record in records], tables().operation)
+        parts = (self.findings_of(record).with_source(label) for record, label in zip(records, labels, strict=True))
+        return self.engine.merge([*parts, self.sequence_findings()])
 
     def findings_of(self, record: Record) -> Findings:
         """Return the findings about one request and its response."""

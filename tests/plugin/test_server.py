@@ -312,3 +312,35 @@ def test_it(veeqo_alloc_server):
     assert requests.post(veeqo_alloc_server.url + "/orders/1/allocations", json=GOOD, headers=headers, timeout=5).status_code == 201
 """)  # fmt: skip
     result.assert_outcomes(passed=1)
+
+
+SEVERAL = """
+def test_three(veeqo_alloc_server, veeqo_alloc_watch):
+    with requests.Session() as session:
+        veeqo_alloc_watch(session)
+        for order_id, body in ((1, GOOD), (2, BARE), (3, GOOD)):
+            url = f"{veeqo_alloc_server.url}/orders/{order_id}/allocations"
+            session.post(url, json=body, headers={"x-api-key": veeqo_alloc_server.api_key}, timeout=5)
+
+def test_expected(veeqo_alloc_server, veeqo_alloc_watch):
+    veeqo_alloc_server.expect_finding("request-not-wrapped")
+    with requests.Session() as session:
+        veeqo_alloc_watch(session)
+        url = f"{veeqo_alloc_server.url}/orders/1/allocations"
+        session.post(url, json=BARE, headers={"x-api-key": veeqo_alloc_server.api_key}, timeout=5)
+
+def test_many(veeqo_alloc_contract):
+    veeqo_alloc_contract.validate_body("response", {"id": 1})
+"""
+
+
+@pytest.mark.parametrize("verbosity", ["-v", "-vv"])
+def test_failure_names_the_request_once_and_is_complete_with_vv(pytester: pytest.Pytester, verbosity: str) -> None:
+    result = run(pytester, SEVERAL, verbosity)
+    result.assert_outcomes(passed=1, failed=2)
+    result.stdout.fnmatch_lines([
+        "request of POST /orders/{order_id}/allocations: 1 error (profile documented)",
+        "  (whole body)  *request-not-wrapped (request 2 of 3, order 2)",
+    ])  # fmt: skip
+    assert (str(result.stdout).count("absent-field") > 30) == (verbosity == "-vv")
+    assert ("and at " in str(result.stdout)) == (verbosity == "-v")

@@ -449,3 +449,30 @@ def test_failure_in_a_played_cassette_is_only_a_warning(status: int) -> None:
     played = response(status, headers=((EXCHANGE_HEADER, "1"),), body=b"")
     (finding,) = Contract().check(Interaction(None, played))
     assert finding.severity == "warning"
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "got"),
+    [
+        (
+            "PUT",
+            "https://user:pass@shop.example:8443/v1/orders/7/allocations?page=1",
+            "PUT shop.example:8443/v1/orders/7/allocations",
+        ),
+        ("POST", "/orders/P-1/allocations", "POST /orders/P-1/allocations"),
+        ("POST", "https://shop.example/Sam/example-key-1/\x1b[31m", r"POST shop.example/Sam/(API key)/\x1b[31m"),
+        ("POST", "https://shop.example/" + "x" * 300, "POST shop.example/" + "x" * 182 + "..."),
+        ("POST", "https://[::1", "POST "),
+    ],
+)
+def test_method_host_and_path_are_shown_with_the_values(method: str, url: str, got: str) -> None:
+    sent = Request(method, url, (("x-api-key", "example-key-1"), ("content-type", "application/json")), b"{}")
+    shown = [
+        finding.got for finding in Contract(show_values=True).check(Interaction(sent)) if finding.rule in TARGET_RULES
+    ]
+    assert shown == [got]
+    hidden = [finding.got for finding in Contract().check(Interaction(sent)) if finding.rule in TARGET_RULES]
+    assert "shop.example" not in hidden[0]
+
+
+TARGET_RULES = ("wrong-method", "wrong-path", "order-id-not-integer")
