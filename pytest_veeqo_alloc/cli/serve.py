@@ -28,7 +28,7 @@ from pytest_veeqo_alloc.core.json_pointer import mask_path
 from pytest_veeqo_alloc.core.text import printable, safe_method, unknown_name
 from pytest_veeqo_alloc.coverage.collector import CoverageCounter
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, OrderPool, is_loopback, read_toml
+from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, URL_VARIABLE, OrderPool, is_loopback, read_toml
 from pytest_veeqo_alloc.orders.story import Line, Stock, Story
 from pytest_veeqo_alloc.reporting.formatters import print_error
 from pytest_veeqo_alloc.reporting.report_file import build_run, save
@@ -41,7 +41,6 @@ from pytest_veeqo_alloc.server.runner import running
 from pytest_veeqo_alloc.server.state import World
 from pytest_veeqo_alloc.spec.loader import tables
 
-URL_VARIABLE = "VEEQO_ALLOC_URL"
 _STUB_KEYS = tuple(inspect.signature(Fake.stub).parameters)[1:]
 _MAX_ERRORS = 3
 _clock = functools.partial(time.monotonic)  # unaffected by tests that freeze the time

@@ -19,10 +19,12 @@ import pytest
 import requests
 
 from pytest_veeqo_alloc.conformance import UnusableError
+from pytest_veeqo_alloc.conformance.command_client import CommandCall, CommandClient, CommandError
 from pytest_veeqo_alloc.contract.findings import Breach, Findings
-from pytest_veeqo_alloc.core.text import pluralise
+from pytest_veeqo_alloc.core.text import pluralise, printable
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.orders.story import Allocation
+from pytest_veeqo_alloc.redaction.lint import mask_secrets
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.state import World
 from pytest_veeqo_alloc.strategies.requests import allocation_requests
@@ -104,7 +106,7 @@ class Call:
 
     The attributes from `is_done` on describe the moment at which the call ended or timed out. `raised` is the client's
     exception. `sent` is the number of requests, and `findings` are about requests. `is_refused` is true if the fake
-    received requests and accepted none.
+    received requests and accepted none. `command` is the call of a client that is a command, otherwise None.
     """
 
     order_id: int
@@ -118,6 +120,7 @@ class Call:
     is_refused: bool
     findings: Findings
     world: World
+    command: CommandCall | None = None
 
     @property
     def made(self) -> list[tuple[int, Allocation]]:
@@ -169,17 +172,24 @@ class ClientUnderTest:
         stack, outcome = ExitStack(), Future[Any]()
         fake = self._start_fake(stack)
         prepare(fake)
-        allocation = body["allocation"]
-        arguments = (fake.url, fake.api_key, order_id, allocation, outcome)
+        allocation, make = body["allocation"], self._make_client
+        command = make(fake.url, fake.api_key) if isinstance(make, CommandClient) else None
+        arguments = (command, fake.url, fake.api_key, order_id, allocation, outcome)
         threading.Thread(target=self._allocate, args=arguments, daemon=True).start()
-        wait([outcome], self.timeout + _MARGIN)
-        is_done, sent = outcome.done(), len(fake.interactions)
+        try:
+            wait([outcome], self.timeout + _MARGIN)
+        finally:
+            is_done, sent = outcome.done(), len(fake.interactions)
+            if command is not None and not is_done:
+                command.stop()
+                wait([outcome], _MARGIN)
         fake.settle()
         answers = [interaction.response for interaction in fake.interactions]
         is_refused = bool(answers) and not any(answer is not None and answer.is_success for answer in answers)
         findings = fake.findings.where(lambda finding: finding.side == "request")
         raised = outcome.exception() if is_done else None
-        call = Call(order_id, allocation, fake, outcome, stack, is_done, raised, sent, is_refused, findings, fake.world)
+        ended = (is_done, raised, sent, is_refused, findings, fake.world)
+        call = Call(order_id, allocation, fake, outcome, stack, *ended, command)
         self._calls.append(call)
         if isinstance(raised, UnusableError):
             raise raised
@@ -194,10 +204,18 @@ class ClientUnderTest:
                 self._shared_calls[name] = self.call(prepare)
         return {name: self._shared_calls[name] for name in prepared}
 
-    def _allocate(self, url: str, key: str, order_id: int, allocation: dict[str, Any], outcome: Future[Any]) -> None:
+    def _allocate(
+        self,
+        command: CommandCall | None,
+        url: str,
+        key: str,
+        order_id: int,
+        allocation: dict[str, Any],
+        outcome: Future[Any],
+    ) -> None:
         arguments = (order_id, allocation["warehouse_id"], [dict(line) for line in allocation["line_items_attributes"]])
         try:
-            allocate = self._make_client(url, key)
+            allocate = command or self._make_client(url, key)
             if not callable(allocate):
                 raise UnusableError(f"make_client must return a function allocate, not {type(allocate).__name__}")
             _validate_signature(allocate, arguments, "allocate(order_id, warehouse_id, line_items)")
@@ -223,11 +241,23 @@ class ClientUnderTest:
 
     def _validate_first(self, call: Call) -> None:
         if not call.sent:
-            kind = f": it raises {type(call.raised).__name__}" if call.raised is not None else ""
-            hint = "use base_url; if the environment has a proxy, set NO_PROXY=127.0.0.1"
+            kind = f": {self.failure_text(call)}" if call.raised is not None else ""
+            hint = f"use {getattr(self._make_client, 'url_name', 'base_url')}"
+            hint += "; if the environment has a proxy, set NO_PROXY=127.0.0.1"
             raise UnusableError(f"the client sends no request to the URL that it is given{kind}; {hint}")
         if not call.is_done:
             raise UnusableError(f"the client does not return within {self.timeout:g} seconds of a documented response")
+        if call.command is not None and call.command.problem:
+            raise UnusableError(call.command.problem)
+
+    def failure_text(self, call: Call) -> str:
+        """Describe the exception of *call*. Quote the standard error of a command only if values may be shown."""
+        if not isinstance(call.raised, CommandError) or call.command is None:
+            return type(call.raised).__name__
+        shown = printable(mask_secrets(call.command.stderr.strip(), call.fake.api_key))
+        if shown and not self.engine.settings.show_values:
+            shown = "shown with --veeqo-alloc-show-values"
+        return f"{call.raised}{f' (standard error: {shown})' if shown else ''}"
 
     def finish_calls(self, test: str) -> None:
         """Wait until the calls of *test* end, at most for the time limit. Stop the fakes of calls that have ended."""

@@ -20,7 +20,7 @@ from pytest_veeqo_alloc.live import NotPermittedError, PoolError, RefusedError
 
 MAX_RATE = 5
 """The default rate, in requests per second. Only a run that may write to every order can have a higher rate."""
-KEY_VARIABLE = "VEEQO_ALLOC_API_KEY"
+KEY_VARIABLE, URL_VARIABLE = "VEEQO_ALLOC_API_KEY", "VEEQO_ALLOC_URL"
 READS = ("GET", "HEAD", "OPTIONS")
 
 _MAX_ID = 2**53

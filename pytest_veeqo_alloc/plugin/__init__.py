@@ -74,6 +74,10 @@ def _apply_options(config: pytest.Config) -> None:
         config.pluginmanager.register(ReportPlugin(config), REPORT_PLUGIN)
     if (timeout := setting(config, "client-timeout")) and not timeout.replace(".", "", 1).isdecimal():
         raise ValueError(f"--veeqo-alloc-client-timeout must be a number of seconds, not {timeout!a}")
+    if setting(config, "client") and setting(config, "client-command"):
+        raise ValueError("give --veeqo-alloc-client or --veeqo-alloc-client-command, not both")
+    if setting(config, "client-persistent") and not setting(config, "client-command"):
+        raise ValueError("--veeqo-alloc-client-persistent requires --veeqo-alloc-client-command: give both")
     if mode := setting(config, "record-mode"):
         from pytest_veeqo_alloc.recording import validate_mode
 
@@ -98,7 +102,8 @@ def _header(config: pytest.Config) -> Iterator[str]:
     lines += [f"target {_origin(values['base-url'])}"] if values["base-url"] else []
     yield from (ascii(line)[1:-1] for line in lines)
     if is_conformance_run(config):
-        client = ascii(values["client"])[1:-1] or ("from the hook" if is_client_named(config) else "")
+        program = values["client-command"].partition(" ")[0]  # the rest of a command could be a password
+        client = ascii(values["client"] or program)[1:-1] or ("from the hook" if is_client_named(config) else "")
         is_named = is_server_named(config)
         if is_named and not values["base-url"]:
             yield "server from the hook"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_veeqo_alloc.plugin.observers import record_suite_test
-from pytest_veeqo_alloc.plugin.options import REPORT_PLUGIN, is_any_option_set, setting
+from pytest_veeqo_alloc.plugin.options import REPORT_PLUGIN, base_directory, is_any_option_set, setting
 from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener_of
 
 if TYPE_CHECKING:
@@ -145,29 +145,44 @@ def arranger(request: pytest.FixtureRequest) -> Arrange | None:
 
 
 @pytest.fixture(scope="session")
-def veeqo_alloc_client(request: pytest.FixtureRequest) -> Any:
-    """Return the factory of the client under test, or a string that says why there is no client.
+def veeqo_alloc_client(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Yield the factory of the client under test, or a string that says why there is no client.
 
-    The factory comes from `--veeqo-alloc-client`, otherwise from the hook `pytest_veeqo_alloc_client`. If no
-    option or hook of the plugin is used, it is the factory of the bundled reference client.
+    The factory comes from `--veeqo-alloc-client` or `--veeqo-alloc-client-command`, otherwise from the hook
+    `pytest_veeqo_alloc_client`. If no option or hook of the plugin is used, it is the factory of the bundled reference
+    client.
     """
     from pytest_veeqo_alloc.conformance import UnusableError
+
+    with ExitStack() as stack:
+        try:
+            client = _named_client(request, stack)
+        except UnusableError as error:
+            request.session.shouldfail = f"veeqo-alloc: {error}"
+            client = str(error)
+        yield client
+
+
+def _named_client(request: pytest.FixtureRequest, stack: ExitStack) -> Any:
     from pytest_veeqo_alloc.conformance.client import load_client, make_client, validate_client
 
     config = request.config
-    try:
-        if name := setting(config, "client"):  # the option takes precedence over the hook
-            return load_client(name, str(config.invocation_params.dir))
-        if (implemented := config.hook.pytest_veeqo_alloc_client(request=request)) is not None:
-            return validate_client(implemented)
-    except UnusableError as error:
-        request.session.shouldfail = f"veeqo-alloc: {error}"
-        return str(error)
+    if name := setting(config, "client"):  # the options take precedence over the hook
+        return load_client(name, str(config.invocation_params.dir))
+    if command := setting(config, "client-command"):
+        from pytest_veeqo_alloc.conformance.command_client import CommandClient
+
+        folder, is_persistent = str(base_directory(config, "client-command")), setting(config, "client-persistent")
+        client = CommandClient(command, folder, is_persistent=is_persistent)
+        stack.callback(client.close)
+        return client
+    if (implemented := config.hook.pytest_veeqo_alloc_client(request=request)) is not None:
+        return validate_client(implemented)
     if not is_any_option_set(config) and not is_server_named(config):
         return make_client
     return (
         "no client is named: implement the hook pytest_veeqo_alloc_client(request) in a conftest.py, or give "
-        "--veeqo-alloc-client module:make_client"
+        "--veeqo-alloc-client module:make_client or --veeqo-alloc-client-command 'COMMAND'"
     )
 
 
@@ -231,8 +246,9 @@ def deselect_unnamed_half(config: pytest.Config, items: list[pytest.Item]) -> No
 
 
 def is_client_named(config: pytest.Config) -> bool:
-    """Return whether `--veeqo-alloc-client` or the hook `pytest_veeqo_alloc_client` supplies a client."""
-    return bool(setting(config, "client") or config.hook.pytest_veeqo_alloc_client.get_hookimpls())
+    """Return whether an option or the hook `pytest_veeqo_alloc_client` supplies a client."""
+    is_in_option = setting(config, "client") or setting(config, "client-command")
+    return bool(is_in_option or config.hook.pytest_veeqo_alloc_client.get_hookimpls())
 
 
 def is_server_named(config: pytest.Config) -> bool:

@@ -31,6 +31,8 @@ OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
     ("journal", "FILE", False, "the file that records every write (default: veeqo-alloc-journal-HOST-PORT.jsonl)"),
     ("cleanup", None, False, "delete the allocations of this run when the run ends, where deletion is safe"),
     ("client", "MODULE:CALLABLE", False, "the factory of the client that the conformance suite tests"),
+    ("client-command", "COMMAND", False, "the client that the suite tests, as a command that makes one allocation"),
+    ("client-persistent", None, False, "run the client command once, for all allocations: a line of JSON for each"),
     ("client-timeout", "SECONDS", False, "the maximum duration of a client call (default: 5)"),
     ("report", "FILE", True, "write a report on coverage and findings to a .json or .html file"),
     ("coverage-min", "PERCENT", False, "fail if the server sent less than this percentage of the documented fields"),

@@ -60,6 +60,9 @@ _TOKEN = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
 _URL = re.compile(r"[a-z]+://\S*")
 _COOKIE = re.compile(r"/cookies/[0-9]+/value\Z")
 _SHORT, _LONG = 4, 200
+_MASK = "[masked]"
+_ASSIGNED = re.compile(r"""(([\w-]{1,64})["']?[ ]?[:=>]{1,2}[ ]?["']?(?:Bearer |Basic )?)([^\s"',;&]+)""")
+_WORD = re.compile(r"""[^\s"',;()<>]+""")
 
 
 def recognise_secret(name: str, text: str) -> Secret | None:
@@ -76,6 +79,20 @@ def recognise_secret(name: str, text: str) -> Secret | None:
     if is_named and _PHONE.fullmatch(text) and not _DRAMA.fullmatch(_digits(text)):
         return PERSONAL_NUMBER
     return RANDOM_STRING if _has_random(text) else None
+
+
+def mask_secrets(text: str, *keys: str) -> str:
+    """Return *text*, such as the log of a program, with `[masked]` for each of *keys* and each apparent secret."""
+    for key in keys:
+        text = text.replace(key, _MASK)
+    text = _ASSIGNED.sub(lambda match: f"{match[1]}{_MASK if recognise_secret(match[2], match[3]) else match[3]}", text)
+    text = _CARD.sub(lambda match: _MASK if is_card_number(_digits(match[0])) else match[0], text)
+    return _WORD.sub(lambda match: _MASK if _is_secret_word(match[0]) else match[0], text)
+
+
+def _is_secret_word(word: str) -> bool:
+    found = (secret for _, secret in _url_secrets(word)) if "://" in word else (recognise_secret("", word),)
+    return any(found)
 
 
 def _is_personal_number(name: str, number: float) -> bool:

@@ -45,7 +45,7 @@ DEVIATIONS, POOL, STUBS = (
 
 def test_every_kind_of_block_is_tested() -> None:
     kinds = set(re.findall(r"^```(\w+)$", README, flags=re.MULTILINE))
-    assert kinds == {"console", "python", "text", "ini", "toml"}
+    assert kinds == {"console", "python", "javascript", "text", "ini", "toml"}
 
 
 @pytest.mark.parametrize(

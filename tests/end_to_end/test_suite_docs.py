@@ -139,7 +139,7 @@ def test_client_of_the_page_passes_with_the_shown_command(
     path.parent.mkdir()
     path.write_text(code, encoding="utf-8")
     monkeypatch.setattr(sys, "path", [*sys.path])
-    (block,) = (block for block in blocks("console") if "--veeqo-alloc-client" in block)
+    (block,) = (block for block in blocks("console") if "--veeqo-alloc-client " in block)
     result = pytester.runpytest_inprocess(*shlex.split(block.removeprefix("$ pytest ")), "-W", "error")
     result.assert_outcomes(passed=OF_CLIENT, deselected=OF_SERVER)
 

@@ -28,8 +28,10 @@ def page(name: str) -> str:
 
 
 def files_of(name: str) -> list[tuple[str, str]]:
-    """Return the name and the code of each file in the tutorial *name*."""
-    return re.findall(r"^```python\n# (\S+)\n(.*?)^```$", page(name), flags=re.MULTILINE | re.DOTALL)
+    """Return the name and the code of each file on the page *name*."""
+    return re.findall(
+        r"^```(?:python|javascript)\n(?:#|//) (\S+)\n(.*?)^```$", page(name), flags=re.MULTILINE | re.DOTALL
+    )
 
 
 def missing_lines(shown: str, result: pytest.RunResult) -> list[str]:

@@ -77,7 +77,7 @@ def test_plugin_has_its_fixtures_markers_and_hooks(request: pytest.FixtureReques
 
 def test_every_option_is_also_an_ini_key(request: pytest.FixtureRequest) -> None:
     names = words("""
-        allow-host arrange-url base-url cassette-allow-hosts cassette-dir cassette-max-age cleanup client client-timeout coverage-min deviations journal max-writes orders
+        allow-host arrange-url base-url cassette-allow-hosts cassette-dir cassette-max-age cleanup client client-command client-persistent client-timeout coverage-min deviations journal max-writes orders
         profile rate record-mode report rule show-values trust-env
     """)
     assert sorted(name for name, *_ in OPTIONS) == names

@@ -16,7 +16,7 @@ from support.examples import FEWER
 from pytest_veeqo_alloc import Deviation, Interaction, Request, Response, redact
 from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.redaction.lint import body_breaches
+from pytest_veeqo_alloc.redaction.lint import body_breaches, mask_secrets
 from pytest_veeqo_alloc.strategies import allocation_interactions
 
 KEY = "a8f5f167f44f4964e6c998dee827110c"
@@ -288,3 +288,22 @@ def test_lint_checks_every_call_of_a_file(tmp_path: Path, capsys: pytest.Capture
     path.write_text(path.read_text().replace("/orders/447452/allocations", "/products"), encoding="utf-8")
     assert rules(capsys, str(path))[0] == 2
     assert rules(capsys, "--lint", str(path)) == (1, ["cassette-secret"])
+
+
+MASKED = {
+    "x-api-key: abcdef": "x-api-key: [masked]",
+    "Authorization: Bearer abcdefgh12": "Authorization: Bearer [masked]",
+    '{"api_key": "abcdef12", "id": 3}': '{"api_key": "[masked]", "id": 3}',
+    "token => 'abcde12345'": "token => '[masked]'",
+    "password=hunter22&page=1": "password=[masked]&page=1",
+    "sent with the-key-of-this-call.": "sent with [masked].",
+    "http://user:hunter22@shop.example/orders": "[masked]",
+    "mail to someone@shop.co": "mail to [masked]",
+    "card 4111 1111 1111 1111": "card [masked]",
+    "fetch failed at file:///shop/allocate.mjs:12:3, status 404": "fetch failed at file:///shop/allocate.mjs:12:3, status 404",
+}
+
+
+@pytest.mark.parametrize("text", MASKED)
+def test_secrets_in_a_text_are_masked(text: str) -> None:
+    assert mask_secrets(text, "the-key-of-this-call") == MASKED[text]

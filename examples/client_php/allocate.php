@@ -1,0 +1,25 @@
+<?php
+// Makes one allocation: the order on standard input, the API's URL and key in the environment.
+$given = json_decode(file_get_contents('php://stdin'), true, 512, JSON_THROW_ON_ERROR);
+$allocation = ['warehouse_id' => $given['warehouse_id'], 'line_items_attributes' => $given['line_items']];
+
+$curl = curl_init(getenv('VEEQO_ALLOC_URL') . "/orders/{$given['order_id']}/allocations");
+curl_setopt_array($curl, [
+    CURLOPT_POSTFIELDS => json_encode(['allocation' => $allocation], JSON_THROW_ON_ERROR),
+    CURLOPT_HTTPHEADER => ['x-api-key: ' . getenv('VEEQO_ALLOC_API_KEY'), 'Content-Type: application/json'],
+    CURLOPT_RETURNTRANSFER => true,
+    CURLOPT_TIMEOUT => 1,
+]);
+$body = curl_exec($curl);
+$status = curl_getinfo($curl, CURLINFO_RESPONSE_CODE);
+
+if ($body === false || $status !== 201) {
+    fwrite(STDERR, "the allocation failed with status $status: " . curl_error($curl) . "\n");
+    exit(1);
+}
+try {
+    echo json_encode(json_decode($body, false, 512, JSON_THROW_ON_ERROR)), "\n";
+} catch (JsonException $error) {
+    fwrite(STDERR, "the response is not JSON: {$error->getMessage()}\n");
+    exit(1);
+}
