@@ -155,7 +155,9 @@ def _add_printers(commands: Any) -> None:
     schema.set_defaults(command=lambda args: _print_json(load_schema(args.side, args.profile)))
     openapi = commands.add_parser("openapi", help="print the operation as an OpenAPI 3.1 document")
     openapi.add_argument("--profile", help="use the schemas of this profile (default: allow undocumented members)")
-    openapi.set_defaults(command=lambda args: _print_json(openapi_document(args.profile)))
+    text = "leave out the error responses, which are not on the documentation page"
+    openapi.add_argument("--strict-page", action="store_true", help=text)
+    openapi.set_defaults(command=lambda args: _print_json(openapi_document(args.profile, strict_page=args.strict_page)))
     rules = commands.add_parser("rules", help="print every rule")
     rules.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     rules.set_defaults(command=_rules)

@@ -57,6 +57,27 @@ ERROR_RESPONSES: Mapping[str, ErrorResponse] = {
 }  # fmt: skip
 """The error responses by name. `source` describes the captured request, or the origin of a synthetic response."""
 
+ERROR_SCHEMA: Mapping[str, Any] = {
+    "description": "The forms of error bodies that other calls of the live API returned.",
+    "anyOf": [
+        {
+            "type": "object",
+            "properties": {
+                "error_messages": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+            },
+            "required": ["error_messages"],
+            "additionalProperties": False,
+        },
+        {
+            "type": "object",
+            "properties": {"status": {"type": ["string", "integer"]}, "error": {"type": "string"}},
+            "required": ["status", "error"],
+            "additionalProperties": False,
+        },
+    ],
+}
+"""The JSON Schema of the error bodies that have no finding of `error-body-shape`, unless they are empty."""
+
 MESSAGES = frozenset(
     text
     for error in ERROR_RESPONSES.values()

@@ -17,6 +17,7 @@ from typing import Any
 
 from pytest_veeqo_alloc.contract.checker import Tables
 from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex, parse
+from pytest_veeqo_alloc.contract.error_responses import ERROR_SCHEMA
 from pytest_veeqo_alloc.contract.field_table import compile_schema
 from pytest_veeqo_alloc.contract.http_rules import parse_operation
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide, Profile, severities
@@ -34,6 +35,12 @@ _ROOTS = (os.path.join(_PACKAGE, "_shipped"), os.path.dirname(_PACKAGE))
 """The folders that may contain the bundled files: that of a wheel, and that of a checkout."""
 
 _OPENAPI_NAMES: dict[BodySide, str] = {"request": "allocation_request", "response": "order"}
+_ERRORS = {
+    "4XX": "An error of the client. Not on the page: the form is that of the responses to other calls. The body may be "
+    "empty.",
+    "5XX": "An error of the server. Not on the page, and never captured: the form is assumed to be that of a 4XX. The body "
+    "may be empty, or an HTML page of a proxy.",
+}
 _NOT_IN_OPENAPI = ("$schema", "$id", "$defs", "x-rule")
 
 
@@ -191,8 +198,11 @@ def observed_deviations() -> DeviationIndex:
     return DeviationIndex(load_deviations("observed"), today=datetime.date.min)  # none of them expires
 
 
-def openapi_document(profile: Profile | None = None) -> dict[str, Any]:
-    """Return an OpenAPI 3.1 document with the schemas for *profile*. Raise ValueError for an unknown profile."""
+def openapi_document(profile: Profile | None = None, *, strict_page: bool = False) -> dict[str, Any]:
+    """Return an OpenAPI 3.1 document with the schemas for *profile*. Raise ValueError for an unknown profile.
+
+    If *strict_page* is true, leave out the error responses, which are not on the documentation page.
+    """
     operation: dict[str, Any] = json.loads(read_shipped_text("schemas/operation.json"))
     method, path = operation.pop("method").lower(), operation.pop("path")
     operation["operationId"] = "createAllocation"
@@ -202,6 +212,9 @@ def openapi_document(profile: Profile | None = None) -> dict[str, Any]:
     operation["security"] = [{"apiKey": []}]
     bodies = {"request": operation["requestBody"], "response": next(iter(operation["responses"].values()))}
     schemas: dict[str, Any] = {}
+    if not strict_page:
+        schemas["error"] = _moved(ERROR_SCHEMA, {})
+        operation["responses"] |= {status: _error_response(text) for status, text in _ERRORS.items()}
     for side, name in _OPENAPI_NAMES.items():
         schema = load_schema(side, profile)
         names = {f"#/$defs/{shape}": f"{side}_{shape}" for shape in schema["$defs"]}
@@ -215,6 +228,11 @@ def openapi_document(profile: Profile | None = None) -> dict[str, Any]:
     info = {"title": "Create a new allocation", "version": version("pytest-veeqo-alloc"), "description": description}
     components = {"schemas": schemas, "securitySchemes": {"apiKey": scheme}}
     return {"openapi": "3.1.0", "info": info, "paths": {path: {method: operation}}, "components": components}
+
+
+def _error_response(description: str) -> dict[str, Any]:
+    schema = {"schema": {"$ref": "#/components/schemas/error"}}
+    return {"description": description, "x-not-on-page": True, "content": {"application/json": schema}}
 
 
 def _moved(part: Any, names: dict[str, str]) -> Any:

@@ -116,7 +116,7 @@ def test_every_rule_keeps_its_id() -> None:
 COMMANDS = {
     "check": "PATH --as --profile --rule --deviations --expect-status --lint --max-age --verbose --format",
     "schema": "side --profile",
-    "openapi": "--profile",
+    "openapi": "--profile --strict-page",
     "rules": "--format",
     "example": "side --seed",
     "page": "FILE --write",

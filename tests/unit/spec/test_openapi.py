@@ -12,6 +12,7 @@ from support.bodies import drop, order, put, request_body
 from support.structure import schema_validator
 
 from pytest_veeqo_alloc.cli.main import main
+from pytest_veeqo_alloc.contract.error_responses import ERROR_RESPONSES, error_body_breaches
 from pytest_veeqo_alloc.contract.rules import PROFILES, BodySide, Profile
 from pytest_veeqo_alloc.spec.loader import openapi_document
 
@@ -53,7 +54,7 @@ def test_document_has_the_parameters_the_header_and_both_examples() -> None:
     (order_id,) = operation["parameters"]
     assert (order_id["name"], order_id["in"]) == ("order_id", "path")
     assert order_id["schema"] == {"type": "integer", "minimum": 1, "maximum": 2**53 - 1}
-    assert list(operation["responses"]) == ["201"]
+    assert list(operation["responses"]) == ["201", "4XX", "5XX"]
     (location,) = operation["responses"]["201"]["headers"].values()
     assert location["schema"] == {"type": "string", "format": "uri-reference"}
     assert location["example"] == "/orders/447452"
@@ -69,8 +70,33 @@ def test_document_requires_the_api_key() -> None:
     assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "x-api-key")
 
 
+def test_error_responses_are_marked_as_not_on_the_page() -> None:
+    (operation,) = (item["post"] for item in openapi_document()["paths"].values())
+    for status in ("4XX", "5XX"):
+        assert "Not on the page" in operation["responses"][status]["description"]
+        assert operation["responses"][status]["x-not-on-page"] is True
+    document = openapi_document(strict_page=True)
+    (operation,) = (item["post"] for item in document["paths"].values())
+    assert list(operation["responses"]) == ["201"]
+    assert "error" not in document["components"]["schemas"]
+
+
+BODIES_OF_ERRORS = [
+    *(error.response.body for error in ERROR_RESPONSES.values() if b"json" in dict(error.response.headers).get("Content-Type", "").encode()),
+    b'{"error_messages": [1]}', b'{"error_messages": "Not found", "more": 1}', b'{"status": true, "error": "x"}', b'{"error": "x"}', b"[]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", BODIES_OF_ERRORS)
+def test_error_schema_agrees_with_the_rule(body: bytes) -> None:
+    is_valid = Draft202012Validator(openapi_document()["components"]["schemas"]["error"]).is_valid(json.loads(body))
+    assert is_valid == ([breach.rule for breach in error_body_breaches(body)] == [])
+
+
 def test_openapi_command_prints_the_document(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["openapi", "--profile", "strict"]) == 0
     assert json.loads(capsys.readouterr().out) == openapi_document("strict")
+    assert main(["openapi", "--strict-page"]) == 0
+    assert json.loads(capsys.readouterr().out) == openapi_document(strict_page=True)
     assert main(["openapi", "--profile", "strct"]) == 2
     assert "did you mean 'strict'" in capsys.readouterr().err
