@@ -27,6 +27,7 @@ from pytest_veeqo_alloc.plugin.options import (
     is_conformance_run,
     is_option_set,
     setting,
+    validate_options,
 )
 from pytest_veeqo_alloc.plugin.options import pytest_addoption as pytest_addoption
 from pytest_veeqo_alloc.plugin.run_state import contract_of, listener_of
@@ -59,6 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _apply_options(config: pytest.Config) -> None:
     if is_any_option_set(config):
+        validate_options(config)
         contract_of(config)
     if url := setting(config, "arrange-url"):
         from pytest_veeqo_alloc.live.permission import validate_arrange_url
@@ -72,8 +74,6 @@ def _apply_options(config: pytest.Config) -> None:
         from pytest_veeqo_alloc.plugin.summary import ReportPlugin
 
         config.pluginmanager.register(ReportPlugin(config), REPORT_PLUGIN)
-    if (timeout := setting(config, "client-timeout")) and not timeout.replace(".", "", 1).isdecimal():
-        raise ValueError(f"--veeqo-alloc-client-timeout must be a number of seconds, not {timeout!a}")
     if setting(config, "client") and setting(config, "client-command"):
         raise ValueError("give --veeqo-alloc-client or --veeqo-alloc-client-command, not both")
     if setting(config, "client-persistent") and not setting(config, "client-command"):

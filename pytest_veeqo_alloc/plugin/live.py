@@ -110,14 +110,14 @@ def _cleanup_lines(results: list[CleanupResult]) -> Iterator[str]:
 
 
 def write_options_of(config: pytest.Config) -> WriteOptions:
-    """Build the `WriteOptions`, with the API key from the environment. Raise ValueError for a malformed number."""
+    """Build the `WriteOptions`, with the API key from the environment."""
     return WriteOptions(
         base_url=setting(config, "base-url"),
         allow_hosts=tuple(setting(config, "allow-host")),
         api_key=os.environ.get(KEY_VARIABLE, ""),
-        max_writes=_number(config, "max-writes", int) or 0,
+        max_writes=int(setting(config, "max-writes") or 0),
         orders=setting(config, "orders") or ("any" if is_arranged(config) else ""),
-        rate=_number(config, "rate", float),
+        rate=float(rate) if (rate := setting(config, "rate")) else None,
         trust_env=bool(setting(config, "trust-env")),
         folder=base_directory(config, "orders"),
     )
@@ -126,14 +126,3 @@ def write_options_of(config: pytest.Config) -> WriteOptions:
 def is_arranged(config: pytest.Config) -> bool:
     """Return whether orders can be created, by `--veeqo-alloc-arrange-url` or the hook `pytest_veeqo_alloc_arrange`."""
     return bool(setting(config, "arrange-url") or config.hook.pytest_veeqo_alloc_arrange.get_hookimpls())
-
-
-def _number(config: pytest.Config, name: str, kind: type[int] | type[float]) -> Any:
-    text = setting(config, name)
-    if not text:
-        return None
-    try:
-        return kind(text)
-    except ValueError:
-        what = "a whole number" if kind is int else "a number"
-        raise ValueError(f"--veeqo-alloc-{name} must be {what}, not {text!a}") from None

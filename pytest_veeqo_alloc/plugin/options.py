@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,6 +42,25 @@ OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
 
 
 _NUMBERS = tuple(name for name, metavar, *_ in OPTIONS if metavar in ("DAYS", "N", "REQUESTS", "SECONDS", "PERCENT"))
+
+
+# By metavar: a pattern of valid values, and what a value must be.
+_FORMS = {
+    "DAYS": (r"[0-9]{1,5}", "a whole number of days"),
+    "MODULE:CALLABLE": (r"[\w.]+:[\w.]+", "a module and a callable, such as shop.veeqo:make_client"),
+    "N": (r"[0-9]{1,9}", "a whole number"),
+    "REQUESTS": (r"(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,9})?", "a number of requests above 0"),
+    "SECONDS": (r"(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,9})?", "a number of seconds above 0"),
+}
+
+
+def validate_options(config: pytest.Config) -> None:
+    """Raise ValueError if the value of an option is malformed. The message quotes the value."""
+    for name, metavar, *_ in OPTIONS:
+        if metavar in _FORMS and (value := setting(config, name)):
+            pattern, wanted = _FORMS[metavar]
+            if re.fullmatch(pattern, value) is None:
+                raise ValueError(f"--veeqo-alloc-{name} must be {wanted}, not {value!a:.60}")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

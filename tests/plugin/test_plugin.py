@@ -181,6 +181,17 @@ def test_profile(veeqo_alloc_contract):
         ("profile=strct", "unknown profile 'strct': did you mean 'strict'?"),
         ("rule=x", "expected ID=SEVERITY, such as null-value=warning, not 'x'"),
         ("deviations=no.toml", "no such deviations file: 'no.toml'"),
+        ("max-writes=abc", "--veeqo-alloc-max-writes must be a whole number, not 'abc'"),
+        ("max-writes=\u0663", "--veeqo-alloc-max-writes must be a whole number, not '\\u0663'"),
+        ("rate=0.0", "--veeqo-alloc-rate must be a number of requests above 0, not '0.0'"),
+        ("rate=nan", "--veeqo-alloc-rate must be a number of requests above 0, not 'nan'"),
+        ("client-timeout=5s", "--veeqo-alloc-client-timeout must be a number of seconds above 0, not '5s'"),
+        (
+            "client=foo",
+            "--veeqo-alloc-client must be a module and a callable, such as shop.veeqo:make_client, not 'foo'",
+        ),
+        ("cassette-max-age=-1", "--veeqo-alloc-cassette-max-age must be a whole number of days, not '-1'"),
+        ("coverage-min=101", "--veeqo-alloc-coverage-min must be a percentage from 0 to 100, not '101'"),
     ],
 )
 def test_invalid_option_is_rejected(suite: pytest.Pytester, option: str, sentence: str) -> None:
