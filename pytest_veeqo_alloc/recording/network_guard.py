@@ -21,6 +21,10 @@ _SENDERS: dict[type, tuple[str, ...]] = {
     ssl.SSLSocket: ("send", "sendall", "write"),  # does not send through the methods of socket.socket
     ssl.SSLObject: ("write",),  # the TLS of event loops
 }
+_RECEIVERS: dict[type, tuple[str, ...]] = {
+    socket.socket: ("recv", "recv_into"),
+    ssl.SSLSocket: ("read",),  # which its other methods call
+}
 _HEAD_BYTES = 2048
 
 _makes_pair: ContextVar[bool] = ContextVar("veeqo_alloc_makes_pair", default=False)
@@ -37,13 +41,15 @@ class NetworkRules(NamedTuple):
     """Functions that return whether a connection, a look-up of a name, or sending is permitted.
 
     `may_send` gets the host as it is known (a name, an address or both), and the first bytes to send. `message` is the
-    message of the error for a blocked call.
+    message of the error for a blocked call. `on_received` gets each socket that has received bytes, its peer as `may_send`
+    does, and the number of these bytes.
     """
 
     may_connect: Callable[[str, int], bool]
     may_look_up: Callable[[str], bool]
     may_send: Callable[[list[Place], bytes], bool]
     message: str
+    on_received: Callable[[socket.socket, list[Place], int], None] | None = None
 
 
 _lock = threading.Lock()
@@ -84,6 +90,8 @@ def _patch() -> None:
     methods[socket.socket] |= {
         name: _guarded_connect(getattr(socket.socket, name)) for name in ("connect", "connect_ex")
     }
+    for owner, names in _RECEIVERS.items():
+        methods[owner] |= {name: _observed_receiver(getattr(owner, name)) for name in names}
     for owner, patched in methods.items():
         _patches.enter_context(mock.patch.multiple(owner, **patched))
 
@@ -131,6 +139,17 @@ def _guarded_sender(real: Callable[..., Any]) -> Callable[..., Any]:
         return real(self, data, *args, **kwargs)
 
     return send
+
+
+def _observed_receiver(real: Callable[..., Any]) -> Callable[..., Any]:
+    def receive(self: Any, *args: Any, **kwargs: Any) -> Any:
+        received = real(self, *args, **kwargs)
+        size = received if isinstance(received, int) else len(received)
+        for observe in [rules.on_received for rules in tuple(_active) if rules.on_received and size]:
+            observe(self, _places_of(self), size)
+        return received
+
+    return receive
 
 
 def _require(permits: Callable[[NetworkRules], bool]) -> None:

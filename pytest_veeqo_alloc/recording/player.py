@@ -9,7 +9,9 @@ import ipaddress
 import json
 import logging
 import re
+import socket
 import sys
+import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextvars import ContextVar
@@ -17,6 +19,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 from unittest import mock
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 import vcr
 from vcr.persisters.filesystem import CassetteNotFoundError
@@ -30,6 +33,7 @@ from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import resent
 from pytest_veeqo_alloc.core.http import (
     EXCHANGE_HEADER,
+    MAX_BYTES,
     ContentDecodingError,
     Interaction,
     Request,
@@ -44,7 +48,13 @@ from pytest_veeqo_alloc.live.client import Admission, LiveClient
 from pytest_veeqo_alloc.live.permission import host_and_port, port_of
 from pytest_veeqo_alloc.recording import BUNDLED_RELAXED, CassetteError, CassetteFile
 from pytest_veeqo_alloc.recording.matching import RecordedRequest, UnmatchedRequestError, unmatched_message
-from pytest_veeqo_alloc.recording.network_guard import HostList, NetworkRules, Place, guard_network
+from pytest_veeqo_alloc.recording.network_guard import (
+    HostList,
+    NetworkBlockedError,
+    NetworkRules,
+    Place,
+    guard_network,
+)
 from pytest_veeqo_alloc.spec.loader import operation_matches, read_shipped_text, tables
 
 _MATCHER = "veeqo_alloc"
@@ -61,6 +71,8 @@ _NOT_ADMITTED = (
 
 _API = (("api.veeqo.com", 443), ("api.veeqo.com", 80))
 """The live API. No open connection may reach it while a cassette is in use."""
+_TOO_LONG = "the recorded server did not end its response within {seconds:g} seconds, or sent more than {size} MB"
+_clock = functools.partial(time.monotonic)  # unaffected by tests that freeze the time
 
 _admission: ContextVar[Admission | None] = ContextVar("veeqo_alloc_admission", default=None)
 """The permission for the request that is being recorded. `_on_request` sets it; `_on_response` removes it."""
@@ -209,6 +221,8 @@ class CassettePlayer:
         urls = [interaction.request.url for interaction in self.stored if interaction.request]
         self._guarded = HostList((*_API, *_places_of([target, *urls])))
         self._target: HostList | None = None
+        self._received: WeakKeyDictionary[socket.socket, int] = WeakKeyDictionary()
+        self._deadline, self._too_long = 0.0, ""
 
     @contextlib.contextmanager
     def running(self) -> Iterator[CassettePlayer]:
@@ -228,7 +242,7 @@ class CassettePlayer:
             cassette = stack.enter_context(use)
             for transport, name, method in in_process:
                 stack.enter_context(mock.patch.object(transport, name, method))
-            rules = NetworkRules(self._may_connect, self._may_look_up, self._may_send, blocked)
+            rules = NetworkRules(self._may_connect, self._may_look_up, self._may_send, blocked, self._limit_response)
             stack.enter_context(guard_network(rules))
             if not self._was_loaded:
                 raise CassetteError("this version of vcrpy would write unredacted recordings: install another version")
@@ -344,6 +358,10 @@ class CassettePlayer:
                 live = self._live()
                 self._target = HostList([host_and_port(live.target)])
                 _admission.set(live.admission(now))
+                self._received.clear()
+                seconds = live.timeouts[1]
+                self._deadline = _clock() + seconds
+                self._too_long = _TOO_LONG.format(seconds=seconds, size=MAX_BYTES // 1_000_000)
         setattr(request, _SEEN, True)
         return request
 
@@ -379,6 +397,15 @@ class CassettePlayer:
         played = [bool(self._cassette.play_counts[index]) for index in range(len(recorded))]
         self.unmatched.append(unmatched_message(self.file.name, now, recorded, played, self._relaxed))
         return UnmatchedRequestError(self.unmatched[-1])
+
+    def _limit_response(self, connection: socket.socket, places: list[Place], size: int) -> None:
+        """Raise NetworkBlockedError if the target takes too long, or sends too much, since the latest admission."""
+        if self._target is None or not any(self._target.has(*place) for place in places):
+            return
+        self._received[connection] = self._received.get(connection, 0) + size
+        if self._received[connection] > MAX_BYTES or _clock() > self._deadline:
+            self.unmatched.append(self._too_long)  # a client may hide the error
+            raise NetworkBlockedError(self._too_long)
 
     def _is_allowed(self, host: str, port: int | None) -> bool:
         """Return whether calls to *host* and *port* bypass the cassette: they are neither played nor recorded."""

@@ -136,7 +136,7 @@ class Cassettes:
 
     @property
     def problems(self) -> list[str]:
-        """Sentences about unmatched requests, unplayed cassettes, and (with `strict_play`) unplayed interactions."""
+        """Sentences about unmatched requests, too long responses, and cassettes or interactions that were not played."""
         found = [message for player in self._players for message in player.unmatched]
         for player in self._players:
             name = player.file.name

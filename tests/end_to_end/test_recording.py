@@ -9,6 +9,7 @@ import importlib
 import json
 import re
 import sys
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ import yaml
 from support import canaries
 from support.cassettes import created, no_live
 from support.clients import CLIENTS, HEADERS, NO_CERTIFICATES, parsed
+from support.hostile import CHUNKED, ENDLESS, answering_with, drip
 from support.live import live_at, pool_request
 from support.servers import ORDER, Allocating, redirecting, serving
 from support.staging import Staging, staging
@@ -69,6 +71,24 @@ def test_recording_of_each_client_plays_for_every_client(client: str, server: St
         assert replay.findings.ok
         assert replay.problems == []
     assert len(server.posts) == 2
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_recorded_response_without_end_is_cut_off(client: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_veeqo_alloc.recording.player.MAX_BYTES", 1_000_000)
+    stopped = threading.Event()
+    for name, answer in (("endless", ENDLESS["chunks"]), ("slow", drip(CHUNKED + b"10000\r\n", stopped))):
+        with answering_with(answer) as url, recorder(url, tmp_path / name) as (cassettes, live):
+            live.timeouts = (5, 5 if name == "endless" else 0.1)
+            with cassettes.use("mine") as player, pytest.raises(Exception):  # noqa: B017, PT011  # each client raises its own
+                CLIENTS[client](f"{url}/orders/7/allocations", pool_request())
+            assert len(cassettes.problems) == 1
+            assert "did not end its response within" in cassettes.problems[0]
+            assert player.recorded == []
+            assert [entry.is_unknown for entry in read_journal(tmp_path / name / "live" / "journal.jsonl").entries] == [
+                True
+            ]
+    stopped.set()
 
 
 def test_client_gets_the_unredacted_answer_while_recording(server: Staging, tmp_path: Path) -> None:
