@@ -51,7 +51,9 @@ class Contract:
             kind = type(interaction).__name__
             raise TypeError(f"check takes an Interaction, not {kind}; for a client's response, call check_response")
         context = expecting(expected_statuses(expect_status), interaction.response)
-        return self._engine.check(interaction, replace(context, broken_request=broken_request))
+        if broken_request:
+            context = replace(context, broken_request=True)
+        return self._engine.check(interaction, context)
 
     def check_request(self, request: Any) -> Findings:
         """Return the findings in *request*: a `Request`, or a request object from requests, httpx or a test client."""

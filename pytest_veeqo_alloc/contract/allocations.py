@@ -242,16 +242,21 @@ def _allocation_breaches(order: Any, requested: Any) -> list[Breach]:
     warehouse, lines = requested.warehouse_id, quantities(requested.line_items_attributes, _REQUESTED_SELLABLE_ID)
     if math.isnan(warehouse) or not lines or order.allocations is None:
         return []
-    held = [(item.warehouse.id, quantities(item.line_items, SELLABLE_ID)) for item in order.allocations]
-    readable = [(place, units) for place, units in held if not math.isnan(place) and units is not None]
-    if len(readable) < len(held):
+    held, here = [], []
+    for allocation in order.allocations:
+        units = quantities(allocation.line_items, SELLABLE_ID)
+        if units is None or math.isnan(allocation.warehouse.id):
+            return []
+        held.append(units)
+        if allocation.warehouse.id == warehouse:
+            here.append(units)
+    if lines in here:
         return []
-    here = [units for place, units in readable if place == warehouse]
     matching = [units for units in here if not lines.keys().isdisjoint(units)]
     if not matching:
         wanted = f"an allocation of a requested sellable in warehouse {describe_number(warehouse)}"
         return [Breach("allocation-echo", "/allocations", "no such allocation", wanted)]
-    total = _sum(units for _, units in readable)
+    total = _sum(held)
     ordered = quantities(order.line_items, SELLABLE_ID) if order.allocated_completely is True else None
     if any(_may_be_new(units, lines, total, ordered) for units in (*matching, _sum(here))):
         return []

@@ -122,21 +122,21 @@ def _stock_entry(add: Add, pointer: str, entry: Any, sellable: Any) -> None:
 
 
 def _stock(add: Add, pointer: str, sellable: Any, inventory: Any) -> None:
-    columns: list[list[float]] = [[], [], [], []]
-    physical, allocated, incoming, values = columns
+    physical = allocated = incoming = 0
+    values: list[float] = []
     has_sums = sellable.stock_entries is not None  # a sum needs all entries, and infinite stock has no sum
     for index, entry in enumerate(sellable.stock_entries or ()):
         _stock_entry(add, f"{pointer}/stock_entries/{index}", entry, sellable)
         if entry.infinite is True:
             has_sums = False
-        physical.append(entry.physical_stock_level)
-        allocated.append(entry.allocated_stock_level)
-        incoming.append(entry.incoming_stock_level)
+        physical += entry.physical_stock_level
+        allocated += entry.allocated_stock_level
+        incoming += entry.incoming_stock_level
         values.append(entry.sellable_on_hand_value)
     if inventory.infinite is not True:
         _stock_copies(add, pointer, sellable, inventory)
         if has_sums:
-            _stock_sums(add, pointer, sellable, *map(fsum, columns))
+            _stock_sums(add, pointer, sellable, physical, allocated, incoming, fsum(values))
 
 
 def _stock_sums(

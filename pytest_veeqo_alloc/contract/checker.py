@@ -32,7 +32,7 @@ from pytest_veeqo_alloc.contract.http_rules import (
 from pytest_veeqo_alloc.contract.json_reader import TOO_DEEP, Reading, from_parsed, read, read_content
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, EQUATIONS, SEVERITIES, Severity, Side
 from pytest_veeqo_alloc.contract.structure import has_allocation, walk_request, walk_response
-from pytest_veeqo_alloc.core.http import Interaction, Request, Response, decode_content_or_empty, is_client_error
+from pytest_veeqo_alloc.core.http import Interaction, Request, Response, decode_body, is_client_error
 from pytest_veeqo_alloc.core.json_pointer import resolve
 from pytest_veeqo_alloc.core.text import NOTHING, describe_openly
 
@@ -42,6 +42,7 @@ UNREADABLE = frozenset({"body-missing", "not-json", "not-utf8", "too-deep"})
 _MEDIA_TYPE_RULES = ("request-media-type", "response-media-type")
 _CALL_LOCATIONS = ("method", "path", "path:order_id")
 _NO_INTERACTION = Interaction(None)
+_NO_RULES = frozenset[str]()
 _INDEX = re.compile(r"(?<=\0)[0-9]{1,19}(?![^\0])")
 
 
@@ -86,6 +87,8 @@ class CheckContext:
 
 def expecting(statuses: frozenset[int] | None, response: Response | None, *, stored: bool = False) -> CheckContext:
     """Return the context of a check that expects *statuses*. If the test expects a 4xx, do not check the request."""
+    if statuses is None:
+        return CheckContext(stored=stored) if stored else NO_CONTEXT
     failures = frozenset(filter(is_client_error, statuses or ()))
     is_failure = bool(failures) and (failures == statuses or (response is not None and response.status in failures))
     return CheckContext(statuses, skips_request=is_failure, stored=stored)
@@ -127,7 +130,7 @@ class Body:
     @property
     def has_content(self) -> bool:
         """Whether the body is JSON that does not nest too deeply."""
-        return self.readable and TOO_DEEP not in self.breaches
+        return self.parsed is None or (self.parsed.readable and TOO_DEEP not in self.breaches)
 
 
 def check_bytes(side: Side, raw: bytes | None, tables: Tables) -> Body:
@@ -137,7 +140,7 @@ def check_bytes(side: Side, raw: bytes | None, tables: Tables) -> Body:
 
 def check_message(side: Side, message: Request | Response, tables: Tables) -> Body:
     """Check the decompressed body of *message*. *side* is `request` or `response`."""
-    raw = decode_content_or_empty(message.body, message.headers)
+    raw = decode_body(message)
     return _typed_body(side, raw, tables) or check_reading(side, read_content(message), tables)
 
 
@@ -181,10 +184,10 @@ class RawResult:
     context: CheckContext = NO_CONTEXT
     request_body: Body | None = None
     response_body: Body | None = None
-    broken_rules: frozenset[str] = frozenset()  # the rules that the request breaks on purpose
+    broken_rules: frozenset[str] = _NO_RULES  # the rules that the request breaks on purpose
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ParsedRequest:
     """A request with its parsed body. `segment` is the order id in its path, or None for an undocumented path."""
 
@@ -211,13 +214,12 @@ def examine(
         response_body = check_message("response", response, tables)
     is_broken = context.broken_request or context.skips_request
     sent = [] if parsed is None or context.skips_request else _request(parsed, tables, context)
-    if parsed is not None and not is_broken:
-        breaches += (("request", breach, parsed.body) for breach in sent)
-    if response is not None:
-        found = _response(response, response_body, parsed, tables, context)
-        breaches += (("response", breach, response_body) for breach in found)
+    if sent and parsed is not None and not is_broken:
+        breaches += [("request", breach, parsed.body) for breach in sent]
+    if response is not None and (found := _response(response, response_body, parsed, tables, context)):
+        breaches += [("response", breach, response_body) for breach in found]
     request_body = None if is_broken or parsed is None else parsed.body
-    rules = frozenset(breach.rule for breach in sent) if context.broken_request else frozenset[str]()
+    rules = frozenset(breach.rule for breach in sent) if context.broken_request else _NO_RULES
     return RawResult(breaches, interaction, context, request_body, response_body, rules)
 
 
@@ -242,7 +244,7 @@ def _request(parsed: ParsedRequest, tables: Tables, context: CheckContext) -> li
         if not (is_post and has_allocation(parsed.body.value)):
             return [unknown_call(request)]
     target = target_breaches(request, parsed.segment, tables.operation)
-    if any(breach.rule in ("wrong-method", "wrong-path") for breach in target):
+    if target and target[0].rule in ("wrong-method", "wrong-path"):
         return target
     keys = key_breaches(request, tables.operation, headers_filtered=context.stored, known_keys=context.known_keys)
     media_type = _media_type(request, "request-media-type", parsed.body)
@@ -258,8 +260,7 @@ def _response(
         if response.status < 400:
             return status
         keys = () if parsed is None else long_keys(parsed.request, operation, context.known_keys)
-        body_sent = decode_content_or_empty(response.body, response.headers)
-        return [*status, *error_body_breaches(body_sent, keys)]
+        return [*status, *error_body_breaches(decode_body(response), keys)]
     if response.status in (204, 205) and not response.body:
         return status
     order = body.content if body.has_content else None

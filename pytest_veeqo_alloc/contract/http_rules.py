@@ -89,9 +89,10 @@ def order_id_in(segment: str | None) -> int | None:
 
 def is_integer(text: str) -> bool:
     """Return whether *text* consists of digits, after an optional minus sign."""
-    return re.fullmatch(r"-?[0-9]+", text) is not None
+    return _INTEGER.fullmatch(text) is not None
 
 
+_INTEGER = re.compile(r"-?[0-9]+")
 _CREDENTIAL = re.compile(
     r"(?!.*(?:page|next|cursor)).*(?:token|secret|password|passwd|passphrase|signature|(?:api|app|access|auth|client|private)key)"
     r"|key|pwd|auth|authorization|bearer|jwt|credentials?"
@@ -142,11 +143,14 @@ def key_breaches(
 ) -> list[Breach]:
     """Return the breaches about API keys and query parameters. With *headers_filtered*, allow a missing API key."""
     sent = keys_of(request, operation)
-    keys = list(dict.fromkeys([*sent, *known_keys]))
+    keys = list({*sent, *known_keys})
     breaches = []
     if not sent and not headers_filtered:
         breaches.append(Breach("api-key-missing", None, location=f"header:{operation.key_header}"))
-    parts = urlsplit(request.url)
+    url, text = request.url, unquote(request.url)
+    if "?" not in url and url.isprintable() and not [key for key in keys if key in text]:
+        return breaches
+    parts = urlsplit(url)
     leaks: dict[str, bool] = {}
     for name, texts in _query(parts.query):
         leaks[name] = leaks.get(name, False) or is_credential(name) or _show_key(texts, keys)
@@ -171,9 +175,10 @@ def _credential_places(request: Request, operation: Operation, known_keys: Seque
 
 def keys_of(request: Request, operation: Operation) -> list[str]:
     """Return the API keys in the headers of *request*, including bearer tokens."""
-    authorizations = (value.strip() for value in request.header_values("authorization"))
     keys = request.header_values(operation.key_header)
-    keys += [value[7:] for value in authorizations if value[:7].lower() == "bearer "]
+    for value in request.header_values("authorization"):
+        if value.strip()[:7].lower() == "bearer ":
+            keys.append(value.strip()[7:])
     return [key.strip() for key in keys if key.strip()]
 
 
@@ -202,7 +207,7 @@ def _show_key(texts: Iterable[str], keys: Iterable[str]) -> bool:
 def media_type_breach(message: Request | Response, rule: str) -> list[Breach]:
     """Return a list with a breach of *rule* if the content type of *message* is not JSON, otherwise an empty list."""
     value = message.header("content-type")
-    if is_json_type(value or ""):
+    if value == "application/json" or is_json_type(value or ""):
         return []
     return [Breach(rule, None, NOTHING if value is None else "another media type", location="header:content-type")]
 
@@ -255,6 +260,8 @@ def status_breaches(
     status: int, operation: Operation, expected: frozenset[int] | None, broken: bool, is_final: bool
 ) -> list[Breach]:
     """Return the breach about *status*, if any. *expected* defaults to the documented status, or to a 4xx if *broken*."""
+    if status == operation.status and expected is None and not broken:
+        return []
     wanted = "a 4xx status" if broken else str(operation.status)
     if broken and is_success(status):
         rule = "broken-request-accepted"
@@ -262,7 +269,7 @@ def status_breaches(
         rule = ""
     elif expected is not None:
         rule, wanted = ("" if status in expected else "unexpected-status"), " or ".join(map(str, sorted(expected)))
-    elif status == operation.status or (broken and is_client_error(status)):
+    elif broken and is_client_error(status):
         rule = ""
     elif 500 <= status < 600:
         rule = "server-error"

@@ -43,21 +43,27 @@ def reason_phrase(status: int) -> str:
 class HasHeaders:
     """The base class of requests and responses. Header names are case-insensitive (RFC 9110 section 5.1)."""
 
-    __slots__ = ()
     headers: Headers
+
+    @functools.cached_property
+    def _values(self) -> dict[str, list[str]]:
+        """The values of all headers, in their order, by lowercase name."""
+        values: dict[str, list[str]] = {}
+        for name, value in self.headers:
+            values.setdefault(name.lower(), []).append(value)
+        return values
 
     def header_values(self, name: str) -> list[str]:
         """Return the values of all headers named *name*, in the order of the headers."""
-        wanted = name.lower()
-        return [value for key, value in self.headers if key.lower() == wanted]
+        return [*self._values.get(name.lower(), ())]
 
     def header(self, name: str) -> str | None:
         """Return the value of the first header named *name*, or None if there is no such header."""
-        return next(iter(self.header_values(name)), None)
+        values = self._values.get(name.lower())
+        return values[0] if values else None
 
 
 class _Message(HasHeaders):
-    __slots__ = ()
     body: bytes | None
 
     def json(self) -> Any:
@@ -205,6 +211,14 @@ def decode_content_or_empty(body: bytes | None, headers: Headers) -> bytes:
         return decode_content(body, headers) or b""
     except ContentDecodingError:
         return b""
+
+
+def decode_body(message: Request | Response) -> bytes:
+    """Return the body of *message* decompressed, or empty bytes if there is none or it cannot be decompressed."""
+    body = message.body or b""
+    if message.header("content-encoding") is None and not body.startswith(_GZIP):
+        return body
+    return decode_content_or_empty(body, message.headers)
 
 
 def is_text(body: bytes) -> bool:

@@ -13,6 +13,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -179,13 +180,15 @@ def coverage_of_check(
     coverage = coverage_of_findings(findings)
     coverage.interactions = 1
     coverage.stages = {_stages(interaction, raw, operation, context): 1}
-    request = interaction.request if interaction else None
-    keys = (*keys_of(request, operation), *context.known_keys) if request else context.known_keys
+    request, keys = interaction.request if interaction else None, context.known_keys
+    if raw.breaches and request:  # no member is masked in a body that conforms
+        keys = (*keys_of(request, operation), *keys)
     for side, root in field_trees.items():
         _count_body(coverage.bodies[side], side, raw, root, keys)
     status = str(interaction.response.status) if interaction and interaction.response else "none"
     coverage.statuses = {status: 1} if interaction else {}
-    coverage.calls = {f"{status} {len(findings.errors)} {len(findings.warnings)} {test_id}": 1}
+    severities = [finding.severity for finding in findings]
+    coverage.calls = {f"{status} {severities.count('error')} {severities.count('warning')} {test_id}": 1}
     _count_deviations(coverage, findings, deviations)
     return coverage
 
@@ -221,8 +224,10 @@ _HIDING = _OTHER_CALL | {"not-an-order", "too-deep"}
 
 def _count_body(bodies: BodyCounts, side: str, raw: RawResult, node: Node, keys: Iterable[str]) -> None:
     body = raw.request_body if side == "request" else raw.response_body
+    if body is None:
+        return
     broken = {breach.rule for breach_side, breach, _ in raw.breaches if breach_side == side}
-    if body is None or not broken.isdisjoint(_HIDING):
+    if not broken.isdisjoint(_HIDING):
         return
     if body.counts is not None:
         bodies.count_conforming(body.counts)
@@ -238,29 +243,29 @@ def _stages(interaction: Interaction | None, raw: RawResult, operation: Operatio
     is_object = response_body is not None and (bool(response_body.counts) or isinstance(response_body.value, dict))
     messages = {} if interaction is None else {"request": interaction.request, "response": interaction.response}
     unknown = {side for side, message in messages.items() if message is not None and not message.is_body_known}
-    reached: list[tuple[str, bool]] = [
-        ("sequence", context.watched),
-        ("request line", request_body is not None and interaction is not None),
-        ("call", is_call and interaction is not None),
-        ("request body", is_call and "request" not in unknown),
-        ("request JSON", request_body is not None and is_call and request_body.readable),
-        ("response body", response_body is not None and "response" not in unknown),
-        ("response JSON", response_body is not None and response_body.readable),
-        ("order", is_object and ("response", "not-an-order") not in broken),
-        ("echo", is_object and interaction is not None and request_body is not None),
-    ]
+    reached: dict[str, bool] = {
+        "sequence": context.watched,
+        "request line": request_body is not None and interaction is not None,
+        "call": is_call and interaction is not None,
+        "request body": is_call and "request" not in unknown,
+        "request JSON": request_body is not None and is_call and request_body.readable,
+        "response body": response_body is not None and "response" not in unknown,
+        "response JSON": response_body is not None and response_body.readable,
+        "order": is_object and ("response", "not-an-order") not in broken,
+        "echo": is_object and interaction is not None and request_body is not None,
+    }
     if interaction is not None and (response := interaction.response) is not None:
         status, expected = response.status, context.expected is not None
         is_created = status == operation.status
-        reached += [
-            ("expected status", expected and context.is_final),
-            ("broken request", context.broken_request),
-            ("status", context.is_final and not expected and (not context.broken_request or status >= 300)),
-            ("created", is_created),
-            ("located", is_created and response.header(operation.location_header) is not None),
-            ("refusal", status >= 400),
-        ]
-    return ", ".join(stage for stage, is_reached in reached if is_reached)
+        reached |= {
+            "expected status": expected and context.is_final,
+            "broken request": context.broken_request,
+            "status": context.is_final and not expected and (not context.broken_request or status >= 300),
+            "created": is_created,
+            "located": is_created and response.header(operation.location_header) is not None,
+            "refusal": status >= 400,
+        }
+    return ", ".join(compress(reached, reached.values()))
 
 
 class CheckEvent(NamedTuple):

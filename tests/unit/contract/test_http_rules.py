@@ -170,6 +170,7 @@ def test_query_parameter_that_only_resembles_a_credential_is_not(name: str) -> N
         ("https://a-long-key-of-a-test@api.example.com/orders/1/allocations", "path"),
         ("https://h/a-long-key-of-a-test/orders/1/allocations", "path"),
         ("https://h/%61-long-key-of-a-test/orders/1/allocations", "path"),
+        ("https://h/a-long-key\n-of-a-test/orders/1/allocations", "path"),  # urlsplit ignores the line break
         (BASE + "#a-long-key-of-a-test", "path"),
     ],
 )
