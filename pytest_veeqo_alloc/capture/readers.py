@@ -319,7 +319,7 @@ def values_by_header(headers: Headers) -> dict[str, list[str]]:
     """Map each name in *headers* to the list of its values. Cassettes store headers in this form."""
     groups: dict[str, list[str]] = {}
     for name, value in headers:
-        groups.setdefault(name, []).append(value)
+        groups.setdefault(name, []).append(str(value))  # YAML cannot represent a Secret
     return groups
 
 

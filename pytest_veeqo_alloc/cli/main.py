@@ -18,6 +18,7 @@ from pytest_veeqo_alloc.capture.readers import KINDS
 from pytest_veeqo_alloc.capture.writers import write_atomically
 from pytest_veeqo_alloc.cli.files import FileCheckOptions, check_paths, redact_files
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, PROFILES, parse_overrides
+from pytest_veeqo_alloc.core.http import Secret
 from pytest_veeqo_alloc.core.text import json_text, pluralise, printable
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.journal import default_name
@@ -274,7 +275,7 @@ def _cleanup(args: argparse.Namespace) -> int:
     from pytest_veeqo_alloc.live.cleanup import clean_up_file  # loads requests, which few commands need
     from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WriteOptions
 
-    key, hosts = os.environ.get(KEY_VARIABLE, ""), tuple(args.allow_host)
+    key, hosts = Secret(os.environ.get(KEY_VARIABLE, "")), tuple(args.allow_host)
     options = WriteOptions(args.base_url, hosts, key, rate=args.rate, trust_env=args.trust_env)
     try:
         results = clean_up_file(Path(args.journal), options)

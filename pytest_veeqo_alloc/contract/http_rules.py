@@ -10,7 +10,7 @@ from urllib.parse import unquote, unquote_plus, urlsplit
 
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.json_reader import read_content
-from pytest_veeqo_alloc.core.http import Interaction, Request, Response, is_client_error, is_success
+from pytest_veeqo_alloc.core.http import Interaction, Request, Response, Secret, is_client_error, is_success
 from pytest_veeqo_alloc.core.json_pointer import mask_path
 from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number, is_uri_reference, printable, safe_method
 
@@ -175,11 +175,11 @@ def _credential_places(request: Request, operation: Operation, known_keys: Seque
 
 def keys_of(request: Request, operation: Operation) -> list[str]:
     """Return the API keys in the headers of *request*, including bearer tokens."""
-    keys = request.header_values(operation.key_header)
+    keys: list[str] = [Secret(value.strip()) for value in request.header_values(operation.key_header)]
     for value in request.header_values("authorization"):
         if value.strip()[:7].lower() == "bearer ":
-            keys.append(value.strip()[7:])
-    return [key.strip() for key in keys if key.strip()]
+            keys.append(Secret(value.strip()[7:].strip()))
+    return [key for key in keys if key]
 
 
 def long_keys(request: Request, operation: Operation, known_keys: Iterable[str] = ()) -> tuple[str, ...]:

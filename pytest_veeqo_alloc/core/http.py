@@ -20,7 +20,7 @@ EXCHANGE_HEADER = "X-Veeqo-Alloc-Exchange"
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105  # a grammar rule, not a secret
 """A regular expression for a token (RFC 9110 section 5.6.2), such as a method or a header name."""
 
-
+_CREDENTIALS = frozenset({"x-api-key", "authorization", "proxy-authorization", "cookie"})
 _CODING = re.compile(rf"[ \t]*({TOKEN})[ \t]*(?:;[ \t]*q=([01](?:\.[0-9]{{0,3}})?))?[ \t]*")
 
 
@@ -38,6 +38,15 @@ def is_client_error(status: int) -> bool:
 def reason_phrase(status: int) -> str:
     """Return the reason phrase for *status* (RFC 9110), or an empty string for an unassigned status."""
     return http.HTTPStatus(status).phrase if status in set(http.HTTPStatus) else ""
+
+
+class Secret(str):
+    """A string whose repr hides it, so that no traceback with locals shows it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'(hidden)'"
 
 
 class HasHeaders:
@@ -80,7 +89,8 @@ class _Message(HasHeaders):
 class Request(_Message):
     """An HTTP request. `url` is absolute or relative. `body` is None if the request has no body.
 
-    `is_body_known` is False if the request was read from a file that does not contain its body.
+    `is_body_known` is False if the request was read from a file that does not contain its body. The repr of a header value
+    that could be a credential hides it.
     """
 
     method: str
@@ -91,6 +101,9 @@ class Request(_Message):
 
     def __post_init__(self) -> None:
         _validate(self, method=str, url=str)
+        if not _CREDENTIALS.isdisjoint(map(str.lower, dict(self.headers))):
+            pairs = [(name, Secret(value) if name.lower() in _CREDENTIALS else value) for name, value in self.headers]
+            object.__setattr__(self, "headers", tuple(pairs))
 
     def __repr__(self) -> str:
         return f"<Request: {_sizes(self)}>"

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from pytest_veeqo_alloc.contract.allocations import RequestScope
 from pytest_veeqo_alloc.contract.http_rules import Operation, is_json_type
-from pytest_veeqo_alloc.core.http import Interaction, Request
+from pytest_veeqo_alloc.core.http import Interaction, Request, Secret
 from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.live import NotPermittedError, PoolError, RefusedError
 
@@ -171,14 +171,20 @@ def _check_key(request: Request, api_key: str, operation: Operation) -> None:
     if not api_key:
         return
     sent = [*request.header_values(operation.key_header), *request.header_values("authorization")]
-    keys = [value.rpartition(" ")[2] for value in sent]
-    query = parse_qsl(urlsplit(request.url).query, keep_blank_values=True)
-    others = [value for name, value in query if re.sub("[^a-z]", "", name.lower()).endswith("apikey")]
-    expected = api_key.encode()
-    if not keys or not all(hmac.compare_digest(key.encode("utf-8", "replace"), expected) for key in (*keys, *others)):
+    keys = [Secret(value.rpartition(" ")[2]) for value in sent]
+    if not keys or not all(_are_equal(key, api_key) for key in (*keys, *_keys_in_query(request.url))):
         raise RefusedError(
             f"the request must carry the API key in {KEY_VARIABLE}: any other key may belong to another account"
         )
+
+
+def _are_equal(key: str, expected: str) -> bool:
+    return hmac.compare_digest(key.encode("utf-8", "replace"), expected.encode())
+
+
+def _keys_in_query(url: str) -> list[Secret]:
+    query = parse_qsl(urlsplit(url).query, keep_blank_values=True)
+    return [Secret(value) for name, value in query if re.sub("[^a-z]", "", name.lower()).endswith("apikey")]
 
 
 def _check_form(request: Request) -> None:
@@ -233,7 +239,7 @@ def grant_permission(options: WriteOptions, *, needs_key: bool = True, only_clea
     if problems:
         raise NotPermittedError("\n".join(problems))
     base_url, rate = options.base_url.rstrip("/"), MAX_RATE if options.rate is None else options.rate
-    return WritePermission(base_url, options.api_key, options.max_writes, pool, rate, options.trust_env)
+    return WritePermission(base_url, Secret(options.api_key), options.max_writes, pool, rate, options.trust_env)
 
 
 def _target_problems(options: WriteOptions) -> Iterator[str]:

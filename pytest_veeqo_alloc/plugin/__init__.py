@@ -19,7 +19,7 @@ from pytest_veeqo_alloc.plugin.fixtures_conformance import (
     replacement_for,
     uncovered_reason,
 )
-from pytest_veeqo_alloc.plugin.observers import CHECKED_PROPERTY, WARNING_PROPERTY, recorded, trim_traceback
+from pytest_veeqo_alloc.plugin.observers import CHECKED_PROPERTY, WARNING_PROPERTY, recorded, trim_tracebacks
 from pytest_veeqo_alloc.plugin.options import (
     OPTIONS,
     REPORT_PLUGIN,
@@ -163,9 +163,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Record whether the test passed. At teardown, add a description of the test's cassettes to the report."""
-    if call.excinfo is not None and getattr(call.excinfo.value, "trims_traceback", False):
-        trim_traceback(call.excinfo.value)
+    """Cut tracebacks that could show a key. Record whether the test passed, and at teardown the cassettes it used."""
+    if call.excinfo is not None:
+        trim_tracebacks(call.excinfo.value)
     report = yield
     if report.when == "call":
         item.stash[TEST_PASSED] = report.passed
@@ -173,6 +173,12 @@ def pytest_runtest_makereport(
         # pytest-xdist carries an attribute of plain data to the controller.
         report.veeqo_alloc_used = item.stash[CASSETTES_USED]  # type: ignore[attr-defined]  # reports take attributes of plugins
     return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    """Cut the traceback of Ctrl-C, which could show a key."""
+    trim_tracebacks(excinfo.value)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

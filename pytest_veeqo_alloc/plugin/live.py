@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
+from pytest_veeqo_alloc.core.http import Secret
 from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.live import LiveError
 from pytest_veeqo_alloc.live.cleanup import CleanupResult, clean_up
 from pytest_veeqo_alloc.live.client import LiveClient
 from pytest_veeqo_alloc.live.journal import JournalWriter, default_name, open_journal, read_journal
 from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WriteOptions, grant_permission
+from pytest_veeqo_alloc.plugin.observers import trim_tracebacks
 from pytest_veeqo_alloc.plugin.options import base_directory, setting
 
 LIVE_PLUGIN = "veeqo_alloc_live"
@@ -76,6 +78,9 @@ class LivePlugin:
             self._lines = list(self._summary())
         except LiveError as error:
             self._lines = [str(error)]
+        except BaseException as error:  # such as Ctrl-C
+            trim_tracebacks(error)
+            raise
 
     def _summary(self) -> Iterator[str]:
         live = self.live()
@@ -114,7 +119,7 @@ def write_options_of(config: pytest.Config) -> WriteOptions:
     return WriteOptions(
         base_url=setting(config, "base-url"),
         allow_hosts=tuple(setting(config, "allow-host")),
-        api_key=os.environ.get(KEY_VARIABLE, ""),
+        api_key=Secret(os.environ.get(KEY_VARIABLE, "")),
         max_writes=int(setting(config, "max-writes") or 0),
         orders=setting(config, "orders") or ("any" if is_arranged(config) else ""),
         rate=float(rate) if (rate := setting(config, "rate")) else None,

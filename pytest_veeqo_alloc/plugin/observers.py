@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sysconfig
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import pytest
 
@@ -20,6 +22,8 @@ WARNING_PROPERTY = "veeqo_alloc_warning"
 """The name of the user property for one warning. A test may have several of these properties."""
 COMMAND_PROPERTY = "veeqo_alloc_command"
 """The name of the user property for the shell command that repeats the failing request of a conformance test."""
+
+_LIBRARIES = ("<", *(f"{sysconfig.get_path(kind)}{os.sep}" for kind in ("stdlib", "purelib", "platlib")))
 
 MAX_WARNINGS = 20
 """The maximum number of warnings that are recorded for one test."""
@@ -97,14 +101,68 @@ def recorded(report: Any, name: str) -> list[Any]:
     return [value for key, value in report.user_properties if key == name]
 
 
-def trim_traceback(error: BaseException) -> None:
-    """Remove the library frames at the end of the traceback of *error*. Such frames could show the API key."""
-    libraries = [sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")]
-    hidden = (*map(str, libraries), str(Path(__file__).parents[1]))
-    last, entry = None, error.__traceback__
+def trim_tracebacks(error: BaseException) -> None:
+    """Cut the tracebacks of *error*, and of its causes, contexts and group members, if our code is involved in any.
+
+    Each ends at the last line of the user before our first frame: our frames, and those of libraries that we call, could
+    show an API key.
+    """
+    links = _links(error)
+    traces = [list(_entries(link)) for link in links]
+    if not any(getattr(link, "trims_traceback", False) for link in links) and not any(
+        _owner(entry) == "own" for entries in traces for entry in entries
+    ):
+        return
+    for link, entries in zip(links, traces, strict=True):
+        _cut(link, entries, is_shown=link is error)
+
+
+def _links(error: BaseException) -> list[BaseException]:
+    """Return *error*, its causes and contexts, the members of groups, and the same of each."""
+    found: list[BaseException] = []
+    left: list[object] = [error]
+    while left:
+        link = left.pop()
+        if isinstance(link, BaseException) and not any(link is known for known in found):
+            found.append(link)
+            left += [link.__cause__, link.__context__, *getattr(link, "exceptions", ())]
+    return found
+
+
+def _entries(error: BaseException) -> Iterator[TracebackType]:
+    entry = error.__traceback__
     while entry is not None:
-        if not entry.tb_frame.f_code.co_filename.startswith(hidden):
-            last = entry
+        yield entry
         entry = entry.tb_next
-    if last is not None:
+
+
+def _cut(error: BaseException, entries: list[TracebackType], *, is_shown: bool) -> None:
+    """Cut the traceback of *error*. If it has no line of the user, keep our first frame if *is_shown*, otherwise none."""
+    last_of_user = first_of_ours = None
+    for entry in entries:
+        owner = _owner(entry)
+        if owner == "own" and last_of_user is not None:
+            break
+        if owner == "user":
+            last_of_user = entry
+        elif owner == "own" and first_of_ours is None:
+            first_of_ours = entry
+    last = last_of_user or (first_of_ours if is_shown else None)
+    if last is None:
+        error.__traceback__ = error.__traceback__ if is_shown else None
+    elif last.tb_next is not None:
         last.tb_next = None
+        if not getattr(error, "trims_traceback", False):
+            place = f"{Path(entries[-1].tb_frame.f_code.co_filename).name}, line {entries[-1].tb_lineno}"
+            error.add_note(f"veeqo-alloc: frames that could show an API key are not shown; raised at {place}")
+
+
+def _owner(entry: TracebackType) -> Literal["user", "own", "library"]:
+    """Return whose code *entry* is in. Our hooks run around the code of the user, so they count as a library."""
+    code = entry.tb_frame.f_code
+    name, package = code.co_filename, str(Path(__file__).parents[1])
+    if name.startswith(package + os.sep):
+        if Path(name).name.startswith("test_"):
+            return "user"  # a test of the packaged suite
+        return "library" if code.co_name.startswith("pytest_") else "own"
+    return "library" if name.startswith(_LIBRARIES) else "user"

@@ -35,9 +35,11 @@ from pytest_veeqo_alloc.core.http import (
     EXCHANGE_HEADER,
     MAX_BYTES,
     ContentDecodingError,
+    Headers,
     Interaction,
     Request,
     Response,
+    Secret,
     decode_content,
     reason_phrase,
 )
@@ -139,7 +141,8 @@ def to_vcr(interaction: Interaction, exchange_id: str) -> tuple[VcrRequest, dict
 
 def request_of(request: Any) -> Request:
     """Convert vcrpy's *request* to a Request. A body that can be read only once is left unknown."""
-    headers = tuple((str(name), as_text(value)) for name, value in request.headers.items())
+    values = map(Secret, map(as_text, request.headers.values()))
+    headers: Headers = tuple(zip(map(str, request.headers), values, strict=True))
     body = read_body(request)
     # With `json=`, aiohttp sets the content type only after vcrpy has seen the request. A dictionary with nested values
     # must be JSON; any other dictionary could be a form.

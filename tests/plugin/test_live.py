@@ -332,6 +332,65 @@ def test_key_in_the_base_url_is_not_shown(suite: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["veeqo-alloc: profile documented, target https://staging.example.com:8443"])
 
 
+HIDDEN = """
+class ShopError(Exception):
+    pass
+
+def raising(error):
+    def method(*args, **kwargs):
+        raise error
+    return method
+
+@pytest.fixture(params=["plain", "with a context"])
+def late(request, monkeypatch):
+    error = ArithmeticError("late")  # as of pytest-timeout: not of the network
+    is_handling = request.param == "with a context"
+    monkeypatch.setattr("http.client.HTTPConnection.getresponse", raising(OSError() if is_handling else error))
+    monkeypatch.setattr("urllib3.util.retry.Retry.increment", raising(error))
+
+@pytest.fixture
+def written(veeqo_alloc_target, late):
+    veeqo_alloc_target.post(7, BODY)
+
+def test_late(veeqo_alloc_target, late):
+    veeqo_alloc_target.post(7, BODY)
+
+def test_late_in_setup(written):
+    pass
+
+@pytest.mark.parametrize("how", ["cause", "context", "group", "raises"])
+@pytest.mark.parametrize("order_id", [7, 99])
+def test_wrapped(veeqo_alloc_target, late, how, order_id):
+    try:
+        veeqo_alloc_target.post(order_id, BODY)
+    except Exception as error:
+        if how == "cause":
+            raise ShopError("wrapped") from error
+        if how == "group":
+            raise ExceptionGroup("several", [ValueError("one"), ExceptionGroup("inner", [error])])
+        raise ShopError("wrapped")
+"""
+
+
+def test_no_traceback_shows_the_key(suite: pytest.Pytester, server: Staging) -> None:
+    given = options(server, "--veeqo-alloc-max-writes=40", "--veeqo-alloc-rate=5")
+    for more in (["--tb=long", "-l", "--junitxml=out.xml"], ["--full-trace", "-l", "-k", "test_late and plain"]):
+        result = run(suite, HIDDEN, *given, *more)
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        result.stdout.fnmatch_lines([
+            ">*veeqo_alloc_target.post(7, BODY)",
+            "E *ArithmeticError: late",
+            "E *veeqo-alloc: frames that could show an API key are not shown; raised at test_it.py, line *",
+        ])  # fmt: skip
+
+
+def test_ctrl_c_shows_no_key(suite: pytest.Pytester, server: Staging) -> None:
+    given = options(server, "--veeqo-alloc-max-writes=4", "--full-trace", "-l", "-k", "test_late and plain")
+    result = run(suite, HIDDEN.replace("ArithmeticError", "KeyboardInterrupt"), *given)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*KeyboardInterrupt: late*"])
+
+
 SHARD = """
 def test_it(veeqo_alloc_target, veeqo_alloc_orders, veeqo_alloc_contract):
     (order,) = veeqo_alloc_orders
