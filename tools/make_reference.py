@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_veeqo_alloc import plugin
-from pytest_veeqo_alloc.cli.main import parser
+from pytest_veeqo_alloc.cli.main import explanation, parser
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, PROFILES, Rule
 from pytest_veeqo_alloc.plugin.options import OPTIONS, key_of
 from pytest_veeqo_alloc.server.responses import FAULTS
@@ -44,7 +44,7 @@ def rules() -> str:
     for rule in CATALOGUE.values():
         severities = " / ".join(rule.severities[profile] for profile in PROFILES)
         cells = (
-            f"`{rule.id}`",
+            f"[`{rule.id}`](#{rule.id})",
             ", ".join(rule.sides),
             rule.basis,
             severities,
@@ -54,6 +54,12 @@ def rules() -> str:
             rule.source,
         )
         lines.append(f"| {' | '.join(map(_cell, cells))} |")
+    lines += [
+        "",
+        "What `veeqo-alloc rules ID` prints for each rule. An example changes the documented request and response.",
+    ]
+    for rule in CATALOGUE.values():
+        lines += ["", f"## {rule.id}", "", "```text", *explanation(rule.id), "```"]
     return "\n".join(lines) + "\n"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import io
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from pytest_veeqo_alloc.capture.writers import write_atomically
 from pytest_veeqo_alloc.cli.files import FileCheckOptions, check_paths, redact_files
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, PROFILES, parse_overrides
 from pytest_veeqo_alloc.core.http import Secret
-from pytest_veeqo_alloc.core.text import json_text, pluralise, printable
+from pytest_veeqo_alloc.core.text import json_text, pluralise, printable, unknown_name
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.journal import default_name
 from pytest_veeqo_alloc.reporting import formatters
@@ -159,7 +160,10 @@ def _add_printers(commands: Any) -> None:
     text = "leave out the error responses, which are not on the documentation page"
     openapi.add_argument("--strict-page", action="store_true", help=text)
     openapi.set_defaults(command=lambda args: _print_json(openapi_document(args.profile, strict_page=args.strict_page)))
-    rules = commands.add_parser("rules", help="print every rule")
+    rules = commands.add_parser("rules", help="print every rule, or explain one")
+    rules.add_argument(
+        "rule", metavar="ID", nargs="?", help="explain this rule: examples, remedies, how to turn it off"
+    )
     rules.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     rules.set_defaults(command=_rules)
     example = commands.add_parser("example", help="print an example body")
@@ -174,18 +178,48 @@ def _print_json(value: object) -> int:
 
 
 def _rules(args: argparse.Namespace) -> int:
+    lines = [] if args.rule is None else explanation(args.rule)
     if args.format == "json":
         return _print_json([
             {"id": r.id, "sides": r.sides, "basis": r.basis, "severities": r.severities, "stored": r.stored,
              "summary": r.summary, "wanted": r.wanted, "remedies": r.remedies, "source": r.source}
-            for r in CATALOGUE.values()
+            for r in CATALOGUE.values() if args.rule in (None, r.id)
         ])  # fmt: skip
+    if lines:
+        print("\n".join(lines))
+        return CLEAN
     print(f"{'rule':<25} {'side':<8} {'basis':<10} {' / '.join(PROFILES)}: problem")
     for rule in CATALOGUE.values():
         side = rule.sides[0] if len(rule.sides) == 1 else "both"
         severities = " / ".join(rule.severities[profile] for profile in PROFILES)
         print(f"{rule.id:<25} {side:<8} {rule.basis:<10} {severities}: {rule.summary}")
     return CLEAN
+
+
+_READERS = {"request": "client", "response": "server", "client": "client", "file": "person who keeps the file"}
+
+
+def explanation(rule_id: str) -> list[str]:
+    """Return lines that explain a rule, with an example that breaks it. Raise ValueError for an unknown rule."""
+    if rule_id not in CATALOGUE:
+        raise ValueError(unknown_name("rule", rule_id, CATALOGUE))
+    rule = CATALOGUE[rule_id]
+    examples = json.loads(read_shipped_text("schemas/examples/rules.json"))[rule_id]
+    remedies = [
+        (f"for the {_READERS[side]}", text.replace("{type}", "value of the documented type"))
+        for side, text in rule.remedies.items()
+    ]
+    rows = [
+        ("source", f"{rule.source} ({rule.basis})"),
+        *((f"profile {profile}", rule.severities[profile]) for profile in PROFILES),
+        ("wanted", rule.wanted),
+        *(("breaks it", line) for line in examples["breaks"]),
+        *(("is fine", line) for line in examples["close"]),
+        *remedies,
+        ("turn it off", f'--veeqo-alloc-rule {rule_id}=off, or Contract(rules={{"{rule_id}": "off"}})'),
+        ("accept a place", "--veeqo-alloc-deviations FILE, which names the rule, the place and a reason"),
+    ]
+    return [f"{rule_id}: {rule.summary}", "", *(f"  {name:<22} {text}" for name, text in rows)]
 
 
 def _example(args: argparse.Namespace) -> int:

@@ -32,6 +32,7 @@ DATA = {
     "schemas/deviations/observed.toml",
     "schemas/examples/request.json",
     "schemas/examples/response.json",
+    "schemas/examples/rules.json",
     "schemas/operation.json",
     "schemas/report.json",
     "schemas/request.json",

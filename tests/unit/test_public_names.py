@@ -117,7 +117,7 @@ COMMANDS = {
     "check": "PATH --as --profile --rule --deviations --expect-status --lint --max-age --verbose --format",
     "schema": "side --profile",
     "openapi": "--profile --strict-page",
-    "rules": "--format",
+    "rules": "ID --format",
     "example": "side --seed",
     "page": "FILE --write",
     "redact": "PATH --in-place",
