@@ -92,6 +92,8 @@ def _check(run: CheckRun, engine: Engine, path: str, loaded: LoadedFile, options
             context = expecting(expected, interaction.response, stored=True)
             context = replace(context, is_final=index not in intermediate)
             results.insert(0, engine.evaluate(interaction, context))
+            if engine.is_counting:
+                engine.publish("cassette", interaction, results[0], context)
         messages = [message for message in (interaction.request, interaction.response) if message is not None]
         if missing := sum(not message.is_body_known for message in messages):
             run.missing_bodies[path] = run.missing_bodies.get(path, 0) + missing

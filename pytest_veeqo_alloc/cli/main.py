@@ -8,6 +8,7 @@ import io
 import json
 import os
 import sys
+import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -21,10 +22,14 @@ from pytest_veeqo_alloc.cli.files import FileCheckOptions, check_paths, redact_f
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, PROFILES, parse_overrides
 from pytest_veeqo_alloc.core.http import Secret
 from pytest_veeqo_alloc.core.text import json_text, pluralise, printable, unknown_name
+from pytest_veeqo_alloc.coverage.collector import CoverageCounter
+from pytest_veeqo_alloc.coverage.report_model import Document, merge_reports
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.journal import default_name
 from pytest_veeqo_alloc.reporting import formatters
+from pytest_veeqo_alloc.reporting.baseline import BaselineOptions, expiry_date, write_baseline
 from pytest_veeqo_alloc.reporting.formatters import print_error
+from pytest_veeqo_alloc.reporting.report_file import build_run, load, save, validate_report_path
 from pytest_veeqo_alloc.spec.loader import field_trees, load_schema, openapi_document, read_shipped_text
 
 if TYPE_CHECKING:
@@ -125,14 +130,37 @@ def _add_check(commands: Any) -> None:
     check.add_argument("--max-age", type=_days, metavar="DAYS", help="with --lint: the maximum age of a recording")
     check.add_argument("-v", "--verbose", action="store_true", help="also list what was skipped, with the reason")
     check.add_argument("--format", choices=tuple(_FORMATS), default="text", help="default: text")
+    check.add_argument(
+        "--write-deviations", metavar="FILE", help="accept all findings in this TOML file, which is updated"
+    )
+    _add_baseline_options(check)
     check.set_defaults(command=_check)
+
+
+def _add_baseline_options(command: argparse.ArgumentParser) -> None:
+    text = "the last day on which the added entries apply, such as 2027-06-30 (default: no limit)"
+    command.add_argument("--expires", metavar="DATE", help=text)
+    command.add_argument(
+        "--prune", action="store_true", help="remove entries that no longer match (default: mark them)"
+    )
+    command.add_argument("--partial", action="store_true", help="write the file even if the run is incomplete")
+
+
+def _baseline_options(args: argparse.Namespace, of: str = "") -> BaselineOptions:
+    expires = expiry_date(args.expires) if args.expires else None
+    return BaselineOptions(expires, prune=args.prune, partial=args.partial, of=of)
 
 
 def _check(args: argparse.Namespace) -> int:
     if args.max_age is not None and not args.lint:
         raise ValueError("--max-age requires --lint: give both")
+    if (args.expires or args.prune or args.partial) and not args.write_deviations:
+        raise ValueError("--expires, --prune and --partial require --write-deviations FILE")
+    baseline = _baseline_options(args, "bodies and interactions in files")
     options = FileCheckOptions(args.kind, args.expect_status, lint=args.lint, max_age=args.max_age)
-    run = check_paths(args.paths, _engine(args), options)
+    counter, started = CoverageCounter(), datetime.datetime.now(datetime.UTC)
+    engine = _engine(args).with_listener(counter if args.write_deviations else None)
+    run = check_paths(args.paths, engine, options)
     for line in _FORMATS[args.format](run):
         print(line)
     for sentence in run.skipped if args.verbose else ():
@@ -145,9 +173,26 @@ def _check(args: argparse.Namespace) -> int:
         print_error(f"{file}: skipped: not a body, interaction, cassette or HAR file; if it is one, give --as KIND")
     if not run.checked and not run.unreadable:
         print_error("nothing was checked: no body and no interaction of the documented operation was found")
-    if run.unreadable or not run.checked:
+    is_written = True
+    if args.write_deviations and run.checked:
+        incomplete = f"{pluralise(len(run.unreadable), 'file')} could not be read" if run.unreadable else ""
+        made = ("veeqo-alloc check", started, uuid.uuid4().hex)
+        report = build_run(engine, counter.by_origin, *made, incomplete=incomplete).report
+        is_written = _write_deviations(report, args.write_deviations, baseline)
+    if run.unreadable or not run.checked or not is_written:
         return COULD_NOT_RUN
     return ERRORS_FOUND if run.errors else CLEAN
+
+
+def _write_deviations(report: Document, path: str, options: BaselineOptions) -> bool:
+    """Write the deviations file *path*, and print what has changed. Return true if the file was written."""
+    try:
+        lines, is_written = write_baseline(report, Path(path), options), True
+    except ValueError as error:
+        lines, is_written = [str(error)], False
+    for line in lines:
+        print_error(line)
+    return is_written
 
 
 def _add_printers(commands: Any) -> None:
@@ -358,9 +403,7 @@ def _add_serve(commands: Any) -> None:
 
 def _serve(args: argparse.Namespace) -> int:
     from pytest_veeqo_alloc.cli.serve import Output, serve, write_reports
-    from pytest_veeqo_alloc.coverage.collector import CoverageCounter
     from pytest_veeqo_alloc.live import LiveError
-    from pytest_veeqo_alloc.reporting.report_file import validate_report_path
 
     for path in args.report:
         validate_report_path(path)
@@ -413,6 +456,12 @@ def _add_report(commands: Any) -> None:
     merge.add_argument("reports", nargs="+", metavar="REPORT", help="a .json file of --veeqo-alloc-report")
     merge.add_argument("-o", "--output", metavar="FILE", help="the .json or .html file to write (default: print JSON)")
     merge.set_defaults(command=_merge)
+    deviations = actions.add_parser("deviations", help="accept all findings of reports in a deviations file")
+    deviations.add_argument("reports", nargs="+", metavar="REPORT", help="a .json file of --veeqo-alloc-report")
+    text = "the TOML file to write; if it exists, it is updated"
+    deviations.add_argument("-o", "--output", required=True, metavar="FILE", help=text)
+    _add_baseline_options(deviations)
+    deviations.set_defaults(command=_report_deviations)
     diff = actions.add_parser(
         "diff",
         help="compare the drift (differences from the documentation) of two reports",
@@ -426,9 +475,6 @@ def _add_report(commands: Any) -> None:
 
 
 def _merge(args: argparse.Namespace) -> int:
-    from pytest_veeqo_alloc.coverage.report_model import merge_reports
-    from pytest_veeqo_alloc.reporting.report_file import load, save, validate_report_path
-
     if args.output:
         validate_report_path(args.output)
     report = merge_reports(load(path) for path in args.reports)
@@ -439,9 +485,13 @@ def _merge(args: argparse.Namespace) -> int:
     return CLEAN
 
 
+def _report_deviations(args: argparse.Namespace) -> int:
+    report, options = merge_reports(load(path) for path in args.reports), _baseline_options(args)
+    return CLEAN if _write_deviations(report, args.output, options) else COULD_NOT_RUN
+
+
 def _diff(args: argparse.Namespace) -> int:
     from pytest_veeqo_alloc.coverage.report_model import compare_reports
-    from pytest_veeqo_alloc.reporting.report_file import load
 
     old, new = load(args.old), load(args.new)
     for path, report in ((args.old, old), (args.new, new)):

@@ -289,11 +289,11 @@ class ClientUnderTest:
         __tracebackhide__ = True
         self._conclude([call.findings.where(lambda finding: finding.rule == rule) for call in calls])
 
-    def assert_behaviour(self, rule: str, texts: Iterable[str]) -> None:
-        """Fail the test if there are *texts*. Each text describes how the client breaks *rule*."""
+    def assert_behaviour(self, rule: str, tried: Iterable[tuple[str, str]]) -> None:
+        """Fail the test if the client breaks *rule*. *tried* has pairs of a case and how the client breaks *rule*, or ""."""
         __tracebackhide__ = True
-        breaches = [Breach(rule, None, text, location="call") for text in texts]
-        self._conclude([self.engine.check_behaviour(rule, breaches)])
+        breaches = ((case, Breach(rule, None, text, location="call") if text else None) for case, text in tried)
+        self._conclude([self.engine.check_behaviour(rule, breach, case) for case, breach in breaches])
 
     def _conclude(self, found: list[Findings]) -> None:
         __tracebackhide__ = True

@@ -265,7 +265,7 @@ class ServerUnderTest:
 
     def _check(self, interaction: Interaction, *, broken: bool) -> Findings:
         """Return the findings of all rules about *interaction*. Check and count *interaction* only the first time."""
-        key, context = (id(interaction), broken), CheckContext(broken_request=broken)
+        key, context = (id(interaction), broken), CheckContext(broken_request=broken, case=interaction.source)
         if key not in self._checked:
             findings = self.engine.evaluate(interaction, context)
             if self.engine.is_counting:
@@ -277,7 +277,7 @@ class ServerUnderTest:
         """Fail the test if *tried* has a breach. It has pairs of an interaction and its breach of *rule*, or None."""
         __tracebackhide__ = True
         self._conclude(
-            (interaction, self.engine.check_behaviour(rule, filter(None, [breach]), interaction))
+            (interaction, self.engine.check_behaviour(rule, breach, interaction.source, interaction))
             for interaction, breach in tried
         )
 
@@ -298,6 +298,11 @@ class ServerUnderTest:
         if failed:
             text = f"the server: {self.engine.violation(merged)}\n\n{exchange_text(failed[0], len(failed) - 1)}"
             pytest.fail(text, pytrace=False)
+
+
+def named(case: str, send: Callable[[], Interaction]) -> Callable[[], Interaction]:
+    """Return a function that calls *send*, and returns the interaction with *case* as its source."""
+    return lambda: replace(send(), source=case)
 
 
 def covered(send: Callable[[], Interaction]) -> Interaction:

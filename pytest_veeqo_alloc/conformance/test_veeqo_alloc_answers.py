@@ -9,6 +9,7 @@ from pytest_veeqo_alloc.conformance.server_under_test import (
     allocation_body,
     covered,
     follows,
+    named,
     response_of,
     status_breach,
 )
@@ -46,7 +47,7 @@ def test_every_json_media_type_is_accepted(rule: str, _veeqo_alloc_server_under_
         order = server.take()
         return server.post(order.id, allocation_body(order), headers=(("Content-Type", content_type),))
 
-    tried = server.send_once(rule, [partial(send, content_type) for content_type in JSON_TYPES])
+    tried = server.send_once(rule, [named(content_type, partial(send, content_type)) for content_type in JSON_TYPES])
     server.assert_behaviour(rule, ((interaction, _refused(rule, interaction)) for interaction in tried))
 
 

@@ -43,8 +43,14 @@ def test_client_sends_the_given_allocation(rule: str, _veeqo_alloc_client_under_
     """Check that the client sends the given order id, warehouse, sellables and quantities."""
     client = _veeqo_alloc_client_under_test
     # A request with findings is the subject of the tests above, and may have been rejected.
-    calls = [call for call in client.payload_calls() if call.made or (call.sent and not len(call.findings))]
-    client.assert_behaviour(rule, (text for call in calls for text in call.differences()))
+    calls = {
+        f"allocation {number}": call
+        for number, call in enumerate(client.payload_calls(), 1)
+        if call.made or (call.sent and not len(call.findings))
+    }
+    client.assert_behaviour(
+        rule, ((case, text) for case, call in calls.items() for text in [*call.differences()] or [""])
+    )
 
 
 def _fault(name: FaultName, times: int = FOREVER, **arguments: Any) -> Prepare:
@@ -109,7 +115,8 @@ def _assert_accepted(client: ClientUnderTest, rule: str, case: str, calls: list[
     """Fail the test if the client raised an exception, which breaks *rule*, after the successful response *case*."""
     __tracebackhide__ = True
     failures = [client.failure_text(call) for call in calls if call.raised is not None]
-    client.assert_behaviour(rule, (f"{failure} after a successful response: {case}" for failure in failures))
+    texts = [f"{failure} after a successful response: {case}" for failure in failures]
+    client.assert_behaviour(rule, [(case, text) for text in texts or [""]])
 
 
 def _plain_call(client: ClientUnderTest, *, is_success_required: bool = True) -> Call:
@@ -177,15 +184,17 @@ _FAILURES = dict(chain.from_iterable(named.items() for named in FAILURES.values(
 @follows("client-hides-failure", cases=FAILURES)
 def test_client_reports_failure(rule: str, case: str, _veeqo_alloc_client_under_test: ClientUnderTest) -> None:
     """Check that the client raises after a failure, unless exactly the given allocation was made, and only once."""
-    client, hidden = _veeqo_alloc_client_under_test, dict[str, list[str]]()
+    client, tried, hidden = _veeqo_alloc_client_under_test, dict[str, str](), dict[str, list[str]]()
     for name, call in client.shared_calls(FAILURES[case]).items():
+        tried[name] = ""
         # Clients that have not returned, or that repeat a POST, are the subject of other tests.
         if any(finding.rule == "repeated-post" for finding in call.findings):
             continue
         if call.is_done and call.raised is None and (difference := next(call.differences(), "")):
             hidden.setdefault(difference, []).append(name)
-    got = (f"a return without an exception after {', '.join(names)}: {made}" for made, names in hidden.items())
-    client.assert_behaviour(rule, got)
+    for made, names in hidden.items():
+        tried |= dict.fromkeys(names, f"a return without an exception after {', '.join(names)}: {made}")
+    client.assert_behaviour(rule, tried.items())
 
 
 @follows("client-shows-key")
@@ -215,7 +224,7 @@ def test_client_does_not_show_the_key(
         places[f"exception after {', '.join(raising)}"] = None
     if any(call.command is not None and call.command.shows_key for call in calls):
         places["output"] = None
-    client.assert_behaviour(rule, (f"the key in the client's {place}" for place in places))
+    client.assert_behaviour(rule, [("", f"the key in the client's {place}") for place in places] or [("", "")])
 
 
 @follows("repeated-post")
@@ -247,10 +256,10 @@ def test_client_gives_up_to_retry(rule: str, _veeqo_alloc_client_under_test: Cli
     client.assert_behaviour(rule, _endless(client, dict(failures)))
 
 
-def _endless(client: ClientUnderTest, prepared: Mapping[str, Prepare]) -> list[str]:
-    """Return a text about each failure in *prepared* after which the client does not end within its time limit."""
+def _endless(client: ClientUnderTest, prepared: Mapping[str, Prepare]) -> list[tuple[str, str]]:
+    """Return each name in *prepared* with a text, which is empty if the client ends within its time limit."""
+    text = "no result within {:g} seconds, after {} with the failure: {}"
     return [
-        f"no result within {client.timeout:g} seconds, after {pluralise(call.sent, 'request')} with the failure: {name}"
+        (name, "" if call.is_done else text.format(client.timeout, pluralise(call.sent, "request"), name))
         for name, call in client.shared_calls(prepared).items()
-        if not call.is_done
     ]

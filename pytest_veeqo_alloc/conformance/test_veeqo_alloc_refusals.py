@@ -18,6 +18,7 @@ from pytest_veeqo_alloc.conformance.server_under_test import (
     allocation_body,
     covered,
     follows,
+    named,
     response_of,
 )
 from pytest_veeqo_alloc.contract.allocations import as_object
@@ -47,7 +48,7 @@ HUGE_NUMBER = b'{"allocation": {"line_items_attributes": [{"quantity": 1' + b"0"
 BROKEN_RULES = [*(rule for rule in REQUEST_MUTATIONS if rule != "undocumented-field"),
                 *(rule for rule in MALFORMED if rule not in REQUEST_MUTATIONS), "order-id-not-integer"]  # fmt: skip
 MEDIA_TYPES = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "")
-WRONG_KEYS = ("", WRONG_KEY)
+WRONG_KEYS = {"no API key": "", "a wrong API key": WRONG_KEY}
 METHODS = ("GET", "PUT", "PATCH", "DELETE")
 
 
@@ -55,7 +56,7 @@ def _breaking(rule: str, server: ServerUnderTest) -> Requests:
     """Yield requests that break *rule* and no other rule."""
     if rule == "order-id-not-integer":
         body = allocation_body(server.any_order())
-        yield from (partial(server.try_out, order_id, body) for order_id in NOT_INTEGERS)
+        yield from (named(f"order id {order_id}", partial(server.try_out, order_id, body)) for order_id in NOT_INTEGERS)
 
     def malformed(index: int, order: PoolOrder) -> bytes:
         return MALFORMED[rule][index]
@@ -63,9 +64,10 @@ def _breaking(rule: str, server: ServerUnderTest) -> Requests:
     def broken(index: int, order: PoolOrder) -> Any:
         return broken_requests(order.warehouse_id, next(iter(order.sellables)))[rule][index]
 
-    for body_for, bodies in ((malformed, MALFORMED), (broken, broken_requests(1, 1))):
-        for index in range(len(bodies.get(rule, ()))):
-            yield partial(_post_broken, server, partial(body_for, index))
+    for index in range(len(MALFORMED.get(rule, ()))):
+        yield named(f"{rule}, malformed body {index + 1}", partial(_post_broken, server, partial(malformed, index)))
+    for index in range(len(broken_requests(1, 1).get(rule, ()))):
+        yield partial(_post_broken, server, partial(broken, index))
 
 
 def _post_broken(server: ServerUnderTest, body_for: Callable[[PoolOrder], Any], **options: Any) -> Interaction:
@@ -77,22 +79,25 @@ def _trailing(server: ServerUnderTest) -> Requests:
     def body_for(after: bytes, order: PoolOrder) -> bytes:
         return json.dumps(allocation_body(order)).encode() + after
 
-    return [partial(_post_broken, server, partial(body_for, after)) for after in (b"}", b" trailing", b"{}")]
+    return [
+        named(f"followed by {after.decode()}", partial(_post_broken, server, partial(body_for, after)))
+        for after in (b"}", b" trailing", b"{}")
+    ]
 
 
 def _without_key(server: ServerUnderTest) -> Requests:
-    return [partial(_post_broken, server, allocation_body, key=key) for key in WRONG_KEYS]
+    return [named(case, partial(_post_broken, server, allocation_body, key=key)) for case, key in WRONG_KEYS.items()]
 
 
 def _other_methods(server: ServerUnderTest) -> Requests:
     order = server.any_order()
     bodies: dict[str, Any] = dict.fromkeys(("PUT", "PATCH"), allocation_body(order))
-    return [partial(server.try_out, order.id, bodies.get(method), method) for method in METHODS]
+    return [named(method, partial(server.try_out, order.id, bodies.get(method), method)) for method in METHODS]
 
 
 def _not_positive(server: ServerUnderTest) -> Requests:
     body = allocation_body(server.any_order())
-    return [partial(server.try_out, order_id, body) for order_id in ("0", "-1")]
+    return [named(f"order id {order_id}", partial(server.try_out, order_id, body)) for order_id in ("0", "-1")]
 
 
 REFUSED: Mapping[str, Callable[[ServerUnderTest], Requests]] = {
@@ -106,7 +111,7 @@ REFUSED: Mapping[str, Callable[[ServerUnderTest], Requests]] = {
 
 def _huge(server: ServerUnderTest) -> Requests:
     body = allocation_body(server.any_order())
-    return [partial(server.try_out, order_id, body) for order_id in HUGE_IDS]
+    return [named(f"order id {order_id}", partial(server.try_out, order_id, body)) for order_id in HUGE_IDS]
 
 
 def _unspecified(server: ServerUnderTest) -> Requests:

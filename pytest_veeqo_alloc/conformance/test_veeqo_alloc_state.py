@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -248,6 +250,6 @@ def _send_with_broken_line(server: ServerUnderTest, order: PoolOrder, change: di
     lines = [*meant["allocation"]["line_items_attributes"], broken]
     body = {"allocation": {**meant["allocation"], "line_items_attributes": lines}}
     try:
-        return server.post(order.id, body, meant=meant)
+        return replace(server.post(order.id, body, meant=meant), source=f"line item with {json.dumps(change)}")
     except UncoveredError:
         return None

@@ -12,7 +12,7 @@ from typing import Any, Self
 from pytest_veeqo_alloc.contract.allocations import echo_breaches, request_line_breaches
 from pytest_veeqo_alloc.contract.arithmetic import order_breaches
 from pytest_veeqo_alloc.contract.content import decode
-from pytest_veeqo_alloc.contract.deviations import DeviationIndex
+from pytest_veeqo_alloc.contract.deviations import TYPES, DeviationIndex
 from pytest_veeqo_alloc.contract.error_responses import error_body_breaches
 from pytest_veeqo_alloc.contract.field_table import Shape
 from pytest_veeqo_alloc.contract.findings import Accepted, Breach, Finding, Findings
@@ -33,7 +33,7 @@ from pytest_veeqo_alloc.contract.json_reader import TOO_DEEP, Reading, from_pars
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, EQUATIONS, SEVERITIES, Severity, Side
 from pytest_veeqo_alloc.contract.structure import has_allocation, walk_request, walk_response
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response, decode_body, is_client_error
-from pytest_veeqo_alloc.core.json_pointer import resolve
+from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY, mask_location, mask_pointer, resolve
 from pytest_veeqo_alloc.core.text import NOTHING, describe_openly
 
 UNREADABLE = frozenset({"body-missing", "not-json", "not-utf8", "too-deep"})
@@ -73,7 +73,8 @@ class CheckContext:
     broken on purpose, so that a 2xx status is a breach. `skips_request`: do not check the request. `stored`: the
     interaction comes from a file, and may lack headers. `watched`: a server received the request, perhaps for another
     operation. `is_final`: check the status; false if the same request was sent again, or the fake answered.
-    `known_keys`: API keys that the request must not expose.
+    `known_keys`: API keys that the request must not expose. `case`: the name of the broken request (empty: it is named
+    by the rules that it breaks).
     """
 
     expected: frozenset[int] | None = None
@@ -83,6 +84,7 @@ class CheckContext:
     known_keys: tuple[str, ...] = field(default=(), repr=False)
     watched: bool = False
     is_final: bool = True
+    case: str = ""
 
 
 def expecting(statuses: frozenset[int] | None, response: Response | None, *, stored: bool = False) -> CheckContext:
@@ -185,6 +187,7 @@ class RawResult:
     request_body: Body | None = None
     response_body: Body | None = None
     broken_rules: frozenset[str] = _NO_RULES  # the rules that the request breaks on purpose
+    case: str = ""  # the name of a request that is broken on purpose
 
 
 @dataclass(slots=True)
@@ -216,11 +219,30 @@ def examine(
     sent = [] if parsed is None or context.skips_request else _request(parsed, tables, context)
     if sent and parsed is not None and not is_broken:
         breaches += [("request", breach, parsed.body) for breach in sent]
+    case = (context.case or _case_of(sent)) if context.broken_request else ""
     if response is not None and (found := _response(response, response_body, parsed, tables, context)):
+        if case:
+            found = [_named(breach, case) for breach in found]
         breaches += [("response", breach, response_body) for breach in found]
     request_body = None if is_broken or parsed is None else parsed.body
     rules = frozenset(breach.rule for breach in sent) if context.broken_request else _NO_RULES
-    return RawResult(breaches, interaction, context, request_body, response_body, rules)
+    return RawResult(breaches, interaction, context, request_body, response_body, rules, case)
+
+
+def _case_of(broken: Iterable[Breach]) -> str:
+    """Name a request that is broken on purpose: by each rule in *broken*, with its place."""
+    return "; ".join(sorted({_how_broken(breach) for breach in broken}))
+
+
+def _how_broken(breach: Breach) -> str:
+    """Describe *breach* without lengths and numbers, which may differ between generated requests."""
+    place = mask_location(breach.location) if breach.pointer is None else mask_pointer(breach.pointer) or WHOLE_BODY
+    described = " ".join((place, breach.got.partition(" ")[0])) if breach.got.startswith(TYPES) else place
+    return f"{breach.rule} at {described}"
+
+
+def _named(breach: Breach, case: str) -> Breach:
+    return breach._replace(case=case) if breach.rule == "broken-request-accepted" else breach
 
 
 def examine_body(side: Side, value: Any, tables: Tables) -> RawResult:
@@ -359,7 +381,8 @@ def _finding(side: Side, breach: Breach, severity: Severity, body: Body | None) 
     if body is not None and breach.pointer and got != NOTHING:
         got = describe_openly(resolve(body.value, breach.pointer), breach.pointer)
     remedy = breach.remedy or rule.remedies[side].replace("{type}", wanted)
-    return Finding(rule.id, rule.basis, severity, side, breach.location, breach.pointer, wanted, got, remedy)
+    place = (breach.location, breach.pointer)
+    return Finding(rule.id, rule.basis, severity, side, *place, wanted, got, remedy, case=breach.case)
 
 
 def _place(finding: Finding) -> tuple[str, ...]:

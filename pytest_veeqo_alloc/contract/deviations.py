@@ -10,12 +10,42 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_veeqo_alloc.contract.findings import Finding
-from pytest_veeqo_alloc.contract.rules import CATALOGUE
+from pytest_veeqo_alloc.contract.rules import CATALOGUE, Side
 from pytest_veeqo_alloc.core.json_pointer import generalise, is_index, split
 from pytest_veeqo_alloc.core.text import unknown_name
 
+_DATE = datetime.date
 _LOCATION = re.compile(r"method|path|path:order_id|status|call|(?:query|header):.*|[A-Z]+ /.*", re.DOTALL)
-_KEYS = ("rule", "pointer", "location", "reason", "source", "expires")
+_INFORMATION: dict[str, type] = {
+    "ticket": str,
+    "seen": str,
+    "count": int,
+    "first_seen": _DATE,
+    "last_seen": _DATE,
+    "stale": bool,
+}
+"""The keys of an entry that decide nothing, with the types of their values."""
+
+_DECIDING = ("rule", "pointer", "location", "side", "case", "types", "reason", "source", "expires")
+_KEYS = (*_DECIDING, *_INFORMATION)
+_KINDS: dict[type, str] = {
+    str: "a string",
+    int: "a whole number",
+    _DATE: "a date such as 2027-01-31, without quotes",
+    bool: "true or false",
+}
+TYPES = ("array", "boolean", "null", "number", "object", "string")
+TYPED_RULES = ("undocumented-field", "untyped-field-value", "wrong-type")
+"""The ids of the rules about a value of another type than the documented one."""
+
+VERSION = 1
+"""The version of the format of deviation files."""
+
+
+def type_of(finding: Finding) -> str:
+    """Return the JSON type of the value that *finding* is about. Return an empty string if its rule is not about a type."""
+    kind = finding.got.partition(" ")[0].rstrip(":")
+    return kind if finding.rule in TYPED_RULES and kind in TYPES else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +53,8 @@ class Deviation:
     """A known difference from the contract. Findings of its rule at its place are accepted.
 
     The place is a `pointer` into the body, with `*` for any array index, or a `location` outside the body. `expires` is
-    the last day on which findings are accepted. Raise ValueError for an invalid value.
+    the last day on which findings are accepted. If given, `side`, `case` and `types` (JSON types of the value) limit
+    which findings at the place are accepted. Raise ValueError for an invalid value.
     """
 
     rule: str
@@ -32,6 +63,9 @@ class Deviation:
     location: str | None = None
     source: str = ""
     expires: datetime.date | None = None
+    side: Side | None = None
+    case: str | None = None
+    types: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.rule, str) or self.rule not in CATALOGUE:
@@ -50,19 +84,43 @@ class Deviation:
             raise ValueError(f"the source {of_rule} must be a string")
         if self.expires is not None and type(self.expires) is not datetime.date:
             raise ValueError(f"'expires' {of_rule} must be a date such as 2027-01-31, without quotes")
+        if self.side not in (None, *CATALOGUE[self.rule].sides):
+            raise ValueError(unknown_name(f"side {of_rule}", self.side, CATALOGUE[self.rule].sides))
+        if not isinstance(self.case, (str, type(None))):
+            raise ValueError(f"the case {of_rule} must be a string")
+        self._validate_types(of_rule)
+
+    def _validate_types(self, of_rule: str) -> None:
+        if not isinstance(self.types, (list, tuple)):
+            raise ValueError(f"'types' {of_rule} must be a list of JSON types")
+        object.__setattr__(self, "types", tuple(self.types))  # TOML has lists, which have no hash
+        if self.types and self.rule not in TYPED_RULES:
+            raise ValueError(f"'types' is not for {self.rule}: remove it; it is for {', '.join(TYPED_RULES)}")
+        for kind in self.types:
+            if kind not in TYPES:
+                raise ValueError(unknown_name(f"type {of_rule}", kind, TYPES))
 
     @property
     def place(self) -> str:
         """The pointer or, outside the body, the location."""
         return (self.location if self.pointer is None else self.pointer) or ""
 
+    @property
+    def key(self) -> str:
+        """A text that begins with the rule, and that differs between deviations of different findings."""
+        return " ".join((self.rule, self.side or "-", self.place, self.case or ""))
+
     def expired(self, today: datetime.date) -> bool:
         """Return whether the deviation no longer applies on the day *today*."""
         return self.expires is not None and today > self.expires
 
     def matches(self, finding: Finding) -> bool:
-        """Return whether *finding* has the rule and the place of this deviation."""
+        """Return whether this deviation accepts *finding*: same rule and place and, if given, side, case and type."""
         if (finding.rule, finding.location) != (self.rule, self.location or "body"):
+            return False
+        if self.side not in (None, finding.side) or self.case not in (None, finding.case):
+            return False
+        if self.types and type_of(finding) not in self.types:
             return False
         pattern, tokens = split(self.pointer or ""), split(finding.pointer or "")
         return len(pattern) == len(tokens) and all(
@@ -79,9 +137,11 @@ def parse(text: str) -> tuple[Deviation, ...]:
         raise ValueError(f"not TOML: {error}") from None
     except RecursionError:
         raise ValueError("cannot be parsed: nested too deeply") from None
-    tables = document.get("deviation", [])
+    version, tables = document.pop("version", VERSION), document.get("deviation", [])
+    if version != VERSION or isinstance(version, bool):
+        raise ValueError(f"not in version {VERSION} of the format of deviation files: update pytest-veeqo-alloc")
     if set(document) - {"deviation"} or not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
-        raise ValueError("a deviation file must contain only [[deviation]] tables")
+        raise ValueError("a deviation file must contain only [[deviation]] tables and a version")
     return tuple(deviation for number, table in enumerate(tables, 1) for deviation in _parse_table(number, table))
 
 
@@ -89,12 +149,15 @@ def _parse_table(number: int, table: Mapping[str, Any]) -> Iterator[Deviation]:
     for key in table:
         if key not in _KEYS:
             raise ValueError(f"deviation {number}: {unknown_name('key', key, _KEYS)}")
+        if key in _INFORMATION and type(table[key]) is not _INFORMATION[key]:
+            raise ValueError(f"deviation {number}: {key!r} must be {_KINDS[_INFORMATION[key]]}")
     pointers = table.get("pointer")
     if pointers == []:
         raise ValueError(f"deviation {number}: empty list of pointers")
     try:
+        deciding = {key: value for key, value in table.items() if key in _DECIDING}
         for pointer in pointers if isinstance(pointers, list) else [pointers]:
-            yield Deviation(**{"rule": "", "reason": "", **table, "pointer": pointer})
+            yield Deviation(**{"rule": "", "reason": "", **deciding, "pointer": pointer})
     except ValueError as error:
         raise ValueError(f"deviation {number}: {error}") from None
 

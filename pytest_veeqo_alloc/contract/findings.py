@@ -12,7 +12,10 @@ from pytest_veeqo_alloc.core.text import NOTHING
 
 
 class Breach(NamedTuple):
-    """A violation of a rule at one place. An empty `wanted` or `remedy` stands for the text of the rule."""
+    """A violation of a rule at one place. An empty `wanted` or `remedy` stands for the text of the rule.
+
+    `case` names what was tried, for rules about behaviours such as `method-accepted`.
+    """
 
     rule: str
     pointer: str | None
@@ -20,6 +23,7 @@ class Breach(NamedTuple):
     wanted: str = ""
     location: str = "body"
     remedy: str = ""
+    case: str = ""
 
     def __repr__(self) -> str:
         # The pointer may contain a name that must not be shown, and only a finding masks it.
@@ -32,8 +36,9 @@ class Finding:
 
     `pointer` is a JSON Pointer if `location` is `body`, otherwise None. Other locations are `method`, `path`,
     `path:order_id`, `query:NAME`, `header:NAME`, `status`, and the method and path of an unknown call. `wanted` and
-    `got` describe values. If a test sent several requests, `source` says which one. With `show_values`, `got` also quotes scalars. `str`, `repr` and pickles mask names that may
-    be secret.
+    `got` describe values. `case` names what was tried, for rules about behaviours. If a test sent several requests,
+    `source` says which one. With `show_values`, `got` also quotes scalars. `str`, `repr` and pickles mask names that
+    may be secret.
     """
 
     rule: RuleId
@@ -46,6 +51,7 @@ class Finding:
     got: str
     remedy: str
     source: str = field(default="", compare=False)
+    case: str = field(default="", compare=False)  # one behaviour fails once, in however many cases
 
     @property
     def message(self) -> str:

@@ -18,14 +18,22 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 from pytest_veeqo_alloc.contract.checker import CheckContext, RawResult
-from pytest_veeqo_alloc.contract.deviations import DeviationIndex
-from pytest_veeqo_alloc.contract.findings import Findings
+from pytest_veeqo_alloc.contract.deviations import DeviationIndex, type_of
+from pytest_veeqo_alloc.contract.findings import Finding, Findings
 from pytest_veeqo_alloc.contract.http_rules import SEQUENCE_RULES, Operation, keys_of
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, SUITE_RULES, BodySide
 from pytest_veeqo_alloc.contract.structure import wrapped_allocation
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.json_pointer import generalise
-from pytest_veeqo_alloc.coverage.field_counts import BodyCounts, Counts, Node, add_counts, bump_limited, tally_fields
+from pytest_veeqo_alloc.coverage.field_counts import (
+    BodyCounts,
+    Counts,
+    Node,
+    add_counts,
+    bump,
+    bump_limited,
+    tally_fields,
+)
 
 Origin = Literal["target", "fake", "cassette"]
 ORIGINS: tuple[Origin, ...] = ("target", "fake", "cassette")
@@ -101,6 +109,12 @@ VALUES_OF_RULE: Mapping[str, str] = {
 }
 """For each rule about single values, an attribute of `Field`. The rule applies to fields with a true attribute."""
 
+ACCEPTED = "accepted_"
+"""The prefix of the severity of a finding that a deviation accepts, in keys of `Coverage.findings`."""
+
+MAX_FINDINGS = 5_000
+"""The maximum number of different findings that are counted separately."""
+
 FieldTrees = Mapping[BodySide, Node]
 """Two trees of documented fields, keyed by side: one for request bodies, one for response bodies."""
 
@@ -113,24 +127,45 @@ class Coverage:
     stages: Counts = field(default_factory=dict)  # key: the stages that a check reached, separated by commas
     statuses: Counts = field(default_factory=dict)
     calls: Counts = field(default_factory=dict)  # key: STATUS ERRORS WARNINGS TEST
-    findings: Counts = field(default_factory=dict)  # key: SEVERITY RULE SIDE PLACE
-    deviations: Counts = field(default_factory=dict)  # key: RULE PLACE
+    findings: Counts = field(default_factory=dict)  # key: [ACCEPTED_]SEVERITY RULE SIDE PLACE, a line break, CASE
+    affected: Counts = field(default_factory=dict)  # interactions with a finding; key as in `findings`
+    types: Counts = field(default_factory=dict)  # values with a finding; key: TYPE, a space, key as in `findings`
     examples: dict[str, str] = field(default_factory=dict)  # an exact place for each key of `findings`
+    cases: Counts = field(default_factory=dict)  # cases in which a behaviour was tried; key: RULE CASE
+    deviations: Counts = field(default_factory=dict)  # key: `Deviation.key`
     bodies: dict[BodySide, BodyCounts] = field(default_factory=lambda: {side: BodyCounts() for side in BODY_SIDES})
 
     def add(self, other: Coverage) -> None:
         """Add the counts from *other* to this object."""
         self.interactions += other.interactions
-        for name in ("stages", "statuses", "calls", "deviations"):
+        for name in ("stages", "statuses", "calls", "cases", "deviations"):
             add_counts(getattr(self, name), getattr(other, name))
-        for key, count in other.findings.items():
-            self.add_finding(key, count, other.examples[key])
+        limited = {
+            key: self._add_limited(key, count, other.examples[key], other.affected[key])
+            for key, count in other.findings.items()
+        }
+        for key, count in other.types.items():
+            kind, _, of_finding = key.partition(" ")
+            bump(self.types, f"{kind} {limited[of_finding]}", count)
         for side, bodies in self.bodies.items():
             bodies.add(other.bodies[side])
 
-    def add_finding(self, key: str, count: int, example: str) -> None:
-        """Add *count* to the number of findings with *key*. Keep the first *example* (the exact place of a finding)."""
-        self.examples.setdefault(bump_limited(self.findings, key, 3, count), example)
+    def _add_limited(self, key: str, count: int, example: str, affected: int) -> str:
+        """Count a finding. Return *key*, shortened if there are too many. *example* is the exact place of a finding."""
+        key = bump_limited(self.findings, key, 3, count, MAX_FINDINGS)
+        bump(self.affected, key, affected)
+        self.examples.setdefault(key, example)
+        return key
+
+    def count_finding(self, finding: Finding, *, accepted: bool = False) -> None:
+        """Count *finding* of one check. *accepted*: a deviation accepts it."""
+        # `place` is already masked. Masking the result would also mask the `*`.
+        place = generalise(finding.place) if finding.pointer else finding.place
+        severity = f"{ACCEPTED if accepted else ''}{finding.severity}"
+        key = f"{severity} {finding.rule} {finding.side} {place}\n{finding.case}"
+        key = self._add_limited(key, 1, finding.place, key not in self.findings)
+        if kind := type_of(finding):
+            bump(self.types, f"{kind} {key}")
 
     def as_row(self) -> dict[str, Any]:
         """Return the counters as a JSON object. Empty counters are left out."""
@@ -189,6 +224,7 @@ def coverage_of_check(
     coverage.statuses = {status: 1} if interaction else {}
     severities = [finding.severity for finding in findings]
     coverage.calls = {f"{status} {severities.count('error')} {severities.count('warning')} {test_id}": 1}
+    coverage.cases = {f"broken-request-accepted {raw.case}": 1} if context.broken_request else {}
     _count_deviations(coverage, findings, deviations)
     return coverage
 
@@ -196,13 +232,14 @@ def coverage_of_check(
 def _count_deviations(coverage: Coverage, findings: Findings, deviations: DeviationIndex) -> None:
     for accepted in findings.accepted:
         if deviation := deviations.find(accepted.finding):
-            add_counts(coverage.deviations, {f"{deviation.rule} {deviation.place}": 1})
+            bump(coverage.deviations, deviation.key)
 
 
-def coverage_of_behaviour(rule: str, findings: Findings, deviations: DeviationIndex) -> Coverage:
+def coverage_of_behaviour(rule: str, case: str, findings: Findings, deviations: DeviationIndex) -> Coverage:
     """Return the coverage from one evaluation of *rule* by the conformance suite. It counts no interaction."""
     coverage = coverage_of_findings(findings)
     coverage.stages[f"suite {rule}"] = 1
+    coverage.cases[f"{rule} {case}"] = 1
     _count_deviations(coverage, findings, deviations)
     return coverage
 
@@ -211,9 +248,9 @@ def coverage_of_findings(findings: Findings) -> Coverage:
     """Return coverage that counts *findings* and nothing else."""
     coverage = Coverage()
     for finding in findings:
-        # `place` is already masked. Masking the result would also mask the `*`.
-        place = generalise(finding.place) if finding.pointer else finding.place
-        coverage.add_finding(f"{finding.severity} {finding.rule} {finding.side} {place}", 1, finding.place)
+        coverage.count_finding(finding)
+    for entry in findings.accepted:
+        coverage.count_finding(entry.finding, accepted=True)
     return coverage
 
 

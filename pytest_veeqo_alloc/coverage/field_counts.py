@@ -14,7 +14,7 @@ from pytest_veeqo_alloc.core.json_pointer import join, mask_key, mask_pointer
 
 ABSENT, NULL = "absent", "null"
 MAX_NAMES = 500
-"""The maximum number of different undocumented members, or of different findings, that are counted separately."""
+"""The maximum number of different undocumented members that are counted separately."""
 OTHERS = "(others)"
 """The name under which all members or findings beyond `MAX_NAMES` are counted together. It is not a valid pointer."""
 
@@ -73,12 +73,12 @@ def bump(counts: Counts, key: str, by: int = 1) -> None:
     counts[key] = counts.get(key, 0) + by
 
 
-def bump_limited(counts: Counts, key: str, words: int, by: int) -> str:
+def bump_limited(counts: Counts, key: str, words: int, by: int, most: int = MAX_NAMES) -> str:
     """Add *by* to the count of *key*. Return *key*, which is shortened if it is new and *counts* is full.
 
-    A shortened key consists of the first *words* words of *key*, then `OTHERS`. *counts* is full at `MAX_NAMES` keys.
+    A shortened key consists of the first *words* words of *key*, then `OTHERS`. *counts* is full at *most* keys.
     """
-    if key not in counts and len(counts) >= MAX_NAMES:
+    if key not in counts and len(counts) >= most:
         key = " ".join((*key.split(" ", words)[:words], OTHERS))
     bump(counts, key, by)
     return key

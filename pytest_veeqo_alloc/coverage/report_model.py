@@ -11,7 +11,7 @@ from pytest_veeqo_alloc.contract.checker import Settings
 from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, BodySide
 from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY, generalise
-from pytest_veeqo_alloc.coverage.collector import ORIGINS, Coverage, FieldTrees, Origin, evaluation_counts
+from pytest_veeqo_alloc.coverage.collector import ACCEPTED, ORIGINS, Coverage, FieldTrees, Origin, evaluation_counts
 from pytest_veeqo_alloc.coverage.field_counts import NULL, OTHERS, FieldPlace, FieldTally, by_pointer, tally_fields
 
 FORMAT, VERSION = "pytest-veeqo-alloc report", 1
@@ -19,7 +19,7 @@ Document = dict[str, Any]
 
 
 def build_report(
-    run: Mapping[str, str],
+    run: Mapping[str, Any],
     settings: Settings,
     counted: Mapping[Origin, Coverage],
     trees: FieldTrees,
@@ -27,7 +27,11 @@ def build_report(
 ) -> Document:
     """Build the report on *run*. *counted* is the coverage by origin. *pack_deviations* are never reported as stale."""
     origins = {origin: _origin_row(seen, settings, trees) for origin, seen in counted.items() if seen.interactions}
-    rows = _deviation_rows(settings.deviations, pack_deviations, counted.values(), origins, trees)
+    used = Counter[str]()
+    for coverage in counted.values():
+        used.update(coverage.deviations)
+    stale = () if run.get("selection") else find_unmatched(settings.deviations.all, used, origins.values(), trees)
+    rows = _deviation_rows(settings.deviations, used, [entry for entry in stale if entry not in pack_deviations])
     return {"format": FORMAT, "version": VERSION, "runs": [{**run, "origins": origins, "deviations": list(rows)}]}
 
 
@@ -38,7 +42,9 @@ def _origin_row(coverage: Coverage, settings: Settings, trees: FieldTrees) -> di
         **{f"{side}_fields": _field_rows(tally_fields(coverage.bodies[side], root)) for side, root in trees.items()},
         "undocumented": {side: by_pointer(bodies.undocumented.items()) for side, bodies in coverage.bodies.items()},
         "rules": _rule_rows(coverage, evaluation_counts(coverage, trees), settings),
-        "findings": [_finding_row(key, count, coverage.examples[key]) for key, count in coverage.findings.items()],
+        "findings": _finding_rows(coverage, accepted=False),
+        "accepted": _finding_rows(coverage, accepted=True),
+        "cases": dict(coverage.cases),
         "calls": _call_rows(coverage),
     }
 
@@ -57,7 +63,7 @@ def _rule_rows(coverage: Coverage, evaluations: Mapping[str, int], settings: Set
         counts["accepted", key.partition(" ")[0]] += count
     for key, count in coverage.findings.items():
         severity, rule, *_ = key.split(" ", 2)
-        counts[f"{severity}s", rule] += count
+        counts[f"{severity}s", rule] += count  # the accepted findings are counted above
     return {
         rule: {"looked_at": evaluated, **{name: counts[name, rule] for name in ("errors", "warnings", "accepted")}}
         for rule in CATALOGUE
@@ -65,10 +71,28 @@ def _rule_rows(coverage: Coverage, evaluations: Mapping[str, int], settings: Set
     }
 
 
-def _finding_row(key: str, count: int, example: str) -> dict[str, Any]:
-    severity, rule, side, place = key.split(" ", 3)
-    row = {"severity": severity, "rule": rule, "basis": CATALOGUE[rule].basis, "side": side, "place": place}
-    return {**row, "example": example, "count": count}
+def _finding_rows(coverage: Coverage, *, accepted: bool) -> list[dict[str, Any]]:
+    """Return a row for each key of the findings that deviations accept, or of the other findings."""
+    types: dict[str, dict[str, int]] = {}
+    for key, count in coverage.types.items():
+        kind, _, of_finding = key.partition(" ")
+        types.setdefault(of_finding, {})[kind] = count
+    rows = []
+    for key, count in coverage.findings.items():
+        if key.startswith(ACCEPTED) is accepted:
+            severity, rule, side, rest = key.removeprefix(ACCEPTED).split(" ", 3)
+            place, _, case = rest.partition("\n")
+            row: dict[str, Any] = {
+                "severity": severity,
+                "rule": rule,
+                "basis": CATALOGUE[rule].basis,
+                "side": side,
+                "place": place,
+            }
+            row |= {"example": coverage.examples[key], "count": count, "interactions": coverage.affected[key]}
+            optional = {"case": case, "types": types.get(key)}
+            rows.append(row | {name: value for name, value in optional.items() if value})
+    return rows
 
 
 def _call_rows(coverage: Coverage) -> list[dict[str, Any]]:
@@ -84,34 +108,37 @@ def _call_rows(coverage: Coverage) -> list[dict[str, Any]]:
 
 
 def _deviation_rows(
-    deviations: DeviationIndex,
-    pack_deviations: Container[Deviation],
-    counted: Iterable[Coverage],
-    origins: Mapping[Origin, dict[str, Any]],
-    field_trees: FieldTrees,
+    deviations: DeviationIndex, used: Mapping[str, int], stale: Container[Deviation]
 ) -> Iterator[dict[str, Any]]:
-    """Yield a row for each used, expired or stale deviation. A stale deviation matches nothing that was checked."""
-    used: Counter[str] = Counter()
-    instances: Counter[str] = Counter()
-    for coverage in counted:
-        used.update(coverage.deviations)
-        for side, root in field_trees.items():
-            instances.update(coverage.bodies[side].instances(root))
-    evaluated = {rule for row in origins.values() for rule, counts in row["rules"].items() if counts["looked_at"]}
+    """Yield a row for each used, expired or stale deviation. *used* has the number of findings by `Deviation.key`."""
     for deviation in deviations.all:
-        count = used[f"{deviation.rule} {deviation.place}"]
-        parent = generalise(deviation.pointer or "").rpartition("/")[0]
-        was_seen = deviation.pointer is None or instances.get(parent, 1) > 0  # 1: undocumented parents have no count
-        if deviation.expired(deviations.today):
-            state = "expired"
-        elif count:
-            state = "used"
-        elif deviation.rule in evaluated and was_seen and deviation not in pack_deviations:
-            state = "stale"
-        else:
-            continue
-        row = {"rule": deviation.rule, "place": deviation.place or WHOLE_BODY, "reason": deviation.reason}
-        yield {**row, "count": count, "state": state}
+        count = used.get(deviation.key, 0)
+        is_expired = deviation.expired(deviations.today)
+        if count or is_expired or deviation in stale:
+            row = {"rule": deviation.rule, "place": deviation.place or WHOLE_BODY, "reason": deviation.reason}
+            yield {**row, "count": count, "state": "expired" if is_expired else "used" if count else "stale"}
+
+
+def find_unmatched(
+    deviations: Iterable[Deviation], used: Container[str], origins: Iterable[Mapping[str, Any]], trees: FieldTrees
+) -> list[Deviation]:
+    """Return the *deviations* that match nothing, although their place was checked.
+
+    *used* has the `Deviation.key` of each deviation that matches a finding. *origins* are rows of a report.
+    """
+    rows = list(origins)
+    evaluated = {rule for row in rows for rule, counts in row["rules"].items() if counts["looked_at"]}
+    cases = {case for row in rows for case in row.get("cases", ())}
+    seen = {pointer.rpartition("/")[0] for row in rows for side in BODY_SIDES for pointer in row[f"{side}_fields"]}
+    documented = {place.pointer.rpartition("/")[0] for root in trees.values() for place in root.all_places()}
+    return [
+        entry
+        for entry in deviations
+        if entry.key not in used
+        and entry.rule in evaluated
+        and (not entry.case or f"{entry.rule} {entry.case}" in cases)
+        and (entry.pointer is None or generalise(entry.pointer).rpartition("/")[0] not in documented - seen)
+    ]
 
 
 def merge_reports(reports: Iterable[Document]) -> Document:

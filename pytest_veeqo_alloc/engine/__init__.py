@@ -17,6 +17,7 @@ from pytest_veeqo_alloc.contract.checker import (
     ParsedRequest,
     RawResult,
     Settings,
+    SidedBreach,
     examine,
     examine_body,
     to_findings,
@@ -153,18 +154,20 @@ class Engine:
         self._publish(origin, examine(interaction, tables(), context), findings)
 
     def check_behaviour(
-        self, rule: str, breaches: Iterable[Breach], interaction: Interaction | None = None
+        self, rule: str, breach: Breach | None, case: str = "", interaction: Interaction | None = None
     ) -> Findings:
-        """Convert *breaches* of *rule* to findings, send an event to the listener, and return the findings.
+        """Convert *breach* of *rule*, if any, to a finding, send an event to the listener, and return the findings.
 
-        The conformance suite calls this for its own rules. The event has the origin of *interaction* (None: the fake).
+        The conformance suite calls this for its own rules, once for each *case* that it tries. The event has the origin
+        of *interaction* (None: the fake).
         """
         (side,) = CATALOGUE[rule].sides
-        findings = to_findings(RawResult([(side, breach, None) for breach in breaches]), tables(), self.settings)
+        breaches: list[SidedBreach] = [] if breach is None else [(side, breach._replace(case=case), None)]
+        findings = to_findings(RawResult(breaches), tables(), self.settings)
         if self.listener is not None:
 
             def coverage(test_id: str) -> Coverage:
-                return coverage_of_behaviour(rule, findings, self.settings.deviations)
+                return coverage_of_behaviour(rule, case, findings, self.settings.deviations)
 
             origin = "fake" if interaction is None else origin_of(interaction)
             self.listener.on_check(CheckEvent(origin, None, findings, coverage))
@@ -172,7 +175,7 @@ class Engine:
 
     def publish_findings(self, origin: Origin, findings: Findings) -> None:
         """Send an event with *findings* about a sequence of requests. Each request also has an event of its own."""
-        if self.listener is not None and len(findings):
+        if self.listener is not None and (len(findings) or findings.accepted):
             self.listener.on_check(CheckEvent(origin, None, findings, lambda test_id: coverage_of_findings(findings)))
 
     def _publish(self, origin: Origin | None, raw: RawResult, findings: Findings) -> None:

@@ -22,6 +22,7 @@ from pytest_veeqo_alloc.plugin.fixtures_conformance import (
 from pytest_veeqo_alloc.plugin.observers import CHECKED_PROPERTY, WARNING_PROPERTY, recorded, trim_tracebacks
 from pytest_veeqo_alloc.plugin.options import (
     OPTIONS,
+    REPORT_OPTIONS,
     REPORT_PLUGIN,
     is_any_option_set,
     is_conformance_run,
@@ -70,7 +71,7 @@ def _apply_options(config: pytest.Config) -> None:
         from pytest_veeqo_alloc.plugin.live import LIVE_PLUGIN, LivePlugin
 
         config.pluginmanager.register(LivePlugin(config), LIVE_PLUGIN)
-    if is_option_set(config, "report") or is_option_set(config, "coverage-min") or is_conformance_run(config):
+    if any(is_option_set(config, name) for name in REPORT_OPTIONS) or is_conformance_run(config):
         from pytest_veeqo_alloc.plugin.summary import ReportPlugin
 
         config.pluginmanager.register(ReportPlugin(config), REPORT_PLUGIN)
@@ -96,6 +97,7 @@ def _header(config: pytest.Config) -> Iterator[str]:
     yield f"profile {values['profile'] or 'documented'}"
     yield from values["rule"]
     lines = [f"deviations {name}" for name in values["deviations"]] + [f"report {path}" for path in values["report"]]
+    lines += [f"write deviations {values['write-deviations']}"] if values["write-deviations"] else []
     lines += [f"coverage at least {values['coverage-min']} %"] if values["coverage-min"] else []
     lines += ["body values shown"] if values["show-values"] else []
     lines += [f"record mode {values['record-mode']}"] if values["record-mode"] else []

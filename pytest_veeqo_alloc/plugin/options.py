@@ -18,6 +18,11 @@ OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
     ("profile", "PROFILE", False, "how strictly to check: 'lenient', 'documented' (default) or 'strict'"),
     ("rule", "ID=SEVERITY", True, "set a rule to 'error', 'warning' or 'off', for example null-value=warning"),
     ("deviations", "PACK|FILE", True, "accept known deviations: the bundled pack 'observed', or a TOML file"),
+    ("strict-deviations", None, False, "fail the run if a deviation in your own files has expired or matches nothing"),
+    ("write-deviations", "FILE", False, "accept all findings of the run in this TOML file, which is updated"),
+    ("expires", "DATE", False, "the last day on which the deviations added by the run apply (default: no limit)"),
+    ("prune", None, False, "remove deviations that no longer match from the written file (default: mark them)"),
+    ("partial", None, False, "write the deviations even if the run is incomplete"),
     ("show-values", None, False, "quote body values in failure messages; the values may be personal data"),
     ("cassette-dir", "FOLDER", False, "the folder of your cassettes (default: tests/cassettes)"),
     ("record-mode", "MODE", False, "vcrpy's record mode: 'none' (default), 'once', 'new_episodes' or 'all'"),
@@ -91,6 +96,10 @@ def setting(config: pytest.Config, name: str) -> Any:
 def is_any_option_set(config: pytest.Config) -> bool:
     """Return whether any option or ini key of the plugin has a value."""
     return any(setting(config, name) for name, *_ in OPTIONS)
+
+
+REPORT_OPTIONS = ("report", "coverage-min", "write-deviations", "strict-deviations")
+"""The options that make the run record its coverage."""
 
 
 def is_option_set(config: pytest.Config, name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -30,10 +31,12 @@ from pytest_veeqo_alloc.plugin.options import (
 )
 from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener_of
 from pytest_veeqo_alloc.recording import cassette_files
+from pytest_veeqo_alloc.reporting.baseline import BaselineOptions, expiry_date, write_baseline
 from pytest_veeqo_alloc.reporting.formatters import run_lines
-from pytest_veeqo_alloc.reporting.report_file import build_run, save, validate_report_path
+from pytest_veeqo_alloc.reporting.report_file import RunReport, build_run, save, validate_report_path
 
 _PROBLEM = ".problem"
+_OPTION = re.compile(r"--(?=(?:partial|prune)\b)")
 _MAX_LINES, _MAX_WARNINGS = 5, 40
 _MARKS = (b"veeqo_alloc:", b'"veeqo_alloc"', b"/allocations")
 """Every cassette with calls of the documented operation contains one of these strings in its first 4096 bytes."""
@@ -79,7 +82,7 @@ def cassette_lines(used: list[tuple[str, dict[str, Any]]], config: pytest.Config
     for name in sorted({cassette["name"] for _, cassette in used if cassette["not_recorded"]})[:_MAX_LINES]:
         played = "a bundled cassette of that name was played"
         yield f"warning: {name!a} was not recorded: {played}; choose another name"
-    if _is_whole_run(config):
+    if not is_selection(config) and _may_use_all_cassettes(config):
         folder, paths = cassette_folder(config), {os.path.realpath(cassette["path"]) for _, cassette in used}
         others = [path for path in cassette_files(folder) if os.path.realpath(path) not in paths]
         if unused := [path.name for path in others if _is_ours(path)]:
@@ -90,10 +93,16 @@ def _listed(names: list[str], most: int) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _is_whole_run(config: pytest.Config) -> bool:
+def is_selection(config: pytest.Config) -> bool:
+    """Return whether the options select some of the tests: `-k`, `-m`, `--last-failed` and similar, or single tests."""
+    names = ("keyword", "markexpr", "lf", "deselect", "collectonly", "stepwise")
+    return any(config.getoption(name, default=None) for name in names) or any(
+        "::" in argument or argument.endswith(".py") for argument in config.args
+    )
+
+
+def _may_use_all_cassettes(config: pytest.Config) -> bool:
     """Return whether every test that could use a cassette of the cassette folder is selected to run."""
-    if any(config.getoption(name, default=None) for name in ("keyword", "markexpr", "lf", "deselect", "collectonly")):
-        return False
     if config.args_source != pytest.Config.ArgsSource.ARGS:
         return True
     folder = cassette_folder(config).resolve()
@@ -119,7 +128,9 @@ class ReportPlugin:
         self._paths = list(dict.fromkeys(base / Path(name).expanduser() for name in names))
         self._started = datetime.datetime.now(datetime.UTC)
         self._lines: list[str] = []
-        self._ran_any = self._conformance_passed = False
+        self._baseline = _baseline_options(config)
+        self._ran_any = self._conformance_passed = self._has_crash = False
+        self._uncovered = 0
         self._is_worker = hasattr(config, "workerinput")
         folder = getattr(config, "workerinput", {}).get(REPORT_PLUGIN)
         self._folder = Path(folder or tempfile.mkdtemp(prefix="veeqo-alloc-"))
@@ -135,6 +146,12 @@ class ReportPlugin:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Record that a test ran, and whether a conformance test passed."""
         self._ran_any = True
+        self._uncovered += bool(uncovered_reason(report))
+        self._has_crash = self._has_crash or report.when not in (
+            "setup",
+            "call",
+            "teardown",
+        )  # as pytest-xdist reports it
         if report.when == "call" and report.passed and "test_veeqo_alloc_" in report.nodeid:
             self._conformance_passed = True
 
@@ -144,7 +161,8 @@ class ReportPlugin:
         # A run without tests (--fixtures, a usage error) must not replace the report of an earlier run.
         if self._is_worker or not self._ran_any:
             return
-        for status, line in self._conclude(has_passed=session.exitstatus == pytest.ExitCode.OK):
+        has_passed = session.exitstatus == pytest.ExitCode.OK
+        for status, line in self._conclude(has_passed=has_passed, incomplete=self._left_out(session)):
             self._lines.append(line)
             if status and session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = status
@@ -153,11 +171,20 @@ class ReportPlugin:
         """Record a problem that belongs to no test. *sentence* is printed at the end. A run that would pass fails."""
         (self._folder / f"{uuid.uuid4().hex}{_PROBLEM}").write_text(sentence, encoding="utf-8")
 
-    def _conclude(self, *, has_passed: bool) -> Iterator[tuple[int, str]]:
+    def _left_out(self, session: pytest.Session) -> str:
+        """Describe what the run left out. Return an empty string for a complete run."""
+        reasons = [f"{pluralise(self._uncovered, 'test')} could not be run"] if self._uncovered else []
+        reasons += ["a worker process ended early"] if self._has_crash else []
+        is_stopped = session.exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
+        reasons += ["the run was stopped"] if is_stopped or session.shouldfail or session.shouldstop else []
+        return ", ".join(reasons)
+
+    def _conclude(self, *, has_passed: bool, incomplete: str) -> Iterator[tuple[int, str]]:
         """Write the reports. Yield each summary line with an exit status, which is 0 unless the line is an error."""
         engine = engine_of(contract_of(self._config))
         counted, by = read_recorded(self._folder), f"pytest {pytest.__version__}"
-        run = build_run(engine, counted, by, self._started, uuid.uuid4().hex)
+        made, selected = (by, self._started, uuid.uuid4().hex), is_selection(self._config)
+        run = build_run(engine, counted, *made, incomplete=incomplete, is_selection=selected)
         is_suite = is_conformance_run(self._config)  # its tests tell their findings themselves
         yield from ((0, line) for line in run_lines(run, with_findings=not is_suite, has_passed=has_passed))
         if self._minimum is not None and (100 * run.seen / run.fields < self._minimum or not run.interactions):
@@ -168,6 +195,7 @@ class ReportPlugin:
             yield 1, "error: the conformance suite passed without checking any interaction"
         for problem in sorted(self._folder.glob(f"*{_PROBLEM}")):
             yield 1, f"error: {problem.read_text(encoding='utf-8')}"
+        yield from self._conclude_deviations(run)
         for path in self._paths:
             try:
                 save(run.report, path)
@@ -175,6 +203,20 @@ class ReportPlugin:
                 yield 2, f"error: {printable(str(error))}"
             else:
                 yield 0, f"report written to {printable(str(path))}"
+
+    def _conclude_deviations(self, run: RunReport) -> Iterator[tuple[int, str]]:
+        rows = [row for row in run.report["runs"][0]["deviations"] if row["state"] != "used"]
+        if rows and setting(self._config, "strict-deviations"):
+            example = f"{rows[0]['rule']} at {rows[0]['place']}"
+            what = f"{pluralise(len(rows), 'deviation')} stale or expired (such as {example})"
+            yield 1, printable(f"error: {what}: remove or renew, since --veeqo-alloc-strict-deviations is set")
+        if name := setting(self._config, "write-deviations"):
+            path = base_directory(self._config, "write-deviations") / Path(name).expanduser()
+            try:
+                lines = [(0, line) for line in write_baseline(run.report, path, self._baseline)]
+            except ValueError as error:
+                lines = [(2, printable(f"error: {error}"))]
+            yield from ((status, _OPTION.sub("--veeqo-alloc-", line)) for status, line in lines)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the summary lines about coverage."""
@@ -187,6 +229,11 @@ class ReportPlugin:
         self._recorder.close()
         if not self._is_worker:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _baseline_options(config: pytest.Config) -> BaselineOptions:
+    expires, prune, partial = (setting(config, name) for name in ("expires", "prune", "partial"))
+    return BaselineOptions(expiry_date(expires) if expires else None, prune=bool(prune), partial=bool(partial))
 
 
 def _minimum(config: pytest.Config) -> float | None:

@@ -37,11 +37,23 @@ class RunReport:
 
 
 def build_run(
-    engine: Engine, counted: Mapping[Origin, Coverage], by: str, started: datetime.datetime, run_id: str
+    engine: Engine,
+    counted: Mapping[Origin, Coverage],
+    by: str,
+    started: datetime.datetime,
+    run_id: str,
+    *,
+    incomplete: str = "",
+    is_selection: bool = False,
 ) -> RunReport:
-    """Return the report on a run of the program *by*. *started* is in UTC. *counted* is the coverage by origin."""
+    """Return the report on a run of the program *by*. *started* is in UTC. *counted* is the coverage by origin.
+
+    *incomplete* says what the run left out. *is_selection*: it ran only some of the tests, as its user wanted.
+    """
     start, package = started.strftime("%Y-%m-%dT%H:%M:%SZ"), version("pytest-veeqo-alloc")
-    run = {"id": run_id, "started": start, "by": by, "version": package, "profile": engine.profile}
+    run: dict[str, Any] = {"id": run_id, "started": start, "by": by, "version": package, "profile": engine.profile}
+    run |= {"incomplete": incomplete} if incomplete else {}
+    run |= {"selection": True} if is_selection else {}
     pack_deviations = {deviation for pack in PACKS for deviation in load_deviations(pack)}
     report = build_report(run, engine.settings, counted, field_trees(), pack_deviations)
     totals = totals_by_origin(report)

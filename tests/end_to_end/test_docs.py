@@ -376,6 +376,28 @@ def test_coverage_summary_is_as_shown(pytester: pytest.Pytester) -> None:
     assert output[1:] == shown.splitlines()
 
 
+def test_baseline_page_works_as_shown(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = page("howto/baselines.md")
+    ((name, code),) = files_of("howto/baselines.md")
+    (pytester.path / name).write_text(code, encoding="utf-8")
+    (output,), (entries,) = blocks("text", text), blocks("toml", text)
+    (write, accept), (strict, update) = (block.replace("$ ", "").splitlines() for block in blocks("console", text))
+    results = [
+        pytester.runpytest_inprocess("-W", "error", *shlex.split(command)[1:]) for command in (write, accept, strict)
+    ]
+    assert [result.ret for result in results] == [1, 0, 0]
+    assert output.strip() in [line.replace(f"{pytester.path}/", "") for line in results[0].outlines]
+    written = (pytester.path / "accepted.toml").read_text(encoding="utf-8")
+    assert re.sub(r"[0-9-]{10}", "2026-11-28", written).endswith(f"\n\n{entries}")
+    monkeypatch.chdir(pytester.path)
+    capsys.readouterr()
+    assert main(shlex.split(update)[1:]) == 0
+    assert capsys.readouterr().err == "veeqo-alloc: accepted.toml: 2 entries: 2 seen again\n"
+    assert (pytester.path / "accepted.toml").read_text(encoding="utf-8") == written
+
+
 def test_report_diff_is_as_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,8 +77,9 @@ def test_plugin_has_its_fixtures_markers_and_hooks(request: pytest.FixtureReques
 
 def test_every_option_is_also_an_ini_key(request: pytest.FixtureRequest) -> None:
     names = words("""
-        allow-host arrange-url base-url cassette-allow-hosts cassette-dir cassette-max-age cleanup client client-command client-persistent client-timeout coverage-min deviations journal max-writes orders
-        profile rate record-mode report rule show-values trust-env
+        allow-host arrange-url base-url cassette-allow-hosts cassette-dir cassette-max-age cleanup client client-command client-persistent
+        client-timeout coverage-min deviations expires journal max-writes orders partial profile prune rate record-mode report rule
+        show-values strict-deviations trust-env write-deviations
     """)
     assert sorted(name for name, *_ in OPTIONS) == names
     for name in names:
@@ -114,7 +115,8 @@ def test_every_rule_keeps_its_id() -> None:
 
 
 COMMANDS = {
-    "check": "PATH --as --profile --rule --deviations --expect-status --lint --max-age --verbose --format",
+    "check": "PATH --as --profile --rule --deviations --expect-status --lint --max-age --verbose --format --write-deviations --expires "
+    "--prune --partial",
     "schema": "side --profile",
     "openapi": "--profile --strict-page",
     "rules": "ID --format",
@@ -125,6 +127,7 @@ COMMANDS = {
     "serve": "COMMAND --host --port --name --profile --rule --deviations --orders --report --policy --stubs --upstream --max-writes "
     "--journal --allow-reads --allow-host --allow-origin --rate --trust-env",
     "report merge": "REPORT --output",
+    "report deviations": "REPORT --output --expires --prune --partial",
     "report diff": "OLD NEW --format",
 }
 

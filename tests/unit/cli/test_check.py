@@ -520,3 +520,37 @@ def test_yaml_that_is_given_as_a_body_is_called_yaml(run: Any) -> None:
     pointer = write("c", b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 3\n")
     status, _, err = run("check", "--as", "response", pointer)
     assert (status, "a Git LFS pointer" in err) == (2, True)
+
+
+def test_findings_are_accepted_in_a_file_which_the_next_check_takes(run: Any) -> None:
+    path = write("a.json", BROKEN)
+    status, out, err = run("check", path, "--write-deviations", "b.toml", "--format", "json")
+    assert (status, json.loads(out)["ok"], err) == (1, False, "veeqo-alloc: b.toml: 1 entry: 1 added\n")
+    assert 'seen = "in 1 of 1 bodies and interactions in files"' in Path("b.toml").read_text(encoding="utf-8")
+    again = ("--deviations", "b.toml", "--write-deviations", "b.toml", "--prune", "--expires", "2099-12-31")
+    assert run("check", path, *again)[::2] == (0, "veeqo-alloc: b.toml: 1 entry: 1 seen again\n")
+
+
+def test_findings_in_a_cassette_are_accepted_in_a_file(run: Any) -> None:
+    document = clean(cassette())
+    document["interactions"][0]["response"]["headers"] = {"Content-Type": ["text/html"]}
+    path = write("a.yaml", yaml.safe_dump(document).encode())
+    assert run("check", path, "--write-deviations", "b.toml")[0] == 1
+    assert run("check", path, "--deviations", "b.toml")[0] == 0
+
+
+def test_incomplete_check_writes_no_file_unless_that_is_permitted(run: Any) -> None:
+    paths = (write("a.json", BROKEN), write("b.json", b'{"allocation"'))
+    status, _, err = run("check", *paths, "--write-deviations", "b.toml")
+    assert (status, "the run is incomplete (1 file could not be read)" in err) == (2, True)
+    assert not Path("b.toml").exists()
+    assert run("check", *paths, "--write-deviations", "b.toml", "--partial")[0] == 2
+    assert Path("b.toml").exists()
+
+
+def test_options_of_a_baseline_need_its_file(run: Any) -> None:
+    for option in ("--prune", "--partial", "--expires=2099-12-31"):
+        message = "veeqo-alloc: --expires, --prune and --partial require --write-deviations FILE\n"
+        assert run("check", write("a.json", order()), option)[::2] == (2, message)
+    status, _, err = run("check", "a.json", "--write-deviations", "b.toml", "--expires", "2020-01-01")
+    assert (status, err) == (2, "veeqo-alloc: the last day of an entry must not be in the past: 2020-01-01\n")

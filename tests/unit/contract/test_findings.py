@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.bodies import drop, order, put
+from support.bodies import drop, order, put, request_body
 
 from pytest_veeqo_alloc import Contract, ContractViolation, Deviation, Finding, Findings
 from pytest_veeqo_alloc.contract.deviations import DeviationIndex, parse
@@ -251,9 +251,9 @@ def test_deviation_by_location_matches_outside_the_body() -> None:
 def test_deviation_of_a_client_behaviour_is_accepted() -> None:
     rule, slow = "client-without-timeout", Breach("client-without-timeout", None, "no result", location="call")
     engine = Engine(deviations=[Deviation(rule, "the proxy in front of it has a timeout", location="call")])
-    assert not Engine().check_behaviour(rule, [slow]).ok
-    assert engine.check_behaviour(rule, [slow]).ok
-    assert [entry.finding.rule for entry in engine.check_behaviour(rule, [slow]).accepted] == [rule]
+    assert not Engine().check_behaviour(rule, slow).ok
+    assert engine.check_behaviour(rule, slow).ok
+    assert [entry.finding.rule for entry in engine.check_behaviour(rule, slow).accepted] == [rule]
 
 
 def test_expired_deviation_is_an_error_that_names_the_date() -> None:
@@ -271,6 +271,21 @@ def test_deviation_counts_on_its_last_day_and_renewed_ones_come_first() -> None:
     assert DeviationIndex([old, new], TODAY).find(finding) is new
     assert DeviationIndex([old], TODAY).find(finding) is old
     assert DeviationIndex([], TODAY).find(finding) is None
+
+
+COLOUR = "[[deviation]]\nrule = 'undocumented-field'\nreason = 'x'\npointer = '/colour'\n"
+
+
+def test_deviation_with_side_case_and_types_accepts_less() -> None:
+    more = "ticket = 'SHOP-1'\nseen = 'in 1 of 1'\ncount = 1\nfirst_seen = 2026-01-31\nlast_seen = 2026-01-31\nstale = true\n"
+    (typed,) = parse(f"version = 1\n{COLOUR}side = 'response'\ntypes = ['string', 'null']\n{more}")
+    contract = Contract(deviations=[typed], show_values=True)
+    found = {value: len(contract.check_body("response", order() | {"colour": value})) for value in ("red", None, 1)}
+    assert found == {"red": 0, None: 0, 1: 1}
+    assert len(contract.check_body("request", request_body() | {"colour": "red"})) == 1
+    method = Breach("method-accepted", None, "201", location="status")
+    engine = Engine(deviations=[Deviation("method-accepted", "x", location="status", case="PUT")])
+    assert [len(engine.check_behaviour("method-accepted", method, case)) for case in ("PUT", "GET")] == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -326,6 +341,20 @@ def test_deviation_counts_on_its_last_day_and_renewed_ones_come_first() -> None:
             "[[deviation]]\nrule = 'null-value'\nreason = 'x'\npointer = '/a'\nsource = 7",
             "the source of the deviation of null-value must be a string",
         ),
+        (
+            f"{COLOUR}side = 'client'",
+            "unknown side of the deviation of undocumented-field 'client': expected one of request",
+        ),
+        (f"{COLOUR}case = 1", "the case of the deviation of undocumented-field must be a string"),
+        (f"{COLOUR}types = 'string'", "'types' of the deviation of undocumented-field must be a list of JSON types"),
+        (
+            f"{COLOUR}types = ['sting']",
+            "unknown type of the deviation of undocumented-field 'sting': did you mean 'string'?",
+        ),
+        (COLOUR.replace("undocumented-field", "total") + "types = ['string']", "'types' is not for total: remove it"),
+        (f"{COLOUR}stale = 'yes'", "deviation 1: 'stale' must be true or false"),
+        (f"{COLOUR}first_seen = 'today'", "deviation 1: 'first_seen' must be a date such as 2027-01-31"),
+        ("version = true", "not in version 1 of the format of deviation files: update pytest-veeqo-alloc"),
         ("a = " + "[" * 50_000, "cannot be parsed: nested too deeply"),
         ("deviation = 5", "must contain only [[deviation]] tables"),
         ("deviation = [5]", "must contain only [[deviation]] tables"),

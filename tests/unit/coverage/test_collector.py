@@ -19,6 +19,7 @@ from pytest_veeqo_alloc.contract.deviations import Deviation
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, SUITE_RULES, BodySide
 from pytest_veeqo_alloc.coverage.collector import (
     FIELDS_OF_RULE,
+    MAX_FINDINGS,
     OUR_SERVER,
     RULES_OF_STAGE,
     VALUES_OF_RULE,
@@ -147,9 +148,12 @@ def test_array_indices_are_replaced_by_a_star() -> None:
     body = put(put(order(), "/line_items/0/quantity", "1"), "/line_items/0/colour", 1)
     found = body_coverage("response", body)
     assert sorted(found.findings) == [
-        "error wrong-type response /line_items/*/quantity",
-        "warning undocumented-field response /line_items/*/colour",
+        "error wrong-type response /line_items/*/quantity\n",
+        "warning undocumented-field response /line_items/*/colour\n",
     ]
+    assert found.types == {
+        f"{kind} {key}": 1 for kind, key in zip(("string", "number"), sorted(found.findings), strict=True)
+    }
     assert found.bodies["response"].undocumented == {"number /line_items/*/colour": 1}
 
 
@@ -167,17 +171,18 @@ def test_member_name_that_contains_the_api_key_is_masked() -> None:
     assert KEY not in json.dumps(found.as_row())
 
 
-def test_undocumented_members_beyond_the_first_500_are_counted_together() -> None:
-    body = order() | {f"extra{number}": 1 for number in range(MAX_NAMES + 7)}
+def test_undocumented_members_beyond_the_limits_are_counted_together() -> None:
+    body = order() | {f"extra{number}": 1 for number in range(MAX_FINDINGS + 7)}
     found = body_coverage("response", body)
     assert len(found.bodies["response"].undocumented) == MAX_NAMES + 1
-    assert found.bodies["response"].undocumented["number (others)"] == 7
-    assert len(found.findings) == MAX_NAMES + 1
+    assert found.bodies["response"].undocumented["number (others)"] == MAX_FINDINGS + 7 - MAX_NAMES
+    assert len(found.findings) == MAX_FINDINGS + 1
     together = Coverage()
     together.add(found)
     together.add(found)
     assert together.findings["warning undocumented-field response (others)"] == 14
-    assert together.bodies["response"].undocumented["number (others)"] == 14
+    assert together.affected["warning undocumented-field response (others)"] == 14
+    assert together.bodies["response"].undocumented["number (others)"] == 2 * (MAX_FINDINGS + 7 - MAX_NAMES)
 
 
 def test_every_rule_about_messages_has_preconditions_that_exist() -> None:
@@ -198,7 +203,7 @@ def test_successful_call_exercises_every_rule_about_success() -> None:
 
 
 def test_behaviour_exercises_its_rule_alone_and_counts_no_interaction() -> None:
-    found = evaluated(lambda contract: contract.check_behaviour("key-not-required", []))
+    found = evaluated(lambda contract: contract.check_behaviour("key-not-required", None))
     assert {rule: count for rule, count in found.items() if count} == {"key-not-required": 1}
 
 
@@ -242,10 +247,14 @@ def test_deviations_are_counted_by_rule_and_place() -> None:
     answer = Interaction(None, Response(201, (JSON,), json.dumps(body).encode()))
     found = coverage_of(lambda contract: contract.check(answer), Engine(deviations=[zips, location]))
     assert found.deviations == {
-        "required-field /customer/shipping_addresses/*/zip": 2,
-        "location-missing header:location": 1,
+        "required-field - /customer/shipping_addresses/*/zip ": 2,
+        "location-missing - header:location ": 1,
     }
-    assert found.findings == {}
+    assert found.findings == {
+        "accepted_error location-missing response header:location\n": 1,
+        "accepted_error required-field response /customer/shipping_addresses/*/zip\n": 2,
+    }
+    assert set(found.affected.values()) == {1}
 
 
 def test_fake_is_recognised_by_its_server_header() -> None:

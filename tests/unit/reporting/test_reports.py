@@ -162,7 +162,7 @@ def test_findings_about_several_interactions_count_no_interaction() -> None:
     contract.publish_findings("fake", Findings())
     contract.publish_findings("fake", Engine().check_body("response", PLANTED["/deliver_to/phone", "null", ""]))
     assert counted.by_origin["fake"].interactions == 0
-    assert list(counted.by_origin["fake"].findings) == ["error null-value response /deliver_to/phone"]
+    assert list(counted.by_origin["fake"].findings) == ["error null-value response /deliver_to/phone\n"]
 
 
 # Files
