@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import stat
 import tempfile
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,8 @@ from pytest_veeqo_alloc.capture.readers import RUBY, STAMP, Kind, values_by_head
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response, reason_phrase
 from pytest_veeqo_alloc.core.text import is_date_time
 
-_NEW_FILE_MODE = 0o644
+_FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_PATH", os.O_RDONLY)
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _EPOCH = "1970-01-01T00:00:00Z"
 _RECORDED_AT = re.compile(
     r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT|[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}"
@@ -27,21 +31,71 @@ _ALLOWED_STAMP = {
 }
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace the content of the file *path* by *text*. Create missing folders. On OSError, the old content is kept."""
+def leads_out(path: str | Path, folder: str | Path) -> bool:
+    """Return whether *path*, a path in *folder*, names a file outside of *folder* because of a link."""
+    root = os.path.realpath(folder)
+    try:
+        return os.path.commonpath([root, os.path.realpath(path)]) != root
+    except ValueError:  # another drive
+        return True
+
+
+def require_writable(path: Path) -> None:
+    """Raise OSError if no file can be created in the folder of *path*, or in the nearest folder above that exists."""
     target = Path(os.path.realpath(path))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else _NEW_FILE_MODE
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    with tempfile.TemporaryFile(dir=next(parent for parent in target.parents if os.path.lexists(parent))):
+        pass
+
+
+def write_atomically(path: Path, text: str, *, folder: str | Path | None = None) -> None:
+    """Replace the content of the file *path* by *text*. Create missing folders. On OSError, the old content is kept.
+
+    An existing file keeps its mode, and a new file gets that of the umask. If *folder* is given, raise OSError if a link
+    leads out of it, also a link that is made meanwhile.
+    """
+    target = os.path.realpath(path)
+    root = os.path.dirname(target) if folder is None else os.path.realpath(folder)
+    if leads_out(target, root):
+        raise OSError(errno.ELOOP, "a link leads out of the folder")
+    os.makedirs(root, exist_ok=True)
+    *folders, name = os.path.relpath(target, root).split(os.sep)
+    with ExitStack() as stack:
+        where, prefix = _enter_folder(root, folders, stack)
+        _replace(f"{prefix}{name}", f"{prefix}.{name[:100]}.{uuid.uuid4().hex}.tmp", text, where)
+
+
+def _enter_folder(root: str, folders: list[str], stack: ExitStack) -> tuple[int | None, str]:
+    """Create and open each of *folders*, the first in *root*, and follow no link. Return a handle, or a prefix of paths."""
+    if os.open not in os.supports_dir_fd:  # Windows
+        os.makedirs(os.path.join(root, *folders), exist_ok=True)
+        return None, os.path.join(root, *folders, "")
+    handle = os.open(root, _FOLDER)
+    stack.callback(os.close, handle)
+    for name in folders:
+        with suppress(FileExistsError):
+            os.mkdir(name, dir_fd=handle)
+        handle = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=handle)
+        stack.callback(os.close, handle)
+    return handle, ""
+
+
+def _replace(name: str, temporary: str, text: str, where: int | None) -> None:
+    mode = None
+    with suppress(FileNotFoundError):
+        mode = os.stat(name, dir_fd=where, follow_symlinks=False).st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+    handle = os.open(temporary, _NEW_FILE, 0o666, dir_fd=where)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, mode)
-        os.replace(temporary, target)
+        if mode is not None:
+            os.chmod(temporary, stat.S_IMODE(mode), dir_fd=where)
+        os.replace(temporary, name, src_dir_fd=where, dst_dir_fd=where)
     except BaseException:
-        os.unlink(temporary)
+        os.unlink(temporary, dir_fd=where)
         raise
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pytest_veeqo_alloc.capture.documents import ForeignFormatError, UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import CassetteVersionError, Kind, LoadedFile, load
-from pytest_veeqo_alloc.capture.writers import render_redacted
+from pytest_veeqo_alloc.capture.writers import leads_out, render_redacted
 from pytest_veeqo_alloc.contract.checker import expecting
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import expected_statuses, resent
@@ -45,7 +45,8 @@ def check_paths(paths: list[str], engine: Engine, options: FileCheckOptions) -> 
     """Check the files that *paths* name. A path is that of a file or a folder, or `-` for standard input."""
     run = CheckRun()
     matches = (lambda _: True) if options.lint else operation_matches
-    for path, is_named, data in _walk(paths, run.unreadable):
+    for path, folder, data in _walk(paths, run.unreadable):
+        is_named = not folder
         try:
             loaded = load(data, path, kind=options.kind, side_of=side_of, matches=matches)
         except UnreadableFileError as error:
@@ -113,9 +114,14 @@ def _add(run: CheckRun, engine: Engine, file: str, source: str, findings: Findin
 
 @dataclass(frozen=True, slots=True)
 class RedactedFile:
-    """A redacted file. `dropped` is the number of bodies that were removed, being neither JSON nor a form."""
+    """A redacted file. `dropped` is the number of bodies that were removed, being neither JSON nor a form.
+
+    `path` is as the user knows it. `target` is the file to replace, which no link may lead out of `folder`.
+    """
 
     path: str
+    target: str
+    folder: str
     text: str
     changed: bool
     dropped: int
@@ -129,11 +135,11 @@ def redact_files(paths: list[str], errors: Errors, skipped: Errors) -> list[Reda
     """
     files = list(_files_with_interactions(paths, errors, skipped))
     redactor = Redactor()
-    for _, _, loaded in files:
+    for *_, loaded in files:
         for interaction in loaded.interactions:
             redactor.reserve_placeholders(interaction)
     results = []
-    for path, data, loaded in files:
+    for path, folder, data, loaded in files:
         safe = [redactor.interaction(interaction) for interaction in loaded.interactions]
         try:
             text = render_redacted(loaded.kind, loaded.document, safe, as_json=loaded.is_json)
@@ -141,25 +147,28 @@ def redact_files(paths: list[str], errors: Errors, skipped: Errors) -> list[Reda
             errors.append((path, str(error)))
             continue
         dropped = sum(map(_dropped, safe)) - sum(map(_dropped, loaded.interactions))
-        results.append(RedactedFile(path, text, text.encode() != data, dropped))
+        target = os.path.realpath(path)
+        results.append(
+            RedactedFile(path, target, folder or os.path.dirname(target), text, text.encode() != data, dropped)
+        )
     return results
 
 
 def _files_with_interactions(
     paths: list[str], errors: Errors, skipped: Errors
-) -> Iterator[tuple[str, bytes, LoadedFile]]:
-    for path, is_named, data in _walk(paths, errors):
+) -> Iterator[tuple[str, str, bytes, LoadedFile]]:
+    for path, folder, data in _walk(paths, errors, follows_links_out=False):
         try:
             loaded = load(data, path, kind=None, side_of=side_of, matches=lambda _: True, decode=False)
         except UnreadableFileError as error:
-            is_foreign = isinstance(error, ForeignFormatError) and not is_named and not _is_relevant(error, data)
+            is_foreign = isinstance(error, ForeignFormatError) and folder and not _is_relevant(error, data)
             (skipped if is_foreign else errors).append((path, str(error)))
             continue
         if loaded is not None and loaded.broken:
             errors += [(path, f"not redacted: {sentence}") for sentence in loaded.broken]
         elif loaded is not None and loaded.kind not in ("request", "response"):
-            yield path, data, loaded
-        elif is_named:
+            yield path, folder, data, loaded
+        elif not folder:
             errors.append((path, "not redacted: not a cassette, HAR file or interaction file"))
 
 
@@ -168,9 +177,12 @@ def _dropped(interaction: Interaction) -> int:
     return sum(bool(message and (message.body or b"").startswith(b"[redacted: ")) for message in messages)
 
 
-def _walk(paths: list[str], errors: Errors) -> Iterator[tuple[str, bool, bytes]]:
-    """Yield the path of each file, whether *paths* names this file (false: only its folder), and its content."""
-    for path, is_named in _paths(paths, errors):
+def _walk(paths: list[str], errors: Errors, *, follows_links_out: bool = True) -> Iterator[tuple[str, str, bytes]]:
+    """Yield path, folder and content of each file. The folder is that of *paths*; it is empty for a file in *paths*.
+
+    If *follows_links_out* is false, add a link that leads out of its folder to *errors*.
+    """
+    for path, folder in _paths(paths, errors, follows_links_out=follows_links_out):
         if path == "-" and sys.stdin is None:
             errors.append((path, "standard input is closed"))
             continue
@@ -179,25 +191,34 @@ def _walk(paths: list[str], errors: Errors) -> Iterator[tuple[str, bool, bytes]]
         except OSError as error:
             errors.append((path, error.strerror or "cannot be read"))
         else:
-            yield path, is_named, data
+            yield path, folder, data
 
 
-def _paths(paths: list[str], errors: Errors) -> Iterator[tuple[str, bool]]:
+def _paths(paths: list[str], errors: Errors, *, follows_links_out: bool) -> Iterator[tuple[str, str]]:
+    def may_follow(link: str, folder: str) -> bool:
+        if follows_links_out or not leads_out(link, folder):
+            return True
+        errors.append((link, f"a link leads out of {folder}: name the file, or the folder, in the command"))
+        return False
+
     def cannot_list(error: OSError) -> None:
         errors.append((str(error.filename), error.strerror or "cannot be read"))
 
     for path in paths:
         if path == "-" or not os.path.isdir(path):
-            yield path, True
+            yield path, ""
             continue
         first_paths = {os.path.realpath(path): path}
         for folder, inner, names in os.walk(path, followlinks=True, onerror=cannot_list):
             folders = {name: os.path.join(folder, name) for name in sorted(inner) if not name.startswith(".")}
             # Several links may lead to one folder or back to a parent, so only the first path to a folder is followed.
             inner[:] = [
-                name for name, link in folders.items() if first_paths.setdefault(os.path.realpath(link), link) == link
+                name
+                for name, link in folders.items()
+                if first_paths.setdefault(os.path.realpath(link), link) == link and may_follow(link, path)
             ]
             for name in sorted(names):
                 file = os.path.join(folder, name)
-                if name.lower().endswith(_SUFFIXES) and (os.path.isfile(file) or not os.path.exists(file)):
-                    yield file, False
+                is_file = name.lower().endswith(_SUFFIXES) and (os.path.isfile(file) or not os.path.exists(file))
+                if is_file and may_follow(file, path):
+                    yield file, path

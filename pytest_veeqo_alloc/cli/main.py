@@ -327,7 +327,7 @@ def _redact(args: argparse.Namespace) -> int:
         else:
             try:
                 if file.changed:
-                    write_atomically(Path(file.path), file.text)
+                    write_atomically(Path(file.target), file.text, folder=file.folder)
             except OSError as error:
                 errors.append((file.path, f"cannot be written: {error.strerror}"))
                 continue

@@ -152,7 +152,7 @@ def _cut(error: BaseException, entries: list[TracebackType], *, is_shown: bool) 
         error.__traceback__ = error.__traceback__ if is_shown else None
     elif last.tb_next is not None:
         last.tb_next = None
-        if not getattr(error, "trims_traceback", False):
+        if "own" in map(_owner, entries) and not getattr(error, "trims_traceback", False):
             place = f"{Path(entries[-1].tb_frame.f_code.co_filename).name}, line {entries[-1].tb_lineno}"
             error.add_note(f"veeqo-alloc: frames that could show an API key are not shown; raised at {place}")
 

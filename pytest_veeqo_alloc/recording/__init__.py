@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
+from pytest_veeqo_alloc.capture.writers import leads_out
 from pytest_veeqo_alloc.core.text import nearest, unknown_name
 from pytest_veeqo_alloc.spec.loader import shipped_folder
 
@@ -28,11 +29,15 @@ class CassetteError(ValueError):
 
 
 class CassetteFile(NamedTuple):
-    """The name and the path of a cassette. Before the first recording, the file may not exist."""
+    """The name and the path of a cassette. Before the first recording, the file may not exist.
+
+    A recording is written to no file outside of `folder`.
+    """
 
     name: str
     path: Path
     is_bundled: bool = False
+    folder: Path | None = None
 
 
 def validate_mode(mode: str) -> None:
@@ -81,13 +86,12 @@ def find_cassette(name: str, folder: Path, mode: str) -> CassetteFile:
     if found is None and mode in ("none", "once") and name in bundled_names():
         return CassetteFile(name, Path(str(shipped_folder("cassettes") / f"{name}.yaml")), is_bundled=True)
     path = found or candidates[0]
-    root = os.path.realpath(folder)
     may_write = mode in ("new_episodes", "all") or (mode == "once" and not path.exists())
-    if may_write and os.path.commonpath([root, os.path.realpath(path)]) != root:
+    if may_write and leads_out(path, folder):
         raise CassetteError(
             f"the cassette {path} cannot be written: a link leads out of {folder}: replace the link with a file"
         )
-    return CassetteFile(name, path)
+    return CassetteFile(name, path, folder=folder)
 
 
 def missing_cassette(name: str, folder: Path) -> CassetteError:

@@ -266,6 +266,11 @@ class CassettePlayer:
         """Do nothing. vcrpy calls this method before the test has ended; recordings are written after it has passed."""
 
     @property
+    def may_record(self) -> bool:
+        """Whether a request that no stored interaction matches is recorded."""
+        return self.options.mode in ("new_episodes", "all") or (self.options.mode == "once" and not self.stored)
+
+    @property
     def play_count(self) -> int:
         """The number of responses that were played."""
         return len(self._played)

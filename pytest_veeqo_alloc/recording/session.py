@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from pytest_veeqo_alloc.capture.writers import cassette_text, write_atomically
+from pytest_veeqo_alloc.capture.writers import cassette_text, require_writable, write_atomically
 from pytest_veeqo_alloc.contract.failure import counts_of
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.core.http import Interaction
@@ -91,6 +91,8 @@ class Cassettes:
         if mode == "none" and not player.stored:
             raise missing_cassette(name, self._folder)
         self._require_age(player)
+        if player.may_record:
+            _require_writable(file)
         self._players.append(player)
         return player.running()
 
@@ -167,6 +169,14 @@ class Cassettes:
         ]
 
 
+def _require_writable(file: CassetteFile) -> None:
+    """Raise CassetteError, before a request is sent, if a recording could not be written to *file*."""
+    try:
+        require_writable(file.path)
+    except OSError as error:
+        raise CassetteError(f"the cassette {file.path} cannot be written: {error.strerror}") from None
+
+
 def write_cassette(file: CassetteFile, interactions: list[Interaction], today: datetime.date) -> None:
     """Redact *interactions*, and write them to *file*. Raise CassetteError if a secret remains or writing fails."""
     safe = redact(interactions)
@@ -177,7 +187,7 @@ def write_cassette(file: CassetteFile, interactions: list[Interaction], today: d
     host, package = kind_of_host(interactions[-1]), version("pytest-veeqo-alloc")
     stamp = {"recorded_on": today.isoformat(), "host": host, "package": package}
     try:
-        write_atomically(file.path, cassette_text(safe, stamp, comment=_COMMENT))
+        write_atomically(file.path, cassette_text(safe, stamp, comment=_COMMENT), folder=file.folder)
     except OSError as error:
         raise CassetteError(f"the cassette {file.path} cannot be written: {error.strerror}") from None
 

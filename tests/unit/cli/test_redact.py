@@ -108,6 +108,26 @@ def test_in_place_rewrites_the_files_of_a_folder(tmp_path: Path, capsys: pytest.
     assert all(line.endswith(": nothing to redact") for line in capsys.readouterr().out.splitlines())
 
 
+def test_in_place_follows_no_link_out_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = json.dumps(cassette())
+    for name in ("out/one.json", "out/two.json", "in/own.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    folder = tmp_path / "in"
+    (folder / "file.json").symlink_to(tmp_path / "out" / "one.json")
+    (folder / "folder").symlink_to(tmp_path / "out")
+    (folder / "inside.json").symlink_to("own.json")
+    assert main(["redact", "--in-place", str(folder)]) == 2
+    error = capsys.readouterr().err
+    for name in ("file.json", "folder"):
+        assert f"{folder / name}: a link leads out of {folder}: name the file, or the folder, in the command\n" in error
+    assert "canary" not in (folder / "own.json").read_text(encoding="utf-8")
+    assert (folder / "inside.json").is_symlink()
+    assert all(path.read_text(encoding="utf-8") == text for path in (tmp_path / "out").iterdir())
+    assert main(["redact", "--in-place", str(folder / "file.json")]) == 0
+    assert "canary" not in (tmp_path / "out" / "one.json").read_text(encoding="utf-8")
+
+
 def test_dropped_body_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(cassette(body={"string": "<html>canary</html>"})), encoding="utf-8")
     assert main(["redact", "--in-place", str(tmp_path / "a.yaml")]) == 0
@@ -168,10 +188,10 @@ def test_unwritable_file_is_reported_and_the_others_are_redacted(
         (tmp_path / name).write_text(text, encoding="utf-8")
     replace = os.replace
 
-    def refuse(source: Any, target: Any) -> None:
+    def refuse(source: Any, target: Any, **handles: Any) -> None:
         if str(target).endswith("a.json"):
             raise OSError(30, "Read-only file system")
-        replace(source, target)
+        replace(source, target, **handles)
 
     monkeypatch.setattr(os, "replace", refuse)
     assert main(["redact", "--in-place", str(tmp_path)]) == 2
