@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import isnan
 from typing import Any, Self
@@ -331,7 +331,7 @@ def to_findings(raw: RawResult, tables: Tables, settings: Settings) -> Findings:
         finding = _finding(side, breach, severity, body if settings.show_values else None)
         if settings.show_values and breach.location in _CALL_LOCATIONS and interaction.request is not None:
             finding = replace(finding, got=shown_call(interaction.request, tables.operation, raw.context.known_keys))
-        deviation = settings.deviations.find(finding)
+        deviation = settings.deviations.find(finding) if settings.deviations.all else None
         if deviation is None:
             findings.append(finding)
         elif deviation.expired(settings.deviations.today):
@@ -342,7 +342,7 @@ def to_findings(raw: RawResult, tables: Tables, settings: Settings) -> Findings:
     if _is_explained(interaction.response, findings):
         findings = [finding for finding in findings if finding.rule != "undocumented-status"]
     findings = _without_consequences(findings)
-    findings.sort(key=_place)
+    findings.sort(key=_place())
     if (findings or accepted) and interaction.request is not None:
         keys = long_keys(interaction.request, tables.operation, raw.context.known_keys)
         findings = [finding.mask_keys(keys) for finding in findings]
@@ -385,7 +385,12 @@ def _finding(side: Side, breach: Breach, severity: Severity, body: Body | None) 
     return Finding(rule.id, rule.basis, severity, side, *place, wanted, got, remedy, case=breach.case)
 
 
-def _place(finding: Finding) -> tuple[str, ...]:
-    """Return a key to sort *finding* by place. Array indices are padded with zeros, so that they sort as numbers."""
-    pointer = _INDEX.sub(lambda match: f"\1{match[0]:0>19}", (finding.pointer or "").replace("/", "\0"))
-    return finding.side, finding.location, pointer, finding.rule
+def _place() -> Callable[[Finding], tuple[str, ...]]:
+    """Return a key function to sort findings by place. It pads array indices with zeros, so that they sort as numbers."""
+    padded = functools.cache(lambda text: _INDEX.sub(lambda match: f"\1{match[0]:0>19}", text))
+
+    def key(finding: Finding) -> tuple[str, ...]:
+        owner, _, name = (finding.pointer or "").replace("/", "\0").rpartition("\0")
+        return finding.side, finding.location, padded(owner) + padded(f"\0{name}"), finding.rule
+
+    return key

@@ -100,7 +100,8 @@ class _Walk:
     def reject(self, breach: Breach, value: Any) -> None:
         """Add *breach*, a defect of *value*. Check the nesting depth of *value*, but nothing else in it."""
         self.add(breach)
-        self._check_depth(value, breach.pointer or "")
+        if value and isinstance(value, (dict, list)):
+            self._check_depth(value, breach.pointer or "")
 
     def _members(self, members: dict[str, Any], shape: Shape, pointer: str) -> Any:
         """Return the content of *members*, the object at *pointer*. Add a breach for each difference from *shape*."""
@@ -119,7 +120,7 @@ class _Walk:
         return LenientContent(members, shape, children)
 
     def _check_depth(self, value: Any, pointer: str) -> None:
-        if isinstance(value, (dict, list)) and nests_deeper(value, MAX_DEPTH - pointer.count("/")):
+        if nests_deeper(value, MAX_DEPTH - pointer.count("/")):
             self.add(TOO_DEEP)
 
     def _items(self, items: list[Any], shape: Shape, pointer: str) -> list[Any]:
@@ -136,8 +137,10 @@ class _Walk:
     def _fields(self, members: dict[str, Any], shape: Shape, pointer: str) -> None:
         for name, field in shape.fields.items():
             if name in members:
-                value = members[name]
-                if type(value) is not field.sufficient_type:
+                value, kind = members[name], type(members[name])
+                # No rule forbids a positive integer where a number is documented.
+                is_sound = kind is field.sufficient_type or (kind is int and field.type == "number" and value > 0)
+                if not is_sound:
                     self._value(value, field, shape.rule, f"{pointer}/{name}")
             else:
                 rule = shape.rule or ("required-field" if field.required else "absent-field")
@@ -162,7 +165,8 @@ class _Walk:
             remedy = "send a JSON number, without quotes" if quoted else ""
             self.reject(Breach(rule or "wrong-type", pointer, describe(value), field.type, remedy=remedy), value)
         elif field.shape is None and field.type == "array":
-            self._check_depth(value, pointer)
+            if value:
+                self._check_depth(value, pointer)
         elif broken := self._broken_convention(value, field):
             got = describe(value) if broken == "datetime-format" else describe_number(value)
             self.add(Breach(broken, pointer, got))
