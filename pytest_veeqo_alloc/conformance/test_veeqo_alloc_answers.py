@@ -94,7 +94,7 @@ def test_large_ids_are_refused_or_answered_exactly(rule: str, _veeqo_alloc_serve
         return server.post(order_id, {"allocation": {"warehouse_id": order_id + 1, "line_items_attributes": [line]}})
 
     server.require(rule)
-    server.assert_rule(rule, server.send_once("large ids", [partial(send, start) for start in LARGE]))
+    server.assert_rule(rule, server.send_once("large ids", [partial(send, start) for start in LARGE]), may_pass=True)
 
 
 @follows("allocation-ids-not-distinct")

@@ -192,7 +192,7 @@ def test_unknown_id_is_refused_or_allocated(rule: str, _veeqo_alloc_server_under
     """Check that an unknown sellable or warehouse is either refused or allocated, not left out or replaced."""
     server = _veeqo_alloc_server_under_test
     server.require(rule)
-    server.assert_rule(rule, map(_of_last_line, server.send_once("unknown", _unknown(server))))
+    server.assert_rule(rule, map(_of_last_line, server.send_once("unknown", _unknown(server))), may_pass=True)
 
 
 def _of_last_line(interaction: Interaction) -> Interaction:
@@ -209,13 +209,17 @@ def _of_last_line(interaction: Interaction) -> Interaction:
 def test_refusal_follows_rule(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
     """Check that no response to a request of this module breaks *rule*. For example, a server error is not allowed."""
     server = _veeqo_alloc_server_under_test
-    sent = [
+    unspecified = [
         *server.send_once("unspecified", _unspecified(server)),
         *server.send_if_covered("unknown", _unknown(server)),
+        *server.send_if_covered("unknown-order-accepted", _huge(server)),
     ]
-    sent += server.send_if_covered("unknown-order-accepted", _huge(server))
-    for broken in BROKEN_RULES:
-        sent += server.send_if_covered(broken, _breaking(broken, server), risky=True)
-    for refused, requests in REFUSED.items():
-        sent += server.send_if_covered(refused, requests(server), risky=True)
-    server.assert_rule(rule, sent, broken=True)
+    broken = [
+        interaction
+        for name in BROKEN_RULES
+        for interaction in server.send_if_covered(name, _breaking(name, server), risky=True)
+    ]
+    for refused, requests in REFUSED.items():  # whether these pass is the subject of other tests
+        unspecified += server.send_if_covered(refused, requests(server), risky=True)
+    server.assert_rule(rule, unspecified, may_pass=True)
+    server.assert_rule(rule, broken, broken=True)

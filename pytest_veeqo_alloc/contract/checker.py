@@ -231,7 +231,7 @@ def examine(
 
 def _case_of(broken: Iterable[Breach]) -> str:
     """Name a request that is broken on purpose: by each rule in *broken*, with its place."""
-    return "; ".join(sorted({_how_broken(breach) for breach in broken}))
+    return "; ".join(sorted({_how_broken(breach) for breach in broken})) or "a request that breaks no rule"
 
 
 def _how_broken(breach: Breach) -> str:

@@ -173,11 +173,11 @@ class DeviationIndex:
             self._by_place.setdefault(_key(deviation), []).append(deviation)
 
     def find(self, finding: Finding) -> Deviation | None:
-        """Return a deviation that matches *finding*, or None. Prefer a deviation that has not expired."""
+        """Return a deviation that matches *finding*, or None. Prefer one that has not expired, then one with a case."""
         if not self._by_place:
             return None
         matching = (deviation for deviation in self._by_place.get(_key(finding), ()) if deviation.matches(finding))
-        return min(matching, key=lambda deviation: deviation.expired(self.today), default=None)
+        return min(matching, key=lambda entry: (entry.expired(self.today), entry.case is None), default=None)
 
 
 def _key(entry: Deviation | Finding) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from support.staging import Staging
 
 from pytest_veeqo_alloc import Interaction, Response
 from pytest_veeqo_alloc.conformance import UncoveredError, UnusableError, server_under_test
-from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest, covered
+from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest, covered, named
+from pytest_veeqo_alloc.coverage.collector import CoverageCounter
 from pytest_veeqo_alloc.engine import Engine
 
 REJECTED: tuple[int, tuple[tuple[str, str], ...]] = (422, ())
@@ -70,6 +72,19 @@ def test_first_acceptance_ends_the_sending_only_with_a_pool(
         send: list[Callable[[], Interaction]] = [partial(subject.post, 8, pool_request())] * 3
         assert len(subject.send_once("risky", send, risky=True)) == count
         assert len(subject.send_once("harmless", send)) == 3
+
+
+def test_request_that_may_pass_is_no_finding_of_the_run(server: Staging, tmp_path: Path) -> None:
+    counted = CoverageCounter()
+    with live_at(server.url, tmp_path) as live:
+        subject = ServerUnderTest(live, Engine().with_listener(counted))
+        subject.report = lambda findings, command: None
+        (passed,) = subject.send_once("tried", [named("a name", partial(subject.post, 8, pool_request()))])
+        subject.assert_rule("server-error", [passed], may_pass=True)
+        assert "broken-request-accepted" not in str(counted.by_origin["target"].findings)
+        with pytest.raises(pytest.fail.Exception):
+            subject.assert_rule("broken-request-accepted", [replace(passed)], broken=True)
+    assert "broken-request-accepted response status\na name" in str(list(counted.by_origin["target"].findings)[-1])
 
 
 def test_order_ids_of_a_run_are_not_those_of_an_earlier_one(

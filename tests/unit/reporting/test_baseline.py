@@ -248,6 +248,8 @@ def test_accepted_broken_request_does_not_excuse_another_broken_request() -> Non
     assert sorted(entry["case"] for entry in entries(text) if "case" in entry) == sorted(cases)
     known = Engine(deviations=parse(text))
     assert accepted_requests(known, text_for_number, zero) == []
+    unbroken = allocation_request()
+    assert accepted_requests(known, unbroken) == ["a request that breaks no rule"]
     assert accepted_requests(known, list_for_number) == ["wrong-type at /allocation/warehouse_id array"]
 
 
