@@ -12,6 +12,10 @@ from pytest_veeqo_alloc.live.journal import Entry, Journal, owned, read_journal,
 from pytest_veeqo_alloc.live.permission import WriteOptions, grant_permission
 
 _MAX_DELETIONS = 50
+_INCOMPLETE = (
+    "the journal has an incomplete line: a write that the line announced was not sent, unless the file was damaged later; "
+    "check your orders by hand, and move the file away"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +41,18 @@ def clean_up(journal: Journal, live: LiveClient) -> list[CleanupResult]:
         except LiveError as error:
             sentence, is_left = str(error), True
         results.append(CleanupResult(f"order {order_id}: {sentence}", is_left))
+    if journal.incomplete:
+        results.append(CleanupResult(_INCOMPLETE, True))
     return results
 
 
 def clean_up_file(path: Path, options: WriteOptions) -> list[CleanupResult]:
     """Delete the allocations recorded in the journal file *path*. Raise LiveError if *options* do not permit it."""
-    journal = read_journal(path)
-    with open_live(grant_permission(options, only_cleans_up=True), path) as live:
-        return clean_up(journal, live)
+    permission = grant_permission(options, only_cleans_up=True)
+    if not path.exists():
+        raise JournalError(f"the journal {path} does not exist")
+    with open_live(permission, path) as live:
+        return clean_up(read_journal(path), live)
 
 
 def _clean_order(order_id: int, entries: Sequence[Entry], live: LiveClient) -> tuple[str, bool]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -58,11 +57,11 @@ class Admission(AbstractContextManager["Admission"]):
 
 
 class LiveClient:
-    """A client that sends only what *permission* allows. All processes of a test run must share the same *folder*."""
+    """A client that sends only what *permission* allows, and that records each write with *writer*."""
 
-    def __init__(self, permission: WritePermission, folder: Path, writer: JournalWriter) -> None:
+    def __init__(self, permission: WritePermission, writer: JournalWriter) -> None:
         self.permission, self.writer, self.target = permission, writer, permission.target
-        self.run_state = RunState(folder, permission.rate, permission.max_writes)
+        self.run_state = RunState(writer.shared, permission.rate, permission.max_writes, writer.lock.check)
         self.timeouts: Timeouts = (5, 25)
         self.backoff = Backoff()
         self._session = new_session(permission)
@@ -236,5 +235,5 @@ def allocations_in(response: Response) -> list[ExistingAllocation] | None:
 @contextmanager
 def open_live(permission: WritePermission, journal: Path) -> Iterator[LiveClient]:
     """Yield a client for a test run in one process. Raise JournalError if the file *journal* cannot be used."""
-    with open_journal(journal, permission.target) as writer, tempfile.TemporaryDirectory(prefix="veeqo-alloc-") as name:
-        yield LiveClient(permission, Path(name), writer)
+    with open_journal(journal, permission.target) as writer:
+        yield LiveClient(permission, writer)

@@ -1,20 +1,19 @@
-"""The state that the processes of a run share in a file: the number of writes, allocated units, and latest requests."""
+"""The state that the processes of a run share in an SQLite database, and the lock that shows which of them are alive."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import math
 import os
+import sqlite3
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-from pytest_veeqo_alloc.live import LiveError, RefusedError
+from pytest_veeqo_alloc.live import JournalError, LiveError, RefusedError
 
 Charge = dict[str, tuple[float, float]]
 """Maps the name of an order's sellable to a pair: the units that a write requests, and those that the run may use."""
@@ -24,137 +23,217 @@ _MARGIN = 0.05
 _LOST_AFTER = 60.0
 """The seconds after which a request counts as ended, even if its end was not recorded."""
 _POLL = 0.05
+_BUSY = 60.0
+"""The seconds to wait for a transaction of another process."""
 _CLOCK = functools.partial(time.monotonic)  # unaffected by tests that freeze the time
+
+_TABLES = """
+    CREATE TABLE IF NOT EXISTS numbers (name TEXT PRIMARY KEY, value INTEGER);
+    CREATE TABLE IF NOT EXISTS used (name TEXT PRIMARY KEY, units REAL);
+    CREATE TABLE IF NOT EXISTS requests (id TEXT PRIMARY KEY, process INTEGER, started REAL, ended REAL);
+    CREATE TABLE IF NOT EXISTS reserved (name TEXT PRIMARY KEY);
+"""
+
+
+def _connect(path: Path, *, wait: float = 0, create: bool = False) -> sqlite3.Connection:
+    """Open the database *path*. Unless *create* is true, raise sqlite3.OperationalError if it does not exist."""
+    uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
+    connection = sqlite3.connect(uri, uri=True, timeout=wait, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous = OFF")  # the content is of no use after a power failure
+    return connection
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
+
+
+class RunLock:
+    """The lock of the file *path*. All processes of the run *run* hold it, and no other run can.
+
+    It is an SQLite database. A run's processes have a read transaction in it, and its first process, which must create
+    the lock, has the only write transaction. The operating system ends both when the process ends.
+    """
+
+    def __init__(self, path: Path, run: str, *, create: bool = False) -> None:
+        real = path.resolve()
+        self._path, self.path, self.run = path, real.with_name(f"{real.name}.lock"), run
+        self._is_first = create
+        try:
+            self._connection = _connect(self.path, create=create)
+            try:
+                if create:
+                    self._take()
+                self._connection.execute("BEGIN IMMEDIATE" if create else "BEGIN")
+                self._connection.execute("SELECT run FROM owner").fetchone()
+                self.check()
+            except BaseException:
+                self._connection.close()
+                raise
+        except sqlite3.Error as error:
+            raise self._error(error) from None
+
+    def _take(self) -> None:
+        self._connection.execute("BEGIN EXCLUSIVE")  # fails as long as a process of another run is alive
+        self._connection.execute("CREATE TABLE IF NOT EXISTS owner (run TEXT)")
+        self._connection.execute("DELETE FROM owner")
+        self._connection.execute("INSERT INTO owner VALUES (?)", (self.run,))
+        self._connection.execute("COMMIT")
+
+    def check(self) -> None:
+        """Raise JournalError unless the lock still belongs to the run, and the first process of the run is alive."""
+        try:
+            with contextlib.closing(_connect(self.path)) as other:
+                (owner,) = other.execute("SELECT run FROM owner").fetchone() or ("",)
+                if owner != self.run:
+                    raise JournalError(f"the journal {self._path} is in use by another run: nothing more is sent")
+                if self._is_first:
+                    return
+                other.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            if _is_busy(error):
+                return
+            raise self._error(error) from None
+        raise JournalError("the process that began the run has ended: nothing more is sent")
+
+    def _error(self, error: sqlite3.Error) -> JournalError:
+        if _is_busy(error):
+            return JournalError(f"the journal {self._path} is in use by another run: wait, or choose another file")
+        if self._path.parent.is_dir() and not (self._is_first or self.path.exists()):
+            return JournalError(f"the lock {self.path} was removed during the run: nothing more is sent")
+        return JournalError(f"the journal {self._path} cannot be written, since its lock {self.path} fails: {error}")
+
+    def close(self) -> None:
+        """Release the lock. Delete its file if no other process holds it."""
+        with contextlib.suppress(sqlite3.Error, OSError):
+            self._connection.execute("ROLLBACK")
+            if self._is_first:
+                self._connection.execute("BEGIN EXCLUSIVE")
+                self.path.unlink()  # impossible on Windows, where the file stays
+        self._connection.close()
+
+
+class SharedState:
+    """The database of a run, in *folder*. All processes of the run open it; only the first of them creates it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._path, self._thread_lock = folder, folder / "run.sqlite", threading.Lock()
+
+    def create(self) -> None:
+        """Create the database unless it exists."""
+        with contextlib.closing(_connect(self._path, wait=_BUSY, create=True)) as connection:
+            connection.executescript(_TABLES)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Lock the database during the block. Save the changes at its end, unless it raises."""
+        try:
+            with self._thread_lock, contextlib.closing(_connect(self._path, wait=_BUSY)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            problem = str(error) if self._path.exists() else "it was removed"
+            raise LiveError(f"the state of the run, {self._path}, cannot be used: {problem}") from None
+
+
+def number_of(database: sqlite3.Connection, name: str) -> int:
+    """Return the number *name* of the run, at first 0."""
+    row = database.execute("SELECT value FROM numbers WHERE name = ?", (name,)).fetchone()
+    return row[0] if row else 0
+
+
+def set_number(database: sqlite3.Connection, name: str, value: int) -> None:
+    """Store the number *name* of the run."""
+    database.execute("INSERT OR REPLACE INTO numbers VALUES (?, ?)", (name, value))
 
 
 class RunState:
-    """The state of a test run, in *folder*. It permits *rate* requests per second and *max_writes* writes in total.
+    """The state of a test run, in *shared*. It permits *rate* requests per second and *max_writes* writes in total.
 
-    A rate of 2.9 permits 2 requests in any second, and a rate of 0.5 permits 1 request in any 2 seconds.
+    A rate of 2.9 permits 2 requests in any second, and a rate of 0.5 permits 1 request in any 2 seconds. *check* raises
+    an error if the run may send nothing more.
     """
 
-    def __init__(self, folder: Path, rate: float, max_writes: int) -> None:
-        self._path, self._lock_path = folder / "state.json", folder / "state.lock"
+    def __init__(
+        self, shared: SharedState, rate: float, max_writes: int, check: Callable[[], None] = lambda: None
+    ) -> None:
+        self._shared, self._max_writes, self._check = shared, max_writes, check
         self.limit, self.window = (math.floor(rate), 1.0) if rate >= 1 else (1, 1 / rate)
-        self._max_writes = max_writes
         self.clock: Callable[[], float] = _CLOCK
         self.sleep: Callable[[float], None] = time.sleep
-        self._thread_lock = threading.Lock()
 
     def reserve(self, name: str) -> bool:
         """Reserve *name*, and return True. Return False if a process of this run has already reserved it."""
-        try:
-            self._path.with_name(f"taken-{name}").touch(0o600, exist_ok=False)
-        except FileExistsError:
-            return False
-        return True
+        with self._shared.transaction() as database:
+            return database.execute("INSERT OR IGNORE INTO reserved VALUES (?)", (name,)).rowcount == 1
 
     def claim(self, charge: Charge | None = None) -> str:
         """Wait for the rate limit. Return a new request id. Raise RefusedError if too few writes or units are left."""
         while True:
-            with self._state() as state:
+            with self._shared.transaction() as database:
+                self._check()
                 if charge is not None:
-                    self._check_budget(state, charge)
-                if not (wait := self._wait(state)):
-                    return self._start(state, charge)
+                    self._check_budget(database, charge)
+                if not (wait := self._wait(database)):
+                    return self._start(database, charge)
             self.sleep(wait)
 
     def end(self, request_id: str) -> None:
         """Record that a request has ended, with or without a response."""
-        with self._state() as state:
-            if request := state["requests"].get(request_id):
-                request["ended"] = self.clock()
+        with self._shared.transaction() as database:
+            database.execute("UPDATE requests SET ended = ? WHERE id = ?", (self.clock(), request_id))
 
     @property
     def charged(self) -> int:
         """The number of writes so far in this run."""
-        with self._state() as state:
-            return int(state["charged"])
+        with self._shared.transaction() as database:
+            return number_of(database, "charged")
 
     @property
     def used(self) -> dict[str, float]:
         """The units that this run has charged so far, keyed by the names of sellables in `Charge`."""
-        with self._state() as state:
-            return dict(state["used"])
+        with self._shared.transaction() as database:
+            return dict(database.execute("SELECT name, units FROM used"))
 
     @property
     def other_process_active(self) -> bool:
         """Whether another process of this run has sent a request within the time window of the rate limit."""
-        with self._state() as state:
-            return any(request["pid"] != os.getpid() for request in state["requests"].values())
+        with self._shared.transaction() as database:
+            query = "SELECT 1 FROM requests WHERE process != ?"
+            return database.execute(query, (os.getpid(),)).fetchone() is not None
 
     def refund(self, charge: Charge) -> None:
         """Make the units of *charge* available again. The write itself still counts."""
-        with self._state() as state:
-            for name, (units, _) in charge.items():
-                state["used"][name] -= units
+        with self._shared.transaction() as database:
+            _add_units(database, {name: -units for name, (units, _) in charge.items()})
 
-    def _check_budget(self, state: dict[str, Any], charge: Charge) -> None:
-        if state["charged"] >= self._max_writes:
+    def _check_budget(self, database: sqlite3.Connection, charge: Charge) -> None:
+        if number_of(database, "charged") >= self._max_writes:
             raise RefusedError(f"the budget of {self._max_writes} writes is spent (--veeqo-alloc-max-writes)")
         for name, (units, free) in charge.items():
-            if state["used"].get(name, 0) + units > free:
+            row = database.execute("SELECT units FROM used WHERE name = ?", (name,)).fetchone()
+            if (row[0] if row else 0) + units > free:
                 raise RefusedError(f"the order pool has no free units left of {name}")
 
-    def _wait(self, state: dict[str, Any]) -> float:
+    def _wait(self, database: sqlite3.Connection) -> float:
         """Return the seconds to wait before the next attempt, or 0 if the rate limit permits a request now."""
         now, window = self.clock(), self.window + _MARGIN
-        waits = []
-        for request_id, request in list(state["requests"].items()):
-            if request["ended"] is None and not _is_alive(request["pid"]):
-                request["ended"] = now
-            # A request can reach the server until it ends. So it counts until one time window after its end.
-            ended = request["started"] + _LOST_AFTER if request["ended"] is None else request["ended"]
-            if (left := ended + window - now) < 0:
-                del state["requests"][request_id]
-            else:
-                waits.append(left)
+        # A request can reach the server until it ends. So it counts until one time window after its end.
+        database.execute("DELETE FROM requests WHERE COALESCE(ended, started + ?) < ?", (_LOST_AFTER, now - window))
+        ends = database.execute("SELECT COALESCE(ended, started + ?) FROM requests", (_LOST_AFTER,))
+        waits = [end + window - now for (end,) in ends]
         return 0 if len(waits) < self.limit else max(min(*waits, _POLL), 0.001)
 
-    def _start(self, state: dict[str, Any], charge: Charge | None) -> str:
+    def _start(self, database: sqlite3.Connection, charge: Charge | None) -> str:
         request_id = uuid.uuid4().hex
-        state["requests"][request_id] = {"pid": os.getpid(), "started": self.clock(), "ended": None}
+        row = (request_id, os.getpid(), self.clock())
+        database.execute("INSERT INTO requests VALUES (?, ?, ?, NULL)", row)
         if charge is not None:
-            state["charged"] += 1
-            for key, (units, _) in charge.items():
-                state["used"][key] = state["used"].get(key, 0) + units
+            set_number(database, "charged", number_of(database, "charged") + 1)
+            _add_units(database, {name: units for name, (units, _) in charge.items()})
         return request_id
 
-    @contextlib.contextmanager
-    def _state(self) -> Iterator[dict[str, Any]]:
-        """Lock and yield the state. Save the state at the end of the block, unless the block raises."""
-        try:
-            with self._thread_lock, locked(self._lock_path):
-                try:
-                    state = json.loads(self._path.read_text(encoding="utf-8"))
-                except FileNotFoundError:
-                    state = {"charged": 0, "used": {}, "requests": {}}
-                yield state
-                temporary = self._path.with_suffix(".tmp")
-                temporary.write_text(json.dumps(state), encoding="utf-8")
-                os.replace(temporary, self._path)
-        except OSError as error:
-            raise LiveError(f"the state of the run in {self._path.parent} cannot be saved: {error.strerror}") from None
 
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except OSError as error:  # such as PermissionError, if the process belongs to another user
-        return not isinstance(error, ProcessLookupError)
-    return True
-
-
-@contextlib.contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Lock the file *path* during the block. If *wait* is false and the file is locked, raise BlockingIOError."""
-    try:
-        import fcntl
-    except ImportError:
-        raise LiveError("writes to a foreign server need POSIX file locks, which this platform does not have") from None
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield
-    finally:
-        os.close(handle)
+def _add_units(database: sqlite3.Connection, units: dict[str, float]) -> None:
+    query = "INSERT INTO used VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET units = units + excluded.units"
+    database.executemany(query, units.items())

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.live import LiveError
 from pytest_veeqo_alloc.live.cleanup import CleanupResult, clean_up
 from pytest_veeqo_alloc.live.client import LiveClient
-from pytest_veeqo_alloc.live.journal import JournalWriter, default_name, open_journal, read_journal
+from pytest_veeqo_alloc.live.journal import JournalWriter, default_name, join_journal, open_journal, read_journal
 from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WriteOptions, grant_permission
 from pytest_veeqo_alloc.plugin.observers import trim_tracebacks
 from pytest_veeqo_alloc.plugin.options import base_directory, setting
@@ -27,7 +25,7 @@ _MAX_LINES = 10
 
 
 class LivePlugin:
-    """The pytest plugin that owns the client, the journal of writes, and a folder that all processes share."""
+    """The pytest plugin that owns the client and the journal of writes, which all processes of the run share."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -38,36 +36,40 @@ class LivePlugin:
         self._live: LiveClient | None = None
         try:
             self._permission = grant_permission(write_options_of(config))
-            if worker_input is None:
-                self._shared = self._open_journal(self._permission.target)
-            else:
-                self._shared = worker_input.get(LIVE_PLUGIN, {"error": "pytest-xdist passed no run folder"})
-            if "error" in self._shared:
-                raise LiveError(self._shared["error"])
+            self._writer = self._open_journal() if worker_input is None else self._join_journal(worker_input)
         except LiveError as error:
             # Raised only when a test writes, since other tests do not need the server.
-            self._error, self._shared = error, {"error": str(error)}
+            self._error = error
 
-    def _open_journal(self, target: str) -> dict[str, str]:
-        path = base_directory(self._config, "journal") / (setting(self._config, "journal") or default_name(target))
-        writer = self._exit.enter_context(open_journal(path, target))
-        folder = tempfile.mkdtemp(prefix="veeqo-alloc-")
-        self._exit.callback(shutil.rmtree, folder, ignore_errors=True)
-        return {"folder": folder, "journal": str(writer.path), "run": writer.run}
+    def _open_journal(self) -> JournalWriter:
+        target, config = self._permission.target, self._config
+        path = base_directory(config, "journal") / (setting(config, "journal") or default_name(target))
+        return self._exit.enter_context(open_journal(path, target))
+
+    def _join_journal(self, worker_input: dict[str, dict[str, str]]) -> JournalWriter:
+        passed = worker_input.get(LIVE_PLUGIN, {"error": "pytest-xdist passed no run folder"})
+        if "error" in passed:
+            raise LiveError(passed["error"])
+        path, folder = Path(passed["journal"]), Path(passed["folder"])
+        return self._exit.enter_context(join_journal(path, self._permission.target, folder, passed["run"]))
 
     def live(self) -> LiveClient:
         """Return the client that writes to the server under test. Raise LiveError if writing is not permitted."""
         if self._error is not None:
             raise self._error
         if self._live is None:
-            writer = JournalWriter(Path(self._shared["journal"]), self._shared["run"])
-            self._live = LiveClient(self._permission, Path(self._shared["folder"]), writer)
+            self._live = LiveClient(self._permission, self._writer)
         return self._live
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Pass the shared folder and journal, or the reason why writing is forbidden, to a worker of pytest-xdist."""
-        node.workerinput[LIVE_PLUGIN] = self._shared
+        """Pass the journal and the folder of its state, or the reason why writing is forbidden, to a worker."""
+        if self._error is not None:
+            node.workerinput[LIVE_PLUGIN] = {"error": str(self._error)}
+        else:
+            writer = self._writer
+            passed = {"folder": str(writer.shared.folder), "journal": str(writer.path), "run": writer.run}
+            node.workerinput[LIVE_PLUGIN] = passed
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
@@ -85,9 +87,9 @@ class LivePlugin:
     def _summary(self) -> Iterator[str]:
         live = self.live()
         path = live.writer.path
-        journal = read_journal(path).of_run(live.writer.run)
-        if not journal.entries:
+        if not live.writer.has_written:
             return
+        journal = read_journal(path).of_run(live.writer.run)
         yield f"{live.run_state.charged} of {live.permission.max_writes} writes to {live.target}, journal {path}"
         if setting(self._config, "cleanup"):
             yield from _cleanup_lines(clean_up(journal, live))
@@ -101,7 +103,7 @@ class LivePlugin:
             terminalreporter.write_line(f"veeqo-alloc: {printable(line)}")
 
     def pytest_unconfigure(self) -> None:
-        """Close the journal and remove the shared folder."""
+        """Close the journal."""
         self._exit.close()
 
 

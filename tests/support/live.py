@@ -32,6 +32,6 @@ def live_at(url: str, folder: Path, *, writes: int = 9, orders: str = POOL, rate
         WriteOptions(url, (host,), key, writes, named, rate, trust_env, folder), needs_key=needs_key
     )
     with open_journal(folder / "journal.jsonl", granted.target) as writer:
-        live = LiveClient(granted, folder, writer)
+        live = LiveClient(granted, writer)
         live.timeouts, live.backoff = timeouts, backoff or live.backoff
         yield live

@@ -21,7 +21,7 @@ from support.servers import redirecting, serving
 from support.staging import Staging, staging
 
 from pytest_veeqo_alloc import Interaction, Request, Response
-from pytest_veeqo_alloc.live import JournalError, NotSentError, RefusedError, SendError
+from pytest_veeqo_alloc.live import JournalError, LiveError, NotSentError, RefusedError, SendError
 from pytest_veeqo_alloc.live.cleanup import CleanupResult, clean_up
 from pytest_veeqo_alloc.live.client import LiveClient, open_live
 from pytest_veeqo_alloc.live.journal import Entry, read_journal
@@ -169,10 +169,10 @@ def test_429_is_retried_after_the_delay_that_the_server_names_or_a_doubled_one(
     server.answers = [(429, headers)] * 2
     with live_at(server.url, tmp_path, rate=1000, orders="any", backoff=Backoff(sleep=slept.append)) as live:
         assert status(live.post(7, pool_request())) == 201
+        assert live.run_state.charged == 3
     assert slept == first
     assert [entry.outcome for entry in read_journal(tmp_path / "journal.jsonl").entries] == [429, 429, 201]
     assert [entry.before for entry in read_journal(tmp_path / "journal.jsonl").entries] == [()] * 3
-    assert live.run_state.charged == 3
 
 
 @pytest.mark.parametrize(
@@ -448,15 +448,27 @@ def test_read_with_a_body_or_without_a_key_is_refused(server: Staging, tmp_path:
         live.admission(Request("GET", f"{server.url}/orders?page_size=5&shipping_method_id=3", named)).end()
 
 
+@pytest.mark.parametrize("lost", ["run.sqlite", "journal.jsonl", "journal.jsonl.lock"])
+def test_nothing_is_sent_once_a_file_of_the_run_is_gone(lost: str, server: Staging, tmp_path: Path) -> None:
+    with live_at(server.url, tmp_path) as live:
+        live.post(7, pool_request())
+        (live.writer.shared.folder if lost == "run.sqlite" else tmp_path).joinpath(lost).unlink()
+        for _ in range(2):
+            with pytest.raises(LiveError, match=r"removed|lock"):
+                live.post(7, pool_request())
+        assert len(server.posts) == 1
+        assert (tmp_path / "journal.jsonl").exists() == (lost != "journal.jsonl")
+
+
 def test_environment_of_these_tests_has_no_key(server: Staging) -> None:
     assert server.url.startswith("http://127.0.0.1:")
     assert "VEEQO_ALLOC_API_KEY" not in os.environ
 
 
-def ended_requests(folder: Path) -> list[bool]:
+def ended_requests(live: LiveClient) -> list[bool]:
     """Return, for each request under the rate limit, whether it has ended."""
-    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-    return [sent["ended"] is not None for sent in state["requests"].values()]
+    with live.writer.shared.transaction() as database:
+        return [bool(ended) for (ended,) in database.execute("SELECT ended IS NOT NULL FROM requests")]
 
 
 @pytest.mark.parametrize(
@@ -470,12 +482,12 @@ def test_admission_without_an_answer_is_unknown_unless_nothing_was_sent(
             contextlib.suppress(ZeroDivisionError, SendError),
             live.admission(request(f"{server.url}/orders/7/allocations")),
         ):
-            assert ended_requests(tmp_path) == [False]
+            assert ended_requests(live) == [False]
             if error is not None:
                 raise error
         (entry,) = read_journal(tmp_path / "journal.jsonl").entries
         assert (entry.outcome, entry.is_unknown) == (outcome, outcome is None)
-        assert ended_requests(tmp_path) == [True]
+        assert ended_requests(live) == [True]
         assert live.run_state.charged == 1
 
 
@@ -501,7 +513,7 @@ def test_write_whose_intent_cannot_be_written_is_not_sent_and_frees_the_rate(
         with pytest.raises(JournalError, match="No space left"):
             live.post(7, pool_request())
         assert server.posts == []
-        assert all(ended_requests(tmp_path))
+        assert all(ended_requests(live))
 
 
 def test_second_write_to_an_order_knows_what_the_first_one_made(server: Staging, tmp_path: Path) -> None:

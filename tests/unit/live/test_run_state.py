@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.frozen_time import frozen_time
 
-from pytest_veeqo_alloc.live import LiveError, RefusedError
-from pytest_veeqo_alloc.live.run_state import RunState, locked
+from pytest_veeqo_alloc.live import JournalError, LiveError, RefusedError
+from pytest_veeqo_alloc.live.run_state import RunLock, RunState, SharedState
 
 
 class Clock:
@@ -29,8 +27,14 @@ class Clock:
         self.now += max(seconds, self.least)
 
 
+def shared(folder: Path) -> SharedState:
+    state = SharedState(folder)
+    state.create()
+    return state
+
+
 def run_state(folder: Path, *, rate: float = 5, writes: int = 10**6, clock: Clock | None = None) -> RunState:
-    time, state = clock or Clock(), RunState(folder, rate, writes)
+    time, state = clock or Clock(), RunState(shared(folder), rate, writes)
     state.clock, state.sleep = time, time.sleep
     return state
 
@@ -60,7 +64,7 @@ def test_units_beyond_the_free_ones_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("rate", "limit", "window"), [(5, 5, 1), (2.9, 2, 1), (1, 1, 1), (0.5, 1, 2), (50, 50, 1)])
 def test_rate_is_a_whole_number_of_requests_per_window(rate: float, limit: int, window: float, tmp_path: Path) -> None:
-    state = RunState(tmp_path, rate, 1)
+    state = RunState(SharedState(tmp_path), rate, 1)
     assert (state.limit, state.window) == (limit, window)
 
 
@@ -91,7 +95,7 @@ def test_no_window_has_a_sixth_request_whenever_requests_arrive(
 
 def test_waiting_for_the_rate_ends_under_frozen_time(tmp_path: Path) -> None:
     with frozen_time():
-        state = RunState(tmp_path, rate=20, max_writes=100)
+        state = RunState(shared(tmp_path), rate=20, max_writes=100)
         for _ in range(21):
             state.end(state.claim())
 
@@ -104,11 +108,57 @@ def test_request_that_was_never_ended_expires(tmp_path: Path) -> None:
     assert 60 < clock.now - 1000 < 70
 
 
-def test_lock_is_exclusive_until_it_is_released(tmp_path: Path) -> None:
-    with locked(tmp_path / "lock"), pytest.raises(BlockingIOError), locked(tmp_path / "lock", wait=False):
-        pass
-    with locked(tmp_path / "lock", wait=False):
-        assert os.path.exists(tmp_path / "lock")
+def test_lock_belongs_to_one_run_until_all_its_processes_have_released_it(tmp_path: Path) -> None:
+    first = RunLock(tmp_path / "j", "one", create=True)
+    other = RunLock(tmp_path / "j", "one")
+    for _ in range(2):
+        with pytest.raises(
+            JournalError, match=r"the journal .*j is in use by another run: wait, or choose another file"
+        ):
+            RunLock(tmp_path / "j", "two", create=True)
+        first.check()
+        other.check()
+    with pytest.raises(JournalError, match="is in use by another run"):
+        RunLock(tmp_path / "j", "two")
+    first.close()
+    with pytest.raises(JournalError, match="the process that began the run has ended: nothing more is sent"):
+        other.check()
+    with pytest.raises(JournalError, match="is in use by another run"):
+        RunLock(tmp_path / "j", "two", create=True)
+    other.close()
+    RunLock(tmp_path / "j", "two", create=True).close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lock_of_a_journal_is_the_same_by_any_name(tmp_path: Path) -> None:
+    (tmp_path / "alias").symlink_to(tmp_path / "j")
+    lock = RunLock(tmp_path / "j", "one", create=True)
+    with pytest.raises(JournalError, match="is in use by another run"):
+        RunLock(tmp_path / "alias", "two", create=True)
+    lock.close()
+
+
+def test_removed_replaced_or_foreign_lock_is_noticed(tmp_path: Path) -> None:
+    first = RunLock(tmp_path / "j", "one", create=True)
+    other = RunLock(tmp_path / "j", "one")
+    (tmp_path / "j.lock").unlink()
+    with pytest.raises(JournalError, match=r"j\.lock was removed during the run: nothing more is sent"):
+        other.check()
+    with pytest.raises(JournalError, match=r"j\.lock fails: unable to open database file"):
+        first.check()
+    with pytest.raises(JournalError, match=r"j\.lock was removed during the run"):
+        RunLock(tmp_path / "j", "one")
+    second = RunLock(tmp_path / "j", "two", create=True)
+    for lock in (first, other):
+        with pytest.raises(JournalError, match="is in use by another run: nothing more is sent"):
+            lock.check()
+        lock.close()
+    assert (tmp_path / "j.lock").exists()
+    second.check()
+    second.close()
+    (tmp_path / "j.lock").write_text("This is no database, but it is long enough to be one." * 9, encoding="utf-8")
+    with pytest.raises(JournalError, match=r"cannot be written, since its lock .*j.lock fails: file is not a database"):
+        RunLock(tmp_path / "j", "one", create=True)
 
 
 def test_refunded_units_are_free_again(tmp_path: Path) -> None:
@@ -136,26 +186,22 @@ def test_name_is_reserved_once(tmp_path: Path) -> None:
     assert run_state(tmp_path).reserve("order-8")
 
 
-def test_process_of_another_user_counts_as_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock(least=1)
-    state = run_state(tmp_path, rate=1, clock=clock)
-    claim(state)
-
-    def denied(process: int, number: int) -> None:
-        raise PermissionError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr("os.kill", denied)
-    claim(state)
-    assert clock.now - 1000 > 60
+def test_state_is_never_created_twice(tmp_path: Path) -> None:
+    state = run_state(tmp_path, writes=2)
+    claim(state, charged=True)
+    (tmp_path / "run.sqlite").unlink()
+    with pytest.raises(LiveError, match=r"the state of the run, .*run.sqlite, cannot be used: it was removed"):
+        claim(state, charged=True)
+    (tmp_path / "run.sqlite").touch()
+    with pytest.raises(LiveError, match="cannot be used: no such table: "):
+        claim(state, charged=True)
 
 
-def test_unusable_folder_is_reported(tmp_path: Path) -> None:
-    state = run_state(tmp_path / "gone")
-    with pytest.raises(LiveError, match=r"the state of the run in .*gone cannot be saved: No such file or directory"):
-        claim(state)
+def test_failed_check_stops_every_request(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise JournalError("the process that began the run has ended")
 
-
-def test_platform_without_file_locks_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "fcntl", None)
-    with pytest.raises(LiveError, match="need POSIX file locks"), locked(tmp_path / "lock"):
-        pass
+    state = RunState(shared(tmp_path), 5, 9, fail)
+    with pytest.raises(JournalError):
+        state.claim()
+    assert state.charged == 0
