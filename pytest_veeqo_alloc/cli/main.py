@@ -85,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"%(prog)s {version('pytest-veeqo-alloc')}")
     commands = root.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_check, _add_printers, _add_page, _add_redact, _add_cleanup, _add_serve, _add_report):
+    for add in (_add_check, _add_printers, _add_page, _add_redact, _add_record, _add_cleanup, _add_serve, _add_report):
         add(commands)
     return root
 
@@ -339,6 +339,40 @@ def _redact(args: argparse.Namespace) -> int:
     if not files and not errors:
         print_error("nothing was redacted: no cassette, HAR file or interaction was found")
     return COULD_NOT_RUN if errors or not files else CLEAN
+
+
+def _add_record(commands: Any) -> None:
+    record = commands.add_parser(
+        "record",
+        help="send one allocation request to a server, and record it as a cassette",
+        description="Allocate one unit of the first sellable of the first order in a pool, and write the redacted request "
+        "and response to a cassette. Show the request and ask for the name of the host first. Exit status 1: the response "
+        "has errors, or the allocation could not be deleted.",
+    )
+    record.add_argument("--base-url", required=True, metavar="URL", help="the server that receives the request")
+    record.add_argument("--orders", required=True, metavar="FILE", help="a TOML file of the writable orders")
+    record.add_argument("-o", "--output", required=True, metavar="FILE", help="the cassette to write, a .yaml file")
+    record.add_argument("--dry-run", action="store_true", help="show the request, and send nothing")
+    record.add_argument("--yes", action="store_true", help="send without asking; requires --allow-host")
+    record.add_argument("--force", action="store_true", help="replace an existing cassette")
+    record.add_argument("--journal", default="", metavar="FILE", help="the file that records the write")
+    _add_contract_options(record)
+    _add_live_options(record, "at most 5", "proxies, .netrc and CA bundles")
+    record.set_defaults(command=_record)
+
+
+def _record(args: argparse.Namespace) -> int:
+    from pytest_veeqo_alloc.cli.record import RecordOptions, record
+    from pytest_veeqo_alloc.live import LiveError
+    from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WriteOptions
+
+    key, hosts = os.environ.get(KEY_VARIABLE, ""), tuple(args.allow_host)
+    write = WriteOptions(args.base_url, hosts, key, 1, args.orders, rate=args.rate, trust_env=args.trust_env)
+    options = RecordOptions(args.output, args.journal, dry_run=args.dry_run, yes=args.yes, force=args.force)
+    try:
+        return CLEAN if record(_engine(args), write, options) else ERRORS_FOUND
+    except LiveError as error:
+        raise ValueError(error.for_command()) from None
 
 
 def _add_cleanup(commands: Any) -> None:

@@ -123,6 +123,8 @@ COMMANDS = {
     "example": "side --seed",
     "page": "FILE --write",
     "redact": "PATH --in-place",
+    "record": "--base-url --orders --output --dry-run --yes --force --journal --profile --rule --deviations --allow-host "
+    "--rate --trust-env",
     "cleanup": "JOURNAL --base-url --allow-host --rate --trust-env",
     "serve": "COMMAND --host --port --name --profile --rule --deviations --orders --report --policy --stubs --upstream --max-writes "
     "--journal --allow-reads --allow-host --allow-origin --rate --trust-env",
