@@ -9,14 +9,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_veeqo_alloc.core.http import MAX_BYTES
 from pytest_veeqo_alloc.core.json_pointer import join, mask_pointer
 from pytest_veeqo_alloc.core.text import describe
 
-MAX_DEPTH, MAX_MERGES = 200, 10
+MAX_DEPTH = 200
 MAX_YAML = 64 * 1024 * 1024
 """The maximum size of a YAML document in bytes. A parsed document takes many times more memory."""
 
 _MAX_BRACKETS = 500
+_VALUE_BYTES = 200
+"""The approximate memory for a value in bytes, without its text."""
 _INDENT = re.compile(r"^[ ?:-]*", re.MULTILINE)
 _LFS = b"version https://git-lfs.github.com/spec/"
 _BRUNO = re.compile(rb"\s*meta\s*\{\s*name:")
@@ -147,9 +150,16 @@ def _parse_yaml(text: str) -> Any:
     import yaml  # imported only if YAML is read
 
     try:
-        if _may_be_harmful(text):
-            _check_events(yaml.parse(text, Loader=_loader()))
-        return yaml.load(text, Loader=_loader())  # noqa: S506  # a safe loader, in C if available
+        if _may_be_deep(text):
+            _require_flat(yaml.parse(text, Loader=_loader()))
+        loader = _loader()(text)  # a safe loader, in C if available
+        try:
+            if (root := loader.get_single_node()) is None:
+                return None
+            _require_bounded_aliases(root)
+            return loader.construct_document(root)
+        finally:
+            loader.dispose()
     except yaml.YAMLError as error:
         if "nesting depth" in str(getattr(error, "problem", "")):  # newer versions of libyaml have a limit of their own
             raise UnreadableFileError("nested too deeply") from None
@@ -177,24 +187,56 @@ def _mark_unsupported(loader: Any, node: Any) -> UnsupportedTag:
     return UnsupportedTag(node.tag.replace("tag:yaml.org,2002:", "!!")[:80])
 
 
-def _may_be_harmful(text: str) -> bool:
-    """Return whether the YAML in *text* could contain deep nesting or merge keys. False: it contains neither."""
+def _may_be_deep(text: str) -> bool:
     has_many_brackets = text.count("[") + text.count("{") > _MAX_BRACKETS
-    return "<<" in text or has_many_brackets or max(map(len, _INDENT.findall(text)), default=0) > MAX_DEPTH
+    return has_many_brackets or max(map(len, _INDENT.findall(text)), default=0) > MAX_DEPTH
 
 
-def _check_events(events: Any) -> None:
-    """Raise UnreadableFileError for too many merge keys, and for deep nesting, which could crash the C loader."""
+def _require_flat(events: Any) -> None:
+    """Raise UnreadableFileError for deep nesting, which could crash the C loader."""
     import yaml
 
-    depth = merges = 0
+    depth = 0
     for event in events:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        merges += isinstance(event, yaml.ScalarEvent) and event.value == "<<"
         if depth > MAX_DEPTH:
             raise UnreadableFileError("nested too deeply")
-        if merges > MAX_MERGES:
-            raise UnreadableFileError(f"contains more than {MAX_MERGES} merge keys, which is the maximum number")
+
+
+def _require_bounded_aliases(root: Any) -> None:
+    """Raise UnreadableFileError if aliases, also below merge keys, repeat values of more than `MAX_BYTES` bytes."""
+    sizes: dict[Any, int] = {}  # of the finished nodes, with everything that their aliases repeat
+    written, started, stack = 0, set(), [root]
+    while stack:
+        if (node := stack[-1]) in sizes:
+            stack.pop()
+            continue
+        parts = _parts_of(node)
+        if node not in started:
+            started.add(node)
+            written += _own_size(node)
+            stack += dict.fromkeys(part for part in parts if part not in sizes)
+        elif all(part in sizes for part in parts):
+            sizes[node] = _own_size(node) + sum(map(sizes.__getitem__, parts))
+        else:
+            raise _too_many_aliases()  # a node within itself
+    if sizes[root] - written > MAX_BYTES:
+        raise _too_many_aliases()
+
+
+def _parts_of(node: Any) -> list[Any]:
+    """Return the nodes in *node*, a scalar, a sequence or a mapping of YAML."""
+    if not isinstance(node.value, list):
+        return []
+    return [part for pair in node.value for part in pair] if node.id == "mapping" else node.value
+
+
+def _own_size(node: Any) -> int:
+    return _VALUE_BYTES + (len(node.value) if isinstance(node.value, str) else 0)
+
+
+def _too_many_aliases() -> UnreadableFileError:
+    return UnreadableFileError(f"YAML whose aliases repeat more than {MAX_BYTES // 1_000_000} MB, which is the maximum")
 
 
 def _position(error: Exception) -> str:

@@ -26,7 +26,15 @@ from pytest_veeqo_alloc.capture.documents import (
     walk,
 )
 from pytest_veeqo_alloc.contract.http_rules import path_of
-from pytest_veeqo_alloc.core.http import ContentDecodingError, Headers, Interaction, Request, Response, decode_content
+from pytest_veeqo_alloc.core.http import (
+    ContentDecodingError,
+    Headers,
+    Interaction,
+    Request,
+    Response,
+    decode_content,
+    decode_content_or_empty,
+)
 from pytest_veeqo_alloc.core.json_pointer import generalise, mask_path
 from pytest_veeqo_alloc.core.text import safe_method
 
@@ -39,8 +47,8 @@ STAMP = "veeqo_alloc"
 RUBY = "http_interactions"
 """The top-level member with the entries, in a cassette of VCR for Ruby or of Betamax."""
 
-MAX_NODES = 1_000_000
-"""The maximum number of values in a body that is stored as YAML. Each use of a YAML alias counts."""
+_MAX_EXPANSION = 64_000_000
+"""The maximum number of bytes by which decompression may make all bodies of a file larger."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -111,9 +119,9 @@ def load(
         entries = form.entries(Node(document))
     except InvalidMemberError as error:
         raise UnreadableFileError(f"{form.name}: {error}") from None
-    single = source if form is _FILE else ""
+    single, decoder = source if form is _FILE else "", _limited_decoder(is_used=decode)
     read = [
-        _read_or_explain(form, number, entry, single or f"{source}#{number}", matches, decode)
+        _read_or_explain(form, number, entry, single or f"{source}#{number}", matches, decoder)
         for number, entry in enumerate(entries, 1)
     ]
     broken = tuple(result for result in read if isinstance(result, str))
@@ -162,7 +170,7 @@ def _detect_kind(document: Any) -> Kind | None:
 
 
 def _read_or_explain(
-    form: _Format, number: int, entry: Node, source: str, matches: Callable[[Interaction], bool], decode: bool
+    form: _Format, number: int, entry: Node, source: str, matches: Callable[[Interaction], bool], decode: _Decoder
 ) -> Interaction | str:
     """Return the interaction in *entry*. If it cannot be read, return a sentence with the reason."""
     try:
@@ -175,7 +183,7 @@ def _read_or_explain(
 
 
 def _read_entry(
-    form: _Format, entry: Node, source: str, matches: Callable[[Interaction], bool], decode: bool
+    form: _Format, entry: Node, source: str, matches: Callable[[Interaction], bool], decode: _Decoder
 ) -> Interaction:
     """Return the interaction in *entry*. Read only its method and URL if *matches* returns false for them."""
     line, answer, sent, received = None, None, entry.get("request"), entry.get("response")
@@ -194,13 +202,34 @@ def _read_entry(
     return Interaction(line, answer, source)
 
 
+_Decoder = Callable[[bytes | None, Headers], bytes | None]
+
 _Content = tuple[Headers, bytes | None, bool]
 """The headers and the body of a message, and whether the body is known. A HAR file may lack it."""
 
 
-def _decoded(content: _Content, decode: bool) -> _Content:
+def _decoded(content: _Content, decode: _Decoder) -> _Content:
     headers, body, is_known = content
-    return headers, decode_content(body, headers) if decode else body, is_known
+    return headers, decode(body, headers), is_known
+
+
+def _limited_decoder(*, is_used: bool) -> _Decoder:
+    """Return a function that decompresses the bodies of one file. If not *is_used*, it returns them as they are.
+
+    It raises UnreadableFileError if the bodies together expand too much.
+    """
+    left = _MAX_EXPANSION
+
+    def decode(body: bytes | None, headers: Headers) -> bytes | None:
+        nonlocal left
+        plain = decode_content(body, headers) if is_used else decode_content_or_empty(body, headers)
+        left -= max(len(plain or b"") - len(body or b""), 0)
+        if left < 0:
+            limit = _MAX_EXPANSION // 1_000_000
+            raise UnreadableFileError(f"its compressed bodies expand by more than {limit} MB, which is the maximum")
+        return plain if is_used else body
+
+    return decode
 
 
 def _status(node: Node) -> int:
@@ -362,11 +391,7 @@ def _json_or_text(body: Node) -> bytes | None:
     if not isinstance(body.value, (dict, list)):
         return _text(body)
     stack: list[Any] = [body.value]
-    for count in itertools.count(1):
-        if not stack:
-            break
-        if count > MAX_NODES:
-            raise ContentDecodingError(f"aliases that expand to more than {MAX_NODES:,} values")
+    while stack:
         value = stack.pop()
         if isinstance(value, UnsupportedTag):
             raise Node(value, body.pointer).error("JSON")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import json
 import sys
@@ -14,7 +15,7 @@ import yaml
 from support.bodies import order, request_body
 from support.documents import FOREIGN, GOT, INTERACTION, SENT, URL, cassette, har, ruby_cassette
 
-from pytest_veeqo_alloc.capture.documents import ForeignFormatError, UnreadableFileError, walk
+from pytest_veeqo_alloc.capture.documents import ForeignFormatError, UnreadableFileError, parse_document, walk
 from pytest_veeqo_alloc.capture.readers import KINDS, LoadedFile, load
 from pytest_veeqo_alloc.core.json_pointer import locate
 from pytest_veeqo_alloc.spec.loader import operation_matches, side_of
@@ -183,8 +184,14 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
 
 MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 60))
 
+TOO_MANY_ALIASES = "YAML whose aliases repeat more than 20 MB, which is the maximum"
+
 BAD: list[tuple[bytes, str]] = [
-    (MERGES.encode(), "contains more than 10 merge keys, which is the maximum number"),
+    (MERGES.encode(), TOO_MANY_ALIASES),
+    (BOMB.encode(), TOO_MANY_ALIASES),
+    (b"a: &a [*a]", TOO_MANY_ALIASES),
+    (b"a: &a {<<: *a}", TOO_MANY_ALIASES),
+    (b"- &a {request: {body: " + b"x" * 1000 + b"}}\n" + b"- *a\n" * 17_000, TOO_MANY_ALIASES),
     (b"a: !!bool abc", "YAML with a value that does not fit its tag"),
     (b"a: !!timestamp abc", "YAML with a value that does not fit its tag"),
     (b'a: !!int ""', "YAML with a value that does not fit its tag"),
@@ -270,12 +277,12 @@ BAD: list[tuple[bytes, str]] = [
     ),
     (
         BOMB.encode() + yaml_cassette(body="BODY").replace(b"body: BODY", b"body: *i"),
-        "aliases that expand to more than 1,000,000 values",
+        TOO_MANY_ALIASES,
     ),
 ]
 
 
-@pytest.mark.parametrize(("data", "sentence"), BAD, ids=[sentence for _, sentence in BAD])
+@pytest.mark.parametrize(("data", "sentence"), BAD, ids=lambda value: value if isinstance(value, str) else "")
 def test_malformed_file_is_rejected_in_one_sentence(data: bytes, sentence: str) -> None:
     (problem,) = problems(data)
     assert sentence in problem
@@ -332,6 +339,27 @@ def test_body_that_decompresses_beyond_the_limit_is_rejected(monkeypatch: pytest
     monkeypatch.setattr("pytest_veeqo_alloc.core.http.MAX_BYTES", 1000)
     (problem,) = problems(yaml_cassette(string=gzip.compress(b"x" * 1001, mtime=0), response_headers={}))
     assert "truncated or too large" in problem
+
+
+@pytest.mark.parametrize("decode", [True, False])
+def test_bodies_that_together_decompress_beyond_the_limit_are_rejected(
+    decode: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_veeqo_alloc.capture.readers._MAX_EXPANSION", 3000)
+    document = yaml.safe_load(yaml_cassette(string=gzip.compress(b"x" * 1000, mtime=0), response_headers={}))
+    for count, is_read in ((3, True), (5, False)):
+        data = yaml.safe_dump({**document, "interactions": document["interactions"] * count}).encode()
+        with contextlib.nullcontext() if is_read else pytest.raises(UnreadableFileError, match="expand by more than"):
+            result = load(data, "f", kind="cassette", side_of=lambda _: None, matches=lambda _: True, decode=decode)
+            assert result is not None
+            assert len(result.interactions) == count
+
+
+def test_merge_keys_and_aliases_of_a_usual_size_are_read() -> None:
+    merges = "a: &a {x: 1, y: [2]}\n" + "".join(f"b{n}: {{<<: *a, x: {n}}}\n" for n in range(100))
+    document, is_json = parse_document(merges.encode())
+    assert (document["b99"], is_json) == ({"x": 99, "y": [2]}, False)
+    assert parse_document(b"# a comment") == (None, False)
 
 
 def test_cassettes_of_vcr_for_ruby_and_betamax_are_read() -> None:
