@@ -39,7 +39,13 @@ if TYPE_CHECKING:
 CLEAN, ERRORS_FOUND, COULD_NOT_RUN = 0, 1, 2
 """The exit statuses of the commands."""
 
-_FORMATS = {"text": formatters.terminal_lines, "json": formatters.json_lines, "github": formatters.github_lines}
+_FORMATS = {
+    "text": formatters.terminal_lines,
+    "json": formatters.json_lines,
+    "github": formatters.github_lines,
+    "junit": formatters.junit_lines,
+    "sarif": formatters.sarif_lines,
+}
 _REPEATABLE: dict[str, Any] = {"action": "append", "default": []}
 
 

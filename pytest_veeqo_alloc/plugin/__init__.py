@@ -169,6 +169,9 @@ def pytest_runtest_makereport(
     if call.excinfo is not None:
         trim_tracebacks(call.excinfo.value)
     report = yield
+    if call.excinfo is not None:
+        listener_of(item.config).record_violation(item, call.excinfo.value)
+        report.user_properties[:] = item.user_properties
     if report.when == "call":
         item.stash[TEST_PASSED] = report.passed
     elif report.when == "teardown" and CASSETTES_USED in item.stash:

@@ -14,27 +14,28 @@ import pytest
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.contract.failure import ContractViolation
     from pytest_veeqo_alloc.contract.findings import Finding, Findings
+    from pytest_veeqo_alloc.core.http import Interaction
     from pytest_veeqo_alloc.engine import Engine
 
 CHECKED_PROPERTY = "veeqo_alloc_interactions"
 """The name of the user property for the number of interactions that a test checked."""
-WARNING_PROPERTY = "veeqo_alloc_warning"
-"""The name of the user property for one warning. A test may have several of these properties."""
+WARNING_PROPERTY, ERROR_PROPERTY = "veeqo_alloc_warning", "veeqo_alloc_error"
+"""The names of the user properties for one warning and one error. A test may have several of these properties."""
 COMMAND_PROPERTY = "veeqo_alloc_command"
-"""The name of the user property for the shell command that repeats the failing request of a conformance test."""
+"""The name of the user property for the shell command that repeats the failing request of a test."""
 
 _LIBRARIES = ("<", *(f"{sysconfig.get_path(kind)}{os.sep}" for kind in ("stdlib", "purelib", "platlib")))
 
 MAX_WARNINGS = 20
-"""The maximum number of warnings that are recorded for one test."""
+"""The maximum number of warnings, and of errors, that are recorded for one test."""
 
 
 class TestObserver(Protocol):
     """A watched session, fake or cassette that observes the interactions of a test.
 
     Optional attributes: `unexpected` (the findings that can fail the test; default: all), `problems` (messages that
-    fail the test), `notes` (messages for the summary), `checked` (the number of interactions that the observer
-    checked), `owns(interaction)` (whether the observer checked *interaction*).
+    fail the test), `notes` (messages for the summary), `interactions` (those that the observer checked), `checked` (their
+    number), `owns(interaction)` (whether the observer checked *interaction*).
     """
 
     @property
@@ -76,22 +77,48 @@ def _untraced(violation: ContractViolation, problems: Sequence[str]) -> BaseExce
 
 def record_warnings(item: pytest.Item, findings: Findings) -> None:
     """Record each distinct warning in *findings* for the summary, up to `MAX_WARNINGS` per test."""
-    known = [text for name, text in item.user_properties if name == WARNING_PROPERTY]
-    for finding in findings.warnings:
+    _record(item, WARNING_PROPERTY, findings.warnings)
+
+
+def _record(item: pytest.Item, name: str, findings: Sequence[Finding]) -> None:
+    known = [text for property_name, text in item.user_properties if property_name == name]
+    for finding in findings:
         text = f"{finding.rule} at {finding.side} {finding.place}"
         if text not in known and len(known) < MAX_WARNINGS:
             known.append(text)
-            item.user_properties.append((WARNING_PROPERTY, text))
+            item.user_properties.append((name, text))
+
+
+def record_errors(item: pytest.Item, findings: Findings, command: str) -> None:
+    """Record each distinct error in *findings*, and the shell *command* that repeats the failing request."""
+    _record(item, ERROR_PROPERTY, findings.errors)
+    if command and all(name != COMMAND_PROPERTY for name, _ in item.user_properties):
+        item.user_properties.append((COMMAND_PROPERTY, command))
+
+
+def failing_interaction(engine: Engine, observers: Sequence[TestObserver], findings: Findings) -> Interaction | None:
+    """Return the first interaction of the *observers* that has one of the errors in *findings*."""
+    errors = frozenset(findings.errors)
+    seen = (interaction for observer in observers for interaction in getattr(observer, "interactions", ()))
+    return next((one for one in seen if not errors.isdisjoint(engine.evaluate(one).errors)), None)
+
+
+def command_of(interaction: Interaction, *, show_values: bool) -> str:
+    """Return a shell command that repeats the request of *interaction*, redacted unless values may be shown."""
+    from pytest_veeqo_alloc.redaction.redactor import redact
+    from pytest_veeqo_alloc.reporting.formatters import curl_command
+
+    request = (interaction if show_values else redact(interaction)).request
+    return "" if request is None else curl_command(request)
 
 
 def record_suite_test(item: pytest.Item, findings: Findings, command: str = "") -> None:
-    """Record a text for the warnings of a conformance test, and the shell *command* that repeats its failing request."""
+    """Record the findings of a conformance test, and the shell *command* that repeats its failing request."""
+    record_errors(item, findings, command)
     if warnings := findings.warnings:
         more = f", and {len(warnings) - 1} more" if len(warnings) > 1 else ""
         text = f"{item.name}: at {warnings[0].side} {warnings[0].place}: {warnings[0].message}{more}"
         item.user_properties.append((WARNING_PROPERTY, text))
-    if command:
-        item.user_properties.append((COMMAND_PROPERTY, command))
 
 
 def recorded(report: Any, name: str) -> list[Any]:

@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_veeqo_alloc.plugin.observers import CHECKED_PROPERTY, TestObserver, observer_failure, record_warnings
+from pytest_veeqo_alloc.plugin.observers import (
+    CHECKED_PROPERTY,
+    TestObserver,
+    command_of,
+    failing_interaction,
+    observer_failure,
+    record_errors,
+    record_warnings,
+)
 from pytest_veeqo_alloc.plugin.options import base_directory, key_of, setting
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc import Contract
+    from pytest_veeqo_alloc.contract.findings import Findings
     from pytest_veeqo_alloc.core.http import Interaction
     from pytest_veeqo_alloc.coverage.collector import CheckEvent, CoverageRecorder
     from pytest_veeqo_alloc.engine import Engine
@@ -69,6 +78,7 @@ class CheckListener:
         self._engine: Engine | None = None
         self._observers: list[TestObserver] = []
         self._direct_checks = 0
+        self._failing: tuple[Interaction, Findings] | None = None  # the last direct check that found an error
         self._checked: weakref.WeakValueDictionary[int, Interaction] = weakref.WeakValueDictionary()
 
     @property
@@ -79,7 +89,7 @@ class CheckListener:
     def begin(self, item: pytest.Item) -> None:
         """Attribute all following checks and observers to the test *item*."""
         self.left_over += [cassettes.take_news() for cassettes in self._run_cassettes]
-        self.item, self._direct_checks, self._engine = item, 0, self._run_engine
+        self.item, self._direct_checks, self._engine, self._failing = item, 0, self._run_engine, None
         self._observers.clear()
 
     def observe(self, engine: Engine, observer: TestObserver) -> None:
@@ -99,6 +109,8 @@ class CheckListener:
             # A direct check keeps its warnings, even if a fake or a cassette reports the exchange as well.
             if self.item is not None:
                 record_warnings(self.item, event.findings)
+            if interaction is not None and not event.findings.ok:
+                self._failing = interaction, event.findings
             if interaction is not None and self._is_known(interaction):
                 return
             from pytest_veeqo_alloc.coverage.collector import origin_of  # loaded only if something is checked
@@ -128,3 +140,15 @@ class CheckListener:
             item.user_properties[:] = [pair for pair in item.user_properties if pair[0] != CHECKED_PROPERTY]
             item.user_properties.append((CHECKED_PROPERTY, checked))
         return failure
+
+    def record_violation(self, item: pytest.Item, error: BaseException) -> None:
+        """If *error* is a ContractViolation, record its errors and a command that repeats the request for *item*."""
+        findings: Findings | None = getattr(error, "findings", None)
+        if findings is None or not hasattr(findings, "errors"):
+            return
+        engine = self._engine or engine_of(contract_of(item.config))
+        interaction, known = self._failing or (None, findings)
+        if interaction is None or set(known.errors).isdisjoint(findings.errors):
+            interaction = failing_interaction(engine, self._observers, findings)
+        show_values = engine.settings.show_values
+        record_errors(item, findings, command_of(interaction, show_values=show_values) if interaction else "")

@@ -117,9 +117,14 @@ class Cassettes:
         return self._engine.merge(player.findings for player in self._players)
 
     @property
+    def interactions(self) -> list[Interaction]:
+        """The allocation calls that were played or recorded."""
+        return [call for player in self._players for call in player.interactions if operation_matches(call)]
+
+    @property
     def checked(self) -> int:
         """The number of allocation calls that were played or recorded."""
-        return sum(operation_matches(interaction) for player in self._players for interaction in player.interactions)
+        return len(self.interactions)
 
     def take_news(self) -> CassetteNews:
         """Return the results since the previous `take_news()`. Remove the returned messages from `problems`."""

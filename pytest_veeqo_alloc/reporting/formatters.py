@@ -1,21 +1,29 @@
-"""Findings and reports as text: for a terminal, as JSON, and as GitHub workflow commands."""
+"""Findings and reports as text: for a terminal, and as JSON, GitHub workflow commands, JUnit XML and SARIF."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shlex
 import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from itertools import chain
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
-from pytest_veeqo_alloc.contract.failure import render
+from pytest_veeqo_alloc.contract.failure import heading, render
 from pytest_veeqo_alloc.contract.findings import Finding, Findings
+from pytest_veeqo_alloc.contract.rules import CATALOGUE, Rule
 from pytest_veeqo_alloc.core.http import Request
 from pytest_veeqo_alloc.core.text import json_text, pluralise, printable
 from pytest_veeqo_alloc.coverage.report_model import Drift, ReportComparison, rule_totals
 from pytest_veeqo_alloc.reporting.report_file import RunReport
 
 _MAX_RULES = 8
+_SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _MAX_ARGUMENT, _CONTINUED = 100_000, " \\\n  "
 _OCTAL = [chr(byte) if 32 <= byte < 127 and chr(byte) not in "%-\\" else f"\\{byte:03o}" for byte in range(256)]
 
@@ -93,6 +101,93 @@ def github_lines(run: CheckRun) -> Iterator[str]:
             yield _workflow_command(finding.severity, result.file, finding.rule, message)
     for file, sentence in run.unreadable:
         yield _workflow_command("error", file, "unreadable", sentence)
+
+
+def junit_lines(run: CheckRun) -> Iterator[str]:
+    """Yield JUnit XML: a test case for each result, which fails if there are errors, and for each unreadable file."""
+    from xml.etree import ElementTree  # needed by this format only
+
+    suites = ElementTree.Element("testsuites")
+    counts = {"tests": len(run.checked) + len(run.unreadable), "errors": len(run.unreadable)}
+    counts["failures"] = sum(not result.findings.ok for result in run.checked)
+    totals = {name: str(count) for name, count in counts.items()}
+    suite = ElementTree.SubElement(suites, "testsuite", {"name": "veeqo-alloc check", **totals})
+
+    def add_case(file: str, source: str) -> ElementTree.Element:
+        names = {"classname": printable(file), "name": printable(source), "file": printable(file)}
+        return ElementTree.SubElement(suite, "testcase", names)
+
+    for result in run.checked:
+        case = add_case(result.file, result.source)
+        if len(result.findings):
+            properties = ElementTree.SubElement(case, "properties")
+        for finding in result.findings:
+            value = printable(f"{finding.rule} at {finding.side} {finding.place}")
+            ElementTree.SubElement(properties, "property", name=f"veeqo_alloc_{finding.severity}", value=value)
+        if errors := result.findings.errors:
+            attributes = {"type": errors[0].rule, "message": printable(heading(result.findings))}
+            failure = ElementTree.SubElement(case, "failure", attributes)
+            failure.text = "\n".join(map(printable, render(result.findings, result.hint).split("\n")))
+    for file, sentence in run.unreadable:
+        ElementTree.SubElement(add_case(file, file), "error", type="unreadable", message=printable(sentence))
+    ElementTree.indent(suites)
+    yield ElementTree.tostring(suites, encoding="us-ascii", xml_declaration=True).decode()
+
+
+_LEVELS = {"error": "error", "warning": "warning", "off": "none"}
+
+
+def sarif_lines(run: CheckRun) -> Iterator[str]:
+    """Yield a SARIF 2.1.0 log: the rules that are broken, a result for each finding, and the unreadable files."""
+    found = [(result, finding) for result in run.checked for finding in result.findings]
+    broken = {finding.rule for _, finding in found}
+    rules = [_sarif_rule(rule) for rule in CATALOGUE.values() if rule.id in broken]
+    indexes = {rule["id"]: index for index, rule in enumerate(rules)}
+    driver = {"name": "veeqo-alloc", "version": version("pytest-veeqo-alloc"), "rules": rules}
+    notes = [
+        {"level": "error", "message": {"text": printable(sentence)}, "locations": [_sarif_location(file)]}
+        for file, sentence in run.unreadable
+    ]
+    invocation = {"executionSuccessful": not run.unreadable, "toolExecutionNotifications": notes}
+    results = [_sarif_result(result, finding, indexes[finding.rule]) for result, finding in found]
+    log = {"tool": {"driver": driver}, "invocations": [invocation], "results": results}
+    yield json_text({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [log]}, indent=2)
+
+
+def _sarif_rule(rule: Rule) -> dict[str, Any]:
+    remedies = "\n".join(f"Do ({side}): {remedy}." for side, remedy in rule.remedies.items())
+    remedies = remedies.replace("{type}", "value of the documented type")
+    return {
+        "id": rule.id,
+        "shortDescription": {"text": rule.summary},
+        "fullDescription": {"text": f"{rule.summary}; wanted: {rule.wanted}"},
+        "help": {"text": f"Wanted: {rule.wanted}.\n{remedies}\nSource: {rule.source}."},
+        "defaultConfiguration": {"level": _LEVELS[rule.severities["documented"]]},
+        "properties": {"tags": [rule.basis, *rule.sides]},
+    }
+
+
+def _sarif_result(result: FileResult, finding: Finding, index: int) -> dict[str, Any]:
+    place = f"{finding.side} {finding.place}"
+    entry = "" if result.source == result.file else f" of {result.source}"
+    location = _sarif_location(result.file)
+    location["logicalLocations"] = [{"name": printable(finding.place), "fullyQualifiedName": printable(place + entry)}]
+    # Every result is at line 1, so without this fingerprint, GitHub takes two results of a rule for one.
+    fingerprint = hashlib.sha256(f"{finding.rule} {place}{entry}".encode(errors="replace")).hexdigest()[:16]
+    return {
+        "ruleId": finding.rule,
+        "ruleIndex": index,
+        "level": finding.severity,
+        "message": {"text": printable(f"{place}{entry}: {finding.message}; do: {finding.remedy}")},
+        "locations": [location],
+        "partialFingerprints": {"primaryLocationLineHash": f"{fingerprint}:1"},
+    }
+
+
+def _sarif_location(file: str) -> dict[str, Any]:
+    path = Path(file)
+    uri = path.as_uri() if path.is_absolute() else quote(os.fsencode(path.as_posix()))
+    return {"physicalLocation": {"artifactLocation": {"uri": uri}, "region": {"startLine": 1}}}
 
 
 def curl_command(request: Request, *, shown_keys: Collection[str] = ()) -> str:
