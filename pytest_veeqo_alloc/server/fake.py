@@ -96,6 +96,9 @@ def _rejection(errors: tuple[Finding, ...], policy: Policy) -> Outcome:
     return Outcome(name, reason=reason)
 
 
+_ALLOCATION_ID = re.compile(r"/allocations/([0-9]{1,18})(?:/|$)")
+
+
 def _carry_out_extra(call: IncomingCall, world: World, policy: Policy) -> tuple[World, Outcome]:
     """Carry out an undocumented call that the fake supports. Return the new state of *world*, and the outcome."""
     request, body = call.parsed.request, call.parsed.body
@@ -174,6 +177,7 @@ class Fake(BaseServer):
             super()._begin(self.api_key)
             self._planned: deque[_PlannedFault] = deque()
             self._expected: list[str] = []
+            self._confused_ids: list[str] = []
             self._stubs = tuple(copy.copy(stub) for stub in self._initial_stubs)
 
     @property
@@ -368,6 +372,8 @@ class Fake(BaseServer):
                     requested = requested_allocation(call.parsed.body.reading)
                     world = state.with_requested_order(world, self._policy, call.order_id, requested)
             self._worlds[record.key] = world
+        if not call.is_documented:
+            self._note_order_id(record.number, request, world)
         record.outcome = outcome if call.is_documented else None
         record.is_checked = planned is None and call.is_documented
         plan = self._respond(record, outcome, planned)
@@ -375,6 +381,22 @@ class Fake(BaseServer):
             # The client may read the response before this thread continues, so one without delays counts as sent.
             record.ending = "answered"
         return log.exchange(record, plan)
+
+    def _note_order_id(self, number: int, request: Request, world: World) -> None:
+        """Add a note if the path has the id of an order in the place of an allocation's id."""
+        if (match := _ALLOCATION_ID.search(path_of(request.url))) is None:
+            return
+        story = world.orders.get(int(match[1]))
+        if story is not None and story.order_id not in [allocation.id for allocation in story.allocations]:
+            self._confused_ids.append(
+                f"request {number} has the order id {story.order_id} where an allocation id belongs: the 201 response "
+                "is the order, and `allocations` in it lists the allocations with their ids"
+            )
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences that do not fail the test: about refused requests, bodies that are not kept, and confused ids."""
+        return [*self._confused_ids, *super().notes]
 
     def _world_key(self, call: IncomingCall) -> str:
         return next((key for key in call.keys if key in self._worlds), "")
@@ -394,6 +416,7 @@ class Fake(BaseServer):
             log = self.log
             record = log.open(call.parsed.request, NO_FINDINGS)
             record.key = self._world_key(call)
+            self._note_order_id(record.number, record.request, self._worlds[record.key])
         record.source += ", stub"
         try:
             response = stub.respond(record.request, segments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -110,3 +111,30 @@ FLOWS = [ship_what_waits, replace_an_allocation, change_an_allocation, cancel_wi
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.__name__)
 def test_flow_of_a_client_has_no_finding(fake: Fake, flow: Callable[[Client], None]) -> None:
     flow(Client(fake))
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("DELETE", "/allocations/7"),
+        ("PUT", "/orders/7/allocations/7"),
+        ("PUT", "/allocations/7/allocation_package"),
+        ("GET", "/shipping/rates/allocations/7"),
+    ],
+)
+def test_order_id_where_an_allocation_id_belongs_is_noted(fake: Fake, method: str, path: str) -> None:
+    client = Client(fake)
+    client.allocate(7)
+    with contextlib.suppress(requests.HTTPError):  # only the stub answers with a success
+        client.call(method, path)
+    (note,) = fake.notes
+    assert note.startswith("request 2 has the order id 7 where an allocation id belongs: the 201 response is the order")
+    fake.reset()
+    assert fake.notes == []
+
+
+def test_allocation_id_is_not_noted(fake: Fake) -> None:
+    client = Client(fake)
+    allocation_id = client.allocate(7)["allocations"][0]["id"]
+    client.call("DELETE", f"/allocations/{allocation_id}")
+    assert fake.notes == []
