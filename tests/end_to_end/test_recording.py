@@ -263,7 +263,7 @@ def test_recording_with_a_remaining_secret_is_not_written(tmp_path: Path) -> Non
 def test_unwritable_folder_is_reported_before_a_write_is_spent(server: Staging, tmp_path: Path) -> None:
     with recorder(server.url, tmp_path) as (_, live):
         cassettes = Cassettes(Engine(), Path("/proc"), "once", lambda: live)  # where nobody can create a file
-        with pytest.raises(CassetteError, match="cassette /proc/in/mine.yaml cannot be written"):
+        with pytest.raises(CassetteError, match=r"cassette /proc/in/mine\.yaml cannot be written"):
             cassettes.use("in/mine")
         assert live.run_state.charged == 0
     assert server.posts == []
