@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
+import os
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -66,6 +68,7 @@ class LiveClient:
         self.backoff = Backoff()
         self._session = new_session(permission)
         self._known: dict[int, tuple[ExistingAllocation, ...] | None] = {}
+        self._cassettes: set[str] = set()
 
     def mount(self, adapter: requests.adapters.BaseAdapter) -> None:
         """Send all requests through *adapter* instead of the network."""
@@ -108,6 +111,14 @@ class LiveClient:
         if meant is not None and charge and is_client_error(response.status) and self._is_unchanged(order_id):
             self.run_state.refund(charge)
         return Interaction(request, response)
+
+    def reserve_cassette(self, path: Path) -> bool:
+        """Reserve the cassette *path* for this process. Return False if another process of the run has reserved it."""
+        name = f"cassette-{hashlib.sha256(os.path.realpath(path).encode()).hexdigest()}"
+        if name not in self._cassettes and not self.run_state.reserve(name):
+            return False
+        self._cassettes.add(name)
+        return True
 
     def held(self, order_id: int) -> int | None:
         """Return the last known number of allocations of the order, or None if it is unknown."""

@@ -27,6 +27,8 @@ _MAX_NAME = 150
 class CassetteError(ValueError):
     """Raised for a cassette that cannot be used. The message names the cassette and the reason."""
 
+    trims_traceback = True
+
 
 class CassetteFile(NamedTuple):
     """The name and the path of a cassette. Before the first recording, the file may not exist.
@@ -92,6 +94,15 @@ def find_cassette(name: str, folder: Path, mode: str) -> CassetteFile:
             f"the cassette {path} cannot be written: a link leads out of {folder}: replace the link with a file"
         )
     return CassetteFile(name, path, folder=folder)
+
+
+def file_state(path: Path) -> tuple[int, ...] | None:
+    """Return numbers that change if the file *path* is replaced or written, or None if there is no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def missing_cassette(name: str, folder: Path) -> CassetteError:

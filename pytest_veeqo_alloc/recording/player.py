@@ -48,7 +48,7 @@ from pytest_veeqo_alloc.coverage.collector import Origin
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.client import Admission, LiveClient
 from pytest_veeqo_alloc.live.permission import host_and_port, port_of
-from pytest_veeqo_alloc.recording import BUNDLED_RELAXED, CassetteError, CassetteFile
+from pytest_veeqo_alloc.recording import BUNDLED_RELAXED, CassetteError, CassetteFile, file_state
 from pytest_veeqo_alloc.recording.matching import RecordedRequest, UnmatchedRequestError, unmatched_message
 from pytest_veeqo_alloc.recording.network_guard import (
     HostList,
@@ -71,6 +71,14 @@ _NOT_ADMITTED = (
     "HTTP session between all threads"
 )
 
+_RECORDED_ELSEWHERE = (
+    "another process of this run records the cassette {name!a}, so nothing was sent: record it in one process (with "
+    "pytest-xdist: -n 0), or give each test a cassette of its own"
+)
+_CHANGED = (
+    "the cassette {path} has changed since it was loaded, so it is not recorded: run the test again, and record a "
+    "cassette in one process at a time"
+)
 _API = (("api.veeqo.com", 443), ("api.veeqo.com", 80))
 """The live API. No open connection may reach it while a cassette is in use."""
 _TOO_LONG = "the recorded server did not end its response within {seconds:g} seconds, or sent more than {size} MB"
@@ -209,6 +217,7 @@ class CassettePlayer:
         target: str = "",
     ) -> None:
         self.file, self.options = file, options
+        self._loaded_state, self._may_write = file_state(file.path), False
         self.stored, self.recorded_on = stored_interactions(file, options.mode)
         self.unmatched: list[str] = []
         self.was_entered = False
@@ -364,6 +373,7 @@ class CassettePlayer:
             if getattr(request, _SEEN, False):
                 _close_admission()  # if one is still open, its request failed, and the client now retries it
                 live = self._live()
+                self._claim(live)
                 self._target = HostList([host_and_port(live.target)])
                 _admission.set(live.admission(now))
                 self._received.clear()
@@ -372,6 +382,22 @@ class CassettePlayer:
                 self._too_long = _TOO_LONG.format(seconds=seconds, size=MAX_BYTES // 1_000_000)
         setattr(request, _SEEN, True)
         return request
+
+    def _claim(self, live: LiveClient) -> None:
+        """Raise CassetteError if another process records this cassette, since only one of the recordings would be kept."""
+        if self._may_write:
+            return
+        self.require_unchanged()
+        if not live.reserve_cassette(self.file.path):
+            self.unmatched.append(_RECORDED_ELSEWHERE.format(name=self.file.name))
+            raise CassetteError(self.unmatched[-1])
+        self._may_write = True
+
+    def require_unchanged(self) -> None:
+        """Raise CassetteError if the file has changed since it was loaded, since writing it would lose the change."""
+        if file_state(self.file.path) != self._loaded_state:
+            self.unmatched.append(_CHANGED.format(path=self.file.path))
+            raise CassetteError(self.unmatched[-1])
 
     def _on_response(self, response: Any) -> Any:
         """Report *response* as the outcome of the permitted request. vcrpy calls this before it records *response*."""

@@ -156,9 +156,14 @@ class Cassettes:
 
     def save(self, today: datetime.date) -> None:
         """Write each recording to the file of its cassette. Raise CassetteError if a recording cannot be written."""
+        players: dict[Path, list[CassettePlayer]] = {}
         for player in self._players:
-            if recorded := player.recorded:
-                write_cassette(player.file, [*player.stored, *recorded], today)
+            if player.recorded:
+                players.setdefault(player.file.path, []).append(player)
+        for first, *others in players.values():  # several if a test uses a cassette several times
+            first.require_unchanged()
+            recorded = [interaction for player in (first, *others) for interaction in player.recorded]
+            write_cassette(first.file, [*first.stored, *recorded], today)
 
     def usage(self, *, passed: bool) -> list[dict[str, Any]]:
         """Describe each cassette. `unplayed` is the number of unplayed interactions, or 0 if the test failed."""

@@ -8,6 +8,7 @@ import gzip
 import importlib
 import json
 import re
+import shutil
 import sys
 import threading
 import zlib
@@ -22,7 +23,7 @@ import pytest
 import requests
 import yaml
 from support import canaries
-from support.cassettes import created, no_live
+from support.cassettes import created, no_live, write
 from support.clients import CLIENTS, HEADERS, NO_CERTIFICATES, parsed
 from support.hostile import CHUNKED, ENDLESS, answering_with, drip
 from support.live import live_at, pool_request
@@ -236,6 +237,7 @@ def test_redirect_does_not_reach_another_server_while_recording(server: Staging,
 def test_mode_all_replaces_the_cassette(server: Staging, tmp_path: Path) -> None:
     url = f"{server.url}/orders/7/allocations"
     for mode in ("once", "all"):
+        shutil.rmtree(tmp_path / "live", ignore_errors=True)  # another run
         with recorder(server.url, tmp_path, mode=mode) as (cassettes, _):
             with cassettes.use("mine"):
                 CLIENTS["requests"](url, pool_request())
@@ -258,6 +260,56 @@ def test_recording_with_a_remaining_secret_is_not_written(tmp_path: Path) -> Non
         with pytest.raises(CassetteError, match="was not written: an e-mail address in the request remains at /note"):
             write_cassette(place, [leaking], TODAY)
     assert not place.path.exists()
+
+
+def post(url: str, order_id: int = 7, quantity: int = 1) -> int:
+    answer = requests.post(
+        f"{url}/orders/{order_id}/allocations", json=pool_request(quantity), headers=HEADERS, timeout=5
+    )
+    return answer.status_code
+
+
+@pytest.mark.parametrize("mode", ["once", "new_episodes", "all"])
+def test_second_process_that_records_a_cassette_sends_nothing(mode: str, server: Staging, tmp_path: Path) -> None:
+    with recorder(server.url, tmp_path, mode=mode) as (first, live):
+        other = LiveClient(live.permission, live.writer)  # of another process of the run
+        second = Cassettes(Engine(), tmp_path, mode, lambda: other)
+        with first.use("mine"):
+            assert post(server.url) == 201
+        with second.use("mine"), pytest.raises(CassetteError, match="another process of this run records"):
+            post(server.url)
+        assert "another process of this run records the cassette 'mine'" in second.problems[0]
+        first.save(TODAY)
+    assert len(server.posts) == 1
+    with Cassettes(Engine(), tmp_path, "none", no_live).use("mine", strict_play=True):
+        assert post(server.url) == 201
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["before the write", "before the file is replaced"])
+def test_cassette_that_another_run_has_changed_is_not_replaced(is_late: bool, server: Staging, tmp_path: Path) -> None:
+    with recorder(server.url, tmp_path, mode="new_episodes") as (cassettes, _):
+        with cassettes.use("mine"):
+            if is_late:
+                assert post(server.url) == 201
+            path = write(tmp_path, "mine", created(5, host=server.url))
+            if not is_late:
+                with pytest.raises(CassetteError, match="has changed since it was loaded"):
+                    post(server.url)
+        if is_late:
+            with pytest.raises(CassetteError, match="has changed since it was loaded"):
+                cassettes.save(TODAY)
+    assert len(server.posts) == is_late
+    assert "orders/5/allocations" in path.read_text(encoding="utf-8")
+
+
+def test_cassette_that_a_test_uses_twice_keeps_both_recordings(server: Staging, tmp_path: Path) -> None:
+    with recorder(server.url, tmp_path) as (cassettes, _):
+        for order_id in (7, 8):
+            with cassettes.use("mine"):
+                assert post(server.url, order_id) == 201
+        cassettes.save(TODAY)
+    text = (tmp_path / "mine.yaml").read_text(encoding="utf-8")
+    assert all(f"orders/{order_id}/allocations" in text for order_id in (7, 8))
 
 
 def test_unwritable_folder_is_reported_before_a_write_is_spent(server: Staging, tmp_path: Path) -> None:
