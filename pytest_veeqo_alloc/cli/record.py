@@ -6,7 +6,6 @@ import datetime
 import json
 import os
 import shlex
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,7 +22,7 @@ from pytest_veeqo_alloc.live.journal import default_name, read_journal
 from pytest_veeqo_alloc.live.permission import PoolOrder, WriteOptions, WritePermission, grant_permission
 from pytest_veeqo_alloc.live.transport import Backoff
 from pytest_veeqo_alloc.recording import CassetteFile, find_cassette
-from pytest_veeqo_alloc.recording.session import write_cassette
+from pytest_veeqo_alloc.recording.session import require_writable_cassette, write_cassette
 from pytest_veeqo_alloc.reporting.formatters import curl_command
 from pytest_veeqo_alloc.reporting.report_file import build_run
 from pytest_veeqo_alloc.spec.loader import tables
@@ -57,7 +56,6 @@ def record(engine: Engine, write: WriteOptions, options: RecordOptions) -> bool:
     if options.dry_run:
         print("nothing was sent (--dry-run)")
         return True
-    _require_writable(file.path.parent)
     if not options.yes and _answer("To send it, type the name of the host: ") != urlsplit(permission.base_url).hostname:
         raise ValueError("the host was not confirmed, so nothing was sent: in CI, give --yes and --allow-host")
     journal = Path(options.journal or default_name(permission.target))
@@ -80,18 +78,8 @@ def _cassette_file(options: RecordOptions) -> CassetteFile:
         raise ValueError(f"{options.output!a} exists, so nothing was sent: choose another name, or give --force")
     if file.path.is_dir():
         raise ValueError(f"{options.output!a} is a folder, so nothing was sent: choose another name")
+    require_writable_cassette(file)
     return file
-
-
-def _require_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".veeqo-alloc-"):
-            pass
-    except OSError as error:
-        raise ValueError(
-            f"the folder {str(folder)!a} cannot be written, so nothing was sent: {error.strerror}"
-        ) from None
 
 
 def _request(permission: WritePermission, order: PoolOrder) -> Request:

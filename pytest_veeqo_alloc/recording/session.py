@@ -92,7 +92,7 @@ class Cassettes:
             raise missing_cassette(name, self._folder)
         self._require_age(player)
         if player.may_record:
-            _require_writable(file)
+            require_writable_cassette(file)
         self._players.append(player)
         return player.running()
 
@@ -179,7 +179,7 @@ class Cassettes:
         ]
 
 
-def _require_writable(file: CassetteFile) -> None:
+def require_writable_cassette(file: CassetteFile) -> None:
     """Raise CassetteError, before a request is sent, if a recording could not be written to *file*."""
     try:
         require_writable(file.path)
