@@ -122,8 +122,10 @@ class ServerUnderTest:
         if self.is_free:
             return self.take(2, units)
         candidates: list[tuple[list[int], PoolOrder, dict[int, int]]] = []
+        used = self._live.run_state.used
         for order in self._live.permission.pool:
-            free = {sellable: int(left) for sellable, left in self._live.free_units(order).items() if left >= units}
+            left = self._live.free_units(order, used)
+            free = {sellable: int(number) for sellable, number in left.items() if number >= units}
             if len(free) >= lines:
                 most_first = dict(sorted(free.items(), key=lambda item: -item[1]))
                 candidates.append((list(most_first.values())[:lines], order, most_first))

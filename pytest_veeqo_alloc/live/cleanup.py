@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_veeqo_alloc.contract.allocations import ExistingAllocation
+from pytest_veeqo_alloc.core.http import is_success
 from pytest_veeqo_alloc.live import JournalError, LiveError
 from pytest_veeqo_alloc.live.client import LiveClient, allocations_in, open_live
-from pytest_veeqo_alloc.live.journal import Entry, Journal, owned, read_journal, suspects
+from pytest_veeqo_alloc.live.journal import Entry, Journal, fits, read_journal
 from pytest_veeqo_alloc.live.permission import WriteOptions, grant_permission
 
 _MAX_DELETIONS = 50
@@ -62,24 +64,82 @@ def _clean_order(order_id: int, entries: Sequence[Entry], live: LiveClient) -> t
         held = allocations_in(response)
         if held is None:
             return f"cannot be read (status {response.status}), so nothing was deleted", True
-        ours = owned(entries, held)
-        if not ours and (doubtful := suspects(entries, held)):
+        ours, doubtful = settle(entries, held)
+        if not ours and doubtful:
             return f"has {_listed(doubtful)}, possibly made by writes of this journal: check the order by hand", True
         if not ours:
             return f"deleted {_listed(deleted)}" if deleted else "no allocation of this journal is left", False
-        ids = [allocation.id for allocation in held]
         # The documented delete call removes all allocations of an order.
-        if others := [number for number in ids if number not in ours]:
+        if others := [allocation.id for allocation in held if allocation.id not in ours]:
             return (
                 f"kept {_listed(sorted(ours))}: the order also has {_listed(others)}, which this journal does not "
                 "list, and a deletion would remove all allocations of the order",
                 True,
             )
-        answer = live.delete(order_id, min(ours), ids)
+        answer = live.delete(order_id, min(ours))
         if not answer.is_success:
             return f"allocation {min(ours)} is left: the response to its deletion has status {answer.status}", True
         deleted.append(min(ours))
     return f"allocations are left after {_MAX_DELETIONS} deletions", True
+
+
+def settle(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> tuple[set[int], list[int]]:
+    """Return the ids in *held* that the writes *entries* to the order made, and the ids that they may have made.
+
+    Each write made at most one. In doubt, an allocation is not one that they made.
+    """
+    makers = {made: entry for entry in entries for made in entry.made}
+    for entry in sorted(entries, key=lambda entry: len(entry.candidates)):
+        # Writes at the same time have the same candidates. All but one may be explained by the other writes.
+        left = [candidate for candidate in entry.candidates if candidate not in makers]
+        if len(left) == 1:
+            makers[left[0]] = entry
+    first_seen: dict[int, int] = {}
+    for index, entry in enumerate(entries):
+        for known in entry.before or ():
+            first_seen.setdefault(known, index)
+    appeared: dict[int, list[ExistingAllocation]] = {}
+    for allocation in held:
+        if allocation.id not in makers:
+            appeared.setdefault(first_seen.get(allocation.id, len(entries)), []).append(allocation)
+    for index, entry in enumerate(entries, 1):
+        # An allocation that the order did not have before the write, but before the next one
+        new = appeared.get(index, ()) if entry.is_unknown and entry.before is not None else ()
+        if len(new) == 1 and (new[0].warehouse_id, new[0].units) == (entry.warehouse_id, entry.units):
+            makers[new[0].id] = entry
+    ours = {item.id for item in held if item.id in makers and fits(item, makers[item.id])}
+    return ours, _doubtful(entries, [item for item in held if item.id not in ours], makers, first_seen)
+
+
+def _doubtful(
+    entries: Sequence[Entry],
+    others: Sequence[ExistingAllocation],
+    makers: Mapping[int, Entry],
+    first_seen: Mapping[int, int],
+) -> list[int]:
+    """Return the ids in *others* that were not there before a write that is not settled, and that it may have made.
+
+    A refused write is settled unless an allocation fits it. If one of *makers* has changed, that is doubtful too.
+    """
+    settled = {entry.name for entry in makers.values()}
+    refused: dict[tuple[int | None, tuple[tuple[int, float], ...]], int] = {}
+    unsettled = len(entries)
+    for index, entry in reversed([*enumerate(entries)]):
+        if entry.name in settled:
+            continue
+        if entry.is_unknown or (isinstance(entry.outcome, int) and is_success(entry.outcome)):
+            unsettled = index
+        else:
+            refused[entry.warehouse_id, tuple(entry.units.items())] = index
+    return [
+        item.id
+        for item in others
+        if item.id in makers
+        or unsettled < first_seen.get(item.id, len(entries))
+        or any(
+            index < first_seen.get(item.id, len(entries)) and fits(item, entries[index]) for index in refused.values()
+        )
+    ]
 
 
 def _listed(ids: Sequence[int]) -> str:

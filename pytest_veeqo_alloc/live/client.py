@@ -6,8 +6,9 @@ import hashlib
 import itertools
 import json
 import os
+import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -36,14 +37,17 @@ from pytest_veeqo_alloc.live.run_state import Charge, RunState
 from pytest_veeqo_alloc.live.transport import Backoff, Timeouts, exchange, new_session
 from pytest_veeqo_alloc.spec.loader import tables
 
+Known = tuple[ExistingAllocation, ...] | None
+"""The last known allocations of an order, or None if they are unknown."""
+
 JSON_HEADERS: Headers = (("Content-Type", "application/json"),)
 
 
 class Admission(AbstractContextManager["Admission"]):
     """Permission to send one request in a `with` block. The block should pass the response to `end`."""
 
-    def __init__(self, live: LiveClient, request_id: str, entry: Entry | None) -> None:
-        self._live, self._request_id, self._entry = live, request_id, entry
+    def __init__(self, live: LiveClient, request_id: str, entry: Entry | None, known: Known) -> None:
+        self._live, self._request_id, self._entry, self._known = live, request_id, entry, known
         self._is_open = True
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
@@ -55,7 +59,7 @@ class Admission(AbstractContextManager["Admission"]):
             self._is_open = False
             self._live.run_state.end(self._request_id)
             if self._entry is not None:
-                self._live.record_outcome(self._entry, outcome)
+                self._live.record_outcome(self._entry, self._known, outcome)
 
 
 class LiveClient:
@@ -67,7 +71,9 @@ class LiveClient:
         self.timeouts: Timeouts = (5, 25)
         self.backoff = Backoff()
         self._session = new_session(permission)
-        self._known: dict[int, tuple[ExistingAllocation, ...] | None] = {}
+        self._known: dict[int, Known] = {}
+        self._listed: dict[int, set[int]] = {}
+        self._intent_lock = threading.Lock()
         self._cassettes: set[str] = set()
 
     def mount(self, adapter: requests.adapters.BaseAdapter) -> None:
@@ -103,11 +109,10 @@ class LiveClient:
         if meant is not None:
             scope = replace(scope, problem="").union(request_scope(json.dumps(meant).encode()))
         entry, charge = self._plan(order_id, scope)
-        if self._known.get(order_id) is None:
-            self._remember(order_id, allocations_in(self.read_order(order_id)))
+        self._remember(order_id, allocations_in(self.read_order(order_id)))
         operation = tables().operation
         request = self._request(operation.method, operation.path_for(order_id), headers, body, key)
-        response = self._send(request, entry, charge)
+        response = self._send(request, replace(entry, before=()), charge)
         if meant is not None and charge and is_client_error(response.status) and self._is_unchanged(order_id):
             self.run_state.refund(charge)
         return Interaction(request, response)
@@ -125,9 +130,9 @@ class LiveClient:
         known = self._known.get(order_id)
         return None if known is None else len(known)
 
-    def free_units(self, order: PoolOrder) -> dict[int, float]:
-        """Map each sellable of *order* to the units that this run may still allocate."""
-        used = self.run_state.used
+    def free_units(self, order: PoolOrder, used: Mapping[str, float] | None = None) -> dict[int, float]:
+        """Map each sellable of *order* to the units that this run may still allocate. *used* defaults to that of now."""
+        used = self.run_state.used if used is None else used
         return {
             sellable: units - used.get(_charge_name(order.id, order.warehouse_id, sellable), 0)
             for sellable, units in order.sellables.items()
@@ -148,24 +153,25 @@ class LiveClient:
         """Return the response to `GET /orders/{order_id}`."""
         return self._send(self._request("GET", f"/orders/{order_id}"))
 
-    def delete(self, order_id: int, allocation_id: int, before: Sequence[int]) -> Response:
-        """Delete an allocation, and thereby all allocations of the order. *before* has the ids of all of them."""
+    def delete(self, order_id: int, allocation_id: int) -> Response:
+        """Delete an allocation, and thereby all allocations of the order."""
         request = self._request("DELETE", f"/orders/{order_id}/allocations/{allocation_id}")
-        return self._send(request, Entry("delete", order_id, before=tuple(before)))
+        return self._send(request, Entry("delete", order_id))
 
-    def record_outcome(self, entry: Entry, outcome: Response | Literal["not sent"] | None) -> None:
-        """Write *outcome* to the journal, and remember the order's allocations. For None, only forget them."""
+    def record_outcome(self, entry: Entry, known: Known, outcome: Response | Literal["not sent"] | None) -> None:
+        """Write *outcome* to the journal, and remember the order's allocations. For None, only forget them.
+
+        *known* are the order's allocations before the write.
+        """
         if outcome is None:
             self._known.pop(entry.order_id, None)
         elif isinstance(outcome, str):
             self.writer.outcome(entry.name, outcome)
         else:
-            held = (
-                existing_allocations(decode_content_or_empty(outcome.body, outcome.headers))
-                if outcome.is_success
-                else None
-            )
-            self.writer.outcome(entry.name, outcome.status, made_by(entry, held or ()))
+            body = decode_content_or_empty(outcome.body, outcome.headers) if outcome.is_success else None
+            held = existing_allocations(body)
+            is_made = held and entry.kind == "post"
+            self.writer.outcome(entry.name, outcome.status, *(made_by(entry, known, held or ()) if is_made else ()))
             if outcome.is_success or outcome.status >= 500:
                 self._remember(entry.order_id, held)
 
@@ -180,6 +186,8 @@ class LiveClient:
         """Send *request*, and repeat it after a 429 response as the backoff permits. Return the last response."""
         started = self.backoff.clock()
         for tried in itertools.count(1):
+            if tried > 1 and entry is not None and entry.before is not None:
+                self._remember(entry.order_id, allocations_in(self.read_order(entry.order_id)))
             with self._admit(entry, charge) as admission:
                 response = exchange(self._session, request, self.target, self.timeouts)
                 admission.end(response)
@@ -190,18 +198,24 @@ class LiveClient:
         return response
 
     def _admit(self, entry: Entry | None = None, charge: Charge | None = None) -> Admission:
-        """Wait until the rate limit permits a request. Write *entry* to the journal. Raise JournalError on failure."""
-        request_id = self.run_state.claim(charge)
+        """Wait until the rate limit permits a request. Write *entry* to the journal. Raise JournalError on failure.
+
+        `entry.before` says whether the order has just been read: it is then empty, and otherwise None.
+        """
+        request_id, known = self.run_state.claim(charge), None
         if entry is not None:
-            known = self._known.get(entry.order_id)
-            ids = None if known is None else tuple(allocation.id for allocation in known)
-            entry = replace(entry, name=uuid.uuid4().hex, before=ids if entry.before is None else entry.before)
+            known, listed = self._known.get(entry.order_id), self._listed.setdefault(entry.order_id, set())
             try:
-                self.writer.intent(entry)
+                with self._intent_lock:
+                    new = () if known is None else tuple(item.id for item in known if item.id not in listed)
+                    is_read = known is not None and entry.before is not None
+                    entry = replace(entry, name=uuid.uuid4().hex, before=new if is_read else None)
+                    self.writer.intent(entry)
+                    listed.update(entry.before or ())
             except JournalError:
                 self.run_state.end(request_id)
                 raise
-        return Admission(self, request_id, entry)
+        return Admission(self, request_id, entry, known)
 
     def _plan(self, order_id: object, scope: RequestScope) -> tuple[Entry, Charge]:
         """Return the journal entry and the charge of a write with *scope*. Raise RefusedError if it may not be sent."""

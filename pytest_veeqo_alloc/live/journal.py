@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import errno
-import heapq
 import json
 import os
 import re
@@ -21,7 +20,6 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from pytest_veeqo_alloc.contract.allocations import ExistingAllocation
-from pytest_veeqo_alloc.core.http import is_success
 from pytest_veeqo_alloc.live import JournalError
 from pytest_veeqo_alloc.live.run_state import RunLock, SharedState, number_of, set_number
 
@@ -39,8 +37,10 @@ def default_name(target: str) -> str:
 class Entry:
     """A write to an order, with its outcome. `units` maps sellable ids to the requested quantities.
 
-    `before` has the ids of the order's allocations before the write, or is None if they are unknown. `made` has the ids
-    of the allocations that the write made. `outcome` is the status of the response, 'not sent', or None if unknown.
+    `before` has the ids of the allocations that the order had just before the write, without those that an earlier entry
+    of the same process has. It is None if the order was not read. `made` has the id of the allocation that the write
+    made. If that is not certain, `candidates` has the ids of all that it could have made. `outcome` is the status of the
+    response, 'not sent', or None if unknown.
     """
 
     kind: Literal["post", "delete"]
@@ -51,6 +51,7 @@ class Entry:
     name: str = ""
     outcome: Outcome | None = None
     made: Ids = ()
+    candidates: Ids = ()
     run: str = ""
 
     @property
@@ -87,9 +88,9 @@ class JournalWriter:
         about = {"warehouse_id": entry.warehouse_id, "before": entry.before, "units": entry.units}
         self._add({"intent": entry.name, "kind": entry.kind, "order_id": entry.order_id, **about})
 
-    def outcome(self, name: str, outcome: Outcome, made: Sequence[int] = ()) -> None:
-        """Record the outcome of the write *name*. *made* has the ids of the allocations made by the write."""
-        self._add({"outcome": name, "status": outcome, "made": made})
+    def outcome(self, name: str, outcome: Outcome, made: Ids = (), candidates: Ids = ()) -> None:
+        """Record the outcome of the write *name*. *made* and *candidates* are those of `Entry`."""
+        self._add({"outcome": name, "status": outcome, "made": made, "candidates": candidates})
 
     @property
     def has_written(self) -> bool:
@@ -248,9 +249,9 @@ def parse_journal(data: bytes, path: Path) -> Journal:
 _MEMBERS = {
     "journal": {"journal", "version", "target"},
     "intent": {"intent", "kind", "order_id", "warehouse_id", "before", "units"},
-    "outcome": {"outcome", "status", "made"},
+    "outcome": {"outcome", "status", "made", "candidates"},
 }
-_UNKNOWN: dict[str, Any] = {"status": None, "made": ()}
+_UNKNOWN: dict[str, Any] = {"status": None, "made": (), "candidates": ()}
 
 
 def _read(path: Path) -> bytes:
@@ -309,48 +310,33 @@ def _entry(intent: dict[str, Any], outcome: dict[str, Any]) -> Entry:
         units={int(sellable): quantity for sellable, quantity in intent["units"].items()},
         before=None if intent["before"] is None else tuple(map(int, intent["before"])),
         outcome=outcome["status"],
-        made=tuple(map(int, outcome["made"] or ())),
+        made=tuple(map(int, outcome["made"])),
+        candidates=tuple(map(int, outcome["candidates"])),
         run=intent["run"],
     )
 
 
-def made_by(entry: Entry, held: Sequence[ExistingAllocation]) -> list[int]:
-    """Return the ids of the allocations in *held* that the write *entry* made: new ones with only requested units."""
-    if entry.before is None:  # it is unknown which are new, so only the newest can count
-        held = heapq.nlargest(1, held, key=lambda allocation: allocation.id)
-    return [allocation.id for allocation in held if _fits(allocation, entry)]
+def made_by(
+    entry: Entry, known: Sequence[ExistingAllocation] | None, held: Sequence[ExistingAllocation]
+) -> tuple[Ids, Ids]:
+    """Return the id of the allocation that the successful write *entry* made, and otherwise the ids that it could have.
+
+    *known* are the order's allocations before the write (None: unknown), and *held* those in its response. A write makes
+    one allocation, of no more than it requests. If several are new, or an old one has changed, it is not certain which.
+    """
+    earlier = {allocation.id: allocation for allocation in known or ()}
+    if any(allocation != earlier.get(allocation.id, allocation) for allocation in held):
+        return (), ()
+    new = [allocation for allocation in held if allocation.id not in earlier]
+    if len(new) > 1:
+        return (), tuple(allocation.id for allocation in new)
+    return tuple(allocation.id for allocation in new if fits(allocation, entry)), ()
 
 
-def owned(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> set[int]:
-    """Return the ids of the allocations in *held* that the writes *entries* made."""
-    ours = {made for entry in entries for made in entry.made} & {allocation.id for allocation in held}
-    for entry in entries:
-        if entry.is_unknown and entry.before is not None:  # one new allocation that fits counts as made by the write
-            fitting = [allocation.id for allocation in held if allocation.id not in ours and _fits(allocation, entry)]
-            ours.update(fitting[:1])
-    return ours
-
-
-def suspects(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> list[int]:
-    """Return the ids of the allocations in *held* that the writes *entries* may or may not have made."""
-    unsettled = [
-        entry
-        for entry in entries
-        if entry.is_unknown or (isinstance(entry.outcome, int) and is_success(entry.outcome) and not entry.made)
-    ]
-    known = {made for entry in entries for made in entry.made}
-    return [
-        allocation.id
-        for allocation in held
-        if allocation.id not in known and any(allocation.id not in (entry.before or ()) for entry in unsettled)
-    ]
-
-
-def _fits(allocation: ExistingAllocation, entry: Entry) -> bool:
-    """Return whether *allocation* was not there before the write *entry*, and has no more than the requested units."""
+def fits(allocation: ExistingAllocation, entry: Entry) -> bool:
+    """Return whether *allocation* has no other warehouse, and no more units, than the write *entry* requests."""
     return (
-        allocation.id not in (entry.before or ())
-        and allocation.warehouse_id == entry.warehouse_id
+        allocation.warehouse_id == entry.warehouse_id
         and bool(allocation.units)
         and all(quantity <= entry.units.get(sellable, 0) for sellable, quantity in allocation.units.items())
     )

@@ -42,7 +42,7 @@ def test_journal_round_trip(tmp_path: Path) -> None:
     with open_journal(path, TARGET) as writer:
         for written in (one, other, third):
             writer.intent(written)
-        writer.outcome(one.name, 201, [4])
+        writer.outcome(one.name, 201, (4,))
         writer.outcome(third.name, "not sent")
     journal = read_journal(path)
     assert journal.target == TARGET
@@ -122,7 +122,7 @@ def journal(folder: Path, *, runs: int = 2) -> bytes:
     for _ in range(runs):
         with open_journal(folder / "made", TARGET) as writer:
             writer.intent(written := entry())
-            writer.outcome(written.name, 201, [4])
+            writer.outcome(written.name, 201, (4,))
     data = (folder / "made").read_bytes()
     (folder / "made").unlink()
     return data
@@ -157,8 +157,8 @@ EDITED = "PATH is not a journal of veeqo-alloc, or it was edited"
         (HEADER + numbered(2, **INTENT, more=1), EDITED),
         (HEADER + numbered(2, **INTENT | {"order_id": "x"}), EDITED),
         (HEADER + numbered(2, **INTENT) + numbered(3, **INTENT), EDITED),
-        (HEADER + numbered(2, outcome="a", status=201, made=[]), EDITED),
-        (HEADER + numbered(2, **INTENT) + numbered(3, outcome="a", status=201, made=[]) + numbered(4, outcome="a", status=422, made=[]), EDITED),
+        (HEADER + numbered(2, outcome="a", status=201, made=[], candidates=[]), EDITED),
+        (HEADER + numbered(2, **INTENT) + numbered(3, outcome="a", status=201, made=[], candidates=[]) + numbered(4, outcome="a", status=422, made=[], candidates=[]), EDITED),
         (HEADER + numbered(2, other=1), EDITED),
         (HEADER + numbered(2, journal="veeqo-alloc", version=2, target="other:1"), EDITED),
         (HEADER + HEADER, "the journal PATH is damaged after line 1: check the orders that it names by hand, and move the file"),
