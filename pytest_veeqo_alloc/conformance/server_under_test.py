@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import secrets
 import tempfile
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -25,7 +25,7 @@ from pytest_veeqo_alloc.contract.findings import Breach, Findings
 from pytest_veeqo_alloc.contract.http_rules import is_json_type
 from pytest_veeqo_alloc.contract.json_reader import read
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
-from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response
+from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.core.text import pluralise
 from pytest_veeqo_alloc.coverage.collector import Listener, origin_of
 from pytest_veeqo_alloc.engine import Engine
@@ -58,7 +58,6 @@ WRONG_KEY = "not-the-key-of-anybody"
 
 _PAYLOADS, _MAX_UNITS = 8, 3
 _FIRST_ORDER = 7_000_001
-_now = partial(time.time)  # unaffected by tests that freeze the time
 ORDERS = 2_000
 """The number of order ids that tests may use if the server accepts any order id."""
 _WAREHOUSE, _SELLABLES, _UNITS = 1784, (1226615, 1226616), 8
@@ -85,7 +84,7 @@ class ServerUnderTest:
 
     def __init__(self, live: LiveClient, engine: Engine, first_order: int | None = None) -> None:
         pool = live.permission.pool
-        first = first_order_of_run() if first_order is None else first_order
+        first = random_first_order() if first_order is None else first_order
         self.engine, self.is_free = engine, pool.is_any
         self._live, self._unused = live, deque(_free_orders(first) if pool.is_any else pool)
         self._reserved: set[tuple[int, int]] = set()
@@ -203,20 +202,9 @@ class ServerUnderTest:
         *_, payload = valid_requests(count, order.warehouse_id, list(order.sellables), units)
         return self.post(order.id, payload)
 
-    def post(
-        self,
-        order_id: int,
-        payload: Any,
-        *,
-        headers: Headers = JSON_HEADERS,
-        key: str | None = None,
-        meant: Any = None,
-    ) -> Interaction:
-        """Send an allocation request. Return the interaction, whatever the response's status.
-
-        *meant* is the valid body from which a broken *payload* was made. Its units may be used again after a 4xx.
-        """
-        return self._send(lambda: self._live.post(order_id, payload, headers=headers, key=key, meant=meant))
+    def post(self, order_id: int, payload: Any, **options: Any) -> Interaction:
+        """Send an allocation request with the *options* of `LiveClient.post`. Return the interaction for any status."""
+        return self._send(partial(self._live.post, order_id, payload, **options))
 
     def post_in_capitals(self, order_id: int, payload: Any) -> Interaction:
         """Send an allocation request whose header names are in capitals. Return the interaction."""
@@ -363,9 +351,13 @@ def allocation_body(order: PoolOrder, lines: int = 1, units: int = 1) -> dict[st
     return {"allocation": {"warehouse_id": order.warehouse_id, "line_items_attributes": attributes}}
 
 
-def first_order_of_run() -> int:
-    """Return the first order id of this run. It differs between runs, since a server may keep old orders."""
-    return 10**6 + int(_now()) % 10**6 * ORDERS
+def random_first_order() -> int:
+    """Return the first of `ORDERS` order ids that, very probably, no other run or process uses.
+
+    A server may keep the orders of earlier runs, and parallel runs and processes may share a server. A clock cannot
+    tell runs of the same second apart, and a server need not show a number that grows from run to run.
+    """
+    return 10**6 + secrets.randbelow(10**6) * ORDERS
 
 
 def _free_orders(first: int = _FIRST_ORDER) -> Iterator[PoolOrder]:

@@ -158,7 +158,7 @@ def _not_carried_out(name: str, times: int = FOREVER) -> Prepare:
         def change(plan: ResponsePlan, arguments: Arguments) -> ResponsePlan:
             return FAULTS[name].change(replace(plan, response=created), arguments)
 
-        fake._plan(replace(FAULTS[name], change=change, carried_out=False), {}, times, None, None)
+        fake.plan_fault(replace(FAULTS[name], change=change, carried_out=False), {}, times)
 
     return prepare
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from hashlib import sha256
+from typing import Any, Literal, TypeVar
 from urllib.parse import unquote, unquote_plus, urlsplit
 
 from pytest_veeqo_alloc.contract.findings import Breach
@@ -225,6 +226,10 @@ def is_json_type(value: str) -> bool:
     return _MEDIA_TYPE.fullmatch(value.partition(";")[0].strip()) is not None
 
 
+CallKey = tuple[str | None, bytes]
+"""The order id in the path of a call, and a digest of the call's body."""
+_Call = TypeVar("_Call")
+
 Statuses = int | Iterable[int] | None  # one status, or several, or None for the documented status
 STATUS_RULES = frozenset({"wrong-status", "undocumented-status", "server-error", "unexpected-status"})
 """The ids of the rules about the status. They do not apply if the same request was sent again."""
@@ -244,16 +249,26 @@ def expected_statuses(value: Statuses) -> frozenset[int] | None:
 
 def resent(interactions: Sequence[Interaction], operation: Operation) -> frozenset[int]:
     """Return the indices of calls that got no 2xx response, and were repeated with the same order id and body."""
-    later: set[tuple[str | None, bytes | None]] = set()
-    found = set()
-    for index, interaction in reversed([*enumerate(interactions)]):
-        request, response = interaction.request, interaction.response
-        if request is not None:
-            content = operation.order_segment(request.url), request.body
-            if content in later and (response is None or not response.is_success):
-                found.add(index)
-            later.add(content)
-    return frozenset(found)
+    failed: dict[CallKey, int] = {}
+    repeated = [repeated_call(failed, call, index, operation) for index, call in enumerate(interactions)]
+    return frozenset(index for index in repeated if index is not None)
+
+
+def repeated_call(
+    failed: dict[CallKey, _Call], interaction: Interaction, call: _Call, operation: Operation
+) -> _Call | None:
+    """Remove from *failed* and return the call that *interaction* repeats, or return None.
+
+    If *interaction* has no 2xx response, add *call* to *failed*. *call* is what a later repetition returns.
+    """
+    request, response = interaction.request, interaction.response
+    if request is None:
+        return None
+    key = operation.order_segment(request.url), sha256(request.body or b"").digest()
+    earlier = failed.pop(key, None)
+    if response is None or not response.is_success:
+        failed[key] = call
+    return earlier
 
 
 def status_breaches(

@@ -69,11 +69,9 @@ def _server_of_hook(config: pytest.Config) -> Iterator[ServerOfTest]:
     If the hook returns the same server as before, so does the function. It raises HookError for an unusable server.
     """
     from pytest_veeqo_alloc.conformance import HookError
-    from pytest_veeqo_alloc.conformance.server_under_test import ORDERS, first_order_of_run, server_of_hook
+    from pytest_veeqo_alloc.conformance.server_under_test import ORDERS, random_first_order, server_of_hook
 
-    # The worker processes of a run may share a server.
-    worker = int(getattr(config, "workerinput", {}).get("workerid", "gw0").removeprefix("gw"))
-    first_orders, failures = itertools.count(first_order_of_run() + worker * ORDERS, ORDERS), list[str]()
+    first_orders, failures = itertools.count(random_first_order(), ORDERS), list[str]()
     known: list[tuple[object, ServerUnderTest]] = []
     with ExitStack() as stack:
 

@@ -231,7 +231,7 @@ class Fake(BaseServer):
         fault = responses.validate_fault(name, arguments)
         if name == "redirect-elsewhere":
             arguments["elsewhere"] = self.open_elsewhere()
-        self._plan(fault, arguments, times, order_id, api_key)
+        self.plan_fault(fault, arguments, times, order_id, api_key)
 
     def respond_with(
         self,
@@ -250,11 +250,17 @@ class Fake(BaseServer):
         """
         response = responses.custom_response(status, body, headers)
         fault = Fault("respond_with", "", lambda plan, arguments: ResponsePlan(response), carried_out=False)
-        self._plan(fault, {}, times, order_id, api_key)
+        self.plan_fault(fault, {}, times, order_id, api_key)
 
-    def _plan(
-        self, fault: Fault, arguments: dict[str, Any], times: int, order_id: int | None, api_key: str | None
+    def plan_fault(
+        self,
+        fault: Fault,
+        arguments: dict[str, Any],
+        times: int,
+        order_id: int | None = None,
+        api_key: str | None = None,
     ) -> None:
+        """Inject *fault* with the arguments and limits of `inject_fault`. Raise ValueError for an invalid limit."""
         responses.validate_times(times)
         if order_id is not None and (isinstance(order_id, bool) or not isinstance(order_id, int) or order_id < 1):
             raise ValueError(f"order_id= must be the id of an order, at least 1, not {order_id!a}")

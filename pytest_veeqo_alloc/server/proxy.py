@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Collection
 from dataclasses import replace
 
-from pytest_veeqo_alloc.contract.http_rules import STATUS_RULES, is_json_type, keys_of
+from pytest_veeqo_alloc.contract.http_rules import STATUS_RULES, CallKey, is_json_type, keys_of, repeated_call
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import LiveError, NotSentError, SendError
@@ -41,7 +41,7 @@ class Proxy(BaseServer):
         super().__init__(engine, on_record)
         self._allow_origins = allow_origins
         self._live, self._reads, self._via = live, reads, f"veeqo-alloc-{uuid.uuid4().hex}"
-        self._failed: dict[tuple[str | None, bytes | None], Record] = {}
+        self._failed: dict[CallKey, Record] = {}
 
     def leads_to(self, own: str) -> bool:
         """Return whether the target is *own* (`host:port`), the address at which this proxy listens."""
@@ -101,17 +101,14 @@ class Proxy(BaseServer):
             admission.end(response)
         record.render, record.ending, record.is_checked = lambda: response, "answered", not is_read
         if record.is_checked:
-            record.response_findings = findings_of_response(self.engine, Interaction(request, response))
-            self._keep_final_statuses(record, request, is_success=response.is_success)
+            interaction = Interaction(request, response)
+            record.response_findings = findings_of_response(self.engine, interaction)
+            if earlier := repeated_call(self._failed, interaction, record, tables().operation):
+                # Only the status of the last response to a repeated call counts.
+                earlier.response_findings = earlier.response_findings.where(
+                    lambda found: found.rule not in STATUS_RULES
+                )
         return log.exchange(record, ResponsePlan(response))
-
-    def _keep_final_statuses(self, record: Record, request: Request, *, is_success: bool) -> None:
-        """If *record* is a retry of a failed request, drop the status findings of the earlier record."""
-        sent = tables().operation.order_segment(request.url), request.body
-        if (earlier := self._failed.pop(sent, None)) is not None:
-            earlier.response_findings = earlier.response_findings.where(lambda found: found.rule not in STATUS_RULES)
-        if not is_success:
-            self._failed[sent] = record
 
 
 def _error(status: int, sentence: str) -> ResponsePlan:

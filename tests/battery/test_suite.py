@@ -6,7 +6,6 @@ import http.server
 import os
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -18,7 +17,7 @@ import pytest
 import trustme
 import yaml
 from support.pages import files_of
-from support.servers import serving
+from support.servers import closed_port, serving
 from support.staging import staging
 
 from pytest_veeqo_alloc import serve_fake
@@ -120,13 +119,6 @@ class _Reset(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *args: object) -> None:
         pass
-
-
-@contextmanager
-def closed_port() -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager

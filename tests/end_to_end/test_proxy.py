@@ -21,7 +21,7 @@ from support.bodies import BODY, allocation_request
 from support.fake import PATH, talk
 from support.live import live_at
 from support.served import served
-from support.servers import Allocating, serving
+from support.servers import Allocating, closed_port, serving
 from support.staging import staging
 
 from pytest_veeqo_alloc import serve_fake
@@ -29,6 +29,7 @@ from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live.transport import Backoff
 from pytest_veeqo_alloc.server.fake import Fake
+from pytest_veeqo_alloc.server.http_server import HTTPServer
 from pytest_veeqo_alloc.server.proxy import Proxy
 from pytest_veeqo_alloc.server.runner import running
 
@@ -252,9 +253,7 @@ def test_slow_target_is_502(upstream: Fake, tmp_path: Path) -> None:
 
 
 def test_unreachable_target_is_502_and_a_repeated_post_is_no_finding(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-    with proxy_before(url, tmp_path) as proxy:
+    with closed_port() as url, proxy_before(url, tmp_path) as proxy:
         for _ in range(2):
             answer = post(proxy)
             assert (answer.status_code, answer.json()["error_messages"]) == (
@@ -343,15 +342,18 @@ def test_every_write_is_in_the_journal(proxy: Proxy, tmp_path: Path) -> None:
 
 
 def test_loop_is_found_at_the_first_request(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    with live_at(f"http://127.0.0.1:{port}", tmp_path, orders="any", rate=1000, key="", needs_key=False) as live:
+    proxies: list[Proxy] = []
+    with (
+        HTTPServer(("127.0.0.1", 0), lambda request: proxies[0].handle(request), pytest.fail) as front,
+        live_at(front.url, tmp_path, orders="any", rate=1000, key="", needs_key=False) as live,
+    ):
         proxy = Proxy(Engine(), live)
-        with running(proxy, port=port) as front:
-            assert proxy.leads_to(front.netloc)
-            answer = post(proxy)
-            assert answer.status_code == 508
-            assert proxy.problems[-1:] == ["request 2 was answered with 508: the upstream leads back to this proxy"]
+        proxy.url = front.url
+        proxies.append(proxy)
+        assert proxy.leads_to(front.netloc)
+        answer = post(proxy)
+        assert answer.status_code == 508
+        assert proxy.problems[-1:] == ["request 2 was answered with 508: the upstream leads back to this proxy"]
 
 
 def test_response_is_checked_although_the_client_has_left(upstream: Fake, tmp_path: Path) -> None:
@@ -422,20 +424,19 @@ def test_proxy_does_not_start_as_its_own_upstream(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(HTTPServer, "netloc", "127.0.0.1:1")
     before = threading.active_count()
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    given = [
+    upstream = (
         "--upstream",
-        f"http://localhost:{port}",
+        "http://localhost:1",
         "--allow-host",
-        f"localhost:{port}",
+        "localhost:1",
         "--orders",
         "any",
         "--max-writes",
         "1",
-    ]
-    assert main(["serve", "--port", str(port), *given]) == 2
+    )
+    assert main(["serve", *upstream]) == 2
     assert (
         capsys.readouterr().err
         == "veeqo-alloc: the upstream URL is that of this proxy: give the URL of the server behind the proxy\n"

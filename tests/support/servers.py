@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,3 +93,11 @@ def serving(handler: type[BaseHTTPRequestHandler] = Allocating) -> Iterator[str]
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
+
+
+@contextmanager
+def closed_port() -> Iterator[str]:
+    """Yield a URL where every connection is refused. Its port stays bound, so that no other process takes it."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"

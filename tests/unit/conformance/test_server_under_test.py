@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import secrets
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -12,8 +15,8 @@ from support.live import live_at, pool_request
 from support.staging import Staging
 
 from pytest_veeqo_alloc import Interaction, Response
-from pytest_veeqo_alloc.conformance import UncoveredError, UnusableError, server_under_test
-from pytest_veeqo_alloc.conformance.server_under_test import ServerUnderTest, covered, named
+from pytest_veeqo_alloc.conformance import UncoveredError, UnusableError
+from pytest_veeqo_alloc.conformance.server_under_test import ORDERS, ServerUnderTest, covered, named, random_first_order
 from pytest_veeqo_alloc.coverage.collector import CoverageCounter
 from pytest_veeqo_alloc.engine import Engine
 
@@ -87,19 +90,23 @@ def test_request_that_may_pass_is_no_finding_of_the_run(server: Staging, tmp_pat
     assert "broken-request-accepted response status\na name" in str(list(counted.by_origin["target"].findings)[-1])
 
 
-def test_order_ids_of_a_run_are_not_those_of_an_earlier_one(
-    server: Staging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine = Engine()
+def test_order_ids_of_two_runs_differ_at_the_same_time_and_with_the_same_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1_700_000_000.0)
+    first_orders = set()
+    for _ in range(3):
+        random.seed(1)
+        first_orders.add(random_first_order())
+    assert len(first_orders) > 1
+    assert min(first_orders) > 0
+
+
+def test_order_ids_of_a_run_fit_into_32_bits(server: Staging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secrets, "randbelow", lambda bound: bound - 1)
     with live_at(server.url, tmp_path, orders="any") as live:
-        with monkeypatch.context() as patch:
-            patch.setattr(server_under_test, "_now", lambda: 1_700_000_000.0)
-            first = ServerUnderTest(live, engine)
-            patch.setattr(server_under_test, "_now", lambda: 1_700_000_001.0)
-            second = ServerUnderTest(live, engine)
-        before = {first.take().id for _ in range(2_000)}
-        assert second.take().id not in before
-        assert max(before) < 2**31
+        subject = ServerUnderTest(live, Engine())
+        orders = {subject.take().id for _ in range(ORDERS)}
+    assert len(orders) == ORDERS
+    assert max(orders) < 2**31
 
 
 def test_request_without_a_response_is_not_covered_where_servers_may_close_early() -> None:

@@ -8,7 +8,6 @@ import itertools
 import json
 import os
 import re
-import socket
 from dataclasses import replace
 from email.utils import format_datetime
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 import trustme
 from support.live import KEY, POOL, live_at, pool_request
-from support.servers import redirecting, serving
+from support.servers import closed_port, redirecting, serving
 from support.staging import Staging, staging
 
 from pytest_veeqo_alloc import Interaction, Request, Response
@@ -237,11 +236,9 @@ def test_write_that_times_out_is_unknown(server: Staging, tmp_path: Path) -> Non
 
 
 def test_refused_connection_is_not_unknown(tmp_path: Path) -> None:
-    with socket.socket() as closed:  # bound, so that nothing else takes the port
-        closed.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        with live_at(url, tmp_path) as live, pytest.raises(SendError, match=r"got no response: connection refused$"):
-            live.post(7, pool_request())
+    refused = pytest.raises(SendError, match=r"got no response: connection refused$")
+    with closed_port() as url, live_at(url, tmp_path) as live, refused:
+        live.post(7, pool_request())
 
 
 @pytest.fixture(scope="module")
