@@ -217,6 +217,25 @@ def in_express(shop: Shop) -> Iterator[str]:
         yield url
 
 
+@contextmanager
+def in_prism(document: Path) -> Iterator[str]:
+    """Serve a mock made from an OpenAPI *document*. It answers every valid request with the example."""
+    prism = shutil.which("prism")
+    if prism is None:
+        pytest.skip("prism is not installed: npm install --global @stoplight/prism-cli")
+    command = [prism, "mock", "--host", "127.0.0.1", "--port", "0", str(document)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        try:
+            output = iter(process.stdout.readline, "")
+            line = next(line for line in output if " is listening on " in line)
+            # Prism writes lines about each request, and would wait if nothing read them.
+            threading.Thread(target=process.stdout.read).start()
+            yield line.split()[-1]
+        finally:
+            process.terminate()
+
+
 FRAMEWORKS = {
     "Flask": in_flask, "Django": in_django, "Django REST framework": in_django_rest_framework, "FastAPI": in_fastapi,
     "node": in_node, "Express": in_express,
