@@ -299,6 +299,7 @@ VARIANTS: dict[str, Callable[[], CorrectServer]] = {
     "404 for everything but 411": with_methods(rejected=lambda self, status, message: (status if status == 411 else 404, {}, b"")),
     "400 for everything but 411": with_methods(rejected=lambda self, status, message: (status if status == 411 else 400, {}, b"")),
     "key checked after the order": with_methods(authorise=lambda self, headers: None, parse=_authorising),
+    "501 for other methods": with_methods(order_id=_allocating_method("GET", "PUT", "PATCH", "DELETE", status=501)),
     "empty 405 with HTML": with_methods(rejected=_rejecting_with(0, HTML, b"")),
     "undocumented fields in a request are ignored": accepting("undocumented-field"),
     "any media type": with_methods(parse=lambda self, headers, body: CorrectServer.parse(self, {"CONTENT_TYPE": "application/json"}, body)),
