@@ -211,6 +211,13 @@ def _add_printers(commands: Any) -> None:
     text = "leave out the error responses, which are not on the documentation page"
     openapi.add_argument("--strict-page", action="store_true", help=text)
     openapi.set_defaults(command=lambda args: _print_json(openapi_document(args.profile, strict_page=args.strict_page)))
+    export = commands.add_parser("export", help="print requests and tests of the operation for another tool")
+    postman = export.add_subparsers(required=True, metavar="FORMAT").add_parser(
+        "postman", help="print a Postman collection: valid and broken requests, with tests"
+    )
+    text = "the profile of the schema, and of the rules that a broken request breaks (default: documented)"
+    postman.add_argument("--profile", default="documented", help=text)
+    postman.set_defaults(command=_postman)
     rules = commands.add_parser("rules", help="print every rule, or explain one")
     rules.add_argument(
         "rule", metavar="ID", nargs="?", help="explain this rule: examples, remedies, how to turn it off"
@@ -226,6 +233,12 @@ def _add_printers(commands: Any) -> None:
 def _print_json(value: object) -> int:
     print(json_text(value, indent=2))
     return CLEAN
+
+
+def _postman(args: argparse.Namespace) -> int:
+    from pytest_veeqo_alloc.cli.postman import collection  # loads Hypothesis
+
+    return _print_json(collection(args.profile))
 
 
 def _rules(args: argparse.Namespace) -> int:

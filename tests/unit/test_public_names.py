@@ -122,6 +122,7 @@ COMMANDS = {
     "rules": "ID --format",
     "example": "side --seed",
     "page": "FILE --write",
+    "export postman": "--profile",
     "redact": "PATH --in-place",
     "record": "--base-url --orders --output --dry-run --yes --force --journal --profile --rule --deviations --allow-host "
     "--rate --trust-env",
