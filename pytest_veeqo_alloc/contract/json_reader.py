@@ -21,6 +21,7 @@ MAX_DEPTH = 64  # levels of arrays and objects
 TOO_DEEP = Breach("too-deep", "", f"more than {MAX_DEPTH} levels")
 
 _MAX_DIGITS = 4300  # of an integer
+_SCALARS = {str, int, float, bool, type(None)}
 _NOT_JSON = (
     (re.compile(r"[\w.%+-]{1,100}(?:\[[\w.%+-]{0,100}\]){0,10}="), "a form", "send JSON, not a form"),
     (re.compile(r"\s*<(?:!doctype html|html|head|body)\b", re.IGNORECASE), "HTML", ""),
@@ -91,7 +92,7 @@ def nests_deeper(value: Any, levels: int) -> bool:
             if depth > levels:
                 return True
             children = container.values() if isinstance(container, dict) else container
-            stack.extend((child, depth + 1) for child in children)
+            stack += [(child, depth + 1) for child in children if type(child) not in _SCALARS]
     return False
 
 
@@ -156,9 +157,6 @@ def _integer_or_infinity(text: str) -> int | float:
 
 
 _SLOW = json.JSONDecoder(object_pairs_hook=_RepeatingObject, parse_int=_integer_or_infinity)
-
-
-_SCALARS = {str, int, float, bool, type(None)}
 
 
 def _plain(value: Any, pointer: str, add: Callable[[Breach], None], add_type: Callable[[type], None]) -> Any:

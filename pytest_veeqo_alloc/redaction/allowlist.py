@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import http
 import re
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from pytest_veeqo_alloc.contract.error_responses import MESSAGES
 from pytest_veeqo_alloc.core.text import is_date_time
 
 _MAX_NAME = 64
+_MAX_NAMES = 1024  # bodies repeat their names, so the words in the latest names are remembered
 _PART = r"[A-Za-z]+(?:[0-9][A-Za-z]+)?[0-9]{0,2}"  # address2, api2cart
 _WORD = re.compile(rf"_?{_PART}(?:[_-]{_PART})*\??")
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
@@ -66,21 +68,21 @@ def allowed_text(name: str, text: str) -> str | None:
     """Return *text* if it may be shown as the value of *name*, otherwise None. Remove a long fraction of a second."""
     if is_allowed_text(name, text):
         return text
-    shortened = _LONG_FRACTION.sub("", text)  # a long fraction of a second could be a secret number
+    # A long fraction of a second could be a secret number.
+    shortened = _LONG_FRACTION.sub("", text) if "." in text else text
     return shortened if shortened != text and is_allowed_text(name, shortened) else None
 
 
 def is_allowed_text(name: str, text: str) -> bool:
     """Return whether *text* may be shown as the value of *name*: a listed value, a code or a date (no birth date)."""
-    if text in _LISTED.get(name, ()):
+    if name in _LISTED and text in _LISTED[name]:
         return True
     if name in _CODES:
         return _CODES[name].fullmatch(text) is not None
-    if _BIRTH & _words(name):
+    is_date = len(text) <= _LONGEST_DATE_TIME and is_date_time(text)
+    if not is_date and not (name.endswith("_date") and _DATE.fullmatch(text)):
         return False
-    if len(text) <= _LONGEST_DATE_TIME and is_date_time(text):
-        return True
-    return name.endswith("_date") and _DATE.fullmatch(text) is not None
+    return _BIRTH.isdisjoint(_words(name[:_MAX_NAME]))
 
 
 def is_allowed_segment(segment: str) -> bool:
@@ -95,13 +97,19 @@ def is_plain_name(name: str) -> bool:
 
 def is_personal_number_name(name: str) -> bool:
     """Return whether *name* suggests a card, telephone, account or tax number."""
+    return _is_personal(name[:_MAX_NAME])
+
+
+@functools.lru_cache(_MAX_NAMES)
+def _is_personal(name: str) -> bool:
     words = _words(name)
     return bool(_PERSONAL & words or words == {"vat"} or (_BY_NUMBER & words and _NUMBERED & words))
 
 
+@functools.lru_cache(_MAX_NAMES)
 def _words(name: str) -> frozenset[str]:
     """Return the words in *name* (snake case or camel case) in lower case, and also each plural without its s."""
-    words = [word.lower() for word in _WORDS.findall(name[:_MAX_NAME])]
+    words = [word.lower() for word in _WORDS.findall(name)]
     return frozenset([*words, *(word[:-1] for word in words if word.endswith("s"))])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import itertools
 import math
 import re
@@ -56,10 +57,12 @@ _DUMMY = re.compile(
     r"|some|any|value|here)[\W_]*[0-9]{0,4}[\W_]*)+",
     re.IGNORECASE,
 )
-_TOKEN = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
+_SHORTEST_TOKEN = 20
+_TOKEN = re.compile(rf"[A-Za-z0-9+/_=-]{{{_SHORTEST_TOKEN},}}")
 _URL = re.compile(r"[a-z]+://\S*")
 _COOKIE = re.compile(r"/cookies/[0-9]+/value\Z")
 _SHORT, _LONG = 4, 200
+_SHORT_NAME = 64
 _MASK = "[masked]"
 _ASSIGNED = re.compile(r"""(([\w-]{1,64})["']?[ ]?[:=>]{1,2}[ ]?["']?(?:Bearer |Basic )?)([^\s"',;&]+)""")
 _WORD = re.compile(r"""[^\s"',;()<>]+""")
@@ -71,14 +74,15 @@ def recognise_secret(name: str, text: str) -> Secret | None:
         return None
     if is_credential(name) and len(text) >= _SHORT and not is_dummy_value(text):
         return CREDENTIAL
-    if any(not _RESERVED.fullmatch(match[1]) for match in _MAIL.finditer(text)):
+    if "@" in text and any(not _RESERVED.fullmatch(match[1]) for match in _MAIL.finditer(text)):
         return EMAIL_ADDRESS
-    if not name.lower().endswith(("id", "_code")) and any(is_card_number(_digits(m[0])) for m in _CARD.finditer(text)):
+    cards = [is_card_number(_digits(match[0])) for match in _CARD.finditer(text)]
+    if True in cards and not name.lower().endswith(("id", "_code")):
         return CARD_NUMBER
     is_named = is_personal_number_name(name) or text.startswith("+")
     if is_named and _PHONE.fullmatch(text) and not _DRAMA.fullmatch(_digits(text)):
         return PERSONAL_NUMBER
-    return RANDOM_STRING if _has_random(text) else None
+    return RANDOM_STRING if len(text) >= _SHORTEST_TOKEN and _has_random(text) else None
 
 
 def mask_secrets(text: str, *keys: str) -> str:
@@ -96,7 +100,7 @@ def _is_secret_word(word: str) -> bool:
 
 
 def _is_personal_number(name: str, number: float) -> bool:
-    if not isinstance(number, int) or isinstance(number, bool) or is_placeholder_number(number):
+    if not isinstance(number, int) or 0 <= number < 10**6 or is_placeholder_number(number):
         return False
     digits = str(number) if abs(number) < 10**20 else ""
     if is_personal_number_name(name):
@@ -175,7 +179,7 @@ def other_breaches(values: Iterable[tuple[str, str, Any, Mapping[Any, Any]]]) ->
 
 def _other_secrets(pointer: str, name: str, value: Any) -> Iterator[Secret | None]:
     if not isinstance(value, str):
-        yield PERSONAL_NUMBER if value is not None and _is_personal_number(name, value) else None
+        yield _secret_in_scalar(name, value)
     elif _COOKIE.search(pointer):
         yield None if is_dummy_value(value) else CREDENTIAL
     elif _URL.fullmatch(value):
@@ -234,15 +238,33 @@ def _header_secret(name: str, value: str) -> Secret | None:
     return recognise_secret(name, value.split(" ", 1)[-1] if name == "authorization" else value)
 
 
-def _json_secrets(value: Any, name: str, pointer: str) -> Iterator[tuple[str, Secret | None]]:
-    if isinstance(value, str):
-        yield pointer, recognise_secret(name, value)
-    elif isinstance(value, dict):
+def _json_secrets(value: Any, name: str, pointer: str) -> Iterator[tuple[str, Secret]]:
+    """Yield the pointer and the kind of each probable secret in *value*, the value of *name* at *pointer*."""
+    if isinstance(value, dict):
         for key, member in value.items():
-            yield join(pointer, key), recognise_secret("", key)
-            yield from _json_secrets(member, key, join(pointer, key))
+            if secret := _secret_in_name(key):
+                yield join(pointer, key), secret
+            if isinstance(member, (dict, list)):
+                yield from _json_secrets(member, key, join(pointer, key))
+            elif secret := _secret_in_scalar(key, member):
+                yield join(pointer, key), secret
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _json_secrets(item, name, join(pointer, index))
-    elif value is not None and _is_personal_number(name, value):
-        yield pointer, PERSONAL_NUMBER
+    elif secret := _secret_in_scalar(name, value):
+        yield pointer, secret
+
+
+def _secret_in_scalar(name: str, value: Any) -> Secret | None:
+    if isinstance(value, str):
+        return recognise_secret(name, value)
+    return PERSONAL_NUMBER if value is not None and _is_personal_number(name, value) else None
+
+
+def _secret_in_name(name: str) -> Secret | None:
+    return recognise_secret("", name) if len(name) >= _SHORT_NAME else _secret_in_short_name(name)
+
+
+@functools.lru_cache(1024)  # bodies repeat their names
+def _secret_in_short_name(name: str) -> Secret | None:
+    return recognise_secret("", name)

@@ -32,14 +32,16 @@ _FORMATS = [
         (r"(?is)https?://.*", "https://example.com/redacted-{number}", r"https://example\.com/redacted-(\d{1,9})"),
         (UUID, "00000000-0000-4000-8000-{number:012d}", r"00000000-0000-4000-8000-(\d{12})"),
         # A placeholder with fewer leading zeros could be a real key.
-        (r"[0-9a-fA-F]{16,}|[0-9]{13,}", "{number:0{width}d}", r"0{9,}(\d{1,9})"),
+        (r"[0-9a-fA-F]{16,}|[0-9]{13,}", "{number:0{width}d}", r"0000000000*(\d{1,9})"),
         (r"\+?(?:[ ().-]*[0-9]){7,15}", "+44 20 7946 0{number:03d}", r"\+44 20 7946 0(\d{3,9})"),
         (r"(?s).*", "redacted-{number}", r"redacted-(\d{1,9})"),
     )
 ]
 _PLACEHOLDER = re.compile("|".join(f"(?:{placeholder})" for _, _, placeholder in _FORMATS))
-_NUMBER = rf"\b{str(FIRST_NUMBER)[:4]}(\d{{6}})\b"
+_NUMBER = rf"{(_START := str(FIRST_NUMBER)[:4])}(?<=\b{_START})(\d{{6}})\b"
 _ANYWHERE = re.compile(rf"{_PLACEHOLDER.pattern}|{_NUMBER}")
+_NUMBERS = [re.compile(pattern) for pattern in (*(placeholder for _, _, placeholder in _FORMATS), _NUMBER)]
+"""Patterns that find the counters in placeholders. Each begins with a constant text, which is found fast."""
 
 _HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])?(?::[0-9]{1,5})?")
 _ID = re.compile(r"-?(?:0|[1-9][0-9]{0,9})")
@@ -108,8 +110,8 @@ class Placeholders:
 
     def reserve(self, text: str) -> None:
         """Reserve the placeholders in *text*: no value gets one of them from now on."""
-        for match in _ANYWHERE.finditer(text):
-            self._reserved.update(int(number) for number in match.groups() if number)
+        for pattern in _NUMBERS:
+            self._reserved.update(map(int, pattern.findall(text)))
 
     def text(self, text: str) -> str:
         """Return the placeholder for *text*. If *text* is a placeholder or empty, return it unchanged."""
@@ -204,19 +206,25 @@ class Redactor:
         if isinstance(value, str):
             return allowed_text(name, value) or self._placeholders.text(value)
         if isinstance(value, dict):
-            redacted = {}
-            for key, member in value.items():
-                shown_key = key if key in fields or is_plain_name(key) else self._placeholders.text(key)
-                documented = fields.get(key)
-                below = documented.shape.fields if documented and documented.shape else {}
-                redacted[shown_key] = self._value(member, key, documented, below)
-            return redacted
+            return self._object(value, fields)
         if isinstance(value, list):
             return [self._value(item, name, field, fields) for item in value]
         is_documented_number = field is not None and field.type == "number"
         if value is None or isinstance(value, bool) or is_documented_number or is_allowed_number(name, value):
             return value
         return self._placeholders.number(value)
+
+    def _object(self, members: dict[str, Any], fields: Fields) -> dict[str, Any]:
+        redacted = {}
+        for name, value in members.items():
+            field, kind = fields.get(name), type(value)
+            shown_name = name if field is not None or is_plain_name(name) else self._placeholders.text(name)
+            if kind is str:
+                value = allowed_text(name, value) or self._placeholders.text(value)
+            elif kind is not bool and value is not None and not (kind is int and field and field.type == "number"):
+                value = self._value(value, name, field, field.shape.fields if field and field.shape else {})
+            redacted[shown_name] = value
+        return redacted
 
     def _form(self, form: str) -> str:
         """Redact a URL query or a form body: all values, and the names that do not consist of words."""
