@@ -7,6 +7,7 @@ import functools
 import importlib.util
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -86,7 +87,10 @@ def save(report: Document, path: Path) -> None:
 
 
 def load(path: str) -> Document:
-    """Return the report in the JSON file *path*. Raise ValueError if the file cannot be read or is not a report."""
+    """Return the report in the JSON file *path*, in the current form if an earlier version of the package wrote it.
+
+    Raise ValueError if the file cannot be read or is not a report.
+    """
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -97,9 +101,19 @@ def load(path: str) -> Document:
         report: Document = json.loads(data)
     except (ValueError, RecursionError):
         raise ValueError(f"{path!a}: invalid or truncated JSON; give the .json file of --veeqo-alloc-report") from None
+    _upgrade(report)
     if problem := _problem(report):
         raise ValueError(f"{path!a}: {problem}")
     return report
+
+
+def _upgrade(report: Any) -> None:
+    """Change *report* in place: early versions of the package wrote a row for each call, with a test and a count."""
+    with suppress(AttributeError, KeyError, TypeError):  # `_problem` says what is wrong
+        for row in (row for run in report["runs"] for row in run["origins"].values()):
+            for call in row["calls"]:
+                if "tests" not in call:
+                    call["tests"] = {call.pop("test"): call.pop("count")}
 
 
 def _problem(report: Any) -> str:
@@ -107,7 +121,7 @@ def _problem(report: Any) -> str:
     if not isinstance(report, Mapping) or report.get("format") != FORMAT:
         return "not a report of pytest-veeqo-alloc"
     if report.get("version") != VERSION:
-        return f"not in version {VERSION} of the report format: create the report again with the installed package"
+        return f"not in version {VERSION} of the report format: install a later version of pytest-veeqo-alloc"
     try:
         error = next(_report_validator().iter_errors(report), None)
     except RecursionError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import json
 from html.parser import HTMLParser
@@ -217,6 +218,40 @@ def test_invalid_report_file_is_one_sentence_and_exit_2(
         assert main(command) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert sentence in line
+
+
+def written_by_an_early_version(report: dict[str, Any]) -> dict[str, Any]:
+    """Return *report* in the form of an early version: a row for each test of a call, and no optional member."""
+    old = copy.deepcopy(report)
+    for run in old["runs"]:
+        run["version"] = "0.0.1"
+        for row in run["origins"].values():
+            calls = [(call, test, count) for call in row["calls"] for test, count in call.pop("tests").items()]
+            row["calls"] = [{**call, "test": test, "count": count} for call, test, count in calls]
+            for name in ("accepted", "cases"):
+                row.pop(name, None)
+            row["findings"] = [
+                {name: finding[name] for name in ("severity", "rule", "basis", "side", "place", "example", "count")}
+                for finding in row["findings"]
+            ]
+            row["rules"]["rule-of-that-time"] = {"looked_at": 1, "errors": 1, "warnings": 0, "accepted": 0}
+            row["findings"].append({**row["findings"][0], "rule": "rule-of-that-time"})
+    return old
+
+
+def test_report_of_an_early_version_is_merged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    earlier = report_of_bodies(put(PART, "/id", "7"), PART, run="b" * 32, started=DAY - datetime.timedelta(days=9))
+    (tmp_path / "old.json").write_text(json.dumps(written_by_an_early_version(earlier)), encoding="utf-8")
+    save(report_of_bodies(PART), tmp_path / "now.json")
+    paths = [str(tmp_path / name) for name in ("old.json", "now.json")]
+    assert main(["report", "merge", *paths, "-o", str(tmp_path / "both.html")]) == 0
+    assert main(["report", "merge", *paths]) == 0
+    merged = json.loads(capsys.readouterr().out)
+    assert totals_by_origin(merged)["target"].calls == (
+        totals_by_origin(earlier)["target"].calls + totals_by_origin(report_of_bodies(PART))["target"].calls
+    )
+    assert main(["report", "diff", *paths]) == 0
+    assert "wrong type (string)" in capsys.readouterr().out
 
 
 def test_missing_or_unwritable_report_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
