@@ -29,7 +29,7 @@ Page = dict[str, PageField]
 
 _REQUIRED = "required"
 PATH_PARAMETER = re.compile(r"\{[^{}]*\}")
-_MAX_DEPTH = 32
+_MAX_DEPTH, _MAX_FIELDS = 32, 20_000
 _STATUS, _HEADER = "status ", "response header "
 _NO_TYPE = " No type is documented."
 
@@ -166,6 +166,10 @@ def _members(
         page[here] = _field_of({**member, "items": items}, is_required)
         inner, below = (items, f"{here}/*") if page[here].type.startswith("Array") else (member, here)
         page |= _members(side, inner, with_conventions, document, below, depth + 1)
+        if len(page) > _MAX_FIELDS:
+            raise ValueError(
+                f"the schema of the {side} body has more than {_MAX_FIELDS} fields, so this is not the page"
+            )
     return page
 
 

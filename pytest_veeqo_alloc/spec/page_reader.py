@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 from typing import Any, NamedTuple
 
 from pytest_veeqo_alloc.capture.documents import UnreadableFileError, parse_document
+from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, nests_deeper
 from pytest_veeqo_alloc.spec.loader import tables
 from pytest_veeqo_alloc.spec.page import PATH_PARAMETER, Page, PageField, openapi_page, schema_page, with_implied
 
@@ -26,18 +27,20 @@ _NAME = re.compile(r"[a-z_][A-Za-z0-9_]*")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _PARAMETER_NAME = re.compile(r"[A-Za-z][\w.\[\]-]*")
 _OPENAPI = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\{|---|(?:openapi|swagger)\b)")
+_MAX_WORDS = 20_000
 _SAVE = "save the whole page again, as text"
 _REQUIRED = "required"
 
 
 def read_page(data: bytes) -> Page:
     """Return the content of a page: text as copied from a browser, HTML, or OpenAPI. Raise ValueError on failure."""
-    if _OPENAPI.match(data):
-        try:
-            return with_implied(openapi_page(parse_document(data)[0]))
-        except UnreadableFileError as error:
-            raise ValueError(str(error)) from None
-    return with_implied(_text_page(_lines(_text(data))))
+    try:
+        is_openapi = _OPENAPI.match(data) is not None
+        return with_implied(openapi_page(parse_document(data)[0]) if is_openapi else _text_page(_lines(_text(data))))
+    except UnreadableFileError as error:
+        raise ValueError(str(error)) from None
+    except RecursionError:
+        raise ValueError("the file is nested too deeply to be this page") from None
 
 
 def _text(data: bytes) -> str:
@@ -148,11 +151,13 @@ def _split_at_example(lines: list[str]) -> tuple[list[str], Any, list[str]]:
     rest = lines[end:]
     if rest[:1] != [_EXAMPLE]:
         return lines[:end], None, rest
-    text = "\n".join(rest[1:])
+    text = "\n".join(itertools.dropwhile(lambda line: not line.startswith("{"), rest[1:]))
     try:
         example, stop = json.JSONDecoder().raw_decode(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         raise ValueError(f"an example on the page is not complete JSON, so the page was cut off: {_SAVE}") from None
+    if nests_deeper(example, MAX_DEPTH):
+        raise RecursionError
     return lines[:end], example, text[stop:].splitlines()
 
 
@@ -199,6 +204,8 @@ def _table(side: str, lines: list[str], example: Any, rest: list[str]) -> Page:
         raise ValueError(f"the table of the {side} does not begin with 'object', so its layout is unknown: {_SAVE}")
     root, known = f"{side} ", schema_page()
     words = [line for line in lines[lines.index("object") + 1 :] if _NAME.fullmatch(line) or _is_mark(line)]
+    if len(words) > _MAX_WORDS:
+        raise ValueError(f"the table of the {side} has more than {_MAX_WORDS} lines, so this is not the page")
     page: Page = {}
     for place, field in _best_reading(words, root, _expected(root, example, known)):
         if place in page:

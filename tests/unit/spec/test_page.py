@@ -60,9 +60,9 @@ def test_page_made_from_the_schemas_does_not_differ() -> None:
     [
         b"\xef\xbb\xbf" + TEXT.replace("\n", "  \r\n\r\n").encode(),
         re.sub(MARK, "\t\\1", TEXT.replace(" ", "\u00a0")).encode("utf-16"),
-        re.sub(rf"(?<=\n)([a-z_-]+){MARK}", r"\1 \2", TEXT).encode("cp1252"),
+        re.sub(rf"(?<=\n)([a-z_-]+){MARK}", r"\1 \2", f"Caf\u00e9\n{TEXT}").encode("cp1252"),
         f"API\u200b reference\nOrders\n{TEXT}\nWas this helpful?\nYes\nGET /orders\nPath Parameters\n".encode(),
-        TEXT.replace(json.dumps(order()), json.dumps(order(), indent=2)).encode(),
+        TEXT.replace(json.dumps(order()), f"json\nCopy\n{json.dumps(order(), indent=2)}").encode(),
         TEXT.replace(f"\nExample\n{json.dumps(order())}", "").encode(),
         as_html(TEXT).encode(),
     ],
@@ -189,6 +189,8 @@ def cut(text: str, after: str) -> str:
         (changed(("due_date", "due_date\ndue_date")), "the table has the field response /due_date twice"),
         (re.sub(r"(?s)\nallocated_by\nobject\n.*?updated_by_id\n", "\nallocated_by\nobject\n", TEXT, count=1),
          "the table shows no field of response /allocations/*/allocated_by: expand all objects on the page"),
+        (changed(("Created\nobject", "Created\nobject\n" + "id\n" * 20_000)), "the table of the response has more than 20000 lines"),
+        (TEXT.replace(json.dumps(order()), '{"a":' * 600 + "{}" + "}" * 600), "the file is nested too deeply to be this page"),
         ("swagger: '2.0'", "not an OpenAPI 3 document"),
         ('{"openapi": "3.1.0", "paths": {"/orders": {"post": {}}}}', "the OpenAPI document does not contain POST"),
         ('{"openapi": ', "invalid or truncated JSON"),
@@ -240,6 +242,13 @@ def test_openapi_document_of_a_vendor_is_compared(tmp_path: Path, capsys: pytest
     ]
 
 
+def widening() -> dict[str, Any]:
+    """Return schemas of which each refers to the next one ten times."""
+    names = ["order", *map(str, range(9))]
+    links = [{str(index): {"$ref": f"#/components/schemas/{name}"} for index in range(10)} for name in names[1:]]
+    return {name: {"properties": properties} for name, properties in zip(names, [*links, {"a": {}}], strict=True)}
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -249,6 +258,10 @@ def test_openapi_document_of_a_vendor_is_compared(tmp_path: Path, capsys: pytest
          "the document has a $ref that leads to itself"),
         (lambda document: put(document, "/components/schemas/order", {"$ref": "order.yaml"}),
          "the $ref 'order.yaml' leads to nothing in the document"),
+        (lambda document: put(document, "/components/schemas/order", {"$ref": "#/components/nothing"}),
+         "the $ref '#/components/nothing' leads to nothing in the document"),
+        (lambda document: put(document, "/components/schemas", {**document["components"]["schemas"], **widening()}),
+         "the schema of the response body has more than 20000 fields, so this is not the page"),
         (lambda document: put(document, "/components/schemas/order", True),
          "the OpenAPI document has no schema with properties for the response body"),
     ],
