@@ -15,6 +15,7 @@ from support.documents import FOREIGN, INTERACTION, URL, cassette, har, ruby_cas
 
 from pytest_veeqo_alloc import Contract, load_schema
 from pytest_veeqo_alloc.capture.readers import load
+from pytest_veeqo_alloc.cli import main as main_module
 from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.engine import Engine
@@ -234,7 +235,7 @@ def test_github_output_has_one_workflow_command_for_each_finding(run: Any) -> No
     ]
 
 
-@pytest.mark.parametrize("format_name", ["text", "json", "github"])
+@pytest.mark.parametrize("format_name", main_module._FORMATS)
 def test_no_format_contains_a_control_character(run: Any, format_name: str) -> None:
     names = ["\x1b[2J", "::error::x", "a\nb", "\u202e", "</script>", "x" * 100_000, "\ud800"]
     body = put(order(), "/id", "\x1b[31m") | dict.fromkeys(names, "\x1b[2J")
@@ -254,8 +255,8 @@ EVIL_NAMES = [
 
 
 @pytest.mark.parametrize("command", [
-    "check -v --format text", "check -v --format json", "check -v --format github", "redact --in-place", "redact",
-    "report merge", "cleanup --base-url http://x", "",
+    *(f"check -v --format {name}" for name in main_module._FORMATS), "redact --in-place", "redact", "report merge",
+    "cleanup --base-url http://x", "",
 ])  # fmt: skip
 def test_file_name_begins_no_workflow_command(run: Any, command: str) -> None:
     contents = ({"allocation": 5}, cassette(), b'{"allocations": ', b"{}")
