@@ -233,6 +233,8 @@ class ServerUnderTest:
             what = f"the order has {pluralise(held, 'allocation')} already"
         elif held is None and not self.is_free and response.status in (409, 422):
             what = "the units of the order pool may be allocated already"
+        elif self._live.permission.is_own_server:
+            return "check the URL, and give the API key that your server accepts: --veeqo-alloc-loopback-key KEY"
         else:
             return "check the URL, order and API key"
         return (

@@ -32,7 +32,7 @@ from pytest_veeqo_alloc.core.http import (
 )
 from pytest_veeqo_alloc.live import JournalError, NotSentError, RefusedError
 from pytest_veeqo_alloc.live.journal import Entry, JournalWriter, made_by, open_journal
-from pytest_veeqo_alloc.live.permission import READS, PoolOrder, WritePermission, check_request
+from pytest_veeqo_alloc.live.permission import READS, PoolOrder, WritePermission, check_own_server, check_request
 from pytest_veeqo_alloc.live.run_state import Charge, RunState
 from pytest_veeqo_alloc.live.transport import Backoff, Timeouts, exchange, new_session
 from pytest_veeqo_alloc.spec.loader import tables
@@ -75,6 +75,7 @@ class LiveClient:
         self._listed: dict[int, set[int]] = {}
         self._intent_lock = threading.Lock()
         self._cassettes: set[str] = set()
+        self._is_unproven = permission.is_own_server
 
     def mount(self, adapter: requests.adapters.BaseAdapter) -> None:
         """Send all requests through *adapter* instead of the network."""
@@ -202,6 +203,9 @@ class LiveClient:
 
         `entry.before` says whether the order has just been read: it is then empty, and otherwise None.
         """
+        if entry is not None and self._is_unproven:
+            check_own_server(self._send(self._request("GET", "/")))
+            self._is_unproven = False
         request_id, known = self.run_state.claim(charge), None
         if entry is not None:
             known, listed = self._known.get(entry.order_id), self._listed.setdefault(entry.order_id, set())

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from pytest_veeqo_alloc.contract.allocations import RequestScope
 from pytest_veeqo_alloc.contract.http_rules import Operation, is_json_type
-from pytest_veeqo_alloc.core.http import Interaction, Request, Secret
+from pytest_veeqo_alloc.core.http import Interaction, Request, Response, Secret
 from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.live import NotPermittedError, PoolError, RefusedError
 
@@ -85,6 +85,7 @@ class WriteOptions:
     """The user's options for writes to a foreign server. `rate` is in requests per second.
 
     `orders` is 'any', the path of an order pool relative to `folder`, or empty if the user did not set the option.
+    `is_own_server`: the user named only a server on the loopback interface, which must not lead to another server.
     """
 
     base_url: str = field(default="", repr=False)  # may contain a password, until it is checked
@@ -95,6 +96,7 @@ class WriteOptions:
     rate: float | None = None
     trust_env: bool = False
     folder: Path = Path()
+    is_own_server: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class WritePermission:
     pool: OrderPool
     rate: float
     trust_env: bool
+    is_own_server: bool = False
 
     @property
     def target(self) -> str:
@@ -239,7 +242,49 @@ def grant_permission(options: WriteOptions, *, needs_key: bool = True, only_clea
     if problems:
         raise NotPermittedError("\n".join(problems))
     base_url, rate = options.base_url.rstrip("/"), MAX_RATE if options.rate is None else options.rate
-    return WritePermission(base_url, Secret(options.api_key), options.max_writes, pool, rate, options.trust_env)
+    limits = options.max_writes, pool, rate
+    return WritePermission(base_url, Secret(options.api_key), *limits, options.trust_env, options.is_own_server)
+
+
+_OWN_SERVER_WRITES, _OWN_SERVER_RATE = 500, 10**5
+PROXY_PSEUDONYM = "veeqo-alloc-"
+"""How the pseudonym begins with which a proxy of this package signs messages (RFC 9110 section 7.6.3)."""
+
+
+def names_only_own_server(options: WriteOptions) -> bool:
+    """Return whether *options* name a server on the loopback interface, and set no limit for writes to it."""
+    try:
+        url = urlsplit(options.base_url)
+        host = url.hostname or ""
+    except ValueError:
+        return False
+    is_limited = options.allow_hosts or options.max_writes or options.orders not in ("", "any")
+    return is_loopback(host) and not is_limited and url.username is None
+
+
+def options_for_own_server(options: WriteOptions, api_key: str) -> WriteOptions:
+    """Complete *options*, for which `names_only_own_server` is true: any order may be written to, at most 500 times.
+
+    *api_key* replaces the key of the environment, which could belong to a real account.
+    """
+    return replace(
+        options,
+        allow_hosts=(urlsplit(options.base_url).netloc,),
+        api_key=Secret(api_key),
+        max_writes=_OWN_SERVER_WRITES,
+        orders="any",
+        rate=_OWN_SERVER_RATE if options.rate is None else options.rate,
+        is_own_server=True,
+    )
+
+
+def check_own_server(response: Response) -> None:
+    """Raise RefusedError if a proxy of this package sent *response*: it leads to another server."""
+    if any(PROXY_PSEUDONYM in value for value in response.header_values("via")):
+        raise RefusedError(
+            "the server is a proxy of veeqo-alloc, which leads to another server: to write there, give "
+            "--veeqo-alloc-allow-host, --veeqo-alloc-orders and --veeqo-alloc-max-writes"
+        )
 
 
 def _target_problems(options: WriteOptions) -> Iterator[str]:

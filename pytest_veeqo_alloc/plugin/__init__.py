@@ -102,6 +102,8 @@ def _header(config: pytest.Config) -> Iterator[str]:
     lines += ["body values shown"] if values["show-values"] else []
     lines += [f"record mode {values['record-mode']}"] if values["record-mode"] else []
     lines += [f"target {_origin(values['base-url'])}"] if values["base-url"] else []
+    if (live := config.pluginmanager.get_plugin("veeqo_alloc_live")) is not None and live.note:
+        lines.append(live.note)
     yield from (ascii(line)[1:-1] for line in lines)
     if is_conformance_run(config):
         program = values["client-command"].partition(" ")[0]  # the rest of a command could be a password

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,19 @@ from pytest_veeqo_alloc.live import LiveError
 from pytest_veeqo_alloc.live.cleanup import CleanupResult, clean_up
 from pytest_veeqo_alloc.live.client import LiveClient
 from pytest_veeqo_alloc.live.journal import JournalWriter, default_name, join_journal, open_journal, read_journal
-from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WriteOptions, grant_permission
+from pytest_veeqo_alloc.live.permission import (
+    KEY_VARIABLE,
+    WriteOptions,
+    grant_permission,
+    names_only_own_server,
+    options_for_own_server,
+)
 from pytest_veeqo_alloc.plugin.observers import trim_tracebacks
-from pytest_veeqo_alloc.plugin.options import base_directory, setting
+from pytest_veeqo_alloc.plugin.options import base_directory, key_of, setting
 
 LIVE_PLUGIN = "veeqo_alloc_live"
 _MAX_LINES = 10
+_GENERATED = "loopback-"
 
 
 class LivePlugin:
@@ -52,6 +60,15 @@ class LivePlugin:
             raise LiveError(passed["error"])
         path, folder = Path(passed["journal"]), Path(passed["folder"])
         return self._exit.enter_context(join_journal(path, self._permission.target, folder, passed["run"]))
+
+    @property
+    def note(self) -> str:
+        """What a test run may do on a server of the user's own, for the header of pytest; otherwise empty."""
+        if self._error is not None or not self._permission.is_own_server:
+            return ""
+        key = self._permission.api_key
+        sent = f"the API key {str.__str__(key)}" if key.startswith(_GENERATED) else "your API key"
+        return f"a server of your own: any order, at most {self._permission.max_writes} writes, with {sent}"
 
     def live(self) -> LiveClient:
         """Return the client that writes to the server under test. Raise LiveError if writing is not permitted."""
@@ -117,8 +134,8 @@ def _cleanup_lines(results: list[CleanupResult]) -> Iterator[str]:
 
 
 def write_options_of(config: pytest.Config) -> WriteOptions:
-    """Build the `WriteOptions`, with the API key from the environment."""
-    return WriteOptions(
+    """Build the `WriteOptions`, with the API key from the environment, or one of its own for a server on loopback."""
+    options = WriteOptions(
         base_url=setting(config, "base-url"),
         allow_hosts=tuple(setting(config, "allow-host")),
         api_key=Secret(os.environ.get(KEY_VARIABLE, "")),
@@ -128,6 +145,12 @@ def write_options_of(config: pytest.Config) -> WriteOptions:
         trust_env=bool(setting(config, "trust-env")),
         folder=base_directory(config, "orders"),
     )
+    if not names_only_own_server(options):
+        return options
+    if not setting(config, "loopback-key"):
+        # pytest-xdist passes the options to its workers, so that all of them send this key.
+        setattr(config.option, key_of("loopback-key"), f"{_GENERATED}{uuid.uuid4().hex}")
+    return options_for_own_server(options, setting(config, "loopback-key"))
 
 
 def is_arranged(config: pytest.Config) -> bool:

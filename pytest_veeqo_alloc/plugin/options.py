@@ -30,6 +30,12 @@ OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
     ("cassette-max-age", "DAYS", False, "fail a test that plays a cassette recorded more than this many days ago"),
     ("base-url", "URL", False, "the server to test, such as staging; the API key is read from VEEQO_ALLOC_API_KEY"),
     ("allow-host", "HOST[:PORT]", True, "a host that may receive writes; must match the base URL"),
+    (
+        "loopback-key",
+        "KEY",
+        False,
+        "the API key for a server of your own on the loopback interface (default: a generated one)",
+    ),
     ("orders", "FILE|any", False, "a TOML file of writable orders, or 'any' if the server accepts any order id"),
     ("arrange-url", "URL", False, "a URL of your server that creates an order (POST, JSON); orders defaults to 'any'"),
     ("max-writes", "N", False, "the maximum number of writes in the whole run (required for writing)"),

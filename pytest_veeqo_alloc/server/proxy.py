@@ -12,7 +12,7 @@ from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import LiveError, NotSentError, SendError
 from pytest_veeqo_alloc.live.client import LiveClient
-from pytest_veeqo_alloc.live.permission import READS, is_loopback
+from pytest_veeqo_alloc.live.permission import PROXY_PSEUDONYM, READS, is_loopback
 from pytest_veeqo_alloc.live.transport import forward
 from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, BaseServer, Log, OnRecord, Record, findings_of_response
 from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan
@@ -40,7 +40,7 @@ class Proxy(BaseServer):
     ) -> None:
         super().__init__(engine, on_record)
         self._allow_origins = allow_origins
-        self._live, self._reads, self._via = live, reads, f"veeqo-alloc-{uuid.uuid4().hex}"
+        self._live, self._reads, self._via = live, reads, f"{PROXY_PSEUDONYM}{uuid.uuid4().hex}"
         self._failed: dict[CallKey, Record] = {}
 
     def leads_to(self, own: str) -> bool:
@@ -52,6 +52,12 @@ class Proxy(BaseServer):
 
     def handle(self, request: Request) -> Exchange:
         """Check *request*, forward it if that is permitted, and return the response to send."""
+        exchange = self._answer(request)
+        response = exchange.plan.response
+        signed = replace(response, headers=(*response.headers, ("Via", f"1.1 {self._via}")))
+        return replace(exchange, plan=replace(exchange.plan, response=signed))
+
+    def _answer(self, request: Request) -> Exchange:
         operation, log = tables().operation, self.log
         is_documented = operation.matches(Interaction(request))
         keys = keys_of(request, operation)

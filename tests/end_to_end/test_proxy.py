@@ -27,6 +27,9 @@ from support.staging import staging
 from pytest_veeqo_alloc import serve_fake
 from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.engine import Engine
+from pytest_veeqo_alloc.live import RefusedError
+from pytest_veeqo_alloc.live.client import open_live
+from pytest_veeqo_alloc.live.permission import WriteOptions, grant_permission, options_for_own_server
 from pytest_veeqo_alloc.live.transport import Backoff
 from pytest_veeqo_alloc.server.fake import Fake
 from pytest_veeqo_alloc.server.http_server import HTTPServer
@@ -442,3 +445,12 @@ def test_proxy_does_not_start_as_its_own_upstream(
         == "veeqo-alloc: the upstream URL is that of this proxy: give the URL of the server behind the proxy\n"
     )
     assert threading.active_count() == before
+
+
+def test_proxy_is_no_server_of_ones_own(proxy: Proxy, upstream: Fake, tmp_path: Path) -> None:
+    options = options_for_own_server(WriteOptions(proxy.url), KEY)
+    with open_live(grant_permission(options), tmp_path / "own.jsonl") as live:
+        with pytest.raises(RefusedError, match="the server is a proxy of veeqo-alloc, which leads to another server"):
+            live.post(1, allocation_request())
+        assert live.run_state.charged == 0
+    assert len(upstream.interactions) == 0

@@ -11,6 +11,8 @@ import pytest
 from support.plugins import STRICTLY
 from support.servers import serving
 
+from pytest_veeqo_alloc import serve_fake
+
 SUITE = "pytest_veeqo_alloc.conformance"
 SERVER_MODULES = {f"test_veeqo_alloc_{name}.py" for name in ("answers", "refusals", "state")}
 CLIENT_MODULES = {"test_veeqo_alloc_client.py"}
@@ -143,6 +145,30 @@ def test_useless_server_stops_the_run_with_one_sentence(
     pytest.LineMatcher([result.outlines[heading + 1]]).fnmatch_lines([expected])
     result.stdout.no_fnmatch_line("*Traceback*")
     result.stdout.no_fnmatch_line("*canary-key*")
+
+
+def test_own_server_needs_only_its_url_and_never_gets_the_key_of_the_environment(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VEEQO_ALLOC_API_KEY", "canary-key-of-a-test")
+    with serve_fake() as fake:
+        options = f"--veeqo-alloc-base-url={fake.url}", "-k", "order-echo"
+        refused = run(pytester, *options, in_process=True)
+        passed = run(pytester, *options, f"--veeqo-alloc-loopback-key={fake.api_key}", in_process=True)
+        sent = [
+            interaction.request.header("x-api-key") or "" for interaction in fake.interactions if interaction.request
+        ]
+        fake.reset()
+    refused.stdout.fnmatch_lines([
+        "veeqo-alloc: *a server of your own: any order, at most 500 writes, with the API key loopback-????????????????????????????????*",
+        "*check the URL, and give the API key that your server accepts: --veeqo-alloc-loopback-key KEY*",
+    ])  # fmt: skip
+    passed.stdout.fnmatch_lines(
+        ["veeqo-alloc: *a server of your own: any order, at most 500 writes, with your API key*"]
+    )
+    assert passed.parseoutcomes()["passed"] >= 1
+    assert {key.partition("-")[0] for key in sent} == {"loopback", "fake"}
+    assert "canary-key" not in str(refused.stdout) + str(passed.stdout)
 
 
 # Clients that outlive their test

@@ -33,7 +33,7 @@ def run_measured(*arguments: str, folder: Path) -> Measured:
         process.returncode = os.waitstatus_to_exitcode(status)
         seconds, megabytes = time.monotonic() - start, usage.ru_maxrss / 1024
         texts = [(stream.seek(0), stream.read().decode())[1] for stream in (out, err)]
-    measured = Measured(process.returncode, *texts, seconds, megabytes)
+    measured = Measured(process.returncode, texts[0], texts[1], seconds, megabytes)
     assert seconds < MAX_SECONDS, measured
     assert megabytes < MAX_MEGABYTES, measured
     return measured

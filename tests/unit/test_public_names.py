@@ -78,7 +78,7 @@ def test_plugin_has_its_fixtures_markers_and_hooks(request: pytest.FixtureReques
 def test_every_option_is_also_an_ini_key(request: pytest.FixtureRequest) -> None:
     names = words("""
         allow-host arrange-url base-url cassette-allow-hosts cassette-dir cassette-max-age cleanup client client-command client-persistent
-        client-timeout coverage-min deviations expires journal max-writes orders partial profile prune rate record-mode report rule
+        client-timeout coverage-min deviations expires journal loopback-key max-writes orders partial profile prune rate record-mode report rule
         show-values strict-deviations trust-env write-deviations
     """)
     assert sorted(name for name, *_ in OPTIONS) == names

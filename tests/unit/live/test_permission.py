@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,8 @@ from pytest_veeqo_alloc.live.permission import (
     grant_permission,
     host_and_port,
     load_pool,
+    names_only_own_server,
+    options_for_own_server,
     validate_arrange_url,
 )
 
@@ -231,3 +234,36 @@ def test_pool_round_trip(
     )
     known = pool(tmp_path_factory.mktemp("pool"), text)
     assert {(order.id, order.warehouse_id): dict(order.sellables) for order in known} == orders
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8000", "http://[::1]:8000/api", "http://localhost", "https://shop.localhost:8443"]
+)
+def test_url_on_loopback_is_enough_for_a_server_of_ones_own(url: str) -> None:
+    options = WriteOptions(url, api_key=KEY)
+    assert names_only_own_server(options)
+    granted = grant_permission(options_for_own_server(options, "loopback-key-1"))
+    assert (granted.base_url, granted.api_key, granted.max_writes, granted.pool.is_any) == (
+        url,
+        "loopback-key-1",
+        500,
+        True,
+    )
+    assert granted.is_own_server
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"base_url": "https://staging.example.com"},
+        {"base_url": "http://127.0.0.1.example.com:8000"},
+        {"base_url": "http://user@127.0.0.1:8000"},
+        {"base_url": "http://["},
+        {"base_url": ""},
+        {"allow_hosts": ("127.0.0.1:8000",)},
+        {"max_writes": 1},
+        {"orders": "pool.toml"},
+    ],
+)
+def test_other_host_or_any_limit_needs_all_options(change: dict[str, Any]) -> None:
+    assert not names_only_own_server(replace(WriteOptions("http://127.0.0.1:8000"), **change))
