@@ -118,9 +118,11 @@ class WritePermission:
         return f"[{url.hostname}]:{port_of(url)}" if ":" in (url.hostname or "") else f"{url.hostname}:{port_of(url)}"
 
 
-_METHOD = re.compile("(?:x|http|original|forwarded)*method(?:override)?")
+_METHOD = re.compile("(?!accesscontrol).*method(?:override)?")
+_METHOD_PARAMETER = re.compile("(?:x|http)*method(?:override)?")
 _TARGET = re.compile(
-    "(?:x|http)*(?:original|rewrite|forwarded|request)*(?:url|uri|path|prefix|host)(?:override)?|scriptname|pathinfo"
+    ".*(?:original|rewrite|forwarded|request)(?:url|uri|path|prefix|host)|(?:x|http)*(?:url|uri|path|host)(?:override)?"
+    "|scriptname|pathinfo"
 )
 _ENCODED = re.compile(r"%(?:2f|5c|3b|0[0-9a-f]|1[0-9a-f]|7f|25)|[\\;]|[\x00-\x20]", re.IGNORECASE)
 """Text in a path that servers decode differently: separators, parameters, control characters, double encoding."""
@@ -165,7 +167,7 @@ def _check_overrides(request: Request) -> None:
         if name != "host" and (_METHOD.fullmatch(letters) or _TARGET.fullmatch(letters)):
             raise RefusedError(f"the header {name} may not be sent: it could replace the method or the URL")
     for name, _ in parse_qsl(urlsplit(request.url).query, keep_blank_values=True):
-        if _METHOD.fullmatch(re.sub("[^a-z]", "", name.lower())):
+        if _METHOD_PARAMETER.fullmatch(re.sub("[^a-z]", "", name.lower())):
             raise RefusedError("the query may not name a method: it could replace the method of the request")
 
 

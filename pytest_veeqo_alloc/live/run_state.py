@@ -47,6 +47,17 @@ def _is_busy(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
 
 
+def _is_locked(connection: sqlite3.Connection) -> bool:
+    """Return whether another connection has a write transaction."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if _is_busy(error):
+            return True
+        raise
+    return False
+
+
 class RunLock:
     """The lock of the file *path*. All processes of the run *run* hold it, and no other run can.
 
@@ -86,12 +97,9 @@ class RunLock:
                 (owner,) = other.execute("SELECT run FROM owner").fetchone() or ("",)
                 if owner != self.run:
                     raise JournalError(f"the journal {self._path} is in use by another run: nothing more is sent")
-                if self._is_first:
+                if self._is_first or _is_locked(other):
                     return
-                other.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
-            if _is_busy(error):
-                return
             raise self._error(error) from None
         raise JournalError("the process that began the run has ended: nothing more is sent")
 
@@ -104,9 +112,10 @@ class RunLock:
 
     def close(self) -> None:
         """Release the lock. Delete its file if no other process holds it."""
-        with contextlib.suppress(sqlite3.Error, OSError):
-            self._connection.execute("ROLLBACK")
+        with contextlib.suppress(JournalError, sqlite3.Error, OSError):
             if self._is_first:
+                self.check()  # otherwise, the file may be that of another run
+                self._connection.execute("ROLLBACK")
                 self._connection.execute("BEGIN EXCLUSIVE")
                 self.path.unlink()  # impossible on Windows, where the file stays
         self._connection.close()

@@ -322,6 +322,20 @@ def test_budget_and_pool_apply_to_the_client(upstream: Fake, tmp_path: Path) -> 
     assert len(upstream.interactions) == 1
 
 
+def test_client_cannot_spend_more_than_the_pool_by_quoting_ids(upstream: Fake, tmp_path: Path) -> None:
+    pool = "[[order]]\nid = 7\nwarehouse_id = 5\nsellables = { 11 = 3 }\n"
+    quoted = {"warehouse_id": "5", "line_items_attributes": [{"sellable_id": "11", "quantity": "2"}]}
+    with proxy_before(upstream.url, tmp_path, orders=pool, writes=9, rate=None) as proxy:
+        answers = [post(proxy, {"allocation": quoted}, "/orders/7/allocations") for _ in range(2)]
+        camel = post(proxy, {"allocation": {"warehouseId": 5, "lineItemsAttributes": []}}, "/orders/7/allocations")
+        override = post(proxy, headers={**HEADERS, "X-HTTP-Method-Override": "DELETE"})
+    assert [answer.status_code for answer in (*answers, camel, override)] == [422, 403, 403, 403]
+    assert "the order pool has no free units left of sellable 11" in answers[1].json()["error_messages"]
+    assert "a member is named almost like a documented one" in camel.json()["error_messages"]
+    assert "the header x-http-method-override may not be sent" in override.json()["error_messages"]
+    assert len(upstream.interactions) == 1
+
+
 def test_request_that_is_not_forwarded_is_printed_and_fails_the_run(tmp_path: Path) -> None:
     (tmp_path / "pool.toml").write_text(POOL, encoding="utf-8")
     with serve_fake(api_key=KEY) as upstream:

@@ -212,6 +212,9 @@ def test_command_cleans_up_the_journals_own_server_only(
         assert main(["cleanup", journal, "--base-url", other.url, "--allow-host", host]) == 2
         assert "belongs to another server" in capsys.readouterr().err
         assert other.seen == []
+    host = server.url.partition("://")[2]
+    assert main(["cleanup", str(tmp_path / "none"), "--base-url", server.url, "--allow-host", host]) == 2
+    assert capsys.readouterr().err == f"veeqo-alloc: the journal {tmp_path / 'none'} does not exist\n"
     monkeypatch.delenv("VEEQO_ALLOC_API_KEY")
     assert main(["cleanup", journal, "--base-url", server.url]) == 2
     assert capsys.readouterr().err.splitlines() == [

@@ -416,6 +416,9 @@ def test_request_of_unknown_scope_is_refused(
         ("", {"X-Original-URL": "/orders/9/allocations"}, "the header x-original-url may not be sent"),
         ("", {"X_Rewrite_Url": "/"}, "the header x-rewrite-url may not be sent"),
         ("", {"X-Forwarded-Prefix": "/a"}, "the header x-forwarded-prefix may not be sent"),
+        ("", {"X-Envoy-Original-Path": "/a"}, "the header x-envoy-original-path may not be sent"),
+        ("", {"X-Tunneled-Method": "DELETE"}, "the header x-tunneled-method may not be sent"),
+        ("", {"X-Forwarded-Host": "production.example.com"}, "the header x-forwarded-host may not be sent"),
         ("", {"Host": "production.example.com"}, "the Host header of the request names another server"),
         ("?_method=delete", {}, "the query may not name a method"),
         ("?a=1&%5Fmethod=delete", {}, "the query may not name a method"),
@@ -448,7 +451,13 @@ def test_read_with_a_body_or_without_a_key_is_refused(server: Staging, tmp_path:
             live.admission(request(f"{server.url}/orders/7", method="GET"))
         with pytest.raises(RefusedError, match="the request must carry the API key"):
             live.admission(Request("GET", f"{server.url}/orders/7"))
-        named = (("x-api-key", KEY), ("Host", server.url.partition("://")[2]))
+        host = server.url.partition("://")[2]
+        named = (
+            ("x-api-key", KEY),
+            ("Host", host),
+            ("X-Forwarded-For", "::1"),
+            ("Access-Control-Request-Method", "POST"),
+        )
         live.admission(Request("GET", f"{server.url}/orders?page_size=5&shipping_method_id=3", named)).end()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -130,6 +132,20 @@ def test_lock_belongs_to_one_run_until_all_its_processes_have_released_it(tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_lock_that_another_run_is_about_to_take_counts_as_lost(tmp_path: Path) -> None:
+    first = RunLock(tmp_path / "j", "one", create=True)
+    other = RunLock(tmp_path / "j", "one")
+    first.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "j.lock", timeout=0, isolation_level=None)) as taker:
+        taker.execute("BEGIN IMMEDIATE")
+        taker.execute("DELETE FROM owner")
+        with pytest.raises(sqlite3.OperationalError, match="database is locked"):
+            taker.execute("COMMIT")  # it is pending until the last process of the first run has ended
+        with pytest.raises(JournalError, match="is in use by another run"):
+            other.check()
+    other.close()
+
+
 def test_lock_of_a_journal_is_the_same_by_any_name(tmp_path: Path) -> None:
     (tmp_path / "alias").symlink_to(tmp_path / "j")
     lock = RunLock(tmp_path / "j", "one", create=True)
@@ -149,7 +165,7 @@ def test_removed_replaced_or_foreign_lock_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match=r"j\.lock was removed during the run"):
         RunLock(tmp_path / "j", "one")
     second = RunLock(tmp_path / "j", "two", create=True)
-    for lock in (first, other):
+    for lock in (other, first):
         with pytest.raises(JournalError, match="is in use by another run: nothing more is sent"):
             lock.check()
         lock.close()
