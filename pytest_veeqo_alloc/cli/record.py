@@ -21,7 +21,7 @@ from pytest_veeqo_alloc.live.client import JSON_HEADERS, LiveClient, open_live
 from pytest_veeqo_alloc.live.journal import default_name, read_journal
 from pytest_veeqo_alloc.live.permission import PoolOrder, WriteOptions, WritePermission, grant_permission
 from pytest_veeqo_alloc.live.transport import Backoff
-from pytest_veeqo_alloc.recording import CassetteFile, find_cassette
+from pytest_veeqo_alloc.recording import CassetteFile, file_state, find_cassette
 from pytest_veeqo_alloc.recording.session import require_writable_cassette, write_cassette
 from pytest_veeqo_alloc.reporting.formatters import curl_command
 from pytest_veeqo_alloc.reporting.report_file import build_run
@@ -45,6 +45,7 @@ def record(engine: Engine, write: WriteOptions, options: RecordOptions) -> bool:
     Show the request first and ask, unless told otherwise. Raise ValueError or LiveError if no cassette is written.
     """
     file = _cassette_file(options)
+    before = file_state(file.path)
     if not options.yes and not write.allow_hosts:  # the user confirms the host by typing its name
         write = replace(write, allow_hosts=(write.base_url.partition("://")[2].partition("/")[0],))
     permission = grant_permission(write, needs_key=not options.dry_run)
@@ -62,7 +63,7 @@ def record(engine: Engine, write: WriteOptions, options: RecordOptions) -> bool:
     with open_live(permission, journal) as live:
         live.backoff = Backoff(tries=1)
         try:
-            is_ok = _send_and_keep(engine, live, order.id, request, file)
+            is_ok = _send_and_keep(engine, live, order.id, request, file, before)
         except BaseException:
             _offer_cleanup(live, ask=False)
             raise
@@ -109,14 +110,21 @@ def _answer(question: str) -> str:
         return ""
 
 
-def _send_and_keep(engine: Engine, live: LiveClient, order_id: int, request: Request, file: CassetteFile) -> bool:
-    """Send *request*, write the cassette, and print the result. Return whether the contract check found no error."""
+def _send_and_keep(
+    engine: Engine, live: LiveClient, order_id: int, request: Request, file: CassetteFile, before: object
+) -> bool:
+    """Send *request*, write the cassette, and print the result. Return whether the contract check found no error.
+
+    *before* is the state of the file when the command started. If it has changed, raise ValueError.
+    """
     started = datetime.datetime.now(datetime.UTC)
     interaction = live.post(order_id, request.body)
     response = interaction.response
     if response is None or not response.is_success:
         status = response.status if response else "none"
         raise ValueError(f"the cassette {file.path} was not written, since the response has the status {status}")
+    if file_state(file.path) != before:
+        raise ValueError(f"the cassette {file.path} was not written, since another program has changed it meanwhile")
     today = datetime.date.today()
     write_cassette(file, [interaction], today)
     print(f"wrote {printable(str(file.path))}: redacted, searched for secrets, and dated {today}")

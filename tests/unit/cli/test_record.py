@@ -223,6 +223,23 @@ def test_cassette_that_fails_to_be_written_does_not_hide_the_allocation(
     assert entry.made == (5001,)
 
 
+def test_cassette_that_appears_meanwhile_is_not_replaced(
+    record: Record, server: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = server.order
+
+    def order_and_write(order_id: int) -> bytes:
+        CASSETTE.parent.mkdir(exist_ok=True)
+        CASSETTE.write_text("of another program", encoding="utf-8")
+        return answer(order_id)
+
+    monkeypatch.setattr(server, "order", order_and_write)
+    status, output, errors = record(answers=("127.0.0.1",))
+    assert (status, CASSETTE.read_text(encoding="utf-8")) == (2, "of another program")
+    assert "was not written, since another program has changed it meanwhile" in errors
+    assert "to delete the allocation: veeqo-alloc cleanup" in output
+
+
 def test_allocation_beside_those_of_others_is_kept_and_reported(record: Record, server: Staging) -> None:
     server.allocate(7, 5, ((11, 1),))
     status, output, _ = record(answers=("127.0.0.1", "y"))
