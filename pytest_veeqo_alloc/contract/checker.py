@@ -289,7 +289,8 @@ def _response(
     headers = _media_type(response, "response-media-type", body)
     if response.status == operation.status:
         shown = None if order is None or isnan(order.id) else order.id
-        headers += location_breaches(response, operation, shown)
+        request_url = "" if parsed is None else parsed.request.url
+        headers += location_breaches(response, operation, shown, request_url)
     echo = []
     if parsed is not None and order is not None:
         echo = echo_breaches(order, order_id_in(parsed.segment), parsed.body.content)

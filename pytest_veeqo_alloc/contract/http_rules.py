@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal, TypeVar
-from urllib.parse import unquote, unquote_plus, urlsplit
+from urllib.parse import unquote, unquote_plus, urljoin, urlsplit
 
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.json_reader import read_content
@@ -293,18 +293,33 @@ def status_breaches(
     return [Breach(rule, None, str(status), wanted, "status")] if rule else []
 
 
-def location_breaches(response: Response, operation: Operation, order_id: float | None) -> list[Breach]:
-    """Return the breach of a 201 *response* about its Location header, if any. *order_id* is the id in its body."""
+def location_breaches(
+    response: Response, operation: Operation, order_id: float | None, request_url: str
+) -> list[Breach]:
+    """Return the breach of a 201 *response* about its Location header, if any. *order_id* is the id in its body.
+
+    A relative reference is resolved against *request_url* (RFC 9110 section 10.2.2).
+    """
     value = response.header(operation.location_header)
     place = f"header:{operation.location_header.lower()}"
     if value is None:
         return [Breach("location-missing", None, location=place)]
     if not is_uri_reference(value):
         return [Breach("location-invalid", None, describe(value), location=place)]
-    if order_id is None or path_of(value).endswith(f"/orders/{int(order_id)}"):
+    if order_id is None:
+        return []
+    ending = f"/orders/{int(order_id)}"
+    if path_of(value).endswith(ending) or path_of(_resolved(value, request_url)).endswith(ending):
         return []
     wanted = f"a path that ends in /orders/{describe_number(int(order_id))}"
     return [Breach("location-order", None, "another path", wanted, place)]
+
+
+def _resolved(reference: str, base: str) -> str:
+    try:
+        return urljoin(base, reference)
+    except ValueError:
+        return reference
 
 
 Ending = Literal["answered", "unanswered", "pending", "elsewhere"]

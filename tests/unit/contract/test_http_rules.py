@@ -477,3 +477,13 @@ def test_method_host_and_path_are_shown_with_the_values(method: str, url: str, g
 
 
 TARGET_RULES = ("wrong-method", "wrong-path", "order-id-not-integer")
+
+
+@pytest.mark.parametrize(("value", "is_right"), [
+    ("../447452", True), ("./../../orders/447452?full=1", True), ("447452", False), ("allocations/447452", False),
+    ("//other.example/orders/447452", True), ("?orders/447452", False),
+])  # fmt: skip
+def test_relative_location_is_resolved_against_the_request(value: str, is_right: bool) -> None:
+    answer = response(headers=(("content-type", "application/json"), ("location", value)))
+    found = Contract("strict").check(Interaction(request(BASE, body=json.dumps(request_body()).encode()), answer))
+    assert ("location-order" not in {finding.rule for finding in found}) == is_right
