@@ -13,6 +13,7 @@ from pytest_veeqo_alloc.contract.deviations import Deviation
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import Statuses, expected_statuses
 from pytest_veeqo_alloc.contract.rules import BodySide, Profile, RuleId, Severity
+from pytest_veeqo_alloc.contract.uses import Tracker
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.engine import Engine
 
@@ -22,8 +23,9 @@ class Contract:
 
     *rules* maps rule ids to `error`, `warning` or `off`. *deviations* contains accepted deviations: names of bundled
     packs (`observed`), paths of TOML files, or `Deviation` objects. With *show_values*, findings quote scalar values
-    from bodies: leave it off if others can read the output. Raise ValueError for an unknown profile, rule, severity or
-    pack, or an unreadable file.
+    from bodies: leave it off if others can read the output. *uses* contains the response fields that your client uses,
+    such as `/allocations/*/id`, or files of them: findings at other fields are in `Findings.unused` and are no errors.
+    Raise ValueError for an unknown profile, rule, severity, pack or field, or an unreadable file.
     """
 
     def __init__(
@@ -33,8 +35,9 @@ class Contract:
         rules: Mapping[RuleId, Severity] | None = None,
         deviations: Iterable[str | os.PathLike[str] | Deviation] | str = (),
         show_values: bool = False,
+        uses: Iterable[str | os.PathLike[str]] | str = (),
     ) -> None:
-        self._engine = Engine(profile, rules=rules, deviations=deviations, show_values=show_values)
+        self._engine = Engine(profile, rules=rules, deviations=deviations, show_values=show_values, uses=uses)
 
     def __repr__(self) -> str:
         return f"<Contract, profile {self._engine.profile}>"
@@ -100,10 +103,21 @@ class Contract:
         __tracebackhide__ = True
         return self._engine.raise_for_errors(self.check_body(side, value))
 
-    def watch(self, session: Any, *, expect_status: Statuses = None) -> Watch:
+    def track(self, order: Any) -> Tracker:
+        """Return a tracker, for `with contract.track(order) as uses:`. It notes the fields that a client reads.
+
+        *order* is parsed JSON. Give the client `uses.order`, a read-only view, in place of *order*; `uses.fields` then
+        has the pointers of the documented fields that the client has read. Raise TypeError unless *order* is a dict.
+        """
+        if not isinstance(order, dict):
+            raise TypeError(f"track takes an order as parsed JSON, a dict, not {type(order).__name__}")
+        return self._engine.track(order)
+
+    def watch(self, session: Any, *, expect_status: Statuses = None, track: bool = False) -> Watch:
         """Check every allocation call that *session* makes from now on. Return a `Watch`, which collects the findings.
 
         *session* is a requests.Session, httpx.Client or httpx.AsyncClient. Raise TypeError for any other object.
-        *expect_status*, one status or several, replaces the documented status of the responses.
+        *expect_status*, one status or several, replaces the documented status of the responses. With *track*, `.json()`
+        of a response returns a read-only view, and `uses` of the `Watch` has the fields that the client has read.
         """
-        return self._engine.watch(session, expect_status)
+        return self._engine.watch(session, expect_status, track=track)

@@ -11,7 +11,16 @@ from typing import Any, Self
 from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import STATUS_RULES, Operation, expected_statuses, request_labels, resent
-from pytest_veeqo_alloc.core.http import ContentDecodingError, Headers, Interaction, Request, Response, decode_content
+from pytest_veeqo_alloc.contract.uses import Tracker
+from pytest_veeqo_alloc.core.http import (
+    ContentDecodingError,
+    Headers,
+    Interaction,
+    Request,
+    Response,
+    decode_content,
+    is_success,
+)
 from pytest_veeqo_alloc.core.text import as_text, pluralise
 
 
@@ -145,7 +154,8 @@ class Watch:
 
     Calls of undocumented operations are not recorded, but counted in `skipped`. A request with a streamed body is not
     checked. A streamed response body is checked once the client has read it (httpx), or never (requests). With
-    requests, a call that passes its own `hooks` argument is not recorded.
+    requests, a call that passes its own `hooks` argument is not recorded. With a tracker, `.json()` of each response
+    returns a read-only view that notes the fields that are read, and `uses` has these fields.
     """
 
     def __init__(
@@ -155,7 +165,10 @@ class Watch:
         *,
         check: Callable[[Interaction, CheckContext], Findings],
         merge: Callable[[list[Findings]], Findings],
+        tracker: Tracker | None = None,
     ) -> None:
+        self.uses = tracker
+        self._unread: set[int] = set()  # the indices of tracked responses whose JSON the client has not taken
         self.interactions: list[Interaction] = []
         self.skipped = 0
         self._operation, self._check, self._merge = operation, check, merge
@@ -201,6 +214,8 @@ class Watch:
         """Stop recording, and keep the recorded interactions. Closing twice is allowed."""
         if self._hook in self._hooks:
             self._hooks.remove(self._hook)
+        if self.uses is not None:
+            self.uses.close()
 
     def __enter__(self) -> Self:
         return self
@@ -229,6 +244,19 @@ class Watch:
                 response.stream = _copied(response, lambda body: self._set_body(index, body))
         if is_stream:
             self._set_body(index, None)
+        if self.uses is not None and is_success(response.status_code):
+            self._track(response, self.uses, index)
+
+    def _track(self, response: Any, tracker: Tracker, index: int) -> None:
+        """Make `.json()` of *response*, the response with this *index*, return a view of the order."""
+        self._unread.add(index)
+        parse = response.json
+
+        def json(**kwargs: Any) -> Any:
+            self._unread.discard(index)
+            return tracker.view(parse(**kwargs))
+
+        response.json = json
 
     def _set_body(self, index: int, body: bytes | None) -> None:
         interaction = self.interactions[index]
@@ -240,11 +268,15 @@ class Watch:
 
     @property
     def notes(self) -> list[str]:
-        """A sentence for each response with a streamed body that was not checked."""
+        """A sentence for each response that was not checked, being a stream, or whose fields could not be tracked."""
+        untracked = "its fields were not tracked, since the client does not call its .json()"
         return [
-            f"response {number} of a watched session: the body was streamed, and not checked"
-            for number, interaction in enumerate(self.interactions, 1)
-            if interaction.response is not None and not interaction.response.is_body_known
+            *(f"response {index + 1} of a watched session: {untracked}" for index in sorted(self._unread)),
+            *(
+                f"response {number} of a watched session: the body was streamed, and not checked"
+                for number, interaction in enumerate(self.interactions, 1)
+                if interaction.response is not None and not interaction.response.is_body_known
+            ),
         ]
 
     def _is_relevant(self, response: Any) -> bool:

@@ -30,7 +30,7 @@ from pytest_veeqo_alloc.reporting import formatters
 from pytest_veeqo_alloc.reporting.baseline import BaselineOptions, expiry_date, write_baseline
 from pytest_veeqo_alloc.reporting.formatters import print_error
 from pytest_veeqo_alloc.reporting.report_file import build_run, load, save, validate_report_path
-from pytest_veeqo_alloc.spec.loader import field_trees, load_schema, openapi_document, read_shipped_text
+from pytest_veeqo_alloc.spec.loader import field_trees, load_schema, load_uses, openapi_document, read_shipped_text
 
 if TYPE_CHECKING:
     from pytest_veeqo_alloc.cli.serve import Output
@@ -523,6 +523,8 @@ def _add_report(commands: Any) -> None:
     )
     diff.add_argument("old", metavar="OLD", help="the .json file of the earlier report")
     diff.add_argument("new", metavar="NEW", help="the .json file of the later report")
+    text = "a file of the response fields that the client uses: only count the new drift at other fields"
+    diff.add_argument("--uses", metavar="FILE", help=text)
     diff.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     diff.set_defaults(command=_diff)
 
@@ -544,15 +546,17 @@ def _report_deviations(args: argparse.Namespace) -> int:
 
 
 def _diff(args: argparse.Namespace) -> int:
+    from pytest_veeqo_alloc.contract.uses import Uses
     from pytest_veeqo_alloc.coverage.report_model import compare_reports
 
     old, new = load(args.old), load(args.new)
     for path, report in ((args.old, old), (args.new, new)):
         if not any(run["origins"] for run in report["runs"]):
             raise ValueError(f"{path!a}: the report has no interaction, so there is nothing to compare")
-    found = compare_reports(old, new, field_trees())
+    found = compare_reports(old, new, field_trees(), Uses(load_uses(args.uses)) if args.uses else None)
     if args.format == "json":
-        _print_json({"new": formatters.drift_rows(found.new), "gone": formatters.drift_rows(found.gone)})
+        rows: dict[str, Any] = {"new": formatters.drift_rows(found.new), "gone": formatters.drift_rows(found.gone)}
+        _print_json(rows | ({"unused": found.unused} if args.uses else {}))
     else:
         for line in formatters.comparison_lines(found):
             print(line)

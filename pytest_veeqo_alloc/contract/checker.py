@@ -32,6 +32,7 @@ from pytest_veeqo_alloc.contract.http_rules import (
 from pytest_veeqo_alloc.contract.json_reader import TOO_DEEP, Reading, from_parsed, read, read_content
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, EQUATIONS, SEVERITIES, Severity, Side
 from pytest_veeqo_alloc.contract.structure import has_allocation, walk_request, walk_response
+from pytest_veeqo_alloc.contract.uses import Uses
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response, decode_body, is_client_error
 from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY, mask_location, mask_pointer, resolve
 from pytest_veeqo_alloc.core.text import NOTHING, describe_openly
@@ -63,6 +64,7 @@ class Settings:
     severities: Mapping[str, Severity]
     deviations: DeviationIndex
     show_values: bool = False
+    uses: Uses | None = None  # None: every field concerns the client
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,7 +350,11 @@ def to_findings(raw: RawResult, tables: Tables, settings: Settings) -> Findings:
         keys = long_keys(interaction.request, tables.operation, raw.context.known_keys)
         findings = [finding.mask_keys(keys) for finding in findings]
         accepted = [Accepted(entry.finding.mask_keys(keys), entry.reason) for entry in accepted]
-    return Findings(tuple(findings), tuple(accepted), settings.profile, tables.operation.name)
+    unused: tuple[Finding, ...] = ()
+    if settings.uses is not None:
+        unused = tuple(finding for finding in findings if not settings.uses.concern_finding(finding))
+        findings = [finding for finding in findings if settings.uses.concern_finding(finding)]
+    return Findings(tuple(findings), tuple(accepted), settings.profile, tables.operation.name, unused)
 
 
 @functools.cache

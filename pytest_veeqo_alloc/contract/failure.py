@@ -37,7 +37,8 @@ def heading(findings: Findings) -> str:
     """Return a heading such as `response of POST ...: 2 errors, 1 warning (profile documented)`."""
     sides = " and ".join(sorted({finding.side for finding in findings})) or "interaction"
     accepted = f", {len(findings.accepted)} accepted" if findings.accepted else ""
-    return f"{sides} of {findings.operation}: {counts_of(findings)}{accepted} (profile {findings.profile})"
+    unused = f", {len(findings.unused)} of no concern to the client" if findings.unused else ""
+    return f"{sides} of {findings.operation}: {counts_of(findings)}{accepted}{unused} (profile {findings.profile})"
 
 
 def counts_of(findings: Findings) -> str:

@@ -112,13 +112,15 @@ class Accepted:
 class Findings(Sequence[Finding]):
     """The findings of a check, ordered by side, location, pointer and rule. Use `.ok`: `bool()` raises TypeError.
 
-    Findings that a deviation accepts are not in the sequence but in `accepted`.
+    Findings that a deviation accepts are not in the sequence but in `accepted`. Findings that do not concern the client,
+    since they are at response fields that it does not use, are in `unused`.
     """
 
     _all: tuple[Finding, ...] = ()
     accepted: tuple[Accepted, ...] = ()
     profile: str = field(default="documented", compare=False)
     operation: str = field(default="", compare=False)
+    unused: tuple[Finding, ...] = ()
 
     def with_findings(self, findings: Iterable[Finding], accepted: Iterable[Accepted]) -> Findings:
         """Return a copy with *findings* and *accepted* findings, and the same profile and operation."""
@@ -136,7 +138,8 @@ class Findings(Sequence[Finding]):
 
     def where(self, keep: Callable[[Finding], bool]) -> Findings:
         """Return a copy that contains only the findings and accepted findings for which *keep* returns true."""
-        return self.with_findings(filter(keep, self), (entry for entry in self.accepted if keep(entry.finding)))
+        kept = self.with_findings(filter(keep, self), (entry for entry in self.accepted if keep(entry.finding)))
+        return replace(kept, unused=tuple(filter(keep, self.unused)))
 
     @property
     def errors(self) -> tuple[Finding, ...]:

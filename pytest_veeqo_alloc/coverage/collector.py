@@ -109,8 +109,9 @@ VALUES_OF_RULE: Mapping[str, str] = {
 }
 """For each rule about single values, an attribute of `Field`. The rule applies to fields with a true attribute."""
 
-ACCEPTED = "accepted_"
-"""The prefix of the severity of a finding that a deviation accepts, in keys of `Coverage.findings`."""
+FINDINGS, ACCEPTED, UNUSED = "", "accepted_", "unused_"
+"""The prefixes of severities in keys of `Coverage.findings`: of plain findings, of those that a deviation accepts, and of
+those that do not concern the client."""
 
 MAX_FINDINGS = 5_000
 """The maximum number of different findings that are counted separately."""
@@ -127,18 +128,20 @@ class Coverage:
     stages: Counts = field(default_factory=dict)  # key: the stages that a check reached, separated by commas
     statuses: Counts = field(default_factory=dict)
     calls: Counts = field(default_factory=dict)  # key: STATUS ERRORS WARNINGS TEST
-    findings: Counts = field(default_factory=dict)  # key: [ACCEPTED_]SEVERITY RULE SIDE PLACE, a line break, CASE
+    findings: Counts = field(default_factory=dict)  # key: prefix and SEVERITY, RULE SIDE PLACE, a line break, CASE
     affected: Counts = field(default_factory=dict)  # interactions with a finding; key as in `findings`
     types: Counts = field(default_factory=dict)  # values with a finding; key: TYPE, a space, key as in `findings`
     examples: dict[str, str] = field(default_factory=dict)  # an exact place for each key of `findings`
     cases: Counts = field(default_factory=dict)  # cases in which a behaviour was tried; key: RULE CASE
     deviations: Counts = field(default_factory=dict)  # key: `Deviation.key`
+    read: Counts = field(default_factory=dict)  # trackers in which a response field was read; key: POINTER
+    read_undocumented: Counts = field(default_factory=dict)  # the same for other members; key: masked POINTER
     bodies: dict[BodySide, BodyCounts] = field(default_factory=lambda: {side: BodyCounts() for side in BODY_SIDES})
 
     def add(self, other: Coverage) -> None:
         """Add the counts from *other* to this object."""
         self.interactions += other.interactions
-        for name in ("stages", "statuses", "calls", "cases", "deviations"):
+        for name in ("stages", "statuses", "calls", "cases", "deviations", "read", "read_undocumented"):
             add_counts(getattr(self, name), getattr(other, name))
         limited = {
             key: self._add_limited(key, count, other.examples[key], other.affected[key])
@@ -157,12 +160,11 @@ class Coverage:
         self.examples.setdefault(key, example)
         return key
 
-    def count_finding(self, finding: Finding, *, accepted: bool = False) -> None:
-        """Count *finding* of one check. *accepted*: a deviation accepts it."""
+    def count_finding(self, finding: Finding, prefix: str = FINDINGS) -> None:
+        """Count *finding* of one check. *prefix* is that of its key."""
         # `place` is already masked. Masking the result would also mask the `*`.
         place = generalise(finding.place) if finding.pointer else finding.place
-        severity = f"{ACCEPTED if accepted else ''}{finding.severity}"
-        key = f"{severity} {finding.rule} {finding.side} {place}\n{finding.case}"
+        key = f"{prefix}{finding.severity} {finding.rule} {finding.side} {place}\n{finding.case}"
         key = self._add_limited(key, 1, finding.place, key not in self.findings)
         if kind := type_of(finding):
             bump(self.types, f"{kind} {key}")
@@ -250,7 +252,9 @@ def coverage_of_findings(findings: Findings) -> Coverage:
     for finding in findings:
         coverage.count_finding(finding)
     for entry in findings.accepted:
-        coverage.count_finding(entry.finding, accepted=True)
+        coverage.count_finding(entry.finding, ACCEPTED)
+    for finding in findings.unused:
+        coverage.count_finding(finding, UNUSED)
     return coverage
 
 

@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 from pytest_veeqo_alloc.contract.checker import Settings
 from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, BodySide
+from pytest_veeqo_alloc.contract.uses import Uses
 from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY, generalise
-from pytest_veeqo_alloc.coverage.collector import ACCEPTED, ORIGINS, Coverage, FieldTrees, Origin, evaluation_counts
+from pytest_veeqo_alloc.coverage.collector import (
+    ACCEPTED,
+    FINDINGS,
+    ORIGINS,
+    UNUSED,
+    Coverage,
+    FieldTrees,
+    Origin,
+    evaluation_counts,
+)
 from pytest_veeqo_alloc.coverage.field_counts import NULL, OTHERS, FieldPlace, FieldTally, by_pointer, tally_fields
 
 FORMAT, VERSION = "pytest-veeqo-alloc report", 1
@@ -27,12 +38,22 @@ def build_report(
 ) -> Document:
     """Build the report on *run*. *counted* is the coverage by origin. *pack_deviations* are never reported as stale."""
     origins = {origin: _origin_row(seen, settings, trees) for origin, seen in counted.items() if seen.interactions}
+    run = {**run, **_uses_of_run(settings, counted.values())}
     used = Counter[str]()
     for coverage in counted.values():
         used.update(coverage.deviations)
     stale = () if run.get("selection") else find_unmatched(settings.deviations.all, used, origins.values(), trees)
     rows = _deviation_rows(settings.deviations, used, [entry for entry in stale if entry not in pack_deviations])
     return {"format": FORMAT, "version": VERSION, "runs": [{**run, "origins": origins, "deviations": list(rows)}]}
+
+
+def _uses_of_run(settings: Settings, counted: Iterable[Coverage]) -> dict[str, Any]:
+    """Return the fields that the client uses, as the settings list them, and those that it was seen to read, if any."""
+    read: Counter[str] = Counter()
+    for coverage in counted:
+        read.update(coverage.read)
+    uses = {} if settings.uses is None else {"uses": list(settings.uses.pointers)}
+    return {**uses, "read": dict(sorted(read.items()))} if read else uses
 
 
 def _origin_row(coverage: Coverage, settings: Settings, trees: FieldTrees) -> dict[str, Any]:
@@ -42,8 +63,9 @@ def _origin_row(coverage: Coverage, settings: Settings, trees: FieldTrees) -> di
         **{f"{side}_fields": _field_rows(tally_fields(coverage.bodies[side], root)) for side, root in trees.items()},
         "undocumented": {side: by_pointer(bodies.undocumented.items()) for side, bodies in coverage.bodies.items()},
         "rules": _rule_rows(coverage, evaluation_counts(coverage, trees), settings),
-        "findings": _finding_rows(coverage, accepted=False),
-        "accepted": _finding_rows(coverage, accepted=True),
+        "findings": _finding_rows(coverage, FINDINGS),
+        "accepted": _finding_rows(coverage, ACCEPTED),
+        "unused": _finding_rows(coverage, UNUSED),
         "cases": dict(coverage.cases),
         "calls": _call_rows(coverage),
     }
@@ -71,16 +93,17 @@ def _rule_rows(coverage: Coverage, evaluations: Mapping[str, int], settings: Set
     }
 
 
-def _finding_rows(coverage: Coverage, *, accepted: bool) -> list[dict[str, Any]]:
-    """Return a row for each key of the findings that deviations accept, or of the other findings."""
+def _finding_rows(coverage: Coverage, prefix: str) -> list[dict[str, Any]]:
+    """Return a row for each key of the findings with *prefix*."""
     types: dict[str, dict[str, int]] = {}
     for key, count in coverage.types.items():
         kind, _, of_finding = key.partition(" ")
         types.setdefault(of_finding, {})[kind] = count
     rows = []
     for key, count in coverage.findings.items():
-        if key.startswith(ACCEPTED) is accepted:
-            severity, rule, side, rest = key.removeprefix(ACCEPTED).split(" ", 3)
+        severity, rule, side, rest = key.split(" ", 3)
+        if severity[: severity.rfind("_") + 1] == prefix:
+            severity = severity.removeprefix(prefix)
             place, _, case = rest.partition("\n")
             row: dict[str, Any] = {
                 "severity": severity,
@@ -226,6 +249,14 @@ class Drift(NamedTuple):
         return f"{self.kind} ({self.type})" if self.type else self.kind
 
 
+def uses_of(report: Mapping[str, Any]) -> Uses | None:
+    """Return the response fields that the clients of all runs use. Return None if a run has no list of them."""
+    runs = report["runs"]
+    return (
+        Uses(chain.from_iterable(run["uses"] for run in runs)) if runs and all("uses" in run for run in runs) else None
+    )
+
+
 def find_drift(report: Mapping[str, Any], field_trees: FieldTrees) -> dict[Drift, tuple[int, int]]:
     """Map each difference from the documentation to its count and the number of objects checked (0 if unknown)."""
     found: dict[Drift, tuple[int, int]] = {}
@@ -257,24 +288,39 @@ class ReportComparison:
 
     new: list[Drift]  # drift that only the later report has
     gone: list[Drift]  # drift that only the earlier report has, although both count the field
+    unused: int  # the number of drifts that only the later report has, at response fields that the client does not use
     unseen: int  # the number of fields that only the earlier report counts
     lost: list[Origin]  # origins that only the earlier report has
 
 
-def compare_reports(old: Mapping[str, Any], new: Mapping[str, Any], field_trees: FieldTrees) -> ReportComparison:
-    """Return the differences between the earlier report *old* and the later report *new*."""
+def compare_reports(
+    old: Mapping[str, Any], new: Mapping[str, Any], field_trees: FieldTrees, uses: Uses | None = None
+) -> ReportComparison:
+    """Return the differences between the earlier report *old* and the later report *new*.
+
+    *uses* are the response fields that matter (None: all of them).
+    """
     before, after = find_drift(old, field_trees), find_drift(new, field_trees)
     old_fields, new_fields = (
         {origin: totals.fields.keys() for origin, totals in totals_by_origin(report).items()} for report in (old, new)
     )
     # A field that is sometimes absent in the new report, but was always absent in the old one, is not new drift.
     known = before.keys() | {drift._replace(kind="sometimes absent") for drift in before if drift.kind == "never seen"}
+    found = [drift for drift in after if drift not in known]
+    new_drift = [drift for drift in found if concerns(drift, uses)]
+    gone = [drift for drift in before if drift not in after and _was_looked_for(drift, new_fields)]
     return ReportComparison(
-        new=[drift for drift in after if drift not in known],
-        gone=[drift for drift in before if drift not in after and _was_looked_for(drift, new_fields)],
+        new=new_drift,
+        gone=[drift for drift in gone if concerns(drift, uses)],
+        unused=len(found) - len(new_drift),
         unseen=sum(len(fields - new_fields.get(origin, set())) for origin, fields in old_fields.items()),
         lost=[origin for origin in old_fields if origin not in new_fields],
     )
+
+
+def concerns(drift: Drift, uses: Uses | None) -> bool:
+    """Return whether *drift* concerns a client that *uses* some response fields (None: all of them)."""
+    return uses is None or drift.side != "response" or uses.concern(drift.pointer)
 
 
 def _was_looked_for(drift: Drift, seen: Mapping[Origin, Iterable[tuple[BodySide, str]]]) -> bool:

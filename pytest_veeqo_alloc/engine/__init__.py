@@ -27,7 +27,9 @@ from pytest_veeqo_alloc.contract.failure import ContractViolation
 from pytest_veeqo_alloc.contract.findings import Breach, Findings
 from pytest_veeqo_alloc.contract.http_rules import Seen, Statuses, sequence_breaches
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, BodySide, Profile, severities
+from pytest_veeqo_alloc.contract.uses import Tracker, Uses
 from pytest_veeqo_alloc.core.http import Interaction, Request
+from pytest_veeqo_alloc.core.json_pointer import mask_pointer
 from pytest_veeqo_alloc.coverage.collector import (
     CheckEvent,
     Coverage,
@@ -39,7 +41,15 @@ from pytest_veeqo_alloc.coverage.collector import (
     origin_of,
 )
 from pytest_veeqo_alloc.redaction.lint import secret_breaches
-from pytest_veeqo_alloc.spec.loader import field_trees, load_deviations, observed_deviations, tables, validate_side
+from pytest_veeqo_alloc.spec.loader import (
+    documented_fields,
+    field_trees,
+    load_deviations,
+    load_uses,
+    observed_deviations,
+    tables,
+    validate_side,
+)
 
 OBSERVED_HINT = (
     "every error of the response is a known deviation of the live API: "
@@ -61,13 +71,16 @@ class Engine:
         rules: Mapping[Any, str] | None = None,
         deviations: Iterable[str | os.PathLike[str] | Deviation] | str = (),
         show_values: bool = False,
+        uses: Iterable[str | os.PathLike[str]] | str = (),
     ) -> None:
         self.profile = profile
         self.listener: Listener | None = None
         self.shows_all = False
         sources = [deviations] if isinstance(deviations, (str, os.PathLike, Deviation)) else deviations
         index = DeviationIndex(chain.from_iterable(map(load_deviations, sources)), datetime.date.today())
-        self.settings = Settings(profile, severities(profile, rules), index, show_values)
+        named = [uses] if isinstance(uses, (str, os.PathLike)) else list(uses)
+        used = Uses(chain.from_iterable(map(load_uses, named))) if named else None
+        self.settings = Settings(profile, severities(profile, rules), index, show_values, used)
 
     def with_listener(self, listener: Listener | None) -> Self:
         """Return a copy of this engine. The copy sends its events to *listener* (None: it sends no events)."""
@@ -91,9 +104,22 @@ class Engine:
         self._publish(None, raw, findings)
         return findings
 
-    def watch(self, session: Any, expect_status: Statuses = None) -> Watch:
+    def track(self, order: Any) -> Tracker:
+        """Return a tracker of *order*, parsed JSON. When it is closed, it sends an event with the fields that were read."""
+        return Tracker(documented_fields(), order, self._publish_fields)
+
+    def _publish_fields(self, tracker: Tracker) -> None:
+        def coverage(test_id: str) -> Coverage:
+            others = dict.fromkeys(map(str, map(mask_pointer, tracker.undocumented)), 1)
+            return Coverage(read=dict.fromkeys(tracker.fields, 1), read_undocumented=others)
+
+        if self.listener is not None:
+            self.listener.on_check(CheckEvent("target", None, Findings(), coverage))
+
+    def watch(self, session: Any, expect_status: Statuses = None, *, track: bool = False) -> Watch:
         """Check every allocation call of *session* from now on. Raise TypeError for an unsupported kind of session."""
-        watch = Watch(session, tables().operation, check=self.check, merge=self.merge)
+        tracker = self.track(None) if track else None
+        watch = Watch(session, tables().operation, check=self.check, merge=self.merge, tracker=tracker)
         watch.expect_status(expect_status)
         return watch
 
@@ -125,7 +151,9 @@ class Engine:
         """Return the findings from several checks as one `Findings` object."""
         listed = list(several)
         accepted = chain.from_iterable(findings.accepted for findings in listed)
-        return Findings(tuple(chain.from_iterable(listed)), tuple(accepted), self.profile, tables().operation.name)
+        unused = chain.from_iterable(findings.unused for findings in listed)
+        named = (self.profile, tables().operation.name)
+        return Findings(tuple(chain.from_iterable(listed)), tuple(accepted), *named, tuple(unused))
 
     def raise_for_errors(self, findings: Findings) -> Findings:
         """Raise ContractViolation if *findings* contain an error. Otherwise, return *findings* unchanged."""
@@ -175,7 +203,7 @@ class Engine:
 
     def publish_findings(self, origin: Origin, findings: Findings) -> None:
         """Send an event with *findings* about a sequence of requests. Each request also has an event of its own."""
-        if self.listener is not None and (len(findings) or findings.accepted):
+        if self.listener is not None and (len(findings) or findings.accepted or findings.unused):
             self.listener.on_check(CheckEvent(origin, None, findings, lambda test_id: coverage_of_findings(findings)))
 
     def _publish(self, origin: Origin | None, raw: RawResult, findings: Findings) -> None:

@@ -192,13 +192,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Print the lines about checked interactions, warnings, cassettes, and conformance tests that could not be run."""
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
     used = [(report.nodeid, cassette) for report in reports for cassette in getattr(report, "veeqo_alloc_used", ())]
-    checked = not listener_of(config).counts and any(
-        recorded(report, name) for report in reports for name in (CHECKED_PROPERTY, WARNING_PROPERTY)
-    )
+    checked = any(recorded(report, name) for report in reports for name in (CHECKED_PROPERTY, WARNING_PROPERTY))
     if not (used or checked or is_conformance_run(config) or any(map(uncovered_reason, reports))):
         return
-    from pytest_veeqo_alloc.plugin.summary import cassette_lines, checked_lines, conformance_lines
+    from pytest_veeqo_alloc.plugin.summary import cassette_lines, checked_lines, conformance_lines, note_lines
 
-    lines = [*(checked_lines(reports) if checked else ()), *conformance_lines(reports)]
+    lines = [*(note_lines if listener_of(config).counts else checked_lines)(reports), *conformance_lines(reports)]
     for line in [*lines, *(cassette_lines(used, config) if used else ())]:
         terminalreporter.write_line(f"veeqo-alloc: {line}")

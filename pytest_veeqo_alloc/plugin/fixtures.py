@@ -64,11 +64,12 @@ def veeqo_alloc_watch(pytestconfig: pytest.Config, veeqo_alloc_contract: Contrac
 
     It returns a `Watch`, which checks every allocation that the session sends. An error fails the test. If the test
     expects an error status, pass `expect_status=` (one status or several), or call `expect_status(...)` of the `Watch`.
+    With `track=True`, `.json()` of a response returns a read-only view that notes which fields the client reads.
     """
     with ExitStack() as stack:
 
-        def watch(session: Any, expect_status: int | Iterable[int] | None = None) -> Watch:
-            started = veeqo_alloc_contract.watch(session, expect_status=expect_status)
+        def watch(session: Any, expect_status: int | Iterable[int] | None = None, *, track: bool = False) -> Watch:
+            started = veeqo_alloc_contract.watch(session, expect_status=expect_status, track=track)
             stack.callback(started.close)
             listener_of(pytestconfig).observe(engine_of(veeqo_alloc_contract), started)
             return started

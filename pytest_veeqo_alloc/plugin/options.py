@@ -23,6 +23,13 @@ OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
     ("expires", "DATE", False, "the last day on which the deviations added by the run apply (default: no limit)"),
     ("prune", None, False, "remove deviations that no longer match from the written file (default: mark them)"),
     ("partial", None, False, "write the deviations even if the run is incomplete"),
+    (
+        "uses",
+        "POINTER|FILE",
+        True,
+        "a response field that the client uses, such as /id, or a file of fields: only count other findings",
+    ),
+    ("write-uses", "FILE", False, "write the response fields that tracked clients read to this file"),
     ("show-values", None, False, "quote body values in failure messages; the values may be personal data"),
     ("cassette-dir", "FOLDER", False, "the folder of your cassettes (default: tests/cassettes)"),
     ("record-mode", "MODE", False, "vcrpy's record mode: 'none' (default), 'once', 'new_episodes' or 'all'"),
@@ -104,7 +111,7 @@ def is_any_option_set(config: pytest.Config) -> bool:
     return any(setting(config, name) for name, *_ in OPTIONS)
 
 
-REPORT_OPTIONS = ("report", "coverage-min", "write-deviations", "strict-deviations")
+REPORT_OPTIONS = ("report", "coverage-min", "write-deviations", "strict-deviations", "uses", "write-uses")
 """The options that make the run record its coverage."""
 
 

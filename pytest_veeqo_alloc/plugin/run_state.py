@@ -39,8 +39,9 @@ def contract_of(config: pytest.Config) -> Contract:
         contract = Contract(
             setting(config, "profile") or "documented",
             rules=parse_overrides(setting(config, "rule")),
-            deviations=[_pack_or_file(config, name) for name in setting(config, "deviations")],
+            deviations=[_name_or_file(config, "deviations", name) for name in setting(config, "deviations")],
             show_values=bool(setting(config, "show-values")),
+            uses=[_name_or_file(config, "uses", name) for name in setting(config, "uses")],
         )
         engine = engine_of(contract)
         engine.listener, engine.shows_all = listener_of(config), config.get_verbosity() >= 2
@@ -48,8 +49,9 @@ def contract_of(config: pytest.Config) -> Contract:
     return config.stash[_CONTRACT]
 
 
-def _pack_or_file(config: pytest.Config, name: str) -> str:
-    path, is_from_ini = base_directory(config, "deviations") / name, config.getoption(key_of("deviations")) is None
+def _name_or_file(config: pytest.Config, option: str, name: str) -> str:
+    """Return the path of the file *name* that the ini key of *option* means. Return any other *name* unchanged."""
+    path, is_from_ini = base_directory(config, option) / name, config.getoption(key_of(option)) is None
     return str(path) if is_from_ini and path.is_file() else name
 
 

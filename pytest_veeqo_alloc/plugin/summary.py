@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from pytest_veeqo_alloc.contract.rules import CATALOGUE
 from pytest_veeqo_alloc.core.text import pluralise, printable
 from pytest_veeqo_alloc.coverage.collector import CoverageRecorder, read_recorded
 from pytest_veeqo_alloc.plugin.fixtures import cassette_folder
@@ -33,7 +34,7 @@ from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener
 from pytest_veeqo_alloc.recording import cassette_files
 from pytest_veeqo_alloc.reporting.baseline import BaselineOptions, expiry_date, write_baseline
 from pytest_veeqo_alloc.reporting.formatters import run_lines
-from pytest_veeqo_alloc.reporting.report_file import RunReport, build_run, save, validate_report_path
+from pytest_veeqo_alloc.reporting.report_file import RunReport, build_run, save, save_uses, validate_report_path
 
 _PROBLEM = ".problem"
 _OPTION = re.compile(r"--(?=(?:partial|prune)\b)")
@@ -51,6 +52,17 @@ def checked_lines(reports: list[Any]) -> Iterator[str]:
         yield f"warning: {printable(text)}{f', in {count} tests' if count > 1 else ''}"
     if len(warned) > _MAX_LINES:
         yield f"and {len(warned) - _MAX_LINES} more warnings"
+
+
+def note_lines(reports: list[Any]) -> Iterator[str]:
+    """Yield the first distinct warnings that are no findings, for a run whose report has the findings."""
+    texts = [
+        text for report in reports if SUITE_TEST not in report.nodeid for text in recorded(report, WARNING_PROPERTY)
+    ]
+    notes = list(dict.fromkeys(text for text in texts if text.partition(" ")[0] not in CATALOGUE))
+    yield from (f"warning: {printable(text)}" for text in notes[:_MAX_LINES])
+    if len(notes) > _MAX_LINES:
+        yield f"and {len(notes) - _MAX_LINES} more warnings"
 
 
 def conformance_lines(reports: list[Any]) -> Iterator[str]:
@@ -196,6 +208,12 @@ class ReportPlugin:
         for problem in sorted(self._folder.glob(f"*{_PROBLEM}")):
             yield 1, f"error: {problem.read_text(encoding='utf-8')}"
         yield from self._conclude_deviations(run)
+        if name := setting(self._config, "write-uses"):
+            path = base_directory(self._config, "write-uses") / Path(name).expanduser()
+            try:
+                yield 0, printable(save_uses(counted.values(), path, keep=bool(incomplete) or selected))
+            except ValueError as error:
+                yield 2, printable(f"error: {error}")
         for path in self._paths:
             try:
                 save(run.report, path)

@@ -192,8 +192,8 @@ def _observe(report: Document) -> tuple[list[_Observation], list[str]]:
 
 
 def _rows(origin_row: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], bool]]:
-    for name in ("findings", "accepted"):
-        yield from ((row, name == "accepted") for row in origin_row.get(name, ()))
+    for name in ("findings", "accepted", "unused"):
+        yield from ((row, name != "findings") for row in origin_row.get(name, ()))
 
 
 def _left_out(reason: str, places: Iterable[str]) -> list[str]:

@@ -19,10 +19,11 @@ from pytest_veeqo_alloc.contract.findings import Finding, Findings
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, Rule
 from pytest_veeqo_alloc.core.http import Request
 from pytest_veeqo_alloc.core.text import json_text, pluralise, printable
-from pytest_veeqo_alloc.coverage.report_model import Drift, ReportComparison, rule_totals
+from pytest_veeqo_alloc.coverage.field_counts import NULL, FieldTally
+from pytest_veeqo_alloc.coverage.report_model import Drift, ReportComparison, rule_totals, uses_of
 from pytest_veeqo_alloc.reporting.report_file import RunReport
 
-_MAX_RULES = 8
+_MAX_RULES, _MAX_NAMES = 8, 5
 _SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _MAX_ARGUMENT, _CONTINUED = 100_000, " \\\n  "
 _OCTAL = [chr(byte) if 32 <= byte < 127 and chr(byte) not in "%-\\" else f"\\{byte:03o}" for byte in range(256)]
@@ -238,6 +239,8 @@ def run_lines(run: RunReport, *, with_findings: bool = True, has_passed: bool = 
 
     *has_passed* means that no test failed. If there are errors nevertheless, a line says why.
     """
+    if read := run.report["runs"][0].get("read"):
+        yield f"{pluralise(len(read), 'field')} read by the client"
     if not run.interactions:
         yield "0 interactions, so nothing was checked"
         return
@@ -250,7 +253,28 @@ def run_lines(run: RunReport, *, with_findings: bool = True, has_passed: bool = 
     )
     if with_findings:
         yield from _finding_lines(run, has_passed)
+    if (uses := uses_of(run.report)) is not None:
+        yield from _use_lines(run, uses.pointers)
     yield from _deviation_lines(run)
+
+
+def _use_lines(run: RunReport, uses: Collection[str]) -> Iterator[str]:
+    """Yield how many of the fields *uses* were seen from the target, and how many findings do not concern the client."""
+    fields = run.totals["target"].fields if "target" in run.totals else {}
+    tallies = {pointer: fields.get(("response", pointer), FieldTally()) for pointer in uses}
+    seen = [pointer for pointer, tally in tallies.items() if tally.present]
+    null = [pointer for pointer, tally in tallies.items() if tally.present == tally.types.get(NULL, 0)]
+    missing = f"; never non-null: {_listed(null)}" if null else ""
+    non_null = len(tallies) - len(null)
+    yield printable(f"{len(seen)} of {len(tallies)} used fields seen from the target, {non_null} non-null{missing}")
+    rows = [row for origins in run.report["runs"][0]["origins"].values() for row in origins["unused"]]
+    if rows:
+        findings = pluralise(sum(row["count"] for row in rows), "finding")
+        yield f"does not concern you: {findings} at {pluralise(len(rows), 'place')} that the client does not use"
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_MAX_NAMES]) + (f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else "")
 
 
 def _finding_lines(run: RunReport, has_passed: bool) -> Iterator[str]:
@@ -288,6 +312,8 @@ def comparison_lines(comparison: ReportComparison) -> Iterator[str]:
     yield from (f"note: no interaction from the {origin} in the later report" for origin in comparison.lost)
     if comparison.unseen:
         yield f"note: the later report does not cover {pluralise(comparison.unseen, 'field')} of the earlier report"
+    if comparison.unused:
+        yield f"does not concern you: {pluralise(comparison.unused, 'new drift')} at fields that the client does not use"
     yield f"{pluralise(len(comparison.new), 'new drift')}, {len(comparison.gone)} gone"
 
 

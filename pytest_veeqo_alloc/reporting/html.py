@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import jinja2
 
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, BodySide
 from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.coverage.collector import Origin
-from pytest_veeqo_alloc.coverage.field_counts import FieldPlace, Node
-from pytest_veeqo_alloc.coverage.report_model import Document, Drift, Totals, find_drift, rule_totals, totals_by_origin
+from pytest_veeqo_alloc.coverage.field_counts import NULL, FieldPlace, FieldTally, Node
+from pytest_veeqo_alloc.coverage.report_model import (
+    Document,
+    Drift,
+    Totals,
+    concerns,
+    find_drift,
+    rule_totals,
+    totals_by_origin,
+    uses_of,
+)
 from pytest_veeqo_alloc.spec.loader import field_trees
 
 MAX_CALLS = 1000
@@ -52,7 +64,8 @@ class Branch:
 
 def render_page(report: Document) -> str:
     """Return the HTML page of *report*."""
-    totals, drift = totals_by_origin(report), find_drift(report, field_trees())
+    totals, drift, uses = totals_by_origin(report), find_drift(report, field_trees()), uses_of(report)
+    shown = {found: counts for found, counts in drift.items() if concerns(found, uses)}
     style, script = (_ENVIRONMENT.get_template(name).render() for name in ("report.css", "report.js"))
     rules = rule_totals(totals)
     findings = [{**row, "origin": origin} for origin, counted in totals.items() for row in counted.findings.values()]
@@ -61,7 +74,10 @@ def render_page(report: Document) -> str:
         totals=totals,
         seen=totals["target"].fields_seen if "target" in totals else 0,
         trees={side: _branch(side, root, totals, drift) for side, root in field_trees().items()},
-        drift=[(found, count, instances) for found, (count, instances) in drift.items()],
+        drift=[(found, count, instances) for found, (count, instances) in shown.items()],
+        unused_drift=len(drift) - len(shown),
+        unused=sum(row["count"] for row in _rows_of_runs(report, "unused")),
+        fields=_used_fields(report, totals),
         findings=sorted(findings, key=lambda row: (row["severity"], row["rule"], row["place"])),
         rules=[(rule.id, rule.basis, rule.summary, rules[rule.id]) for rule in CATALOGUE.values() if rule.id in rules],
         calls=_calls(totals),
@@ -71,6 +87,24 @@ def render_page(report: Document) -> str:
         script=script,
         hashes={"style": _hash(style), "script": _hash(script)},
     )
+
+
+def _rows_of_runs(report: Document, name: str) -> Iterator[dict[str, Any]]:
+    for run in report["runs"]:
+        for origin in run["origins"].values():
+            yield from origin.get(name, ())
+
+
+def _used_fields(report: Document, totals: dict[Origin, Totals]) -> list[tuple[str, int, int, int]]:
+    """Return the fields that a client uses or has read: pointer, times read, times seen from the target, times null."""
+    read: Counter[str] = Counter()
+    for run in report["runs"]:
+        read.update({**dict.fromkeys(run.get("uses", ()), 0), **run.get("read", {})})
+    counted = totals["target"].fields if "target" in totals else {}
+    tallies = {pointer: counted.get(("response", pointer), FieldTally()) for pointer in read}
+    return [
+        (pointer, read[pointer], tally.present, tally.types.get(NULL, 0)) for pointer, tally in sorted(tallies.items())
+    ]
 
 
 def _hash(text: str) -> str:

@@ -6,7 +6,7 @@ import datetime
 import functools
 import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_veeqo_alloc.capture.writers import write_atomically
+from pytest_veeqo_alloc.contract.uses import update_uses
 from pytest_veeqo_alloc.core.json_pointer import mask_name
+from pytest_veeqo_alloc.core.text import pluralise
 from pytest_veeqo_alloc.coverage.collector import Coverage, Origin
 from pytest_veeqo_alloc.coverage.report_model import FORMAT, VERSION, Document, Totals, build_report, totals_by_origin
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.spec.loader import PACKS, field_trees, load_deviations, read_shipped_text
+from pytest_veeqo_alloc.spec.loader import PACKS, field_trees, load_deviations, parse_uses_file, read_shipped_text
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator as Validator
@@ -84,6 +86,24 @@ def save(report: Document, path: Path) -> None:
         write_atomically(path, text)
     except OSError as error:
         raise ValueError(f"the report {str(path)!a} cannot be written: {error.strerror}") from None
+
+
+def save_uses(counted: Iterable[Coverage], path: Path, *, keep: bool) -> str:
+    """Write the response fields that tracked clients have read to *path*. Return a line about them.
+
+    *keep*: keep the fields that the file lists already. Raise ValueError if no field was read or *path* cannot be used.
+    """
+    coverages = list(counted)
+    fields = {pointer for coverage in coverages for pointer in coverage.read}
+    if not fields:
+        raise ValueError(f"{str(path)!a} was not written: no field was read through veeqo_alloc_contract.track(order)")
+    old = parse_uses_file(path)[0] if path.exists() else ""
+    undocumented = {pointer for coverage in coverages for pointer in coverage.read_undocumented}
+    try:
+        write_atomically(path, update_uses(old, fields, undocumented, keep=keep))
+    except OSError as error:
+        raise ValueError(f"the file of used fields {str(path)!a} cannot be written: {error.strerror}") from None
+    return f"{pluralise(len(fields), 'used field')} written to {path}"
 
 
 def load(path: str) -> Document:

@@ -21,7 +21,9 @@ from pytest_veeqo_alloc.contract.error_responses import ERROR_SCHEMA
 from pytest_veeqo_alloc.contract.field_table import compile_schema
 from pytest_veeqo_alloc.contract.http_rules import parse_operation
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide, Profile, severities
+from pytest_veeqo_alloc.contract.uses import parse_uses, validate_use
 from pytest_veeqo_alloc.core.http import Interaction
+from pytest_veeqo_alloc.core.json_pointer import generalise
 from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.coverage.collector import FieldTrees
 from pytest_veeqo_alloc.coverage.field_counts import build_field_tree
@@ -190,6 +192,40 @@ def load_deviations(named: str | os.PathLike[str] | Deviation) -> tuple[Deviatio
         raise ValueError(f"the deviations file {str(path)!a} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise ValueError(f"{str(path)!a}: {error}") from None
+
+
+@functools.cache
+def documented_fields() -> frozenset[str]:
+    """Return the pointers of the documented response fields, with `*` for every array index."""
+    return frozenset(place.pointer for place in field_trees()["response"].all_places())
+
+
+def load_uses(named: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Return the used response fields in *named*: a pointer, or a file with a pointer on each line.
+
+    Raise ValueError for a field that is not documented, and for a file that cannot be read.
+    """
+    is_pointer = isinstance(named, str) and named.startswith("/")
+    if is_pointer and (generalise(str(named)) in documented_fields() or not os.path.exists(named)):
+        validate_use(str(named), documented_fields())
+        return (str(named),)
+    return parse_uses_file(Path(named))[1]
+
+
+def parse_uses_file(path: Path) -> tuple[str, tuple[str, ...]]:
+    """Return the text of a file of used response fields, and the fields. Raise ValueError if it cannot be used."""
+    text = str(path)
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+        return content, parse_uses(content, documented_fields())
+    except FileNotFoundError:
+        raise ValueError(f"no such file of used fields: {text!a}; a single field begins with '/'") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{text!a}: not UTF-8") from None
+    except OSError as error:
+        raise ValueError(f"the file of used fields {text!a} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{text!a}: {error}") from None
 
 
 @functools.cache

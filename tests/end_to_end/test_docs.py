@@ -399,6 +399,23 @@ def test_baseline_page_works_as_shown(
     assert (pytester.path / "accepted.toml").read_text(encoding="utf-8") == written
 
 
+def test_page_about_used_fields_works_as_shown(pytester: pytest.Pytester) -> None:
+    text = page("howto/uses.md")
+    ((name, code),) = files_of("howto/uses.md")
+    (pytester.path / name).write_text(code, encoding="utf-8")
+    (shown_list,) = re.findall(r"^```text\n(# The response.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (shown,) = (block for block in blocks("text", text) if "does not concern you" in block)
+    write, read = blocks("console", text)[0].replace("$ ", "").splitlines()
+    results = [pytester.runpytest_inprocess("-W", "error", *shlex.split(command)[1:]) for command in (write, read)]
+    assert [result.parseoutcomes() for result in results] == [{"failed": 2, "passed": 1}, {"failed": 1, "passed": 2}]
+    assert (pytester.path / "uses.txt").read_text(encoding="utf-8") == shown_list
+    lines = [line for line in results[1].outlines if line.startswith("veeqo-alloc: ")]
+    assert lines[-5:] == shown.splitlines()
+    (settings,) = blocks("ini", text)
+    pytester.makeini(settings)
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=2, failed=1)
+
+
 def test_report_diff_is_as_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

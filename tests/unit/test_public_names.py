@@ -49,14 +49,14 @@ def test_strategies_export_their_public_names() -> None:
 
 def test_contract_has_the_documented_methods_and_no_others() -> None:
     assert public(Contract) == words("""
-        check check_body check_request check_response validate validate_body validate_request validate_response watch
+        check check_body check_request check_response track validate validate_body validate_request validate_response watch
     """)
 
 
 def test_values_have_their_documented_members() -> None:
     finding = "rule basis severity side location pointer message wanted got remedy"
     assert set(finding.split()) <= set(public(Finding))
-    assert {"errors", "warnings", "accepted", "ok"} <= set(public(Findings()))
+    assert {"errors", "warnings", "accepted", "unused", "ok"} <= set(public(Findings()))
     assert {"request", "response", "source"} <= set(public(Interaction(None)))
     assert {"method", "url", "headers", "body", "json"} <= set(public(Request("POST", "/")))
     assert {"status", "headers", "body", "json"} <= set(public(Response(201)))
@@ -79,7 +79,7 @@ def test_every_option_is_also_an_ini_key(request: pytest.FixtureRequest) -> None
     names = words("""
         allow-host arrange-url base-url cassette-allow-hosts cassette-dir cassette-max-age cleanup client client-command client-persistent
         client-timeout coverage-min deviations expires journal loopback-key max-writes orders partial profile prune rate record-mode report rule
-        show-values strict-deviations trust-env write-deviations
+        show-values strict-deviations trust-env uses write-deviations write-uses
     """)
     assert sorted(name for name, *_ in OPTIONS) == names
     for name in names:
@@ -131,7 +131,7 @@ COMMANDS = {
     "--journal --allow-reads --allow-host --allow-origin --rate --trust-env",
     "report merge": "REPORT --output",
     "report deviations": "REPORT --output --expires --prune --partial",
-    "report diff": "OLD NEW --format",
+    "report diff": "OLD NEW --format --uses",
 }
 
 

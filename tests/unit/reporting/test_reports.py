@@ -416,3 +416,26 @@ def test_origins_are_kept_apart() -> None:
         "target": 2,
         "fake": 2,
     }
+
+
+def test_comparison_counts_drift_that_does_not_concern_the_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("uses.txt").write_text("/channel/id\n", encoding="utf-8")
+    save(report_of_bodies(order()), Path("old.json"))
+    save(report_of_bodies(put(order(), "/colour", "red"), drop(order(), "/deliver_to/zip")), Path("new.json"))
+    command = ["report", "diff", "old.json", "new.json", "--uses", "uses.txt"]
+    assert main(command) == 0
+    unused = "does not concern you: 2 new drifts at fields that the client does not use\n"
+    assert capsys.readouterr().out == f"{unused}0 new drifts, 0 gone\n"
+    assert main([*command, "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"new": [], "gone": [], "unused": 2}
+    save(report_of_bodies(PLANTED["/channel/id", "wrong type", "string"]), Path("new.json"))
+    assert main(command) == 1
+    assert capsys.readouterr().out.startswith("new: response /channel/id: wrong type (string)")
+    Path("uses.txt").write_text("/chanel/id\n", encoding="utf-8")
+    assert main(command) == 2
+    assert capsys.readouterr().err == (
+        "veeqo-alloc: 'uses.txt': no documented response field '/chanel/id': did you mean '/channel/id'?\n"
+    )
