@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pytest_veeqo_alloc.core.text import pluralise
+from pytest_veeqo_alloc.core.text import is_plain_name, pluralise
 
 WHOLE_BODY = "(whole body)"
 """The text that messages show in place of the empty JSON Pointer, which refers to the whole body."""
@@ -85,16 +85,13 @@ def diff(old: Any, new: Any, pointer: str = "") -> Iterator[tuple[str, Any, Any]
         yield pointer, old, new
 
 
-# The name of an undocumented member could be a secret (digits alone: a telephone number) or control a terminal.
-_HARMLESS = re.compile(r"(?![0-9]{6,}\Z)[A-Za-z0-9_?-]{1,64}\Z")
-_HARMLESS_SEGMENT = re.compile(r"[A-Za-z][a-z_.-]{0,30}\Z")
 _MAX_PATH = 100
 _MASKED = re.compile(r"\(name of [0-9]{1,9} characters?\)\Z")
 
 
 def mask_name(name: str) -> str:
     """Return *name*, or a placeholder such as `(name of 5 characters)` if *name* may be a secret."""
-    return name if _HARMLESS.match(name) else _length_of(name)
+    return name if is_plain_name(name) else _length_of(name)
 
 
 def mask_pointer(pointer: str | None) -> str | None:
@@ -111,9 +108,14 @@ def mask_location(location: str) -> str:
 def mask_path(path: str) -> str:
     """Replace ids and other segments of a URL path that may be secrets with `*`. Cut the path after 100 characters."""
     masked = "/".join(
-        segment if not segment or _HARMLESS_SEGMENT.match(segment) else "*" for segment in path.split("/")
+        segment if not segment or (is_plain_name(segment) and _is_resource(segment)) else "*"
+        for segment in path.split("/")
     )
     return masked if len(masked) <= _MAX_PATH else f"{masked[:_MAX_PATH]}..."
+
+
+def _is_resource(segment: str) -> bool:
+    return segment[0].isalpha() and not any(character.isupper() or character.isdigit() for character in segment[1:])
 
 
 def mask_key(place: str | None, key: str) -> str | None:

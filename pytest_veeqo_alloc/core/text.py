@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import json
 import math
 import re
@@ -90,6 +91,54 @@ def json_text(value: object, *, indent: int | None = None) -> str:
 def as_text(value: Any) -> str:
     """Return *value* as a string. Bytes are decoded as Latin-1, the encoding of headers."""
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+_LONGEST_NAME, _LONGEST_WORD, _LONGEST_ACRONYM = 64, 15, 9
+_PART = re.compile(r"[A-Za-z]+(?:[0-9][A-Za-z]+)?[0-9]{0,2}|[0-9]{1,3}")  # address2, api2cart
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_CONSONANTS = re.compile(r"[b-df-hj-np-tv-xz]{6}", re.IGNORECASE)
+KEY_PREFIX = re.compile(
+    r"\b(?:[prs]k[-_](?:live|test|proj)[-_]|gh[opsu]_|xox[abprs]-|AKIA|AIza|glpat-|shp(?:at|ss)_)[A-Za-z0-9_-]{8}"
+)
+"""A regular expression for the beginning of a key of a well-known service."""
+
+
+@functools.lru_cache(maxsize=1024)
+def is_plain_name(name: str) -> bool:
+    """Return whether *name* reads like words with few digits, such as `address2`, and not like a key. It may be shown.
+
+    A number of at most five digits is plain, too: it can be an index.
+    """
+    if len(name) > _LONGEST_NAME or not name.isascii() or KEY_PREFIX.search(name):
+        return False
+    if name.isdigit():
+        return len(name) <= 5
+    parts = name.removeprefix("_").removesuffix("?").replace("-", "_").split("_")
+    digits = sum(character.isdigit() for character in name)
+    if digits > 4 or not parts[0][:1].isalpha() or not all(map(_PART.fullmatch, parts)):
+        return False
+    words = [word for part in parts for word in _WORDS.findall(part)]
+    return (
+        all(map(_is_word, words))
+        and not any(map(_is_hexadecimal, parts))
+        and (len(name) < 12 or not _is_mixed(name, words, len(parts)))
+    )
+
+
+def _is_word(word: str) -> bool:
+    longest = _LONGEST_ACRONYM if word.isupper() else _LONGEST_WORD
+    vowels = sum(character in "aeiouy" for character in word.lower())
+    return len(word) <= longest and not _CONSONANTS.search(word) and (len(word) < 8 or vowels * 5 >= len(word))
+
+
+def _is_mixed(name: str, words: list[str], parts: int) -> bool:
+    """Return whether upper and lower case in *name* alternate as in base64, and not as in `lineItems`."""
+    return (len(words) - parts) * 5 > len(name) or any(len(word) == 1 and word.isupper() for word in words[parts > 1 :])
+
+
+def _is_hexadecimal(part: str) -> bool:
+    is_hexadecimal = not part.lower().strip("0123456789abcdef")
+    return is_hexadecimal and (len(part) >= 12 or (len(part) >= 8 and not part.isalpha()))
 
 
 def safe_method(method: str) -> str | None:

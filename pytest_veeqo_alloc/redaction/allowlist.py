@@ -13,8 +13,6 @@ from pytest_veeqo_alloc.core.text import is_date_time
 
 _MAX_NAME = 64
 _MAX_NAMES = 1024  # bodies repeat their names, so the words in the latest names are remembered
-_PART = r"[A-Za-z]+(?:[0-9][A-Za-z]+)?[0-9]{0,2}"  # address2, api2cart
-_WORD = re.compile(rf"_?{_PART}(?:[_-]{_PART})*\??")
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _PERSONAL = frozenset({
     "card", "cell", "cpf", "cvc", "cvv", "eori", "fax", "iban", "ims", "ioss", "mobile", "pan", "passport", "phone",
@@ -88,11 +86,6 @@ def is_allowed_text(name: str, text: str) -> bool:
 def is_allowed_segment(segment: str) -> bool:
     """Return whether *segment* of a URL path may be shown: a resource name, an API version, `.`, `..` or empty."""
     return segment in _SEGMENTS or _VERSION.fullmatch(segment) is not None
-
-
-def is_plain_name(name: str) -> bool:
-    """Return whether *name* consists of words with few digits, such as `address2`. Such a name may be shown."""
-    return len(name) <= _MAX_NAME and _WORD.fullmatch(name) is not None
 
 
 def is_personal_number_name(name: str) -> bool:

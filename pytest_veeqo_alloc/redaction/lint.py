@@ -17,7 +17,7 @@ from pytest_veeqo_alloc.contract.http_rules import is_credential
 from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, nests_deeper, read_content
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response, decode_content_or_empty
 from pytest_veeqo_alloc.core.json_pointer import join
-from pytest_veeqo_alloc.core.text import UUID
+from pytest_veeqo_alloc.core.text import KEY_PREFIX, UUID
 from pytest_veeqo_alloc.redaction.allowlist import is_allowed_text, is_card_number, is_personal_number_name
 from pytest_veeqo_alloc.redaction.redactor import is_placeholder, is_placeholder_number, without_placeholder_numbers
 
@@ -72,7 +72,7 @@ def recognise_secret(name: str, text: str) -> Secret | None:
     """Return the kind of secret that *text*, the value of *name*, looks like, or None if *text* looks harmless."""
     if not text or is_placeholder(text) or is_allowed_text(name, text):
         return None
-    if is_credential(name) and len(text) >= _SHORT and not is_dummy_value(text):
+    if (is_credential(name) and len(text) >= _SHORT and not is_dummy_value(text)) or KEY_PREFIX.search(text):
         return CREDENTIAL
     if "@" in text and any(not _RESERVED.fullmatch(match[1]) for match in _MAIL.finditer(text)):
         return EMAIL_ADDRESS
@@ -213,7 +213,8 @@ def _secrets(message: Request | Response) -> Iterator[tuple[str, str | None, Sec
     elif body := decode_content_or_empty(message.body, message.headers) or message.body:
         text = body.decode("utf-8", "replace")
         form = parse_qsl(text, keep_blank_values=True) if "=" in text and "<" not in text else []
-        yield from (("body", "", recognise_secret(name, value)) for name, value in form or [("", text)])
+        for name, value in form or [("", text)]:
+            yield "body", "", recognise_secret(name, value) or recognise_secret("", name)
 
 
 def _url_secrets(url: str) -> Iterator[tuple[str, Secret | None]]:
@@ -225,7 +226,8 @@ def _url_secrets(url: str) -> Iterator[tuple[str, Secret | None]]:
     if not all(is_dummy_value(part) for part in userinfo.split(":") if part):
         yield "path", USERINFO
     pairs = parse_qsl(parts.query, keep_blank_values=True)
-    yield from ((f"query:{name}", recognise_secret(name, value)) for name, value in pairs)
+    for name, value in pairs:
+        yield f"query:{name}", recognise_secret(name, value) or recognise_secret("", name)
     yield "path", recognise_secret("", unquote(parts.path))
 
 

@@ -14,8 +14,8 @@ from pytest_veeqo_alloc.contract.field_table import Field
 from pytest_veeqo_alloc.contract.http_rules import is_json_type
 from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, nests_deeper, read
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response, decode_content_or_empty
-from pytest_veeqo_alloc.core.text import UUID, is_uri_reference, safe_method
-from pytest_veeqo_alloc.redaction.allowlist import allowed_text, is_allowed_number, is_allowed_segment, is_plain_name
+from pytest_veeqo_alloc.core.text import UUID, is_plain_name, is_uri_reference, safe_method
+from pytest_veeqo_alloc.redaction.allowlist import allowed_text, is_allowed_number, is_allowed_segment
 from pytest_veeqo_alloc.spec.loader import tables
 
 FIRST_NUMBER = 7_946_000_000

@@ -21,6 +21,21 @@ FORMS: tuple[Callable[[int], str], ...] = (
 )
 """Formats of secrets; each has its number and the word canary."""
 
+NAMES = {
+    "32 hexadecimal digits": "9f86d081884c7d659a2feaa0c55ad015",
+    "hexadecimal digits in upper case": "9F86D081884C7D659A2FEAA0C55AD015",
+    "16 hexadecimal letters": "deadbeefcafebabe",
+    "base64url": "dGhpcyBpcyBhIHNlY3JldCBrZXkh-_8",
+    "base64url of letters": "QmFzZUtleVdpdGhvdXREaWdpdHM",
+    "upper case": "QWERTZUIOPASDFGHJKLYXCVB",
+    "letters": "xkqvbzrtplmwhgfdnjcs",
+    "half a key": "a1b2c3d4e5f6a7b8",
+    "prefix of a service": "sk-live-abcdefghijklmnop",
+    "prefix and underscores": "sk_live_abcdefghijklmnop",
+    "telephone number": "02079460123",
+}
+"""Secrets that a person put where a name belongs."""
+
 PLACES = 60
 
 

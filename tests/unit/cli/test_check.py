@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support import canaries
 from support.bodies import drop, order, put, request_body
 from support.documents import FOREIGN, INTERACTION, URL, cassette, har, ruby_cassette
 
@@ -515,6 +516,20 @@ def test_ruby_cassette_is_checked_and_linted(run: Any) -> None:
     document["http_interactions"][0]["request"]["headers"]["X-Api-Key"] = ["s3cretvalue"]
     status, out, _ = run("check", "--lint", "--max-age", "1", write("a.yaml", yaml.safe_dump(document).encode()))
     assert (status, "cassette-secret" in out, "cassette-too-old" in out) == (1, True, True)
+
+
+@pytest.mark.parametrize("format_name", ["text", "json", "github", "junit", "sarif"])
+def test_secret_in_place_of_a_name_is_in_no_output(format_name: str, run: Any) -> None:
+    document = clean(cassette())
+    (entry,) = document["interactions"]
+    members = dict.fromkeys(canaries.NAMES.values(), 1)
+    entry["request"]["uri"] += "?" + "&".join(f"{name}=1" for name in members)
+    entry["response"]["body"]["string"] = json.dumps({**json.loads(entry["response"]["body"]["string"]), **members})
+    path = write("a.yaml", yaml.safe_dump(document).encode())
+    for more in ([], ["--lint"], ["-v"]):
+        status, out, err = run("check", "--profile", "strict", "--format", format_name, *more, path)
+        assert status == 1
+        assert [name for name in members if name in out + err] == []
 
 
 def test_yaml_that_is_given_as_a_body_is_called_yaml(run: Any) -> None:

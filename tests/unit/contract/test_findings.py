@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import canaries
 from support.bodies import drop, order, put, request_body
 
 from pytest_veeqo_alloc import Contract, ContractViolation, Deviation, Finding, Findings
@@ -399,7 +400,18 @@ def test_deviation_may_list_several_pointers() -> None:
 
 # Names that may not be shown
 
-HOSTILE = ["\x1b[2J", "::error::", "</script>", "x" * 1_000_000, "a b", "é", "", "$(id)", "a\nb"]
+HOSTILE = [
+    *canaries.NAMES.values(),
+    "\x1b[2J",
+    "::error::",
+    "</script>",
+    "x" * 1_000_000,
+    "a b",
+    "é",
+    "",
+    "$(id)",
+    "a\nb",
+]
 
 
 @pytest.mark.parametrize("name", HOSTILE)

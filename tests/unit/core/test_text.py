@@ -6,8 +6,10 @@ import calendar
 import itertools
 
 import pytest
+from support import canaries
 
-from pytest_veeqo_alloc.core.text import as_text, is_date_time, is_uri_reference, safe_method
+from pytest_veeqo_alloc.core.text import as_text, is_date_time, is_plain_name, is_uri_reference, safe_method
+from pytest_veeqo_alloc.spec.loader import tables
 
 
 @pytest.mark.parametrize(
@@ -67,3 +69,19 @@ def test_text_around_or_between_the_parts_makes_a_date_time_invalid() -> None:
         "2016-04-06T12:25:40+0100", "\u0662016-04-06T12:25:40Z", "201\u0666-04-06T12:25:40Z",
     ):  # fmt: skip
         assert not is_date_time(text)
+
+
+@pytest.mark.parametrize("secret", canaries.NAMES.values(), ids=canaries.NAMES)
+def test_secret_in_place_of_a_name_is_not_plain(secret: str) -> None:
+    assert not is_plain_name(secret)
+
+
+def test_documented_and_usual_names_are_plain() -> None:
+    documented, shapes = set(), [tables().request, tables().response]
+    while shapes:
+        fields = shapes.pop().fields
+        shapes += [field.shape for field in fields.values() if field.shape]
+        documented |= fields.keys()
+    assert len(documented) > 100
+    usual = ["x-api-key", "X-HTTP-Method-Override", "WAREHOUSE_ID", "lineItemsAttributes", "planId", "address_2", "0", "12345", "page", "_links", "https_url"]  # fmt: skip
+    assert [name for name in (*documented, *usual) if not is_plain_name(name)] == []

@@ -172,7 +172,7 @@ def test_member_name_that_contains_the_api_key_is_masked() -> None:
 
 
 def test_undocumented_members_beyond_the_limits_are_counted_together() -> None:
-    body = order() | {f"extra{number}": 1 for number in range(MAX_FINDINGS + 7)}
+    body = order() | {f"extra_{number // 100}_{number % 100}": 1 for number in range(MAX_FINDINGS + 7)}
     found = body_coverage("response", body)
     assert len(found.bodies["response"].undocumented) == MAX_NAMES + 1
     assert found.bodies["response"].undocumented["number (others)"] == MAX_FINDINGS + 7 - MAX_NAMES

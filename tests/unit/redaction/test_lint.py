@@ -58,7 +58,7 @@ PHONE, RANDOM = "a telephone, card or tax number", "a random-looking string"
         ({"vat_number": "GB123"}, []),
         ({"vat_number": "923456785"}, [PHONE]),
         ({"note": f"use {KEY} please"}, [RANDOM]),
-        ({"note": "sk_live_4eC39HqLyjWDarjtT1zdp7dc"}, [RANDOM]),
+        ({"note": "sk_live_4eC39HqLyjWDarjtT1zdp7dc"}, [KEY_LIKE]),
         ({"a": [{"b": KEY}, {"b": "x"}]}, [RANDOM]),
         ({"url": f"https://cdn.corp.io/{KEY}.png"}, []),
         ({"url": f"https://cdn.corp.io/a.png?sig={KEY}"}, [RANDOM]),
@@ -166,6 +166,22 @@ def test_secrets_in_forms_and_plain_text_are_found() -> None:
     assert [got for _, _, got in secrets(Interaction(form, page))] == [
         f"{KEY_LIKE} in the request", f"{MAIL} in the response",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "key", ["sk-live-abcdefghijklmnop", "sk_test_abcdefghijklmnop", "ghp_abcdefghijklmnop", "AKIAABCDEFGHIJKLMNOP"]
+)
+def test_key_of_a_well_known_service_is_found_as_a_name_and_as_a_value(key: str) -> None:
+    message = Request(
+        "POST", f"https://h/{key}?{key}=1", (("x-note", f"see {key}"),), json.dumps({"note": key, key: 1}).encode()
+    )
+    assert {(place, pointer) for place, pointer, _ in secrets(Interaction(message))} == {
+        ("path", None), (f"query:{key}", None), ("header:x-note", None), ("body", "/note"), ("body", f"/{key}"),
+    }  # fmt: skip
+    form = Request("POST", "/x", (), f"{key}=1".encode())
+    assert [got for _, _, got in secrets(Interaction(form))] == [
+        "something that looks like a credential in the request"
+    ]
 
 
 @pytest.mark.parametrize(

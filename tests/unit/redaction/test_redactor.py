@@ -17,8 +17,8 @@ from support.examples import FEWER, TEXT
 
 from pytest_veeqo_alloc import Contract, Findings, Interaction, Request, Response, build_order, redact
 from pytest_veeqo_alloc.core.json_pointer import split
+from pytest_veeqo_alloc.core.text import is_plain_name
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.redaction.allowlist import is_plain_name
 from pytest_veeqo_alloc.redaction.redactor import (
     Placeholders,
     Redactor,
@@ -59,7 +59,10 @@ def rules_and_places(findings: Findings) -> list[tuple[str, list[str], str]]:
     return sorted(
         (
             f.rule,
-            [name if name.isdigit() or is_plain_name(name) else "(replaced)" for name in split(f.pointer or "")],
+            [
+                name if name.isdigit() or (is_plain_name(name) and not is_placeholder(name)) else "(replaced)"
+                for name in split(f.pointer or "")
+            ],
             f.location,
         )
         for f in findings
@@ -358,7 +361,7 @@ def test_unreadable_body_is_replaced_by_a_marker(body: bytes) -> None:
 
 
 def test_form_keeps_its_plain_names() -> None:
-    assert request(body=b"user=jane%40corp.io&grant_type=password&9=x").body == (
+    assert request(body=b"user=jane%40corp.io&grant_type=password&9x=x").body == (
         b"user=redacted-1%40example.com&grant_type=redacted-2&redacted-3=redacted-4"
     )
 
@@ -370,6 +373,19 @@ def test_only_plain_member_names_are_kept() -> None:
     names = list(kept)
     assert names[:3] == ["is_configured?", "camelCase", "address2"]
     assert all(is_placeholder(name) for name in names[3:])
+
+
+@pytest.mark.parametrize("secret", canaries.NAMES.values(), ids=canaries.NAMES)
+def test_secret_in_place_of_a_name_is_replaced(secret: str) -> None:
+    url, body = f"https://h/orders/1/allocations?{secret}=1", json.dumps({secret: 1}).encode()
+    safe = redact(Interaction(Request("POST", url, ((secret, "1"),), body), Response(200, (), body)))
+    text = repr(
+        (
+            safe.request and (safe.request.url, safe.request.headers, safe.request.body),
+            safe.response and safe.response.body,
+        )
+    )
+    assert secret not in text
 
 
 def test_redactor_gives_equal_values_the_same_placeholder() -> None:
