@@ -5,7 +5,6 @@ The facts of an order (a story) replace values in the documented example.
 
 from __future__ import annotations
 
-import copy
 import functools
 import json
 import re
@@ -288,16 +287,49 @@ def as_observed(
     """
     values = values or {}
     needed = _with_parents([*values, *nulls])
-    for pointer in _pointers("absent-field"):
-        if pointer not in needed:
-            for owner, name in _members(order, pointer):
+    for owner_pointer, names in _omitted_names().items():
+        omitted = [name for name in names if f"{owner_pointer}/{name}" not in needed]
+        for owner in resolve_all(order, owner_pointer) if omitted else ():
+            for name in omitted if isinstance(owner, dict) else ():
                 owner.pop(name, None)
-    added = {pointer: _simplest_value(pointer, types[0]) for pointer, types in observed_types("added").items()}
-    for pointer, value in {**added, **values, **dict.fromkeys(nulls)}.items():
-        for owner, name in _members(order, pointer):
-            owner[name] = copy.deepcopy(value)
+    _set_members(order, {**_added_values(), **values, **dict.fromkeys(nulls)})
     _add_milliseconds(order)
     return order
+
+
+def _set_members(order: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Set the members of *order* at the pointers in *values*, in their order, to copies of their values."""
+    owners: dict[str, list[dict[str, Any]]] = {}
+    around: set[str] = set()  # the keys of `owners`, and the pointers of all objects and arrays around them
+    for pointer, value in values.items():
+        owner_pointer, name = _owner_and_name(pointer)
+        if owner_pointer not in owners:
+            owners[owner_pointer] = [o for o in resolve_all(order, owner_pointer) if isinstance(o, dict)]
+            around |= _with_parents([owner_pointer])
+        for owner in owners[owner_pointer]:
+            owner[name] = _without_sharing(value) if isinstance(value, (dict, list)) else value
+        if pointer in around:  # the member was, or is, an object or array with known owners
+            owners.clear()
+            around.clear()
+
+
+@functools.lru_cache(4096)
+def _owner_and_name(pointer: str) -> tuple[str, str]:
+    return pointer.rpartition("/")[0], split(pointer)[-1]
+
+
+@functools.cache
+def _omitted_names() -> Mapping[str, list[str]]:
+    """Map the pointers of objects to the names of their documented members that the live API omits."""
+    names: dict[str, list[str]] = {}
+    for owner, _, name in (pointer.rpartition("/") for pointer in _pointers("absent-field")):
+        names.setdefault(owner, []).append(name)
+    return names
+
+
+@functools.cache
+def _added_values() -> Mapping[str, Any]:
+    return {pointer: _simplest_value(pointer, types[0]) for pointer, types in observed_types("added").items()}
 
 
 def _simplest_value(pointer: str, json_type: str) -> Any:
@@ -308,15 +340,14 @@ def _simplest_value(pointer: str, json_type: str) -> Any:
     return f"2020-01-01T00:00:00.000{'-00:00' if pointer.endswith('/preferred_shipment_date') else 'Z'}"
 
 
-def _add_milliseconds(value: Any) -> Any:
-    """Add milliseconds to each date-time in *value*. Change objects and arrays in place, and return the result."""
-    if isinstance(value, str):
-        return _WHOLE_SECOND.sub(r"\1.266Z", value) if value.endswith("Z") and len(value) == 20 else value
-    if isinstance(value, dict):
-        value.update({name: _add_milliseconds(inner) for name, inner in value.items()})
-    elif isinstance(value, list):
-        value[:] = map(_add_milliseconds, value)
-    return value
+def _add_milliseconds(container: Any) -> None:
+    """Add milliseconds to each date-time in *container*, an object or array. Change objects and arrays in place."""
+    for key, value in container.items() if isinstance(container, dict) else enumerate(container):
+        if isinstance(value, str):
+            if len(value) == 20 and value.endswith("Z"):
+                container[key] = _WHOLE_SECOND.sub(r"\1.266Z", value)
+        elif isinstance(value, (dict, list)):
+            _add_milliseconds(value)
 
 
 def with_nulls(order: dict[str, Any], pointers: Iterable[str]) -> dict[str, Any]:
