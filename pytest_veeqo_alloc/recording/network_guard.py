@@ -16,13 +16,15 @@ Place = tuple[str, int | None]
 """A host (a name or an address) and a port. The port is None if it is unknown, or if any port is meant."""
 
 _LOOKUPS = ("getaddrinfo", "gethostbyname", "gethostbyname_ex")
+_SOCKET: type = next((kind for kind in socket.socket.__mro__ if kind.__module__ == "socket"), socket.socket)
+"""The class that all sockets of Python inherit from. Plugins such as pytest-socket replace `socket.socket` by a subclass."""
 _SENDERS: dict[type, tuple[str, ...]] = {
-    socket.socket: ("send", "sendall", "sendto", "sendmsg", "sendfile"),
+    _SOCKET: ("send", "sendall", "sendto", "sendmsg", "sendfile"),
     ssl.SSLSocket: ("send", "sendall", "write"),  # does not send through the methods of socket.socket
     ssl.SSLObject: ("write",),  # the TLS of event loops
 }
 _RECEIVERS: dict[type, tuple[str, ...]] = {
-    socket.socket: ("recv", "recv_into"),
+    _SOCKET: ("recv", "recv_into"),
     ssl.SSLSocket: ("read",),  # which its other methods call
 }
 _HEAD_BYTES = 2048
@@ -85,11 +87,10 @@ def _patch() -> None:
     functions: dict[str, Any] = {name: _guarded_lookup(_real[name]) for name in _LOOKUPS}
     _patches.enter_context(mock.patch.multiple(socket, **functions, socketpair=_make_pair))
     methods: dict[type, dict[str, Any]] = {
-        owner: {name: _guarded_sender(getattr(owner, name)) for name in names} for owner, names in _SENDERS.items()
+        owner: {name: _guarded_sender(getattr(owner, name)) for name in names if hasattr(owner, name)}  # not on Windows
+        for owner, names in _SENDERS.items()
     }
-    methods[socket.socket] |= {
-        name: _guarded_connect(getattr(socket.socket, name)) for name in ("connect", "connect_ex")
-    }
+    methods[_SOCKET] |= {name: _guarded_connect(getattr(_SOCKET, name)) for name in ("connect", "connect_ex")}
     for owner, names in _RECEIVERS.items():
         methods[owner] |= {name: _observed_receiver(getattr(owner, name)) for name in names}
     for owner, patched in methods.items():

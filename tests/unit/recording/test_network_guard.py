@@ -192,6 +192,22 @@ def test_connection_that_was_permitted_sends_after_the_permission_has_ended(peer
     assert peer.received(plain) == b"x"
 
 
+def test_sockets_are_guarded_while_a_plugin_has_replaced_their_class(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Replacement(socket.socket):
+        """A subclass, as that of pytest-socket."""
+
+    plain = peer.connected()
+    monkeypatch.setattr(socket, "socket", Replacement)
+    with guard_network(rules()):
+        with pytest.raises(NetworkBlockedError):
+            plain.send(b"x")
+        with Replacement() as other, pytest.raises(NetworkBlockedError):
+            other.connect((peer.host, peer.port))
+    assert peer.received(plain) == b""
+
+
 @pytest.mark.parametrize("lookup", ["getaddrinfo", "gethostbyname", "gethostbyname_ex"])
 def test_no_function_looks_a_name_up(lookup: str) -> None:
     arguments = ("staging.example.com", 443)[: 2 if lookup == "getaddrinfo" else 1]
