@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pytest_veeqo_alloc.capture.client_objects import Watch, interaction_of, request_of
+from pytest_veeqo_alloc.capture.client_objects import Tracker, Watch, interaction_of, request_of
 from pytest_veeqo_alloc.contract.checker import expecting
 from pytest_veeqo_alloc.contract.deviations import Deviation
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import Statuses, expected_statuses
 from pytest_veeqo_alloc.contract.rules import BodySide, Profile, RuleId, Severity
-from pytest_veeqo_alloc.contract.uses import Tracker
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.engine import Engine
 

@@ -1,17 +1,16 @@
-"""Interactions from the objects and sessions of HTTP client libraries, without importing these libraries."""
+"""What HTTP client libraries send and receive, and what a client reads of it. None of the libraries is imported."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import STATUS_RULES, Operation, expected_statuses, request_labels, resent
-from pytest_veeqo_alloc.contract.uses import Tracker
 from pytest_veeqo_alloc.core.http import (
     ContentDecodingError,
     Headers,
@@ -21,6 +20,7 @@ from pytest_veeqo_alloc.core.http import (
     decode_content,
     is_success,
 )
+from pytest_veeqo_alloc.core.json_pointer import join, parents
 from pytest_veeqo_alloc.core.text import as_text, pluralise
 
 
@@ -147,6 +147,114 @@ def _copied(response: Any, finish: Callable[[bytes], None]) -> Any:
             await stream.aclose()
 
     return AsyncCopy() if isinstance(stream, module.AsyncByteStream) else SyncCopy()
+
+
+class Tracker:
+    """The fields that a client reads while it uses `order`, a read-only view of an order. Ends with the `with` block.
+
+    The view is a `Mapping`, and its arrays are `Sequence` objects: neither is a `dict` or `list`.
+    """
+
+    def __init__(self, documented: Iterable[str], order: Any, on_close: Callable[[Tracker], object]) -> None:
+        self._documented, self._on_close = frozenset(documented), on_close
+        self._read: set[str] = set()
+        self._is_open = True
+        self.order = self.view(order)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The pointers of the documented fields that were read. An object is left out if a field in it was read."""
+        return _innermost(self._read & self._documented)
+
+    @property
+    def undocumented(self) -> tuple[str, ...]:
+        """The pointers of the other members that were read or looked for."""
+        items = {pointer for pointer in self._read if pointer.endswith("/*")}
+        return _innermost(self._read - self._documented - items)
+
+    def view(self, value: Any, pointer: str = "") -> Any:
+        """Return a view of *value*, which is at *pointer* in the order. Scalars are returned unchanged."""
+        if isinstance(value, dict):
+            return _TrackedObject(value, pointer, self)
+        return _TrackedArray(value, f"{pointer}/*", self) if isinstance(value, list) else value
+
+    def note(self, pointer: str) -> None:
+        """Note that the client has read *pointer*, or has looked for it."""
+        self._read.add(pointer)
+
+    def close(self) -> None:
+        """Report the fields to the run. Closing twice is allowed."""
+        if self._is_open:
+            self._is_open = False
+            self._on_close(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Tracker: {', '.join(self.fields) or 'no field'}>"
+
+
+def _innermost(pointers: Iterable[str]) -> tuple[str, ...]:
+    found = set(pointers)
+    return tuple(sorted(found - {parent for pointer in found for parent in parents(pointer)}))
+
+
+class _View:
+    """A read-only part of a tracked order. A copy is the view itself, so that reads of the copy are noted as well."""
+
+    __slots__ = ("_pointer", "_tracker", "_value")
+    __hash__ = None  # type: ignore[assignment]  # as for a dict and a list
+
+    def __init__(self, value: Any, pointer: str, tracker: Tracker) -> None:
+        self._value, self._pointer, self._tracker = value, pointer, tracker
+
+    def __len__(self) -> int:
+        return len(self._value)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a tracked order cannot be pickled: the fields that are read from the copy would not be noted")
+
+    def __repr__(self) -> str:
+        return f"<tracked {'object' if isinstance(self._value, dict) else 'array'} at {self._pointer or 'the root'}>"
+
+
+class _TrackedObject(_View, Mapping[str, Any]):
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> Any:
+        pointer = join(self._pointer, str(name))
+        self._tracker.note(pointer)
+        return self._tracker.view(self._value[name], pointer)
+
+    def __contains__(self, name: object) -> bool:
+        self._tracker.note(join(self._pointer, str(name)))
+        return name in self._value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._value)
+
+
+class _TrackedArray(_View, Sequence[Any]):
+    __slots__ = ()
+
+    def __getitem__(self, index: Any) -> Any:
+        found = self._value[index]
+        if isinstance(index, slice):
+            return [self._tracker.view(item, self._pointer) for item in found]
+        return self._tracker.view(found, self._pointer)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, (list, _TrackedArray)) and list(self) == list(other)
 
 
 class Watch:

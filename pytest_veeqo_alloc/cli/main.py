@@ -546,7 +546,7 @@ def _report_deviations(args: argparse.Namespace) -> int:
 
 
 def _diff(args: argparse.Namespace) -> int:
-    from pytest_veeqo_alloc.contract.uses import Uses
+    from pytest_veeqo_alloc.contract.deviations import Uses
     from pytest_veeqo_alloc.coverage.report_model import compare_reports
 
     old, new = load(args.old), load(args.new)

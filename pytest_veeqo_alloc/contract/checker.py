@@ -12,7 +12,7 @@ from typing import Any, Self
 from pytest_veeqo_alloc.contract.allocations import echo_breaches, request_line_breaches
 from pytest_veeqo_alloc.contract.arithmetic import order_breaches
 from pytest_veeqo_alloc.contract.content import decode
-from pytest_veeqo_alloc.contract.deviations import TYPES, DeviationIndex
+from pytest_veeqo_alloc.contract.deviations import TYPES, DeviationIndex, Uses
 from pytest_veeqo_alloc.contract.error_responses import error_body_breaches
 from pytest_veeqo_alloc.contract.field_table import Shape
 from pytest_veeqo_alloc.contract.findings import Accepted, Breach, Finding, Findings
@@ -32,7 +32,6 @@ from pytest_veeqo_alloc.contract.http_rules import (
 from pytest_veeqo_alloc.contract.json_reader import TOO_DEEP, Reading, from_parsed, read, read_content
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, EQUATIONS, SEVERITIES, Severity, Side
 from pytest_veeqo_alloc.contract.structure import has_allocation, walk_request, walk_response
-from pytest_veeqo_alloc.contract.uses import Uses
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response, decode_body, is_client_error
 from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY, mask_location, mask_pointer, resolve
 from pytest_veeqo_alloc.core.text import NOTHING, describe_openly

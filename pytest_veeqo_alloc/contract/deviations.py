@@ -1,4 +1,4 @@
-"""Deviations: known differences from the contract, each accepted for a stated reason."""
+"""Findings that are set aside: deviations, each accepted for a stated reason, and findings at fields that a client does not use."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_veeqo_alloc.contract.findings import Finding
-from pytest_veeqo_alloc.contract.rules import CATALOGUE, Side
-from pytest_veeqo_alloc.core.json_pointer import generalise, is_index, split
-from pytest_veeqo_alloc.core.text import unknown_name
+from pytest_veeqo_alloc.contract.rules import CATALOGUE, SUITE_RULES, Side
+from pytest_veeqo_alloc.core.json_pointer import generalise, is_index, parents, split
+from pytest_veeqo_alloc.core.text import nearest, unknown_name
 
 _DATE = datetime.date
 _LOCATION = re.compile(r"method|path|path:order_id|status|call|(?:query|header):.*|[A-Z]+ /.*", re.DOTALL)
@@ -182,3 +182,70 @@ class DeviationIndex:
 
 def _key(entry: Deviation | Finding) -> tuple[str, str]:
     return entry.rule, entry.location or "" if entry.pointer is None else generalise(entry.pointer)
+
+
+_OF_THE_WHOLE_ORDER = SUITE_RULES | {"order-echo", "allocation-echo", "allocation-quantity"}
+"""The ids of the rules whose findings concern every client, whatever fields it uses."""
+
+
+_HEADER = "# The response fields that the client uses. Give this file to --veeqo-alloc-uses.\n"
+_UNDOCUMENTED = "# read, but not documented: "
+
+
+class Uses:
+    """The response fields that a client uses, as JSON Pointers with `*` for every index.
+
+    A listed object or array stands for all that is in it, unless the list has a field in it.
+    """
+
+    def __init__(self, pointers: Iterable[str]) -> None:
+        self.pointers = tuple(sorted({generalise(pointer) for pointer in pointers}))
+        self._parents = {parent for pointer in self.pointers for parent in parents(pointer)}
+        self._whole = set(self.pointers) - self._parents
+
+    def concern(self, pointer: str) -> bool:
+        """Return whether the place *pointer* is a used field, contains a used field, or is part of a used object."""
+        place = generalise(pointer)
+        return place in self._parents or any(part in self._whole for part in (place, *parents(place)))
+
+    def concern_finding(self, finding: Finding) -> bool:
+        """Return whether *finding* concerns the client. Only findings about fields of the response may not."""
+        is_field = finding.side == "response" and finding.pointer is not None and finding.location == "body"
+        return not is_field or finding.rule in _OF_THE_WHOLE_ORDER or self.concern(finding.pointer or "")
+
+
+def parse_uses(text: str, documented: Iterable[str]) -> tuple[str, ...]:
+    """Return the pointers in *text*, one on each line, without comments. Raise ValueError unless all are *documented*."""
+    known = set(documented)
+    pointers = [line.partition("#")[0].strip() for line in text.splitlines()]
+    uses = tuple(dict.fromkeys(filter(None, pointers)))
+    for pointer in uses:
+        validate_use(pointer, known)
+    if not uses:
+        raise ValueError("it lists no field: write one on each line, such as /allocations/*/id")
+    return uses
+
+
+def validate_use(pointer: str, documented: Iterable[str]) -> None:
+    """Raise ValueError unless *pointer* is one of the *documented* response fields."""
+    known = set(documented)
+    if generalise(pointer) not in known:
+        near = nearest(generalise(pointer), sorted(known))
+        hint = f"did you mean {near!r}?" if near else "such as '/allocations/*/id'"
+        raise ValueError(f"no documented response field {pointer!a:.100}: {hint}")
+
+
+def update_uses(old: str, fields: Iterable[str], undocumented: Iterable[str], *, keep: bool) -> str:
+    """Return the text *old* of a list of used fields, with *fields* in it. Comments and the order of lines are kept.
+
+    Fields that are not in *fields* are removed unless *keep* is true. *undocumented* members are added as comments.
+    """
+    found, lines = set(fields), []
+    for line in (old or _HEADER).splitlines():
+        pointer = line.partition("#")[0].strip()
+        if (keep or not pointer or pointer in found) and not line.startswith(_UNDOCUMENTED):
+            lines.append(line)
+        found.discard(pointer)
+    return (
+        "\n".join([*lines, *sorted(found), *(f"{_UNDOCUMENTED}{pointer}" for pointer in sorted(undocumented))]) + "\n"
+    )

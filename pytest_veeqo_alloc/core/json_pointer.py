@@ -39,6 +39,13 @@ def generalise(pointer: str) -> str:
     return "/".join("*" if is_index(token) else token for token in pointer.split("/"))
 
 
+def parents(pointer: str) -> Iterator[str]:
+    """Yield the pointer of each object and array that contains *pointer*, from the inside to the whole body."""
+    while pointer:
+        pointer = pointer.rpartition("/")[0]
+        yield pointer
+
+
 def locate(document: Any, pointer: str) -> tuple[Any, Any]:
     """Return the container (object or array) and the last key of *pointer*. Raise LookupError without a container."""
     *parents, last = split(pointer)

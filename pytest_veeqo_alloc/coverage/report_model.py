@@ -9,9 +9,8 @@ from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 from pytest_veeqo_alloc.contract.checker import Settings
-from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex
+from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex, Uses
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, BodySide
-from pytest_veeqo_alloc.contract.uses import Uses
 from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY, generalise
 from pytest_veeqo_alloc.coverage.collector import (
     ACCEPTED,

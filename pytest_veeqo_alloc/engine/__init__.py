@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any, Protocol, Self
 
-from pytest_veeqo_alloc.capture.client_objects import Watch
+from pytest_veeqo_alloc.capture.client_objects import Tracker, Watch
 from pytest_veeqo_alloc.contract.checker import (
     NO_CONTEXT,
     CheckContext,
@@ -22,12 +22,11 @@ from pytest_veeqo_alloc.contract.checker import (
     examine_body,
     to_findings,
 )
-from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex
+from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex, Uses
 from pytest_veeqo_alloc.contract.failure import ContractViolation
 from pytest_veeqo_alloc.contract.findings import Breach, Findings
 from pytest_veeqo_alloc.contract.http_rules import Seen, Statuses, sequence_breaches
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, BodySide, Profile, severities
-from pytest_veeqo_alloc.contract.uses import Tracker, Uses
 from pytest_veeqo_alloc.core.http import Interaction, Request
 from pytest_veeqo_alloc.core.json_pointer import mask_pointer
 from pytest_veeqo_alloc.coverage.collector import (

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_veeqo_alloc.capture.writers import write_atomically
-from pytest_veeqo_alloc.contract.uses import update_uses
+from pytest_veeqo_alloc.contract.deviations import update_uses
 from pytest_veeqo_alloc.core.json_pointer import mask_name
 from pytest_veeqo_alloc.core.text import pluralise
 from pytest_veeqo_alloc.coverage.collector import Coverage, Origin

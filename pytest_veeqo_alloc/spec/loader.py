@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from pytest_veeqo_alloc.contract.checker import Tables
-from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex, parse
+from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex, parse, parse_uses, validate_use
 from pytest_veeqo_alloc.contract.error_responses import ERROR_SCHEMA
 from pytest_veeqo_alloc.contract.field_table import compile_schema
 from pytest_veeqo_alloc.contract.http_rules import parse_operation
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, BodySide, Profile, severities
-from pytest_veeqo_alloc.contract.uses import parse_uses, validate_use
 from pytest_veeqo_alloc.core.http import Interaction
 from pytest_veeqo_alloc.core.json_pointer import generalise
 from pytest_veeqo_alloc.core.text import unknown_name

@@ -13,7 +13,8 @@ from support.bodies import BODY, drop, order, put
 from support.reports import coverage_of
 
 from pytest_veeqo_alloc import Contract, Interaction, Request, Response
-from pytest_veeqo_alloc.contract.uses import Tracker, Uses, update_uses
+from pytest_veeqo_alloc.capture.client_objects import Tracker
+from pytest_veeqo_alloc.contract.deviations import Uses, update_uses
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.spec.loader import documented_fields, load_uses
 
