@@ -82,7 +82,8 @@ class IncomingCall:
         operation, path = tables().operation, path_of(request.url)
         parsed = ParsedRequest.of(request, tables())
         is_documented = parsed.segment is not None and request.method.upper() == operation.method
-        matches = ((name, pattern.fullmatch(path)) for name, pattern in _EXTRA_CALLS.get(request.method, ()))
+        method = "GET" if request.method == "HEAD" else request.method
+        matches = ((name, pattern.fullmatch(path)) for name, pattern in _EXTRA_CALLS.get(method, ()))
         extra = next(((name, tuple(map(int, match.groups()))) for name, match in matches if match), None)
         return cls(parsed, is_documented, order_id_in(parsed.segment) or 0, extra, keys_of(request, operation))
 

@@ -138,3 +138,12 @@ def test_allocation_id_is_not_noted(fake: Fake) -> None:
     allocation_id = client.allocate(7)["allocations"][0]["id"]
     client.call("DELETE", f"/allocations/{allocation_id}")
     assert fake.notes == []
+
+
+def test_head_is_answered_as_a_read_without_its_body(fake: Fake) -> None:
+    client = Client(fake)
+    client.allocate(7)
+    head, read = (client.session.request(method, f"{fake.url}/orders/7") for method in ("HEAD", "GET"))
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == read.headers["content-length"]
+    assert len(fake.findings) == 0
