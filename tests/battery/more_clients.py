@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import logging
@@ -106,6 +107,53 @@ def with_urllib3(base_url: str, api_key: str) -> Any:
             response = pool.request("POST", url, json=allocation(warehouse_id, line_items), headers=headers)
             require_created(response.status)
             return response.json()
+
+    return allocate
+
+
+def in_chunks(base_url: str, api_key: str) -> Any:
+    """Return a client that does not know the length of its body in advance."""
+
+    def allocate(order_id: int, warehouse_id: int, line_items: Lines) -> Any:
+        raw = json.dumps(allocation(warehouse_id, line_items)).encode()
+        headers = {"x-api-key": api_key, "content-type": "application/json"}
+        with requests.Session() as session:
+            url = f"{base_url}/orders/{order_id}/allocations"
+            response = session.post(
+                url, data=iter([raw[:9], raw[9:]]), headers=headers, timeout=TIMEOUT, allow_redirects=False
+            )
+        require_created(response.status_code)
+        return response.json()
+
+    return allocate
+
+
+def compressed(base_url: str, api_key: str) -> Any:
+    """Return a client that compresses its body, and sends its key as a bearer token."""
+
+    def allocate(order_id: int, warehouse_id: int, line_items: Lines) -> Any:
+        raw = gzip.compress(json.dumps(allocation(warehouse_id, line_items)).encode())
+        headers = {"authorization": f"Bearer {api_key}", "content-type": "application/json", "content-encoding": "gzip"}
+        with requests.Session() as session:
+            url = f"{base_url}/orders/{order_id}/allocations"
+            response = session.post(url, data=raw, headers=headers, timeout=TIMEOUT, allow_redirects=False)
+        require_created(response.status_code)
+        return response.json()
+
+    return allocate
+
+
+def after_a_look(base_url: str, api_key: str) -> Any:
+    """Return a client that first asks for the order, and that sends an id of its own with each request."""
+
+    def allocate(order_id: int, warehouse_id: int, line_items: Lines) -> Any:
+        with requests.Session() as session:
+            session.headers.update({"x-api-key": api_key, "x-request-id": "7", "idempotency-key": str(order_id)})
+            session.head(f"{base_url}/orders/{order_id}", timeout=TIMEOUT)
+            url, body = f"{base_url}/orders/{order_id}/allocations", allocation(warehouse_id, line_items)
+            response = session.post(url, json=body, timeout=TIMEOUT, allow_redirects=False)
+        require_created(response.status_code)
+        return response.json()
 
     return allocate
 
@@ -227,6 +275,9 @@ CORRECT: dict[str, Callable[[str, str], Any]] = {
         headers=lambda self: {**CorrectClient.headers(self), "accept-encoding": "gzip"}
     ),
     "urllib.request": with_urllib_request,
+    "a body in chunks": in_chunks,
+    "a compressed body": compressed,
+    "asks for the order first": after_a_look,
     "curl": with_curl,
     "node": with_node,
     "reads the order": ReadingClient,
