@@ -177,7 +177,11 @@ def _decode(text: bytes) -> dict[str, Any] | None:
     match = _CHECKSUM.fullmatch(text)
     if match is None or int(match[2], 16) != zlib.crc32(match[1]):
         return None
-    return dict(json.loads(match[1] + b"}"))
+    try:
+        line = json.loads(match[1] + b"}")
+    except (ValueError, RecursionError):
+        return None
+    return line if isinstance(line, dict) and {"line", "run"} <= line.keys() else None
 
 
 @contextlib.contextmanager
@@ -242,7 +246,7 @@ def parse_journal(data: bytes, path: Path) -> Journal:
                 raise ValueError
         entries = tuple(_entry(line, outcomes.get(name, _UNKNOWN)) for name, line in intents.items())
         return Journal(lines[0]["target"], entries, incomplete)
-    except (ValueError, LookupError, TypeError, AttributeError, StopIteration):
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, StopIteration):
         raise JournalError(f"{path} is not a journal of veeqo-alloc, or it was edited") from None
 
 

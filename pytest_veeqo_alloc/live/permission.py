@@ -17,6 +17,7 @@ from pytest_veeqo_alloc.contract.http_rules import Operation, is_json_type
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response, Secret
 from pytest_veeqo_alloc.core.text import unknown_name
 from pytest_veeqo_alloc.live import NotPermittedError, PoolError, RefusedError
+from pytest_veeqo_alloc.spec.loader import tables
 
 MAX_RATE = 5
 """The default rate, in requests per second. Only a run that may write to every order can have a higher rate."""
@@ -208,7 +209,7 @@ def _check_form(request: Request) -> None:
 _KEPT_HEADERS = frozenset({
     "authorization", "b3", "baggage", "cache-control", "cookie", "correlation-id", "idempotency-key", "newrelic", "origin",
     "pragma", "range", "referer", "request-id", "sentry-trace", "traceparent", "tracestate", "uber-trace-id", "user-agent",
-    "via", "x-amzn-trace-id", "x-api-key", "x-cloud-trace-context", "x-correlation-id", "x-idempotency-key", "x-request-id",
+    "via", "x-amzn-trace-id", "x-cloud-trace-context", "x-correlation-id", "x-idempotency-key", "x-request-id",
     "x-trace-id",
 })  # fmt: skip
 _KEPT_PREFIXES = ("accept", "access-control-request-", "content-", "if-", "x-b3-", "x-datadog-")
@@ -216,7 +217,8 @@ _KEPT_PREFIXES = ("accept", "access-control-request-", "content-", "if-", "x-b3-
 
 def may_be_forwarded(header: str) -> bool:
     """Return whether a proxy may forward the *header* with this name. Servers could obey an unknown one."""
-    return header.lower() in _KEPT_HEADERS or header.lower().startswith(_KEPT_PREFIXES)
+    name = header.lower()
+    return name in _KEPT_HEADERS or name.startswith(_KEPT_PREFIXES) or name == tables().operation.key_header.lower()
 
 
 def grant_permission(options: WriteOptions, *, needs_key: bool = True, only_cleans_up: bool = False) -> WritePermission:

@@ -128,9 +128,12 @@ def journal(folder: Path, *, runs: int = 2) -> bytes:
     return data
 
 
-def numbered(number: int, **members: object) -> bytes:
-    text = json.dumps({"line": number, **members, "at": "2026", "run": "r"})[:-1]
+def checked(text: str) -> bytes:
     return f'{text}, "crc": "{zlib.crc32(text.encode()):08x}"}}\n'.encode()
+
+
+def numbered(number: int, **members: object) -> bytes:
+    return checked(json.dumps({"line": number, **members, "at": "2026", "run": "r"})[:-1])
 
 
 HEADER = numbered(1, journal="veeqo-alloc", version=2, target=TARGET)
@@ -151,6 +154,10 @@ EDITED = "PATH is not a journal of veeqo-alloc, or it was edited"
         (HEADER[:30], NO_JOURNAL),
         (b"[1]\n", NO_JOURNAL),
         (b"words\n", NO_JOURNAL),
+        (checked("words"), NO_JOURNAL),
+        (checked('{"journal": "veeqo-alloc", "version": 2, "target": "a:1"'), OTHER_VERSION),
+        (HEADER + checked('{"a": ' + "[" * 10**5), "the journal PATH is damaged in its last line: check"),
+        (HEADER + numbered(2, **INTENT | {"order_id": 1e999}), EDITED),
         (b"\n", NO_JOURNAL),
         (b"\xff\n", NO_JOURNAL),
         (HEADER + numbered(2, intent="a"), EDITED),
