@@ -63,8 +63,8 @@ _MATCHER = "veeqo_alloc"
 _SEEN = "veeqo_alloc_seen"
 _NO_BRACKETS = re.compile(r"([a-z]+://)([^][/?#@]*?:[^][/?#@]*?)(:[0-9]+)?(?=[/?#]|$)")
 _ESCAPED = (
-    "a call bypassed the cassette {name!a} and was blocked: share one HTTP session between all threads, or name the "
-    "host in allow_hosts= if the test needs the call"
+    "a call bypassed the cassette {name!a} and was blocked: open the connection while the cassette is in use, "
+    "share one HTTP session between all threads, or name the host in allow_hosts= if the test needs the call"
 )
 _NOT_ADMITTED = (
     "a response was recorded, but its request was not permitted: turn off redirects in the client, and share one "

@@ -333,8 +333,8 @@ def test_threads_never_reach_a_real_socket(
     assert len(outcomes) == 40
     assert set(outcomes) <= {
         201,
-        "a call bypassed the cassette 'mine' and was blocked: share one HTTP session between all threads, or name the "
-        "host in allow_hosts= if the test needs the call",
+        "a call bypassed the cassette 'mine' and was blocked: open the connection while the cassette is in use, "
+        "share one HTTP session between all threads, or name the host in allow_hosts= if the test needs the call",
     }
 
 
