@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import argparse
 import ast
+import functools
+import inspect
+import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args
 
-from pytest_veeqo_alloc import plugin
+import pytest_veeqo_alloc
+from pytest_veeqo_alloc import plugin, strategies
 from pytest_veeqo_alloc.cli.main import explanation, parser
 from pytest_veeqo_alloc.contract.rules import CATALOGUE, PROFILES, Rule
 from pytest_veeqo_alloc.plugin.options import OPTIONS, key_of
@@ -164,7 +170,121 @@ def faults() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"rules": rules, "options": options, "fixtures": fixtures, "commands": commands, "faults": faults}
+# Classes that also have methods for the plugin: the members that users rely on.
+_MEMBERS = {
+    "Cassettes": ("use", "findings"),
+    "Fake": (
+        "url", "api_key", "interactions", "findings", "world", "policy", "inject_fault", "respond_with", "stub", "new_key",
+        "expect_finding", "assert_allocated", "assert_not_called", "reset",
+    ),
+    "Finding": ("message", "place", "as_row"),
+    "Findings": ("errors", "warnings", "accepted", "ok"),
+    "OrderPool": (),
+    "Target": ("base_url", "post"),
+    "Watch": ("interactions", "skipped", "findings", "expect_status", "close"),
+    "World": ("of", "with_order", "with_stock", "order"),
+}  # fmt: skip
+_EXAMPLES = {  # by name, the example of another name
+    "Allocation": "story", "BodySide": "profile", "FaultName": "profile", "Line": "story", "OrderPool": "target",
+    "RuleId": "profile", "Severity": "profile", "Stock": "story", "Broken": "invalid_allocation_requests",
+    "order_ids": "allocation_requests",
+}  # fmt: skip
+
+
+def api() -> str:
+    """Return the page of the public names: signatures, docstrings, members, and an example of each."""
+    examples = _examples()
+    head = (FOLDER / "api_examples.py").read_text(encoding="utf-8").partition("\n\n\n")[0].splitlines()[4:]
+    lines = ["# API", "", "Every public name, with its docstring and an example. The examples share this beginning:"]
+    lines += ["", "```python", *head, "```"]
+    for module in (pytest_veeqo_alloc, strategies):
+        lines += ["", f"## From `{module.__name__}`"]
+        for name in module.__all__:
+            lines += ["", f"### {name}", "", *_described(name, getattr(module, name))]
+            example = examples[_EXAMPLES.get(name, re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())]
+            lines += ["", "Example:", "", "```python", *example, "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _examples() -> dict[str, list[str]]:
+    """Map names in lower case to the lines of their example."""
+    source = (FOLDER / "api_examples.py").read_text(encoding="utf-8")
+    found = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef):
+            start = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            lines = source.splitlines()[start - 1 : node.end_lineno]
+            is_plain = not node.decorator_list and not node.args.args
+            found[node.name.removeprefix("test_")] = textwrap.dedent("\n".join(lines[is_plain:])).splitlines()
+    return found
+
+
+def _described(name: str, value: Any) -> Iterator[str]:
+    """Yield the signature and the docstring of *value*, and those of its members if it is a class."""
+    if not inspect.isclass(value) and not inspect.isfunction(value):
+        yield f"One of {', '.join(f'`{word}`' for word in get_args(value))}."
+        return
+    if name not in _MEMBERS or name == "World":  # fixtures and functions build the others
+        yield from _signature(name, value)
+        yield ""
+    yield inspect.getdoc(value) or ""
+    for member in _members(name, value) if inspect.isclass(value) else ():
+        found = inspect.getattr_static(value, member, None)
+        doc = inspect.getdoc(found.__func__ if isinstance(found, (classmethod, staticmethod)) else found)
+        if isinstance(found, property) or not callable(getattr(value, member, None)):
+            is_described = isinstance(found, (property, functools.cached_property))
+            yield from ("", f"`.{member}`: {' '.join((doc or '').split())}") if is_described else ()
+        else:
+            yield from ("", *_signature(f".{member}", getattr(value, member)), "", doc or "")
+
+
+def _signature(name: str, value: Any) -> list[str]:
+    try:
+        signature = inspect.signature(value)
+    except ValueError:
+        return []
+    kept = [
+        parameter.replace(annotation=_Bare(parameter.annotation))
+        for parameter in signature.parameters.values()
+        if parameter.name != "self"
+    ]
+    result = "" if inspect.isclass(value) else f" -> {signature.return_annotation}"
+    parameters = list(_parameters(kept))
+    text = f"{name}({', '.join(parameters)}){result}"
+    if len(text) > 110:
+        text = f"{name}(\n" + "".join(f"    {one},\n" for one in parameters) + f"){result}"
+    return ["```python", *text.splitlines(), "```"]
+
+
+class _Bare(str):
+    """An annotation that is printed without quotation marks."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _parameters(parameters: list[inspect.Parameter]) -> Iterator[str]:
+    """Yield the text of each parameter, with a star before the first that is keyword-only."""
+    for index, parameter in enumerate(parameters):
+        is_first = parameter.kind is parameter.KEYWORD_ONLY and not any(
+            earlier.kind in (parameter.KEYWORD_ONLY, parameter.VAR_POSITIONAL) for earlier in parameters[:index]
+        )
+        if is_first:
+            yield "*"
+        yield str(parameter)
+
+
+def _members(name: str, value: type) -> list[str]:
+    if name in _MEMBERS:
+        return list(_MEMBERS[name])
+    bases = [base for base in value.__mro__ if base.__module__.startswith("pytest_veeqo_alloc")]
+    members = dict.fromkeys(member for base in bases for member in vars(base) if not member.startswith("_"))
+    return list(members)
+
+
+PAGES = {"api": api, "rules": rules, "options": options, "fixtures": fixtures, "commands": commands, "faults": faults}
 
 
 def main() -> None:
