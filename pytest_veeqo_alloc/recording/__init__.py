@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
 from collections.abc import Iterable
+from importlib.resources.abc import Traversable
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
@@ -60,10 +62,16 @@ def _file_name(text: str) -> str:
     return name if name == text else f"{name}-{digest}"
 
 
-def bundled_names() -> list[str]:
+@functools.cache
+def _bundled_folder() -> Traversable:
+    return shipped_folder("cassettes")
+
+
+@functools.cache
+def bundled_names() -> tuple[str, ...]:
     """Return the names of the bundled cassettes."""
-    names = (entry.name for entry in shipped_folder("cassettes").iterdir())
-    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+    names = (entry.name for entry in _bundled_folder().iterdir())
+    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
 
 
 def cassette_files(folder: Path) -> list[Path]:
@@ -86,7 +94,7 @@ def find_cassette(name: str, folder: Path, mode: str) -> CassetteFile:
     candidates = [folder / name] if name.endswith(SUFFIXES) else [folder / f"{name}{suffix}" for suffix in SUFFIXES]
     found = next((path for path in candidates if os.path.lexists(path)), None)
     if found is None and mode in ("none", "once") and name in bundled_names():
-        return CassetteFile(name, Path(str(shipped_folder("cassettes") / f"{name}.yaml")), is_bundled=True)
+        return CassetteFile(name, Path(str(_bundled_folder() / f"{name}.yaml")), is_bundled=True)
     path = found or candidates[0]
     may_write = mode in ("new_episodes", "all") or (mode == "once" and not path.exists())
     if may_write and leads_out(path, folder):

@@ -27,7 +27,14 @@ from vcr.request import Request as VcrRequest
 from vcr.util import read_body
 
 from pytest_veeqo_alloc.capture.documents import MAX_YAML, UnreadableFileError
-from pytest_veeqo_alloc.capture.readers import RUBY, cassette_headers, load, status_code, values_by_header
+from pytest_veeqo_alloc.capture.readers import (
+    RUBY,
+    LoadedFile,
+    cassette_headers,
+    load,
+    status_code,
+    values_by_header,
+)
 from pytest_veeqo_alloc.contract.checker import CheckContext
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import resent
@@ -102,7 +109,7 @@ def stored_interactions(file: CassetteFile, mode: str) -> tuple[list[Interaction
             raise CassetteError(f"the cassette {path} is larger than {MAX_YAML // 1024**2} MB: split it")
         # The bundled files may be in a zip file.
         data = read_shipped_text(f"cassettes/{path.name}").encode() if file.is_bundled else path.read_bytes()
-        loaded = load(data, str(path), kind="cassette", side_of=lambda _: None, matches=lambda _: True)
+        loaded = _load(data, str(path))
     except FileNotFoundError:
         return [], None
     except OSError as error:
@@ -118,6 +125,11 @@ def stored_interactions(file: CassetteFile, mode: str) -> tuple[list[Interaction
     if loaded is None or not loaded.interactions:
         raise CassetteError(f"the cassette {path} has no interaction: record it again")
     return list(loaded.interactions), loaded.recorded_on
+
+
+@functools.lru_cache(16)  # the tests of a module often play the same cassette
+def _load(data: bytes, source: str) -> LoadedFile | None:
+    return load(data, source, kind="cassette", side_of=lambda _: None, matches=lambda _: True)
 
 
 def _in_process_transports() -> Iterator[tuple[type, str, Any]]:
@@ -229,6 +241,7 @@ class CassettePlayer:
         self._parsed: dict[int, RecordedRequest] = {}
         self._played: list[tuple[Request, int]] = []
         self._taken = (0, 0)
+        self._known_findings: tuple[tuple[int, int], Findings] | None = None  # with the numbers of calls they are about
         self._hosts = HostList(map(host_and_port, options.allow_hosts))
         urls = [interaction.request.url for interaction in self.stored if interaction.request]
         self._guarded = HostList((*_API, *_places_of([target, *urls])))
@@ -304,7 +317,11 @@ class CassettePlayer:
     @property
     def findings(self) -> Findings:
         """The findings about the allocation calls in `interactions`. Responses in bundled cassettes are not checked."""
-        return self._engine.merge(findings for _, findings in self._evaluated(self.interactions))
+        calls = len(self._played), 0 if self._cassette is None else len(self._cassette)
+        if self._known_findings is None or self._known_findings[0] != calls:
+            merged = self._engine.merge(findings for _, findings in self._evaluated(self.interactions))
+            self._known_findings = calls, merged
+        return self._known_findings[1]
 
     def take_evaluated(self) -> list[tuple[Interaction, Findings]]:
         """Return the allocation calls since the previous `take_evaluated()`, each with its findings."""

@@ -58,7 +58,7 @@ def test_bundled_cassettes_are_what_their_tool_makes() -> None:
 
 
 def test_every_promised_cassette_is_bundled() -> None:
-    assert bundled_names() == [
+    assert list(bundled_names()) == [
         "bad-request", "created", "created-observed", "created-partial", "created-several-lines", "created-unicode",
         "forbidden", "not-found", "rate-limited", "server-error", "unauthorized",
     ]  # fmt: skip
