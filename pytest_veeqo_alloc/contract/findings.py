@@ -152,6 +152,11 @@ class Findings(Sequence[Finding]):
         return tuple(finding for finding in self._all if finding.severity == "warning")
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there is no finding at all: no error or warning, and none that is accepted or unused."""
+        return not (self._all or self.accepted or self.unused)
+
+    @property
     def ok(self) -> bool:
         """Whether there is no error."""
         return not self.errors

@@ -202,7 +202,7 @@ class Engine:
 
     def publish_findings(self, origin: Origin, findings: Findings) -> None:
         """Send an event with *findings* about a sequence of requests. Each request also has an event of its own."""
-        if self.listener is not None and (len(findings) or findings.accepted or findings.unused):
+        if self.listener is not None and not findings.is_empty:
             self.listener.on_check(CheckEvent(origin, None, findings, lambda test_id: coverage_of_findings(findings)))
 
     def _publish(self, origin: Origin | None, raw: RawResult, findings: Findings) -> None:

@@ -366,7 +366,7 @@ class Fake(BaseServer):
             found, rejecting = self.engine.evaluate_served(request, known, self._rejecting, parsed=call.parsed)
         with self._lock:
             log = self.log
-            record = log.open(request, found if len(found) or found.accepted else NO_FINDINGS)
+            record = log.open(request, NO_FINDINGS if found.is_empty else found)
             record.key = self._world_key(call)
             planned = self._next_fault(call) if call.is_documented else None
             world = self._worlds[record.key]

@@ -273,7 +273,7 @@ class BaseServer(ABC):
         context = CheckContext(known_keys=self._keys, watched=True)
         for record in records:
             findings, interaction = self.without_expected(self.findings_of(record)), record.interaction()
-            if len(findings) or tables().operation.matches(interaction):
+            if not findings.is_empty or tables().operation.matches(interaction):
                 if not record.is_checked:  # a response changed by a fault is not checked
                     interaction = Interaction(record.request, None, interaction.source)
                 self.engine.publish(self.origin, interaction, findings, context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.bodies import BODY
 from support.plugins import STRICTLY
 
 from pytest_veeqo_alloc.contract.deviations import parse
@@ -100,3 +101,18 @@ def test_invalid_last_day_stops_the_run(suite: pytest.Pytester) -> None:
     result.stderr.fnmatch_lines(
         ["ERROR: veeqo-alloc: the last day of an entry must be a date such as 2027-06-30, not 'soon'"]
     )
+
+
+def test_accepted_findings_of_a_fake_count_as_seen(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        test_it=f"""
+        import requests
+        def test_client(veeqo_alloc_server):
+            url, headers = veeqo_alloc_server.url, {{"x-api-key": veeqo_alloc_server.api_key}}
+            requests.post(url + "/orders/7/allocations?page=1", json={BODY}, headers=headers, timeout=5)
+            requests.get(url + "/warehouses", headers=headers, timeout=5)
+    """
+    )
+    assert run(suite, WRITE) == (0, ["accepted.toml: 2 entries: 2 added"])
+    used = ["deviations: 2 used, 0 stale, 0 expired", "accepted.toml: 2 entries: 2 seen again"]
+    assert run(suite, WRITE, ACCEPT, STRICT) == (0, used)
