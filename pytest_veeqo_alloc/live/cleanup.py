@@ -86,7 +86,7 @@ def _clean_order(order_id: int, entries: Sequence[Entry], live: LiveClient) -> t
 def settle(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> tuple[set[int], list[int]]:
     """Return the ids in *held* that the writes *entries* to the order made, and the ids that they may have made.
 
-    Each write made at most one. In doubt, an allocation is not one that they made.
+    Each write made at most one allocation. If it is uncertain whether a write made an allocation, the id is doubtful.
     """
     makers = {made: entry for entry in entries for made in entry.made}
     for entry in sorted(entries, key=lambda entry: len(entry.candidates)):
@@ -117,9 +117,10 @@ def _doubtful(
     makers: Mapping[int, Entry],
     first_seen: Mapping[int, int],
 ) -> list[int]:
-    """Return the ids in *others* that were not there before a write that is not settled, and that it may have made.
+    """Return the ids in *others* that an unsettled write may have made.
 
-    A refused write is settled unless an allocation fits it. If one of *makers* has changed, that is doubtful too.
+    A write is settled if *makers* has its allocation, or if it was refused and no allocation fits it. An allocation that
+    has changed since a write made it is doubtful as well.
     """
     settled = {entry.name for entry in makers.values()}
     refused: dict[tuple[int | None, tuple[tuple[int, float], ...]], int] = {}

@@ -323,10 +323,11 @@ def _entry(intent: dict[str, Any], outcome: dict[str, Any]) -> Entry:
 def made_by(
     entry: Entry, known: Sequence[ExistingAllocation] | None, held: Sequence[ExistingAllocation]
 ) -> tuple[Ids, Ids]:
-    """Return the id of the allocation that the successful write *entry* made, and otherwise the ids that it could have.
+    """Return the id of the allocation that the successful write *entry* made. If it is uncertain, return candidates.
 
-    *known* are the order's allocations before the write (None: unknown), and *held* those in its response. A write makes
-    one allocation, of no more than it requests. If several are new, or an old one has changed, it is not certain which.
+    The result is a pair of tuples of ids, `made` and `candidates` of `Entry`. *known* are the order's allocations before
+    the write (None: unknown), and *held* those in its response. A write makes one allocation, of at most the requested
+    units. If several allocations are new, or an earlier one has changed, it is uncertain which one the write made.
     """
     earlier = {allocation.id: allocation for allocation in known or ()}
     if any(allocation != earlier.get(allocation.id, allocation) for allocation in held):

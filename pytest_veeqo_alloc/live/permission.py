@@ -76,7 +76,7 @@ class OrderPool:
         return None
 
     def places(self, order_id: int, scope: RequestScope) -> list[PoolOrder]:
-        """Return the entries of the pool from which a request with *scope* may take units: every one that it names."""
+        """Return the entries for the order and for the warehouses in *scope*: a server could take units from each."""
         places = self._by_id.get(order_id, ())
         return [place for place in places if not scope.warehouses or place.warehouse_id in scope.warehouses]
 
@@ -194,7 +194,7 @@ def _keys_in_query(url: str) -> list[Secret]:
 
 
 def _check_form(request: Request) -> None:
-    """Raise RefusedError if a server could take a write from other places than the JSON text of the body."""
+    """Raise RefusedError if a server could read the write from a query, a form, or a body in another encoding."""
     types = request.header_values("content-type") if request.body else []
     charsets = [
         charset.strip("\" '").lower() for kind in types for charset in re.findall(r"(?i)charset\s*=([^;]*)", kind)
@@ -216,7 +216,7 @@ _KEPT_PREFIXES = ("accept", "access-control-request-", "content-", "if-", "x-b3-
 
 
 def may_be_forwarded(header: str) -> bool:
-    """Return whether a proxy may forward the *header* with this name. Servers could obey an unknown one."""
+    """Return whether a proxy may forward the header with the name *header*. A server could obey unknown headers."""
     name = header.lower()
     return name in _KEPT_HEADERS or name.startswith(_KEPT_PREFIXES) or name == tables().operation.key_header.lower()
 

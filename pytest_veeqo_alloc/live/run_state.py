@@ -39,7 +39,11 @@ def _connect(path: Path, *, wait: float = 0, create: bool = False) -> sqlite3.Co
     """Open the database *path*. Unless *create* is true, raise sqlite3.OperationalError if it does not exist."""
     uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
     connection = sqlite3.connect(uri, uri=True, timeout=wait, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA synchronous = OFF")  # the content is of no use after a power failure
+    try:
+        connection.execute("PRAGMA synchronous = OFF")  # the content is of no use after a power failure
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
@@ -59,10 +63,10 @@ def _is_locked(connection: sqlite3.Connection) -> bool:
 
 
 class RunLock:
-    """The lock of the file *path*. All processes of the run *run* hold it, and no other run can.
+    """The lock of the file *path*. All processes of the run *run* hold the lock, and no other run can take it.
 
-    It is an SQLite database. A run's processes have a read transaction in it, and its first process, which must create
-    the lock, has the only write transaction. The operating system ends both when the process ends.
+    The lock is an SQLite database. Each process keeps a read transaction open. The first process of the run creates the
+    lock, and keeps a write transaction open. The operating system ends a transaction together with its process.
     """
 
     def __init__(self, path: Path, run: str, *, create: bool = False) -> None:
