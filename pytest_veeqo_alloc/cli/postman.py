@@ -15,11 +15,11 @@ Json = dict[str, Any]
 
 _FORMAT = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 _IDS = {"warehouseId": 900_000_000_001, "sellableId": 900_000_000_002, "otherSellableId": 900_000_000_003}
-"""Ids in generated bodies. Each is replaced by the variable of that name."""
+"""The ids in generated bodies, by the name of the variable that replaces the id."""
 
 _SAMPLES, _MAX_UNITS = 10, 3
 
-# JavaScript that throws if the response breaks the rule.
+# Scripts of tests, in JavaScript. Each throws if the response breaks the rule.
 _IS_JSON = r'pm.expect(pm.response.headers.get("Content-Type")).to.match(/^application\/(.+\+)?json\b/i);'
 _CONFORMS = 'pm.response.to.have.jsonSchema(JSON.parse(pm.collectionVariables.get("responseSchema")));'
 _ECHOES_ORDER = "pm.expect(String(pm.response.json().id)).to.equal(pm.request.url.path.at(-2));"
@@ -42,7 +42,11 @@ def collection(profile: Profile = "documented") -> Json:
     auth = {"key": key["name"], "value": "{{apiKey}}", "in": key["in"]}
     refused = {"broken-request-accepted": _IS_REFUSED, "error-leaks-internals": _HIDES_KEY}
     return {
-        "info": {"name": operation["summary"], "description": operation["description"], "schema": _FORMAT},
+        "info": {
+            "name": operation["summary"],
+            "description": operation["description"].partition(".")[0],
+            "schema": _FORMAT,
+        },
         "auth": {"type": "apikey", "apikey": [{"key": name, "value": value} for name, value in auth.items()]},
         "protocolProfileBehavior": {"followRedirects": False},
         "variable": [{"key": name, "value": value} for name, value in _variables(profile).items()],
@@ -71,7 +75,7 @@ def _variables(profile: Profile) -> Json:
 
 
 def _accepted(operation: Json) -> dict[str, str]:
-    """Return the script of each test of a valid request, by its name."""
+    """Return the tests of the response to a valid request: scripts, keyed by the name of the test."""
     ((status, response),) = operation["responses"].items()
     (location,) = response["headers"]
     return {
@@ -85,7 +89,7 @@ def _accepted(operation: Json) -> dict[str, str]:
 
 
 def _folder(name: str, items: Iterable[Json], tests: Mapping[str, str]) -> Json:
-    """Return a folder of *items*. After each of them, the scripts *tests* run."""
+    """Return a folder of *items*. *tests* maps names of tests to scripts, which run after each item."""
     lines = []
     for rule, script in tests.items():
         wanted = CATALOGUE[rule].wanted if rule in CATALOGUE else "a body that conforms to the JSON Schema"

@@ -1,4 +1,4 @@
-"""A client under test that is a command, in any language: one process for each allocation, or one for all of them."""
+"""A client under test that is a command: one process for each allocation, or one process for all allocations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class CommandError(Exception):
 
 
 class CommandClient:
-    """The factory of a client that is a command. Relative paths in *command* are relative to *folder*.
+    """The factory of a client that is a command. The command runs in *folder*.
 
     A persistent command makes all allocations in one process. Any other command is started for each allocation. Raise
     UnusableError if the command does not exist.
@@ -51,7 +51,7 @@ class CommandClient:
         return CommandCall(self, base_url, api_key)
 
     def persistent_program(self) -> _Program:
-        """Return the process of a persistent command. Start a process unless there is one that still runs."""
+        """Return the running process of a persistent command. Start a process if none is running."""
         if self._program is None or not self._program.is_running:
             self.close()
             self._program = _Program(self.arguments, self.folder, {})
@@ -212,7 +212,7 @@ class _Program:
             self._stdin.write(document)
 
     def read_line(self) -> bytes | None:
-        """Wait for the first line of standard output. Return None if the output ends before."""
+        """Wait for the first line of standard output. Return None if the output ends without one."""
         with self._changed:
             self._changed.wait_for(lambda: b"\n" in self.stdout or self._is_closed)
             line, newline, _ = self.stdout.partition(b"\n")
@@ -227,10 +227,9 @@ class _Program:
             return rest
 
     def end(self, seconds: float | None = None) -> int:
-        """Close standard input and wait for the end of the process. Return its exit status.
+        """Close standard input, and wait for the end of the process, at most *seconds*. Return the exit status.
 
-        After *seconds*, kill the process. Kill what is left of the process group. Raise UnusableError if the process
-        printed too much.
+        Then kill all processes that are left in the group. Raise UnusableError if the process printed too much.
         """
         with suppress(OSError):
             self._stdin.close()

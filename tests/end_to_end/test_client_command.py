@@ -363,3 +363,14 @@ def test_options_that_contradict_each_other_are_one_sentence(
 ) -> None:
     result = pytester.runpytest_inprocess(*options)
     result.stderr.fnmatch_lines([f"ERROR: veeqo-alloc: {sentence}"])
+
+
+def test_command_of_the_ini_file_runs_in_its_folder(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytester.makeini("[pytest]\nveeqo_alloc_client_command = sh ./allocate.sh")
+    (pytester.path / "allocate.sh").write_text("touch started\n", encoding="utf-8")
+    monkeypatch.chdir(pytester.mkdir("elsewhere"))
+    result = run(pytester)
+    result.stdout.fnmatch_lines(
+        ["veeqo-alloc: *, client sh", "*the client sends no request to the URL that it is given; *"]
+    )
+    assert (pytester.path / "started").exists()
