@@ -226,8 +226,9 @@ class ReportPlugin:
         rows = [row for row in run.report["runs"][0]["deviations"] if row["state"] != "used"]
         if rows and setting(self._config, "strict-deviations"):
             example = f"{rows[0]['rule']} at {rows[0]['place']}"
-            what = f"{pluralise(len(rows), 'deviation')} stale or expired (such as {example})"
-            yield 1, printable(f"error: {what}: remove or renew, since --veeqo-alloc-strict-deviations is set")
+            what = pluralise(len(rows), "deviation is stale or has expired", "deviations are stale or have expired")
+            do = "remove or renew each, since --veeqo-alloc-strict-deviations is set"
+            yield 1, printable(f"error: {what} (such as {example}): {do}")
         if name := setting(self._config, "write-deviations"):
             path = base_directory(self._config, "write-deviations") / Path(name).expanduser()
             try:

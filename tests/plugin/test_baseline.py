@@ -56,9 +56,9 @@ def test_baseline_is_written_once_by_all_processes_and_keeps_the_exit_status(sui
 
 def test_strict_run_fails_for_a_stale_entry_unless_tests_are_selected(suite: pytest.Pytester) -> None:
     write(suite, "/deliver_to/zip", "/deliver_to/city", "/deliver_to/phone", "/deliver_to/state")
-    stale = "1 deviation stale or expired (such as null-value at /deliver_to/state)"
+    stale = "1 deviation is stale or has expired (such as null-value at /deliver_to/state)"
     status, lines = run(suite, ACCEPT, STRICT)
-    assert (status, lines[-1]) == (1, f"error: {stale}: remove or renew, since {STRICT} is set")
+    assert (status, lines[-1]) == (1, f"error: {stale}: remove or renew each, since {STRICT} is set")
     for selection in (("-k", "zip"), ("--last-failed",), ("test_it.py::test_address[zip]",)):
         status, lines = run(suite, ACCEPT, STRICT, WRITE, *selection)
         assert (status, lines[0].partition(" used, ")[2]) == (0, "0 stale, 0 expired")
