@@ -66,11 +66,11 @@ def test_it(veeqo_alloc_target):
 def test_that_does_not_write():
     pass
 """
-    result = run(suite, tests, *STRICTLY, f"--veeqo-alloc-base-url={server.url}")
+    result = run(suite, tests, *STRICTLY, "--veeqo-alloc-base-url=https://staging.example.com")
     result.assert_outcomes(errors=1, passed=1)
     result.stdout.fnmatch_lines([
         "veeqo-alloc: nothing was sent:",
-        "  - confirm the host that may receive writes: --veeqo-alloc-allow-host 127.0.0.1:*",
+        "  - confirm the host that may receive writes: --veeqo-alloc-allow-host staging.example.com:443",
         "  - put the API key into the environment variable VEEQO_ALLOC_API_KEY",
         "  - limit the number of writes: --veeqo-alloc-max-writes N, with N above 0",
         "  - list the orders that may be written to: --veeqo-alloc-orders pool.toml, or 'any' for *",
