@@ -145,7 +145,7 @@ def trim_tracebacks(error: BaseException) -> None:
 
 
 def _links(error: BaseException) -> list[BaseException]:
-    """Return *error*, its causes and contexts, the members of groups, and the same of each."""
+    """Return *error* and all exceptions that it leads to: causes, contexts and members of groups."""
     found: list[BaseException] = []
     left: list[object] = [error]
     while left:
