@@ -179,9 +179,15 @@ def _cut(error: BaseException, entries: list[TracebackType], *, is_shown: bool) 
         error.__traceback__ = error.__traceback__ if is_shown else None
     elif last.tb_next is not None:
         last.tb_next = None
-        if "own" in map(_owner, entries) and not getattr(error, "trims_traceback", False):
+        if "own" in map(_owner, entries) and not _explains_itself(error, entries[-1]):
             place = f"{Path(entries[-1].tb_frame.f_code.co_filename).name}, line {entries[-1].tb_lineno}"
             error.add_note(f"veeqo-alloc: frames that could show an API key are not shown; raised at {place}")
+
+
+def _explains_itself(error: BaseException, raised_at: TracebackType) -> bool:
+    """Return whether our code raised *error* on purpose, with a message that needs no traceback."""
+    is_ours = _owner(raised_at) == "own" and isinstance(error, (AssertionError, TypeError, ValueError))
+    return is_ours or getattr(error, "trims_traceback", False) or not getattr(error, "pytrace", True)
 
 
 def _owner(entry: TracebackType) -> Literal["user", "own", "library"]:

@@ -73,6 +73,7 @@ def test_bad(veeqo_alloc_contract):
         "E *    got     null",
     ])  # fmt: skip
     result.stdout.no_fnmatch_line("*api.py*")
+    result.stdout.no_fnmatch_line("*are not shown*")
     result.stdout.no_fnmatch_line("*veeqo-alloc: profile*")
 
 
