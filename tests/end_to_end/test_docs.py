@@ -46,7 +46,7 @@ DEVIATIONS, STUBS = (
 
 def test_every_kind_of_block_is_tested() -> None:
     kinds = set(re.findall(r"^```(\w+)$", README, flags=re.MULTILINE))
-    assert kinds == {"console", "python", "javascript", "text", "ini", "toml"}
+    assert kinds == {"bash", "console", "python", "javascript", "text", "ini", "toml"}
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_every_kind_of_block_is_tested() -> None:
 def test_tutorial_fails_as_shown_and_passes_once_fixed(
     pytester: pytest.Pytester, name: str, wrong: str, right: str
 ) -> None:
-    files = files_of(name)
+    files = files_of(name)[:2]
     for file, code in files:
         (pytester.path / file).write_text(code, encoding="utf-8")
     broken = pytester.runpytest_inprocess("-W", "error", "-p", "no:cacheprovider")
@@ -70,6 +70,22 @@ def test_tutorial_fails_as_shown_and_passes_once_fixed(
     mended = [f"    {right}" if line.strip().startswith(wrong) else line for line in code.splitlines()]
     (pytester.path / file).write_text("\n".join(mended), encoding="utf-8")
     pytester.runpytest_inprocess("-W", "error", "-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+def test_client_tutorial_reports_the_wrong_id_as_shown(pytester: pytest.Pytester) -> None:
+    text = page("tutorial-client.md")
+    shop, test, wrapped, cancel, wrong, right = re.findall(r"^```python\n#[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    mended = "".join(f"{wrapped}" if "body = {" in line else line for line in shop.splitlines(keepends=True))
+    pytester.makepyfile(shop=f"{mended}\n\n{cancel}", test_shop=test + wrong)
+    result = pytester.runpytest_inprocess("-W", "error", "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1, failed=1)
+    (shown,) = (block.strip() for block in blocks("text", text) if "order id" in block)
+    assert shown in result.outlines
+    head, _, _ = wrong.rpartition("    shop.cancel")
+    pytester.makepyfile(test_more=f"import shop\n\n{head}{right}")
+    result = pytester.runpytest_inprocess("-W", "error", "-p", "no:cacheprovider", "test_more.py")
+    result.assert_outcomes(passed=1)
+    assert "order id" not in result.stdout.str()
 
 
 @pytest.mark.with_plugins("requests_mock")
@@ -125,13 +141,13 @@ def run_readme(
 ) -> pytest.RunResult:
     run = pytester.runpytest_subprocess if apart else pytester.runpytest_inprocess
     tests = [block for block in blocks("python") if "def test_" in block and word in block]
-    pytester.makeconftest(f"import pytest\n\n@pytest.fixture\ndef shop_url():\n    return {server_url!r}\n")
-    pytester.makepyfile(**{f"test_{number}": block for number, block in enumerate(tests)})
+    files = {f"test_{number}": block.replace("http://127.0.0.1:8000", server_url) for number, block in enumerate(tests)}
+    pytester.makepyfile(**files)
     return run("-W", "error", "-p", "no:randomly", *options)
 
 
-def test_readme_tests_pass(pytester: pytest.Pytester, server_url: str) -> None:
-    run_readme(pytester, server_url, "shop_url").assert_outcomes(passed=2)
+def test_own_tests_of_the_docs_pass(pytester: pytest.Pytester, server_url: str) -> None:
+    run_readme(pytester, server_url, "REPLACE: the URL of your server").assert_outcomes(passed=2)
 
 
 def test_cassette_tests_of_the_docs_pass(pytester: pytest.Pytester, server_url: str) -> None:
@@ -217,13 +233,6 @@ def test_django_page_shows_the_files_of_the_example() -> None:
     for name, code in (conftest, tests):
         assert (ROOT / "examples" / "server_django" / name).read_text(encoding="utf-8").endswith(code)
     compile(hook, "conftest.py", "exec")
-
-
-def test_readme_failure_is_as_shown() -> None:
-    body = put(drop(order(), "/deliver_to/zip"), "/allocations/0/line_items/0/quantity", "1")
-    with pytest.raises(ContractViolation) as caught:
-        Contract().validate_body("response", put(body, "/total_price", 20))
-    assert blocks("text")[0] == f"ContractViolation: {caught.value}\n"
 
 
 def on_staging(command: str, url: str) -> list[str]:
