@@ -24,7 +24,7 @@ from support.reports import report_of_bodies
 from support.served import served
 from support.staging import staging
 
-from pytest_veeqo_alloc import Contract, ContractViolation, serve_fake
+from pytest_veeqo_alloc import serve_fake
 from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.cli.serve import load_stubs
 from pytest_veeqo_alloc.contract.deviations import parse
@@ -74,7 +74,9 @@ def test_tutorial_fails_as_shown_and_passes_once_fixed(
 
 def test_client_tutorial_reports_the_wrong_id_as_shown(pytester: pytest.Pytester) -> None:
     text = page("tutorial-client.md")
-    shop, test, wrapped, cancel, wrong, right = re.findall(r"^```python\n#[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    shop, test, wrapped, cancel, wrong, right = re.findall(
+        r"^```python\n#[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL
+    )
     mended = "".join(f"{wrapped}" if "body = {" in line else line for line in shop.splitlines(keepends=True))
     pytester.makepyfile(shop=f"{mended}\n\n{cancel}", test_shop=test + wrong)
     result = pytester.runpytest_inprocess("-W", "error", "-p", "no:cacheprovider")
