@@ -150,9 +150,9 @@ def _copied(response: Any, finish: Callable[[bytes], None]) -> Any:
 
 
 class Tracker:
-    """The fields that a client reads while it uses `order`, a read-only view of an order. Ends with the `with` block.
+    """The fields that a client reads from `order`, a read-only view of an order. A `with` block reports them at its end.
 
-    The view is a `Mapping`, and its arrays are `Sequence` objects: neither is a `dict` or `list`.
+    The view is a `Mapping`, and an array in it is a `Sequence`. They are neither `dict` nor `list` objects.
     """
 
     def __init__(self, documented: Iterable[str], order: Any, on_close: Callable[[Tracker], object]) -> None:

@@ -246,7 +246,7 @@ class ServerUnderTest:
     ) -> None:
         """Fail the test if one of *interactions* breaks *rule*.
 
-        *broken*: the requests are broken on purpose. *may_pass*: so, but the server may accept them nevertheless.
+        *broken*: the requests are broken on purpose, and must be refused. *may_pass*: the server may accept or refuse them.
         """
         __tracebackhide__ = True
         found = ((one, self._check(one, broken=broken or may_pass, may_pass=may_pass)) for one in interactions)

@@ -135,7 +135,9 @@ class Coverage:
     cases: Counts = field(default_factory=dict)  # cases in which a behaviour was tried; key: RULE CASE
     deviations: Counts = field(default_factory=dict)  # key: `Deviation.key`
     read: Counts = field(default_factory=dict)  # trackers in which a response field was read; key: POINTER
-    read_undocumented: Counts = field(default_factory=dict)  # the same for other members; key: masked POINTER
+    read_undocumented: Counts = field(
+        default_factory=dict
+    )  # trackers in which another member was read; key: masked POINTER
     bodies: dict[BodySide, BodyCounts] = field(default_factory=lambda: {side: BodyCounts() for side in BODY_SIDES})
 
     def add(self, other: Coverage) -> None:

@@ -27,7 +27,7 @@ OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
         "uses",
         "POINTER|FILE",
         True,
-        "a response field that the client uses, such as /id, or a file of fields: only count other findings",
+        "a response field that the client uses, such as /id, or a file of them; findings at other fields fail nothing",
     ),
     ("write-uses", "FILE", False, "write the response fields that tracked clients read to this file"),
     ("show-values", None, False, "quote body values in failure messages; the values may be personal data"),
