@@ -18,6 +18,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ from pytest_veeqo_alloc.capture.documents import UnreadableFileError
 from pytest_veeqo_alloc.capture.readers import load
 from pytest_veeqo_alloc.capture.writers import render_redacted
 from pytest_veeqo_alloc.contract import deviations
-from pytest_veeqo_alloc.contract.checker import CheckContext
+from pytest_veeqo_alloc.contract.checker import CheckContext, check_bytes, check_reading
+from pytest_veeqo_alloc.contract.json_reader import read
+from pytest_veeqo_alloc.contract.rules import BODY_SIDES
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import LiveError
 from pytest_veeqo_alloc.live.journal import read_journal
@@ -35,7 +38,7 @@ from pytest_veeqo_alloc.redaction.lint import other_breaches
 from pytest_veeqo_alloc.redaction.redactor import Redactor
 from pytest_veeqo_alloc.reporting.report_file import load as load_report
 from pytest_veeqo_alloc.server.http_server import RefusedRequestError, RequestParser
-from pytest_veeqo_alloc.spec.loader import read_shipped_text, side_of
+from pytest_veeqo_alloc.spec.loader import read_shipped_text, side_of, tables
 
 SECONDS = 5
 ORDER, REQUEST = (read_shipped_text(f"schemas/examples/{side}.json").encode() for side in ("response", "request"))
@@ -148,8 +151,11 @@ def _name_file(data: bytes, folder: Path) -> None:
 
 def _check_body(data: bytes, folder: Path) -> None:
     contract = Engine("strict")
-    contract.check_body("response", data)
-    contract.check_body("request", data)
+    for side in BODY_SIDES:
+        contract.check_body(side, data)
+        walked = check_reading(side, replace(read(data), is_plain=False), tables())
+        if check_bytes(side, data, tables()).breaches != walked.breaches:
+            raise AssertionError(f"the walk of the {side} alone finds something else")
     headers = (("content-type", "application/json"), ("x-api-key", "k" * 20))
     interaction = Interaction(Request("POST", "/orders/1/allocations?a=b", headers, data), Response(422, headers, data))
     str(contract.violation(contract.check(interaction)))

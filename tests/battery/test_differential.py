@@ -12,11 +12,14 @@ import jsonschema_rs
 import pytest
 from hypothesis import settings
 from support.bodies import BODY, drop, fields, only_structure, order, put, request_body
+from support.cases import CASES, body_of
+from support.examples import examples
 from support.fast_path import assert_same_verdict, fuzzed
 
 from pytest_veeqo_alloc import Profile, load_schema
 from pytest_veeqo_alloc.core.json_pointer import resolve
 from pytest_veeqo_alloc.reporting.report_file import validator
+from pytest_veeqo_alloc.strategies import invalid_allocation_requests, invalid_allocation_responses
 
 Side = Literal["request", "response"]
 PROFILES = ("lenient", "documented", "strict")
@@ -114,6 +117,24 @@ def test_open_schema_accepts_missing_and_added_members_but_no_wrong_type() -> No
 def test_walk_alone_finds_the_same_in_bodies_as_bytes(side: Side) -> None:
     for body in bodies(side, seed=1, count=500 * SCALE):
         assert_same_verdict(side, json.dumps(body).encode())
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_walk_alone_finds_the_same_in_fuzzed_bodies_written_by_hand(name: str) -> None:
+    case, source = CASES[name], random.Random(name)
+    body = json.dumps(body_of(case)).encode()
+    for _ in range(20 * SCALE):
+        assert_same_verdict(case["side"], fuzzed([body], source))
+
+
+@pytest.mark.parametrize("number", range(SCALE))
+def test_walk_alone_finds_the_same_in_generated_broken_bodies(number: int) -> None:
+    strategies: dict[Side, Any] = {"request": invalid_allocation_requests(), "response": invalid_allocation_responses()}
+    for side, strategy in strategies.items():
+        for broken in examples(strategy, 200, number):
+            raw = json.dumps(broken.payload).encode()
+            _, breaches = assert_same_verdict(side, raw)
+            assert broken.rule in {breach.rule for breach in breaches}
 
 
 def test_walk_alone_finds_the_same_in_fuzzed_bytes() -> None:
