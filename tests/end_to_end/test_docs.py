@@ -138,6 +138,19 @@ def test_links_to_files_are_not_broken(path: Path) -> None:
     assert [link for link in files if not (path.parent / link).exists()] == []
 
 
+def anchors(path: Path) -> set[str]:
+    """Return the anchors of the headings of a page, as GitHub and the documentation site make them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", [*OTHERS, *PAGES], ids=lambda path: path.name)
+def test_links_to_headings_are_not_broken(path: Path) -> None:
+    links = re.findall(r"\]\(([^):#]*)#([^)]+)\)", path.read_text(encoding="utf-8"))
+    missing = [(file, anchor) for file, anchor in links if anchor not in anchors(path.parent / file if file else path)]
+    assert missing == []
+
+
 def run_readme(
     pytester: pytest.Pytester, server_url: str, word: str, *options: str, apart: bool = False
 ) -> pytest.RunResult:
