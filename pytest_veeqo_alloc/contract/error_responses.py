@@ -88,13 +88,13 @@ MESSAGES = frozenset(
 )
 """All strings in the bodies of the error responses. They are public, so redaction keeps them."""
 
-_SEARCHED = 1_000_000  # characters at the start of an error body
+_SEARCHED = 100_000  # characters at the start of an error body
 
 _SOURCE = r"rb|erb|py|js|ts|php|java|jsp|go|cs|cshtml|aspx|dll|exe|exs?|sql|log|conf|ini|env|pem|key"
 
 _INTERNALS = (
     ("a Python stack trace", re.compile(r"Traceback \(most recent call last\)|File \"[^\"\n]{1,300}\", line [0-9]+, in ")),
-    ("a Ruby stack trace", re.compile(r"[\w./-]{1,200}\.rb:[0-9]+:in [`']")),
+    ("a Ruby stack trace", re.compile(r"[\w./-]\.rb:[0-9]+:in [`']")),
     ("a Java or JavaScript stack trace", re.compile(r"\bat [\w.$<>]{1,200} ?\([^()\n]{1,300}:[0-9]+(?::[0-9]+)?\)")),
     ("a PHP error", re.compile(r"\.php(?:</b>)?(?::[0-9]+\b| on line (?:<b>)?[0-9]+)")),
     ("a Go stack trace", re.compile(r"\bgoroutine [0-9]+ \[[a-z ]{1,40}\]:")),

@@ -21,7 +21,7 @@ TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105  # a grammar rule, not a se
 """A regular expression for a token (RFC 9110 section 5.6.2), such as a method or a header name."""
 
 _CREDENTIALS = frozenset({"x-api-key", "authorization", "proxy-authorization", "cookie"})
-_CODING = re.compile(rf"[ \t]*({TOKEN})[ \t]*(?:;[ \t]*q=([01](?:\.[0-9]{{0,3}})?))?[ \t]*")
+_CODING = re.compile(rf"({TOKEN})(?:[ \t]*;[ \t]*q=([01](?:\.[0-9]{{0,3}})?))?")
 
 
 def is_success(status: int) -> bool:
@@ -155,7 +155,8 @@ def prefers_gzip(request: HasHeaders) -> bool:
 
     Without an Accept-Encoding header, the answer is no: such a client may be unable to decompress.
     """
-    matches = map(_CODING.fullmatch, ",".join(request.header_values("accept-encoding")).lower().split(","))
+    codings = ",".join(request.header_values("accept-encoding")).lower().split(",")
+    matches = (_CODING.fullmatch(coding.strip(" \t")) for coding in codings)
     weights = {match[1]: float(match[2] or 1) for match in matches if match}
     gzip_weight = max((weights[name] for name in ("gzip", "x-gzip") if name in weights), default=weights.get("*", 0))
     return gzip_weight > 0 and gzip_weight >= weights.get("identity", 0)

@@ -93,6 +93,7 @@ def diff(old: Any, new: Any, pointer: str = "") -> Iterator[tuple[str, Any, Any]
 
 
 _MAX_PATH = 100
+_SEPARATOR = re.compile(r"[/:]")
 _MASKED = re.compile(r"\(name of [0-9]{1,9} characters?\)\Z")
 
 
@@ -129,7 +130,14 @@ def mask_key(place: str | None, key: str) -> str | None:
     """Return *place*, a pointer or a location, with a placeholder for each name that contains the API key *key*."""
     if place is None or key not in place:
         return place
-    return re.sub(r"[^/:]*" + re.escape(key) + r"[^/:]*", lambda match: _length_of(match[0]), place)
+    shown, start = [], 0
+    while (index := place.find(key, start)) >= 0:
+        left = max(start, place.rfind("/", start, index) + 1, place.rfind(":", start, index) + 1)
+        separator = _SEPARATOR.search(place, index + len(key))
+        right = separator.start() if separator else len(place)
+        shown += [place[start:left], _length_of(place[left:right])]
+        start = right
+    return "".join([*shown, place[start:]])
 
 
 def _length_of(name: str) -> str:

@@ -68,7 +68,7 @@ from pytest_veeqo_alloc.spec.loader import operation_matches, read_shipped_text,
 
 _MATCHER = "veeqo_alloc"
 _SEEN = "veeqo_alloc_seen"
-_NO_BRACKETS = re.compile(r"([a-z]+://)([^][/?#@]*?:[^][/?#@]*?)(:[0-9]+)?(?=[/?#]|$)")
+_NETLOC_END = re.compile(r"[/?#]")
 _ESCAPED = (
     "a call bypassed the cassette {name!a} and was blocked: open the connection while the cassette is in use, "
     "share one HTTP session between all threads, or name the host in allow_hosts= if the test needs the call"
@@ -178,11 +178,13 @@ def request_of(request: Any) -> Request:
 
 def _with_brackets(url: str) -> str:
     """Return *url* with brackets around an IPv6 address. vcrpy omits these brackets with urllib3."""
-    if match := _NO_BRACKETS.match(url):
-        scheme, host, port = match.groups("")
-        for address, suffix in ((host, port), (host + port, "")):
+    scheme, separator, rest = url.partition("://")
+    netloc = _NETLOC_END.split(rest, maxsplit=1)[0]
+    if separator and not netloc.startswith("["):
+        host, colon, port = netloc.rpartition(":")
+        for address, suffix in ((host, colon + port), (netloc, "")):
             with contextlib.suppress(ValueError):
-                return f"{scheme}[{ipaddress.IPv6Address(address)}]{suffix}{url[match.end() :]}"
+                return f"{scheme}://[{ipaddress.IPv6Address(address)}]{suffix}{rest[len(netloc) :]}"
     return url
 
 

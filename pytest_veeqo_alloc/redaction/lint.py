@@ -51,12 +51,12 @@ _CARD = re.compile(r"(?<![0-9])[3-6][0-9](?:[ -]?[0-9]){12,17}(?![0-9])")
 _PHONE = re.compile(r"\+?[0-9](?:[ ().-]{0,2}[0-9]){6,14}")
 # Telephone numbers that Ofcom and the North American Numbering Plan reserve for fiction, and obvious dummies.
 _DRAMA = re.compile(r"(?:(?:44|0)(?:20?7946|1632960|7700900)0?[0-9]{3,9}|1?[2-9][0-9]{2}55501[0-9]{2}|0+|1234567890?)")
-_DUMMY = re.compile(
-    r"[\W_]*(?:(?:redacted|removed|filtered|hidden|masked|omitted|sanitized|dummy|fake|test|testing|tests|example|sample"
-    r"|placeholder|secret|changeme|none|null|my|your|the|api|app|key|token|password|user|bearer|basic|session|demo|bench"
-    r"|some|any|value|here)[\W_]*[0-9]{0,4}[\W_]*)+",
-    re.IGNORECASE,
-)
+_DUMMY_WORDS = (
+    "redacted", "removed", "filtered", "hidden", "masked", "omitted", "sanitized", "dummy", "fake", "test", "testing",
+    "tests", "example", "sample", "placeholder", "secret", "changeme", "none", "null", "my", "your", "the", "api", "app",
+    "key", "token", "password", "user", "bearer", "basic", "session", "demo", "bench", "some", "any", "value", "here",
+)  # fmt: skip
+_DUMMY_PART = re.compile(r"[a-z]+|[0-9]+|[^\W_]")
 _SHORTEST_TOKEN = 20
 _TOKEN = re.compile(rf"[A-Za-z0-9+/_=-]{{{_SHORTEST_TOKEN},}}")
 _URL = re.compile(r"[a-z]+://\S*")
@@ -111,7 +111,26 @@ def _is_personal_number(name: str, number: float) -> bool:
 
 def is_dummy_value(text: str) -> bool:
     """Return whether *text* is a dummy value: a word such as `REDACTED`, asterisks, zeros or a placeholder."""
-    return len(set(text)) <= 2 or is_placeholder(text) or (len(text) <= _LONG and _DUMMY.fullmatch(text) is not None)
+    return len(set(text)) <= 2 or is_placeholder(text) or (len(text) <= _LONG and _has_dummy_words_only(text))
+
+
+def _has_dummy_words_only(text: str) -> bool:
+    """Return whether *text* consists of dummy words, such as `test-key1`, each with one short number at most."""
+    before, is_first = "0", True
+    for part in _DUMMY_PART.findall(text.lower()):
+        is_number = part.isdigit()
+        if (is_number and (len(part) > 4 or before.isdigit())) or not (is_number or _is_made_of_dummy_words(part)):
+            return False
+        before, is_first = part, False
+    return not is_first
+
+
+def _is_made_of_dummy_words(letters: str) -> bool:
+    ends = {0}
+    for start in range(len(letters)):
+        if start in ends:
+            ends.update(start + len(word) for word in _DUMMY_WORDS if letters.startswith(word, start))
+    return len(letters) in ends
 
 
 def _digits(text: str) -> str:

@@ -17,6 +17,7 @@ from pytest_veeqo_alloc.core.http import (
     ContentDecodingError,
     decode_content,
     decode_content_or_empty,
+    prefers_gzip,
     reason_phrase,
 )
 
@@ -174,3 +175,8 @@ def test_brotli_package_undoes_br() -> None:
     brotli = pytest.importorskip("brotli")
     text = b'{"id": 1}' * 5000
     assert decode_content(brotli.compress(text), (("content-encoding", "br"),)) == text
+
+
+def test_blanks_in_an_accepted_coding_take_linear_time() -> None:
+    assert not prefers_gzip(Request("GET", "/", (("Accept-Encoding", f"gzip{' ' * 500_000}x"),)))
+    assert prefers_gzip(Request("GET", "/", (("Accept-Encoding", f"br,{' ' * 500_000}gzip \t; q=0.5 "),)))

@@ -15,6 +15,7 @@ from pytest_veeqo_alloc.core.json_pointer import (
     generalise,
     join,
     locate,
+    mask_key,
     mask_location,
     mask_path,
     mask_pointer,
@@ -104,3 +105,15 @@ def test_path_is_masked_segment_by_segment_and_shortened() -> None:
     assert mask_path("/allocations/323498/S3cret/allocation_package/") == "/allocations/*/*/allocation_package/"
     assert mask_path("/a" * 5000) == "/a" * 50 + "..."
     assert mask_path("") == ""
+
+
+@pytest.mark.parametrize(
+    ("place", "key", "masked"),
+    [
+        ("/a/xKEYy/b", "KEY", "/a/(name of 5 characters)/b"), ("query:KEY", "KEY", "query:(name of 3 characters)"),
+        ("/KEY/KEYKEY", "KEY", "/(name of 3 characters)/(name of 6 characters)"), ("/xa/by/c", "a/b", "/(name of 5 characters)/c"),
+        ("/a", "KEY", "/a"), (None, "KEY", None), ("/" + "k" * 2_000_000, "kkkkkkkk", "/(name of 2000000 characters)"),
+    ],
+)  # fmt: skip
+def test_name_that_contains_the_key_is_masked_in_linear_time(place: str | None, key: str, masked: str | None) -> None:
+    assert mask_key(place, key) == masked

@@ -16,7 +16,7 @@ from support.examples import FEWER
 from pytest_veeqo_alloc import Deviation, Interaction, Request, Response, redact
 from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.engine import Engine
-from pytest_veeqo_alloc.redaction.lint import body_breaches, mask_secrets
+from pytest_veeqo_alloc.redaction.lint import body_breaches, is_dummy_value, mask_secrets
 from pytest_veeqo_alloc.strategies import allocation_interactions
 
 KEY = "a8f5f167f44f4964e6c998dee827110c"
@@ -323,3 +323,12 @@ MASKED = {
 @pytest.mark.parametrize("text", MASKED)
 def test_secrets_in_a_text_are_masked(text: str) -> None:
     assert mask_secrets(text, "the-key-of-this-call") == MASKED[text]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_dummy"),
+    [("test-key1", True), ("YOUR_API_KEY", True), ("__key__ 1234", True), ("testkeytoken", True), ("test 4111 1111", False),
+     ("test12345", False), ("1test", False), ("key é", False), ("keys3cret", False), ("key__" * 39 + "!x", False)],
+)  # fmt: skip
+def test_dummy_value_consists_of_dummy_words_and_is_recognised_in_linear_time(text: str, is_dummy: bool) -> None:
+    assert is_dummy_value(text) is is_dummy
