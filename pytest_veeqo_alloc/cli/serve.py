@@ -154,7 +154,7 @@ def serve(
         server.settle(_SETTLE_SECONDS)
         findings, problems = server.unexpected, server.problems
         server.publish()
-    refused = f"refused: {len(server.log.refusals)}, " if server.log.refusals else ""
+    refused = f"refused: {server.log.refused}, " if server.log.refused else ""
     counts = f"errors: {len(findings.errors)}, warnings: {len(findings.warnings)}"
     lines = [f"requests: {len(server.log.records)}, {refused}{counts}"]
     if command and not server.log.records:

@@ -22,6 +22,7 @@ TOO_DEEP = Breach("too-deep", "", f"more than {MAX_DEPTH} levels")
 
 _MAX_DIGITS = 4300  # of an integer
 _SCALARS = {str, int, float, bool, type(None)}
+_MAX_TOP = 4000  # characters: enough to recognise another format
 _NOT_JSON = (
     (re.compile(r"[\w.%+-]{1,100}(?:\[[\w.%+-]{0,100}\]){0,10}="), "a form", "send JSON, not a form"),
     (re.compile(r"\s*<(?:!doctype html|html|head|body)\b", re.IGNORECASE), "HTML", ""),
@@ -101,7 +102,8 @@ def _decode(text: str, breaches: list[Breach], decoder: json.JSONDecoder) -> Rea
         value = decoder.decode(text)
     except json.JSONDecodeError as error:
         default = (f"a syntax error at line {error.lineno}, column {error.colno}", "")
-        got, remedy = next(((name, remedy) for start, name, remedy in _NOT_JSON if start.match(text)), default)
+        top = text.lstrip()[:_MAX_TOP]
+        got, remedy = next(((name, remedy) for start, name, remedy in _NOT_JSON if start.match(top)), default)
         return _unreadable(Breach("not-json", "", got, remedy=remedy), breaches)
     except RecursionError:
         return _unreadable(TOO_DEEP, breaches)

@@ -12,10 +12,11 @@ from pytest_veeqo_alloc.capture.writers import interaction_document
 from pytest_veeqo_alloc.contract.http_rules import is_json_type, path_of
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.redaction.redactor import redact
-from pytest_veeqo_alloc.server.request_log import BaseServer
+from pytest_veeqo_alloc.server.request_log import BaseServer, message_size
 from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan, json_response
 
 PREFIX = "/__veeqo_alloc__/"
+_MAX_INTERACTIONS, _MAX_BYTES = 1000, 10_000_000
 _ANY_ORIGIN = (("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", "*"))
 _METHODS = {
     "reset": "reset", "faults": "inject_fault", "responses": "respond_with", "expect": "expect_finding",
@@ -111,13 +112,24 @@ def _findings(server: BaseServer) -> dict[str, Any]:
 
 
 def _interactions(server: BaseServer) -> dict[str, Any]:
-    """Return the interactions of *server* in the format of interaction files, with secrets redacted."""
-    redacted: list[Interaction] = redact(list(server.interactions))
+    """Return the latest interactions of *server* in the format of interaction files, with secrets redacted.
+
+    `omitted` is the number of the earlier interactions, which are left out to limit the size.
+    """
+    stored, latest, size = server.interactions, list[Interaction](), 0
+    for index in range(len(stored) - 1, max(len(stored) - _MAX_INTERACTIONS, 0) - 1, -1):
+        interaction = stored[index]
+        messages = (interaction.request, interaction.response)
+        size += sum(message_size(message) for message in messages if message is not None)
+        if latest and size > _MAX_BYTES:
+            break
+        latest.insert(0, interaction)
+    omitted = len(stored) - len(latest)
     documents = [
         {"number": number, "source": interaction.source, **interaction_document(interaction)}
-        for number, interaction in enumerate(redacted, start=1)
+        for number, interaction in enumerate(redact(latest), start=omitted + 1)
     ]
-    return {"interactions": documents}
+    return {"interactions": documents, "omitted": omitted}
 
 
 _READS: Mapping[str, Callable[[BaseServer], dict[str, Any]]] = {

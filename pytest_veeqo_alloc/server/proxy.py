@@ -18,6 +18,9 @@ from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, BaseServer, Log, 
 from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan
 from pytest_veeqo_alloc.spec.loader import tables
 
+_MAX_FAILED = 1000
+"""The number of failed requests that are remembered until they are repeated."""
+
 
 class Proxy(BaseServer):
     """A proxy that forwards the documented call to a target: the server of the client *live*.
@@ -105,7 +108,8 @@ class Proxy(BaseServer):
         with live.admission(request) as admission:
             response = forward(request, live.permission, self._via, live.timeouts)
             admission.end(response)
-        record.render, record.ending, record.is_checked = lambda: response, "answered", not is_read
+        log.keep(record, response)
+        record.ending, record.is_checked = "answered", not is_read
         if record.is_checked:
             interaction = Interaction(request, response)
             record.response_findings = findings_of_response(self.engine, interaction)

@@ -25,7 +25,7 @@ from pytest_veeqo_alloc.spec.loader import tables
 
 NO_FINDINGS = Findings()
 _SETTLE_SECONDS = 5
-_MAX_BODY_BYTES = 50_000_000
+_MAX_BYTES, _MAX_WHOLE, _MAX_SENTENCES = 50_000_000, 10_000, 1000
 _OTHER = Interaction(None)
 
 
@@ -34,7 +34,8 @@ class Record:
     """A request in the log. `render` builds the response, and `is_checked` says whether the response is checked.
 
     `outcome` is the result of an allocation call to the fake, and None for any other request. `key` is the API key
-    whose world the request used, or empty for the default world.
+    whose world the request used, or empty for the default world. `forwarded` is the response of a target, and `size`
+    the bytes of request and forwarded response.
     """
 
     number: int
@@ -47,6 +48,15 @@ class Record:
     response_findings: Findings = NO_FINDINGS
     outcome: Outcome | None = None
     key: str = ""
+    forwarded: Response | None = None
+    size: int = 0
+
+    def shorten(self) -> None:
+        """Drop the headers and the bodies. Keep the findings, the outcome, the status, the method and the path."""
+        url = self.request.url.partition("?")[0]
+        self.request = replace(self.request, url=url, headers=(), body=None, is_body_known=False)
+        if self.forwarded is not None:
+            self.forwarded = replace(self.forwarded, headers=(), body=None, is_body_known=False)
 
     def interaction(self) -> Interaction:
         """Return the request and, if all of the response was sent, the response."""
@@ -89,14 +99,15 @@ _HOST = re.compile(rb"(?im)^host:[ \t]*(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,64})"
 class Log:
     """The records of the requests in one test, or in one run of a server.
 
-    The bodies of the latest requests are kept, up to 50 MB. `shortened` counts the earlier records without their body.
+    The latest 10,000 requests are kept whole, up to 50 MB. `shortened` counts the earlier records, which have lost
+    their headers and bodies.
     """
 
     def __init__(self, source: str, on_record: OnRecord) -> None:
         self.records: list[Record] = []
         self.refusals: list[str] = []
-        self.published = self.shortened = 0
-        self._body_bytes = self._oldest = 0
+        self.published = self.shortened = self.refused = 0
+        self._bytes = 0
         self.aborted = threading.Event()
         self._source, self._on_record = source, on_record
         self._changed = threading.Condition()
@@ -107,16 +118,27 @@ class Log:
         with self._changed:
             record = Record(len(self.records) + 1, request, findings, self._source)
             self.records.append(record)
-            self._body_bytes += len(request.body or b"")
-            while self._body_bytes > _MAX_BODY_BYTES and self._oldest < len(self.records) - 1:
-                oldest = self.records[self._oldest]
-                self._oldest += 1
-                if oldest.request.body:
-                    self._body_bytes -= len(oldest.request.body)
-                    self.shortened += 1
-                    oldest.request = replace(oldest.request, body=None, is_body_known=False)
+            self._count(record, message_size(request) + len(request.url))
             self._open += 1
         return record
+
+    def keep(self, record: Record, response: Response) -> None:
+        """Add the *response* of a target to *record*."""
+        with self._changed:
+            record.forwarded, record.render = response, lambda: record.forwarded
+            self._count(record, message_size(response))
+
+    def _count(self, record: Record, size: int) -> None:
+        """Add *size* bytes of *record*. Shorten the earliest records if there are too many bytes or records."""
+        record.size += size
+        self._bytes += size
+        while self.shortened < len(self.records) - 1 and (
+            self._bytes > _MAX_BYTES or len(self.records) - self.shortened > _MAX_WHOLE
+        ):
+            earliest = self.records[self.shortened]
+            self._bytes -= earliest.size
+            self.shortened += 1
+            earliest.shorten()
 
     def exchange(self, record: Record, plan: ResponsePlan, ending: Ending = "answered") -> Exchange:
         """Return an exchange for *plan*. Once the response is sent completely, the ending of *record* is *ending*."""
@@ -138,6 +160,11 @@ class Log:
             if self._open and self._open != self._stuck:
                 self._changed.wait_for(lambda: not self._open, timeout=seconds)
             self._stuck = self._open
+
+
+def message_size(message: Request | Response) -> int:
+    """Return the number of bytes in the headers and the body of *message*."""
+    return len(message.body or b"") + sum(len(name) + len(value) for name, value in message.headers)
 
 
 def findings_of_response(engine: Engine, interaction: Interaction, context: CheckContext | None = None) -> Findings:
@@ -247,7 +274,9 @@ class BaseServer(ABC):
             host = match[1].decode("ascii").strip("[]") if (match := _HOST.search(received)) else "NAME"
             reason += f": to accept it, give --name {host}, or names=({host!r},) in ServerSettings"
         sentence = f"a request was refused with {status} and is not in the log: {reason}"
-        self.log.refusals.append(sentence)
+        self.log.refused += 1
+        if len(self.log.refusals) < _MAX_SENTENCES:
+            self.log.refusals.append(sentence)
         if _OURS.search(received) or any(key and key.encode() in received for key in self._keys):
             self.add_problem(sentence)
         self.on_refusal(sentence)
@@ -257,13 +286,19 @@ class BaseServer(ABC):
         """Sentences that do not fail the test: about refused requests, and about request bodies that are not kept."""
         notes = [sentence for sentence in self.log.refusals if sentence not in self._problems]
         if self.log.shortened:
-            limit = _MAX_BODY_BYTES // 1_000_000
-            notes.append(f"the log keeps {limit} MB: {pluralise(self.log.shortened, 'earlier request')} lost the body")
+            limit = f"{_MAX_WHOLE:,} requests and {_MAX_BYTES // 1_000_000} MB"
+            lost = f"{pluralise(self.log.shortened, 'earlier request')} lost headers and body"
+            notes.append(f"the log keeps {limit}: {lost}")
+        if self.log.refused > len(self.log.refusals):
+            notes.append(f"{pluralise(self.log.refused - len(self.log.refusals), 'more request')} were refused")
         return notes
 
     def add_problem(self, sentence: str) -> None:
         """Add a sentence about a failure that is not a finding."""
-        self._problems.append(sentence)
+        if len(self._problems) == _MAX_SENTENCES:
+            sentence = "there are more problems, which were not kept"
+        if len(self._problems) <= _MAX_SENTENCES:
+            self._problems.append(sentence)
 
     def publish(self) -> None:
         """Report new records to the listener that counts coverage, except undocumented calls without findings."""

@@ -16,7 +16,7 @@ from pytest_veeqo_alloc.spec.loader import tables
 
 PACKAGE = Path(pytest_veeqo_alloc.__file__).parent
 METHODS = frozenset({"match", "search", "fullmatch", "sub", "split", "findall", "finditer"})
-IN_TABLES = {"_INTERNALS": "search", "_UNREADABLE": "match"}
+IN_TABLES = {"_INTERNALS": "search", "_NOT_JSON": "match"}
 """The methods of patterns in tables, by the name of the table. For other tables: fullmatch."""
 
 
@@ -29,8 +29,8 @@ def patterns() -> dict[str, tuple[re.Pattern[Any], frozenset[str]]]:
         if file.name.startswith(("test_", "conftest", "__main__")):
             continue
         calls, inline = _calls_in(ast.parse(file.read_text(encoding="utf-8")))
-        for number, (pattern, method) in enumerate(inline):
-            found[f"{module}: inline {number}"] = (re.compile(pattern), frozenset({method}))
+        for number, (text, method) in enumerate(inline):
+            found[f"{module}: inline {number}"] = (re.compile(text), frozenset({method}))
         for name, value in vars(importlib.import_module(module.removesuffix(".__init__"))).items():
             for place, pattern in _patterns_in(name, value):
                 methods = calls.get(name) or {IN_TABLES.get(name, "fullmatch")}
@@ -42,14 +42,15 @@ def patterns() -> dict[str, tuple[re.Pattern[Any], frozenset[str]]]:
 def _calls_in(tree: ast.Module) -> tuple[dict[str, set[str]], list[tuple[str | bytes, str]]]:
     """Return the methods that are called on each name, and the patterns of calls such as `re.sub("x", ...)`."""
     calls: dict[str, set[str]] = defaultdict(set)
-    inline = []
+    inline: list[tuple[str | bytes, str]] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr in METHODS and isinstance(node.value, ast.Name):
             calls[node.value.id].add(node.attr)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in METHODS:
             is_re = isinstance(node.func.value, ast.Name) and node.func.value.id == "re"
-            if is_re and node.args and isinstance(node.args[0], ast.Constant):
-                inline.append((node.args[0].value, node.func.attr))
+            pattern = node.args[0] if is_re and node.args else None
+            if isinstance(pattern, ast.Constant) and isinstance(pattern.value, (str, bytes)):
+                inline.append((pattern.value, node.func.attr))
     return calls, inline
 
 

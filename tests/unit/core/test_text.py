@@ -77,7 +77,8 @@ def test_secret_in_place_of_a_name_is_not_plain(secret: str) -> None:
 
 
 def test_documented_and_usual_names_are_plain() -> None:
-    documented, shapes = set(), [tables().request, tables().response]
+    documented: set[str] = set()
+    shapes = [tables().request, tables().response]
     while shapes:
         fields = shapes.pop().fields
         shapes += [field.shape for field in fields.values() if field.shape]

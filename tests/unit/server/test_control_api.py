@@ -90,6 +90,16 @@ def test_interactions_are_redacted_documents() -> None:
     assert API_KEY not in json.dumps(answer)
 
 
+@pytest.mark.parametrize("limit", ["_MAX_INTERACTIONS", "_MAX_BYTES"])
+def test_earlier_interactions_are_omitted_and_counted(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = Fake(Engine())
+    for _ in range(3):
+        post(fake)
+    monkeypatch.setattr(f"pytest_veeqo_alloc.server.control_api.{limit}", 1)
+    _, answer = call(fake, "GET", "interactions")
+    assert ([document["number"] for document in answer["interactions"]], answer["omitted"]) == ([3], 2)
+
+
 def test_fault_is_for_the_requests_with_a_key_that_was_made() -> None:
     fake = Fake(Engine())
     status, answer = call(fake, "POST", "keys")

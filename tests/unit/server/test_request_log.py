@@ -9,7 +9,7 @@ import pytest
 from support.bodies import allocation_request
 
 from pytest_veeqo_alloc import Line, Policy, Stock, Story, World
-from pytest_veeqo_alloc.core.http import Request
+from pytest_veeqo_alloc.core.http import Request, Response
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.server import request_log
 from pytest_veeqo_alloc.server.fake import API_KEY, Fake
@@ -38,16 +38,52 @@ def failure(fake: Fake, **described: Any) -> list[str]:
 
 
 def test_log_keeps_the_latest_bodies_and_counts_the_others(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    call(fake, lines_of(s11=1))
     body = json.dumps(lines_of(s11=1)).encode()
-    monkeypatch.setattr(request_log, "_MAX_BODY_BYTES", 3 * len(body))
-    for _ in range(5):
+    monkeypatch.setattr(request_log, "_MAX_BYTES", 3 * fake.log.records[0].size)
+    for _ in range(4):
         call(fake, lines_of(s11=1))
     requests = [interaction.request for interaction in fake.interactions]
     assert [request.body if request else b"" for request in requests] == [None, None, body, body, body]
-    assert fake.notes == ["the log keeps 0 MB: 2 earlier requests lost the body"]
+    assert [len(request.headers) if request else 0 for request in requests] == [0, 0, 2, 2, 2]
+    assert fake.notes == ["the log keeps 10,000 requests and 0 MB: 2 earlier requests lost headers and body"]
     fake.assert_allocated(lines={11: 1}, times=5)
     fake.reset()
     assert fake.notes == []
+
+
+def test_log_keeps_a_number_of_requests_whole(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_log, "_MAX_WHOLE", 2)
+    for _ in range(5):
+        call(fake, lines_of(s11=1))
+    assert [
+        interaction.request is not None and interaction.request.is_body_known for interaction in fake.interactions
+    ] == [False] * 3 + [True] * 2
+    assert fake.findings.ok
+    fake.assert_allocated(order_id=7, lines={11: 1}, times=5)
+
+
+def test_forwarded_responses_count_towards_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_log, "_MAX_BYTES", 250)
+    log = request_log.Log("a proxy", None)
+    for _ in range(4):
+        record = log.open(Request("GET", "/x?a=1"), request_log.NO_FINDINGS)
+        log.keep(record, Response(200, (("a", "b"),), b"x" * 100))
+        record.ending = "answered"
+    assert log.shortened == 2
+    bodies = [record.interaction().response for record in log.records]
+    assert [response.body if response else b"" for response in bodies] == [None, None, b"x" * 100, b"x" * 100]
+    assert [record.request.url for record in log.records] == ["/x", "/x", "/x?a=1", "/x?a=1"]
+
+
+def test_sentences_about_refusals_and_problems_are_limited(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_log, "_MAX_SENTENCES", 2)
+    for number in range(5):
+        fake.refuse(400, f"reason {number}", b"")
+        fake.add_problem(f"problem {number}")
+    assert fake.problems == ["problem 0", "problem 1", "there are more problems, which were not kept"]
+    assert len(fake.notes) == 3
+    assert fake.notes[-1] == "3 more requests were refused"
 
 
 class Anything:
