@@ -123,4 +123,4 @@ with Cassettes(Engine(), Path("nothing"), "none", None).use("created"):
 """
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "package.zip"), "PYTHONSAFEPATH": "1"}
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert (result.stdout, result.stderr) == ("['created'] 201\n", "")
+    assert (result.stdout, result.stderr) == ("('created',) 201\n", "")
