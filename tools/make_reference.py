@@ -118,13 +118,12 @@ def fixtures() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _commands(command: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """Yield the help text and the parser of every subcommand that has no subcommands itself."""
+def leaf_commands(command: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Yield the parser of every subcommand that has no subcommands itself."""
     for action in command._actions:
         if isinstance(action, argparse._SubParsersAction):
-            helps = {choice.dest: choice.help or "" for choice in action._choices_actions}
-            for name, subcommand in action.choices.items():
-                yield from list(_commands(subcommand)) or [(helps.get(name, ""), subcommand)]
+            for subcommand in action.choices.values():
+                yield from list(leaf_commands(subcommand)) or [subcommand]
 
 
 def _usage(action: argparse.Action) -> str:
@@ -140,10 +139,12 @@ def commands() -> str:
     lines = [
         "# Commands",
         "",
-        "`veeqo-alloc` is `python -m pytest_veeqo_alloc`. Exit status: 0 no errors found, 1 errors found, 2 the command could not run.",
+        "`veeqo-alloc` is `python -m pytest_veeqo_alloc`. Every command has `--help`.",
     ]
-    for summary, command in _commands(parser()):
-        lines += ["", f"## `{command.prog}`", "", summary, "", "| argument | description |", "| --- | --- |"]
+    for command in leaf_commands(parser()):
+        example = f"$ {(command.epilog or '').removeprefix('Example: ')}"
+        lines += ["", f"## `{command.prog}`", "", command.description or "", "", "```console", example, "```"]
+        lines += ["", "| argument | description |", "| --- | --- |"]
         for action in command._actions:
             if "--help" not in action.option_strings:
                 usage = f"`{_usage(action)}`".replace("|", "\\|")

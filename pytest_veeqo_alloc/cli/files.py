@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from pytest_veeqo_alloc.contract.checker import expecting
 from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import expected_statuses, resent
 from pytest_veeqo_alloc.core.http import Interaction
+from pytest_veeqo_alloc.core.text import pluralise
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.redaction.lint import age_breaches, body_breaches, format_breach, other_breaches
 from pytest_veeqo_alloc.redaction.redactor import Redactor
@@ -26,6 +29,8 @@ _OURS = (b"interactions", b"allocation", b"allocated_", b"sellable")
 """A file without any of these words contains no call of the documented operation."""
 _CALL = (b"/allocations", b"\\/allocations", b'"allocations"', b"line_items_attributes")
 """A file in an unsupported format without any of these words contains no call of the documented operation."""
+
+_SILENT_SECONDS = 2.0
 
 Errors = list[tuple[str, str]]
 """Pairs: the path of a file, and the reason why the file cannot be used."""
@@ -44,6 +49,37 @@ class FileCheckOptions:
 def check_paths(paths: list[str], engine: Engine, options: FileCheckOptions) -> CheckRun:
     """Check the files that *paths* name. A path is that of a file or a folder, or `-` for standard input."""
     run = CheckRun()
+    with _showing_progress(run):
+        _check_paths(run, paths, engine, options)
+    return run
+
+
+@contextmanager
+def _showing_progress(run: CheckRun) -> Iterator[None]:
+    """After two seconds, keep a line about *run* on standard error, if that is a terminal. Clear the line at the end."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield
+        return
+    is_done = threading.Event()
+
+    def show() -> None:
+        line, delay = "", _SILENT_SECONDS
+        while not is_done.wait(delay):
+            files, checked = pluralise(run.files, "file"), pluralise(len(run.checked), "body", "bodies")
+            line, delay = f"veeqo-alloc: {files} read, {checked} checked", 0.5
+            print(f"\r{line}", end="", file=sys.stderr, flush=True)
+        print(f"\r{' ' * len(line)}\r" if line else "", end="", file=sys.stderr, flush=True)
+
+    thread = threading.Thread(target=show, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_done.set()
+        thread.join()
+
+
+def _check_paths(run: CheckRun, paths: list[str], engine: Engine, options: FileCheckOptions) -> None:
     matches = (lambda _: True) if options.lint else operation_matches
     for path, folder, data in _walk(paths, run.unreadable):
         is_named = not folder
@@ -68,7 +104,6 @@ def check_paths(paths: list[str], engine: Engine, options: FileCheckOptions) -> 
             run.unreadable += [(path, sentence) for sentence in loaded.broken]
         else:
             run.skipped += [f"{path}: {sentence}" for sentence in loaded.broken]
-    return run
 
 
 def _is_relevant(error: UnreadableFileError, data: bytes) -> bool:

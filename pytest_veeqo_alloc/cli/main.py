@@ -96,13 +96,26 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
+def _add_command(commands: Any, name: str, summary: str, status: str, example: str, details: str = "") -> Any:
+    """Add the subcommand *name* and return its parser. The help text has the exit statuses and an example."""
+    description = " ".join(filter(None, (f"{summary[0].upper()}{summary[1:]}.", details, f"Exit status: {status}.")))
+    return commands.add_parser(name, help=summary, description=description, epilog=f"Example: veeqo-alloc {example}")
+
+
+_JOURNAL = "default: veeqo-alloc-journal-HOST-PORT.jsonl"
+_PRINTED = "0 printed, 2 an argument is invalid"
+
+
 def _add_contract_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--profile", default="documented", help=f"one of {', '.join(PROFILES)} (default: documented)")
     command.add_argument(
-        "--rule", **_REPEATABLE, metavar="ID=SEVERITY", help="severity of a rule: error, warning or off"
+        "--rule",
+        **_REPEATABLE,
+        metavar="ID=SEVERITY",
+        help="severity of a rule: error, warning or off (default: that of the profile)",
     )
     names = ("--deviations", "--veeqo-alloc-deviations")  # failure messages suggest the pytest option
-    text = "accept known deviations: the bundled pack 'observed', or a TOML file"
+    text = "accept known deviations: the bundled pack 'observed', or a TOML file (default: none)"
     command.add_argument(*names, **_REPEATABLE, metavar="PACK|FILE", help=text)
 
 
@@ -113,7 +126,9 @@ def _engine(args: argparse.Namespace) -> Engine:
 def _add_live_options(command: Any, limit: str, trusted: str) -> None:
     text = "a host that may receive writes; must match the URL"
     command.add_argument("--allow-host", **_REPEATABLE, metavar="HOST[:PORT]", help=text)
-    command.add_argument("--rate", type=float, metavar="N", help=f"maximum requests per second (default: 5, {limit})")
+    command.add_argument(
+        "--rate", type=float, metavar="REQUESTS", help=f"maximum requests per second (default: 5, {limit})"
+    )
     command.add_argument("--trust-env", action="store_true", help=f"use {trusted} from the environment")
 
 
@@ -127,15 +142,28 @@ _days, _port = partial(_whole_number, 36_500), partial(_whole_number, 65_535)
 
 
 def _add_check(commands: Any) -> None:
-    check = commands.add_parser("check", help="check files and folders")
+    check = _add_command(
+        commands,
+        "check",
+        "check files and folders",
+        "0 no errors found, 1 errors found, 2 nothing was checked or a file could not be read",
+        "check tests/cassettes",
+        "Read .json, .yaml, .yml, .har and .bru files. Skip and count files without the documented call.",
+    )
     check.add_argument("paths", nargs="+", metavar="PATH", help="a file, a folder, or - for standard input")
     check.add_argument("--as", dest="kind", choices=KINDS, help="the kind of the files (default: detected)")
     _add_contract_options(check)
-    check.add_argument("--expect-status", type=int, metavar="STATUS", help="the status that every response must have")
+    check.add_argument(
+        "--expect-status", type=int, metavar="STATUS", help="the status that every response must have (default: 201)"
+    )
     check.add_argument("--lint", action="store_true", help="also look for secrets, in calls of every operation")
-    check.add_argument("--max-age", type=_days, metavar="DAYS", help="with --lint: the maximum age of a recording")
+    check.add_argument(
+        "--max-age", type=_days, metavar="DAYS", help="with --lint: the maximum age of a recording (default: no limit)"
+    )
     check.add_argument("-v", "--verbose", action="store_true", help="also list what was skipped, with the reason")
-    check.add_argument("--format", choices=tuple(_FORMATS), default="text", help="default: text")
+    check.add_argument(
+        "--format", choices=tuple(_FORMATS), default="text", help="the format of the output (default: text)"
+    )
     check.add_argument(
         "--write-deviations", metavar="FILE", help="accept all findings in this TOML file, which is updated"
     )
@@ -202,31 +230,43 @@ def _write_deviations(report: Document, path: str, options: BaselineOptions) -> 
 
 
 def _add_printers(commands: Any) -> None:
-    schema = commands.add_parser("schema", help="print a JSON Schema")
+    schema = _add_command(commands, "schema", "print a JSON Schema", _PRINTED, "schema response --profile strict")
     schema.add_argument("side", choices=BODY_SIDES, help="the body that the schema describes")
-    schema.add_argument("--profile", help="also apply the rules of this profile (default: allow undocumented members)")
+    schema.add_argument(
+        "--profile",
+        metavar="PROFILE",
+        help="also apply the rules of this profile (default: allow undocumented members)",
+    )
     schema.set_defaults(command=lambda args: _print_json(load_schema(args.side, args.profile)))
-    openapi = commands.add_parser("openapi", help="print the operation as an OpenAPI 3.1 document")
+    summary = "print the operation as an OpenAPI 3.1 document"
+    openapi = _add_command(commands, "openapi", summary, _PRINTED, "openapi > openapi.json")
     openapi.add_argument("--profile", help="use the schemas of this profile (default: allow undocumented members)")
     text = "leave out the error responses, which are not on the documentation page"
     openapi.add_argument("--strict-page", action="store_true", help=text)
     openapi.set_defaults(command=lambda args: _print_json(openapi_document(args.profile, strict_page=args.strict_page)))
     export = commands.add_parser("export", help="print requests and tests of the operation for another tool")
-    postman = export.add_subparsers(required=True, metavar="FORMAT").add_parser(
-        "postman", help="print a Postman collection: valid and broken requests, with tests"
-    )
+    formats = export.add_subparsers(required=True, metavar="FORMAT")
+    summary = "print a Postman collection: valid and broken requests, with tests"
+    postman = _add_command(formats, "postman", summary, _PRINTED, "export postman > collection.json")
     text = "the profile of the schema, and of the rules that a broken request breaks (default: documented)"
     postman.add_argument("--profile", default="documented", help=text)
     postman.set_defaults(command=_postman)
-    rules = commands.add_parser("rules", help="print every rule, or explain one")
+    rules = _add_command(commands, "rules", "print every rule, or explain one", _PRINTED, "rules wrong-type")
     rules.add_argument(
         "rule", metavar="ID", nargs="?", help="explain this rule: examples, remedies, how to turn it off"
     )
-    rules.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    rules.add_argument(
+        "--format", choices=("text", "json"), default="text", help="the format of the output (default: text)"
+    )
     rules.set_defaults(command=_rules)
-    example = commands.add_parser("example", help="print an example body")
+    example = _add_command(commands, "example", "print an example body", _PRINTED, "example response --seed 7")
     example.add_argument("side", choices=BODY_SIDES, help="the body to print")
-    example.add_argument("--seed", type=int, metavar="N", help="print a generated body; the same N gives the same body")
+    example.add_argument(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="print a generated body, the same for the same N (default: the documented one)",
+    )
     example.set_defaults(command=_example)
 
 
@@ -296,15 +336,17 @@ def _example(args: argparse.Namespace) -> int:
 
 
 def _add_page(commands: Any) -> None:
-    page = commands.add_parser(
+    page = _add_command(
+        commands,
         "page",
-        help="compare a copy of the documentation page with the bundled schemas",
-        description="Compare a copy of the documentation page with the bundled schemas: fields, types, required fields, "
-        "parameters, statuses and headers. Exit status 1: there are differences.",
+        "compare a copy of the documentation page with the bundled schemas",
+        "0 no differences, 1 differences, 2 the file could not be read",
+        "page allocations.html",
+        "Compare fields, types, required fields, parameters, statuses and headers.",
     )
     text = "the text of the page as copied from a browser, its HTML, or an OpenAPI 3 document with the operation"
     page.add_argument("file", metavar="FILE", help=text)
-    page.add_argument("--write", metavar="FOLDER", help="write the schema files, changed to match the page")
+    page.add_argument("--write", metavar="FOLDER", help="also write the schema files, changed to match the page")
     page.set_defaults(command=_page)
 
 
@@ -328,7 +370,13 @@ def _page(args: argparse.Namespace) -> int:
 
 
 def _add_redact(commands: Any) -> None:
-    redact = commands.add_parser("redact", help="replace secrets and personal data in recorded interactions")
+    redact = _add_command(
+        commands,
+        "redact",
+        "replace secrets and personal data in recorded interactions",
+        "0 redacted, 2 nothing to redact was found, or a file could not be read or written",
+        "redact --in-place tests/cassettes",
+    )
     redact.add_argument("paths", nargs="+", metavar="PATH", help="a file, a folder, or - for standard input")
     redact.add_argument("--in-place", action="store_true", help="rewrite the files (default: print a redacted file)")
     redact.set_defaults(command=_redact)
@@ -361,12 +409,14 @@ def _redact(args: argparse.Namespace) -> int:
 
 
 def _add_record(commands: Any) -> None:
-    record = commands.add_parser(
+    record = _add_command(
+        commands,
         "record",
-        help="send one allocation request to a server, and record it as a cassette",
-        description="Allocate one unit of the first sellable of the first order in a pool, and write the redacted request "
-        "and response to a cassette. Show the request and ask for the name of the host first. Exit status 1: the response "
-        "has errors, or the allocation could not be deleted.",
+        "send one allocation request to a server, and record it as a cassette",
+        "0 recorded without errors, 1 the response has errors or the allocation could not be deleted, 2 no cassette was written",
+        "record --base-url URL --orders pool.toml -o one-unit.yaml",
+        "Allocate one unit of the first sellable of the first order in a pool, and write the redacted request and response to a "
+        "cassette. Show the request and ask for the name of the host first.",
     )
     record.add_argument("--base-url", required=True, metavar="URL", help="the server that receives the request")
     record.add_argument("--orders", required=True, metavar="FILE", help="a TOML file of the writable orders")
@@ -374,7 +424,7 @@ def _add_record(commands: Any) -> None:
     record.add_argument("--dry-run", action="store_true", help="show the request, and send nothing")
     record.add_argument("--yes", action="store_true", help="send without asking; requires --allow-host")
     record.add_argument("--force", action="store_true", help="replace an existing cassette")
-    record.add_argument("--journal", default="", metavar="FILE", help="the file that records the write")
+    record.add_argument("--journal", default="", metavar="FILE", help=f"the file that records the write ({_JOURNAL})")
     _add_contract_options(record)
     _add_live_options(record, "at most 5", "proxies, .netrc and CA bundles")
     record.set_defaults(command=_record)
@@ -395,7 +445,13 @@ def _record(args: argparse.Namespace) -> int:
 
 
 def _add_cleanup(commands: Any) -> None:
-    cleanup = commands.add_parser("cleanup", help="delete the allocations that a journal lists, if deletion is safe")
+    cleanup = _add_command(
+        commands,
+        "cleanup",
+        "delete the allocations that a journal lists, if deletion is safe",
+        "0 no allocations are left, 1 allocations are left, 2 the command could not run",
+        "cleanup JOURNAL --base-url URL --allow-host HOST",
+    )
     cleanup.add_argument("journal", metavar="JOURNAL", help="the file of --veeqo-alloc-journal")
     cleanup.add_argument("--base-url", required=True, metavar="URL", help="the server that received the writes")
     _add_live_options(cleanup, "at most 5", "proxies, .netrc and CA bundles")
@@ -421,20 +477,24 @@ def _cleanup(args: argparse.Namespace) -> int:
 
 
 def _add_serve(commands: Any) -> None:
-    serve = commands.add_parser(
+    serve = _add_command(
+        commands,
         "serve",
-        help="run a fake of the API, or a proxy to a server, and check each request",
-        description="Run a fake of the API or, with --upstream, a proxy. The output begins with the URL, and each "
-        "request adds a line. SIGINT or SIGTERM stops the server. Exit status 1: errors were found. With a COMMAND, the "
-        "server runs as long as the command, and the exit status is that of the command unless that is 0.",
+        "run a fake of the API, or a proxy to a server, and check each request",
+        "0 no errors found, 1 errors found, 2 the server could not start",
+        "serve -- npm test",
+        "Without --upstream, run the fake. The output begins with the URL, and each request adds a line. SIGINT or SIGTERM stops "
+        "the server. With a COMMAND, the server runs as long as the command, whose status is the exit status if it is not 0.",
     )
     text = "run this command, with VEEQO_ALLOC_URL and VEEQO_ALLOC_API_KEY set; write it last, after --"
     serve.add_argument("words", nargs="*", metavar="COMMAND", help=text)
-    serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)")
+    serve.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS", help="the address to listen on (default: 127.0.0.1)"
+    )
     serve.add_argument("--port", type=_port, default=0, help="the port to listen on (default: a free one)")
-    serve.add_argument("--name", **_REPEATABLE, help="also accept requests for this host name")
+    serve.add_argument("--name", **_REPEATABLE, metavar="HOST", help="also accept requests for this host name")
     _add_contract_options(serve)
-    text = "a TOML file of the orders in the fake, or of the writable orders of the upstream ('any': all orders)"
+    text = "a TOML file of the orders in the fake (default: none), or of the writable orders of the upstream ('any': all orders)"
     serve.add_argument("--orders", default="", metavar="FILE|any", help=text)
     serve.add_argument("--report", **_REPEATABLE, metavar="FILE", help="write a report to a .json or .html file")
     fake = serve.add_argument_group("the fake")
@@ -444,9 +504,10 @@ def _add_serve(commands: Any) -> None:
     fake.add_argument("--stubs", default="", metavar="FILE", help=text)
     proxy = serve.add_argument_group("the proxy")
     proxy.add_argument("--upstream", metavar="URL", help="the server to forward requests to")
-    proxy.add_argument("--max-writes", type=int, default=0, metavar="N", help="maximum number of writes (default: 0)")
-    text = "the file that records every write (default: veeqo-alloc-journal-HOST-PORT.jsonl)"
-    proxy.add_argument("--journal", metavar="FILE", help=text)
+    proxy.add_argument(
+        "--max-writes", type=int, default=0, metavar="WRITES", help="maximum number of writes (default: 0)"
+    )
+    proxy.add_argument("--journal", metavar="FILE", help=f"the file that records every write ({_JOURNAL})")
     proxy.add_argument("--allow-reads", action="store_true", help="also forward GET, HEAD and OPTIONS of any path")
     text = "forward the requests of web pages of this origin, such as http://localhost:3000"
     proxy.add_argument("--allow-origin", **_REPEATABLE, metavar="ORIGIN", help=text)
@@ -505,27 +566,43 @@ def _server(args: argparse.Namespace, engine: Engine, stack: ExitStack, output: 
 def _add_report(commands: Any) -> None:
     report = commands.add_parser("report", help="merge reports, or compare two reports")
     actions = report.add_subparsers(required=True, metavar="ACTION")
-    merge = actions.add_parser("merge", help="merge reports; a run in several of the reports is counted once")
+    merge = _add_command(
+        actions,
+        "merge",
+        "merge reports; a run in several of the reports is counted once",
+        "0 merged, 2 a report could not be read or written",
+        "report merge report-1.json report-2.json -o both.html",
+    )
     merge.add_argument("reports", nargs="+", metavar="REPORT", help="a .json file of --veeqo-alloc-report")
     merge.add_argument("-o", "--output", metavar="FILE", help="the .json or .html file to write (default: print JSON)")
     merge.set_defaults(command=_merge)
-    deviations = actions.add_parser("deviations", help="accept all findings of reports in a deviations file")
+    deviations = _add_command(
+        actions,
+        "deviations",
+        "accept all findings of reports in a deviations file",
+        "0 written, 2 not written",
+        "report deviations report.json -o accepted.toml",
+    )
     deviations.add_argument("reports", nargs="+", metavar="REPORT", help="a .json file of --veeqo-alloc-report")
     text = "the TOML file to write; if it exists, it is updated"
     deviations.add_argument("-o", "--output", required=True, metavar="FILE", help=text)
     _add_baseline_options(deviations)
     deviations.set_defaults(command=_report_deviations)
-    diff = actions.add_parser(
+    diff = _add_command(
+        actions,
         "diff",
-        help="compare the drift (differences from the documentation) of two reports",
-        description="Compare the drift of two reports: undocumented members, absent documented members, nulls and "
-        "undocumented types. Exit status 1 if NEW has drift that OLD does not have.",
+        "compare the drift (differences from the documentation) of two reports",
+        "0 no new drift, 1 NEW has drift that OLD does not have, 2 a report could not be read",
+        "report diff october.json november.json",
+        "Drift: undocumented members, absent documented members, nulls and undocumented types.",
     )
     diff.add_argument("old", metavar="OLD", help="the .json file of the earlier report")
     diff.add_argument("new", metavar="NEW", help="the .json file of the later report")
     text = "a file of the response fields that the client uses: only count the new drift at other fields"
     diff.add_argument("--uses", metavar="FILE", help=text)
-    diff.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    diff.add_argument(
+        "--format", choices=("text", "json"), default="text", help="the format of the output (default: text)"
+    )
     diff.set_defaults(command=_diff)
 
 

@@ -17,7 +17,12 @@ SUITE = "pytest_veeqo_alloc.conformance"
 OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
     ("profile", "PROFILE", False, "how strictly to check: 'lenient', 'documented' (default) or 'strict'"),
     ("rule", "ID=SEVERITY", True, "set a rule to 'error', 'warning' or 'off', for example null-value=warning"),
-    ("deviations", "PACK|FILE", True, "accept known deviations: the bundled pack 'observed', or a TOML file"),
+    (
+        "deviations",
+        "PACK|FILE",
+        True,
+        "accept known deviations: the bundled pack 'observed', or a TOML file (default: none)",
+    ),
     ("strict-deviations", None, False, "fail the run if a deviation in your own files has expired or matches nothing"),
     ("write-deviations", "FILE", False, "accept all findings of the run in this TOML file, which is updated"),
     ("expires", "DATE", False, "the last day on which the deviations added by the run apply (default: no limit)"),
@@ -34,8 +39,18 @@ OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
     ("cassette-dir", "FOLDER", False, "the folder of your cassettes (default: tests/cassettes)"),
     ("record-mode", "MODE", False, "vcrpy's record mode: 'none' (default), 'once', 'new_episodes' or 'all'"),
     ("cassette-allow-hosts", "HOST[:PORT]", True, "a host to which requests may be sent while a cassette plays"),
-    ("cassette-max-age", "DAYS", False, "fail a test that plays a cassette recorded more than this many days ago"),
-    ("base-url", "URL", False, "the server to test, such as staging; the API key is read from VEEQO_ALLOC_API_KEY"),
+    (
+        "cassette-max-age",
+        "DAYS",
+        False,
+        "fail a test that plays a cassette recorded more days ago than this (default: no limit)",
+    ),
+    (
+        "base-url",
+        "URL",
+        False,
+        "the server to test; one on the loopback interface needs no other option, and others the API key in VEEQO_ALLOC_API_KEY",
+    ),
     ("allow-host", "HOST[:PORT]", True, "a host that may receive writes; must match the base URL"),
     (
         "loopback-key",
@@ -45,30 +60,52 @@ OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
     ),
     ("orders", "FILE|any", False, "a TOML file of writable orders, or 'any' if the server accepts any order id"),
     ("arrange-url", "URL", False, "a URL of your server that creates an order (POST, JSON); orders defaults to 'any'"),
-    ("max-writes", "N", False, "the maximum number of writes in the whole run (required for writing)"),
+    (
+        "max-writes",
+        "WRITES",
+        False,
+        "the maximum number of writes in the whole run (default: 500 if only a base URL on the loopback interface is given, otherwise 0)",
+    ),
     ("rate", "REQUESTS", False, "the maximum number of requests per second (default: 5; more only if orders is 'any')"),
     ("journal", "FILE", False, "the file that records every write (default: veeqo-alloc-journal-HOST-PORT.jsonl)"),
     ("cleanup", None, False, "delete the allocations of this run when the run ends, where deletion is safe"),
-    ("client", "MODULE:CALLABLE", False, "the factory of the client that the conformance suite tests"),
+    (
+        "client",
+        "MODULE:CALLABLE",
+        False,
+        "the factory of the client that the conformance suite tests (default: the bundled reference client)",
+    ),
     ("client-command", "COMMAND", False, "the client that the suite tests, as a command that makes one allocation"),
     ("client-persistent", None, False, "run the client command once, for all allocations: a line of JSON for each"),
     ("client-timeout", "SECONDS", False, "the maximum duration of a client call (default: 5)"),
-    ("report", "FILE", True, "write a report on coverage and findings to a .json or .html file"),
-    ("coverage-min", "PERCENT", False, "fail if the server sent less than this percentage of the documented fields"),
+    (
+        "report",
+        "FILE",
+        True,
+        "write a report on coverage and findings to this .json or .html file (default: no report)",
+    ),
+    (
+        "coverage-min",
+        "PERCENT",
+        False,
+        "fail if the server sent less than this percentage of the documented fields (default: 0)",
+    ),
     ("trust-env", None, False, "use proxies, .netrc and CA bundles from the environment"),
 )
 
 
-_NUMBERS = tuple(name for name, metavar, *_ in OPTIONS if metavar in ("DAYS", "N", "REQUESTS", "SECONDS", "PERCENT"))
+_NUMBERS = tuple(
+    name for name, metavar, *_ in OPTIONS if metavar in ("DAYS", "WRITES", "REQUESTS", "SECONDS", "PERCENT")
+)
 
 
 # By metavar: a pattern of valid values, and what a value must be.
 _FORMS = {
     "DAYS": (r"[0-9]{1,5}", "a whole number of days"),
     "MODULE:CALLABLE": (r"[\w.]+:[\w.]+", "a module and a callable, such as shop.veeqo:make_client"),
-    "N": (r"[0-9]{1,9}", "a whole number"),
     "REQUESTS": (r"(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,9})?", "a number of requests above 0"),
     "SECONDS": (r"(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,9})?", "a number of seconds above 0"),
+    "WRITES": (r"[0-9]{1,9}", "a whole number"),
 }
 
 
@@ -83,7 +120,9 @@ def validate_options(config: pytest.Config) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add every option and its ini key. The command line takes precedence over the ini file."""
-    group = parser.getgroup("veeqo-alloc", "Veeqo allocation contract")
+    group = parser.getgroup(
+        "veeqo-alloc", "Veeqo allocation contract, for example: pytest --veeqo-alloc-profile=strict"
+    )
     for name, metavar, is_repeatable, text in OPTIONS:
         flag, key = f"--veeqo-alloc-{name}", key_of(name)
         if metavar is None:

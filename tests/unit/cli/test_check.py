@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
+import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ from support.documents import FOREIGN, INTERACTION, URL, cassette, har, ruby_cas
 
 from pytest_veeqo_alloc import Contract, load_schema
 from pytest_veeqo_alloc.capture.readers import load
+from pytest_veeqo_alloc.cli import files
 from pytest_veeqo_alloc.cli import main as main_module
 from pytest_veeqo_alloc.cli.main import main
 from pytest_veeqo_alloc.contract.rules import CATALOGUE
@@ -574,3 +579,42 @@ def test_options_of_a_baseline_need_its_file(run: Any) -> None:
         assert run("check", write("a.json", order()), option)[::2] == (2, message)
     status, _, err = run("check", "a.json", "--write-deviations", "b.toml", "--expires", "2020-01-01")
     assert (status, err) == (2, "veeqo-alloc: the last day of an entry must not be in the past: 2020-01-01\n")
+
+
+class Terminal(io.StringIO):
+    """A terminal that reports when it is written to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = threading.Event()
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self.written.set()
+        return super().write(text)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0], ids=["long", "short"])
+def test_long_check_shows_a_line_of_progress_and_clears_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    terminal, walk = Terminal(), files._walk
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(files, "_SILENT_SECONDS", seconds)
+
+    def slow_walk(paths: list[str], errors: files.Errors) -> Iterator[tuple[str, str, bytes]]:
+        yield from walk(paths, errors)
+        if not seconds:
+            assert terminal.written.wait(10)
+
+    monkeypatch.setattr(files, "_walk", slow_walk)
+    (tmp_path / "order.json").write_text(json.dumps(order()), encoding="utf-8")
+    assert main(["check", str(tmp_path)]) == 0
+    shown = terminal.getvalue().split("\r")
+    if seconds:
+        assert shown == [""]
+    else:
+        assert shown[1].startswith("veeqo-alloc: ")
+        assert shown[-2:] == [" " * len(shown[-3]), ""]
