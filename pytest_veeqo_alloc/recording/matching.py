@@ -148,7 +148,10 @@ def _differences(now: _Parts, recorded: _Parts, relaxed: frozenset[str]) -> Iter
     if now.is_json and recorded.is_json:
         for pointer, before, after in diff(recorded.body, now.body):
             place = mask_pointer(pointer) or WHOLE_BODY
-            yield Difference("body", place, _described_value(before), _described_value(after))
+            is_same_kind = before is not ABSENT and after is not ABSENT and describe(before) == describe(after)
+            yield Difference(
+                "body", place, _described_value(before), "another one" if is_same_kind else _described_value(after)
+            )
     elif (now.is_json, now.body) != (recorded.is_json, recorded.body):
         yield Difference("body", "body", _described_body(recorded), _described_body(now))
 
@@ -184,7 +187,4 @@ def _described_body(parts: _Parts) -> str:
 
 
 def _described_value(value: Any) -> str:
-    if value is ABSENT:
-        return NOTHING
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return f"number {describe_number(value)}" if is_number else describe(value)
+    return NOTHING if value is ABSENT else describe(value)

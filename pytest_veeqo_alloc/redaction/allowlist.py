@@ -15,8 +15,9 @@ _MAX_NAME = 64
 _MAX_NAMES = 1024  # bodies repeat their names, so the words in the latest names are remembered
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _PERSONAL = frozenset({
-    "card", "cell", "cpf", "cvc", "cvv", "eori", "fax", "iban", "ims", "ioss", "mobile", "pan", "passport", "phone",
-    "ssn", "tel", "telephone", "tin",
+    "abn", "card", "cell", "cnpj", "cpf", "cvc", "cvv", "ein", "eori", "fax", "gsm", "iban", "ims", "ioss", "landline",
+    "mobile", "msisdn", "nif", "nino", "pan", "passport", "pesel", "phone", "ssn", "tel", "telephone", "tin", "utr",
+    "whatsapp",
 })  # fmt: skip
 _BY_NUMBER = frozenset({"account", "sort", "tax", "vat"})
 _NUMBERED = frozenset({"code", "id", "no", "number", "ref", "reference", "registration"})

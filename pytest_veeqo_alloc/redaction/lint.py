@@ -262,12 +262,13 @@ def _header_secret(name: str, value: str) -> Secret | None:
 def _json_secrets(value: Any, name: str, pointer: str) -> Iterator[tuple[str, Secret]]:
     """Yield the pointer and the kind of each probable secret in *value*, the value of *name* at *pointer*."""
     if isinstance(value, dict):
+        owner = f"{name}_" if is_personal_number_name(name) else ""  # of a telephone's `number`
         for key, member in value.items():
             if secret := _secret_in_name(key):
                 yield join(pointer, key), secret
             if isinstance(member, (dict, list)):
-                yield from _json_secrets(member, key, join(pointer, key))
-            elif secret := _secret_in_scalar(key, member):
+                yield from _json_secrets(member, owner + key, join(pointer, key))
+            elif secret := _secret_in_scalar(owner + key, member):
                 yield join(pointer, key), secret
     elif isinstance(value, list):
         for index, item in enumerate(value):

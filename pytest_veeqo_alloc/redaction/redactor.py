@@ -15,11 +15,16 @@ from pytest_veeqo_alloc.contract.http_rules import is_json_type
 from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, nests_deeper, read
 from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response, decode_content_or_empty
 from pytest_veeqo_alloc.core.text import UUID, is_plain_name, is_uri_reference, safe_method
-from pytest_veeqo_alloc.redaction.allowlist import allowed_text, is_allowed_number, is_allowed_segment
+from pytest_veeqo_alloc.redaction.allowlist import (
+    allowed_text,
+    is_allowed_number,
+    is_allowed_segment,
+    is_personal_number_name,
+)
 from pytest_veeqo_alloc.spec.loader import tables
 
-FIRST_NUMBER = 7_946_000_000
-"""A placeholder for a telephone, card or tax number is this number plus a counter."""
+FIRST_NUMBER = 442_079_460_000_000
+"""A placeholder for a telephone, card or tax number is this number plus a counter. It is too long for a telephone."""
 
 _LONG = 2048
 
@@ -38,7 +43,7 @@ _FORMATS = [
     )
 ]
 _PLACEHOLDER = re.compile("|".join(f"(?:{placeholder})" for _, _, placeholder in _FORMATS))
-_NUMBER = rf"{(_START := str(FIRST_NUMBER)[:4])}(?<=\b{_START})(\d{{6}})\b"
+_NUMBER = rf"{(_START := str(FIRST_NUMBER)[:-6])}(?<=\b{_START})(\d{{6}})\b"
 _ANYWHERE = re.compile(rf"{_PLACEHOLDER.pattern}|{_NUMBER}")
 _NUMBERS = [re.compile(pattern) for pattern in (*(placeholder for _, _, placeholder in _FORMATS), _NUMBER)]
 """Patterns that find the counters in placeholders. Each begins with a constant text, which is found fast."""
@@ -206,7 +211,8 @@ class Redactor:
         if isinstance(value, str):
             return allowed_text(name, value) or self._placeholders.text(value)
         if isinstance(value, dict):
-            return self._object(value, fields)
+            is_owner = field is None and is_personal_number_name(name)
+            return self._object(value, fields, f"{name}_" if is_owner else "")
         if isinstance(value, list):
             return [self._value(item, name, field, fields) for item in value]
         is_documented_number = field is not None and field.type == "number"
@@ -214,15 +220,17 @@ class Redactor:
             return value
         return self._placeholders.number(value)
 
-    def _object(self, members: dict[str, Any], fields: Fields) -> dict[str, Any]:
+    def _object(self, members: dict[str, Any], fields: Fields, owner: str) -> dict[str, Any]:
+        """Redact *members*. *owner* is put before each name: `phone_` for a `number`, so that it counts as personal."""
         redacted = {}
         for name, value in members.items():
             field, kind = fields.get(name), type(value)
+            full_name = f"{owner}{name}" if owner else name
             shown_name = name if field is not None or is_plain_name(name) else self._placeholders.text(name)
             if kind is str:
-                value = allowed_text(name, value) or self._placeholders.text(value)
+                value = allowed_text(full_name, value) or self._placeholders.text(value)
             elif kind is not bool and value is not None and not (kind is int and field and field.type == "number"):
-                value = self._value(value, name, field, field.shape.fields if field and field.shape else {})
+                value = self._value(value, full_name, field, field.shape.fields if field and field.shape else {})
             redacted[shown_name] = value
         return redacted
 

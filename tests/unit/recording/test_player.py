@@ -138,7 +138,7 @@ def test_unmatched_request_shows_differences_without_quoting(tmp_path: Path, cas
         "",
         "  host                                         recorded another host, got the host of this request",
         "  query:canary                                 recorded nothing, got a value of 7 characters",
-        "  /allocation/warehouse_id                     recorded number 1784, got number 5",
+        "  /allocation/warehouse_id                     recorded number, got another one",
         "  /allocation/note                             recorded nothing, got string of 6 characters",
         "",
         "  do: send the recorded request, record again, or exclude the difference from comparison with "
@@ -238,7 +238,7 @@ def test_interaction_plays_once_unless_repeats_are_allowed(tmp_path: Path, casse
 
 
 def test_redacted_recording_matches_what_redaction_would_replace(tmp_path: Path, cassettes: Cassettes) -> None:
-    body = {"allocation": {**BODY["allocation"], "note": "redacted-1", "phone": 7946000002}}
+    body = {"allocation": {**BODY["allocation"], "note": "redacted-1", "phone": 442079460000002}}
     write(tmp_path, "mine", created(body=body))
     url = "https://api.example.com/orders/447452/allocations"
     for note, phone in (("anything", 2011112222), ("else", 1)):

@@ -91,7 +91,7 @@ def test_secret_in_a_body_is_found(body: object, kinds: list[str]) -> None:
         order(),
         {"api_key": None}, {"api_key": ""}, {"api_key": "REDACTED"}, {"token": "****"}, {"api_key": "0" * 32},
         {"token": "test-key-1"}, {"email": "anybody@example.com"}, {"email": "a@shop.test"},
-        {"phone": "+44 20 7946 0000"}, {"phone": "020 7946 0123"}, {"phone": "555-555-0123"}, {"phone": 7946000001},
+        {"phone": "+44 20 7946 0000"}, {"phone": "020 7946 0123"}, {"phone": "555-555-0123"}, {"phone": 442079460000001},
         {"id": 4111111111111111}, {"remote_id": "4111111111111111"}, {"upc_code": "4006381333931"},
         {"note": "BUSINESS_MONTHLY_20160309"}, {"note": "9f8e7d6c-5b4a-4321-8765-0123456789ab"},
         {"token": "a1b"}, {"token": "test" * 50}, {"token": "abababab"}, {"mobile": 201111}, {"mobile": 2011112222.5},

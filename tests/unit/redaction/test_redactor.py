@@ -202,7 +202,7 @@ def test_placeholder_has_the_format_of_the_original(original: str, placeholder: 
 
 
 def test_placeholders_within_a_text_are_found_and_made_equal() -> None:
-    one, other = "/tags?a=redacted-1&phone=7946000001", "/tags?a=redacted-2&phone=7946000002"
+    one, other = "/tags?a=redacted-1&phone=442079460000001", "/tags?a=redacted-2&phone=442079460000002"
     assert contains_placeholder(one)
     assert not contains_placeholder("/tags?a=b&phone=2011112222")
     assert without_placeholder_numbers(one) == without_placeholder_numbers(other)
@@ -439,3 +439,26 @@ def test_date_with_a_long_fraction_keeps_its_format() -> None:
         == rules_and_places(STRICT.check_body("response", body))
         == []
     )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"phone": {"number": 2011112222}},
+        {"phones": [{"value": 2011112222}]},
+        {"customer": {"telephone": {"home": {"digits": [2011112222]}}}},
+        {"msisdn": 442011112222},
+        {"tax": {"tax_number": 2011112222}},
+    ],
+)
+def test_personal_number_below_its_name_is_replaced_and_found(body: Any) -> None:
+    assert "1111222" not in json.dumps(value(body))
+    (finding,) = Engine().lint(Interaction(None, Response(200, (), json.dumps(body).encode())))
+    assert finding.got == "a telephone, card or tax number in the response"
+    assert Engine().lint(Interaction(None, Response(200, (), json.dumps(value(body)).encode()))).ok
+
+
+def test_stand_in_for_a_number_can_be_no_telephone_number() -> None:
+    number = value({"phone": 2011112222})["phone"]
+    assert str(number).startswith("442079460")
+    assert len(str(number)) == 15  # a telephone number of the United Kingdom has 12 digits at most
