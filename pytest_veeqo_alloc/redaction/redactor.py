@@ -45,7 +45,9 @@ _FORMATS = [
 _PLACEHOLDER = re.compile("|".join(f"(?:{placeholder})" for _, _, placeholder in _FORMATS))
 _NUMBER = rf"{(_START := str(FIRST_NUMBER)[:-6])}(?<=\b{_START})(\d{{6}})\b"
 _ANYWHERE = re.compile(rf"{_PLACEHOLDER.pattern}|{_NUMBER}")
-_NUMBERS = [re.compile(pattern) for pattern in (*(placeholder for _, _, placeholder in _FORMATS), _NUMBER)]
+_PATTERNS = [*(placeholder for _, _, placeholder in _FORMATS), _NUMBER]
+# A pattern that contains another finds no other counters.
+_NUMBERS = [re.compile(one) for one in _PATTERNS if not any(other in one for other in _PATTERNS if other != one)]
 """Patterns that find the counters in placeholders. Each begins with a constant text, which is found fast."""
 
 _HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])?(?::[0-9]{1,5})?")
