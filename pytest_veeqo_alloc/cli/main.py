@@ -88,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
         prog="veeqo-alloc",
         description="Check request and response bodies, interactions, cassettes and HAR files against the documented "
         "contract. Exit status: 0 no errors found, 1 errors found, 2 the command could not run.",
+        epilog="Example: veeqo-alloc check tests/cassettes. For help on a command: veeqo-alloc COMMAND --help",
     )
     root.add_argument("--version", action="version", version=f"%(prog)s {version('pytest-veeqo-alloc')}")
     commands = root.add_subparsers(required=True, metavar="COMMAND")
