@@ -29,7 +29,7 @@ def main() -> None:
     run = build_run(contract, counted.by_origin, "pytest 9.2.0", started, "1ad3173f" * 4)
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
-    for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--window-size=1000,1020"):
+    for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--window-size=1000,1560"):
         options.add_argument(argument)
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder, "report.html")

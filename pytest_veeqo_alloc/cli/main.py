@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pytest_veeqo_alloc.capture.readers import KINDS
 from pytest_veeqo_alloc.capture.writers import write_atomically
 from pytest_veeqo_alloc.cli.files import FileCheckOptions, check_paths, redact_files
-from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, PROFILES, parse_overrides
+from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, PROFILES, READERS, parse_overrides
 from pytest_veeqo_alloc.core.http import Secret
 from pytest_veeqo_alloc.core.text import json_text, pluralise, printable, unknown_name
 from pytest_veeqo_alloc.coverage.collector import CoverageCounter
@@ -301,19 +301,13 @@ def _rules(args: argparse.Namespace) -> int:
     return CLEAN
 
 
-_READERS = {"request": "client", "response": "server", "client": "client", "file": "person who keeps the file"}
-
-
 def explanation(rule_id: str) -> list[str]:
     """Return lines that explain a rule, with an example that breaks it. Raise ValueError for an unknown rule."""
     if rule_id not in CATALOGUE:
         raise ValueError(unknown_name("rule", rule_id, CATALOGUE))
     rule = CATALOGUE[rule_id]
     examples = json.loads(read_shipped_text("schemas/examples/rules.json"))[rule_id]
-    remedies = [
-        (f"for the {_READERS[side]}", text.replace("{type}", "value of the documented type"))
-        for side, text in rule.remedies.items()
-    ]
+    remedies = [(f"for the {READERS[side]}", text) for side, text in rule.general_remedies.items()]
     rows = [
         ("source", f"{rule.source} ({rule.basis})"),
         *((f"profile {profile}", rule.severities[profile]) for profile in PROFILES),
@@ -604,6 +598,8 @@ def _add_report(commands: Any) -> None:
     diff.add_argument(
         "--format", choices=("text", "json"), default="text", help="the format of the output (default: text)"
     )
+    text = "also write NEW, with its drift since OLD, to this .html file"
+    diff.add_argument("-o", "--output", metavar="FILE", help=text)
     diff.set_defaults(command=_diff)
 
 
@@ -627,11 +623,16 @@ def _diff(args: argparse.Namespace) -> int:
     from pytest_veeqo_alloc.contract.deviations import Uses
     from pytest_veeqo_alloc.coverage.report_model import compare_reports
 
+    if args.output:
+        validate_report_path(args.output, (".html",))
     old, new = load(args.old), load(args.new)
     for path, report in ((args.old, old), (args.new, new)):
         if not any(run["origins"] for run in report["runs"]):
             raise ValueError(f"{path!a}: the report has no interaction, so there is nothing to compare")
-    found = compare_reports(old, new, field_trees(), Uses(load_uses(args.uses)) if args.uses else None)
+    uses = Uses(load_uses(args.uses)) if args.uses else None
+    found = compare_reports(old, new, field_trees(), uses)
+    if args.output:
+        save(new, Path(args.output), old, uses)
     if args.format == "json":
         rows: dict[str, Any] = {"new": formatters.drift_rows(found.new), "gone": formatters.drift_rows(found.gone)}
         _print_json(rows | ({"unused": found.unused} if args.uses else {}))

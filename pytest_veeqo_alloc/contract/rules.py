@@ -39,6 +39,14 @@ BODY_SIDES: tuple[BodySide, ...] = get_args(BodySide)
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
+READERS: Mapping[Side, str] = {
+    "request": "client",
+    "response": "server",
+    "client": "client",
+    "file": "person who keeps the file",
+}
+"""The program or person that can fix a finding of each side."""
+
 _LETTERS: dict[str, Severity] = {"e": "error", "w": "warning", "-": "off"}
 
 
@@ -59,6 +67,11 @@ class Rule:
     remedies: Mapping[Side, str]
     source: str
     stored: Severity = "error"  # the highest severity in a stored file, which may contain failures on purpose
+
+    @property
+    def general_remedies(self) -> dict[Side, str]:
+        """The remedies without a placeholder: they name no type."""
+        return {side: text.replace("{type}", "value of the documented type") for side, text in self.remedies.items()}
 
 
 _Row = tuple[RuleId, Side | Literal["both"], Basis, str, str, str, str | tuple[str, str], str]

@@ -12,6 +12,7 @@ from pytest_veeqo_alloc.contract.checker import Settings
 from pytest_veeqo_alloc.contract.deviations import Deviation, DeviationIndex, Uses
 from pytest_veeqo_alloc.contract.rules import BODY_SIDES, CATALOGUE, BodySide
 from pytest_veeqo_alloc.core.json_pointer import WHOLE_BODY, generalise
+from pytest_veeqo_alloc.core.text import pluralise
 from pytest_veeqo_alloc.coverage.collector import (
     ACCEPTED,
     FINDINGS,
@@ -290,6 +291,15 @@ class ReportComparison:
     unused: int  # the number of drifts that only the later report has, at response fields that the client does not use
     unseen: int  # the number of fields that only the earlier report counts
     lost: list[Origin]  # origins that only the earlier report has
+
+    def notes(self) -> Iterator[str]:
+        """Yield a line for each way in which the later report covers less, and a line on fields that are not used."""
+        yield from (f"note: no interaction from the {origin} in the later report" for origin in self.lost)
+        if self.unseen:
+            yield f"note: the later report does not cover {pluralise(self.unseen, 'field')} of the earlier report"
+        if self.unused:
+            unused = pluralise(self.unused, "new drift")
+            yield f"does not concern you: {unused} at fields that the client does not use"
 
 
 def compare_reports(

@@ -156,8 +156,7 @@ def sarif_lines(run: CheckRun) -> Iterator[str]:
 
 
 def _sarif_rule(rule: Rule) -> dict[str, Any]:
-    remedies = "\n".join(f"Do ({side}): {remedy}." for side, remedy in rule.remedies.items())
-    remedies = remedies.replace("{type}", "value of the documented type")
+    remedies = "\n".join(f"Do ({side}): {remedy}." for side, remedy in rule.general_remedies.items())
     return {
         "id": rule.id,
         "shortDescription": {"text": rule.summary},
@@ -309,11 +308,7 @@ def comparison_lines(comparison: ReportComparison) -> Iterator[str]:
     for change, drifts in (("new", comparison.new), ("gone", comparison.gone)):
         for drift in sorted(drifts):
             yield printable(f"{change}: {drift.side} {drift.pointer}: {drift.what}, from the {drift.origin}")
-    yield from (f"note: no interaction from the {origin} in the later report" for origin in comparison.lost)
-    if comparison.unseen:
-        yield f"note: the later report does not cover {pluralise(comparison.unseen, 'field')} of the earlier report"
-    if comparison.unused:
-        yield f"does not concern you: {pluralise(comparison.unused, 'new drift')} at fields that the client does not use"
+    yield from comparison.notes()
     yield f"{pluralise(len(comparison.new), 'new drift')}, {len(comparison.gone)} gone"
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import jinja2
 
-from pytest_veeqo_alloc.contract.rules import CATALOGUE, BodySide
+from pytest_veeqo_alloc.contract.deviations import Uses
+from pytest_veeqo_alloc.contract.rules import CATALOGUE, READERS, SEVERITIES, BodySide
 from pytest_veeqo_alloc.core.text import printable
 from pytest_veeqo_alloc.coverage.collector import Origin
 from pytest_veeqo_alloc.coverage.field_counts import NULL, FieldPlace, FieldTally, Node
@@ -19,6 +20,7 @@ from pytest_veeqo_alloc.coverage.report_model import (
     Document,
     Drift,
     Totals,
+    compare_reports,
     concerns,
     find_drift,
     rule_totals,
@@ -47,7 +49,7 @@ class Leaf:
     pointer: str
     name: str
     documented: str
-    seen: list[tuple[Origin, int, int, str]]  # times present, number of objects, undocumented types
+    seen: list[tuple[Origin, int, int, str]]  # times present, number of objects (0: not checked), undocumented types
     drift: list[str]
     branch: Branch | None = None
 
@@ -57,29 +59,39 @@ class Branch:
     """A documented object on the HTML page. `fields`, `seen` and `drifted` also count the fields of nested objects."""
 
     fields: int
+    seen: dict[Origin, int]
     leaves: list[Leaf] = field(default_factory=list)
-    seen: int = 0
     drifted: int = 0
 
 
-def render_page(report: Document) -> str:
-    """Return the HTML page of *report*."""
-    totals, drift, uses = totals_by_origin(report), find_drift(report, field_trees()), uses_of(report)
-    shown = {found: counts for found, counts in drift.items() if concerns(found, uses)}
+def render_page(report: Document, earlier: Document | None = None, uses: Uses | None = None) -> str:
+    """Return the HTML page of *report*. With an *earlier* report, the page also has the drift since then.
+
+    *uses* are the response fields whose drift since then matters (None: all of them).
+    """
+    totals, trees, drift = totals_by_origin(report), field_trees(), find_drift(report, field_trees())
+    used = uses_of(report)
+    shown = {found: counts for found, counts in drift.items() if concerns(found, used)}
     style, script = (_ENVIRONMENT.get_template(name).render() for name in ("report.css", "report.js"))
     rules = rule_totals(totals)
     findings = [{**row, "origin": origin} for origin, counted in totals.items() for row in counted.findings.values()]
+    changes = compare_reports(earlier, report, trees, uses) if earlier else None
     return _ENVIRONMENT.get_template("report.html").render(
         runs=report["runs"],
         totals=totals,
-        seen=totals["target"].fields_seen if "target" in totals else 0,
-        trees={side: _branch(side, root, totals, drift) for side, root in field_trees().items()},
+        sides=("response", "request") if "target" in totals else ("request", "response"),
+        trees={side: _branch(side, root, totals, drift) for side, root in trees.items()},
+        earlier=earlier["runs"] if earlier else (),
+        changes=changes,
         drift=[(found, count, instances) for found, (count, instances) in shown.items()],
         unused_drift=len(drift) - len(shown),
         unused=sum(row["count"] for row in _rows_of_runs(report, "unused")),
         fields=_used_fields(report, totals),
-        findings=sorted(findings, key=lambda row: (row["severity"], row["rule"], row["place"])),
-        rules=[(rule.id, rule.basis, rule.summary, rules[rule.id]) for rule in CATALOGUE.values() if rule.id in rules],
+        counts={name: sum(row["count"] for row in findings if row["severity"] == name) for name in SEVERITIES},
+        findings=_by_rule(findings),
+        catalogue=CATALOGUE,
+        readers=READERS,
+        rules=[(rule, rules[rule.id]) for rule in CATALOGUE.values() if rule.id in rules],
         calls=_calls(totals),
         max_calls=MAX_CALLS,
         deviations=[row for run in report["runs"] for row in run["deviations"]],
@@ -87,6 +99,15 @@ def render_page(report: Document) -> str:
         script=script,
         hashes={"style": _hash(style), "script": _hash(script)},
     )
+
+
+def _by_rule(findings: list[dict[str, Any]]) -> list[tuple[str, str, list[dict[str, Any]]]]:
+    """Return the severity, the rule and the findings of each group. Errors come first, then the largest counts."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in findings:
+        groups[row["severity"], row["rule"]].append(row)
+    rows = [(*key, sorted(group, key=lambda row: row["place"])) for key, group in groups.items()]
+    return sorted(rows, key=lambda row: (row[0], -sum(found["count"] for found in row[2]), row[1]))
 
 
 def _rows_of_runs(report: Document, name: str) -> Iterator[dict[str, Any]]:
@@ -119,20 +140,21 @@ def _branch(side: BodySide, node: Node, totals: dict[Origin, Totals], drift: dic
             by_pointer.setdefault(found.pointer, []).append(f"{found.origin}: {found.what}")
 
     def descend(node: Node) -> Branch:
-        branch = Branch(node.field_count)
+        branch = Branch(node.field_count, dict.fromkeys(totals, 0))
         for place in node.places:
             leaf = _leaf(side, place, totals, by_pointer.pop(place.pointer, []))
             branch.leaves.append(leaf)
-            branch.seen += any(present for _, present, *_ in leaf.seen)
             branch.drifted += bool(leaf.drift)
             if place.child is not None:
-                inner = leaf.branch = descend(place.child)
-                branch.seen += inner.seen
-                branch.drifted += inner.drifted
+                leaf.branch = descend(place.child)
+                branch.drifted += leaf.branch.drifted
+            for origin, present, *_ in leaf.seen:
+                branch.seen[origin] += bool(present) + (leaf.branch.seen[origin] if leaf.branch else 0)
         for pointer in [key for key in by_pointer if key.rpartition("/")[0] == node.pointer and key[:1] == "/"]:
             name = pointer.rpartition("/")[2]
             branch.leaves.append(Leaf(pointer, name, "not documented", [], by_pointer.pop(pointer)))
             branch.drifted += 1
+        branch.leaves.sort(key=lambda leaf: leaf.branch is None)  # objects come first, as folders do
         return branch
 
     return descend(node)
@@ -144,9 +166,9 @@ def _leaf(side: BodySide, place: FieldPlace, totals: dict[Origin, Totals], drift
     notes = ", ".join(filter(None, (documented.type or "no type documented", required, nullable)))
     seen = []
     for origin, counted in totals.items():
-        if (tally := counted.fields.get((side, place.pointer))) is not None:
-            other = ", ".join(f"{kind} {count}" for kind, count in tally.types.items() if kind != place.expected)
-            seen.append((origin, tally.present, tally.instances, other))
+        tally = counted.fields.get((side, place.pointer), FieldTally())
+        other = ", ".join(f"{kind} {count}" for kind, count in tally.types.items() if kind != place.expected)
+        seen.append((origin, tally.present, tally.instances, other))
     return Leaf(place.pointer, documented.name, notes, seen, drift)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_veeqo_alloc.capture.writers import write_atomically
-from pytest_veeqo_alloc.contract.deviations import update_uses
+from pytest_veeqo_alloc.contract.deviations import Uses, update_uses
 from pytest_veeqo_alloc.core.json_pointer import mask_name
 from pytest_veeqo_alloc.core.text import pluralise
 from pytest_veeqo_alloc.coverage.collector import Coverage, Origin
@@ -65,21 +65,24 @@ def build_run(
     return RunReport(report, totals, interactions, seen, field_trees()["response"].field_count)
 
 
-def validate_report_path(path: str) -> None:
-    """Raise ValueError if *path* ends in neither .json nor .html, or in .html although jinja2 is not installed."""
+def validate_report_path(path: str, suffixes: Iterable[str] = (".json", ".html")) -> None:
+    """Raise ValueError if *path* has none of the *suffixes*, or if it ends in .html and jinja2 is not installed."""
     suffix = Path(path).suffix.lower()
-    if suffix not in (".json", ".html"):
-        raise ValueError(f"a report file must end in .json or .html, not {path!a}")
+    if suffix not in suffixes:
+        raise ValueError(f"a report file must end in {' or '.join(suffixes)}, not {path!a}")
     if suffix == ".html" and importlib.util.find_spec("jinja2") is None:
         raise ValueError("an HTML report requires jinja2: pip install 'pytest-veeqo-alloc[html]'")
 
 
-def save(report: Document, path: Path) -> None:
-    """Write *report* to *path*: as HTML if *path* ends in .html, otherwise as JSON. Raise ValueError on failure."""
+def save(report: Document, path: Path, earlier: Document | None = None, uses: Uses | None = None) -> None:
+    """Write *report* to *path*: as HTML if *path* ends in .html, otherwise as JSON. Raise ValueError on failure.
+
+    An HTML page has the drift since an *earlier* report. *uses* are the response fields that matter (None: all of them).
+    """
     if path.suffix.lower() == ".html":
         from pytest_veeqo_alloc.reporting.html import render_page  # imported only here, since jinja2 is an extra
 
-        text = render_page(report)
+        text = render_page(report, earlier, uses)
     else:
         text = json.dumps(report, separators=(",", ":")) + "\n"
     try:

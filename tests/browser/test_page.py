@@ -5,6 +5,7 @@ Debian has both: `apt-get install chromium chromium-driver`. Without them every 
 
 from __future__ import annotations
 
+import copy
 import datetime
 import json
 import shutil
@@ -51,6 +52,14 @@ for (const element of document.querySelectorAll("body *")) {
 return found;
 """
 
+# Returns the edges of what must be aligned in the two trees.
+EDGES = """
+const edges = (selector, side) => Array.from(document.querySelectorAll(selector),
+  (element) => Math.round(element.getBoundingClientRect()[side]));
+return {target: edges(".tree .target", "right"), fake: edges(".tree .fake", "right"),
+  bar: edges(".tree .bar", "left").concat(edges(".tree .bar", "right"))};
+"""
+
 
 def sample_report() -> Document:
     counted = CoverageCounter()
@@ -61,7 +70,20 @@ def sample_report() -> Document:
         "response", {**order, "colour": "red", "due_date": "x", "deliver_to": {**order["deliver_to"], "zip": None}}
     )
     started = datetime.datetime(2026, 1, 31, tzinfo=datetime.UTC)
-    return build_run(contract, counted.by_origin, "pytest 9", started, "a" * 32).report
+    report = build_run(contract, counted.by_origin, "pytest 9", started, "a" * 32).report
+    origins = report["runs"][0]["origins"]
+    origins["fake"] = copy.deepcopy(origins["target"])
+    origins["target"]["undocumented"]["response"]["/" + "long" * 100] = {"string": 1}
+    origins["target"]["calls"][0]["tests"] = {"test_" + "x" * 400: 1}
+    return report
+
+
+def earlier_report() -> Document:
+    counted = CoverageCounter()
+    contract = Engine().with_listener(counted)
+    contract.check_body("response", build_order())
+    started = datetime.datetime(2025, 12, 31, tzinfo=datetime.UTC)
+    return build_run(contract, counted.by_origin, "pytest 9", started, "b" * 32).report
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +101,7 @@ def driver() -> Iterator[webdriver.Chrome]:
 @pytest.fixture
 def page(driver: webdriver.Chrome, tmp_path: Path) -> webdriver.Chrome:
     path = tmp_path / "report.html"
-    save(sample_report(), path)
+    save(sample_report(), path, earlier_report())
     for log in ("browser", "performance"):
         driver.get_log(log)
     driver.get(path.as_uri())
@@ -103,7 +125,7 @@ def test_page_loads_without_errors_and_without_network_requests(page: webdriver.
 
 def test_tree_expands_by_mouse_and_by_keyboard(page: webdriver.Chrome) -> None:
     assert "/deliver_to/zip" not in displayed_pointers(page)
-    summary = page.find_element(By.XPATH, "//summary[span='deliver_to']")
+    summary = page.find_element(By.XPATH, "//summary[span/span='deliver_to']")
     summary.click()
     assert "/deliver_to/zip" in displayed_pointers(page)
     summary.send_keys(Keys.ENTER)
@@ -115,8 +137,12 @@ def test_search_filters_and_can_be_cleared(page: webdriver.Chrome) -> None:
     box = page.find_element(By.ID, "search")
     box.send_keys("deliver_to/zip")
     assert displayed_pointers(page) == ["/deliver_to", "/deliver_to/zip"]
-    # One in each section: findings, drift, fields.
-    assert page.find_element(By.ID, "matches").text == "3 matches"
+    # In the findings, the drift since the earlier report and all drift: a row per origin. Then the field.
+    assert page.find_element(By.ID, "matches").text == "7 matches"
+    groups = page.find_elements(By.CSS_SELECTOR, "#findings [data-group]")
+    assert [group.text.splitlines()[0] for group in groups if group.is_displayed()] == [
+        "error null-value: null in a field with a documented type"
+    ]
     box.send_keys(Keys.CONTROL, "a", Keys.DELETE)
     assert displayed_pointers(page) == before
     box.send_keys("no such field")
@@ -124,12 +150,21 @@ def test_search_filters_and_can_be_cleared(page: webdriver.Chrome) -> None:
     assert page.find_element(By.ID, "matches").text == "0 matches"
 
 
+def test_columns_and_bars_of_the_tree_are_aligned(page: webdriver.Chrome) -> None:
+    page.execute_script("for (const fold of document.querySelectorAll('details')) fold.open = true;")
+    edges = page.execute_script(EDGES)
+    assert {name: len(set(found)) for name, found in edges.items()} == {"target": 1, "fake": 1, "bar": 4}
+    assert all(len(found) > 30 for found in edges.values())
+    rect = page.find_element(By.XPATH, "//summary[span/span='deliver_to']//*[name()='rect']")
+    assert rect.rect["width"] == pytest.approx(rect.find_element(By.XPATH, "..").rect["width"])
+
+
 def test_page_is_complete_without_javascript(driver: webdriver.Chrome, page: webdriver.Chrome) -> None:
     driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
         driver.refresh()
         assert not driver.find_element(By.ID, "searching").is_displayed()
-        driver.find_element(By.XPATH, "//summary[span='deliver_to']").click()
+        driver.find_element(By.XPATH, "//summary[span/span='deliver_to']").click()
         assert "/deliver_to/zip" in displayed_pointers(driver)
     finally:
         driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})

@@ -373,6 +373,91 @@ def test_page_shows_every_documented_field_in_a_tree() -> None:
     assert sum(tag == "details" for tag, _ in reader.elements) == 33 + 1 + 2 + 1
 
 
+def text_of(html: str) -> str:
+    """Return the visible text of a page, with single spaces."""
+    return " ".join(" ".join(read(html.partition("</style>")[2].rpartition("<script>")[0]).text).split())
+
+
+def fake_only(report: Any) -> Any:
+    """Return *report* as if the fake had sent its responses."""
+    origins = report["runs"][0]["origins"]
+    origins["fake"] = origins.pop("target")
+    return report
+
+
+def test_page_groups_findings_by_rule_with_the_fix() -> None:
+    bodies = [put(PART, "/deliver_to/phone", None), put(PART, "/deliver_to/zip", None), put(PART, "/due_date", "x")]
+    text = text_of(render_page(report_of_bodies(*bodies)))
+    assert text.count("error null-value : null in a field with a documented type") == 1
+    assert "Fix for the server send a JSON value of the documented type; if the live API sends null here" in text
+    assert "Explained by veeqo-alloc rules null-value" in text
+    assert "response /deliver_to/phone target 1 response /deliver_to/zip target 1" in text
+    assert text.index("error null-value") < text.index("warning untyped-field-value")
+
+
+def test_page_shows_a_rule_that_this_version_does_not_have() -> None:
+    report = report_of_bodies(put(PART, "/deliver_to/phone", None))
+    for row in report["runs"][0]["origins"]["target"]["findings"]:
+        row["rule"] = "rule-of-another-version"
+    assert "error rule-of-another-version Place Origin Count" in text_of(render_page(report))
+
+
+def test_page_has_the_target_before_the_fake() -> None:
+    report = report_of_bodies(PART, PART)
+    report["runs"][0]["origins"]["fake"] = report_of_bodies(order())["runs"][0]["origins"]["target"]
+    text = text_of(render_page(report))
+    seen = len(PART) + len(PART["deliver_to"]) + len(PART["payment"])
+    assert f"{seen} of 475 response fields seen from the target" in text
+    assert "response fields seen from the fake" not in text
+    assert f"Field Seen, target Seen, fake order 36 drifted {seen} of 475 475 of 475" in text
+
+
+def test_page_of_a_run_against_the_fake_alone_opens_with_what_the_client_sent() -> None:
+    counted = CoverageCounter()
+    contract = Engine().with_listener(counted)
+    contract.check_body("request", json.loads(read_shipped_text("schemas/examples/request.json")))
+    text = text_of(render_page(fake_only(report_of(counted, contract))))
+    assert "All responses came from the fake, not from a server under test." in text
+    assert "5 of 5 request fields sent to the fake 1 interaction with the fake" in text
+    assert "0 of 475 response fields" not in text
+    assert text.index("The request: 5 documented fields") < text.index("The order in the response")
+
+
+def test_bar_of_a_branch_has_its_share_of_fields() -> None:
+    html = render_page(report_of_bodies(drop(PART, "/deliver_to/zip")))
+    assert '<svg class="bar" viewBox="0 0 11 1" preserveAspectRatio="none" aria-hidden="true"><rect width="10"' in html
+
+
+def test_page_of_several_runs_lists_them_and_says_what_is_incomplete() -> None:
+    later = report_of_bodies(PART, run="b" * 32, started=DAY + datetime.timedelta(days=1))
+    later["runs"][0]["incomplete"] = "stopped <early>"
+    text = text_of(render_page(merge_reports([report_of_bodies(PART), later])))
+    assert "2 runs from 2026-01-31T12:00:00Z to 2026-02-01T12:00:00Z Incomplete: stopped <early>" in text
+
+
+def test_comparison_is_written_to_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old, new, out = (tmp_path / name for name in ("old.json", "new.json", "out.html"))
+    earlier = report_of_bodies(put(PART, "/due_date", "2026-01-31"), run="b" * 32)
+    later = report_of_bodies(put(drop(drop(PART, "/deliver_to/zip"), "/payment"), "/colour", "red"))
+    later["runs"][0]["origins"]["target"]["undocumented"]["response"][f"/{HOSTILE}"] = {"string": 1}
+    save(earlier, old)
+    save(later, new)
+    assert main(["report", "diff", str(old), str(new), "-o", str(out)]) == 1
+    assert "new: response /colour: undocumented (string), from the target" in capsys.readouterr().out
+    html = out.read_text(encoding="utf-8")
+    text = text_of(html)
+    assert "drifts since the earlier report" in text
+    assert "response /colour undocumented (string) target new" in text
+    assert "response /due_date undocumented type (string) target gone" in text
+    assert "note: the later report does not cover 8 fields of the earlier report" in text
+    assert "<script>alert(1)</script>" in text
+    assert "<script>alert(1)</script>" not in html
+    assert main(["report", "diff", str(new), str(new), "-o", str(out)]) == 0
+    assert "No change." in text_of(out.read_text(encoding="utf-8"))
+    assert main(["report", "diff", str(old), str(new), "-o", str(tmp_path / "out.json")]) == 2
+    assert "a report file must end in .html, not" in capsys.readouterr().err
+
+
 def test_page_escapes_hostile_text_everywhere() -> None:
     report = report_of_bodies(put(PLANTED["/deliver_to/phone", "null", ""], "/colour", 1))
     (run,) = report["runs"]
