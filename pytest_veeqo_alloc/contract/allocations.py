@@ -21,7 +21,7 @@ _REQUESTED_SELLABLE_ID = attrgetter("sellable_id")
 
 Object = dict[str, Any]
 Units = dict[int, float]  # quantities by sellable id
-Quantities = dict[float, float]  # the same, with ids as a body has them
+Quantities = dict[float, float]  # quantities by sellable id; an id may be a float, as in a body
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def request_scope(body: bytes | None) -> RequestScope:
 
 
 def _read_members(members: _Members, problems: list[str]) -> tuple[set[int], Units]:
-    """Return the warehouses and units that *members* name themselves. Append to *problems* what cannot be read."""
+    """Return the warehouses and units that *members* name directly. Append a text about each unreadable one to *problems*."""
     found: dict[str, list[float]] = {name: [] for name in _SPELLINGS.values()}
     names = set()
     for name, value in members:
@@ -150,7 +150,8 @@ def existing_allocations(body: bytes | None) -> list[ExistingAllocation] | None:
         if allocation_id is None:
             return None
         units = _units(allocation, "line_items", sellable_id_of)
-        found.append(ExistingAllocation(allocation_id, _integer(_warehouse_id(allocation)), units))
+        warehouse_id = as_object(allocation.get("warehouse")).get("id")
+        found.append(ExistingAllocation(allocation_id, _integer(warehouse_id), units))
     return found
 
 
@@ -199,10 +200,6 @@ def _units(owner: Object, name: str, sellable_id: Callable[[Object], Any]) -> Un
     return units
 
 
-def _warehouse_id(allocation: Object) -> Any:
-    return as_object(allocation.get("warehouse")).get("id")
-
-
 def _generous_number(value: Any) -> float | None:
     if isinstance(value, str) and _QUOTED_INTEGER.fullmatch(value):
         value = float(value)
@@ -238,7 +235,7 @@ def echo_breaches(order: Any, order_id: int | None, requested: Any) -> list[Brea
 
 
 def _allocation_breaches(order: Any, requested: Any) -> list[Breach]:
-    """Return a breach if *order* cannot contain the *requested* allocation. An invalid allocation could be it."""
+    """Return a breach if no allocation in *order* can be the *requested* one. An invalid allocation might be that one."""
     warehouse, lines = requested.warehouse_id, quantities(requested.line_items_attributes, _REQUESTED_SELLABLE_ID)
     if math.isnan(warehouse) or not lines or order.allocations is None:
         return []
@@ -270,7 +267,10 @@ def _allocation_breaches(order: Any, requested: Any) -> list[Breach]:
 
 
 def _may_be_new(units: Quantities, lines: Quantities, total: Quantities, ordered: Quantities | None) -> bool:
-    """Return whether *units* may result from the requested *lines*. With *ordered*, too few units must complete it."""
+    """Return whether *units* may be an allocation of the requested *lines*.
+
+    With *ordered* (given for a completely allocated order), each quantity must be the requested or the open one.
+    """
     if any(quantity > lines.get(sellable, 0) for sellable, quantity in units.items()):
         return False
     for sellable, requested in lines.items() if ordered is not None else ():

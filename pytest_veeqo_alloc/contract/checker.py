@@ -92,7 +92,7 @@ def expecting(statuses: frozenset[int] | None, response: Response | None, *, sto
     """Return the context of a check that expects *statuses*. If the test expects a 4xx, do not check the request."""
     if statuses is None:
         return CheckContext(stored=stored) if stored else NO_CONTEXT
-    failures = frozenset(filter(is_client_error, statuses or ()))
+    failures = frozenset(filter(is_client_error, statuses))
     is_failure = bool(failures) and (failures == statuses or (response is not None and response.status in failures))
     return CheckContext(statuses, skips_request=is_failure, stored=stored)
 
@@ -166,13 +166,10 @@ def check_reading(side: Side, reading: Reading, tables: Tables) -> Body:
     walk, shape = (walk_request, tables.request) if side == "request" else (walk_response, tables.response)
     walked = walk(reading.value, shape, is_plain=reading.is_plain)
     breaches = [*reading.breaches, *walked.breaches]
+    content, pointer = walked.content, walked.pointer
     if TOO_DEEP not in walked.breaches:
-        breaches += _breaches_in(side, walked.content, walked.pointer)
-    return Body(breaches, walked.content, walked.counts, parsed=reading)
-
-
-def _breaches_in(side: Side, content: Any, pointer: str = "/allocation") -> list[Breach]:
-    return request_line_breaches(content, pointer) if side == "request" else order_breaches(content)
+        breaches += request_line_breaches(content, pointer) if side == "request" else order_breaches(content)
+    return Body(breaches, content, walked.counts, parsed=reading)
 
 
 SidedBreach = tuple[Side, Breach, Body | None]
@@ -223,7 +220,7 @@ def examine(
     case = (context.case or _case_of(sent)) if context.broken_request else ""
     if response is not None and (found := _response(response, response_body, parsed, tables, context)):
         if case:
-            found = [_named(breach, case) for breach in found]
+            found = [b._replace(case=case) if b.rule == "broken-request-accepted" else b for b in found]
         breaches += [("response", breach, response_body) for breach in found]
     request_body = None if is_broken or parsed is None else parsed.body
     rules = frozenset(breach.rule for breach in sent) if context.broken_request else _NO_RULES
@@ -231,7 +228,7 @@ def examine(
 
 
 def _case_of(broken: Iterable[Breach]) -> str:
-    """Name a request that is broken on purpose: by each rule in *broken*, with its place."""
+    """Return a name for a request that is broken on purpose: the rule and the place of each breach in *broken*."""
     return "; ".join(sorted({_how_broken(breach) for breach in broken})) or "a request that breaks no rule"
 
 
@@ -240,10 +237,6 @@ def _how_broken(breach: Breach) -> str:
     place = mask_location(breach.location) if breach.pointer is None else mask_pointer(breach.pointer) or WHOLE_BODY
     described = " ".join((place, breach.got.partition(" ")[0])) if breach.got.startswith(TYPES) else place
     return f"{breach.rule} at {described}"
-
-
-def _named(breach: Breach, case: str) -> Breach:
-    return breach._replace(case=case) if breach.rule == "broken-request-accepted" else breach
 
 
 def examine_body(side: Side, value: Any, tables: Tables) -> RawResult:

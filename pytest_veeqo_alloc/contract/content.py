@@ -1,7 +1,7 @@
 """The contents of bodies: Python objects whose attributes are the documented members. msgspec builds the valid ones.
 
-`LenientContent` is for other bodies. If a member is absent or has the wrong type, its attribute is NaN (documented as
-a number), a content without members (documented as an object) or None (otherwise).
+`LenientContent` is for invalid bodies. The attribute of a member that is absent or has the wrong type is NaN if a number
+is documented, a content without members if an object is documented, and otherwise None.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _OPEN_LEVELS = 40  # of arrays and objects in an array without documented items;
 
 
 Typed = tuple[Any, tuple[int, ...]]
-"""The content of an object that conforms to its schema, and numbers in the order of `counters`."""
+"""The content of an object that conforms to its schema, and the counts that `counters` names, in the same order."""
 
 
 class _Decoding(NamedTuple):
-    """The functions for objects of one shape. Each function that parses raises one of the `errors`."""
+    """The functions for objects of one shape. For an invalid object, `decode` and `convert` raise one of the `errors`."""
 
     decode: Callable[[bytes], Any]
     convert: Callable[[dict[str, Any]], Any]
@@ -88,14 +88,15 @@ def absent(shape: Shape) -> LenientContent:
 
 
 def counters(shape: Shape) -> tuple[str, ...]:
-    """Name the counts in `Typed.counts`: "object POINTER" or "null POINTER", with `*` for every array index."""
+    """Return the names of the counts in `Typed`: "object POINTER" or "null POINTER", with `*` for every array index."""
     return tuple(_counting_code(shape)[1])
 
 
 def _tally(content: Any, decoding: _Decoding, known: set[str]) -> tuple[tuple[int, ...], float]:
     """Count the objects in *content*, and the quotes that its JSON text has if no object repeats a member.
 
-    The number of quotes is infinite if a date-time is invalid and not *known*, or an open array has something unusual.
+    The number of quotes is infinite if a date-time is invalid, or if an array without documented items nests deeply or
+    has large numbers. The strings in *known* are valid date-times. This function adds those in *content*.
     """
     counts, quotes, dates, open_arrays = decoding.tally(content)
     if open_arrays:
@@ -130,7 +131,8 @@ def _quotes_in(body: bytes) -> int | None:
 def _counting_code(shape: Shape) -> tuple[str, dict[str, int]]:
     """Return the source of the function `tally` for objects of *shape*, and the number of quotes for each counter.
 
-    The source calls no functions, since calls would take most of the time. An object in an object is part of its owner.
+    The source calls no functions, since calls would take most of the time. Only objects in arrays have counters of their
+    own.
     """
     quotes: dict[str, int] = {}
     statements = _statements(shape, "content", "", quotes)

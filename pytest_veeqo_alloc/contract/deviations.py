@@ -1,4 +1,4 @@
-"""Findings that are set aside: deviations, each accepted for a stated reason, and findings at fields that a client does not use."""
+"""Deviations (known differences, accepted for a stated reason), and lists of the response fields that a client uses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _INFORMATION: dict[str, type] = {
     "last_seen": _DATE,
     "stale": bool,
 }
-"""The keys of an entry that decide nothing, with the types of their values."""
+"""The keys of an entry that do not affect which findings it accepts, mapped to the types of their values."""
 
 _DECIDING = ("rule", "pointer", "location", "side", "case", "types", "reason", "source", "expires")
 _KEYS = (*_DECIDING, *_INFORMATION)
@@ -36,14 +36,14 @@ _KINDS: dict[type, str] = {
 }
 TYPES = ("array", "boolean", "null", "number", "object", "string")
 TYPED_RULES = ("undocumented-field", "untyped-field-value", "wrong-type")
-"""The ids of the rules about a value of another type than the documented one."""
+"""The ids of the rules whose findings are about the JSON type of a value."""
 
 VERSION = 1
 """The version of the format of deviation files."""
 
 
 def type_of(finding: Finding) -> str:
-    """Return the JSON type of the value that *finding* is about. Return an empty string if its rule is not about a type."""
+    """Return the JSON type of the value at *finding*, or an empty string if its rule is not one of `TYPED_RULES`."""
     kind = finding.got.partition(" ")[0].rstrip(":")
     return kind if finding.rule in TYPED_RULES and kind in TYPES else ""
 
@@ -107,7 +107,7 @@ class Deviation:
 
     @property
     def key(self) -> str:
-        """A text that begins with the rule, and that differs between deviations of different findings."""
+        """A text that identifies what the deviation accepts: rule, side (`-`: any), place and case."""
         return " ".join((self.rule, self.side or "-", self.place, self.case or ""))
 
     def expired(self, today: datetime.date) -> bool:
@@ -187,7 +187,6 @@ def _key(entry: Deviation | Finding) -> tuple[str, str]:
 _OF_THE_WHOLE_ORDER = SUITE_RULES | {"order-echo", "allocation-echo", "allocation-quantity"}
 """The ids of the rules whose findings concern every client, whatever fields it uses."""
 
-
 _HEADER = "# The response fields that the client uses. Give this file to --veeqo-alloc-uses.\n"
 _UNDOCUMENTED = "# read, but not documented: "
 
@@ -236,9 +235,9 @@ def validate_use(pointer: str, documented: Iterable[str]) -> None:
 
 
 def update_uses(old: str, fields: Iterable[str], undocumented: Iterable[str], *, keep: bool) -> str:
-    """Return the text *old* of a list of used fields, with *fields* in it. Comments and the order of lines are kept.
+    """Return *old*, the text of a list of used fields, with *fields* added. Keep comments and the order of lines.
 
-    Fields that are not in *fields* are removed unless *keep* is true. *undocumented* members are added as comments.
+    Remove all other fields unless *keep* is true. Add *undocumented* members as comments.
     """
     found, lines = set(fields), []
     for line in (old or _HEADER).splitlines():
@@ -246,6 +245,5 @@ def update_uses(old: str, fields: Iterable[str], undocumented: Iterable[str], *,
         if (keep or not pointer or pointer in found) and not line.startswith(_UNDOCUMENTED):
             lines.append(line)
         found.discard(pointer)
-    return (
-        "\n".join([*lines, *sorted(found), *(f"{_UNDOCUMENTED}{pointer}" for pointer in sorted(undocumented))]) + "\n"
-    )
+    comments = [f"{_UNDOCUMENTED}{pointer}" for pointer in sorted(undocumented)]
+    return "\n".join([*lines, *sorted(found), *comments, ""])

@@ -19,7 +19,7 @@ _COLUMN = 44
 
 
 def render(findings: Findings, hint: str = "", *, show_all: bool = False) -> str:
-    """Return *findings* as text: a heading, the errors, the warnings, and *hint*. Without *show_all*, shorten it."""
+    """Return *findings* as text: a heading, the errors, the warnings, and *hint*. Shorten the text unless *show_all*."""
     both_sides = len({finding.side for finding in findings}) > 1
     if show_all:
         blocks = [line for group in _groups(findings.errors) for line in _block(group, both_sides, len(group))]
@@ -95,7 +95,7 @@ def _warning_lines(warnings: tuple[Finding, ...], both_sides: bool) -> list[str]
 
 
 def _warning_line(warnings: list[Finding], both_sides: bool) -> str:
-    """Return a line about *warnings* of one rule. It names the place of the first."""
+    """Return a line about *warnings*, all of one rule, with the place of the first warning."""
     first, others = warnings[0], len(warnings) - 1
     more = f" and {pluralise(others, 'more place')}" if others else _source(first)
     return f"  warning: {first.rule} at {_place(first, both_sides)}{more}: {CATALOGUE[first.rule].summary}"

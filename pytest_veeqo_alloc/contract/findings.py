@@ -51,7 +51,7 @@ class Finding:
     got: str
     remedy: str
     source: str = field(default="", compare=False)
-    case: str = field(default="", compare=False)  # one behaviour fails once, in however many cases
+    case: str = field(default="", compare=False)  # one behaviour that fails in several cases is one finding
 
     @property
     def message(self) -> str:
@@ -66,11 +66,11 @@ class Finding:
         return mask_pointer(self.pointer) or WHOLE_BODY
 
     def masked(self) -> Finding:
-        """Return a copy with a placeholder for each name that may be secret."""
+        """Return a copy in which a placeholder replaces each name that may be secret."""
         return replace(self, pointer=mask_pointer(self.pointer), location=mask_location(self.location))
 
     def mask_keys(self, keys: Iterable[str]) -> Finding:
-        """Return a copy with a placeholder for each name that contains one of the API keys *keys*."""
+        """Return a copy in which a placeholder replaces each name that contains one of the API keys *keys*."""
         pointer, location = self.pointer, self.location
         for key in keys:
             pointer, location = mask_key(pointer, key), mask_key(location, key) or location
@@ -112,8 +112,8 @@ class Accepted:
 class Findings(Sequence[Finding]):
     """The findings of a check, ordered by side, location, pointer and rule. Use `.ok`: `bool()` raises TypeError.
 
-    Findings that a deviation accepts are not in the sequence but in `accepted`. Findings that do not concern the client,
-    since they are at response fields that it does not use, are in `unused`.
+    The sequence leaves out two kinds: `accepted` has the findings that a deviation accepts, and `unused` has the findings
+    at response fields that the client does not use.
     """
 
     _all: tuple[Finding, ...] = ()
@@ -153,7 +153,7 @@ class Findings(Sequence[Finding]):
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no finding at all: no error or warning, and none that is accepted or unused."""
+        """Whether there is no finding at all, not even an accepted or unused one."""
         return not (self._all or self.accepted or self.unused)
 
     @property

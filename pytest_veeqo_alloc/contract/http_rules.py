@@ -257,9 +257,9 @@ def resent(interactions: Sequence[Interaction], operation: Operation) -> frozens
 def repeated_call(
     failed: dict[CallKey, _Call], interaction: Interaction, call: _Call, operation: Operation
 ) -> _Call | None:
-    """Remove from *failed* and return the call that *interaction* repeats, or return None.
+    """Remove the call that *interaction* repeats from *failed*, and return it. Return None for a first call.
 
-    If *interaction* has no 2xx response, add *call* to *failed*. *call* is what a later repetition returns.
+    If *interaction* has no 2xx response, add *call* to *failed*: a later repetition then returns *call*.
     """
     request, response = interaction.request, interaction.response
     if request is None:
@@ -296,7 +296,7 @@ def status_breaches(
 def location_breaches(
     response: Response, operation: Operation, order_id: float | None, request_url: str
 ) -> list[Breach]:
-    """Return the breach of a 201 *response* about its Location header, if any. *order_id* is the id in its body.
+    """Return the breach in the Location header of a 201 *response*, if any. *order_id* is the id in the body.
 
     A relative reference is resolved against *request_url* (RFC 9110 section 10.2.2).
     """
@@ -332,7 +332,7 @@ Seen = tuple[Interaction, Ending]
 def sequence_breaches(seen: Iterable[Seen], operation: Operation, keys: Iterable[str]) -> Iterator[Breach]:
     """Yield a breach for each unsafely repeated POST, and for each credential sent to another host.
 
-    After a POST with an uncertain outcome, the client must read the order (404: it does not exist) before a repetition.
+    If the outcome of a POST is uncertain, the client must read the order before it repeats the POST. A 404 is a read, too.
     """
     unresolved: dict[int | None, list[tuple[object, int, str]]] = {}
     known_keys = tuple(keys)

@@ -76,7 +76,10 @@ def read_content(message: Request | Response) -> Reading:
 
 
 def from_parsed(value: Any, before: Iterable[Breach] = ()) -> Reading:
-    """Return a `Reading` of the parsed JSON *value* with the breaches *before* and its own. Raise TypeError for invalid names."""
+    """Return the `Reading` of *value*, parsed JSON, with the breaches *before* and those in *value*.
+
+    Raise TypeError if the name of a member is not a string.
+    """
     if nests_deeper(value, MAX_DEPTH):
         return _unreadable(TOO_DEEP, before)
     breaches, scalars = list(before), set[type]()

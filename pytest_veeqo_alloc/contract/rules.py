@@ -212,10 +212,10 @@ _ROWS: tuple[_Row, ...] = (
     # Orders, compared with the request.
     ("order-echo", "response", "convention", "wee", "an order other than the requested one",
      "the order id in the request path", "answer with the requested order", _EXAMPLE_RESPONSE),
-    ("allocation-echo", "response", "convention", "wee", "no allocation of what was requested",
+    ("allocation-echo", "response", "convention", "wee", "no allocation that matches the request",
      "an allocation of a requested sellable in the requested warehouse",
      "answer with the order as it is after this request", _EXAMPLE_RESPONSE),
-    ("allocation-quantity", "response", "convention", "-we", "an allocation of other units than requested",
+    ("allocation-quantity", "response", "convention", "-we", "an allocation of units that were not requested",
      "only requested sellables, with at most the requested quantities (all that were open if allocated_completely is true)",
      "allocate what was requested, or answer with a 4xx status", _EXAMPLE_RESPONSE),
 )  # fmt: skip
@@ -313,7 +313,7 @@ _SUITE_ROWS: tuple[_Row, ...] = (
     ("client-changes-allocation", "client", "convention", "wee", "a client that changes the given allocation",
      "the order, warehouse, sellables and quantities that the client was given",
      "send the ids and quantities as they are, as JSON integers", _EXAMPLE_REQUEST),
-    ("client-rejects-documented-answer", "client", "convention", "wee", "a client that fails after a success",
+    ("client-rejects-documented-answer", "client", "convention", "wee", "a client that raises an exception after a success",
      "no exception", "accept every documented response, and ignore what the client does not need", _RESPONSES),
     ("client-hides-failure", "client", "convention", "wee", "a client that reports success after a failure",
      "an exception, unless exactly the given allocation was made",
@@ -321,7 +321,7 @@ _SUITE_ROWS: tuple[_Row, ...] = (
      _RESPONSES),
     ("client-without-timeout", "client", "convention", "wee", "a client that waits too long for a response",
      "a return or an exception within --veeqo-alloc-client-timeout", "give every request a timeout", "common sense"),
-    ("client-retries-forever", "client", "convention", "wee", "a client that does not stop to retry",
+    ("client-retries-forever", "client", "convention", "wee", "a client that does not stop retrying",
      "a return or an exception within --veeqo-alloc-client-timeout", "limit the number of retries, and their time",
      "RFC 6585 section 4; RFC 9110 section 15.6.4"),
     ("client-shows-key", "client", "convention", "wee", "a client that shows its API key",
@@ -337,7 +337,7 @@ NOT_IN_BASELINES = frozenset({
     "undocumented-status", "unexpected-status", "wrong-method", "wrong-path", "wrong-status",
     *(row[0] for row in _FILE_ROWS),
 })  # fmt: skip
-"""The ids of the rules whose findings only a person may accept: exposed secrets, unreadable bodies, failed calls."""
+"""The ids of the rules whose findings no baseline accepts, such as an exposed secret, an unreadable body or a failed call."""
 
 _EQUATION_ROWS: tuple[_Row, ...] = tuple(
     (row[0], "response", "convention", "-we", *row[1:], _ORDERS) for row in _EQUATIONS

@@ -30,7 +30,7 @@ class Walked(NamedTuple):
 
 
 def walk_response(value: Any, order: Shape, *, is_plain: bool) -> Walked:
-    """Check *value*, a response body, by the schema *order*. If *is_plain*, its types are those of a JSON parser."""
+    """Check *value*, a response body, by the schema *order*. *is_plain*: all its types are those of a JSON parser."""
     walk = _Walk(is_plain)
     if not isinstance(value, dict) or any(name in value for name in order.fields if name != "status"):
         content, counts = walk.body(value, order)
@@ -40,7 +40,7 @@ def walk_response(value: Any, order: Shape, *, is_plain: bool) -> Walked:
 
 
 def walk_request(value: Any, root: Shape, *, is_plain: bool) -> Walked:
-    """Check *value*, a request body, by the schema *root*. If *is_plain*, its types are those of a JSON parser."""
+    """Check *value*, a request body, by the schema *root*. *is_plain*: all its types are those of a JSON parser."""
     walk = _Walk(is_plain)
     ((wrapper, _, allocation),) = root.children
     misplaced = [name for name in allocation.fields if name in value] if isinstance(value, dict) else []
@@ -61,7 +61,7 @@ def wrapped_allocation(value: Any) -> tuple[Any, str]:
 
 
 def has_allocation(value: Any) -> bool:
-    """Return whether *value*, a request body, contains an allocation: one of its two members, or both if unwrapped."""
+    """Return whether *value*, a request body, has one member of an allocation or, without the wrapper object, both."""
     allocation, pointer = wrapped_allocation(value)
     if not isinstance(allocation, dict):
         return False
@@ -70,7 +70,7 @@ def has_allocation(value: Any) -> bool:
 
 
 def json_type(value: Any) -> JsonType | None:
-    """Return the JSON type of *value* by its class or base class. Return None for null and types unknown in JSON."""
+    """Return the JSON type of *value* by its class or base class. Return None for null, and for a class unknown in JSON."""
     exact = _JSON_TYPES.get(type(value))
     return exact or next((_JSON_TYPES[base] for base in type(value).__mro__ if base in _JSON_TYPES), None)
 

@@ -110,8 +110,7 @@ VALUES_OF_RULE: Mapping[str, str] = {
 """For each rule about single values, an attribute of `Field`. The rule applies to fields with a true attribute."""
 
 FINDINGS, ACCEPTED, UNUSED = "", "accepted_", "unused_"
-"""The prefixes of severities in keys of `Coverage.findings`: of plain findings, of those that a deviation accepts, and of
-those that do not concern the client."""
+"""The prefixes of severities in keys of `Coverage.findings`: for plain, accepted and unused findings (see `Findings`)."""
 
 MAX_FINDINGS = 5_000
 """The maximum number of different findings that are counted separately."""
@@ -134,10 +133,8 @@ class Coverage:
     examples: dict[str, str] = field(default_factory=dict)  # an exact place for each key of `findings`
     cases: Counts = field(default_factory=dict)  # cases in which a behaviour was tried; key: RULE CASE
     deviations: Counts = field(default_factory=dict)  # key: `Deviation.key`
-    read: Counts = field(default_factory=dict)  # trackers in which a response field was read; key: POINTER
-    read_undocumented: Counts = field(
-        default_factory=dict
-    )  # trackers in which another member was read; key: masked POINTER
+    read: Counts = field(default_factory=dict)  # how many trackers noted a read of a response field; key: POINTER
+    read_undocumented: Counts = field(default_factory=dict)  # the same for undocumented members, with masked names
     bodies: dict[BodySide, BodyCounts] = field(default_factory=lambda: {side: BodyCounts() for side in BODY_SIDES})
 
     def add(self, other: Coverage) -> None:
@@ -156,14 +153,14 @@ class Coverage:
             bodies.add(other.bodies[side])
 
     def _add_limited(self, key: str, count: int, example: str, affected: int) -> str:
-        """Count a finding. Return *key*, shortened if there are too many. *example* is the exact place of a finding."""
+        """Add to the counts of the finding *key*. Return *key*, shortened if there are too many. *example* is an exact place."""
         key = bump_limited(self.findings, key, 3, count, MAX_FINDINGS)
         bump(self.affected, key, affected)
         self.examples.setdefault(key, example)
         return key
 
     def count_finding(self, finding: Finding, prefix: str = FINDINGS) -> None:
-        """Count *finding* of one check. *prefix* is that of its key."""
+        """Count *finding*. *prefix* says which kind it is."""
         # `place` is already masked. Masking the result would also mask the `*`.
         place = generalise(finding.place) if finding.pointer else finding.place
         key = f"{prefix}{finding.severity} {finding.rule} {finding.side} {place}\n{finding.case}"

@@ -105,7 +105,9 @@ class BodyCounts:
 
     conforming: Counts = field(default_factory=dict)  # bodies with the documented structure; key: a number per counter
     walked: Counts = field(default_factory=dict)  # objects in all other bodies; key: POINTER
-    departures: Counts = field(default_factory=dict)  # absent members, other types in `walked`; key: KIND POINTER
+    departures: Counts = field(
+        default_factory=dict
+    )  # absent members and wrong types in `walked` objects; key: KIND POINTER
     undocumented: Counts = field(default_factory=dict)  # undocumented members; key: KIND POINTER
 
     def add(self, other: BodyCounts) -> None:

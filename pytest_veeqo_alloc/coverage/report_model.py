@@ -48,7 +48,7 @@ def build_report(
 
 
 def _uses_of_run(settings: Settings, counted: Iterable[Coverage]) -> dict[str, Any]:
-    """Return the fields that the client uses, as the settings list them, and those that it was seen to read, if any."""
+    """Return `uses` (the fields that the settings list) and `read` (the fields that the client read), if there are any."""
     read: Counter[str] = Counter()
     for coverage in counted:
         read.update(coverage.read)
@@ -103,16 +103,12 @@ def _finding_rows(coverage: Coverage, prefix: str) -> list[dict[str, Any]]:
     for key, count in coverage.findings.items():
         severity, rule, side, rest = key.split(" ", 3)
         if severity[: severity.rfind("_") + 1] == prefix:
-            severity = severity.removeprefix(prefix)
             place, _, case = rest.partition("\n")
-            row: dict[str, Any] = {
-                "severity": severity,
-                "rule": rule,
-                "basis": CATALOGUE[rule].basis,
-                "side": side,
-                "place": place,
-            }
-            row |= {"example": coverage.examples[key], "count": count, "interactions": coverage.affected[key]}
+            row = {
+                "severity": severity.removeprefix(prefix), "rule": rule, "basis": CATALOGUE[rule].basis, "side": side,
+                "place": place, "example": coverage.examples[key], "count": count,
+                "interactions": coverage.affected[key],
+            }  # fmt: skip
             optional = {"case": case, "types": types.get(key)}
             rows.append(row | {name: value for name, value in optional.items() if value})
     return rows
@@ -133,7 +129,7 @@ def _call_rows(coverage: Coverage) -> list[dict[str, Any]]:
 def _deviation_rows(
     deviations: DeviationIndex, used: Mapping[str, int], stale: Container[Deviation]
 ) -> Iterator[dict[str, Any]]:
-    """Yield a row for each used, expired or stale deviation. *used* has the number of findings by `Deviation.key`."""
+    """Yield a row for each used, expired or stale deviation. *used* maps a `Deviation.key` to a number of findings."""
     for deviation in deviations.all:
         count = used.get(deviation.key, 0)
         is_expired = deviation.expired(deviations.today)
@@ -251,10 +247,8 @@ class Drift(NamedTuple):
 
 def uses_of(report: Mapping[str, Any]) -> Uses | None:
     """Return the response fields that the clients of all runs use. Return None if a run has no list of them."""
-    runs = report["runs"]
-    return (
-        Uses(chain.from_iterable(run["uses"] for run in runs)) if runs and all("uses" in run for run in runs) else None
-    )
+    listed = [run.get("uses") for run in report["runs"]]
+    return None if not listed or None in listed else Uses(chain.from_iterable(listed))
 
 
 def find_drift(report: Mapping[str, Any], field_trees: FieldTrees) -> dict[Drift, tuple[int, int]]:

@@ -59,7 +59,7 @@ OBSERVED_HINT = (
 class Engine:
     """All checks with one profile, for internal use. The public class `Contract` takes the same arguments.
 
-    `check` and `check_body` send an event to the listener. The methods `evaluate...` do not: their callers call
+    `check` and `check_body` send an event to the listener. The methods `evaluate...` send no event: their callers call
     `publish` later.
     """
 
@@ -162,7 +162,7 @@ class Engine:
         return findings
 
     def violation(self, findings: Findings) -> ContractViolation:
-        """Return the exception for *findings*, including the result of `hint`."""
+        """Return the exception for *findings*. Its message includes the hint, if there is one."""
         return ContractViolation(findings, self.hint(findings), self.shows_all)
 
     def hint(self, findings: Findings) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any, Literal
@@ -298,7 +298,7 @@ def as_observed(
 
 
 def _set_members(order: dict[str, Any], values: Mapping[str, Any]) -> None:
-    """Set the members of *order* at the pointers in *values*, in their order, to copies of their values."""
+    """Set members of *order*. *values* maps pointers to values; the order of the pointers counts. Values are copied."""
     owners: dict[str, list[dict[str, Any]]] = {}
     around: set[str] = set()  # the keys of `owners`, and the pointers of all objects and arrays around them
     for pointer, value in values.items():
@@ -352,14 +352,12 @@ def _add_milliseconds(container: Any) -> None:
 
 def with_nulls(order: dict[str, Any], pointers: Iterable[str]) -> dict[str, Any]:
     """Set the members of *order* at *pointers* to null, and return *order*. A `*` in a pointer is any array index."""
-    for pointer in pointers:
-        for owner, name in _members(order, pointer):
-            owner[name] = None
+    _set_members(order, dict.fromkeys(pointers))
     return order
 
 
 def nullable_pointers() -> tuple[str, ...]:
-    """Return the pointers of members that were null in live responses, although null is not documented for them."""
+    """Return the pointers of members that were null in live responses, although the documentation allows no null there."""
     return _pointers("null-value")
 
 
@@ -379,9 +377,3 @@ def _pointers(rule: str) -> tuple[str, ...]:
 def _with_parents(pointers: Iterable[str]) -> set[str]:
     """Return *pointers* and the pointers of all objects and arrays around them."""
     return {parent for pointer in pointers for parent in accumulate(pointer.split("/"), "{}/{}".format)}
-
-
-def _members(order: dict[str, Any], pointer: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield (object, member name) for each place in *order* that matches *pointer*. The member may be missing."""
-    owners, name = resolve_all(order, pointer.rpartition("/")[0]), split(pointer)[-1]
-    return ((owner, name) for owner in owners if isinstance(owner, dict))

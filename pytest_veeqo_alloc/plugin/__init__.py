@@ -106,7 +106,7 @@ def _header(config: pytest.Config) -> Iterator[str]:
         lines.append(live.note)
     yield from (ascii(line)[1:-1] for line in lines)
     if is_conformance_run(config):
-        program = values["client-command"].partition(" ")[0]  # the rest of a command could be a password
+        program = values["client-command"].partition(" ")[0]  # the arguments could contain a password
         client = ascii(values["client"] or program)[1:-1] or ("from the hook" if is_client_named(config) else "")
         is_named = is_server_named(config)
         if is_named and not values["base-url"]:
@@ -141,7 +141,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In a conformance run, deselect the tests of the server or of the client if there is only the other to test."""
+    """In a conformance run without a client, deselect the client tests. Without a server, deselect the server tests."""
     if is_conformance_run(config):
         deselect_unnamed_half(config, items)
 

@@ -215,7 +215,7 @@ def veeqo_alloc_cassette(request: pytest.FixtureRequest, veeqo_alloc_contract: C
 def veeqo_alloc_cassettes(request: pytest.FixtureRequest, veeqo_alloc_contract: Contract) -> Iterator[Cassettes]:
     """Yield cassettes for fixtures of module or session scope. `with veeqo_alloc_cassettes.use(name):` plays one.
 
-    Every played or recorded allocation is checked, and an error fails the test in which it was played. Recordings are
+    Every played or recorded allocation is checked. An error fails the test that played the allocation. Recordings are
     saved at the end of the run, and only if no test has failed.
     """
     engine, listener = engine_of(veeqo_alloc_contract), listener_of(request.config)

@@ -33,6 +33,6 @@ def pytest_veeqo_alloc_arrange(order: dict[str, Any], request: pytest.FixtureReq
     """Create *order* in the server under test, before the conformance suite allocates to it. The hook may be async.
 
     *order* has an `id`, a `warehouse_id` and `lines`. Each line has a `sellable_id`, the ordered `quantity`, and
-    `available`: the units in stock in the warehouse. The option `--veeqo-alloc-arrange-url` takes precedence. Implement the hook
-    in any conftest.py.
+    `available`: the units in stock in the warehouse. The option `--veeqo-alloc-arrange-url` takes precedence. Implement
+    the hook in any conftest.py.
     """

@@ -63,7 +63,7 @@ class LivePlugin:
 
     @property
     def note(self) -> str:
-        """What a test run may do on a server of the user's own, for the header of pytest; otherwise empty."""
+        """A line for pytest's header: what the run may do on the user's own server. It is empty for any other server."""
         if self._error is not None or not self._permission.is_own_server:
             return ""
         key = self._permission.api_key
@@ -80,7 +80,7 @@ class LivePlugin:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Pass the journal and the folder of its state, or the reason why writing is forbidden, to a worker."""
+        """Tell a worker process the journal and the folder of its state, or why writing is forbidden."""
         if self._error is not None:
             node.workerinput[LIVE_PLUGIN] = {"error": str(self._error)}
         else:
@@ -134,7 +134,7 @@ def _cleanup_lines(results: list[CleanupResult]) -> Iterator[str]:
 
 
 def write_options_of(config: pytest.Config) -> WriteOptions:
-    """Build the `WriteOptions`, with the API key from the environment, or one of its own for a server on loopback."""
+    """Return the options about writing. For a server on loopback, `--veeqo-alloc-loopback-key` is used, or a new key."""
     options = WriteOptions(
         base_url=setting(config, "base-url"),
         allow_hosts=tuple(setting(config, "allow-host")),

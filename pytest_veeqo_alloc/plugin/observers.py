@@ -57,14 +57,14 @@ def observer_failure(item: pytest.Item, engine: Engine, observers: Sequence[Test
 
 
 def _distinct(observers: Sequence[TestObserver]) -> Iterator[Findings]:
-    """Yield the findings of each observer without those of another one. A fake and a watch see the same requests."""
+    """Yield the findings of each observer, but each finding once: a fake and a watch may see the same requests."""
     known: frozenset[Finding] = frozenset()
     for observer in sorted(observers, key=lambda observer: not hasattr(type(observer), "unexpected")):
         name = "unexpected" if hasattr(type(observer), "unexpected") else "findings"
         findings: Findings = getattr(observer, name)
         fresh = frozenset(findings) - known
         yield findings.where(fresh.__contains__)
-        known |= frozenset(observer.findings)  # with the expected ones
+        known |= frozenset(observer.findings)  # including the expected findings
 
 
 def _untraced(violation: ContractViolation, problems: Sequence[str]) -> BaseException:
@@ -131,8 +131,8 @@ def recorded(report: Any, name: str) -> list[Any]:
 def trim_tracebacks(error: BaseException) -> None:
     """Cut the tracebacks of *error*, and of its causes, contexts and group members, if our code is involved in any.
 
-    Each ends at the last line of the user before our first frame: our frames, and those of libraries that we call, could
-    show an API key.
+    Each traceback then ends at the last line of the user before our first frame: our frames, and those of libraries that
+    we call, could show an API key.
     """
     links = _links(error)
     traces = [list(_entries(link)) for link in links]

@@ -24,7 +24,7 @@ OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
         "accept known deviations: the bundled pack 'observed', or a TOML file (default: none)",
     ),
     ("strict-deviations", None, False, "fail the run if a deviation in your own files has expired or matches nothing"),
-    ("write-deviations", "FILE", False, "accept all findings of the run in this TOML file, which is updated"),
+    ("write-deviations", "FILE", False, "accept the findings of the run: add them to this TOML file of deviations"),
     ("expires", "DATE", False, "the last day on which the deviations added by the run apply (default: no limit)"),
     ("prune", None, False, "remove deviations that no longer match from the written file (default: mark them)"),
     ("partial", None, False, "write the deviations even if the run is incomplete"),
@@ -181,7 +181,7 @@ def _toml_value(config: pytest.Config, key: str) -> Any:
 
 
 def is_conformance_run(config: pytest.Config) -> bool:
-    """Return whether the command line names the conformance suite. In a worker process, the controller's is meant."""
+    """Return whether the conformance suite is named on the command line (in a worker process: of the controller)."""
     worker_input: dict[str, object] = getattr(config, "workerinput", {})
     return SUITE in worker_input or any(SUITE in str(argument) for argument in config.invocation_params.args)
 

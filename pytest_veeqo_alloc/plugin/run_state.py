@@ -50,7 +50,7 @@ def contract_of(config: pytest.Config) -> Contract:
 
 
 def _name_or_file(config: pytest.Config, option: str, name: str) -> str:
-    """Return the path of the file *name* that the ini key of *option* means. Return any other *name* unchanged."""
+    """Return the path of *name* if the ini key of *option* has it and it is a file. Otherwise, return *name* unchanged."""
     path, is_from_ini = base_directory(config, option) / name, config.getoption(key_of(option)) is None
     return str(path) if is_from_ini and path.is_file() else name
 
@@ -73,7 +73,7 @@ class CheckListener:
     def __init__(self) -> None:
         self.recorder: CoverageRecorder | None = None
         self.fake_addresses: list[str] = []  # the host:port of each fake (local stand-in server) of this process
-        self.left_over: list[CassetteNews] = []  # what the cassettes of the run led to outside of a test
+        self.left_over: list[CassetteNews] = []  # findings and problems that occurred between tests
         self._run_cassettes: list[Cassettes] = []
         self._run_engine: Engine | None = None
         self.item: pytest.Item | None = None

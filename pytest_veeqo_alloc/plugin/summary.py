@@ -33,7 +33,7 @@ from pytest_veeqo_alloc.plugin.options import (
 from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener_of
 from pytest_veeqo_alloc.recording import cassette_files
 from pytest_veeqo_alloc.reporting.baseline import BaselineOptions, expiry_date, write_baseline
-from pytest_veeqo_alloc.reporting.formatters import run_lines
+from pytest_veeqo_alloc.reporting.formatters import listed, run_lines
 from pytest_veeqo_alloc.reporting.report_file import RunReport, build_run, save, save_uses, validate_report_path
 
 _PROBLEM = ".problem"
@@ -48,21 +48,21 @@ def checked_lines(reports: list[Any]) -> Iterator[str]:
     if checked := sum(count for report in reports for count in recorded(report, CHECKED_PROPERTY)):
         yield f"{pluralise(checked, 'interaction')} checked"
     warned = Counter(text for report in reports for text in recorded(report, WARNING_PROPERTY))
-    for text, count in list(warned.items())[:_MAX_LINES]:
-        yield f"warning: {printable(text)}{f', in {count} tests' if count > 1 else ''}"
-    if len(warned) > _MAX_LINES:
-        yield f"and {len(warned) - _MAX_LINES} more warnings"
+    yield from _warnings([f"{text}{f', in {count} tests' if count > 1 else ''}" for text, count in warned.items()])
 
 
 def note_lines(reports: list[Any]) -> Iterator[str]:
-    """Yield the first distinct warnings that are no findings, for a run whose report has the findings."""
+    """Yield the first distinct warnings that are not findings. The report of the run already shows the findings."""
     texts = [
         text for report in reports if SUITE_TEST not in report.nodeid for text in recorded(report, WARNING_PROPERTY)
     ]
-    notes = list(dict.fromkeys(text for text in texts if text.partition(" ")[0] not in CATALOGUE))
-    yield from (f"warning: {printable(text)}" for text in notes[:_MAX_LINES])
-    if len(notes) > _MAX_LINES:
-        yield f"and {len(notes) - _MAX_LINES} more warnings"
+    yield from _warnings(list(dict.fromkeys(text for text in texts if text.partition(" ")[0] not in CATALOGUE)))
+
+
+def _warnings(texts: list[str], most: int = _MAX_LINES) -> Iterator[str]:
+    yield from (f"warning: {printable(text)}" for text in texts[:most])
+    if len(texts) > most:
+        yield f"and {len(texts) - most} more warnings"
 
 
 def conformance_lines(reports: list[Any]) -> Iterator[str]:
@@ -70,9 +70,7 @@ def conformance_lines(reports: list[Any]) -> Iterator[str]:
     warnings = [
         text for report in reports if SUITE_TEST in report.nodeid for text in recorded(report, WARNING_PROPERTY)
     ]
-    yield from (f"warning: {printable(text)}" for text in warnings[:_MAX_WARNINGS])
-    if len(warnings) > _MAX_WARNINGS:
-        yield f"and {len(warnings) - _MAX_WARNINGS} more warnings"
+    yield from _warnings(warnings, _MAX_WARNINGS)
     missing: dict[str, list[str]] = {}
     for report in reports:
         if reason := uncovered_reason(report):
@@ -80,7 +78,7 @@ def conformance_lines(reports: list[Any]) -> Iterator[str]:
     if missing:
         yield f"INCOMPLETE: {sum(map(len, missing.values()))} tests could not be run"
     for reason, tests in list(missing.items())[:_MAX_LINES]:
-        yield f"  {printable(f'{reason}: {_listed(tests, 2)}')}"
+        yield f"  {printable(f'{reason}: {listed(tests, 2)}')}"
 
 
 def cassette_lines(used: list[tuple[str, dict[str, Any]]], config: pytest.Config) -> Iterator[str]:
@@ -98,11 +96,7 @@ def cassette_lines(used: list[tuple[str, dict[str, Any]]], config: pytest.Config
         folder, paths = cassette_folder(config), {os.path.realpath(cassette["path"]) for _, cassette in used}
         others = [path for path in cassette_files(folder) if os.path.realpath(path) not in paths]
         if unused := [path.name for path in others if _is_ours(path)]:
-            yield f"warning: no test used {printable(f'{_listed(unused, _MAX_LINES)} in {folder}')}"
-
-
-def _listed(names: list[str], most: int) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+            yield f"warning: no test used {printable(f'{listed(unused)} in {folder}')}"
 
 
 def is_selection(config: pytest.Config) -> bool:
@@ -159,11 +153,7 @@ class ReportPlugin:
         """Record that a test ran, and whether a conformance test passed."""
         self._ran_any = True
         self._uncovered += bool(uncovered_reason(report))
-        self._has_crash = self._has_crash or report.when not in (
-            "setup",
-            "call",
-            "teardown",
-        )  # as pytest-xdist reports it
+        self._has_crash |= report.when not in ("setup", "call", "teardown")  # pytest-xdist reports a crash as "???"
         if report.when == "call" and report.passed and "test_veeqo_alloc_" in report.nodeid:
             self._conformance_passed = True
 
@@ -197,7 +187,7 @@ class ReportPlugin:
         counted, by = read_recorded(self._folder), f"pytest {pytest.__version__}"
         made, selected = (by, self._started, uuid.uuid4().hex), is_selection(self._config)
         run = build_run(engine, counted, *made, incomplete=incomplete, is_selection=selected)
-        is_suite = is_conformance_run(self._config)  # its tests tell their findings themselves
+        is_suite = is_conformance_run(self._config)  # its tests report their findings themselves
         yield from ((0, line) for line in run_lines(run, with_findings=not is_suite, has_passed=has_passed))
         if self._minimum is not None and (100 * run.seen / run.fields < self._minimum or not run.interactions):
             of_fakes = "" if "target" in run.totals else "; responses of the fake and of cassettes are not counted"

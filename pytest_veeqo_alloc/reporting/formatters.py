@@ -23,7 +23,7 @@ from pytest_veeqo_alloc.coverage.field_counts import NULL, FieldTally
 from pytest_veeqo_alloc.coverage.report_model import Drift, ReportComparison, rule_totals, uses_of
 from pytest_veeqo_alloc.reporting.report_file import RunReport
 
-_MAX_RULES, _MAX_NAMES = 8, 5
+_MAX_RULES = 8
 _SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _MAX_ARGUMENT, _CONTINUED = 100_000, " \\\n  "
 _OCTAL = [chr(byte) if 32 <= byte < 127 and chr(byte) not in "%-\\" else f"\\{byte:03o}" for byte in range(256)]
@@ -263,7 +263,7 @@ def _use_lines(run: RunReport, uses: Collection[str]) -> Iterator[str]:
     tallies = {pointer: fields.get(("response", pointer), FieldTally()) for pointer in uses}
     seen = [pointer for pointer, tally in tallies.items() if tally.present]
     null = [pointer for pointer, tally in tallies.items() if tally.present == tally.types.get(NULL, 0)]
-    missing = f"; never non-null: {_listed(null)}" if null else ""
+    missing = f"; never non-null: {listed(null)}" if null else ""
     non_null = len(tallies) - len(null)
     yield printable(f"{len(seen)} of {len(tallies)} used fields seen from the target, {non_null} non-null{missing}")
     rows = [row for origins in run.report["runs"][0]["origins"].values() for row in origins["unused"]]
@@ -272,8 +272,9 @@ def _use_lines(run: RunReport, uses: Collection[str]) -> Iterator[str]:
         yield f"does not concern you: {findings} at {pluralise(len(rows), 'place')} that the client does not use"
 
 
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:_MAX_NAMES]) + (f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else "")
+def listed(names: list[str], most: int = 5) -> str:
+    """Return the first *most* of *names* with commas between them, and the number of further names."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _finding_lines(run: RunReport, has_passed: bool) -> Iterator[str]:

@@ -33,14 +33,14 @@ PACKS = ("observed",)  # the bundled packs of deviations
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _ROOTS = (os.path.join(_PACKAGE, "_shipped"), os.path.dirname(_PACKAGE))
-"""The folders that may contain the bundled files: that of a wheel, and that of a checkout."""
+"""The two folders that may contain the bundled files: the first in an installed wheel, the second in a checkout."""
 
 _OPENAPI_NAMES: dict[BodySide, str] = {"request": "allocation_request", "response": "order"}
 _ERRORS = {
-    "4XX": "An error of the client. Not on the page: the form is that of the responses to other calls. The body may be "
+    "4XX": "A client error. Not on the documentation page: the format is that of responses to other calls. The body may be "
     "empty.",
-    "5XX": "An error of the server. Not on the page, and never captured: the form is assumed to be that of a 4XX. The body "
-    "may be empty, or an HTML page of a proxy.",
+    "5XX": "A server error. Not on the documentation page, and never captured: the format is assumed to be that of a 4XX. "
+    "The body may be empty, or an HTML page of a proxy.",
 }
 _NOT_IN_OPENAPI = ("$schema", "$id", "$defs", "x-rule")
 
@@ -56,7 +56,7 @@ def shipped_folder(folder: str) -> Traversable:
 
 def read_shipped_text(path: str) -> str:
     """Return the text of a bundled file, such as `schemas/response.json`. Raise FileNotFoundError if it is missing."""
-    # The functions that Python loads modules with read the real files under a fake file system, and zip files.
+    # Python loads modules with these functions. They also read zip files, and real files below a fake file system.
     for root, read in itertools.product(_ROOTS, (_read_code, getattr(__spec__.loader, "get_data", _read_code))):
         with suppress(OSError):
             return str(read(os.path.join(root, *path.split("/"))), "utf-8")
@@ -173,7 +173,7 @@ def side_of(value: Any) -> BodySide | None:
 
 
 def load_deviations(named: str | os.PathLike[str] | Deviation) -> tuple[Deviation, ...]:
-    """Return the deviations in *named*: a pack, a TOML file or a `Deviation`. Raise ValueError if loading fails."""
+    """Return the deviations in *named*: a pack, a TOML file or a `Deviation`. Raise ValueError if it cannot be loaded."""
     if isinstance(named, Deviation):
         return (named,)
     if named in PACKS:
@@ -212,7 +212,7 @@ def load_uses(named: str | os.PathLike[str]) -> tuple[str, ...]:
 
 
 def parse_uses_file(path: Path) -> tuple[str, tuple[str, ...]]:
-    """Return the text of a file of used response fields, and the fields. Raise ValueError if it cannot be used."""
+    """Return the text of a file of used response fields, and the fields. Raise ValueError for an invalid file."""
     text = str(path)
     try:
         content = path.read_text(encoding="utf-8-sig")

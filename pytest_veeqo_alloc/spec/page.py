@@ -35,7 +35,7 @@ _NO_TYPE = " No type is documented."
 
 
 def schema_page(*, with_conventions: bool = False) -> Page:
-    """Return what the bundled schemas say about the operation. Include shapes that are conventions if asked."""
+    """Return what the bundled schemas say about the operation. *with_conventions*: also what only a convention says."""
     operation = json.loads(read_shipped_text("schemas/operation.json"))
     page: Page = {}
     for parameter in operation["parameters"]:
@@ -68,7 +68,7 @@ def differences(page: Page) -> list[str]:
 
 
 def comparable_schema_page(page: Page) -> Page:
-    """Return `schema_page()`, with the shapes that are conventions only if *page* describes them."""
+    """Return what the bundled schemas say. Include what only a convention says if *page* has such fields."""
     known, every = schema_page(), schema_page(with_conventions=True)
     return known if page.keys().isdisjoint(every.keys() - known.keys()) else every
 
@@ -83,7 +83,7 @@ def _described(place: str, page: Page) -> str:
 
 
 def with_implied(page: Page) -> Page:
-    """Mark each object of the request that contains a required field as required, as our schemas read the page."""
+    """Mark an object in the request as required if one of its fields is. The bundled schemas do the same."""
     for place in reversed(list(page)):
         parent = place.rpartition("/")[0]
         if page[place].is_required and place.startswith("request ") and parent in page:
@@ -95,7 +95,7 @@ def with_implied(page: Page) -> Page:
 
 
 def openapi_page(document: Any) -> Page:
-    """Return the content of an OpenAPI document. Raise ValueError if it lacks the operation or cannot be understood."""
+    """Return the content of an OpenAPI document. Raise ValueError for an invalid document, or one without the operation."""
     if not isinstance(document, dict) or not str(document.get("openapi", "")).startswith("3."):
         raise ValueError("not an OpenAPI 3 document: convert the document, or give the text of the page")
     operation, item = _find_operation(document)
@@ -120,7 +120,7 @@ def openapi_page(document: Any) -> Page:
 
 def _find_operation(document: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     ours = tables().operation
-    path, listed = PATH_PARAMETER.sub("{}", ours.name.partition(" ")[2]), _object(document.get("paths"))
+    path, listed = PATH_PARAMETER.sub("{}", ours.path), _object(document.get("paths"))
     for name, item in listed.items():
         item = _resolved(item, document)
         if PATH_PARAMETER.sub("{}", str(name)).endswith(path) and ours.method.lower() in item:
@@ -183,7 +183,7 @@ def _field_of(schema: dict[str, Any], is_required: object = False) -> PageField:
 
 
 def _resolved(given: Any, document: Any) -> dict[str, Any]:
-    """Return the object *given* with its `$ref`, `allOf` and nullable `anyOf` or `oneOf` merged into it."""
+    """Return the object *given*. Its `$ref`, its `allOf`, and the first non-null part of `anyOf` and `oneOf` are merged."""
     schema = dict(_object(given))
     for _ in range(_MAX_DEPTH):
         parts = _array(schema.pop("allOf", None))
@@ -223,9 +223,9 @@ def _array(value: Any) -> list[Any]:
 
 
 def revised_files(page: Page) -> dict[str, str]:
-    """Return the text of each schema file by its name, changed so that the schemas say what *page* says.
+    """Map the name of each schema file to its text, revised to say what *page* says.
 
-    Keep what no page says, such as descriptions.
+    Text that pages do not have, such as a description, is kept.
     """
     documents = {
         "operation.json": _revised_operation(page),
@@ -261,7 +261,7 @@ def _revised_operation(page: Page) -> dict[str, Any]:
 
 
 class _SchemaRevision:
-    """A revision of the schema of one body. A shape whose fields differ by place on the page becomes several shapes."""
+    """A revision of the schema of one body. If the fields of a shape differ between places, it becomes several shapes."""
 
     def __init__(self, side: BodySide, page: Page) -> None:
         self._side, self._page, self._known = side, page, comparable_schema_page(page)
@@ -272,7 +272,7 @@ class _SchemaRevision:
         """Return the revised schema."""
         old = load_schema(self._side)
         self._old_shapes = old.pop("$defs")
-        for _ in range(2):  # the first time finds the variants of each shape, the second time names them
+        for _ in range(2):  # the first pass finds the variants of each shape, the second pass names them
             self._shapes.clear()
             revised = self._object(old, f"{self._side} ")
         return {**revised, "$defs": _sorted_like(self._shapes, self._old_shapes)}
@@ -306,7 +306,7 @@ class _SchemaRevision:
         return link | {key: value for key, value in _typed(field, old).items() if key != "type"}
 
     def _shape_name(self, shape: str, place: str) -> str:
-        """Return the name for the shape at *place*: *shape*, or with a number if other places have other fields."""
+        """Return the name for the shape at *place*: *shape*, with a number if the shape has other fields at other places."""
         variants, fields = self._variants.setdefault(shape, []), _below(self._page, place)
         if fields not in variants:  # the unchanged variant comes first, and keeps the name
             variants.insert(0 if fields == _below(self._known, place) else len(variants), fields)
@@ -319,7 +319,7 @@ def _below(page: Page, place: str) -> Page:
 
 
 def _sorted_like(values: Mapping[str, Value], old: Mapping[str, object]) -> dict[str, Value]:
-    """Return *values* in the order of *old*. Put each other name behind the name that it follows in *values*."""
+    """Return *values* in the order of *old*. A name that is not in *old* follows its predecessor in *values*."""
     names = [name for name in old if name in values]
     for before, name in pairwise(["", *values]):
         if name not in old:

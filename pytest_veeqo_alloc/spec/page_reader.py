@@ -57,7 +57,7 @@ def _text(data: bytes) -> str:
 
 
 class _TextOfHTML(HTMLParser):
-    """A reader of HTML that collects each text outside `pre` and `code` as a line of its own."""
+    """An HTML parser that collects the visible text in `parts`. Outside `pre` and `code`, each text becomes a line."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class _TextOfHTML(HTMLParser):
 
 
 def _lines(text: str) -> list[str]:
-    """Return the cells of the lines of *text*. A name and the marks after it on one line become several cells."""
+    """Split *text* at line breaks and tabs. Also split a line that is a name with its type: `id number required`."""
     cells = (cell.split() for line in text.splitlines() for cell in line.split("\t"))
     split = (words if all(map(_is_mark, words[1:])) else [" ".join(words)] for words in cells)
     return list(itertools.chain.from_iterable(split))
@@ -114,7 +114,7 @@ def _text_page(lines: list[str]) -> Page:
 
 
 def _operation_lines(lines: list[str]) -> list[str]:
-    """Return the lines about our operation. Raise ValueError if there are none."""
+    """Return the lines about the documented operation. Raise ValueError if there are none."""
     ours = tables().operation
     pairs = enumerate(itertools.pairwise([*lines, ""]))
     matches = [
@@ -133,7 +133,7 @@ def _operation_lines(lines: list[str]) -> list[str]:
 
 
 def _typed_names(lines: list[str]) -> Iterator[tuple[str, PageField]]:
-    """Yield each name in *lines* that a type follows, with or without the word `required` between them."""
+    """Yield each name in *lines* that has a type, and the field: its type, and whether `required` stands beside it."""
     for index, line in enumerate(lines):
         marks = list(itertools.takewhile(_is_mark, lines[index + 1 : index + 3]))
         kinds = [mark for mark in marks if mark != _REQUIRED]
@@ -166,16 +166,16 @@ def _split_at_example(lines: list[str]) -> tuple[list[str], Any, list[str]]:
 # possible readings with the example on the page, and where that has no value, with the bundled schemas.
 
 _PER_PLACE, _IN_ALL = 2, 8
-"""The number of readings to keep at each word: in the same object, and in all."""
+"""How many readings to keep at each word: the limit for readings that are in the same object, and the total limit."""
 _KINDS = {str: "string", bool: "boolean", dict: "object", list: "Array", type(None): ""}
 _UNEXPECTED, _REPEATED, _UNSORTED, _COLLAPSED = 2.0, 1.5, 0.1, 0.5
-"""The costs of a field that is not expected, a repeated one, one in the wrong order, and an object without fields."""
+"""The costs of an unexpected field, a repeated field, a field out of alphabetical order, and an object without fields."""
 
 
 class _Level(NamedTuple):
-    """An object that the reading is in. `unseen` has the names of its expected fields that have not occurred yet.
+    """An object whose fields are being read. `unseen` has the names of its expected fields that have not occurred yet.
 
-    `last` is the name of its last field, or None if its fields are not in alphabetical order.
+    `last` is the name of its latest field, or None if its fields are not in alphabetical order.
     """
 
     place: str
@@ -189,7 +189,7 @@ class _Level(NamedTuple):
 
 
 class _Reading(NamedTuple):
-    """A reading of the first words. `fields` links the last field and its place to the fields before it."""
+    """One way to read the first words of a table. `fields` is (earlier `fields`, place, field), or None at first."""
 
     cost: float
     levels: tuple[_Level, ...]
@@ -225,7 +225,7 @@ def _is_mark(word: str) -> bool:
 
 
 def _expected(root: str, example: Any, known: Page) -> dict[str, frozenset[str]]:
-    """Map the place of each expected field to its types: of the example, otherwise of the schemas. Null has no type."""
+    """Map each expected place to its types in the example. For objects that are not in it, use *known*. Null is no type."""
     found = _kinds(example, root) if isinstance(example, dict) else {}
     parents = {place.rpartition("/")[0] for place in found}
     for place, field in known.items():
@@ -252,7 +252,7 @@ def _kinds(value: dict[str, Any], place: str) -> dict[str, frozenset[str]]:
 def _best_reading(
     words: Sequence[str], root: str, expected: Mapping[str, frozenset[str]]
 ) -> list[tuple[str, PageField]]:
-    """Return the places and fields of the reading of *words* with the least cost."""
+    """Return the fields in *words*, with their places, according to the reading that costs least."""
     names = _names_by_parent(expected)
     every_name = frozenset(itertools.chain.from_iterable(names.values()))
     readings: list[list[_Reading]] = [[] for _ in range(len(words) + 1)]
@@ -308,7 +308,7 @@ def _placed(
     expected: Mapping[str, frozenset[str]],
     names: Mapping[str, frozenset[str]],
 ) -> Iterator[_Reading]:
-    """Yield *reading* with the field in the current object, and in each object around it that may contain it."""
+    """Yield a reading for each object that may contain the field: the current object, and the objects around it."""
     cost, levels = reading.cost, reading.levels
     is_expected = any(name in level.unseen for level in levels)
     for depth in range(len(levels) - 1, -1, -1):

@@ -46,7 +46,6 @@ from pytest_veeqo_alloc.strategies.values import (
     REALISTIC_TEXTS,
     TEXTS,
     ValuePool,
-    realistic_value,
     valid_value,
 )
 from pytest_veeqo_alloc.strategies.variations import (
@@ -143,7 +142,7 @@ def allocation_responses(
 ) -> st.SearchStrategy[GeneratedOrder]:
     """Return a strategy for valid bodies of a 201 response: complete orders that satisfy every rule of the contract.
 
-    *request* is a valid request body. If it is given, each order has the allocation in it. Otherwise, *warehouse_ids*,
+    *request* is a valid request body. If it is given, each order has the requested allocation. Otherwise, *warehouse_ids*,
     *sellable_ids*, *min_lines* and *max_lines* limit the allocation. *max_quantity* limits the allocated quantities,
     but not the ordered quantities. *complete* is the value of `allocated_completely` (None: true or false). With the
     *variant* "observed", all orders have the members that the live API returned in 2026. Some of them also have nulls,
@@ -254,9 +253,9 @@ def _realistic_order(
     story = draw_realistic_story(draw, constraints, request)
     codes = draw(_MORE_BYTES)
     leaves = {
-        (shape, field.name): realistic_value(field, example_value(shape, field.name), codes[index % len(codes)])
+        (shape, field.name): texts[codes[index % len(codes)] % len(texts)]
         for index, (shape, field) in enumerate(free_fields())
-        if field.name in REALISTIC_TEXTS
+        if field.type == "string" and (texts := REALISTIC_TEXTS.get(field.name))
     }
     dates = {(shape, field.name): story.placed_at for shape, field in free_fields() if field.is_datetime and field.type}
     return GeneratedOrder(build_order(story, leaves={**leaves, **dates}))

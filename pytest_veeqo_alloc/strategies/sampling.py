@@ -92,13 +92,10 @@ def _changed(body: Any, place: Path, value: Any) -> Any:
 
 def valid_requests(count: int, warehouse_id: int, sellable_ids: Sequence[int], units: int) -> list[Any]:
     """Return *count* valid request bodies with the given ids and with quantities from 1 to *units*."""
-    return samples(_existing(warehouse_id, sellable_ids, units), count)
-
-
-def _existing(warehouse_id: int, sellable_ids: Sequence[int], units: int) -> st.SearchStrategy[Any]:
-    return allocation_requests(
+    strategy = allocation_requests(
         warehouse_ids=[warehouse_id], sellable_ids=sellable_ids, max_lines=len(sellable_ids), max_quantity=units
     )
+    return samples(strategy, count)
 
 
 def _examples(strategy: st.SearchStrategy[Any], count: int, number: int | None = None) -> list[Any]:

@@ -42,7 +42,7 @@ NUMBERS = (-1, 0.5, 1, 10**12, -3.25, 1e-7, 2**31, 0)
 AMOUNTS = (0.01, 1, 12.5, 10**9, 0.3)
 IDS = (1, 2**31 - 1, 2**31, 2**32 + 1, LARGEST_ID - 16)
 
-# What a shop may have. Strings of fields without an entry keep the value of the documented example.
+# Values such as a shop may have. A string field without an entry keeps the value of the documented example.
 REALISTIC_DATES = (
     "2021-03-14T09:26:53Z", "2023-11-24T07:58:02Z", "2024-02-29T16:40:11Z", "2025-12-19T22:13:45Z", "2026-06-30T11:05:30Z",
 )  # fmt: skip
@@ -89,14 +89,6 @@ class ValuePool:
     texts: tuple[str, ...]
     ids: tuple[int, ...]
     numbers: tuple[float, ...]
-
-
-def realistic_value(field: Field, example: Any, byte: int) -> Any:
-    """Return a value for *field* such as a shop may have, or *example* if nothing better is known for that field."""
-    if field.type == "boolean":
-        return not example
-    choices = REALISTIC_TEXTS.get(field.name, (example,)) if field.type == "string" else (example,)
-    return choices[byte % len(choices)]
 
 
 def valid_value(field: Field, example: Any, byte: int, pool: ValuePool) -> Any:

@@ -73,7 +73,7 @@ def test_document_requires_the_api_key() -> None:
 def test_error_responses_are_marked_as_not_on_the_page() -> None:
     (operation,) = (item["post"] for item in openapi_document()["paths"].values())
     for status in ("4XX", "5XX"):
-        assert "Not on the page" in operation["responses"][status]["description"]
+        assert "Not on the documentation page" in operation["responses"][status]["description"]
         assert operation["responses"][status]["x-not-on-page"] is True
     document = openapi_document(strict_page=True)
     (operation,) = (item["post"] for item in document["paths"].values())
