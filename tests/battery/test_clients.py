@@ -24,6 +24,7 @@ def run_suite(pytester: pytest.Pytester, *options: str, hook: str = "") -> pytes
         pytester.makeconftest(hook)
     return pytester.runpytest_inprocess(
         "--pyargs", f"{SUITE}.{MODULE}", "-q", "-p", "no:cacheprovider", "-W", "error", "--rootdir=.",
+        "-W", "ignore::ResourceWarning",  # urllib3 leaves the socket of a broken response to the garbage collector
         "--veeqo-alloc-profile=strict", "--veeqo-alloc-client-timeout=1", *options,
     )  # fmt: skip
 
