@@ -80,7 +80,7 @@ def _reason(error: BaseException) -> str:
 
 
 def validate_client(make_client: object) -> MakeClient:
-    """Return *make_client* unchanged. Raise UnusableError if it does not accept a base URL and an API key."""
+    """Return *make_client* unchanged. Raise UnusableError unless it can be called with a base URL and an API key."""
     if not callable(make_client):
         raise UnusableError(f"the client must be make_client(base_url, api_key), not {type(make_client).__name__}")
     _validate_signature(make_client, ("http://127.0.0.1", "key"), "make_client(base_url, api_key)")
@@ -221,7 +221,7 @@ class ClientUnderTest:
             _validate_signature(allocate, arguments, "allocate(order_id, warehouse_id, line_items)")
             returned = allocate(*arguments)
             outcome.set_result(asyncio.run(_awaited(returned)) if inspect.isawaitable(returned) else returned)
-        except BaseException as error:  # whatever it is, the client raised it
+        except BaseException as error:  # of any kind: the client raised it
             outcome.set_exception(error)
 
     def payload_calls(self) -> list[Call]:
@@ -290,7 +290,7 @@ class ClientUnderTest:
         self._conclude([call.findings.where(lambda finding: finding.rule == rule) for call in calls])
 
     def assert_behaviour(self, rule: str, tried: Iterable[tuple[str, str]]) -> None:
-        """Fail the test if the client breaks *rule*. *tried* has pairs of a case and how the client breaks *rule*, or ""."""
+        """Fail the test if the client breaks *rule*. *tried* has pairs: a case, and how it breaks *rule* (empty: it does not)."""
         __tracebackhide__ = True
         breaches = ((case, Breach(rule, None, text, location="call") if text else None) for case, text in tried)
         self._conclude([self.engine.check_behaviour(rule, breach, case) for case, breach in breaches])

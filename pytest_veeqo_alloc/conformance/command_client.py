@@ -161,7 +161,7 @@ def _describe(status: int) -> str:
 class _Program:
     """A process in a process group of its own. Threads read its output into `stdout` and `stderr`.
 
-    A process that prints more than MAX_OUTPUT bytes on standard output is killed. On standard error, more bytes are
+    A process that prints more than MAX_OUTPUT bytes on standard output is killed. On standard error, further bytes are
     dropped.
     """
 

@@ -176,7 +176,7 @@ class ServerUnderTest:
         self.send_if_covered("first", [self._allocate_first])
 
     def documented(self) -> list[Interaction]:
-        """Return documented allocations, each to a different order. The first call in a run sends them."""
+        """Return the interactions of documented allocations, each to a different order. Only the first call sends them."""
         more = [partial(self._allocate, *size) for size in _SIZES]
         more += [partial(self._allocate_generated, count) for count in range(1, _PAYLOADS + 1)]
         return [*self.send_once("first", [self._allocate_first]), *self.send_if_covered("documented", more)]
@@ -246,14 +246,14 @@ class ServerUnderTest:
     ) -> None:
         """Fail the test if one of *interactions* breaks *rule*.
 
-        *broken*: the requests are broken on purpose, and must be refused. *may_pass*: the server may accept or refuse them.
+        *broken*: the requests are broken on purpose, and must be refused. *may_pass*: the requests may be refused.
         """
         __tracebackhide__ = True
         found = ((one, self._check(one, broken=broken or may_pass, may_pass=may_pass)) for one in interactions)
         self._conclude((one, findings.where(lambda finding: finding.rule == rule)) for one, findings in found)
 
     def require(self, rule: str) -> None:
-        """Raise UncoveredError if a response to a documented allocation breaks *rule*. Another test reports that."""
+        """Raise UncoveredError if a response to a documented allocation breaks *rule*. Another test reports this breach."""
         found = (self._check(interaction, broken=False) for interaction in self.documented())
         if any(finding.rule == rule for findings in found for finding in findings):
             raise UncoveredError(f"responses to documented allocations break the rule {rule} already")
@@ -271,7 +271,7 @@ class ServerUnderTest:
         return self._checked[key][1]
 
     def assert_behaviour(self, rule: str, tried: Iterable[tuple[Interaction, Breach | None]]) -> None:
-        """Fail the test if *tried* has a breach. It has pairs of an interaction and its breach of *rule*, or None."""
+        """Fail the test if *tried*, which has pairs of an interaction and its breach of *rule* (or None), has a breach."""
         __tracebackhide__ = True
         self._conclude(
             (interaction, self.engine.check_behaviour(rule, breach, interaction.source, interaction))
@@ -279,7 +279,7 @@ class ServerUnderTest:
         )
 
     def assert_refused(self, rule: str, interactions: Iterable[Interaction]) -> None:
-        """Fail the test if the response of one of *interactions* is a 2xx, which breaks *rule*."""
+        """Fail the test if one of *interactions* has a 2xx response, which breaks *rule*."""
         __tracebackhide__ = True
         self.assert_behaviour(
             rule,
@@ -316,7 +316,7 @@ def status_breach(rule: str, interaction: Interaction) -> Breach:
 
 
 def _body_defect(response: Response, findings: Findings) -> str:
-    """Return why a response body has nothing to test, such as that it is no order. Return an empty string otherwise."""
+    """Return why a response body cannot be tested, such as `no body`. Return an empty string if it can be tested."""
     if not response.body:
         return "no body"
     media_type = response.header("content-type")
@@ -356,8 +356,7 @@ def allocation_body(order: PoolOrder, lines: int = 1, units: int = 1) -> dict[st
 def random_first_order() -> int:
     """Return the first of `ORDERS` order ids that, very probably, no other run or process uses.
 
-    A server may keep the orders of earlier runs, and parallel runs and processes may share a server. A clock cannot
-    tell runs of the same second apart, and a server need not show a number that grows from run to run.
+    A server may keep the orders of earlier runs, and several runs may use it at the same time.
     """
     return 10**6 + secrets.randbelow(10**6) * ORDERS
 

@@ -62,7 +62,7 @@ def _world(story: Story) -> Prepare:
 
 
 def _nulls(*, innermost: bool) -> Prepare:
-    """Respond with null wherever the live API did. If *innermost*, set members in an object to null, not the object."""
+    """Respond with null wherever the live API did. *innermost*: not for an object that has such members itself."""
     everywhere = nullable_pointers()
     nulls = [
         pointer
@@ -112,7 +112,7 @@ def test_client_accepts_response(rule: str, case: str, _veeqo_alloc_client_under
 
 
 def _assert_accepted(client: ClientUnderTest, rule: str, case: str, calls: list[Call]) -> None:
-    """Fail the test if the client raised an exception, which breaks *rule*, after the successful response *case*."""
+    """Fail the test if the client raised an exception in one of *calls*, which breaks *rule*. *case* names the response."""
     __tracebackhide__ = True
     failures = [client.failure_text(call) for call in calls if call.raised is not None]
     texts = [f"{failure} after a successful response: {case}" for failure in failures]
@@ -120,7 +120,10 @@ def _assert_accepted(client: ClientUnderTest, rule: str, case: str, calls: list[
 
 
 def _plain_call(client: ClientUnderTest, *, is_success_required: bool = True) -> Call:
-    """Call the client without a fault. Raise UncoveredError if the fake refused the request, or if it had to succeed and failed."""
+    """Return the call without a fault. Raise UncoveredError if the fake refused the request.
+
+    Also raise it if the client failed although *is_success_required*.
+    """
     plain, *_ = client.payload_calls()
     if plain.is_refused:
         raise UncoveredError("the fake refused the client's request, so there was no documented response")
@@ -168,7 +171,7 @@ def _page(fake: Fake) -> None:
 
 
 FAILURES: Mapping[str, Mapping[str, Prepare]] = {
-    # Only the first response is another 4xx, so that a client which then tries another allocation succeeds with it.
+    # Most errors come once: a client that then tries a different allocation succeeds, which hides the failure.
     "error status": {what: _fault(name, FOREVER if name in TRANSIENT else 1) for what, name in STATUSES.items()},
     "incomplete response": {name: _not_carried_out(name) for name in INCOMPLETE},
     "slow response": {name: _not_carried_out(name, 1) for name in SLOW},
@@ -249,15 +252,15 @@ def test_client_gives_up_a_slow_response(rule: str, _veeqo_alloc_client_under_te
 
 
 @follows("client-retries-forever")
-def test_client_gives_up_to_retry(rule: str, _veeqo_alloc_client_under_test: ClientUnderTest) -> None:
-    """Check that the client ends within its time limit if every response is a failure, such as a 429."""
+def test_client_stops_retrying(rule: str, _veeqo_alloc_client_under_test: ClientUnderTest) -> None:
+    """Check that the client ends within its time limit if every response is a failure, such as status 429."""
     client = _veeqo_alloc_client_under_test
     failures = chain.from_iterable(named.items() for case, named in FAILURES.items() if case not in _TIMED)
     client.assert_behaviour(rule, _endless(client, dict(failures)))
 
 
 def _endless(client: ClientUnderTest, prepared: Mapping[str, Prepare]) -> list[tuple[str, str]]:
-    """Return each name in *prepared* with a text, which is empty if the client ends within its time limit."""
+    """Return pairs of a name in *prepared* and a text. The text is empty if the client ended within its time limit."""
     text = "no result within {:g} seconds, after {} with the failure: {}"
     return [
         (name, "" if call.is_done else text.format(client.timeout, pluralise(call.sent, "request"), name))

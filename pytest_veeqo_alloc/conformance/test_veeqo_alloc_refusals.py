@@ -106,7 +106,7 @@ REFUSED: Mapping[str, Callable[[ServerUnderTest], Requests]] = {
     "method-accepted": _other_methods,
     "order-id-not-positive-accepted": _not_positive,
 }
-"""Functions that build the requests that a server must refuse, keyed by the rule that is broken if it accepts one."""
+"""Maps a rule to the function that builds its requests. A server that accepts one of these requests breaks the rule."""
 
 
 def _huge(server: ServerUnderTest) -> Requests:
@@ -115,7 +115,7 @@ def _huge(server: ServerUnderTest) -> Requests:
 
 
 def _unspecified(server: ServerUnderTest) -> Requests:
-    """Yield requests that a server may either accept or refuse. They must not cause a server error."""
+    """Yield requests that a server may accept or refuse, but must not answer with a server error."""
     for content_type in MEDIA_TYPES:
         headers: Headers = (("Content-Type", content_type),) if content_type else ()
         yield partial(_post_broken, server, allocation_body, headers=headers)
@@ -219,7 +219,7 @@ def test_refusal_follows_rule(rule: str, _veeqo_alloc_server_under_test: ServerU
         for name in BROKEN_RULES
         for interaction in server.send_if_covered(name, _breaking(name, server), risky=True)
     ]
-    for refused, requests in REFUSED.items():  # whether these pass is the subject of other tests
+    for refused, requests in REFUSED.items():  # another test checks whether these are refused
         unspecified += server.send_if_covered(refused, requests(server), risky=True)
     unspecified = [interaction for interaction in unspecified if not _is_fair_501(interaction)]
     server.assert_rule(rule, unspecified, may_pass=True)

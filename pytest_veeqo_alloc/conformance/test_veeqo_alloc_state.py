@@ -1,4 +1,4 @@
-"""Tests of the state that a server keeps between requests. Units in an order's first response are the baseline."""
+"""Tests of the state that a server keeps between requests. The order may have units before the first request."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class _Order:
 
 
 def _orders(server: ServerUnderTest, count: int, *sizes: tuple[int, int]) -> list[_Order]:
-    """Return at most *count* orders of the first available size. *sizes* has pairs: sellables, free units of each."""
+    """Return at most *count* orders of the first available size. A size is a number of sellables, and of units of each."""
     for lines, units in sizes:
         orders: list[_Order] = []
         try:
@@ -88,7 +88,7 @@ def shown_units(interaction: Interaction, sellable: int) -> int | None:
 
 @follows("allocations-not-accumulated")
 def test_allocations_add_up(rule: str, _veeqo_alloc_server_under_test: ServerUnderTest) -> None:
-    """Check that each response also shows the units allocated earlier. Allocate to several orders alternately."""
+    """Check that each response includes the units allocated earlier. Allocate to several orders in alternation."""
     _veeqo_alloc_server_under_test.require("allocation-quantity")
     orders = _orders(_veeqo_alloc_server_under_test, 2, (2, 5), (1, 4), (1, 2))
     tried: list[tuple[Interaction, Breach | None]] = []
@@ -147,7 +147,7 @@ def test_stock_follows_allocations(rule: str, _veeqo_alloc_server_under_test: Se
         interaction, before, after = order.allocate()
         earlier, levels = levels, _level_of(interaction, order.order, sellable)
         if earlier is None or levels is None or before is None or after != before + 1:
-            continue  # nothing is shown, or the server keeps no state, which is the subject of another test
+            continue  # no levels are shown, or the server keeps no state, which another test reports
         breach = _stock_breach(rule, earlier, levels)
         if breach is not None and server.has_company:
             is_disturbed = True
@@ -202,7 +202,7 @@ def test_simultaneous_allocations_are_all_kept(rule: str, _veeqo_alloc_server_un
     before, shown = shown_units(first, sellable), shown_units(last, sellable)
     kept = sum(response_of(interaction).is_success for interaction in raced)
     if before is None or shown is None or shown <= 1 or not kept:
-        return  # the server refuses, or keeps no state, which is the subject of another test
+        return  # the server refuses, or keeps no state, which another test reports
     got = f"{pluralise(shown - before - 1, 'unit')} after {kept} simultaneous allocations of 1 unit"
     is_kept = shown == before + kept + 1
     server.assert_behaviour(rule, [(last, None if is_kept else Breach(rule, "/allocations", got))])
@@ -233,7 +233,7 @@ def test_refused_request_changes_nothing(rule: str, _veeqo_alloc_server_under_te
 
 
 def _taken(before: Interaction, after: Interaction, order: PoolOrder) -> float:
-    """Return by how many units *after* shows more allocated stock of the first sellable than *before* (0: unknown)."""
+    """Return how many units the allocated stock of the first sellable grew from *before* to *after* (0: unknown)."""
     sellable = next(iter(order.sellables))
     levels = [_level_of(interaction, order, sellable) for interaction in (before, after)]
     shown = [level["allocated"] for level in levels if level is not None]

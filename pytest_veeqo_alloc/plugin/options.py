@@ -17,87 +17,38 @@ SUITE = "pytest_veeqo_alloc.conformance"
 OPTIONS: tuple[tuple[str, str | None, bool, str], ...] = (
     ("profile", "PROFILE", False, "how strictly to check: 'lenient', 'documented' (default) or 'strict'"),
     ("rule", "ID=SEVERITY", True, "set a rule to 'error', 'warning' or 'off', for example null-value=warning"),
-    (
-        "deviations",
-        "PACK|FILE",
-        True,
-        "accept known deviations: the bundled pack 'observed', or a TOML file (default: none)",
-    ),
+    ("deviations", "PACK|FILE", True, "accept known deviations: the bundled pack 'observed', or a TOML file (default: none)"),
     ("strict-deviations", None, False, "fail the run if a deviation in your own files has expired or matches nothing"),
     ("write-deviations", "FILE", False, "accept the findings of the run: add them to this TOML file of deviations"),
     ("expires", "DATE", False, "the last day on which the deviations added by the run apply (default: no limit)"),
-    ("prune", None, False, "remove deviations that no longer match from the written file (default: mark them)"),
+    ("prune", None, False, "remove deviations that match nothing from the written file (default: mark them as stale)"),
     ("partial", None, False, "write the deviations even if the run is incomplete"),
-    (
-        "uses",
-        "POINTER|FILE",
-        True,
-        "a response field that the client uses, such as /id, or a file of them; findings at other fields fail nothing",
-    ),
+    ("uses", "POINTER|FILE", True, "a response field that the client uses, such as /id, or a file of such fields; findings at other fields fail nothing"),
     ("write-uses", "FILE", False, "write the response fields that tracked clients read to this file"),
     ("show-values", None, False, "quote body values in failure messages; the values may be personal data"),
     ("cassette-dir", "FOLDER", False, "the folder of your cassettes (default: tests/cassettes)"),
     ("record-mode", "MODE", False, "vcrpy's record mode: 'none' (default), 'once', 'new_episodes' or 'all'"),
     ("cassette-allow-hosts", "HOST[:PORT]", True, "a host to which requests may be sent while a cassette plays"),
-    (
-        "cassette-max-age",
-        "DAYS",
-        False,
-        "fail a test that plays a cassette recorded more days ago than this (default: no limit)",
-    ),
-    (
-        "base-url",
-        "URL",
-        False,
-        "the server to test; one on the loopback interface needs no other option, and others the API key in VEEQO_ALLOC_API_KEY",
-    ),
+    ("cassette-max-age", "DAYS", False, "fail a test that plays a cassette recorded more days ago than this (default: no limit)"),
+    ("base-url", "URL", False, "the server to test; on the loopback interface, no other option is needed; otherwise, set VEEQO_ALLOC_API_KEY as well"),
     ("allow-host", "HOST[:PORT]", True, "a host that may receive writes; must match the base URL"),
-    (
-        "loopback-key",
-        "KEY",
-        False,
-        "the API key for a server of your own on the loopback interface (default: a generated one)",
-    ),
+    ("loopback-key", "KEY", False, "the API key for a server of your own on the loopback interface (default: a generated one)"),
     ("orders", "FILE|any", False, "a TOML file of writable orders, or 'any' if the server accepts any order id"),
-    ("arrange-url", "URL", False, "a URL of your server that creates an order (POST, JSON); orders defaults to 'any'"),
-    (
-        "max-writes",
-        "WRITES",
-        False,
-        "the maximum number of writes in the whole run (default: 500 if only a base URL on the loopback interface is given, otherwise 0)",
-    ),
+    ("arrange-url", "URL", False, "a URL of your server that creates an order (POST, JSON); the default of orders is then 'any'"),
+    ("max-writes", "WRITES", False, "the maximum number of writes in the whole run (default: 500 if only a base URL on the loopback interface is given, otherwise 0)"),
     ("rate", "REQUESTS", False, "the maximum number of requests per second (default: 5; more only if orders is 'any')"),
     ("journal", "FILE", False, "the file that records every write (default: veeqo-alloc-journal-HOST-PORT.jsonl)"),
     ("cleanup", None, False, "delete the allocations of this run when the run ends, where deletion is safe"),
-    (
-        "client",
-        "MODULE:CALLABLE",
-        False,
-        "the factory of the client that the conformance suite tests (default: the bundled reference client)",
-    ),
+    ("client", "MODULE:CALLABLE", False, "the factory of the client that the conformance suite tests (default: the bundled reference client)"),
     ("client-command", "COMMAND", False, "the client that the suite tests, as a command that makes one allocation"),
-    ("client-persistent", None, False, "run the client command once, for all allocations: a line of JSON for each"),
+    ("client-persistent", None, False, "run the client command only once; it reads a line of JSON for each allocation"),
     ("client-timeout", "SECONDS", False, "the maximum duration of a client call (default: 5)"),
-    (
-        "report",
-        "FILE",
-        True,
-        "write a report on coverage and findings to this .json or .html file (default: no report)",
-    ),
-    (
-        "coverage-min",
-        "PERCENT",
-        False,
-        "fail if the server sent less than this percentage of the documented fields (default: 0)",
-    ),
+    ("report", "FILE", True, "write a report on coverage and findings to this .json or .html file (default: no report)"),
+    ("coverage-min", "PERCENT", False, "fail if the server sent less than this percentage of the documented fields (default: 0)"),
     ("trust-env", None, False, "use proxies, .netrc and CA bundles from the environment"),
-)
+)  # fmt: skip
 
-
-_NUMBERS = tuple(
-    name for name, metavar, *_ in OPTIONS if metavar in ("DAYS", "WRITES", "REQUESTS", "SECONDS", "PERCENT")
-)
-
+_NUMBERS = [name for name, metavar, *_ in OPTIONS if metavar in ("DAYS", "WRITES", "REQUESTS", "SECONDS", "PERCENT")]
 
 # By metavar: a pattern of valid values, and what a value must be.
 _FORMS = {

@@ -1,4 +1,4 @@
-"""Baselines: deviation files that accept the findings in a report. A file is updated without loss of what people wrote."""
+"""Baselines: deviation files that accept the findings in a report. An update keeps what people wrote in the file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MAX_LISTED = 3
 class BaselineOptions:
     """How to write a baseline. `expires` is the last day of added entries. `prune` removes entries that are stale.
 
-    `partial` permits an incomplete run. `of` names where the interactions come from, instead of their origin.
+    `partial` permits an incomplete run. `of` describes the interactions in an entry: `in 3 of 5 OF` (empty: by origin).
     """
 
     expires: datetime.date | None = None
@@ -62,13 +62,13 @@ def expiry_date(text: str) -> datetime.date:
 class _Observation:
     """The findings of one rule at one place in one case."""
 
-    finding: Finding  # for the deviations that match it; its pointer has `*` for every index
+    finding: Finding  # its pointer has `*` for every index
     example: Finding
     count: int = 0
     types: set[str] = field(default_factory=set)
     affected: Counter[str] = field(default_factory=Counter)  # interactions by origin
     is_accepted: bool = True
-    is_known: bool = False  # an entry matches it
+    is_known: bool = False  # whether an entry of the file matches it
 
     def matches(self, deviation: Deviation) -> bool:
         untyped = replace(deviation, types=())
@@ -164,7 +164,7 @@ def update_baseline(report: Document, old: str, options: BaselineOptions) -> tup
 
 
 def _observe(report: Document) -> tuple[list[_Observation], list[str]]:
-    """Return what *report* has found, ordered by place, and lines about findings that cannot be accepted."""
+    """Return the observations in *report*, ordered by place, and lines about findings that cannot be accepted."""
     found: dict[tuple[str, ...], _Observation] = {}
     by_hand: dict[str, None] = {}
     unnamed: dict[str, None] = {}
@@ -243,7 +243,7 @@ def _tables(text: str) -> Any:
 
 
 def _match(entries: list[_Entry], observations: list[_Observation]) -> set[str]:
-    """Connect each entry with the observations that it matches. Return the keys of the deviations that match any."""
+    """Connect each entry with the observations that it matches. Return the keys of the deviations that match one."""
     by_place: dict[tuple[str, str], list[_Observation]] = {}
     for found in observations:
         finding = found.finding
@@ -261,7 +261,7 @@ def _match(entries: list[_Entry], observations: list[_Observation]) -> set[str]:
 
 
 def _unmatched(entries: list[_Entry], used: set[str], report: Document) -> list[_Entry]:
-    """Return the entries of which no deviation matches anything, although the places of all were checked."""
+    """Return the entries whose deviations all match nothing, although their places were checked."""
     rows = [row for run in report["runs"] for row in run["origins"].values()]
     deviations = [deviation for entry in entries for deviation in entry.deviations]
     unmatched = find_unmatched(deviations, used, rows, field_trees())
@@ -269,7 +269,7 @@ def _unmatched(entries: list[_Entry], used: set[str], report: Document) -> list[
 
 
 def _update(entry: _Entry, report: Document, options: BaselineOptions, *, is_stale: bool) -> list[str]:
-    """Write what was observed into *entry*. Return the names of the counts of the summary to which it adds."""
+    """Write the matching observations into *entry*. Return the names of the summary counts that grow by 1."""
     matching = entry.matching
     if not matching:
         if is_stale and not entry.table.get("stale"):
@@ -303,7 +303,7 @@ def _prune(head: list[str], entries: list[_Entry]) -> int:
 
 
 def _seen(matching: list[_Observation], report: Document, options: BaselineOptions) -> str:
-    """Describe how often something was observed: `in 3 of 5 interactions from the target`."""
+    """Describe how often the observations were made: `in 3 of 5 interactions from the target`."""
     if matching[0].finding.rule in SUITE_RULES:
         return f"in {pluralise(sum(found.count for found in matching), 'check')} of the conformance suite"
     totals: Counter[str] = Counter()
@@ -345,7 +345,7 @@ def _new_entry(found: _Observation, report: Document, options: BaselineOptions) 
 
 
 def _with_added(entries: list[_Entry], added: list[_Entry]) -> list[_Entry]:
-    """Return *entries* with each of *added* behind the last entry that precedes it in the order of places."""
+    """Insert each entry of *added* after the last of *entries* that sorts before it by place. Return the new list."""
     orders = [(index, entry.order) for index, entry in enumerate(entries, 1)]
     behind: dict[int, list[_Entry]] = {}
     for entry in added:
@@ -377,5 +377,5 @@ _COUNTED = {
     "again": "seen again",
     "removed": "removed",
     "stale": "stale (--prune removes them)",
-    "expired": "expired and still needed (renew expires in the file)",
+    "expired": "expired and still needed (set a later expires in the file)",
 }

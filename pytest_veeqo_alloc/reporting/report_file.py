@@ -51,7 +51,7 @@ def build_run(
 ) -> RunReport:
     """Return the report on a run of the program *by*. *started* is in UTC. *counted* is the coverage by origin.
 
-    *incomplete* says what the run left out. *is_selection*: it ran only some of the tests, as its user wanted.
+    *incomplete* says what the run left out. *is_selection*: the user selected only some of the tests.
     """
     start, package = started.strftime("%Y-%m-%dT%H:%M:%SZ"), version("pytest-veeqo-alloc")
     run: dict[str, Any] = {"id": run_id, "started": start, "by": by, "version": package, "profile": engine.profile}
@@ -110,7 +110,7 @@ def save_uses(counted: Iterable[Coverage], path: Path, *, keep: bool) -> str:
 
 
 def load(path: str) -> Document:
-    """Return the report in the JSON file *path*, in the current form if an earlier version of the package wrote it.
+    """Return the report in the JSON file *path*. A report of an earlier version is converted to the current format.
 
     Raise ValueError if the file cannot be read or is not a report.
     """
@@ -131,8 +131,8 @@ def load(path: str) -> Document:
 
 
 def _upgrade(report: Any) -> None:
-    """Change *report* in place: early versions of the package wrote a row for each call, with a test and a count."""
-    with suppress(AttributeError, KeyError, TypeError):  # `_problem` says what is wrong
+    """Convert the rows of calls in place: early versions of the package wrote one test and its count in each row."""
+    with suppress(AttributeError, KeyError, TypeError):  # `_problem` then reports the defect
         for row in (row for run in report["runs"] for row in run["origins"].values()):
             for call in row["calls"]:
                 if "tests" not in call:

@@ -59,7 +59,7 @@ _REJECTIONS = {
     "order-id-not-integer": "not-found", "api-key-missing": "unauthorized", "request-media-type": "bad-request",
     "byte-order-mark": "bad-request", "duplicate-key": "bad-request", "non-finite-number": "bad-request",
 }  # fmt: skip
-"""Maps a violated rule to the name of an error response. If several rules are violated, the first one here decides."""
+"""Maps a broken rule to the name of an error response. If several rules are broken, the first of them here decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class _PlannedFault:
 
     @property
     def problem(self) -> str:
-        """A sentence which reports that no request triggered the fault."""
+        """A sentence that says that no request triggered the fault."""
         about = "" if self.order_id is None else f" about order {self.order_id}"
         key = "" if self.api_key is None else " with the given API key"
         return f"no request{about}{key} triggered the fault {self.fault.name}"
@@ -196,7 +196,10 @@ class Fake(BaseServer):
         """Return a new API key. Requests with it use a separate world, which starts as the last assigned `world`."""
         key = f"fake-key-{uuid.uuid4().hex}"
         with self._lock:
-            self._worlds = {**self._worlds, key: self._described}  # another thread may go through the keys
+            self._worlds = {
+                **self._worlds,
+                key: self._described,
+            }  # not changed in place: another thread may iterate over it
             self._keys = (*self._keys, key)
         return key
 
@@ -385,12 +388,12 @@ class Fake(BaseServer):
         record.is_checked = planned is None and call.is_documented
         plan = self._respond(record, outcome, planned)
         if plan.reset in ("", "after body") and not plan.headers_after and not plan.body_after:
-            # The client may read the response before this thread continues, so one without delays counts as sent.
+            # The client may read the response before this thread continues, so a response without delays counts as sent.
             record.ending = "answered"
         return log.exchange(record, plan)
 
     def _note_order_id(self, number: int, request: Request, world: World) -> None:
-        """Add a note if the path has the id of an order in the place of an allocation's id."""
+        """Add a note if the path has the id of an order where the id of an allocation belongs."""
         if (match := _ALLOCATION_ID.search(path_of(request.url))) is None:
             return
         story = world.orders.get(int(match[1]))

@@ -31,7 +31,7 @@ _MAX_HEAD = 65536
 _MAX_FIELDS = 100
 _HEAD_LIMITS = f"a request may have at most {_MAX_FIELDS} headers, and at most {_MAX_HEAD} bytes before its body"
 _PIECE = 256
-"""The bytes that are parsed at a time, unless a body of a known length lacks more."""
+"""How many bytes are parsed at a time. The rest of a body of known length is parsed at once."""
 _TARGET = re.compile(r"(?:http://([^/?#]*))?(/[^#]*)?", re.IGNORECASE)
 _AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{0,5})?", re.IGNORECASE)
 _MAX_CONNECTIONS = 256
@@ -39,7 +39,7 @@ _NO_BODY = (204, 304)
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 
 _POLL_SECONDS = 0.05
-# Bound here, so that a test that freezes the time by replacing the functions of `time` stops no wait.
+# Bound when this module is loaded: a test that replaces functions of `time` to freeze the time must not stop a wait.
 _clock, _now = functools.partial(time.monotonic), functools.partial(time.time)
 _RESET_SECONDS = 5
 """The seconds to wait for the client's next request before the connection is reset after a response."""
@@ -89,7 +89,7 @@ class RequestParser:
         self._events, self._head_size, self._target, self._fields = 0, 0, b"", list[tuple[str, str]]()
 
     def feed(self, data: bytes) -> None:
-        """Parse *data*. Raise RefusedRequestError if it is malformed or too large. The parser cannot continue then."""
+        """Parse *data*. Raise RefusedRequestError if it is malformed or too large. Then the parser cannot be used again."""
         self.received = (self.received + data)[:_MAX_HEAD] if self.is_open else data
         rest = memoryview(data)
         while rest:
@@ -130,7 +130,7 @@ class RequestParser:
         return "\r\n".join([start, *lines, "", ""]).encode("latin-1")
 
     def on_message_begin(self) -> None:
-        """Forget the head of the request before."""
+        """Forget the head of the previous request."""
         self.is_open, self._head_size, self._target, self._fields = True, 0, b"", []
 
     def on_url(self, part: bytes) -> None:
@@ -201,7 +201,7 @@ class Handler(socketserver.BaseRequestHandler):
 
     server: HTTPServer
     timeout = 30
-    """The seconds to wait for a request, and for all of it, so that no client can hold a thread."""
+    """The seconds in which a request must begin, and then the seconds in which it must end. No client can hold a thread."""
     _keeps_alive = True
 
     def setup(self) -> None:
@@ -270,7 +270,7 @@ class Handler(socketserver.BaseRequestHandler):
             exchange = self.server.app(
                 Request(request.method, f"{self.server.url}{request.target}", request.headers, body)
             )
-        except Exception as error:  # whatever the error is, the server stays up
+        except Exception as error:  # of any kind: the server stays up
             self.server.on_problem(describe_bug(error))
             raise RefusedRequestError(500, describe_bug(error)) from None
         sent = False
@@ -329,7 +329,7 @@ class Handler(socketserver.BaseRequestHandler):
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
     def _wait(self, seconds: float, aborted: threading.Event, *, data_ends_wait: bool = False) -> bool:
-        """Wait *seconds*, or less if data ends the wait. Return False if the client leaves or *aborted* is set."""
+        """Wait *seconds*, or until data arrives if *data_ends_wait*. Return False if the client leaves or *aborted* is set."""
         deadline = _clock() + seconds
         while (left := deadline - _clock()) > 0:
             self.connection.settimeout(min(left, _POLL_SECONDS))
@@ -388,9 +388,10 @@ def describe_bug(error: BaseException) -> str:
 
 
 class HTTPServer(socketserver.ThreadingTCPServer):
-    """A threaded HTTP server that passes each complete request to *app*. *on_problem* gets a sentence about each bug.
+    """A threaded HTTP server that passes each complete request to *app*.
 
-    *on_refusal* gets the status, the reason and the first bytes of each request that is refused.
+    *on_problem* is called with a sentence about each bug. *on_refusal* is called with the status, the reason and the first
+    bytes of each refused request.
 
     To prevent DNS rebinding, a Host header may name only a loopback host, the host in *address*, or one of *names*.
     """

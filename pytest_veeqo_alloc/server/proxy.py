@@ -18,9 +18,6 @@ from pytest_veeqo_alloc.server.request_log import NO_FINDINGS, BaseServer, Log, 
 from pytest_veeqo_alloc.server.responses import Exchange, ResponsePlan
 from pytest_veeqo_alloc.spec.loader import tables
 
-_MAX_FAILED = 1000
-"""The number of failed requests that are remembered until they are repeated."""
-
 
 class Proxy(BaseServer):
     """A proxy that forwards the documented call to a target: the server of the client *live*.

@@ -154,7 +154,7 @@ class Log:
         return Exchange(plan, self.aborted, finish)
 
     def settle(self, seconds: float = _SETTLE_SECONDS) -> None:
-        """End the delays of responses. Wait at most *seconds* for requests in progress, unless an earlier call did."""
+        """End the delays of responses. Wait at most *seconds* for requests in progress, unless an earlier wait was in vain."""
         self.aborted.set()
         with self._changed:
             if self._open and self._open != self._stuck:
@@ -262,8 +262,8 @@ class BaseServer(ABC):
     def refuse(self, status: int, reason: str, received: bytes) -> None:
         """Report a request that the HTTP server refused, and log a sentence about it. *received* has its first bytes.
 
-        If these contain the documented path or an API key, add a problem. *status* 0 means an empty connection, which
-        is only reported.
+        Add a problem if these bytes contain the documented path or an API key. *status* is 0 for a connection without a
+        request, which is reported but not logged.
         """
         if not status:
             self.on_refusal(reason)

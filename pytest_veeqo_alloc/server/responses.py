@@ -43,7 +43,7 @@ class ResponsePlan:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A response plan. Setting `aborted` ends its delays. `finish` is called with whether all of it was sent."""
+    """A response plan. Setting `aborted` ends its delays. `finish` is called with true if the response was sent completely."""
 
     plan: ResponsePlan
     aborted: threading.Event
@@ -68,7 +68,7 @@ def response_to(outcome: Outcome, base_url: str = "") -> Response:
         return _list_response(outcome.page)
     if outcome.story is None:
         known = ERROR_RESPONSES[outcome.name]
-        # The captured 400 is about another call: its text would mislead.
+        # The text of the captured 400 is about another call, and would mislead.
         if (known.observed and outcome.name != "bad-request") or not outcome.reason:
             return replace(known.response, headers=(*known.response.headers, _SERVER))
         return json_response(
@@ -95,7 +95,7 @@ def _list_response(page: Page) -> Response:
 
 
 def signed(plan: ResponsePlan) -> ResponsePlan:
-    """Return *plan* with the `Server` header of the fake, from which the checks recognise its responses."""
+    """Return *plan* with the `Server` header of the fake. Checks recognise a response of the fake by this header."""
     others = [(name, value) for name, value in plan.response.headers if name.lower() != "server"]
     return replace(plan, response=replace(plan.response, headers=(*others, _SERVER)))
 
@@ -234,7 +234,7 @@ class Stub:
 
 
 def with_stub(stubs: tuple[Stub, ...], stub: Stub) -> tuple[Stub, ...]:
-    """Return *stubs* with *stub* added. Raise ValueError if another one answers the same calls without a limit."""
+    """Return *stubs* with *stub* added. Raise ValueError if another stub answers the same calls without a limit."""
     for other in stubs:
         if other.times is None and other.method == stub.method and _overlap(other.segments, stub.segments):
             raise ValueError(

@@ -107,8 +107,8 @@ POLICIES = {"default": Policy, "strict": Policy.strict, "vendor": Policy.vendor}
 class World:
     """The immutable state of the fake. `orders` maps order ids to orders, `stock` maps sellable ids to known stock.
 
-    `allocated` in a stock entry counts the units of all orders. If a warehouse has no known stock of a sellable, and
-    the policy creates warehouses, any quantity can be allocated.
+    `allocated` of a `Stock` counts the units of all orders. If a warehouse has no known stock of a sellable, and the
+    policy creates warehouses, any quantity can be allocated.
     """
 
     orders: HashTrieMap[int, Story] = field(default_factory=HashTrieMap)

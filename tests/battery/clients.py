@@ -204,7 +204,7 @@ DEFECTS: dict[str, tuple[str | tuple[str, ...], type[CorrectClient]]] = {
     "retries after a timeout": (REPEAT_TEST, defective_client(__call__=_retrying(2, lambda what: isinstance(what, TimeoutError)))),
     "retries after a reset": (REPEAT_TEST, defective_client(__call__=_retrying(2, lambda what: isinstance(what, ConnectionError)))),
     "sends the key to another host": ("test_client_sends_the_key_to_no_other_host[key-sent-elsewhere]", defective_client(send=_following_redirects)),
-    "waits out every 429": ("test_client_gives_up_to_retry[client-retries-forever]", defective_client(__call__=_waiting_out_429)),
+    "waits out every 429": ("test_client_stops_retrying[client-retries-forever]", defective_client(__call__=_waiting_out_429)),
     "has no timeout": ("test_client_gives_up_a_slow_response[client-without-timeout]", defective_client(timeout=None)),
 }  # fmt: skip
 """The defects by name: the tests that must fail, and `make_client`. One that names several tests lacks what each asks for."""

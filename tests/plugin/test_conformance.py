@@ -217,7 +217,7 @@ def make_late_client(base_url, api_key):
 
     return allocate
 """
-RETRIES = "test_veeqo_alloc_client::test_client_gives_up_to_retry"
+RETRIES = "test_veeqo_alloc_client::test_client_stops_retrying"
 ACCEPTS = "test_veeqo_alloc_client::test_client_accepts_large_ids"
 ENDLESS = ("--veeqo-alloc-client-timeout=1", "--veeqo-alloc-rule=client-retries-forever=warning")
 """Options with which a client that never gives up fails no test."""
@@ -229,7 +229,7 @@ def test_patient_client_is_waited_for(pytester: pytest.Pytester) -> None:
     assert result.ret == 0
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines([
-        "veeqo-alloc: warning: test_client_gives_up_to_retry?client-retries-forever?: at client call: wanted * within "
+        "veeqo-alloc: warning: test_client_stops_retrying?client-retries-forever?: at client call: wanted * within "
         "--veeqo-alloc-client-timeout; got no result within 1 seconds, after * requests with the failure: status 429"
     ])  # fmt: skip
     result.stdout.no_fnmatch_line("*after the end of*")
@@ -245,7 +245,7 @@ def test_late_client_fails_the_run_and_no_other_test(pytester: pytest.Pytester, 
     assert result.ret == 1
     result.stdout.fnmatch_lines([
         "veeqo-alloc: error: the client sent 1 request after the end of "
-        "test_client_gives_up_to_retry?client-retries-forever?"
+        "test_client_stops_retrying?client-retries-forever?"
     ])  # fmt: skip
 
 

@@ -159,7 +159,7 @@ def test_last_day_is_that_of_added_entries_only() -> None:
     assert [entry.get("expires") for entry in entries(text)] == [None, LATER]
     new, lines = update_baseline(report_of_bodies(COLOUR, ZIP), text, BaselineOptions(today=datetime.date(2027, 1, 1)))
     assert "expires = 2026-03-01" in new
-    assert lines == ["2 entries: 2 seen again, 1 expired and still needed (renew expires in the file)"]
+    assert lines == ["2 entries: 2 seen again, 1 expired and still needed (set a later expires in the file)"]
 
 
 @pytest.mark.parametrize(("text", "words"), [("soon", "must be a date"), ("2020-01-01", "must not be in the past")])
