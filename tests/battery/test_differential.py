@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import random
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from hypothesis import settings
 from support.bodies import BODY, drop, fields, only_structure, order, put, request_body
 from support.cases import CASES, body_of
 from support.examples import examples
-from support.fast_path import assert_same_verdict, fuzzed
+from support.fast_path import assert_field_variants, assert_repetition_is_found, assert_same_verdict, fuzzed
 
 from pytest_veeqo_alloc import Profile, load_schema
 from pytest_veeqo_alloc.core.json_pointer import resolve
@@ -117,6 +118,13 @@ def test_open_schema_accepts_missing_and_added_members_but_no_wrong_type() -> No
 def test_walk_alone_finds_the_same_in_bodies_as_bytes(side: Side) -> None:
     for body in bodies(side, seed=1, count=500 * SCALE):
         assert_same_verdict(side, json.dumps(body).encode())
+
+
+def test_walk_alone_finds_the_same_in_every_field_changed_or_repeated() -> None:
+    spaces = itertools.cycle([b"", b" ", b"\n\t"])
+    for pointer, _ in fields():
+        assert_field_variants(pointer)
+        assert_repetition_is_found(pointer, next(spaces))
 
 
 @pytest.mark.parametrize("name", sorted(CASES))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections.abc import Callable
@@ -14,7 +15,9 @@ from pytest_veeqo_alloc.contract.checker import Body, check_bytes, check_reading
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.json_reader import read
 from pytest_veeqo_alloc.contract.rules import BodySide
+from pytest_veeqo_alloc.core.json_pointer import resolve
 from pytest_veeqo_alloc.spec.loader import tables
+from support.bodies import drop, order, put
 
 
 def walked(side: BodySide, raw: bytes) -> Body:
@@ -30,6 +33,26 @@ def assert_same_verdict(side: BodySide, raw: bytes) -> tuple[bool, list[Breach]]
     assert body.readable is reference.readable
     assert body.value == reference.value or body.value != body.value
     return is_typed, body.breaches
+
+
+def assert_field_variants(pointer: str) -> None:
+    """Assert that the check and the walk agree about the documented order with another value at *pointer*, or none."""
+    for value in (None, -1, 1.0, "x"):
+        assert_same_verdict("response", json.dumps(put(order(), pointer, value)).encode())
+    extra = put(order(), f"{pointer.rpartition('/')[0]}/extra", None)
+    for body in (drop(order(), pointer), extra):
+        assert not assert_same_verdict("response", json.dumps(body).encode())[0]
+
+
+def assert_repetition_is_found(pointer: str, space: bytes) -> None:
+    """Assert that the member at *pointer*, once more with *space* before its colon, is found as a duplicate."""
+    name = pointer.rpartition("/")[2].encode()
+    marked = json.dumps(put(order(), pointer, "@")).encode()
+    member = b'"%b"%b:%b' % (name, space, json.dumps(resolve(order(), pointer)).encode())
+    raw = marked.replace(b'"%b": "@"' % name, member + b"," + member)
+    typed, breaches = assert_same_verdict("response", raw)
+    assert not typed
+    assert "duplicate-key" in {breach.rule for breach in breaches}
 
 
 def mutate_text(raw: bytes, source: random.Random) -> bytes:

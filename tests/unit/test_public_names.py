@@ -131,7 +131,7 @@ COMMANDS = {
     "--journal --allow-reads --allow-host --allow-origin --rate --trust-env",
     "report merge": "REPORT --output",
     "report deviations": "REPORT --output --expires --prune --partial",
-    "report diff": "OLD NEW --format --uses",
+    "report diff": "OLD NEW --format --output --uses",
 }
 
 

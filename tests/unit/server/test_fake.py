@@ -502,7 +502,7 @@ def test_fault_that_only_other_requests_could_meet_is_a_problem() -> None:
     fake = Fake(Engine())
     fake.inject_fault("gzip", order_id=8)
     fake.inject_fault("gzip", api_key=fake.new_key())
-    handle(fake)
+    handle(fake).finish(True)
     assert fake.problems == [
         "no request about order 8 triggered the fault gzip",
         "no request with the given API key triggered the fault gzip",

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from support.bodies import allocation_request, line_items
 from support.examples import FEWER, examples
@@ -254,7 +254,7 @@ def test_repr_of_an_order_shows_the_objects_of_a_longer_array() -> None:
 
 
 def test_interaction_is_printed_as_its_request_and_how_the_order_differs() -> None:
-    @settings(max_examples=1, database=None)
+    @settings(max_examples=1, database=None, phases=[Phase.generate])
     @given(allocation_interactions())
     def fails(interaction: Interaction) -> None:
         raise AssertionError(repr(interaction))
