@@ -1,4 +1,7 @@
-"""What HTTP client libraries send and receive, and what a client reads of it. None of the libraries is imported."""
+"""Conversion of HTTP clients' objects, watched sessions, and tracking of the fields that a client reads.
+
+No HTTP client library is imported.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ from pytest_veeqo_alloc.core.text import as_text, pluralise
 
 
 def interaction_of(response: Any, *, body: bytes | str | None = None) -> Interaction:
-    """Convert an HTTP client's *response* to an interaction that includes the request if it is available.
+    """Convert an HTTP client's *response* to an interaction, with the request if it is available.
 
     If *body* is given, it replaces the body in *response*. Raise TypeError if the body or the status is not available.
     """
@@ -122,11 +125,11 @@ def _type_name(value: Any) -> str:
 
 
 def _copied(response: Any, finish: Callable[[bytes], None]) -> Any:
-    """Wrap the stream of *response* (httpx): call *finish* with the body once the client has read all of it."""
+    """Return a replacement for the stream of *response* (httpx). It calls *finish* with the body once that was read."""
     module: Any = sys.modules[type(response).__module__.partition(".")[0]]
     stream, chunks = response.stream, []
 
-    class SyncCopy(module.SyncByteStream):  # type: ignore[misc]  # of whichever httpx the client uses
+    class SyncCopy(module.SyncByteStream):  # type: ignore[misc]  # of httpx or httpx2
         def __iter__(self) -> Iterator[bytes]:
             for chunk in stream:
                 chunks.append(chunk)
@@ -150,9 +153,10 @@ def _copied(response: Any, finish: Callable[[bytes], None]) -> Any:
 
 
 class Tracker:
-    """The fields that a client reads from `order`, a read-only view of an order. A `with` block reports them at its end.
+    """A tracker of the fields that a client reads from `order`, a read-only view of an order.
 
-    The view is a `Mapping`, and an array in it is a `Sequence`. They are neither `dict` nor `list` objects.
+    The view is a `Mapping`, not a `dict`. An array in it is a `Sequence`, not a `list`. Use the tracker in a `with` block:
+    its end reports the fields to the run.
     """
 
     def __init__(self, documented: Iterable[str], order: Any, on_close: Callable[[Tracker], object]) -> None:
@@ -168,7 +172,7 @@ class Tracker:
 
     @property
     def undocumented(self) -> tuple[str, ...]:
-        """The pointers of the other members that were read or looked for."""
+        """The pointers of the undocumented members that were read or looked for."""
         items = {pointer for pointer in self._read if pointer.endswith("/*")}
         return _innermost(self._read - self._documented - items)
 
@@ -183,7 +187,7 @@ class Tracker:
         self._read.add(pointer)
 
     def close(self) -> None:
-        """Report the fields to the run. Closing twice is allowed."""
+        """Report the fields to the run. Only the first call has an effect."""
         if self._is_open:
             self._is_open = False
             self._on_close(self)
@@ -262,8 +266,8 @@ class Watch:
 
     Calls of undocumented operations are not recorded, but counted in `skipped`. A request with a streamed body is not
     checked. A streamed response body is checked once the client has read it (httpx), or never (requests). With
-    requests, a call that passes its own `hooks` argument is not recorded. With a tracker, `.json()` of each response
-    returns a read-only view that notes the fields that are read, and `uses` has these fields.
+    requests, a call that passes its own `hooks` argument is not recorded. If the fields that the client reads are tracked,
+    `.json()` of each response returns a read-only view of the order, and `uses` has the fields.
     """
 
     def __init__(
@@ -315,7 +319,7 @@ class Watch:
         """
         self._expected = expected_statuses(statuses)
 
-    def __repr__(self) -> str:  # it makes no check: the client may still be reading a body
+    def __repr__(self) -> str:  # without the findings, since the client may still be reading a body
         return f"<Watch: {pluralise(len(self.interactions), 'interaction')}, {self.skipped} skipped>"
 
     def close(self) -> None:
@@ -369,14 +373,14 @@ class Watch:
     def _set_body(self, index: int, body: bytes | None) -> None:
         interaction = self.interactions[index]
         if interaction.response is not None and index >= len(self._checked):
-            with contextlib.suppress(ContentDecodingError):  # then the check names the coding
+            with contextlib.suppress(ContentDecodingError):  # the contract check reports it
                 body = decode_content(body, interaction.response.headers)
             response = replace(interaction.response, body=body, is_body_known=body is not None)
             self.interactions[index] = replace(interaction, response=response)
 
     @property
     def notes(self) -> list[str]:
-        """A sentence for each response that was not checked, being a stream, or whose fields could not be tracked."""
+        """A sentence for each response whose fields were not tracked, or whose body was streamed and not checked."""
         untracked = "its fields were not tracked, since the client does not call its .json()"
         return [
             *(f"response {index + 1} of a watched session: {untracked}" for index in sorted(self._unread)),

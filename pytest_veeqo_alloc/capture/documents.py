@@ -204,8 +204,8 @@ def _require_flat(events: Any) -> None:
 
 
 def _require_bounded_aliases(root: Any) -> None:
-    """Raise UnreadableFileError if aliases, also below merge keys, repeat values of more than `MAX_BYTES` bytes."""
-    sizes: dict[Any, int] = {}  # of the finished nodes, with everything that their aliases repeat
+    """Raise UnreadableFileError if YAML aliases and merge keys repeat values of more than `MAX_BYTES` bytes in total."""
+    sizes: dict[Any, int] = {}  # of finished nodes, including what their aliases repeat
     written, started, stack = 0, set(), [root]
     while stack:
         if (node := stack[-1]) in sizes:
@@ -219,7 +219,7 @@ def _require_bounded_aliases(root: Any) -> None:
         elif all(part in sizes for part in parts):
             sizes[node] = _own_size(node) + sum(map(sizes.__getitem__, parts))
         else:
-            raise _too_many_aliases()  # a node within itself
+            raise _too_many_aliases()  # a node contains itself
     if sizes[root] - written > MAX_BYTES:
         raise _too_many_aliases()
 
@@ -249,7 +249,7 @@ def _has(*names: str) -> Callable[[Any], bool]:
 
 
 def _within(member: str, *names: str) -> Callable[[Any], bool]:
-    """Return a function: whether the *member* of its argument is an object or array that contains one of *names*."""
+    """Return a function that returns whether its argument's member *member* contains one of *names*."""
     return lambda value: isinstance(value.get(member), (dict, list)) and any(name in value[member] for name in names)
 
 

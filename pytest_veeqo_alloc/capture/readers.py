@@ -42,13 +42,13 @@ Kind = Literal["request", "response", "interaction", "cassette", "har"]
 KINDS: tuple[Kind, ...] = ("request", "response", "interaction", "cassette", "har")
 
 STAMP = "veeqo_alloc"
-"""The top-level member of a cassette with data about the recording: date, kind of host, package version."""
+"""The name of a top-level member of cassettes. It describes the recording: date, kind of host, package version."""
 
 RUBY = "http_interactions"
-"""The top-level member with the entries, in a cassette of VCR for Ruby or of Betamax."""
+"""The name of the top-level member that contains the entries in a cassette of VCR for Ruby or of Betamax."""
 
 _MAX_EXPANSION = 64_000_000
-"""The maximum number of bytes by which decompression may make all bodies of a file larger."""
+"""The maximum number of bytes by which all bodies of a file together may grow when they are decompressed."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -68,7 +68,7 @@ class LoadedFile:
     is_json: bool = field(default=False, compare=False)
 
     def others(self) -> Iterator[tuple[str, str, Any, Mapping[Any, Any]]]:
-        """Yield pointer, name, value and parent of each scalar outside the interactions: in a HAR file, cookies."""
+        """Yield pointer, name, value and parent of each scalar outside the interactions, such as a cookie in a HAR file."""
         if self.kind in ("request", "response"):
             return
         read = _form_of(self.kind, self.document).read
@@ -97,10 +97,10 @@ def load(
     matches: Callable[[Interaction], bool],
     decode: bool = True,
 ) -> LoadedFile | None:
-    """Parse *data*, the content of the file *source*. If *kind* is None, detect the kind, and return None on failure.
+    """Parse *data*, the content of the file *source*. If *kind* is None, detect the kind. Return None if it is unknown.
 
-    *side_of* gets a JSON document, and returns whether it is a request or a response body (None: neither). A call is
-    skipped if *matches* returns false for its method and URL. Without *decode*, bodies stay compressed. Raise
+    *side_of* gets a JSON document, and returns 'request' or 'response' if the document is such a body, otherwise None. A
+    call is skipped if *matches* returns false for its method and URL. If *decode* is false, bodies stay compressed. Raise
     UnreadableFileError for a file that cannot be read.
     """
     if kind in ("request", "response"):
@@ -214,9 +214,9 @@ def _decoded(content: _Content, decode: _Decoder) -> _Content:
 
 
 def _limited_decoder(*, is_used: bool) -> _Decoder:
-    """Return a function that decompresses the bodies of one file. If not *is_used*, it returns them as they are.
+    """Return a function that decompresses the bodies of one file. Unless *is_used*, it discards the decompressed bodies.
 
-    It raises UnreadableFileError if the bodies together expand too much.
+    In both cases, it raises UnreadableFileError if the bodies together expand too much.
     """
     left = _MAX_EXPANSION
 
@@ -353,7 +353,7 @@ def values_by_header(headers: Headers) -> dict[str, list[str]]:
 
 
 def cassette_headers(message: Mapping[str, Any]) -> Headers:
-    """Return the headers of *message*, a cassette's request or response. It maps a name to one value or to a list."""
+    """Return the headers of *message*, a request or response in a cassette. A name has one value or a list of values."""
     return _header_map(Node(message.get("headers")))
 
 

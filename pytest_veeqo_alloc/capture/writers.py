@@ -48,10 +48,10 @@ def require_writable(path: Path) -> None:
 
 
 def write_atomically(path: Path, text: str, *, folder: str | Path | None = None) -> None:
-    """Replace the content of the file *path* by *text*. Create missing folders. On OSError, the old content is kept.
+    """Replace the content of the file *path* with *text*. Create missing folders. On OSError, the old content is kept.
 
-    An existing file keeps its mode, and a new file gets that of the umask. If *folder* is given, raise OSError if a link
-    leads out of it, also a link that is made meanwhile.
+    An existing file keeps its mode, and the mode of a new file follows the umask. If *folder* is given, raise OSError if a
+    link leads out of it, even if another process makes the link during this call.
     """
     target = os.path.realpath(path)
     root = os.path.dirname(target) if folder is None else os.path.realpath(folder)
@@ -65,7 +65,7 @@ def write_atomically(path: Path, text: str, *, folder: str | Path | None = None)
 
 
 def _enter_folder(root: str, folders: list[str], stack: ExitStack) -> tuple[int | None, str]:
-    """Create and open each of *folders*, the first in *root*, and follow no link. Return a handle, or a prefix of paths."""
+    """Create and open *folders*, each in the previous one, and follow no link. Return a handle and a prefix for paths."""
     if os.open not in os.supports_dir_fd:  # Windows
         os.makedirs(os.path.join(root, *folders), exist_ok=True)
         return None, os.path.join(root, *folders, "")

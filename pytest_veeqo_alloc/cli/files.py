@@ -56,7 +56,7 @@ def check_paths(paths: list[str], engine: Engine, options: FileCheckOptions) -> 
 
 @contextmanager
 def _showing_progress(run: CheckRun) -> Iterator[None]:
-    """After two seconds, keep a line about *run* on standard error, if that is a terminal. Clear the line at the end."""
+    """After two seconds, show the progress of *run* on standard error if that is a terminal. Clear it at the end."""
     if sys.stderr is None or not sys.stderr.isatty():
         yield
         return
@@ -149,9 +149,9 @@ def _add(run: CheckRun, engine: Engine, file: str, source: str, findings: Findin
 
 @dataclass(frozen=True, slots=True)
 class RedactedFile:
-    """A redacted file. `dropped` is the number of bodies that were removed, being neither JSON nor a form.
+    """A redacted file. `dropped` is the number of bodies that were removed because they are neither JSON nor a form.
 
-    `path` is as the user knows it. `target` is the file to replace, which no link may lead out of `folder`.
+    `path` is the path for messages. `target` is the file to replace: if a link leads out of `folder`, it is not replaced.
     """
 
     path: str
@@ -213,7 +213,7 @@ def _dropped(interaction: Interaction) -> int:
 
 
 def _walk(paths: list[str], errors: Errors, *, follows_links_out: bool = True) -> Iterator[tuple[str, str, bytes]]:
-    """Yield path, folder and content of each file. The folder is that of *paths*; it is empty for a file in *paths*.
+    """Yield path, folder and content of each file. The folder is an item of *paths*, or empty if the file is an item.
 
     If *follows_links_out* is false, add a link that leads out of its folder to *errors*.
     """

@@ -9,8 +9,9 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +26,9 @@ from pytest_veeqo_alloc.core.text import json_text, pluralise, printable, unknow
 from pytest_veeqo_alloc.coverage.collector import CoverageCounter
 from pytest_veeqo_alloc.coverage.report_model import Document, merge_reports
 from pytest_veeqo_alloc.engine import Engine
+from pytest_veeqo_alloc.live import LiveError
 from pytest_veeqo_alloc.live.journal import default_name
+from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WriteOptions, grant_permission, load_pool
 from pytest_veeqo_alloc.reporting import formatters
 from pytest_veeqo_alloc.reporting.baseline import BaselineOptions, expiry_date, write_baseline
 from pytest_veeqo_alloc.reporting.formatters import print_error
@@ -65,8 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
         return status
-    except ValueError as error:
-        for sentence in str(error).splitlines():
+    except (LiveError, ValueError) as error:
+        message = error.for_command() if isinstance(error, LiveError) else str(error)
+        for sentence in message.splitlines():
             print_error(sentence)
         return COULD_NOT_RUN
     except OSError as error:
@@ -133,6 +137,11 @@ def _add_live_options(command: Any, limit: str, trusted: str) -> None:
     command.add_argument("--trust-env", action="store_true", help=f"use {trusted} from the environment")
 
 
+def _write_options(args: argparse.Namespace, base_url: str, max_writes: int = 0, orders: str = "") -> WriteOptions:
+    key, hosts = Secret(os.environ.get(KEY_VARIABLE, "")), tuple(args.allow_host)
+    return WriteOptions(base_url, hosts, key, max_writes, orders, rate=args.rate, trust_env=args.trust_env)
+
+
 def _whole_number(most: int, text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > most:
         raise argparse.ArgumentTypeError(f"must be a whole number from 0 to {most}")
@@ -162,14 +171,17 @@ def _add_check(commands: Any) -> None:
         "--max-age", type=_days, metavar="DAYS", help="with --lint: the maximum age of a recording (default: no limit)"
     )
     check.add_argument("-v", "--verbose", action="store_true", help="also list what was skipped, with the reason")
+    _add_format(check, _FORMATS)
     check.add_argument(
-        "--format", choices=tuple(_FORMATS), default="text", help="the format of the output (default: text)"
-    )
-    check.add_argument(
-        "--write-deviations", metavar="FILE", help="accept all findings in this TOML file, which is updated"
+        "--write-deviations", metavar="FILE", help="write a TOML file that accepts all findings, or update the file"
     )
     _add_baseline_options(check)
     check.set_defaults(command=_check)
+
+
+def _add_format(command: argparse.ArgumentParser, formats: Iterable[str] = ("text", "json")) -> None:
+    text = "the format of the output (default: text)"
+    command.add_argument("--format", choices=tuple(formats), default="text", help=text)
 
 
 def _add_baseline_options(command: argparse.ArgumentParser) -> None:
@@ -256,9 +268,7 @@ def _add_printers(commands: Any) -> None:
     rules.add_argument(
         "rule", metavar="ID", nargs="?", help="explain this rule: examples, remedies, how to turn it off"
     )
-    rules.add_argument(
-        "--format", choices=("text", "json"), default="text", help="the format of the output (default: text)"
-    )
+    _add_format(rules)
     rules.set_defaults(command=_rules)
     example = _add_command(commands, "example", "print an example body", _PRINTED, "example response --seed 7")
     example.add_argument("side", choices=BODY_SIDES, help="the body to print")
@@ -427,16 +437,10 @@ def _add_record(commands: Any) -> None:
 
 def _record(args: argparse.Namespace) -> int:
     from pytest_veeqo_alloc.cli.record import RecordOptions, record
-    from pytest_veeqo_alloc.live import LiveError
-    from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WriteOptions
 
-    key, hosts = os.environ.get(KEY_VARIABLE, ""), tuple(args.allow_host)
-    write = WriteOptions(args.base_url, hosts, key, 1, args.orders, rate=args.rate, trust_env=args.trust_env)
+    write = _write_options(args, args.base_url, 1, args.orders)
     options = RecordOptions(args.output, args.journal, dry_run=args.dry_run, yes=args.yes, force=args.force)
-    try:
-        return CLEAN if record(_engine(args), write, options) else ERRORS_FOUND
-    except LiveError as error:
-        raise ValueError(error.for_command()) from None
+    return CLEAN if record(_engine(args), write, options) else ERRORS_FOUND
 
 
 def _add_cleanup(commands: Any) -> None:
@@ -454,16 +458,9 @@ def _add_cleanup(commands: Any) -> None:
 
 
 def _cleanup(args: argparse.Namespace) -> int:
-    from pytest_veeqo_alloc.live import LiveError
     from pytest_veeqo_alloc.live.cleanup import clean_up_file  # loads requests, which few commands need
-    from pytest_veeqo_alloc.live.permission import KEY_VARIABLE, WriteOptions
 
-    key, hosts = Secret(os.environ.get(KEY_VARIABLE, "")), tuple(args.allow_host)
-    options = WriteOptions(args.base_url, hosts, key, rate=args.rate, trust_env=args.trust_env)
-    try:
-        results = clean_up_file(Path(args.journal), options)
-    except LiveError as error:
-        raise ValueError(error.for_command()) from None
+    results = clean_up_file(Path(args.journal), _write_options(args, args.base_url))
     for result in results:
         print(printable(result.sentence))
     left = sum(result.is_left for result in results)
@@ -512,7 +509,6 @@ def _add_serve(commands: Any) -> None:
 
 def _serve(args: argparse.Namespace) -> int:
     from pytest_veeqo_alloc.cli.serve import Output, serve, write_reports
-    from pytest_veeqo_alloc.live import LiveError
 
     for path in args.report:
         validate_report_path(path)
@@ -533,14 +529,12 @@ def _serve(args: argparse.Namespace) -> int:
 def _server(args: argparse.Namespace, engine: Engine, stack: ExitStack, output: Output) -> BaseServer:
     from pytest_veeqo_alloc.cli.serve import describe_record, load_stubs, world_of
     from pytest_veeqo_alloc.live.client import open_live
-    from pytest_veeqo_alloc.live.permission import WriteOptions, grant_permission, load_pool
     from pytest_veeqo_alloc.server.fake import Fake
     from pytest_veeqo_alloc.server.proxy import Proxy
     from pytest_veeqo_alloc.server.state import POLICIES
 
-    on_record = (
-        None if args.words else lambda record: output.put(describe_record(record))
-    )  # the output is that of the command
+    # If a command runs, the output is that of the command.
+    on_record = None if args.words else lambda record: output.put(describe_record(record))
     if not args.upstream:
         if args.allow_host or args.max_writes or args.allow_reads or args.allow_origin:
             given = "--allow-host, --max-writes, --allow-reads and --allow-origin"
@@ -551,8 +545,7 @@ def _server(args: argparse.Namespace, engine: Engine, stack: ExitStack, output: 
     for option in ("policy", "stubs"):
         if getattr(args, option):
             raise ValueError(f"--{option} is for the fake: omit --{option}, or omit --upstream")
-    hosts, writes = tuple(args.allow_host), args.max_writes
-    options = WriteOptions(args.upstream, hosts, "", writes, args.orders, rate=args.rate, trust_env=args.trust_env)
+    options = replace(_write_options(args, args.upstream, args.max_writes, args.orders), api_key="")
     permission = grant_permission(options, needs_key=False)
     live = stack.enter_context(open_live(permission, Path(args.journal or default_name(permission.target))))
     return Proxy(engine, live, reads=args.allow_reads, allow_origins=args.allow_origin, on_record=on_record)
@@ -574,7 +567,7 @@ def _add_report(commands: Any) -> None:
     deviations = _add_command(
         actions,
         "deviations",
-        "accept all findings of reports in a deviations file",
+        "write a deviations file that accepts all findings of reports",
         "0 written, 2 not written",
         "report deviations report.json -o accepted.toml",
     )
@@ -593,11 +586,9 @@ def _add_report(commands: Any) -> None:
     )
     diff.add_argument("old", metavar="OLD", help="the .json file of the earlier report")
     diff.add_argument("new", metavar="NEW", help="the .json file of the later report")
-    text = "a file of the response fields that the client uses: only count the new drift at other fields"
+    text = "a file that lists the response fields that the client uses; new drift at other fields is only counted"
     diff.add_argument("--uses", metavar="FILE", help=text)
-    diff.add_argument(
-        "--format", choices=("text", "json"), default="text", help="the format of the output (default: text)"
-    )
+    _add_format(diff)
     text = "also write NEW, with its drift since OLD, to this .html file"
     diff.add_argument("-o", "--output", metavar="FILE", help=text)
     diff.set_defaults(command=_diff)

@@ -1,4 +1,4 @@
-"""The command that records one guarded write to a server as a cassette."""
+"""`veeqo-alloc record`: send one allocation request to a server, and record it as a cassette."""
 
 from __future__ import annotations
 
@@ -40,9 +40,10 @@ class RecordOptions:
 
 
 def record(engine: Engine, write: WriteOptions, options: RecordOptions) -> bool:
-    """Send one allocation request, and write it and its response to a cassette. Return whether there was no error.
+    """Send one allocation request, and write the request and the response to a cassette.
 
-    Show the request first and ask, unless told otherwise. Raise ValueError or LiveError if no cassette is written.
+    Show the request first. Ask the user to confirm it unless `options.yes` is true. Return false if the response has errors
+    or the allocation could not be deleted. Raise ValueError or LiveError if no cassette is written.
     """
     file = _cassette_file(options)
     before = file_state(file.path)
@@ -115,7 +116,7 @@ def _send_and_keep(
 ) -> bool:
     """Send *request*, write the cassette, and print the result. Return whether the contract check found no error.
 
-    *before* is the state of the file when the command started. If it has changed, raise ValueError.
+    *before* is the state of the file at the start of the command. If it has changed, raise ValueError.
     """
     started = datetime.datetime.now(datetime.UTC)
     interaction = live.post(order_id, request.body)
@@ -142,12 +143,12 @@ def _send_and_keep(
 
 
 def _offer_cleanup(live: LiveClient, *, ask: bool) -> bool:
-    """Delete the allocation if the user agrees, otherwise print the command for it. Return false if deletion failed."""
+    """Delete the allocation if the user agrees, otherwise print the command for that. Return false if deletion failed."""
     journal = read_journal(live.writer.path).of_run(live.writer.run)
     outcomes = [entry.outcome for entry in journal.entries]
     if all(outcome == "not sent" or (isinstance(outcome, int) and is_client_error(outcome)) for outcome in outcomes):
         return True  # nothing was allocated
-    if not ask or _answer("Delete the allocation again? [y/N] ") not in ("y", "yes"):
+    if not ask or _answer("Delete the allocation? [y/N] ") not in ("y", "yes"):
         options = ["--base-url", live.permission.base_url, "--allow-host", live.target]
         print(f"to delete the allocation: {shlex.join(['veeqo-alloc', 'cleanup', str(live.writer.path), *options])}")
         return True

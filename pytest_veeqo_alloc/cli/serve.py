@@ -56,7 +56,7 @@ Signals = queue.SimpleQueue[int]
 class Output:
     """The lines of the standard output. A thread writes them, so that no request waits for a reader.
 
-    Lines are dropped, and counted, if 1000 others wait or if the reader has gone.
+    A line is dropped and counted if 1000 other lines wait, or if the reader has closed the output.
     """
 
     def __init__(self) -> None:
@@ -65,18 +65,18 @@ class Output:
         self._is_closed = False
 
     def start(self) -> None:
-        """Start to write."""
+        """Start the thread."""
         threading.Thread(target=self._write, daemon=True).start()
 
     def put(self, line: str) -> None:
-        """Have *line* written, or drop it."""
+        """Add *line* to the lines to be written, or drop it."""
         try:
             self._lines.put_nowait(line)
         except queue.Full:
             self.dropped += 1
 
     def flush(self) -> bool:
-        """Wait at most half a second until every line is written. Return whether all were."""
+        """Wait until every line is written, at most half a second. Return whether every line was written."""
         deadline = _clock() + _WRITE_SECONDS
         while self._lines.unfinished_tasks and _clock() < deadline:
             time.sleep(0.005)

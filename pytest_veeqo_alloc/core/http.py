@@ -1,4 +1,4 @@
-"""HTTP requests, HTTP responses, and interactions: a request with its response."""
+"""HTTP requests and responses, interactions (a request with its response), and decompression of bodies."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ class _Message(HasHeaders):
 class Request(_Message):
     """An HTTP request. `url` is absolute or relative. `body` is None if the request has no body.
 
-    `is_body_known` is False if the request was read from a file that does not contain its body. The repr of a header value
-    that could be a credential hides it.
+    `is_body_known` is False if the request was read from a file without the body. If the value of a header could be a
+    credential, the repr of the value hides it.
     """
 
     method: str
@@ -153,7 +153,7 @@ class Interaction:
 def prefers_gzip(request: HasHeaders) -> bool:
     """Return whether the client accepts gzip at least as readily as no compression (RFC 9110 section 12.5.3).
 
-    Without an Accept-Encoding header, the answer is no: such a client may be unable to decompress.
+    Return false without an Accept-Encoding header: such a client may be unable to decompress.
     """
     codings = ",".join(request.header_values("accept-encoding")).lower().split(",")
     matches = (_CODING.fullmatch(coding.strip(" \t")) for coding in codings)
@@ -190,7 +190,7 @@ _MAX_LAYERS = 5
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r"))
 _DECODERS = {"br": ("brotli", "brotlicffi"), "zstd": ("compression.zstd", "backports.zstd", "zstandard")}
 _PACKAGES = {"br": "brotli (extra: pytest-veeqo-alloc[brotli])", "zstd": "zstandard"}
-_LONG_TEXT = 200  # bytes: so many bytes of compressed data practically always contain a control character
+_LONG_TEXT = 200  # bytes; longer compressed data practically always contains a control character
 _SLICE = 64
 """The number of bytes to decompress at a time. Some decoders have no size limit: a few bytes can become megabytes."""
 
@@ -236,7 +236,7 @@ def decode_body(message: Request | Response) -> bytes:
 
 
 def is_text(body: bytes) -> bool:
-    """Return whether *body* is text, not compressed data: it has no control characters, and is UTF-8 or long."""
+    """Return whether *body* is text, so not compressed: no control characters, and UTF-8 or at least 200 bytes."""
     if len(body.translate(None, _CONTROL)) < len(body):
         return False
     try:

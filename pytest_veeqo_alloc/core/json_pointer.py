@@ -1,4 +1,4 @@
-"""JSON Pointers (RFC 6901): build, split and resolve them, locate differences, and mask names that may be secret."""
+"""JSON Pointers (RFC 6901): build, split and resolve them, find differences, and mask names that may be secrets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WHOLE_BODY = "(whole body)"
 """The text that messages show in place of the empty JSON Pointer, which refers to the whole body."""
 
 ABSENT = object()
-"""The old or new value that `diff` yields for a member that only one of the two objects has."""
+"""A marker. If only one of two objects has a member, `diff` yields this as the value in the other object."""
 
 
 def join(pointer: str, key: str | int) -> str:
@@ -40,18 +40,16 @@ def generalise(pointer: str) -> str:
 
 
 def parents(pointer: str) -> Iterator[str]:
-    """Yield the pointer of each object and array that contains *pointer*, from the inside to the whole body."""
+    """Yield the pointer of each object and array around *pointer*, the innermost first and the whole body last."""
     while pointer:
         pointer = pointer.rpartition("/")[0]
         yield pointer
 
 
 def locate(document: Any, pointer: str) -> tuple[Any, Any]:
-    """Return the container (object or array) and the last key of *pointer*. Raise LookupError without a container."""
-    *parents, last = split(pointer)
-    for token in parents:
-        document = document[_key(document, token)]
-    return document, _key(document, last)
+    """Return the parent of the value at *pointer*, and the value's key in it. Raise LookupError if there is no parent."""
+    parent = resolve(document, pointer.rpartition("/")[0])
+    return parent, _key(parent, split(pointer)[-1])
 
 
 def resolve(document: Any, pointer: str) -> Any:
@@ -103,7 +101,7 @@ def mask_name(name: str) -> str:
 
 
 def mask_pointer(pointer: str | None) -> str | None:
-    """Return *pointer* with a placeholder for each member name that may be a secret."""
+    """Return *pointer* with a placeholder for each member name that may be a secret. None stays None."""
     return pointer and "".join("/" + _mask_token(token) for token in pointer.split("/")[1:])
 
 
@@ -114,7 +112,7 @@ def mask_location(location: str) -> str:
 
 
 def mask_path(path: str) -> str:
-    """Replace ids and other segments of a URL path that may be secrets with `*`. Cut the path after 100 characters."""
+    """Return a URL path with `*` for each segment that is an id or may be a secret, cut after 100 characters."""
     masked = "/".join(
         segment if not segment or (is_plain_name(segment) and _is_resource(segment)) else "*"
         for segment in path.split("/")

@@ -16,7 +16,7 @@ _EXACT_BELOW = 10**15
 _MAX_QUOTED = 60
 _SECRET_WORDS = ("key", "token", "secret", "password", "card", "code")
 _LEADING_COLONS, _COMMAND_MARK = re.compile(r"^ *::"), "##["
-"""What begins a workflow command of GitHub or Azure: two colons at the start of a line, or the mark anywhere in it."""
+"""The beginnings of workflow commands in logs of GitHub and Azure: `::` at the start of a line, or `##[` anywhere."""
 _SIZED = ((str, "string of", "character"), (list, "array of", "item"), (dict, "object with", "member"))
 
 
@@ -61,7 +61,7 @@ def pluralise(number: int, singular: str, plural: str = "") -> str:
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
     """Return an error message for the unknown *name*. It suggests a similar *known* name, or lists the known names."""
     names = list(known)
-    # A value that is not a string was meant for another argument, and could be a body.
+    # A value that is not a string is not shown: it could be a body that was meant for another argument.
     shown = ascii(name) if isinstance(name, str) else f"of type {type(name).__name__}"
     sentence = f"unknown {kind} {shown if len(shown) <= _MAX_QUOTED else shown[: _MAX_QUOTED - 3] + '...'}"
     if near := nearest(name, names):
@@ -77,7 +77,7 @@ def nearest(name: object, known: Iterable[str]) -> str | None:
 
 
 def printable(text: str) -> str:
-    """Return *text* for a terminal or a CI log. Escape control characters, and marks that begin a workflow command."""
+    """Return *text* for a terminal or CI log. Escape control characters and the beginnings of workflow commands."""
     shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
     return _LEADING_COLONS.sub(r"\\x3a:", shown).replace(_COMMAND_MARK, r"##\x5b")
 
@@ -95,7 +95,9 @@ def as_text(value: Any) -> str:
 
 _LONGEST_NAME, _LONGEST_WORD, _LONGEST_ACRONYM = 64, 15, 9
 _PART = re.compile(r"[A-Za-z]+(?:[0-9][A-Za-z]+)?[0-9]{0,2}|[0-9]{1,3}")  # address2, api2cart
-_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+"""A regular expression that finds the words in a name in snake case or camel case."""
+
 _CONSONANTS = re.compile(r"[b-df-hj-np-tv-xz]{6}", re.IGNORECASE)
 KEY_PREFIX = re.compile(
     r"\b(?:[prs]k[-_](?:live|test|proj)[-_]|gh[opsu]_|xox[abprs]-|AKIA|AIza|glpat-|shp(?:at|ss)_)[A-Za-z0-9_-]{8}"
@@ -105,9 +107,9 @@ KEY_PREFIX = re.compile(
 
 @functools.lru_cache(maxsize=1024)
 def is_plain_name(name: str) -> bool:
-    """Return whether *name* reads like words with few digits, such as `address2`, and not like a key. It may be shown.
+    """Return whether *name* may be shown: it reads like words with few digits, such as `address2`, and not like a key.
 
-    A number of at most five digits is plain, too: it can be an index.
+    A number of at most five digits may be shown as well: it can be an index.
     """
     if len(name) > _LONGEST_NAME or not name.isascii() or KEY_PREFIX.search(name):
         return False
@@ -117,7 +119,7 @@ def is_plain_name(name: str) -> bool:
     digits = sum(character.isdigit() for character in name)
     if digits > 4 or not parts[0][:1].isalpha() or not all(map(_PART.fullmatch, parts)):
         return False
-    words = [word for part in parts for word in _WORDS.findall(part)]
+    words = [word for part in parts for word in WORDS.findall(part)]
     return (
         all(map(_is_word, words))
         and not any(map(_is_hexadecimal, parts))
@@ -156,7 +158,7 @@ _HOUR = "(?:[01][0-9]|2[0-3])"
 is_date_time: Callable[[str], object] = re.compile(
     rf"{_DATE}[Tt]{_HOUR}:(?:[0-5][0-9]:[0-5][0-9]|59:60)(?:\.[0-9]+)?(?:[Zz]|[+-]{_HOUR}:[0-5][0-9])"
 ).fullmatch
-"""Function that returns a true value for a date-time (RFC 3339 section 5.6). A leap second is valid only in minute 59."""
+"""Return a true value for a date-time (RFC 3339 section 5.6), otherwise None. Only minute 59 can have a leap second."""
 
 _ESCAPE = r"%[0-9A-Fa-f]{2}"
 _CHARACTER = rf"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|{_ESCAPE})"

@@ -14,28 +14,28 @@ class LiveError(Exception):
 
 
 class NotPermittedError(LiveError):
-    """The user's options do not permit writes to a foreign server. The message has a line for each problem."""
+    """Raised if the user's options do not permit writes to a foreign server. The message has a line for each problem."""
 
 
 class RefusedError(LiveError):
-    """A request was not sent: its order, quantity, URL, method or API key is not permitted, or no writes are left."""
+    """Raised if a request may not be sent, due to its order, quantity, URL, method or key, or if no writes are left."""
 
 
 class SendError(LiveError):
-    """No response arrived, although the request may have been sent."""
+    """Raised if no response arrived, although the request may have been sent."""
 
 
 class NotSentError(SendError):
-    """No connection was made, so nothing was sent."""
+    """Raised if no connection was made, so that nothing was sent."""
 
 
 class JournalError(LiveError):
-    """The journal (the file that records the writes) cannot be read, written or used."""
+    """Raised if the journal (the file that records the writes) cannot be read, written or used."""
 
 
 class PoolError(LiveError):
-    """The order pool (the list of orders that may be written to) is missing or invalid."""
+    """Raised if the order pool (the list of orders that may be written to) is missing or invalid."""
 
 
 class UnsuitableError(LiveError):
-    """The application under test cannot be called in this process."""
+    """Raised if the application under test cannot be called in this process."""

@@ -84,13 +84,13 @@ def _clean_order(order_id: int, entries: Sequence[Entry], live: LiveClient) -> t
 
 
 def settle(entries: Sequence[Entry], held: Sequence[ExistingAllocation]) -> tuple[set[int], list[int]]:
-    """Return the ids in *held* that the writes *entries* to the order made, and the ids that they may have made.
+    """Return the ids of the allocations that *entries* made, and the ids of those that *entries* may have made.
 
-    Each write made at most one allocation. If it is uncertain whether a write made an allocation, the id is doubtful.
+    *entries* are the writes to one order, and *held* its present allocations. Each write made at most one allocation.
     """
     makers = {made: entry for entry in entries for made in entry.made}
     for entry in sorted(entries, key=lambda entry: len(entry.candidates)):
-        # Writes at the same time have the same candidates. All but one may be explained by the other writes.
+        # Simultaneous writes have the same candidates. If the other writes made all but one, this write made that one.
         left = [candidate for candidate in entry.candidates if candidate not in makers]
         if len(left) == 1:
             makers[left[0]] = entry
@@ -117,10 +117,10 @@ def _doubtful(
     makers: Mapping[int, Entry],
     first_seen: Mapping[int, int],
 ) -> list[int]:
-    """Return the ids in *others* that an unsettled write may have made.
+    """Return the ids in *others* that a write in *entries* may have made.
 
-    A write is settled if *makers* has its allocation, or if it was refused and no allocation fits it. An allocation that
-    has changed since a write made it is doubtful as well.
+    *makers* maps the id of an allocation to the write that made it. If it is in *others*, it has changed since.
+    *first_seen* maps the id of an allocation to the index of the first write before which the allocation existed.
     """
     settled = {entry.name for entry in makers.values()}
     refused: dict[tuple[int | None, tuple[tuple[int, float], ...]], int] = {}

@@ -1,4 +1,4 @@
-"""A client for a foreign server. It counts each write, and records it in the journal, before sending it."""
+"""A client for a foreign server. Before it sends a write, it counts the write and records it in the journal."""
 
 from __future__ import annotations
 
@@ -22,14 +22,7 @@ from pytest_veeqo_alloc.contract.allocations import (
     existing_allocations,
     request_scope,
 )
-from pytest_veeqo_alloc.core.http import (
-    Headers,
-    Interaction,
-    Request,
-    Response,
-    decode_content_or_empty,
-    is_client_error,
-)
+from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response, decode_body, is_client_error
 from pytest_veeqo_alloc.live import JournalError, NotSentError, RefusedError
 from pytest_veeqo_alloc.live.journal import Entry, JournalWriter, made_by, open_journal
 from pytest_veeqo_alloc.live.permission import READS, PoolOrder, WritePermission, check_own_server, check_request
@@ -63,7 +56,7 @@ class Admission(AbstractContextManager["Admission"]):
 
 
 class LiveClient:
-    """A client that sends only what *permission* allows, and that records each write with *writer*."""
+    """A client that sends only the requests that *permission* allows. It records each write with *writer*."""
 
     def __init__(self, permission: WritePermission, writer: JournalWriter) -> None:
         self.permission, self.writer, self.target = permission, writer, permission.target
@@ -98,12 +91,12 @@ class LiveClient:
         key: str | None = None,
         meant: Any = None,
     ) -> Interaction:
-        """Send an allocation call, and repeat it after a 429 response. Bytes are sent unchanged, all else as JSON.
+        """Send an allocation call, and repeat it after a 429 response. If *payload* is not bytes, send it as JSON.
 
         *key* replaces the API key. If *key* is empty, no key is sent. If *payload* is a broken variant of a valid body,
-        *meant* is the valid body. Then *payload* need not be readable. The units of both are charged, and refunded if
-        the status is 4xx and the order unchanged.
-        Raise RefusedError if the write is not permitted, or SendError if no response arrives.
+        *meant* is the valid body, and *payload* may be unreadable. The units of both bodies are charged. They are
+        refunded if the status is 4xx and the order has not changed. Raise RefusedError if the write is not permitted, or
+        SendError if no response arrives.
         """
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         scope = request_scope(body)
@@ -132,7 +125,7 @@ class LiveClient:
         return None if known is None else len(known)
 
     def free_units(self, order: PoolOrder, used: Mapping[str, float] | None = None) -> dict[int, float]:
-        """Map each sellable of *order* to the units that this run may still allocate. *used* defaults to that of now."""
+        """Map each sellable of *order* to the units that this run may still allocate. *used* defaults to the used units."""
         used = self.run_state.used if used is None else used
         return {
             sellable: units - used.get(_charge_name(order.id, order.warehouse_id, sellable), 0)
@@ -144,7 +137,7 @@ class LiveClient:
         return known is not None and now is not None and known == tuple(now)
 
     def try_out(self, method: str, path: str, body: bytes | None) -> Interaction:
-        """Send a request, and count it as a write. Raise RefusedError unless the order pool permits every order."""
+        """Send any request, and count it as a write. Raise RefusedError unless the order pool permits every order."""
         if not self.permission.pool.is_any:
             raise RefusedError("this request is sent only with --veeqo-alloc-orders any")
         request = self._request(method, path, JSON_HEADERS, body)
@@ -160,17 +153,16 @@ class LiveClient:
         return self._send(request, Entry("delete", order_id))
 
     def record_outcome(self, entry: Entry, known: Known, outcome: Response | Literal["not sent"] | None) -> None:
-        """Write *outcome* to the journal, and remember the order's allocations. For None, only forget them.
+        """Write *outcome* to the journal, and remember the order's allocations. *known* are those before the write.
 
-        *known* are the order's allocations before the write.
+        If *outcome* is None (unknown), write nothing, and forget the order's allocations.
         """
         if outcome is None:
             self._known.pop(entry.order_id, None)
         elif isinstance(outcome, str):
             self.writer.outcome(entry.name, outcome)
         else:
-            body = decode_content_or_empty(outcome.body, outcome.headers) if outcome.is_success else None
-            held = existing_allocations(body)
+            held = existing_allocations(decode_body(outcome) if outcome.is_success else None)
             is_made = held and entry.kind == "post"
             self.writer.outcome(entry.name, outcome.status, *(made_by(entry, known, held or ()) if is_made else ()))
             if outcome.is_success or outcome.status >= 500:
@@ -254,11 +246,7 @@ def _charge_name(order_id: int, warehouse_id: int, sellable_id: int) -> str:
 
 def allocations_in(response: Response) -> list[ExistingAllocation] | None:
     """Return the allocations in a response to `GET /orders/{order_id}`, or None if it contains no readable order."""
-    return (
-        existing_allocations(decode_content_or_empty(response.body, response.headers))
-        if response.status == 200
-        else None
-    )
+    return existing_allocations(decode_body(response)) if response.status == 200 else None
 
 
 @contextmanager

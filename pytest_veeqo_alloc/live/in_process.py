@@ -43,9 +43,10 @@ Application = Callable[..., Any]
 
 
 class ApplicationAdapter(BaseAdapter):
-    """A transport adapter for `requests` that calls the WSGI or ASGI application *app*. Its exceptions become 500s.
+    """A transport adapter for `requests` that calls the WSGI or ASGI application *app*.
 
-    Raise UnsuitableError if *app* is no such application, or does not start, or if httpx is not installed.
+    An exception in *app* becomes a response with status 500. Raise UnsuitableError if *app* is neither a WSGI nor an ASGI
+    application, or does not start, or if httpx is not installed.
     """
 
     def __init__(self, app: object) -> None:
@@ -116,7 +117,7 @@ class ApplicationAdapter(BaseAdapter):
             return future.result(seconds)
         except TimeoutError:
             if future.done():
-                raise  # by the application
+                raise  # the application has raised the TimeoutError
             future.cancel()
             raise late from None
 
@@ -135,7 +136,7 @@ class ApplicationAdapter(BaseAdapter):
 
 
 def _run_loop(app: Application, ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]) -> None:
-    """Run the lifespan of *app* in a new event loop. The result of *ready* is the loop, and an event that stops it."""
+    """Run the lifespan of *app* in a new event loop. Set the result of *ready*: the loop, and an event that ends it."""
 
     async def run() -> None:
         stop = asyncio.Event()
@@ -146,7 +147,7 @@ def _run_loop(app: Application, ready: Future[tuple[asyncio.AbstractEventLoop, a
     try:
         with asyncio.Runner(loop_factory=_new_loop) as runner:
             runner.run(run())
-    except Exception as error:  # how an application stops is no matter of the contract
+    except Exception as error:  # an error at shutdown is ignored
         if not ready.done():
             ready.set_exception(error)
 

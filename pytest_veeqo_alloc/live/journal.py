@@ -37,10 +37,10 @@ def default_name(target: str) -> str:
 class Entry:
     """A write to an order, with its outcome. `units` maps sellable ids to the requested quantities.
 
-    `before` has the ids of the allocations that the order had just before the write, without those that an earlier entry
-    of the same process has. It is None if the order was not read. `made` has the id of the allocation that the write
-    made. If that is not certain, `candidates` has the ids of all that it could have made. `outcome` is the status of the
-    response, 'not sent', or None if unknown.
+    `before` has the ids of the order's allocations just before the write, without the ids in earlier entries of the same
+    process. It is None if the order was not read. `made` has the id of the allocation that the write made. If that
+    allocation is uncertain, `candidates` has the ids of all allocations that the write could have made. `outcome` is the
+    status of the response, 'not sent', or None if unknown.
     """
 
     kind: Literal["post", "delete"]
@@ -89,7 +89,7 @@ class JournalWriter:
         self._add({"intent": entry.name, "kind": entry.kind, "order_id": entry.order_id, **about})
 
     def outcome(self, name: str, outcome: Outcome, made: Ids = (), candidates: Ids = ()) -> None:
-        """Record the outcome of the write *name*. *made* and *candidates* are those of `Entry`."""
+        """Record the outcome of the write *name*, with the ids of allocations that it made or could have made."""
         self._add({"outcome": name, "status": outcome, "made": made, "candidates": candidates})
 
     @property
@@ -173,7 +173,7 @@ def _encode(line: dict[str, Any], number: int) -> bytes:
 
 
 def _decode(text: bytes) -> dict[str, Any] | None:
-    """Return the line in *text*, or None if it is incomplete or was changed."""
+    """Parse *text*, a line. Return None if the line is incomplete or was changed."""
     match = _CHECKSUM.fullmatch(text)
     if match is None or int(match[2], 16) != zlib.crc32(match[1]):
         return None
@@ -213,7 +213,7 @@ def open_journal(path: Path, target: str) -> Iterator[JournalWriter]:
 
 @contextlib.contextmanager
 def join_journal(path: Path, target: str, folder: Path, run: str) -> Iterator[JournalWriter]:
-    """Yield a writer for the journal that the first process of the run *run* has opened, with its state in *folder*."""
+    """Yield a writer for the journal *path*, which the first process of the run has opened. *folder* has its state."""
     lock = RunLock(path, run)
     try:
         yield JournalWriter(path, target, SharedState(folder), lock)
@@ -227,7 +227,7 @@ def read_journal(path: Path) -> Journal:
 
 
 def parse_journal(data: bytes, path: Path) -> Journal:
-    """Parse *data*, the content of the journal file *path*. Raise JournalError as `read_journal` does."""
+    """Parse *data*, the content of the file *path*. Raise JournalError if it is no journal, or lines are lost or changed."""
     lines, incomplete = _parse_lines(data, path)
     intents: dict[str, dict[str, Any]] = {}
     outcomes: dict[str, dict[str, Any]] = {}
@@ -323,11 +323,11 @@ def _entry(intent: dict[str, Any], outcome: dict[str, Any]) -> Entry:
 def made_by(
     entry: Entry, known: Sequence[ExistingAllocation] | None, held: Sequence[ExistingAllocation]
 ) -> tuple[Ids, Ids]:
-    """Return the id of the allocation that the successful write *entry* made. If it is uncertain, return candidates.
+    """Return two tuples: the id of the allocation that the successful write *entry* made, and otherwise candidates.
 
-    The result is a pair of tuples of ids, `made` and `candidates` of `Entry`. *known* are the order's allocations before
-    the write (None: unknown), and *held* those in its response. A write makes one allocation, of at most the requested
-    units. If several allocations are new, or an earlier one has changed, it is uncertain which one the write made.
+    *known* are the order's allocations before the write (None: unknown), and *held* those in the response to the write. A
+    write makes one allocation, of at most the requested units. If several allocations are new, these are the candidates.
+    If an earlier allocation has changed, both tuples are empty.
     """
     earlier = {allocation.id: allocation for allocation in known or ()}
     if any(allocation != earlier.get(allocation.id, allocation) for allocation in held):
@@ -339,7 +339,7 @@ def made_by(
 
 
 def fits(allocation: ExistingAllocation, entry: Entry) -> bool:
-    """Return whether *allocation* has no other warehouse, and no more units, than the write *entry* requests."""
+    """Return whether *allocation* has the warehouse, and at most the units, that the write *entry* requests."""
     return (
         allocation.warehouse_id == entry.warehouse_id
         and bool(allocation.units)

@@ -57,7 +57,7 @@ class OrderPool:
         return len(self.orders)
 
     def refusal(self, order_id: int, scope: RequestScope) -> str | None:
-        """Return why a request with *scope* (the stock it could affect) must not be sent, or None if it may be sent."""
+        """Return the reason to refuse a request with *scope* (the stock that it could affect), or None to permit it."""
         if self.is_any:
             return None
         if order_id not in self._by_id:
@@ -76,7 +76,7 @@ class OrderPool:
         return None
 
     def places(self, order_id: int, scope: RequestScope) -> list[PoolOrder]:
-        """Return the entries for the order and for the warehouses in *scope*: a server could take units from each."""
+        """Return the parts of the pool for the order and the warehouses in *scope*: a server could use any of them."""
         places = self._by_id.get(order_id, ())
         return [place for place in places if not scope.warehouses or place.warehouse_id in scope.warehouses]
 
@@ -86,7 +86,7 @@ class WriteOptions:
     """The user's options for writes to a foreign server. `rate` is in requests per second.
 
     `orders` is 'any', the path of an order pool relative to `folder`, or empty if the user did not set the option.
-    `is_own_server`: the user named only a server on the loopback interface, which must not lead to another server.
+    `is_own_server` is true if the user named only a server on the loopback interface. It must not be a proxy.
     """
 
     base_url: str = field(default="", repr=False)  # may contain a password, until it is checked
@@ -132,7 +132,7 @@ _ENCODED = re.compile(r"%(?:2f|5c|3b|0[0-9a-f]|1[0-9a-f]|7f|25)|[\\;]|[\x00-\x20
 def check_request(request: Request, permission: WritePermission, operation: Operation) -> None:
     """Raise RefusedError unless *permission* allows another client's *request*: its URL, headers, API key and method.
 
-    For a write, the order pool must be checked as well.
+    The caller must also check a write against the order pool.
     """
     # A server may read an underscore in the name of a header as a hyphen.
     headers = tuple((name.lower().replace("_", "-"), value) for name, value in request.headers)
@@ -173,7 +173,7 @@ def _check_overrides(request: Request) -> None:
 
 
 def _check_key(request: Request, api_key: str, operation: Operation) -> None:
-    """Raise RefusedError unless *request* has the configured API key. Others may be for a production account."""
+    """Raise RefusedError unless *request* has the configured API key. Another key may be for a production account."""
     if not api_key:
         return
     sent = [*request.header_values(operation.key_header), *request.header_values("authorization")]
@@ -194,7 +194,7 @@ def _keys_in_query(url: str) -> list[Secret]:
 
 
 def _check_form(request: Request) -> None:
-    """Raise RefusedError if a server could read the write from a query, a form, or a body in another encoding."""
+    """Raise RefusedError unless *request* is JSON in UTF-8 without a query: servers could read another write from it."""
     types = request.header_values("content-type") if request.body else []
     charsets = [
         charset.strip("\" '").lower() for kind in types for charset in re.findall(r"(?i)charset\s*=([^;]*)", kind)
@@ -252,11 +252,11 @@ def grant_permission(options: WriteOptions, *, needs_key: bool = True, only_clea
 
 _OWN_SERVER_WRITES, _OWN_SERVER_RATE = 500, 10**5
 PROXY_PSEUDONYM = "veeqo-alloc-"
-"""How the pseudonym begins with which a proxy of this package signs messages (RFC 9110 section 7.6.3)."""
+"""The beginning of the name of a proxy of this package in the `Via` header (RFC 9110 section 7.6.3)."""
 
 
 def names_only_own_server(options: WriteOptions) -> bool:
-    """Return whether *options* name a server on the loopback interface, and set no limit for writes to it."""
+    """Return whether *options* name a server on the loopback interface, and no option limits the writes to it."""
     try:
         url = urlsplit(options.base_url)
         host = url.hostname or ""
@@ -267,9 +267,9 @@ def names_only_own_server(options: WriteOptions) -> bool:
 
 
 def options_for_own_server(options: WriteOptions, api_key: str) -> WriteOptions:
-    """Complete *options*, for which `names_only_own_server` is true: any order may be written to, at most 500 times.
+    """Return *options* with permission to write at most 500 times, to any order on the user's own server.
 
-    *api_key* replaces the key of the environment, which could belong to a real account.
+    *api_key* replaces the key in the environment variable, which could belong to a real account.
     """
     return replace(
         options,
@@ -283,7 +283,7 @@ def options_for_own_server(options: WriteOptions, api_key: str) -> WriteOptions:
 
 
 def check_own_server(response: Response) -> None:
-    """Raise RefusedError if a proxy of this package sent *response*: it leads to another server."""
+    """Raise RefusedError if a proxy of this package sent *response*: the proxy leads to another server."""
     if any(PROXY_PSEUDONYM in value for value in response.header_values("via")):
         raise RefusedError(
             "the server is a proxy of veeqo-alloc, which leads to another server: to write there, give "
@@ -409,7 +409,7 @@ def host_and_port(text: str) -> tuple[str, int | None]:
 
 
 def port_of(url: SplitResult) -> int:
-    """Return the port in *url*, otherwise the default of http or https, otherwise 0. Raise ValueError if wrong."""
+    """Return the port in *url*, otherwise the default of http or https, otherwise 0. Raise ValueError if invalid."""
     return url.port or _PORTS.get(url.scheme, 0)
 
 

@@ -1,4 +1,4 @@
-"""The state that the processes of a run share in an SQLite database, and the lock that shows which of them are alive."""
+"""The state of a run that its processes share in an SQLite database, and a lock that only one run can hold."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from pytest_veeqo_alloc.live import JournalError, LiveError, RefusedError
 
 Charge = dict[str, tuple[float, float]]
-"""Maps the name of an order's sellable to a pair: the units that a write requests, and those that the run may use."""
+"""Maps the name of an order's sellable to a pair: the units that a write requests, and the units free for the run."""
 
 _MARGIN = 0.05
 """The seconds by which each time window of the rate limit is extended, for safety."""
@@ -115,10 +115,10 @@ class RunLock:
         return JournalError(f"the journal {self._path} cannot be written, since its lock {self.path} fails: {error}")
 
     def close(self) -> None:
-        """Release the lock. Delete its file if no other process holds it."""
+        """Release the lock. Delete its file if no other process holds the lock."""
         with contextlib.suppress(JournalError, sqlite3.Error, OSError):
             if self._is_first:
-                self.check()  # otherwise, the file may be that of another run
+                self.check()  # the file may be the lock of another run
                 self._connection.execute("ROLLBACK")
                 self._connection.execute("BEGIN EXCLUSIVE")
                 self.path.unlink()  # impossible on Windows, where the file stays
@@ -150,18 +150,18 @@ class SharedState:
 
 
 def number_of(database: sqlite3.Connection, name: str) -> int:
-    """Return the number *name* of the run, at first 0."""
+    """Return the stored number *name*, or 0 if no number was stored."""
     row = database.execute("SELECT value FROM numbers WHERE name = ?", (name,)).fetchone()
     return row[0] if row else 0
 
 
 def set_number(database: sqlite3.Connection, name: str, value: int) -> None:
-    """Store the number *name* of the run."""
+    """Store the number *name*."""
     database.execute("INSERT OR REPLACE INTO numbers VALUES (?, ?)", (name, value))
 
 
 class RunState:
-    """The state of a test run, in *shared*. It permits *rate* requests per second and *max_writes* writes in total.
+    """The state of a test run, stored in *shared*. *rate* requests per second and *max_writes* writes are permitted.
 
     A rate of 2.9 permits 2 requests in any second, and a rate of 0.5 permits 1 request in any 2 seconds. *check* raises
     an error if the run may send nothing more.

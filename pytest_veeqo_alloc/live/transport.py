@@ -26,16 +26,16 @@ _HOP_BY_HOP = frozenset({
 })  # fmt: skip
 _SET_BY_FORWARDER = frozenset({"host", "content-length", "expect", "accept-encoding"})
 
-
 # Unaffected by tests that freeze the time.
 _clock, _now = functools.partial(time.monotonic), functools.partial(time.time)
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """The limits of repetition after 429 responses: at most `tries` requests, the last within `total` seconds.
+    """The limits for repeating a request after 429 responses: at most `tries` requests, the last within `total` seconds.
 
-    The wait is what the server names, otherwise `least` seconds, then doubled. It is `least` to `longest` seconds.
+    The wait is that of the `Retry-After` header, otherwise `least` seconds, doubled each time. It is at least `least` and
+    at most `longest` seconds.
     """
 
     least: float = 1.0
@@ -46,14 +46,14 @@ class Backoff:
     clock: Callable[[], float] = _clock
 
     def wait_after(self, response: Response, tried: int, started: float) -> float | None:
-        """Return the seconds to wait before a repetition, or None if there is none after *tried* requests."""
+        """Return the seconds until the request is repeated, or None if it is not. *tried* requests were sent."""
         wait = min(max(retry_after(response, self.least * 2 ** (tried - 1)), self.least), self.longest)
         is_last = response.status != 429 or tried >= self.tries or self.clock() - started + wait > self.total
         return None if is_last else wait
 
 
 Timeouts = tuple[float, float]
-"""The seconds to wait for a connection, and for all of the response once the request is sent."""
+"""The seconds to wait for a connection, and for the whole response once the request was sent."""
 
 
 class ResponseTooLargeError(OSError):
@@ -123,7 +123,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
 
 def new_session(permission: WritePermission) -> requests.Session:
-    """Return a session whose responses have limits. It reads proxies from the environment if *permission* says so."""
+    """Return a session with limits for responses. It uses proxies from the environment if *permission* allows it."""
     session = requests.Session()
     session.trust_env = permission.trust_env
     for scheme in ("http://", "https://"):
@@ -142,7 +142,7 @@ def forward(request: Request, permission: WritePermission, via: str, timeouts: T
 
 
 def _forwarded_headers(request: Request, via: str) -> Headers:
-    """Return the headers to forward: the client's harmless end-to-end headers, and those that a proxy must set."""
+    """Return the headers to forward: the client's harmless end-to-end headers, and the headers that a proxy must set."""
     joined: dict[str, tuple[str, list[str]]] = {}
     for name, value in _end_to_end_headers(request):
         if may_be_forwarded(name) and name.lower() not in _SET_BY_FORWARDER:
@@ -181,7 +181,7 @@ def exchange(
         if answer.status_code < 200:  # the final response would follow, but cannot be read
             raise urllib3.exceptions.ProtocolError
         fields = tuple((str(name), str(value)) for name, value in pairs)
-        with contextlib.suppress(ContentDecodingError):  # then the check names the coding
+        with contextlib.suppress(ContentDecodingError):  # the contract check reports it
             body = body if raw else decode_content(body, fields)
         return Response(answer.status_code, fields, body)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
@@ -235,7 +235,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def retry_after(response: Response, default: float) -> float:
-    """Return the seconds to wait by `Retry-After` (RFC 9110 section 10.2.3), or *default* without a valid header."""
+    """Return the seconds in the `Retry-After` header (RFC 9110 section 10.2.3), or *default* without a valid header."""
     value = (response.header("retry-after") or "").strip()
     if value.isascii() and value.isdigit():
         return float(value)

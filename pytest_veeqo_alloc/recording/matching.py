@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from pytest_veeqo_alloc.core.http import Interaction, Request, decode_content_or_empty
+from pytest_veeqo_alloc.core.http import Interaction, Request, decode_body
 from pytest_veeqo_alloc.core.json_pointer import ABSENT, WHOLE_BODY, diff, mask_location, mask_name, mask_pointer
 from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number, pluralise, safe_method
 from pytest_veeqo_alloc.redaction.redactor import Redactor, contains_placeholder, without_placeholder_numbers
@@ -46,7 +46,7 @@ class _Parts(NamedTuple):
 
 
 class RecordedRequest:
-    """A recorded request, parsed for comparison. If it has placeholders, others are also compared after redaction."""
+    """A recorded request, parsed for comparison. If it was redacted, other requests are also compared when redacted."""
 
     def __init__(self, request: Request) -> None:
         self._parts = _parse(request)
@@ -64,7 +64,7 @@ class RecordedRequest:
 def unmatched_message(
     name: str, request: Request, recorded: Sequence[RecordedRequest], played: Sequence[bool], relaxed: frozenset[str]
 ) -> str:
-    """Return the error message for *request*. For each of *recorded*, *played* has whether it was already played."""
+    """Return the error message for *request*. *played* says for each of *recorded* whether it was already played."""
     call = tables().operation.name
     if not operation_matches(Interaction(request)):
         call = f"this {safe_method(request.method) or 'HTTP'} request"
@@ -84,7 +84,7 @@ def unmatched_message(
 
 
 def _remedy(request: Request, differences: Sequence[Difference]) -> str:
-    """Return remedies as text. Omit relax= for a call of another operation, since relax= could play it an order."""
+    """Return remedies as text. For a call of another operation, relax= is no remedy: an order could then be played."""
     relax = sorted({found.part for found in differences})
     remedies = [f"exclude the difference from comparison with relax={relax}"]
     is_ours = operation_matches(Interaction(request))
@@ -104,7 +104,7 @@ def _split(url: str) -> SplitResult:
 
 def _parse(request: Request) -> _Parts:
     url, text = _split(request.url), _text(request)
-    if boundary := _BOUNDARY.match(request.header("content-type") or ""):  # a client draws it at random
+    if boundary := _BOUNDARY.match(request.header("content-type") or ""):  # clients choose it at random
         text = text.replace(boundary[1], "boundary")
     try:
         body, is_json = json.loads(text), True
@@ -118,7 +118,7 @@ def _parse(request: Request) -> _Parts:
 
 
 def _text(request: Request) -> str:
-    return decode_content_or_empty(request.body, request.headers).decode("utf-8", "replace")
+    return decode_body(request).decode("utf-8", "replace")
 
 
 def _redact(request: Request) -> Request:

@@ -1,4 +1,4 @@
-"""A guard against calls that bypass the cassette. While one thread connects, vcrpy does not intercept the others."""
+"""A guard against calls that bypass the cassette. While one thread connects, vcrpy does not intercept other threads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SENDERS: dict[type, tuple[str, ...]] = {
 }
 _RECEIVERS: dict[type, tuple[str, ...]] = {
     _SOCKET: ("recv", "recv_into"),
-    ssl.SSLSocket: ("read",),  # which its other methods call
+    ssl.SSLSocket: ("read",),  # its other methods call this one
 }
 _HEAD_BYTES = 2048
 
@@ -43,8 +43,8 @@ class NetworkRules(NamedTuple):
     """Functions that return whether a connection, a look-up of a name, or sending is permitted.
 
     `may_send` gets the host as it is known (a name, an address or both), and the first bytes to send. `message` is the
-    message of the error for a blocked call. `on_received` gets each socket that has received bytes, its peer as `may_send`
-    does, and the number of these bytes.
+    message of the error for a blocked call. Each time a socket has received bytes, `on_received` gets the socket, its peer
+    (as `may_send` does) and the number of bytes.
     """
 
     may_connect: Callable[[str, int], bool]

@@ -243,7 +243,8 @@ class CassettePlayer:
         self._parsed: dict[int, RecordedRequest] = {}
         self._played: list[tuple[Request, int]] = []
         self._taken = (0, 0)
-        self._known_findings: tuple[tuple[int, int], Findings] | None = None  # with the numbers of calls they are about
+        # The number of played and of stored calls, and the findings about them.
+        self._known_findings: tuple[tuple[int, int], Findings] | None = None
         self._hosts = HostList(map(host_and_port, options.allow_hosts))
         urls = [interaction.request.url for interaction in self.stored if interaction.request]
         self._guarded = HostList((*_API, *_places_of([target, *urls])))
@@ -259,7 +260,7 @@ class CassettePlayer:
         hooks = {"before_record_request": self._on_request, "before_record_response": self._on_response}
         engine = vcr.VCR(record_mode=vcr.mode(self.options.mode), match_on=(_MATCHER,), **hooks)
         engine.register_matcher(_MATCHER, self._matches)
-        engine.register_persister(self)  # which loads and saves cassettes
+        engine.register_persister(self)  # vcrpy calls load_cassette and save_cassette
         use = engine.use_cassette(str(self.file.path), allow_playback_repeats=self.options.allow_playback_repeats)
         blocked, log = _ESCAPED.format(name=self.file.name), logging.getLogger("vcr")
         in_process = list(_in_process_transports())
@@ -279,7 +280,7 @@ class CassettePlayer:
             yield self
 
     def load_cassette(self, path: str, serializer: object) -> tuple[list[Any], list[Any]]:
-        """Return the stored requests and responses. vcrpy calls this method to load the cassette."""
+        """Return the stored requests and responses. vcrpy calls this when it opens the cassette."""
         self._was_loaded = True
         if not self.stored:
             raise CassetteNotFoundError
@@ -287,7 +288,7 @@ class CassettePlayer:
         return [request for request, _ in pairs], [response for _, response in pairs]
 
     def save_cassette(self, path: str, cassette_dict: object, serializer: object) -> None:
-        """Do nothing. vcrpy calls this method before the test has ended; recordings are written after it has passed."""
+        """Do nothing. vcrpy calls this before the end of the test; recordings are written after the test has passed."""
 
     @property
     def may_record(self) -> bool:
@@ -403,7 +404,7 @@ class CassettePlayer:
         return request
 
     def _claim(self, live: LiveClient) -> None:
-        """Raise CassetteError if another process records this cassette, since only one of the recordings would be kept."""
+        """Raise CassetteError if another process records this cassette: the later recording would replace the other."""
         if self._may_write:
             return
         self.require_unchanged()
@@ -413,7 +414,7 @@ class CassettePlayer:
         self._may_write = True
 
     def require_unchanged(self) -> None:
-        """Raise CassetteError if the file has changed since it was loaded, since writing it would lose the change."""
+        """Raise CassetteError if the file has changed since it was loaded: a recording would overwrite the change."""
         if file_state(self.file.path) != self._loaded_state:
             self.unmatched.append(_CHANGED.format(path=self.file.path))
             raise CassetteError(self.unmatched[-1])

@@ -41,7 +41,8 @@ class CassetteNews(NamedTuple):
 class Cassettes:
     """The cassettes of a test. `.use(name)` plays or records one.
 
-    Calls to *own_servers* (`host:port`) bypass them. No connection that is already open may send to the URL *target*.
+    Calls to *own_servers* (`host:port`) bypass the cassettes. A connection that is already open may not send to the server
+    at the URL *target*.
     """
 
     def __init__(

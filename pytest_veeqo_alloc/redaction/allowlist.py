@@ -9,11 +9,10 @@ from collections.abc import Mapping
 
 from pytest_veeqo_alloc.contract.arithmetic import ONLY_VARIANT
 from pytest_veeqo_alloc.contract.error_responses import MESSAGES
-from pytest_veeqo_alloc.core.text import is_date_time
+from pytest_veeqo_alloc.core.text import WORDS, is_date_time
 
 _MAX_NAME = 64
-_MAX_NAMES = 1024  # bodies repeat their names, so the words in the latest names are remembered
-_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_MAX_NAMES = 1024  # the size of caches by name, since bodies repeat their names
 _PERSONAL = frozenset({
     "abn", "card", "cell", "cnpj", "cpf", "cvc", "cvv", "ein", "eori", "fax", "gsm", "iban", "ims", "ioss", "landline",
     "mobile", "msisdn", "nif", "nino", "pan", "passport", "pesel", "phone", "ssn", "tel", "telephone", "tin", "utr",
@@ -64,7 +63,7 @@ _VERSION = re.compile(r"v[0-9]{1,2}")
 
 
 def allowed_text(name: str, text: str) -> str | None:
-    """Return *text* if it may be shown as the value of *name*, otherwise None. Remove a long fraction of a second."""
+    """Return *text* if it may be shown as the value of *name*, otherwise None. A long fraction of a second is removed."""
     if is_allowed_text(name, text):
         return text
     # A long fraction of a second could be a secret number.
@@ -103,7 +102,7 @@ def _is_personal(name: str) -> bool:
 @functools.lru_cache(_MAX_NAMES)
 def _words(name: str) -> frozenset[str]:
     """Return the words in *name* (snake case or camel case) in lower case, and also each plural without its s."""
-    words = [word.lower() for word in _WORDS.findall(name)]
+    words = [word.lower() for word in WORDS.findall(name)]
     return frozenset([*words, *(word[:-1] for word in words if word.endswith("s"))])
 
 

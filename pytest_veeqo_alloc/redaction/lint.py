@@ -1,4 +1,4 @@
-"""Checks of stored interactions (`--lint`) for secrets, for old recordings and for unsupported cassette versions."""
+"""Checks of files (option `--lint`) for secrets, for old recordings, and for unsupported versions of cassettes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.http_rules import is_credential
 from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, nests_deeper, read_content
-from pytest_veeqo_alloc.core.http import Interaction, Request, Response, decode_content_or_empty
+from pytest_veeqo_alloc.core.http import Interaction, Request, Response, decode_body
 from pytest_veeqo_alloc.core.json_pointer import join
 from pytest_veeqo_alloc.core.text import KEY_PREFIX, UUID
 from pytest_veeqo_alloc.redaction.allowlist import is_allowed_text, is_card_number, is_personal_number_name
@@ -26,24 +26,24 @@ _EXPOSED = "it is compromised if others could read the file"
 _REPLACE = "replace the value in the file with a made-up value"
 
 
-class Secret(NamedTuple):
+class SecretKind(NamedTuple):
     """A kind of secret. `kind` describes it in messages. `remedy` is the advice for a file that contains it."""
 
     kind: str
     remedy: str = _REDACT
 
 
-CREDENTIAL = Secret("something that looks like a credential", f"{_REDACT}, then revoke the credential: {_EXPOSED}")
-USERINFO = Secret("a user name or password", f"{_REDACT}, then change the password: {_EXPOSED}")
-EMAIL_ADDRESS = Secret("an e-mail address")
-CARD_NUMBER = Secret("a card number")
-PERSONAL_NUMBER = Secret("a telephone, card or tax number")
-RANDOM_STRING = Secret(
+CREDENTIAL = SecretKind("something that looks like a credential", f"{_REDACT}, then revoke the credential: {_EXPOSED}")
+USERINFO = SecretKind("a user name or password", f"{_REDACT}, then change the password: {_EXPOSED}")
+EMAIL_ADDRESS = SecretKind("an e-mail address")
+CARD_NUMBER = SecretKind("a card number")
+PERSONAL_NUMBER = SecretKind("a telephone, card or tax number")
+RANDOM_STRING = SecretKind(
     "a random-looking string", f"{_REDACT}, or, if the string is harmless, accept it with a deviation"
 )
 
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@((?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24})")
-# Host names that RFC 2606 and RFC 6761 reserve.
+# Host names that RFC 2606 and RFC 6761 reserve for tests and documentation.
 _RESERVED = re.compile(
     r"(?:.*\.)?(?:example\.(?:com|net|org)|(?:[^.]+\.)?(?:test|example|invalid|localhost))", re.IGNORECASE
 )
@@ -68,7 +68,7 @@ _ASSIGNED = re.compile(r"""(([\w-]{1,64})["']?[ ]?[:=>]{1,2}[ ]?["']?(?:Bearer |
 _WORD = re.compile(r"""[^\s"',;()<>]+""")
 
 
-def recognise_secret(name: str, text: str) -> Secret | None:
+def recognise_secret(name: str, text: str) -> SecretKind | None:
     """Return the kind of secret that *text*, the value of *name*, looks like, or None if *text* looks harmless."""
     if not text or is_placeholder(text) or is_allowed_text(name, text):
         return None
@@ -86,7 +86,7 @@ def recognise_secret(name: str, text: str) -> Secret | None:
 
 
 def mask_secrets(text: str, *keys: str) -> str:
-    """Return *text*, such as the log of a program, with `[masked]` for each of *keys* and each apparent secret."""
+    """Return *text*, such as the log of a program, with `[masked]` in place of *keys* and of apparent secrets."""
     for key in keys:
         text = text.replace(key, _MASK)
     text = _ASSIGNED.sub(lambda match: f"{match[1]}{_MASK if recognise_secret(match[2], match[3]) else match[3]}", text)
@@ -115,7 +115,7 @@ def is_dummy_value(text: str) -> bool:
 
 
 def _has_dummy_words_only(text: str) -> bool:
-    """Return whether *text* consists of dummy words, such as `test-key1`, each with one short number at most."""
+    """Return whether *text* consists of dummy words, such as `test-key1`. A short number may follow each word."""
     before, is_first = "0", True
     for part in _DUMMY_PART.findall(text.lower()):
         is_number = part.isdigit()
@@ -184,8 +184,7 @@ def body_breaches(side: str, body: bytes) -> list[Breach]:
 def other_breaches(values: Iterable[tuple[str, str, Any, Mapping[Any, Any]]]) -> list[Breach]:
     """Return a `cassette-secret` breach for every probable secret in *values*: (pointer, name, value, parent object).
 
-    If a parent has the members `name` and `value`, as a cookie in a HAR file does, the text in `name` replaces the
-    name "value".
+    If a parent has the members `name` and `value`, such as a cookie in a HAR file, the text in `name` counts as the name.
     """
     breaches = []
     for pointer, key, value, parent in values:
@@ -196,7 +195,7 @@ def other_breaches(values: Iterable[tuple[str, str, Any, Mapping[Any, Any]]]) ->
     return list(dict.fromkeys(breaches))
 
 
-def _other_secrets(pointer: str, name: str, value: Any) -> Iterator[Secret | None]:
+def _other_secrets(pointer: str, name: str, value: Any) -> Iterator[SecretKind | None]:
     if not isinstance(value, str):
         yield _secret_in_scalar(name, value)
     elif _COOKIE.search(pointer):
@@ -221,7 +220,7 @@ def format_breach(version: object) -> Breach:
     return Breach("cassette-format", None, got, location="version")
 
 
-def _secrets(message: Request | Response) -> Iterator[tuple[str, str | None, Secret | None]]:
+def _secrets(message: Request | Response) -> Iterator[tuple[str, str | None, SecretKind | None]]:
     """Yield (location, pointer, secret) for each string in *message*. `secret` is None if the string is harmless."""
     if isinstance(message, Request):
         yield from ((location, None, secret) for location, secret in _url_secrets(message.url))
@@ -229,14 +228,14 @@ def _secrets(message: Request | Response) -> Iterator[tuple[str, str | None, Sec
     reading = read_content(message)
     if reading.readable and not nests_deeper(reading.value, MAX_DEPTH):
         yield from (("body", pointer, secret) for pointer, secret in _json_secrets(reading.value, "", ""))
-    elif body := decode_content_or_empty(message.body, message.headers) or message.body:
+    elif body := decode_body(message) or message.body:
         text = body.decode("utf-8", "replace")
         form = parse_qsl(text, keep_blank_values=True) if "=" in text and "<" not in text else []
         for name, value in form or [("", text)]:
             yield "body", "", recognise_secret(name, value) or recognise_secret("", name)
 
 
-def _url_secrets(url: str) -> Iterator[tuple[str, Secret | None]]:
+def _url_secrets(url: str) -> Iterator[tuple[str, SecretKind | None]]:
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -250,7 +249,7 @@ def _url_secrets(url: str) -> Iterator[tuple[str, Secret | None]]:
     yield "path", recognise_secret("", unquote(parts.path))
 
 
-def _header_secret(name: str, value: str) -> Secret | None:
+def _header_secret(name: str, value: str) -> SecretKind | None:
     if name in ("cookie", "set-cookie", "proxy-authorization"):
         return None if is_dummy_value(value) else CREDENTIAL
     if name in _RANDOM_BY_NATURE or (name == "location" and "?" not in value):
@@ -259,10 +258,10 @@ def _header_secret(name: str, value: str) -> Secret | None:
     return recognise_secret(name, value.split(" ", 1)[-1] if name == "authorization" else value)
 
 
-def _json_secrets(value: Any, name: str, pointer: str) -> Iterator[tuple[str, Secret]]:
+def _json_secrets(value: Any, name: str, pointer: str) -> Iterator[tuple[str, SecretKind]]:
     """Yield the pointer and the kind of each probable secret in *value*, the value of *name* at *pointer*."""
     if isinstance(value, dict):
-        owner = f"{name}_" if is_personal_number_name(name) else ""  # of a telephone's `number`
+        owner = f"{name}_" if is_personal_number_name(name) else ""  # {"phone": {"number": 1}} counts as phone_number
         for key, member in value.items():
             if secret := _secret_in_name(key):
                 yield join(pointer, key), secret
@@ -277,16 +276,16 @@ def _json_secrets(value: Any, name: str, pointer: str) -> Iterator[tuple[str, Se
         yield pointer, secret
 
 
-def _secret_in_scalar(name: str, value: Any) -> Secret | None:
+def _secret_in_scalar(name: str, value: Any) -> SecretKind | None:
     if isinstance(value, str):
         return recognise_secret(name, value)
     return PERSONAL_NUMBER if value is not None and _is_personal_number(name, value) else None
 
 
-def _secret_in_name(name: str) -> Secret | None:
+def _secret_in_name(name: str) -> SecretKind | None:
     return recognise_secret("", name) if len(name) >= _SHORT_NAME else _secret_in_short_name(name)
 
 
 @functools.lru_cache(1024)  # bodies repeat their names
-def _secret_in_short_name(name: str) -> Secret | None:
+def _secret_in_short_name(name: str) -> SecretKind | None:
     return recognise_secret("", name)

@@ -13,7 +13,7 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 from pytest_veeqo_alloc.contract.field_table import Field
 from pytest_veeqo_alloc.contract.http_rules import is_json_type
 from pytest_veeqo_alloc.contract.json_reader import MAX_DEPTH, nests_deeper, read
-from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response, decode_content_or_empty
+from pytest_veeqo_alloc.core.http import Headers, Interaction, Request, Response, decode_body
 from pytest_veeqo_alloc.core.text import UUID, is_plain_name, is_uri_reference, safe_method
 from pytest_veeqo_alloc.redaction.allowlist import (
     allowed_text,
@@ -24,12 +24,13 @@ from pytest_veeqo_alloc.redaction.allowlist import (
 from pytest_veeqo_alloc.spec.loader import tables
 
 FIRST_NUMBER = 442_079_460_000_000
-"""A placeholder for a telephone, card or tax number is this number plus a counter. It is too long for a telephone."""
+"""Placeholders for telephone, card and tax numbers are just above this number: too long for a telephone number."""
 
 _LONG = 2048
 
-# String formats: the pattern of originals, the template of placeholders, and the pattern of placeholders. There are no
-# hashes, since a short secret can be guessed from its hash. RFC 2606 reserves the host, Ofcom the telephone numbers.
+# For each format of strings: a pattern of originals, a template of placeholders, and a pattern of placeholders. No
+# placeholder is a hash, since a short secret can be guessed from its hash. RFC 2606 reserves the host name example.com,
+# and Ofcom the telephone numbers.
 _FORMATS = [
     (re.compile(original), template, placeholder)
     for original, template, placeholder in (
@@ -46,7 +47,7 @@ _PLACEHOLDER = re.compile("|".join(f"(?:{placeholder})" for _, _, placeholder in
 _NUMBER = rf"{(_START := str(FIRST_NUMBER)[:-6])}(?<=\b{_START})(\d{{6}})\b"
 _ANYWHERE = re.compile(rf"{_PLACEHOLDER.pattern}|{_NUMBER}")
 _PATTERNS = [*(placeholder for _, _, placeholder in _FORMATS), _NUMBER]
-# A pattern that contains another finds no other counters.
+# A pattern that contains another pattern is left out: the shorter pattern finds the same counters.
 _NUMBERS = [re.compile(one) for one in _PATTERNS if not any(other in one for other in _PATTERNS if other != one)]
 """Patterns that find the counters in placeholders. Each begins with a constant text, which is found fast."""
 
@@ -125,11 +126,11 @@ class Placeholders:
         if not text or is_placeholder(text):
             return text
         if text not in self._texts:
-            # A very long string has no special format, and matching some patterns would take long.
+            # A very long string has no special format, and some patterns would take long to match.
             formats = _FORMATS if len(text) <= _LONG else _FORMATS[-1:]
             counters = {"number": next(self._counters), "width": len(text)}
             made = (template.format_map(counters) for original, template, _ in formats if original.fullmatch(text))
-            self._texts[text] = next(filter(is_placeholder, made))  # the first placeholder that is long enough
+            self._texts[text] = next(filter(is_placeholder, made))  # a short number has no room for leading zeros
         return self._texts[text]
 
     def number(self, number: float) -> float:
@@ -176,8 +177,7 @@ class Redactor:
         for message in [side for side in (interaction.request, interaction.response) if side is not None]:
             for _, value in message.headers:
                 self._placeholders.reserve(value)
-            body = decode_content_or_empty(message.body, message.headers)
-            self._placeholders.reserve(body.decode("utf-8", "replace"))
+            self._placeholders.reserve(decode_body(message).decode("utf-8", "replace"))
         if interaction.request is not None:
             self._placeholders.reserve(interaction.request.url)
 
@@ -200,7 +200,7 @@ class Redactor:
     def _body(self, message: Request | Response, side: str) -> bytes | None:
         if not message.body or _DROPPED.fullmatch(message.body):
             return message.body
-        body = decode_content_or_empty(message.body, message.headers)
+        body = decode_body(message)
         reading = read(body)
         if reading.readable and not nests_deeper(reading.value, MAX_DEPTH):
             return json.dumps(self._value(reading.value, "", None, self._fields[side])).encode()
@@ -223,7 +223,7 @@ class Redactor:
         return self._placeholders.number(value)
 
     def _object(self, members: dict[str, Any], fields: Fields, owner: str) -> dict[str, Any]:
-        """Redact *members*. *owner* is put before each name: `phone_` for a `number`, so that it counts as personal."""
+        """Redact *members*. *owner* prefixes their names: after `phone_`, the member `number` is a telephone number."""
         redacted = {}
         for name, value in members.items():
             field, kind = fields.get(name), type(value)

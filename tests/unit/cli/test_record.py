@@ -70,7 +70,7 @@ def test_confirmed_request_is_recorded_redacted_and_deleted(record: Record, serv
         rf"wrote {CASSETTE}: redacted, searched for secrets, and dated \d{{4}}-\d\d-\d\d\n"
         r"interaction of POST /orders/\{order_id\}/allocations: 0 errors \(profile documented\)\n"
         r"coverage: the response has 475 of 475 documented fields\n"
-        r"Delete the allocation again\? \[y/N\] order 7: deleted allocation 5001\n",
+        r"Delete the allocation\? \[y/N\] order 7: deleted allocation 5001\n",
         question,
     )
     assert [(method, path) for method, path, *_ in server.seen][:2] == [
