@@ -152,7 +152,9 @@ def hiding_the_time_limit(environ: object, start_response: Callable[..., Any]) -
     return [b""]
 
 
-async def asynchronously_hanging(scope: object, receive: object, send: Any) -> None:
+async def asynchronously_hanging(scope: dict[str, Any], receive: object, send: Any) -> None:
+    if scope["type"] == "lifespan":
+        return
     await send({"type": "http.response.start", "status": 201, "headers": []})
     await asyncio.Event().wait()
 
