@@ -18,7 +18,7 @@ from typing import Any, get_args
 import pytest_veeqo_alloc
 from pytest_veeqo_alloc import plugin, strategies
 from pytest_veeqo_alloc.cli.main import explanation, parser
-from pytest_veeqo_alloc.contract.rules import CATALOGUE, PROFILES, Rule
+from pytest_veeqo_alloc.contract.rules import CATALOGUE, PROFILES
 from pytest_veeqo_alloc.plugin.options import OPTIONS, key_of
 from pytest_veeqo_alloc.server.responses import FAULTS
 
@@ -28,11 +28,6 @@ _PLUGIN = Path(plugin.__file__).parent
 
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("<", "\\<")
-
-
-def _remedies(rule: Rule) -> str:
-    first, *others = dict.fromkeys(rule.remedies.values())
-    return "; ".join(f"{side}: {text}" for side, text in rule.remedies.items()) if others else first
 
 
 def rules() -> str:
@@ -46,20 +41,17 @@ def rules() -> str:
         "- **Basis**: the Veeqo documentation states a *documented* rule, and a standard states an *rfc* rule. A *convention* follows from the",
         "  documented examples, observed orders or common sense.",
         "",
-        f"| rule | side | basis | {' / '.join(PROFILES)} | problem | wanted | what to do | source |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        f"| rule | problem | {' / '.join(PROFILES)} | side | basis |",
+        "| --- | --- | --- | --- | --- |",
     ]
     for rule in CATALOGUE.values():
         severities = " / ".join(rule.severities[profile] for profile in PROFILES)
         cells = (
             f"[`{rule.id}`](#{rule.id})",
+            rule.summary,
+            severities,
             ", ".join(rule.sides),
             rule.basis,
-            severities,
-            rule.summary,
-            rule.wanted,
-            _remedies(rule),
-            rule.source,
         )
         lines.append(f"| {' | '.join(map(_cell, cells))} |")
     lines += [

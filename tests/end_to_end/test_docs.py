@@ -131,6 +131,14 @@ def test_tox_environment_named_in_a_page_exists(name: str) -> None:
     assert f"[testenv:{name}]" in tox or name.startswith("py")
 
 
+def test_every_page_is_once_in_the_contents_of_the_site() -> None:
+    trees = re.findall(r"^```\{toctree\}\n(.*?)^```", page("index.md"), flags=re.MULTILINE | re.DOTALL)
+    entries = [line for tree in trees for line in tree.splitlines() if line and not line.startswith(":")]
+    docs = ROOT / "docs"
+    pages = {path.relative_to(docs).with_suffix("").as_posix() for path in docs.rglob("*.md")}
+    assert sorted(entries) == sorted(pages - {"index"})
+
+
 @pytest.mark.parametrize("path", [*OTHERS, *PAGES], ids=lambda path: path.name)
 def test_links_to_files_are_not_broken(path: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
