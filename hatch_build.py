@@ -14,8 +14,9 @@ _PAGES = {
     "Security": "SECURITY.md",
     "Issues": "../issues",
 }
-# A link or an image whose target is a file of the repository.
+# A link whose target is a file of the repository, and an image, which must be the file itself and not a page about it.
 _RELATIVE = re.compile(r"(\]\()(?![a-z]+:|#|/)([^)]+\))")
+_IMAGE = re.compile(r"(!\[[^\]]*\]\()(?![a-z]+:|/)([^)]+\))")
 
 
 class Metadata(MetadataHookInterface):
@@ -26,6 +27,7 @@ class Metadata(MetadataHookInterface):
         home = str(self.config.get("home", "")).rstrip("/")
         text = Path(self.root, "README.md").read_text(encoding="utf-8")
         if home:
+            text = _IMAGE.sub(rf"\g<1>{home}/raw/main/\g<2>", text)
             text = _RELATIVE.sub(rf"\g<1>{home}/blob/main/\g<2>", text)
             metadata["urls"] = {"Source": home} | {
                 name: f"{home}/blob/main/{page}".replace("/blob/main/../", "/") for name, page in _PAGES.items()

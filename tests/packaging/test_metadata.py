@@ -39,4 +39,5 @@ def test_a_public_home_is_the_source_of_every_link(tmp_path: Path) -> None:
     assert f"Source, {HOME}" in metadata.get_all("Project-URL", [])
     readme = str(metadata.get_payload())
     assert f"]({HOME}/blob/main/docs/tutorial-client.md)" in readme
+    assert f"]({HOME}/raw/main/docs/report.png)" in readme
     assert "](docs/" not in readme
