@@ -65,7 +65,8 @@ def _showing_progress(run: CheckRun) -> Iterator[None]:
     def show() -> None:
         line, delay = "", _SILENT_SECONDS
         while not is_done.wait(delay):
-            files, checked = pluralise(run.files, "file"), pluralise(len(run.checked), "body", "bodies")
+            files = pluralise(run.files, "file")
+            checked = pluralise(len(run.checked), "body or interaction", "bodies and interactions")
             line, delay = f"veeqo-alloc: {files} read, {checked} checked", 0.5
             print(f"\r{line}", end="", file=sys.stderr, flush=True)
         print(f"\r{' ' * len(line)}\r" if line else "", end="", file=sys.stderr, flush=True)
