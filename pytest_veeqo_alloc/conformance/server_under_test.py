@@ -8,7 +8,7 @@ import math
 import secrets
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -442,19 +442,14 @@ def own_fake(listener: Listener) -> Iterator[ServerUnderTest]:
             yield ServerUnderTest(live, engine.with_listener(listener), _FIRST_ORDER)
 
 
-def follows(*rules: str, cases: Iterable[str] = ("",)) -> pytest.MarkDecorator:
+def follows(*rules: str, cases: Collection[str] = ()) -> pytest.MarkDecorator:
     """Parametrize a test with `rule`, one of *rules*. Each parameter has a mark with the basis of its rule.
 
     With *cases*, the test has a second argument, `case`. It is the last part of the test's id.
     """
-    names = list(cases)
+    arguments = [(rule, case) for rule in rules for case in cases] if cases else [(rule,) for rule in rules]
     params = [
-        pytest.param(
-            *((rule, case) if names != [""] else (rule,)),
-            id=f"{rule}-{case}" if case else rule,
-            marks=pytest.mark.veeqo_alloc_basis(basis=CATALOGUE[rule].basis),
-        )
-        for rule in rules
-        for case in names
+        pytest.param(*texts, id="-".join(texts), marks=pytest.mark.veeqo_alloc_basis(basis=CATALOGUE[texts[0]].basis))
+        for texts in arguments
     ]
-    return pytest.mark.parametrize(("rule", "case") if names != [""] else ("rule",), params)
+    return pytest.mark.parametrize(("rule", "case") if cases else ("rule",), params)

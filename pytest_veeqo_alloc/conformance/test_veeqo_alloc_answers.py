@@ -111,7 +111,6 @@ def test_allocations_have_distinct_ids(rule: str, _veeqo_alloc_server_under_test
 
 
 def _repeated_line(rule: str, order: Object) -> Breach | None:
-    """Return a breach of *rule* if two line items of *order*, or of one of its allocations, have the same id."""
     owners = [("", order), *objects_in(order, "allocations", "")]
     for pointer, owner in owners:
         ids = [number(line.get("id")) for _, line in objects_in(owner, "line_items", "")]

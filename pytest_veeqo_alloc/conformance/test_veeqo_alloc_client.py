@@ -62,7 +62,7 @@ def _world(story: Story) -> Prepare:
 
 
 def _nulls(*, innermost: bool) -> Prepare:
-    """Respond with null wherever the live API did. *innermost*: not for an object that has such members itself."""
+    """Respond with null wherever the live API did. *innermost*: keep objects, and set their members to null instead."""
     everywhere = nullable_pointers()
     nulls = [
         pointer
@@ -112,7 +112,6 @@ def test_client_accepts_response(rule: str, case: str, _veeqo_alloc_client_under
 
 
 def _assert_accepted(client: ClientUnderTest, rule: str, case: str, calls: list[Call]) -> None:
-    """Fail the test if the client raised an exception in one of *calls*, which breaks *rule*. *case* names the response."""
     __tracebackhide__ = True
     failures = [client.failure_text(call) for call in calls if call.raised is not None]
     texts = [f"{failure} after a successful response: {case}" for failure in failures]

@@ -269,7 +269,7 @@ def _allocation_breaches(order: Any, requested: Any) -> list[Breach]:
 def _may_be_new(units: Quantities, lines: Quantities, total: Quantities, ordered: Quantities | None) -> bool:
     """Return whether *units* may be an allocation of the requested *lines*.
 
-    With *ordered* (given for a completely allocated order), each quantity must be the requested or the open one.
+    With *ordered* (given for a completely allocated order), each quantity must be the requested one, or all units that were open.
     """
     if any(quantity > lines.get(sellable, 0) for sellable, quantity in units.items()):
         return False

@@ -228,7 +228,6 @@ def examine(
 
 
 def _case_of(broken: Iterable[Breach]) -> str:
-    """Return a name for a request that is broken on purpose: the rule and the place of each breach in *broken*."""
     return "; ".join(sorted({_how_broken(breach) for breach in broken})) or "a request that breaks no rule"
 
 
@@ -292,7 +291,7 @@ def _response(
 
 
 def _media_type(message: Request | Response, rule: str, body: Body) -> list[Breach]:
-    """Return the breach of the media type *rule*, if any. An unreadable *body* has one only if the type explains it."""
+    """Return the breach of the media type *rule*, if any. If *body* is unreadable, the type must explain that."""
     if body.has_content:
         return media_type_breach(message, rule)
     is_not_json = any(breach.rule == "not-json" for breach in body.breaches)
@@ -300,7 +299,7 @@ def _media_type(message: Request | Response, rule: str, body: Body) -> list[Brea
 
 
 def _severities(raw: RawResult, settings: Settings) -> Mapping[str, Severity]:
-    """Return the severity of each rule, limited for broken-request-accepted by the rules that the request breaks."""
+    """Return the severity of each rule. `broken-request-accepted` is no more severe than the rules that are broken."""
     if not raw.broken_rules:
         return settings.severities
     # A server that ignores an unknown member does no harm.

@@ -203,7 +203,7 @@ def _struct(shape: Shape) -> type:
 
 
 def _type(field: Field) -> Any:
-    """Return the type of the values of *field* about which no rule reports anything."""
+    """Return a type for the values of *field*. A value of this type breaks no rule."""
     from msgspec import Meta
 
     if field.type == "number":

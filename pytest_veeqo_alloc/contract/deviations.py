@@ -17,13 +17,8 @@ from pytest_veeqo_alloc.core.text import nearest, unknown_name
 _DATE = datetime.date
 _LOCATION = re.compile(r"method|path|path:order_id|status|call|(?:query|header):.*|[A-Z]+ /.*", re.DOTALL)
 _INFORMATION: dict[str, type] = {
-    "ticket": str,
-    "seen": str,
-    "count": int,
-    "first_seen": _DATE,
-    "last_seen": _DATE,
-    "stale": bool,
-}
+    "ticket": str, "seen": str, "count": int, "first_seen": _DATE, "last_seen": _DATE, "stale": bool,
+}  # fmt: skip
 """The keys of an entry that do not affect which findings it accepts, mapped to the types of their values."""
 
 _DECIDING = ("rule", "pointer", "location", "side", "case", "types", "reason", "source", "expires")

@@ -76,8 +76,6 @@ def json_type(value: Any) -> JsonType | None:
 
 
 class _Walk:
-    """A check of one body."""
-
     def __init__(self, is_plain: bool) -> None:
         self._is_plain = is_plain
         self.breaches: list[Breach] = []

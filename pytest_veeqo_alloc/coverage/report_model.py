@@ -94,7 +94,7 @@ def _rule_rows(coverage: Coverage, evaluations: Mapping[str, int], settings: Set
 
 
 def _finding_rows(coverage: Coverage, prefix: str) -> list[dict[str, Any]]:
-    """Return a row for each key of the findings with *prefix*."""
+    """Return a row for each key of `coverage.findings` that has *prefix*."""
     types: dict[str, dict[str, int]] = {}
     for key, count in coverage.types.items():
         kind, _, of_finding = key.partition(" ")

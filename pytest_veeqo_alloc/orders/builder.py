@@ -71,7 +71,6 @@ def money(minor: float) -> float:
 
 @functools.cache
 def _example_shapes() -> Templates:
-    """Map each object type to its first object in the documented example."""
     shapes: Templates = {}
 
     def collect(shape: Shape, value: Json) -> None:
@@ -298,7 +297,7 @@ def as_observed(
 
 
 def _set_members(order: dict[str, Any], values: Mapping[str, Any]) -> None:
-    """Set members of *order*. *values* maps pointers to values; the order of the pointers counts. Values are copied."""
+    """Set the member at each pointer in *values* to a copy of its value, one pointer after the other."""
     owners: dict[str, list[dict[str, Any]]] = {}
     around: set[str] = set()  # the keys of `owners`, and the pointers of all objects and arrays around them
     for pointer, value in values.items():

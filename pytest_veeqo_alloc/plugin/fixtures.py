@@ -237,7 +237,6 @@ def veeqo_alloc_cassettes(request: pytest.FixtureRequest, veeqo_alloc_contract: 
 
 
 def _cassettes(config: pytest.Config, engine: Engine) -> Cassettes:
-    """Build the `Cassettes` of a test or of the whole run. Fail the test if an option is invalid."""
     from pytest_veeqo_alloc.recording.session import Cassettes
 
     age = max_age(config)

@@ -231,7 +231,6 @@ def _split(text: str) -> tuple[list[str], list[_Entry]]:
 
 
 def _without_blank_end(lines: list[str]) -> list[str]:
-    """Return *lines* without the blank lines at the end."""
     return "\n".join(lines).rstrip().split("\n")
 
 
@@ -356,7 +355,6 @@ def _with_added(entries: list[_Entry], added: list[_Entry]) -> list[_Entry]:
 
 
 def _toml(value: Any) -> str:
-    """Return *value* in TOML, on one line."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):

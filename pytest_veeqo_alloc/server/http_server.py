@@ -374,7 +374,6 @@ class Handler(socketserver.BaseRequestHandler):
 
 @functools.lru_cache(maxsize=2)
 def _date(second: int) -> str:
-    """Return a Unix time as an HTTP date (RFC 9110 section 5.6.7)."""
     return email.utils.formatdate(second, usegmt=True)
 
 

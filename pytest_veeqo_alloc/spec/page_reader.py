@@ -225,7 +225,7 @@ def _is_mark(word: str) -> bool:
 
 
 def _expected(root: str, example: Any, known: Page) -> dict[str, frozenset[str]]:
-    """Map each expected place to its types in the example. For objects that are not in it, use *known*. Null is no type."""
+    """Map the place of each expected field to its types: in the example or, for objects that it lacks, in *known*."""
     found = _kinds(example, root) if isinstance(example, dict) else {}
     parents = {place.rpartition("/")[0] for place in found}
     for place, field in known.items():

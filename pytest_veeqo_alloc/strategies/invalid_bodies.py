@@ -216,7 +216,6 @@ def _completeness(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
 
 
 def _not_ordered(draw: st.DrawFn, order: Payload) -> tuple[Any, str]:
-    """Replace an allocated sellable with another sellable that was not ordered."""
     lines = order["allocations"][0]["line_items"]
     index = draw(st.integers(0, len(lines) - 1))
     sellable = lines[index]["sellable"]

@@ -107,7 +107,7 @@ class GeneratedInteraction(Interaction):
 
 
 def _changes(documented: Any, value: Any, pointer: str) -> Iterator[tuple[str, Any]]:
-    """Yield the pointer and the value of each difference. In a longer or shorter array, also look at each object."""
+    """Yield the pointer and the value of each difference. If an array of objects differs, also compare its objects."""
     for place, before, after in diff(documented, value, pointer):
         yield place, after
         if isinstance(before, list) and before and _has_objects(after):

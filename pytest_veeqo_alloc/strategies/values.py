@@ -14,30 +14,14 @@ LARGEST_ID = 2**53 - 1
 """The largest integer that every JSON reader can represent exactly (RFC 8259, section 6)."""
 
 TEXTS = (
-    "",
-    "x",
-    " ",
-    "x" * 1000,
-    "quotes \" and ' and `",
-    "back\\slash / slash",
-    "line\nbreak\ttab",
-    "</script><!--",
-    "\u0645\u0631\u062d\u0628\u0627",
-    "\u202eright to left",
-    "\U0001f4e6\U0001d54f",
-    "e\u0301 \u00df \u0130",
-    "null",
-    "\u0000\u007f",
-    ONLY_VARIANT,
-)
+    "", "x", " ", "x" * 1000, "quotes \" and ' and `", "back\\slash / slash", "line\nbreak\ttab", "</script><!--",
+    "\u0645\u0631\u062d\u0628\u0627", "\u202eright to left", "\U0001f4e6\U0001d54f", "e\u0301 \u00df \u0130", "null",
+    "\u0000\u007f", ONLY_VARIANT,
+)  # fmt: skip
 DATES = (
-    "2017-09-25T16:04:52.266Z",
-    "2026-11-23T21:18:00+01:00",
-    "2016-02-29T23:59:59Z",
-    "2000-01-01T00:00:00.0Z",
-    "0001-01-01T00:00:00-00:00",
-    "9999-12-31T23:59:59.999999999-23:59",
-)
+    "2017-09-25T16:04:52.266Z", "2026-11-23T21:18:00+01:00", "2016-02-29T23:59:59Z", "2000-01-01T00:00:00.0Z",
+    "0001-01-01T00:00:00-00:00", "9999-12-31T23:59:59.999999999-23:59",
+)  # fmt: skip
 NUMBERS = (-1, 0.5, 1, 10**12, -3.25, 1e-7, 2**31, 0)
 AMOUNTS = (0.01, 1, 12.5, 10**9, 0.3)
 IDS = (1, 2**31 - 1, 2**31, 2**32 + 1, LARGEST_ID - 16)

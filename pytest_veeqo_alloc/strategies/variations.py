@@ -182,13 +182,8 @@ REALISTIC_WAREHOUSES = st.integers(1000, 200_000)
 NINE_DIGITS = st.integers(10**8, 10**9 - 1)
 _LATEST_ORDERS = st.integers(2**31 - 10**8, 2**31 + 10**8)
 _REALISTIC: tuple[Variation, ...] = (
-    _quantity,
-    _more_lines,
-    _earlier_allocation,
-    _second_warehouse,
-    _ordered_more,
-    _allocated_less,
-)
+    _quantity, _more_lines, _earlier_allocation, _second_warehouse, _ordered_more, _allocated_less,
+)  # fmt: skip
 _PRICES = st.integers(1, 200).map(lambda pounds: 100 * pounds - 1)
 
 
