@@ -51,7 +51,7 @@ _MARGIN = 1.0
 
 
 def load_client(name: str, folder: str) -> MakeClient:
-    """Import factory *name* (`module:callable`) with *folder* on the import path. Raise UnusableError if it fails."""
+    """Import factory *name* (`module:callable`) with *folder* on the import path. Raise UnusableError if the import fails."""
     module, _, attribute = name.partition(":")
     if not module or not attribute:
         raise UnusableError(

@@ -92,7 +92,7 @@ class ServerUnderTest:
         self._checked: dict[tuple[int, bool], tuple[Interaction, Findings]] = {}
 
     def take(self, lines: int = 1, units: int = 1) -> PoolOrder:
-        """Take an order with at least *lines* sellables of *units* units. Raise UncoveredError if none is left."""
+        """Take an order with *lines* sellables, or more, of *units* units each. Raise UncoveredError if no such order is left."""
         for order in list(self._unused):
             fitting = {sellable: free for sellable, free in order.sellables.items() if free >= units}
             if len(fitting) >= lines:

@@ -1,4 +1,4 @@
-"""Tests of the state that a server keeps between requests. The order may have units before the first request."""
+"""Tests of the state that a server keeps between requests. An order may have allocations before a test begins."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_simultaneous_allocations_are_all_kept(rule: str, _veeqo_alloc_server_un
     first, *raced, last = server.send_once("race", _race(server))
     if rule != "race-lost-update":
         if not response_of(last).is_success:
-            raise UncoveredError("the server refuses several allocations to an order anyway")
+            raise UncoveredError("the server refuses further allocations to an order")
         server.assert_rule(rule, raced)
         return
     assert first.request is not None

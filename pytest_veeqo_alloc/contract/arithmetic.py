@@ -204,12 +204,12 @@ def _completeness(add: Add, order: Any) -> None:
 
 
 def _equal(add: Add, rule: str, pointer: str, stated: float, wanted: float) -> None:
-    """Add a breach of *rule* if *stated* differs from *wanted* by more than 0.005. NaN differs from no number."""
+    """Add a breach of *rule* if *stated* differs from *wanted* by more than 0.005. NaN counts as equal to any number."""
     if stated != wanted and abs(stated - wanted) > _TOLERANCE + abs(wanted) * 1e-12:
         add(Breach(rule, pointer, describe_number(stated), describe_number(wanted)))
 
 
 def _same(add: Add, rule: str, pointer: str, stated: float, wanted: float) -> None:
-    """Add a breach of *rule* if the number *stated* is not *wanted*. NaN differs from no number."""
+    """Add a breach of *rule* if the number *stated* is not *wanted*. NaN counts as equal to any number."""
     if stated < wanted or stated > wanted:
         add(Breach(rule, pointer, describe_number(stated), describe_number(wanted)))

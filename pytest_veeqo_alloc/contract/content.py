@@ -48,7 +48,7 @@ def decode(body: bytes, shape: Shape) -> Typed | None:
 def convert(members: dict[str, Any], shape: Shape, dates: set[str]) -> Typed | None:
     """Convert *members*, a parsed JSON object, to an object of *shape*. Return None if they might not conform.
 
-    *dates* contains strings that were found to be valid date-times. This function adds the date-times in *members*.
+    *dates* contains strings that were found to be valid date-times. This function adds the date-times in *members* to *dates*.
     """
     decoding = _decoding(shape)
     if decoding is None:
@@ -96,7 +96,7 @@ def _tally(content: Any, decoding: _Decoding, known: set[str]) -> tuple[tuple[in
     """Count the objects in *content*, and the quotes that its JSON text has if no object repeats a member.
 
     The number of quotes is infinite if a date-time is invalid, or if an array without documented items nests deeply or
-    has large numbers. The strings in *known* are valid date-times. This function adds those in *content*.
+    has large numbers. The strings in *known* are valid date-times. This function adds those in *content* to *known*.
     """
     counts, quotes, dates, open_arrays = decoding.tally(content)
     if open_arrays:
@@ -148,7 +148,7 @@ def _counting_code(shape: Shape) -> tuple[str, dict[str, int]]:
 
 
 def _statements(shape: Shape, owner: str, pointer: str, quotes: dict[str, int]) -> list[str]:
-    """Return statements about the object at *pointer* in the variable *owner*. Add its counters to *quotes*."""
+    """Return statements that tally the object at *pointer*, which the variable *owner* has. Add its counters to *quotes*."""
     places = [*_places(shape, "")]
     quotes[f"object {pointer}"] = sum(4 if field.type == "string" else 2 for _, field in places)
     lines = []

@@ -90,7 +90,9 @@ class Deviation:
             raise ValueError(f"'types' {of_rule} must be a list of JSON types")
         object.__setattr__(self, "types", tuple(self.types))  # TOML has lists, which have no hash
         if self.types and self.rule not in TYPED_RULES:
-            raise ValueError(f"'types' is not for {self.rule}: remove it; it is for {', '.join(TYPED_RULES)}")
+            raise ValueError(
+                f"'types' is not for {self.rule}: remove it; only these rules have it: {', '.join(TYPED_RULES)}"
+            )
         for kind in self.types:
             if kind not in TYPES:
                 raise ValueError(unknown_name(f"type {of_rule}", kind, TYPES))
@@ -203,7 +205,7 @@ class Uses:
         return place in self._parents or any(part in self._whole for part in (place, *parents(place)))
 
     def concern_finding(self, finding: Finding) -> bool:
-        """Return whether *finding* concerns the client. Only findings about fields of the response may not."""
+        """Return whether *finding* concerns the client. A finding that is not about a response field always does."""
         is_field = finding.side == "response" and finding.pointer is not None and finding.location == "body"
         return not is_field or finding.rule in _OF_THE_WHOLE_ORDER or self.concern(finding.pointer or "")
 

@@ -70,7 +70,7 @@ class Rule:
 
     @property
     def general_remedies(self) -> dict[Side, str]:
-        """The remedies without a placeholder: they name no type."""
+        """The remedies in words that fit every documented type."""
         return {side: text.replace("{type}", "value of the documented type") for side, text in self.remedies.items()}
 
 

@@ -160,7 +160,7 @@ class Coverage:
         return key
 
     def count_finding(self, finding: Finding, prefix: str = FINDINGS) -> None:
-        """Count *finding*. *prefix* says which kind it is."""
+        """Count *finding*. *prefix* says whether it is plain, accepted or unused."""
         # `place` is already masked. Masking the result would also mask the `*`.
         place = generalise(finding.place) if finding.pointer else finding.place
         key = f"{prefix}{finding.severity} {finding.rule} {finding.side} {place}\n{finding.case}"

@@ -141,7 +141,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In a conformance run without a client, deselect the client tests. Without a server, deselect the server tests."""
+    """In a conformance run that names only a client or only a server, deselect the tests of what it does not name."""
     if is_conformance_run(config):
         deselect_unnamed_half(config, items)
 

@@ -95,7 +95,7 @@ class _Entry:
         return max(index for index, line in enumerate(self.lines, 1) if not _COMMENT.match(line))
 
     def update(self, values: Mapping[str, Any]) -> None:
-        """Set or remove (None) keys in place. Raise ValueError if the lines cannot be changed without loss."""
+        """Set the keys in *values*. Remove a key whose value is None. Raise ValueError if the lines cannot be changed without loss."""
         for key, value in values.items():
             pattern = re.compile(rf"(\s*{key}\s*=\s*)[^#]*?(\s*(?:#.*)?)\Z")
             found = next(

@@ -51,7 +51,7 @@ App = Callable[[Request], Exchange]
 
 
 class RefusedRequestError(Exception):
-    """The HTTP server rejects a request with *status* and *sentence*, and closes the connection."""
+    """Raised to reject a request with *status* and *sentence*. The connection is then closed."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
@@ -150,7 +150,7 @@ class RequestParser:
         if version not in ("1.0", "1.1"):
             raise RefusedRequestError(505, "this server supports HTTP/1.1 only")
         if method == "CONNECT":
-            raise RefusedRequestError(501, "this server is no tunnel to other servers")
+            raise RefusedRequestError(501, "this server does not tunnel to other servers")
         request = IncomingRequest(method, self._target.decode("latin-1"), int(version[2]), tuple(self._fields))
         request.target = _path(request, self._names)
         codings, lengths = request.header_values("transfer-encoding"), request.header_values("content-length")
@@ -205,7 +205,7 @@ class Handler(socketserver.BaseRequestHandler):
     _keeps_alive = True
 
     def setup(self) -> None:
-        """Send responses without delay, and parse requests for the host names of the server."""
+        """Prepare the connection: set the timeout, turn off the delay of responses, and create the parser."""
         self.connection: socket.socket = self.request
         self.connection.settimeout(self.timeout)
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)

@@ -145,7 +145,7 @@ def _compact(value: Any, *, allow_nan: bool = True) -> bytes:
 
 
 class StubError(Exception):
-    """The function of a stub failed, or returned a value that cannot be sent."""
+    """Raised if the function of a stub fails, or returns a value that cannot be sent."""
 
 
 @dataclass(slots=True, eq=False)
@@ -339,7 +339,7 @@ Change = Callable[[ResponsePlan, Arguments], ResponsePlan]
 
 
 class DoesNotApplyError(ValueError):
-    """A fault cannot change a response: the part to change is missing, or the part to add exists already."""
+    """Raised if a fault cannot change a response: the part to change is missing, or the part to add exists already."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,7 +183,7 @@ def _field_of(schema: dict[str, Any], is_required: object = False) -> PageField:
 
 
 def _resolved(given: Any, document: Any) -> dict[str, Any]:
-    """Return the object *given*. Its `$ref`, its `allOf`, and the first non-null part of `anyOf` and `oneOf` are merged."""
+    """Return the object *given*. Its `$ref`, its `allOf`, and the first non-null part of `anyOf` and `oneOf` are merged into it."""
     schema = dict(_object(given))
     for _ in range(_MAX_DEPTH):
         parts = _array(schema.pop("allOf", None))
