@@ -51,7 +51,7 @@ _MARGIN = 1.0
 
 
 def load_client(name: str, folder: str) -> MakeClient:
-    """Import factory *name* (`module:callable`) with *folder* on the import path. Raise UnusableError if the import fails."""
+    """Import factory *name* (`module:callable`) with *folder* on the import path. Raise UnusableError on failure."""
     module, _, attribute = name.partition(":")
     if not module or not attribute:
         raise UnusableError(
@@ -290,7 +290,7 @@ class ClientUnderTest:
         self._conclude([call.findings.where(lambda finding: finding.rule == rule) for call in calls])
 
     def assert_behaviour(self, rule: str, tried: Iterable[tuple[str, str]]) -> None:
-        """Fail the test if the client breaks *rule*. *tried* has pairs: a case, and how it breaks *rule* (empty: it does not)."""
+        """Fail the test if the client breaks *rule*. *tried* has pairs of a case and a text about the breach, or ""."""
         __tracebackhide__ = True
         breaches = ((case, Breach(rule, None, text, location="call") if text else None) for case, text in tried)
         self._conclude([self.engine.check_behaviour(rule, breach, case) for case, breach in breaches])

@@ -92,7 +92,7 @@ class ServerUnderTest:
         self._checked: dict[tuple[int, bool], tuple[Interaction, Findings]] = {}
 
     def take(self, lines: int = 1, units: int = 1) -> PoolOrder:
-        """Take an order with *lines* sellables, or more, of *units* units each. Raise UncoveredError if no such order is left."""
+        """Take an order with *lines* or more sellables of *units* units each. Raise UncoveredError if none is left."""
         for order in list(self._unused):
             fitting = {sellable: free for sellable, free in order.sellables.items() if free >= units}
             if len(fitting) >= lines:
@@ -176,7 +176,7 @@ class ServerUnderTest:
         self.send_if_covered("first", [self._allocate_first])
 
     def documented(self) -> list[Interaction]:
-        """Return the interactions of documented allocations, each to a different order. Only the first call sends them."""
+        """Return the interactions of documented allocations to different orders. Only the first call sends them."""
         more = [partial(self._allocate, *size) for size in _SIZES]
         more += [partial(self._allocate_generated, count) for count in range(1, _PAYLOADS + 1)]
         return [*self.send_once("first", [self._allocate_first]), *self.send_if_covered("documented", more)]
@@ -253,7 +253,7 @@ class ServerUnderTest:
         self._conclude((one, findings.where(lambda finding: finding.rule == rule)) for one, findings in found)
 
     def require(self, rule: str) -> None:
-        """Raise UncoveredError if a response to a documented allocation breaks *rule*. Another test reports this breach."""
+        """Raise UncoveredError if a documented allocation shows a breach of *rule*. Another test reports that breach."""
         found = (self._check(interaction, broken=False) for interaction in self.documented())
         if any(finding.rule == rule for findings in found for finding in findings):
             raise UncoveredError(f"responses to documented allocations break the rule {rule} already")
@@ -271,7 +271,7 @@ class ServerUnderTest:
         return self._checked[key][1]
 
     def assert_behaviour(self, rule: str, tried: Iterable[tuple[Interaction, Breach | None]]) -> None:
-        """Fail the test if *tried*, which has pairs of an interaction and its breach of *rule* (or None), has a breach."""
+        """Fail the test if *tried* has a breach. It has pairs of an interaction and its breach of *rule*, or None."""
         __tracebackhide__ = True
         self._conclude(
             (interaction, self.engine.check_behaviour(rule, breach, interaction.source, interaction))

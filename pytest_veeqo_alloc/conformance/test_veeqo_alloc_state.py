@@ -65,7 +65,7 @@ class _Order:
 
 
 def _orders(server: ServerUnderTest, count: int, *sizes: tuple[int, int]) -> list[_Order]:
-    """Return at most *count* orders of the first available size. A size is a number of sellables, and of units of each."""
+    """Return at most *count* orders of the first available size. A size is (sellables, units of each)."""
     for lines, units in sizes:
         orders: list[_Order] = []
         try:

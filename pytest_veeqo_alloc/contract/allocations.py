@@ -110,7 +110,7 @@ def request_scope(body: bytes | None) -> RequestScope:
 
 
 def _read_members(members: _Members, problems: list[str]) -> tuple[set[int], Units]:
-    """Return the warehouses and units that *members* name directly. Append a text about each unreadable one to *problems*."""
+    """Return the warehouses and units that *members* name directly. Append what is unreadable to *problems*."""
     found: dict[str, list[float]] = {name: [] for name in _SPELLINGS.values()}
     names = set()
     for name, value in members:
@@ -235,7 +235,7 @@ def echo_breaches(order: Any, order_id: int | None, requested: Any) -> list[Brea
 
 
 def _allocation_breaches(order: Any, requested: Any) -> list[Breach]:
-    """Return a breach if no allocation in *order* can be the *requested* one. An invalid allocation might be that one."""
+    """Return a breach if no allocation in *order* can be the *requested* one. An invalid one might be."""
     warehouse, lines = requested.warehouse_id, quantities(requested.line_items_attributes, _REQUESTED_SELLABLE_ID)
     if math.isnan(warehouse) or not lines or order.allocations is None:
         return []

@@ -204,7 +204,7 @@ def _completeness(add: Add, order: Any) -> None:
 
 
 def _equal(add: Add, rule: str, pointer: str, stated: float, wanted: float) -> None:
-    """Add a breach of *rule* if *stated* differs from *wanted* by more than 0.005. NaN counts as equal to any number."""
+    """Add a breach of *rule* if *stated* and *wanted* differ by more than 0.005. NaN counts as equal to any number."""
     if stated != wanted and abs(stated - wanted) > _TOLERANCE + abs(wanted) * 1e-12:
         add(Breach(rule, pointer, describe_number(stated), describe_number(wanted)))
 

@@ -384,7 +384,7 @@ def _finding(side: Side, breach: Breach, severity: Severity, body: Body | None) 
 
 
 def _place() -> Callable[[Finding], tuple[str, ...]]:
-    """Return a key function to sort findings by place. It pads array indices with zeros, so that they sort as numbers."""
+    """Return a key function to sort findings by place. Array indices are padded with zeros, to sort as numbers."""
     padded = functools.cache(lambda text: _INDEX.sub(lambda match: f"\1{match[0]:0>19}", text))
 
     def key(finding: Finding) -> tuple[str, ...]:

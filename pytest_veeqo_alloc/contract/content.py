@@ -24,7 +24,7 @@ Typed = tuple[Any, tuple[int, ...]]
 
 
 class _Decoding(NamedTuple):
-    """The functions for objects of one shape. For an invalid object, `decode` and `convert` raise one of the `errors`."""
+    """The functions for objects of one shape. `decode` and `convert` raise one of `errors` for an invalid object."""
 
     decode: Callable[[bytes], Any]
     convert: Callable[[dict[str, Any]], Any]
@@ -148,7 +148,7 @@ def _counting_code(shape: Shape) -> tuple[str, dict[str, int]]:
 
 
 def _statements(shape: Shape, owner: str, pointer: str, quotes: dict[str, int]) -> list[str]:
-    """Return statements that tally the object at *pointer*, which the variable *owner* has. Add its counters to *quotes*."""
+    """Return statements that tally the object at *pointer* in the variable *owner*. Add its counters to *quotes*."""
     places = [*_places(shape, "")]
     quotes[f"object {pointer}"] = sum(4 if field.type == "string" else 2 for _, field in places)
     lines = []

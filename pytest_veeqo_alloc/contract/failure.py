@@ -19,7 +19,7 @@ _COLUMN = 44
 
 
 def render(findings: Findings, hint: str = "", *, show_all: bool = False) -> str:
-    """Return *findings* as text: a heading, the errors, the warnings, and *hint*. Shorten the text unless *show_all*."""
+    """Return *findings* as text: heading, errors, warnings and *hint*. Shorten the text unless *show_all*."""
     both_sides = len({finding.side for finding in findings}) > 1
     if show_all:
         blocks = [line for group in _groups(findings.errors) for line in _block(group, both_sides, len(group))]

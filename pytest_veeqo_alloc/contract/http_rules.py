@@ -194,7 +194,7 @@ def is_credential(name: str) -> bool:
 
 
 def _query(query: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the name of each parameter, and a tuple of its name and value, decoded with `+` as a space and as a plus."""
+    """Yield each name, and a tuple of the name and the value, each decoded with `+` as a space and as a plus."""
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
         if pair:

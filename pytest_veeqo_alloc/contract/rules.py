@@ -337,7 +337,7 @@ NOT_IN_BASELINES = frozenset({
     "undocumented-status", "unexpected-status", "wrong-method", "wrong-path", "wrong-status",
     *(row[0] for row in _FILE_ROWS),
 })  # fmt: skip
-"""The ids of the rules whose findings no baseline accepts, such as an exposed secret, an unreadable body or a failed call."""
+"""The ids of the rules whose findings no baseline accepts: exposed secrets, unreadable bodies, failed calls."""
 
 _EQUATION_ROWS: tuple[_Row, ...] = tuple(
     (row[0], "response", "convention", "-we", *row[1:], _ORDERS) for row in _EQUATIONS

@@ -70,7 +70,7 @@ def has_allocation(value: Any) -> bool:
 
 
 def json_type(value: Any) -> JsonType | None:
-    """Return the JSON type of *value* by its class or base class. Return None for null, and for a class unknown in JSON."""
+    """Return the JSON type of *value* by its class or base class. Return None for null and for other classes."""
     exact = _JSON_TYPES.get(type(value))
     return exact or next((_JSON_TYPES[base] for base in type(value).__mro__ if base in _JSON_TYPES), None)
 

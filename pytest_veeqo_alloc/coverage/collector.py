@@ -153,7 +153,10 @@ class Coverage:
             bodies.add(other.bodies[side])
 
     def _add_limited(self, key: str, count: int, example: str, affected: int) -> str:
-        """Add to the counts of the finding *key*. Return *key*, shortened if there are too many. *example* is an exact place."""
+        """Add to the counts of the finding *key*. Return *key*, shortened if there are too many.
+
+        *example* is the exact place of a finding.
+        """
         key = bump_limited(self.findings, key, 3, count, MAX_FINDINGS)
         bump(self.affected, key, affected)
         self.examples.setdefault(key, example)

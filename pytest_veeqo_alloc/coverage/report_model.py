@@ -48,7 +48,7 @@ def build_report(
 
 
 def _uses_of_run(settings: Settings, counted: Iterable[Coverage]) -> dict[str, Any]:
-    """Return `uses` (the fields that the settings list) and `read` (the fields that the client read), if there are any."""
+    """Return `uses` (the fields that the settings list) and `read` (the fields that the client read), if any."""
     read: Counter[str] = Counter()
     for coverage in counted:
         read.update(coverage.read)

@@ -104,7 +104,7 @@ class Engine:
         return findings
 
     def track(self, order: Any) -> Tracker:
-        """Return a tracker of *order*, parsed JSON. When it is closed, it sends an event with the fields that were read."""
+        """Return a tracker of *order*, parsed JSON. On close, it sends an event with the fields that were read."""
         return Tracker(documented_fields(), order, self._publish_fields)
 
     def _publish_fields(self, tracker: Tracker) -> None:

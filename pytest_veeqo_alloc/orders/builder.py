@@ -356,7 +356,7 @@ def with_nulls(order: dict[str, Any], pointers: Iterable[str]) -> dict[str, Any]
 
 
 def nullable_pointers() -> tuple[str, ...]:
-    """Return the pointers of members that were null in live responses, although the documentation allows no null there."""
+    """Return the pointers of members that were null in live responses, although the documentation allows none."""
     return _pointers("null-value")
 
 

@@ -188,7 +188,7 @@ def _named_client(request: pytest.FixtureRequest, stack: ExitStack) -> Any:
 def _veeqo_alloc_client_of_session(
     request: pytest.FixtureRequest, veeqo_alloc_client: Any, veeqo_alloc_server_settings: ServerSettings
 ) -> Iterator[ClientUnderTest | str]:
-    """Yield the client under test, or the reason why no client is tested. At the end, report requests that came too late."""
+    """Yield the client under test, or the reason why no client is tested. At the end, report late requests."""
     from pytest_veeqo_alloc.conformance.client import ClientUnderTest
     from pytest_veeqo_alloc.server.fake import Fake
     from pytest_veeqo_alloc.server.runner import running

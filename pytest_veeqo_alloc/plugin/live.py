@@ -63,7 +63,7 @@ class LivePlugin:
 
     @property
     def note(self) -> str:
-        """A line for pytest's header: what the run may do on the user's own server. It is empty for any other server."""
+        """A line for pytest's header: what the run may do on the user's own server (empty for another server)."""
         if self._error is not None or not self._permission.is_own_server:
             return ""
         key = self._permission.api_key
@@ -134,7 +134,7 @@ def _cleanup_lines(results: list[CleanupResult]) -> Iterator[str]:
 
 
 def write_options_of(config: pytest.Config) -> WriteOptions:
-    """Return the options about writing. For a server on loopback, `--veeqo-alloc-loopback-key` is used, or a new key."""
+    """Return the options about writing. On loopback, the key may be `--veeqo-alloc-loopback-key` or generated."""
     options = WriteOptions(
         base_url=setting(config, "base-url"),
         allow_hosts=tuple(setting(config, "allow-host")),

@@ -164,7 +164,7 @@ def _entries(error: BaseException) -> Iterator[TracebackType]:
 
 
 def _cut(error: BaseException, entries: list[TracebackType], *, is_shown: bool) -> None:
-    """Cut the traceback of *error*. If it has no line of the user, keep our first frame if *is_shown*, otherwise none."""
+    """Cut the traceback of *error*. If no line is the user's, keep our first frame if *is_shown*, otherwise none."""
     last_of_user = first_of_ours = None
     for entry in entries:
         owner = _owner(entry)

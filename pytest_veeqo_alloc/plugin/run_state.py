@@ -50,7 +50,7 @@ def contract_of(config: pytest.Config) -> Contract:
 
 
 def _name_or_file(config: pytest.Config, option: str, name: str) -> str:
-    """Return the path of *name* if the ini key of *option* has it and it is a file. Otherwise, return *name* unchanged."""
+    """Return the path of *name* if it is a file in the ini key of *option*. Otherwise, return *name* unchanged."""
     path, is_from_ini = base_directory(config, option) / name, config.getoption(key_of(option)) is None
     return str(path) if is_from_ini and path.is_file() else name
 

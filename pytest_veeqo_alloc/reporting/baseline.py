@@ -95,7 +95,7 @@ class _Entry:
         return max(index for index, line in enumerate(self.lines, 1) if not _COMMENT.match(line))
 
     def update(self, values: Mapping[str, Any]) -> None:
-        """Set the keys in *values*. Remove a key whose value is None. Raise ValueError if the lines cannot be changed without loss."""
+        """Set the keys in *values*. Remove those with None. Raise ValueError if the lines cannot be changed."""
         for key, value in values.items():
             pattern = re.compile(rf"(\s*{key}\s*=\s*)[^#]*?(\s*(?:#.*)?)\Z")
             found = next(
@@ -139,7 +139,7 @@ def write_baseline(report: Document, path: Path, options: BaselineOptions) -> li
 
 
 def update_baseline(report: Document, old: str, options: BaselineOptions) -> tuple[str, list[str]]:
-    """Return the text *old* of a deviations file, updated with the findings of *report*, and lines about the changes."""
+    """Return the text of a deviations file, *old*, updated from *report*. Also return lines about the changes."""
     reasons = dict.fromkeys(run["incomplete"] for run in report["runs"] if run.get("incomplete"))
     if reasons and not options.partial:
         raise ValueError(f"the run is incomplete ({'; '.join(reasons)}): complete the run, or permit it with --partial")

@@ -258,7 +258,7 @@ def run_lines(run: RunReport, *, with_findings: bool = True, has_passed: bool = 
 
 
 def _use_lines(run: RunReport, uses: Collection[str]) -> Iterator[str]:
-    """Yield how many of the fields *uses* were seen from the target, and how many findings do not concern the client."""
+    """Yield how many of the fields *uses* the target sent, and how many findings do not concern the client."""
     fields = run.totals["target"].fields if "target" in run.totals else {}
     tallies = {pointer: fields.get(("response", pointer), FieldTally()) for pointer in uses}
     seen = [pointer for pointer, tally in tallies.items() if tally.present]

@@ -201,7 +201,7 @@ class Handler(socketserver.BaseRequestHandler):
 
     server: HTTPServer
     timeout = 30
-    """The seconds in which a request must begin, and then the seconds in which it must end. No client can hold a thread."""
+    """The seconds in which a request must begin, and then those in which it must end. No client can hold a thread."""
     _keeps_alive = True
 
     def setup(self) -> None:
@@ -329,7 +329,7 @@ class Handler(socketserver.BaseRequestHandler):
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
     def _wait(self, seconds: float, aborted: threading.Event, *, data_ends_wait: bool = False) -> bool:
-        """Wait *seconds*, or until data arrives if *data_ends_wait*. Return False if the client leaves or *aborted* is set."""
+        """Wait *seconds*, or only until data arrives. Return False if the client left or *aborted* is set."""
         deadline = _clock() + seconds
         while (left := deadline - _clock()) > 0:
             self.connection.settimeout(min(left, _POLL_SECONDS))

@@ -95,7 +95,7 @@ def with_implied(page: Page) -> Page:
 
 
 def openapi_page(document: Any) -> Page:
-    """Return the content of an OpenAPI document. Raise ValueError for an invalid document, or one without the operation."""
+    """Return the content of an OpenAPI document. Raise ValueError if it is invalid or lacks the operation."""
     if not isinstance(document, dict) or not str(document.get("openapi", "")).startswith("3."):
         raise ValueError("not an OpenAPI 3 document: convert the document, or give the text of the page")
     operation, item = _find_operation(document)
@@ -183,7 +183,7 @@ def _field_of(schema: dict[str, Any], is_required: object = False) -> PageField:
 
 
 def _resolved(given: Any, document: Any) -> dict[str, Any]:
-    """Return the object *given*. Its `$ref`, its `allOf`, and the first non-null part of `anyOf` and `oneOf` are merged into it."""
+    """Return the object *given*, merged with its `$ref`, `allOf`, and the first non-null part of `anyOf` or `oneOf`."""
     schema = dict(_object(given))
     for _ in range(_MAX_DEPTH):
         parts = _array(schema.pop("allOf", None))
@@ -261,7 +261,7 @@ def _revised_operation(page: Page) -> dict[str, Any]:
 
 
 class _SchemaRevision:
-    """A revision of the schema of one body. If the fields of a shape differ between places, it becomes several shapes."""
+    """A revision of the schema of one body. A shape whose fields differ by place becomes several."""
 
     def __init__(self, side: BodySide, page: Page) -> None:
         self._side, self._page, self._known = side, page, comparable_schema_page(page)
@@ -306,7 +306,7 @@ class _SchemaRevision:
         return link | {key: value for key, value in _typed(field, old).items() if key != "type"}
 
     def _shape_name(self, shape: str, place: str) -> str:
-        """Return the name for the shape at *place*: *shape*, with a number if the shape has other fields at other places."""
+        """Return the name for the shape at *place*: *shape*, with a number if its fields differ by place."""
         variants, fields = self._variants.setdefault(shape, []), _below(self._page, place)
         if fields not in variants:  # the unchanged variant comes first, and keeps the name
             variants.insert(0 if fields == _below(self._known, place) else len(variants), fields)

@@ -169,7 +169,7 @@ _PER_PLACE, _IN_ALL = 2, 8
 """How many readings to keep at each word: the limit for readings that are in the same object, and the total limit."""
 _KINDS = {str: "string", bool: "boolean", dict: "object", list: "Array", type(None): ""}
 _UNEXPECTED, _REPEATED, _UNSORTED, _COLLAPSED = 2.0, 1.5, 0.1, 0.5
-"""The costs of an unexpected field, a repeated field, a field out of alphabetical order, and an object without fields."""
+"""The costs of a field that is unexpected, repeated or out of alphabetical order, and of an object without fields."""
 
 
 class _Level(NamedTuple):
