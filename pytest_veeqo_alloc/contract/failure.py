@@ -86,9 +86,7 @@ def _warning_lines(warnings: tuple[Finding, ...], both_sides: bool) -> list[str]
     by_rule: dict[str, list[Finding]] = {}
     for warning in warnings:
         by_rule.setdefault(warning.rule, []).append(warning)
-    lines = []
-    for found in list(by_rule.values())[:_MAX_WARNINGS]:
-        lines.append(_warning_line(found, both_sides))
+    lines = [_warning_line(found, both_sides) for found in list(by_rule.values())[:_MAX_WARNINGS]]
     if len(by_rule) > _MAX_WARNINGS:
         lines.append(f"  and warnings from {pluralise(len(by_rule) - _MAX_WARNINGS, 'more rule')}")
     return lines
