@@ -235,7 +235,7 @@ def echo_breaches(order: Any, order_id: int | None, requested: Any) -> list[Brea
 
 
 def _allocation_breaches(order: Any, requested: Any) -> list[Breach]:
-    """Return a breach if no allocation in *order* can be the *requested* one. An invalid one might be."""
+    """Return a breach if *order* has no allocation that can be the *requested* one. Invalid allocations always can."""
     warehouse, lines = requested.warehouse_id, quantities(requested.line_items_attributes, _REQUESTED_SELLABLE_ID)
     if math.isnan(warehouse) or not lines or order.allocations is None:
         return []

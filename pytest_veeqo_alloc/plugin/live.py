@@ -134,7 +134,7 @@ def _cleanup_lines(results: list[CleanupResult]) -> Iterator[str]:
 
 
 def write_options_of(config: pytest.Config) -> WriteOptions:
-    """Return the options about writing. On loopback, the key may be `--veeqo-alloc-loopback-key` or generated."""
+    """Return the options about writing. A server on loopback gets `--veeqo-alloc-loopback-key`, or a generated key."""
     options = WriteOptions(
         base_url=setting(config, "base-url"),
         allow_hosts=tuple(setting(config, "allow-host")),

@@ -31,7 +31,7 @@ _LISTENER: pytest.StashKey[CheckListener] = pytest.StashKey()
 
 
 def contract_of(config: pytest.Config) -> Contract:
-    """Return the contract of the options. Build it once in a run. Raise ValueError for an invalid option."""
+    """Return the contract that the options describe. Build it once in a run. Raise ValueError for an invalid option."""
     if _CONTRACT not in config.stash:
         from pytest_veeqo_alloc import Contract  # the core, which most runs never load
         from pytest_veeqo_alloc.contract.rules import parse_overrides
@@ -50,7 +50,7 @@ def contract_of(config: pytest.Config) -> Contract:
 
 
 def _name_or_file(config: pytest.Config, option: str, name: str) -> str:
-    """Return the path of *name* if it is a file in the ini key of *option*. Otherwise, return *name* unchanged."""
+    """Return the path of *name* if an ini file sets it and it is a file. Otherwise, return *name* unchanged."""
     path, is_from_ini = base_directory(config, option) / name, config.getoption(key_of(option)) is None
     return str(path) if is_from_ini and path.is_file() else name
 

@@ -173,7 +173,7 @@ def side_of(value: Any) -> BodySide | None:
 
 
 def load_deviations(named: str | os.PathLike[str] | Deviation) -> tuple[Deviation, ...]:
-    """Return the deviations in *named*: a pack, a TOML file or a `Deviation`. Raise ValueError if that fails."""
+    """Return the deviations in *named*: a pack, a TOML file or a `Deviation`. Raise ValueError if loading fails."""
     if isinstance(named, Deviation):
         return (named,)
     if named in PACKS:
