@@ -106,7 +106,11 @@ def test_reference_page_is_generated_from_the_code(made: str) -> None:
 
 def test_examples_of_the_api_pass(pytester: pytest.Pytester) -> None:
     source = (ROOT / "docs" / "reference" / "api_examples.py").read_text(encoding="utf-8")
-    few = "from hypothesis import settings\n\nsettings.register_profile('few', max_examples=5)\nsettings.load_profile('few')\n"
+    few = (
+        "from hypothesis import HealthCheck, settings\n\n"
+        "settings.register_profile('few', max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))\n"
+        "settings.load_profile('few')\n"
+    )
     pytester.makepyfile(conftest=few, test_api=source)
     result = pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider")
     result.assert_outcomes(passed=source.count("\ndef test_"))

@@ -206,7 +206,7 @@ def test_it(veeqo_alloc_server):
 def test_serve_fake_works_for_unittest_and_given(pytester: pytest.Pytester) -> None:
     result = run(pytester, """
 import unittest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from pytest_veeqo_alloc import ContractViolation, serve_fake
 from pytest_veeqo_alloc.strategies import allocation_requests
 
@@ -223,6 +223,7 @@ class Shop(unittest.TestCase):
 
 def test_property():
     with serve_fake() as server:
+        @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a loaded machine
         @given(allocation_requests())
         def holds(payload):
             server.reset()
