@@ -242,6 +242,7 @@ class ClientUnderTest:
     def _validate_first(self, call: Call) -> None:
         if not call.sent:
             kind = f": {self.failure_text(call)}" if call.raised is not None else ""
+            kind = kind if call.is_done else f": no end of the call within {self.timeout:g} seconds"
             hint = f"use {getattr(self._make_client, 'url_name', 'base_url')}"
             hint += "; if the environment has a proxy, set NO_PROXY=127.0.0.1"
             raise UnusableError(f"the client sends no request to the URL that it is given{kind}; {hint}")

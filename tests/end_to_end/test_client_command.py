@@ -329,6 +329,10 @@ def run(pytester: pytest.Pytester, *options: str) -> pytest.RunResult:
             "--veeqo-alloc-show-values); use the environment variable VEEQO_ALLOC_URL; if the environment *",
         ),
         (
+            ["--veeqo-alloc-client-command=sleep 30", "--veeqo-alloc-client-timeout=0.1"],
+            "veeqo-alloc: the client sends no request to the URL that it is given: no end of the call within 0.1 seconds; use *",
+        ),
+        (
             [f"--veeqo-alloc-client-command={in_shell(FAILING)}", "--veeqo-alloc-show-values"],
             "veeqo-alloc: *: exit status 1 (standard error: cannot find module shop, key [[]masked]); use *",
         ),
