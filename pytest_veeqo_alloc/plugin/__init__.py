@@ -60,8 +60,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _apply_options(config: pytest.Config) -> None:
+    validate_options(config)
     if is_any_option_set(config):
-        validate_options(config)
         contract_of(config)
     if url := setting(config, "arrange-url"):
         from pytest_veeqo_alloc.live.permission import validate_arrange_url

@@ -61,8 +61,10 @@ _FORMS = {
 
 
 def validate_options(config: pytest.Config) -> None:
-    """Raise ValueError if the value of an option is malformed. The message quotes the value."""
+    """Raise ValueError if the value of an option is malformed or empty. The message quotes the value."""
     for name, metavar, *_ in OPTIONS:
+        if config.getoption(key_of(name)) == "":  # such as the value of a CI variable that is not set
+            raise ValueError(f"--veeqo-alloc-{name} is empty: give a value, or leave the option out")
         if metavar in _FORMS and (value := setting(config, name)):
             pattern, wanted = _FORMS[metavar]
             if re.fullmatch(pattern, value) is None:

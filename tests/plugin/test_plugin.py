@@ -182,6 +182,8 @@ def test_profile(veeqo_alloc_contract):
         ("profile=strct", "unknown profile 'strct': did you mean 'strict'?"),
         ("rule=x", "expected ID=SEVERITY, such as null-value=warning, not 'x'"),
         ("deviations=no.toml", "no such deviations file: 'no.toml'"),
+        ("base-url=", "--veeqo-alloc-base-url is empty: give a value, or leave the option out"),
+        ("client-command=", "--veeqo-alloc-client-command is empty: give a value, or leave the option out"),
         ("max-writes=abc", "--veeqo-alloc-max-writes must be a whole number, not 'abc'"),
         ("max-writes=\u0663", "--veeqo-alloc-max-writes must be a whole number, not '\\u0663'"),
         ("rate=0.0", "--veeqo-alloc-rate must be a number of requests above 0, not '0.0'"),
