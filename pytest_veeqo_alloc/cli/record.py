@@ -143,16 +143,18 @@ def _send_and_keep(
 
 
 def _offer_cleanup(live: LiveClient, *, ask: bool) -> bool:
-    """Delete the allocation if the user agrees, otherwise print the command for that. Return false if deletion failed."""
+    """Delete the allocation if the user agrees, otherwise print a command if it is left. Return false if deletion failed."""
     journal = read_journal(live.writer.path).of_run(live.writer.run)
     outcomes = [entry.outcome for entry in journal.entries]
     if all(outcome == "not sent" or (isinstance(outcome, int) and is_client_error(outcome)) for outcome in outcomes):
         return True  # nothing was allocated
-    if not ask or _answer("Delete the allocation? [y/N] ") not in ("y", "yes"):
+    is_left = is_agreed = ask and _answer("Delete the allocation? [y/N] ") in ("y", "yes")
+    if is_agreed:
+        results = clean_up(journal, live)
+        for result in results:
+            print(printable(result.sentence))
+        is_left = any(result.is_left for result in results)
+    if is_left or not is_agreed:
         options = ["--base-url", live.permission.base_url, "--allow-host", live.target]
         print(f"to delete the allocation: {shlex.join(['veeqo-alloc', 'cleanup', str(live.writer.path), *options])}")
-        return True
-    results = clean_up(journal, live)
-    for result in results:
-        print(printable(result.sentence))
-    return not any(result.is_left for result in results)
+    return not is_left

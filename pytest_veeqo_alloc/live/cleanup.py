@@ -72,8 +72,8 @@ def _clean_order(order_id: int, entries: Sequence[Entry], live: LiveClient) -> t
         # The documented delete call removes all allocations of an order.
         if others := [allocation.id for allocation in held if allocation.id not in ours]:
             return (
-                f"kept {_listed(sorted(ours))}: the order also has {_listed(others)}, which this journal does not "
-                "list, and a deletion would remove all allocations of the order",
+                f"kept {_listed(sorted(ours))}: the order also has {_listed(others)}, which other runs or "
+                "users made, and a deletion would remove all allocations of the order",
                 True,
             )
         answer = live.delete(order_id, min(ours))

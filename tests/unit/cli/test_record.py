@@ -95,6 +95,15 @@ def test_dry_run_needs_no_key_and_sends_and_writes_nothing(
     assert (server.seen, list(Path().iterdir())) == ([], [Path("pool.toml")])
 
 
+def test_allocation_that_cannot_be_deleted_alone_is_kept_and_the_command_shown(record: Record, server: Staging) -> None:
+    record(answers=("127.0.0.1", "n"))
+    status, output, _ = record("--force", answers=("127.0.0.1", "y"))
+    kept, command = output.splitlines()[-2:]
+    assert (status, "kept allocation 5002: the order also has allocation 5001" in kept) == (1, True)
+    assert main(command.removeprefix("to delete the allocation: veeqo-alloc ").split()) == 0
+    assert server.orders == {7: []}
+
+
 @pytest.mark.parametrize("answers", [(), ("y",), ("example.com",)], ids=["none", "another word", "another host"])
 def test_request_that_is_not_confirmed_is_not_sent(record: Record, server: Staging, answers: tuple[str, ...]) -> None:
     status, _, errors = record(answers=answers)

@@ -28,7 +28,7 @@ def test_order_with_other_allocations_is_not_cleaned_up(server: Staging, tmp_pat
         live.post(8, pool_request())
         cleaned = clean_up(read_journal(tmp_path / "journal.jsonl"), live)
         assert cleaned == [
-            CleanupResult("order 7: kept allocation 5002: the order also has allocation 5001, which this journal does not list, "
+            CleanupResult("order 7: kept allocation 5002: the order also has allocation 5001, which other runs or users made, "
                        "and a deletion would remove all allocations of the order", True),
             CleanupResult("order 8: deleted allocation 5003", False),
         ]  # fmt: skip
