@@ -102,6 +102,8 @@ def _text_page(lines: list[str]) -> Page:
     if success is None:
         raise ValueError(f"the page has no status 2xx after {_RESPONSES!r}, so its layout is unknown: {_SAVE}")
     table, example, rest = _split_at_example(lines[success + 1 :])
+    if {_REQUEST, _RESPONSES, "object"} <= set(rest):
+        raise ValueError("the file has the page twice: save the page once, as text")
     page |= {
         f"status {line}": PageField("")
         for line in [*lines[end : success + 1], *table, *rest]

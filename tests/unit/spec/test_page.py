@@ -186,6 +186,7 @@ def cut(text: str, after: str) -> str:
         (changed(("Created\nobject", "Created")), "the table of the response does not begin with 'object'"),
         (cut(TEXT, "\npicked_comp"), "the table of the response has no end, so the page was cut off"),
         (cut(TEXT, '"allocations"'), "an example on the page is not complete JSON, so the page was cut off"),
+        (TEXT + TEXT, "the file has the page twice: save the page once, as text"),
         (changed(("due_date", "due_date\ndue_date")), "the table has the field response /due_date twice"),
         (re.sub(r"(?s)\nallocated_by\nobject\n.*?updated_by_id\n", "\nallocated_by\nobject\n", TEXT, count=1),
          "the table shows no field of response /allocations/*/allocated_by: expand all objects on the page"),
