@@ -125,7 +125,7 @@ def write_baseline(report: Document, path: Path, options: BaselineOptions) -> li
     """
     name = ascii(str(path))
     try:
-        old = path.read_bytes().decode("utf-8-sig") if path.exists() else ""
+        old = path.read_bytes().decode("utf-8-sig") if path.is_file() else ""  # a pipe could block
         new, lines = update_baseline(report, old, options)
         if new.encode() != old.encode():
             write_atomically(path, new)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -312,6 +314,15 @@ def test_path_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "file" / "accepted.toml"):
         with pytest.raises(ValueError, match=r"the deviations file '.*' cannot be written: "):
             write_baseline(report_of_bodies(ZIP), path, BaselineOptions())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+def test_pipe_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "accepted.toml"
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match=r"the deviations file '.*' cannot be written: not a regular file"):
+        write_baseline(report_of_bodies(ZIP), path, BaselineOptions())
+    assert path.is_fifo()
 
 
 def test_line_ends_of_windows_are_kept(tmp_path: Path) -> None:
