@@ -487,3 +487,9 @@ def test_relative_location_is_resolved_against_the_request(value: str, is_right:
     answer = response(headers=(("content-type", "application/json"), ("location", value)))
     found = Contract("strict").check(Interaction(request(BASE, body=json.dumps(request_body()).encode()), answer))
     assert ("location-order" not in {finding.rule for finding in found}) == is_right
+
+
+def test_location_is_not_resolved_against_an_invalid_url() -> None:
+    answer = response(headers=(("content-type", "application/json"), ("location", "../447452")))
+    found = Contract("strict").check(Interaction(request("http://[broken/orders/1/allocations"), answer))
+    assert "location-order" in {finding.rule for finding in found}
