@@ -341,7 +341,7 @@ def run(pytester: pytest.Pytester, *options: str) -> pytest.RunResult:
             'veeqo-alloc: the client command must answer each line with {"ok": true} or {"ok": false} in one line',
         ),
     ],
-    ids=["no such command", "standard error hidden", "standard error shown", "persistent"],
+    ids=["no such command", "standard error hidden", "no end", "standard error shown", "persistent"],
 )  # fmt: skip
 def test_unusable_command_stops_the_run_with_one_sentence(
     options: list[str], sentence: str, pytester: pytest.Pytester
