@@ -69,6 +69,18 @@ class LiveClient:
         self._intent_lock = threading.Lock()
         self._cassettes: set[str] = set()
         self._is_unproven = permission.is_own_server
+        self._refusal: RefusedError | None = None
+
+    def prove(self) -> None:
+        """Ask a server of the user's own, once, whether it leads to another server. If so, raise RefusedError."""
+        if self._is_unproven and self._refusal is None:
+            try:
+                check_own_server(self.read_order(0))
+                self._is_unproven = False
+            except RefusedError as error:
+                self._refusal = error
+        if self._refusal is not None:
+            raise self._refusal
 
     def mount(self, adapter: requests.adapters.BaseAdapter) -> None:
         """Send all requests through *adapter* instead of the network."""
@@ -195,9 +207,8 @@ class LiveClient:
 
         `entry.before` says whether the order has just been read: it is then empty, and otherwise None.
         """
-        if entry is not None and self._is_unproven:
-            check_own_server(self._send(self._request("GET", "/")))
-            self._is_unproven = False
+        if entry is not None:
+            self.prove()
         request_id, known = self.run_state.claim(charge), None
         if entry is not None:
             known, listed = self._known.get(entry.order_id), self._listed.setdefault(entry.order_id, set())

@@ -139,7 +139,7 @@ def check_request(request: Request, permission: WritePermission, operation: Oper
     request = replace(request, headers=headers)
     _check_target(request, permission.base_url)
     _check_overrides(request)
-    _check_key(request, permission.api_key, operation)
+    _check_key(request, permission, operation)
     if request.method not in READS and not operation.matches(Interaction(request)):
         raise RefusedError(f"only {operation.name} may be sent: other calls are not known to be safe")
     if request.method in READS:
@@ -172,16 +172,16 @@ def _check_overrides(request: Request) -> None:
             raise RefusedError("the query may not name a method: it could replace the method of the request")
 
 
-def _check_key(request: Request, api_key: str, operation: Operation) -> None:
+def _check_key(request: Request, permission: WritePermission, operation: Operation) -> None:
     """Raise RefusedError unless *request* has the configured API key. Another key may be for a production account."""
+    api_key = permission.api_key
     if not api_key:
         return
     sent = [*request.header_values(operation.key_header), *request.header_values("authorization")]
     keys = [Secret(value.rpartition(" ")[2]) for value in sent]
     if not keys or not all(_are_equal(key, api_key) for key in (*keys, *_keys_in_query(request.url))):
-        raise RefusedError(
-            f"the request must carry the API key in {KEY_VARIABLE}: any other key may belong to another account"
-        )
+        source = "that is given with --veeqo-alloc-loopback-key" if permission.is_own_server else f"in {KEY_VARIABLE}"
+        raise RefusedError(f"the request must carry the API key {source}: any other key may belong to another account")
 
 
 def _are_equal(key: str, expected: str) -> bool:

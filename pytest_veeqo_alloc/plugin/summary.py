@@ -76,7 +76,7 @@ def conformance_lines(reports: list[Any]) -> Iterator[str]:
         if reason := uncovered_reason(report):
             missing.setdefault(reason, []).append(report.nodeid.rpartition("::")[2])
     if missing:
-        yield f"INCOMPLETE: {sum(map(len, missing.values()))} tests could not be run"
+        yield f"INCOMPLETE: {pluralise(sum(map(len, missing.values())), 'test')} could not be run"
     for reason, tests in list(missing.items())[:_MAX_LINES]:
         yield f"  {printable(f'{reason}: {listed(tests, 2)}')}"
 

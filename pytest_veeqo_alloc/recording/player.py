@@ -53,6 +53,7 @@ from pytest_veeqo_alloc.core.http import (
 from pytest_veeqo_alloc.core.text import as_text
 from pytest_veeqo_alloc.coverage.collector import Origin
 from pytest_veeqo_alloc.engine import Engine
+from pytest_veeqo_alloc.live import LiveError
 from pytest_veeqo_alloc.live.client import Admission, LiveClient
 from pytest_veeqo_alloc.live.permission import host_and_port, port_of
 from pytest_veeqo_alloc.recording import BUNDLED_RELAXED, CassetteError, CassetteFile, file_state
@@ -264,6 +265,9 @@ class CassettePlayer:
         use = engine.use_cassette(str(self.file.path), allow_playback_repeats=self.options.allow_playback_repeats)
         blocked, log = _ESCAPED.format(name=self.file.name), logging.getLogger("vcr")
         in_process = list(_in_process_transports())
+        if self.may_record:
+            with contextlib.suppress(LiveError):  # then a call that would be recorded raises it
+                self._live().prove()  # while the network is still open
         with contextlib.ExitStack() as stack:
             stack.callback(log.setLevel, log.level)
             log.setLevel(logging.WARNING)  # at INFO it shows requests and responses with their keys

@@ -32,8 +32,9 @@ from support.staging import Staging, staging
 
 from pytest_veeqo_alloc.engine import Engine
 from pytest_veeqo_alloc.live import RefusedError
-from pytest_veeqo_alloc.live.client import LiveClient
+from pytest_veeqo_alloc.live.client import LiveClient, open_live
 from pytest_veeqo_alloc.live.journal import read_journal
+from pytest_veeqo_alloc.live.permission import WriteOptions, grant_permission, options_for_own_server
 from pytest_veeqo_alloc.recording import CassetteError, CassetteFile
 from pytest_veeqo_alloc.recording.network_guard import NetworkBlockedError
 from pytest_veeqo_alloc.recording.session import Cassettes, kind_of_host, write_cassette
@@ -72,6 +73,18 @@ def test_recording_of_each_client_plays_for_every_client(client: str, server: St
         assert replay.findings.ok
         assert replay.problems == []
     assert len(server.posts) == 2
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_server_of_ones_own_is_recorded_with_its_url_alone(client: str, server: Staging, tmp_path: Path) -> None:
+    permission = grant_permission(options_for_own_server(WriteOptions(server.url), HEADERS["x-api-key"]))
+    with open_live(permission, tmp_path / "own.jsonl") as live:
+        cassettes = Cassettes(Engine(), tmp_path, "once", lambda: live)
+        with cassettes.use("own"):
+            assert CLIENTS[client](f"{server.url}/orders/7/allocations", pool_request())[0] == 201
+        cassettes.save(TODAY)
+    assert (tmp_path / "own.yaml").exists()
+    assert len(server.posts) == 1
 
 
 @pytest.mark.parametrize("client", CLIENTS)
