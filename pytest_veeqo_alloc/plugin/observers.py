@@ -187,7 +187,12 @@ def _cut(error: BaseException, entries: list[TracebackType], *, is_shown: bool) 
 def _explains_itself(error: BaseException, raised_at: TracebackType) -> bool:
     """Return whether our code raised *error* on purpose, with a message that needs no traceback."""
     is_ours = _owner(raised_at) == "own" and isinstance(error, (AssertionError, TypeError, ValueError))
-    return is_ours or getattr(error, "trims_traceback", False) or not getattr(error, "pytrace", True)
+    return (
+        is_ours
+        or isinstance(error, pytest.skip.Exception)
+        or getattr(error, "trims_traceback", False)
+        or not getattr(error, "pytrace", True)
+    )
 
 
 def _owner(entry: TracebackType) -> Literal["user", "own", "library"]:

@@ -70,7 +70,6 @@ def test_defect_fails_the_test_that_is_named_after_it(
 
 UNUSABLE = {
     "no module": ("nowhere:make_client", "the client 'nowhere:make_client' cannot be imported: no module 'nowhere'"),
-    "no callable named": ("battery.clients", "--veeqo-alloc-client must be module:callable, such as shop.veeqo:make_client, not 'battery.clients'"),
     "nothing of that name": ("battery.clients:make", "the client 'battery.clients:make' cannot be imported: no attribute 'make'"),
     "no function": ("battery.clients:number", "the client must be make_client(base_url, api_key), not int"),
     "another make_client": ("battery.clients:one_argument", "the client must have the signature make_client(base_url, api_key)"),

@@ -107,9 +107,10 @@ def test_client_tests_are_skipped_without_a_client(pytester: pytest.Pytester) ->
     with serve_fake(api_key=KEY) as server:
         result = run(pytester, "-rs", *at(server.url), tests=f"{SUITE}.test_veeqo_alloc_client")
     assert result.parseoutcomes().keys() == {"skipped"}
+    result.stdout.no_fnmatch_line("*frames*")
     result.stdout.fnmatch_lines([
         "SKIPPED * no client is named: implement the hook pytest_veeqo_alloc_client(request) in a conftest.py, or give "
-        "--veeqo-alloc-client module:make_client"
+        "--veeqo-alloc-client module:make_client or --veeqo-alloc-client-command 'COMMAND'"
     ])  # fmt: skip
 
 
@@ -139,7 +140,7 @@ UNUSABLE_TARGETS = {
 def test_timeout_must_be_a_number(pytester: pytest.Pytester) -> None:
     result = run(pytester, "--veeqo-alloc-client-timeout=soon")
     result.stderr.fnmatch_lines(
-        ["ERROR: veeqo-alloc: --veeqo-alloc-client-timeout must be a number of seconds, not 'soon'"]
+        ["ERROR: veeqo-alloc: --veeqo-alloc-client-timeout must be a number of seconds above 0, not 'soon'"]
     )
 
 
