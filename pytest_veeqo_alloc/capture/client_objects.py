@@ -125,7 +125,7 @@ def _type_name(value: Any) -> str:
 
 
 def _copied(response: Any, finish: Callable[[bytes], None]) -> Any:
-    """Return a replacement for the stream of *response* (httpx). It calls *finish* with the body once that was read."""
+    """Return a replacement for the stream of *response* (httpx). At its end, the stream calls *finish* with the body."""
     module: Any = sys.modules[type(response).__module__.partition(".")[0]]
     stream, chunks = response.stream, []
 
@@ -381,7 +381,7 @@ class Watch:
     @property
     def notes(self) -> list[str]:
         """A sentence for each response whose fields were not tracked, or whose body was streamed and not checked."""
-        untracked = "its fields were not tracked, since the client does not call its .json()"
+        untracked = "the fields were not tracked, since the client did not call .json() of the response"
         return [
             *(f"response {index + 1} of a watched session: {untracked}" for index in sorted(self._unread)),
             *(

@@ -35,7 +35,7 @@ class UnreadableFileError(Exception):
 
 
 class GitPointerError(UnreadableFileError):
-    """Raised for a Git LFS pointer: a small file in place of the real file, whose content is unknown."""
+    """Raised for a Git LFS pointer: a small file in place of the real file. The content of the real file is unknown."""
 
     is_relevant = True
 
@@ -53,7 +53,7 @@ class InvalidMemberError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class UnsupportedTag:
-    """A placeholder for a YAML value with an unsupported tag, such as a Python object. Loading it would be unsafe."""
+    """A placeholder for a YAML value with an unsupported tag, such as a Python object. It would be unsafe to load."""
 
     tag: str
 

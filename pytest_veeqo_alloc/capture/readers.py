@@ -205,7 +205,7 @@ def _read_entry(
 _Decoder = Callable[[bytes | None, Headers], bytes | None]
 
 _Content = tuple[Headers, bytes | None, bool]
-"""The headers and the body of a message, and whether the body is known. A HAR file may lack it."""
+"""The headers and the body of a message, and whether the body is known. A HAR file may lack the body."""
 
 
 def _decoded(content: _Content, decode: _Decoder) -> _Content:
@@ -214,7 +214,7 @@ def _decoded(content: _Content, decode: _Decoder) -> _Content:
 
 
 def _limited_decoder(*, is_used: bool) -> _Decoder:
-    """Return a function that decompresses the bodies of one file. Unless *is_used*, it discards the decompressed bodies.
+    """Return a function that decompresses the bodies of one file. If *is_used* is false, it returns them compressed.
 
     In both cases, it raises UnreadableFileError if the bodies together expand too much.
     """

@@ -47,7 +47,7 @@ class FileCheckOptions:
 
 
 def check_paths(paths: list[str], engine: Engine, options: FileCheckOptions) -> CheckRun:
-    """Check the files that *paths* name. A path is that of a file or a folder, or `-` for standard input."""
+    """Check the files that *paths* name. Each path is a file, a folder, or `-` for standard input."""
     run = CheckRun()
     with _showing_progress(run):
         _check_paths(run, paths, engine, options)
@@ -108,7 +108,7 @@ def _check_paths(run: CheckRun, paths: list[str], engine: Engine, options: FileC
 
 
 def _is_relevant(error: UnreadableFileError, data: bytes) -> bool:
-    """Return whether *data*, the content of an unreadable file, may contain the documented call. If so, report it."""
+    """Return whether *data*, the content of an unreadable file, may contain the documented call."""
     words = _CALL if isinstance(error, ForeignFormatError) else _OURS
     return error.is_relevant or any(word in data for word in words)
 
@@ -214,7 +214,7 @@ def _dropped(interaction: Interaction) -> int:
 
 
 def _walk(paths: list[str], errors: Errors, *, follows_links_out: bool = True) -> Iterator[tuple[str, str, bytes]]:
-    """Yield path, folder and content of each file. The folder is an item of *paths*, or empty if the file is an item.
+    """Yield path, folder and content of each file. The folder is the one in *paths*, or empty if *paths* has the file.
 
     If *follows_links_out* is false, add a link that leads out of its folder to *errors*.
     """

@@ -276,7 +276,7 @@ def _add_printers(commands: Any) -> None:
         "--seed",
         type=int,
         metavar="N",
-        help="print a generated body, the same for the same N (default: the documented one)",
+        help="print a generated body, which depends only on N (default: the documented example)",
     )
     example.set_defaults(command=_example)
 
@@ -351,7 +351,7 @@ def _add_page(commands: Any) -> None:
     )
     text = "the text of the page as copied from a browser, its HTML, or an OpenAPI 3 document with the operation"
     page.add_argument("file", metavar="FILE", help=text)
-    page.add_argument("--write", metavar="FOLDER", help="also write the schema files, changed to match the page")
+    page.add_argument("--write", metavar="FOLDER", help="also write schema files that match the page")
     page.set_defaults(command=_page)
 
 
@@ -476,7 +476,7 @@ def _add_serve(commands: Any) -> None:
         "0 no errors found, 1 errors found, 2 the server could not start",
         "serve -- npm test",
         "Without --upstream, run the fake. The output begins with the URL, and each request adds a line. SIGINT or SIGTERM stops "
-        "the server. With a COMMAND, the server runs as long as the command, whose status is the exit status if it is not 0.",
+        "the server. With a COMMAND, the server runs as long as the command. If the command fails, the exit status is its own.",
     )
     text = "run this command, with VEEQO_ALLOC_URL and VEEQO_ALLOC_API_KEY set; write it last, after --"
     serve.add_argument("words", nargs="*", metavar="COMMAND", help=text)

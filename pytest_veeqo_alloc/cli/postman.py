@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 _FORMAT = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 _IDS = {"warehouseId": 900_000_000_001, "sellableId": 900_000_000_002, "otherSellableId": 900_000_000_003}
-"""The ids in generated bodies, by the name of the variable that replaces the id."""
+"""The ids in generated bodies, keyed by the name of the variable that replaces the id."""
 
 _SAMPLES, _MAX_UNITS = 10, 3
 

@@ -103,7 +103,7 @@ def _show(request: Request, permission: WritePermission, order: PoolOrder) -> No
 
 
 def _answer(question: str) -> str:
-    """Return the answer to *question* on the terminal in lower case, or an empty string if there is none."""
+    """Ask *question* on the terminal. Return the answer in lower case, or an empty string without an answer."""
     try:
         return input(question).strip().lower()
     except (EOFError, KeyboardInterrupt, RuntimeError):  # RuntimeError: standard input is closed

@@ -65,7 +65,7 @@ class Output:
         self._is_closed = False
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread that writes the lines."""
         threading.Thread(target=self._write, daemon=True).start()
 
     def put(self, line: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 Headers = tuple[tuple[str, str], ...]
 
 EXCHANGE_HEADER = "X-Veeqo-Alloc-Exchange"
-"""The name of a header that only responses played from a cassette have. Its value is an id of the response."""
+"""A header that is only in responses from a cassette. Its value is an id of the response."""
 
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105  # a grammar rule, not a secret
 """A regular expression for a token (RFC 9110 section 5.6.2), such as a method or a header name."""
@@ -41,7 +41,7 @@ def reason_phrase(status: int) -> str:
 
 
 class Secret(str):
-    """A string whose repr hides it, so that no traceback with locals shows it."""
+    """A string with a repr that hides the string, so that no traceback with local variables shows it."""
 
     __slots__ = ()
 
@@ -56,7 +56,7 @@ class HasHeaders:
 
     @functools.cached_property
     def _values(self) -> dict[str, list[str]]:
-        """The values of all headers, in their order, by lowercase name."""
+        """The values of all headers in their order, keyed by the header's name in lower case."""
         values: dict[str, list[str]] = {}
         for name, value in self.headers:
             values.setdefault(name.lower(), []).append(value)
@@ -151,7 +151,7 @@ class Interaction:
 
 
 def prefers_gzip(request: HasHeaders) -> bool:
-    """Return whether the client accepts gzip at least as readily as no compression (RFC 9110 section 12.5.3).
+    """Return whether the client's weight for gzip is at least its weight for no compression (RFC 9110 section 12.5.3).
 
     Return false without an Accept-Encoding header: such a client may be unable to decompress.
     """
@@ -236,7 +236,7 @@ def decode_body(message: Request | Response) -> bytes:
 
 
 def is_text(body: bytes) -> bool:
-    """Return whether *body* is text, so not compressed: no control characters, and UTF-8 or at least 200 bytes."""
+    """Return whether *body* is plain text: it has no control characters, and is valid UTF-8 or at least 200 bytes long."""
     if len(body.translate(None, _CONTROL)) < len(body):
         return False
     try:

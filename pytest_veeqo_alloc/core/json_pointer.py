@@ -47,7 +47,7 @@ def parents(pointer: str) -> Iterator[str]:
 
 
 def locate(document: Any, pointer: str) -> tuple[Any, Any]:
-    """Return the parent of the value at *pointer*, and the value's key in it. Raise LookupError if there is no parent."""
+    """Return the object or array around the value at *pointer*, and the value's key. Raise LookupError without it."""
     parent = resolve(document, pointer.rpartition("/")[0])
     return parent, _key(parent, split(pointer)[-1])
 

@@ -15,8 +15,8 @@ from pytest_veeqo_alloc.live.permission import WriteOptions, grant_permission
 
 _MAX_DELETIONS = 50
 _INCOMPLETE = (
-    "the journal has an incomplete line: a write that the line announced was not sent, unless the file was damaged later; "
-    "check your orders by hand, and move the file away"
+    "the journal has an incomplete line, so the write of this line was not sent, unless the file was damaged later: check "
+    "your orders by hand, and move the file away"
 )
 
 
@@ -119,7 +119,7 @@ def _doubtful(
 ) -> list[int]:
     """Return the ids in *others* that a write in *entries* may have made.
 
-    *makers* maps the id of an allocation to the write that made it. If it is in *others*, it has changed since.
+    *makers* maps the id of an allocation to the write that made it. If the allocation is in *others*, it has changed since.
     *first_seen* maps the id of an allocation to the index of the first write before which the allocation existed.
     """
     settled = {entry.name for entry in makers.values()}

@@ -137,7 +137,7 @@ class LiveClient:
         return None if known is None else len(known)
 
     def free_units(self, order: PoolOrder, used: Mapping[str, float] | None = None) -> dict[int, float]:
-        """Map each sellable of *order* to the units that this run may still allocate. *used* defaults to the used units."""
+        """Map each sellable of *order* to the units that this run may still use. If *used* is None, read the used units."""
         used = self.run_state.used if used is None else used
         return {
             sellable: units - used.get(_charge_name(order.id, order.warehouse_id, sellable), 0)
@@ -205,7 +205,7 @@ class LiveClient:
     def _admit(self, entry: Entry | None = None, charge: Charge | None = None) -> Admission:
         """Wait until the rate limit permits a request. Write *entry* to the journal. Raise JournalError on failure.
 
-        `entry.before` says whether the order has just been read: it is then empty, and otherwise None.
+        `entry.before` must be empty if the order has just been read, otherwise None.
         """
         if entry is not None:
             self.prove()

@@ -91,7 +91,7 @@ class ApplicationAdapter(BaseAdapter):
         except Exception as error:
             if error is late:
                 raise
-            _LOG.error("the application raised %s, which is answered with 500", raised_at(error))
+            _LOG.error("the application raised %s: the response has status 500", raised_at(error))
             answer = httpx.Response(500, json={"error_messages": "Internal Server Error"})
         response = requests.Response()
         response.status_code, response.url, response._content = answer.status_code, str(request.url), answer.content
@@ -236,7 +236,7 @@ def _time_limit(seconds: float, late: SendError) -> Iterator[None]:
 
 
 def raised_at(error: BaseException) -> str:
-    """Return the type of *error* and the line that raised it, outside libraries if possible, but not the message."""
+    """Return the type of *error* and the line that raised it (outside libraries if possible), without the message."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)]
     place = [f" in {Path(frame.filename).name}, line {frame.lineno}" for frame in (own or frames)[-1:]]

@@ -99,7 +99,7 @@ class JournalWriter:
             return number_of(database, "begun") == 1
 
     def _add(self, line: dict[str, Any]) -> None:
-        """Append *line*. Before the first line of the run, append its header."""
+        """Append *line*. Before the first line of the run, append a header."""
         with self.shared.transaction() as database:
             count, size = number_of(database, "lines"), number_of(database, "size")
             begins = number_of(database, "begun") == 0
@@ -213,7 +213,7 @@ def open_journal(path: Path, target: str) -> Iterator[JournalWriter]:
 
 @contextlib.contextmanager
 def join_journal(path: Path, target: str, folder: Path, run: str) -> Iterator[JournalWriter]:
-    """Yield a writer for the journal *path*, which the first process of the run has opened. *folder* has its state."""
+    """Yield a writer for the journal *path*. The first process of the run has opened it. *folder* has the run's state."""
     lock = RunLock(path, run)
     try:
         yield JournalWriter(path, target, SharedState(folder), lock)
@@ -323,7 +323,7 @@ def _entry(intent: dict[str, Any], outcome: dict[str, Any]) -> Entry:
 def made_by(
     entry: Entry, known: Sequence[ExistingAllocation] | None, held: Sequence[ExistingAllocation]
 ) -> tuple[Ids, Ids]:
-    """Return two tuples: the id of the allocation that the successful write *entry* made, and otherwise candidates.
+    """Return two tuples of ids: the allocation that the successful write *entry* made, and, if uncertain, the candidates.
 
     *known* are the order's allocations before the write (None: unknown), and *held* those in the response to the write. A
     write makes one allocation, of at most the requested units. If several allocations are new, these are the candidates.

@@ -347,7 +347,7 @@ def load_pool(name: str, folder: Path) -> OrderPool:
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
-    """Parse the TOML file at *path*. Raise ValueError if that fails. The message names the file by the text *what*."""
+    """Parse the TOML file at *path*. Raise ValueError if that fails. The text *what* describes the file in the message."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:

@@ -138,7 +138,7 @@ class SharedState:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Lock the database during the block. Save the changes at its end, unless it raises."""
+        """Lock the database during the block. Save the changes at the end, unless the block raises an error."""
         try:
             with self._thread_lock, contextlib.closing(_connect(self._path, wait=_BUSY)) as connection:
                 connection.execute("BEGIN IMMEDIATE")

@@ -46,7 +46,7 @@ class Backoff:
     clock: Callable[[], float] = _clock
 
     def wait_after(self, response: Response, tried: int, started: float) -> float | None:
-        """Return the seconds until the request is repeated, or None if it is not. *tried* requests were sent."""
+        """Return the seconds until the request is repeated, or None to stop. *tried* requests were sent so far."""
         wait = min(max(retry_after(response, self.least * 2 ** (tried - 1)), self.least), self.longest)
         is_last = response.status != 429 or tried >= self.tries or self.clock() - started + wait > self.total
         return None if is_last else wait
@@ -97,16 +97,12 @@ class _LimitedResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_LimitedReader(sock))
 
 
-class _HTTPPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = type(
-        "Connection", (urllib3.HTTPConnectionPool.ConnectionCls,), {"response_class": _LimitedResponse}
-    )
+def _limited(pool: type[urllib3.HTTPConnectionPool]) -> type[urllib3.HTTPConnectionPool]:
+    connection = type("Connection", (pool.ConnectionCls,), {"response_class": _LimitedResponse})
+    return type("Pool", (pool,), {"ConnectionCls": connection})
 
 
-class _HTTPSPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = type(
-        "Connection", (urllib3.HTTPSConnectionPool.ConnectionCls,), {"response_class": _LimitedResponse}
-    )
+_POOLS = {"http": _limited(urllib3.HTTPConnectionPool), "https": _limited(urllib3.HTTPSConnectionPool)}
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
@@ -114,11 +110,11 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **kwargs)
-        manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        manager.pool_classes_by_scheme = _POOLS
         return manager
 
 

@@ -35,7 +35,7 @@ class CassetteError(ValueError):
 class CassetteFile(NamedTuple):
     """The name and the path of a cassette. Before the first recording, the file may not exist.
 
-    A recording is written to no file outside of `folder`.
+    No recording is written outside `folder`.
     """
 
     name: str

@@ -15,7 +15,7 @@ from pytest_veeqo_alloc.redaction.redactor import Redactor, contains_placeholder
 from pytest_veeqo_alloc.spec.loader import operation_matches, tables
 
 PARTS = ("method", "host", "path", "order_id", "query", "body")
-"""The parts of a request that are compared by default. Without 'order_id', the base path is not compared either."""
+"""The parts of a request that are compared. If 'order_id' is not compared, the base path is not compared either."""
 
 _MAX_LINES = 8
 _BOUNDARY = re.compile(r'multipart/[^;]*;.*?\bboundary="?([^";]+)', re.IGNORECASE)
@@ -46,7 +46,7 @@ class _Parts(NamedTuple):
 
 
 class RecordedRequest:
-    """A recorded request, parsed for comparison. If it was redacted, other requests are also compared when redacted."""
+    """A recorded request, parsed for comparison. If it has placeholders, other requests are redacted and compared again."""
 
     def __init__(self, request: Request) -> None:
         self._parts = _parse(request)
@@ -84,7 +84,7 @@ def unmatched_message(
 
 
 def _remedy(request: Request, differences: Sequence[Difference]) -> str:
-    """Return remedies as text. For a call of another operation, relax= is no remedy: an order could then be played."""
+    """Return remedies as text. For a call of another operation, do not suggest relax=, since an order could be played."""
     relax = sorted({found.part for found in differences})
     remedies = [f"exclude the difference from comparison with relax={relax}"]
     is_ours = operation_matches(Interaction(request))

@@ -64,7 +64,7 @@ _permitted: set[tuple[Any, int]] = set()
 
 @contextmanager
 def guard_network(rules: NetworkRules) -> Iterator[None]:
-    """Raise NetworkBlockedError for what *rules* do not permit, in all threads, until the `with` block ends.
+    """Raise NetworkBlockedError for each call that *rules* do not permit, in all threads, until the `with` block ends.
 
     Blocks may be nested, and may end in any order.
     """

@@ -210,7 +210,7 @@ def _body_bytes(body: Any) -> bytes | None:
 
 
 class PlaybackOptions(NamedTuple):
-    """Options for playing or recording a cassette. The parts of requests in `relaxed` are not compared."""
+    """Options for playing or recording a cassette. `relaxed` has the parts of requests that are not compared."""
 
     mode: str
     relaxed: frozenset[str]
@@ -337,7 +337,7 @@ class CassettePlayer:
         return list(self._evaluated([*replayed[old:], *recorded[older:]]))
 
     def owns(self, interaction: Interaction) -> bool:
-        """Return whether *interaction* was played from this cassette, or was sent to the server that it records."""
+        """Return whether *interaction* was played from this cassette, or was sent to the server that is recorded."""
         if interaction.exchange_id.startswith(self._id):
             return True
         if self._target is None or interaction.request is None:
@@ -364,7 +364,7 @@ class CassettePlayer:
         return Interaction(request or request_of(stored), response_of(response), f"{self.file.name}#{index + 1}")
 
     def _evaluated(self, interactions: list[Interaction]) -> Iterator[tuple[Interaction, Findings]]:
-        """Yield each allocation call with its findings. Leave out, and do not check, responses in bundled cassettes."""
+        """Yield each allocation call with its findings. Omit the responses of bundled cassettes, which are not checked."""
         calls = list(filter(operation_matches, interactions))
         intermediate = resent(calls, tables().operation)
         for index, call in enumerate(calls):
@@ -457,7 +457,7 @@ class CassettePlayer:
         return UnmatchedRequestError(self.unmatched[-1])
 
     def _limit_response(self, connection: socket.socket, places: list[Place], size: int) -> None:
-        """Raise NetworkBlockedError if the target takes too long, or sends too much, since the latest admission."""
+        """Raise NetworkBlockedError if the response of the recorded server takes too long or is too large."""
         if self._target is None or not any(self._target.has(*place) for place in places):
             return
         self._received[connection] = self._received.get(connection, 0) + size
@@ -479,7 +479,7 @@ class CassettePlayer:
         return self._hosts.has_name(host) or (self._target is not None and self._target.has_name(host))
 
     def _may_send(self, places: list[Place], head: bytes) -> bool:
-        """Return whether an open connection to *places* may be used: not for the documented call or a guarded host."""
+        """Return whether an open connection may send *head*: the documented call and guarded hosts need permission."""
         is_guarded = _is_call(head) or any(self._guarded.has(*place) for place in places)
         return not is_guarded or any(self._may_connect(*place) for place in places)
 

@@ -182,7 +182,7 @@ def body_breaches(side: str, body: bytes) -> list[Breach]:
 
 
 def other_breaches(values: Iterable[tuple[str, str, Any, Mapping[Any, Any]]]) -> list[Breach]:
-    """Return a `cassette-secret` breach for every probable secret in *values*: (pointer, name, value, parent object).
+    """Return a `cassette-secret` breach for every probable secret. *values* has (pointer, name, value, parent object).
 
     If a parent has the members `name` and `value`, such as a cookie in a HAR file, the text in `name` counts as the name.
     """

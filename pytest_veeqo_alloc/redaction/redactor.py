@@ -24,7 +24,7 @@ from pytest_veeqo_alloc.redaction.allowlist import (
 from pytest_veeqo_alloc.spec.loader import tables
 
 FIRST_NUMBER = 442_079_460_000_000
-"""Placeholders for telephone, card and tax numbers are just above this number: too long for a telephone number."""
+"""Placeholders for telephone, card and tax numbers are above this number. It has too many digits for a telephone."""
 
 _LONG = 2048
 
@@ -49,7 +49,7 @@ _ANYWHERE = re.compile(rf"{_PLACEHOLDER.pattern}|{_NUMBER}")
 _PATTERNS = [*(placeholder for _, _, placeholder in _FORMATS), _NUMBER]
 # A pattern that contains another pattern is left out: the shorter pattern finds the same counters.
 _NUMBERS = [re.compile(one) for one in _PATTERNS if not any(other in one for other in _PATTERNS if other != one)]
-"""Patterns that find the counters in placeholders. Each begins with a constant text, which is found fast."""
+"""Patterns that find the counters in placeholders. Each begins with a constant text, which makes the search fast."""
 
 _HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])?(?::[0-9]{1,5})?")
 _ID = re.compile(r"-?(?:0|[1-9][0-9]{0,9})")

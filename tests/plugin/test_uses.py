@@ -68,9 +68,7 @@ def test_fields_of_all_processes_are_written_once(suite: pytest.Pytester) -> Non
     lines = lines_of(result)
     assert "3 fields read by the client" in lines
     assert f"3 used fields written to {suite.path}/uses.txt" in lines
-    untracked = (
-        "response 2 of a watched session: its fields were not tracked, since the client does not call its .json()"
-    )
+    untracked = "response 2 of a watched session: the fields were not tracked, since the client did not call .json() of the response"
     assert f"warning: {untracked}" in lines
     (made,) = load(str(suite.path / "out.json"))["runs"]
     assert made["read"] == {"/deliver_to/zip": 1, "/id": 1, "/number": 1}
