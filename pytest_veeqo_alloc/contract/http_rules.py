@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,15 @@ from urllib.parse import unquote, unquote_plus, urljoin, urlsplit
 
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.json_reader import read_content
-from pytest_veeqo_alloc.core.http import Interaction, Request, Response, Secret, is_client_error, is_success
+from pytest_veeqo_alloc.core.http import (
+    Interaction,
+    Request,
+    Response,
+    Secret,
+    decode_content_or_empty,
+    is_client_error,
+    is_success,
+)
 from pytest_veeqo_alloc.core.json_pointer import mask_path
 from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number, is_uri_reference, printable, safe_method
 
@@ -376,5 +385,14 @@ def _uncertainty(response: Response | None, ending: Ending) -> str:
         return ""
     if response.status >= 500:
         return f"a {response.status} response"
-    readable = is_json_type(response.header("content-type") or "") and read_content(response).readable
-    return "" if readable or not response.is_success else "an unreadable response"
+    if not response.is_success or (is_json_type(response.header("content-type") or "") and _is_readable(response)):
+        return ""
+    return "an unreadable response"
+
+
+def _is_readable(response: Response) -> bool:
+    try:
+        json.loads(decode_content_or_empty(response.body, response.headers))
+    except (ValueError, RecursionError):
+        return read_content(response).readable
+    return True  # much sooner than the reading that explains

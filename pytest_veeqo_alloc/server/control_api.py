@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_veeqo_alloc.capture.writers import interaction_document
+from pytest_veeqo_alloc.contract.findings import Findings
 from pytest_veeqo_alloc.contract.http_rules import is_json_type, path_of
 from pytest_veeqo_alloc.core.http import Interaction, Request, Response
 from pytest_veeqo_alloc.redaction.redactor import redact
@@ -104,10 +105,11 @@ def _arguments(request: Request) -> dict[str, Any]:
 def _findings(server: BaseServer) -> dict[str, Any]:
     server.settle()
     problems = server.problems
-    numbered = [(record.number, finding) for record in server.log.records for finding in server.findings_of(record)]
-    in_sequence = ((None, finding) for finding in server.sequence_findings())
-    rows = [{**finding.as_row(), "request": number} for number, finding in (*numbered, *in_sequence)]
-    return {"ok": server.unexpected.ok and not problems, "checked": len(server.log.records), "findings": rows,
+    parts: list[tuple[int | None, Findings]] = [(one.number, server.findings_of(one)) for one in server.log.records]
+    parts.append((None, server.sequence_findings()))
+    rows = [{**finding.as_row(), "request": number} for number, part in parts for finding in part]
+    unexpected = server.without_expected(server.engine.merge(part for _, part in parts))
+    return {"ok": unexpected.ok and not problems, "checked": len(server.log.records), "findings": rows,
             "complaints": problems}  # fmt: skip
 
 
