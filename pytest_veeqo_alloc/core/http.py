@@ -228,7 +228,7 @@ def decode_content_or_empty(body: bytes | None, headers: Headers) -> bytes:
 
 
 def decode_body(message: Request | Response) -> bytes:
-    """Return the body of *message* decompressed, or empty bytes if there is none or it cannot be decompressed."""
+    """Return the body of *message* decompressed, or empty bytes if it is missing or cannot be decompressed."""
     body = message.body or b""
     if message.header("content-encoding") is None and not body.startswith(_GZIP):
         return body

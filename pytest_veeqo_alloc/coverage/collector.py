@@ -134,7 +134,9 @@ class Coverage:
     cases: Counts = field(default_factory=dict)  # cases in which a behaviour was tried; key: RULE CASE
     deviations: Counts = field(default_factory=dict)  # key: `Deviation.key`
     read: Counts = field(default_factory=dict)  # how many trackers noted a read of a response field; key: POINTER
-    read_undocumented: Counts = field(default_factory=dict)  # the same for undocumented members, with masked names
+    read_undocumented: Counts = field(
+        default_factory=dict
+    )  # undocumented members that the client read, with masked names
     bodies: dict[BodySide, BodyCounts] = field(default_factory=lambda: {side: BodyCounts() for side in BODY_SIDES})
 
     def add(self, other: Coverage) -> None:

@@ -116,7 +116,7 @@ def _text_page(lines: list[str]) -> Page:
 
 
 def _operation_lines(lines: list[str]) -> list[str]:
-    """Return the lines about the documented operation. Raise ValueError if there are none."""
+    """Return the lines about the documented operation. Raise ValueError if no line is about it."""
     ours = tables().operation
     pairs = enumerate(itertools.pairwise([*lines, ""]))
     matches = [
@@ -144,7 +144,7 @@ def _typed_names(lines: list[str]) -> Iterator[tuple[str, PageField]]:
 
 
 def _split_at_example(lines: list[str]) -> tuple[list[str], Any, list[str]]:
-    """Return the lines of a table, the example after it (None: there is none), and the lines after both."""
+    """Return the lines of a table, the example after it (None if there is no example), and the lines after both."""
     start = lines.index("object") if "object" in lines else len(lines)
     ends = (
         i for i, line in enumerate(lines) if line in (_EXAMPLE, _HEADERS) or (i > start and _STATUS.fullmatch(line))

@@ -327,7 +327,7 @@ def test_cassette_that_a_test_uses_twice_keeps_both_recordings(server: Staging, 
 
 def test_unwritable_folder_is_reported_before_a_write_is_spent(server: Staging, tmp_path: Path) -> None:
     with recorder(server.url, tmp_path) as (_, live):
-        cassettes = Cassettes(Engine(), Path("/proc"), "once", lambda: live)  # where nobody can create a file
+        cassettes = Cassettes(Engine(), Path("/proc"), "once", lambda: live)  # where no file can be created
         with pytest.raises(CassetteError, match=r"cassette /proc/in/mine\.yaml cannot be written"):
             cassettes.use("in/mine")
         assert live.run_state.charged == 0
