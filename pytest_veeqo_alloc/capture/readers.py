@@ -387,7 +387,7 @@ def _base64(body: Node) -> bytes:
 
 
 def _json_or_text(body: Node) -> bytes | None:
-    """Return *body* as bytes. For some HTTP clients, recorders store a body as an object or array."""
+    """Return *body* as bytes. An object or array, as some recorders store it, is serialised to JSON."""
     if not isinstance(body.value, (dict, list)):
         return _text(body)
     stack: list[Any] = [body.value]

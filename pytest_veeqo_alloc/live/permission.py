@@ -76,7 +76,7 @@ class OrderPool:
         return None
 
     def places(self, order_id: int, scope: RequestScope) -> list[PoolOrder]:
-        """Return the parts of the pool for the order and the warehouses in *scope*: a server could use any of them."""
+        """Return every entry of the pool from which a request with this *scope* could take units."""
         places = self._by_id.get(order_id, ())
         return [place for place in places if not scope.warehouses or place.warehouse_id in scope.warehouses]
 

@@ -154,7 +154,7 @@ class Log:
         return Exchange(plan, self.aborted, finish)
 
     def settle(self, seconds: float = _SETTLE_SECONDS) -> None:
-        """End the delays of responses. Wait at most *seconds* for requests in progress, but not twice in vain."""
+        """End the delays of responses. Wait at most *seconds* for requests in progress. Do not wait again for requests that did not end."""
         self.aborted.set()
         with self._changed:
             if self._open and self._open != self._stuck:

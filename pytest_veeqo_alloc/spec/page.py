@@ -83,7 +83,7 @@ def _described(place: str, page: Page) -> str:
 
 
 def with_implied(page: Page) -> Page:
-    """Mark an object in the request as required if one of its fields is. The bundled schemas do the same."""
+    """Mark each object of the request that has a required field as required, as in the bundled schemas."""
     for place in reversed(list(page)):
         parent = place.rpartition("/")[0]
         if page[place].is_required and place.startswith("request ") and parent in page:

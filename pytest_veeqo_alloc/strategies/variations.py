@@ -122,7 +122,7 @@ def _more_lines(draw: st.DrawFn, story: Story, constraints: StoryConstraints) ->
 
 
 def _earlier_allocation(draw: st.DrawFn, story: Story, constraints: StoryConstraints) -> Story:
-    """Order more units of the first sellable, and allocate these units, from another warehouse if possible."""
+    """Order more units of the first sellable. Allocate the added units, in a second warehouse if possible."""
     line, latest, pool = story.lines[0], story.allocations[0], constraints.warehouse_ids
     warehouse = latest.warehouse_id % LARGEST_ID + 1 if pool is None else draw(pool)
     units = draw(st.integers(1, constraints.max_quantity))
