@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,15 +11,7 @@ from urllib.parse import unquote, unquote_plus, urljoin, urlsplit
 
 from pytest_veeqo_alloc.contract.findings import Breach
 from pytest_veeqo_alloc.contract.json_reader import read_content
-from pytest_veeqo_alloc.core.http import (
-    Interaction,
-    Request,
-    Response,
-    Secret,
-    decode_content_or_empty,
-    is_client_error,
-    is_success,
-)
+from pytest_veeqo_alloc.core.http import Interaction, Request, Response, Secret, is_client_error, is_success
 from pytest_veeqo_alloc.core.json_pointer import mask_path
 from pytest_veeqo_alloc.core.text import NOTHING, describe, describe_number, is_uri_reference, printable, safe_method
 
@@ -392,7 +383,7 @@ def _uncertainty(response: Response | None, ending: Ending) -> str:
 
 def _is_readable(response: Response) -> bool:
     try:
-        json.loads(decode_content_or_empty(response.body, response.headers))
+        response.json()
     except (ValueError, RecursionError):
         return read_content(response).readable
     return True  # much sooner than the reading that explains
