@@ -21,6 +21,7 @@ from pytest_veeqo_alloc.plugin.fixtures_conformance import (
 )
 from pytest_veeqo_alloc.plugin.observers import CHECKED_PROPERTY, WARNING_PROPERTY, recorded, trim_tracebacks
 from pytest_veeqo_alloc.plugin.options import (
+    LIVE_PLUGIN,
     OPTIONS,
     REPORT_OPTIONS,
     REPORT_PLUGIN,
@@ -68,7 +69,7 @@ def _apply_options(config: pytest.Config) -> None:
 
         validate_arrange_url(url, setting(config, "allow-host"))
     if setting(config, "base-url"):
-        from pytest_veeqo_alloc.plugin.live import LIVE_PLUGIN, LivePlugin
+        from pytest_veeqo_alloc.plugin.live import LivePlugin
 
         config.pluginmanager.register(LivePlugin(config), LIVE_PLUGIN)
     if any(is_option_set(config, name) for name in REPORT_OPTIONS) or is_conformance_run(config):
@@ -102,7 +103,7 @@ def _header(config: pytest.Config) -> Iterator[str]:
     lines += ["body values shown"] if values["show-values"] else []
     lines += [f"record mode {values['record-mode']}"] if values["record-mode"] else []
     lines += [f"target {_origin(values['base-url'])}"] if values["base-url"] else []
-    if (live := config.pluginmanager.get_plugin("veeqo_alloc_live")) is not None and live.note:
+    if (live := config.pluginmanager.get_plugin(LIVE_PLUGIN)) is not None and live.note:
         lines.append(live.note)
     yield from (ascii(line)[1:-1] for line in lines)
     if is_conformance_run(config):

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from pytest_veeqo_alloc.core.text import printable
-from pytest_veeqo_alloc.plugin.options import base_directory, setting
+from pytest_veeqo_alloc.plugin.options import LIVE_PLUGIN, base_directory, setting
 from pytest_veeqo_alloc.plugin.run_state import contract_of, engine_of, listener_of
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def live_or_fail(config: pytest.Config) -> LiveClient:
 
 
 def _live(config: pytest.Config) -> LiveClient:
-    from pytest_veeqo_alloc.plugin.live import LIVE_PLUGIN, LivePlugin
+    from pytest_veeqo_alloc.plugin.live import LivePlugin
 
     plugin: LivePlugin = config.pluginmanager.get_plugin(LIVE_PLUGIN) or LivePlugin(config)
     return plugin.live()

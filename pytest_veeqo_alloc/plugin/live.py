@@ -25,9 +25,8 @@ from pytest_veeqo_alloc.live.permission import (
     options_for_own_server,
 )
 from pytest_veeqo_alloc.plugin.observers import trim_tracebacks
-from pytest_veeqo_alloc.plugin.options import base_directory, key_of, setting
+from pytest_veeqo_alloc.plugin.options import LIVE_PLUGIN, base_directory, key_of, setting
 
-LIVE_PLUGIN = "veeqo_alloc_live"
 _MAX_LINES = 10
 _GENERATED = "loopback-"
 

@@ -10,6 +10,8 @@ import pytest
 
 REPORT_PLUGIN = "veeqo_alloc_report"
 """The name of the plugin that writes reports."""
+LIVE_PLUGIN = "veeqo_alloc_live"
+"""The name of the plugin that writes to the server under test."""
 
 SUITE = "pytest_veeqo_alloc.conformance"
 
