@@ -8,7 +8,8 @@ import io
 import itertools
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -179,16 +180,23 @@ def load_deviations(named: str | os.PathLike[str] | Deviation) -> tuple[Deviatio
     if named in PACKS:
         return parse(read_shipped_text(f"schemas/deviations/{named}.toml"))
     path = Path(named)
-    try:
+    unknown = unknown_name("deviation pack or file", str(path), PACKS)
+    missing = f"no such deviations file: {str(path)!a}" if path.suffix else unknown
+    with _file_errors(path, "deviations file", missing, "not UTF-8, so not TOML"):
         return parse(path.read_text(encoding="utf-8-sig"))
+
+
+@contextmanager
+def _file_errors(path: Path, kind: str, missing: str, not_text: str) -> Iterator[None]:
+    """Raise ValueError with one sentence if the block cannot read or parse the file at *path*, a *kind*."""
+    try:
+        yield
     except FileNotFoundError:
-        if path.suffix:
-            raise ValueError(f"no such deviations file: {str(path)!a}") from None
-        raise ValueError(unknown_name("deviation pack or file", str(path), PACKS)) from None
+        raise ValueError(missing) from None
     except UnicodeDecodeError:
-        raise ValueError(f"{str(path)!a}: not UTF-8, so not TOML") from None
+        raise ValueError(f"{str(path)!a}: {not_text}") from None
     except OSError as error:
-        raise ValueError(f"the deviations file {str(path)!a} cannot be read: {error.strerror}") from None
+        raise ValueError(f"the {kind} {str(path)!a} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise ValueError(f"{str(path)!a}: {error}") from None
 
@@ -213,18 +221,10 @@ def load_uses(named: str | os.PathLike[str]) -> tuple[str, ...]:
 
 def parse_uses_file(path: Path) -> tuple[str, tuple[str, ...]]:
     """Return the text of a file of used response fields, and the fields. Raise ValueError for an invalid file."""
-    text = str(path)
-    try:
+    missing = f"no such file of used fields: {str(path)!a}; a single field begins with '/'"
+    with _file_errors(path, "file of used fields", missing, "not UTF-8"):
         content = path.read_text(encoding="utf-8-sig")
         return content, parse_uses(content, documented_fields())
-    except FileNotFoundError:
-        raise ValueError(f"no such file of used fields: {text!a}; a single field begins with '/'") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{text!a}: not UTF-8") from None
-    except OSError as error:
-        raise ValueError(f"the file of used fields {text!a} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise ValueError(f"{text!a}: {error}") from None
 
 
 @functools.cache
