@@ -52,14 +52,13 @@ from pytest_veeqo_alloc.strategies.variations import (
     ANSWER_VARIATIONS,
     BALANCED_VARIATIONS,
     NINE_DIGITS,
-    REALISTIC_LINES,
-    REALISTIC_QUANTITY,
     REALISTIC_WAREHOUSES,
     VARIATIONS,
     StoryConstraints,
     Variation,
     draw_realistic_story,
     draw_story,
+    realistic_limits,
 )
 
 _BYTES = st.binary(min_size=64, max_size=64)
@@ -191,7 +190,7 @@ def allocation_interactions(
     if realistic:
         warehouse_ids = REALISTIC_WAREHOUSES if warehouse_ids is None else warehouse_ids
         sellable_ids = NINE_DIGITS if sellable_ids is None else sellable_ids
-        max_lines, max_quantity = max(min_lines, min(max_lines, REALISTIC_LINES)), min(max_quantity, REALISTIC_QUANTITY)
+        max_lines, max_quantity = realistic_limits(min_lines, max_lines, max_quantity)
         limits.update(max_lines=max_lines, max_quantity=max_quantity)
     requests = allocation_requests(warehouse_ids=warehouse_ids, sellable_ids=sellable_ids, **limits)  # type: ignore[arg-type]  # the values are of their own types
     orders = None if realistic and order_ids is None else id_strategy("order_ids", order_ids)

@@ -176,8 +176,7 @@ BALANCED_VARIATIONS = tuple(variation for variation in VARIATIONS if variation n
 """The variations after which an order still contains every field that an arithmetic rule uses."""
 
 
-REALISTIC_LINES, REALISTIC_QUANTITY = 4, 5
-"""The most line items of a realistic order, and the most units of a line item."""
+_REALISTIC_LINES, _REALISTIC_QUANTITY = 4, 5
 REALISTIC_WAREHOUSES = st.integers(1000, 200_000)
 NINE_DIGITS = st.integers(10**8, 10**9 - 1)
 _LATEST_ORDERS = st.integers(2**31 - 10**8, 2**31 + 10**8)
@@ -187,15 +186,21 @@ _REALISTIC: tuple[Variation, ...] = (
 _PRICES = st.integers(1, 200).map(lambda pounds: 100 * pounds - 1)
 
 
+def realistic_limits(min_lines: int, max_lines: int, max_quantity: int) -> tuple[int, int]:
+    """Return the most line items, and the most units of a line item, of a realistic order within these limits."""
+    return max(min_lines, min(max_lines, _REALISTIC_LINES)), min(max_quantity, _REALISTIC_QUANTITY)
+
+
 def draw_realistic_story(draw: st.DrawFn, constraints: StoryConstraints, request: Mapping[str, Any] | None) -> Story:
     """Draw a story such as a shop may have. It has the allocation in *request* (None: any)."""
+    most, units = realistic_limits(constraints.min_lines, constraints.max_lines, constraints.max_quantity)
     limits = replace(
         constraints,
         order_ids=_LATEST_ORDERS if constraints.order_ids is None else constraints.order_ids,
         warehouse_ids=REALISTIC_WAREHOUSES if constraints.warehouse_ids is None else constraints.warehouse_ids,
         sellable_ids=NINE_DIGITS if constraints.sellable_ids is None else constraints.sellable_ids,
-        max_lines=max(constraints.min_lines, min(constraints.max_lines, REALISTIC_LINES)),
-        max_quantity=min(constraints.max_quantity, REALISTIC_QUANTITY),
+        max_lines=most,
+        max_quantity=units,
     )
     chosen = {variation for variation in _REALISTIC if draw(st.booleans())}
     story = draw_story(draw, limits, request, chosen - set(_REQUESTED) if request is not None else chosen)
