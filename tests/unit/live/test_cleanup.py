@@ -178,7 +178,7 @@ class Orders(LiveClient):
 
 
 def test_no_damage_of_a_journal_deletes_anothers_allocation_or_hides_ours(tmp_path: Path) -> None:
-    """Order 1 has an allocation of ours, order 2 one of an unknown write, order 3 that of somebody else."""
+    """Order 1 has an allocation of ours, order 2 one of an unknown write, order 3 one that another person made."""
     path = tmp_path / "j"
     with open_journal(path, "staging:1") as writer:
         for order_id, outcome in ((1, 201), (2, None), (3, 422)):

@@ -53,7 +53,7 @@ def settle_made(number: int) -> None:
 
 
 def settle_doubtful(number: int) -> None:
-    """Settle *number* refused writes to an order that has as many allocations of somebody else."""
+    """Settle *number* refused writes to an order that has as many allocations of another person."""
     entries = [Entry("post", 7, 5, UNITS, (), str(at), 422) for at in range(number)]
     settle(entries, [ExistingAllocation(Id(at), 5, {11: 2.0}) for at in range(number)])
 
