@@ -182,7 +182,7 @@ class ReportPlugin:
         return ", ".join(reasons)
 
     def _conclude(self, *, has_passed: bool, incomplete: str) -> Iterator[tuple[int, str]]:
-        """Write the reports. Yield pairs of a summary line and an exit status. The status is 0 unless the line is about an error."""
+        """Write the reports. Yield each summary line with an exit status: 0, unless the line is about an error."""
         engine = engine_of(contract_of(self._config))
         counted, by = read_recorded(self._folder), f"pytest {pytest.__version__}"
         made, selected = (by, self._started, uuid.uuid4().hex), is_selection(self._config)

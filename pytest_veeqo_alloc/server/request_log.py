@@ -154,7 +154,10 @@ class Log:
         return Exchange(plan, self.aborted, finish)
 
     def settle(self, seconds: float = _SETTLE_SECONDS) -> None:
-        """End the delays of responses. Wait at most *seconds* for requests in progress. Do not wait again for requests that did not end."""
+        """End the delays of responses. Wait at most *seconds* for requests in progress.
+
+        Do not wait again for requests that did not end in an earlier call.
+        """
         self.aborted.set()
         with self._changed:
             if self._open and self._open != self._stuck:

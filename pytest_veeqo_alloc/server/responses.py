@@ -43,7 +43,7 @@ class ResponsePlan:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A response plan. Setting `aborted` ends its delays. `finish` is called with whether all of the response was sent."""
+    """A response plan. Setting `aborted` ends its delays. `finish` is called with whether all of it was sent."""
 
     plan: ResponsePlan
     aborted: threading.Event

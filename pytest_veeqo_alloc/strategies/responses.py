@@ -82,7 +82,10 @@ _ONLY_VARIANT_TITLES = {
 
 
 class GeneratedOrder(dict[str, Any]):
-    """A generated order. Its repr shows only what differs from the documented example. To write an order as YAML, dump `dict(order)`."""
+    """A generated order. Its repr shows only what differs from the documented example.
+
+    To write an order as YAML, dump `dict(order)`.
+    """
 
     def __repr__(self) -> str:
         changes = _changes(build_order(), self, "")
